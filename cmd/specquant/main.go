@@ -1,0 +1,89 @@
+// Command specquant quantizes LLaMA checkpoints to 4 bits, measures the
+// result and runs it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/kernel"
+)
+
+// cli is the command line; each command lives in its own file.
+type cli struct {
+	Plan     planCmd     `cmd:"" help:"Say what quantizing would read, hold, compute and write."`
+	Quantize quantizeCmd `cmd:"" help:"Quantize a checkpoint."`
+	Compare  compareCmd  `cmd:"" help:"Quantize by several recipes and tabulate what each costs."`
+	Eval     evalCmd     `cmd:"" help:"Measure a model."`
+	Run      runCmd      `cmd:"" help:"Continue a text."`
+
+	Info infoCmd `cmd:"" help:"Show version, CPU features and the kernels in use."`
+}
+
+// env is what commands get from main.
+type env struct {
+	ctx    context.Context
+	out    io.Writer // results
+	err    io.Writer // progress and errors
+	isTerm bool      // err is a terminal
+}
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is main with its surroundings as parameters. Exit codes: 0 done, 1 the
+// work failed, 2 the command line is wrong, 130 interrupted.
+func run(args []string, out, errOut io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	e := &env{ctx: ctx, out: out, err: errOut, isTerm: isTerminal(errOut)}
+	if err := kernel.EnvError(); err != nil {
+		fmt.Fprintf(errOut, "specquant: %s: %v\n", kernel.EnvTier, err)
+		return 2
+	}
+	var c cli
+	code := -1
+	parser, err := kong.New(&c,
+		kong.Name("specquant"),
+		kong.Description("Quantizes LLaMA checkpoints to 4-bit weights, activations and KV cache, measures what was lost, and runs the result. Try: specquant demo"),
+		kong.Writers(out, errOut),
+		kong.Vars{"recipe": specquant.DefaultRecipe},
+		kong.Exit(func(n int) { code = n }),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err != nil {
+		fmt.Fprintln(errOut, "specquant:", err)
+		return 2
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	k, err := parser.Parse(args)
+	if code >= 0 { // --help
+		return code
+	}
+	if err != nil {
+		fmt.Fprintln(errOut, "specquant:", err)
+		fmt.Fprintln(errOut, `Run "specquant --help" or "specquant COMMAND --help".`)
+		return 2
+	}
+	err = k.Run(e)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		fmt.Fprintln(errOut, "specquant: interrupted")
+		return 130
+	}
+	fmt.Fprintln(errOut, "specquant:", err)
+	return 1
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/specquant/specquant"
+)
+
+// jobFlags are what plan and quantize share.
+type jobFlags struct {
+	Dir       string   `arg:"" help:"Folder of the checkpoint: config.json, safetensors, tokenizer." placeholder:"DIR"`
+	Recipe    string   `default:"${recipe}" help:"Embedded recipe or a .yaml file." short:"r"`
+	Bits      string   `help:"Bits of weights-activations-KV, such as 4-4-16; overrides the recipe's." placeholder:"W-A-KV"`
+	Calib     []string `help:"Calibration text files, UTF-8. Default: the embedded text." placeholder:"FILE" sep:"none"`
+	Threads   int      `help:"Threads; the result does not depend on them. 0: one for each CPU." default:"0"`
+	MaxMemory size     `help:"Memory limit, such as 8GB; past it calibration activations go to a file." placeholder:"SIZE"`
+}
+
+func (f *jobFlags) options() specquant.QuantizeOptions {
+	return specquant.QuantizeOptions{Recipe: f.Recipe, Bits: f.Bits, Calibration: f.Calib, Threads: f.Threads, MaxMemory: int64(f.MaxMemory)}
+}
+
+type planCmd struct {
+	jobFlags
+}
+
+func (c *planCmd) Run(e *env) error {
+	p, err := specquant.PlanQuantize(c.Dir, c.options())
+	if err != nil {
+		return err
+	}
+	printPlan(e, p)
+	return nil
+}
+
+func printPlan(e *env, p *specquant.Plan) {
+	w := e.out
+	fmt.Fprintf(w, "recipe        %s at %s, %d threads\n", p.Recipe, p.Bits, p.Threads)
+	if p.Windows > 0 {
+		fmt.Fprintf(w, "calibration   %d windows of %d tokens\n", p.Windows, p.Tokens)
+	} else {
+		fmt.Fprintf(w, "calibration   none needed\n")
+	}
+	fmt.Fprintf(w, "reads         %s of weights in %d blocks, one at a time\n", bytesText(p.Read), p.Blocks)
+	fmt.Fprintf(w, "memory        %s at the peak:\n", bytesText(p.Peak))
+	for _, i := range p.Memory {
+		fmt.Fprintf(w, "  %10s  %s\n", bytesText(i.Bytes), i.Name)
+	}
+	if p.Spill > 0 {
+		fmt.Fprintf(w, "spilled       %s of calibration activations go to a file, to stay below %s\n", bytesText(p.Spill), bytesText(p.MaxMemory))
+	}
+	fmt.Fprintf(w, "writes        about %s; at most %s of disk in use at once\n", bytesText(p.Artefact), bytesText(p.Disk))
+	fmt.Fprintf(w, "work          %.3g GFLOP, about %s on this machine\n", p.Work/1e9, durationText(p.Seconds))
+}

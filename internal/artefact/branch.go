@@ -1,0 +1,294 @@
+package artefact
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/spectrum"
+)
+
+// Branch is the 16-bit part of a layer, in the order in which it is computed.
+//
+// On the output axis, rows are sorted by the number of coefficients they keep
+// and cut into truncation groups of 16, each padded to its longest row. On the
+// input axis, each column that keeps anything is stored with its coefficients;
+// one that keeps everything is stored as the column itself.
+type Branch struct {
+	Axis     spectrum.Axis
+	Basis    string
+	Out, In  int
+	Truncate float64 // run-time truncation ε
+
+	Tiles kernel.HalfTiles // output axis
+
+	Columns     []int32  // input axis: columns with coefficients, ascending
+	Offset      []int32  // start of each column's coefficients, and the end
+	Coeff       []uint16 // their coefficients
+	FullColumns []int32  // columns kept whole
+	Full        []uint16 // [full columns × out]
+}
+
+// NewBranch lays out what the spectral stage kept. Coefficients must be exact
+// 16-bit floats.
+func NewBranch(b *spectrum.Branch, truncate float64) *Branch {
+	s := &Branch{Axis: b.Axis, Basis: b.Basis, Out: b.Rows, In: b.Cols, Truncate: truncate}
+	if b.Axis == spectrum.OutputChannel {
+		s.tile(b)
+		return s
+	}
+	s.Offset = []int32{0}
+	for c := range b.Cols {
+		coeff := b.Coeff[b.Offset[c]:b.Offset[c+1]]
+		switch {
+		case len(coeff) == 0:
+		case b.Full != nil && b.Full[c]:
+			s.FullColumns = append(s.FullColumns, int32(c))
+			s.Full = append(s.Full, toHalf(coeff)...)
+		default:
+			s.Columns = append(s.Columns, int32(c))
+			s.Coeff = append(s.Coeff, toHalf(coeff)...)
+			s.Offset = append(s.Offset, int32(len(s.Coeff)))
+		}
+	}
+	return s
+}
+
+func toHalf(v []float32) []uint16 {
+	h := make([]uint16, len(v))
+	kernel.F32ToF16(h, v)
+	return h
+}
+
+func (s *Branch) tile(b *spectrum.Branch) {
+	order := make([]int32, b.Rows)
+	for i := range order {
+		order[i] = int32(i)
+	}
+	count := func(r int32) int { return b.Offset[r+1] - b.Offset[r] }
+	slices.SortStableFunc(order, func(a, c int32) int { return count(c) - count(a) })
+	t := kernel.HalfTiles{Rows: b.Rows, Order: order}
+	one := make([]float32, 0, tileRows*b.Cols)
+	for first := 0; first < b.Rows; first += tileRows {
+		n := count(order[first])
+		rows := order[first:min(first+tileRows, b.Rows)]
+		one = one[:n*tileRows]
+		clear(one)
+		for lane, r := range rows {
+			for k, v := range b.Coeff[b.Offset[r]:b.Offset[r+1]] {
+				one[k*tileRows+lane] = v
+			}
+		}
+		t.Count = append(t.Count, n)
+		t.Offset = append(t.Offset, len(t.Data))
+		t.Data = append(t.Data, toHalf(one)...)
+	}
+	if slices.IsSorted(order) {
+		t.Order = nil
+	}
+	s.Tiles = t
+}
+
+// MaxCoefficients is the longest prefix of the basis that any channel keeps.
+func (s *Branch) MaxCoefficients() int {
+	longest := 0
+	if s.Axis == spectrum.OutputChannel {
+		for _, n := range s.Tiles.Count {
+			longest = max(longest, n)
+		}
+		return longest
+	}
+	for i := range s.Columns {
+		longest = max(longest, int(s.Offset[i+1]-s.Offset[i]))
+	}
+	return longest
+}
+
+// Bytes is what the branch takes on disk.
+func (s *Branch) Bytes() int {
+	if s.Axis == spectrum.OutputChannel {
+		order := 4
+		if s.Out <= 1<<16 {
+			order = 2
+		}
+		return 2*len(s.Tiles.Data) + 4*len(s.Tiles.Count) + order*len(s.Tiles.Order)
+	}
+	return 4*len(s.Columns) + 4*len(s.Offset) + 2*len(s.Coeff) + 4*len(s.FullColumns) + 2*len(s.Full)
+}
+
+// Spectrum gives back the branch as the spectral stage knows it; rows padded in
+// a truncation group carry zeros.
+func (s *Branch) Spectrum() *spectrum.Branch {
+	length, channels := s.In, s.Out
+	if s.Axis == spectrum.InputChannel {
+		length, channels = s.Out, s.In
+	}
+	b := &spectrum.Branch{Axis: s.Axis, Basis: s.Basis, Rows: s.Out, Cols: s.In,
+		Kept: make([]int, channels), Offset: make([]int, channels+1)}
+	coeff := make([][]float32, channels)
+	if s.Axis == spectrum.OutputChannel {
+		t := &s.Tiles
+		for i := range s.Out {
+			row := i
+			if t.Order != nil {
+				row = int(t.Order[i])
+			}
+			n := t.Count[i/tileRows]
+			c := make([]uint16, n)
+			for k := range c {
+				c[k] = t.Data[t.Offset[i/tileRows]+k*tileRows+i%tileRows]
+			}
+			coeff[row] = toFloat(c)
+		}
+	} else {
+		b.Full = make([]bool, channels)
+		for i, c := range s.Columns {
+			coeff[c] = toFloat(s.Coeff[s.Offset[i]:s.Offset[i+1]])
+		}
+		for i, c := range s.FullColumns {
+			coeff[c] = toFloat(s.Full[i*s.Out:][:s.Out])
+			b.Full[c] = true
+		}
+	}
+	basis, err := spectrum.NewBasis(s.Basis, length)
+	if err != nil {
+		panic(err) // readBranch and the recipe have checked the name
+	}
+	components := map[int]int{}
+	for k := range basis.Components() + 1 {
+		components[basis.Coefficients(k)] = k
+	}
+	for i, c := range coeff {
+		b.Kept[i] = components[len(c)]
+		b.Coeff = append(b.Coeff, c...)
+		b.Offset[i+1] = len(b.Coeff)
+	}
+	return b
+}
+
+func toFloat(h []uint16) []float32 {
+	v := make([]float32, len(h))
+	kernel.F16ToF32(v, h)
+	return v
+}
+
+func ints32(v []int) []int32 {
+	out := make([]int32, len(v))
+	for i, n := range v {
+		out[i] = int32(n)
+	}
+	return out
+}
+
+func uints16(v []int32) []uint16 {
+	out := make([]uint16, len(v))
+	for i, n := range v {
+		out[i] = uint16(n)
+	}
+	return out
+}
+
+func (s *Branch) tensors(name string) []checkpoint.TensorSpec {
+	spec := func(suffix string, dtype checkpoint.DType, data []byte, shape ...int) checkpoint.TensorSpec {
+		return checkpoint.TensorSpec{Name: name + suffix, DType: dtype, Shape: shape, Data: data}
+	}
+	if s.Axis == spectrum.OutputChannel {
+		t := &s.Tiles
+		out := []checkpoint.TensorSpec{
+			spec(".count", checkpoint.I32, bytesOf(ints32(t.Count)), len(t.Count)),
+			spec(".coeff", checkpoint.F16, bytesOf(t.Data), len(t.Data)),
+		}
+		if t.Order != nil {
+			if s.Out <= 1<<16 {
+				out = append(out, spec(".order", checkpoint.U16, bytesOf(uints16(t.Order)), len(t.Order)))
+			} else {
+				out = append(out, spec(".order", checkpoint.I32, bytesOf(t.Order), len(t.Order)))
+			}
+		}
+		return out
+	}
+	return []checkpoint.TensorSpec{
+		spec(".columns", checkpoint.I32, bytesOf(s.Columns), len(s.Columns)),
+		spec(".offset", checkpoint.I32, bytesOf(s.Offset), len(s.Offset)),
+		spec(".coeff", checkpoint.F16, bytesOf(s.Coeff), len(s.Coeff)),
+		spec(".full_columns", checkpoint.I32, bytesOf(s.FullColumns), len(s.FullColumns)),
+		spec(".full", checkpoint.F16, bytesOf(s.Full), len(s.FullColumns), s.Out),
+	}
+}
+
+func readBranch(src Source, name string, out, in int, q *BranchFormat) (*Branch, error) {
+	axis, err := spectrum.ParseAxis(q.Axis)
+	if err != nil {
+		return nil, err
+	}
+	s := &Branch{Axis: axis, Basis: q.Basis, Out: out, In: in, Truncate: q.Truncate}
+	if axis == spectrum.OutputChannel {
+		return s, s.readTiles(src, name)
+	}
+	return s, s.readColumns(src, name)
+}
+
+func (s *Branch) readTiles(src Source, name string) error {
+	counts, err := integers(src, name+".count", (s.Out+tileRows-1)/tileRows)
+	if err != nil {
+		return err
+	}
+	t := kernel.HalfTiles{Rows: s.Out}
+	end := 0
+	for i, n := range counts {
+		if n < 0 || int(n) > s.In {
+			return fmt.Errorf("tensor %s.count: group %d has %d coefficients, expected 0 to %d", name, i, n, s.In)
+		}
+		t.Count = append(t.Count, int(n))
+		t.Offset = append(t.Offset, end)
+		end += int(n) * tileRows
+	}
+	if t.Data, err = halves(src, name+".coeff", end); err != nil {
+		return err
+	}
+	if src.Has(name + ".order") {
+		if t.Order, err = integers(src, name+".order", s.Out); err != nil {
+			return err
+		}
+		seen := make([]bool, s.Out)
+		for i, r := range t.Order {
+			if r < 0 || int(r) >= s.Out || seen[r] {
+				return fmt.Errorf("tensor %s.order: value %d at %d, expected a permutation of 0 to %d", name, r, i, s.Out-1)
+			}
+			seen[r] = true
+		}
+	}
+	s.Tiles = t
+	return nil
+}
+
+func (s *Branch) readColumns(src Source, name string) error {
+	var err error
+	if s.Columns, err = integers(src, name+".columns", -1); err != nil {
+		return err
+	}
+	if s.Offset, err = integers(src, name+".offset", len(s.Columns)+1); err != nil {
+		return err
+	}
+	for i := range s.Columns {
+		if n := s.Offset[i+1] - s.Offset[i]; n < 0 || int(n) > s.Out || s.Offset[0] != 0 {
+			return fmt.Errorf("tensor %s.offset: column %d has %d coefficients, expected 0 to %d", name, i, n, s.Out)
+		}
+	}
+	if s.Coeff, err = halves(src, name+".coeff", int(s.Offset[len(s.Columns)])); err != nil {
+		return err
+	}
+	if s.FullColumns, err = integers(src, name+".full_columns", -1); err != nil {
+		return err
+	}
+	for _, list := range [][]int32{s.Columns, s.FullColumns} {
+		for i, c := range list {
+			if c < 0 || int(c) >= s.In || i > 0 && c <= list[i-1] {
+				return fmt.Errorf("tensor %s: column index %d at %d, expected ascending values below %d", name, c, i, s.In)
+			}
+		}
+	}
+	s.Full, err = halves(src, name+".full", len(s.FullColumns)*s.Out)
+	return err
+}

@@ -1,0 +1,223 @@
+// Package artefact is the quantized model as it lies on disk, in memory: what
+// the pipeline writes and the engine reads. docs/FORMAT.md is its
+// specification.
+package artefact
+
+import (
+	"encoding/binary"
+	"fmt"
+	"unsafe"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/quant"
+)
+
+// Linear is one quantized linear layer:
+//
+//	y = branch(x) + scale · (q · x) + bias
+type Linear struct {
+	Out, In int
+	Grid    quant.Grid
+	Tiles   []byte   // the integers in the kernels' layout, see kernel.IntMatrix
+	Scales  []uint16 // 16-bit floats [tile][group][16]
+	Branch  *Branch  // nil: none
+	Bias    []float32
+}
+
+// NewLinear packs q [out × in] and scales [out × groups]; the branch may be nil.
+func NewLinear(g quant.Grid, q []int8, scales []float32, out, in int, branch *Branch, bias []float32) *Linear {
+	l := &Linear{Out: out, In: in, Grid: g, Branch: branch, Bias: bias,
+		Tiles: make([]byte, kernel.TileBytes(g.Bits, out, in))}
+	kernel.PackTiles(l.Tiles, g.Bits, q, out, in)
+	groups := g.Groups(in)
+	tiled := make([]float32, l.tiles()*groups*tileRows)
+	for r := range out {
+		for k := range groups {
+			tiled[(r/tileRows*groups+k)*tileRows+r%tileRows] = scales[r*groups+k]
+		}
+	}
+	l.Scales = make([]uint16, len(tiled))
+	kernel.F32ToF16(l.Scales, tiled)
+	return l
+}
+
+// tileRows is the number of output channels that kernels compute together.
+const tileRows = 16
+
+func (l *Linear) tiles() int { return (l.Out + tileRows - 1) / tileRows }
+
+// Matrix returns the integer part as the kernels want it. The tiles are
+// shared, not copied.
+func (l *Linear) Matrix() (*kernel.IntMatrix, error) {
+	scale := make([]float32, len(l.Scales))
+	kernel.F16ToF32(scale, l.Scales)
+	return kernel.NewIntMatrix(l.Grid.Bits, l.Out, l.In, l.Grid.Group, l.Tiles, scale)
+}
+
+// Residual writes scale·q to dst [out × in].
+func (l *Linear) Residual(dst []float32, run func(n int, fn func(i int))) {
+	q := make([]int8, l.Out*l.In)
+	kernel.UnpackTiles(q, l.Grid.Bits, l.Tiles, l.Out, l.In)
+	groups := l.Grid.Groups(l.In)
+	tiled := make([]float32, len(l.Scales))
+	kernel.F16ToF32(tiled, l.Scales)
+	scales := make([]float32, l.Out*groups)
+	for r := range l.Out {
+		for k := range groups {
+			scales[r*groups+k] = tiled[(r/tileRows*groups+k)*tileRows+r%tileRows]
+		}
+	}
+	l.Grid.Dequantize(dst, q, scales, l.Out, l.In, run)
+}
+
+// Dense writes the weights that the layer stands for, branch and residual, to
+// dst [out × in].
+func (l *Linear) Dense(dst []float32, run func(n int, fn func(i int))) {
+	l.Residual(dst, run)
+	if l.Branch != nil {
+		l.Branch.Spectrum().AddTo(dst, 1, run)
+	}
+}
+
+// StoredBits is the size of everything that is stored for the weights, bias
+// excluded, in bits per weight.
+func (l *Linear) StoredBits() float64 {
+	bytes := len(l.Tiles) + 2*len(l.Scales)
+	if l.Branch != nil {
+		bytes += l.Branch.Bytes()
+	}
+	return 8 * float64(bytes) / float64(l.Out) / float64(l.In)
+}
+
+// Tensors returns the layer's tensors, named after the layer they replace:
+// name + ".qweight", ".scales", ".branch.…", ".bias".
+func (l *Linear) Tensors(name string) []checkpoint.TensorSpec {
+	groups := l.Grid.Groups(l.In)
+	steps := len(l.Tiles) / l.tiles() / 64
+	specs := []checkpoint.TensorSpec{
+		{Name: name + ".qweight", DType: checkpoint.U8, Shape: []int{l.tiles(), steps, 64}, Data: l.Tiles},
+		{Name: name + ".scales", DType: checkpoint.F16, Shape: []int{l.tiles(), groups, tileRows}, Data: bytesOf(l.Scales)},
+	}
+	if l.Branch != nil {
+		specs = append(specs, l.Branch.tensors(name+".branch")...)
+	}
+	if l.Bias != nil {
+		specs = append(specs, checkpoint.TensorSpec{Name: name + ".bias", DType: checkpoint.F32, Shape: []int{l.Out}, Data: bytesOf(l.Bias)})
+	}
+	return specs
+}
+
+// Source gives tensors by name; a checkpoint and a single file both do.
+type Source interface {
+	Has(name string) bool
+	Tensor(name string) (checkpoint.Tensor, error)
+}
+
+// ReadLinear reads the layer of the given shape. The integers and the branch
+// stay in the memory map.
+func ReadLinear(src Source, name string, out, in int, q *Quantization) (*Linear, error) {
+	l := &Linear{Out: out, In: in, Grid: quant.Grid{Bits: q.Bits.Weights, Group: q.Group}}
+	groups := l.Grid.Groups(in)
+	t, err := src.Tensor(name + ".qweight")
+	if err != nil {
+		return nil, err
+	}
+	want := kernel.TileBytes(l.Grid.Bits, out, in)
+	if t.DType != checkpoint.U8 || len(t.Data) != want {
+		return nil, fmt.Errorf("%s: tensor %s: has %d bytes of type %s, expected %d of type U8 for %d×%d weights in %d bits",
+			t.File, t.Name, len(t.Data), t.DType, want, out, in, l.Grid.Bits)
+	}
+	l.Tiles = t.Data
+	if l.Scales, err = halves(src, name+".scales", l.tiles()*groups*tileRows); err != nil {
+		return nil, err
+	}
+	if q.Branch != nil {
+		if l.Branch, err = readBranch(src, name+".branch", out, in, q.Branch); err != nil {
+			return nil, err
+		}
+	}
+	if src.Has(name + ".bias") {
+		b, err := src.Tensor(name + ".bias")
+		if err != nil {
+			return nil, err
+		}
+		if b.Elems() != out {
+			return nil, fmt.Errorf("%s: tensor %s: has %d values, expected %d", b.File, b.Name, b.Elems(), out)
+		}
+		l.Bias = make([]float32, out)
+		if err := b.Float32(l.Bias); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// halves reads a tensor of n finite 16-bit floats; n < 0 takes any number.
+func halves(src Source, name string, n int) ([]uint16, error) {
+	t, err := src.Tensor(name)
+	if err != nil {
+		return nil, err
+	}
+	if t.DType != checkpoint.F16 || n >= 0 && t.Elems() != n {
+		return nil, fmt.Errorf("%s: tensor %s: has %d values of type %s, expected %d of type F16", t.File, t.Name, t.Elems(), t.DType, n)
+	}
+	out := make([]uint16, t.Elems())
+	for i := range out {
+		out[i] = binary.LittleEndian.Uint16(t.Data[2*i:])
+		if out[i]&0x7c00 == 0x7c00 {
+			return nil, fmt.Errorf("%s: tensor %s: value %d is not finite", t.File, t.Name, i)
+		}
+	}
+	return out, nil
+}
+
+// integers reads a tensor of n values of type I32 or U16; n < 0 takes any number.
+func integers(src Source, name string, n int) ([]int32, error) {
+	t, err := src.Tensor(name)
+	if err != nil {
+		return nil, err
+	}
+	if t.DType != checkpoint.I32 && t.DType != checkpoint.U16 || n >= 0 && t.Elems() != n {
+		return nil, fmt.Errorf("%s: tensor %s: has %d values of type %s, expected %d of type I32 or U16", t.File, t.Name, t.Elems(), t.DType, n)
+	}
+	out := make([]int32, t.Elems())
+	for i := range out {
+		if t.DType == checkpoint.U16 {
+			out[i] = int32(binary.LittleEndian.Uint16(t.Data[2*i:]))
+		} else {
+			out[i] = int32(binary.LittleEndian.Uint32(t.Data[4*i:]))
+		}
+	}
+	return out, nil
+}
+
+// bytesOf views numbers as the little-endian bytes that are stored. Every CPU
+// that Go's unsafe view runs on here is little-endian; see littleEndian.
+func bytesOf[T uint16 | int32 | float32](v []T) []byte {
+	if len(v) == 0 {
+		return nil
+	}
+	size := int(unsafe.Sizeof(v[0]))
+	raw := unsafe.Slice((*byte)(unsafe.Pointer(&v[0])), len(v)*size)
+	if littleEndian {
+		return raw
+	}
+	out := make([]byte, len(raw))
+	for i := 0; i < len(raw); i += size {
+		for j := range size {
+			out[i+j] = raw[i+size-1-j]
+		}
+	}
+	return out
+}
+
+var littleEndian = func() bool {
+	one := uint16(1)
+	return *(*byte)(unsafe.Pointer(&one)) == 1
+}()
+
+// Floats is a float32 vector as a tensor.
+func Floats(name string, v []float32) checkpoint.TensorSpec {
+	return checkpoint.TensorSpec{Name: name, DType: checkpoint.F32, Shape: []int{len(v)}, Data: bytesOf(v)}
+}

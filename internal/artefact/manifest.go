@@ -1,0 +1,117 @@
+package artefact
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/quant"
+)
+
+// Method is quantization_config.quant_method of our artefacts, and Version the
+// format that this code writes and reads.
+const (
+	Method  = "specquant"
+	Version = 1
+)
+
+// Quantization is the quantization_config of config.json: all that a reader
+// needs beside the tensors.
+type Quantization struct {
+	Method  string        `json:"quant_method"`
+	Version int           `json:"format_version"`
+	Bits    quant.Bits    `json:"bits"`
+	Group   int           `json:"group_size"`      // inputs a scale; 0: the whole row
+	ActClip float64       `json:"activation_clip"` // share of a token's range that is covered
+	Branch  *BranchFormat `json:"branch,omitempty"`
+}
+
+// BranchFormat says how the 16-bit branch is to be computed.
+type BranchFormat struct {
+	Basis    string  `json:"basis"`
+	Axis     string  `json:"axis"`
+	Truncate float64 `json:"truncate"`
+}
+
+// ParseQuantization reads a quantization_config, or refuses another tool's.
+func ParseQuantization(raw json.RawMessage, file string) (*Quantization, error) {
+	var q Quantization
+	if err := json.Unmarshal(raw, &q); err != nil {
+		return nil, fmt.Errorf("%s: quantization_config: %w", file, err)
+	}
+	if q.Method != Method {
+		return nil, fmt.Errorf("%s: quantization_config: quant_method is %q, expected %q; other tools' quantized models can't be read", file, q.Method, Method)
+	}
+	if q.Version != Version {
+		return nil, fmt.Errorf("%s: quantization_config: format_version is %d, this program reads %d", file, q.Version, Version)
+	}
+	if err := q.Bits.Check(); err != nil {
+		return nil, fmt.Errorf("%s: quantization_config: %w", file, err)
+	}
+	if q.Group != 0 && (q.Group < 8 || q.Group%8 != 0) {
+		return nil, fmt.Errorf("%s: quantization_config: group_size is %d, expected 0 or a multiple of 8", file, q.Group)
+	}
+	if !(q.ActClip > 0 && q.ActClip <= 1) {
+		return nil, fmt.Errorf("%s: quantization_config: activation_clip is %v, expected more than 0 and at most 1", file, q.ActClip)
+	}
+	if b := q.Branch; b != nil {
+		if b.Basis != "dft" && b.Basis != "dct" {
+			return nil, fmt.Errorf("%s: quantization_config: branch.basis is %q, expected dft or dct", file, b.Basis)
+		}
+		if b.Axis != "output" && b.Axis != "input" {
+			return nil, fmt.Errorf("%s: quantization_config: branch.axis is %q, expected output or input", file, b.Axis)
+		}
+		if !(b.Truncate >= 0 && b.Truncate < 1) {
+			return nil, fmt.Errorf("%s: quantization_config: branch.truncate is %v, expected 0 to 1", file, b.Truncate)
+		}
+	}
+	return &q, nil
+}
+
+// ManifestFile is the manifest's name in the artefact.
+const ManifestFile = "specquant.json"
+
+// Manifest says where an artefact comes from and what the job saw. It holds no
+// time and no machine, so that equal jobs write equal bytes.
+type Manifest struct {
+	Tool          string                `json:"tool"`
+	Recipe        *method.Recipe        `json:"recipe"`
+	Inputs        []checkpoint.FileHash `json:"inputs"`                // the checkpoint's files
+	Calibration   *Calibration          `json:"calibration,omitempty"` // nil: none was needed
+	Layers        []Layer               `json:"layers"`
+	BitsPerWeight float64               `json:"bits_per_weight"` // over the quantized layers, everything counted
+	Check         *Check                `json:"check,omitempty"`
+}
+
+// Calibration is the text that the stages looked at.
+type Calibration struct {
+	Sources []checkpoint.FileHash `json:"sources"`
+	Windows int                   `json:"windows"`
+	Tokens  int                   `json:"tokens_per_window"`
+	Hash    string                `json:"token_sha256"` // of the token ids used, as little-endian uint32
+}
+
+// Layer is what the job reports of one linear layer. Errors are relative:
+// ‖y − y'‖ / ‖y‖ over calibration tokens, activations quantized.
+type Layer struct {
+	Name          string  `json:"name"`
+	Alpha         string  `json:"alpha,omitempty"`
+	EnergyKept    float64 `json:"energy_kept"` // share of ‖Ŵ‖² in the branch
+	BitsPerWeight float64 `json:"bits_per_weight"`
+	Error         float64 `json:"error"`           // this recipe
+	ErrorNoBranch float64 `json:"error_no_branch"` // the same without the branch
+	ErrorRTN      float64 `json:"error_rtn"`       // plain rounding of the original weights
+	Damp          float64 `json:"damp,omitempty"`
+	DeadChannels  int     `json:"dead_channels,omitempty"`
+}
+
+// Check is the comparison with full precision made after writing.
+type Check struct {
+	Tokens        int     `json:"tokens"`
+	PerplexityRef float64 `json:"perplexity_full"`
+	Perplexity    float64 `json:"perplexity"`
+	KL            float64 `json:"kl"`
+	Top1          float64 `json:"top1_agreement"`
+	Passed        bool    `json:"passed"`
+}

@@ -1,0 +1,126 @@
+// Package calibration turns text into the windows of tokens that calibration
+// looks at.
+package calibration
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+)
+
+//go:embed default.txt
+var defaultText string
+
+// DefaultName stands for the embedded text where sources are listed.
+const DefaultName = "(embedded calibration text)"
+
+// Default is the text used where the caller gives none: English of many kinds,
+// some code, some French, German and Spanish, written for this project.
+func Default() string { return defaultText }
+
+// minTokens is the least calibration that is accepted.
+const minTokens = 256
+
+// maxText bounds one calibration file.
+const maxText = 1 << 30
+
+// Encoder is the part of a tokenizer that calibration needs.
+type Encoder interface {
+	Encode(text string, addSpecial bool) ([]int, error)
+}
+
+// Text is calibration text with its origin.
+type Text struct {
+	Source checkpoint.FileHash
+	Text   string
+}
+
+// ReadFiles reads text files; with none, it gives the default text.
+func ReadFiles(files []string) ([]Text, error) {
+	if len(files) == 0 {
+		sum := sha256.Sum256([]byte(defaultText))
+		return []Text{{checkpoint.FileHash{Name: DefaultName, Bytes: int64(len(defaultText)), SHA256: hex.EncodeToString(sum[:])}, defaultText}}, nil
+	}
+	var out []Text
+	for _, f := range files {
+		info, err := os.Stat(f)
+		if err != nil {
+			return nil, fmt.Errorf("calibration text: %w", err)
+		}
+		if info.Size() > maxText {
+			return nil, fmt.Errorf("calibration text %s: has %d bytes, more than %d; a few megabytes are plenty", f, info.Size(), maxText)
+		}
+		data, err := os.ReadFile(f)
+		if err != nil {
+			return nil, fmt.Errorf("calibration text: %w", err)
+		}
+		if len(data) == 0 {
+			return nil, fmt.Errorf("calibration text %s: is empty", f)
+		}
+		if !utf8.Valid(data) {
+			return nil, fmt.Errorf("calibration text %s: is not UTF-8; convert it first", f)
+		}
+		sum := sha256.Sum256(data)
+		out = append(out, Text{checkpoint.FileHash{Name: f, Bytes: int64(len(data)), SHA256: hex.EncodeToString(sum[:])}, string(data)})
+	}
+	return out, nil
+}
+
+// Set is the windows of tokens to calibrate on, all of one length.
+type Set struct {
+	Sources []checkpoint.FileHash
+	Windows [][]int
+	Tokens  int    // of a window
+	Hash    string // sha256 of all ids as little-endian uint32
+}
+
+// NewSet encodes the texts, one after the other, and takes up to `samples`
+// windows of `tokens` tokens that do not overlap: all of them if there are no
+// more, else a choice by the seed, in the order of the text. Text shorter than
+// one window makes one shorter window.
+func NewSet(enc Encoder, texts []Text, samples, tokens int, seed uint64) (*Set, error) {
+	s := &Set{Tokens: tokens}
+	var ids []int
+	for _, t := range texts {
+		s.Sources = append(s.Sources, t.Source)
+		more, err := enc.Encode(t.Text, true)
+		if err != nil {
+			return nil, fmt.Errorf("calibration text %s: %w", t.Source.Name, err)
+		}
+		ids = append(ids, more...)
+	}
+	if len(ids) < min(tokens, minTokens) {
+		return nil, fmt.Errorf("the calibration text has only %d tokens, expected at least %d; give a longer one, 100 kB or more", len(ids), min(tokens, minTokens))
+	}
+	s.Tokens = min(tokens, len(ids))
+	order := make([]int, len(ids)/s.Tokens)
+	for i := range order {
+		order[i] = i
+	}
+	if len(order) > samples {
+		rng := rand.New(rand.NewPCG(seed, 0x5045435155414e54))
+		rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		order = order[:samples]
+		slices.Sort(order)
+	}
+	h := sha256.New()
+	var b [4]byte
+	for _, w := range order {
+		window := ids[w*s.Tokens:][:s.Tokens]
+		s.Windows = append(s.Windows, window)
+		for _, id := range window {
+			binary.LittleEndian.PutUint32(b[:], uint32(id))
+			h.Write(b[:])
+		}
+	}
+	s.Hash = hex.EncodeToString(h.Sum(nil))
+	return s, nil
+}

@@ -1,0 +1,123 @@
+package checkpoint
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// AtomicFile writes a file that appears under its name whole or not at all:
+// the bytes go to path+".tmp", which Commit flushes to the disk and renames.
+// A crash at any moment leaves the old file, or none, and perhaps the
+// temporary, which the next CreateAtomic replaces.
+type AtomicFile struct {
+	path    string
+	want    int64
+	written int64
+	f       *os.File
+	w       *bufio.Writer
+	err     error // the first failure to write, sticky
+}
+
+// CreateAtomic begins writing path. want is the number of bytes intended, for
+// the message of a full disk; 0 where unknown. The caller defers Abort.
+func CreateAtomic(path string, want int64) (*AtomicFile, error) {
+	tmp := path + ".tmp"
+	// Removed and created anew, so that what is written is never what a
+	// left-behind link points to.
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("write %s: %w", path, err)
+	}
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", path, err)
+	}
+	return &AtomicFile{path: path, want: want, f: f, w: bufio.NewWriterSize(f, 1<<20)}, nil
+}
+
+// Write implements io.Writer. After a failure every further call fails alike.
+func (a *AtomicFile) Write(p []byte) (int, error) {
+	if a.err != nil {
+		return 0, a.err
+	}
+	if a.f == nil {
+		return 0, fmt.Errorf("write %s: already committed or aborted", a.path)
+	}
+	n, err := a.w.Write(p)
+	a.written += int64(n)
+	return n, a.fail(err)
+}
+
+// Commit makes the file appear under its name, on the disk itself: data,
+// rename and folder entry are flushed in this order. On failure the temporary
+// is removed.
+func (a *AtomicFile) Commit() error {
+	if a.f == nil {
+		return fmt.Errorf("write %s: already committed or aborted", a.path)
+	}
+	defer a.Abort()
+	if a.err != nil {
+		return a.err
+	}
+	if err := a.fail(a.w.Flush()); err != nil {
+		return err
+	}
+	if err := a.fail(a.f.Sync()); err != nil {
+		return err
+	}
+	f := a.f
+	a.f = nil
+	err := a.fail(f.Close())
+	if err == nil {
+		err = a.fail(os.Rename(f.Name(), a.path))
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return err
+	}
+	return syncDir(filepath.Dir(a.path))
+}
+
+// Abort removes the temporary; after Commit it does nothing, so that it can
+// be deferred.
+func (a *AtomicFile) Abort() {
+	if a.f != nil {
+		a.f.Close()
+		os.Remove(a.f.Name())
+		a.f = nil
+	}
+}
+
+// fail remembers the first error and dresses it: path, bytes, and what to do
+// when the disk is full.
+func (a *AtomicFile) fail(err error) error {
+	if err == nil || a.err != nil {
+		return a.err
+	}
+	if isDiskFull(err) {
+		size := fmt.Sprintf("%d bytes so far", a.written)
+		if a.want > 0 {
+			size = fmt.Sprintf("%d bytes wanted, failed after %d", a.want, a.written)
+		}
+		a.err = fmt.Errorf("write %s: disk full (%s); free space there or choose another folder: %w", a.path, size, err)
+	} else {
+		a.err = fmt.Errorf("write %s: %w", a.path, err)
+	}
+	return a.err
+}
+
+// WriteFileAtomic writes data to path by way of an AtomicFile.
+func WriteFileAtomic(path string, data []byte) error {
+	a, err := CreateAtomic(path, int64(len(data)))
+	if err != nil {
+		return err
+	}
+	defer a.Abort()
+	if _, err := a.Write(data); err != nil {
+		return err
+	}
+	return a.Commit()
+}

@@ -1,0 +1,240 @@
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Names of the files of a Hugging Face folder.
+const (
+	configFile     = "config.json"
+	generationFile = "generation_config.json"
+	weightsFile    = "model.safetensors"
+	indexFile      = "model.safetensors.index.json"
+)
+
+// importHint tells what to do with a GGUF file.
+const importHint = "import it first: specquant import FILE.gguf -o DIR"
+
+// Checkpoint is an open model folder: its config and all its weight files,
+// mapped. Reading is safe for concurrent use; Close must come last.
+type Checkpoint struct {
+	Dir    string
+	Config Config
+
+	files []*File
+	where map[string]*File // of each tensor
+}
+
+// Open opens a Hugging Face folder: config.json, the end tokens of
+// generation_config.json where there is one, and model.safetensors or the
+// shards that model.safetensors.index.json lists. Every header is verified
+// (see OpenFile), and that every tensor of the index is in its shard and no
+// tensor in two. No weight is read, and names and shapes are not yet held
+// against the config: that is Check.
+func Open(dir string) (*Checkpoint, error) {
+	st, err := os.Stat(dir)
+	if err != nil {
+		return nil, err
+	}
+	if !st.IsDir() {
+		if strings.HasSuffix(dir, ".gguf") {
+			return nil, unsupported("%s: a GGUF file, expected a model folder; %s", dir, importHint)
+		}
+		return nil, malformed("%s: a file, expected a model folder with %s and %s", dir, configFile, weightsFile)
+	}
+	c := &Checkpoint{Dir: dir, where: map[string]*File{}}
+	if err := c.open(); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Checkpoint) open() error {
+	path := filepath.Join(c.Dir, configFile)
+	data, err := readSmall(path, maxConfig)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c.explainMissing(configFile)
+	}
+	if err != nil {
+		return err
+	}
+	if c.Config, err = ParseConfig(data, path); err != nil {
+		return err
+	}
+	path = filepath.Join(c.Dir, generationFile)
+	if data, err = readSmall(path, maxConfig); err == nil {
+		err = c.Config.withGeneration(data, path)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+
+	path = filepath.Join(c.Dir, weightsFile)
+	if _, err := os.Stat(path); err == nil {
+		return c.add(path)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	path = filepath.Join(c.Dir, indexFile)
+	data, err = readSmall(path, maxIndex)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c.explainMissing(weightsFile)
+	}
+	if err != nil {
+		return err
+	}
+	return c.openShards(data, path)
+}
+
+// openShards opens what the index lists, in the order of the shards' names.
+func (c *Checkpoint) openShards(index []byte, path string) error {
+	weights, err := parseIndex(index, path)
+	if err != nil {
+		return err
+	}
+	shards := slices.Sorted(maps.Values(weights))
+	for _, s := range slices.Compact(shards) {
+		p := filepath.Join(c.Dir, s)
+		if _, err := os.Stat(p); errors.Is(err, fs.ErrNotExist) {
+			return notFound("%s: shard %q is missing from the folder; download it again", path, s)
+		}
+		if err := c.add(p); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(weights)) {
+		want := filepath.Join(c.Dir, weights[name])
+		f := c.where[name]
+		if f == nil {
+			return notFound("%s: tensor %q is listed in shard %q, but the shard has no such tensor; download both again", path, name, weights[name])
+		}
+		if f.Path() != want {
+			return malformed("%s: tensor %q is listed in shard %q, but it is in %s; download the folder again", path, name, weights[name], f.Path())
+		}
+	}
+	return nil
+}
+
+// add opens one weight file. Tensors that an index leaves out count too.
+func (c *Checkpoint) add(path string) error {
+	f, err := OpenFile(path)
+	if err != nil {
+		return err
+	}
+	c.files = append(c.files, f)
+	for _, name := range f.Names() {
+		if other := c.where[name]; other != nil {
+			return malformed("%s: tensor %q is in %s too, expected it in one shard", path, name, other.Path())
+		}
+		c.where[name] = f
+	}
+	return nil
+}
+
+// explainMissing says what to do about a folder that lacks the file want, by
+// what it has instead.
+func (c *Checkpoint) explainMissing(want string) error {
+	has := func(pattern string) string {
+		m, _ := filepath.Glob(filepath.Join(globQuote(c.Dir), pattern))
+		if len(m) == 0 {
+			return ""
+		}
+		return filepath.Base(m[0])
+	}
+	if g := has("*.gguf"); g != "" {
+		return unsupported("%s: no %s, but the GGUF file %s; import it first: specquant import %s -o DIR",
+			c.Dir, want, g, filepath.Join(c.Dir, g))
+	}
+	if want == weightsFile {
+		for _, pattern := range []string{"pytorch_model*.bin", "consolidated*.pth", "*.pt"} {
+			if p := has(pattern); p != "" {
+				return unsupported("%s: the weights are PyTorch pickles (%s), which are not read because they run code; get the safetensors version or convert them with transformers' save_pretrained(safe_serialization=True)", c.Dir, p)
+			}
+		}
+		if s := has("*.safetensors"); s != "" {
+			return notFound("%s: found %s but neither %s nor %s; download the folder again, with its index", c.Dir, s, weightsFile, indexFile)
+		}
+		return notFound("%s: no weights: expected %s, or %s with its shards", c.Dir, weightsFile, indexFile)
+	}
+	return notFound("%s: no %s; expected a Hugging Face model folder with %s and %s", c.Dir, want, configFile, weightsFile)
+}
+
+// globQuote escapes a path for filepath.Glob, whose escape Windows lacks.
+func globQuote(s string) string {
+	if filepath.Separator == '\\' {
+		return s
+	}
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
+}
+
+// stored is the name under which a tensor lies in the files: its own, or that
+// of its twin where the embeddings are tied and only one of them is stored.
+func (c *Checkpoint) stored(name string) string {
+	if c.where[name] == nil && c.Config.TieEmbeddings {
+		switch name {
+		case headName:
+			return embedName
+		case embedName:
+			return headName
+		}
+	}
+	return name
+}
+
+// Has reports whether Tensor knows the name.
+func (c *Checkpoint) Has(name string) bool { return c.where[c.stored(name)] != nil }
+
+// Tensor returns a tensor by name. Where the embeddings are tied, the names of
+// embedding and output head both find the one that is stored (whose name the
+// Tensor then has). An unknown name is ErrNotFound with the nearest names.
+func (c *Checkpoint) Tensor(name string) (Tensor, error) {
+	s := c.stored(name)
+	f := c.where[s]
+	if f == nil {
+		msg := fmt.Sprintf("%s: no tensor %q", c.Dir, name)
+		if near := nearest(name, c.Names(), 3); len(near) > 0 {
+			msg += "; nearest are " + strings.Join(near, ", ")
+		}
+		return Tensor{}, notFound("%s", msg)
+	}
+	t, _ := f.Tensor(s)
+	return t, t.err
+}
+
+// Names lists the stored tensors, sorted.
+func (c *Checkpoint) Names() []string { return slices.Sorted(maps.Keys(c.where)) }
+
+// Files lists the paths of the weight files, in the order of their names.
+func (c *Checkpoint) Files() []string {
+	var out []string
+	for _, f := range c.files {
+		out = append(out, f.Path())
+	}
+	return out
+}
+
+// Bytes is the size of all tensors of all files.
+func (c *Checkpoint) Bytes() int64 {
+	var n int64
+	for _, f := range c.files {
+		n += f.Bytes()
+	}
+	return n
+}
+
+// Close unmaps the weight files; no tensor may be used afterwards.
+func (c *Checkpoint) Close() error {
+	var errs []error
+	for _, f := range c.files {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
+}

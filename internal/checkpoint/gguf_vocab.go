@@ -1,0 +1,57 @@
+package checkpoint
+
+import "math"
+
+// Vocabulary returns the tokenizer's data as the file has it. model is
+// "llama" (SentencePiece) or "gpt2" (byte-level BPE, whose merges are
+// Metadata["tokenizer.ggml.merges"]). scores and types are nil where absent,
+// else one a token; types are those of SentencePiece: 1 normal, 2 unknown,
+// 3 control, 4 user-defined, 5 unused, 6 byte. bos and eos are -1 where absent.
+func (g *GGUF) Vocabulary() (tokens []string, scores []float32, types []int32, model string, bos, eos int, err error) {
+	fail := func(key, format string, a ...any) {
+		if err == nil {
+			err = malformed("%s: metadata %q: "+format, append([]any{g.region.path, key}, a...)...)
+		}
+	}
+	const prefix = "tokenizer.ggml."
+	read := func(key string) any { return g.Metadata[prefix+key] }
+	var ok bool
+	if model, ok = read("model").(string); !ok {
+		fail(prefix+"model", "found %v, expected the tokenizer's kind", read("model"))
+	}
+	if tokens, ok = read("tokens").([]string); !ok || len(tokens) == 0 {
+		fail(prefix+"tokens", "missing or not a list of strings")
+	}
+	if v := read("scores"); v != nil {
+		if scores, ok = v.([]float32); !ok || len(scores) != len(tokens) {
+			fail(prefix+"scores", "expected %d floats, one a token", len(tokens))
+		}
+		for i, s := range scores {
+			if math.IsNaN(float64(s)) {
+				fail(prefix+"scores", "score %d is NaN", i)
+			}
+		}
+	}
+	if v := read("token_type"); v != nil {
+		if types, ok = v.([]int32); !ok || len(types) != len(tokens) {
+			fail(prefix+"token_type", "expected %d int32, one a token", len(tokens))
+		}
+	}
+	id := func(key string) int {
+		v := read(key)
+		if v == nil {
+			return -1
+		}
+		n, isInt := asInt(v)
+		if !isInt || n < 0 || n >= int64(len(tokens)) {
+			fail(prefix+key, "found %v, expected a token id below %d", v, len(tokens))
+			return -1
+		}
+		return int(n)
+	}
+	bos, eos = id("bos_token_id"), id("eos_token_id")
+	if err != nil {
+		return nil, nil, nil, "", -1, -1, err
+	}
+	return tokens, scores, types, model, bos, eos, nil
+}

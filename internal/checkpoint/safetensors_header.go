@@ -1,0 +1,220 @@
+package checkpoint
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxHeader is the longest safetensors header that is read, in bytes; the
+// reference implementation has the same limit.
+const maxHeader = 100_000_000
+
+// maxRank bounds the dimensions of one tensor; model weights have at most 5.
+const maxRank = 32
+
+// entry is one tensor of a safetensors header; begin and end are byte offsets
+// into the data that follows the header.
+type entry struct {
+	name       string
+	dtype      DType
+	shape      []int
+	begin, end int64
+}
+
+// header is a safetensors header that has been checked against its file.
+type header struct {
+	entries  map[string]*entry
+	metadata map[string]string
+}
+
+// parseHeader reads the JSON header of the safetensors file at path, whose
+// data begins at byte dataOff and is dataLen bytes long. It accepts a header
+// only if its tensors tile the data exactly: in bounds, no overlap, no hole,
+// nothing behind the last.
+//
+// Format: https://huggingface.co/docs/safetensors.
+func parseHeader(path string, data []byte, dataOff, dataLen int64) (*header, error) {
+	where := path + ": safetensors header"
+	if !utf8.Valid(data) {
+		return nil, malformed("%s: not valid UTF-8", where)
+	}
+	if len(data) == 0 || data[0] != '{' {
+		return nil, malformed("%s: does not begin with '{'; is this a safetensors file?", where)
+	}
+	h := &header{entries: map[string]*entry{}, metadata: map[string]string{}}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	err := decodeObject(dec, where, func(name string) error {
+		if name == "__metadata__" {
+			return decodeObject(dec, where+": __metadata__", func(key string) error {
+				var raw json.RawMessage
+				if err := dec.Decode(&raw); err != nil {
+					return malformed("%s: __metadata__: %q: %v", where, key, err)
+				}
+				s, ok := jsonString(raw)
+				if !ok {
+					return malformed("%s: __metadata__: %q: found %s, expected a string", where, key, brief(raw))
+				}
+				h.metadata[key] = s
+				return nil
+			})
+		}
+		e, err := decodeEntry(dec, path, name)
+		h.entries[name] = e
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if rest := bytes.TrimLeft(data[dec.InputOffset():], " "); len(rest) > 0 {
+		return nil, malformed("%s: %d bytes after the JSON object that are not padding spaces", where, len(rest))
+	}
+	return h, h.checkLayout(path, dataOff, dataLen)
+}
+
+// decodeEntry reads the {"dtype","shape","data_offsets"} object of one tensor
+// and checks that its size agrees with its offsets.
+func decodeEntry(dec *json.Decoder, path, name string) (*entry, error) {
+	where := fmt.Sprintf("%s: tensor %q", path, name)
+	e := &entry{name: name, begin: -1}
+	err := decodeObject(dec, where, func(key string) error {
+		var raw json.RawMessage
+		if err := dec.Decode(&raw); err != nil {
+			return malformed("%s: %s: %v", where, key, err)
+		}
+		switch key {
+		case "dtype":
+			s, ok := jsonString(raw)
+			if !ok {
+				return malformed("%s: dtype: found %s, expected a string", where, brief(raw))
+			}
+			e.dtype = DType(s)
+			if e.dtype.Bits() == 0 {
+				return unsupported("%s: unknown dtype %q, expected one of %s", where, s, dtypeNames())
+			}
+		case "shape":
+			dims, err := intList(raw, maxRank)
+			if err != nil {
+				return malformed("%s: shape: %v", where, err)
+			}
+			e.shape = make([]int, len(dims))
+			for i, d := range dims {
+				if d < 0 || d > math.MaxInt {
+					return malformed("%s: shape %v: dimension %d is %d, expected 0 or more", where, dims, i, d)
+				}
+				e.shape[i] = int(d)
+			}
+		case "data_offsets":
+			o, err := intList(raw, 2)
+			if err == nil && len(o) != 2 {
+				err = fmt.Errorf("found %d numbers, expected [begin, end]", len(o))
+			}
+			if err != nil {
+				return malformed("%s: data_offsets: %v", where, err)
+			}
+			if o[0] < 0 || o[1] < o[0] {
+				return malformed("%s: data_offsets %v: expected 0 <= begin <= end", where, o)
+			}
+			e.begin, e.end = o[0], o[1]
+		default:
+			return malformed("%s: unknown field %q, expected dtype, shape and data_offsets", where, key)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case e.dtype == "":
+		return nil, malformed("%s: dtype is missing", where)
+	case e.shape == nil:
+		return nil, malformed("%s: shape is missing", where)
+	case e.begin < 0:
+		return nil, malformed("%s: data_offsets is missing", where)
+	}
+	n, ok := product(e.shape)
+	if !ok {
+		return nil, malformed("%s: shape %v: the number of elements overflows", where, e.shape)
+	}
+	want, ok := e.dtype.payload(n)
+	if !ok {
+		return nil, malformed("%s: shape %v of %s: the number of bytes overflows or is not whole", where, e.shape, e.dtype)
+	}
+	if got := e.end - e.begin; got != want {
+		return nil, malformed("%s: data_offsets [%d, %d] span %d bytes, expected %d for shape %v of %s",
+			where, e.begin, e.end, got, want, e.shape, e.dtype)
+	}
+	return e, nil
+}
+
+// checkLayout verifies that the tensors tile [0, dataLen) without overlap,
+// hole or trailing bytes.
+func (h *header) checkLayout(path string, dataOff, dataLen int64) error {
+	order := make([]*entry, 0, len(h.entries))
+	for _, e := range h.entries {
+		order = append(order, e)
+	}
+	slices.SortFunc(order, func(a, b *entry) int {
+		switch {
+		case a.begin != b.begin:
+			return cmp.Compare(a.begin, b.begin)
+		case a.end != b.end:
+			return cmp.Compare(a.end, b.end)
+		}
+		return strings.Compare(a.name, b.name)
+	})
+	var end int64
+	for i, e := range order {
+		switch {
+		case e.begin < end:
+			return malformed("%s: tensor %q at bytes %d to %d overlaps tensor %q that ends at %d",
+				path, e.name, e.begin, e.end, order[i-1].name, end)
+		case e.begin > end:
+			return malformed("%s: hole of %d bytes before tensor %q at %d; safetensors allows none",
+				path, e.begin-end, e.name, e.begin)
+		}
+		end = e.end
+		if end > dataLen {
+			return malformed("%s: file is truncated: tensor %q needs bytes up to %d, file has %d; get the file again",
+				path, e.name, satAdd(dataOff, end), dataOff+dataLen)
+		}
+	}
+	if end < dataLen {
+		return malformed("%s: file is oversized: its tensors end at byte %d, file has %d; get the file again",
+			path, dataOff+end, dataOff+dataLen)
+	}
+	return nil
+}
+
+// intList is the list of at most limit whole numbers that raw holds.
+func intList(raw json.RawMessage, limit int) ([]int64, error) {
+	var items []json.RawMessage
+	if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &items) != nil {
+		return nil, fmt.Errorf("found %s, expected a list of whole numbers", brief(raw))
+	}
+	if len(items) > limit {
+		return nil, fmt.Errorf("found %d numbers, expected at most %d", len(items), limit)
+	}
+	out := make([]int64, len(items))
+	for i, it := range items {
+		n, err := jsonInt(it)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = n
+	}
+	return out, nil
+}
+
+// satAdd adds two non-negative numbers, staying at the maximum on overflow.
+func satAdd(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
+}

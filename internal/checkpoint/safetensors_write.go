@@ -1,0 +1,188 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"unicode/utf8"
+)
+
+// dataAlign is where the data of a written file begins, and every tensor in
+// it that can: a cache line, and the widest vector register.
+const dataAlign = 64
+
+// TensorSpec is one tensor to write: either Data, little-endian and row-major,
+// or Write, which must write exactly as many bytes as Shape and DType say.
+// Write is called once, in the order of the file, so that a large tensor need
+// never be whole in memory.
+type TensorSpec struct {
+	Name  string
+	DType DType
+	Shape []int
+	Data  []byte
+	Write func(io.Writer) error
+}
+
+// WriteFile writes a safetensors file atomically (see AtomicFile). The same
+// tensors and metadata give the same bytes.
+//
+// The header is padded with spaces so that the data begins 64-byte aligned.
+// The format forbids holes between tensors, so alignment inside comes from the
+// order: first the tensors whose bytes are a multiple of 64, in the order
+// given, all of which are therefore 64-byte aligned; then the others by
+// descending element size, in the order given, each aligned to its element.
+// A memory map of the file can thus be used without copying.
+func WriteFile(path string, tensors []TensorSpec, metadata map[string]string) error {
+	lay, err := newLayout(path, tensors, metadata)
+	if err != nil {
+		return err
+	}
+	a, err := CreateAtomic(path, int64(len(lay.header))+lay.bytes)
+	if err != nil {
+		return err
+	}
+	defer a.Abort()
+	if _, err := a.Write(lay.header); err != nil {
+		return err
+	}
+	for i, t := range lay.order {
+		if t.Write == nil {
+			if _, err := a.Write(t.Data); err != nil {
+				return err
+			}
+			continue
+		}
+		w := exactWriter{w: a, left: lay.sizes[i]}
+		if err := t.Write(&w); err != nil {
+			if a.err != nil { // the disk's error, already dressed
+				return a.err
+			}
+			return fmt.Errorf("write %s: tensor %q: %w", path, t.Name, err)
+		}
+		if w.left != 0 {
+			return fmt.Errorf("write %s: tensor %q: %d bytes were not written of %d for shape %v of %s",
+				path, t.Name, w.left, lay.sizes[i], t.Shape, t.DType)
+		}
+	}
+	return a.Commit()
+}
+
+// layout is a file decided before its first byte is written.
+type layout struct {
+	header []byte // length, JSON and padding
+	order  []TensorSpec
+	sizes  []int64 // payload of order[i] in bytes
+	bytes  int64   // sum of sizes
+}
+
+func newLayout(path string, tensors []TensorSpec, metadata map[string]string) (*layout, error) {
+	size := func(t TensorSpec) int64 { // of a tensor already checked
+		n, _ := product(t.Shape)
+		b, _ := t.DType.payload(n)
+		return b
+	}
+	seen := map[string]bool{"__metadata__": true}
+	for _, t := range tensors {
+		if seen[t.Name] || t.Name == "" || !utf8.ValidString(t.Name) {
+			return nil, fmt.Errorf("write %s: tensor name %q is repeated, reserved, empty or not UTF-8", path, t.Name)
+		}
+		seen[t.Name] = true
+		n, ok := product(t.Shape)
+		if ok {
+			_, ok = t.DType.payload(n)
+		}
+		if !ok || len(t.Shape) > maxRank {
+			return nil, fmt.Errorf("write %s: tensor %q: shape %v of dtype %q is not a size that can be written", path, t.Name, t.Shape, t.DType)
+		}
+		if t.Write == nil && int64(len(t.Data)) != size(t) {
+			return nil, fmt.Errorf("write %s: tensor %q: %d bytes of data, expected %d for shape %v of %s",
+				path, t.Name, len(t.Data), size(t), t.Shape, t.DType)
+		}
+		if t.Write != nil && t.Data != nil {
+			return nil, fmt.Errorf("write %s: tensor %q: both Data and Write are set", path, t.Name)
+		}
+	}
+	lay := &layout{order: slices.Clone(tensors)}
+	rank := func(t TensorSpec) int {
+		if size(t)%dataAlign == 0 {
+			return -1 << 20
+		}
+		return -t.DType.Bits()
+	}
+	slices.SortStableFunc(lay.order, func(a, b TensorSpec) int { return rank(a) - rank(b) })
+
+	var js bytes.Buffer
+	js.WriteString("{")
+	if len(metadata) > 0 {
+		js.WriteString(`"__metadata__":{`)
+		for i, k := range slices.Sorted(maps.Keys(metadata)) {
+			if !utf8.ValidString(k) || !utf8.ValidString(metadata[k]) {
+				return nil, fmt.Errorf("write %s: metadata %q is not UTF-8", path, k)
+			}
+			if i > 0 {
+				js.WriteByte(',')
+			}
+			writeJSONString(&js, k)
+			js.WriteByte(':')
+			writeJSONString(&js, metadata[k])
+		}
+		js.WriteByte('}')
+	}
+	for _, t := range lay.order {
+		if js.Len() > 1 {
+			js.WriteByte(',')
+		}
+		writeJSONString(&js, t.Name)
+		fmt.Fprintf(&js, `:{"dtype":%q,"shape":[`, string(t.DType))
+		for i, d := range t.Shape {
+			if i > 0 {
+				js.WriteByte(',')
+			}
+			fmt.Fprint(&js, d)
+		}
+		n := size(t)
+		if n > 1<<62-lay.bytes {
+			return nil, fmt.Errorf("write %s: the tensors' total size overflows", path)
+		}
+		fmt.Fprintf(&js, `],"data_offsets":[%d,%d]}`, lay.bytes, lay.bytes+n)
+		lay.sizes = append(lay.sizes, n)
+		lay.bytes += n
+	}
+	js.WriteByte('}')
+	for (8+js.Len())%dataAlign != 0 {
+		js.WriteByte(' ')
+	}
+	if js.Len() > maxHeader {
+		return nil, fmt.Errorf("write %s: header of %d bytes, readers accept at most %d; write fewer tensors a file", path, js.Len(), maxHeader)
+	}
+	lay.header = binary.LittleEndian.AppendUint64(nil, uint64(js.Len()))
+	lay.header = append(lay.header, js.Bytes()...)
+	return lay, nil
+}
+
+// writeJSONString writes s as JSON without escaping <, > and &.
+func writeJSONString(b *bytes.Buffer, s string) {
+	enc := json.NewEncoder(b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(s)       // a string always encodes
+	b.Truncate(b.Len() - 1) // the encoder's newline
+}
+
+// exactWriter refuses to write more than left bytes.
+type exactWriter struct {
+	w    io.Writer
+	left int64
+}
+
+func (w *exactWriter) Write(p []byte) (int, error) {
+	if int64(len(p)) > w.left {
+		return 0, fmt.Errorf("%d bytes more than shape and dtype give", int64(len(p))-w.left)
+	}
+	n, err := w.w.Write(p)
+	w.left -= int64(n)
+	return n, err
+}

@@ -1,0 +1,98 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"unicode/utf8"
+)
+
+// Helpers for JSON whose keys matter: encoding/json lets the last of two equal
+// keys win, which two readers of one file may decide differently.
+
+// decodeObject reads one JSON object from dec and calls field for each key,
+// which must consume the value. A repeated key is an error. where names the
+// object in errors.
+func decodeObject(dec *json.Decoder, where string, field func(key string) error) error {
+	tok, err := dec.Token()
+	if err != nil {
+		return malformed("%s: %v", where, err)
+	}
+	if tok != json.Delim('{') {
+		return malformed("%s: found %v, expected a JSON object", where, tok)
+	}
+	seen := map[string]bool{}
+	for dec.More() {
+		tok, err := dec.Token()
+		if err != nil {
+			return malformed("%s: %v", where, err)
+		}
+		key, ok := tok.(string)
+		if !ok {
+			return malformed("%s: found %v, expected a key", where, tok)
+		}
+		if seen[key] {
+			return malformed("%s: key %q appears twice", where, key)
+		}
+		seen[key] = true
+		if err := field(key); err != nil {
+			return err
+		}
+	}
+	if _, err := dec.Token(); err != nil { // the closing brace
+		return malformed("%s: %v", where, err)
+	}
+	return nil
+}
+
+// rawObject splits a JSON document that is one object into its fields.
+func rawObject(data []byte, where string) (map[string]json.RawMessage, error) {
+	if !utf8.Valid(data) {
+		return nil, malformed("%s: not valid UTF-8", where)
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	m := map[string]json.RawMessage{}
+	err := decodeObject(dec, where, func(key string) error {
+		var raw json.RawMessage
+		if err := dec.Decode(&raw); err != nil {
+			return malformed("%s: %q: %v", where, key, err)
+		}
+		m[key] = raw
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if rest := bytes.TrimLeft(data[dec.InputOffset():], " \t\r\n"); len(rest) > 0 {
+		return nil, malformed("%s: %d bytes after the end of the JSON object", where, len(rest))
+	}
+	return m, nil
+}
+
+// jsonString is the string that raw holds; false for any other JSON value.
+func jsonString(raw json.RawMessage) (string, bool) {
+	var s string
+	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+		return "", false
+	}
+	return s, true
+}
+
+// jsonInt is the whole number that raw holds, written without fraction or
+// exponent.
+func jsonInt(raw json.RawMessage) (int64, error) {
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("found %s, expected a whole number", brief(raw))
+	}
+	return n, nil
+}
+
+// brief shortens a JSON value for an error message.
+func brief(raw []byte) string {
+	if len(raw) > 60 {
+		return string(bytes.ToValidUTF8(raw[:60], nil)) + "..."
+	}
+	return string(raw)
+}

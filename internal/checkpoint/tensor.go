@@ -1,0 +1,51 @@
+package checkpoint
+
+import (
+	"fmt"
+	"strconv"
+)
+
+const intBits = strconv.IntSize
+
+// Tensor is one named array of a file, row-major: the last dimension of Shape
+// varies fastest. It is a small value; Data is shared and read-only.
+type Tensor struct {
+	Name  string
+	DType DType
+	Shape []int  // empty for a scalar
+	Data  []byte // little-endian, into the map; invalid after Close
+	File  string // path of the file, for error messages
+
+	region *region
+	off    int64 // of Data in the file
+	err    error // why Data could not be read, where the file is not mapped
+}
+
+// Elems is the number of elements, the product of Shape.
+func (t Tensor) Elems() int {
+	n, _ := product(t.Shape)
+	return n
+}
+
+// Err is the reason why Data is missing, which can only happen where files are
+// not memory-mapped and reading failed. Float32 returns it too.
+func (t Tensor) Err() error { return t.err }
+
+// Release advises the kernel that the pages of the map that hold only this
+// tensor are no longer needed, so that resident memory stays bounded while a
+// model is read front to back. Data stays valid: it is read from the file again.
+func (t Tensor) Release() {
+	if t.region != nil {
+		t.region.release(t.off, int64(len(t.Data)))
+	}
+}
+
+// at names an element for an error message: flat index, and row and column of
+// the matrix that has the last dimension as its columns.
+func (t Tensor) at(i int) string {
+	cols := 1
+	if len(t.Shape) > 0 {
+		cols = max(1, t.Shape[len(t.Shape)-1])
+	}
+	return fmt.Sprintf("%s: tensor %q: element %d [%d,%d]", t.File, t.Name, i, i/cols, i%cols)
+}

@@ -1,0 +1,283 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
+)
+
+// chunkTokens bounds the tokens that go through the blocks together, and
+// logitTokens those whose logits are in memory together. Neither changes a
+// result.
+const (
+	chunkTokens = 512
+	logitTokens = 32
+)
+
+// Want says which logits a caller is interested in.
+type Want int
+
+// None, the last token's, or every token's.
+const (
+	WantNone Want = iota
+	WantLast
+	WantAll
+)
+
+// Step is what one sequence is to be fed.
+type Step struct {
+	Seq  *Sequence
+	IDs  []int
+	Want Want
+}
+
+// scratch is the memory of one forward pass, reused.
+type scratch struct {
+	pool   *kernel.Pool
+	acts   kernel.Activations
+	z, u   []float32
+	counts []int
+
+	kept, full int64 // run-time truncation's account
+
+	x, norm, q, k, v, attn, out, gate, up []float32
+	scores                                [][]float32
+	logits                                []float32
+	at                                    []place
+}
+
+// place says where a row of the batch stands: its sequence and its position.
+type place struct {
+	seq      *Sequence
+	step     int // index into the steps
+	offset   int // index into the step's tokens
+	position int
+	emit     bool
+}
+
+func grow(s []float32, n int) []float32 {
+	if cap(s) < n {
+		return make([]float32, n)
+	}
+	return s[:n]
+}
+
+// Forward feeds tokens to sequences, many at once, and hands out the logits
+// that are wanted: emit is called with the step, the index of the token in the
+// step, and its logits [vocab], which are valid until emit returns. Results do
+// not depend on what else is in the batch.
+//
+// It ends early, with the context's error, between blocks; sequences are then
+// as they were before.
+func (m *Model) Forward(ctx context.Context, steps []Step, emit func(step, token int, logits []float32) error) error {
+	before := make([]int, len(steps))
+	for i, st := range steps {
+		before[i] = st.Seq.tokens
+		if st.Seq.model != m {
+			return fmt.Errorf("step %d: the sequence belongs to another model", i)
+		}
+		if n := st.Seq.tokens + len(st.IDs); n > m.Context {
+			return &ContextError{Tokens: n, Context: m.Context}
+		}
+		for _, id := range st.IDs {
+			if id < 0 || id >= m.Config.VocabSize {
+				return fmt.Errorf("token id %d is outside the vocabulary of %d", id, m.Config.VocabSize)
+			}
+		}
+		for _, other := range steps[:i] {
+			if other.Seq == st.Seq {
+				return fmt.Errorf("step %d: the sequence appears twice in one batch", i)
+			}
+		}
+	}
+	err := m.forward(ctx, steps, emit)
+	if err != nil {
+		for i, st := range steps {
+			st.Seq.tokens = before[i]
+		}
+	}
+	return err
+}
+
+// ContextError says that a sequence would outgrow the model's context.
+type ContextError struct{ Tokens, Context int }
+
+func (e *ContextError) Error() string {
+	return fmt.Sprintf("a sequence of %d tokens does not fit the context of %d; shorten the text or ask for a larger context", e.Tokens, e.Context)
+}
+
+func (m *Model) forward(ctx context.Context, steps []Step, emit func(step, token int, logits []float32) error) error {
+	step, offset := 0, 0
+	for step < len(steps) {
+		at := m.s.at[:0]
+		for len(at) < chunkTokens && step < len(steps) {
+			st := steps[step]
+			if offset == len(st.IDs) {
+				step, offset = step+1, 0
+				continue
+			}
+			at = append(at, place{seq: st.Seq, step: step, offset: offset, position: st.Seq.tokens,
+				emit: st.Want == WantAll || st.Want == WantLast && offset == len(st.IDs)-1})
+			st.Seq.tokens++
+			offset++
+		}
+		m.s.at = at
+		if len(at) == 0 {
+			return nil
+		}
+		if err := m.chunk(ctx, steps, at); err != nil {
+			return err
+		}
+		if err := m.emit(at, emit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// chunk runs the blocks over one batch of rows, leaving the result in s.x.
+func (m *Model) chunk(ctx context.Context, steps []Step, at []place) error {
+	c, s, n := m.Config, &m.s, len(at)
+	qw, kvw := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
+	s.x, s.norm, s.out = grow(s.x, n*c.HiddenSize), grow(s.norm, n*c.HiddenSize), grow(s.out, n*c.HiddenSize)
+	s.q, s.attn = grow(s.q, n*qw), grow(s.attn, n*qw)
+	s.k, s.v = grow(s.k, n*kvw), grow(s.v, n*kvw)
+	s.gate, s.up = grow(s.gate, n*c.IntermediateSize), grow(s.up, n*c.IntermediateSize)
+
+	ids := make([]int, n)
+	for i, p := range at {
+		ids[i] = steps[p.step].IDs[p.offset]
+	}
+	if err := llama.Embed(m.Checkpoint, s.x, ids); err != nil {
+		return err
+	}
+	for i := range m.layers {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		l, err := m.layer(i)
+		if err != nil {
+			return err
+		}
+		m.block(l, i, at)
+		m.release(i)
+	}
+	return nil
+}
+
+func (m *Model) block(l *layer, index int, at []place) {
+	c, s, n := m.Config, &m.s, len(at)
+	qw, kvw, hd := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim, c.HeadDim
+
+	llama.RMSNorm(s.norm, s.x, l.attnNorm, c.NormEps, n)
+	l.inputs[llama.AttnInput].forward(s, [][]float32{s.q, s.k, s.v}, s.norm, n)
+	for _, p := range at {
+		p.seq.blocks[index].reserve(c.KVHeads, p.position+1, p.position, m.Context, m.cache)
+	}
+	m.pool.Run(n, func(i int) {
+		p := at[i]
+		for o := 0; o < qw; o += hd {
+			m.rope.Apply(s.q[i*qw+o:][:hd], p.position)
+		}
+		for h := range c.KVHeads {
+			k, v := s.k[i*kvw+h*hd:][:hd], s.v[i*kvw+h*hd:][:hd]
+			m.rope.Apply(k, p.position)
+			p.seq.blocks[index].put(m.cache, h, p.position, k, v)
+		}
+	})
+	m.attention(index, at)
+	l.inputs[llama.OInput].forward(s, [][]float32{s.out}, s.attn, n)
+	add(s.x, s.out)
+
+	llama.RMSNorm(s.norm, s.x, l.mlpNorm, c.NormEps, n)
+	l.inputs[llama.MLPInput].forward(s, [][]float32{s.gate, s.up}, s.norm, n)
+	llama.SwiGLU(s.gate[:n*c.IntermediateSize], s.up)
+	l.inputs[llama.DownInput].forward(s, [][]float32{s.out}, s.gate, n)
+	add(s.x, s.out)
+}
+
+// attention fills s.attn: each row looks back at its own sequence.
+func (m *Model) attention(index int, at []place) {
+	c, s := m.Config, &m.s
+	hd, qw := c.HeadDim, c.Heads*c.HeadDim
+	perKV := c.Heads / c.KVHeads
+	scale := float32(1 / math.Sqrt(float64(hd)))
+	longest := 0
+	for _, p := range at {
+		longest = max(longest, p.position+1)
+	}
+	buffers := make(chan []float32, m.pool.Threads())
+	for i := range m.pool.Threads() {
+		if i == len(s.scores) {
+			s.scores = append(s.scores, nil)
+		}
+		s.scores[i] = grow(s.scores[i], longest)
+		buffers <- s.scores[i]
+	}
+	m.pool.Run(len(at)*c.Heads, func(i int) {
+		row, head := i/c.Heads, i%c.Heads
+		p := at[row]
+		cache := &p.seq.blocks[index]
+		from, to := 0, p.position+1
+		if c.SlidingWindow > 0 {
+			from = max(0, to-c.SlidingWindow)
+		}
+		w := <-buffers
+		scores := w[:to-from]
+		q := s.q[row*qw+head*hd:][:hd]
+		cache.scores(m.cache, scores, q, head/perKV, from, to)
+		for j := range scores {
+			scores[j] *= scale
+		}
+		llama.Softmax(scores)
+		cache.combine(m.cache, s.attn[row*qw+head*hd:][:hd], scores, head/perKV, from, to)
+		buffers <- w
+	})
+}
+
+// emit applies the final norm and the output matrix to the rows that are
+// wanted, a few at a time.
+func (m *Model) emit(at []place, emit func(step, token int, logits []float32) error) error {
+	c, s := m.Config, &m.s
+	var rows []int
+	flush := func() error {
+		n := len(rows)
+		s.norm = grow(s.norm, n*c.HiddenSize)
+		for i, r := range rows {
+			copy(s.norm[i*c.HiddenSize:][:c.HiddenSize], s.x[r*c.HiddenSize:])
+		}
+		llama.RMSNorm(s.norm, s.norm[:n*c.HiddenSize], m.norm, c.NormEps, n)
+		s.logits = grow(s.logits, n*c.VocabSize)
+		m.pool.MatMulHalf(s.logits, c.VocabSize, s.norm, c.HiddenSize, m.head, n)
+		for i, r := range rows {
+			if err := emit(at[r].step, at[r].offset, s.logits[i*c.VocabSize:][:c.VocabSize]); err != nil {
+				return err
+			}
+		}
+		rows = rows[:0]
+		return nil
+	}
+	for i, p := range at {
+		if p.emit {
+			rows = append(rows, i)
+		}
+		if len(rows) == logitTokens {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if len(rows) > 0 {
+		return flush()
+	}
+	return nil
+}
+
+func add(x, y []float32) {
+	for i, v := range y[:len(x)] {
+		x[i] += v
+	}
+}

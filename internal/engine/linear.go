@@ -1,0 +1,176 @@
+package engine
+
+import (
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/spectrum"
+)
+
+// projection is a set of linear layers that read the same activations: what
+// is done to the activations is done once.
+type projection interface {
+	// forward writes ys[i] [tokens × out_i] from x [tokens × in].
+	forward(s *scratch, ys [][]float32, x []float32, tokens int)
+}
+
+// plain is a projection in full precision, read in place from the checkpoint.
+type plain struct {
+	weights []kernel.HalfMatrix
+	bias    [][]float32
+}
+
+func (l *plain) forward(s *scratch, ys [][]float32, x []float32, tokens int) {
+	for i, w := range l.weights {
+		s.pool.MatMulHalf(ys[i], w.Rows, x, w.Cols, w, tokens)
+		llama.AddBias(ys[i], l.bias[i], tokens)
+	}
+}
+
+// quantized is a projection of quantized layers: integers times integers, plus
+// the 16-bit branches.
+type quantized struct {
+	in       int
+	actBits  int // 16: activations stay as they are
+	actClip  float32
+	group    int
+	matrices []*kernel.IntMatrix
+	widths   []int // out of each layer
+	bias     [][]float32
+	branches []*artefact.Branch // nil: no branch at all
+	spectral spectrum.Basis     // output axis: the basis of the input
+	basis    []float32          // [count × in], output axis: its lowest vectors
+	count    int                // rows of basis: the most any layer keeps
+	inverse  []inverse          // input axis, per layer
+}
+
+// inverse turns the coefficients of a layer's output back: [count × out].
+type inverse struct {
+	basis []float32
+	count int
+}
+
+// basisCache shares basis vectors among all layers: they are never stored.
+type basisCache map[basisKey][]float32
+
+type basisKey struct {
+	name     string
+	n, count int
+}
+
+func (c basisCache) get(name string, n, count int) ([]float32, error) {
+	if count == 0 {
+		return nil, nil
+	}
+	key := basisKey{name, n, count}
+	if m, ok := c[key]; ok {
+		return m, nil
+	}
+	b, err := spectrum.NewBasis(name, n)
+	if err != nil {
+		return nil, err
+	}
+	c[key] = spectrum.Matrix(b, count)
+	return c[key], nil
+}
+
+func newQuantized(layers []*artefact.Linear, q *artefact.Quantization, bases basisCache) (*quantized, error) {
+	l := &quantized{in: layers[0].In, actBits: q.Bits.Activations, actClip: float32(q.ActClip), group: q.Group}
+	for _, layer := range layers {
+		m, err := layer.Matrix()
+		if err != nil {
+			return nil, err
+		}
+		l.matrices = append(l.matrices, m)
+		l.widths = append(l.widths, layer.Out)
+		l.bias = append(l.bias, layer.Bias)
+		if b := layer.Branch; b != nil {
+			l.branches = append(l.branches, b)
+			if b.Axis == spectrum.OutputChannel {
+				l.count = max(l.count, b.MaxCoefficients())
+				continue
+			}
+			inv := inverse{count: b.MaxCoefficients()}
+			if inv.basis, err = bases.get(b.Basis, b.Out, inv.count); err != nil {
+				return nil, err
+			}
+			l.inverse = append(l.inverse, inv)
+		}
+	}
+	if l.count > 0 {
+		var err error
+		name := layers[0].Branch.Basis
+		if l.spectral, err = spectrum.NewBasis(name, l.in); err != nil {
+			return nil, err
+		}
+		if l.basis, err = bases.get(name, l.in, l.count); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+func (l *quantized) forward(s *scratch, ys [][]float32, x []float32, tokens int) {
+	if l.actBits < 16 {
+		s.acts.Quantize(s.pool, x, l.in, tokens, l.in, l.actBits, l.group, l.actClip)
+		s.pool.MulInts(ys, l.widths, l.matrices, &s.acts)
+	} else {
+		s.pool.MulIntFloats(ys, l.widths, l.matrices, x, l.in, tokens)
+	}
+	if l.count > 0 {
+		s.z = grow(s.z, tokens*l.count)
+		s.pool.MatMulNT(s.z, l.count, x, l.in, l.basis, l.in, tokens, l.count, l.in, false)
+	}
+	for i, b := range l.branches {
+		if b.Axis == spectrum.OutputChannel {
+			l.addTiles(s, ys[i], b, tokens)
+		} else {
+			l.addColumns(s, ys[i], b, l.inverse[i], x, tokens)
+		}
+	}
+	for i, b := range l.bias {
+		llama.AddBias(ys[i], b, tokens)
+	}
+}
+
+// addTiles adds C z, cutting each truncation group to the prefix that holds
+// enough of ‖z‖² if the artefact asks for that.
+func (l *quantized) addTiles(s *scratch, y []float32, b *artefact.Branch, tokens int) {
+	if b.Truncate == 0 {
+		s.pool.MulHalfTiles(y, b.Out, b.Tiles, s.z, l.count, tokens)
+		return
+	}
+	cut := b.Tiles
+	for t := range tokens {
+		z := s.z[t*l.count:][:l.count]
+		cut.Count = s.counts[:0]
+		for _, n := range b.Tiles.Count {
+			k := spectrum.Prefix(z, l.spectral, b.Truncate, n)
+			cut.Count = append(cut.Count, k)
+			s.kept += int64(k)
+			s.full += int64(n)
+		}
+		s.counts = cut.Count
+		s.pool.MulHalfTiles(y[t*b.Out:], b.Out, cut, z, l.count, 1)
+	}
+}
+
+// addColumns adds the columns kept whole, and the inverse transform of the
+// summed coefficients of the others.
+func (l *quantized) addColumns(s *scratch, y []float32, b *artefact.Branch, inv inverse, x []float32, tokens int) {
+	s.u = grow(s.u, tokens*inv.count)
+	clear(s.u)
+	s.pool.Run(tokens, func(t int) {
+		row, u, out := x[t*l.in:][:l.in], s.u[t*inv.count:][:inv.count], y[t*b.Out:][:b.Out]
+		for i, c := range b.Columns {
+			coeff := b.Coeff[b.Offset[i]:b.Offset[i+1]]
+			kernel.AxpyF16(u[:len(coeff)], row[c], coeff)
+		}
+		for i, c := range b.FullColumns {
+			kernel.AxpyF16(out, row[c], b.Full[i*b.Out:][:b.Out])
+		}
+	})
+	if inv.count > 0 {
+		s.pool.MatMulNN(y, b.Out, s.u, inv.count, inv.basis, b.Out, tokens, b.Out, inv.count, true)
+	}
+}

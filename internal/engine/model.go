@@ -1,0 +1,223 @@
+// Package engine runs a model: a quantized artefact with integers, or a
+// checkpoint in full precision, both from the memory map. It knows the
+// artefact and no quantization method.
+package engine
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
+)
+
+// defaultContext bounds the context where the caller names none: tables and
+// caches for the 131072 tokens of a Llama 3.1 are not everybody's wish.
+const defaultContext = 8192
+
+// Options say how a model is opened. The zero value is ready for use.
+type Options struct {
+	Pool    *kernel.Pool // threads; nil: the calling goroutine alone
+	Context int          // most tokens of a sequence; 0: the model's own, at most 8192
+	// Stream reads each block from the file whenever it is needed and lets go
+	// of it afterwards, so that memory stays small and speed does not matter.
+	Stream bool
+}
+
+// Model is an open model. Its methods may be called by one goroutine at a time.
+type Model struct {
+	Checkpoint   *checkpoint.Checkpoint
+	Config       *checkpoint.Config
+	Quantization *artefact.Quantization // nil: full precision
+	Context      int                    // most tokens of a sequence
+
+	pool   *kernel.Pool
+	rope   *llama.Rope
+	layers []*layer
+	stream bool
+	norm   []float32
+	head   kernel.HalfMatrix
+	cache  cacheFormat
+	bases  basisCache
+	s      scratch
+}
+
+// layer is one block, ready to run.
+type layer struct {
+	attnNorm, mlpNorm []float32
+	inputs            [llama.NumInputs]projection
+}
+
+// Open opens the folder of an artefact or of a checkpoint.
+func Open(dir string, o Options) (*Model, error) {
+	ck, err := checkpoint.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	m, err := New(ck, o)
+	if err != nil {
+		ck.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// New makes a model of an open folder, which [Model.Close] will close.
+func New(ck *checkpoint.Checkpoint, o Options) (*Model, error) {
+	m := &Model{Checkpoint: ck, Config: &ck.Config, pool: o.Pool, stream: o.Stream, bases: basisCache{}}
+	c := m.Config
+	kvBits := 16
+	if c.Quantization != nil {
+		q, err := artefact.ParseQuantization(c.Quantization, filepath.Join(ck.Dir, "config.json"))
+		if err != nil {
+			return nil, err
+		}
+		m.Quantization = q
+		kvBits = q.Bits.KV
+	} else if err := ck.Check(); err != nil {
+		return nil, err
+	}
+	m.cache = cacheFormat{bits: kvBits, headDim: c.HeadDim, packed: quant.KV{Bits: kvBits, HeadDim: c.HeadDim}}
+	m.Context = o.Context
+	if m.Context <= 0 {
+		m.Context = min(c.MaxPositions, defaultContext)
+	}
+	if m.Context > c.MaxPositions && c.RopeScaling == nil {
+		return nil, fmt.Errorf("a context of %d tokens is asked for; the model was made for %d", m.Context, c.MaxPositions)
+	}
+	m.rope = llama.NewRope(c, m.Context)
+	var err error
+	if m.norm, err = llama.Vector(ck, "model.norm.weight", c.HiddenSize); err != nil {
+		return nil, err
+	}
+	if m.head, err = llama.Half(ck, "lm_head.weight"); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"lm_head.weight", "model.embed_tokens.weight"} {
+		h, err := llama.Half(ck, name)
+		if err != nil {
+			return nil, err
+		}
+		if h.Rows != c.VocabSize || h.Cols != c.HiddenSize {
+			return nil, fmt.Errorf("%s: tensor %s: has shape [%d %d], expected [%d %d]", ck.Dir, name, h.Rows, h.Cols, c.VocabSize, c.HiddenSize)
+		}
+	}
+	m.s.pool = m.pool
+	m.layers = make([]*layer, c.Layers)
+	if !m.stream {
+		for i := range m.layers {
+			if m.layers[i], err = m.load(i); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return m, nil
+}
+
+// Close lets go of the files. The model must not be used afterwards.
+func (m *Model) Close() error { return m.Checkpoint.Close() }
+
+// Bits are the bits that the model runs in.
+func (m *Model) Bits() quant.Bits {
+	if m.Quantization == nil {
+		return quant.Full
+	}
+	return m.Quantization.Bits
+}
+
+// Truncated is the share of branch coefficients that run-time truncation has
+// kept so far; 1 where it is off.
+func (m *Model) Truncated() float64 {
+	if m.s.full == 0 {
+		return 1
+	}
+	return float64(m.s.kept) / float64(m.s.full)
+}
+
+// NewSequence starts an empty sequence.
+func (m *Model) NewSequence() *Sequence {
+	return &Sequence{model: m, blocks: make([]kv, m.Config.Layers)}
+}
+
+// layer gives block i, loading it if the model streams.
+func (m *Model) layer(i int) (*layer, error) {
+	if l := m.layers[i]; l != nil {
+		return l, nil
+	}
+	return m.load(i)
+}
+
+// release lets go of block i's pages if the model streams.
+func (m *Model) release(i int) {
+	if !m.stream {
+		return
+	}
+	prefix := llama.TensorPrefix(i)
+	for _, name := range m.Checkpoint.Names() {
+		if len(name) > len(prefix) && name[:len(prefix)] == prefix {
+			if t, err := m.Checkpoint.Tensor(name); err == nil {
+				t.Release()
+			}
+		}
+	}
+}
+
+func (m *Model) load(i int) (*layer, error) {
+	ck, c := m.Checkpoint, m.Config
+	prefix := llama.TensorPrefix(i)
+	l := &layer{}
+	var err error
+	if l.attnNorm, err = llama.Vector(ck, prefix+"input_layernorm.weight", c.HiddenSize); err != nil {
+		return nil, err
+	}
+	if l.mlpNorm, err = llama.Vector(ck, prefix+"post_attention_layernorm.weight", c.HiddenSize); err != nil {
+		return nil, err
+	}
+	for in := range llama.NumInputs {
+		if m.Quantization == nil {
+			l.inputs[in], err = m.loadPlain(prefix, in)
+		} else {
+			l.inputs[in], err = m.loadQuantized(prefix, in)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+func (m *Model) loadPlain(prefix string, in llama.Input) (projection, error) {
+	p := &plain{}
+	for _, w := range in.Readers() {
+		name := prefix + w.String()
+		h, err := llama.Half(m.Checkpoint, name+".weight")
+		if err != nil {
+			return nil, err
+		}
+		var bias []float32
+		if m.Checkpoint.Has(name + ".bias") {
+			if bias, err = llama.Vector(m.Checkpoint, name+".bias", h.Rows); err != nil {
+				return nil, err
+			}
+		}
+		p.weights = append(p.weights, h)
+		p.bias = append(p.bias, bias)
+	}
+	return p, nil
+}
+
+func (m *Model) loadQuantized(prefix string, in llama.Input) (projection, error) {
+	var layers []*artefact.Linear
+	for _, w := range in.Readers() {
+		out, width := w.Shape(m.Config)
+		l, err := artefact.ReadLinear(m.Checkpoint, prefix+w.String(), out, width, m.Quantization)
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, l)
+	}
+	return newQuantized(layers, m.Quantization, m.bases)
+}

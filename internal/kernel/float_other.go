@@ -1,0 +1,46 @@
+//go:build !amd64
+
+package kernel
+
+import "unsafe"
+
+// Machines without assembly run the portable kernels.
+
+func microKernels[T real]() *microSet {
+	var e T
+	if unsafe.Sizeof(e) == 4 {
+		return &portable32
+	}
+	return &portable64
+}
+
+func transposeBlocks(dst []float32, ldd int, src []byte, d DType, lds, rows, cols int) (r, c int) {
+	return 0, 0
+}
+
+func transposeBlocks64(dst []float64, ldd int, src []float64, lds, rows, cols int) (r, c int) {
+	return 0, 0
+}
+
+func f16ToF32Blocks(dst []float32, src []uint16) int     { return 0 }
+func f32ToF16Blocks(dst []uint16, src []float32) int     { return 0 }
+func bf16ToF32Blocks(dst []float32, src []uint16) int    { return 0 }
+func f32ToBF16Blocks(dst []uint16, src []float32) int    { return 0 }
+func roundF16Blocks(x []float32) int                     { return 0 }
+func f16BytesToF32Blocks(dst []float32, src []byte) int  { return 0 }
+func bf16BytesToF32Blocks(dst []float32, src []byte) int { return 0 }
+
+func halfTile(y []float32, ldy int, c []uint16, n int, z []float32, ldz, tokens, add int) {
+	halfTileGo(y, ldy, c, n, z, ldz, tokens, add)
+}
+
+func hasNarrow() bool { return false }
+
+func narrowBlock(c []float32, ldc int, a []float32, lda int, b []byte, d DType, ldb, rows, kc, add int) {
+	panic("kernel: no narrow products on this machine")
+}
+
+func dotBlocks(a, b []float32) (float32, int)              { return 0, 0 }
+func sumSquaresBlocks(x []float32) (float64, int)          { return 0, 0 }
+func axpyBlocks(y []float32, a float32, x []float32) int   { return 0 }
+func axpyF16Blocks(y []float32, a float32, x []uint16) int { return 0 }

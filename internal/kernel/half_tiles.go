@@ -1,0 +1,116 @@
+package kernel
+
+import "fmt"
+
+// HalfTiles is a matrix C of 16-bit floats whose rows keep differently many
+// leading coefficients: the spectral branch. Rows are taken 16 at a time, and
+// the rows of a tile share a count.
+type HalfTiles struct {
+	Rows   int
+	Count  []int    // coefficients of each tile of 16 rows
+	Offset []int    // where each tile starts in Data
+	Data   []uint16 // IEEE binary16, per tile [count][16], the lane being the row
+	Order  []int32  // output row of each row of the tiles, a permutation; nil for 0, 1, 2, …
+}
+
+const tileRows = 16
+
+// Check says whether tiles, order and data agree, for inputs of k coefficients.
+func (w *HalfTiles) Check(k int) error {
+	tiles := (w.Rows + tileRows - 1) / tileRows
+	if w.Rows < 0 || len(w.Count) != tiles || len(w.Offset) != tiles {
+		return fmt.Errorf("kernel: %d counts and %d offsets for %d rows; want %d of each", len(w.Count), len(w.Offset), w.Rows, tiles)
+	}
+	if w.Order != nil && len(w.Order) != w.Rows {
+		return fmt.Errorf("kernel: an order of %d for %d rows", len(w.Order), w.Rows)
+	}
+	for i, n := range w.Count {
+		if n < 0 || n > k {
+			return fmt.Errorf("kernel: tile %d has %d coefficients; want 0 to %d", i, n, k)
+		}
+		if o := w.Offset[i]; o < 0 || o > len(w.Data) || len(w.Data)-o < n*tileRows {
+			return fmt.Errorf("kernel: tile %d of %d×16 at %d lies outside %d halves", i, n, o, len(w.Data))
+		}
+	}
+	seen := make([]bool, len(w.Order))
+	for i, r := range w.Order {
+		if r < 0 || int(r) >= w.Rows {
+			return fmt.Errorf("kernel: row %d goes to output row %d of %d", i, r, w.Rows)
+		}
+		if seen[r] {
+			return fmt.Errorf("kernel: two rows go to output row %d", r)
+		}
+		seen[r] = true
+	}
+	return nil
+}
+
+// tileTokens is how many tokens a kernel takes at a time.
+const tileTokens = 8
+
+// MulHalfTiles adds C·z to y for each token:
+//
+//	y[t][Order[16·tile+lane]] += Σ_c C[tile][c][lane]·z[t][c]
+//
+// with the sum taken from zero, c ascending. Counts that reach beyond z, and
+// tiles beyond the data, are the caller's to exclude: see [HalfTiles.Check].
+func (p *Pool) MulHalfTiles(y []float32, ldy int, w HalfTiles, z []float32, ldz, tokens int) {
+	if w.Rows == 0 || tokens == 0 {
+		return
+	}
+	fits("y", len(y), ldy, tokens, w.Rows)
+	const perJob = 8
+	tiles := (w.Rows + tileRows - 1) / tileRows
+	p.Run((tiles+perJob-1)/perJob, func(job int) {
+		// Some tokens at a time over all tiles of the job: runs of y are longer.
+		for t := 0; t < tokens; t += tileTokens {
+			m := min(tileTokens, tokens-t)
+			for i := job * perJob; i < min(job*perJob+perJob, tiles); i++ {
+				w.tile(y[t*ldy:], ldy, z[t*ldz:], ldz, m, i)
+			}
+		}
+	})
+}
+
+// tile adds tile i for some tokens, at most tileTokens.
+func (w *HalfTiles) tile(y []float32, ldy int, z []float32, ldz, tokens, i int) {
+	n := w.Count[i]
+	if n == 0 {
+		return
+	}
+	fits("z", len(z), ldz, tokens, n)
+	c := w.Data[w.Offset[i]:][:n*tileRows]
+	r0 := i * tileRows
+	lanes := min(tileRows, w.Rows-r0)
+	if w.Order == nil && lanes == tileRows {
+		halfTile(y[r0:], ldy, c, n, z, ldz, tokens, updateAdd)
+		return
+	}
+	var sum [tileTokens * tileRows]float32
+	halfTile(sum[:], tileRows, c, n, z, ldz, tokens, updateSet)
+	for t := range tokens {
+		row, add := y[t*ldy:], sum[t*tileRows:][:lanes]
+		if w.Order == nil {
+			mergeRow(row[r0:][:lanes], add, updateAdd)
+			continue
+		}
+		for l, r := range w.Order[r0:][:lanes] {
+			row[r] += add[l]
+		}
+	}
+}
+
+// halfTileGo multiplies a tile c[n][16] with tokens rows of z: y[t][lane] = s,
+// or y[t][lane] + s as update says, for s = Σ_p c[p][lane]·z[t][p], p < n
+// ascending.
+func halfTileGo(y []float32, ldy int, c []uint16, n int, z []float32, ldz, tokens, update int) {
+	for t := range tokens {
+		var s [tileRows]float32
+		for p, v := range z[t*ldz:][:n] {
+			for l, h := range c[p*tileRows:][:tileRows] {
+				s[l] += float32(v * f16ToF32(h))
+			}
+		}
+		mergeRow(y[t*ldy:][:tileRows], s[:], update)
+	}
+}

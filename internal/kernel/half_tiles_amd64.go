@@ -1,0 +1,53 @@
+package kernel
+
+import "unsafe"
+
+// Tiles of 16-bit rows in assembly: see half_tiles_amd64.s. Strides are in bytes.
+
+//go:noescape
+func halfTile1avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, add int)
+
+//go:noescape
+func halfTile4avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, add int)
+
+//go:noescape
+func halfTile8avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, add int)
+
+//go:noescape
+func halfTile1avx2(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, add int)
+
+//go:noescape
+func halfTile4avx2(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, add int)
+
+// halfTile is [halfTileGo] on the active tier. Calls are direct, so that y may
+// lie on the caller's stack.
+func halfTile(y []float32, ldy int, c []uint16, n int, z []float32, ldz, tokens, add int) {
+	tier := Active()
+	if tier < AVX2 {
+		halfTileGo(y, ldy, c, n, z, ldz, tokens, add)
+		return
+	}
+	_, _, _ = c[n*tileRows-1], z[(tokens-1)*ldz+n-1], y[(tokens-1)*ldy+tileRows-1]
+	pc := unsafe.Pointer(&c[0])
+	for t := 0; t < tokens; {
+		pz, py := unsafe.Pointer(&z[t*ldz]), unsafe.Pointer(&y[t*ldy])
+		left := tokens - t
+		switch {
+		case tier >= AVX512 && left >= 8:
+			halfTile8avx512(n, pc, pz, 4*ldz, py, 4*ldy, add)
+			t += 8
+		case tier >= AVX512 && left >= 4:
+			halfTile4avx512(n, pc, pz, 4*ldz, py, 4*ldy, add)
+			t += 4
+		case tier >= AVX512:
+			halfTile1avx512(n, pc, pz, 4*ldz, py, 4*ldy, add)
+			t++
+		case left >= 4:
+			halfTile4avx2(n, pc, pz, 4*ldz, py, 4*ldy, add)
+			t += 4
+		default:
+			halfTile1avx2(n, pc, pz, 4*ldz, py, 4*ldy, add)
+			t++
+		}
+	}
+}

@@ -1,0 +1,182 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+)
+
+// intLanes is the number of rows in a tile: one row per 32-bit lane of a
+// 512-bit register.
+const intLanes = 16
+
+// IntMatrix is a weight matrix of 4- or 8-bit integers with a scale per output
+// row, or per output row and group of inputs:
+//
+//	weight[r][k] = Scale[r, k/Group] · (u[r][k] − offset)
+//
+// The stored value u is offset binary: offset is 8 for 4 bits (weights −8…7)
+// and 128 for 8 bits (−128…127), because the dot-product instructions take
+// unsigned × signed bytes.
+//
+// Tiles holds the rows in tiles of 16 and the columns in steps of 8 (4 bits)
+// or 4 (8 bits); each (tile, step) is 64 bytes, in the order [tile][step][64].
+// With 4 bits, byte 4·lane+j of a step holds row 16·tile+lane, column 8·step+j
+// in its low nibble and column 8·step+4+j in its high nibble; with 8 bits it
+// holds column 4·step+j. Rows and columns of padding hold u = offset. This is
+// the layout on disk too, so Tiles may point into a mapped file; no alignment
+// is needed.
+type IntMatrix struct {
+	Bits       int // 4 or 8
+	Rows, Cols int
+	Group      int       // inputs per scale, a multiple of 8; 0 means one scale per row
+	Tiles      []byte    // [tile][step][64]
+	Scale      []float32 // [tile][group][16]
+	RowSum     []float32 // [tile][16]: Σ_g scale·Σ_k (u−offset), for the zero point of the activations
+}
+
+// intOffset is the stored value that stands for zero.
+func intOffset(bits int) int32 { return 1 << (bits - 1) }
+
+// intStep is the number of columns in 64 bytes of a tile.
+func intStep(bits int) int { return 32 / bits }
+
+func intCeil(a, b int) int { return (a + b - 1) / b }
+
+// intGroups is the number of groups of a row of cols inputs, and the inputs of
+// each but the last. One group for the whole row has size cols.
+func intGroups(cols, group int) (n, size int) {
+	if group <= 0 || group >= cols {
+		return 1, cols
+	}
+	return intCeil(cols, group), group
+}
+
+// TileBytes is the length of [IntMatrix.Tiles] for a matrix of rows × cols of
+// 4 or 8 bits.
+func TileBytes(bits, rows, cols int) int {
+	return intCeil(rows, intLanes) * intCeil(cols, intStep(bits)) * 64
+}
+
+// ScaleLen is the length of [IntMatrix.Scale]: rows padded to 16, times the
+// groups of a row.
+func ScaleLen(rows, cols, group int) int {
+	n, _ := intGroups(cols, group)
+	return intCeil(rows, intLanes) * n * intLanes
+}
+
+// PackTiles writes the signed integers q [rows×cols], row-major, into dst in
+// the layout of [IntMatrix.Tiles]. dst has [TileBytes] bytes, bits is 4 or 8,
+// and every q must fit its bits; others are cut off.
+func PackTiles(dst []byte, bits int, q []int8, rows, cols int) {
+	dst = dst[:TileBytes(bits, rows, cols)]
+	step, off := intStep(bits), byte(intOffset(bits))
+	steps := intCeil(cols, step)
+	at := func(r, c int) byte {
+		if r >= rows || c >= cols {
+			return off
+		}
+		return byte(q[r*cols+c]) + off
+	}
+	for i := 0; i < len(dst); i += 64 {
+		tile, s := i/64/steps, i/64%steps
+		b := dst[i : i+64]
+		for n := range b {
+			r, c := tile*intLanes+n/4, s*step+n%4
+			if bits == 8 {
+				b[n] = at(r, c)
+			} else {
+				b[n] = at(r, c)&15 | at(r, c+4)<<4
+			}
+		}
+	}
+}
+
+// UnpackTiles is the inverse of [PackTiles]: it writes the signed integers of
+// tiles into q [rows×cols].
+func UnpackTiles(q []int8, bits int, tiles []byte, rows, cols int) {
+	q = q[:rows*cols]
+	step, off := intStep(bits), intOffset(bits)
+	steps := intCeil(cols, step)
+	for r := range rows {
+		row, lane := tiles[r/intLanes*steps*64:], 4*(r%intLanes)
+		for c := range cols {
+			b := row[c/step*64+lane+c%4]
+			if bits == 4 {
+				b = b >> (c % 8 / 4 * 4) & 15
+			}
+			q[r*cols+c] = int8(int32(b) - off)
+		}
+	}
+}
+
+// PackScales writes the scales [rows×groups], row-major, into dst in the
+// layout of [IntMatrix.Scale], [ScaleLen] values. Rows of padding get 0.
+func PackScales(dst, scale []float32, rows, cols, group int) {
+	n, _ := intGroups(cols, group)
+	dst = dst[:ScaleLen(rows, cols, group)]
+	for i := range dst {
+		r, g := i/(n*intLanes)*intLanes+i%intLanes, i/intLanes%n
+		dst[i] = 0
+		if r < rows {
+			dst[i] = scale[r*n+g]
+		}
+	}
+}
+
+// intMaxCols keeps Σ (u−offset)·q of one group inside 32 bits: 128·128·cols
+// must stay below 2³¹.
+const intMaxCols = 1<<17 - 1
+
+// NewIntMatrix checks a matrix's shape against its data and computes its row
+// sums. tiles has [TileBytes] bytes and is kept, not copied; scale has
+// [ScaleLen] finite values in the order [tile][group][16] and is kept too.
+// group is a multiple of 8, or 0 for one scale per row.
+func NewIntMatrix(bits, rows, cols, group int, tiles []byte, scale []float32) (*IntMatrix, error) {
+	switch {
+	case bits != 4 && bits != 8:
+		return nil, fmt.Errorf("integer matrix: %d bits; only 4 and 8 are supported", bits)
+	case rows <= 0 || cols <= 0:
+		return nil, fmt.Errorf("integer matrix: %d×%d; rows and columns must be positive", rows, cols)
+	case cols > intMaxCols:
+		return nil, fmt.Errorf("integer matrix: %d columns; at most %d keep a 32-bit sum exact", cols, intMaxCols)
+	case rows > math.MaxInt32:
+		return nil, fmt.Errorf("integer matrix: %d rows; at most %d are supported", rows, math.MaxInt32)
+	case group < 0 || group%8 != 0:
+		return nil, fmt.Errorf("integer matrix: groups of %d inputs; the size must be a multiple of 8, or 0 for one per row", group)
+	}
+	if want := TileBytes(bits, rows, cols); len(tiles) != want {
+		return nil, fmt.Errorf("integer matrix: %d bytes of tiles; %d×%d of %d bits need %d", len(tiles), rows, cols, bits, want)
+	}
+	if want := ScaleLen(rows, cols, group); len(scale) != want {
+		return nil, fmt.Errorf("integer matrix: %d scales; %d×%d in groups of %d need %d", len(scale), rows, cols, group, want)
+	}
+	n, _ := intGroups(cols, group)
+	for i, s := range scale {
+		if math.Float32bits(s)&0x7fffffff >= 0x7f800000 {
+			return nil, fmt.Errorf("integer matrix: scale of row %d, group %d is %v; scales must be finite",
+				i/(n*intLanes)*intLanes+i%intLanes, i/intLanes%n, s)
+		}
+	}
+	w := &IntMatrix{Bits: bits, Rows: rows, Cols: cols, Group: group, Tiles: tiles, Scale: scale}
+	w.RowSum = w.rowSums()
+	return w, nil
+}
+
+// rowSums is the product with a token of ones, so it runs at the kernel's
+// speed and has the same bits in every tier.
+func (w *IntMatrix) rowSums() []float32 {
+	tiles := intCeil(w.Rows, intLanes)
+	sums := make([]float32, tiles*intLanes)
+	padded := *w
+	padded.Rows = len(sums)
+	padded.RowSum = make([]float32, len(sums))
+	var a Activations
+	a.reset(1, w.Cols, 8, w.Group)
+	for i := range a.Q[:w.Cols] {
+		a.Q[i] = 1
+	}
+	a.Scale[0] = 1
+	a.sums(0)
+	(*Pool)(nil).MulInt(sums, len(sums), &padded, &a)
+	return sums
+}

@@ -1,0 +1,181 @@
+package kernel
+
+import "unsafe"
+
+// intArgs are the arguments of an assembly kernel: two row tiles (AVX2: one)
+// times some tokens. Distances are in bytes.
+type intArgs struct {
+	w         unsafe.Pointer // tiles of the first row tile
+	wNext     uintptr        // to the second row tile; 0 computes the first twice
+	q         unsafe.Pointer // first token: int8, or float32 for the float kernels
+	qNext     uintptr        // to the next token
+	sum       unsafe.Pointer // group sums of the first token
+	sumNext   uintptr        // to the next token's
+	scale     unsafe.Pointer // scales of the first row tile
+	scaleNext uintptr        // to the second row tile's
+	rowSum    unsafe.Pointer
+	rowNext   uintptr
+	sx        unsafe.Pointer // scales of the tokens
+	zx        unsafe.Pointer // zero points of the tokens
+	y         unsafe.Pointer
+	yNext     uintptr // to the next token's
+	yTile     uintptr // to the second row tile's
+	groups    int
+	steps     int // 64-byte steps of each group but the last
+	last      int // steps of the last group
+	tokens    int // valid tokens; the kernel reads up to its width, writes these
+}
+
+// weights fills in what depends on the matrix and the row tile.
+func (args *intArgs) weights(w *IntMatrix, tile int) {
+	groups, size := intGroups(w.Cols, w.Group)
+	step := intStep(w.Bits)
+	steps := intCeil(w.Cols, step)
+	args.w = unsafe.Pointer(&w.Tiles[tile*steps*64])
+	args.scale = unsafe.Pointer(&w.Scale[tile*groups*intLanes])
+	args.rowSum = unsafe.Pointer(&w.RowSum[tile*intLanes])
+	args.groups, args.steps = groups, size/step
+	args.last = steps - (groups-1)*args.steps
+	args.wNext, args.scaleNext, args.rowNext, args.yTile = 0, 0, 0, 0
+	if (tile+1)*intLanes < w.Rows {
+		args.wNext = uintptr(steps * 64)
+		args.scaleNext = uintptr(groups * intLanes * 4)
+		args.rowNext, args.yTile = intLanes*4, intLanes*4
+	}
+}
+
+// intWidth is the width of the kernel for n more tokens: rounding up costs less
+// than another pass over the weights. The AVX2 kernels, of one tile, end at 4.
+func intWidth(n, tiles int) int {
+	switch {
+	case n >= 9 && tiles == 2:
+		return 12
+	case n >= 5 && tiles == 2:
+		return 8
+	case n >= 3:
+		return 4
+	}
+	return max(n, tiles) // two tiles: no kernel for one token
+}
+
+func intMulPair(pr *intProduct, a *Activations, tile, t0, t1 int) {
+	switch {
+	case active >= AVX512VNNI && t1-t0 > 1:
+		intMulTiles(pr, a, tile, 2, t0, t1)
+	case active >= AVX2:
+		intMulTiles(pr, a, tile, 1, t0, t1)
+		if (tile+1)*intLanes < pr.w.Rows {
+			intMulTiles(pr, a, tile+1, 1, t0, t1)
+		}
+	default:
+		intMulPairPortable(pr, a, tile, t0, t1)
+	}
+}
+
+func intFloatPair(pr *intProduct, x []float32, ldx, tile, t0, t1 int) {
+	switch {
+	case active >= AVX512:
+		intFloatTiles(pr, x, ldx, tile, 2, t0, t1)
+	case active >= AVX2:
+		intFloatTiles(pr, x, ldx, tile, 1, t0, t1)
+		if (tile+1)*intLanes < pr.w.Rows {
+			intFloatTiles(pr, x, ldx, tile+1, 1, t0, t1)
+		}
+	default:
+		intFloatPairPortable(pr, x, ldx, tile, t0, t1)
+	}
+}
+
+// intEdge is room for the result where the rows end within a tile: kernels
+// write whole tiles.
+type intEdge [intTokens * 2 * intLanes]float32
+
+func newIntEdge(rows int) *intEdge {
+	if rows%intLanes == 0 {
+		return nil
+	}
+	return new(intEdge)
+}
+
+// output points the kernel at row t of the result, or at edge. rows are those
+// of the one or two tiles.
+func (args *intArgs) output(pr *intProduct, edge *intEdge, tile, rows, t int) {
+	args.y, args.yNext = unsafe.Pointer(&pr.y[t*pr.ldy+tile*intLanes]), uintptr(pr.ldy*4)
+	if rows%intLanes != 0 {
+		args.y, args.yNext = unsafe.Pointer(edge), 2*intLanes*4
+	}
+}
+
+// copyEdge moves what output has redirected to its place.
+func (args *intArgs) copyEdge(pr *intProduct, edge *intEdge, tile, rows, t int) {
+	if rows%intLanes == 0 {
+		return
+	}
+	for i := range args.tokens {
+		at := (t+i)*pr.ldy + tile*intLanes
+		copy(pr.y[at:at+rows], edge[i*2*intLanes:])
+	}
+}
+
+// intMulTiles computes one or two row tiles for tokens t0…t1-1: one with AVX2,
+// two with VNNI, unless there is but one token.
+func intMulTiles(pr *intProduct, a *Activations, tile, tiles, t0, t1 int) {
+	w := pr.w
+	var args intArgs
+	args.weights(w, tile)
+	rows := min(w.Rows-tile*intLanes, tiles*intLanes)
+	edge := newIntEdge(rows)
+	args.qNext = uintptr(a.Stride)
+	args.sumNext = uintptr(args.groups * 4)
+	for t := t0; t < t1; {
+		width := intWidth(t1-t, tiles)
+		args.tokens = min(width, t1-t)
+		args.q = unsafe.Pointer(&a.Q[t*a.Stride])
+		args.sum = unsafe.Pointer(&a.shift[t*args.groups])
+		args.sx, args.zx = unsafe.Pointer(&a.Scale[t]), unsafe.Pointer(&a.Zero[t])
+		args.output(pr, edge, tile, rows, t)
+		switch vnni := active >= AVX512VNNI; {
+		case vnni && w.Bits == 4:
+			intVNNI4(&args, width)
+		case vnni:
+			intVNNI8(&args, width)
+		case w.Bits == 4:
+			intAVX2W4(&args, width)
+		default:
+			intAVX2W8(&args, width)
+		}
+		args.copyEdge(pr, edge, tile, rows, t)
+		t += args.tokens
+	}
+}
+
+// intFloatTiles is intMulTiles for float tokens: one tile with AVX2, two with
+// AVX-512.
+func intFloatTiles(pr *intProduct, x []float32, ldx, tile, tiles, t0, t1 int) {
+	w := pr.w
+	var args intArgs
+	args.weights(w, tile)
+	rows := min(w.Rows-tile*intLanes, tiles*intLanes)
+	edge := newIntEdge(rows)
+	args.qNext = uintptr(ldx * 4)
+	for t := t0; t < t1; {
+		// No rounding up: there are no tokens behind the last.
+		width := 1
+		switch n := t1 - t; {
+		case n >= 4 && tiles == 2:
+			width = 4
+		case n >= 2:
+			width = 2
+		}
+		args.tokens = width
+		args.q = unsafe.Pointer(&x[t*ldx])
+		args.output(pr, edge, tile, rows, t)
+		if tiles == 2 {
+			intFloat512(&args, w.Bits, width)
+		} else {
+			intFloat256(&args, w.Bits, width)
+		}
+		args.copyEdge(pr, edge, tile, rows, t)
+		t += width
+	}
+}

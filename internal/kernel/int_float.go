@@ -1,0 +1,59 @@
+package kernel
+
+import "fmt"
+
+// MulIntFloat multiplies float tokens with a matrix (activations in 16 bits or
+// more):
+//
+//	y[t][r] = Σ_g s[r,g]·Σ_{k in g} float32(u−offset)·x[t][k]
+//
+// with k and g ascending. Within a tier the bits don't depend on the number of
+// tokens or threads; the assembly tiers fuse multiply and add, the portable
+// one rounds each, so tiers differ in the last bits. x has row t at x[t·ldx],
+// w.Cols values; y has row t at y[t·ldy], w.Rows values. It panics if a row
+// distance or y is too short.
+func (p *Pool) MulIntFloat(y []float32, ldy int, w *IntMatrix, x []float32, ldx, tokens int) {
+	prods := [1]intProduct{{y: y, ldy: ldy, w: w}}
+	p.mulIntFloat(prods[:], x, ldx, tokens)
+}
+
+// MulIntFloats is [Pool.MulIntFloat] for several matrices that share the
+// tokens, in one fork and join.
+func (p *Pool) MulIntFloats(ys [][]float32, ldys []int, ws []*IntMatrix, x []float32, ldx, tokens int) {
+	prods := make([]intProduct, len(ws))
+	for i, w := range ws {
+		prods[i] = intProduct{y: ys[i], ldy: ldys[i], w: w}
+	}
+	p.mulIntFloat(prods, x, ldx, tokens)
+}
+
+func (p *Pool) mulIntFloat(prods []intProduct, x []float32, ldx, tokens int) {
+	if tokens <= 0 || len(prods) == 0 {
+		return
+	}
+	cols := prods[0].w.Cols
+	if ldx < cols || len(x) < (tokens-1)*ldx+cols {
+		panic(fmt.Sprintf("kernel: %d values, rows %d apart, are too few for %d tokens of %d", len(x), ldx, tokens, cols))
+	}
+	parts := intSplit(prods, tokens, func(pr *intProduct) {
+		if pr.w.Cols != cols {
+			panic(fmt.Sprintf("kernel: matrix of %d columns beside one of %d", pr.w.Cols, cols))
+		}
+	})
+	if padded := intCeil(cols, 8) * 8; padded != cols {
+		// The kernels read whole steps; what lies behind a row may be NaN.
+		xp := make([]float32, tokens*padded)
+		for t := range tokens {
+			copy(xp[t*padded:], x[t*ldx:t*ldx+cols])
+		}
+		x, ldx = xp, padded
+	}
+	panel := intPanel(4 * cols)
+	p.Run(parts*intCeil(tokens, panel), func(i int) {
+		t0 := i / parts * panel
+		pr, first, end := intFind(prods, i%parts)
+		for pair := first; pair < end; pair++ {
+			intFloatPair(pr, x, ldx, 2*pair, t0, min(tokens, t0+panel))
+		}
+	})
+}

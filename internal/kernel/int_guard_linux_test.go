@@ -1,0 +1,57 @@
+package kernel
+
+import (
+	"math/rand/v2"
+	"syscall"
+	"testing"
+	"unsafe"
+)
+
+// intGuarded returns n zero values that end where readable memory ends.
+func intGuarded[T any](t *testing.T, n int) []T {
+	t.Helper()
+	var v T
+	size, page := n*int(unsafe.Sizeof(v)), syscall.Getpagesize()
+	body := intCeil(size, page) * page
+	m, err := syscall.Mmap(-1, 0, body+page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Munmap(m) })
+	if err := syscall.Mprotect(m[body:], syscall.PROT_NONE); err != nil {
+		t.Fatal(err)
+	}
+	return unsafe.Slice((*T)(unsafe.Pointer(&m[body-size])), n)
+}
+
+// TestMulIntStaysInside: no kernel reads or writes past its operands, which
+// may end with a mapped file. A violation is a fault.
+func TestMulIntStaysInside(t *testing.T) {
+	intTiers(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(8, 8))
+		for _, bits := range []int{4, 8} {
+			for _, s := range intShapes {
+				for _, tokens := range []int{1, 2, 3, 7, 13} {
+					w, _ := intRandomMatrix(t, r, bits, s.rows, s.cols, s.group, false)
+					g := *w
+					g.Tiles = intGuarded[byte](t, len(w.Tiles))
+					g.Scale = intGuarded[float32](t, len(w.Scale))
+					g.RowSum = intGuarded[float32](t, len(w.RowSum))
+					x := intGuarded[float32](t, tokens*s.cols)
+					y := intGuarded[float32](t, tokens*s.rows)
+					copy(g.Tiles, w.Tiles)
+					copy(g.Scale, w.Scale)
+					copy(g.RowSum, w.RowSum)
+					copy(x, intRandomTokens(r, tokens, s.cols))
+					var a Activations
+					a.reset(tokens, s.cols, 8, s.group)
+					a.Q, a.shift = intGuarded[int8](t, len(a.Q)), intGuarded[int32](t, len(a.shift))
+					a.Scale, a.Zero, a.Sum = intGuarded[float32](t, tokens), intGuarded[int32](t, tokens), intGuarded[int32](t, len(a.Sum))
+					a.Quantize(nil, x, s.cols, tokens, s.cols, 8, s.group, 1)
+					(*Pool)(nil).MulInt(y, s.rows, &g, &a)
+					(*Pool)(nil).MulIntFloat(y, s.rows, &g, x, s.cols, tokens)
+				}
+			}
+		}
+	})
+}

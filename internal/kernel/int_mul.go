@@ -1,0 +1,109 @@
+package kernel
+
+import "fmt"
+
+// MulInt multiplies quantized tokens with a matrix:
+//
+//	y[t][r] = sx[t]·( Σ_g s[r,g]·float32(dot_g − offset·sum_g[t]) − float32(zx[t])·RowSum[r] )
+//
+// where dot_g = Σ u·q over the inputs of group g, exact in 32 bits, and the
+// groups are added in ascending order from 0 in float32, every operation
+// rounded by itself: tiers, thread counts and batch sizes all give the same
+// bits. y has row t at y[t·ldy], rows of w.Rows; nothing else of it is written.
+// It panics if the shapes or groups of w and a differ, or y is too short.
+func (p *Pool) MulInt(y []float32, ldy int, w *IntMatrix, a *Activations) {
+	prods := [1]intProduct{{y: y, ldy: ldy, w: w}}
+	p.mulInt(prods[:], a)
+}
+
+// MulInts is [Pool.MulInt] for several matrices that share the activations
+// (query, key and value; gate and up) in one fork and join: ys[i] with rows
+// ldys[i] apart is the product with ws[i].
+func (p *Pool) MulInts(ys [][]float32, ldys []int, ws []*IntMatrix, a *Activations) {
+	prods := make([]intProduct, len(ws))
+	for i, w := range ws {
+		prods[i] = intProduct{y: ys[i], ldy: ldys[i], w: w}
+	}
+	p.mulInt(prods, a)
+}
+
+// intProduct is one matrix of a fork-join.
+type intProduct struct {
+	y     []float32
+	ldy   int
+	w     *IntMatrix
+	pairs int // pairs of row tiles in a chunk
+	parts int // chunks of row tiles
+}
+
+// Cache blocking: a chunk is some pairs of row tiles times a panel of tokens,
+// so that the weights and the tokens' panel stay in a core's L2 together.
+const (
+	intWeightChunk = 128 << 10 // bytes of weights in a chunk, if a pair of tiles is less
+	intTokenPanel  = 448 << 10 // bytes of tokens in a panel
+	intTokens      = 12        // tokens of the widest kernel
+)
+
+// intSplit sets the chunks of row tiles and returns their number over all
+// products. Only shapes decide.
+func intSplit(prods []intProduct, tokens int, check func(*intProduct)) int {
+	total := 0
+	for i := range prods {
+		pr := &prods[i]
+		w := pr.w
+		check(pr)
+		if pr.ldy < w.Rows || len(pr.y) < (tokens-1)*pr.ldy+w.Rows {
+			panic(fmt.Sprintf("kernel: result of %d values, rows %d apart, is too short for %d×%d", len(pr.y), pr.ldy, tokens, w.Rows))
+		}
+		pair := 2 * 64 * intCeil(w.Cols, intStep(w.Bits))
+		pr.pairs = max(1, intWeightChunk/pair)
+		pr.parts = intCeil(intCeil(w.Rows, 2*intLanes), pr.pairs)
+		total += pr.parts
+	}
+	return total
+}
+
+// intPanel is the number of tokens in a panel of rows of the given bytes.
+func intPanel(bytes int) int {
+	return max(1, intTokenPanel/max(1, bytes)/intTokens) * intTokens
+}
+
+// intFind is the product of chunk part, and the chunk's first and last pair of
+// row tiles.
+func intFind(prods []intProduct, part int) (pr *intProduct, first, end int) {
+	i := 0
+	for part >= prods[i].parts {
+		part -= prods[i].parts
+		i++
+	}
+	pr = &prods[i]
+	first = part * pr.pairs
+	return pr, first, min(first+pr.pairs, intCeil(pr.w.Rows, 2*intLanes))
+}
+
+func (p *Pool) mulInt(prods []intProduct, a *Activations) {
+	if a.Tokens <= 0 {
+		return
+	}
+	groups, size := intGroups(a.Cols, a.Group)
+	if len(a.Q) < (a.Tokens+intTokenPad)*a.Stride || len(a.shift) < (a.Tokens+intTokenPad)*groups {
+		panic("kernel: activations were not made by Quantize")
+	}
+	parts := intSplit(prods, a.Tokens, func(pr *intProduct) {
+		w := pr.w
+		n, s := intGroups(w.Cols, w.Group)
+		if w.Cols != a.Cols || n != groups || s != size {
+			panic(fmt.Sprintf("kernel: matrix of %d columns in groups of %d times activations of %d in groups of %d",
+				w.Cols, s, a.Cols, size))
+		}
+	})
+	panel := intPanel(a.Stride)
+	p.Run(parts*intCeil(a.Tokens, panel), func(i int) {
+		// Row chunks first: a core keeps its panel of tokens.
+		t0 := i / parts * panel
+		pr, first, end := intFind(prods, i%parts)
+		for pair := first; pair < end; pair++ {
+			intMulPair(pr, a, 2*pair, t0, min(a.Tokens, t0+panel))
+		}
+	})
+}

@@ -1,0 +1,19 @@
+//go:build !amd64
+
+package kernel
+
+func intMulPair(pr *intProduct, a *Activations, tile, t0, t1 int) {
+	intMulPairPortable(pr, a, tile, t0, t1)
+}
+
+func intFloatPair(pr *intProduct, x []float32, ldx, tile, t0, t1 int) {
+	intFloatPairPortable(pr, x, ldx, tile, t0, t1)
+}
+
+func intRange(x []float32) (lo, hi float32, abs uint32) { return intRangePortable(x) }
+
+func intQuantize(q []int8, x []float32, delta, z, top float32, off int32) {
+	intQuantizePortable(q, x, delta, z, top, off)
+}
+
+func intSum(q []int8) int32 { return intSumPortable(q) }

@@ -1,0 +1,116 @@
+#include "textflag.h"
+
+// func intRangeAVX2(out *[24]float32, x *float32, n int)
+// out: 8 minima and 8 maxima of x and zero, 8 greatest |x|. n is a positive
+// multiple of 16. MIN and MAX return their second source for a NaN, here the
+// bound so far.
+TEXT ·intRangeAVX2(SB), NOSPLIT, $0-24
+	MOVQ     out+0(FP), DI
+	MOVQ     x+8(FP), SI
+	MOVQ     n+16(FP), CX
+	VXORPS   Y0, Y0, Y0
+	VXORPS   Y1, Y1, Y1
+	VXORPS   Y2, Y2, Y2
+	VXORPS   Y3, Y3, Y3
+	VXORPS   Y4, Y4, Y4
+	VXORPS   Y5, Y5, Y5
+	VPCMPEQD Y8, Y8, Y8
+	VPSRLD   $1, Y8, Y8
+
+loop:
+	VMOVUPS (SI), Y6
+	VMOVUPS 32(SI), Y7
+	VMINPS  Y0, Y6, Y0
+	VMINPS  Y1, Y7, Y1
+	VMAXPS  Y2, Y6, Y2
+	VMAXPS  Y3, Y7, Y3
+	VPAND   Y8, Y6, Y6
+	VPAND   Y8, Y7, Y7
+	VPMAXUD Y6, Y4, Y4
+	VPMAXUD Y7, Y5, Y5
+	ADDQ    $64, SI
+	SUBQ    $16, CX
+	JNZ     loop
+
+	VMINPS  Y1, Y0, Y0
+	VMAXPS  Y3, Y2, Y2
+	VPMAXUD Y5, Y4, Y4
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y2, 32(DI)
+	VMOVDQU Y4, 64(DI)
+	VZEROUPPER
+	RET
+
+// func intQuantizeAVX2(q *int8, x *float32, n int, delta, z, top float32, off int32)
+// q = clamp(RoundToEven(x/delta) + z, 0, top) - off; n is a positive multiple
+// of 16.
+TEXT ·intQuantizeAVX2(SB), NOSPLIT, $0-40
+	MOVQ         q+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS delta+24(FP), Y8
+	VBROADCASTSS z+28(FP), Y9
+	VBROADCASTSS top+32(FP), Y10
+	MOVL         off+36(FP), AX
+	VMOVD        AX, X11
+	VPBROADCASTD X11, Y11
+	VXORPS       Y12, Y12, Y12
+
+loop:
+	VMOVUPS      (SI), Y0
+	VMOVUPS      32(SI), Y1
+	VDIVPS       Y8, Y0, Y0
+	VDIVPS       Y8, Y1, Y1
+	VROUNDPS     $8, Y0, Y0
+	VROUNDPS     $8, Y1, Y1
+	VADDPS       Y9, Y0, Y0
+	VADDPS       Y9, Y1, Y1
+	VMAXPS       Y12, Y0, Y0
+	VMAXPS       Y12, Y1, Y1
+	VMINPS       Y10, Y0, Y0
+	VMINPS       Y10, Y1, Y1
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VPSUBD       Y11, Y0, Y0
+	VPSUBD       Y11, Y1, Y1
+	VPACKSSDW    Y1, Y0, Y0
+	VPERMQ       $0xd8, Y0, Y0
+	VEXTRACTI128 $1, Y0, X1
+	VPACKSSWB    X1, X0, X0
+	VMOVDQU      X0, (DI)
+	ADDQ         $64, SI
+	ADDQ         $16, DI
+	SUBQ         $16, CX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func intSumAVX2(q *int8, n int) int32
+// Sum of q; n is a positive multiple of 32.
+TEXT ·intSumAVX2(SB), NOSPLIT, $0-20
+	MOVQ     q+0(FP), SI
+	MOVQ     n+8(FP), CX
+	VPXOR    Y0, Y0, Y0
+	VPCMPEQD Y2, Y2, Y2
+	VPABSB   Y2, Y1         // bytes of 1
+	VPSRLW   $15, Y2, Y2    // words of 1
+
+loop:
+	VMOVDQU    (SI), Y3
+	VPMADDUBSW Y3, Y1, Y3
+	VPMADDWD   Y2, Y3, Y3
+	VPADDD     Y3, Y0, Y0
+	ADDQ       $32, SI
+	SUBQ       $32, CX
+	JNZ        loop
+
+	VEXTRACTI128 $1, Y0, X1
+	VPADDD       X1, X0, X0
+	VPSHUFD      $0x4e, X0, X1
+	VPADDD       X1, X0, X0
+	VPSHUFD      $0xb1, X0, X1
+	VPADDD       X1, X0, X0
+	VMOVD        X0, AX
+	MOVL         AX, ret+16(FP)
+	VZEROUPPER
+	RET

@@ -1,0 +1,190 @@
+// Common parts of the integer kernels for AVX-512 VNNI. A kernel computes two
+// row tiles (32 rows) for a fixed number of tokens over all groups.
+//
+// Registers:
+//   SI, DI        first tile's next step, distance to the second tile
+//   R8 R9 R10 R11 next column of tokens 0, 3, 6, 9; DX distance between tokens
+//   R12 arguments, R13 groups left, R14 next scales, R15 next sum
+//   BX steps left, then the float sums: [token][2][16], on a cache line
+//   Z28 0x0f bytes, Z31 zero, Z24…Z27 weights, Z29 Z30 tokens
+
+#define INT_ENTER \
+	MOVQ         args+0(FP), R12;       \
+	MOVQ         intArgs_w(R12), SI;    \
+	MOVQ         intArgs_wNext(R12), DI; \
+	MOVQ         intArgs_q(R12), R8;    \
+	MOVQ         intArgs_qNext(R12), DX; \
+	LEAQ         (DX)(DX*2), AX;        \
+	LEAQ         (R8)(AX*1), R9;        \
+	LEAQ         (R9)(AX*1), R10;       \
+	LEAQ         (R10)(AX*1), R11;      \
+	MOVQ         intArgs_groups(R12), R13; \
+	MOVQ         intArgs_scale(R12), R14; \
+	MOVQ         intArgs_sum(R12), R15; \
+	MOVL         $0x0f0f0f0f, AX;       \
+	VPBROADCASTD AX, Z28;               \
+	VPXORD       Z31, Z31, Z31
+
+#define INT_SUMS \
+	LEAQ 63(SP), BX; \
+	ANDQ $~63, BX
+
+// INT_ZERO clears the float sums.
+#define INT_ZERO(bytes) \
+	INT_SUMS;                     \
+	MOVQ      $bytes, CX;         \
+zero:                           \
+	VMOVDQU64 Z31, -64(BX)(CX*1); \
+	SUBQ      $64, CX;            \
+	JNZ       zero
+
+// INT_GROUP sets BX to the steps of this group, AX and CX for INT_START. The
+// scales are too few for the hardware to see a stream in them: prefetch them.
+#define INT_GROUP \
+	MOVQ    intArgs_steps(R12), BX;   \
+	CMPQ    R13, $1;                  \
+	CMOVQEQ intArgs_last(R12), BX;    \
+	MOVQ    intArgs_sumNext(R12), AX; \
+	MOVQ    R15, CX;                  \
+	ADDQ    $4, R15;                  \
+	PREFETCHT0 512(R14)
+
+// INT_START4 begins the sums of the next token with -8·Σq, INT_START8 with
+// -128·Σq.
+#define INT_START4(a0, a1) \
+	VPBROADCASTD (CX), a0; \
+	ADDQ         AX, CX;   \
+	VMOVDQA64    a0, a1
+
+#define INT_START8(a0, a1) \
+	VPBROADCASTD (CX), a0;   \
+	ADDQ         AX, CX;     \
+	VPSLLD       $4, a0, a0; \
+	VMOVDQA64    a0, a1
+
+#define INT_CLEAR(a0, a1) \
+	VPXORD a0, a0, a0; \
+	VPXORD a1, a1, a1
+
+#define INT_MERGE(h0, h1, a0, a1) \
+	VPADDD h0, a0, a0; \
+	VPADDD h1, a1, a1
+
+// INT_DOT adds four columns of one token to both tiles.
+#define INT_DOT(x, b, w0, w1, a0, a1) \
+	VPBROADCASTD x, b;      \
+	VPDPBUSD     b, w0, a0; \
+	VPDPBUSD     b, w1, a1
+
+// INT_LOAD4 loads a step of 8 columns: low nibbles in Z26 and Z27, high ones
+// in Z24 and Z25.
+#define INT_LOAD4 \
+	VMOVDQU64 (SI), Z24;         \
+	VMOVDQU64 (SI)(DI*1), Z25;   \
+	VPANDD    Z28, Z24, Z26;     \
+	VPANDD    Z28, Z25, Z27;     \
+	VPSRLD    $4, Z24, Z24;      \
+	VPSRLD    $4, Z25, Z25;      \
+	VPANDD    Z28, Z24, Z24;     \
+	VPANDD    Z28, Z25, Z25;     \
+	ADDQ      $64, SI
+
+// INT_SCALES loads the group's scales into Z24 and Z25.
+#define INT_SCALES \
+	INT_SUMS;                           \
+	MOVQ    intArgs_scaleNext(R12), AX; \
+	VMOVUPS (R14), Z24;                 \
+	VMOVUPS (R14)(AX*1), Z25;           \
+	ADDQ    $64, R14
+
+// INT_FLUSH adds scale·sum of one token to its float sums.
+#define INT_FLUSH(at, a0, a1) \
+	VCVTDQ2PS a0, a0;             \
+	VCVTDQ2PS a1, a1;             \
+	VMULPS    Z24, a0, a0;        \
+	VMULPS    Z25, a1, a1;        \
+	VADDPS    at(BX), a0, a0;     \
+	VADDPS    64+at(BX), a1, a1;  \
+	VMOVUPS   a0, at(BX);         \
+	VMOVUPS   a1, 64+at(BX)
+
+// INT_LEAVE writes sx·(sum − zx·RowSum) of the valid tokens and returns.
+#define INT_LEAVE \
+	MOVQ         intArgs_rowSum(R12), AX;  \
+	MOVQ         intArgs_rowNext(R12), CX; \
+	VMOVUPS      (AX), Z2;                 \
+	VMOVUPS      (AX)(CX*1), Z3;           \
+	MOVQ         intArgs_sx(R12), R8;      \
+	MOVQ         intArgs_zx(R12), R9;      \
+	MOVQ         intArgs_y(R12), R10;      \
+	MOVQ         intArgs_yNext(R12), DX;   \
+	MOVQ         intArgs_yTile(R12), R11;  \
+	XORQ         CX, CX;                   \
+	INT_SUMS;                              \
+	MOVQ         intArgs_tokens(R12), AX;  \
+write:                                     \
+	VBROADCASTSS (R8)(CX*4), Z0;           \
+	VPBROADCASTD (R9)(CX*4), Z1;           \
+	VCVTDQ2PS    Z1, Z1;                   \
+	VMULPS       Z2, Z1, Z4;               \
+	VMULPS       Z3, Z1, Z5;               \
+	VMOVUPS      (BX), Z6;                 \
+	VMOVUPS      64(BX), Z7;               \
+	VSUBPS       Z4, Z6, Z6;               \
+	VSUBPS       Z5, Z7, Z7;               \
+	VMULPS       Z6, Z0, Z6;               \
+	VMULPS       Z7, Z0, Z7;               \
+	VMOVUPS      Z6, (R10);                \
+	VMOVUPS      Z7, (R10)(R11*1);         \
+	ADDQ         $128, BX;                 \
+	ADDQ         DX, R10;                  \
+	INCQ         CX;                       \
+	CMPQ         CX, AX;                   \
+	JLT          write;                    \
+	VZEROUPPER;                            \
+	RET
+
+// The kernels for one token compute one row tile: memory feeds them best as a
+// single stream. Their float sums are 16 values.
+
+#define INT_BEGIN4(a) \
+	VPBROADCASTD (CX), a; \
+	ADDQ         AX, CX
+
+#define INT_BEGIN8(a) \
+	VPBROADCASTD (CX), a;  \
+	ADDQ         AX, CX;   \
+	VPSLLD       $4, a, a
+
+#define INT_FLUSH1(at, a) \
+	VCVTDQ2PS a, a;         \
+	VMULPS    (R14), a, a;  \
+	VADDPS    at(BX), a, a; \
+	VMOVUPS   a, at(BX)
+
+#define INT_LEAVE1 \
+	MOVQ         intArgs_rowSum(R12), AX; \
+	VMOVUPS      (AX), Z2;                \
+	MOVQ         intArgs_sx(R12), R8;     \
+	MOVQ         intArgs_zx(R12), R9;     \
+	MOVQ         intArgs_y(R12), R10;     \
+	MOVQ         intArgs_yNext(R12), DX;  \
+	INT_SUMS;                             \
+	MOVQ         intArgs_tokens(R12), AX; \
+	XORQ         CX, CX;                  \
+write:                                    \
+	VBROADCASTSS (R8)(CX*4), Z0;          \
+	VPBROADCASTD (R9)(CX*4), Z1;          \
+	VCVTDQ2PS    Z1, Z1;                  \
+	VMULPS       Z2, Z1, Z4;              \
+	VMOVUPS      (BX), Z6;                \
+	VSUBPS       Z4, Z6, Z6;              \
+	VMULPS       Z6, Z0, Z6;              \
+	VMOVUPS      Z6, (R10);               \
+	ADDQ         $64, BX;                 \
+	ADDQ         DX, R10;                 \
+	INCQ         CX;                      \
+	CMPQ         CX, AX;                  \
+	JLT          write;                   \
+	VZEROUPPER;                           \
+	RET

@@ -1,0 +1,95 @@
+package kernel
+
+import "unsafe"
+
+// Products of few rows: see narrow_amd64.s. Strides are in bytes. The name gives
+// the rows of a, the type of b and the tier.
+
+//go:noescape
+func narrow1f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+
+//go:noescape
+func narrow2f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+
+//go:noescape
+func narrow4f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+
+//go:noescape
+func narrow1f32avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+
+//go:noescape
+func narrow2f32avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+
+//go:noescape
+func narrow1f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+
+//go:noescape
+func narrow2f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+
+//go:noescape
+func narrow4f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+
+//go:noescape
+func narrow1f16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+
+//go:noescape
+func narrow2f16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+
+//go:noescape
+func narrow1bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+
+//go:noescape
+func narrow2bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+
+//go:noescape
+func narrow4bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+
+//go:noescape
+func narrow1bf16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+
+//go:noescape
+func narrow2bf16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+
+type narrowKernel func(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+
+var (
+	narrow512 = [F32 + 1][narrowRows + 1]narrowKernel{
+		F16:  {1: narrow1f16avx512, 2: narrow2f16avx512, 4: narrow4f16avx512},
+		BF16: {1: narrow1bf16avx512, 2: narrow2bf16avx512, 4: narrow4bf16avx512},
+		F32:  {1: narrow1f32avx512, 2: narrow2f32avx512, 4: narrow4f32avx512},
+	}
+	narrow256 = [F32 + 1][narrowRows + 1]narrowKernel{
+		F16:  {1: narrow1f16avx2, 2: narrow2f16avx2},
+		BF16: {1: narrow1bf16avx2, 2: narrow2bf16avx2},
+		F32:  {1: narrow1f32avx2, 2: narrow2f32avx2},
+	}
+)
+
+// narrowKernels returns the kernels of the active tier by type and rows; nil
+// where there are none.
+func narrowKernels() *[F32 + 1][narrowRows + 1]narrowKernel {
+	switch tier := Active(); {
+	case tier >= AVX512:
+		return &narrow512
+	case tier >= AVX2:
+		return &narrow256
+	}
+	return nil
+}
+
+// narrowBlock multiplies rows of a, at most narrowRows, with 16 rows of b.
+func narrowBlock(c []float32, ldc int, a []float32, lda int, b []byte, d DType, ldb, rows, kc, add int) {
+	set := narrowKernels()
+	_ = b[15*ldb+kc*d.Size()-1]
+	for i := 0; i < rows; {
+		h := min(rows-i, narrowRows)
+		for set[d][h] == nil {
+			h--
+		}
+		_, _ = a[(i+h-1)*lda+kc-1], c[(i+h-1)*ldc+15]
+		set[d][h](kc/16, unsafe.Pointer(&a[i*lda]), 4*lda, unsafe.Pointer(&b[0]), ldb, unsafe.Pointer(&c[i*ldc]), 4*ldc, add)
+		i += h
+	}
+}
+
+func hasNarrow() bool { return narrowKernels() != nil }

@@ -1,0 +1,42 @@
+package kernel
+
+import (
+	"fmt"
+	"testing"
+	"unsafe"
+)
+
+// The limits to which the other benchmarks compare, on all threads and on one.
+func BenchmarkPeak(b *testing.B) {
+	if Best() < AVX2 {
+		b.Skip("needs AVX2")
+	}
+	const rounds = 20000
+	for _, threads := range []int{1, 0} {
+		pool := NewPool(threads)
+		defer pool.Close()
+		for tier := AVX2; tier <= min(Best(), AVX512); tier++ {
+			b.Run(fmt.Sprintf("FMA/%v/threads=%d", tier, pool.Threads()), func(b *testing.B) {
+				fn, flops := peakFMAavx2, 12*8*2
+				if tier == AVX512 {
+					fn, flops = peakFMAavx512, 24*16*2
+				}
+				for b.Loop() {
+					pool.Run(4*pool.Threads(), func(int) { fn(rounds) })
+				}
+				reportFlops(b, float64(4*pool.Threads()*rounds*flops))
+			})
+		}
+		b.Run(fmt.Sprintf("read/threads=%d", pool.Threads()), func(b *testing.B) {
+			const chunk, chunks = 1 << 20, 256
+			data := make([]byte, chunk*chunks)
+			for i := range data {
+				data[i] = 1
+			}
+			for b.Loop() {
+				pool.Run(chunks, func(i int) { peakRead(unsafe.Pointer(&data[i*chunk]), chunk/256) })
+			}
+			b.ReportMetric(chunk*chunks*float64(b.N)/b.Elapsed().Seconds()/1e9, "GB/s")
+		})
+	}
+}

@@ -1,0 +1,68 @@
+package kernel
+
+import "fmt"
+
+// syrkTokens is the most tokens that are summed in float32 before the sum goes
+// to float64.
+const syrkTokens = 512
+
+// syrkBlock is the edge of the blocks of h that are computed at a time, a
+// multiple of the height and width of all register kernels.
+const syrkBlock = 192
+
+// SyrkTN adds the Gram matrix of x[tokens×n] to h[n×n]: h += xᵀ·x. Products are
+// summed in float32 over up to 512 tokens, the sums of those in float64. Only
+// blocks on and below the diagonal are computed, and mirrored: h must be
+// symmetric before, and is symmetric to the bit afterwards.
+func (p *Pool) SyrkTN(h []float64, n int, x []float32, ldx, tokens int) {
+	if n == 0 || tokens == 0 {
+		return
+	}
+	if len(h) != n*n {
+		panic(fmt.Sprintf("kernel: h has %d elements; need %d×%d", len(h), n, n))
+	}
+	fits("x", len(x), ldx, tokens, n)
+	side := (n + syrkBlock - 1) / syrkBlock
+	p.Run(side*(side+1)/2, func(i int) {
+		// Blocks of the lower triangle, row by row.
+		row := 0
+		for i > row {
+			i -= row + 1
+			row++
+		}
+		syrk(h, n, x, ldx, tokens, row*syrkBlock, i*syrkBlock)
+	})
+}
+
+// syrk computes the block of h at i0, j0.
+func syrk(h []float64, n int, x []float32, ldx, tokens, i0, j0 int) {
+	rows, cols := min(syrkBlock, n-i0), min(syrkBlock, n-j0)
+	s := getScratch[float32]()
+	if s.gram == nil {
+		s.gram = make([]float32, syrkBlock*syrkBlock)
+	}
+	gram := s.gram
+	for t := 0; t < tokens; t += syrkTokens {
+		part := x[t*ldx:]
+		g := gemm[float32]{m: rows, n: cols, k: min(syrkTokens, tokens-t), c: gram, ldc: syrkBlock,
+			a: operand[float32]{part[i0:], ldx, true}, b: operand[float32]{part[j0:], ldx, false}}
+		g.rows, g.cols, g.rowJobs, g.micro = rows, cols, 1, microKernels[float32]()
+		g.job(0)
+		for r := range rows {
+			dst := h[(i0+r)*n+j0:][:cols]
+			for c, v := range gram[r*syrkBlock:][:cols] {
+				dst[c] += float64(v)
+			}
+		}
+	}
+	putScratch(s)
+	if i0 == j0 {
+		return // products commute: the block is symmetric already
+	}
+	for c := range cols {
+		dst := h[(j0+c)*n+i0:][:rows]
+		for r := range dst {
+			dst[r] = h[(i0+r)*n+j0+c]
+		}
+	}
+}

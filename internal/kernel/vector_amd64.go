@@ -1,0 +1,87 @@
+package kernel
+
+import "unsafe"
+
+// Vector operations in assembly, on 16·blocks numbers: see vector.go.
+
+//go:noescape
+func dotavx512(a, b unsafe.Pointer, blocks int) float32
+
+//go:noescape
+func dotavx2(a, b unsafe.Pointer, blocks int) float32
+
+//go:noescape
+func sumSquaresavx512(x unsafe.Pointer, blocks int) float64
+
+//go:noescape
+func sumSquaresavx2(x unsafe.Pointer, blocks int) float64
+
+//go:noescape
+func axpyavx512(y unsafe.Pointer, a float32, x unsafe.Pointer, blocks int)
+
+//go:noescape
+func axpyavx2(y unsafe.Pointer, a float32, x unsafe.Pointer, blocks int)
+
+//go:noescape
+func axpyF16avx512(y unsafe.Pointer, a float32, x unsafe.Pointer, blocks int)
+
+//go:noescape
+func axpyF16avx2(y unsafe.Pointer, a float32, x unsafe.Pointer, blocks int)
+
+// The functions below do the blocks of 16 of their slices on the active tier,
+// and return how many numbers those are.
+
+func dotBlocks(a, b []float32) (float32, int) {
+	if n := len(a) &^ 15; n > 0 {
+		pa, pb := unsafe.Pointer(&a[0]), unsafe.Pointer(&b[0])
+		switch tier := Active(); {
+		case tier >= AVX512:
+			return dotavx512(pa, pb, n/16), n
+		case tier >= AVX2:
+			return dotavx2(pa, pb, n/16), n
+		}
+	}
+	return 0, 0
+}
+
+func sumSquaresBlocks(x []float32) (float64, int) {
+	if n := len(x) &^ 15; n > 0 {
+		switch tier := Active(); {
+		case tier >= AVX512:
+			return sumSquaresavx512(unsafe.Pointer(&x[0]), n/16), n
+		case tier >= AVX2:
+			return sumSquaresavx2(unsafe.Pointer(&x[0]), n/16), n
+		}
+	}
+	return 0, 0
+}
+
+func axpyBlocks(y []float32, a float32, x []float32) int {
+	if n := len(y) &^ 15; n > 0 {
+		py, px := unsafe.Pointer(&y[0]), unsafe.Pointer(&x[0])
+		switch tier := Active(); {
+		case tier >= AVX512:
+			axpyavx512(py, a, px, n/16)
+			return n
+		case tier >= AVX2:
+			axpyavx2(py, a, px, n/16)
+			return n
+		}
+	}
+	return 0
+}
+
+func axpyF16Blocks(y []float32, a float32, x []uint16) int {
+	if n := len(y) &^ 15; n > 0 {
+		py, px := unsafe.Pointer(&y[0]), unsafe.Pointer(&x[0])
+		switch tier := Active(); {
+		case tier >= AVX512:
+			axpyF16avx512(py, a, px, n/16)
+			return n
+		case tier >= AVX2:
+			axpyF16avx2(py, a, px, n/16)
+			return n
+		}
+	}
+	return 0
+}

@@ -1,0 +1,109 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+func TestVectors(t *testing.T) {
+	r := rand.New(rand.NewPCG(13, 14))
+	for n := range 300 {
+		a, b, c := randFloats(r, n), randFloats(r, n), float32(r.NormFloat64())
+		h := make([]uint16, n)
+		F32ToF16(h, b)
+		type results struct {
+			dot, squares float64
+			axpy, half   []float32
+		}
+		var asm *results
+		floatTiers(t, func(t *testing.T) {
+			got := results{dot: float64(Dot(a, b)), squares: SumSquares(a),
+				axpy: append([]float32{}, a...), half: append([]float32{}, a...)}
+			Axpy(got.axpy, c, b)
+			AxpyF16(got.half, c, h)
+			var dot, scale, squares float64
+			for i := range a {
+				dot += float64(a[i]) * float64(b[i])
+				scale += math.Abs(float64(a[i]) * float64(b[i]))
+				squares += float64(a[i]) * float64(a[i])
+				if want := float64(a[i]) + float64(c)*float64(b[i]); !(math.Abs(float64(got.axpy[i])-want) <= 3e-7*(math.Abs(want)+1)) {
+					t.Fatalf("Axpy of %d: element %d is %v, want %v", n, i, got.axpy[i], want)
+				}
+				if want := float64(a[i]) + float64(c)*f16Value(h[i]); !(math.Abs(float64(got.half[i])-want) <= 3e-7*(math.Abs(want)+1)) {
+					t.Fatalf("AxpyF16 of %d: element %d is %v, want %v", n, i, got.half[i], want)
+				}
+			}
+			if !(math.Abs(got.dot-dot) <= 1e-6*scale) {
+				t.Fatalf("Dot of %d is %v, want %v", n, got.dot, dot)
+			}
+			if !(math.Abs(got.squares-squares) <= 1e-14*squares) {
+				t.Fatalf("SumSquares of %d is %v, want %v", n, got.squares, squares)
+			}
+			if Active() >= AVX2 {
+				if asm == nil {
+					asm = &got
+				}
+				if got.dot != asm.dot || got.squares != asm.squares {
+					t.Fatalf("sums of %d differ from AVX2", n)
+				}
+				sameBits(t, fmt.Sprint("Axpy of ", n), got.axpy, asm.axpy)
+				sameBits(t, fmt.Sprint("AxpyF16 of ", n), got.half, asm.half)
+			}
+		})
+	}
+}
+
+// What one token runs through must not allocate.
+func TestNoAllocation(t *testing.T) {
+	r := rand.New(rand.NewPCG(15, 16))
+	w, _ := halfMatrix(r, F16, 64, 64)
+	tiles, _ := halfTiles(r, 100, 20, true)
+	x, y := randFloats(r, 64), make([]float32, 100)
+	floatTiers(t, func(t *testing.T) {
+		if Active() < AVX2 {
+			t.Skip("the portable tier converts through a buffer")
+		}
+		for name, fn := range map[string]func(){
+			"MatMulHalf":   func() { (*Pool)(nil).MatMulHalf(y, 64, x, 64, w, 1) },
+			"MulHalfTiles": func() { (*Pool)(nil).MulHalfTiles(y, 100, tiles, x, 64, 1) },
+			"MatMulNT":     func() { (*Pool)(nil).MatMulNT(y, 7, x, 7, x, 7, 1, 7, 7, false) },
+		} {
+			if n := testing.AllocsPerRun(50, fn); n > 2 {
+				t.Errorf("%s allocates %v times", name, n)
+			}
+		}
+	})
+}
+
+func BenchmarkVectors(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 1))
+	const n = 4096
+	x, y, h := randFloats(r, n), randFloats(r, n), make([]uint16, n)
+	sink := float32(0)
+	for tier := Portable; tier <= min(Best(), AVX512); tier++ {
+		for _, f := range []struct {
+			name string
+			fn   func()
+		}{
+			{"Dot", func() { sink += Dot(x, y) }},
+			{"SumSquares", func() { sink += float32(SumSquares(x)) }},
+			{"Axpy", func() { Axpy(y, 1e-9, x) }},
+			{"AxpyF16", func() { AxpyF16(y, 1e-9, h) }},
+			{"F32ToF16", func() { F32ToF16(h, x) }},
+			{"F16ToF32", func() { F16ToF32(x, h) }},
+			{"F32ToBF16", func() { F32ToBF16(h, x) }},
+			{"RoundF16", func() { RoundF16(x) }},
+		} {
+			b.Run(fmt.Sprintf("%s/%v", f.name, tier), func(b *testing.B) {
+				defer SetTier(SetTier(tier))
+				for b.Loop() {
+					f.fn()
+				}
+				b.ReportMetric(n*float64(b.N)/b.Elapsed().Seconds()/1e9, "Gelem/s")
+			})
+		}
+	}
+	_ = sink
+}

@@ -1,0 +1,82 @@
+// Package linalg is the dense linear algebra that solvers of layers need, in
+// float64: Cholesky factors, the factor of an inverse, and Hadamard transforms.
+// Everything is recursive, down to blocks of 64, so that nearly all work is
+// matrix products of package kernel. Matrices are row-major and contiguous.
+// Results don't depend on the number of threads.
+package linalg
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/specquant/specquant/internal/kernel"
+)
+
+// NotPositiveDefinite reports that a matrix has no Cholesky factor. GPTQ meets
+// it where calibration tokens are fewer than inputs and damping is too small.
+type NotPositiveDefinite struct {
+	Pivot int     // row and column of the matrix given where it showed
+	Value float64 // of the pivot, which had to be above zero
+}
+
+func (e *NotPositiveDefinite) Error() string {
+	return fmt.Sprintf("matrix is not positive definite: pivot %d is %g; add damping to the diagonal or use more calibration tokens", e.Pivot, e.Value)
+}
+
+// NonFinite reports a NaN or an infinity in the input.
+type NonFinite struct {
+	Row, Col int
+	Value    float64
+}
+
+func (e *NonFinite) Error() string {
+	return fmt.Sprintf("matrix element [%d][%d] is %v; want finite numbers (check the activations it was made of)", e.Row, e.Col, e.Value)
+}
+
+// base is the edge of the blocks where recursion ends.
+const base = 64
+
+// checkFinite looks for NaN and Inf in a[n×n].
+func checkFinite(p *kernel.Pool, a []float64, n int) error {
+	if n < 0 || len(a) != n*n {
+		return fmt.Errorf("linalg: %d elements for a matrix of %d×%d", len(a), n, n)
+	}
+	bad := make([]int, (n+base-1)/base) // 1 + index of the first in each strip
+	p.Run(len(bad), func(s int) {
+		for i := s * base * n; i < min((s+1)*base, n)*n; i++ {
+			if v := a[i]; v-v != 0 { // only NaN and Inf
+				bad[s] = i + 1
+				return
+			}
+		}
+	})
+	for _, i := range bad {
+		if i > 0 {
+			return &NonFinite{Row: (i - 1) / n, Col: (i - 1) % n, Value: a[i-1]}
+		}
+	}
+	return nil
+}
+
+// half splits n for recursion: the first part, a multiple of base.
+func half(n int) int { return (n/2 + base - 1) / base * base }
+
+// view is a block of a matrix: its first element is data[0].
+type view struct {
+	data []float64
+	ld   int
+}
+
+func (v view) at(i, j int) view { return view{v.data[i*v.ld+j:], v.ld} }
+
+// mulNN updates c[m×n] with a·b, mulNT with a·bᵀ.
+func mulNN(p *kernel.Pool, c, a, b view, m, n, k int, u kernel.Update) {
+	p.MatMulNN64(c.data, c.ld, a.data, a.ld, b.data, b.ld, m, n, k, u)
+}
+
+func mulNT(p *kernel.Pool, c, a, b view, m, n, k int, u kernel.Update) {
+	p.MatMulNT64(c.data, c.ld, a.data, a.ld, b.data, b.ld, m, n, k, u)
+}
+
+// pivotValid says whether v can be a pivot of a Cholesky factorization.
+func pivotValid(v float64) bool { return v > 0 && !math.IsInf(v, 1) }

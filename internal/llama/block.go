@@ -1,0 +1,260 @@
+// Package llama is the LLaMA architecture in full precision: the definition
+// that everything else in the project is measured against. It reads a
+// checkpoint block by block, runs one sequence at a time, and lets a caller
+// tap the inputs of the linear layers, which is what calibration needs.
+package llama
+
+import (
+	"math"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
+)
+
+// Linear is y = W x + b for a batch of tokens.
+type Linear interface {
+	// Forward writes y [tokens × out] from x [tokens × in].
+	Forward(p *kernel.Pool, y, x []float32, tokens int)
+}
+
+// Dense is a linear layer with float32 weights.
+type Dense struct {
+	Out, In int
+	W       []float32 // [out × in]
+	Bias    []float32 // [out], or nil
+}
+
+// Forward implements [Linear].
+func (d *Dense) Forward(p *kernel.Pool, y, x []float32, tokens int) {
+	p.MatMulNT(y, d.Out, x, d.In, d.W, d.In, tokens, d.Out, d.In, false)
+	AddBias(y, d.Bias, tokens)
+}
+
+// AddBias adds b to each row of y; a nil b adds nothing.
+func AddBias(y, b []float32, tokens int) {
+	if b == nil {
+		return
+	}
+	for t := range tokens {
+		row := y[t*len(b):][:len(b)]
+		for i, v := range b {
+			row[i] += v
+		}
+	}
+}
+
+// Block is one transformer block.
+type Block struct {
+	AttnNorm, MLPNorm []float32 // RMSNorm weights [hidden]
+	Q, K, V, O        Linear
+	Gate, Up, Down    Linear
+}
+
+// Input names the four activations that linear layers read. Layers that share
+// an input share everything that is done to it.
+type Input int
+
+// The inputs in the order in which a block meets them.
+const (
+	AttnInput Input = iota // read by q, k, v
+	OInput                 // read by o
+	MLPInput               // read by gate, up
+	DownInput              // read by down
+	NumInputs
+)
+
+var inputNames = [NumInputs]string{"q,k,v", "o", "gate,up", "down"}
+
+func (i Input) String() string { return inputNames[i] }
+
+// Hooks look into, and may change, what flows through a block. Any may be nil.
+type Hooks struct {
+	// Tap sees the input x [tokens × width] of linear layers. Returning false
+	// ends the block there; what it has computed is then worthless.
+	Tap func(in Input, x []float32, tokens, width int) bool
+	// KV sees the keys (after RoPE) and values [tokens × kv_heads·head_dim].
+	KV func(k, v []float32, tokens int)
+}
+
+// Runner runs blocks of one shape; it owns the scratch memory.
+type Runner struct {
+	Config *checkpoint.Config
+	Pool   *kernel.Pool
+	Rope   *Rope
+
+	X []float32 // for the caller: a copy of a window to run in place
+
+	norm, q, k, v, attn, out, gate, up []float32
+	scores                             [][]float32 // one per query block in flight
+}
+
+// queryBlock is how many queries share one pass over the keys.
+const queryBlock = 32
+
+// NewRunner prepares for sequences of up to the given number of tokens.
+func NewRunner(c *checkpoint.Config, p *kernel.Pool, tokens int) *Runner {
+	return &Runner{Config: c, Pool: p, Rope: NewRope(c, tokens)}
+}
+
+// RunnerBytes is the scratch memory of a runner at that many tokens.
+func RunnerBytes(c *checkpoint.Config, threads, tokens int) int64 {
+	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
+	perToken := 2*c.HiddenSize + 2*q + 2*kv + 2*c.IntermediateSize + c.HeadDim
+	return 4 * int64(tokens) * (int64(perToken) + int64(threads*queryBlock))
+}
+
+func grow(s []float32, n int) []float32 {
+	if cap(s) < n {
+		return make([]float32, n)
+	}
+	return s[:n]
+}
+
+// Block runs one block over x [tokens × hidden], in place, as positions
+// 0 … tokens-1 of one sequence. It reports whether it came to the end.
+func (r *Runner) Block(b *Block, x []float32, tokens int, h Hooks) bool {
+	c, p := r.Config, r.Pool
+	hidden, qw, kvw := c.HiddenSize, c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
+	tap := h.Tap
+	if tap == nil {
+		tap = func(Input, []float32, int, int) bool { return true }
+	}
+	r.norm = grow(r.norm, tokens*hidden)
+	r.out = grow(r.out, tokens*hidden)
+	r.q, r.attn = grow(r.q, tokens*qw), grow(r.attn, tokens*qw)
+	r.k, r.v = grow(r.k, tokens*kvw), grow(r.v, tokens*kvw)
+	r.gate, r.up = grow(r.gate, tokens*c.IntermediateSize), grow(r.up, tokens*c.IntermediateSize)
+
+	RMSNorm(r.norm, x, b.AttnNorm, c.NormEps, tokens)
+	if !tap(AttnInput, r.norm, tokens, hidden) {
+		return false
+	}
+	b.Q.Forward(p, r.q, r.norm, tokens)
+	b.K.Forward(p, r.k, r.norm, tokens)
+	b.V.Forward(p, r.v, r.norm, tokens)
+	for t := range tokens {
+		for o := 0; o < qw; o += c.HeadDim {
+			r.Rope.Apply(r.q[t*qw+o:][:c.HeadDim], t)
+		}
+		for o := 0; o < kvw; o += c.HeadDim {
+			r.Rope.Apply(r.k[t*kvw+o:][:c.HeadDim], t)
+		}
+	}
+	if h.KV != nil {
+		h.KV(r.k, r.v, tokens)
+	}
+	r.attention(tokens)
+	if !tap(OInput, r.attn, tokens, qw) {
+		return false
+	}
+	b.O.Forward(p, r.out, r.attn, tokens)
+	add(x, r.out)
+
+	RMSNorm(r.norm, x, b.MLPNorm, c.NormEps, tokens)
+	if !tap(MLPInput, r.norm, tokens, hidden) {
+		return false
+	}
+	b.Gate.Forward(p, r.gate, r.norm, tokens)
+	b.Up.Forward(p, r.up, r.norm, tokens)
+	SwiGLU(r.gate, r.up)
+	if !tap(DownInput, r.gate, tokens, c.IntermediateSize) {
+		return false
+	}
+	b.Down.Forward(p, r.out, r.gate, tokens)
+	add(x, r.out)
+	return true
+}
+
+// attention fills attn from q, k, v: causal, grouped-query, with a sliding
+// window where the architecture has one.
+func (r *Runner) attention(tokens int) {
+	c := r.Config
+	hd, qw, kvw := c.HeadDim, c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
+	perKV := c.Heads / c.KVHeads
+	scale := float32(1 / math.Sqrt(float64(hd)))
+	blocks := (tokens + queryBlock - 1) / queryBlock
+	buffers := make(chan []float32, r.Pool.Threads())
+	for i := range r.Pool.Threads() {
+		if i == len(r.scores) {
+			r.scores = append(r.scores, nil)
+		}
+		r.scores[i] = grow(r.scores[i], queryBlock*tokens)
+		buffers <- r.scores[i]
+	}
+	r.Pool.Run(c.Heads*blocks, func(i int) {
+		head, first := i/blocks, i%blocks*queryBlock
+		n := min(queryBlock, tokens-first)
+		keys := first + n // the last query of the block sees this many
+		q := r.q[first*qw+head*hd:]
+		kv := head / perKV * hd
+		s := <-buffers
+		var inline *kernel.Pool // the outer Run has the threads
+		inline.MatMulNT(s, keys, q, qw, r.k[kv:], kvw, n, keys, hd, false)
+		for j := range n {
+			row, seen := s[j*keys:][:keys], first+j+1
+			from := 0
+			if c.SlidingWindow > 0 {
+				from = max(0, seen-c.SlidingWindow)
+			}
+			clear(row[:from])
+			clear(row[seen:])
+			for t := from; t < seen; t++ {
+				row[t] *= scale
+			}
+			Softmax(row[from:seen])
+		}
+		inline.MatMulNN(r.attn[first*qw+head*hd:], qw, s, keys, r.v[kv:], kvw, n, hd, keys, false)
+		buffers <- s
+	})
+}
+
+func add(x, y []float32) {
+	for i, v := range y[:len(x)] {
+		x[i] += v
+	}
+}
+
+// RMSNorm writes x / rms(x) · weight per token; the mean square is taken in
+// float64. dst and x [tokens × len(weight)] may be the same.
+func RMSNorm(dst, x, weight []float32, eps float64, tokens int) {
+	n := len(weight)
+	for t := range tokens {
+		in, out := x[t*n:][:n], dst[t*n:][:n]
+		var sum float64
+		for _, v := range in {
+			sum += float64(v) * float64(v)
+		}
+		inv := float32(1 / math.Sqrt(sum/float64(n)+eps))
+		for i, w := range weight {
+			out[i] = in[i] * inv * w
+		}
+	}
+}
+
+// SwiGLU writes silu(gate)·up over gate.
+func SwiGLU(gate, up []float32) {
+	for i, g := range gate {
+		gate[i] = float32(float64(g)/(1+math.Exp(-float64(g)))) * up[i]
+	}
+}
+
+// Softmax turns scores into probabilities, in place.
+func Softmax(x []float32) {
+	if len(x) == 0 {
+		return
+	}
+	top := x[0]
+	for _, v := range x {
+		top = max(top, v)
+	}
+	var sum float64
+	for i, v := range x {
+		e := math.Exp(float64(v - top))
+		x[i] = float32(e)
+		sum += e
+	}
+	inv := float32(1 / sum)
+	for i := range x {
+		x[i] *= inv
+	}
+}

@@ -1,0 +1,202 @@
+package llama
+
+import (
+	"fmt"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
+)
+
+// DenseBlock is a block with float32 weights, whose memory is reused from one
+// block of the checkpoint to the next.
+type DenseBlock struct {
+	AttnNorm, MLPNorm []float32
+	Linears           [NumLinears]Dense
+}
+
+// Which names one of the seven linear layers of a block.
+type Which int
+
+// The linear layers in the order of the forward pass.
+const (
+	Q Which = iota
+	K
+	V
+	O
+	Gate
+	Up
+	Down
+	NumLinears
+)
+
+var whichNames = [NumLinears]string{
+	"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+	"mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",
+}
+
+// String is the layer's name within its block, as in the checkpoint.
+func (w Which) String() string { return whichNames[w] }
+
+// Input is the activation that the layer reads.
+func (w Which) Input() Input {
+	switch {
+	case w <= V:
+		return AttnInput
+	case w == O:
+		return OInput
+	case w <= Up:
+		return MLPInput
+	}
+	return DownInput
+}
+
+// Readers are the layers that share an input.
+func (i Input) Readers() []Which {
+	return [NumInputs][]Which{{Q, K, V}, {O}, {Gate, Up}, {Down}}[i]
+}
+
+// Width is the number of channels of the input.
+func (i Input) Width(c *checkpoint.Config) int {
+	switch i {
+	case OInput:
+		return c.Heads * c.HeadDim
+	case DownInput:
+		return c.IntermediateSize
+	}
+	return c.HiddenSize
+}
+
+// Shape is the layer's [out, in].
+func (w Which) Shape(c *checkpoint.Config) (out, in int) {
+	in = w.Input().Width(c)
+	switch w {
+	case Q:
+		out = c.Heads * c.HeadDim
+	case K, V:
+		out = c.KVHeads * c.HeadDim
+	case Gate, Up:
+		out = c.IntermediateSize
+	default:
+		out = c.HiddenSize
+	}
+	return out, in
+}
+
+// Block returns the dense block as a runnable one. Changing the weights of the
+// DenseBlock changes what it computes.
+func (d *DenseBlock) Block() *Block {
+	l := &d.Linears
+	return &Block{AttnNorm: d.AttnNorm, MLPNorm: d.MLPNorm,
+		Q: &l[Q], K: &l[K], V: &l[V], O: &l[O], Gate: &l[Gate], Up: &l[Up], Down: &l[Down]}
+}
+
+// TensorPrefix is the start of the names of block i's tensors.
+func TensorPrefix(i int) string { return fmt.Sprintf("model.layers.%d.", i) }
+
+// LoadBlock reads block i of the checkpoint into dst, reusing its memory, and
+// lets go of the file's pages.
+func LoadBlock(ck *checkpoint.Checkpoint, i int, dst *DenseBlock) error {
+	prefix := TensorPrefix(i)
+	var err error
+	if dst.AttnNorm, err = loadVector(ck, prefix+"input_layernorm.weight", dst.AttnNorm); err != nil {
+		return err
+	}
+	if dst.MLPNorm, err = loadVector(ck, prefix+"post_attention_layernorm.weight", dst.MLPNorm); err != nil {
+		return err
+	}
+	for w := range NumLinears {
+		l := &dst.Linears[w]
+		l.Out, l.In = w.Shape(&ck.Config)
+		name := prefix + w.String()
+		if l.W, err = loadVector(ck, name+".weight", l.W); err != nil {
+			return err
+		}
+		if !ck.Has(name + ".bias") {
+			l.Bias = nil
+		} else if l.Bias, err = loadVector(ck, name+".bias", l.Bias); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadVector reads a tensor of any shape as float32 into dst's memory if it is
+// large enough.
+func loadVector(ck *checkpoint.Checkpoint, name string, dst []float32) ([]float32, error) {
+	t, err := ck.Tensor(name)
+	if err != nil {
+		return nil, err
+	}
+	dst = grow(dst, t.Elems())
+	err = t.Float32(dst)
+	t.Release()
+	return dst, err
+}
+
+// Embed writes the embeddings of ids into x [tokens × hidden].
+func Embed(ck *checkpoint.Checkpoint, x []float32, ids []int) error {
+	t, err := ck.Tensor("model.embed_tokens.weight")
+	if err != nil {
+		return err
+	}
+	hidden := ck.Config.HiddenSize
+	row := t
+	row.Shape = []int{1, hidden}
+	stride := hidden * t.DType.Size()
+	for i, id := range ids {
+		if id < 0 || id >= ck.Config.VocabSize {
+			return fmt.Errorf("token id %d is outside the vocabulary of %d", id, ck.Config.VocabSize)
+		}
+		row.Data = t.Data[id*stride:][:stride]
+		if err := row.Float32(x[i*hidden:][:hidden]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Half returns a tensor of the checkpoint as a matrix that kernels read in
+// place, in its stored type.
+func Half(ck *checkpoint.Checkpoint, name string) (kernel.HalfMatrix, error) {
+	t, err := ck.Tensor(name)
+	if err != nil {
+		return kernel.HalfMatrix{}, err
+	}
+	return HalfMatrix(t)
+}
+
+// HalfMatrix is [Half] for a tensor in hand.
+func HalfMatrix(t checkpoint.Tensor) (kernel.HalfMatrix, error) {
+	m := kernel.HalfMatrix{Data: t.Data}
+	if len(t.Shape) != 2 {
+		return m, fmt.Errorf("%s: tensor %s: has shape %v, expected a matrix", t.File, t.Name, t.Shape)
+	}
+	m.Rows, m.Cols = t.Shape[0], t.Shape[1]
+	switch t.DType {
+	case checkpoint.F32:
+		m.DType = kernel.F32
+	case checkpoint.F16:
+		m.DType = kernel.F16
+	case checkpoint.BF16:
+		m.DType = kernel.BF16
+	default:
+		return m, fmt.Errorf("%s: tensor %s: has type %s, expected F32, F16 or BF16", t.File, t.Name, t.DType)
+	}
+	if err := m.Check(); err != nil {
+		return m, fmt.Errorf("%s: tensor %s: %w", t.File, t.Name, err)
+	}
+	return m, nil
+}
+
+// Vector reads a tensor of n values as float32.
+func Vector(ck *checkpoint.Checkpoint, name string, n int) ([]float32, error) {
+	t, err := ck.Tensor(name)
+	if err != nil {
+		return nil, err
+	}
+	if t.Elems() != n {
+		return nil, fmt.Errorf("%s: tensor %s: has %d values, expected %d", t.File, t.Name, t.Elems(), n)
+	}
+	v := make([]float32, n)
+	return v, t.Float32(v)
+}

@@ -1,0 +1,157 @@
+package method
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/linalg"
+	"github.com/specquant/specquant/internal/quant"
+)
+
+// gptqBlock is the number of columns whose errors are spread among themselves
+// before the rest of the row hears of them (Frantar et al., arXiv 2210.17323).
+const gptqBlock = 128
+
+// Factor is the Hessian of one input, ordered, damped and inverted once for
+// all layers that read the input.
+type Factor struct {
+	n     int
+	order []int     // column order: position → column; nil: as they stand
+	u     []float32 // upper triangular U, H⁻¹ = UᵀU, in that order [n × n]
+
+	Damp float64 // what was needed, as a share of the mean diagonal
+	Dead int     // channels that no calibration token touched
+}
+
+// NewFactor takes H = Σ x̂ x̂ᵀ [n × n] and destroys it. Damping starts at the
+// recipe's and is raised tenfold, at most three times, while H is not positive
+// definite; the Factor says what it took.
+func NewFactor(p *kernel.Pool, h []float64, n int, s Solve) (*Factor, error) {
+	f := &Factor{n: n}
+	var mean float64
+	for i := range n {
+		d := h[i*n+i]
+		if math.IsNaN(d) || math.IsInf(d, 0) {
+			return nil, fmt.Errorf("the Hessian's diagonal is %v at channel %d", d, i)
+		}
+		mean += d
+		if d == 0 {
+			f.Dead++
+		}
+	}
+	mean /= float64(n)
+	if mean == 0 {
+		mean = 1
+	}
+	for i := range n {
+		if h[i*n+i] == 0 {
+			h[i*n+i] = mean // a dead channel is independent of all others: plain rounding
+		}
+	}
+	if s.ActOrder {
+		f.order = make([]int, n)
+		for i := range f.order {
+			f.order[i] = i
+		}
+		slices.SortStableFunc(f.order, func(a, b int) int {
+			switch da, db := h[a*n+a], h[b*n+b]; {
+			case da > db:
+				return -1
+			case da < db:
+				return 1
+			}
+			return 0
+		})
+	}
+	work := make([]float64, n*n)
+	for f.Damp = s.Damp; ; f.Damp *= 10 {
+		p.Run(n, func(i int) {
+			src := i
+			if f.order != nil {
+				src = f.order[i]
+			}
+			row := work[i*n:][:n]
+			for j := range row {
+				k := j
+				if f.order != nil {
+					k = f.order[j]
+				}
+				row[j] = h[src*n+k]
+			}
+			row[i] += f.Damp * mean
+		})
+		err := linalg.InverseUpper(p, work, n)
+		if err == nil {
+			break
+		}
+		var indefinite *linalg.NotPositiveDefinite
+		if !errors.As(err, &indefinite) || f.Damp >= s.Damp*999 {
+			return nil, fmt.Errorf("the Hessian can't be inverted, even with damping %.3g: %w", f.Damp, err)
+		}
+	}
+	f.u = make([]float32, n*n)
+	for i, v := range work {
+		f.u[i] = float32(v)
+	}
+	return f, nil
+}
+
+// FactorBytes is the peak memory of NewFactor, H excluded.
+func FactorBytes(n int) int64 { return 12 * int64(n) * int64(n) }
+
+// GPTQ quantizes w [rows × n] to q on the grid with the given scales, column
+// by column, spreading each column's rounding error over the columns to come
+// so that ‖(w − q) x̂‖ stays small. w is used as scratch.
+func (f *Factor) GPTQ(p *kernel.Pool, g quant.Grid, q []int8, w, scales []float32, rows int) {
+	n, groups := f.n, g.Groups(f.n)
+	const chunk = 32 // rows that share a pass over U
+	p.Run((rows+chunk-1)/chunk, func(c int) {
+		first := c * chunk
+		m := min(chunk, rows-first)
+		r := make([]float32, m*n) // the rows in column order
+		e := make([]float32, m*gptqBlock)
+		for i := range m {
+			copyOrdered(r[i*n:][:n], w[(first+i)*n:][:n], f.order)
+		}
+		var inline *kernel.Pool // the outer Run has the threads
+		for lo := 0; lo < n; lo += gptqBlock {
+			hi := min(lo+gptqBlock, n)
+			for i := range m {
+				row, qrow := r[i*n:][:n], q[(first+i)*n:][:n]
+				for j := lo; j < hi; j++ {
+					col := j
+					if f.order != nil {
+						col = f.order[j]
+					}
+					s := scales[(first+i)*groups]
+					if g.Group > 0 {
+						s = scales[(first+i)*groups+col/g.Group]
+					}
+					v := g.Round(row[j], s)
+					qrow[col] = v
+					err := (row[j] - s*float32(v)) / f.u[j*n+j]
+					e[i*gptqBlock+j-lo] = -err
+					if j+1 < hi {
+						kernel.Axpy(row[j+1:hi], -err, f.u[j*n+j+1:j*n+hi])
+					}
+				}
+			}
+			if hi < n {
+				inline.MatMulNN(r[hi:], n, e, gptqBlock, f.u[lo*n+hi:], n, m, n-hi, hi-lo, true)
+			}
+		}
+	})
+}
+
+func copyOrdered(dst, src []float32, order []int) {
+	if order == nil {
+		copy(dst, src)
+		return
+	}
+	for i, k := range order {
+		dst[i] = src[k]
+	}
+}

@@ -1,0 +1,257 @@
+// Package method holds the stages of quantization, one in each file: smooth,
+// branch, solve. A recipe composes them. It knows no files but its recipes.
+package method
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/spectrum"
+)
+
+// Recipe says how a model is quantized. Zero values leave a stage out.
+type Recipe struct {
+	Name        string      `yaml:"name" json:"name"`
+	About       string      `yaml:"about" json:"about,omitempty"`
+	BitsText    string      `yaml:"bits" json:"bits"`
+	Weights     Weights     `yaml:"weights" json:"weights"`
+	Smooth      *Smooth     `yaml:"smooth" json:"smooth,omitempty"`
+	Branch      *Branch     `yaml:"branch" json:"branch,omitempty"`
+	Solve       Solve       `yaml:"solve" json:"solve"`
+	Activations Activations `yaml:"activations" json:"activations"`
+	Calibration Calibration `yaml:"calibration" json:"calibration"`
+
+	Bits quant.Bits `yaml:"-" json:"-"` // BitsText, read
+}
+
+// Weights is the grid of the (residual) weights.
+type Weights struct {
+	Group int        `yaml:"group" json:"group"` // inputs a scale: 0 (whole row), 32, 64 or 128
+	Clip  quant.Clip `yaml:"clip" json:"clip"`   // none or mse
+}
+
+// Smooth moves activation outliers into the weights (METHOD: stage one).
+type Smooth struct {
+	Alpha AlphaGrid `yaml:"alpha" json:"alpha"` // the strengths to try; one value fixes it
+}
+
+// Branch is the part kept in 16 bits (stage two).
+type Branch struct {
+	Basis       string              `yaml:"basis" json:"basis"`
+	Axis        string              `yaml:"axis" json:"axis"`
+	Components  float64             `yaml:"components" json:"components"`   // kept per channel, on average
+	Overhead    float64             `yaml:"overhead" json:"overhead"`       // most bits per weight for the branch; 0: no limit
+	Importance  spectrum.Importance `yaml:"importance" json:"importance"`   // what makes a channel important
+	Temperature float64             `yaml:"temperature" json:"temperature"` // τ of the softmax over channels; 0: uniform
+	Literal     bool                `yaml:"literal" json:"literal"`         // eq. 13 as printed
+	Truncate    float64             `yaml:"truncate" json:"truncate"`       // run-time truncation ε
+}
+
+// Solve quantizes the residual (stage three).
+type Solve struct {
+	Method   string  `yaml:"method" json:"method"`       // rtn or gptq
+	Damp     float64 `yaml:"damp" json:"damp,omitempty"` // share of the mean diagonal added to the Hessian
+	ActOrder bool    `yaml:"act-order" json:"act_order"` // quantize the columns with the largest diagonal first
+}
+
+// Activations is the per-token grid of the inputs.
+type Activations struct {
+	Clip float64 `yaml:"clip" json:"clip"` // share of the range that is covered, in (0, 1]
+}
+
+// Calibration is what the calibration text is used for.
+type Calibration struct {
+	Samples   int    `yaml:"samples" json:"samples"`     // windows taken from the text, at most
+	Tokens    int    `yaml:"tokens" json:"tokens"`       // tokens of a window, at most the model's context
+	Seed      uint64 `yaml:"seed" json:"seed"`           // chooses the windows where the text has more
+	Propagate string `yaml:"propagate" json:"propagate"` // what later blocks see: quantized or full
+}
+
+// Alpha is a smoothing strength; Off stands for no smoothing.
+type Alpha float64
+
+// Off leaves an input as it is. It is not α = 0, which still divides by the
+// weights' maxima.
+const Off Alpha = -1
+
+func (a Alpha) String() string {
+	if a == Off {
+		return "off"
+	}
+	return fmt.Sprintf("%.2f", float64(a))
+}
+
+// AlphaGrid is a list of strengths in a recipe: numbers in [0, 1] and "off", or one of them.
+type AlphaGrid []Alpha
+
+// UnmarshalYAML implements yaml.BytesUnmarshaler.
+func (g *AlphaGrid) UnmarshalYAML(data []byte) error {
+	var list []any
+	if err := yaml.Unmarshal(data, &list); err != nil {
+		var one any
+		if err := yaml.Unmarshal(data, &one); err != nil {
+			return err
+		}
+		list = []any{one}
+	}
+	*g = nil
+	for _, item := range list {
+		a := Alpha(-2)
+		switch v := item.(type) {
+		case string:
+			if v == "off" {
+				a = Off
+			}
+		case bool: // YAML 1.1 reads off as false
+			if !v {
+				a = Off
+			}
+		case float64:
+			a = Alpha(v)
+		case uint64:
+			a = Alpha(v)
+		case int64:
+			a = Alpha(v)
+		}
+		if a != Off && !(a >= 0 && a <= 1) {
+			return fmt.Errorf("smooth.alpha: %v is neither off nor a number from 0 to 1", item)
+		}
+		*g = append(*g, a)
+	}
+	return nil
+}
+
+//go:embed recipes/*.yaml
+var embedded embed.FS
+
+// Names lists the embedded recipes.
+func Names() []string {
+	entries, err := embedded.ReadDir("recipes")
+	if err != nil {
+		panic(err) // the folder is in the binary
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, strings.TrimSuffix(e.Name(), ".yaml"))
+	}
+	slices.Sort(names)
+	return names
+}
+
+// maxRecipe bounds a recipe file.
+const maxRecipe = 1 << 20
+
+// Load reads an embedded recipe by name, or a YAML file by path.
+func Load(name string) (*Recipe, error) {
+	if data, err := embedded.ReadFile(path.Join("recipes", name+".yaml")); err == nil {
+		return Parse(data, name)
+	}
+	if ext := filepath.Ext(name); ext != ".yaml" && ext != ".yml" {
+		return nil, fmt.Errorf("unknown recipe %q; use one of %s, or a .yaml file", name, strings.Join(Names(), ", "))
+	}
+	info, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("recipe %s: no such file", name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxRecipe {
+		return nil, fmt.Errorf("recipe %s: has %d bytes, expected a YAML file of at most %d", name, info.Size(), maxRecipe)
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(data, name)
+}
+
+// Parse reads a recipe strictly: an unknown key is an error with its line.
+func Parse(data []byte, file string) (*Recipe, error) {
+	r := &Recipe{Activations: Activations{Clip: 1}}
+	r.Weights.Clip = quant.ClipNone
+	r.Calibration = Calibration{Samples: 256, Tokens: 2048, Propagate: "quantized"}
+	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict(), yaml.DisallowUnknownField())
+	if err := dec.Decode(r); err != nil {
+		return nil, fmt.Errorf("recipe %s: %s", file, strings.TrimSpace(yaml.FormatError(err, false, true)))
+	}
+	if err := r.check(); err != nil {
+		return nil, fmt.Errorf("recipe %s: %w", file, err)
+	}
+	return r, nil
+}
+
+// SetBits overrides the recipe's bits.
+func (r *Recipe) SetBits(b quant.Bits) error {
+	if err := b.Check(); err != nil {
+		return err
+	}
+	r.Bits, r.BitsText = b, b.String()
+	return nil
+}
+
+func (r *Recipe) check() error {
+	bits, err := quant.ParseBits(r.BitsText)
+	if err != nil {
+		return err
+	}
+	r.Bits = bits
+	oneOf := func(key, value string, can ...string) {
+		if err == nil && !slices.Contains(can, value) {
+			err = fmt.Errorf("%s: found %q, expected one of %s", key, value, strings.Join(can, ", "))
+		}
+	}
+	within := func(key string, value, lo, hi float64) {
+		if err == nil && !(value >= lo && value <= hi) {
+			err = fmt.Errorf("%s: found %v, expected %v to %v", key, value, lo, hi)
+		}
+	}
+	if r.Name == "" {
+		return errors.New("name: missing")
+	}
+	oneOf("weights.clip", string(r.Weights.Clip), string(quant.ClipNone), string(quant.ClipMSE))
+	oneOf("weights.group", fmt.Sprint(r.Weights.Group), "0", "32", "64", "128")
+	oneOf("solve.method", r.Solve.Method, "rtn", "gptq")
+	within("solve.damp", r.Solve.Damp, 0, 1)
+	within("activations.clip", r.Activations.Clip, 0.1, 1)
+	within("calibration.samples", float64(r.Calibration.Samples), 1, 1e6)
+	within("calibration.tokens", float64(r.Calibration.Tokens), 2, 1<<20)
+	oneOf("calibration.propagate", r.Calibration.Propagate, "quantized", "full")
+	if r.Solve.Method == "gptq" && r.Solve.Damp == 0 && err == nil {
+		err = errors.New("solve.damp: missing; GPTQ needs one, usually 0.01")
+	}
+	if r.Smooth != nil && len(r.Smooth.Alpha) == 0 && err == nil {
+		err = errors.New("smooth.alpha: missing; give a list such as [off, 0.5, 1] or one value")
+	}
+	if b := r.Branch; b != nil && err == nil {
+		oneOf("branch.basis", b.Basis, "dft", "dct")
+		if _, e := spectrum.ParseAxis(b.Axis); e != nil && err == nil {
+			err = fmt.Errorf("branch.axis: %w", e)
+		}
+		var kinds []string
+		for _, k := range spectrum.Importances() {
+			kinds = append(kinds, string(k))
+		}
+		oneOf("branch.importance", string(b.Importance), kinds...)
+		within("branch.components", b.Components, 0, 1<<16)
+		within("branch.overhead", b.Overhead, 0, 16)
+		within("branch.temperature", b.Temperature, 0, 100)
+		within("branch.truncate", b.Truncate, 0, 0.5)
+	}
+	return err
+}
+
+// NeedsCalibration says whether any stage looks at activations.
+func (r *Recipe) NeedsCalibration() bool {
+	return r.Smooth != nil || r.Branch != nil || r.Solve.Method == "gptq"
+}

@@ -1,0 +1,179 @@
+package pipeline
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/method"
+)
+
+// Plan is what a job will read, hold, compute and write, decided from
+// config.json and the recipe before anything is loaded. It is pure data.
+type Plan struct {
+	Recipe  string
+	Bits    string
+	Threads int
+	Blocks  int
+	Windows int // of calibration; 0: none is needed
+	Tokens  int // of a window
+
+	Memory    []Item // what is held at the peak
+	Peak      int64  // their sum, bytes
+	MaxMemory int64  // the limit that was asked for; 0: none
+	Spill     int64  // activations that go to a file instead of memory, bytes
+
+	Read     int64 // bytes of weights read
+	Artefact int64 // bytes written, about
+	Disk     int64 // most disk space in use at once: artefact and spill
+
+	Work    float64       // floating-point operations
+	Seconds time.Duration // at the speed measured just now
+}
+
+// Item is a named amount of memory.
+type Item struct {
+	Name  string
+	Bytes int64
+}
+
+// programBytes is what the process holds whatever the model: the binary's
+// pages, Go's runtime, stacks, and the slack of its allocator.
+const programBytes = 26 << 20
+
+// NewPlan plans a job over windows × tokens of calibration. maxMemory (0: no
+// limit) decides whether activations spill; a limit that the rest alone exceeds
+// is an error that says what would do.
+func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *method.Recipe, threads, windows, tokens int, maxMemory int64) (*Plan, error) {
+	p := &Plan{Recipe: r.Name, Bits: r.Bits.String(), Threads: threads, Blocks: c.Layers,
+		Windows: windows, Tokens: tokens, MaxMemory: maxMemory, Read: weightBytes}
+	layer, out, in := largest(c)
+	var blockWeights int64
+	for l := range llama.NumLinears {
+		o, i := l.Shape(c)
+		blockWeights += int64(o) * int64(i)
+	}
+	hold := func(name string, bytes int64) {
+		if bytes > 0 {
+			p.Memory = append(p.Memory, Item{name, bytes})
+			p.Peak += bytes
+		}
+	}
+	branchBits := 0.0
+	if b := r.Branch; b != nil {
+		branchBits = 8 // of a weight, at most, while it is worked on
+	}
+	perWeight := float64(r.Bits.Weights) + 1
+	hold("program", programBytes)
+	hold("one block in float32", 4*blockWeights)
+	hold("the same, quantized", int64(float64(blockWeights)*(perWeight+branchBits/4)/8))
+	hold("work on the largest layer", int64(layer)*9+int64(float64(layer)*(perWeight+branchBits)/8))
+	if windows > 0 {
+		n := int64(min(sampleTokens, windows*tokens))
+		var stats int64
+		for i := range llama.NumInputs {
+			stats += int64(i.Width(c)) * (4*n + 28)
+		}
+		hold("calibration statistics and samples", stats+n*4*int64(2*out+2*in)+n*int64(in))
+		if r.Solve.Method == "gptq" {
+			hold("Hessian of the widest input and its factor", 8*int64(in)*int64(in)+method.FactorBytes(in))
+		}
+		window := 4 * int64(tokens) * int64(c.HiddenSize)
+		hold("running one window", llama.RunnerBytes(c, threads, tokens)+window)
+		activations := int64(windows) * window
+		if maxMemory > 0 && p.Peak+activations > maxMemory {
+			p.Spill = activations
+			hold("activations, one window of them", window)
+		} else {
+			hold("activations", activations)
+		}
+	}
+	if maxMemory > 0 && p.Peak > maxMemory {
+		return nil, fmt.Errorf("the job needs at least %s of memory, --max-memory allows %s; the largest parts are %s",
+			MB(p.Peak), MB(maxMemory), p.largestItems())
+	}
+	p.Artefact = embedBytes + int64(float64(blockWeights)*float64(c.Layers)*(float64(r.Bits.Weights)+0.3)/8)
+	p.Disk = p.Artefact + p.Spill
+	p.Work = work(c, r, windows, tokens)
+	return p, nil
+}
+
+func (p *Plan) largestItems() string {
+	var a, b Item
+	for _, i := range p.Memory {
+		if i.Bytes > a.Bytes {
+			a, b = i, a
+		} else if i.Bytes > b.Bytes {
+			b = i
+		}
+	}
+	return fmt.Sprintf("%q (%s) and %q (%s)", a.Name, MB(a.Bytes), b.Name, MB(b.Bytes))
+}
+
+// MB writes bytes in megabytes.
+func MB(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }
+
+// work counts the floating-point operations of a job: forward passes over the
+// calibration windows, Hessians, factors, GPTQ and the search for α.
+func work(c *checkpoint.Config, r *method.Recipe, windows, tokens int) float64 {
+	t := float64(windows) * float64(tokens)
+	n := min(float64(sampleTokens), t)
+	var flops float64
+	for l := range llama.NumLinears {
+		o, i := l.Shape(c)
+		w := float64(o) * float64(i)
+		passes := 2.0 // statistics, and onwards to the next block
+		switch l.Input() {
+		case llama.AttnInput:
+			passes += 3
+		case llama.OInput:
+			passes += 2
+		case llama.MLPInput:
+			passes++
+		}
+		flops += 2 * w * t * passes
+		flops += 2 * w * 40 // scales, clip search, packing
+		if r.Smooth != nil && len(r.Smooth.Alpha) > 1 {
+			flops += float64(len(r.Smooth.Alpha)) * (2*w*n*3 + 2*w*40)
+		}
+		if windows > 0 && r.Solve.Method == "gptq" {
+			solves := 1.0
+			if r.Branch != nil {
+				solves = 2
+			}
+			flops += solves * w * float64(i)
+		}
+	}
+	if windows > 0 && r.Solve.Method == "gptq" {
+		for i := range llama.NumInputs {
+			d := float64(i.Width(c))
+			flops += t*d*d + 2*d*d*d // the Hessian's triangle; its factor, in float64
+		}
+	}
+	attention := 4 * float64(c.Heads*c.HeadDim) * t * float64(tokens) / 2 * 5
+	return (flops + attention) * float64(c.Layers)
+}
+
+// Measure fills in the seconds from a short run of the float32 product that
+// most of the work consists of.
+func (p *Plan) Measure(pool *kernel.Pool) {
+	const n = 512
+	a, b, out := make([]float32, n*n), make([]float32, n*n), make([]float32, n*n)
+	for i := range a {
+		a[i], b[i] = float32(i%7), float32(i%5)
+	}
+	pool.MatMulNT(out, n, a, n, b, n, n, n, n, false)
+	rounds, start := 0, time.Now()
+	for time.Since(start) < 200*time.Millisecond {
+		pool.MatMulNT(out, n, a, n, b, n, n, n, n, false)
+		rounds++
+	}
+	perSecond := float64(rounds) * 2 * n * n * n / time.Since(start).Seconds()
+	p.Seconds = time.Duration(p.Work / perSecond / efficiency * float64(time.Second))
+}
+
+// efficiency is the share of the product's speed that a whole job reaches,
+// seen on models of 1 to 100 million parameters.
+const efficiency = 0.35

@@ -1,0 +1,68 @@
+// Package quant holds the integer grids: bit settings, symmetric grids for
+// weights, and the formats of the quantized key/value cache.
+package quant
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Bits is a setting of weight, activation and KV cache bits, written W-A-KV.
+// 16 means not quantized.
+type Bits struct {
+	Weights     int `json:"weights"`
+	Activations int `json:"activations"`
+	KV          int `json:"kv"`
+}
+
+// Full is full precision: nothing is quantized.
+var Full = Bits{16, 16, 16}
+
+func (b Bits) String() string {
+	return fmt.Sprintf("%d-%d-%d", b.Weights, b.Activations, b.KV)
+}
+
+// Supported bits of each part.
+var (
+	WeightBits     = []int{4, 8}
+	ActivationBits = []int{4, 8, 16}
+	KVBits         = []int{4, 8, 16}
+)
+
+// Check says which part of a setting is not supported.
+func (b Bits) Check() error {
+	for _, part := range []struct {
+		name string
+		bits int
+		can  []int
+	}{
+		{"weights", b.Weights, WeightBits},
+		{"activations", b.Activations, ActivationBits},
+		{"KV cache", b.KV, KVBits},
+	} {
+		if !slices.Contains(part.can, part.bits) {
+			return fmt.Errorf("bits %s: %s in %d bits are not supported; use one of %v", b, part.name, part.bits, part.can)
+		}
+	}
+	return nil
+}
+
+// ParseBits reads a setting such as 4-4-16.
+func ParseBits(s string) (Bits, error) {
+	parts := strings.Split(s, "-")
+	var n [3]int
+	if len(parts) != 3 {
+		return Bits{}, fmt.Errorf("bits %q: expected weights-activations-KV, such as 4-4-16", s)
+	}
+	for i, p := range parts {
+		v, err := strconv.Atoi(p)
+		if err != nil {
+			return Bits{}, fmt.Errorf("bits %q: %q is not a number; expected weights-activations-KV, such as 4-4-16", s, p)
+		}
+		n[i] = v
+	}
+	b := Bits{n[0], n[1], n[2]}
+	return b, b.Check()
+}

@@ -1,0 +1,61 @@
+package quant
+
+import "github.com/specquant/specquant/internal/kernel"
+
+// KV is the format of one head's key or value vector in the quantized cache:
+// asymmetric, one 16-bit scale and one 16-bit minimum per token and head,
+// x ≈ min + scale·q with q in [0, 2^bits−1]. Four-bit values are packed two a
+// byte, even index low.
+type KV struct {
+	Bits    int // 4 or 8
+	HeadDim int // even
+}
+
+// Bytes is the packed size of a vector's integers.
+func (f KV) Bytes() int { return f.HeadDim * f.Bits / 8 }
+
+// Quantize packs x [head_dim] into dst and returns the scale and the minimum,
+// both exact 16-bit floats.
+func (f KV) Quantize(dst []byte, x []float32) (scale, minimum float32) {
+	lo, hi := x[0], x[0]
+	for _, v := range x {
+		lo, hi = min(lo, v), max(hi, v)
+	}
+	top := float32(int(1)<<f.Bits - 1)
+	pair := [2]float32{(hi - lo) / top, lo}
+	kernel.RoundF16(pair[:])
+	scale, minimum = max(pair[0], smallestScale), pair[1]
+	inv := 1 / scale
+	if f.Bits == 4 {
+		for i := range dst[:f.HeadDim/2] {
+			a := min(max(roundEven((x[2*i]-minimum)*inv), 0), top)
+			b := min(max(roundEven((x[2*i+1]-minimum)*inv), 0), top)
+			dst[i] = byte(a) | byte(b)<<4
+		}
+		return scale, minimum
+	}
+	for i, v := range x[:f.HeadDim] {
+		dst[i] = byte(min(max(roundEven((v-minimum)*inv), 0), top))
+	}
+	return scale, minimum
+}
+
+// Dequantize unpacks a vector.
+func (f KV) Dequantize(dst []float32, src []byte, scale, minimum float32) {
+	if f.Bits == 4 {
+		for i, b := range src[:f.HeadDim/2] {
+			dst[2*i] = minimum + float32(scale*float32(b&15))
+			dst[2*i+1] = minimum + float32(scale*float32(b>>4))
+		}
+		return
+	}
+	for i, b := range src[:f.HeadDim] {
+		dst[i] = minimum + float32(scale*float32(b))
+	}
+}
+
+// Emulate replaces x by what the cache gives back.
+func (f KV) Emulate(x []float32, scratch []byte) {
+	scale, minimum := f.Quantize(scratch, x)
+	f.Dequantize(x, scratch, scale, minimum)
+}

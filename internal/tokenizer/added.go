@@ -1,0 +1,169 @@
+package tokenizer
+
+import (
+	"unicode"
+	"unicode/utf8"
+)
+
+// addedToken is a token that is looked for in the text itself, before the
+// model sees it. The flags are those of Hugging Face's AddedToken.
+type addedToken struct {
+	ID         int    `json:"id"`
+	Content    string `json:"content"`
+	SingleWord bool   `json:"single_word"` // only where no word character touches it
+	LStrip     bool   `json:"lstrip"`      // takes the white space on its left
+	RStrip     bool   `json:"rstrip"`
+	Normalized bool   `json:"normalized"` // looked for after normalization, in normalized form
+	Special    bool   `json:"special"`    // skipped by Decode
+}
+
+// matcher finds added tokens, leftmost and longest first, with a trie of bytes.
+// A nil matcher finds nothing.
+type matcher struct {
+	first [256]bool
+	nodes []trieNode
+}
+
+type trieNode struct {
+	next  map[byte]int32
+	token *addedToken
+}
+
+// newMatcher builds a matcher; text gives the form in which a token is looked
+// for. It returns the second of two tokens looked for in the same form as dup.
+func newMatcher(tokens []addedToken, text func(addedToken) string) (m *matcher, dup *addedToken) {
+	if len(tokens) == 0 {
+		return nil, nil
+	}
+	m = &matcher{nodes: []trieNode{{}}}
+	for i := range tokens {
+		s := text(tokens[i])
+		if s == "" {
+			continue
+		}
+		m.first[s[0]] = true
+		at := int32(0)
+		for k := 0; k < len(s); k++ {
+			to, ok := m.nodes[at].next[s[k]]
+			if !ok {
+				to = int32(len(m.nodes))
+				m.nodes = append(m.nodes, trieNode{})
+				if m.nodes[at].next == nil {
+					m.nodes[at].next = make(map[byte]int32)
+				}
+				m.nodes[at].next[s[k]] = to
+			}
+			at = to
+		}
+		if m.nodes[at].token != nil {
+			return nil, &tokens[i]
+		}
+		m.nodes[at].token = &tokens[i]
+	}
+	return m, nil
+}
+
+// longest returns the longest token that s begins with and its length.
+func (m *matcher) longest(s string) (*addedToken, int) {
+	var found *addedToken
+	n, at := 0, int32(0)
+	for i := 0; i < len(s); i++ {
+		to, ok := m.nodes[at].next[s[i]]
+		if !ok {
+			break
+		}
+		at = to
+		if tok := m.nodes[at].token; tok != nil {
+			found, n = tok, i+1
+		}
+	}
+	return found, n
+}
+
+// split calls emit for each part of text in order: plain text with id -1, or
+// an added token with its id. at is the offset of the part. plainSpecial takes
+// special tokens as plain text.
+func (m *matcher) split(text string, plainSpecial bool, emit func(part string, at, id int) error) error {
+	if text == "" {
+		return nil
+	}
+	done := 0
+	if m != nil {
+		for i := 0; i < len(text); {
+			if !m.first[text[i]] {
+				i++
+				continue
+			}
+			tok, n := m.longest(text[i:])
+			if tok == nil {
+				i++
+				continue
+			}
+			start, stop := i, i+n
+			i = stop
+			if tok.Special && plainSpecial {
+				continue
+			}
+			if tok.SingleWord && (endsInWord(text[:start]) || beginsWord(text[stop:])) {
+				continue
+			}
+			if tok.LStrip {
+				start = max(trimRightSpace(text[:start]), done)
+			}
+			if tok.RStrip {
+				stop += leadingSpace(text[stop:])
+			}
+			if done < start {
+				if err := emit(text[done:start], done, -1); err != nil {
+					return err
+				}
+			}
+			if err := emit("", start, tok.ID); err != nil {
+				return err
+			}
+			done = stop
+		}
+	}
+	if done >= len(text) {
+		return nil
+	}
+	return emit(text[done:], done, -1)
+}
+
+// trimRightSpace returns the length of s without white space at its end.
+func trimRightSpace(s string) int {
+	for len(s) > 0 {
+		r, n := utf8.DecodeLastRuneInString(s)
+		if !unicode.IsSpace(r) {
+			break
+		}
+		s = s[:len(s)-n]
+	}
+	return len(s)
+}
+
+// leadingSpace returns the length of the white space that s begins with.
+func leadingSpace(s string) int {
+	for i, r := range s {
+		if !unicode.IsSpace(r) {
+			return i
+		}
+	}
+	return len(s)
+}
+
+func endsInWord(s string) bool {
+	r, n := utf8.DecodeLastRuneInString(s)
+	return n > 0 && isWord(r)
+}
+
+func beginsWord(s string) bool {
+	r, n := utf8.DecodeRuneInString(s)
+	return n > 0 && isWord(r)
+}
+
+// isWord is \w of Unicode regular expressions (UTS 18, Annex C), which is what
+// single_word goes by.
+func isWord(r rune) bool {
+	return unicode.IsLetter(r) || unicode.In(r, unicode.M, unicode.Nd, unicode.Nl, unicode.Pc, unicode.Other_Alphabetic, unicode.Join_Control)
+}

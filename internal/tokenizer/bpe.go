@@ -1,0 +1,253 @@
+package tokenizer
+
+import (
+	"fmt"
+	"math"
+	"unicode/utf8"
+)
+
+// bpe is byte pair encoding (Sennrich et al. 2016, arXiv:1508.07909): a word
+// becomes symbols, then the adjacent pair of lowest rank is merged, leftmost
+// first, until no pair is left. The three kinds of files differ in what the
+// symbols are and in where ranks come from, not in the merging:
+//
+//   - tokenizer.json lists the pairs; the rank is the place in the list;
+//   - tiktoken ranks every pair whose concatenation is a token by that token's rank;
+//   - SentencePiece does so by the score, equal scores sharing a rank.
+type bpe struct {
+	byteLevel bool       // symbols are bytes; otherwise characters
+	bytes     [256]int32 // symbol of a byte: byte-level token or "<0xXX>"; -1: none
+	ascii     [utf8.RuneSelf]int32
+	runes     map[rune]int32 // symbol of a character ≥ 0x80
+	merges    pairTable
+	whole     map[string]int32 // ignore_merges: words that are tokens as they stand
+	unk       int32            // id for what has no symbol; -1: none
+	unkName   string           // for the error
+	fuseUnk   bool             // a run of unknown characters gives one id
+	fallback  bool             // unknown characters become byte pieces
+	late      bool             // … after merging (SentencePiece), not before (Hugging Face)
+	size      int32            // symbols from here on are characters without an id (late only)
+	junctions *junctions       // where text may be cut without changing the ids; nil: nowhere
+}
+
+// noRank marks a pair that does not merge.
+const noRank = math.MaxUint32
+
+// shortWord is the number of symbols up to which looking at all pairs each
+// time is faster than a heap.
+const shortWord = 40
+
+// Bounds of the cache of words: entries, and bytes of one word.
+const (
+	cacheEntries = 1 << 15
+	cacheWord    = 64
+)
+
+// state is what one Encode call works with; it is pooled, cache and all.
+type state struct {
+	out   []int
+	ids   []int32 // symbols; -1: merged away
+	offs  []int32 // byte offset of each symbol in the word
+	next  []int32
+	prev  []int32
+	ranks []uint32
+	heap  pairHeap
+	cache map[string][]int32
+	word  []int32
+}
+
+func newState() *state {
+	return &state{cache: make(map[string][]int32)}
+}
+
+// encode appends the ids of one word, which may be a whole text where there is
+// no pre-tokenizer.
+func (m *bpe) encode(st *state, word string) error {
+	if m.whole != nil {
+		if id, ok := m.whole[word]; ok {
+			st.out = append(st.out, int(id))
+			return nil
+		}
+	}
+	if m.junctions == nil {
+		return m.encodeWord(st, word)
+	}
+	return m.junctions.cut(word, func(part string) error { return m.encodeWord(st, part) })
+}
+
+func (m *bpe) encodeWord(st *state, word string) error {
+	cached := len(word) <= cacheWord
+	if cached {
+		if ids, ok := st.cache[word]; ok {
+			for _, id := range ids {
+				st.out = append(st.out, int(id))
+			}
+			return nil
+		}
+	}
+	if err := m.symbols(st, word); err != nil {
+		return err
+	}
+	if len(st.ids) <= shortWord {
+		m.mergeShort(st)
+	} else {
+		m.mergeLong(st)
+	}
+	from := len(st.out)
+	if err := m.emit(st, word); err != nil {
+		return err
+	}
+	if cached {
+		if len(st.cache) >= cacheEntries {
+			clear(st.cache)
+		}
+		ids := make([]int32, 0, len(st.out)-from)
+		for _, id := range st.out[from:] {
+			ids = append(ids, int32(id))
+		}
+		// The key is copied: a slice of the text would keep all of it alive.
+		st.cache[string([]byte(word))] = ids
+	}
+	return nil
+}
+
+// symbol returns the symbol of a character, -1 where there is none.
+func (m *bpe) symbol(r rune) int32 {
+	if r < utf8.RuneSelf {
+		return m.ascii[r]
+	}
+	if id, ok := m.runes[r]; ok {
+		return id
+	}
+	return -1
+}
+
+func (m *bpe) setSymbol(r rune, id int32) {
+	if r < utf8.RuneSelf {
+		m.ascii[r] = id
+		return
+	}
+	m.runes[r] = id
+}
+
+// symbols fills st.ids and st.offs with the word's symbols before merging.
+func (m *bpe) symbols(st *state, word string) error {
+	st.ids, st.offs = st.ids[:0], st.offs[:0]
+	if m.byteLevel {
+		for i := 0; i < len(word); i++ {
+			id := m.bytes[word[i]]
+			if id < 0 {
+				if m.unk < 0 {
+					return m.noSymbol(word, i)
+				}
+				// Byte-level vocabularies lack bytes only where they were
+				// trimmed; the reference then sees one unknown per byte.
+				if id = m.unk; m.fuseUnk && i > 0 && m.bytes[word[i-1]] < 0 {
+					continue
+				}
+			}
+			st.ids = append(st.ids, id)
+			st.offs = append(st.offs, int32(i))
+		}
+		return nil
+	}
+	unk := int32(-1) // offset of an unknown character not yet written
+	put := func(id, off int32) {
+		st.ids = append(st.ids, id)
+		st.offs = append(st.offs, off)
+	}
+	for i, r := range word {
+		id := m.symbol(r)
+		if id >= 0 {
+			if unk >= 0 {
+				put(m.unk, unk)
+				unk = -1
+			}
+			put(id, int32(i))
+			continue
+		}
+		if m.late {
+			put(m.size, int32(i))
+			continue
+		}
+		n := utf8.RuneLen(r)
+		if m.fallback && m.hasBytes(word[i:i+n]) {
+			// A pending unknown stays pending, so that it comes after these
+			// bytes: so does the reference.
+			for k := i; k < i+n; k++ {
+				put(m.bytes[word[k]], int32(k))
+			}
+			continue
+		}
+		if m.unk < 0 {
+			return m.noSymbol(word, i)
+		}
+		if unk >= 0 && !m.fuseUnk {
+			put(m.unk, unk)
+			unk = -1
+		}
+		if unk < 0 {
+			unk = int32(i)
+		}
+	}
+	if unk >= 0 {
+		put(m.unk, unk)
+	}
+	return nil
+}
+
+func (m *bpe) hasBytes(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if m.bytes[s[i]] < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *bpe) noSymbol(word string, at int) error {
+	what := fmt.Sprintf("byte 0x%02x", word[at])
+	if !m.byteLevel {
+		r, _ := utf8.DecodeRuneInString(word[at:])
+		what = fmt.Sprintf("character %q (U+%04X)", r, r)
+	}
+	if m.unkName != "" {
+		return fmt.Errorf("the vocabulary has no token for %s, and its unk_token %q is not in the vocabulary", what, m.unkName)
+	}
+	return fmt.Errorf("the vocabulary has no token for %s and no unk_token; remove it from the text", what)
+}
+
+// emit appends the merged symbols to st.out.
+func (m *bpe) emit(st *state, word string) error {
+	if !m.late {
+		for _, id := range st.ids {
+			st.out = append(st.out, int(id))
+		}
+		return nil
+	}
+	wasUnk := false
+	for i, id := range st.ids {
+		if id < m.size {
+			st.out = append(st.out, int(id))
+			wasUnk = false
+			continue
+		}
+		// A character that is in no piece, or whose pieces did not come about.
+		at := int(st.offs[i])
+		if m.fallback {
+			_, n := utf8.DecodeRuneInString(word[at:])
+			for k := at; k < at+n; k++ {
+				st.out = append(st.out, int(m.bytes[word[k]]))
+			}
+			continue
+		}
+		if m.unk < 0 {
+			return m.noSymbol(word, at)
+		}
+		if !wasUnk {
+			st.out = append(st.out, int(m.unk))
+		}
+		wasUnk = true
+	}
+	return nil
+}

@@ -1,0 +1,264 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// decoder holds what each id contributes to a decoded text. Contributions are
+// bytes: a character may be spread over several ids.
+type decoder struct {
+	text  []string // by id
+	first []string // the same where it is the first of the text; nil: no difference
+	// strip counts how often stripped may be taken off the front of the text.
+	stripped string
+	strip    int
+	// perByte writes one U+FFFD for each byte that is not UTF-8, as
+	// SentencePiece does; otherwise one for each broken sequence, as Hugging
+	// Face's ByteLevel does.
+	perByte bool
+}
+
+// Decode returns the text of ids. Special tokens and unknown ids add nothing.
+// Bytes that do not make up UTF-8 become U+FFFD. What the tokenizer put before
+// the text (the space of Llama-2) is taken off again.
+func (t *Tokenizer) Decode(ids []int) string {
+	var b strings.Builder
+	s := t.Stream()
+	for _, id := range ids {
+		b.WriteString(s.Next(id))
+	}
+	b.WriteString(s.Flush())
+	return b.String()
+}
+
+// Stream decodes ids one by one. What Next and Flush return, put together, is
+// what Decode returns for all ids at once. To continue a prompt, send the
+// prompt's ids through the stream first and drop what they give: the first
+// word of a text loses its space, that of a continuation must not.
+type Stream struct {
+	t       *Tokenizer
+	pending []byte
+	begun   bool
+	strip   int
+}
+
+// Stream starts decoding a text.
+func (t *Tokenizer) Stream() *Stream {
+	return &Stream{t: t, strip: t.decode.strip}
+}
+
+// Next takes one id and returns the text that is complete with it: whole
+// characters only, and "" while bytes of one are missing.
+func (s *Stream) Next(id int) string {
+	t := s.t
+	if id < 0 || id >= len(t.decode.text) || t.special[id] || t.pieces[id] == "" {
+		return ""
+	}
+	text := t.decode.text[id]
+	if !s.begun && t.decode.first != nil {
+		text = t.decode.first[id]
+	}
+	s.begun = true
+	if len(s.pending) == 0 && utf8.ValidString(text) {
+		return s.trim(text)
+	}
+	s.pending = append(s.pending, text...)
+	return s.trim(s.drain(false))
+}
+
+// Flush ends the text and returns what was held back.
+func (s *Stream) Flush() string {
+	return s.trim(s.drain(true))
+}
+
+// trim takes off what was put before the text.
+func (s *Stream) trim(text string) string {
+	for s.strip > 0 && text != "" {
+		rest, ok := strings.CutPrefix(text, s.t.decode.stripped)
+		if !ok {
+			s.strip = 0
+			break
+		}
+		s.strip--
+		text = rest
+	}
+	return text
+}
+
+// drain takes the whole characters off the pending bytes; at the end of the
+// text also the broken ones.
+func (s *Stream) drain(end bool) string {
+	p := s.pending
+	var b strings.Builder
+	for len(p) > 0 && (end || utf8.FullRune(p)) {
+		r, n := utf8.DecodeRune(p)
+		if r == utf8.RuneError && n == 1 {
+			if !s.t.decode.perByte {
+				n = brokenLen(p)
+			}
+			b.WriteRune(utf8.RuneError)
+		} else {
+			b.Write(p[:n])
+		}
+		p = p[n:]
+	}
+	s.pending = s.pending[:copy(s.pending, p)]
+	return b.String()
+}
+
+// brokenLen returns the length of the longest beginning of a character that p
+// starts with, at least 1: Unicode's "maximal subpart" (chapter 3.9, U+FFFD
+// substitution).
+func brokenLen(p []byte) int {
+	n := 1
+	for n < len(p) && n < utf8.UTFMax && !utf8.FullRune(p[:n]) {
+		if utf8.FullRune(p[:n+1]) {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// parseDecoder reads the decoder of a tokenizer.json and works out what each
+// piece decodes to.
+func parseDecoder(raw json.RawMessage, pieces []string, byteLevel bool, isAdded func(int) bool) (decoder, error) {
+	d := decoder{text: make([]string, len(pieces))}
+	copy(d.text, pieces)
+	if isNull(raw) {
+		return d, fmt.Errorf("is null, so text cannot be put together again; supported are ByteLevel, Metaspace and Sequence")
+	}
+	steps, err := flattenDecoder(raw, 0)
+	if err != nil {
+		return d, err
+	}
+	stage := 0 // 1: bytes are made, 2: pieces are joined
+	for i, step := range steps {
+		kind, err := componentType(step)
+		if err != nil {
+			return d, err
+		}
+		if stage > 0 && kind != "Fuse" && kind != "Strip" || stage == 2 && kind == "Fuse" {
+			return d, fmt.Errorf("step %d: %s is not supported behind ByteFallback, ByteLevel or Fuse", i, kind)
+		}
+		switch kind {
+		case "ByteLevel":
+			if err := decodeStrict(step, &byteLevelConfig{}); err != nil {
+				return d, err
+			}
+			stage = 1
+			for id, s := range d.text {
+				// An added token stands for itself, whatever it looks like.
+				if b, ok := unmapBytes(s); ok && !isAdded(id) {
+					d.text[id] = b
+				}
+			}
+		case "ByteFallback":
+			if err := decodeStrict(step, &struct {
+				Type string `json:"type"`
+			}{}); err != nil {
+				return d, err
+			}
+			stage, d.perByte = 1, true
+			for id, s := range d.text {
+				if b, ok := byteOfPiece(s); ok {
+					d.text[id] = string([]byte{b})
+				}
+			}
+		case "Fuse":
+			stage = 2
+		case "Metaspace":
+			m, err := parseMetaspace(step)
+			if err != nil {
+				return d, err
+			}
+			if m.scheme != "never" {
+				d.first = make([]string, len(d.text))
+				for id, s := range d.text {
+					d.first[id] = strings.ReplaceAll(s, m.replacement, "")
+				}
+			}
+			for id, s := range d.text {
+				d.text[id] = strings.ReplaceAll(s, m.replacement, " ")
+			}
+			if len(steps) != 1 {
+				return d, fmt.Errorf("step %d: Metaspace is supported only as the whole decoder", i)
+			}
+		case "Replace":
+			r, err := parseReplace(step)
+			if err != nil {
+				return d, err
+			}
+			for id, s := range d.text {
+				if d.text[id], err = r.normalize(s); err != nil {
+					return d, err
+				}
+			}
+		case "Strip":
+			var c struct {
+				Type    string `json:"type"`
+				Content string `json:"content"`
+				Start   int    `json:"start"`
+				Stop    int    `json:"stop"`
+			}
+			if err := decodeStrict(step, &c); err != nil {
+				return d, err
+			}
+			if stage != 2 || c.Stop != 0 || c.Start < 0 || utf8.RuneCountInString(c.Content) != 1 || i != len(steps)-1 {
+				return d, fmt.Errorf("step %d: Strip is supported only as the last step behind Fuse, with one character and stop 0", i)
+			}
+			d.stripped, d.strip = c.Content, c.Start
+		default:
+			return d, unsupported(kind, "Sequence, ByteLevel, Metaspace, Replace, ByteFallback, Fuse, Strip")
+		}
+	}
+	if byteLevel && (len(steps) != 1 || stage != 1 || d.perByte) {
+		return d, fmt.Errorf("a ByteLevel pre_tokenizer needs a ByteLevel decoder")
+	}
+	return d, nil
+}
+
+func flattenDecoder(raw json.RawMessage, depth int) ([]json.RawMessage, error) {
+	kind, err := componentType(raw)
+	if err != nil {
+		return nil, err
+	}
+	if kind != "Sequence" {
+		return []json.RawMessage{raw}, nil
+	}
+	var c struct {
+		Type string            `json:"type"`
+		List []json.RawMessage `json:"decoders"`
+	}
+	if err := decodeStrict(raw, &c); err != nil {
+		return nil, err
+	}
+	if depth >= maxNesting {
+		return nil, fmt.Errorf("sequences nested deeper than %d", maxNesting)
+	}
+	var all []json.RawMessage
+	for _, r := range c.List {
+		more, err := flattenDecoder(r, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, more...)
+	}
+	return all, nil
+}
+
+// byteOfPiece reads a byte-fallback piece, "<0x0A>".
+func byteOfPiece(s string) (byte, bool) {
+	if len(s) != 6 || s[:3] != "<0x" || s[5] != '>' {
+		return 0, false
+	}
+	b, err := strconv.ParseUint(s[3:5], 16, 8)
+	return byte(b), err == nil
+}
+
+// pieceOfByte is the name of a byte-fallback piece.
+func pieceOfByte(b byte) string { return fmt.Sprintf("<0x%02X>", b) }

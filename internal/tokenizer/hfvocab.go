@@ -1,0 +1,137 @@
+package tokenizer
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// vocabEntry is one token of a vocabulary.
+type vocabEntry struct {
+	piece string
+	id    int
+}
+
+// parseVocab reads {"piece": id, …}. It reads by hand because encoding/json
+// drops a repeated piece without a word, and takes ten times as long. raw has
+// been checked to be JSON.
+func parseVocab(raw json.RawMessage) ([]vocabEntry, error) {
+	raw = bytes.TrimSpace(raw)
+	if len(raw) == 0 || raw[0] != '{' {
+		return nil, fmt.Errorf("is not an object of token: id")
+	}
+	var out []vocabEntry
+	i := skipSpace(raw, 1)
+	for i < len(raw) && raw[i] != '}' {
+		piece, n, err := jsonString(raw[i:])
+		if err != nil {
+			return nil, err
+		}
+		i = skipSpace(raw, i+n)
+		if i >= len(raw) || raw[i] != ':' {
+			return nil, fmt.Errorf("token %q: no colon behind it", clip(piece))
+		}
+		i = skipSpace(raw, i+1)
+		id, digits := 0, 0
+		for ; i < len(raw) && '0' <= raw[i] && raw[i] <= '9' && digits < 9; i++ {
+			id = id*10 + int(raw[i]-'0')
+			digits++
+		}
+		if digits == 0 || i < len(raw) && strings.IndexByte(" \t\r\n,}", raw[i]) < 0 {
+			return nil, fmt.Errorf("token %q: its id is not a whole number from 0 to %d", clip(piece), MaxVocab-1)
+		}
+		if len(out) >= MaxVocab {
+			return nil, fmt.Errorf("has more than %d tokens, the limit", MaxVocab)
+		}
+		out = append(out, vocabEntry{piece, id})
+		if i = skipSpace(raw, i); i < len(raw) && raw[i] == ',' {
+			i = skipSpace(raw, i+1)
+		}
+	}
+	return out, nil
+}
+
+func skipSpace(raw []byte, i int) int {
+	for i < len(raw) && (raw[i] == ' ' || raw[i] == '\t' || raw[i] == '\n' || raw[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// jsonString reads the string that raw begins with and returns its length in
+// raw.
+func jsonString(raw []byte) (s string, n int, err error) {
+	if len(raw) == 0 || raw[0] != '"' {
+		return "", 0, fmt.Errorf("a token is not a string")
+	}
+	escaped := false
+	for i := 1; i < len(raw); i++ {
+		switch raw[i] {
+		case '\\':
+			escaped = true
+			i++
+		case '"':
+			body := raw[1:i]
+			if !utf8.Valid(body) {
+				return "", 0, fmt.Errorf("token %q is not valid UTF-8", clip(string(body)))
+			}
+			if !escaped {
+				return string(body), i + 1, nil
+			}
+			err := json.Unmarshal(raw[:i+1], &s)
+			return s, i + 1, err
+		}
+	}
+	return "", 0, fmt.Errorf("a token's string does not end")
+}
+
+// maxMerges bounds the list of merges.
+const maxMerges = 4 * MaxVocab
+
+// parseMerges reads the merges in either of their forms, "a b" or ["a", "b"].
+func parseMerges(raw json.RawMessage) ([][2]string, error) {
+	if isNull(raw) {
+		return nil, fmt.Errorf("are missing")
+	}
+	var lines []string
+	if err := json.Unmarshal(raw, &lines); err == nil {
+		return splitMerges(lines)
+	}
+	var pairs [][]string
+	if err := json.Unmarshal(raw, &pairs); err != nil {
+		return nil, fmt.Errorf(`are neither ["a b", …] nor [["a", "b"], …]: %w`, err)
+	}
+	if len(pairs) > maxMerges {
+		return nil, fmt.Errorf("are more than %d, the limit", maxMerges)
+	}
+	out := make([][2]string, len(pairs))
+	for i, p := range pairs {
+		if len(p) != 2 {
+			return nil, fmt.Errorf("merge %d has %d parts, expected 2", i, len(p))
+		}
+		out[i] = [2]string{p[0], p[1]}
+	}
+	return out, nil
+}
+
+// splitMerges reads merges written as "a b"; a line that begins with #version
+// is a heading.
+func splitMerges(lines []string) ([][2]string, error) {
+	if len(lines) > maxMerges {
+		return nil, fmt.Errorf("are more than %d, the limit", maxMerges)
+	}
+	out := make([][2]string, 0, len(lines))
+	for i, l := range lines {
+		if strings.HasPrefix(l, "#version") {
+			continue
+		}
+		a, b, ok := strings.Cut(l, " ")
+		if !ok || strings.Contains(b, " ") {
+			return nil, fmt.Errorf("merge %d, %q, is not two tokens with one space between them", i, clip(l))
+		}
+		out = append(out, [2]string{a, b})
+	}
+	return out, nil
+}

@@ -1,0 +1,121 @@
+package tokenizer
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// ownFiles are the files of a checkpoint folder that belong to its tokenizer,
+// in the order of [Tokenizer.Files]. generation_config.json is one of them: it
+// holds the ids that end a text.
+var ownFiles = []string{
+	"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json",
+	"tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "chat_template.json",
+	"generation_config.json",
+}
+
+// Load opens the tokenizer of a checkpoint folder: tokenizer.json if there is
+// one, else tokenizer.model (SentencePiece or tiktoken, told by content), else
+// vocab.json with merges.txt. The files beside them give BOS, EOS and added
+// tokens; of tokenizer.json the template decides what Encode adds.
+//
+// Whatever is not supported is an error that names it (see the package
+// documentation). Callers must compare [Tokenizer.VocabSize] with the model's.
+func Load(dir string) (*Tokenizer, error) {
+	read := func(name string) ([]byte, error) { return readFile(filepath.Join(dir, name), name) }
+	side, err := readSidecar(read)
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer: %s: %w", dir, err)
+	}
+	t, err := loadFrom(read, side)
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer: %s: %w", dir, err)
+	}
+	for _, name := range ownFiles {
+		if st, err := os.Stat(filepath.Join(dir, name)); err == nil && st.Mode().IsRegular() {
+			t.files = append(t.files, name)
+		}
+	}
+	return t, nil
+}
+
+func loadFrom(read func(string) ([]byte, error), side *sidecar) (*Tokenizer, error) {
+	data, err := read("tokenizer.json")
+	if err != nil {
+		return nil, err
+	}
+	if data != nil {
+		t, err := parseHF(data, side)
+		return t, inFile("tokenizer.json", err)
+	}
+	if data, err = read("tokenizer.model"); err != nil {
+		return nil, err
+	}
+	if data != nil {
+		t, err := parseModel(data, side)
+		return t, inFile("tokenizer.model", err)
+	}
+	vocab, err := read("vocab.json")
+	if err != nil {
+		return nil, err
+	}
+	merges, err := read("merges.txt")
+	if err != nil {
+		return nil, err
+	}
+	if vocab == nil || merges == nil {
+		return nil, errors.New("no tokenizer: looked for tokenizer.json, tokenizer.model, and vocab.json with merges.txt; copy them from where the checkpoint came from")
+	}
+	return parsePair(vocab, merges, side)
+}
+
+func inFile(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// parseModel reads a tokenizer.model of either kind.
+func parseModel(data []byte, side *sidecar) (*Tokenizer, error) {
+	if looksLikeTiktoken(data) {
+		return newTiktoken(data, side)
+	}
+	pieces, o, err := readSentencePiece(data)
+	if err != nil {
+		return nil, err
+	}
+	return newSentencePiece(pieces, o, side)
+}
+
+// readFile reads a whole file of at most MaxFileBytes; a file that is not
+// there gives nil.
+func readFile(path, name string) ([]byte, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: is not a file", name)
+	}
+	if st.Size() > MaxFileBytes {
+		return nil, fmt.Errorf("%s: has %d bytes, the limit is %d", name, st.Size(), MaxFileBytes)
+	}
+	data := make([]byte, st.Size())
+	if _, err := io.ReadFull(f, data); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return data, nil
+}

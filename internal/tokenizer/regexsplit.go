@@ -1,0 +1,152 @@
+package tokenizer
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/dlclark/regexp2"
+)
+
+// regexTimeout ends a match that backtracks for ever.
+const regexTimeout = 30 * time.Second
+
+// contractions is the one part of the published patterns that ignores case.
+// Engines disagree on what that means (ſ is an s to Hugging Face's, not to
+// ours), so it is written out.
+const (
+	contractions       = `(?i:'s|'t|'re|'ve|'m|'ll|'d)`
+	contractionsSpelt  = `(?:'[sSſ]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])`
+	regexMeaningDiffer = "means something else in Hugging Face's engine than in this one"
+)
+
+// compileRegex compiles a pattern of a tokenizer.json for an engine that can do
+// what Go's cannot (look-around). Syntax that compiles but means something else
+// than in Hugging Face's engine, Oniguruma, is refused: it would give wrong ids.
+func compileRegex(pattern string) (*regexp2.Regexp, error) {
+	p := strings.ReplaceAll(pattern, contractions, contractionsSpelt)
+	if err := checkRegex(p); err != nil {
+		return nil, fmt.Errorf("split pattern %q: %w", pattern, err)
+	}
+	re, err := regexp2.Compile(p, regexp2.None)
+	if err != nil {
+		return nil, fmt.Errorf("split pattern %q: not supported: %w", pattern, err)
+	}
+	re.MatchTimeout = regexTimeout
+	return re, nil
+}
+
+// letters are what names of character properties are made of.
+const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
+
+// checkRegex lets through the syntax on which Oniguruma and regexp2 agree.
+func checkRegex(p string) error {
+	inClass := false
+	for i := 0; i < len(p); i++ {
+		rest := p[i:]
+		switch c := p[i]; {
+		case c == '\\':
+			if len(rest) < 2 {
+				return fmt.Errorf("ends in a backslash")
+			}
+			i++
+			e := rest[1]
+			switch {
+			case strings.IndexByte("pPsSdDrntfv", e) >= 0:
+			case e < 0x80 && !isAlnum(e):
+			default:
+				return fmt.Errorf(`\%c is not supported: it %s`, e, regexMeaningDiffer)
+			}
+			if e == 'p' || e == 'P' {
+				end := strings.IndexByte(rest, '}')
+				if len(rest) < 3 || rest[2] != '{' || end < 0 || strings.Trim(rest[3:end], letters) != "" {
+					return fmt.Errorf(`\%c without a name in braces is not supported`, e)
+				}
+				i += end - 1
+			}
+		case inClass:
+			switch {
+			case c == ']':
+				inClass = false
+			case c == '[', strings.HasPrefix(rest, "&&"):
+				return fmt.Errorf("a set inside a set is not supported: it %s", regexMeaningDiffer)
+			}
+		case c == '[':
+			inClass = true
+			// A bracket right behind the opening is taken literally by one
+			// engine only.
+			if strings.HasPrefix(rest, "[]") || strings.HasPrefix(rest, "[^]") {
+				return fmt.Errorf("an empty set is not supported: it %s", regexMeaningDiffer)
+			}
+		case c == '^', c == '$':
+			return fmt.Errorf("%c is not supported: it %s", c, regexMeaningDiffer)
+		case c == '(':
+			if strings.HasPrefix(rest, "(?") && !hasAnyPrefix(rest, "(?:", "(?=", "(?!", "(?<=", "(?<!", "(?>") {
+				return fmt.Errorf("group %.4q is not supported", rest)
+			}
+		case c == '{':
+			if !(len(rest) > 1 && '0' <= rest[1] && rest[1] <= '9') {
+				return fmt.Errorf("{ without a lower bound is not supported: it %s", regexMeaningDiffer)
+			}
+		case c == '}':
+			if hasAnyPrefix(rest, "}?", "}+", "}*") {
+				return fmt.Errorf("%.2q is not supported: it %s", rest, regexMeaningDiffer)
+			}
+		}
+	}
+	return nil
+}
+
+func isAlnum(b byte) bool {
+	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9'
+}
+
+func hasAnyPrefix(s string, prefixes ...string) bool {
+	for _, p := range prefixes {
+		if strings.HasPrefix(s, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// span is a stretch of text, found by a pattern or lying between finds.
+type span struct {
+	start, end int // bytes
+	match      bool
+}
+
+// regexSpans covers s with the matches of re and what lies between them.
+func regexSpans(re *regexp2.Regexp, s string) ([]span, error) {
+	var spans []span
+	// regexp2 counts characters; the text is walked along to count bytes.
+	at, char := 0, 0
+	bytesTo := func(n int) int {
+		for ; char < n; char++ {
+			_, size := classAt(s[at:])
+			at += size
+		}
+		return at
+	}
+	done := 0
+	m, err := re.FindStringMatch(s)
+	for ; err == nil && m != nil; m, err = re.FindNextMatch(m) {
+		start := bytesTo(m.Index)
+		end := bytesTo(m.Index + m.Length)
+		if start == end {
+			continue
+		}
+		if start > done {
+			spans = append(spans, span{done, start, false})
+		}
+		spans = append(spans, span{start, end, true})
+		done = end
+	}
+	if err != nil {
+		return nil, fmt.Errorf("split pattern: %w", err)
+	}
+	if done < len(s) {
+		spans = append(spans, span{done, len(s), false})
+	}
+	return spans, nil
+}

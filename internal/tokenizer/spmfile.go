@@ -1,0 +1,200 @@
+package tokenizer
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+)
+
+// Field numbers of sentencepiece_model.proto that matter here.
+const (
+	modelPieces       = 1
+	modelTrainer      = 2
+	modelNormalizer   = 3
+	modelDenormalizer = 5
+
+	pieceText  = 1
+	pieceScore = 2
+	pieceType  = 3
+
+	trainerModelType    = 3
+	trainerVocabSize    = 4
+	trainerSpaceSuffix  = 24
+	trainerByteFallback = 35
+	trainerUnkID        = 40
+	trainerBOSID        = 41
+	trainerEOSID        = 42
+	trainerPadID        = 43
+	trainerUnkPiece     = 45
+	trainerBOSPiece     = 46
+	trainerEOSPiece     = 47
+
+	normName        = 1
+	normCharsMap    = 2
+	normDummyPrefix = 3
+	normRemoveExtra = 4
+	normEscape      = 5
+
+	modelTypeBPE = 2
+)
+
+// modelTypes names trainer_spec.model_type.
+var modelTypes = map[uint64]string{1: "unigram", 2: "BPE", 3: "word", 4: "char"}
+
+// readSentencePiece reads a SentencePiece tokenizer.model: a ModelProto of
+// sentencepiece_model.proto. Unknown fields are skipped, as protobuf asks.
+func readSentencePiece(data []byte) ([]Piece, SentencePieceOptions, error) {
+	o := SentencePieceOptions{AddDummyPrefix: true, RemoveExtraWhitespaces: true, BOS: 1, EOS: 2, AddBOS: true}
+	var pieces []Piece
+	kind, escape := uint64(1), true
+	var refuse error
+	err := protoFields(data, func(f protoField) error {
+		switch f.number {
+		case modelPieces:
+			if len(pieces) >= MaxVocab {
+				return fmt.Errorf("has more than %d pieces, the limit", MaxVocab)
+			}
+			p := Piece{Type: PieceNormal}
+			err := f.message(func(f protoField) error {
+				switch f.number {
+				case pieceText:
+					p.Text = string(f.bytes)
+				case pieceScore:
+					p.Score = math.Float32frombits(uint32(f.value))
+				case pieceType:
+					p.Type = PieceType(min(f.value, 1<<16))
+				}
+				return nil
+			})
+			if err != nil {
+				return fmt.Errorf("piece %d: %w", len(pieces), err)
+			}
+			pieces = append(pieces, p)
+		case modelTrainer:
+			return f.message(func(f protoField) error {
+				switch f.number {
+				case trainerModelType:
+					kind = f.value
+				case trainerSpaceSuffix:
+					if f.value != 0 {
+						refuse = fmt.Errorf("trainer_spec.treat_whitespace_as_suffix is not supported")
+					}
+				case trainerByteFallback:
+					o.ByteFallback = f.value != 0
+				case trainerBOSID:
+					o.BOS = signedID(f.value)
+				case trainerEOSID:
+					o.EOS = signedID(f.value)
+				}
+				return nil
+			})
+		case modelNormalizer:
+			return f.message(func(f protoField) error {
+				switch f.number {
+				case normCharsMap:
+					if len(f.bytes) > 0 {
+						refuse = fmt.Errorf("normalizer_spec has a precompiled_charsmap; only the identity normalizer is supported")
+					}
+				case normDummyPrefix:
+					o.AddDummyPrefix = f.value != 0
+				case normRemoveExtra:
+					o.RemoveExtraWhitespaces = f.value != 0
+				case normEscape:
+					escape = f.value != 0
+				}
+				return nil
+			})
+		case modelDenormalizer:
+			return f.message(func(f protoField) error {
+				if f.number == normCharsMap && len(f.bytes) > 0 {
+					refuse = fmt.Errorf("denormalizer_spec has a precompiled_charsmap, which is not supported")
+				}
+				return nil
+			})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, o, fmt.Errorf("not a SentencePiece model: %w", err)
+	}
+	if len(pieces) == 0 {
+		return nil, o, fmt.Errorf("not a SentencePiece model: it has no pieces")
+	}
+	if kind != modelTypeBPE {
+		name := modelTypes[kind]
+		if name == "" {
+			name = fmt.Sprint("type ", kind)
+		}
+		return nil, o, fmt.Errorf("SentencePiece model: %w", unsupported(name, "BPE"))
+	}
+	if refuse == nil && !escape {
+		refuse = fmt.Errorf("normalizer_spec.escape_whitespaces false is not supported")
+	}
+	if refuse != nil {
+		return nil, o, fmt.Errorf("SentencePiece model: %w", refuse)
+	}
+	return pieces, o, nil
+}
+
+// signedID reads an int32 as protobuf writes it; negative ids mean none.
+func signedID(v uint64) int {
+	if id := int32(uint32(v)); id >= 0 {
+		return int(id)
+	}
+	return -1
+}
+
+// WriteSentencePiece writes a tokenizer.model that SentencePiece opens, for
+// vocabularies that come from elsewhere (GGUF). The pieces are checked as
+// [NewSentencePiece] checks them.
+func WriteSentencePiece(w io.Writer, pieces []Piece, o SentencePieceOptions) error {
+	if _, err := NewSentencePiece(pieces, o); err != nil {
+		return err
+	}
+	var out []byte
+	unk := -1
+	for id, p := range pieces {
+		var m []byte
+		m = protoBytes(m, pieceText, []byte(p.Text))
+		m = binary.AppendUvarint(m, pieceScore<<3|wireFixed32)
+		m = binary.LittleEndian.AppendUint32(m, math.Float32bits(p.Score))
+		if p.Type != PieceNormal {
+			m = protoVarint(m, pieceType, uint64(p.Type))
+		}
+		out = protoBytes(out, modelPieces, m)
+		if p.Type == PieceUnknown {
+			unk = id
+		}
+	}
+	if unk < 0 {
+		return fmt.Errorf("tokenizer: a tokenizer.model needs a piece of type unknown; there is none")
+	}
+	var tr []byte
+	tr = protoVarint(tr, trainerModelType, modelTypeBPE)
+	tr = protoVarint(tr, trainerVocabSize, uint64(len(pieces)))
+	tr = protoVarint(tr, trainerByteFallback, protoBool(o.ByteFallback))
+	// A negative int32 is written as ten bytes of sign.
+	tr = protoVarint(tr, trainerUnkID, uint64(unk))
+	tr = protoVarint(tr, trainerBOSID, uint64(int64(o.BOS)))
+	tr = protoVarint(tr, trainerEOSID, uint64(int64(o.EOS)))
+	tr = protoVarint(tr, trainerPadID, ^uint64(0))
+	tr = protoBytes(tr, trainerUnkPiece, []byte(pieces[unk].Text))
+	if o.BOS >= 0 {
+		tr = protoBytes(tr, trainerBOSPiece, []byte(pieces[o.BOS].Text))
+	}
+	if o.EOS >= 0 {
+		tr = protoBytes(tr, trainerEOSPiece, []byte(pieces[o.EOS].Text))
+	}
+	out = protoBytes(out, modelTrainer, tr)
+	var nm []byte
+	nm = protoBytes(nm, normName, []byte("identity"))
+	nm = protoVarint(nm, normDummyPrefix, protoBool(o.AddDummyPrefix))
+	nm = protoVarint(nm, normRemoveExtra, protoBool(o.RemoveExtraWhitespaces))
+	nm = protoVarint(nm, normEscape, 1)
+	out = protoBytes(out, modelNormalizer, nm)
+	if _, err := w.Write(out); err != nil {
+		return fmt.Errorf("tokenizer: writing tokenizer.model: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,206 @@
+// Package tokenizer turns text into token ids and back, exactly as the files
+// of a checkpoint say: Hugging Face's tokenizer.json (BPE), SentencePiece and
+// tiktoken tokenizer.model, and GPT-2's vocab.json with merges.txt.
+//
+// # Right ids or a refusal
+//
+// A model fed with wrong ids still talks, only worse, and nothing reports it.
+// So everything a file may ask for is either done as the reference does it or
+// refused at [Load] by its name: unknown normalizers, pre-tokenizers, decoders,
+// model types, options and split patterns are errors. Text that the
+// vocabulary cannot express is an error of [Tokenizer.Encode].
+//
+// # References
+//
+// tokenizer.json follows Hugging Face tokenizers 0.23, tokenizer.model follows
+// SentencePiece 0.1.97 and tiktoken; the tests hold vectors made with them.
+// Character classes are those of Go's unicode package (Unicode 15): a letter
+// assigned later counts as "other" here.
+//
+// # Concurrency
+//
+// A Tokenizer does not change after Load and may be used by any number of
+// goroutines; a [Stream] belongs to one.
+package tokenizer
+
+import (
+	"fmt"
+	"sync"
+	"unicode/utf8"
+)
+
+// Limits on what is read. They are far above any published vocabulary and keep
+// a broken or hostile file from deciding how much is allocated.
+const (
+	MaxFileBytes  = 256 << 20 // size of one tokenizer file
+	MaxVocab      = 1 << 20   // highest id + 1, added tokens included
+	MaxPieceBytes = 1 << 10   // one piece of a tokenizer.model
+	MaxTextBytes  = 1 << 30   // text of one Encode call
+)
+
+// Tokenizer encodes and decodes text with one vocabulary.
+type Tokenizer struct {
+	kind     string
+	pieces   []string       // raw piece by id; "" where the id is not in use
+	ids      map[string]int // id by raw piece
+	model    *bpe
+	rawAdded *matcher // added tokens found in the text as written
+	midAdded *matcher // added tokens found after normalization
+	norm     []normalizer
+	pre      []preTokenizer
+	prefix   []int // ids that addSpecial puts before the text
+	suffix   []int // and after it
+	special  []bool
+	decode   decoder
+	bos      int // -1: none
+	eos      []int
+	files    []string
+	warnings []string
+	states   sync.Pool // *state
+}
+
+// Encode returns the ids of text. Special tokens written in the text become
+// their ids. With addSpecial, what the template adds (BOS, EOS) is added.
+//
+// It is an error if text is not valid UTF-8, is larger than [MaxTextBytes], or
+// holds a character that the vocabulary cannot express.
+func (t *Tokenizer) Encode(text string, addSpecial bool) ([]int, error) {
+	return t.encode(text, addSpecial, false)
+}
+
+// EncodeOrdinary is Encode without BOS and EOS and with special tokens taken
+// as plain text, for text from untrusted hands. Added tokens that are not
+// special are still found, as Hugging Face does.
+func (t *Tokenizer) EncodeOrdinary(text string) ([]int, error) {
+	return t.encode(text, false, true)
+}
+
+func (t *Tokenizer) encode(text string, addSpecial, plainSpecial bool) ([]int, error) {
+	if len(text) > MaxTextBytes {
+		return nil, fmt.Errorf("tokenizer: text of %d bytes is over the limit of %d; encode it in parts", len(text), MaxTextBytes)
+	}
+	if at := invalidUTF8(text); at >= 0 {
+		return nil, fmt.Errorf("tokenizer: text is not valid UTF-8 at byte %d (0x%02x); convert it to UTF-8", at, text[at])
+	}
+	st := t.state()
+	defer t.states.Put(st)
+	ids := make([]int, 0, len(text)/4+len(t.prefix)+len(t.suffix))
+	if addSpecial {
+		ids = append(ids, t.prefix...)
+	}
+	st.out = ids
+	err := t.rawAdded.split(text, plainSpecial, func(part string, at, id int) error {
+		if id >= 0 {
+			st.out = append(st.out, id)
+			return nil
+		}
+		return t.encodePart(st, part, at == 0, plainSpecial)
+	})
+	ids, st.out = st.out, nil
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer: %w", err)
+	}
+	if addSpecial {
+		ids = append(ids, t.suffix...)
+	}
+	return ids, nil
+}
+
+// encodePart encodes text between added tokens that are matched as written.
+// first says that it is where the whole text begins.
+func (t *Tokenizer) encodePart(st *state, part string, first, plainSpecial bool) error {
+	for _, n := range t.norm {
+		var err error
+		if part, err = n.normalize(part); err != nil {
+			return err
+		}
+	}
+	return t.midAdded.split(part, plainSpecial, func(part string, at, id int) error {
+		if id >= 0 {
+			st.out = append(st.out, id)
+			return nil
+		}
+		return t.preTokenize(st, 0, part, first && at == 0)
+	})
+}
+
+// preTokenize sends s through the pre-tokenizers from step on and the words
+// that come out to the model.
+func (t *Tokenizer) preTokenize(st *state, step int, s string, first bool) error {
+	if s == "" {
+		return nil
+	}
+	if step == len(t.pre) {
+		return t.model.encode(st, s)
+	}
+	return t.pre[step].split(s, first, func(word string, first bool) error {
+		return t.preTokenize(st, step+1, word, first)
+	})
+}
+
+func (t *Tokenizer) state() *state {
+	if st, ok := t.states.Get().(*state); ok {
+		return st
+	}
+	return newState()
+}
+
+// invalidUTF8 returns the offset of the first byte that is not UTF-8, or -1.
+func invalidUTF8(s string) int {
+	if utf8.ValidString(s) {
+		return -1
+	}
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && n == 1 {
+			return i
+		}
+		i += n
+	}
+	return -1
+}
+
+// Token returns the raw piece of id as the vocabulary writes it ("▁the",
+// "Ġthe", "<0x0A>"), or "" if there is no such id.
+func (t *Tokenizer) Token(id int) string {
+	if id < 0 || id >= len(t.pieces) {
+		return ""
+	}
+	return t.pieces[id]
+}
+
+// ID returns the id of a raw piece, added tokens included.
+func (t *Tokenizer) ID(piece string) (id int, ok bool) {
+	id, ok = t.ids[piece]
+	return id, ok
+}
+
+// VocabSize is the highest id + 1, added tokens included. A model whose
+// embedding has fewer rows cannot be used with this tokenizer.
+func (t *Tokenizer) VocabSize() int { return len(t.pieces) }
+
+// BOS returns the id that begins a sequence, if the files name one. Whether
+// Encode adds it is the template's matter.
+func (t *Tokenizer) BOS() (id int, ok bool) { return t.bos, t.bos >= 0 }
+
+// EOS returns the ids that end a text: the tokenizer's own first, then those
+// of generation_config.json (or, where that has none, config.json).
+func (t *Tokenizer) EOS() []int { return append([]int(nil), t.eos...) }
+
+// IsSpecial says whether Decode skips id.
+func (t *Tokenizer) IsSpecial(id int) bool {
+	return id >= 0 && id < len(t.special) && t.special[id]
+}
+
+// Files names the files of the folder that make up the tokenizer, to be copied
+// verbatim beside a model made from the checkpoint. It is empty for
+// [NewSentencePiece].
+func (t *Tokenizer) Files() []string { return append([]string(nil), t.files...) }
+
+// Kind describes the tokenizer in a few words, as
+// "tokenizer.json: BPE byte-level (llama-3 split)".
+func (t *Tokenizer) Kind() string { return t.kind }
+
+// Warnings lists contradictions between the files that do not stop the work,
+// each with what was done about it.
+func (t *Tokenizer) Warnings() []string { return append([]string(nil), t.warnings...) }
