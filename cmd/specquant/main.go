@@ -18,13 +18,16 @@ import (
 
 // cli is the command line; each command lives in its own file.
 type cli struct {
+	Demo     demoCmd     `cmd:"" help:"Quantize the embedded model, measure it and let it talk. Needs nothing."`
+	Inspect  inspectCmd  `cmd:"" help:"Show a model's architecture, sizes and spectral energy."`
 	Plan     planCmd     `cmd:"" help:"Say what quantizing would read, hold, compute and write."`
 	Quantize quantizeCmd `cmd:"" help:"Quantize a checkpoint."`
-	Compare  compareCmd  `cmd:"" help:"Quantize by several recipes and tabulate what each costs."`
 	Eval     evalCmd     `cmd:"" help:"Measure a model."`
 	Run      runCmd      `cmd:"" help:"Continue a text."`
-
-	Info infoCmd `cmd:"" help:"Show version, CPU features and the kernels in use."`
+	Compare  compareCmd  `cmd:"" help:"Quantize by several recipes and tabulate what each costs."`
+	Plant    plantCmd    `cmd:"" help:"Copy a checkpoint with planted outliers that leave its function unchanged."`
+	Import   importCmd   `cmd:"" help:"Turn a GGUF file (F32, F16, BF16) into a Hugging Face folder."`
+	Info     infoCmd     `cmd:"" help:"Show version, CPU features and the kernels in use."`
 }
 
 // env is what commands get from main.

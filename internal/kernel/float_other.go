@@ -30,13 +30,13 @@ func roundF16Blocks(x []float32) int                     { return 0 }
 func f16BytesToF32Blocks(dst []float32, src []byte) int  { return 0 }
 func bf16BytesToF32Blocks(dst []float32, src []byte) int { return 0 }
 
-func halfTile(y []float32, ldy int, c []uint16, n int, z []float32, ldz, tokens, add int) {
-	halfTileGo(y, ldy, c, n, z, ldz, tokens, add)
+func halfTile(y []float32, ldy int, c []uint16, n int, z []float32, ldz, tokens, update int) {
+	halfTileGo(y, ldy, c, n, z, ldz, tokens, update)
 }
 
 func hasNarrow() bool { return false }
 
-func narrowBlock(c []float32, ldc int, a []float32, lda int, b []byte, d DType, ldb, rows, kc, add int) {
+func narrowBlock(c []float32, ldc int, a []float32, lda int, b []byte, d DType, ldb, rows, kc, update int) {
 	panic("kernel: no narrow products on this machine")
 }
 
@@ -44,3 +44,5 @@ func dotBlocks(a, b []float32) (float32, int)              { return 0, 0 }
 func sumSquaresBlocks(x []float32) (float64, int)          { return 0, 0 }
 func axpyBlocks(y []float32, a float32, x []float32) int   { return 0 }
 func axpyF16Blocks(y []float32, a float32, x []uint16) int { return 0 }
+
+func hadamardBlocks(x []float32, scale float32) bool { return false }

@@ -5,26 +5,26 @@ import "unsafe"
 // Tiles of 16-bit rows in assembly: see half_tiles_amd64.s. Strides are in bytes.
 
 //go:noescape
-func halfTile1avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, add int)
+func halfTile1avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
 
 //go:noescape
-func halfTile4avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, add int)
+func halfTile4avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
 
 //go:noescape
-func halfTile8avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, add int)
+func halfTile8avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
 
 //go:noescape
-func halfTile1avx2(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, add int)
+func halfTile1avx2(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
 
 //go:noescape
-func halfTile4avx2(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, add int)
+func halfTile4avx2(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
 
 // halfTile is [halfTileGo] on the active tier. Calls are direct, so that y may
 // lie on the caller's stack.
-func halfTile(y []float32, ldy int, c []uint16, n int, z []float32, ldz, tokens, add int) {
+func halfTile(y []float32, ldy int, c []uint16, n int, z []float32, ldz, tokens, update int) {
 	tier := Active()
 	if tier < AVX2 {
-		halfTileGo(y, ldy, c, n, z, ldz, tokens, add)
+		halfTileGo(y, ldy, c, n, z, ldz, tokens, update)
 		return
 	}
 	_, _, _ = c[n*tileRows-1], z[(tokens-1)*ldz+n-1], y[(tokens-1)*ldy+tileRows-1]
@@ -34,19 +34,19 @@ func halfTile(y []float32, ldy int, c []uint16, n int, z []float32, ldz, tokens,
 		left := tokens - t
 		switch {
 		case tier >= AVX512 && left >= 8:
-			halfTile8avx512(n, pc, pz, 4*ldz, py, 4*ldy, add)
+			halfTile8avx512(n, pc, pz, 4*ldz, py, 4*ldy, update)
 			t += 8
 		case tier >= AVX512 && left >= 4:
-			halfTile4avx512(n, pc, pz, 4*ldz, py, 4*ldy, add)
+			halfTile4avx512(n, pc, pz, 4*ldz, py, 4*ldy, update)
 			t += 4
 		case tier >= AVX512:
-			halfTile1avx512(n, pc, pz, 4*ldz, py, 4*ldy, add)
+			halfTile1avx512(n, pc, pz, 4*ldz, py, 4*ldy, update)
 			t++
 		case left >= 4:
-			halfTile4avx2(n, pc, pz, 4*ldz, py, 4*ldy, add)
+			halfTile4avx2(n, pc, pz, 4*ldz, py, 4*ldy, update)
 			t += 4
 		default:
-			halfTile1avx2(n, pc, pz, 4*ldz, py, 4*ldy, add)
+			halfTile1avx2(n, pc, pz, 4*ldz, py, 4*ldy, update)
 			t++
 		}
 	}

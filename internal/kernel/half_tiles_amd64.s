@@ -4,10 +4,10 @@
 //
 //	for t < T, lane < 16:
 //	    s = Σ_p c[p][lane]·z[t][p], p < n ascending
-//	    y[t][lane] = s, or y[t][lane] + s where add is not 0
+//	    y[t][lane] = s, or y[t][lane] + s where update is not 0
 //
 // Strides are in bytes. CX is n, AX c, SI z, R10 ldz, R13 3·ldz, BX z of token
-// 4, DI y, R11 ldy, R12 add.
+// 4, DI y, R11 ldy, R12 update.
 
 #define ARGS \
 	MOVQ n+0(FP), CX; \
@@ -16,11 +16,11 @@
 	MOVQ ldz+24(FP), R10; \
 	MOVQ y+32(FP), DI; \
 	MOVQ ldy+40(FP), R11; \
-	MOVQ add+48(FP), R12; \
+	MOVQ update+48(FP), R12; \
 	LEAQ (R10)(R10*2), R13; \
 	LEAQ (SI)(R10*4), BX
 
-// func halfTile1avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, add int)
+// func halfTile1avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
 TEXT ·halfTile1avx512(SB), NOSPLIT, $0-56
 	ARGS
 	VXORPS Z0, Z0, Z0
@@ -44,7 +44,7 @@ set:
 	VZEROUPPER
 	RET
 
-// func halfTile4avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, add int)
+// func halfTile4avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
 TEXT ·halfTile4avx512(SB), NOSPLIT, $0-56
 	ARGS
 	VXORPS Z0, Z0, Z0
@@ -89,7 +89,7 @@ set:
 	VZEROUPPER
 	RET
 
-// func halfTile8avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, add int)
+// func halfTile8avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
 TEXT ·halfTile8avx512(SB), NOSPLIT, $0-56
 	ARGS
 	VXORPS Z0, Z0, Z0
@@ -163,7 +163,7 @@ set:
 	VZEROUPPER
 	RET
 
-// func halfTile1avx2(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, add int)
+// func halfTile1avx2(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
 TEXT ·halfTile1avx2(SB), NOSPLIT, $0-56
 	ARGS
 	VXORPS Y0, Y0, Y0
@@ -194,7 +194,7 @@ set:
 	VZEROUPPER
 	RET
 
-// func halfTile4avx2(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, add int)
+// func halfTile4avx2(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
 TEXT ·halfTile4avx2(SB), NOSPLIT, $0-56
 	ARGS
 	VXORPS Y0, Y0, Y0

@@ -6,51 +6,51 @@ import "unsafe"
 // the rows of a, the type of b and the tier.
 
 //go:noescape
-func narrow1f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+func narrow1f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 
 //go:noescape
-func narrow2f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+func narrow2f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 
 //go:noescape
-func narrow4f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+func narrow4f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 
 //go:noescape
-func narrow1f32avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+func narrow1f32avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 
 //go:noescape
-func narrow2f32avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+func narrow2f32avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 
 //go:noescape
-func narrow1f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+func narrow1f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 
 //go:noescape
-func narrow2f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+func narrow2f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 
 //go:noescape
-func narrow4f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+func narrow4f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 
 //go:noescape
-func narrow1f16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+func narrow1f16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 
 //go:noescape
-func narrow2f16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+func narrow2f16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 
 //go:noescape
-func narrow1bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+func narrow1bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 
 //go:noescape
-func narrow2bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+func narrow2bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 
 //go:noescape
-func narrow4bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+func narrow4bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 
 //go:noescape
-func narrow1bf16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+func narrow1bf16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 
 //go:noescape
-func narrow2bf16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+func narrow2bf16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 
-type narrowKernel func(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+type narrowKernel func(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 
 var (
 	narrow512 = [F32 + 1][narrowRows + 1]narrowKernel{
@@ -78,7 +78,7 @@ func narrowKernels() *[F32 + 1][narrowRows + 1]narrowKernel {
 }
 
 // narrowBlock multiplies rows of a, at most narrowRows, with 16 rows of b.
-func narrowBlock(c []float32, ldc int, a []float32, lda int, b []byte, d DType, ldb, rows, kc, add int) {
+func narrowBlock(c []float32, ldc int, a []float32, lda int, b []byte, d DType, ldb, rows, kc, update int) {
 	set := narrowKernels()
 	_ = b[15*ldb+kc*d.Size()-1]
 	for i := 0; i < rows; {
@@ -87,7 +87,7 @@ func narrowBlock(c []float32, ldc int, a []float32, lda int, b []byte, d DType, 
 			h--
 		}
 		_, _ = a[(i+h-1)*lda+kc-1], c[(i+h-1)*ldc+15]
-		set[d][h](kc/16, unsafe.Pointer(&a[i*lda]), 4*lda, unsafe.Pointer(&b[0]), ldb, unsafe.Pointer(&c[i*ldc]), 4*ldc, add)
+		set[d][h](kc/16, unsafe.Pointer(&a[i*lda]), 4*lda, unsafe.Pointer(&b[0]), ldb, unsafe.Pointer(&c[i*ldc]), 4*ldc, update)
 		i += h
 	}
 }

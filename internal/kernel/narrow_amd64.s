@@ -5,7 +5,7 @@
 //
 //	for t < T, i < 16:
 //	    s = Σ_p a[t][p]·wide(b[i][p]), p < 16·blocks ascending
-//	    c[t][i] = s, or c[t][i] + s where add is not 0
+//	    c[t][i] = s, or c[t][i] + s where update is not 0
 //
 // Strides are in bytes. AX, BX, DX, CX are rows 0, 4, 8, 12 of b, R8 ldb,
 // R9 3·ldb; SI is a, R10 lda, R13 3·lda; DI is c, R11 ldc; R12 counts blocks.
@@ -157,7 +157,7 @@
 	TERM(56, Y2, s, t); \
 	TERM(60, Y3, s, t)
 
-// func narrow1f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+// func narrow1f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 TEXT ·narrow1f32avx512(SB), NOSPLIT, $0-64
 	ARGS
 	VXORPS Z24, Z24, Z24
@@ -167,7 +167,7 @@ loop:
 	NEXT(64)
 	DECQ R12
 	JNZ  loop
-	MOVQ add+56(FP), R12
+	MOVQ update+56(FP), R12
 	TESTQ R12, R12
 	JZ   set
 	VADDPS (DI), Z24, Z24
@@ -176,7 +176,7 @@ set:
 	VZEROUPPER
 	RET
 
-// func narrow2f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+// func narrow2f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 TEXT ·narrow2f32avx512(SB), NOSPLIT, $0-64
 	ARGS
 	VXORPS Z24, Z24, Z24
@@ -187,7 +187,7 @@ loop:
 	NEXT(64)
 	DECQ R12
 	JNZ  loop
-	MOVQ add+56(FP), R12
+	MOVQ update+56(FP), R12
 	TESTQ R12, R12
 	JZ   set
 	VADDPS (DI), Z24, Z24
@@ -198,7 +198,7 @@ set:
 	VZEROUPPER
 	RET
 
-// func narrow4f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+// func narrow4f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 TEXT ·narrow4f32avx512(SB), NOSPLIT, $0-64
 	ARGS
 	VXORPS Z24, Z24, Z24
@@ -211,7 +211,7 @@ loop:
 	NEXT(64)
 	DECQ R12
 	JNZ  loop
-	MOVQ add+56(FP), R12
+	MOVQ update+56(FP), R12
 	TESTQ R12, R12
 	JZ   set
 	VADDPS (DI), Z24, Z24
@@ -228,7 +228,7 @@ set:
 	VZEROUPPER
 	RET
 
-// func narrow1f32avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+// func narrow1f32avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 TEXT ·narrow1f32avx2(SB), NOSPLIT, $0-64
 	ARGS
 	VXORPS Y12, Y12, Y12
@@ -247,7 +247,7 @@ loop:
 	NEXT(64)
 	DECQ R12
 	JNZ  loop
-	MOVQ add+56(FP), R12
+	MOVQ update+56(FP), R12
 	TESTQ R12, R12
 	JZ   set
 	VADDPS (DI), Y12, Y12
@@ -258,7 +258,7 @@ set:
 	VZEROUPPER
 	RET
 
-// func narrow2f32avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+// func narrow2f32avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 TEXT ·narrow2f32avx2(SB), NOSPLIT, $0-64
 	ARGS
 	VXORPS Y12, Y12, Y12
@@ -277,7 +277,7 @@ loop:
 	NEXT(64)
 	DECQ R12
 	JNZ  loop
-	MOVQ add+56(FP), R12
+	MOVQ update+56(FP), R12
 	TESTQ R12, R12
 	JZ   set
 	VADDPS (DI), Y12, Y12
@@ -292,7 +292,7 @@ set:
 	VZEROUPPER
 	RET
 
-// func narrow1f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+// func narrow1f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 TEXT ·narrow1f16avx512(SB), NOSPLIT, $0-64
 	ARGS
 	VXORPS Z24, Z24, Z24
@@ -302,7 +302,7 @@ loop:
 	NEXT(32)
 	DECQ R12
 	JNZ  loop
-	MOVQ add+56(FP), R12
+	MOVQ update+56(FP), R12
 	TESTQ R12, R12
 	JZ   set
 	VADDPS (DI), Z24, Z24
@@ -311,7 +311,7 @@ set:
 	VZEROUPPER
 	RET
 
-// func narrow2f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+// func narrow2f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 TEXT ·narrow2f16avx512(SB), NOSPLIT, $0-64
 	ARGS
 	VXORPS Z24, Z24, Z24
@@ -322,7 +322,7 @@ loop:
 	NEXT(32)
 	DECQ R12
 	JNZ  loop
-	MOVQ add+56(FP), R12
+	MOVQ update+56(FP), R12
 	TESTQ R12, R12
 	JZ   set
 	VADDPS (DI), Z24, Z24
@@ -333,7 +333,7 @@ set:
 	VZEROUPPER
 	RET
 
-// func narrow4f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+// func narrow4f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 TEXT ·narrow4f16avx512(SB), NOSPLIT, $0-64
 	ARGS
 	VXORPS Z24, Z24, Z24
@@ -346,7 +346,7 @@ loop:
 	NEXT(32)
 	DECQ R12
 	JNZ  loop
-	MOVQ add+56(FP), R12
+	MOVQ update+56(FP), R12
 	TESTQ R12, R12
 	JZ   set
 	VADDPS (DI), Z24, Z24
@@ -363,7 +363,7 @@ set:
 	VZEROUPPER
 	RET
 
-// func narrow1f16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+// func narrow1f16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 TEXT ·narrow1f16avx2(SB), NOSPLIT, $0-64
 	ARGS
 	VXORPS Y12, Y12, Y12
@@ -382,7 +382,7 @@ loop:
 	NEXT(32)
 	DECQ R12
 	JNZ  loop
-	MOVQ add+56(FP), R12
+	MOVQ update+56(FP), R12
 	TESTQ R12, R12
 	JZ   set
 	VADDPS (DI), Y12, Y12
@@ -393,7 +393,7 @@ set:
 	VZEROUPPER
 	RET
 
-// func narrow2f16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+// func narrow2f16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 TEXT ·narrow2f16avx2(SB), NOSPLIT, $0-64
 	ARGS
 	VXORPS Y12, Y12, Y12
@@ -412,7 +412,7 @@ loop:
 	NEXT(32)
 	DECQ R12
 	JNZ  loop
-	MOVQ add+56(FP), R12
+	MOVQ update+56(FP), R12
 	TESTQ R12, R12
 	JZ   set
 	VADDPS (DI), Y12, Y12
@@ -427,7 +427,7 @@ set:
 	VZEROUPPER
 	RET
 
-// func narrow1bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+// func narrow1bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 TEXT ·narrow1bf16avx512(SB), NOSPLIT, $0-64
 	ARGS
 	VXORPS Z24, Z24, Z24
@@ -437,7 +437,7 @@ loop:
 	NEXT(32)
 	DECQ R12
 	JNZ  loop
-	MOVQ add+56(FP), R12
+	MOVQ update+56(FP), R12
 	TESTQ R12, R12
 	JZ   set
 	VADDPS (DI), Z24, Z24
@@ -446,7 +446,7 @@ set:
 	VZEROUPPER
 	RET
 
-// func narrow2bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+// func narrow2bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 TEXT ·narrow2bf16avx512(SB), NOSPLIT, $0-64
 	ARGS
 	VXORPS Z24, Z24, Z24
@@ -457,7 +457,7 @@ loop:
 	NEXT(32)
 	DECQ R12
 	JNZ  loop
-	MOVQ add+56(FP), R12
+	MOVQ update+56(FP), R12
 	TESTQ R12, R12
 	JZ   set
 	VADDPS (DI), Z24, Z24
@@ -468,7 +468,7 @@ set:
 	VZEROUPPER
 	RET
 
-// func narrow4bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+// func narrow4bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 TEXT ·narrow4bf16avx512(SB), NOSPLIT, $0-64
 	ARGS
 	VXORPS Z24, Z24, Z24
@@ -481,7 +481,7 @@ loop:
 	NEXT(32)
 	DECQ R12
 	JNZ  loop
-	MOVQ add+56(FP), R12
+	MOVQ update+56(FP), R12
 	TESTQ R12, R12
 	JZ   set
 	VADDPS (DI), Z24, Z24
@@ -498,7 +498,7 @@ set:
 	VZEROUPPER
 	RET
 
-// func narrow1bf16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+// func narrow1bf16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 TEXT ·narrow1bf16avx2(SB), NOSPLIT, $0-64
 	ARGS
 	VXORPS Y12, Y12, Y12
@@ -517,7 +517,7 @@ loop:
 	NEXT(32)
 	DECQ R12
 	JNZ  loop
-	MOVQ add+56(FP), R12
+	MOVQ update+56(FP), R12
 	TESTQ R12, R12
 	JZ   set
 	VADDPS (DI), Y12, Y12
@@ -528,7 +528,7 @@ set:
 	VZEROUPPER
 	RET
 
-// func narrow2bf16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, add int)
+// func narrow2bf16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 TEXT ·narrow2bf16avx2(SB), NOSPLIT, $0-64
 	ARGS
 	VXORPS Y12, Y12, Y12
@@ -547,7 +547,7 @@ loop:
 	NEXT(32)
 	DECQ R12
 	JNZ  loop
-	MOVQ add+56(FP), R12
+	MOVQ update+56(FP), R12
 	TESTQ R12, R12
 	JZ   set
 	VADDPS (DI), Y12, Y12

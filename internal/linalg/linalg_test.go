@@ -44,7 +44,7 @@ func transposed(x []float64, rows, cols int) []float64 {
 	return t
 }
 
-func kahanHilbert(n int) []float64 {
+func hilbert(n int) []float64 {
 	h := make([]float64, n*n)
 	for i := range n {
 		for j := range n {
@@ -178,8 +178,8 @@ func TestInverseUpperIllConditioned(t *testing.T) {
 		n    int
 		cond float64
 	}{
-		"hilbert 8":  {kahanHilbert(8), 8, 1.6e10},
-		"hilbert 11": {kahanHilbert(11), 11, 5.3e14},
+		"hilbert 8":  {hilbert(8), 8, 1.6e10},
+		"hilbert 11": {hilbert(11), 11, 5.3e14},
 		"graded 200": {gram(200, 1e-5, 1e-11), 200, 1e11},
 	} {
 		n := c.n
@@ -290,4 +290,36 @@ func diagonallyHeavy(n int) []float64 {
 		h[i*n+i] = float64(n)
 	}
 	return h
+}
+
+func TestHadamard(t *testing.T) {
+	r := rand.New(rand.NewPCG(21, 22))
+	for _, n := range []int{1, 2, 64, 4096} {
+		x := make([]float32, n)
+		norm := 0.0
+		for i := range x {
+			x[i] = float32(r.NormFloat64())
+			norm += float64(x[i]) * float64(x[i])
+		}
+		y := append([]float32(nil), x...)
+		if !Hadamard(y) {
+			t.Fatalf("refused length %d", n)
+		}
+		after := 0.0
+		for _, v := range y {
+			after += float64(v) * float64(v)
+		}
+		if math.Abs(after-norm) > 1e-5*norm {
+			t.Errorf("length %d: energy %v became %v", n, norm, after)
+		}
+		Hadamard(y)
+		for i, v := range y {
+			if math.Abs(float64(v-x[i])) > 1e-5 {
+				t.Fatalf("length %d: twice is not the identity: element %d is %v, was %v", n, i, v, x[i])
+			}
+		}
+	}
+	if Hadamard(make([]float32, 172)) {
+		t.Error("took length 172")
+	}
 }

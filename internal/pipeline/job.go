@@ -254,26 +254,10 @@ func (j *job) blocks(ctx context.Context) error {
 		if j.plan.Spill > 0 {
 			spill = filepath.Join(j.partial, "activations.tmp")
 		}
-		var err error
-		if w.x, err = newStore(windows, tokens*c.HiddenSize, spill); err != nil {
+		if err := w.fill(j.ck, j.set, spill); err != nil {
 			return err
 		}
 		defer w.x.close()
-		for i, ids := range j.set.Windows {
-			x, err := w.x.get(i)
-			if err != nil {
-				return err
-			}
-			if err := llama.Embed(j.ck, x, ids); err != nil {
-				return err
-			}
-			if err := w.x.put(i, x); err != nil {
-				return err
-			}
-		}
-		if t, err := j.ck.Tensor(copied[0]); err == nil {
-			t.Release()
-		}
 	}
 	for i := range c.Layers {
 		start := time.Now()
@@ -293,6 +277,31 @@ func (j *job) blocks(ctx context.Context) error {
 		j.manifest.Layers = append(j.manifest.Layers, layers...)
 		j.event(Event{Block: i + 1, Layers: layers, Seconds: time.Since(start).Seconds(), Resumed: done})
 		runtime.GC() // what is left over from one block is not to add to the next
+	}
+	return nil
+}
+
+// fill stores the embeddings of the calibration windows, in memory or in the
+// file spill.
+func (w *worker) fill(ck *checkpoint.Checkpoint, set *calibration.Set, spill string) error {
+	var err error
+	if w.x, err = newStore(len(set.Windows), set.Tokens*ck.Config.HiddenSize, spill); err != nil {
+		return err
+	}
+	for i, ids := range set.Windows {
+		x, err := w.x.get(i)
+		if err != nil {
+			return err
+		}
+		if err := llama.Embed(ck, x, ids); err != nil {
+			return err
+		}
+		if err := w.x.put(i, x); err != nil {
+			return err
+		}
+	}
+	if t, err := ck.Tensor(copied[0]); err == nil {
+		t.Release()
 	}
 	return nil
 }

@@ -154,5 +154,12 @@ func (n spmNorm) normalize(s string) (string, error) {
 	if n.addDummyPrefix {
 		s = " " + s
 	}
-	return strings.ReplaceAll(s, " ", spaceMark), nil
+	s = strings.ReplaceAll(s, " ", spaceMark)
+	if n.removeExtra {
+		// A ▁ written in the text counts as a space here, as in the reference.
+		for strings.HasSuffix(s, spaceMark) {
+			s = strings.TrimSuffix(s, spaceMark)
+		}
+	}
+	return s, nil
 }

@@ -190,7 +190,8 @@ func (m *bpe) rankPieces(pieces []Piece) {
 		}
 	}
 	m.merges = newPairTable(min(splits, 4*len(pieces)))
-	m.junctions = newJunctions(func(r rune) bool { return m.symbol(r) >= 0 })
+	// Characters without an id of their own may end as one unknown together.
+	m.junctions = newJunctions(func(r rune) bool { id := m.symbol(r); return id >= 0 && id < m.size })
 	for id, p := range pieces {
 		if p.Type != PieceNormal && p.Type != PieceUserDefined {
 			continue

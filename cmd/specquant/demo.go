@@ -1,0 +1,101 @@
+package main
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/specquant/specquant"
+)
+
+// The demo's model was trained for this project on public-domain books (one
+// million parameters, byte-level BPE of 1024 tokens); its evaluation text was
+// written for this project and is in neither the training nor the calibration
+// text.
+//
+//go:embed demo
+var demoFiles embed.FS
+
+type demoCmd struct {
+	Keep    string `help:"Folder to leave the checkpoint and the quantized model in; must not exist." placeholder:"DIR"`
+	Threads int    `help:"Threads. 0: one for each CPU." default:"0"`
+}
+
+const demoPrompt = "The old man looked at the sea, and said"
+
+func (c *demoCmd) Run(e *env) error {
+	start := time.Now()
+	dir := c.Keep
+	if dir == "" {
+		tmp, err := os.MkdirTemp("", "specquant-demo-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(tmp)
+		dir = tmp
+	} else if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	model, out := filepath.Join(dir, "books-1m"), filepath.Join(dir, "books-1m-4-4-4")
+	if err := unpackDemo(model); err != nil {
+		return err
+	}
+	text, err := demoFiles.ReadFile("demo/evaluation.txt")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(e.out, "A LLaMA of one million parameters, trained on old books, is quantized by two recipes at the paper's three")
+	fmt.Fprintln(e.out, "bit settings, each measured against full precision on a text that neither training nor calibration has seen.")
+	fmt.Fprintln(e.out)
+	t, err := specquant.CompareRecipes(e.ctx, model, specquant.CompareOptions{Text: string(text), Threads: c.Threads,
+		Cell: func(r specquant.Row) {
+			if e.isTerm {
+				fmt.Fprintf(e.err, "\r\x1b[K%s %s done, %s", r.Recipe, r.Bits, durationText(time.Since(start)))
+			}
+		}})
+	if e.isTerm {
+		fmt.Fprint(e.err, "\r\x1b[K")
+	}
+	if err != nil {
+		return err
+	}
+	printTable(e.out, t, false)
+	fmt.Fprintf(e.out, "Perplexity by the GPTQ protocol: %d windows of %d tokens, %d predicted, ± standard error. KL divergence in nats a token,\n", t.Windows, t.Window, t.Tokens)
+	fmt.Fprintln(e.out, "from full precision. Bits a weight are those of the blocks' linear layers, scales and 16-bit branch counted; at this")
+	fmt.Fprintln(e.out, "model's width of 128 the branch is dear: one number in 16 bits for every channel is an eighth of a bit a weight.")
+
+	fmt.Fprintln(e.out)
+	if _, err := specquant.Quantize(e.ctx, model, out, specquant.QuantizeOptions{Threads: c.Threads}); err != nil {
+		return err
+	}
+	m, err := specquant.Open(out, specquant.Options{Threads: c.Threads})
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	fmt.Fprintf(e.out, "The %s model, asked to go on:\n\n%s", m.Bits(), demoPrompt)
+	for token, err := range m.Generate(e.ctx, demoPrompt, specquant.GenerateOptions{MaxTokens: 200, Temperature: 0.8, TopP: 0.95, MinP: 0.05, Seed: 7}) {
+		if err != nil {
+			return err
+		}
+		fmt.Fprint(e.out, token.Text)
+	}
+	fmt.Fprintln(e.out)
+	fmt.Fprintf(e.err, "\ndone in %s; your own model: specquant quantize DIR -o OUT\n", durationText(time.Since(start)))
+	return nil
+}
+
+// unpackDemo writes the embedded model to a folder.
+func unpackDemo(dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	files, err := fs.Sub(demoFiles, "demo/model")
+	if err != nil {
+		return err
+	}
+	return os.CopyFS(dir, files)
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/pipeline"
+	"github.com/specquant/specquant/internal/spectrum"
+	"github.com/specquant/specquant/internal/tokenizer"
+)
+
+type inspectCmd struct {
+	Dir     string   `arg:"" help:"Folder of a checkpoint or of a quantized model." placeholder:"DIR"`
+	Brief   bool     `help:"Leave out the spectral energy, which reads all weights."`
+	Alpha   string   `help:"Smoothing strength to look at, 0 to 1, or off." default:"0.5"`
+	Calib   []string `help:"Calibration text files for the smoothing. Default: the embedded text." placeholder:"FILE" sep:"none"`
+	Seeds   int      `help:"Shuffles of the control." default:"4"`
+	Threads int      `help:"Threads. 0: one for each CPU." default:"0"`
+}
+
+func (c *inspectCmd) Run(e *env) error {
+	ck, err := checkpoint.Open(c.Dir)
+	if err != nil {
+		return err
+	}
+	defer ck.Close()
+	if err := c.architecture(e, ck); err != nil {
+		return err
+	}
+	if ck.Config.Quantization != nil {
+		return c.quantized(e, ck)
+	}
+	if err := ck.Check(); err != nil {
+		return err
+	}
+	if c.Brief {
+		return nil
+	}
+	alpha := method.Off
+	if c.Alpha != "off" {
+		v, err := strconv.ParseFloat(c.Alpha, 64)
+		if err != nil || !(v >= 0 && v <= 1) {
+			return fmt.Errorf("--alpha %s: expected off, or a number from 0 to 1", c.Alpha)
+		}
+		alpha = method.Alpha(v)
+	}
+	pool := kernel.NewPool(c.Threads)
+	defer pool.Close()
+	rows, err := pipeline.Spectrum(e.ctx, c.Dir, pipeline.SpectrumOptions{Pool: pool, Alpha: alpha, Calibration: c.Calib, Windows: 8, Seeds: max(1, c.Seeds),
+		Progress: func(block, blocks int) {
+			if e.isTerm {
+				fmt.Fprintf(e.err, "\rblock %d of %d", block, blocks)
+				if block == blocks {
+					fmt.Fprint(e.err, "\r\x1b[K")
+				}
+			}
+		}})
+	if err != nil {
+		return err
+	}
+	printSpectrum(e, rows, alpha, max(1, c.Seeds))
+	return nil
+}
+
+func (c *inspectCmd) architecture(e *env, ck *checkpoint.Checkpoint) error {
+	m := &ck.Config
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(e.out, "%-14s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	line("architecture", "%s, %d blocks", m.Architecture, m.Layers)
+	line("hidden", "%d, feed-forward %d", m.HiddenSize, m.IntermediateSize)
+	line("attention", "%d heads of %d, %d key/value heads", m.Heads, m.HeadDim, m.KVHeads)
+	rope := fmt.Sprintf("theta %g", m.RopeTheta)
+	if m.RopeScaling != nil {
+		rope += fmt.Sprintf(", %s scaling by %g", m.RopeScaling.Kind, m.RopeScaling.Factor)
+	}
+	line("context", "%d tokens, %s", m.MaxPositions, rope)
+	if m.SlidingWindow > 0 {
+		line("window", "%d tokens", m.SlidingWindow)
+	}
+	tied := ""
+	if m.TieEmbeddings {
+		tied = ", embeddings tied"
+	}
+	line("vocabulary", "%d%s", m.VocabSize, tied)
+	var parameters, linear int64
+	for _, t := range m.Expected() {
+		n := int64(1)
+		for _, d := range t.Shape {
+			n *= int64(d)
+		}
+		parameters += n
+	}
+	for l := range llama.NumLinears {
+		out, in := l.Shape(m)
+		linear += int64(out) * int64(in) * int64(m.Layers)
+	}
+	line("parameters", "%.4g million, %.4g million of them in the blocks' linear layers", float64(parameters)/1e6, float64(linear)/1e6)
+	line("on disk", "%s in %d files", bytesText(ck.Bytes()), len(ck.Files()))
+	tok, err := tokenizer.Load(c.Dir)
+	if err != nil {
+		return err
+	}
+	line("tokenizer", "%s, %d tokens", tok.Kind(), tok.VocabSize())
+	for _, w := range tok.Warnings() {
+		line("", "note: %s", w)
+	}
+	if extra := ck.Extra(); len(extra) > 0 && m.Quantization == nil {
+		line("not used", "%v", extra)
+	}
+	return nil
+}
+
+// quantized describes an artefact by its manifest.
+func (c *inspectCmd) quantized(e *env, ck *checkpoint.Checkpoint) error {
+	q, err := artefact.ParseQuantization(ck.Config.Quantization, c.Dir+"/config.json")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.out, "%-14s %s, format %d\n", "quantized", q.Bits, q.Version)
+	text, err := readText(c.Dir + "/" + artefact.ManifestFile)
+	if err != nil {
+		return err
+	}
+	var m artefact.Manifest
+	if err := json.Unmarshal([]byte(text), &m); err != nil {
+		return fmt.Errorf("%s/%s: %w", c.Dir, artefact.ManifestFile, err)
+	}
+	fmt.Fprintf(e.out, "%-14s %s by %s, %.3f bits a weight\n", "recipe", m.Recipe.Name, m.Tool, m.BitsPerWeight)
+	if m.Calibration != nil {
+		fmt.Fprintf(e.out, "%-14s %d windows of %d tokens", "calibration", m.Calibration.Windows, m.Calibration.Tokens)
+		for _, s := range m.Calibration.Sources {
+			fmt.Fprintf(e.out, ", %s", s.Name)
+		}
+		fmt.Fprintln(e.out)
+	}
+	printLayers(e.out, m.Layers)
+	return nil
+}
+
+// printSpectrum tabulates the low-frequency energy, and says what it means.
+func printSpectrum(e *env, rows []pipeline.SpectrumRow, alpha method.Alpha, seeds int) {
+	fmt.Fprintf(e.out, "\nEnergy in the lowest %.0f %% of frequencies, beside the mean and range over %d shuffles of the channels.\n"+
+		"White noise has %.0f %%; the paper reports 92.3 %%.\n", 100*pipeline.LowBand, seeds, 100*pipeline.LowBand)
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	head := table.Row{"layer", "axis", "as it is", "shuffled"}
+	if alpha != method.Off {
+		head = append(head, "smoothed, α "+alpha.String(), "shuffled")
+	}
+	t.AppendHeader(head)
+	show := func(x pipeline.Energy) []any {
+		return []any{fmt.Sprintf("%.1f %%", 100*x.Share), fmt.Sprintf("%.1f (%.1f–%.1f) %%", 100*x.Control, 100*x.Least, 100*x.Most)}
+	}
+	outside := map[spectrum.Axis]int{}
+	count := 0
+	for _, r := range rows {
+		row := append(table.Row{r.Layer, r.Axis}, show(r.Before)...)
+		if r.After != nil {
+			row = append(row, show(*r.After)...)
+		}
+		t.AppendRow(row)
+		if r.Axis == spectrum.OutputChannel {
+			count++
+		}
+		if r.Before.Share > r.Before.Most+0.02 {
+			outside[r.Axis]++
+		}
+	}
+	fmt.Fprintln(e.out, t.Render())
+	fmt.Fprintf(e.out, "More than 2 points above every shuffle: %d of %d layers on the output axis, %d on the input axis.\n",
+		outside[spectrum.OutputChannel], count, outside[spectrum.InputChannel])
+}

@@ -1,0 +1,94 @@
+package llama
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+)
+
+// Plant writes a copy of the checkpoint to the folder dst with outliers that
+// leave its function unchanged: in every norm before linear layers, the gains
+// of `channels` channels grow by the factor, and the columns that they feed
+// shrink by it. This is the outlier pattern of trained LLaMAs, made to
+// measure; a quantization must survive it. The channels are drawn by the seed
+// and are the same in all blocks. Weights become F32. tokenizer names the
+// files that are copied along.
+func Plant(ck *checkpoint.Checkpoint, dst string, channels int, factor float32, seed uint64, tokenizer []string) error {
+	c := &ck.Config
+	if channels < 1 || channels > c.HiddenSize || !(factor > 0) {
+		return fmt.Errorf("planting %d channels × %v: expected 1 to %d channels and a positive factor", channels, factor, c.HiddenSize)
+	}
+	chosen := rand.New(rand.NewPCG(seed, 0x504c414e54)).Perm(c.HiddenSize)[:channels]
+	slices.Sort(chosen)
+	if err := os.Mkdir(dst, 0o755); err != nil {
+		return err
+	}
+	scaled := map[string]bool{}
+	for i := range c.Layers {
+		p := TensorPrefix(i)
+		scaled[p+"input_layernorm.weight"], scaled[p+"post_attention_layernorm.weight"] = true, true
+		for _, w := range []Which{Q, K, V, Gate, Up} {
+			scaled[p+w.String()+".weight"] = true
+		}
+	}
+	var specs []checkpoint.TensorSpec
+	for _, name := range ck.Names() {
+		t, err := ck.Tensor(name)
+		if err != nil {
+			return err
+		}
+		specs = append(specs, checkpoint.TensorSpec{Name: name, DType: checkpoint.F32, Shape: t.Shape, Write: func(w io.Writer) error {
+			v := make([]float32, t.Elems())
+			if err := t.Float32(v); err != nil {
+				return err
+			}
+			if scaled[name] {
+				plant(v, t.Shape, chosen, factor)
+			}
+			data, err := checkpoint.AppendFloats(nil, checkpoint.F32, v)
+			if err != nil {
+				return err
+			}
+			_, err = w.Write(data)
+			return err
+		}})
+	}
+	if err := checkpoint.WriteFile(filepath.Join(dst, "model.safetensors"), specs, map[string]string{"format": "pt"}); err != nil {
+		return err
+	}
+	for _, name := range append([]string{"config.json", "generation_config.json"}, tokenizer...) {
+		data, err := os.ReadFile(filepath.Join(ck.Dir, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := checkpoint.WriteFileAtomic(filepath.Join(dst, name), data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// plant multiplies a norm's gains, or divides a matrix's columns.
+func plant(v []float32, shape, chosen []int, factor float32) {
+	if len(shape) == 1 {
+		for _, i := range chosen {
+			v[i] *= factor
+		}
+		return
+	}
+	for r := 0; r < len(v); r += shape[1] {
+		for _, i := range chosen {
+			v[r+i] /= factor
+		}
+	}
+}

@@ -1,0 +1,148 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/calibration"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/spectrum"
+	"github.com/specquant/specquant/internal/tokenizer"
+)
+
+// LowBand is the part of the spectrum that the paper says holds 92.3 % of the
+// energy.
+const LowBand = 0.2
+
+// SpectrumOptions describe a look at a model's spectral energy.
+type SpectrumOptions struct {
+	Pool        *kernel.Pool
+	Alpha       method.Alpha // smoothing to look at; method.Off: only the weights as they are
+	Calibration []string     // text files for it; none: the embedded text
+	Windows     int          // of calibration, at most
+	Seeds       int          // shuffles of the control
+	Progress    func(block, blocks int)
+}
+
+// Energy is the share of a layer's energy in the lowest [LowBand] of the
+// spectrum, beside the same after shuffling the channels.
+type Energy struct {
+	Share       float64
+	Control     float64 // mean over the shuffles
+	Least, Most float64 // of the shuffles
+}
+
+// SpectrumRow is one linear layer on one axis, before and after smoothing.
+type SpectrumRow struct {
+	Layer  string
+	Axis   spectrum.Axis
+	Before Energy
+	After  *Energy // nil: no smoothing was asked for
+}
+
+// Spectrum measures where the energy of every linear layer lies, block by
+// block. The basis is the Fourier basis.
+func Spectrum(ctx context.Context, dir string, o SpectrumOptions) ([]SpectrumRow, error) {
+	ck, err := checkpoint.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer ck.Close()
+	if err := ck.Check(); err != nil {
+		return nil, err
+	}
+	w := &worker{config: &ck.Config, pool: o.Pool, stage: func(string) {}}
+	if o.Alpha != method.Off {
+		if err := w.embed(ck, dir, o); err != nil {
+			return nil, err
+		}
+		defer w.x.close()
+	}
+	var rows []SpectrumRow
+	for i := range ck.Config.Layers {
+		if err := llama.LoadBlock(ck, i, &w.block); err != nil {
+			return nil, err
+		}
+		first := len(rows)
+		for l := range llama.NumLinears {
+			for _, axis := range []spectrum.Axis{spectrum.OutputChannel, spectrum.InputChannel} {
+				e, err := energy(&w.block.Linears[l], axis, o)
+				if err != nil {
+					return nil, fmt.Errorf("block %d, %s: %w", i, l, err)
+				}
+				rows = append(rows, SpectrumRow{Layer: llama.TensorPrefix(i) + l.String(), Axis: axis, Before: e})
+			}
+		}
+		if o.Alpha != method.Off {
+			if err := w.gather(ctx, -1, nil); err != nil {
+				return nil, fmt.Errorf("block %d: %w", i, err)
+			}
+			w.recipe = &method.Recipe{Smooth: &method.Smooth{Alpha: method.AlphaGrid{o.Alpha}}}
+			if i+1 < ck.Config.Layers { // the function is the same before and after
+				if err := w.pass(ctx, nil, true); err != nil {
+					return nil, err
+				}
+			}
+			var reports [llama.NumLinears]artefact.Layer
+			if err := w.smooth(ctx, reports[:]); err != nil {
+				return nil, fmt.Errorf("block %d: %w", i, err)
+			}
+			for k := range rows[first:] {
+				r := &rows[first+k]
+				e, err := energy(&w.block.Linears[k/2], r.Axis, o)
+				if err != nil {
+					return nil, fmt.Errorf("%s: %w", r.Layer, err)
+				}
+				r.After = &e
+			}
+		}
+		if o.Progress != nil {
+			o.Progress(i+1, ck.Config.Layers)
+		}
+	}
+	return rows, nil
+}
+
+// embed prepares the worker's calibration windows.
+func (w *worker) embed(ck *checkpoint.Checkpoint, dir string, o SpectrumOptions) error {
+	tok, err := tokenizer.Load(dir)
+	if err != nil {
+		return err
+	}
+	texts, err := calibration.ReadFiles(o.Calibration)
+	if err != nil {
+		return err
+	}
+	set, err := calibration.NewSet(tok, texts, o.Windows, min(512, ck.Config.MaxPositions), 0)
+	if err != nil {
+		return err
+	}
+	w.windows, w.tokens = len(set.Windows), set.Tokens
+	w.runner = llama.NewRunner(w.config, w.pool, w.tokens)
+	for i := range llama.NumInputs {
+		w.stats[i] = method.NewStats(i.Width(w.config), w.windows*w.tokens, 1)
+	}
+	return w.fill(ck, set, "")
+}
+
+func energy(d *llama.Dense, axis spectrum.Axis, o SpectrumOptions) (Energy, error) {
+	c, err := spectrum.Energy(d.W, d.Out, d.In, axis, "dft", o.Pool.Run)
+	if err != nil {
+		return Energy{}, err
+	}
+	e := Energy{Share: c.Share(LowBand), Least: 1}
+	for seed := range o.Seeds {
+		c, err := spectrum.ShuffledEnergy(d.W, d.Out, d.In, axis, "dft", uint64(seed)+1, o.Pool.Run)
+		if err != nil {
+			return Energy{}, err
+		}
+		s := c.Share(LowBand)
+		e.Control += s / float64(o.Seeds)
+		e.Least, e.Most = min(e.Least, s), max(e.Most, s)
+	}
+	return e, nil
+}
