@@ -156,6 +156,9 @@ func (m *Model) Generate(ctx context.Context, prompt string, o GenerateOptions) 
 			stops[id] = !o.IgnoreEOS
 		}
 		sampler, stream, seq := engine.NewSampler(sampling), m.tok.Stream(), m.engine.NewSequence()
+		for _, id := range ids {
+			stream.Next(id) // what follows is spaced as the prompt's continuation
+		}
 		var next int
 		for n := 0; ; n++ {
 			err := m.engine.Forward(ctx, []engine.Step{{Seq: seq, IDs: ids, Want: engine.WantLast}}, func(_, _ int, logits []float32) error {

@@ -31,7 +31,7 @@ func (s *size) UnmarshalText(text []byte) error {
 			continue
 		}
 		v, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(t, u.suffix)), 64)
-		if err != nil || v < 0 || v*u.bytes > 1<<60 {
+		if err != nil || !(v >= 0 && v*u.bytes <= 1<<60) {
 			break
 		}
 		*s = size(v * u.bytes)

@@ -223,29 +223,59 @@ func readBranch(src Source, name string, out, in int, q *BranchFormat) (*Branch,
 		return nil, err
 	}
 	s := &Branch{Axis: axis, Basis: q.Basis, Out: out, In: in, Truncate: q.Truncate}
-	if axis == spectrum.OutputChannel {
-		return s, s.readTiles(src, name)
+	_, length := axis.Shape(out, in)
+	basis, err := spectrum.NewBasis(q.Basis, length)
+	if err != nil {
+		return nil, err
 	}
-	return s, s.readColumns(src, name)
+	legal := make([]bool, length+1) // counts that end on a whole component
+	for k := range basis.Components() + 1 {
+		legal[basis.Coefficients(k)] = true
+	}
+	if axis == spectrum.OutputChannel {
+		err = s.readTiles(src, name, legal)
+	} else {
+		err = s.readColumns(src, name, legal)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
-func (s *Branch) readTiles(src Source, name string) error {
+// checkCount says what is wrong with a channel's number of coefficients.
+func checkCount(n int64, legal []bool) error {
+	if n < 0 || n >= int64(len(legal)) {
+		return fmt.Errorf("%d coefficients, expected 0 to %d", n, len(legal)-1)
+	}
+	if !legal[n] {
+		return fmt.Errorf("%d coefficients, expected a count that ends on a whole component", n)
+	}
+	return nil
+}
+
+func (s *Branch) readTiles(src Source, name string, legal []bool) error {
 	counts, err := integers(src, name+".count", (s.Out+tileRows-1)/tileRows)
 	if err != nil {
 		return err
 	}
 	t := kernel.HalfTiles{Rows: s.Out}
+	if t.Data, err = halves(src, name+".coeff", -1); err != nil {
+		return err
+	}
 	end := 0
 	for i, n := range counts {
-		if n < 0 || int(n) > s.In {
-			return fmt.Errorf("tensor %s.count: group %d has %d coefficients, expected 0 to %d", name, i, n, s.In)
+		if err := checkCount(int64(n), legal); err != nil {
+			return fmt.Errorf("%s: tensor %s.count: group %d has %w", fileOf(src, name+".count"), name, i, err)
 		}
 		t.Count = append(t.Count, int(n))
 		t.Offset = append(t.Offset, end)
-		end += int(n) * tileRows
+		if end += int(n) * tileRows; end > len(t.Data) {
+			return fmt.Errorf("%s: tensor %s.coeff: has %d values, group %d ends at %d", fileOf(src, name+".coeff"), name, len(t.Data), i, end)
+		}
 	}
-	if t.Data, err = halves(src, name+".coeff", end); err != nil {
-		return err
+	if end != len(t.Data) {
+		return fmt.Errorf("%s: tensor %s.coeff: has %d values, expected the %d that %s.count adds up to", fileOf(src, name+".coeff"), name, len(t.Data), end, name)
 	}
 	if src.Has(name + ".order") {
 		if t.Order, err = integers(src, name+".order", s.Out); err != nil {
@@ -254,7 +284,7 @@ func (s *Branch) readTiles(src Source, name string) error {
 		seen := make([]bool, s.Out)
 		for i, r := range t.Order {
 			if r < 0 || int(r) >= s.Out || seen[r] {
-				return fmt.Errorf("tensor %s.order: value %d at %d, expected a permutation of 0 to %d", name, r, i, s.Out-1)
+				return fmt.Errorf("%s: tensor %s.order: value %d at %d, expected a permutation of 0 to %d", fileOf(src, name+".order"), name, r, i, s.Out-1)
 			}
 			seen[r] = true
 		}
@@ -263,7 +293,7 @@ func (s *Branch) readTiles(src Source, name string) error {
 	return nil
 }
 
-func (s *Branch) readColumns(src Source, name string) error {
+func (s *Branch) readColumns(src Source, name string, legal []bool) error {
 	var err error
 	if s.Columns, err = integers(src, name+".columns", -1); err != nil {
 		return err
@@ -271,9 +301,12 @@ func (s *Branch) readColumns(src Source, name string) error {
 	if s.Offset, err = integers(src, name+".offset", len(s.Columns)+1); err != nil {
 		return err
 	}
+	if s.Offset[0] != 0 {
+		return fmt.Errorf("%s: tensor %s.offset: starts with %d, expected 0", fileOf(src, name+".offset"), name, s.Offset[0])
+	}
 	for i := range s.Columns {
-		if n := s.Offset[i+1] - s.Offset[i]; n < 0 || int(n) > s.Out || s.Offset[0] != 0 {
-			return fmt.Errorf("tensor %s.offset: column %d has %d coefficients, expected 0 to %d", name, i, n, s.Out)
+		if err := checkCount(int64(s.Offset[i+1])-int64(s.Offset[i]), legal); err != nil {
+			return fmt.Errorf("%s: tensor %s.offset: column %d of the list has %w", fileOf(src, name+".offset"), name, i, err)
 		}
 	}
 	if s.Coeff, err = halves(src, name+".coeff", int(s.Offset[len(s.Columns)])); err != nil {
@@ -282,11 +315,19 @@ func (s *Branch) readColumns(src Source, name string) error {
 	if s.FullColumns, err = integers(src, name+".full_columns", -1); err != nil {
 		return err
 	}
-	for _, list := range [][]int32{s.Columns, s.FullColumns} {
-		for i, c := range list {
-			if c < 0 || int(c) >= s.In || i > 0 && c <= list[i-1] {
-				return fmt.Errorf("tensor %s: column index %d at %d, expected ascending values below %d", name, c, i, s.In)
+	seen := make([]bool, s.In)
+	for _, list := range []struct {
+		name    string
+		columns []int32
+	}{{".columns", s.Columns}, {".full_columns", s.FullColumns}} {
+		for i, c := range list.columns {
+			if c < 0 || int(c) >= s.In || i > 0 && c <= list.columns[i-1] {
+				return fmt.Errorf("%s: tensor %s%s: column index %d at %d, expected ascending values below %d", fileOf(src, name+list.name), name, list.name, c, i, s.In)
 			}
+			if seen[c] {
+				return fmt.Errorf("%s: tensor %s%s: column index %d at %d is in %s.columns too", fileOf(src, name+list.name), name, list.name, c, i, name)
+			}
+			seen[c] = true
 		}
 	}
 	s.Full, err = halves(src, name+".full", len(s.FullColumns)*s.Out)

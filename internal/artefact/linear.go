@@ -108,7 +108,8 @@ func (l *Linear) Tensors(name string) []checkpoint.TensorSpec {
 	return specs
 }
 
-// Source gives tensors by name; a checkpoint and a single file both do.
+// Source gives tensors by name, as checkpoint.Checkpoint does. A tensor whose
+// data could not be read is an error.
 type Source interface {
 	Has(name string) bool
 	Tensor(name string) (checkpoint.Tensor, error)
@@ -160,7 +161,7 @@ func halves(src Source, name string, n int) ([]uint16, error) {
 		return nil, err
 	}
 	if t.DType != checkpoint.F16 || n >= 0 && t.Elems() != n {
-		return nil, fmt.Errorf("%s: tensor %s: has %d values of type %s, expected %d of type F16", t.File, t.Name, t.Elems(), t.DType, n)
+		return nil, fmt.Errorf("%s: tensor %s: has %d values of type %s, expected %stype F16", t.File, t.Name, t.Elems(), t.DType, numberOf(n))
 	}
 	out := make([]uint16, t.Elems())
 	for i := range out {
@@ -172,6 +173,20 @@ func halves(src Source, name string, n int) ([]uint16, error) {
 	return out, nil
 }
 
+// fileOf is the file that holds a tensor, for an error.
+func fileOf(src Source, name string) string {
+	t, _ := src.Tensor(name)
+	return t.File
+}
+
+// numberOf is the expected number of values for an error; none where any will do.
+func numberOf(n int) string {
+	if n < 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of ", n)
+}
+
 // integers reads a tensor of n values of type I32 or U16; n < 0 takes any number.
 func integers(src Source, name string, n int) ([]int32, error) {
 	t, err := src.Tensor(name)
@@ -179,7 +194,7 @@ func integers(src Source, name string, n int) ([]int32, error) {
 		return nil, err
 	}
 	if t.DType != checkpoint.I32 && t.DType != checkpoint.U16 || n >= 0 && t.Elems() != n {
-		return nil, fmt.Errorf("%s: tensor %s: has %d values of type %s, expected %d of type I32 or U16", t.File, t.Name, t.Elems(), t.DType, n)
+		return nil, fmt.Errorf("%s: tensor %s: has %d values of type %s, expected %stype I32 or U16", t.File, t.Name, t.Elems(), t.DType, numberOf(n))
 	}
 	out := make([]int32, t.Elems())
 	for i := range out {

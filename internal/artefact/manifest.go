@@ -49,8 +49,8 @@ func ParseQuantization(raw json.RawMessage, file string) (*Quantization, error) 
 	if err := q.Bits.Check(); err != nil {
 		return nil, fmt.Errorf("%s: quantization_config: %w", file, err)
 	}
-	if q.Group != 0 && (q.Group < 8 || q.Group%8 != 0) {
-		return nil, fmt.Errorf("%s: quantization_config: group_size is %d, expected 0 or a multiple of 8", file, q.Group)
+	if q.Group != 0 && (q.Group < 8 || q.Group%8 != 0 || q.Group > maxGroup) {
+		return nil, fmt.Errorf("%s: quantization_config: group_size is %d, expected 0 or a multiple of 8 up to %d", file, q.Group, maxGroup)
 	}
 	if !(q.ActClip > 0 && q.ActClip <= 1) {
 		return nil, fmt.Errorf("%s: quantization_config: activation_clip is %v, expected more than 0 and at most 1", file, q.ActClip)
@@ -68,6 +68,9 @@ func ParseQuantization(raw json.RawMessage, file string) (*Quantization, error) 
 	}
 	return &q, nil
 }
+
+// maxGroup is above any layer's width.
+const maxGroup = 1 << 20
 
 // ManifestFile is the manifest's name in the artefact.
 const ManifestFile = "specquant.json"

@@ -55,6 +55,9 @@ func ReadFiles(files []string) ([]Text, error) {
 		if err != nil {
 			return nil, fmt.Errorf("calibration text: %w", err)
 		}
+		if !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("calibration text %s: is not a regular file", f)
+		}
 		if info.Size() > maxText {
 			return nil, fmt.Errorf("calibration text %s: has %d bytes, more than %d; a few megabytes are plenty", f, info.Size(), maxText)
 		}
@@ -85,8 +88,12 @@ type Set struct {
 // NewSet encodes the texts, one after the other, and takes up to `samples`
 // windows of `tokens` tokens that do not overlap: all of them if there are no
 // more, else a choice by the seed, in the order of the text. Text shorter than
-// one window makes one shorter window.
+// one window makes one shorter window; less than 256 tokens, and less than a
+// window, is an error.
 func NewSet(enc Encoder, texts []Text, samples, tokens int, seed uint64) (*Set, error) {
+	if samples < 1 || tokens < 1 {
+		return nil, fmt.Errorf("calibration on %d windows of %d tokens: expected at least 1 of 1", samples, tokens)
+	}
 	s := &Set{Tokens: tokens}
 	var ids []int
 	for _, t := range texts {
@@ -114,7 +121,7 @@ func NewSet(enc Encoder, texts []Text, samples, tokens int, seed uint64) (*Set, 
 	h := sha256.New()
 	var b [4]byte
 	for _, w := range order {
-		window := ids[w*s.Tokens:][:s.Tokens]
+		window := ids[w*s.Tokens:][:s.Tokens:s.Tokens]
 		s.Windows = append(s.Windows, window)
 		for _, id := range window {
 			binary.LittleEndian.PutUint32(b[:], uint32(id))

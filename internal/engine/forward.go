@@ -172,7 +172,7 @@ func (m *Model) block(l *layer, index int, at []place) {
 	c, s, n := m.Config, &m.s, len(at)
 	qw, kvw, hd := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim, c.HeadDim
 
-	llama.RMSNorm(s.norm, s.x, l.attnNorm, c.NormEps, n)
+	m.pool.RMSNorm(s.norm, s.x, l.attnNorm, c.NormEps, n)
 	l.inputs[llama.AttnInput].forward(s, [][]float32{s.q, s.k, s.v}, s.norm, n)
 	for _, p := range at {
 		p.seq.blocks[index].reserve(c.KVHeads, p.position+1, p.position, m.Context, m.cache)
@@ -190,13 +190,13 @@ func (m *Model) block(l *layer, index int, at []place) {
 	})
 	m.attention(index, at)
 	l.inputs[llama.OInput].forward(s, [][]float32{s.out}, s.attn, n)
-	add(s.x, s.out)
+	m.pool.AddTo(s.x, s.out)
 
-	llama.RMSNorm(s.norm, s.x, l.mlpNorm, c.NormEps, n)
+	m.pool.RMSNorm(s.norm, s.x, l.mlpNorm, c.NormEps, n)
 	l.inputs[llama.MLPInput].forward(s, [][]float32{s.gate, s.up}, s.norm, n)
-	llama.SwiGLU(s.gate[:n*c.IntermediateSize], s.up)
+	m.pool.SwiGLU(s.gate, s.up)
 	l.inputs[llama.DownInput].forward(s, [][]float32{s.out}, s.gate, n)
-	add(s.x, s.out)
+	m.pool.AddTo(s.x, s.out)
 }
 
 // attention fills s.attn: each row looks back at its own sequence.
@@ -229,10 +229,7 @@ func (m *Model) attention(index int, at []place) {
 		scores := w[:to-from]
 		q := s.q[row*qw+head*hd:][:hd]
 		cache.scores(m.cache, scores, q, head/perKV, from, to)
-		for j := range scores {
-			scores[j] *= scale
-		}
-		llama.Softmax(scores)
+		kernel.Softmax(scores, scale)
 		cache.combine(m.cache, s.attn[row*qw+head*hd:][:hd], scores, head/perKV, from, to)
 		buffers <- w
 	})
@@ -249,7 +246,7 @@ func (m *Model) emit(at []place, emit func(step, token int, logits []float32) er
 		for i, r := range rows {
 			copy(s.norm[i*c.HiddenSize:][:c.HiddenSize], s.x[r*c.HiddenSize:])
 		}
-		llama.RMSNorm(s.norm, s.norm[:n*c.HiddenSize], m.norm, c.NormEps, n)
+		m.pool.RMSNorm(s.norm, s.norm[:n*c.HiddenSize], m.norm, c.NormEps, n)
 		s.logits = grow(s.logits, n*c.VocabSize)
 		m.pool.MatMulHalf(s.logits, c.VocabSize, s.norm, c.HiddenSize, m.head, n)
 		for i, r := range rows {
@@ -274,10 +271,4 @@ func (m *Model) emit(at []place, emit func(step, token int, logits []float32) er
 		return flush()
 	}
 	return nil
-}
-
-func add(x, y []float32) {
-	for i, v := range y[:len(x)] {
-		x[i] += v
-	}
 }

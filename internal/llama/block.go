@@ -125,21 +125,21 @@ func (r *Runner) Block(b *Block, x []float32, tokens int, h Hooks) bool {
 	r.k, r.v = grow(r.k, tokens*kvw), grow(r.v, tokens*kvw)
 	r.gate, r.up = grow(r.gate, tokens*c.IntermediateSize), grow(r.up, tokens*c.IntermediateSize)
 
-	RMSNorm(r.norm, x, b.AttnNorm, c.NormEps, tokens)
+	p.RMSNorm(r.norm, x, b.AttnNorm, c.NormEps, tokens)
 	if !tap(AttnInput, r.norm, tokens, hidden) {
 		return false
 	}
 	b.Q.Forward(p, r.q, r.norm, tokens)
 	b.K.Forward(p, r.k, r.norm, tokens)
 	b.V.Forward(p, r.v, r.norm, tokens)
-	for t := range tokens {
+	p.Run(tokens, func(t int) {
 		for o := 0; o < qw; o += c.HeadDim {
 			r.Rope.Apply(r.q[t*qw+o:][:c.HeadDim], t)
 		}
 		for o := 0; o < kvw; o += c.HeadDim {
 			r.Rope.Apply(r.k[t*kvw+o:][:c.HeadDim], t)
 		}
-	}
+	})
 	if h.KV != nil {
 		h.KV(r.k, r.v, tokens)
 	}
@@ -148,20 +148,20 @@ func (r *Runner) Block(b *Block, x []float32, tokens int, h Hooks) bool {
 		return false
 	}
 	b.O.Forward(p, r.out, r.attn, tokens)
-	add(x, r.out)
+	p.AddTo(x, r.out)
 
-	RMSNorm(r.norm, x, b.MLPNorm, c.NormEps, tokens)
+	p.RMSNorm(r.norm, x, b.MLPNorm, c.NormEps, tokens)
 	if !tap(MLPInput, r.norm, tokens, hidden) {
 		return false
 	}
 	b.Gate.Forward(p, r.gate, r.norm, tokens)
 	b.Up.Forward(p, r.up, r.norm, tokens)
-	SwiGLU(r.gate, r.up)
+	p.SwiGLU(r.gate, r.up)
 	if !tap(DownInput, r.gate, tokens, c.IntermediateSize) {
 		return false
 	}
 	b.Down.Forward(p, r.out, r.gate, tokens)
-	add(x, r.out)
+	p.AddTo(x, r.out)
 	return true
 }
 
@@ -198,63 +198,9 @@ func (r *Runner) attention(tokens int) {
 			}
 			clear(row[:from])
 			clear(row[seen:])
-			for t := from; t < seen; t++ {
-				row[t] *= scale
-			}
-			Softmax(row[from:seen])
+			kernel.Softmax(row[from:seen], scale)
 		}
 		inline.MatMulNN(r.attn[first*qw+head*hd:], qw, s, keys, r.v[kv:], kvw, n, hd, keys, false)
 		buffers <- s
 	})
-}
-
-func add(x, y []float32) {
-	for i, v := range y[:len(x)] {
-		x[i] += v
-	}
-}
-
-// RMSNorm writes x / rms(x) · weight per token; the mean square is taken in
-// float64. dst and x [tokens × len(weight)] may be the same.
-func RMSNorm(dst, x, weight []float32, eps float64, tokens int) {
-	n := len(weight)
-	for t := range tokens {
-		in, out := x[t*n:][:n], dst[t*n:][:n]
-		var sum float64
-		for _, v := range in {
-			sum += float64(v) * float64(v)
-		}
-		inv := float32(1 / math.Sqrt(sum/float64(n)+eps))
-		for i, w := range weight {
-			out[i] = in[i] * inv * w
-		}
-	}
-}
-
-// SwiGLU writes silu(gate)·up over gate.
-func SwiGLU(gate, up []float32) {
-	for i, g := range gate {
-		gate[i] = float32(float64(g)/(1+math.Exp(-float64(g)))) * up[i]
-	}
-}
-
-// Softmax turns scores into probabilities, in place.
-func Softmax(x []float32) {
-	if len(x) == 0 {
-		return
-	}
-	top := x[0]
-	for _, v := range x {
-		top = max(top, v)
-	}
-	var sum float64
-	for i, v := range x {
-		e := math.Exp(float64(v - top))
-		x[i] = float32(e)
-		sum += e
-	}
-	inv := float32(1 / sum)
-	for i := range x {
-		x[i] *= inv
-	}
 }

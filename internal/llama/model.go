@@ -40,7 +40,7 @@ func Head(ck *checkpoint.Checkpoint, p *kernel.Pool, x []float32, tokens int) ([
 	if err != nil {
 		return nil, err
 	}
-	RMSNorm(x, x, norm, c.NormEps, tokens)
+	p.RMSNorm(x, x, norm, c.NormEps, tokens)
 	logits := make([]float32, tokens*c.VocabSize)
 	p.MatMulHalf(logits, c.VocabSize, x, c.HiddenSize, head, tokens)
 	return logits, nil

@@ -63,7 +63,7 @@ func Plant(ck *checkpoint.Checkpoint, dst string, channels int, factor float32, 
 	if err := checkpoint.WriteFile(filepath.Join(dst, "model.safetensors"), specs, map[string]string{"format": "pt"}); err != nil {
 		return err
 	}
-	for _, name := range append([]string{"config.json", "generation_config.json"}, tokenizer...) {
+	for _, name := range append([]string{"config.json"}, tokenizer...) {
 		data, err := os.ReadFile(filepath.Join(ck.Dir, name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

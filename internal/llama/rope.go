@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
 )
 
 // Rope holds the cosines and sines of the rotary position embedding for the
@@ -79,10 +80,5 @@ func llama3Frequency(f float64, s *checkpoint.RopeScaling) float64 {
 func (r *Rope) Apply(x []float32, position int) {
 	cos := r.Cos[position*r.Half:][:r.Half]
 	sin := r.Sin[position*r.Half:][:r.Half]
-	lo, hi := x[:r.Half], x[r.Half:2*r.Half]
-	for i, c := range cos {
-		a, b := lo[i], hi[i]
-		lo[i] = float32(a*c) - float32(b*sin[i])
-		hi[i] = float32(b*c) + float32(a*sin[i])
-	}
+	kernel.Rope(x, cos, sin)
 }

@@ -10,18 +10,22 @@ import (
 
 // PerChannel is k̄, the mean number of components a channel keeps in a layer
 // [rows × cols]: the recipe's number, lowered to its limit of bits per weight
-// but never below one component, unless the recipe asks for less. One
-// component is two 16-bit numbers.
+// but never below one component, unless the recipe asks for less. One component
+// is two 16-bit numbers, in the cosine basis one.
 func (b *Branch) PerChannel(axis spectrum.Axis, rows, cols int) float64 {
 	length := cols
 	if axis == spectrum.InputChannel {
 		length = rows
 	}
 	k := b.Components
-	if b.Overhead > 0 {
-		k = min(k, max(1, math.Floor(b.Overhead*float64(length)/32)))
+	bits, most := 32.0, length/2+1
+	if b.Basis == "dct" {
+		bits, most = 16, length
 	}
-	return min(k, float64(length/2+1))
+	if b.Overhead > 0 {
+		k = min(k, max(1, math.Floor(b.Overhead*float64(length)/bits)))
+	}
+	return min(k, float64(most))
 }
 
 // Spectral decides which coefficients of w [rows × cols] stay in 16 bits and
@@ -76,9 +80,12 @@ func levelGroups(kept []int, n int) {
 		for _, c := range group {
 			sum += kept[c]
 		}
+		// A short last group can be carried more than one each: no channel gets
+		// more than the largest of its group was given.
+		each := min(sum/len(group), kept[group[0]])
 		for _, c := range group {
-			kept[c] = sum / len(group)
+			kept[c] = each
 		}
-		carry = sum % len(group)
+		carry = sum - each*len(group)
 	}
 }

@@ -104,7 +104,7 @@ func FactorBytes(n int) int64 { return 12 * int64(n) * int64(n) }
 
 // GPTQ quantizes w [rows × n] to q on the grid with the given scales, column
 // by column, spreading each column's rounding error over the columns to come
-// so that ‖(w − q) x̂‖ stays small. w is used as scratch.
+// so that ‖(w − q) x̂‖ stays small. w is left alone.
 func (f *Factor) GPTQ(p *kernel.Pool, g quant.Grid, q []int8, w, scales []float32, rows int) {
 	n, groups := f.n, g.Groups(f.n)
 	const chunk = 32 // rows that share a pass over U
@@ -132,7 +132,7 @@ func (f *Factor) GPTQ(p *kernel.Pool, g quant.Grid, q []int8, w, scales []float3
 					}
 					v := g.Round(row[j], s)
 					qrow[col] = v
-					err := (row[j] - s*float32(v)) / f.u[j*n+j]
+					err := (row[j] - float32(s*float32(v))) / f.u[j*n+j]
 					e[i*gptqBlock+j-lo] = -err
 					if j+1 < hi {
 						kernel.Axpy(row[j+1:hi], -err, f.u[j*n+j+1:j*n+hi])

@@ -7,11 +7,13 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -110,11 +112,16 @@ func (g *AlphaGrid) UnmarshalYAML(data []byte) error {
 		switch v := item.(type) {
 		case string:
 			if v == "off" {
-				a = Off
+				*g = append(*g, Off)
+				continue
+			}
+			if f, err := strconv.ParseFloat(v, 64); err == nil { // 1e-1 has no dot, which YAML 1.1 wants
+				a = Alpha(f)
 			}
 		case bool: // YAML 1.1 reads off as false
 			if !v {
-				a = Off
+				*g = append(*g, Off)
+				continue
 			}
 		case float64:
 			a = Alpha(v)
@@ -123,7 +130,7 @@ func (g *AlphaGrid) UnmarshalYAML(data []byte) error {
 		case int64:
 			a = Alpha(v)
 		}
-		if a != Off && !(a >= 0 && a <= 1) {
+		if !(a >= 0 && a <= 1) { // Off, −1, is no number of a recipe
 			return fmt.Errorf("smooth.alpha: %v is neither off nor a number from 0 to 1", item)
 		}
 		*g = append(*g, a)
@@ -182,13 +189,49 @@ func Parse(data []byte, file string) (*Recipe, error) {
 	r.Weights.Clip = quant.ClipNone
 	r.Calibration = Calibration{Samples: 256, Tokens: 2048, Propagate: "quantized"}
 	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict(), yaml.DisallowUnknownField())
-	if err := dec.Decode(r); err != nil {
+	if err := dec.Decode(r); errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("recipe %s: is empty, expected name, bits, solve and what else the method needs", file)
+	} else if err != nil {
 		return nil, fmt.Errorf("recipe %s: %s", file, strings.TrimSpace(yaml.FormatError(err, false, true)))
+	}
+	var second any
+	if err := dec.Decode(&second); !errors.Is(err, io.EOF) && (err != nil || second != nil) {
+		return nil, fmt.Errorf("recipe %s: has a second YAML document, expected one", file)
+	}
+	if err := wholeNumbers(data); err != nil {
+		return nil, fmt.Errorf("recipe %s: %w", file, err)
 	}
 	if err := r.check(); err != nil {
 		return nil, fmt.Errorf("recipe %s: %w", file, err)
 	}
 	return r, nil
+}
+
+// wholeNumbers refuses fractions where the decoder would silently cut them off.
+func wholeNumbers(data []byte) error {
+	var r struct {
+		Weights     struct{ Group any }
+		Calibration struct{ Samples, Tokens, Seed any }
+	}
+	if err := yaml.Unmarshal(data, &r); err != nil {
+		return err
+	}
+	for _, field := range []struct {
+		key   string
+		value any
+	}{
+		{"weights.group", r.Weights.Group},
+		{"calibration.samples", r.Calibration.Samples},
+		{"calibration.tokens", r.Calibration.Tokens},
+		{"calibration.seed", r.Calibration.Seed},
+	} {
+		switch field.value.(type) {
+		case nil, int64, uint64:
+		default:
+			return fmt.Errorf("%s: found %v, expected a whole number", field.key, field.value)
+		}
+	}
+	return nil
 }
 
 // SetBits overrides the recipe's bits.
@@ -247,6 +290,9 @@ func (r *Recipe) check() error {
 		within("branch.overhead", b.Overhead, 0, 16)
 		within("branch.temperature", b.Temperature, 0, 100)
 		within("branch.truncate", b.Truncate, 0, 0.5)
+		if b.Truncate > 0 && b.Axis == spectrum.InputChannel.String() && err == nil {
+			err = fmt.Errorf("branch.truncate: found %v, expected 0 on axis input; only the output axis has a projection to cut", b.Truncate)
+		}
 	}
 	return err
 }

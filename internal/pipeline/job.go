@@ -533,7 +533,7 @@ func (j *job) writeRest() error {
 	if err := checkpoint.WriteFileAtomic(filepath.Join(j.partial, "config.json"), config); err != nil {
 		return err
 	}
-	for _, name := range append(j.tok.Files(), "generation_config.json", "LICENSE", "LICENSE.txt") {
+	for _, name := range append(j.tok.Files(), "LICENSE", "LICENSE.txt") {
 		data, err := os.ReadFile(filepath.Join(j.Dir, name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

@@ -64,5 +64,11 @@ func ParseBits(s string) (Bits, error) {
 		n[i] = v
 	}
 	b := Bits{n[0], n[1], n[2]}
-	return b, b.Check()
+	if b.String() != s { // +4, 04
+		return Bits{}, fmt.Errorf("bits %q: write it %s", s, b)
+	}
+	if err := b.Check(); err != nil {
+		return Bits{}, err
+	}
+	return b, nil
 }

@@ -17,7 +17,7 @@ type Grid struct {
 
 // Groups is the number of scales of a row; the last group may be shorter.
 func (g Grid) Groups(cols int) int {
-	if g.Group == 0 {
+	if g.Group == 0 || g.Group >= cols {
 		return 1
 	}
 	return (cols + g.Group - 1) / g.Group
@@ -44,12 +44,13 @@ const (
 )
 
 // Scales returns the scales [rows × groups] of w [rows × cols], rounded to 16
-// bits. A group of zeros has scale 1.
+// bits. A group of zeros has scale 1. A group whose weights are not finite, or
+// need a scale above 65504, is an error.
 func (g Grid) Scales(w []float32, rows, cols int, clip Clip, run func(n int, fn func(i int))) ([]float32, error) {
 	groups := g.Groups(cols)
 	scales := make([]float32, rows*groups)
 	width := cols
-	if g.Group > 0 {
+	if groups > 1 {
 		width = g.Group
 	}
 	run(rows, func(r int) {
@@ -61,7 +62,7 @@ func (g Grid) Scales(w []float32, rows, cols int, clip Clip, run func(n int, fn 
 	})
 	for i, s := range scales {
 		if math.IsInf(float64(s), 0) || s != s {
-			return nil, fmt.Errorf("row %d, group %d: the weights are too large for a 16-bit scale", i/groups, i%groups)
+			return nil, fmt.Errorf("row %d, group %d: the weights are not finite or too large for a 16-bit scale (65504)", i/groups, i%groups)
 		}
 	}
 	return scales, nil
@@ -106,8 +107,8 @@ func (g Grid) squaredError(w []float32, s, limit float32) float32 {
 	for len(w) > 0 && sum < limit {
 		n := min(64, len(w))
 		for _, v := range w[:n] {
-			d := v - s*min(max(roundEven(v*inv), lo), hi)
-			sum += d * d
+			d := v - float32(s*min(max(roundEven(v*inv), lo), hi))
+			sum += float32(d * d)
 		}
 		w = w[n:]
 	}
@@ -149,13 +150,15 @@ func (g Grid) Dequantize(dst []float32, q []int8, scales []float32, rows, cols i
 }
 
 // roundEven rounds half to even. Adding and taking away 1.5·2²³ does it within
-// ±2²², which holds every grid; beyond, the value is clamped by its caller.
+// ±2²², which holds every grid; beyond, the value is clamped by its caller. The
+// conversion keeps compilers from fusing a product in v with the sum, which
+// would round differently from machine to machine.
 func roundEven(v float32) float32 {
 	const magic = 3 << 22
 	if v > 1<<21 || v < -(1<<21) {
 		return v
 	}
-	return (v + magic) - magic
+	return (float32(v) + magic) - magic
 }
 
 func abs(v float32) float32 {

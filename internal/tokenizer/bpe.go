@@ -53,7 +53,6 @@ type state struct {
 	ranks []uint32
 	heap  pairHeap
 	cache map[string][]int32
-	word  []int32
 }
 
 func newState() *state {

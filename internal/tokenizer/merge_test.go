@@ -115,3 +115,35 @@ func TestPairTableGrows(t *testing.T) {
 		t.Errorf("a pair never set has rank %d", r)
 	}
 }
+
+// TestConcurrentEncode: many goroutines on one Tokenizer give the same ids.
+func TestConcurrentEncode(t *testing.T) {
+	v := readHFVectors(t)
+	for _, name := range []string{"llama-3 with two digits (regexp)", "llama-2"} {
+		tok, err := parseHF(v.variant(t, name), &sidecar{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.Join(v.Texts, " ")
+		want, err := tok.Encode(text, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		errs := make(chan string, 8)
+		for range cap(errs) {
+			go func() {
+				got, err := tok.Encode(text, true)
+				if err != nil || !slices.Equal(got, want) {
+					errs <- "different ids"
+					return
+				}
+				errs <- ""
+			}()
+		}
+		for range cap(errs) {
+			if e := <-errs; e != "" {
+				t.Errorf("%s: %s", name, e)
+			}
+		}
+	}
+}

@@ -81,6 +81,8 @@ func (p prependNorm) normalize(s string) (string, error) {
 
 // nfc is NFC. The other forms are not offered: they decompose characters that
 // are newer than the tables of Hugging Face's normalizer, and ids would differ.
+// With NFC that is left only for two combining marks side by side of which one
+// is new, whose order those tables do not know.
 type nfc struct{}
 
 func (nfc) normalize(s string) (string, error) { return norm.NFC.String(s), nil }
@@ -103,7 +105,7 @@ func parseReplace(raw json.RawMessage) (replaceNorm, error) {
 	}
 	find, err := c.Pattern.finder()
 	if err != nil {
-		return replaceNorm{}, fmt.Errorf("Replace: %w", err)
+		return replaceNorm{}, fmt.Errorf("in Replace: %w", err)
 	}
 	r := replaceNorm{find: find, content: c.Content}
 	if c.Pattern.String != nil {

@@ -150,7 +150,7 @@ func parseSplit(raw json.RawMessage) (preTokenizer, string, error) {
 	switch c.Behaviour {
 	case "Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous":
 	default:
-		return nil, "", fmt.Errorf("Split: %w", unsupported(c.Behaviour, "Isolated, Removed, MergedWithPrevious, MergedWithNext, Contiguous"))
+		return nil, "", fmt.Errorf("in Split: %w", unsupported(c.Behaviour, "Isolated, Removed, MergedWithPrevious, MergedWithNext, Contiguous"))
 	}
 	if c.Pattern.Regex != nil {
 		if known, ok := knownSplitters[*c.Pattern.Regex]; ok {
@@ -162,7 +162,7 @@ func parseSplit(raw json.RawMessage) (preTokenizer, string, error) {
 	}
 	find, err := c.Pattern.finder()
 	if err != nil {
-		return nil, "", fmt.Errorf("Split: %w", err)
+		return nil, "", fmt.Errorf("in Split: %w", err)
 	}
 	return patternSplit{find: find, behaviour: c.Behaviour, invert: c.Invert}, "own split", nil
 }
@@ -320,7 +320,7 @@ func parseMetaspace(raw json.RawMessage) (metaspace, error) {
 	}
 	m := metaspace{replacement: c.Replacement, scheme: "always", cut: c.Split == nil || *c.Split}
 	if n := len([]rune(c.Replacement)); n != 1 {
-		return m, fmt.Errorf("Metaspace: replacement %q is not one character", c.Replacement)
+		return m, fmt.Errorf("in Metaspace: replacement %q is not one character", c.Replacement)
 	}
 	if c.Scheme != nil {
 		m.scheme = *c.Scheme
@@ -328,11 +328,11 @@ func parseMetaspace(raw json.RawMessage) (metaspace, error) {
 	switch m.scheme {
 	case "first", "always", "never":
 	default:
-		return m, fmt.Errorf("Metaspace: prepend_scheme: %w", unsupported(m.scheme, "first, always, never"))
+		return m, fmt.Errorf("in Metaspace: prepend_scheme: %w", unsupported(m.scheme, "first, always, never"))
 	}
 	if c.AddPrefixSpace != nil && !*c.AddPrefixSpace {
 		if m.scheme != "never" && c.Scheme != nil {
-			return m, fmt.Errorf("Metaspace: add_prefix_space false contradicts prepend_scheme %q", m.scheme)
+			return m, fmt.Errorf("in Metaspace: add_prefix_space false contradicts prepend_scheme %q", m.scheme)
 		}
 		m.scheme = "never"
 	}

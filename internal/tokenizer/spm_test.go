@@ -54,7 +54,7 @@ func (v *spmVectors) pieces(i int) []Piece {
 	x := v.Variants[i]
 	var out []Piece
 	for _, p := range append(slices.Clone(v.Pieces), x.Extra...) {
-		if p.Type == PieceByte && x.DropBytes || x.Drop != "" && len(p.Text) == 1 && strings.Contains(x.Drop, p.Text) {
+		if p.Type == PieceByte && x.DropBytes || strings.Contains(x.Drop, p.Text) {
 			continue
 		}
 		out = append(out, Piece(p))

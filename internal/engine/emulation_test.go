@@ -1,0 +1,299 @@
+package engine_test
+
+import (
+	"context"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/engine"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/pipeline"
+	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/testmodel"
+)
+
+// emulated is a quantized layer computed in float32: residual·Q(x) + kept·x.
+type emulated struct {
+	residual, kept llama.Dense
+	bits           int
+	clip           float32
+}
+
+func (l *emulated) Forward(p *kernel.Pool, y, x []float32, tokens int) {
+	xq := x
+	if l.bits < 16 {
+		var a kernel.Activations
+		a.Quantize(p, x, l.residual.In, tokens, l.residual.In, l.bits, 0, l.clip)
+		xq = make([]float32, tokens*l.residual.In)
+		a.Dequantize(xq, l.residual.In)
+	}
+	l.residual.Forward(p, y, xq, tokens)
+	branch := make([]float32, len(y))
+	l.kept.Forward(p, branch, x, tokens)
+	for i, v := range branch[:tokens*l.kept.Out] {
+		y[i] += v
+	}
+}
+
+// emulate computes the logits of an artefact in float32 with the reference
+// model: the same integers, another arithmetic.
+func emulate(t *testing.T, dir string, ids []int) []float32 {
+	t.Helper()
+	ck, err := checkpoint.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ck.Close()
+	c := &ck.Config
+	q, err := artefact.ParseQuantization(c.Quantization, "config.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := kernel.NewPool(1)
+	defer pool.Close()
+	r := llama.NewRunner(c, pool, len(ids))
+	x := make([]float32, len(ids)*c.HiddenSize)
+	if err := llama.Embed(ck, x, ids); err != nil {
+		t.Fatal(err)
+	}
+	cache := quant.KV{Bits: q.Bits.KV, HeadDim: c.HeadDim}
+	for i := range c.Layers {
+		prefix := llama.TensorPrefix(i)
+		var b llama.Block
+		var err error
+		if b.AttnNorm, err = llama.Vector(ck, prefix+"input_layernorm.weight", c.HiddenSize); err != nil {
+			t.Fatal(err)
+		}
+		if b.MLPNorm, err = llama.Vector(ck, prefix+"post_attention_layernorm.weight", c.HiddenSize); err != nil {
+			t.Fatal(err)
+		}
+		for w, dst := range []*llama.Linear{&b.Q, &b.K, &b.V, &b.O, &b.Gate, &b.Up, &b.Down} {
+			out, in := llama.Which(w).Shape(c)
+			l, err := artefact.ReadLinear(ck, prefix+llama.Which(w).String(), out, in, q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e := &emulated{bits: q.Bits.Activations, clip: float32(q.ActClip)}
+			e.residual = llama.Dense{Out: out, In: in, W: make([]float32, out*in), Bias: l.Bias}
+			l.Residual(e.residual.W, pool.Run)
+			e.kept = llama.Dense{Out: out, In: in, W: make([]float32, out*in)}
+			if l.Branch != nil {
+				l.Branch.Spectrum().AddTo(e.kept.W, 1, pool.Run)
+			}
+			*dst = e
+		}
+		var h llama.Hooks
+		if cache.Bits < 16 {
+			h.KV = func(k, v []float32, tokens int) {
+				scratch := make([]byte, cache.Bytes())
+				for o := 0; o < len(k[:tokens*c.KVHeads*c.HeadDim]); o += c.HeadDim {
+					cache.Emulate(k[o:o+c.HeadDim], scratch)
+					cache.Emulate(v[o:o+c.HeadDim], scratch)
+				}
+			}
+		}
+		r.Block(&b, x, len(ids), h)
+	}
+	logits, err := llama.Head(ck, pool, x, len(ids))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return logits
+}
+
+// run gives the engine's logits for all ids, fed in pieces.
+func run(t *testing.T, m *engine.Model, ids []int, pieces ...int) []float32 {
+	t.Helper()
+	vocab := m.Config.VocabSize
+	out := make([]float32, len(ids)*vocab)
+	seq, at := m.NewSequence(), 0
+	for i := 0; at < len(ids); i++ {
+		n := len(ids) - at
+		if len(pieces) > 0 {
+			n = min(n, pieces[i%len(pieces)])
+		}
+		err := m.Forward(context.Background(), []engine.Step{{Seq: seq, IDs: ids[at : at+n], Want: engine.WantAll}}, func(_, k int, logits []float32) error {
+			copy(out[(at+k)*vocab:], logits)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		at += n
+	}
+	return out
+}
+
+// quantize makes an artefact of a random model.
+func quantize(t *testing.T, bits, axis string, group int, truncate string) string {
+	t.Helper()
+	dir := t.TempDir()
+	model, out, calib := filepath.Join(dir, "model"), filepath.Join(dir, "out"), filepath.Join(dir, "calib.txt")
+	if err := testmodel.Write(model, testmodel.Options{Hidden: 48, Heads: 6, KVHeads: 2, Intermediate: 70, Bias: true}); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Repeat("Pack my box with five dozen liquor jugs, said the wizard; 9876 of them. ", 12)
+	if err := os.WriteFile(calib, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	yaml := "name: t\nbits: " + bits + "\nsmooth: {alpha: 0.5}\nsolve: {method: gptq, damp: 0.01, act-order: true}\ncalibration: {tokens: 64}\n"
+	if axis != "" {
+		yaml += "branch: {basis: dft, axis: " + axis + ", components: 3, importance: interaction, temperature: 1, truncate: " + truncate + "}\n"
+	}
+	if group > 0 {
+		yaml += "weights: {group: 32}\n"
+	}
+	r, err := method.Parse([]byte(yaml), "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := kernel.NewPool(2)
+	defer pool.Close()
+	if _, err := pipeline.Run(t.Context(), pipeline.Options{Dir: model, Out: out, Recipe: r, Calibration: []string{calib}, Pool: pool}); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// TestEmulation holds the integer runtime to a float32 emulation of the same
+// quantization. Sums in another order can move an activation across a rounding
+// boundary of its grid, which is why a few logits may differ by a step.
+func TestEmulation(t *testing.T) {
+	ids := []int{257}
+	for i := range 60 {
+		ids = append(ids, 32+(i*37)%90)
+	}
+	for _, c := range []struct {
+		bits, axis string
+		group      int
+	}{
+		{"4-16-16", "output", 0}, {"4-16-16", "input", 0}, {"4-8-8", "", 0}, {"4-8-16", "output", 32},
+		{"4-4-16", "output", 0}, {"4-4-4", "output", 0}, {"4-4-4", "input", 32}, {"8-8-4", "output", 0},
+	} {
+		t.Run(c.bits+" "+c.axis, func(t *testing.T) {
+			dir := quantize(t, c.bits, c.axis, c.group, "0")
+			want := emulate(t, dir, ids)
+			m, err := engine.Open(dir, engine.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.Close()
+			got := run(t, m, ids)
+			var off, norm float64
+			var far int
+			for i := range want {
+				d := float64(got[i] - want[i])
+				off += d * d
+				norm += float64(want[i]) * float64(want[i])
+				if math.Abs(d) > 1e-3 {
+					far++
+				}
+			}
+			if e := math.Sqrt(off / norm); !(e < 2e-3) || far > len(want)/10 {
+				t.Errorf("relative difference %.2g, %d of %d logits differ by more than 1e-3", e, far, len(want))
+			}
+		})
+	}
+}
+
+// TestForwardInvariance: pieces, batches, threads and streaming change nothing.
+func TestForwardInvariance(t *testing.T) {
+	dir := quantize(t, "4-4-4", "output", 0, "0.05")
+	ids := []int{257}
+	for i := range 62 {
+		ids = append(ids, 32+(i*53)%90)
+	}
+	m, err := engine.Open(dir, engine.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	want := run(t, m, ids)
+	equal := func(what string, got, want []float32) {
+		t.Helper()
+		for i := range want {
+			if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+				t.Fatalf("%s: logit %d is %v, want %v", what, i, got[i], want[i])
+			}
+		}
+	}
+	equal("one by one", run(t, m, ids, 1), want)
+	equal("in pieces", run(t, m, ids, 7, 1, 16), want)
+	if k := m.Truncated(); !(k > 0 && k < 1) {
+		t.Errorf("run-time truncation kept %v of the coefficients", k)
+	}
+
+	pool := kernel.NewPool(3)
+	defer pool.Close()
+	s, err := engine.Open(dir, engine.Options{Pool: pool, Stream: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	equal("streamed, three threads", run(t, s, ids), want)
+
+	// Two sequences in one batch.
+	vocab := m.Config.VocabSize
+	other := append([]int{257}, ids[20:40]...)
+	alone := run(t, m, other)
+	both := [2][]float32{make([]float32, len(want)), make([]float32, len(alone))}
+	steps := []engine.Step{{Seq: m.NewSequence(), IDs: ids, Want: engine.WantAll}, {Seq: m.NewSequence(), IDs: other, Want: engine.WantAll}}
+	err = m.Forward(t.Context(), steps, func(step, k int, logits []float32) error {
+		copy(both[step][k*vocab:], logits)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal("batch, first", both[0], want)
+	equal("batch, second", both[1], alone)
+}
+
+// TestForwardErrors: what can't be done is said, and sequences stay as they were.
+func TestForwardErrors(t *testing.T) {
+	dir := t.TempDir()
+	if err := testmodel.Write(dir, testmodel.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := engine.Open(dir, engine.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	none := func(int, int, []float32) error { return nil }
+	seq := m.NewSequence()
+	var tooLong *engine.ContextError
+	if err := m.Forward(t.Context(), []engine.Step{{Seq: seq, IDs: make([]int, 65)}}, none); !asContext(err, &tooLong) || tooLong.Context != 64 {
+		t.Errorf("too long: %v", err)
+	}
+	if err := m.Forward(t.Context(), []engine.Step{{Seq: seq, IDs: []int{testmodel.Vocab}}}, none); err == nil {
+		t.Error("an id outside the vocabulary is accepted")
+	}
+	if err := m.Forward(t.Context(), []engine.Step{{Seq: seq, IDs: []int{1}}, {Seq: seq, IDs: []int{2}}}, none); err == nil {
+		t.Error("one sequence twice in a batch is accepted")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := m.Forward(ctx, []engine.Step{{Seq: seq, IDs: []int{1, 2}}}, none); err != context.Canceled {
+		t.Errorf("cancelled: %v", err)
+	}
+	if seq.Tokens() != 0 {
+		t.Errorf("a failed call has left %d tokens", seq.Tokens())
+	}
+	if _, err := engine.Open(dir, engine.Options{Context: 100}); err == nil {
+		t.Error("a context beyond the model's is accepted")
+	}
+}
+
+func asContext(err error, target **engine.ContextError) bool {
+	e, ok := err.(*engine.ContextError)
+	*target = e
+	return ok
+}

@@ -1,0 +1,268 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/testmodel"
+)
+
+// text is calibration text for the byte-level test models.
+var text = strings.Repeat("The quick brown fox jumps over the lazy dog; 12345 sphinxes of quartz judge my vow. ", 20)
+
+// recipe is the embedded recipe, with a shorter α grid and few tokens.
+func recipe(t testing.TB, name, bits string, change ...string) *method.Recipe {
+	t.Helper()
+	yaml := `
+name: ` + name + `
+bits: ` + bits + `
+weights: {group: 0, clip: mse}
+smooth: {alpha: [off, 0.5, 1]}
+branch: {basis: dft, axis: output, components: 2, overhead: 0, importance: interaction, temperature: 1, literal: false, truncate: 0}
+solve: {method: gptq, damp: 0.01, act-order: true}
+activations: {clip: 1}
+calibration: {samples: 8, tokens: 64, propagate: quantized}
+`
+	if name == "rtn" {
+		yaml = "name: rtn\nbits: " + bits + "\nsolve: {method: rtn}\n"
+	}
+	for i := 0; i < len(change); i += 2 {
+		if !strings.Contains(yaml, change[i]) {
+			t.Fatalf("recipe has no %q", change[i])
+		}
+		yaml = strings.Replace(yaml, change[i], change[i+1], 1)
+	}
+	r, err := method.Parse([]byte(yaml), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func options(t testing.TB, o testmodel.Options, r *method.Recipe, threads int) Options {
+	t.Helper()
+	dir := t.TempDir()
+	if err := testmodel.Write(filepath.Join(dir, "model"), o); err != nil {
+		t.Fatal(err)
+	}
+	calib := filepath.Join(dir, "calibration.txt")
+	if err := os.WriteFile(calib, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	pool := kernel.NewPool(threads)
+	t.Cleanup(pool.Close)
+	return Options{Dir: filepath.Join(dir, "model"), Out: filepath.Join(dir, "out"), Recipe: r, Calibration: []string{calib}, Pool: pool, Tool: "test"}
+}
+
+// sums are the hashes of all files of a folder.
+func sums(t testing.TB, dir string) map[string]string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]string{}
+	for _, e := range entries {
+		h, err := checkpoint.HashFiles(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[e.Name()] = h[0].SHA256
+	}
+	return out
+}
+
+func same(t *testing.T, what string, got, want map[string]string) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%s: %d files, want %d", what, len(got), len(want))
+	}
+	for name, sum := range want {
+		if got[name] != sum {
+			t.Errorf("%s: %s differs", what, name)
+		}
+	}
+}
+
+// TestSameBytes holds the job to its promise: threads, spilling and
+// interruption leave no trace in what is written.
+func TestSameBytes(t *testing.T) {
+	for _, propagate := range []string{"quantized", "full"} {
+		t.Run(propagate, func(t *testing.T) {
+			shape := testmodel.Options{Layers: 3, Hidden: 40, Heads: 4, KVHeads: 2, HeadDim: 8, Bias: true}
+			o := options(t, shape, recipe(t, "spec", "4-4-4", "propagate: quantized", "propagate: "+propagate), 1)
+			if _, err := Run(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+			want := sums(t, o.Out)
+
+			o.Out += "-threads"
+			o.Pool = kernel.NewPool(3)
+			defer o.Pool.Close()
+			if _, err := Run(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+			same(t, "three threads", sums(t, o.Out), want)
+
+			o.Out += "-spilled"
+			plan, err := PlanJob(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.MaxMemory = plan.Peak - 1
+			if _, err := Run(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+			same(t, "spilled", sums(t, o.Out), want)
+			o.MaxMemory = 0
+
+			// Stop at every event of a run, and take up what is there.
+			o.Out += "-stopped"
+			for stop := 1; ; stop++ {
+				ctx, cancel := context.WithCancel(t.Context())
+				n := 0
+				o.Progress = func(Event) {
+					if n++; n == stop {
+						cancel()
+					}
+				}
+				_, err := Run(ctx, o)
+				cancel()
+				if err == nil {
+					break
+				}
+				if !errors.Is(err, context.Canceled) {
+					t.Fatal(err)
+				}
+				if _, err := os.Stat(o.Out); err == nil {
+					t.Fatal("an interrupted job has left its final name")
+				}
+			}
+			same(t, "stopped", sums(t, o.Out), want)
+		})
+	}
+}
+
+// TestOtherJob: an unfinished job is not mixed with another.
+func TestOtherJob(t *testing.T) {
+	o := options(t, testmodel.Options{}, recipe(t, "spec", "4-4-4"), 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	o.Progress = func(e Event) {
+		if e.Block == 1 {
+			cancel()
+		}
+	}
+	if _, err := Run(ctx, o); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	o.Progress = nil
+	o.Recipe = recipe(t, "spec", "4-8-8")
+	_, err := Run(t.Context(), o)
+	if err == nil || !strings.Contains(err.Error(), "another job") || !strings.Contains(err.Error(), "--restart") {
+		t.Fatalf("got %v", err)
+	}
+	o.Restart = true
+	if _, err := Run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "exists") {
+		t.Fatalf("an existing output: got %v", err)
+	}
+}
+
+// TestFormsOfCheckpoint: shards, types, ties and plain rounding all go through.
+func TestFormsOfCheckpoint(t *testing.T) {
+	for name, shape := range map[string]testmodel.Options{
+		"sharded": {Shards: 3}, "bf16": {DType: checkpoint.BF16}, "f16 tied": {DType: checkpoint.F16, Tied: true},
+		"ragged": {Hidden: 36, Intermediate: 50, Heads: 3, KVHeads: 1, HeadDim: 12},
+	} {
+		for _, r := range []*method.Recipe{recipe(t, "rtn", "4-16-16"), recipe(t, "spec", "4-4-16"), recipe(t, "spec", "8-8-8", "axis: output", "axis: input")} {
+			t.Run(name+" "+r.Name+" "+r.Bits.String(), func(t *testing.T) {
+				o := options(t, shape, r, 2)
+				m, err := Run(t.Context(), o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(m.Layers) != 14 || m.BitsPerWeight < float64(r.Bits.Weights) {
+					t.Errorf("%d layers, %v bits a weight", len(m.Layers), m.BitsPerWeight)
+				}
+				ck, err := checkpoint.Open(o.Out)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ck.Close()
+			})
+		}
+	}
+}
+
+// TestBadInput: what is wrong, where, and nothing under the final name.
+func TestBadInput(t *testing.T) {
+	break1 := func(name string, change func(dir string) error, want ...string) {
+		t.Run(name, func(t *testing.T) {
+			o := options(t, testmodel.Options{}, recipe(t, "spec", "4-4-4"), 1)
+			if err := change(o.Dir); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Run(t.Context(), o)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, w := range want {
+				if !strings.Contains(err.Error(), w) {
+					t.Errorf("error %q does not mention %q", err, w)
+				}
+			}
+			if _, err := os.Stat(o.Out); err == nil {
+				t.Error("something was written under the final name")
+			}
+		})
+	}
+	weights := func(dir string) string { return filepath.Join(dir, "model.safetensors") }
+	break1("truncated", func(dir string) error { return os.Truncate(weights(dir), 5000) }, "model.safetensors", "truncated")
+	break1("missing weights", func(dir string) error { return os.Remove(weights(dir)) }, "model.safetensors")
+	break1("missing tokenizer", func(dir string) error { return os.Remove(filepath.Join(dir, "tokenizer.json")) }, "tokenizer")
+	break1("architecture", func(dir string) error {
+		return os.WriteFile(filepath.Join(dir, "config.json"), []byte(`{"architectures":["GPT2LMHeadModel"],"model_type":"gpt2"}`), 0o644)
+	}, "GPT2LMHeadModel", "LlamaForCausalLM")
+	break1("vocabulary", func(dir string) error {
+		return testmodelConfig(dir, map[string]any{"vocab_size": 100, "bos_token_id": 1, "eos_token_id": 2})
+	}, "vocab")
+	break1("NaN", func(dir string) error {
+		f, err := os.OpenFile(weights(dir), os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		_, err = f.WriteAt([]byte{0, 0, 0xc0, 0x7f}, info.Size()/2&^3)
+		return err
+	}, "NaN", `tensor "model.layers`, "element")
+}
+
+// testmodelConfig rewrites the model with other fields in its config.json.
+func testmodelConfig(dir string, fields map[string]any) error {
+	path := filepath.Join(dir, "config.json")
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	s := string(raw)
+	for k, v := range fields {
+		i := strings.Index(s, `"`+k+`":`)
+		end := i + strings.IndexAny(s[i:], ",\n")
+		s = s[:i] + `"` + k + `": ` + fmt.Sprint(v) + s[end:]
+	}
+	return os.WriteFile(path, []byte(s), 0o644)
+}
