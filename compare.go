@@ -12,6 +12,7 @@ import (
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/tokenizer"
 )
 
@@ -103,7 +104,7 @@ func CompareRecipes(ctx context.Context, dir string, o CompareOptions) (*Table, 
 	if err != nil {
 		return nil, err
 	}
-	add(Row{Recipe: "full precision", Bits: Bits{16, 16, 16}.String(), Perplexity: full, Top1: Estimate{Mean: 1},
+	add(Row{Recipe: "full precision", Bits: quant.Full.String(), Perplexity: full, Top1: Estimate{Mean: 1},
 		BitsPerWeight: storedBits(ref.Checkpoint), Bytes: ref.Checkpoint.Bytes()})
 	for _, bits := range o.Bits {
 		for _, recipe := range o.Recipes {

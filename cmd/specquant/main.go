@@ -9,10 +9,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/kernel"
 )
 
@@ -26,6 +28,7 @@ type cli struct {
 	Run      runCmd      `cmd:"" help:"Continue a text."`
 	Compare  compareCmd  `cmd:"" help:"Quantize by several recipes and tabulate what each costs."`
 	Plant    plantCmd    `cmd:"" help:"Copy a checkpoint with planted outliers that leave its function unchanged."`
+	Bench    benchCmd    `cmd:"" help:"Measure speed, beside what this machine can do at most."`
 	Import   importCmd   `cmd:"" help:"Turn a GGUF file (F32, F16, BF16) into a Hugging Face folder."`
 	Info     infoCmd     `cmd:"" help:"Show version, CPU features and the kernels in use."`
 }
@@ -58,7 +61,7 @@ func run(args []string, out, errOut io.Writer) int {
 		kong.Name("specquant"),
 		kong.Description("Quantizes LLaMA checkpoints to 4-bit weights, activations and KV cache, measures what was lost, and runs the result. Try: specquant demo"),
 		kong.Writers(out, errOut),
-		kong.Vars{"recipe": specquant.DefaultRecipe},
+		kong.Vars{"recipe": specquant.DefaultRecipe, "shapes": strings.Join(engine.ShapeNames(), ", ")},
 		kong.Exit(func(n int) { code = n }),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),

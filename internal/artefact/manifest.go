@@ -24,6 +24,7 @@ type Quantization struct {
 	Bits    quant.Bits    `json:"bits"`
 	Group   int           `json:"group_size"`      // inputs a scale; 0: the whole row
 	ActClip float64       `json:"activation_clip"` // share of a token's range that is covered
+	Head    int           `json:"head_bits"`       // of the output matrix: 8, or 16 for as it was
 	Branch  *BranchFormat `json:"branch,omitempty"`
 }
 
@@ -36,9 +37,19 @@ type BranchFormat struct {
 
 // ParseQuantization reads a quantization_config, or refuses another tool's.
 func ParseQuantization(raw json.RawMessage, file string) (*Quantization, error) {
+	// The method first: another tool's fields may bear our names and mean other things.
 	var q Quantization
-	if err := json.Unmarshal(raw, &q); err != nil {
+	var whose struct {
+		Method string `json:"quant_method"`
+	}
+	if err := json.Unmarshal(raw, &whose); err != nil {
 		return nil, fmt.Errorf("%s: quantization_config: %w", file, err)
+	}
+	q.Method = whose.Method
+	if q.Method == Method {
+		if err := json.Unmarshal(raw, &q); err != nil {
+			return nil, fmt.Errorf("%s: quantization_config: %w", file, err)
+		}
 	}
 	if q.Method != Method {
 		return nil, fmt.Errorf("%s: quantization_config: quant_method is %q, expected %q; other tools' quantized models can't be read", file, q.Method, Method)
@@ -51,6 +62,9 @@ func ParseQuantization(raw json.RawMessage, file string) (*Quantization, error) 
 	}
 	if q.Group != 0 && (q.Group < 8 || q.Group%8 != 0 || q.Group > maxGroup) {
 		return nil, fmt.Errorf("%s: quantization_config: group_size is %d, expected 0 or a multiple of 8 up to %d", file, q.Group, maxGroup)
+	}
+	if q.Head != 8 && q.Head != 16 {
+		return nil, fmt.Errorf("%s: quantization_config: head_bits is %d, expected 8 or 16", file, q.Head)
 	}
 	if !(q.ActClip > 0 && q.ActClip <= 1) {
 		return nil, fmt.Errorf("%s: quantization_config: activation_clip is %v, expected more than 0 and at most 1", file, q.ActClip)

@@ -11,9 +11,9 @@ import (
 
 // FileHash is a file's content by its hash.
 type FileHash struct {
-	Name   string // base name
-	Bytes  int64
-	SHA256 string // lower-case hexadecimal
+	Name   string `json:"name"` // base name
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"` // lower-case hexadecimal
 }
 
 // HashFiles hashes the files in the order given, streaming: memory does not

@@ -163,8 +163,7 @@ func quantize(t *testing.T, bits, axis string, group int, truncate string) strin
 }
 
 // TestEmulation holds the integer runtime to a float32 emulation of the same
-// quantization. Sums in another order can move an activation across a rounding
-// boundary of its grid, which is why a few logits may differ by a step.
+// quantization.
 func TestEmulation(t *testing.T) {
 	ids := []int{257}
 	for i := range 60 {
@@ -187,17 +186,23 @@ func TestEmulation(t *testing.T) {
 			defer m.Close()
 			got := run(t, m, ids)
 			var off, norm float64
-			var far int
 			for i := range want {
 				d := float64(got[i] - want[i])
 				off += d * d
 				norm += float64(want[i]) * float64(want[i])
-				if math.Abs(d) > 1e-3 {
-					far++
-				}
 			}
-			if e := math.Sqrt(off / norm); !(e < 2e-3) || far > len(want)/10 {
-				t.Errorf("relative difference %.2g, %d of %d logits differ by more than 1e-3", e, far, len(want))
+			// Without grids for activations and cache only the order of sums
+			// differs. With them, a sum that lands on the other side of a
+			// rounding boundary moves a value by a whole step, 1/15 or 1/255 of a
+			// token's range, and the blocks after it carry that on.
+			limit := 1e-2
+			if strings.HasSuffix(c.bits, "-16-16") {
+				limit = 1e-5
+			}
+			e := math.Sqrt(off / norm)
+			t.Logf("relative difference %.2g", e)
+			if !(e < limit) {
+				t.Errorf("relative difference %.2g, more than %g", e, limit)
 			}
 		})
 	}

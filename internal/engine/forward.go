@@ -42,9 +42,11 @@ type scratch struct {
 	counts []int
 
 	kept, full int64 // run-time truncation's account
+	skipBranch bool  // for measurements: leave the branch (and biases) out
 
 	x, norm, q, k, v, attn, out, gate, up []float32
-	scores                                [][]float32
+	kv                                    []*kernel.KVScratch
+	jobs                                  []attentionJob
 	logits                                []float32
 	at                                    []place
 }
@@ -147,12 +149,8 @@ func (m *Model) chunk(ctx context.Context, steps []Step, at []place) error {
 	s.k, s.v = grow(s.k, n*kvw), grow(s.v, n*kvw)
 	s.gate, s.up = grow(s.gate, n*c.IntermediateSize), grow(s.up, n*c.IntermediateSize)
 
-	ids := make([]int, n)
 	for i, p := range at {
-		ids[i] = steps[p.step].IDs[p.offset]
-	}
-	if err := llama.Embed(m.Checkpoint, s.x, ids); err != nil {
-		return err
+		m.embed.Row(s.x[i*c.HiddenSize:][:c.HiddenSize], steps[p.step].IDs[p.offset])
 	}
 	for i := range m.layers {
 		if err := ctx.Err(); err != nil {
@@ -175,7 +173,7 @@ func (m *Model) block(l *layer, index int, at []place) {
 	m.pool.RMSNorm(s.norm, s.x, l.attnNorm, c.NormEps, n)
 	l.inputs[llama.AttnInput].forward(s, [][]float32{s.q, s.k, s.v}, s.norm, n)
 	for _, p := range at {
-		p.seq.blocks[index].reserve(c.KVHeads, p.position+1, p.position, m.Context, m.cache)
+		p.seq.blocks[index].Reserve(p.position+1, p.position, m.Context)
 	}
 	m.pool.Run(n, func(i int) {
 		p := at[i]
@@ -185,7 +183,7 @@ func (m *Model) block(l *layer, index int, at []place) {
 		for h := range c.KVHeads {
 			k, v := s.k[i*kvw+h*hd:][:hd], s.v[i*kvw+h*hd:][:hd]
 			m.rope.Apply(k, p.position)
-			p.seq.blocks[index].put(m.cache, h, p.position, k, v)
+			put(&p.seq.blocks[index], h, p.position, k, v)
 		}
 	})
 	m.attention(index, at)
@@ -199,39 +197,42 @@ func (m *Model) block(l *layer, index int, at []place) {
 	m.pool.AddTo(s.x, s.out)
 }
 
+// attentionJob is one kv head of one sequence, for rows next to each other.
+type attentionJob struct{ row, rows, head int }
+
 // attention fills s.attn: each row looks back at its own sequence.
 func (m *Model) attention(index int, at []place) {
 	c, s := m.Config, &m.s
 	hd, qw := c.HeadDim, c.Heads*c.HeadDim
-	perKV := c.Heads / c.KVHeads
+	group := c.Heads / c.KVHeads
 	scale := float32(1 / math.Sqrt(float64(hd)))
-	longest := 0
-	for _, p := range at {
-		longest = max(longest, p.position+1)
+	s.jobs = s.jobs[:0]
+	for row := 0; row < len(at); {
+		end := row + 1
+		for end < len(at) && at[end].seq == at[row].seq {
+			end++
+		}
+		for each := kernel.KVQueries(group, at[end-1].position+1); row < end; row += each {
+			for h := range c.KVHeads {
+				s.jobs = append(s.jobs, attentionJob{row, min(each, end-row), h})
+			}
+		}
+		row = end
 	}
-	buffers := make(chan []float32, m.pool.Threads())
+	buffers := make(chan *kernel.KVScratch, m.pool.Threads())
 	for i := range m.pool.Threads() {
-		if i == len(s.scores) {
-			s.scores = append(s.scores, nil)
+		if i == len(s.kv) {
+			s.kv = append(s.kv, &kernel.KVScratch{})
 		}
-		s.scores[i] = grow(s.scores[i], longest)
-		buffers <- s.scores[i]
+		buffers <- s.kv[i]
 	}
-	m.pool.Run(len(at)*c.Heads, func(i int) {
-		row, head := i/c.Heads, i%c.Heads
-		p := at[row]
-		cache := &p.seq.blocks[index]
-		from, to := 0, p.position+1
-		if c.SlidingWindow > 0 {
-			from = max(0, to-c.SlidingWindow)
-		}
-		w := <-buffers
-		scores := w[:to-from]
-		q := s.q[row*qw+head*hd:][:hd]
-		cache.scores(m.cache, scores, q, head/perKV, from, to)
-		kernel.Softmax(scores, scale)
-		cache.combine(m.cache, s.attn[row*qw+head*hd:][:hd], scores, head/perKV, from, to)
-		buffers <- w
+	m.pool.Run(len(s.jobs), func(i int) {
+		j := s.jobs[len(s.jobs)-1-i] // those that see most come first
+		p := at[j.row]
+		b := <-buffers
+		o := j.row*qw + j.head*group*hd
+		p.seq.blocks[index].Attend(b, s.attn[o:], s.q[o:], qw, j.head, group, p.position, j.rows, c.SlidingWindow, scale)
+		buffers <- b
 	})
 }
 
@@ -248,9 +249,13 @@ func (m *Model) emit(at []place, emit func(step, token int, logits []float32) er
 		}
 		m.pool.RMSNorm(s.norm, s.norm[:n*c.HiddenSize], m.norm, c.NormEps, n)
 		s.logits = grow(s.logits, n*c.VocabSize)
-		m.pool.MatMulHalf(s.logits, c.VocabSize, s.norm, c.HiddenSize, m.head, n)
+		m.head.forward(s, [][]float32{s.logits}, s.norm, n)
 		for i, r := range rows {
-			if err := emit(at[r].step, at[r].offset, s.logits[i*c.VocabSize:][:c.VocabSize]); err != nil {
+			logits := s.logits[i*c.VocabSize:][:c.VocabSize]
+			if !finite(logits) {
+				return fmt.Errorf("the logits after token %d are not finite: the model's weights or its quantization are damaged", at[r].position)
+			}
+			if err := emit(at[r].step, at[r].offset, logits); err != nil {
 				return err
 			}
 		}
@@ -271,4 +276,13 @@ func (m *Model) emit(at []place, emit func(step, token int, logits []float32) er
 		return flush()
 	}
 	return nil
+}
+
+// finite reports whether no value is NaN or infinite.
+func finite(x []float32) bool {
+	var sum float32
+	for _, v := range x {
+		sum += v - v // NaN for either
+	}
+	return sum == 0
 }

@@ -117,6 +117,9 @@ func (l *quantized) forward(s *scratch, ys [][]float32, x []float32, tokens int)
 	} else {
 		s.pool.MulIntFloats(ys, l.widths, l.matrices, x, l.in, tokens)
 	}
+	if s.skipBranch {
+		return
+	}
 	if l.count > 0 {
 		s.z = grow(s.z, tokens*l.count)
 		s.pool.MatMulNT(s.z, l.count, x, l.in, l.basis, l.in, tokens, l.count, l.in, false)

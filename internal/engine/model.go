@@ -39,8 +39,9 @@ type Model struct {
 	layers []*layer
 	stream bool
 	norm   []float32
-	head   kernel.HalfMatrix
-	cache  cacheFormat
+	embed  kernel.HalfMatrix
+	head   projection
+	kvBits int // of the cache; 16: as float32
 	bases  basisCache
 	s      scratch
 }
@@ -67,46 +68,30 @@ func Open(dir string, o Options) (*Model, error) {
 
 // New makes a model of an open folder, which [Model.Close] will close.
 func New(ck *checkpoint.Checkpoint, o Options) (*Model, error) {
-	m := &Model{Checkpoint: ck, Config: &ck.Config, pool: o.Pool, stream: o.Stream, bases: basisCache{}}
+	m := &Model{Checkpoint: ck, Config: &ck.Config, stream: o.Stream}
 	c := m.Config
-	kvBits := 16
 	if c.Quantization != nil {
 		q, err := artefact.ParseQuantization(c.Quantization, filepath.Join(ck.Dir, "config.json"))
 		if err != nil {
 			return nil, err
 		}
 		m.Quantization = q
-		kvBits = q.Bits.KV
 	} else if err := ck.Check(); err != nil {
 		return nil, err
 	}
-	m.cache = cacheFormat{bits: kvBits, headDim: c.HeadDim, packed: quant.KV{Bits: kvBits, HeadDim: c.HeadDim}}
-	m.Context = o.Context
-	if m.Context <= 0 {
-		m.Context = min(c.MaxPositions, defaultContext)
+	if err := m.prepare(o); err != nil {
+		return nil, err
 	}
-	if m.Context > c.MaxPositions && c.RopeScaling == nil {
-		return nil, fmt.Errorf("a context of %d tokens is asked for; the model was made for %d", m.Context, c.MaxPositions)
-	}
-	m.rope = llama.NewRope(c, m.Context)
 	var err error
 	if m.norm, err = llama.Vector(ck, "model.norm.weight", c.HiddenSize); err != nil {
 		return nil, err
 	}
-	if m.head, err = llama.Half(ck, "lm_head.weight"); err != nil {
+	if m.embed, err = m.matrix("model.embed_tokens.weight"); err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"lm_head.weight", "model.embed_tokens.weight"} {
-		h, err := llama.Half(ck, name)
-		if err != nil {
-			return nil, err
-		}
-		if h.Rows != c.VocabSize || h.Cols != c.HiddenSize {
-			return nil, fmt.Errorf("%s: tensor %s: has shape [%d %d], expected [%d %d]", ck.Dir, name, h.Rows, h.Cols, c.VocabSize, c.HiddenSize)
-		}
+	if m.head, err = m.loadHead(); err != nil {
+		return nil, err
 	}
-	m.s.pool = m.pool
-	m.layers = make([]*layer, c.Layers)
 	if !m.stream {
 		for i := range m.layers {
 			if m.layers[i], err = m.load(i); err != nil {
@@ -117,8 +102,58 @@ func New(ck *checkpoint.Checkpoint, o Options) (*Model, error) {
 	return m, nil
 }
 
+// prepare sets up what does not depend on the weights.
+func (m *Model) prepare(o Options) error {
+	c := m.Config
+	m.kvBits = m.Bits().KV
+	m.Context = o.Context
+	if m.Context <= 0 {
+		m.Context = min(c.MaxPositions, defaultContext)
+	}
+	if m.Context > c.MaxPositions && c.RopeScaling == nil {
+		return fmt.Errorf("a context of %d tokens is asked for; the model was made for %d", m.Context, c.MaxPositions)
+	}
+	m.rope = llama.NewRope(c, m.Context)
+	m.pool, m.s.pool = o.Pool, o.Pool
+	m.bases = basisCache{}
+	m.layers = make([]*layer, c.Layers)
+	return nil
+}
+
+// matrix gives a matrix [vocab × hidden] in its stored type.
+func (m *Model) matrix(name string) (kernel.HalfMatrix, error) {
+	h, err := llama.Half(m.Checkpoint, name)
+	if c := m.Config; err == nil && (h.Rows != c.VocabSize || h.Cols != c.HiddenSize) {
+		err = fmt.Errorf("%s: tensor %s: has shape [%d %d], expected [%d %d]", m.Checkpoint.Dir, name, h.Rows, h.Cols, c.VocabSize, c.HiddenSize)
+	}
+	return h, err
+}
+
+func (m *Model) loadHead() (projection, error) {
+	if m.Quantization == nil || m.Quantization.Head == 16 {
+		h, err := m.matrix(artefact.HeadName + ".weight")
+		return &plain{weights: []kernel.HalfMatrix{h}, bias: [][]float32{nil}}, err
+	}
+	l, err := artefact.ReadHead(m.Checkpoint, m.Config.VocabSize, m.Config.HiddenSize)
+	if err != nil {
+		return nil, err
+	}
+	return newHead(l)
+}
+
+// newHead makes the quantized output matrix ready: its input is quantized to 8
+// bits, whatever the blocks' are.
+func newHead(l *artefact.Linear) (projection, error) {
+	return newQuantized([]*artefact.Linear{l}, &artefact.Quantization{Bits: quant.Bits{Weights: 8, Activations: 8}, ActClip: 1}, nil)
+}
+
 // Close lets go of the files. The model must not be used afterwards.
-func (m *Model) Close() error { return m.Checkpoint.Close() }
+func (m *Model) Close() error {
+	if m.Checkpoint == nil { // made by NewRandom
+		return nil
+	}
+	return m.Checkpoint.Close()
+}
 
 // Bits are the bits that the model runs in.
 func (m *Model) Bits() quant.Bits {
@@ -139,7 +174,16 @@ func (m *Model) Truncated() float64 {
 
 // NewSequence starts an empty sequence.
 func (m *Model) NewSequence() *Sequence {
-	return &Sequence{model: m, blocks: make([]kv, m.Config.Layers)}
+	s := &Sequence{model: m, blocks: make([]kernel.KVCache, m.Config.Layers)}
+	for i := range s.blocks {
+		s.blocks[i] = m.newCache()
+	}
+	return s
+}
+
+// newCache is an empty cache for one block of one sequence.
+func (m *Model) newCache() kernel.KVCache {
+	return kernel.KVCache{Bits: m.kvBits, Heads: m.Config.KVHeads, HeadDim: m.Config.HeadDim}
 }
 
 // layer gives block i, loading it if the model streams.

@@ -1,57 +1,126 @@
 package kernel
 
-// Attention over the quantized cache, one head at a time, without expanding
-// it. A cached vector is minimum + scale·q with the integers q packed as in
-// quant.KV: head_dim bytes in 8 bits, or two values a byte, even index low, in
-// 4 bits.
+import "fmt"
 
-// KVScores writes the n dot products of the query q [head_dim] with the cached
-// keys: dst[j] = minimum[j]·Σq + scale[j]·Σ_i q_i·k_ji, the sums in ascending
-// order of i.
-func KVScores(dst, q []float32, packed []byte, scale, minimum []uint16, bits, n int) {
-	var total float32
-	for _, v := range q {
-		total += v
-	}
-	stride := len(q) * bits / 8
-	for j := range n {
-		row := packed[j*stride:][:stride]
-		var sum float32
-		if bits == 4 {
-			for i, b := range row {
-				sum += float32(q[2*i]*float32(b&15)) + float32(q[2*i+1]*float32(b>>4))
-			}
-		} else {
-			for i, b := range row {
-				sum += q[i] * float32(b)
-			}
-		}
-		dst[j] = float32(f16ToF32(minimum[j])*total) + float32(f16ToF32(scale[j])*sum)
-	}
+// KVCache is the memory of attention in one transformer block for one
+// sequence: keys and values by kv head and position, in 4 or 8 bits or as
+// float32. A quantized vector is minimum + scale·q, the integers q being packed
+// as in quant.KV: one a byte, or two, even index low.
+//
+// Kernels go through keys with positions in the lanes of a register, and
+// through values with dimensions in the lanes. So keys lie in blocks of 16
+// positions, transposed: [kv_heads][capacity/16][packed bytes, or head_dim][16].
+// Values are rows, filled up with zeros to 32 dimensions:
+// [kv_heads][capacity][row]. Scales and minima are [kv_heads][capacity].
+type KVCache struct {
+	Bits           int // 4, 8, or 16 for float32
+	Heads, HeadDim int // kv heads; head_dim, which is even
+	capacity       int // positions that fit, a multiple of kvAlign
+
+	keys, values   []byte
+	keys32         []float32
+	values32       []float32
+	ks, km, vs, vm []uint16 // IEEE binary16
 }
 
-// KVCombine writes dst [head_dim] = Σ_j p_j·v_j over the n cached values, j
-// ascending.
-func KVCombine(dst, p []float32, packed []byte, scale, minimum []uint16, bits, n int) {
-	clear(dst)
-	stride := len(dst) * bits / 8
-	var base float32
-	for j := range n {
-		row := packed[j*stride:][:stride]
-		base += p[j] * f16ToF32(minimum[j])
-		w := p[j] * f16ToF32(scale[j])
-		if bits == 4 {
-			for i, b := range row {
-				dst[2*i] += w * float32(b&15)
-				dst[2*i+1] += w * float32(b>>4)
-			}
-			continue
-		}
-		for i, b := range row {
-			dst[i] += w * float32(b)
-		}
+const (
+	kvLanes = 16 // positions of a block of keys
+	kvAlign = 64 // positions that the kernels take at once, at most
+	kvDims  = 32 // dimensions of a piece of a value
+)
+
+func alignUp(n, to int) int { return (n + to - 1) / to * to }
+
+// keyRow is the size of a key, in bytes or float32s, and valueRow of a value.
+func (c *KVCache) keyRow() int {
+	if c.Bits == 4 {
+		return c.HeadDim / 2
 	}
-	for i := range dst {
-		dst[i] += base
+	return c.HeadDim
+}
+
+func (c *KVCache) valueRow() int {
+	if c.Bits == 4 {
+		return alignUp(c.HeadDim, kvDims) / 2
 	}
+	return alignUp(c.HeadDim, kvDims)
+}
+
+// Capacity is the number of positions that fit.
+func (c *KVCache) Capacity() int { return c.capacity }
+
+// Bytes is the memory in use.
+func (c *KVCache) Bytes() int64 {
+	return int64(cap(c.keys)+cap(c.values)) + 4*int64(cap(c.keys32)+cap(c.values32)) +
+		2*int64(cap(c.ks)+cap(c.km)+cap(c.vs)+cap(c.vm))
+}
+
+// Reserve makes room for n positions, and keeps the first `used`. What it takes
+// beyond n, to grow seldom, stays within limit (rounded up to a block).
+func (c *KVCache) Reserve(n, used, limit int) {
+	if n <= c.capacity {
+		return
+	}
+	if c.Bits != 4 && c.Bits != 8 && c.Bits != 16 || c.HeadDim <= 0 || c.HeadDim%2 != 0 {
+		panic(fmt.Sprintf("kernel: no cache of %d bits for heads of %d", c.Bits, c.HeadDim))
+	}
+	from, to := c.capacity, alignUp(max(n, min(2*c.capacity, limit)), kvAlign)
+	c.capacity = to
+	kept := min(alignUp(used, kvLanes), from)
+	if c.Bits == 16 {
+		c.keys32 = regrow(c.keys32, c.Heads, from, to, kept, c.keyRow())
+		c.values32 = regrow(c.values32, c.Heads, from, to, kept, c.valueRow())
+		return
+	}
+	c.keys = regrow(c.keys, c.Heads, from, to, kept, c.keyRow())
+	c.values = regrow(c.values, c.Heads, from, to, kept, c.valueRow())
+	c.ks, c.km = regrow(c.ks, c.Heads, from, to, kept, 1), regrow(c.km, c.Heads, from, to, kept, 1)
+	c.vs, c.vm = regrow(c.vs, c.Heads, from, to, kept, 1), regrow(c.vm, c.Heads, from, to, kept, 1)
+}
+
+func regrow[T any](old []T, heads, from, to, kept, width int) []T {
+	s := make([]T, heads*to*width)
+	for h := range heads {
+		copy(s[h*to*width:][:kept*width], old[h*from*width:])
+	}
+	return s
+}
+
+// block says where in the keys of a head a position's column begins, in bytes
+// or float32s.
+func (c *KVCache) column(head, position int) int {
+	return (head*c.capacity+position&^(kvLanes-1))*c.keyRow() + position%kvLanes
+}
+
+// Put stores a key and a value [head_dim] in a cache of float32.
+func (c *KVCache) Put(head, position int, key, value []float32) {
+	column := c.keys32[c.column(head, position):]
+	for i, v := range key {
+		column[i*kvLanes] = v
+	}
+	copy(c.values32[(head*c.capacity+position)*c.valueRow():], value)
+}
+
+// PutPacked stores a packed key and value [head_dim·bits/8] with their scales
+// and minima as IEEE binary16 in a quantized cache.
+func (c *KVCache) PutPacked(head, position int, key, value []byte, keyScale, keyMin, valueScale, valueMin uint16) {
+	column := c.keys[c.column(head, position):]
+	for i, v := range key {
+		column[i*kvLanes] = v
+	}
+	at := head*c.capacity + position
+	copy(c.values[at*c.valueRow():], value)
+	c.ks[at], c.km[at], c.vs[at], c.vm[at] = keyScale, keyMin, valueScale, valueMin
+}
+
+// PositionBytes is the memory that one position takes, keys and values of all
+// kv heads.
+func (c *KVCache) PositionBytes() int64 {
+	n := c.keyRow() + c.valueRow()
+	if c.Bits == 16 {
+		n *= 4
+	} else {
+		n += 8
+	}
+	return int64(c.Heads) * int64(n)
 }

@@ -85,11 +85,9 @@ type Runner struct {
 	X []float32 // for the caller: a copy of a window to run in place
 
 	norm, q, k, v, attn, out, gate, up []float32
-	scores                             [][]float32 // one per query block in flight
+	cache                              kernel.KVCache
+	scratch                            []*kernel.KVScratch // one per thread
 }
-
-// queryBlock is how many queries share one pass over the keys.
-const queryBlock = 32
 
 // NewRunner prepares for sequences of up to the given number of tokens.
 func NewRunner(c *checkpoint.Config, p *kernel.Pool, tokens int) *Runner {
@@ -99,8 +97,9 @@ func NewRunner(c *checkpoint.Config, p *kernel.Pool, tokens int) *Runner {
 // RunnerBytes is the scratch memory of a runner at that many tokens.
 func RunnerBytes(c *checkpoint.Config, threads, tokens int) int64 {
 	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
-	perToken := 2*c.HiddenSize + 2*q + 2*kv + 2*c.IntermediateSize + c.HeadDim
-	return 4 * int64(tokens) * (int64(perToken) + int64(threads*queryBlock))
+	cache := kernel.KVCache{Bits: 16, Heads: c.KVHeads, HeadDim: c.HeadDim}
+	perToken := 4*int64(2*c.HiddenSize+2*q+2*kv+2*c.IntermediateSize+c.HeadDim) + cache.PositionBytes()
+	return int64(tokens)*perToken + int64(threads)*kernel.KVScratchBytes(c.Heads/c.KVHeads, c.HeadDim, tokens)
 }
 
 func grow(s []float32, n int) []float32 {
@@ -170,37 +169,29 @@ func (r *Runner) Block(b *Block, x []float32, tokens int, h Hooks) bool {
 func (r *Runner) attention(tokens int) {
 	c := r.Config
 	hd, qw, kvw := c.HeadDim, c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
-	perKV := c.Heads / c.KVHeads
+	group := c.Heads / c.KVHeads
 	scale := float32(1 / math.Sqrt(float64(hd)))
-	blocks := (tokens + queryBlock - 1) / queryBlock
-	buffers := make(chan []float32, r.Pool.Threads())
+	r.cache.Bits, r.cache.Heads, r.cache.HeadDim = 16, c.KVHeads, hd
+	r.cache.Reserve(tokens, 0, tokens)
+	r.Pool.Run(tokens, func(t int) {
+		for h := range c.KVHeads {
+			r.cache.Put(h, t, r.k[t*kvw+h*hd:][:hd], r.v[t*kvw+h*hd:][:hd])
+		}
+	})
+	buffers := make(chan *kernel.KVScratch, r.Pool.Threads())
 	for i := range r.Pool.Threads() {
-		if i == len(r.scores) {
-			r.scores = append(r.scores, nil)
+		if i == len(r.scratch) {
+			r.scratch = append(r.scratch, &kernel.KVScratch{})
 		}
-		r.scores[i] = grow(r.scores[i], queryBlock*tokens)
-		buffers <- r.scores[i]
+		buffers <- r.scratch[i]
 	}
-	r.Pool.Run(c.Heads*blocks, func(i int) {
-		head, first := i/blocks, i%blocks*queryBlock
-		n := min(queryBlock, tokens-first)
-		keys := first + n // the last query of the block sees this many
-		q := r.q[first*qw+head*hd:]
-		kv := head / perKV * hd
+	each := kernel.KVQueries(group, tokens)
+	blocks := (tokens + each - 1) / each
+	r.Pool.Run(c.KVHeads*blocks, func(i int) {
+		head, first := i%c.KVHeads, (blocks-1-i/c.KVHeads)*each // those that see most come first
 		s := <-buffers
-		var inline *kernel.Pool // the outer Run has the threads
-		inline.MatMulNT(s, keys, q, qw, r.k[kv:], kvw, n, keys, hd, false)
-		for j := range n {
-			row, seen := s[j*keys:][:keys], first+j+1
-			from := 0
-			if c.SlidingWindow > 0 {
-				from = max(0, seen-c.SlidingWindow)
-			}
-			clear(row[:from])
-			clear(row[seen:])
-			kernel.Softmax(row[from:seen], scale)
-		}
-		inline.MatMulNN(r.attn[first*qw+head*hd:], qw, s, keys, r.v[kv:], kvw, n, hd, keys, false)
+		o := first*qw + head*group*hd
+		r.cache.Attend(s, r.attn[o:], r.q[o:], qw, head, group, first, min(each, tokens-first), c.SlidingWindow, scale)
 		buffers <- s
 	})
 }

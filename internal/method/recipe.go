@@ -31,6 +31,7 @@ type Recipe struct {
 	Branch      *Branch     `yaml:"branch" json:"branch,omitempty"`
 	Solve       Solve       `yaml:"solve" json:"solve"`
 	Activations Activations `yaml:"activations" json:"activations"`
+	Head        Head        `yaml:"head" json:"head"`
 	Calibration Calibration `yaml:"calibration" json:"calibration"`
 
 	Bits quant.Bits `yaml:"-" json:"-"` // BitsText, read
@@ -69,6 +70,12 @@ type Solve struct {
 // Activations is the per-token grid of the inputs.
 type Activations struct {
 	Clip float64 `yaml:"clip" json:"clip"` // share of the range that is covered, in (0, 1]
+}
+
+// Head is the output matrix, whose size tells in small models and large
+// vocabularies.
+type Head struct {
+	Bits int `yaml:"bits" json:"bits"` // 8: rounded per token of the vocabulary; 16: as it is
 }
 
 // Calibration is what the calibration text is used for.
@@ -185,7 +192,7 @@ func Load(name string) (*Recipe, error) {
 
 // Parse reads a recipe strictly: an unknown key is an error with its line.
 func Parse(data []byte, file string) (*Recipe, error) {
-	r := &Recipe{Activations: Activations{Clip: 1}}
+	r := &Recipe{Activations: Activations{Clip: 1}, Head: Head{Bits: 16}}
 	r.Weights.Clip = quant.ClipNone
 	r.Calibration = Calibration{Samples: 256, Tokens: 2048, Propagate: "quantized"}
 	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict(), yaml.DisallowUnknownField())
@@ -212,6 +219,7 @@ func wholeNumbers(data []byte) error {
 	var r struct {
 		Weights     struct{ Group any }
 		Calibration struct{ Samples, Tokens, Seed any }
+		Head        struct{ Bits any }
 	}
 	if err := yaml.Unmarshal(data, &r); err != nil {
 		return err
@@ -224,6 +232,7 @@ func wholeNumbers(data []byte) error {
 		{"calibration.samples", r.Calibration.Samples},
 		{"calibration.tokens", r.Calibration.Tokens},
 		{"calibration.seed", r.Calibration.Seed},
+		{"head.bits", r.Head.Bits},
 	} {
 		switch field.value.(type) {
 		case nil, int64, uint64:
@@ -266,6 +275,7 @@ func (r *Recipe) check() error {
 	oneOf("weights.group", fmt.Sprint(r.Weights.Group), "0", "32", "64", "128")
 	oneOf("solve.method", r.Solve.Method, "rtn", "gptq")
 	within("solve.damp", r.Solve.Damp, 0, 1)
+	oneOf("head.bits", fmt.Sprint(r.Head.Bits), "8", "16")
 	within("activations.clip", r.Activations.Clip, 0.1, 1)
 	within("calibration.samples", float64(r.Calibration.Samples), 1, 1e6)
 	within("calibration.tokens", float64(r.Calibration.Tokens), 2, 1<<20)

@@ -137,7 +137,9 @@ func (j *job) embedBytes() int64 {
 }
 
 // copied are the tensors that are not quantized.
-var copied = []string{"model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"}
+var copied = []string{"model.embed_tokens.weight", "model.norm.weight", headWeight}
+
+const headWeight = artefact.HeadName + ".weight"
 
 // PlanJob says what [Run] would do with the same options.
 func PlanJob(o Options) (*Plan, error) {
@@ -233,7 +235,7 @@ func (j *job) event(e Event) {
 func (j *job) quantization() *artefact.Quantization {
 	r := j.Recipe
 	q := &artefact.Quantization{Method: artefact.Method, Version: artefact.Version, Bits: r.Bits,
-		Group: r.Weights.Group, ActClip: r.Activations.Clip}
+		Group: r.Weights.Group, ActClip: r.Activations.Clip, Head: r.Head.Bits}
 	if b := r.Branch; b != nil {
 		q.Branch = &artefact.BranchFormat{Basis: b.Basis, Axis: b.Axis, Truncate: b.Truncate}
 	}
@@ -492,6 +494,15 @@ func (j *job) writeRest() error {
 		t, err := j.ck.Tensor(name)
 		if err != nil {
 			return err
+		}
+		if name == headWeight && j.Recipe.Head.Bits == 8 {
+			for _, s := range artefact.QuantizeHead(t, j.Pool.Run) {
+				specs = append(specs, s)
+				where[s.Name] = last
+			}
+			if !c.TieEmbeddings {
+				continue
+			}
 		}
 		if t.Name != name {
 			continue // tied: stored under its other name

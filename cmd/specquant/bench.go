@@ -1,0 +1,280 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/klauspost/cpuid/v2"
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/engine"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/quant"
+)
+
+type benchCmd struct {
+	Dir      string `arg:"" optional:"" help:"Folder of a quantized model or of a checkpoint." placeholder:"OUT"`
+	Shape    string `help:"Random weights of a known shape instead of a model: ${shapes}." placeholder:"NAME"`
+	Bits     string `help:"Bits of the random model, W-A-KV." default:"4-8-8"`
+	Group    int    `help:"Inputs a scale in the random model; 0: the whole row." default:"0"`
+	HeadBits int    `help:"Bits of the random model's output matrix, 8 or 16." default:"8"`
+	Branch   int    `help:"Branch components of each channel of the random model." default:"16"`
+	Prefill  []int  `help:"Prompt lengths to measure." default:"512"`
+	Decode   int    `help:"Tokens to generate." default:"64"`
+	Batch    []int  `help:"Sequences decoded together." default:"1,8"`
+	Ctx      int    `help:"Tokens already in the cache when decoding." default:"0"`
+	Threads  int    `help:"Threads. 0: one for each CPU." default:"0"`
+	Rounds   int    `help:"Repetitions; the median counts." default:"5"`
+	JSON     bool   `name:"json" help:"One JSON object for each measurement."`
+	Markdown bool   `help:"Write a Markdown table."`
+}
+
+// measurement is one line of a benchmark. Rates are medians over the rounds.
+type measurement struct {
+	Name      string  `json:"name"`
+	Tokens    float64 `json:"tokens_per_second"`
+	Least     float64 `json:"min"`
+	Most      float64 `json:"max"`
+	Rounds    int     `json:"rounds"`
+	Threads   int     `json:"threads"`
+	Batch     int     `json:"batch"`
+	Context   int     `json:"context"`
+	Bits      string  `json:"bits"`
+	GOPS      float64 `json:"gops"`          // multiply-adds in linear layers, two operations each
+	OfInt8    float64 `json:"share_of_int8"` // of this machine's int8 dot-product peak, measured in this run
+	GBs       float64 `json:"gb_per_second"` // weights and cache read
+	OfRead    float64 `json:"share_of_read"` // of this machine's memory read rate, measured in this run
+	Branch    float64 `json:"branch_share"`  // of the time, from alternate runs without the branch
+	BytesRead int64   `json:"bytes_a_pass"`  // weights and cache
+}
+
+func (c *benchCmd) Run(e *env) error {
+	pool := kernel.NewPool(c.Threads)
+	defer pool.Close()
+	m, err := c.open(pool)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	limits := pool.MeasureLimits(5)
+	f := m.Footprint()
+	if !c.JSON {
+		fmt.Fprintf(e.out, "%s %s, %d threads, kernels %s, bits %s\n", cpuName(), runtime.GOARCH, pool.Threads(), kernel.Active(), m.Bits())
+		fmt.Fprintf(e.out, "limits measured now: memory read %.1f GB/s, int8 %.0f GOPS, float32 %.0f GFLOPS\n", limits.Read/1e9, limits.Int8/1e9, limits.FMA/1e9)
+		fmt.Fprintf(e.out, "a pass reads %s of weights (branch %s); the cache takes %.1f kB a token\n", bytesText(f.Weights), bytesText(f.Branch), float64(f.KV)/1e3)
+	}
+	var all []measurement
+	add := func(r measurement) {
+		r.Threads, r.Bits, r.Rounds = pool.Threads(), m.Bits().String(), c.Rounds
+		if limits.Int8 > 0 {
+			r.OfInt8 = r.GOPS * 1e9 / limits.Int8
+		}
+		r.OfRead = r.GBs * 1e9 / limits.Read
+		all = append(all, r)
+		if c.JSON {
+			json.NewEncoder(e.out).Encode(r)
+		}
+	}
+	for _, n := range c.Prefill {
+		r, err := c.prefill(e.ctx, m, f, n)
+		if err != nil {
+			return err
+		}
+		add(r)
+	}
+	if c.Decode > 0 {
+		for _, batch := range c.Batch {
+			r, err := c.decode(e.ctx, m, f, batch)
+			if err != nil {
+				return err
+			}
+			add(r)
+		}
+	}
+	if c.JSON {
+		return nil
+	}
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.AppendHeader(table.Row{"what", "tokens/s", "range", "GOPS", "of int8 peak", "GB/s", "of read rate", "branch's share"})
+	for _, r := range all {
+		percent := func(v float64) string {
+			if v == 0 {
+				return ""
+			}
+			return fmt.Sprintf("%.1f %%", 100*v)
+		}
+		t.AppendRow(table.Row{r.Name, fmt.Sprintf("%.1f", r.Tokens), fmt.Sprintf("%.1f–%.1f", r.Least, r.Most), fmt.Sprintf("%.0f", r.GOPS), percent(r.OfInt8),
+			fmt.Sprintf("%.1f", r.GBs), percent(r.OfRead), percent(r.Branch)})
+	}
+	if c.Markdown {
+		fmt.Fprintln(e.out, t.RenderMarkdown())
+	} else {
+		fmt.Fprintln(e.out, t.Render())
+	}
+	if rss := peakMemory(); rss > 0 {
+		fmt.Fprintf(e.out, "peak memory %s\n", bytesText(rss))
+	}
+	return nil
+}
+
+func cpuName() string {
+	if n := cpuid.CPU.BrandName; n != "" {
+		return n
+	}
+	return "unknown CPU"
+}
+
+func (c *benchCmd) open(pool *kernel.Pool) (*engine.Model, error) {
+	o := engine.Options{Pool: pool, Context: max(slices.Max(append(c.Prefill, 0)), c.Ctx+c.Decode+1)}
+	if c.Decode < 0 || c.Ctx < 0 || c.Rounds < 1 {
+		return nil, errors.New("--decode, --ctx and --rounds can't be negative, and there is at least one round")
+	}
+	for _, n := range append(slices.Clone(c.Prefill), c.Batch...) {
+		if n < 1 {
+			return nil, fmt.Errorf("--prefill and --batch: found %d, expected 1 or more", n)
+		}
+	}
+	switch {
+	case c.Shape != "" && c.Dir != "":
+		return nil, errors.New("give a model or --shape, not both")
+	case c.Shape != "":
+		b, err := quant.ParseBits(c.Bits)
+		if err != nil {
+			return nil, err
+		}
+		q := artefact.Quantization{Bits: b, Group: c.Group, Head: c.HeadBits}
+		return engine.NewRandom(c.Shape, q, c.Branch, o)
+	case c.Dir != "":
+		return engine.Open(c.Dir, o)
+	}
+	return nil, errors.New("give the folder of a model, or --shape " + strings.Join(engine.ShapeNames(), "|"))
+}
+
+// timings runs fn so many rounds and returns work a second: median, least, most.
+func (c *benchCmd) timings(work float64, fn func() error) (median, least, most float64, err error) {
+	var rates []float64
+	for range c.Rounds {
+		start := time.Now()
+		if err := fn(); err != nil {
+			return 0, 0, 0, err
+		}
+		rates = append(rates, work/time.Since(start).Seconds())
+	}
+	slices.Sort(rates)
+	return rates[len(rates)/2], rates[0], rates[len(rates)-1], nil
+}
+
+func none(int, int, []float32) error { return nil }
+
+func (c *benchCmd) prefill(ctx context.Context, m *engine.Model, f engine.Footprint, n int) (measurement, error) {
+	ids := make([]int, n)
+	for i := range ids {
+		ids[i] = i % m.Config.VocabSize
+	}
+	once := func() error {
+		return m.Forward(ctx, []engine.Step{{Seq: m.NewSequence(), IDs: ids, Want: engine.WantLast}}, none)
+	}
+	if err := once(); err != nil {
+		return measurement{}, err
+	}
+	r := measurement{Name: fmt.Sprintf("prefill %d", n), Batch: 1, BytesRead: f.Weights}
+	var err error
+	if r.Branch, err = c.branch(m, f, once); err != nil {
+		return r, err
+	}
+	if r.Tokens, r.Least, r.Most, err = c.timings(float64(n), once); err != nil {
+		return r, err
+	}
+	r.GOPS = 2 * float64(f.Products) * r.Tokens / 1e9
+	r.GBs = float64(f.Weights) * r.Tokens / float64(n) / 1e9
+	return r, nil
+}
+
+func (c *benchCmd) decode(ctx context.Context, m *engine.Model, f engine.Footprint, batch int) (measurement, error) {
+	seqs := make([]*engine.Sequence, batch)
+	fill := make([]int, max(c.Ctx, 1))
+	for i := range seqs {
+		seqs[i] = m.NewSequence()
+		if err := m.Forward(ctx, []engine.Step{{Seq: seqs[i], IDs: fill}}, none); err != nil {
+			return measurement{}, err
+		}
+	}
+	start := seqs[0].Tokens()
+	steps := make([]engine.Step, batch)
+	once := func() error {
+		for i, s := range seqs {
+			s.Truncate(start)
+			steps[i] = engine.Step{Seq: s, IDs: []int{i % m.Config.VocabSize}, Want: engine.WantLast}
+		}
+		for range c.Decode {
+			if err := m.Forward(ctx, steps, none); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := once(); err != nil {
+		return measurement{}, err
+	}
+	r := measurement{Name: fmt.Sprintf("decode, batch %d", batch), Batch: batch, Context: c.Ctx}
+	var err error
+	if r.Branch, err = c.branch(m, f, once); err != nil {
+		return r, err
+	}
+	if r.Tokens, r.Least, r.Most, err = c.timings(float64(c.Decode*batch), once); err != nil {
+		return r, err
+	}
+	cache := f.KV * int64(batch) * int64(start+c.Decode/2)
+	r.BytesRead = f.Weights + cache
+	r.GOPS = 2 * float64(f.Products+f.Head) * r.Tokens / 1e9
+	r.GBs = float64(r.BytesRead) * r.Tokens / float64(batch) / 1e9
+	return r, nil
+}
+
+// branch is the share of the time that goes to the branch, from runs with and
+// without it in turns.
+func (c *benchCmd) branch(m *engine.Model, f engine.Footprint, once func() error) (float64, error) {
+	if f.Branch == 0 {
+		return 0, nil
+	}
+	var shares []float64
+	for range c.Rounds {
+		var took [2]time.Duration
+		for i, skip := range []bool{false, true} {
+			m.SkipBranch(skip)
+			start := time.Now()
+			if err := once(); err != nil {
+				return 0, err
+			}
+			took[i] = time.Since(start)
+		}
+		m.SkipBranch(false)
+		shares = append(shares, 1-took[1].Seconds()/took[0].Seconds())
+	}
+	slices.Sort(shares)
+	return shares[len(shares)/2], nil
+}
+
+// peakMemory is the most memory the process has held, or 0 where the system
+// does not say.
+func peakMemory() int64 {
+	data, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(data)) {
+		var kb int64
+		if _, err := fmt.Sscanf(line, "VmHWM: %d kB", &kb); err == nil {
+			return kb << 10
+		}
+	}
+	return 0
+}

@@ -1,0 +1,261 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// kvModel is a cache with what is in it, in float64.
+type kvModel struct {
+	KVCache
+	keys, values [][]float64 // [head·positions+position][head_dim]
+	positions    int
+}
+
+func newKVModel(r *rand.Rand, bits, heads, headDim, positions int) *kvModel {
+	m := &kvModel{KVCache: KVCache{Bits: bits, Heads: heads, HeadDim: headDim}, positions: positions}
+	m.keys, m.values = make([][]float64, heads*positions), make([][]float64, heads*positions)
+	for p := range positions {
+		m.Reserve(p+1, p, positions+3)
+		for h := range heads {
+			at := h*positions + p
+			if bits == 16 {
+				k, v := randFloats(r, headDim), randFloats(r, headDim)
+				m.Put(h, p, k, v)
+				m.keys[at], m.values[at] = widen(k), widen(v)
+				continue
+			}
+			pack := func() (packed []byte, scale, minimum uint16, x []float64) {
+				packed, x = make([]byte, headDim*bits/8), make([]float64, headDim)
+				for i := range packed {
+					packed[i] = byte(r.Uint32())
+				}
+				levels := math.Exp2(float64(bits)) - 1
+				scale, minimum = f32ToF16(float32((1+r.Float64())/levels)), f32ToF16(float32(-1-r.Float64()))
+				for i := range x {
+					q := packed[i*bits/8]
+					if bits == 4 {
+						q = q >> (i % 2 * 4) & 15
+					}
+					x[i] = f16Value(minimum) + f16Value(scale)*float64(q)
+				}
+				return packed, scale, minimum, x
+			}
+			kp, ks, km, k := pack()
+			vp, vs, vm, v := pack()
+			m.PutPacked(h, p, kp, vp, ks, km, vs, vm)
+			m.keys[at], m.values[at] = k, v
+		}
+	}
+	return m
+}
+
+func widen(x []float32) []float64 {
+	y := make([]float64, len(x))
+	for i, v := range x {
+		y[i] = float64(v)
+	}
+	return y
+}
+
+// attend is the definition.
+func (m *kvModel) attend(q []float32, head, position, window int, scale float64) []float64 {
+	from := 0
+	if window > 0 {
+		from = max(0, position+1-window)
+	}
+	p := make([]float64, position+1)
+	top := math.Inf(-1)
+	for j := from; j <= position; j++ {
+		for i, k := range m.keys[head*m.positions+j] {
+			p[j] += float64(q[i]) * k
+		}
+		p[j] *= scale
+		top = max(top, p[j])
+	}
+	var sum float64
+	for j := from; j <= position; j++ {
+		p[j] = math.Exp(p[j] - top)
+		sum += p[j]
+	}
+	out := make([]float64, m.HeadDim)
+	for j := from; j <= position; j++ {
+		for i, v := range m.values[head*m.positions+j] {
+			out[i] += p[j] / sum * v
+		}
+	}
+	return out
+}
+
+func TestAttend(t *testing.T) {
+	for _, bits := range []int{4, 8, 16} {
+		for _, shape := range []struct{ headDim, heads, group, positions int }{
+			{8, 2, 1, 70}, {16, 1, 2, 40}, {2, 1, 3, 5}, {32, 2, 4, 129}, {64, 1, 8, 300}, {80, 1, 3, 67}, {96, 2, 1, 33},
+			{128, 1, 5, 150}, {64, 2, 16, 30}, {100, 1, 7, 20}, {256, 1, 1, 18}, {64, 1, 1, 1},
+		} {
+			t.Run(fmt.Sprint(bits, shape), func(t *testing.T) {
+				r := rand.New(rand.NewPCG(41, uint64(bits*shape.headDim)))
+				m := newKVModel(r, bits, shape.heads, shape.headDim, shape.positions)
+				width := shape.heads * shape.group * shape.headDim
+				q := randFloats(r, shape.positions*width)
+				scale := float32(1 / math.Sqrt(float64(shape.headDim)))
+				var simd []float32
+				floatTiers(t, func(t *testing.T) {
+					var s KVScratch
+					for _, window := range []int{0, 1, 13} {
+						out := make([]float32, len(q))
+						for h := range shape.heads {
+							o := h * shape.group * shape.headDim
+							m.Attend(&s, out[o:], q[o:], width, h, shape.group, 0, shape.positions, window, scale)
+						}
+						for row := range shape.positions * shape.heads * shape.group {
+							position, head := row/(shape.heads*shape.group), row%(shape.heads*shape.group)
+							o := row * shape.headDim
+							want := m.attend(q[o:][:shape.headDim], head/shape.group, position, window, float64(scale))
+							for i, w := range want {
+								if d := math.Abs(float64(out[o+i]) - w); !(d <= 1e-5) {
+									t.Fatalf("window %d, position %d, head %d, dimension %d: got %v, want %v", window, position, head, i, out[o+i], w)
+								}
+							}
+						}
+						// In other pieces: the same bits.
+						for _, piece := range []int{1, 3, 8, 31} {
+							again := make([]float32, len(q))
+							for h := range shape.heads {
+								for p := 0; p < shape.positions; p += piece {
+									o := p*width + h*shape.group*shape.headDim
+									m.Attend(&s, again[o:], q[o:], width, h, shape.group, p, min(piece, shape.positions-p), window, scale)
+								}
+							}
+							sameBits(t, fmt.Sprintf("window %d in pieces of %d", window, piece), again, out)
+						}
+						if window == 0 && Active() >= AVX2 {
+							if simd == nil {
+								simd = out
+							}
+							sameBits(t, "against AVX2", out, simd)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// A cache that was cut back and filled again must not show what it held.
+func TestAttendAfterTruncation(t *testing.T) {
+	r := rand.New(rand.NewPCG(43, 44))
+	for _, bits := range []int{4, 8, 16} {
+		long := newKVModel(r, bits, 1, 64, 90)
+		short := KVCache{Bits: bits, Heads: 1, HeadDim: 64}
+		short.Reserve(20, 0, 20)
+		for p := range 20 {
+			if bits == 16 {
+				k, v := make([]float32, 64), make([]float32, 64)
+				for i := range k {
+					k[i], v[i] = float32(long.keys[p][i]), float32(long.values[p][i])
+				}
+				short.Put(0, p, k, v)
+				continue
+			}
+			k, v := make([]byte, 8*bits), make([]byte, 8*bits)
+			for i := range k {
+				k[i] = long.KVCache.keys[long.column(0, p)+i*kvLanes]
+				v[i] = long.KVCache.values[p*long.valueRow()+i]
+			}
+			short.PutPacked(0, p, k, v, long.ks[p], long.km[p], long.vs[p], long.vm[p])
+		}
+		q := randFloats(r, 64)
+		floatTiers(t, func(t *testing.T) {
+			var s KVScratch
+			a, b := make([]float32, 64), make([]float32, 64)
+			long.Attend(&s, a, q, 64, 0, 1, 19, 1, 0, 0.125)
+			short.Attend(&s, b, q, 64, 0, 1, 19, 1, 0, 0.125)
+			sameBits(t, fmt.Sprint(bits, " bits"), a, b)
+		})
+	}
+}
+
+func TestKVWeights(t *testing.T) {
+	r := rand.New(rand.NewPCG(45, 46))
+	for n := range 100 {
+		x := randFloats(r, n)
+		scale, minimum := make([]uint16, n), make([]uint16, n)
+		for i := range x {
+			x[i] *= x[i]
+			if i%5 == 3 {
+				x[i] *= 1e-35
+			}
+			scale[i], minimum[i] = f32ToF16(float32(r.Float64())), f32ToF16(float32(r.NormFloat64()))
+		}
+		var portable []float32
+		var base float32
+		floatTiers(t, func(t *testing.T) {
+			got := append([]float32{}, x...)
+			b := kvWeights(got, scale, minimum)
+			if Active() == Portable {
+				portable, base = got, b
+			}
+			sameBits(t, "weights", append(got, b), append(append([]float32{}, portable...), base))
+			var want, size float64
+			for i, v := range x {
+				want += float64(v) * f16Value(minimum[i])
+				size += math.Abs(float64(v) * f16Value(minimum[i]))
+			}
+			if !(math.Abs(float64(b)-want) <= 1e-6*size) {
+				t.Fatalf("n %d: got %v, want %v", n, b, want)
+			}
+		})
+	}
+}
+
+// BenchmarkAttend decodes at 8192 positions, and prefills 512.
+func BenchmarkAttend(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for _, shape := range []struct{ headDim, heads, group, positions, queries int }{
+		{64, 4, 8, 8192, 1}, {128, 8, 4, 8192, 1}, {128, 8, 1, 8192, 1}, {64, 4, 8, 512, 512}, {128, 8, 4, 512, 512},
+	} {
+		for _, bits := range []int{4, 8, 16} {
+			m := newKVModel(r, bits, shape.heads, shape.headDim, shape.positions)
+			width := shape.heads * shape.group * shape.headDim
+			q := randFloats(r, shape.queries*width)
+			out := make([]float32, len(q))
+			scale := float32(0.1)
+			each := KVQueries(shape.group, shape.positions)
+			jobs := (shape.queries + each - 1) / each
+			for tier := Portable; tier <= min(Best(), AVX512); tier++ {
+				for threads := 1; threads <= 2; threads++ {
+					if tier == Portable && shape.queries > 1 || tier < AVX512 && threads > 1 {
+						continue
+					}
+					b.Run(fmt.Sprintf("%dbits/%dx%dx%d/%d@%d/%v-%d", bits, shape.heads, shape.group, shape.headDim, shape.queries, shape.positions, tier, threads), func(b *testing.B) {
+						defer SetTier(SetTier(tier))
+						pool := NewPool(threads)
+						defer pool.Close()
+						free := make(chan *KVScratch, threads)
+						for range threads {
+							free <- &KVScratch{}
+						}
+						for b.Loop() {
+							pool.Run(jobs*shape.heads, func(i int) {
+								h, t := i/jobs, i%jobs*each
+								n := min(each, shape.queries-t)
+								s := <-free
+								o := t*width + h*shape.group*shape.headDim
+								m.Attend(s, out[o:], q[o:], width, h, shape.group, shape.positions-shape.queries+t, n, 0, scale)
+								free <- s
+							})
+						}
+						bytes := float64(m.PositionBytes()) * float64(shape.positions)
+						pairs := float64(shape.queries)*float64(shape.positions) - float64(shape.queries)*float64(shape.queries-1)/2
+						flops := 4 * pairs * float64(shape.heads*shape.group*shape.headDim)
+						b.ReportMetric(bytes*float64(b.N)/b.Elapsed().Seconds()/1e9, "GB/s")
+						b.ReportMetric(flops*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOPS")
+					})
+				}
+			}
+		}
+	}
+}

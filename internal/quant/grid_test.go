@@ -1,0 +1,244 @@
+package quant
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/specquant/specquant/internal/kernel"
+	"pgregory.net/rapid"
+)
+
+func inSequence(n int, fn func(i int)) {
+	for i := range n {
+		fn(i)
+	}
+}
+
+func randoms(rng *rand.Rand, n int, scale float64) []float32 {
+	w := make([]float32, n)
+	for i := range w {
+		w[i] = float32(rng.NormFloat64() * scale)
+	}
+	return w
+}
+
+func half(v float32) float32 {
+	one := []float32{v}
+	kernel.RoundF16(one)
+	return one[0]
+}
+
+func mustScales(t rapid.TB, g Grid, w []float32, rows, cols int, clip Clip) []float32 {
+	t.Helper()
+	s, err := g.Scales(w, rows, cols, clip, inSequence)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestGroups(t *testing.T) {
+	for _, c := range []struct{ group, cols, want int }{
+		{0, 100, 1}, {32, 1, 1}, {32, 32, 1}, {32, 33, 2}, {32, 64, 2}, {128, 100, 1}, {64, 200, 4},
+		{math.MaxInt &^ 7, 100, 1}, // must not overflow
+	} {
+		if got := (Grid{4, c.group}).Groups(c.cols); got != c.want {
+			t.Errorf("groups of %d in %d columns: %d, want %d", c.group, c.cols, got, c.want)
+		}
+	}
+}
+
+func TestLimits(t *testing.T) {
+	for bits, want := range map[int][2]float32{4: {-8, 7}, 8: {-128, 127}} {
+		if lo, hi := (Grid{Bits: bits}).Limits(); lo != want[0] || hi != want[1] {
+			t.Errorf("%d bits: %v to %v", bits, lo, hi)
+		}
+	}
+}
+
+func TestScales(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		bits, cols int
+		group      int
+		w          []float32
+		want       []float32 // before rounding to 16 bits
+	}{
+		{"positive top", 4, 4, 0, []float32{7, -3, 0, 1}, []float32{1}},
+		{"negative top", 4, 4, 0, []float32{1, -14, 0, 1}, []float32{2}},
+		{"8 bits", 8, 2, 0, []float32{254, -3}, []float32{2}},
+		{"zeros", 4, 3, 0, []float32{0, 0, 0}, []float32{1}},
+		{"minus zero", 4, 1, 0, []float32{float32(math.Copysign(0, -1))}, []float32{1}},
+		{"a zero group", 4, 4, 2, []float32{0, 0, 14, 0}, []float32{1, 2}},
+		{"ragged last group", 4, 5, 2, []float32{7, 1, 1, -14, 21}, []float32{1, 2, 3}},
+		{"group wider than the row", 4, 3, 8, []float32{7, 1, 1}, []float32{1}},
+		{"rounded", 4, 1, 0, []float32{0.1}, []float32{0.1 / 7}},
+		{"huge", 4, 2, 0, []float32{7 * 65504, 1e-3}, []float32{65504}},
+		{"underflow", 4, 2, 0, []float32{1e-30, 0}, []float32{smallestScale}},
+		{"subnormal", 4, 1, 0, []float32{7 * 3 * smallestScale}, []float32{3 * smallestScale}},
+	} {
+		g := Grid{c.bits, c.group}
+		got := mustScales(t, g, c.w, len(c.w)/c.cols, c.cols, ClipNone)
+		want := slices.Clone(c.want)
+		kernel.RoundF16(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: scales %v, want %v", c.name, got, want)
+		}
+	}
+}
+
+func TestScalesRefuse(t *testing.T) {
+	inf := float32(math.Inf(1))
+	for name, v := range map[string]float32{
+		"overflow": 7 * 65536, "largest": math.MaxFloat32, "infinite": inf, "minus infinite": -inf, "NaN": float32(math.NaN()),
+	} {
+		for _, clip := range []Clip{ClipNone, ClipMSE} {
+			w := []float32{1, 2, 3, 4, 5, 6, 7, v}
+			if s, err := (Grid{4, 2}).Scales(w, 2, 4, clip, inSequence); err == nil {
+				t.Errorf("%s, clip %s: scales %v, want an error", name, clip, s)
+			} else if want := "row 1, group 1"; !strings.Contains(err.Error(), want) {
+				t.Errorf("%s, clip %s: error %q lacks %q", name, clip, err, want)
+			}
+		}
+	}
+}
+
+// sumSquared is the squared error of RTN with the scales, in float64.
+func sumSquared(g Grid, w, scales []float32, rows, cols int) float64 {
+	q, d := make([]int8, len(w)), make([]float32, len(w))
+	g.RTN(q, w, scales, rows, cols, inSequence)
+	g.Dequantize(d, q, scales, rows, cols, inSequence)
+	var sum float64
+	for i, v := range w {
+		e := float64(v) - float64(d[i])
+		sum += e * e
+	}
+	return sum
+}
+
+// The clip search includes ratio 1, so it never loses, but for the rounding of
+// its float32 sums.
+func TestMSEClipNeverLoses(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	improved := 0
+	rapid.Check(t, func(t *rapid.T) {
+		g := Grid{rapid.SampledFrom([]int{4, 8}).Draw(t, "bits"), rapid.SampledFrom([]int{0, 32, 64}).Draw(t, "group")}
+		rows, cols := rapid.IntRange(1, 3).Draw(t, "rows"), rapid.IntRange(1, 200).Draw(t, "cols")
+		w := randoms(rng, rows*cols, math.Pow(10, rapid.Float64Range(-6, 3).Draw(t, "size")))
+		if rapid.Bool().Draw(t, "outlier") {
+			w[rng.IntN(len(w))] *= 50
+		}
+		plain := sumSquared(g, w, mustScales(t, g, w, rows, cols, ClipNone), rows, cols)
+		clipped := sumSquared(g, w, mustScales(t, g, w, rows, cols, ClipMSE), rows, cols)
+		if clipped > plain*(1+1e-4) {
+			t.Fatalf("squared error %g with clipping, %g without", clipped, plain)
+		}
+		if clipped < plain*0.99 {
+			improved++
+		}
+	})
+	if improved < 20 {
+		t.Errorf("clipping helped only %d times", improved)
+	}
+}
+
+// Without an outlier to spare, clipping has nothing to give: one weight that
+// is all of the group must stay exact.
+func TestMSEClipKeepsExactGrids(t *testing.T) {
+	g := Grid{Bits: 4}
+	w := []float32{7, -7, 3, 0, 1}
+	if s := mustScales(t, g, w, 1, 5, ClipMSE); s[0] != 1 {
+		t.Errorf("scale %v for weights that are on the grid of scale 1", s[0])
+	}
+}
+
+func TestRoundHalfToEven(t *testing.T) {
+	g := Grid{Bits: 4}
+	for w, want := range map[float32]int8{
+		0.5: 0, 1.5: 2, 2.5: 2, 3.5: 4, -0.5: 0, -1.5: -2, -2.5: -2, 0.49999997: 0, 0.50000006: 1,
+		7.4: 7, 7.5: 7, 100: 7, 1e30: 7, -8: -8, -8.5: -8, -1e30: -8, float32(math.Inf(1)): 7, float32(math.Inf(-1)): -8,
+	} {
+		if got := g.Round(w, 1); got != want {
+			t.Errorf("Round(%v) = %d, want %d", w, got, want)
+		}
+		if got := g.Round(w/4, 0.25); got != want {
+			t.Errorf("Round(%v) on a grid of 1/4 = %d, want %d", w/4, got, want)
+		}
+	}
+}
+
+func TestRoundEvenIsMathRoundToEven(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		v := rapid.Float32Range(-1<<21, 1<<21).Draw(t, "v")
+		if rapid.Bool().Draw(t, "tie") {
+			v = float32(math.Floor(float64(v))) + 0.5
+		}
+		if got, want := roundEven(v), float32(math.RoundToEven(float64(v))); got != want {
+			t.Fatalf("roundEven(%v) = %v, want %v", v, got, want)
+		}
+	})
+}
+
+// What is on the grid stays; what is not moves by half a step at most, unless
+// it is outside.
+func TestRTN(t *testing.T) {
+	rng := rand.New(rand.NewPCG(2, 1))
+	rapid.Check(t, func(t *rapid.T) {
+		bits := rapid.SampledFrom([]int{4, 8}).Draw(t, "bits")
+		g := Grid{bits, rapid.SampledFrom([]int{0, 8, 32}).Draw(t, "group")}
+		rows, cols := rapid.IntRange(1, 4).Draw(t, "rows"), rapid.IntRange(1, 70).Draw(t, "cols")
+		w := randoms(rng, rows*cols, 1)
+		groups := g.Groups(cols)
+		scales := mustScales(t, g, w, rows, cols, Clip(rapid.SampledFrom([]string{"none", "mse"}).Draw(t, "clip")))
+		q, d := make([]int8, len(w)), make([]float32, len(w))
+		g.RTN(q, w, scales, rows, cols, inSequence)
+		g.Dequantize(d, q, scales, rows, cols, inSequence)
+		lo, hi := g.Limits()
+		for i, v := range w {
+			s := scales[i/cols*groups]
+			if groups > 1 {
+				s = scales[i/cols*groups+i%cols/g.Group]
+			}
+			if float32(q[i]) < lo || float32(q[i]) > hi {
+				t.Fatalf("q = %d outside %v…%v", q[i], lo, hi)
+			}
+			if d[i] != s*float32(q[i]) {
+				t.Fatalf("element %d: dequantized %v, want %v·%d", i, d[i], s, q[i])
+			}
+			in := min(max(v, lo*s), hi*s)
+			if e := math.Abs(float64(in - d[i])); e > float64(s)*0.500001 {
+				t.Fatalf("element %d: %v became %v, more than half of %v away", i, v, d[i], s)
+			}
+		}
+		again := make([]int8, len(w))
+		g.RTN(again, d, scales, rows, cols, inSequence)
+		if !slices.Equal(again, q) {
+			t.Fatal("values on the grid did not stay")
+		}
+	})
+}
+
+// Scales, RTN and Dequantize depend on the weights only.
+func TestGridThreads(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 1))
+	const rows, cols = 37, 101
+	w := randoms(rng, rows*cols, 1)
+	g := Grid{4, 32}
+	want := mustScales(t, g, w, rows, cols, ClipMSE)
+	for _, threads := range []int{1, 2, 3} {
+		p := kernel.NewPool(threads)
+		got, err := g.Scales(w, rows, cols, ClipMSE, p.Run)
+		p.Close()
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%d threads: other scales, %v", threads, err)
+		}
+	}
+	for _, s := range want {
+		if s != half(s) {
+			t.Fatalf("scale %v is not a 16-bit float", s)
+		}
+	}
+}
