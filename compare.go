@@ -12,6 +12,7 @@ import (
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/tokenizer"
 )
@@ -110,7 +111,13 @@ func CompareRecipes(ctx context.Context, dir string, o CompareOptions) (*Table, 
 		for _, recipe := range o.Recipes {
 			out := filepath.Join(work, fmt.Sprintf("%s-%s", filepath.Base(recipe), bits))
 			start := time.Now()
-			report, err := Quantize(ctx, dir, out, QuantizeOptions{Recipe: recipe, Bits: bits, Calibration: o.Calibration, Threads: o.Threads, KeepBad: true})
+			q := QuantizeOptions{Recipe: recipe, Bits: bits, Threads: o.Threads, KeepBad: true}
+			if r, err := method.Load(recipe); err != nil {
+				return nil, err
+			} else if r.NeedsCalibration() { // a recipe that does not is timed without
+				q.Calibration = o.Calibration
+			}
+			report, err := Quantize(ctx, dir, out, q)
 			if err != nil {
 				return nil, fmt.Errorf("%s at %s: %w", recipe, bits, err)
 			}

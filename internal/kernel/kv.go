@@ -86,7 +86,7 @@ func regrow[T any](old []T, heads, from, to, kept, width int) []T {
 	return s
 }
 
-// block says where in the keys of a head a position's column begins, in bytes
+// column says where in the keys of a head a position's column begins, in bytes
 // or float32s.
 func (c *KVCache) column(head, position int) int {
 	return (head*c.capacity+position&^(kvLanes-1))*c.keyRow() + position%kvLanes

@@ -174,7 +174,6 @@ func (c *KVCache) scores(head, from, n int, q, total []float32, rows int, dst []
 	}
 	at := head*c.capacity + from
 	var sums [kvLanes]float32
-	var a, b [kvLanes]float32
 	for j := 0; j < n; j += kvLanes {
 		for r := range rows {
 			sums = [kvLanes]float32{}
@@ -205,10 +204,9 @@ func (c *KVCache) scores(head, from, n int, q, total []float32, rows int, dst []
 					}
 				}
 			}
-			F16ToF32(a[:], c.ks[at+j:][:kvLanes])
-			F16ToF32(b[:], c.km[at+j:][:kvLanes])
 			for l, v := range sums {
-				dst[r*stride+j+l] = float32(b[l]*total[r]) + float32(a[l]*v)
+				scale, minimum := f16ToF32(c.ks[at+j+l]), f16ToF32(c.km[at+j+l])
+				dst[r*stride+j+l] = float32(minimum*total[r]) + float32(scale*v)
 			}
 		}
 	}

@@ -1,0 +1,50 @@
+package engine_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/engine"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/quant"
+)
+
+// BenchmarkForward runs the TinyLlama shape with random weights: 512 tokens of
+// a prompt, and one token for each of some sequences, with the branch and
+// without.
+func BenchmarkForward(b *testing.B) {
+	if testing.Short() {
+		b.Skip("needs 700 MB")
+	}
+	pool := kernel.NewPool(0)
+	defer pool.Close()
+	m, err := engine.NewRandom("tinyllama-1.1b", artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 8, KV: 8}, Head: 8}, 16,
+		engine.Options{Pool: pool, Context: 1024})
+	if err != nil {
+		b.Fatal(err)
+	}
+	none := func(int, int, []float32) error { return nil }
+	for _, c := range []struct{ sequences, tokens int }{{1, 512}, {1, 1}, {8, 1}} {
+		for _, skip := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%dx%d/branch=%v", c.sequences, c.tokens, !skip), func(b *testing.B) {
+				m.SkipBranch(skip)
+				defer m.SkipBranch(false)
+				steps := make([]engine.Step, c.sequences)
+				for i := range steps {
+					steps[i] = engine.Step{Seq: m.NewSequence(), IDs: make([]int, c.tokens), Want: engine.WantLast}
+				}
+				b.ReportAllocs()
+				for b.Loop() {
+					for i := range steps {
+						steps[i].Seq.Truncate(0)
+					}
+					if err := m.Forward(b.Context(), steps, none); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(c.sequences*c.tokens*b.N)/b.Elapsed().Seconds(), "tokens/s")
+			})
+		}
+	}
+}
