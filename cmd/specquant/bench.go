@@ -101,8 +101,7 @@ func (c *benchCmd) Run(e *env) error {
 	if c.JSON {
 		return nil
 	}
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
+	t := newTable()
 	t.AppendHeader(table.Row{"what", "tokens/s", "range", "GOPS", "of int8 peak", "GB/s", "of read rate", "branch's share"})
 	for _, r := range all {
 		percent := func(v float64) string {

@@ -47,8 +47,7 @@ func (c *compareCmd) Run(e *env) error {
 
 // printTable writes a comparison, with the standard error of each estimate.
 func printTable(w io.Writer, t *specquant.Table, markdown bool) {
-	tw := table.NewWriter()
-	tw.SetStyle(table.StyleLight)
+	tw := newTable()
 	tw.AppendHeader(table.Row{"recipe", "bits W-A-KV", "perplexity", "KL divergence", "top-1 agreement", "bits/weight", "size", "seconds"})
 	for _, r := range t.Rows {
 		kl, top1, seconds := "", "", ""

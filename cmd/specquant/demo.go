@@ -68,7 +68,7 @@ func (c *demoCmd) Run(e *env) error {
 	fmt.Fprintln(e.out, "model's width of 128 the branch is dear: one number in 16 bits for every channel is an eighth of a bit a weight.")
 
 	fmt.Fprintln(e.out)
-	if _, err := specquant.Quantize(e.ctx, model, out, specquant.QuantizeOptions{Threads: c.Threads}); err != nil {
+	if _, err := specquant.Quantize(e.ctx, model, out, specquant.QuantizeOptions{Bits: "4-4-4", Threads: c.Threads}); err != nil {
 		return err
 	}
 	m, err := specquant.Open(out, specquant.Options{Threads: c.Threads})

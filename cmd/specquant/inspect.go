@@ -149,8 +149,7 @@ func (c *inspectCmd) quantized(e *env, ck *checkpoint.Checkpoint) error {
 func printSpectrum(e *env, rows []pipeline.SpectrumRow, alpha method.Alpha, seeds int) {
 	fmt.Fprintf(e.out, "\nEnergy in the lowest %.0f %% of frequencies, beside the mean and range over %d shuffles of the channels.\n"+
 		"White noise has %.0f %%; the paper reports 92.3 %%.\n", 100*pipeline.LowBand, seeds, 100*pipeline.LowBand)
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
+	t := newTable()
 	head := table.Row{"layer", "axis", "as it is", "shuffled"}
 	if alpha != method.Off {
 		head = append(head, "smoothed, α "+alpha.String(), "shuffled")
@@ -160,6 +159,7 @@ func printSpectrum(e *env, rows []pipeline.SpectrumRow, alpha method.Alpha, seed
 		return []any{fmt.Sprintf("%.1f %%", 100*x.Share), fmt.Sprintf("%.1f (%.1f–%.1f) %%", 100*x.Control, 100*x.Least, 100*x.Most)}
 	}
 	outside := map[spectrum.Axis]int{}
+	mean := map[spectrum.Axis]*[4]float64{spectrum.OutputChannel: {}, spectrum.InputChannel: {}}
 	count := 0
 	for _, r := range rows {
 		row := append(table.Row{r.Layer, r.Axis}, show(r.Before)...)
@@ -167,12 +167,27 @@ func printSpectrum(e *env, rows []pipeline.SpectrumRow, alpha method.Alpha, seed
 			row = append(row, show(*r.After)...)
 		}
 		t.AppendRow(row)
+		m := mean[r.Axis]
+		m[0] += r.Before.Share
+		m[1] += r.Before.Control
+		if r.After != nil {
+			m[2] += r.After.Share
+			m[3] += r.After.Control
+		}
 		if r.Axis == spectrum.OutputChannel {
 			count++
 		}
 		if r.Before.Share > r.Before.Most+0.02 {
 			outside[r.Axis]++
 		}
+	}
+	t.AppendSeparator()
+	for _, axis := range []spectrum.Axis{spectrum.OutputChannel, spectrum.InputChannel} {
+		row := table.Row{fmt.Sprintf("mean of %d layers", count), axis}
+		for _, v := range mean[axis][:len(head)-2] {
+			row = append(row, fmt.Sprintf("%.1f %%", 100*v/float64(count)))
+		}
+		t.AppendRow(row)
 	}
 	fmt.Fprintln(e.out, t.Render())
 	fmt.Fprintf(e.out, "More than 2 points above every shuffle: %d of %d layers on the output axis, %d on the input axis.\n",

@@ -75,9 +75,8 @@ func (p *progress) done() {
 
 // printLayers writes the report of each layer.
 func printLayers(w io.Writer, layers []artefact.Layer) {
-	t := table.NewWriter()
+	t := newTable()
 	t.SetOutputMirror(w)
-	t.SetStyle(table.StyleLight)
 	t.AppendHeader(table.Row{"layer", "α", "energy kept", "bits/weight", "output error", "no branch", "plain rounding"})
 	for _, l := range layers {
 		num := func(v float64) string {

@@ -36,14 +36,6 @@ func u16(v ...uint16) []byte {
 	return b
 }
 
-func ints(b []byte) []int32 {
-	var v []int32
-	for ; len(b) > 0; b = b[4:] {
-		v = append(v, int32(binary.LittleEndian.Uint32(b)))
-	}
-	return v
-}
-
 // The damage tables below count on this layout.
 func TestDamagedLayersAsExpected(t *testing.T) {
 	l, _ := outputLayer.make(t, 1)

@@ -1,6 +1,7 @@
 package artefact
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/specquant/specquant/internal/checkpoint"
@@ -31,11 +32,11 @@ func QuantizeHead(t checkpoint.Tensor, run func(n int, fn func(i int))) []checkp
 			size := t.DType.Size() * cols
 			part.Shape, part.Data = []int{n, cols}, t.Data[first*size:][:n*size]
 			if err := part.Float32(w[:n*cols]); err != nil {
-				return err
+				return fmt.Errorf("rows counted from %d: %w", first, err)
 			}
 			scales, err := g.Scales(w[:n*cols], n, cols, quant.ClipNone, run)
 			if err != nil {
-				return err
+				return fmt.Errorf("%s: tensor %s: rows counted from %d: %w", t.File, t.Name, first, err)
 			}
 			g.RTN(q, w[:n*cols], scales, n, cols, run)
 			if err := fn(NewLinear(g, q[:n*cols], scales, n, cols, nil, nil)); err != nil {

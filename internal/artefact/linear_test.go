@@ -267,3 +267,17 @@ func TestHead(t *testing.T) {
 	_, err = ReadHead(fileSource{stored}, rows+16, cols)
 	wantError(t, "another vocabulary", err, "lm_head.qweight", "layer.safetensors")
 }
+
+// A bad weight is reported with where its part of the matrix starts.
+func TestHeadRefuses(t *testing.T) {
+	const rows, cols = headChunk + 3, 4
+	for want, v := range map[string]float32{"[1,2]": float32(math.NaN()), "row 1, group 0": 1e30} {
+		w := make([]float32, rows*cols)
+		w[(headChunk+1)*cols+2] = v
+		f := write(t, []checkpoint.TensorSpec{{Name: "head", DType: checkpoint.F32, Shape: []int{rows, cols}, Data: bytesOf(w)}})
+		head, _ := f.Tensor("head")
+		for _, s := range QuantizeHead(head, inSequence) {
+			wantError(t, s.Name, s.Write(&bytes.Buffer{}), want, "counted from 2048", "layer.safetensors")
+		}
+	}
+}

@@ -1,8 +1,11 @@
-// Package eval measures models: perplexity and divergence from full precision,
-// each number with its protocol and standard error.
+// Package eval measures models: perplexity by three protocols, divergence from
+// full precision, the error of each block, each number with its standard error
+// and a fingerprint of what it was measured on. The zero-shot tasks are in
+// eval/tasks.
 package eval
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
@@ -15,6 +18,30 @@ type Token struct {
 	KL       float64 // Σ p_ref log(p_ref/p)
 	KLBack   float64 // Σ p log(p/p_ref)
 	SameTop1 bool
+	Top5     int // how many of the reference's five most likely tokens are among the model's five
+
+	TopRef, Top int // the most likely successors
+	Window, At  int // window, and index of ID in it
+}
+
+// top5 holds the five most likely tokens, likeliest first; of equals, the
+// lowest id first.
+type top5 struct {
+	id  [5]int
+	val [5]float32
+	n   int
+}
+
+func (t *top5) add(id int, v float32) {
+	if t.n == 5 && v <= t.val[4] {
+		return
+	}
+	i := min(t.n, 4)
+	t.n = min(t.n+1, 5)
+	for ; i > 0 && v > t.val[i-1]; i-- {
+		t.id[i], t.val[i] = t.id[i-1], t.val[i-1]
+	}
+	t.id[i], t.val[i] = id, v
 }
 
 // CompareLogits compares the model's logits with the reference's at a position
@@ -23,50 +50,49 @@ func CompareLogits(ref, logits []float32, id int) Token {
 	t := Token{ID: id}
 	zr, z := logSumExp(ref), logSumExp(logits)
 	t.NLLRef, t.NLL = zr-float64(ref[id]), z-float64(logits[id])
-	top, topRef := 0, 0
+	var a, b top5
 	for i := range ref {
 		lr, l := float64(ref[i])-zr, float64(logits[i])-z
 		t.KL += math.Exp(lr) * (lr - l)
 		t.KLBack += math.Exp(l) * (l - lr)
-		if ref[i] > ref[topRef] {
-			topRef = i
-		}
-		if logits[i] > logits[top] {
-			top = i
+		a.add(i, ref[i])
+		b.add(i, logits[i])
+	}
+	t.TopRef, t.Top = a.id[0], b.id[0]
+	t.SameTop1 = t.Top == t.TopRef
+	for _, x := range a.id[:a.n] {
+		if slices.Contains(b.id[:b.n], x) {
+			t.Top5++
 		}
 	}
-	t.SameTop1 = top == topRef
 	return t
 }
-
-// logSumExp is log Σ exp(x), in float64.
-func logSumExp(x []float32) float64 {
-	top := slices.Max(x)
-	var sum float64
-	for _, v := range x {
-		sum += math.Exp(float64(v - top))
-	}
-	return float64(top) + math.Log(sum)
-}
-
-// NLL is −log p(id) under the logits, in nats.
-func NLL(logits []float32, id int) float64 { return logSumExp(logits) - float64(logits[id]) }
 
 // Divergence is the comparison of two models over many tokens.
 type Divergence struct {
 	Tokens        int
 	PerplexityRef Estimate
 	Perplexity    Estimate
+	Change        Estimate // Perplexity − PerplexityRef, error of the paired difference
+	NLLChange     Estimate // mean of NLL − NLLRef, paired: the log of the perplexities' ratio
 	KL            Estimate // full precision to model, nats a token
 	KLBack        Estimate
 	Top1          Estimate // share of tokens with the same most likely successor
+	Top5          Estimate // share of the reference's five most likely that are among the model's five
 	KLMedian      float64
 	KL99          float64 // 99th percentile
 	KLMax         float64
+	KLPercentiles []Percentile
 }
 
-// Estimate is a mean and its standard error, taking tokens as independent.
-type Estimate struct{ Mean, StdErr float64 }
+// Percentile is the KL divergence that a share of the tokens stays below.
+type Percentile struct {
+	Share float64 `json:"share"`
+	KL    float64 `json:"kl"`
+}
+
+// shares are the percentiles that are reported.
+var shares = []float64{.05, .25, .5, .75, .9, .95, .99, .999}
 
 // Summarize turns token comparisons into a Divergence.
 func Summarize(tokens []Token) Divergence {
@@ -81,42 +107,35 @@ func Summarize(tokens []Token) Divergence {
 		}
 		return v
 	}
-	d.PerplexityRef = perplexity(pick(func(t *Token) float64 { return t.NLLRef }))
-	d.Perplexity = perplexity(pick(func(t *Token) float64 { return t.NLL }))
+	d.PerplexityRef = Perplexed(pick(func(t *Token) float64 { return t.NLLRef }))
+	d.Perplexity = Perplexed(pick(func(t *Token) float64 { return t.NLL }))
+	d.NLLChange = Mean(pick(func(t *Token) float64 { return t.NLL - t.NLLRef }))
+	// exp(a)−exp(b) moves with each token's share of both means at once: what
+	// the models have in common, which is nearly all, cancels.
+	p, q := d.Perplexity.Mean, d.PerplexityRef.Mean
+	d.Change = Estimate{p - q, Mean(pick(func(t *Token) float64 { return p*t.NLL - q*t.NLLRef })).StdErr}
 	kl := pick(func(t *Token) float64 { return t.KL })
-	d.KL = mean(kl)
-	d.KLBack = mean(pick(func(t *Token) float64 { return t.KLBack }))
-	d.Top1 = mean(pick(func(t *Token) float64 {
+	d.KL = Mean(kl)
+	d.KLBack = Mean(pick(func(t *Token) float64 { return t.KLBack }))
+	d.Top1 = Mean(pick(func(t *Token) float64 {
 		if t.SameTop1 {
 			return 1
 		}
 		return 0
 	}))
+	d.Top5 = Mean(pick(func(t *Token) float64 { return float64(t.Top5) / 5 }))
 	slices.Sort(kl)
-	d.KLMedian, d.KL99, d.KLMax = kl[len(kl)/2], kl[len(kl)*99/100], kl[len(kl)-1]
+	d.KLMedian, d.KL99, d.KLMax = quantile(kl, .5), quantile(kl, .99), kl[len(kl)-1]
+	for _, s := range shares {
+		d.KLPercentiles = append(d.KLPercentiles, Percentile{s, quantile(kl, s)})
+	}
 	return d
 }
 
-func mean(v []float64) Estimate {
-	n := float64(len(v))
-	var sum, square float64
-	for _, x := range v {
-		sum += x
-	}
-	m := sum / n
-	for _, x := range v {
-		square += (x - m) * (x - m)
-	}
-	e := Estimate{Mean: m}
-	if n > 1 {
-		e.StdErr = math.Sqrt(square / (n - 1) / n)
-	}
-	return e
-}
-
-// perplexity is exp of the mean; its standard error follows by the delta method.
-func perplexity(nll []float64) Estimate {
-	e := mean(nll)
-	p := math.Exp(e.Mean)
-	return Estimate{Mean: p, StdErr: p * e.StdErr}
+// Worst gives the n tokens with the largest divergence, worst first; of equals,
+// the earlier in the text first.
+func Worst(tokens []Token, n int) []Token {
+	order := slices.Clone(tokens)
+	slices.SortStableFunc(order, func(a, b Token) int { return cmp.Compare(b.KL, a.KL) })
+	return order[:min(n, len(order))]
 }

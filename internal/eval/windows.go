@@ -14,6 +14,9 @@ func Windows(ids []int, n int) ([][]int, error) {
 	if len(ids) < 2 {
 		return nil, fmt.Errorf("the text has %d tokens, expected at least 2", len(ids))
 	}
+	if n < 2 {
+		return nil, fmt.Errorf("windows of %d tokens, expected at least 2", n)
+	}
 	n = min(n, len(ids))
 	out := make([][]int, 0, len(ids)/n)
 	for ; len(ids) >= n; ids = ids[n:] {
@@ -29,23 +32,42 @@ const batchLogits = 64 << 20
 // tokens but the first, every window starting an empty context. progress is
 // told the tokens scored so far; it may be nil.
 func Perplexity(ctx context.Context, m *engine.Model, windows [][]int, progress func(tokens int)) (Estimate, error) {
-	var nll []float64
-	for _, w := range windows {
-		err := m.Forward(ctx, []engine.Step{{Seq: m.NewSequence(), IDs: w, Want: engine.WantAll}},
-			func(_, t int, logits []float32) error {
-				if t+1 < len(w) {
-					nll = append(nll, NLL(logits, w[t+1]))
-				}
-				return nil
-			})
-		if err != nil {
-			return Estimate{}, err
-		}
-		if progress != nil {
-			progress(len(nll))
-		}
+	parts := make([]Part, len(windows))
+	for i, w := range windows {
+		parts[i] = Part{Span: Span{IDs: w, From: 1}}
 	}
-	return perplexity(nll), nil
+	nll, err := NLLs(ctx, &Runner{Model: m}, parts, progress)
+	if err != nil {
+		return Estimate{}, err
+	}
+	var all []float64
+	for _, v := range nll {
+		all = append(all, v...)
+	}
+	return Perplexed(all), nil
+}
+
+// NLLs scores parts of a text, giving the negative log-likelihoods of each.
+// progress is told the tokens scored so far; it may be nil.
+func NLLs(ctx context.Context, r *Runner, parts []Part, progress func(tokens int)) ([][]float64, error) {
+	out := make([][]float64, len(parts))
+	groups := make([][]Span, len(parts))
+	for i, p := range parts {
+		groups[i] = []Span{p.Span}
+		out[i] = make([]float64, 0, max(p.Scored(), 0))
+	}
+	scored, told := 0, 0
+	err := r.Run(ctx, groups, func(g, _, t int, logits []float32) {
+		out[g] = append(out[g], NLL(logits, groups[g][0].IDs[t]))
+		if scored++; progress != nil && scored-told >= 64 {
+			told = scored
+			progress(scored)
+		}
+	})
+	if err == nil && progress != nil {
+		progress(scored)
+	}
+	return out, err
 }
 
 // Compare runs two models over the same windows, a piece at a time, and
@@ -58,10 +80,10 @@ func Compare(ctx context.Context, ref, m *engine.Model, windows [][]int, progres
 	piece := max(1, batchLogits/4/vocab)
 	var held []float32
 	var out []Token
-	for _, w := range windows {
+	for i, w := range windows {
 		a, b := ref.NewSequence(), m.NewSequence()
-		for first := 0; first < len(w); first += piece {
-			part := w[first:min(first+piece, len(w))]
+		for first := 0; first < len(w)-1; first += piece {
+			part := w[first:min(first+piece, len(w)-1)] // the last token predicts nothing here
 			held = append(held[:0], make([]float32, len(part)*vocab)...)
 			err := ref.Forward(ctx, []engine.Step{{Seq: a, IDs: part, Want: engine.WantAll}}, func(_, t int, logits []float32) error {
 				copy(held[t*vocab:], logits)
@@ -71,9 +93,10 @@ func Compare(ctx context.Context, ref, m *engine.Model, windows [][]int, progres
 				return nil, err
 			}
 			err = m.Forward(ctx, []engine.Step{{Seq: b, IDs: part, Want: engine.WantAll}}, func(_, t int, logits []float32) error {
-				if next := first + t + 1; next < len(w) {
-					out = append(out, CompareLogits(held[t*vocab:][:vocab], logits, w[next]))
-				}
+				next := first + t + 1
+				c := CompareLogits(held[t*vocab:][:vocab], logits, w[next])
+				c.Window, c.At = i, next
+				out = append(out, c)
 				return nil
 			})
 			if err != nil {

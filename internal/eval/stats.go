@@ -1,0 +1,97 @@
+package eval
+
+import (
+	"math"
+	"slices"
+)
+
+// Estimate is a mean and its standard error, taking what it is over as
+// independent.
+type Estimate struct{ Mean, StdErr float64 }
+
+// Mean is the mean of v, with the standard error s/√n of the sample's own
+// standard deviation s (divisor n−1); of one value the error is 0.
+func Mean(v []float64) Estimate {
+	n := float64(len(v))
+	var sum, square float64
+	for _, x := range v {
+		sum += x
+	}
+	m := sum / n
+	for _, x := range v {
+		square += (x - m) * (x - m)
+	}
+	e := Estimate{Mean: m}
+	if n > 1 {
+		e.StdErr = math.Sqrt(square / (n - 1) / n)
+	}
+	return e
+}
+
+// Average is the unweighted mean of independent estimates.
+func Average(v []Estimate) Estimate {
+	var e Estimate
+	for _, x := range v {
+		e.Mean += x.Mean / float64(len(v))
+		e.StdErr += x.StdErr * x.StdErr
+	}
+	e.StdErr = math.Sqrt(e.StdErr) / float64(len(v))
+	return e
+}
+
+// Perplexed is exp of the mean of negative log-likelihoods; the standard error
+// follows by the delta method.
+func Perplexed(nll []float64) Estimate {
+	e := Mean(nll)
+	p := math.Exp(e.Mean)
+	return Estimate{Mean: p, StdErr: p * e.StdErr}
+}
+
+// ratio is Σx/Σw with the standard error of a ratio estimate over independent
+// pairs.
+func ratio(x, w []float64) Estimate {
+	var sx, sw, square float64
+	for i := range x {
+		sx += x[i]
+		sw += w[i]
+	}
+	r, n := sx/sw, float64(len(x))
+	for i := range x {
+		d := x[i] - r*w[i]
+		square += d * d
+	}
+	e := Estimate{Mean: r}
+	if n > 1 {
+		e.StdErr = math.Sqrt(square*n/(n-1)) / sw
+	}
+	return e
+}
+
+// quantile is the value of ascending v below which the share q lies.
+func quantile(v []float64, q float64) float64 {
+	return v[min(int(q*float64(len(v))), len(v)-1)]
+}
+
+// logSumExp is log Σ exp(x), in float64.
+func logSumExp(x []float32) float64 {
+	top := slices.Max(x)
+	var sum float64
+	for _, v := range x {
+		sum += math.Exp(float64(v - top))
+	}
+	return float64(top) + math.Log(sum)
+}
+
+// NLL is −log p(id) under the logits, in nats.
+func NLL(logits []float32, id int) float64 { return logSumExp(logits) - float64(logits[id]) }
+
+// argmax is the most likely token; of equals, the first.
+func argmax(logits []float32) int {
+	top := 0
+	for i, v := range logits {
+		if v > logits[top] {
+			top = i
+		}
+	}
+	return top
+}
