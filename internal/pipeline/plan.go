@@ -40,8 +40,11 @@ type Item struct {
 }
 
 // programBytes is what the process holds whatever the model: the binary's
-// pages, Go's runtime, stacks, and the slack of its allocator.
-const programBytes = 26 << 20
+// pages, Go's runtime, stacks.
+const programBytes = 24 << 20
+
+// slack is what garbage and the allocator's size classes add to the rest.
+const slack = 0.08
 
 // NewPlan plans a job over windows × tokens of calibration. maxMemory (0: no
 // limit) decides whether activations spill; a limit that the rest alone exceeds
@@ -83,13 +86,14 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *metho
 		window := 4 * int64(tokens) * int64(c.HiddenSize)
 		hold("running one window", llama.RunnerBytes(c, threads, tokens)+window)
 		activations := int64(windows) * window
-		if maxMemory > 0 && p.Peak+activations > maxMemory {
+		if maxMemory > 0 && float64(p.Peak+activations-programBytes)*(1+slack)+programBytes > float64(maxMemory) {
 			p.Spill = activations
 			hold("activations, one window of them", window)
 		} else {
 			hold("activations", activations)
 		}
 	}
+	hold("garbage between collections", int64(slack*float64(p.Peak-programBytes)))
 	if maxMemory > 0 && p.Peak > maxMemory {
 		return nil, fmt.Errorf("the job needs at least %s of memory, --max-memory allows %s; the largest parts are %s",
 			MB(p.Peak), MB(maxMemory), p.largestItems())

@@ -21,6 +21,8 @@ func (f KV) Quantize(dst []byte, x []float32) (scale, minimum float32) {
 	for _, v := range x {
 		lo, hi = min(lo, v), max(hi, v)
 	}
+	// A 16-bit minimum reaches no further; finite in, finite out.
+	lo, hi = max(lo, -65504), min(hi, 65504)
 	top := float32(int(1)<<f.Bits - 1)
 	pair := [2]float32{(hi - lo) / top, lo}
 	kernel.RoundF16(pair[:])

@@ -116,3 +116,17 @@ func TestKVSpecialVectors(t *testing.T) {
 		}
 	}
 }
+
+// TestKVHuge: values beyond the 16-bit range are clamped, not lost.
+func TestKVHuge(t *testing.T) {
+	for _, bits := range KVBits[:2] {
+		f := KV{Bits: bits, HeadDim: 4}
+		x := []float32{-1e9, 1e9, 0, 5}
+		f.Emulate(x, make([]byte, f.Bytes()))
+		for i, v := range x {
+			if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+				t.Errorf("%d bits: value %d is %v", bits, i, v)
+			}
+		}
+	}
+}
