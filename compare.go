@@ -2,152 +2,400 @@ package specquant
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/calibration"
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/engine"
-	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/pipeline"
 	"github.com/specquant/specquant/internal/quant"
-	"github.com/specquant/specquant/internal/tokenizer"
 )
 
 // CompareOptions describe a table of recipes at bit settings, all measured on
 // one text by one protocol.
 type CompareOptions struct {
-	Recipes     []string // none: rtn and specquant
-	Bits        []string // none: 4-16-16, 4-4-16, 4-4-4, the paper's settings
+	Recipes     []string // none: rtn and specquant; for an ablation: specquant
+	Bits        []string // none: 4-16-16, 4-4-16, 4-4-4, the paper's settings; for an ablation: 4-4-16, as in its tables 3 and 4
+	Ablation    string   // "", or one of [Ablations]: the rows are then variants of the recipes
 	Calibration []string // text files; none: the embedded text
 	Text        string   // the evaluation text itself
 	Window      int      // tokens of a window; 0: 2048, at most the model's context
 	MaxWindows  int      // 0: all
 	Threads     int
+	MaxMemory   int64 // bytes, of a quantization; 0: no limit
+	Strict      bool  // make an evaluation text that was calibrated on an error
+
+	// Work is the folder in which finished cells, and what an interrupted
+	// comparison has begun, are kept and found again; it is made where it is
+	// missing. "": a temporary folder, removed at the end.
+	Work string
 
 	// Cell is told of every finished row; it may be nil.
 	Cell func(Row)
+	// Progress is told how far the quantization of a cell is; it may be nil.
+	Progress func(recipe, bits string, e Event)
 }
+
+// FullPrecision is the name of the reference's row.
+const FullPrecision = "full precision"
 
 // Row is one line of a comparison. Perplexity, KL and top-1 agreement are over
 // all predicted tokens of the evaluation windows; the rest of the fields count
-// what is stored.
+// what is stored. Its JSON is flat: ppl, ppl_se and so on.
 type Row struct {
-	Recipe        string   `json:"recipe"` // "full precision" for the reference
-	Bits          string   `json:"bits"`
-	Perplexity    Estimate `json:"perplexity"`
-	KL            Estimate `json:"kl"`              // from full precision, nats a token
-	Top1          Estimate `json:"top1"`            // share of equal most likely tokens
-	BitsPerWeight float64  `json:"bits_per_weight"` // of the linear layers of the blocks, scales and branch counted
-	Bytes         int64    `json:"bytes"`           // all weights on disk, embeddings included
-	Seconds       float64  `json:"seconds"`         // to quantize
+	Recipe        string // [FullPrecision] for the reference
+	Bits          string
+	Perplexity    Estimate
+	KL            Estimate // from full precision, nats a token
+	Top1          Estimate // share of equal most likely tokens
+	BitsPerWeight float64  // of the linear layers of the blocks, scales and branch counted
+	Bytes         int64    // all weights on disk, embeddings included
+	Seconds       float64  // to quantize; of an interrupted job, those of all its runs
+	Prefill       float64  // seconds, the best of five passes of one window; 0: only ablation "groups" takes it
+
+	Reused bool // found finished in the work folder; not stored
+}
+
+// rowJSON is a row as programs read it.
+type rowJSON struct {
+	Recipe        string  `json:"recipe"`
+	Bits          string  `json:"bits"`
+	PPL           float64 `json:"ppl"`
+	PPLErr        float64 `json:"ppl_se"`
+	KL            float64 `json:"kl"`
+	KLErr         float64 `json:"kl_se"`
+	Top1          float64 `json:"top1"`
+	Top1Err       float64 `json:"top1_se"`
+	BitsPerWeight float64 `json:"bits_per_weight"`
+	Bytes         int64   `json:"bytes"`
+	Seconds       float64 `json:"seconds"`
+	Prefill       float64 `json:"prefill_seconds,omitempty"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (r Row) MarshalJSON() ([]byte, error) {
+	return json.Marshal(rowJSON{r.Recipe, r.Bits, r.Perplexity.Mean, r.Perplexity.StdErr, r.KL.Mean, r.KL.StdErr,
+		r.Top1.Mean, r.Top1.StdErr, r.BitsPerWeight, r.Bytes, r.Seconds, r.Prefill})
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *Row) UnmarshalJSON(data []byte) error {
+	var v rowJSON
+	if err := json.Unmarshal(data, &v); err != nil {
+		return err
+	}
+	*r = Row{Recipe: v.Recipe, Bits: v.Bits, Perplexity: Estimate{Mean: v.PPL, StdErr: v.PPLErr}, KL: Estimate{Mean: v.KL, StdErr: v.KLErr},
+		Top1: Estimate{Mean: v.Top1, StdErr: v.Top1Err}, BitsPerWeight: v.BitsPerWeight, Bytes: v.Bytes, Seconds: v.Seconds, Prefill: v.Prefill}
+	return nil
 }
 
 // Table is a comparison with its protocol.
 type Table struct {
-	Windows int   `json:"windows"`
-	Window  int   `json:"window"`
-	Tokens  int   `json:"tokens"` // predicted, in each row
-	Rows    []Row `json:"rows"`
+	Protocol    string   `json:"protocol"` // what makes two tables comparable, in a line
+	Ablation    string   `json:"ablation,omitempty"`
+	Windows     int      `json:"windows"`
+	Window      int      `json:"window"`
+	Tokens      int      `json:"tokens"` // predicted, in each row
+	ModelHash   string   `json:"model_sha256"`
+	TextHash    string   `json:"text_sha256"`
+	Calibration []string `json:"calibration_sha256"`
+	Warnings    []string `json:"warnings,omitempty"`
+	Rows        []Row    `json:"rows"`
 }
 
 // CompareRecipes quantizes the checkpoint in dir by every recipe at every bit
-// setting, in a temporary folder, and measures each against full precision.
+// setting and measures each against full precision. Cells that the work folder
+// holds are not computed again, and a comparison that was interrupted, even
+// inside a quantization, is taken up where it was.
 func CompareRecipes(ctx context.Context, dir string, o CompareOptions) (*Table, error) {
-	if len(o.Recipes) == 0 {
-		o.Recipes = []string{"rtn", "specquant"}
+	c := &comparison{CompareOptions: o, dir: dir}
+	if err := c.begin(); err != nil {
+		return nil, err
 	}
-	if len(o.Bits) == 0 {
-		o.Bits = []string{"4-16-16", "4-4-16", "4-4-4"}
-	}
-	work, err := os.MkdirTemp("", "specquant-compare-")
+	defer c.close()
+	recipes, err := c.recipes()
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(work)
-	pool := kernel.NewPool(o.Threads)
-	defer pool.Close()
-
-	ref, err := engine.Open(dir, engine.Options{Pool: pool})
-	if err != nil {
+	if err := c.add(ctx, cell{}); err != nil {
 		return nil, err
 	}
-	defer ref.Close()
-	tok, err := tokenizer.Load(dir)
-	if err != nil {
-		return nil, err
-	}
-	ids, err := tok.Encode(o.Text, true)
-	if err != nil {
-		return nil, err
-	}
-	if o.Window == 0 {
-		o.Window = 2048
-	}
-	windows, err := eval.Windows(ids, min(o.Window, ref.Context))
-	if err != nil {
-		return nil, err
-	}
-	if o.MaxWindows > 0 && len(windows) > o.MaxWindows {
-		windows = windows[:o.MaxWindows]
-	}
-	t := &Table{Windows: len(windows), Window: len(windows[0]), Tokens: len(windows) * (len(windows[0]) - 1)}
-	add := func(r Row) {
-		t.Rows = append(t.Rows, r)
-		if o.Cell != nil {
-			o.Cell(r)
+	for _, bits := range c.Bits {
+		b, err := ParseBits(bits)
+		if err != nil {
+			return nil, err
 		}
-	}
-	full, err := eval.Perplexity(ctx, ref, windows, nil)
-	if err != nil {
-		return nil, err
-	}
-	add(Row{Recipe: "full precision", Bits: quant.Full.String(), Perplexity: full, Top1: Estimate{Mean: 1},
-		BitsPerWeight: storedBits(ref.Checkpoint), Bytes: ref.Checkpoint.Bytes()})
-	for _, bits := range o.Bits {
-		for _, recipe := range o.Recipes {
-			out := filepath.Join(work, fmt.Sprintf("%s-%s", filepath.Base(recipe), bits))
-			start := time.Now()
-			q := QuantizeOptions{Recipe: recipe, Bits: bits, Threads: o.Threads, KeepBad: true}
-			if r, err := method.Load(recipe); err != nil {
+		for _, r := range recipes {
+			r := *r
+			if err := r.SetBits(b); err != nil {
 				return nil, err
-			} else if r.NeedsCalibration() { // a recipe that does not is timed without
-				q.Calibration = o.Calibration
 			}
-			report, err := Quantize(ctx, dir, out, q)
-			if err != nil {
-				return nil, fmt.Errorf("%s at %s: %w", recipe, bits, err)
-			}
-			seconds := time.Since(start).Seconds()
-			row, err := measure(ctx, ref, out, pool, windows, report)
-			if err != nil {
-				return nil, fmt.Errorf("%s at %s: %w", recipe, bits, err)
-			}
-			row.Recipe, row.Bits, row.Seconds = recipe, bits, seconds
-			add(row)
-			if err := os.RemoveAll(out); err != nil {
-				return nil, err
+			if err := c.add(ctx, cell{recipe: &r}); err != nil {
+				if ctx.Err() != nil {
+					return nil, ctx.Err()
+				}
+				return nil, fmt.Errorf("%s at %s: %w", r.Name, b, err)
 			}
 		}
 	}
-	return t, nil
+	return &c.table, nil
 }
 
-func measure(ctx context.Context, ref *engine.Model, dir string, pool *kernel.Pool, windows [][]int, report *artefact.Manifest) (Row, error) {
-	m, err := engine.Open(dir, engine.Options{Pool: pool, Context: ref.Context})
+// comparison is a comparison under way.
+type comparison struct {
+	CompareOptions
+	dir       string
+	temporary bool // Work is removed at the end
+	pool      *kernel.Pool
+	ref       *reference
+	inputs    []checkpoint.FileHash // the checkpoint's files
+	sources   []checkpoint.FileHash // calibration texts
+	build     string
+	table     Table
+}
+
+// cell is one row to be: a recipe with its bits, or nil for full precision.
+type cell struct{ recipe *method.Recipe }
+
+func (c *comparison) begin() error {
+	if len(c.Recipes) == 0 {
+		c.Recipes = []string{"rtn", DefaultRecipe}
+		if c.Ablation != "" {
+			c.Recipes = []string{DefaultRecipe}
+		}
+	}
+	if len(c.Bits) == 0 {
+		c.Bits = []string{"4-16-16", "4-4-16", "4-4-4"}
+		if c.Ablation != "" {
+			c.Bits = []string{"4-4-16"}
+		}
+	}
+	for _, b := range c.Bits {
+		if _, err := ParseBits(b); err != nil {
+			return err
+		}
+	}
+	texts, err := calibration.ReadFiles(c.Calibration)
+	if err != nil {
+		return err
+	}
+	textHash := hashText(c.Text)
+	var calibrated []string
+	for _, t := range texts {
+		c.sources = append(c.sources, t.Source)
+		calibrated = append(calibrated, t.Source.SHA256)
+		if t.Source.SHA256 == textHash {
+			c.table.Warnings = append(c.table.Warnings, fmt.Sprintf("the evaluation text is the calibration text %s; the rows that calibrate are flattered", t.Source.Name))
+		}
+	}
+	if c.Strict && len(c.table.Warnings) > 0 {
+		return errors.New(c.table.Warnings[0])
+	}
+	if c.build, err = buildID(); err != nil {
+		return err
+	}
+	if c.Work == "" {
+		c.temporary = true
+		if c.Work, err = os.MkdirTemp("", "specquant-compare-"); err != nil {
+			return err
+		}
+	} else if err := os.MkdirAll(c.Work, 0o755); err != nil {
+		return err
+	}
+	c.pool = kernel.NewPool(c.Threads)
+	if c.ref, err = newReference(c.dir, c.pool, c.Text, c.Window, c.MaxWindows); err != nil {
+		c.close()
+		return err
+	}
+	ck := c.ref.model.Checkpoint
+	paths := append([]string{filepath.Join(c.dir, "config.json")}, ck.Files()...)
+	for _, f := range c.ref.tok.Files() {
+		paths = append(paths, filepath.Join(c.dir, f))
+	}
+	if c.inputs, err = checkpoint.HashFiles(paths...); err != nil {
+		c.close()
+		return err
+	}
+	w, t := c.ref.windows, &c.table
+	t.Ablation, t.Windows, t.Window, t.Tokens = c.Ablation, len(w), len(w[0]), len(w)*(len(w[0])-1)
+	t.TextHash, t.Calibration, t.ModelHash = textHash, calibrated, hashJSON(c.inputs)
+	t.Protocol = fmt.Sprintf("gptq protocol: %d windows of %d tokens, %d predicted in each row; sha256 of text %s, model %s, calibration %s; specquant %s; ± standard error",
+		t.Windows, t.Window, t.Tokens, t.TextHash[:12], t.ModelHash[:12], shortHashes(calibrated), Version)
+	return nil
+}
+
+func shortHashes(hashes []string) string {
+	var out []string
+	for _, h := range hashes {
+		out = append(out, h[:12])
+	}
+	return strings.Join(out, "+")
+}
+
+func (c *comparison) close() {
+	c.ref.close()
+	if c.pool != nil {
+		c.pool.Close()
+	}
+	if c.temporary {
+		os.RemoveAll(c.Work)
+	}
+}
+
+// recipes are the recipes of the rows, in their order.
+func (c *comparison) recipes() ([]*method.Recipe, error) {
+	var out []*method.Recipe
+	for _, name := range c.Recipes {
+		r, err := method.Load(name)
+		if err != nil {
+			return nil, err
+		}
+		if strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml") {
+			r.Name = name // two files may bear one name
+		}
+		if c.Ablation == "" {
+			out = append(out, r)
+			continue
+		}
+		variants, err := variants(r, c.Ablation, &c.ref.model.Checkpoint.Config)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, variants...)
+	}
+	return out, nil
+}
+
+// add finds or makes a cell and appends its row.
+func (c *comparison) add(ctx context.Context, x cell) error {
+	key, out := c.key(x)
+	path := filepath.Join(c.Work, key+".json")
+	var row Row
+	data, err := os.ReadFile(path)
+	switch {
+	case err == nil:
+		if err := json.Unmarshal(data, &row); err != nil {
+			return fmt.Errorf("%s: %w; remove the file", path, err)
+		}
+		row.Reused = true
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	case x.recipe == nil:
+		if row, err = c.ref.row(ctx); err != nil {
+			return err
+		}
+	default:
+		if row, err = c.make(ctx, x.recipe, out); err != nil {
+			return err
+		}
+	}
+	row.Recipe, row.Bits = FullPrecision, quant.Full.String()
+	if x.recipe != nil {
+		row.Recipe, row.Bits = x.recipe.Name, x.recipe.Bits.String()
+	}
+	if !row.Reused {
+		if data, err = json.MarshalIndent(row, "", "  "); err != nil {
+			return err
+		}
+		if err := checkpoint.WriteFileAtomic(path, append(data, '\n')); err != nil {
+			return err
+		}
+		// Only now: a run that is killed before finds the artefact.
+		for _, left := range []string{out, out + secondsSuffix} {
+			if err := os.RemoveAll(left); err != nil {
+				return err
+			}
+		}
+	}
+	c.table.Rows = append(c.table.Rows, row)
+	if c.Cell != nil {
+		c.Cell(row)
+	}
+	return nil
+}
+
+// key names a cell by all that its row depends on, and the folder in which it
+// is made, where what a job writes down counts too: the recipe's name and the
+// names of the calibration files.
+func (c *comparison) key(x cell) (key, out string) {
+	id := map[string]any{"build": c.build, "inputs": c.inputs, "text": c.table.TextHash, "window": c.table.Window, "windows": c.table.Windows,
+		"prefill": c.Ablation == "groups"}
+	if r := x.recipe; r != nil {
+		content := *r
+		content.Name, content.About = "", ""
+		id["recipe"] = content
+		if r.NeedsCalibration() {
+			id["calibration"] = c.table.Calibration
+		}
+	}
+	key = hashJSON(id)[:32]
+	return key, filepath.Join(c.Work, key+"-"+hashJSON([]any{x.recipe, c.sources})[:8])
+}
+
+// secondsSuffix names the file that remembers how long earlier runs took.
+const secondsSuffix = ".seconds"
+
+// make quantizes to the folder out, or finds it quantized, and measures it.
+func (c *comparison) make(ctx context.Context, r *method.Recipe, out string) (Row, error) {
+	var spent float64
+	if data, err := os.ReadFile(out + secondsSuffix); err == nil {
+		if err := json.Unmarshal(data, &spent); err != nil {
+			spent = 0
+		}
+	}
+	report, err := readManifest(out)
+	if errors.Is(err, fs.ErrNotExist) {
+		start, earlier := time.Now(), spent
+		remember := func() error {
+			spent = earlier + time.Since(start).Seconds()
+			return checkpoint.WriteFileAtomic(out+secondsSuffix, fmt.Appendf(nil, "%g", spent))
+		}
+		job := pipeline.Options{Dir: c.dir, Out: out, Recipe: r, Pool: c.pool, MaxMemory: c.MaxMemory, Tool: "specquant " + Version,
+			Progress: func(e Event) {
+				if c.Progress != nil {
+					c.Progress(r.Name, r.Bits.String(), e)
+				}
+				if e.Layers != nil && !e.Resumed {
+					_ = remember() // a figure for people: not worth a failed job
+				}
+			}}
+		if r.NeedsCalibration() { // a recipe that does not is timed without
+			job.Calibration = c.Calibration
+		}
+		if report, err = pipeline.Run(ctx, job); err == nil {
+			err = remember()
+		}
+	}
 	if err != nil {
 		return Row{}, err
 	}
-	defer m.Close()
-	tokens, err := eval.Compare(ctx, ref, m, windows, nil)
+	row, err := c.ref.measure(ctx, out, c.Ablation == "groups")
+	row.BitsPerWeight, row.Seconds = report.BitsPerWeight, spent
+	return row, err
+}
+
+// readManifest reads the manifest of an artefact; fs.ErrNotExist if there is no
+// such folder.
+func readManifest(dir string) (*artefact.Manifest, error) {
+	path := filepath.Join(dir, artefact.ManifestFile)
+	data, err := os.ReadFile(path)
 	if err != nil {
-		return Row{}, err
+		return nil, err
 	}
-	d := eval.Summarize(tokens)
-	return Row{Perplexity: d.Perplexity, KL: d.KL, Top1: d.Top1, BitsPerWeight: report.BitsPerWeight, Bytes: m.Checkpoint.Bytes()}, nil
+	var m artefact.Manifest
+	if err := json.Unmarshal(data, &m); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &m, nil
 }
 
 // storedBits is the size of a weight of the checkpoint's linear layers.

@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/specquant/specquant"
@@ -11,12 +14,16 @@ import (
 
 type compareCmd struct {
 	Dir        string   `arg:"" help:"Folder of the checkpoint." placeholder:"DIR"`
-	Recipes    []string `help:"Recipes: embedded names or .yaml files." default:"rtn,specquant"`
-	Bits       []string `help:"Bit settings W-A-KV." default:"4-16-16,4-4-16,4-4-4"`
+	Recipes    []string `help:"Recipes: embedded names or .yaml files. Default: rtn,specquant; for an ablation: specquant." placeholder:"RECIPE"`
+	Bits       []string `help:"Bit settings W-A-KV. Default: 4-16-16,4-4-16,4-4-4; for an ablation: 4-4-16." placeholder:"BITS"`
+	Ablation   string   `help:"Variants of the recipes instead of the recipes: components, groups, importance or axis." enum:"components,groups,importance,axis," default:"" placeholder:"WHAT"`
 	Calib      []string `help:"Calibration text files, UTF-8. Default: the embedded text." placeholder:"FILE" sep:"none"`
 	Text       string   `help:"Evaluation text file, UTF-8." required:"" placeholder:"FILE"`
 	MaxWindows int      `help:"Evaluate on the first windows only. 0: all." default:"0"`
 	Ctx        int      `help:"Tokens of a window. 0: the model's own context, at most 2048." default:"0"`
+	Work       string   `help:"Folder that keeps finished rows, and what an interrupted run has begun. Default: specquant/compare in the user's cache folder." placeholder:"DIR"`
+	MaxMemory  size     `help:"Most memory that a quantization may take, such as 16GB. 0: no limit." default:"0" placeholder:"SIZE"`
+	Strict     bool     `help:"Make a warning an error: evaluation text that was calibrated on."`
 	Threads    int      `help:"Threads. 0: one for each CPU." default:"0"`
 	JSON       bool     `name:"json" help:"Write JSON."`
 	Markdown   bool     `help:"Write Markdown."`
@@ -27,41 +34,105 @@ func (c *compareCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	t, err := specquant.CompareRecipes(e.ctx, c.Dir, specquant.CompareOptions{
-		Recipes: c.Recipes, Bits: c.Bits, Calibration: c.Calib, Text: text, Window: c.Ctx, MaxWindows: c.MaxWindows, Threads: c.Threads,
+	if c.Work == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return fmt.Errorf("no cache folder: %w; name one with --work", err)
+		}
+		c.Work = filepath.Join(cache, "specquant", "compare")
+	}
+	o := specquant.CompareOptions{Recipes: c.Recipes, Bits: c.Bits, Ablation: c.Ablation, Calibration: c.Calib, Text: text,
+		Window: c.Ctx, MaxWindows: c.MaxWindows, Threads: c.Threads, MaxMemory: int64(c.MaxMemory), Work: c.Work, Strict: c.Strict,
 		Cell: func(r specquant.Row) {
-			fmt.Fprintf(e.err, "%s %s: perplexity %.4g\n", r.Recipe, r.Bits, r.Perplexity.Mean)
-		}})
+			reused := ""
+			if r.Reused {
+				reused = ", kept from an earlier run"
+			}
+			fmt.Fprintf(e.err, "%s%s %s: perplexity %.4g%s\n", e.clear(), r.Recipe, r.Bits, r.Perplexity.Mean, reused)
+		}}
+	if e.isTerm {
+		o.Progress = func(recipe, bits string, v specquant.Event) {
+			fmt.Fprintf(e.err, "%s%s %s: block %d of %d %s", e.clear(), recipe, bits, v.Block, v.Blocks, v.Stage)
+		}
+	}
+	t, err := specquant.CompareRecipes(e.ctx, c.Dir, o)
 	if err != nil {
+		if e.ctx.Err() != nil {
+			fmt.Fprintf(e.err, "%sfinished rows and blocks are kept in %s; the same command takes them up\n", e.clear(), c.Work)
+		}
 		return err
+	}
+	for _, w := range t.Warnings {
+		fmt.Fprintln(e.err, "warning:", w)
 	}
 	if c.JSON {
 		enc := json.NewEncoder(e.out)
 		enc.SetIndent("", "  ")
 		return enc.Encode(t)
 	}
-	fmt.Fprintf(e.out, "%s on %s, gptq protocol: %d windows of %d tokens, %d predicted\n", c.Dir, c.Text, t.Windows, t.Window, t.Tokens)
+	fmt.Fprintf(e.out, "%s on %s, %s\n", c.Dir, c.Text, t.Protocol)
+	if c.Markdown {
+		fmt.Fprintln(e.out)
+	}
 	printTable(e.out, t, c.Markdown)
 	return nil
+}
+
+// clear is what empties a terminal's line.
+func (e *env) clear() string {
+	if e.isTerm {
+		return "\r\x1b[K"
+	}
+	return ""
 }
 
 // printTable writes a comparison, with the standard error of each estimate.
 func printTable(w io.Writer, t *specquant.Table, markdown bool) {
 	tw := newTable()
-	tw.AppendHeader(table.Row{"recipe", "bits W-A-KV", "perplexity", "KL divergence", "top-1 agreement", "bits/weight", "size", "seconds"})
+	head := table.Row{"recipe"}
+	if t.Ablation == "components" {
+		head = append(head, "quant", "smooth", "branch")
+	}
+	head = append(head, "bits W-A-KV", "perplexity", "KL divergence", "top-1 agreement", "bits/weight", "size", "seconds")
+	if t.Ablation == "groups" {
+		head = append(head, "size overhead", "prefill", "latency overhead")
+	}
+	tw.AppendHeader(head)
+	without := map[string]specquant.Row{} // rows without a branch
 	for _, r := range t.Rows {
 		kl, top1, seconds := "", "", ""
-		if r.KL.Mean != 0 {
+		if r.Recipe != specquant.FullPrecision {
 			kl = fmt.Sprintf("%.4f ± %.4f", r.KL.Mean, r.KL.StdErr)
 			top1 = fmt.Sprintf("%.1f ± %.1f %%", 100*r.Top1.Mean, 100*r.Top1.StdErr)
 			seconds = fmt.Sprintf("%.1f", r.Seconds)
 		}
-		tw.AppendRow(table.Row{r.Recipe, r.Bits, fmt.Sprintf("%.3f ± %.3f", r.Perplexity.Mean, r.Perplexity.StdErr), kl, top1,
-			fmt.Sprintf("%.3f", r.BitsPerWeight), bytesText(r.Bytes), seconds})
+		row := table.Row{r.Recipe}
+		if t.Ablation == "components" {
+			row = append(row, tick(r.Recipe != specquant.FullPrecision), tick(strings.Contains(r.Recipe, "+ smoothing")), tick(strings.Contains(r.Recipe, "+ branch")))
+		}
+		row = append(row, r.Bits, fmt.Sprintf("%.3f ± %.3f", r.Perplexity.Mean, r.Perplexity.StdErr), kl, top1,
+			fmt.Sprintf("%.3f", r.BitsPerWeight), bytesText(r.Bytes), seconds)
+		if t.Ablation == "groups" && r.Recipe != specquant.FullPrecision {
+			base, k, _ := strings.Cut(r.Recipe, " components ")
+			if k == "0" {
+				without[base+r.Bits] = r
+			}
+			zero := without[base+r.Bits]
+			row = append(row, fmt.Sprintf("%+.1f %%", 100*(r.BitsPerWeight/zero.BitsPerWeight-1)), fmt.Sprintf("%.3g ms", 1e3*r.Prefill),
+				fmt.Sprintf("%+.1f %%", 100*(r.Prefill/zero.Prefill-1)))
+		}
+		tw.AppendRow(row)
 	}
 	if markdown {
 		fmt.Fprintln(w, tw.RenderMarkdown())
 	} else {
 		fmt.Fprintln(w, tw.Render())
 	}
+}
+
+func tick(is bool) string {
+	if is {
+		return "✓"
+	}
+	return ""
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"unicode/utf8"
@@ -9,15 +10,19 @@ import (
 )
 
 type evalCmd struct {
-	PPL pplCmd `cmd:"" name:"ppl" help:"Perplexity on a text, and divergence from another model."`
+	PPL        pplCmd        `cmd:"" name:"ppl" help:"Perplexity on a text, by one of three protocols."`
+	Tasks      tasksCmd      `cmd:"" help:"The nine zero-shot tasks, with lm-eval 0.4.4 semantics."`
+	Divergence divergenceCmd `cmd:"" help:"How far a model's predictions are from another's, token by token."`
 }
 
-type pplCmd struct {
-	Dir     string `arg:"" help:"Folder of a quantized model or of a checkpoint." placeholder:"OUT"`
-	Text    string `help:"Text file, UTF-8." required:"" placeholder:"FILE"`
-	Against string `help:"Full-precision checkpoint to compare with." placeholder:"DIR"`
-	Ctx     int    `help:"Tokens of a window. 0: the model's own context, at most 2048." default:"0"`
-	Threads int    `help:"Threads; the result does not depend on them. 0: one for each CPU." default:"0"`
+// evalFlags are those of all measurements on a text.
+type evalFlags struct {
+	Text       string `help:"Text file, UTF-8." required:"" placeholder:"FILE"`
+	Ctx        int    `help:"Tokens of a window. 0: the model's own context, at most 2048 (llama.cpp protocol: 512)." default:"0"`
+	MaxWindows int    `help:"Only the first windows. 0: all." default:"0"`
+	Strict     bool   `help:"Fail if the text overlaps the text that the model was calibrated on."`
+	JSON       bool   `name:"json" help:"Write JSON, with the whole fingerprint."`
+	Threads    int    `help:"Threads; the result does not depend on them. 0: one for each CPU." default:"0"`
 }
 
 // maxText bounds an evaluation text.
@@ -44,7 +49,52 @@ func readText(path string) (string, error) {
 	return string(data), nil
 }
 
+// tick shows progress on a terminal, in one line.
+func (e *env) tick(what string) func(done, all int) {
+	if !e.isTerm {
+		return nil
+	}
+	return func(done, all int) {
+		fmt.Fprintf(e.err, "\r\x1b[K%d of %d %s", done, all, what)
+		if done == all {
+			fmt.Fprint(e.err, "\r\x1b[K")
+		}
+	}
+}
+
+// warnOverlap tells what an evaluation text has in common with calibration.
+func (e *env) warnOverlap(overlaps []specquant.Overlap) {
+	for _, o := range overlaps {
+		if o.Any() {
+			fmt.Fprintf(e.err, "warning: %s; the numbers flatter the model\n", o)
+		} else if o.Reason != "" {
+			fmt.Fprintf(e.err, "note: %s\n", o)
+		}
+	}
+}
+
+func (e *env) writeJSON(v any) error {
+	enc := json.NewEncoder(e.out)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+type pplCmd struct {
+	Dir string `arg:"" help:"Folder of a quantized model or of a checkpoint." placeholder:"OUT"`
+	evalFlags
+	Protocol  string `help:"gptq: windows of 2048, each token but the first scored. llama.cpp: chunks of 512 with BOS, second half scored. lm-eval: word perplexity of documents." enum:"gptq,llama.cpp,lm-eval" default:"gptq"`
+	Documents string `help:"lm-eval protocol: divide the text at WikiText's headings, at blank lines, or not (auto, wikitext, blank, file)." enum:"auto,wikitext,blank,file" default:"auto"`
+	Against   string `help:"Compare with this checkpoint; the same as eval divergence." placeholder:"DIR"`
+}
+
 func (c *pplCmd) Run(e *env) error {
+	if c.Against != "" {
+		if c.Protocol != "gptq" {
+			return fmt.Errorf("--against measures by the gptq protocol only")
+		}
+		d := divergenceCmd{Dir: c.Dir, Against: c.Against, evalFlags: c.evalFlags}
+		return d.Run(e)
+	}
 	text, err := readText(c.Text)
 	if err != nil {
 		return err
@@ -54,41 +104,26 @@ func (c *pplCmd) Run(e *env) error {
 		return err
 	}
 	defer m.Close()
-	tick := func(done, all int) {
-		if e.isTerm {
-			fmt.Fprintf(e.err, "\r%d of %d tokens", done, all)
-			if done == all {
-				fmt.Fprint(e.err, "\r\x1b[K")
-			}
-		}
+	o := specquant.PerplexityOptions{Protocol: c.Protocol, Window: c.Ctx, MaxWindows: c.MaxWindows, Strict: c.Strict, Progress: e.tick("tokens")}
+	if c.Protocol == "lm-eval" {
+		o.Documents = c.Documents
 	}
-	if c.Against == "" {
-		r, err := m.Perplexity(e.ctx, text, tick)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(e.out, "perplexity  %.4f ± %.4f  [%s, %s protocol, %d windows of %d tokens, %d scored, bits %s]\n",
-			r.Perplexity.Mean, r.Perplexity.StdErr, c.Text, r.Protocol, r.Windows, r.Window, r.Scored, m.Bits())
-		return nil
-	}
-	ref, err := specquant.Open(c.Against, specquant.Options{Threads: c.Threads, Context: c.Ctx})
+	r, err := m.MeasurePerplexity(e.ctx, text, o)
 	if err != nil {
 		return err
 	}
-	defer ref.Close()
-	d, err := m.CompareWith(e.ctx, ref, text, tick)
-	if err != nil {
-		return err
+	e.warnOverlap(r.Overlap)
+	if c.JSON {
+		return e.writeJSON(r)
 	}
-	fmt.Fprintf(e.out, "[%s, gptq protocol, %d windows of %d tokens, %d scored]\n", c.Text, d.Windows, d.Window, d.Tokens)
-	row := func(name string, v specquant.Estimate, scale float64, format string) {
-		fmt.Fprintf(e.out, "%-34s "+format+" ± "+format+"\n", name, scale*v.Mean, scale*v.StdErr)
+	name := "perplexity "
+	if r.Unit != "token" {
+		name = r.Unit + " perplexity "
 	}
-	row(fmt.Sprintf("perplexity, %s", ref.Bits()), d.PerplexityRef, 1, "%.4f")
-	row(fmt.Sprintf("perplexity, %s", m.Bits()), d.Perplexity, 1, "%.4f")
-	row("KL divergence, nats a token", d.KL, 1, "%.5f")
-	row("KL divergence, backwards", d.KLBack, 1, "%.5f")
-	row("top-1 agreement, %", d.Top1, 100, "%.2f")
-	fmt.Fprintf(e.out, "%-34s %.5f, %.5f, %.5f\n", "KL median, 99th percentile, most", d.KLMedian, d.KL99, d.KLMax)
+	fmt.Fprintf(e.out, "%s %.4f ± %.4f  %s\n", name, r.Perplexity.Mean, r.Perplexity.StdErr, r.Fingerprint)
+	if r.PerByte != nil {
+		fmt.Fprintf(e.out, "byte perplexity  %.4f ± %.4f, %.4f ± %.4f bits per byte, %d words, %d bytes\n",
+			r.PerByte.Mean, r.PerByte.StdErr, r.BitsPerByte.Mean, r.BitsPerByte.StdErr, r.Words, r.Bytes)
+	}
 	return nil
 }

@@ -25,8 +25,10 @@ type cli struct {
 	Plan     planCmd     `cmd:"" help:"Say what quantizing would read, hold, compute and write."`
 	Quantize quantizeCmd `cmd:"" help:"Quantize a checkpoint."`
 	Eval     evalCmd     `cmd:"" help:"Measure a model."`
+	Diff     diffCmd     `cmd:"" help:"Compare two models block by block."`
 	Run      runCmd      `cmd:"" help:"Continue a text."`
 	Compare  compareCmd  `cmd:"" help:"Quantize by several recipes and tabulate what each costs."`
+	Doctor   doctorCmd   `cmd:"" help:"Say why a quantized model is bad, and what would mend it."`
 	Plant    plantCmd    `cmd:"" help:"Copy a checkpoint with planted outliers that leave its function unchanged."`
 	Bench    benchCmd    `cmd:"" help:"Measure speed, beside what this machine can do at most."`
 	Import   importCmd   `cmd:"" help:"Turn a GGUF file (F32, F16, BF16) into a Hugging Face folder."`
@@ -61,7 +63,7 @@ func run(args []string, out, errOut io.Writer) int {
 		kong.Name("specquant"),
 		kong.Description("Quantizes LLaMA checkpoints to 4-bit weights, activations and KV cache, measures what was lost, and runs the result. Try: specquant demo"),
 		kong.Writers(out, errOut),
-		kong.Vars{"recipe": specquant.DefaultRecipe, "shapes": strings.Join(engine.ShapeNames(), ", ")},
+		kong.Vars{"tasks": strings.Join(specquant.TaskNames(), ", "), "recipe": specquant.DefaultRecipe, "shapes": strings.Join(engine.ShapeNames(), ", ")},
 		kong.Exit(func(n int) { code = n }),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),

@@ -121,6 +121,21 @@ type Layer struct {
 	ErrorRTN      float64 `json:"error_rtn"`       // plain rounding of the original weights
 	Damp          float64 `json:"damp,omitempty"`
 	DeadChannels  int     `json:"dead_channels,omitempty"`
+
+	// Clipped is the share of the (residual) weights that lie beyond the ends
+	// of their grid before they are rounded.
+	Clipped float64 `json:"clipped,omitempty"`
+	// Outliers are the input channels whose largest |x| stands out, largest
+	// first, before smoothing; Peak is the largest channel's |x| over the median
+	// channel's after smoothing. Both are over the calibration tokens.
+	Outliers []Outlier `json:"outliers,omitempty"`
+	Peak     float64   `json:"peak,omitempty"`
+}
+
+// Outlier is a channel of a layer's input.
+type Outlier struct {
+	Channel int     `json:"channel"`
+	Ratio   float64 `json:"ratio"` // its largest |x| over the median channel's
 }
 
 // Check is the comparison with full precision made after writing.

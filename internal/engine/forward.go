@@ -143,12 +143,7 @@ func (m *Model) forward(ctx context.Context, steps []Step, emit func(step, token
 // chunk runs the blocks over one batch of rows, leaving the result in s.x.
 func (m *Model) chunk(ctx context.Context, steps []Step, at []place) error {
 	c, s, n := m.Config, &m.s, len(at)
-	qw, kvw := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
-	s.x, s.norm, s.out = grow(s.x, n*c.HiddenSize), grow(s.norm, n*c.HiddenSize), grow(s.out, n*c.HiddenSize)
-	s.q, s.attn = grow(s.q, n*qw), grow(s.attn, n*qw)
-	s.k, s.v = grow(s.k, n*kvw), grow(s.v, n*kvw)
-	s.gate, s.up = grow(s.gate, n*c.IntermediateSize), grow(s.up, n*c.IntermediateSize)
-
+	m.reserve(n)
 	for i, p := range at {
 		m.embed.Row(s.x[i*c.HiddenSize:][:c.HiddenSize], steps[p.step].IDs[p.offset])
 	}
@@ -164,6 +159,16 @@ func (m *Model) chunk(ctx context.Context, steps []Step, at []place) error {
 		m.release(i)
 	}
 	return nil
+}
+
+// reserve makes room for n rows.
+func (m *Model) reserve(n int) {
+	c, s := m.Config, &m.s
+	qw, kvw := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
+	s.x, s.norm, s.out = grow(s.x, n*c.HiddenSize), grow(s.norm, n*c.HiddenSize), grow(s.out, n*c.HiddenSize)
+	s.q, s.attn = grow(s.q, n*qw), grow(s.attn, n*qw)
+	s.k, s.v = grow(s.k, n*kvw), grow(s.v, n*kvw)
+	s.gate, s.up = grow(s.gate, n*c.IntermediateSize), grow(s.up, n*c.IntermediateSize)
 }
 
 func (m *Model) block(l *layer, index int, at []place) {

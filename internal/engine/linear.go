@@ -37,11 +37,12 @@ type quantized struct {
 	matrices []*kernel.IntMatrix
 	widths   []int // out of each layer
 	bias     [][]float32
-	branches []*artefact.Branch // nil: no branch at all
-	spectral spectrum.Basis     // output axis: the basis of the input
-	basis    []float32          // [count × in], output axis: its lowest vectors
-	count    int                // rows of basis: the most any layer keeps
-	inverse  []inverse          // input axis, per layer
+	branches []*artefact.Branch  // nil: no branch at all
+	tiles    []*kernel.HalfTiles // of branches on the output axis, nil where they are truncated at run time
+	spectral spectrum.Basis      // output axis: the basis of the input
+	project  *kernel.Projection  // output axis: on its lowest vectors
+	count    int                 // how many: the most any layer keeps
+	inverse  []inverse           // input axis, per layer
 }
 
 // inverse turns the coefficients of a layer's output back: [count × out].
@@ -51,30 +52,52 @@ type inverse struct {
 }
 
 // basisCache shares basis vectors among all layers: they are never stored.
-type basisCache map[basisKey][]float32
+type basisCache struct {
+	vectors     map[basisKey][]float32
+	projections map[basisKey]*kernel.Projection
+}
 
 type basisKey struct {
 	name     string
 	n, count int
 }
 
-func (c basisCache) get(name string, n, count int) ([]float32, error) {
+func newBasisCache() *basisCache {
+	return &basisCache{map[basisKey][]float32{}, map[basisKey]*kernel.Projection{}}
+}
+
+// get gives the lowest vectors [count × n] of a basis; nil for none.
+func (c *basisCache) get(name string, n, count int) ([]float32, error) {
 	if count == 0 {
 		return nil, nil
 	}
 	key := basisKey{name, n, count}
-	if m, ok := c[key]; ok {
+	if m, ok := c.vectors[key]; ok {
 		return m, nil
 	}
 	b, err := spectrum.NewBasis(name, n)
 	if err != nil {
 		return nil, err
 	}
-	c[key] = spectrum.Matrix(b, count)
-	return c[key], nil
+	c.vectors[key] = spectrum.Matrix(b, count)
+	return c.vectors[key], nil
 }
 
-func newQuantized(layers []*artefact.Linear, q *artefact.Quantization, bases basisCache) (*quantized, error) {
+// projection gives the product with these vectors.
+func (c *basisCache) projection(name string, n, count int) (*kernel.Projection, error) {
+	key := basisKey{name, n, count}
+	if p, ok := c.projections[key]; ok {
+		return p, nil
+	}
+	b, err := spectrum.NewBasis(name, n)
+	if err != nil {
+		return nil, err
+	}
+	c.projections[key] = kernel.NewProjection(spectrum.Matrix(b, count), count, n)
+	return c.projections[key], nil
+}
+
+func newQuantized(layers []*artefact.Linear, q *artefact.Quantization, bases *basisCache) (*quantized, error) {
 	l := &quantized{in: layers[0].In, actBits: q.Bits.Activations, actClip: float32(q.ActClip), group: q.Group}
 	for _, layer := range layers {
 		m, err := layer.Matrix()
@@ -88,6 +111,9 @@ func newQuantized(layers []*artefact.Linear, q *artefact.Quantization, bases bas
 			l.branches = append(l.branches, b)
 			if b.Axis == spectrum.OutputChannel {
 				l.count = max(l.count, b.MaxCoefficients())
+				if l.tiles = append(l.tiles, nil); b.Truncate == 0 {
+					l.tiles[len(l.tiles)-1] = &b.Tiles
+				}
 				continue
 			}
 			inv := inverse{count: b.MaxCoefficients()}
@@ -103,7 +129,7 @@ func newQuantized(layers []*artefact.Linear, q *artefact.Quantization, bases bas
 		if l.spectral, err = spectrum.NewBasis(name, l.in); err != nil {
 			return nil, err
 		}
-		if l.basis, err = bases.get(name, l.in, l.count); err != nil {
+		if l.project, err = bases.projection(name, l.in, l.count); err != nil {
 			return nil, err
 		}
 	}
@@ -111,24 +137,34 @@ func newQuantized(layers []*artefact.Linear, q *artefact.Quantization, bases bas
 }
 
 func (l *quantized) forward(s *scratch, ys [][]float32, x []float32, tokens int) {
-	if l.actBits < 16 {
+	var fused kernel.Branches // what the products can add by themselves
+	project := l.count > 0 && !s.skipBranch
+	if project {
+		s.z = grow(s.z, tokens*l.count)
+		fused = kernel.Branches{Tiles: l.tiles, Z: s.z, Ldz: l.count}
+	}
+	switch {
+	case l.actBits < 16 && project:
+		s.acts.QuantizeProject(s.pool, x, l.in, tokens, l.in, l.actBits, l.group, l.actClip, s.z, l.count, l.project)
+	case l.actBits < 16:
 		s.acts.Quantize(s.pool, x, l.in, tokens, l.in, l.actBits, l.group, l.actClip)
-		s.pool.MulInts(ys, l.widths, l.matrices, &s.acts)
+	case project:
+		s.pool.Project(s.z, l.count, l.project, x, l.in, tokens)
+	}
+	if l.actBits < 16 {
+		s.pool.MulInts(ys, l.widths, l.matrices, &s.acts, fused)
 	} else {
-		s.pool.MulIntFloats(ys, l.widths, l.matrices, x, l.in, tokens)
+		s.pool.MulIntFloats(ys, l.widths, l.matrices, x, l.in, tokens, fused)
 	}
 	if s.skipBranch {
 		return
 	}
-	if l.count > 0 {
-		s.z = grow(s.z, tokens*l.count)
-		s.pool.MatMulNT(s.z, l.count, x, l.in, l.basis, l.in, tokens, l.count, l.in, false)
-	}
 	for i, b := range l.branches {
-		if b.Axis == spectrum.OutputChannel {
-			l.addTiles(s, ys[i], b, tokens)
-		} else {
+		switch {
+		case b.Axis == spectrum.InputChannel:
 			l.addColumns(s, ys[i], b, l.inverse[i], x, tokens)
+		case l.tiles[i] == nil:
+			l.addTruncated(s, ys[i], b, tokens)
 		}
 	}
 	for i, b := range l.bias {
@@ -136,13 +172,9 @@ func (l *quantized) forward(s *scratch, ys [][]float32, x []float32, tokens int)
 	}
 }
 
-// addTiles adds C z, cutting each truncation group to the prefix that holds
-// enough of ‖z‖² if the artefact asks for that.
-func (l *quantized) addTiles(s *scratch, y []float32, b *artefact.Branch, tokens int) {
-	if b.Truncate == 0 {
-		s.pool.MulHalfTiles(y, b.Out, b.Tiles, s.z, l.count, tokens)
-		return
-	}
+// addTruncated adds C z, cutting each truncation group to the prefix that
+// holds enough of ‖z‖², as the artefact asks for.
+func (l *quantized) addTruncated(s *scratch, y []float32, b *artefact.Branch, tokens int) {
 	cut := b.Tiles
 	for t := range tokens {
 		z := s.z[t*l.count:][:l.count]

@@ -42,7 +42,7 @@ type Model struct {
 	embed  kernel.HalfMatrix
 	head   projection
 	kvBits int // of the cache; 16: as float32
-	bases  basisCache
+	bases  *basisCache
 	s      scratch
 }
 
@@ -115,7 +115,7 @@ func (m *Model) prepare(o Options) error {
 	}
 	m.rope = llama.NewRope(c, m.Context)
 	m.pool, m.s.pool = o.Pool, o.Pool
-	m.bases = basisCache{}
+	m.bases = newBasisCache()
 	m.layers = make([]*layer, c.Layers)
 	return nil
 }

@@ -7,7 +7,10 @@ import (
 
 // Estimate is a mean and its standard error, taking what it is over as
 // independent.
-type Estimate struct{ Mean, StdErr float64 }
+type Estimate struct {
+	Mean   float64 `json:"mean"`
+	StdErr float64 `json:"std_err"`
+}
 
 // Mean is the mean of v, with the standard error s/√n of the sample's own
 // standard deviation s (divisor n−1); of one value the error is 0.

@@ -34,6 +34,8 @@ func halfTile(y []float32, ldy int, c []uint16, n int, z []float32, ldz, tokens,
 	halfTileGo(y, ldy, c, n, z, ldz, tokens, update)
 }
 
+func halfTiles4(y []float32, c []uint16, n int, z []float32) bool { return false }
+
 func hasNarrow() bool { return false }
 
 func narrowBlock(c []float32, ldc int, a []float32, lda int, b []byte, d DType, ldb, rows, kc, update int) {

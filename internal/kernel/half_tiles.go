@@ -45,8 +45,8 @@ func (w *HalfTiles) Check(k int) error {
 	return nil
 }
 
-// tileTokens is how many tokens a kernel takes at a time.
-const tileTokens = 8
+// tileTokens is the most tokens that are taken at a time.
+const tileTokens = 12
 
 // MulHalfTiles adds C·z to y for each token:
 //
@@ -59,17 +59,74 @@ func (p *Pool) MulHalfTiles(y []float32, ldy int, w HalfTiles, z []float32, ldz,
 		return
 	}
 	fits("y", len(y), ldy, tokens, w.Rows)
-	const perJob = 8
-	tiles := (w.Rows + tileRows - 1) / tileRows
-	p.Run((tiles+perJob-1)/perJob, func(job int) {
-		// Some tokens at a time over all tiles of the job: runs of y are longer.
-		for t := 0; t < tokens; t += tileTokens {
-			m := min(tileTokens, tokens-t)
-			for i := job * perJob; i < min(job*perJob+perJob, tiles); i++ {
-				w.tile(y[t*ldy:], ldy, z[t*ldz:], ldz, m, i)
+	p.Run(w.jobs(), func(job int) { w.job(job, y, ldy, z, ldz, tokens) })
+}
+
+const tilesPerJob = 8
+
+func (w *HalfTiles) jobs() int { return (len(w.Count) + tilesPerJob - 1) / tilesPerJob }
+
+// job adds some tiles for all tokens: some tokens at a time over all tiles, so
+// that runs of y are longer.
+func (w *HalfTiles) job(job int, y []float32, ldy int, z []float32, ldz, tokens int) {
+	for t := 0; t < tokens; t += tileTokens {
+		m := min(tileTokens, tokens-t)
+		for i := job * tilesPerJob; i < min((job+1)*tilesPerJob, len(w.Count)); i++ {
+			w.tile(y[t*ldy:], ldy, z[t*ldz:], ldz, m, i)
+		}
+	}
+}
+
+// addOrdered is MulHalfTiles for those of several branches whose tiles are not
+// in the order of the rows, in one fork and join.
+func (p *Pool) addOrdered(ys [][]float32, ldys []int, b Branches, tokens int) {
+	jobs := 0
+	for _, w := range b.Tiles {
+		if w != nil && w.Order != nil {
+			jobs += w.jobs()
+		}
+	}
+	if jobs == 0 {
+		return
+	}
+	p.Run(jobs, func(job int) {
+		for i, w := range b.Tiles {
+			if w == nil || w.Order == nil {
+				continue
 			}
+			if n := w.jobs(); job >= n {
+				job -= n
+				continue
+			}
+			w.job(job, ys[i], ldys[i], b.Z, b.Ldz, tokens)
+			return
 		}
 	})
+}
+
+// one adds tiles first…end-1, in the order of the rows, for one token.
+func (w *HalfTiles) one(y, z []float32, first, end int) {
+	for i := first; i < end; {
+		n := w.Count[i]
+		if four := i + 4; n > 0 && four <= end && four*tileRows <= w.Rows && w.alike(i, four) &&
+			halfTiles4(y[i*tileRows:], w.Data[w.Offset[i]:], n, z) {
+			i = four
+			continue
+		}
+		w.tile(y, len(y), z, len(z), 1, i)
+		i++
+	}
+}
+
+// alike says whether tiles lie one behind the other, with the same count.
+func (w *HalfTiles) alike(first, end int) bool {
+	n := w.Count[first]
+	for i := first + 1; i < end; i++ {
+		if w.Count[i] != n || w.Offset[i] != w.Offset[i-1]+n*tileRows {
+			return false
+		}
+	}
+	return true
 }
 
 // tile adds tile i for some tokens, at most tileTokens.

@@ -14,6 +14,15 @@ func halfTile4avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy 
 func halfTile8avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
 
 //go:noescape
+func halfTile12avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
+
+//go:noescape
+func halfTiles4avx512(n int, c, z, y unsafe.Pointer)
+
+//go:noescape
+func prefetch(p unsafe.Pointer, bytes int)
+
+//go:noescape
 func halfTile1avx2(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
 
 //go:noescape
@@ -33,6 +42,9 @@ func halfTile(y []float32, ldy int, c []uint16, n int, z []float32, ldz, tokens,
 		pz, py := unsafe.Pointer(&z[t*ldz]), unsafe.Pointer(&y[t*ldy])
 		left := tokens - t
 		switch {
+		case tier >= AVX512 && left >= 12:
+			halfTile12avx512(n, pc, pz, 4*ldz, py, 4*ldy, update)
+			t += 12
 		case tier >= AVX512 && left >= 8:
 			halfTile8avx512(n, pc, pz, 4*ldz, py, 4*ldy, update)
 			t += 8
@@ -49,5 +61,25 @@ func halfTile(y []float32, ldy int, c []uint16, n int, z []float32, ldz, tokens,
 			halfTile1avx2(n, pc, pz, 4*ldz, py, 4*ldy, update)
 			t++
 		}
+	}
+}
+
+// halfTiles4 adds four tiles c[4][n][16] times one token to y, if the tier has
+// a kernel for it.
+func halfTiles4(y []float32, c []uint16, n int, z []float32) bool {
+	if Active() < AVX512 {
+		return false
+	}
+	_, _, _ = c[4*n*tileRows-1], z[n-1], y[4*tileRows-1]
+	halfTiles4avx512(n, unsafe.Pointer(&c[0]), unsafe.Pointer(&z[0]), unsafe.Pointer(&y[0]))
+	return true
+}
+
+// ahead asks for tile i, which is needed after the time of a product: its reads
+// are too short for the hardware to see a stream in them.
+func (w *HalfTiles) ahead(i int) {
+	if n := w.Count[i]; n > 0 {
+		c := w.Data[w.Offset[i]:][:n*tileRows]
+		prefetch(unsafe.Pointer(&c[0]), 2*len(c))
 	}
 }

@@ -136,3 +136,48 @@ func BenchmarkMulHalfTiles(b *testing.B) {
 		}
 	}
 }
+
+// TestBranches: products with branches have the bits of products followed by
+// MulHalfTiles, in order of the rows or not, on every tier.
+func TestBranches(t *testing.T) {
+	pool := NewPool(2)
+	defer pool.Close()
+	r := rand.New(rand.NewPCG(21, 22))
+	const cols, most = 200, 9
+	for _, tokens := range []int{1, 2, 5, 12, 31} {
+		x, z := intRandomTokens(r, tokens, cols), randFloats(r, tokens*(most+1))
+		var ws []*IntMatrix
+		b := Branches{Z: z, Ldz: most + 1}
+		var ld []int
+		for i, rows := range []int{64, 33, 100, 48, 150} {
+			w, _ := intRandomMatrix(t, r, 4+i%2*4, rows, cols, 64, false)
+			ws, ld = append(ws, w), append(ld, rows+i%2)
+			c, _ := halfTiles(r, rows, most, i == 2)
+			b.Tiles = append(b.Tiles, &c)
+		}
+		b.Tiles[3] = nil
+		intTiers(t, func(t *testing.T) {
+			var a Activations
+			a.Quantize(pool, x, cols, tokens, cols, 8, 64, 1)
+			results := func() (ys [][]float32) {
+				for i := range ws {
+					ys = append(ys, make([]float32, tokens*ld[i]))
+				}
+				return ys
+			}
+			y, yf, want, wantf := results(), results(), results(), results()
+			pool.MulInts(y, ld, ws, &a, b)
+			pool.MulIntFloats(yf, ld, ws, x, cols, tokens, b)
+			pool.MulInts(want, ld, ws, &a, Branches{})
+			pool.MulIntFloats(wantf, ld, ws, x, cols, tokens, Branches{})
+			for i := range ws {
+				if b.Tiles[i] != nil {
+					pool.MulHalfTiles(want[i], ld[i], *b.Tiles[i], z, most+1, tokens)
+					pool.MulHalfTiles(wantf[i], ld[i], *b.Tiles[i], z, most+1, tokens)
+				}
+				sameBits(t, fmt.Sprint(tokens, " tokens, integers, matrix ", i), y[i], want[i])
+				sameBits(t, fmt.Sprint(tokens, " tokens, floats, matrix ", i), yf[i], wantf[i])
+			}
+		})
+	}
+}

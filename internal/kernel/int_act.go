@@ -70,7 +70,7 @@ func intGrow[T any](s []T, n int) []T {
 // the range.
 func (a *Activations) Quantize(p *Pool, x []float32, ldx, tokens, cols, bits, group int, clip float32) {
 	a.reset(tokens, cols, bits, group)
-	per := max(1, 1<<15/max(1, cols)) // tokens of a chunk: enough to pay for the fork
+	per := intChunk(cols)
 	p.Run(intCeil(tokens, per), func(i int) {
 		for t := i * per; t < min(tokens, (i+1)*per); t++ {
 			a.token(t, x[t*ldx:t*ldx+cols], clip)

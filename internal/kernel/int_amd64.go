@@ -124,6 +124,7 @@ func intMulTiles(pr *intProduct, a *Activations, tile, tiles, t0, t1 int) {
 	var args intArgs
 	args.weights(w, tile)
 	rows := min(w.Rows-tile*intLanes, tiles*intLanes)
+	pr.ahead(tile, tiles)
 	edge := newIntEdge(rows)
 	args.qNext = uintptr(a.Stride)
 	args.sumNext = uintptr(args.groups * 4)
@@ -145,6 +146,7 @@ func intMulTiles(pr *intProduct, a *Activations, tile, tiles, t0, t1 int) {
 			intAVX2W8(&args, width)
 		}
 		args.copyEdge(pr, edge, tile, rows, t)
+		pr.branch(tile, tiles, t, args.tokens)
 		t += args.tokens
 	}
 }
@@ -156,6 +158,7 @@ func intFloatTiles(pr *intProduct, x []float32, ldx, tile, tiles, t0, t1 int) {
 	var args intArgs
 	args.weights(w, tile)
 	rows := min(w.Rows-tile*intLanes, tiles*intLanes)
+	pr.ahead(tile, tiles)
 	edge := newIntEdge(rows)
 	args.qNext = uintptr(ldx * 4)
 	for t := t0; t < t1; {
@@ -176,6 +179,17 @@ func intFloatTiles(pr *intProduct, x []float32, ldx, tile, tiles, t0, t1 int) {
 			intFloat256(&args, w.Bits, width)
 		}
 		args.copyEdge(pr, edge, tile, rows, t)
+		pr.branch(tile, tiles, t, args.tokens)
 		t += width
+	}
+}
+
+// ahead asks memory for the branch of some row tiles.
+func (pr *intProduct) ahead(tile, tiles int) {
+	if pr.c == nil {
+		return
+	}
+	for i := tile; i < min(tile+tiles, len(pr.c.Count)); i++ {
+		pr.c.ahead(i)
 	}
 }

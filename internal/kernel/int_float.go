@@ -13,24 +13,16 @@ import "fmt"
 // w.Cols values; y has row t at y[t·ldy], w.Rows values. It panics if a row
 // distance or y is too short.
 func (p *Pool) MulIntFloat(y []float32, ldy int, w *IntMatrix, x []float32, ldx, tokens int) {
-	prods := [1]intProduct{{y: y, ldy: ldy, w: w}}
-	p.mulIntFloat(prods[:], x, ldx, tokens)
+	p.MulIntFloats([][]float32{y}, []int{ldy}, []*IntMatrix{w}, x, ldx, tokens, Branches{})
 }
 
 // MulIntFloats is [Pool.MulIntFloat] for several matrices that share the
-// tokens, in one fork and join.
-func (p *Pool) MulIntFloats(ys [][]float32, ldys []int, ws []*IntMatrix, x []float32, ldx, tokens int) {
-	prods := make([]intProduct, len(ws))
-	for i, w := range ws {
-		prods[i] = intProduct{y: ys[i], ldy: ldys[i], w: w}
-	}
-	p.mulIntFloat(prods, x, ldx, tokens)
-}
-
-func (p *Pool) mulIntFloat(prods []intProduct, x []float32, ldx, tokens int) {
-	if tokens <= 0 || len(prods) == 0 {
+// tokens, in one fork and join, with branches as in [Pool.MulInts].
+func (p *Pool) MulIntFloats(ys [][]float32, ldys []int, ws []*IntMatrix, x []float32, ldx, tokens int, b Branches) {
+	if tokens <= 0 || len(ws) == 0 {
 		return
 	}
+	prods := intProducts(ys, ldys, ws, b, tokens)
 	cols := prods[0].w.Cols
 	if ldx < cols || len(x) < (tokens-1)*ldx+cols {
 		panic(fmt.Sprintf("kernel: %d values, rows %d apart, are too few for %d tokens of %d", len(x), ldx, tokens, cols))
@@ -55,5 +47,7 @@ func (p *Pool) mulIntFloat(prods []intProduct, x []float32, ldx, tokens int) {
 		for pair := first; pair < end; pair++ {
 			intFloatPair(pr, x, ldx, 2*pair, t0, min(tokens, t0+panel))
 		}
+		pr.branchOne(first, end)
 	})
+	p.addOrdered(ys, ldys, b, tokens)
 }

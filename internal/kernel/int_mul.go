@@ -12,19 +12,53 @@ import "fmt"
 // bits. y has row t at y[t·ldy], rows of w.Rows; nothing else of it is written.
 // It panics if the shapes or groups of w and a differ, or y is too short.
 func (p *Pool) MulInt(y []float32, ldy int, w *IntMatrix, a *Activations) {
-	prods := [1]intProduct{{y: y, ldy: ldy, w: w}}
-	p.mulInt(prods[:], a)
+	p.MulInts([][]float32{y}, []int{ldy}, []*IntMatrix{w}, a, Branches{})
 }
 
 // MulInts is [Pool.MulInt] for several matrices that share the activations
 // (query, key and value; gate and up) in one fork and join: ys[i] with rows
 // ldys[i] apart is the product with ws[i].
-func (p *Pool) MulInts(ys [][]float32, ldys []int, ws []*IntMatrix, a *Activations) {
-	prods := make([]intProduct, len(ws))
-	for i, w := range ws {
-		prods[i] = intProduct{y: ys[i], ldy: ldys[i], w: w}
+//
+// The branches are added as [Pool.MulHalfTiles] would afterwards, to the same
+// bits. Tiles in the order of the rows are added while the product's tile is in
+// the cache; others take a second fork and join.
+func (p *Pool) MulInts(ys [][]float32, ldys []int, ws []*IntMatrix, a *Activations, b Branches) {
+	if a.Tokens <= 0 {
+		return
 	}
-	p.mulInt(prods, a)
+	groups, size := intGroups(a.Cols, a.Group)
+	if len(a.Q) < (a.Tokens+intTokenPad)*a.Stride || len(a.shift) < (a.Tokens+intTokenPad)*groups {
+		panic("kernel: activations were not made by Quantize")
+	}
+	prods := intProducts(ys, ldys, ws, b, a.Tokens)
+	parts := intSplit(prods, a.Tokens, func(pr *intProduct) {
+		w := pr.w
+		n, s := intGroups(w.Cols, w.Group)
+		if w.Cols != a.Cols || n != groups || s != size {
+			panic(fmt.Sprintf("kernel: matrix of %d columns in groups of %d times activations of %d in groups of %d",
+				w.Cols, s, a.Cols, size))
+		}
+	})
+	panel := intPanel(a.Stride)
+	p.Run(parts*intCeil(a.Tokens, panel), func(i int) {
+		// Row chunks first: a core keeps its panel of tokens.
+		t0 := i / parts * panel
+		pr, first, end := intFind(prods, i%parts)
+		for pair := first; pair < end; pair++ {
+			intMulPair(pr, a, 2*pair, t0, min(a.Tokens, t0+panel))
+		}
+		pr.branchOne(first, end)
+	})
+	p.addOrdered(ys, ldys, b, a.Tokens)
+}
+
+// Branches are the 16-bit branches of matrices that share activations:
+// Tiles[i]·z is added to the product with matrix i, unless it is nil. Z has row
+// t at Z[t·Ldz]. The zero value adds nothing.
+type Branches struct {
+	Tiles []*HalfTiles
+	Z     []float32
+	Ldz   int
 }
 
 // intProduct is one matrix of a fork-join.
@@ -32,8 +66,48 @@ type intProduct struct {
 	y     []float32
 	ldy   int
 	w     *IntMatrix
-	pairs int // pairs of row tiles in a chunk
-	parts int // chunks of row tiles
+	c     *HalfTiles // added in the same pass; nil: nothing
+	z     []float32
+	ldz   int
+	one   bool // there is but one token
+	pairs int  // pairs of row tiles in a chunk
+	parts int  // chunks of row tiles
+}
+
+func intProducts(ys [][]float32, ldys []int, ws []*IntMatrix, b Branches, tokens int) []intProduct {
+	prods := make([]intProduct, len(ws))
+	for i, w := range ws {
+		prods[i] = intProduct{y: ys[i], ldy: ldys[i], w: w, one: tokens == 1}
+		if i < len(b.Tiles) && b.Tiles[i] != nil {
+			c := b.Tiles[i]
+			if c.Rows != w.Rows {
+				panic(fmt.Sprintf("kernel: branch of %d rows beside a matrix of %d", c.Rows, w.Rows))
+			}
+			if c.Order == nil {
+				prods[i].c, prods[i].z, prods[i].ldz = c, b.Z, b.Ldz
+			}
+		}
+	}
+	return prods
+}
+
+// branch adds the branch to what is done of some row tiles: tokens t to
+// t+tokens-1, at most intTokens.
+func (pr *intProduct) branch(tile, tiles, t, tokens int) {
+	if pr.c == nil || pr.one {
+		return
+	}
+	for i := tile; i < min(tile+tiles, len(pr.c.Count)); i++ {
+		pr.c.tile(pr.y[t*pr.ldy:], pr.ldy, pr.z[t*pr.ldz:], pr.ldz, tokens, i)
+	}
+}
+
+// branchOne adds the branch to a chunk of pairs of row tiles of the only token:
+// tiles together, because the sum of one would wait for itself.
+func (pr *intProduct) branchOne(first, end int) {
+	if pr.c != nil && pr.one {
+		pr.c.one(pr.y, pr.z, 2*first, min(2*end, len(pr.c.Count)))
+	}
 }
 
 // Cache blocking: a chunk is some pairs of row tiles times a panel of tokens,
@@ -79,31 +153,4 @@ func intFind(prods []intProduct, part int) (pr *intProduct, first, end int) {
 	pr = &prods[i]
 	first = part * pr.pairs
 	return pr, first, min(first+pr.pairs, intCeil(pr.w.Rows, 2*intLanes))
-}
-
-func (p *Pool) mulInt(prods []intProduct, a *Activations) {
-	if a.Tokens <= 0 {
-		return
-	}
-	groups, size := intGroups(a.Cols, a.Group)
-	if len(a.Q) < (a.Tokens+intTokenPad)*a.Stride || len(a.shift) < (a.Tokens+intTokenPad)*groups {
-		panic("kernel: activations were not made by Quantize")
-	}
-	parts := intSplit(prods, a.Tokens, func(pr *intProduct) {
-		w := pr.w
-		n, s := intGroups(w.Cols, w.Group)
-		if w.Cols != a.Cols || n != groups || s != size {
-			panic(fmt.Sprintf("kernel: matrix of %d columns in groups of %d times activations of %d in groups of %d",
-				w.Cols, s, a.Cols, size))
-		}
-	})
-	panel := intPanel(a.Stride)
-	p.Run(parts*intCeil(a.Tokens, panel), func(i int) {
-		// Row chunks first: a core keeps its panel of tokens.
-		t0 := i / parts * panel
-		pr, first, end := intFind(prods, i%parts)
-		for pair := first; pair < end; pair++ {
-			intMulPair(pr, a, 2*pair, t0, min(a.Tokens, t0+panel))
-		}
-	})
 }

@@ -78,6 +78,7 @@ func intMulPairPortable(pr *intProduct, a *Activations, tile, t0, t1 int) {
 		for t := t0; t < t1; t++ {
 			intTilePortable(&y, pr.w, a, i, t)
 			copy(pr.y[t*pr.ldy+i*intLanes:t*pr.ldy+pr.w.Rows], y[:])
+			pr.branch(i, 1, t, 1)
 		}
 	}
 }
@@ -89,6 +90,7 @@ func intFloatPairPortable(pr *intProduct, x []float32, ldx, tile, t0, t1 int) {
 		for t := t0; t < t1; t++ {
 			intFloatTilePortable(&y, pr.w, x[t*ldx:], i)
 			copy(pr.y[t*pr.ldy+i*intLanes:t*pr.ldy+pr.w.Rows], y[:])
+			pr.branch(i, 1, t, 1)
 		}
 	}
 }

@@ -219,8 +219,8 @@ func TestMulIntsEqualsMulInt(t *testing.T) {
 		ws, ld = append(ws, w), append(ld, rows)
 		ys, fs = append(ys, make([]float32, tokens*rows)), append(fs, make([]float32, tokens*rows))
 	}
-	pool.MulInts(ys, ld, ws, &a)
-	pool.MulIntFloats(fs, ld, ws, x, cols, tokens)
+	pool.MulInts(ys, ld, ws, &a, Branches{})
+	pool.MulIntFloats(fs, ld, ws, x, cols, tokens, Branches{})
 	for i, w := range ws {
 		one := make([]float32, tokens*w.Rows)
 		(*Pool)(nil).MulInt(one, w.Rows, w, &a)
@@ -236,7 +236,7 @@ func TestMulIntsEqualsMulInt(t *testing.T) {
 	}
 	var none Activations
 	none.Quantize(pool, nil, cols, 0, cols, 8, 128, 1)
-	pool.MulInts(ys, ld, ws, &none)
+	pool.MulInts(ys, ld, ws, &none, Branches{})
 	pool.MulIntFloat(nil, 64, ws[0], nil, cols, 0)
 }
 

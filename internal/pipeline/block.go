@@ -151,6 +151,7 @@ func (w *worker) quantize(ctx context.Context) ([llama.NumLinears]*artefact.Line
 				return fail(fmt.Errorf("%s: %w", l, err))
 			}
 			reports[l].ErrorRTN = e
+			reports[l].Outliers, _ = outliers(w.stats[l.Input()].AbsMax)
 		}
 		if w.recipe.Smooth != nil {
 			w.stage("smoothing")
@@ -170,6 +171,9 @@ func (w *worker) quantize(ctx context.Context) ([llama.NumLinears]*artefact.Line
 			}
 			if err := w.gather(ctx, in, h); err != nil {
 				return fail(err)
+			}
+			for _, l := range in.Readers() {
+				_, reports[l].Peak = outliers(w.stats[in].AbsMax)
 			}
 			if h != nil {
 				var err error
@@ -213,16 +217,17 @@ func (w *worker) layer(l llama.Which, factor *method.Factor, report *artefact.La
 			return nil, err
 		}
 		// The same without the branch, for the report.
-		quantized, err := w.solve(d, nil, factor)
+		quantized, _, err := w.solve(d, nil, factor)
 		if err != nil {
 			return nil, err
 		}
 		report.ErrorNoBranch = w.outputError(quantized, stats.Sample, samples)
 	}
-	quantized, err := w.solve(d, branch, factor)
+	quantized, clipped, err := w.solve(d, branch, factor)
 	if err != nil {
 		return nil, err
 	}
+	report.Clipped = clipped
 	if stats != nil {
 		report.Error = w.outputError(quantized, stats.Sample, samples)
 		if branch == nil {
@@ -244,8 +249,9 @@ func (w *worker) layer(l llama.Which, factor *method.Factor, report *artefact.La
 	return quantized, nil
 }
 
-// solve quantizes d's weights less the branch.
-func (w *worker) solve(d *llama.Dense, branch *spectrum.Branch, factor *method.Factor) (*artefact.Linear, error) {
+// solve quantizes d's weights less the branch, and says which share of them
+// lies beyond the grid.
+func (w *worker) solve(d *llama.Dense, branch *spectrum.Branch, factor *method.Factor) (*artefact.Linear, float64, error) {
 	n := d.Out * d.In
 	residual, q, g := w.weights[:n], w.q[:n], w.grid()
 	copy(residual, d.W)
@@ -256,14 +262,15 @@ func (w *worker) solve(d *llama.Dense, branch *spectrum.Branch, factor *method.F
 	}
 	scales, err := g.Scales(residual, d.Out, d.In, w.recipe.Weights.Clip, w.pool.Run)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
+	clipped := beyond(g, residual, scales, d.Out, d.In)
 	if factor != nil {
 		factor.GPTQ(w.pool, g, q, residual, scales, d.Out)
 	} else {
 		g.RTN(q, residual, scales, d.Out, d.In, w.pool.Run)
 	}
-	return artefact.NewLinear(g, q, scales, d.Out, d.In, stored, d.Bias), nil
+	return artefact.NewLinear(g, q, scales, d.Out, d.In, stored, d.Bias), clipped, nil
 }
 
 // outputError is ‖y − y'‖/‖y‖ of a quantized layer on x [samples × in], its

@@ -75,10 +75,12 @@ type job struct {
 	partial  string
 	manifest artefact.Manifest
 	start    time.Time
+	unlock   func()
 }
 
 // Prepare opens the checkpoint, reads the calibration text and plans.
 func prepare(o Options) (*job, error) {
+	o.Out = filepath.Clean(o.Out)
 	j := &job{Options: o, start: time.Now(), partial: o.Out + PartialSuffix}
 	var err error
 	if j.ck, err = checkpoint.Open(o.Dir); err != nil {
@@ -168,6 +170,7 @@ func Run(ctx context.Context, o Options) (*artefact.Manifest, error) {
 	if err := j.begin(); err != nil {
 		return nil, err
 	}
+	defer j.unlock()
 	if err := j.blocks(ctx); err != nil {
 		return nil, err
 	}
@@ -199,13 +202,31 @@ func (j *job) begin() error {
 	if err != nil {
 		return err
 	}
-	if j.Restart {
-		if err := os.RemoveAll(j.partial); err != nil {
-			return err
-		}
-	}
 	if err := os.Mkdir(j.partial, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
+	}
+	if j.unlock, err = lock(j.partial); err != nil {
+		return err
+	}
+	if err := j.takeUp(want); err != nil {
+		j.unlock()
+		return err
+	}
+	return nil
+}
+
+// takeUp makes sure that what lies in the locked folder belongs to this job.
+func (j *job) takeUp(want []byte) error {
+	if j.Restart {
+		entries, err := os.ReadDir(j.partial)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if err := os.RemoveAll(filepath.Join(j.partial, e.Name())); err != nil {
+				return err
+			}
+		}
 	}
 	path := filepath.Join(j.partial, jobFile)
 	have, err := os.ReadFile(path)

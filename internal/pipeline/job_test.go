@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -175,6 +176,28 @@ func TestOtherJob(t *testing.T) {
 	}
 	if _, err = Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "exists") {
 		t.Fatalf("an existing output: got %v", err)
+	}
+}
+
+// TestTwoAtOnce: the same job twice at once is refused, not mixed.
+func TestTwoAtOnce(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("folders can't be locked")
+	}
+	o := options(t, testmodel.Options{}, recipe(t, "rtn", "4-16-16"), 1)
+	second := o
+	var inner error
+	o.Progress = func(e Event) {
+		if e.Block == 1 && inner == nil {
+			second.Progress = nil
+			_, inner = Run(t.Context(), second)
+		}
+	}
+	if _, err := Run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if inner == nil || !strings.Contains(inner.Error(), "another process") {
+		t.Errorf("the second job: %v", inner)
 	}
 }
 

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/specquant/specquant"
+)
+
+type diffCmd struct {
+	Dir        string `arg:"" help:"Folder of a quantized model." placeholder:"A"`
+	Against    string `arg:"" help:"Folder of the model to compare with, usually the checkpoint it was made from." placeholder:"B"`
+	Text       string `help:"Text file to run both on, UTF-8." required:"" placeholder:"FILE"`
+	Ctx        int    `help:"Tokens of a window. 0: 512, at most the context." default:"0"`
+	MaxWindows int    `help:"Windows; their activations are held in memory." default:"8"`
+	JSON       bool   `name:"json" help:"Write JSON, with the whole fingerprint."`
+	Threads    int    `help:"Threads; the result does not depend on them. 0: one for each CPU." default:"0"`
+}
+
+func (c *diffCmd) Run(e *env) error {
+	text, err := readText(c.Text)
+	if err != nil {
+		return err
+	}
+	o := specquant.DiffOptions{Window: c.Ctx, MaxWindows: c.MaxWindows, Threads: c.Threads}
+	if e.isTerm {
+		o.Block = func(b specquant.BlockError) { fmt.Fprintf(e.err, "\r\x1b[Kblock %d", b.Block) }
+	}
+	r, err := specquant.Diff(e.ctx, c.Dir, c.Against, text, o)
+	if e.isTerm {
+		fmt.Fprint(e.err, "\r\x1b[K")
+	}
+	if err != nil {
+		return err
+	}
+	e.warnOverlap(r.Overlap)
+	if c.JSON {
+		return e.writeJSON(r)
+	}
+	tw := table.NewWriter()
+	tw.SetStyle(table.StyleLight)
+	tw.AppendHeader(table.Row{"block", "relative error", "cosine", "SNR, dB", "own error", "own cosine", "own SNR, dB"})
+	for _, b := range r.Blocks {
+		tw.AppendRow(table.Row{b.Block, fmt.Sprintf("%.5f", b.Stream.Relative), fmt.Sprintf("%.6f", b.Stream.Cosine), fmt.Sprintf("%.2f", b.Stream.SNR),
+			fmt.Sprintf("%.5f", b.Own.Relative), fmt.Sprintf("%.6f", b.Own.Cosine), fmt.Sprintf("%.2f", b.Own.SNR)})
+	}
+	fmt.Fprintln(e.out, tw.Render())
+	fmt.Fprintf(e.out, "%s\nThe first three columns compare the residual stream after each block; \"own\" compares what the block adds when it is\nfed the other model's stream.\n", r.Fingerprint)
+	return nil
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/eval"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/report"
+)
+
+type doctorCmd struct {
+	Dir     string   `arg:"" help:"Folder of a quantized model." placeholder:"OUT"`
+	Against string   `help:"The checkpoint it was made from: a short run of it finds what the job did not look at." placeholder:"DIR"`
+	Calib   []string `help:"Text files for that run. Default: the embedded text." placeholder:"FILE" sep:"none"`
+	Text    string   `help:"The text that you evaluate on: was the model calibrated on it?" placeholder:"FILE"`
+	Threads int      `help:"Threads. 0: one for each CPU." default:"0"`
+}
+
+func (c *doctorCmd) Run(e *env) error {
+	pool := kernel.NewPool(c.Threads)
+	defer pool.Close()
+	s, err := report.Open(c.Dir, pool)
+	if err != nil {
+		return err
+	}
+	defer s.Checkpoint.Close()
+	if s.Quantization == nil {
+		return fmt.Errorf("%s: is a checkpoint in full precision, expected a quantized model; specquant inspect and report look at checkpoints", c.Dir)
+	}
+	var look *report.Look
+	if c.Against != "" {
+		if look, err = lookAt(e, c.Against, report.LookOptions{Pool: pool, Calibration: c.Calib, Of: s}); err != nil {
+			return err
+		}
+	}
+	var overlaps []eval.Overlap
+	if c.Text != "" {
+		text, err := readText(c.Text)
+		if err != nil {
+			return err
+		}
+		if overlaps, err = eval.Overlaps(c.Dir, text); err != nil {
+			return err
+		}
+	}
+	printFindings(e, s, look, report.Diagnose(s, look, overlaps))
+	return nil
+}
+
+// lookAt runs a checkpoint over a little text.
+func lookAt(e *env, dir string, o report.LookOptions) (*report.Look, error) {
+	ck, err := checkpoint.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer ck.Close()
+	if e.isTerm {
+		o.Progress = func(block, blocks int) {
+			fmt.Fprintf(e.err, "\rlooking at block %d of %d", block, blocks)
+			if block == blocks {
+				fmt.Fprint(e.err, "\r\x1b[K")
+			}
+		}
+	}
+	return report.LookAt(e.ctx, ck, o)
+}
+
+func printFindings(e *env, s *report.Subject, look *report.Look, found []report.Finding) {
+	basis := "the job's own report"
+	if look != nil {
+		basis += fmt.Sprintf(" and %d windows of %d tokens of %s", look.Windows, look.Tokens, look.Source)
+	}
+	fmt.Fprintf(e.out, "%s: recipe %s at %s, %.3f bits a weight; by %s\n\n", s.Dir, s.Manifest.Recipe.Name, s.Quantization.Bits, s.Manifest.BitsPerWeight, basis)
+	known := false
+	for i := range s.Layers {
+		_, ok := s.Layers[i].OutputError()
+		known = known || ok
+	}
+	bad := 0
+	for _, f := range found {
+		if f.Bad {
+			bad++
+		}
+	}
+	if bad == 0 {
+		fmt.Fprintln(e.out, "healthy: nothing was found that explains bad output")
+		if !known {
+			fmt.Fprintln(e.out, "but the recipe needed no calibration, so the errors of its layers are not known; look again with --against DIR")
+		}
+	}
+	if len(found) == 0 {
+		return
+	}
+	t := newTable()
+	t.AppendHeader(table.Row{"", "where", "channel", "cause", "what was seen", "remedy"})
+	t.SetColumnConfigs([]table.ColumnConfig{{Number: 2, WidthMax: 24, WidthMaxEnforcer: text.WrapSoft}, {Number: 3, WidthMax: 20, WidthMaxEnforcer: text.WrapSoft},
+		{Number: 4, WidthMax: 22, WidthMaxEnforcer: text.WrapSoft}, {Number: 5, WidthMax: 40, WidthMaxEnforcer: text.WrapSoft}, {Number: 6, WidthMax: 34, WidthMaxEnforcer: text.WrapSoft}})
+	t.Style().Options.SeparateRows = true
+	for _, f := range found {
+		kind := "note"
+		if f.Bad {
+			kind = "bad"
+		}
+		t.AppendRow(table.Row{kind, f.Where, f.Channel, f.Cause, f.Detail, f.Remedy})
+	}
+	fmt.Fprintln(e.out, t.Render())
+}

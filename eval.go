@@ -1,0 +1,419 @@
+package specquant
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/engine"
+	"github.com/specquant/specquant/internal/eval"
+	"github.com/specquant/specquant/internal/eval/tasks"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/tokenizer"
+)
+
+type (
+	// Fingerprint says what a number was measured on.
+	Fingerprint = eval.Fingerprint
+	// Overlap is what an evaluation text has in common with a calibration text.
+	Overlap = eval.Overlap
+	// TaskResult is the score of one zero-shot task.
+	TaskResult = tasks.Result
+	// BlockError is how far a block is from the reference's.
+	BlockError = eval.BlockError
+)
+
+// OverlapError says that an evaluation text has been calibrated on.
+type OverlapError struct{ Overlaps []Overlap }
+
+func (e *OverlapError) Error() string {
+	var what []string
+	for _, o := range e.Overlaps {
+		if o.Any() {
+			what = append(what, o.String())
+		}
+	}
+	return strings.Join(what, "; ") + "; measure on another text"
+}
+
+// Protocols lists the perplexity protocols: gptq, llama.cpp, lm-eval.
+func Protocols() []string { return eval.Protocols() }
+
+// TaskNames lists the zero-shot tasks.
+func TaskNames() []string { return tasks.Names() }
+
+// PerplexityOptions say how a text is measured. The zero value is the GPTQ
+// protocol.
+type PerplexityOptions struct {
+	Protocol   string // "": gptq
+	Window     int    // tokens of a window; 0: the protocol's own
+	Documents  string // lm-eval: auto, wikitext, blank or file; "": auto
+	MaxWindows int    // 0: all; not with lm-eval
+	Batch      int    // tokens in the model's cache together; 0: 2048; changes no result
+	Strict     bool   // text that was calibrated on is an error
+
+	Progress func(done, all int) // tokens scored; may be nil
+}
+
+// PerplexityReport is a perplexity with what it takes to compare it with
+// another.
+type PerplexityReport struct {
+	Perplexity  Estimate    `json:"perplexity"` // a token; a word by lm-eval
+	Unit        string      `json:"unit"`       // "token" or "word"
+	PerByte     *Estimate   `json:"byte_perplexity,omitempty"`
+	BitsPerByte *Estimate   `json:"bits_per_byte,omitempty"`
+	Words       int         `json:"words,omitempty"`
+	Bytes       int         `json:"bytes,omitempty"`
+	Overlap     []Overlap   `json:"calibration_overlap,omitempty"`
+	Fingerprint Fingerprint `json:"fingerprint"`
+}
+
+// MeasurePerplexity measures the model on a text by one of the protocols.
+func (m *Model) MeasurePerplexity(ctx context.Context, text string, o PerplexityOptions) (*PerplexityReport, error) {
+	overlap, err := m.overlap(text, o.Strict)
+	if err != nil {
+		return nil, err
+	}
+	p, err := eval.NewPlan(m.tok, text, eval.PlanOptions{Protocol: o.Protocol, Window: o.Window, Context: m.engine.Context, Documents: o.Documents, MaxWindows: o.MaxWindows})
+	if err != nil {
+		return nil, err
+	}
+	f, err := m.fingerprint(text)
+	if err != nil {
+		return nil, err
+	}
+	all := p.Tokens()
+	v, err := p.Measure(ctx, &eval.Runner{Model: m.engine, BatchTokens: o.Batch}, progressOf(all, o.Progress))
+	if err != nil {
+		return nil, err
+	}
+	f.Protocol, f.Window, f.BOS, f.Documents = p.Protocol, p.Window, p.BOS, p.Documents
+	f.Windows, f.Tokens, f.StdErr = v.Windows, v.Tokens, v.Over
+	r := &PerplexityReport{Perplexity: v.Perplexity, Unit: "token", Overlap: overlap, Fingerprint: f}
+	if p.Protocol == eval.LMEval {
+		r.Unit, r.PerByte, r.BitsPerByte, r.Words, r.Bytes = "word", &v.PerByte, &v.BitsByte, v.Words, v.Bytes
+	}
+	return r, nil
+}
+
+func progressOf(all int, told func(done, all int)) func(int) {
+	if told == nil {
+		return nil
+	}
+	return func(n int) { told(n, all) }
+}
+
+// overlap compares a text with those that the model was calibrated on.
+func (m *Model) overlap(text string, strict bool) ([]Overlap, error) {
+	if m.engine.Quantization == nil {
+		return nil, nil
+	}
+	return overlapIn(m.engine.Checkpoint.Dir, text, strict)
+}
+
+func overlapIn(dir, text string, strict bool) ([]Overlap, error) {
+	all, err := eval.Overlaps(dir, text)
+	if err != nil || !strict {
+		return all, err
+	}
+	for _, o := range all {
+		if o.Any() {
+			return nil, &OverlapError{all}
+		}
+	}
+	return all, nil
+}
+
+// fingerprint fills in what does not depend on the protocol.
+func (m *Model) fingerprint(text string) (Fingerprint, error) {
+	f := Fingerprint{Text: eval.TextHash(text), Bits: m.Bits().String(), Tool: "specquant " + Version}
+	ck := m.engine.Checkpoint
+	var err error
+	if f.Tokenizer, err = eval.TokenizerHash(ck.Dir, m.tok.Files()); err != nil {
+		return f, err
+	}
+	f.Model, err = eval.ModelHash(ck)
+	return f, err
+}
+
+// TaskOptions say which zero-shot tasks are run and how.
+type TaskOptions struct {
+	Tasks []string // names, or name=FILE; none: all nine
+	Data  string   // folder with the task files
+	Limit int      // questions of each task; 0: all
+	Seed  uint64   // which ones: 0 the first, else a draw by the seed
+	BOS   bool     // put BOS before each text; lm-eval does not
+	Log   string   // JSON lines, one a question; an existing one is gone on with
+	Batch int      // tokens in the model's cache together; 0: 2048; changes no result
+
+	Progress func(task string, done, all int) // may be nil
+	Done     func(TaskResult)                 // told of each finished task; may be nil
+}
+
+// TaskReport is the scores of the tasks that were run.
+type TaskReport struct {
+	Semantics   string       `json:"semantics"`
+	Tasks       []TaskResult `json:"tasks"`
+	Average     Estimate     `json:"average"` // of acc_norm where a task has it, else of acc
+	Limit       int          `json:"limit"`
+	Seed        uint64       `json:"seed"`
+	MaxLength   int          `json:"max_length"`
+	Fingerprint Fingerprint  `json:"fingerprint"`
+}
+
+// RunTasks runs zero-shot tasks with the semantics of lm-eval 0.4.4. All data
+// is read before the first question is asked.
+func (m *Model) RunTasks(ctx context.Context, o TaskOptions) (*TaskReport, error) {
+	if o.Limit < 0 {
+		return nil, fmt.Errorf("a limit of %d questions, expected 0 or more", o.Limit)
+	}
+	if len(o.Tasks) == 0 {
+		o.Tasks = tasks.Names()
+	}
+	set, err := readTasks(o.Tasks, o.Data)
+	if err != nil {
+		return nil, err
+	}
+	f, err := m.fingerprint("")
+	if err != nil {
+		return nil, err
+	}
+	f.Text, f.Protocol, f.BOS = "", tasks.Semantics, "no BOS"
+	if o.BOS {
+		f.BOS = "BOS"
+	}
+	r := &TaskReport{Semantics: tasks.Semantics, Limit: o.Limit, Seed: o.Seed, MaxLength: m.engine.Context}
+	var log *tasks.Log
+	if o.Log != "" {
+		log, err = tasks.OpenLog(o.Log, tasks.LogHeader{Semantics: r.Semantics, Model: f.Model, Tokenizer: f.Tokenizer, Bits: f.Bits, BOS: o.BOS, MaxLength: r.MaxLength})
+		if err != nil {
+			return nil, err
+		}
+		defer log.Close()
+	}
+	runner := &eval.Runner{Model: m.engine, BatchTokens: o.Batch}
+	var scores []Estimate
+	for _, s := range set {
+		p := tasks.Options{MaxLength: r.MaxLength, BOS: o.BOS, Limit: o.Limit, Seed: o.Seed, Log: log}
+		if o.Progress != nil {
+			p.Progress = func(done, all int) { o.Progress(s.task.Name, done, all) }
+		}
+		v, err := s.task.Run(ctx, runner, m.tok, s.questions, p)
+		if err != nil {
+			return nil, err
+		}
+		v.Files, v.Data = s.files, s.hash
+		r.Tasks = append(r.Tasks, *v)
+		scores = append(scores, v.Score)
+		f.Tokens += v.Tokens
+		if o.Done != nil {
+			o.Done(*v)
+		}
+	}
+	if err := log.Close(); err != nil {
+		return nil, err
+	}
+	r.Average, r.Fingerprint = eval.Average(scores), f
+	return r, nil
+}
+
+// taskData is a task with its questions.
+type taskData struct {
+	task      *tasks.Task
+	files     []string
+	hash      string // of the files' hashes
+	questions []tasks.Question
+}
+
+func readTasks(names []string, dir string) ([]taskData, error) {
+	var out []taskData
+	for _, name := range names {
+		name, file, named := strings.Cut(name, "=")
+		t, err := tasks.Find(name)
+		if err != nil {
+			return nil, err
+		}
+		for _, other := range out {
+			if other.task == t {
+				return nil, fmt.Errorf("task %s is named twice", t.Name)
+			}
+		}
+		d := taskData{task: t, files: []string{file}}
+		if !named {
+			if dir == "" {
+				return nil, fmt.Errorf("no folder with task files is named, and no file as %s=FILE", t.Name)
+			}
+			if d.files, err = t.Locate(dir); err != nil {
+				return nil, err
+			}
+		}
+		if d.questions, err = t.Read(d.files...); err != nil {
+			return nil, err
+		}
+		hashes, err := checkpoint.HashFiles(d.files...)
+		if err != nil {
+			return nil, err
+		}
+		d.hash = hashes[0].SHA256
+		if len(hashes) > 1 {
+			all := ""
+			for _, h := range hashes {
+				all += h.SHA256
+			}
+			d.hash = eval.TextHash(all)
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+// DivergenceOptions say how two models are compared.
+type DivergenceOptions struct {
+	Window     int  // tokens of a window; 0: 2048, at most the contexts
+	MaxWindows int  // 0: all
+	Worst      int  // how many of the worst tokens to show
+	Strict     bool // text that was calibrated on is an error
+
+	Progress func(done, all int) // tokens compared; may be nil
+}
+
+// WorstToken is a token whose prediction quantization has changed most.
+type WorstToken struct {
+	Window    int     `json:"window"`
+	At        int     `json:"at"`     // index in the window
+	Before    string  `json:"before"` // the text before it
+	Token     string  `json:"token"`
+	Reference string  `json:"reference"` // most likely token in full precision
+	Model     string  `json:"model"`     // most likely token of the model
+	KL        float64 `json:"kl"`
+	NLLRef    float64 `json:"nll_reference"`
+	NLL       float64 `json:"nll"`
+}
+
+// DivergenceReport is a model held against a reference.
+type DivergenceReport struct {
+	eval.Divergence
+	Worst       []WorstToken
+	Overlap     []Overlap
+	Fingerprint Fingerprint
+}
+
+// MarshalJSON implements json.Marshaler.
+func (r *DivergenceReport) MarshalJSON() ([]byte, error) {
+	return json.Marshal(map[string]any{
+		"tokens": r.Tokens, "perplexity_reference": r.PerplexityRef, "perplexity": r.Perplexity, "perplexity_change": r.Change, "nll_change": r.NLLChange,
+		"kl": r.KL, "kl_backwards": r.KLBack, "top1": r.Top1, "top5": r.Top5, "kl_percentiles": r.KLPercentiles, "kl_max": r.KLMax,
+		"worst": r.Worst, "calibration_overlap": r.Overlap, "fingerprint": r.Fingerprint,
+	})
+}
+
+// worstContext is how many tokens before a bad one are shown.
+const worstContext = 24
+
+// Divergence compares the model's predictions with a reference's, token by
+// token, on the windows of the GPTQ protocol.
+func (m *Model) Divergence(ctx context.Context, ref *Model, text string, o DivergenceOptions) (*DivergenceReport, error) {
+	overlap, err := m.overlap(text, o.Strict)
+	if err != nil {
+		return nil, err
+	}
+	p, err := eval.NewPlan(ref.tok, text, eval.PlanOptions{Window: o.Window, Context: min(m.engine.Context, ref.engine.Context), MaxWindows: o.MaxWindows})
+	if err != nil {
+		return nil, err
+	}
+	f, err := m.fingerprint(text)
+	if err != nil {
+		return nil, err
+	}
+	if f.Against, err = eval.ModelHash(ref.engine.Checkpoint); err != nil {
+		return nil, err
+	}
+	windows := p.Windows()
+	tokens, err := eval.Compare(ctx, ref.engine, m.engine, windows, progressOf(p.Tokens(), o.Progress))
+	if err != nil {
+		return nil, err
+	}
+	r := &DivergenceReport{Divergence: eval.Summarize(tokens), Overlap: overlap}
+	f.Protocol, f.Window, f.BOS, f.Windows, f.Tokens, f.StdErr = p.Protocol, p.Window, p.BOS, len(windows), len(tokens), "tokens"
+	r.Fingerprint = f
+	for _, t := range eval.Worst(tokens, o.Worst) {
+		w := windows[t.Window]
+		r.Worst = append(r.Worst, WorstToken{Window: t.Window, At: t.At, Before: ref.tok.Decode(w[max(0, t.At-worstContext):t.At]),
+			Token: ref.tok.Decode([]int{t.ID}), Reference: ref.tok.Decode([]int{t.TopRef}), Model: ref.tok.Decode([]int{t.Top}), KL: t.KL, NLLRef: t.NLLRef, NLL: t.NLL})
+	}
+	return r, nil
+}
+
+// DiffOptions say how two models are compared block by block.
+type DiffOptions struct {
+	Window     int // tokens of a window; 0: 512, at most the contexts
+	MaxWindows int // 0: 8
+	Threads    int // 0: one for each CPU
+
+	Block func(BlockError) // told of each block; may be nil
+}
+
+// DiffReport is a model held against a reference, block by block.
+type DiffReport struct {
+	Blocks      []BlockError `json:"blocks"`
+	Overlap     []Overlap    `json:"calibration_overlap,omitempty"`
+	Fingerprint Fingerprint  `json:"fingerprint"`
+}
+
+// Diff runs the models in the folders dir and ref over the same tokens, block
+// by block, and compares what comes out. Only one block of each model is in
+// memory, beside the activations: four times windows × window × width × 4
+// bytes.
+func Diff(ctx context.Context, dir, ref, text string, o DiffOptions) (*DiffReport, error) {
+	pool := kernel.NewPool(o.Threads)
+	defer pool.Close()
+	open := func(dir string) (*Model, error) {
+		m, err := engine.Open(dir, engine.Options{Pool: pool, Stream: true})
+		if err != nil {
+			return nil, err
+		}
+		tok, err := tokenizer.Load(dir)
+		if err != nil {
+			m.Close()
+			return nil, err
+		}
+		return &Model{engine: m, tok: tok}, nil
+	}
+	a, err := open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer a.engine.Close()
+	b, err := open(ref)
+	if err != nil {
+		return nil, err
+	}
+	defer b.engine.Close()
+	if o.MaxWindows <= 0 {
+		o.MaxWindows = 8
+	}
+	if o.Window == 0 {
+		o.Window = min(512, a.engine.Context, b.engine.Context)
+	}
+	p, err := eval.NewPlan(b.tok, text, eval.PlanOptions{Window: o.Window, Context: min(a.engine.Context, b.engine.Context), MaxWindows: o.MaxWindows})
+	if err != nil {
+		return nil, err
+	}
+	r := &DiffReport{}
+	if r.Fingerprint, err = a.fingerprint(text); err != nil {
+		return nil, err
+	}
+	if r.Fingerprint.Against, err = eval.ModelHash(b.engine.Checkpoint); err != nil {
+		return nil, err
+	}
+	if r.Overlap, err = a.overlap(text, false); err != nil {
+		return nil, err
+	}
+	windows := p.Windows()
+	f := &r.Fingerprint
+	f.Protocol, f.Window, f.BOS, f.Windows, f.Tokens = "blocks", p.Window, p.BOS, len(windows), len(windows)*p.Window
+	r.Blocks, err = eval.Diff(ctx, a.engine, b.engine, windows, o.Block)
+	return r, err
+}

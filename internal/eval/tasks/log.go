@@ -1,0 +1,178 @@
+package tasks
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// LogHeader is the first line of a log: what must be equal for its samples to
+// be taken over, and for two logs to be compared.
+type LogHeader struct {
+	Semantics string `json:"semantics"`
+	Model     string `json:"model_sample_sha256"`
+	Tokenizer string `json:"tokenizer_sha256"`
+	Bits      string `json:"bits"`
+	BOS       bool   `json:"bos"`
+	MaxLength int    `json:"max_length"`
+}
+
+// Log is a file of samples, one JSON object a line after the header. It holds
+// nothing that depends on the machine, the threads or the batch.
+type Log struct {
+	path string
+	file *os.File
+	have map[sampleKey]Sample
+}
+
+type sampleKey struct {
+	task  string
+	index int
+}
+
+// maxLog bounds a log that is read back.
+const maxLog = 4 << 30
+
+// OpenLog opens a log to go on with, or makes it. A last line that a killed run
+// left unfinished is cut off.
+func OpenLog(path string, h LogHeader) (*Log, error) {
+	l := &Log{path: path, have: map[sampleKey]Sample{}}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	l.file = f
+	if err := l.load(h); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *Log) load(h LogHeader) error {
+	info, err := l.file.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxLog {
+		return fmt.Errorf("%s: expected a regular file of at most %d bytes", l.path, int64(maxLog))
+	}
+	want, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	r := bufio.NewReaderSize(l.file, 1<<20)
+	var whole int64 // bytes of finished lines
+	for n := 1; ; n++ {
+		line, err := r.ReadSlice('\n')
+		if errors.Is(err, io.EOF) { // what is left is unfinished
+			if n == 1 && !bytes.HasPrefix(want, line) {
+				return fmt.Errorf("%s: is not a log of samples; name another", l.path)
+			}
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("%s: line %d: %w", l.path, n, err)
+		}
+		if n == 1 {
+			if !bytes.Equal(bytes.TrimSpace(line), want) {
+				return fmt.Errorf("%s: is the log of another run (%s), expected %s; remove it or name another", l.path, brief(line), want)
+			}
+		} else {
+			var s Sample
+			if err := json.Unmarshal(line, &s); err != nil {
+				return fmt.Errorf("%s: line %d: is not a sample: %w; remove the log or name another", l.path, n, err)
+			}
+			key := sampleKey{s.Task, s.Index}
+			if _, twice := l.have[key]; twice || len(s.Choices) == 0 {
+				return fmt.Errorf("%s: line %d: question %d of %s is there twice or empty; remove the log or name another", l.path, n, s.Index, s.Task)
+			}
+			l.have[key] = s
+		}
+		whole += int64(len(line))
+	}
+	if err := l.file.Truncate(whole); err != nil {
+		return err
+	}
+	if _, err := l.file.Seek(whole, io.SeekStart); err != nil {
+		return err
+	}
+	if whole == 0 {
+		_, err = l.file.Write(append(want, '\n'))
+	}
+	return err
+}
+
+func brief(line []byte) string {
+	line = bytes.TrimSpace(line)
+	if len(line) > 300 {
+		return string(line[:300]) + "…"
+	}
+	return string(line)
+}
+
+func (l *Log) get(task string, index int) (Sample, bool) {
+	if l == nil {
+		return Sample{}, false
+	}
+	s, ok := l.have[sampleKey{task, index}]
+	return s, ok
+}
+
+// append writes finished samples.
+func (l *Log) append(samples []Sample) error {
+	if l == nil {
+		return nil
+	}
+	var out bytes.Buffer
+	for _, s := range samples {
+		line, err := json.Marshal(s)
+		if err != nil {
+			return err
+		}
+		out.Write(line)
+		out.WriteByte('\n')
+	}
+	if _, err := l.file.Write(out.Bytes()); err != nil {
+		return fmt.Errorf("writing the log %s: %w", l.path, err)
+	}
+	return nil
+}
+
+// Close closes the file.
+func (l *Log) Close() error {
+	if l == nil {
+		return nil
+	}
+	return l.file.Close()
+}
+
+// ReadLog reads a log's samples in the order of the file, to compare two runs.
+func ReadLog(path string) (LogHeader, []Sample, error) {
+	var h LogHeader
+	var out []Sample
+	f, err := os.Open(path)
+	if err != nil {
+		return h, nil, err
+	}
+	defer f.Close()
+	err = lines(f, path, func(n int, line []byte) error {
+		var err error
+		if n == 1 {
+			err = json.Unmarshal(line, &h)
+		} else {
+			var s Sample
+			err = json.Unmarshal(line, &s)
+			out = append(out, s)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: line %d: %w", path, n, err)
+		}
+		return nil
+	})
+	return h, out, err
+}

@@ -1,0 +1,181 @@
+package tasks
+
+import (
+	"bufio"
+	"bytes"
+	"compress/bzip2"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+)
+
+// Limits on what is read. The largest published split has 10,042 questions in
+// 12 MB.
+const (
+	maxFile      = 2 << 30  // bytes of a file, and of what it unpacks to
+	maxLine      = 16 << 20 // bytes of a line
+	maxQuestions = 10 << 20
+)
+
+// Read reads the questions of a task from files of its split, in their order:
+// JSON lines or Parquet, and for HellaSwag text of six lines a question
+// (context, label, four endings). Text may be packed with bzip2 or gzip.
+func (t *Task) Read(paths ...string) ([]Question, error) {
+	var out []Question
+	for _, p := range paths {
+		if err := t.readFile(p, &out); err != nil {
+			return nil, err
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%s: %s has no questions", strings.Join(paths, ", "), t.Name)
+	}
+	return out, nil
+}
+
+func (t *Task) readFile(path string, out *[]Question) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxFile {
+		return fmt.Errorf("%s: expected a regular file of at most %d bytes", path, int64(maxFile))
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if filepath.Ext(path) == ".parquet" {
+		return t.readParquet(f, info.Size(), path, out)
+	}
+	var src io.Reader = f
+	name := path
+	switch filepath.Ext(path) {
+	case ".bz2":
+		src, name = bzip2.NewReader(bufio.NewReader(f)), strings.TrimSuffix(path, ".bz2")
+	case ".gz":
+		if src, err = gzip.NewReader(bufio.NewReader(f)); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		name = strings.TrimSuffix(path, ".gz")
+	}
+	src = &limited{src, maxFile}
+	if filepath.Ext(name) == ".txt" {
+		return t.readText(src, path, out)
+	}
+	return t.readJSONL(src, path, out)
+}
+
+// limited fails where a packed file unpacks to more than is allowed.
+type limited struct {
+	r    io.Reader
+	left int64
+}
+
+func (l *limited) Read(p []byte) (int, error) {
+	n, err := l.r.Read(p)
+	if l.left -= int64(n); l.left < 0 {
+		return 0, fmt.Errorf("unpacks to more than %d bytes", int64(maxFile))
+	}
+	return n, err
+}
+
+// lines hands out the lines of a text that must be UTF-8.
+func lines(src io.Reader, path string, each func(number int, line []byte) error) error {
+	s := bufio.NewScanner(src)
+	s.Buffer(nil, maxLine)
+	n := 0
+	for s.Scan() {
+		n++
+		line := s.Bytes()
+		if n == 1 {
+			line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
+		}
+		if !utf8.Valid(line) {
+			return fmt.Errorf("%s: line %d: is not UTF-8; convert the file first", path, n)
+		}
+		if err := each(n, line); err != nil {
+			return err
+		}
+	}
+	if err := s.Err(); err != nil {
+		if errors.Is(err, bufio.ErrTooLong) {
+			return fmt.Errorf("%s: line %d: is longer than %d bytes", path, n+1, maxLine)
+		}
+		return fmt.Errorf("%s: line %d: %w", path, n+1, err)
+	}
+	return nil
+}
+
+// readJSONL reads an object a line; empty lines are passed over.
+func (t *Task) readJSONL(src io.Reader, path string, out *[]Question) error {
+	return lines(src, path, func(n int, line []byte) error {
+		if len(bytes.TrimSpace(line)) == 0 {
+			return nil
+		}
+		r := &row{file: path, unit: "line", number: n}
+		d := json.NewDecoder(bytes.NewReader(line))
+		d.UseNumber()
+		if err := d.Decode(&r.fields); err != nil {
+			return r.errorf("", "is not a JSON object: %v", err)
+		}
+		if r.fields == nil {
+			return r.errorf("", "is null, expected a JSON object")
+		}
+		if _, err := d.Token(); err != io.EOF {
+			return r.errorf("", "has more than one JSON object")
+		}
+		return t.add(r, out)
+	})
+}
+
+// add turns a row into a question.
+func (t *Task) add(r *row, out *[]Question) error {
+	if len(*out) == maxQuestions {
+		return r.errorf("", "more than %d questions", maxQuestions)
+	}
+	q := t.read(r)
+	if err := t.check(&q, r); err != nil {
+		return err
+	}
+	q.Index = len(*out)
+	*out = append(*out, q)
+	return nil
+}
+
+// textLines is the number of lines of a question in HellaSwag's text form.
+const textLines = 6
+
+// readText reads HellaSwag's text form.
+func (t *Task) readText(src io.Reader, path string, out *[]Question) error {
+	if t.Name != "hellaswag" {
+		return fmt.Errorf("%s: is text; %s is read from JSON lines or Parquet", path, t.Name)
+	}
+	var item []string
+	last := 0
+	err := lines(src, path, func(n int, line []byte) error {
+		last = n
+		item = append(item, strings.TrimSuffix(string(line), "\r"))
+		if len(item) < textLines {
+			return nil
+		}
+		endings := make([]any, 0, textLines-2)
+		for _, e := range item[2:] {
+			endings = append(endings, e)
+		}
+		r := &row{file: path, unit: "line", number: n - textLines + 1, fields: map[string]any{"query": item[0], "gold": strings.TrimSpace(item[1]), "choices": endings}}
+		item = item[:0]
+		return t.add(r, out)
+	})
+	if err == nil && len(item) > 0 {
+		err = fmt.Errorf("%s: line %d: the last question has %d lines, expected %d: context, label, four endings", path, last, len(item), textLines)
+	}
+	return err
+}

@@ -1,0 +1,200 @@
+package tasks
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/specquant/specquant/internal/eval"
+)
+
+// Scorer is a model, as [eval.Runner] runs it.
+type Scorer interface {
+	// Predict gives a prediction for each predicted token, by group and span.
+	Predict(ctx context.Context, groups [][]eval.Span) ([][][]eval.Prediction, error)
+}
+
+// Options say how a task is run.
+type Options struct {
+	MaxLength int    // tokens that the model sees, at most
+	BOS       bool   // put BOS before each text; lm-eval does not
+	Limit     int    // questions; 0: all
+	Seed      uint64 // which ones: 0 the first, else a draw by the seed
+	Batch     int    // questions handed to the scorer together; 0: 256
+	Log       *Log   // may be nil
+
+	Progress func(done, all int) // may be nil
+}
+
+const defaultBatch = 256
+
+// Result is the score of a task.
+type Result struct {
+	Task      string         `json:"task"`
+	Questions int            `json:"questions"`
+	Whole     int            `json:"questions_of_split"`
+	Metric    string         `json:"metric"` // that averages use
+	Score     eval.Estimate  `json:"score"`  // of Metric
+	Acc       eval.Estimate  `json:"acc"`
+	AccNorm   *eval.Estimate `json:"acc_norm,omitempty"`
+	// Perplexity of LAMBADA's last words: exp of the mean −log p of a word.
+	Perplexity *eval.Estimate `json:"perplexity,omitempty"`
+	Truncated  int            `json:"truncated"` // questions whose context did not fit
+	Reused     int            `json:"reused"`    // taken from the log of an earlier run
+	Tokens     int            `json:"tokens"`    // of contexts and continuations, each context once, those of reused questions not
+	PerChoice  int            `json:"tokens_per_choice"`
+	Seconds    float64        `json:"seconds"`
+	Files      []string       `json:"files,omitempty"`
+	Data       string         `json:"data_sha256,omitempty"`
+}
+
+// Choose gives the questions of a limited run, in their order.
+func Choose(questions []Question, limit int, seed uint64) []Question {
+	if limit <= 0 || limit >= len(questions) {
+		return questions
+	}
+	if seed == 0 {
+		return questions[:limit]
+	}
+	order := make([]int, len(questions))
+	for i := range order {
+		order[i] = i
+	}
+	rng := rand.New(rand.NewPCG(seed, 0x7461736b))
+	rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	order = order[:limit]
+	slices.Sort(order)
+	out := make([]Question, limit)
+	for i, n := range order {
+		out[i] = questions[n]
+	}
+	return out
+}
+
+// Run asks a model the questions. What the log holds already is not asked
+// again. Samples and scores do not depend on the batch.
+func (t *Task) Run(ctx context.Context, s Scorer, enc eval.Encoder, questions []Question, o Options) (*Result, error) {
+	start := time.Now()
+	p, err := newPrompt(enc, o.BOS, o.MaxLength)
+	if err != nil {
+		return nil, err
+	}
+	batch := o.Batch
+	if batch <= 0 {
+		batch = defaultBatch
+	}
+	r := &Result{Task: t.Name, Whole: len(questions), Metric: t.Metric()}
+	questions = Choose(questions, o.Limit, o.Seed)
+	if len(questions) == 0 {
+		return nil, fmt.Errorf("%s has no questions", t.Name)
+	}
+	samples := make([]Sample, 0, len(questions))
+	for len(questions) > 0 {
+		part := questions[:min(batch, len(questions))]
+		questions = questions[len(part):]
+		done, err := t.batch(ctx, s, p, part, o.Log, r)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", t.Name, err)
+		}
+		samples = append(samples, done...)
+		if o.Progress != nil {
+			o.Progress(len(samples), len(samples)+len(questions))
+		}
+	}
+	t.summarize(r, samples)
+	r.Seconds = time.Since(start).Seconds()
+	return r, nil
+}
+
+func (t *Task) batch(ctx context.Context, s Scorer, p *prompt, questions []Question, log *Log, r *Result) ([]Sample, error) {
+	samples := make([]Sample, len(questions))
+	var asked []*prepared
+	var groups [][]eval.Span
+	var where []int
+	for i := range questions {
+		q := &questions[i]
+		if old, ok := log.get(t.Name, q.Index); ok {
+			if old.Context != q.hash() || old.Gold != q.Gold || len(old.Choices) != len(q.Choices) {
+				return nil, fmt.Errorf("question %d is not the one that the log %s has; the data has changed: remove the log or name another", q.Index, log.path)
+			}
+			t.decide(&old)
+			samples[i] = old
+			r.Reused++
+			continue
+		}
+		ready, err := p.prepare(q)
+		if err != nil {
+			return nil, err
+		}
+		asked, groups, where = append(asked, ready), append(groups, ready.spans), append(where, i)
+		once, each := cost(ready.spans)
+		r.Tokens += once
+		r.PerChoice += each
+	}
+	if len(asked) == 0 {
+		return samples, nil
+	}
+	predictions, err := s.Predict(ctx, groups)
+	if err != nil {
+		return nil, err
+	}
+	fresh := make([]Sample, len(asked))
+	for i, a := range asked {
+		fresh[i] = t.sample(a, predictions[i])
+		samples[where[i]] = fresh[i]
+	}
+	return samples, log.append(fresh)
+}
+
+// cost counts the tokens that go through the model, and that would if every
+// choice went through whole.
+func cost(spans []eval.Span) (once, each int) {
+	shared := len(spans[0].IDs) - 1
+	for _, s := range spans {
+		n := 0
+		for n < shared && n < len(s.IDs)-1 && s.IDs[n] == spans[0].IDs[n] {
+			n++
+		}
+		shared = n
+	}
+	once = shared
+	for _, s := range spans {
+		once += len(s.IDs) - 1 - shared
+		each += len(s.IDs) - 1
+	}
+	return once, each
+}
+
+func (t *Task) summarize(r *Result, samples []Sample) {
+	r.Questions = len(samples)
+	right := func(f func(*Sample) bool) eval.Estimate {
+		v := make([]float64, len(samples))
+		for i := range samples {
+			if f(&samples[i]) {
+				v[i] = 1
+			}
+		}
+		return eval.Mean(v)
+	}
+	r.Acc = right(func(s *Sample) bool { return s.Correct })
+	r.Score = r.Acc
+	if t.Norm {
+		n := right(func(s *Sample) bool { return s.CorrectN })
+		r.AccNorm, r.Score = &n, n
+	}
+	if t.Greedy {
+		nll := make([]float64, len(samples))
+		for i := range samples {
+			nll[i] = -samples[i].Choices[0].LogProb
+		}
+		p := eval.Perplexed(nll)
+		r.Perplexity = &p
+	}
+	for i := range samples {
+		if samples[i].Truncated {
+			r.Truncated++
+		}
+	}
+}

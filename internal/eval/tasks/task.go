@@ -1,0 +1,125 @@
+// Package tasks runs the nine zero-shot tasks of the quantization papers with
+// the semantics of lm-eval 0.4.4: its prompts, its boundary between context and
+// continuation, its truncation and its scores. Questions are read from local
+// files, in the data sets' published schemas or pre-formatted.
+package tasks
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Semantics is what the scores can be compared with.
+const Semantics = "lm-eval 0.4.4"
+
+// Choice is one possible answer: a continuation of a context.
+type Choice struct {
+	Context      string
+	Continuation string // with the space that separates it from the context
+	Answer       string // what acc_norm takes the length of: the continuation without that space
+}
+
+// Question is one item of a task.
+type Question struct {
+	Index   int // from 0, in the order of the files
+	Choices []Choice
+	Gold    int
+}
+
+// Task is one of the nine.
+type Task struct {
+	Name  string
+	Split string // "validation" or "test"
+	Count int    // questions of the whole split
+	// Norm says that the task has acc_norm, which then is what averages use.
+	Norm bool
+	// Greedy marks a task with one continuation a question, right if every
+	// token of it is the most likely one.
+	Greedy bool
+
+	aliases []string // of its files and folders, in lower case with underscores
+	read    func(r *row) Question
+}
+
+// Metric is the score that averages use.
+func (t *Task) Metric() string {
+	if t.Norm {
+		return "acc_norm"
+	}
+	return "acc"
+}
+
+// all are the tasks in the order of the paper's tables.
+var all = []*Task{
+	{Name: "boolq", Split: "validation", Count: 3270, aliases: []string{"boolq"}, read: readBoolQ},
+	{Name: "hellaswag", Split: "validation", Count: 10042, Norm: true, aliases: []string{"hellaswag"}, read: readHellaSwag},
+	{Name: "lambada", Split: "test", Count: 5153, Greedy: true, aliases: []string{"lambada", "lambada_openai"}, read: readLambada},
+	{Name: "openbookqa", Split: "test", Count: 500, Norm: true, aliases: []string{"openbookqa", "openbook_qa"}, read: readOpenBookQA},
+	{Name: "piqa", Split: "validation", Count: 1838, Norm: true, aliases: []string{"piqa"}, read: readPIQA},
+	{Name: "siqa", Split: "validation", Count: 1954, aliases: []string{"siqa", "social_i_qa", "social_iqa", "socialiqa"}, read: readSIQA},
+	{Name: "winogrande", Split: "validation", Count: 1267, aliases: []string{"winogrande", "winogrande_xl"}, read: readWinoGrande},
+	{Name: "arc_easy", Split: "test", Count: 2376, Norm: true, aliases: []string{"arc_easy", "arc_e"}, read: readARC},
+	{Name: "arc_challenge", Split: "test", Count: 1172, Norm: true, aliases: []string{"arc_challenge", "arc_c"}, read: readARC},
+}
+
+// Names lists the tasks.
+func Names() []string {
+	var out []string
+	for _, t := range all {
+		out = append(out, t.Name)
+	}
+	return out
+}
+
+// Find gives a task by its name or another usual one.
+func Find(name string) (*Task, error) {
+	n := normal(name)
+	for _, t := range all {
+		if t.Name == n || slices.Contains(t.aliases, n) {
+			return t, nil
+		}
+	}
+	return nil, fmt.Errorf("no task %q; there are %s", name, strings.Join(Names(), ", "))
+}
+
+// normal writes a name in lower case with underscores.
+func normal(name string) string {
+	return strings.NewReplacer("-", "_", " ", "_", ".", "_").Replace(strings.ToLower(name))
+}
+
+// choices makes the choices of a question with one context.
+func choices(context string, answers []string) []Choice {
+	out := make([]Choice, len(answers))
+	for i, a := range answers {
+		out[i] = Choice{Context: context, Continuation: " " + a, Answer: a}
+	}
+	return out
+}
+
+// check verifies what holds for every question of the task.
+func (t *Task) check(q *Question, r *row) error {
+	if r.err != nil {
+		return r.err
+	}
+	least := 2
+	if t.Greedy {
+		least = 1
+	}
+	if len(q.Choices) < least {
+		return r.errorf("", "has %d choices, expected at least %d", len(q.Choices), least)
+	}
+	if q.Gold < 0 || q.Gold >= len(q.Choices) {
+		return r.errorf("", "the right answer is choice %d, counted from 0, of %d choices", q.Gold, len(q.Choices))
+	}
+	for i, c := range q.Choices {
+		if c.Answer == "" {
+			return r.errorf("", "choice %d, counted from 0, is empty", i)
+		}
+		if !utf8.ValidString(c.Context) || !utf8.ValidString(c.Continuation) {
+			return r.errorf("", "is not UTF-8; convert it first")
+		}
+	}
+	return nil
+}

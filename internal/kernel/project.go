@@ -1,0 +1,234 @@
+package kernel
+
+import (
+	"sync"
+)
+
+// Projection multiplies tokens with a few vectors of a wave basis, z = F x: the
+// spectral branch's first half. A cosine or sine of period Cols/f mirrors
+// itself in the half turn and, up to a sign, in the quarter turn. Where all
+// rows of F do, to the bit, x is folded twice and each row takes a quarter of
+// the products and of the memory:
+//
+//	e[j] = x[j] ± x[n-j]     f[j] = e[j] ± e[n/2-j]     j < n/4
+//
+// The rows of each of the four combinations of signs are taken 8 at a time. The
+// product of a row is summed in 16 lanes, j modulo 16, ascending, which are
+// folded in halves; the term of j = n/4 is added last. The assembly tiers fuse
+// multiply and add and agree to the bit; the portable one rounds the product.
+type Projection struct {
+	Count, Cols int
+	blocks      []foldBlock
+	dense       []float32 // [Count×Cols] where rows don't fold: [Pool.MatMulNT]
+}
+
+// foldBlock is up to 8 rows of F with the same signs.
+type foldBlock struct {
+	class   int        // of the folded x
+	data    []float32  // [Cols/4/16][8][16]
+	row     [8]int     // of F; -1 for padding
+	quarter [8]float32 // F at Cols/4
+}
+
+// Classes of rows by the signs of their mirror images in the half and the
+// quarter turn. The last two are sines.
+const (
+	foldPlusPlus = iota
+	foldPlusMinus
+	foldMinusPlus
+	foldMinusMinus
+	foldClasses
+)
+
+// NewProjection makes a projection on the rows of f [count×cols], which it
+// keeps if they don't fold.
+func NewProjection(f []float32, count, cols int) *Projection {
+	f = f[:count*cols]
+	p := &Projection{Count: count, Cols: cols}
+	var rows [foldClasses][]int
+	for i := range count {
+		class := foldClass(f[i*cols:][:cols])
+		if class < 0 {
+			p.dense = f
+			return p
+		}
+		rows[class] = append(rows[class], i)
+	}
+	for class, rows := range rows {
+		for at := 0; at < len(rows); at += 8 {
+			b := foldBlock{class: class, data: make([]float32, cols/4*8), row: [8]int{-1, -1, -1, -1, -1, -1, -1, -1}}
+			for slot, row := range rows[at:min(at+8, len(rows))] {
+				v := f[row*cols:][:cols]
+				b.row[slot], b.quarter[slot] = row, v[cols/4]
+				for j, w := range v[:cols/4] {
+					b.data[j/16*128+slot*16+j%16] = w
+				}
+			}
+			p.blocks = append(p.blocks, b)
+		}
+	}
+	return p
+}
+
+// foldClass is the class of a row, or -1 if it does not fold.
+func foldClass(v []float32) int {
+	n := len(v)
+	if n == 0 || n%64 != 0 {
+		return -1
+	}
+	for class := range foldClasses {
+		half, quarter := foldSigns(class)
+		ok := (half > 0 || v[0] == 0 && v[n/2] == 0) && v[n/2] == quarter*v[0]
+		for j := 1; ok && j < n/2; j++ {
+			ok = v[n-j] == half*v[j] && v[n/2-j] == quarter*v[j]
+		}
+		if ok {
+			return class
+		}
+	}
+	return -1
+}
+
+func foldSigns(class int) (half, quarter float32) {
+	return [...]float32{1, 1, -1, -1}[class], [...]float32{1, -1, 1, -1}[class]
+}
+
+// foldGo writes the folded values of columns j0…j1 of x into y, class by class,
+// len(x)/4 apart.
+func foldGo(y, x []float32, j0, j1 int) {
+	n := len(x)
+	for j := j0; j < j1; j++ {
+		a, c := x[j], x[n/2-j]
+		b, d := x[(n-j)%n], x[n/2+j]
+		if j == 0 {
+			b, c = 0, 0
+		}
+		e, f := a+b, c+d
+		y[j], y[n/4+j] = e+f, e-f
+		e, f = a-b, c-d
+		y[n/2+j], y[3*(n/4)+j] = e+f, e-f
+		if j == 0 { // sines begin with 0
+			y[n/2], y[3*(n/4)] = 0, 0
+		}
+	}
+}
+
+// foldDotGo writes the 16 lanes of the products of 8 rows with x, [8][16].
+func foldDotGo(lanes *[128]float32, data, x []float32) {
+	*lanes = [128]float32{}
+	for i := 0; i < len(x); i += 16 {
+		row, v := data[i*8:][:128], x[i:][:16]
+		for k := range lanes {
+			lanes[k] += float32(row[k] * v[k&15])
+		}
+	}
+}
+
+// foldLanes adds up lanes in halves.
+func foldLanes(out *[8]float32, lanes *[128]float32) {
+	for r := range out {
+		l := lanes[16*r:][:16]
+		for h := 8; h > 0; h /= 2 {
+			for i := range h {
+				l[i] += l[i+h]
+			}
+		}
+		out[r] = l[0]
+	}
+}
+
+// foldTokens is how many tokens a kernel takes at a time.
+const foldTokens = 3
+
+// tokens projects some tokens, at most foldTokens: z has row t at z[t·ldz], x
+// at x[t·ldx].
+func (p *Projection) tokens(z []float32, ldz int, x []float32, ldx, tokens int) {
+	n := p.Cols
+	buf := foldBuffers.Get().(*[]float32)
+	defer foldBuffers.Put(buf)
+	*buf = intGrow(*buf, foldTokens*n)
+	folded := *buf
+	var mid [foldTokens][2]float32
+	for t := range tokens {
+		v := x[t*ldx:][:n]
+		fold(folded[t*n:][:n], v)
+		mid[t] = [2]float32{v[n/4] + v[n-n/4], v[n/4] - v[n-n/4]}
+	}
+	var out [foldTokens][8]float32
+	for i := range p.blocks {
+		b := &p.blocks[i]
+		foldDots(&out, b.data, folded[b.class*(n/4):], n, n/4, tokens)
+		for t := range tokens {
+			for slot, row := range b.row {
+				if row >= 0 {
+					z[t*ldz+row] = out[t][slot] + float32(b.quarter[slot]*mid[t][b.class/2])
+				}
+			}
+		}
+	}
+}
+
+var foldBuffers = sync.Pool{New: func() any { return new([]float32) }}
+
+// Project computes z = F x for each token; z has row t at z[t·ldz], x at
+// x[t·ldx]. A token's result does not depend on the others.
+func (p *Pool) Project(z []float32, ldz int, f *Projection, x []float32, ldx, tokens int) {
+	if tokens == 0 || f.Count == 0 {
+		return
+	}
+	fits("z", len(z), ldz, tokens, f.Count)
+	fits("x", len(x), ldx, tokens, f.Cols)
+	if f.dense != nil {
+		p.MatMulNT(z, ldz, x, ldx, f.dense, f.Cols, tokens, f.Count, f.Cols, false)
+		return
+	}
+	per := intChunk(f.Cols)
+	p.Run(intCeil(tokens, per), func(i int) { f.chunk(z, ldz, x, ldx, i*per, min(tokens, (i+1)*per)) })
+}
+
+// chunk projects tokens t0…t1-1.
+func (p *Projection) chunk(z []float32, ldz int, x []float32, ldx, t0, t1 int) {
+	for t := t0; t < t1; t += foldTokens {
+		p.tokens(z[t*ldz:], ldz, x[t*ldx:], ldx, min(foldTokens, t1-t))
+	}
+}
+
+// QuantizeProject is [Activations.Quantize] and [Pool.Project] in one pass over
+// x, in one fork and join.
+func (a *Activations) QuantizeProject(p *Pool, x []float32, ldx, tokens, cols, bits, group int, clip float32, z []float32, ldz int, f *Projection) {
+	if f.Cols != cols {
+		panic("kernel: the projection has another width than the tokens")
+	}
+	if f.dense != nil || f.Count == 0 || tokens == 0 {
+		a.Quantize(p, x, ldx, tokens, cols, bits, group, clip)
+		p.Project(z, ldz, f, x, ldx, tokens)
+		return
+	}
+	fits("z", len(z), ldz, tokens, f.Count)
+	a.reset(tokens, cols, bits, group)
+	per := min(intChunk(cols), max(2, intCeil(tokens, 4)))
+	p.Run(intCeil(tokens, per), func(i int) {
+		t0, t1 := i*per, min(tokens, (i+1)*per)
+		for t := t0; t < t1; t++ {
+			a.token(t, x[t*ldx:t*ldx+cols], clip)
+		}
+		f.chunk(z, ldz, x, ldx, t0, t1)
+	})
+}
+
+// intChunk is the number of tokens in a chunk of work on activations: enough to
+// pay for the fork.
+func intChunk(cols int) int { return max(1, 1<<15/max(1, cols)) }
+
+// foldDotsGo is foldDots in Go: out[t] are the products of 8 rows with x[t·ldx:]
+// of n values.
+func foldDotsGo(out *[foldTokens][8]float32, data, x []float32, ldx, n, tokens int) {
+	var lanes [128]float32
+	for t := range tokens {
+		foldDotGo(&lanes, data, x[t*ldx:][:n])
+		foldLanes(&out[t], &lanes)
+	}
+}
+
+// Folded says whether the rows fold: a quarter of the work.
+func (p *Projection) Folded() bool { return p.dense == nil }

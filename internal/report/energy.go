@@ -1,0 +1,107 @@
+package report
+
+import (
+	"fmt"
+
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/spectrum"
+)
+
+// energyPoints is the number of steps of a cumulative curve.
+const energyPoints = 50
+
+// maxEnergyBlocks bounds the blocks whose energy is looked at: it reads every
+// weight several times, and neighbouring blocks are alike.
+const maxEnergyBlocks = 6
+
+// EnergyCurves is where the energy of a model's linear layers lies: cumulative
+// share over the share of frequencies, in energyPoints steps from 0 to 1.
+type EnergyCurves struct {
+	Shuffles int
+	Blocks   []int // that were looked at
+	Axes     [2]AxisCurves
+}
+
+// AxisCurves are the curves on one axis.
+type AxisCurves struct {
+	Axis     spectrum.Axis
+	Layers   []LayerCurve
+	Mean     []float64 // over the layers
+	Control  []float64 // the same with the channels shuffled
+	Smoothed []float64 // the same after smoothing
+}
+
+// LayerCurve is one layer's.
+type LayerCurve struct {
+	Name  string
+	Share []float64
+}
+
+func curve(c spectrum.Curve) []float64 {
+	v := make([]float64, energyPoints+1)
+	for i := range v {
+		v[i] = c.Share(float64(i) / energyPoints)
+	}
+	return v
+}
+
+func addTo(sum *[]float64, v []float64, weight float64) {
+	if *sum == nil {
+		*sum = make([]float64, len(v))
+	}
+	for i := range v {
+		(*sum)[i] += v[i] * weight
+	}
+}
+
+// add looks at the weights of the looker's block.
+func (e *EnergyCurves) add(k *looker, block int) error {
+	if n := k.ck.Config.Layers; n > maxEnergyBlocks {
+		// Evenly spaced, the first and the last among them.
+		want := (len(e.Blocks)*(n-1) + (maxEnergyBlocks-1)/2) / (maxEnergyBlocks - 1)
+		if block != want {
+			return nil
+		}
+	}
+	e.Blocks = append(e.Blocks, block)
+	run := k.Pool.Run
+	for w := range llama.NumLinears {
+		d := &k.block.Linears[w]
+		smoothed := append([]float32(nil), d.W...)
+		method.ScaleColumns(smoothed, k.lambda[w.Input()], run)
+		for i, axis := range []spectrum.Axis{spectrum.OutputChannel, spectrum.InputChannel} {
+			a := &e.Axes[i]
+			a.Axis = axis
+			c, err := spectrum.Energy(d.W, d.Out, d.In, axis, "dft", run)
+			if err != nil {
+				return fmt.Errorf("%s: %w", w, err)
+			}
+			a.Layers = append(a.Layers, LayerCurve{Name: fmt.Sprintf("%d %s", block, w), Share: curve(c)})
+			addTo(&a.Mean, curve(c), 1)
+			if c, err = spectrum.Energy(smoothed, d.Out, d.In, axis, "dft", run); err != nil {
+				return fmt.Errorf("%s, smoothed: %w", w, err)
+			}
+			addTo(&a.Smoothed, curve(c), 1)
+			for seed := range e.Shuffles {
+				if c, err = spectrum.ShuffledEnergy(d.W, d.Out, d.In, axis, "dft", uint64(seed)+1, run); err != nil {
+					return fmt.Errorf("%s, shuffled: %w", w, err)
+				}
+				addTo(&a.Control, curve(c), 1/float64(e.Shuffles))
+			}
+		}
+	}
+	return nil
+}
+
+// finish turns sums into means.
+func (e *EnergyCurves) finish() {
+	for i := range e.Axes {
+		a := &e.Axes[i]
+		for _, v := range [][]float64{a.Mean, a.Smoothed, a.Control} {
+			for j := range v {
+				v[j] /= float64(len(a.Layers))
+			}
+		}
+	}
+}

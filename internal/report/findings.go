@@ -1,0 +1,365 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/eval"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/method"
+)
+
+// Finding is one thing that is wrong, or dear, with its cause and its remedy.
+type Finding struct {
+	Bad     bool   // else a note: it costs something, but does not explain bad output
+	Where   string // layer or layers, or "the model"
+	Channel string // of the layer's input or output; "": none in particular
+	Cause   string // in a few words
+	Detail  string // what was seen, with figures
+	Remedy  string // a flag or a line of the recipe
+}
+
+// Thresholds of the findings. They are drawn where small trained models at
+// these bits lie well below, and planted faults well above.
+const (
+	badError    = 0.30 // relative output error of a layer
+	worseThan   = 2.5  // times the median layer's error is bad too, …
+	worthError  = 0.10 // … from here on
+	badShare    = 0.25 // one channel's part of the weights' error
+	badClipped  = 0.05 // share of the weights beyond the grid
+	dearBranch  = 0.05 // the branch's part of all bits …
+	branchGain  = 0.05 // … must lower the output error by this part
+	badRatio    = 1.25 // perplexity over full precision's, in the job's own check
+	fewTokens   = 4    // calibration tokens for each channel of the widest input
+	zeroWeights = 0.60 // share of integers that are zero; Gaussian rows at 4 bits have about 0.15
+)
+
+// levels is how many steps of the activation grid the median channel's largest
+// value spans, where the largest channel's is peak times that. The grid covers
+// both signs.
+func levels(bits int, peak float64) float64 { return float64(int(1)<<bits-1) / 2 / peak }
+
+// fewLevels is too few.
+const fewLevels = 0.5
+
+// Diagnose names what is wrong with a quantized model. look may be nil, overlaps
+// empty. The worst come first. A model without a finding that is Bad is as good
+// as its bits allow, as far as can be told.
+func Diagnose(s *Subject, look *Look, overlaps []eval.Overlap) []Finding {
+	d := &diagnosis{Subject: s, look: look, recipe: s.Manifest.Recipe}
+	d.outliers()
+	d.layers()
+	d.scales()
+	d.calibration(overlaps)
+	d.branch()
+	d.check()
+	slices.SortStableFunc(d.found, func(a, b Finding) int {
+		switch {
+		case a.Bad == b.Bad:
+			return 0
+		case a.Bad:
+			return -1
+		}
+		return 1
+	})
+	return d.found
+}
+
+// Healthy says whether none of the findings is bad.
+func Healthy(found []Finding) bool {
+	return !slices.ContainsFunc(found, func(f Finding) bool { return f.Bad })
+}
+
+type diagnosis struct {
+	*Subject
+	look   *Look
+	recipe *method.Recipe
+	found  []Finding
+	blamed map[int]bool // layers whose error has a cause
+}
+
+func (d *diagnosis) add(f Finding) { d.found = append(d.found, f) }
+
+// blame marks layers as explained.
+func (d *diagnosis) blame(layers ...int) {
+	if d.blamed == nil {
+		d.blamed = map[int]bool{}
+	}
+	for _, i := range layers {
+		d.blamed[i] = true
+	}
+}
+
+// input is what is known of one input: by the job, else by a short run.
+func (d *diagnosis) input(block int, in llama.Input) (outliers []artefact.Outlier, after float64) {
+	l := &d.Layers[d.index(block, in.Readers()[0])]
+	if l.Peak > 0 {
+		return l.Outliers, l.Peak
+	}
+	if d.look != nil {
+		i := d.look.Inputs[block*int(llama.NumInputs)+int(in)]
+		return i.Outliers, i.After
+	}
+	return nil, 0
+}
+
+func (d *diagnosis) index(block int, w llama.Which) int { return block*int(llama.NumLinears) + int(w) }
+
+// outliers finds inputs whose largest channel leaves the others too few levels,
+// and weights whose error sits in one channel.
+func (d *diagnosis) outliers() {
+	bits := d.Quantization.Bits.Activations
+	for block := range d.Config.Layers {
+		for in := range llama.NumInputs {
+			outliers, after := d.input(block, in)
+			var readers []int
+			var errors []string
+			heavy, share := -1, 0.0
+			worst := false
+			for _, w := range in.Readers() {
+				i := d.index(block, w)
+				l := &d.Layers[i]
+				readers = append(readers, i)
+				e, ok := l.OutputError()
+				worst = worst || ok && d.bad(e)
+				if ok {
+					errors = append(errors, fmt.Sprintf("%s %.2f", shortName(w), e))
+				}
+				if m := l.Measured; m != nil && m.Share > share && d.bad(m.Weights) {
+					heavy, share = m.Channel, m.Share
+				}
+			}
+			where := fmt.Sprintf("block %d, input of %s", block, in)
+			measured := "output error not known"
+			if errors != nil {
+				measured = "output error " + strings.Join(errors, ", ")
+			}
+			switch {
+			case bits < 16 && after > 0 && levels(bits, after) < fewLevels && (worst || errors == nil):
+				d.blame(readers...)
+				d.add(Finding{Bad: true, Where: where, Channel: channels(outliers), Cause: "outlier channels in the activations",
+					Detail: fmt.Sprintf("the largest channel reaches %.0f times the median one: of %d levels, the median channel spans %.2f; %s", after, 1<<bits, 2*levels(bits, after), measured),
+					Remedy: d.smoothMore()})
+			case share >= badShare && worst:
+				d.blame(readers...)
+				d.add(Finding{Bad: true, Where: where, Channel: fmt.Sprint(heavy), Cause: "small weights on a channel with large activations",
+					Detail: fmt.Sprintf("%.0f %% of the weights' error comes through this channel of %d; %s", 100*share, d.Layers[readers[0]].In, measured),
+					Remedy: d.smoothMore()})
+			}
+		}
+	}
+}
+
+func shortName(w llama.Which) string {
+	_, name, _ := strings.Cut(w.String(), ".")
+	return name
+}
+
+func channels(outliers []artefact.Outlier) string {
+	var out []string
+	for i, o := range outliers {
+		if i == 4 {
+			out = append(out, "…")
+			break
+		}
+		out = append(out, fmt.Sprintf("%d (%.0f×)", o.Channel, o.Ratio))
+	}
+	return strings.Join(out, ", ")
+}
+
+// smoothMore is what helps against outliers, given what the recipe does already.
+func (d *diagnosis) smoothMore() string {
+	switch b := d.Quantization.Bits; {
+	case d.recipe.Smooth == nil:
+		return "--recipe specquant, or in your recipe  smooth: {alpha: [off, 0.25, 0.5, 0.75, 1]}"
+	case len(d.recipe.Smooth.Alpha) == 1:
+		return "smooth: {alpha: [off, 0.25, 0.5, 0.75, 1]}  instead of one α"
+	case b.Activations == 4:
+		return fmt.Sprintf("--bits %d-8-%d; it is smoothed already", b.Weights, b.KV)
+	case b.Weights == 4:
+		return fmt.Sprintf("--bits 8-%d-%d; it is smoothed already", b.Activations, b.KV)
+	}
+	return "activations: {clip: 0.95}; it is smoothed already"
+}
+
+// bad says whether an output error is.
+func (d *diagnosis) bad(e float64) bool { return e >= badError || e >= worthError && e >= worseThan*d.median() }
+
+// median is the median layer's output error; 0 where none is known.
+func (d *diagnosis) median() float64 {
+	var all []float64
+	for i := range d.Layers {
+		if e, ok := d.Layers[i].OutputError(); ok {
+			all = append(all, e)
+		}
+	}
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	return all[len(all)/2]
+}
+
+// layers finds clipping, dead channels, raised damping, and layers that are bad
+// for no reason found so far.
+func (d *diagnosis) layers() {
+	for i := range d.Layers {
+		l := &d.Layers[i]
+		e, known := l.OutputError()
+		if l.Clipped >= badClipped {
+			d.blame(i)
+			d.add(Finding{Bad: known && d.bad(e), Where: l.Name, Cause: "clipped weights",
+				Detail: fmt.Sprintf("%.1f %% of the weights lie beyond the ends of their grid", 100*l.Clipped),
+				Remedy: "weights: {clip: none}, or  weights: {group: 64}"})
+		}
+		if l.DeadChannels > 0 && l.Which == l.Which.Input().Readers()[0] {
+			d.add(Finding{Bad: l.DeadChannels*4 > l.In, Where: fmt.Sprintf("block %d, input of %s", l.Block, l.Which.Input()), Cause: "dead columns",
+				Channel: d.dead(l.Block, l.Which.Input()),
+				Detail:  fmt.Sprintf("%d of %d input channels are 0 in every calibration token: their weights are rounded blindly", l.DeadChannels, l.In),
+				Remedy:  "--calib with longer and more varied text"})
+		}
+		if damp := d.recipe.Solve.Damp; l.Damp > damp*1.5 && l.Which == l.Which.Input().Readers()[0] {
+			d.add(Finding{Bad: l.Damp >= 99*damp, Where: fmt.Sprintf("block %d, input of %s", l.Block, l.Which.Input()), Cause: "raised damping",
+				Detail: fmt.Sprintf("the Hessian was not positive definite; damping went from %g to %g of its mean diagonal, towards plain rounding", damp, l.Damp),
+				Remedy: "--calib with longer text; calibration: {samples: 512}"})
+		}
+		if known && d.bad(e) && !d.blamed[i] {
+			f := Finding{Bad: true, Where: l.Name, Cause: "the grid is too coarse for these weights", Remedy: d.finer()}
+			f.Detail = fmt.Sprintf("output error %.2f, the median layer's is %.2f", e, d.median())
+			if m := l.Measured; m != nil && m.Activations > m.Weights {
+				f.Cause = "the activations have too few bits"
+				f.Detail += fmt.Sprintf("; %.2f by the activations, %.2f by the weights", m.Activations, m.Weights)
+				f.Remedy = d.smoothMore()
+			}
+			d.add(f)
+		}
+		if l.ErrorRTN > 0 && l.Error > 1.02*l.ErrorRTN {
+			d.add(Finding{Bad: d.bad(l.Error), Where: l.Name, Cause: "worse than plain rounding",
+				Detail: fmt.Sprintf("output error %.3f, plain rounding of the original %.3f", l.Error, l.ErrorRTN),
+				Remedy: "--calib with text closer to the model's training;  solve: {method: gptq, damp: 0.05, act-order: true}"})
+		}
+	}
+}
+
+// dead names dead channels where a short run knows them.
+func (d *diagnosis) dead(block int, in llama.Input) string {
+	if d.look == nil {
+		return ""
+	}
+	return strings.Trim(fmt.Sprint(d.look.Inputs[block*int(llama.NumInputs)+int(in)].Dead), "[]")
+}
+
+// finer is what makes the weights' grid finer.
+func (d *diagnosis) finer() string {
+	if d.Quantization.Group == 0 {
+		return "weights: {group: 64}"
+	}
+	if d.recipe.Solve.Method == "rtn" {
+		return "solve: {method: gptq, damp: 0.01, act-order: true}"
+	}
+	return fmt.Sprintf("--bits 8-%d-%d", d.Quantization.Bits.Activations, d.Quantization.Bits.KV)
+}
+
+// scales finds scales that 16-bit floats hold badly, and rows that vanished.
+func (d *diagnosis) scales() {
+	for i := range d.Layers {
+		l := &d.Layers[i]
+		if l.LeastScale > 0 && l.LeastScale < subnormal {
+			d.add(Finding{Bad: l.LeastScale < 16.0/(1<<24), Where: l.Name, Cause: "a scale underflows 16-bit floats",
+				Detail: fmt.Sprintf("the least scale is %.2g, below %.2g, where 16-bit floats lose digits", l.LeastScale, subnormal),
+				Remedy: "weights: {group: 0}, and store the checkpoint without rows near zero"})
+		}
+		if l.MostScale > 65504/4 {
+			d.add(Finding{Where: l.Name, Cause: "a scale is near the largest 16-bit float",
+				Detail: fmt.Sprintf("the largest scale is %.3g, the format ends at 65504", l.MostScale), Remedy: "smooth: {alpha: [off, 0.25]}"})
+		}
+		if l.ZeroRows > 0 {
+			d.add(Finding{Bad: l.ZeroRows*4 > l.Out, Where: l.Name, Cause: "output channels of zeros",
+				Detail: fmt.Sprintf("%d of %d output channels hold nothing but zeros beside the branch", l.ZeroRows, l.Out), Remedy: "weights: {group: 64}"})
+		} else if l.ZeroShare > zeroWeights {
+			e, known := l.OutputError()
+			d.add(Finding{Bad: known && d.bad(e), Where: l.Name, Cause: "most weights round to zero",
+				Detail: fmt.Sprintf("%.0f %% of the integers are 0: few large weights stretch the grid of their row", 100*l.ZeroShare), Remedy: "weights: {group: 64, clip: mse}"})
+		}
+	}
+}
+
+// calibration finds text that is too short, or that is measured on.
+func (d *diagnosis) calibration(overlaps []eval.Overlap) {
+	for _, o := range overlaps {
+		if o.Any() {
+			d.add(Finding{Bad: o.Same, Where: "the model", Cause: "calibrated on the evaluation text",
+				Detail: o.String() + ": its figures there are flattered", Remedy: "--calib with another text"})
+		}
+	}
+	c := d.Manifest.Calibration
+	if c == nil {
+		return
+	}
+	width := 0
+	for in := range llama.NumInputs {
+		width = max(width, in.Width(d.Config))
+	}
+	if n := c.Windows * c.Tokens; n < fewTokens*width && d.recipe.NeedsCalibration() {
+		d.add(Finding{Bad: n < width, Where: "the model", Cause: "the calibration is too short for the width",
+			Detail: fmt.Sprintf("%d tokens for inputs of up to %d channels, expected %d or more", n, width, fewTokens*width),
+			Remedy: "--calib with longer text" + samples(d.recipe, c)})
+	}
+}
+
+// samples adds that the recipe itself stops short.
+func samples(r *method.Recipe, c *artefact.Calibration) string {
+	if c.Windows == r.Calibration.Samples {
+		return fmt.Sprintf(";  calibration: {samples: %d}", 4*r.Calibration.Samples)
+	}
+	return ""
+}
+
+// branch finds a branch that costs more than it gives.
+func (d *diagnosis) branch() {
+	var bits, all, with, without float64
+	worst, most := -1, 0.0
+	for i := range d.Layers {
+		l := &d.Layers[i]
+		n := float64(l.Out) * float64(l.In)
+		bits += n * l.BranchBits
+		all += n * l.BitsPerWeight
+		if share := l.BranchBits / l.BitsPerWeight; share > most {
+			worst, most = i, share
+		}
+		with += l.Error
+		without += l.ErrorNoBranch
+	}
+	if bits == 0 || without == 0 || bits/all < dearBranch || with < without*(1-branchGain) {
+		return
+	}
+	l := &d.Layers[worst]
+	d.add(Finding{Where: "the model; most in " + l.Name, Cause: "the branch eats bits",
+		Detail: fmt.Sprintf("it is %.1f %% of all bits (%.1f %% in this layer) and changes the mean output error by %+.1f %%", 100*bits/all, 100*most, 100*(with/without-1)),
+		Remedy: "branch: {components: 0}, or leave the branch out;  weights: {group: 64} costs as much and does more"})
+}
+
+// check holds the job's own comparison against its limit.
+func (d *diagnosis) check() {
+	k := d.Manifest.Check
+	if k == nil || k.PerplexityRef <= 0 || k.Perplexity < badRatio*k.PerplexityRef {
+		return
+	}
+	d.add(Finding{Bad: true, Where: "the model", Cause: "it predicts badly",
+		Detail: fmt.Sprintf("perplexity %.4g where full precision has %.4g, on %d calibration tokens", k.Perplexity, k.PerplexityRef, k.Tokens),
+		Remedy: d.wholeRemedy()})
+}
+
+// wholeRemedy is what to try for the model as a whole.
+func (d *diagnosis) wholeRemedy() string {
+	if d.recipe.Smooth == nil || d.recipe.Solve.Method == "rtn" {
+		return "--recipe specquant"
+	}
+	b := d.Quantization.Bits
+	if b.Activations == 4 {
+		return fmt.Sprintf("--bits %d-8-%d", b.Weights, max(b.KV, 8))
+	}
+	return fmt.Sprintf("--bits 8-%d-%d", b.Activations, b.KV)
+}

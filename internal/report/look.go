@@ -1,0 +1,356 @@
+package report
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/calibration"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/tokenizer"
+)
+
+// LookOptions describe a short run of a model in full precision.
+type LookOptions struct {
+	Pool        *kernel.Pool
+	Calibration []string // text files; none: the embedded text
+	Windows     int      // at most; 0: 4
+	Tokens      int      // of a window, at most; 0: 256
+	Pictures    bool     // energy curves and surfaces too
+	Shuffles    int      // of the energy's control; 0: 2
+	Progress    func(block, blocks int)
+
+	// Of is what was made of the model, or nil. It says how strongly each input
+	// was smoothed, and gets the error of its layers where the job took none.
+	Of *Subject
+}
+
+// Look is what a short run of a model in full precision shows.
+type Look struct {
+	Source          string // of the text
+	Windows, Tokens int
+	Inputs          []Input // block by block, [llama.NumInputs] each
+	Energy          *EnergyCurves
+	Surfaces        []Surface
+}
+
+// Input is what a linear layer's input looks like over the tokens of a [Look].
+type Input struct {
+	Block    int
+	Input    llama.Input
+	Peak     float64 // largest channel's |x| over the median channel's
+	After    float64 // the same after smoothing by Alpha
+	Alpha    method.Alpha
+	Outliers []artefact.Outlier // before smoothing
+	Dead     []int              // channels that are 0 throughout, at most 8
+}
+
+// LayerError is what a quantized layer does to its output, on the inputs of the
+// model in full precision, as shares of the output's norm.
+type LayerError struct {
+	Total       float64
+	Weights     float64 // the weights' part: activations left as they are
+	Activations float64 // the activations' part: of the layer with its quantized weights
+	Channel     int     // input channel with the largest part of the weights' error
+	Share       float64 // that part, of the error's energy, inputs taken as uncorrelated
+}
+
+// looker is a look under way.
+type looker struct {
+	LookOptions
+	ck      *checkpoint.Checkpoint
+	look    *Look
+	set     *calibration.Set
+	x       [][]float32 // of each window, what flows between the blocks
+	runner  *llama.Runner
+	block   llama.DenseBlock
+	stats   [llama.NumInputs]*method.Stats
+	lambda  [llama.NumInputs][]float32 // of the block, as it was smoothed
+	surface [2]*candidate
+}
+
+// LookAt runs the checkpoint over a few windows of text, block by block.
+func LookAt(ctx context.Context, ck *checkpoint.Checkpoint, o LookOptions) (*Look, error) {
+	if ck.Config.Quantization != nil {
+		return nil, fmt.Errorf("%s: is quantized, expected the checkpoint in full precision", ck.Dir)
+	}
+	if err := ck.Check(); err != nil {
+		return nil, err
+	}
+	k := &looker{LookOptions: o, ck: ck}
+	if err := k.begin(); err != nil {
+		return nil, err
+	}
+	for i := range ck.Config.Layers {
+		if err := k.one(ctx, i); err != nil {
+			return nil, fmt.Errorf("%s: block %d: %w", ck.Dir, i, err)
+		}
+		if o.Progress != nil {
+			o.Progress(i+1, ck.Config.Layers)
+		}
+	}
+	if k.look.Energy != nil {
+		k.look.Energy.finish()
+	}
+	for _, c := range k.surface {
+		if c != nil {
+			k.look.Surfaces = append(k.look.Surfaces, c.draw())
+		}
+	}
+	return k.look, nil
+}
+
+func (k *looker) begin() error {
+	c := &k.ck.Config
+	if s := k.Of; s != nil {
+		for l := range llama.NumLinears {
+			wo, wi := l.Shape(c)
+			so, si := l.Shape(s.Config)
+			if wo != so || wi != si || c.Layers != s.Config.Layers || c.VocabSize != s.Config.VocabSize {
+				return fmt.Errorf("%s: has another shape than %s and can't be what it was made from", k.ck.Dir, s.Dir)
+			}
+		}
+	}
+	tok, err := tokenizer.Load(k.ck.Dir)
+	if err != nil {
+		return err
+	}
+	texts, err := calibration.ReadFiles(k.Calibration)
+	if err != nil {
+		return err
+	}
+	if k.Windows == 0 {
+		k.Windows = 4
+	}
+	if k.Tokens == 0 {
+		k.Tokens = 256
+	}
+	if k.Shuffles == 0 {
+		k.Shuffles = 2
+	}
+	if k.set, err = calibration.NewSet(tok, texts, k.Windows, min(k.Tokens, c.MaxPositions), 0); err != nil {
+		return err
+	}
+	n := k.set.Tokens
+	k.look = &Look{Source: texts[0].Source.Name, Windows: len(k.set.Windows), Tokens: n}
+	if k.Pictures {
+		k.look.Energy = &EnergyCurves{Shuffles: k.Shuffles}
+	}
+	for _, ids := range k.set.Windows {
+		x := make([]float32, n*c.HiddenSize)
+		if err := llama.Embed(k.ck, x, ids); err != nil {
+			return err
+		}
+		k.x = append(k.x, x)
+	}
+	k.runner = llama.NewRunner(c, k.Pool, n)
+	for i := range k.stats {
+		k.stats[i] = method.NewStats(llama.Input(i).Width(c), len(k.x)*n, min(256, len(k.x)*n))
+	}
+	return nil
+}
+
+// one looks at block i and moves the windows past it.
+func (k *looker) one(ctx context.Context, i int) error {
+	if err := llama.LoadBlock(k.ck, i, &k.block); err != nil {
+		return err
+	}
+	for _, s := range k.stats {
+		s.Reset()
+	}
+	var failed error
+	first := [llama.NumInputs][]float32{} // of the first window, as it was
+	for w, x := range k.x {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		k.runner.Block(k.block.Block(), x, k.set.Tokens, llama.Hooks{Tap: func(in llama.Input, x []float32, tokens, width int) bool {
+			if failed == nil {
+				failed = k.stats[in].Add(x, tokens)
+			}
+			if w == 0 && k.Pictures {
+				first[in] = slices.Clone(x)
+			}
+			return failed == nil
+		}})
+		if failed != nil {
+			return failed
+		}
+	}
+	for in := range llama.NumInputs {
+		k.input(i, in, first[in])
+	}
+	if k.Pictures {
+		if err := k.look.Energy.add(k, i); err != nil {
+			return err
+		}
+	}
+	return k.errors(i)
+}
+
+// tie maps each channel of an input to the one that it shares λ with; nil where
+// every channel is free.
+func tie(c *checkpoint.Config, in llama.Input) []int {
+	if in != llama.OInput {
+		return nil
+	}
+	t := make([]int, c.Heads*c.HeadDim)
+	for i := range t {
+		t[i] = i/c.HeadDim/(c.Heads/c.KVHeads)*c.HeadDim + i%c.HeadDim
+	}
+	return t
+}
+
+// defaultAlpha is the strength shown where none was chosen by a job.
+const defaultAlpha = 0.5
+
+// input sums up one input of the block.
+func (k *looker) input(block int, in llama.Input, first []float32) {
+	s := k.stats[in]
+	r := Input{Block: block, Input: in, Alpha: k.alpha(block, in)}
+	var weights [][]float32
+	for _, l := range in.Readers() {
+		weights = append(weights, k.block.Linears[l].W)
+	}
+	lambda := method.Lambda(r.Alpha, s.AbsMax, method.ColumnMax(s.Width, weights...), tie(&k.ck.Config, in))
+	k.lambda[in] = lambda
+	after := make([]float32, s.Width)
+	method.DivideTokens(after, s.AbsMax, lambda)
+	r.Outliers, r.Peak = Outliers(s.AbsMax)
+	_, r.After = Outliers(after)
+	for c, v := range s.AbsMax {
+		if v == 0 && len(r.Dead) < 8 {
+			r.Dead = append(r.Dead, c)
+		}
+	}
+	k.look.Inputs = append(k.look.Inputs, r)
+	if k.Pictures {
+		k.consider(r, first)
+	}
+}
+
+// alpha is the smoothing of an input that the job chose, or the default.
+func (k *looker) alpha(block int, in llama.Input) method.Alpha {
+	if k.Of == nil || k.Of.Layers == nil {
+		return defaultAlpha
+	}
+	l := k.Of.Layers[block*int(llama.NumLinears)+int(in.Readers()[0])]
+	return parseAlpha(l.Alpha)
+}
+
+func parseAlpha(s string) method.Alpha {
+	var a float64
+	if _, err := fmt.Sscanf(s, "%g", &a); err != nil || !(a >= 0 && a <= 1) {
+		return method.Off
+	}
+	return method.Alpha(a)
+}
+
+// outlierRatio is how far a channel's maximum must stand above the median
+// channel's to be named.
+const outlierRatio = 8
+
+// Outliers names the channels that stand out by their maxima, largest first, at
+// most 8, and gives the largest maximum over the median one.
+func Outliers(absMax []float32) (out []artefact.Outlier, peak float64) {
+	if len(absMax) == 0 {
+		return nil, 0
+	}
+	sorted := slices.Sorted(slices.Values(absMax))
+	median := float64(sorted[len(sorted)/2])
+	if median == 0 {
+		return nil, 0
+	}
+	for c, v := range absMax {
+		if r := float64(v) / median; r >= outlierRatio {
+			out = append(out, artefact.Outlier{Channel: c, Ratio: r})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b artefact.Outlier) int { return cmp.Compare(b.Ratio, a.Ratio) })
+	return out[:min(8, len(out))], float64(sorted[len(sorted)-1]) / median
+}
+
+// errors measures the layers of block i of what was made of the model, where
+// the job took no errors. That is so for recipes that need no calibration: they
+// do not smooth, and a layer's input is the model's own.
+func (k *looker) errors(i int) error {
+	s := k.Of
+	if s == nil || s.Layers == nil || s.Manifest.Recipe.NeedsCalibration() {
+		return nil
+	}
+	for w := range llama.NumLinears {
+		l := &s.Layers[i*int(llama.NumLinears)+int(w)]
+		if l.Error > 0 {
+			continue
+		}
+		a, err := artefact.ReadLinear(s.Checkpoint, l.Name, l.Out, l.In, s.Quantization)
+		if err != nil {
+			return err
+		}
+		dense := make([]float32, l.Out*l.In)
+		a.Dense(dense, k.Pool.Run)
+		e := layerError(k.Pool, k.block.Linears[w].W, dense, k.stats[w.Input()], l.Out, l.In, s.Quantization)
+		l.Measured = &e
+	}
+	return nil
+}
+
+func layerError(p *kernel.Pool, w, got []float32, stats *method.Stats, out, in int, q *artefact.Quantization) LayerError {
+	n := stats.SampleTokens()
+	x := stats.Sample
+	product := func(w, x []float32) []float32 {
+		y := make([]float32, n*out)
+		p.MatMulNT(y, out, x, in, w, in, n, out, in, false)
+		return y
+	}
+	exact, rounded := product(w, x), product(got, x)
+	e := LayerError{Weights: distance(exact, rounded, exact)}
+	e.Total = e.Weights
+	if q.Bits.Activations < quant.Full.Activations {
+		var acts kernel.Activations
+		xq := make([]float32, len(x))
+		acts.Quantize(p, x, in, n, in, q.Bits.Activations, 0, float32(q.ActClip))
+		acts.Dequantize(xq, in)
+		both := product(got, xq)
+		e.Total, e.Activations = distance(exact, both, exact), distance(rounded, both, exact)
+	}
+	square := stats.Act(nil).MeanSquare
+	var sum, most float64
+	for c := range in {
+		var d float64
+		for r := range out {
+			v := float64(w[r*in+c]) - float64(got[r*in+c])
+			d += v * v
+		}
+		d *= square[c]
+		sum += d
+		if d > most {
+			most, e.Channel = d, c
+		}
+	}
+	if sum > 0 {
+		e.Share = most / sum
+	}
+	return e
+}
+
+// distance is ‖a − b‖/‖of‖.
+func distance(a, b, of []float32) float64 {
+	var diff, norm float64
+	for i, v := range of {
+		d := float64(a[i]) - float64(b[i])
+		diff += d * d
+		norm += float64(v) * float64(v)
+	}
+	if norm == 0 {
+		return 0
+	}
+	return math.Sqrt(diff / norm)
+}

@@ -1,0 +1,192 @@
+// Package report looks at one model, quantized or not, for a person: what the
+// job wrote down, what the tensors say, and what a short run of the original
+// shows. It draws the page of specquant report and finds the causes that
+// specquant doctor names.
+package report
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
+)
+
+// Subject is an open model with what its files say of it.
+type Subject struct {
+	Dir          string
+	Checkpoint   *checkpoint.Checkpoint
+	Config       *checkpoint.Config
+	Quantization *artefact.Quantization // nil: a checkpoint in full precision
+	Manifest     *artefact.Manifest     // nil likewise
+	Layers       []Layer                // in the order of the model; nil likewise
+}
+
+// Layer is a quantized linear layer: the job's report of it, and what its
+// tensors show.
+type Layer struct {
+	artefact.Layer
+	Block   int
+	Which   llama.Which
+	Out, In int
+
+	BranchBits float64 // bits a weight that the branch takes
+	Kept       []int   // components of each channel of the branch's axis; nil: no branch
+	AtEnd      float64 // share of the integers that are the grid's smallest or largest
+	ZeroRows   int     // output channels whose integers are all zero
+	ZeroShare  float64 // share of the integers that are zero
+	LeastScale float64 // of rows that are not zero
+	MostScale  float64
+
+	Measured *LayerError // by a short run of the original; nil: not measured
+}
+
+// OutputError is the relative error of the layer's output, by the job or, where
+// it took none, by a short run; ok is false where there is neither.
+func (l *Layer) OutputError() (e float64, ok bool) {
+	switch {
+	case l.Error > 0:
+		return l.Error, true
+	case l.Measured != nil:
+		return l.Measured.Total, true
+	}
+	return 0, false
+}
+
+// subnormal is below the least 16-bit float with full precision.
+const subnormal = 1.0 / (1 << 14)
+
+// maxManifest bounds a manifest: a hundred blocks' is under a megabyte.
+const maxManifest = 64 << 20
+
+// Open reads a folder: an artefact with its manifest, or a checkpoint. The
+// caller closes its Checkpoint.
+func Open(dir string, pool *kernel.Pool) (*Subject, error) {
+	ck, err := checkpoint.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Subject{Dir: dir, Checkpoint: ck, Config: &ck.Config}
+	if err := s.read(pool); err != nil {
+		ck.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Subject) read(pool *kernel.Pool) error {
+	if s.Config.Quantization == nil {
+		return s.Checkpoint.Check()
+	}
+	var err error
+	if s.Quantization, err = artefact.ParseQuantization(s.Config.Quantization, filepath.Join(s.Dir, "config.json")); err != nil {
+		return err
+	}
+	if s.Manifest, err = readManifest(s.Dir); err != nil {
+		return err
+	}
+	said := map[string]artefact.Layer{}
+	for _, l := range s.Manifest.Layers {
+		said[l.Name] = l
+	}
+	for block := range s.Config.Layers {
+		for w := range llama.NumLinears {
+			name := llama.TensorPrefix(block) + w.String()
+			l := Layer{Layer: said[name], Block: block, Which: w}
+			l.Name = name
+			l.Out, l.In = w.Shape(s.Config)
+			linear, err := artefact.ReadLinear(s.Checkpoint, name, l.Out, l.In, s.Quantization)
+			if err != nil {
+				return err
+			}
+			l.tensors(linear)
+			s.Layers = append(s.Layers, l)
+		}
+	}
+	return nil
+}
+
+// readManifest reads the artefact's manifest, and refuses one that lacks what a
+// report rests on.
+func readManifest(dir string) (*artefact.Manifest, error) {
+	path := filepath.Join(dir, artefact.ManifestFile)
+	st, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: missing, expected the manifest that quantizing writes; quantize again", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if st.Size() > maxManifest {
+		return nil, fmt.Errorf("%s: has %d bytes, expected a manifest of at most %d", path, st.Size(), maxManifest)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var m artefact.Manifest
+	if err := json.Unmarshal(data, &m); err != nil {
+		return nil, fmt.Errorf("%s: %w; quantize again", path, err)
+	}
+	if m.Recipe == nil {
+		return nil, fmt.Errorf("%s: field recipe is missing; quantize again", path)
+	}
+	return &m, nil
+}
+
+// tensors fills in what the layer's tensors show.
+func (l *Layer) tensors(a *artefact.Linear) {
+	q := make([]int8, l.Out*l.In)
+	kernel.UnpackTiles(q, a.Grid.Bits, a.Tiles, l.Out, l.In)
+	lo, hi := a.Grid.Limits()
+	groups := a.Grid.Groups(l.In)
+	scales := make([]float32, len(a.Scales))
+	kernel.F16ToF32(scales, a.Scales)
+	ends, zeros := 0, 0
+	for r := range l.Out {
+		any := false
+		for _, v := range q[r*l.In:][:l.In] {
+			if v == 0 {
+				zeros++
+				continue
+			}
+			any = true
+			if f := float32(v); f == lo || f == hi {
+				ends++
+			}
+		}
+		if !any {
+			l.ZeroRows++
+			continue
+		}
+		for g := range groups {
+			s := float64(scales[(r/16*groups+g)*16+r%16])
+			if l.LeastScale == 0 || s < l.LeastScale {
+				l.LeastScale = s
+			}
+			l.MostScale = max(l.MostScale, s)
+		}
+	}
+	n := float64(len(q))
+	l.AtEnd, l.ZeroShare = float64(ends)/n, float64(zeros)/n
+	if a.Branch != nil {
+		l.Kept = a.Branch.Spectrum().Kept
+		l.BranchBits = 8 * float64(a.Branch.Bytes()) / n
+	}
+	if l.BitsPerWeight == 0 {
+		l.BitsPerWeight = a.StoredBits()
+	}
+}
+
+// Short is the layer's name without what all layers share, such as "3 v_proj".
+func (l *Layer) Short() string {
+	_, name, _ := strings.Cut(l.Which.String(), ".")
+	return fmt.Sprintf("%d %s", l.Block, name)
+}
