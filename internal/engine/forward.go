@@ -254,7 +254,11 @@ func (m *Model) emit(at []place, emit func(step, token int, logits []float32) er
 		}
 		m.pool.RMSNorm(s.norm, s.norm[:n*c.HiddenSize], m.norm, c.NormEps, n)
 		s.logits = grow(s.logits, n*c.VocabSize)
-		m.head.forward(s, [][]float32{s.logits}, s.norm, n)
+		head, err := m.output()
+		if err != nil {
+			return err
+		}
+		head.forward(s, [][]float32{s.logits}, s.norm, n)
 		for i, r := range rows {
 			logits := s.logits[i*c.VocabSize:][:c.VocabSize]
 			if !finite(logits) {

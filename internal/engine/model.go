@@ -34,22 +34,24 @@ type Model struct {
 	Quantization *artefact.Quantization // nil: full precision
 	Context      int                    // most tokens of a sequence
 
-	pool   *kernel.Pool
-	rope   *llama.Rope
-	layers []*layer
-	stream bool
-	norm   []float32
-	embed  kernel.HalfMatrix
-	head   projection
-	kvBits int // of the cache; 16: as float32
-	bases  *basisCache
-	s      scratch
+	pool     *kernel.Pool
+	rope     *llama.Rope
+	layers   []*layer
+	stream   bool
+	norm     []float32
+	embed    kernel.HalfMatrix
+	head     projection // nil: made of headRead when first needed
+	headRead *artefact.Linear
+	kvBits   int // of the cache; 16: as float32
+	bases    *basisCache
+	s        scratch
 }
 
 // layer is one block, ready to run.
 type layer struct {
 	attnNorm, mlpNorm []float32
 	inputs            [llama.NumInputs]projection
+	read              [llama.NumInputs][]*artefact.Linear // what is not ready yet
 }
 
 // Open opens the folder of an artefact or of a checkpoint.
@@ -138,7 +140,18 @@ func (m *Model) loadHead() (projection, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newHead(l)
+	m.headRead = l
+	return nil, nil
+}
+
+// output is the output matrix, made ready when it is first needed.
+func (m *Model) output() (projection, error) {
+	var err error
+	if m.head == nil {
+		m.head, err = newHead(m.headRead)
+		m.headRead = nil
+	}
+	return m.head, err
 }
 
 // newHead makes the quantized output matrix ready: its input is quantized to 8
@@ -186,12 +199,25 @@ func (m *Model) newCache() kernel.KVCache {
 	return kernel.KVCache{Bits: m.kvBits, Heads: m.Config.KVHeads, HeadDim: m.Config.HeadDim}
 }
 
-// layer gives block i, loading it if the model streams.
+// layer gives block i: loaded now if the model streams, and made ready when it
+// is first needed. Opening a model thus touches none of its integers.
 func (m *Model) layer(i int) (*layer, error) {
-	if l := m.layers[i]; l != nil {
-		return l, nil
+	l, err := m.layers[i], error(nil)
+	if l == nil {
+		if l, err = m.load(i); err != nil {
+			return nil, err
+		}
 	}
-	return m.load(i)
+	for in, read := range l.read {
+		if read == nil {
+			continue
+		}
+		if l.inputs[in], err = newQuantized(read, m.Quantization, m.bases); err != nil {
+			return nil, err
+		}
+		l.read[in] = nil
+	}
+	return l, nil
 }
 
 // release lets go of block i's pages if the model streams.
@@ -224,7 +250,7 @@ func (m *Model) load(i int) (*layer, error) {
 		if m.Quantization == nil {
 			l.inputs[in], err = m.loadPlain(prefix, in)
 		} else {
-			l.inputs[in], err = m.loadQuantized(prefix, in)
+			l.read[in], err = m.readQuantized(prefix, in)
 		}
 		if err != nil {
 			return nil, err
@@ -253,7 +279,7 @@ func (m *Model) loadPlain(prefix string, in llama.Input) (projection, error) {
 	return p, nil
 }
 
-func (m *Model) loadQuantized(prefix string, in llama.Input) (projection, error) {
+func (m *Model) readQuantized(prefix string, in llama.Input) ([]*artefact.Linear, error) {
 	var layers []*artefact.Linear
 	for _, w := range in.Readers() {
 		out, width := w.Shape(m.Config)
@@ -263,5 +289,5 @@ func (m *Model) loadQuantized(prefix string, in llama.Input) (projection, error)
 		}
 		layers = append(layers, l)
 	}
-	return newQuantized(layers, m.Quantization, m.bases)
+	return layers, nil
 }

@@ -161,7 +161,9 @@ func (m *Model) Footprint() Footprint {
 			f.Products += count(p)
 		}
 	}
-	f.Head = count(m.head)
+	if head, err := m.output(); err == nil {
+		f.Head = count(head)
+	}
 	f.Weights += f.Branch
 	cache := m.newCache()
 	f.KV = cache.PositionBytes() * int64(m.Config.Layers)
