@@ -145,8 +145,11 @@ type TaskOptions struct {
 	Limit int      // questions of each task; 0: all
 	Seed  uint64   // which ones: 0 the first, else a draw by the seed
 	BOS   bool     // put BOS before each text; lm-eval does not
-	Log   string   // JSON lines, one a question; an existing one is gone on with
-	Batch int      // tokens in the model's cache together; 0: 2048; changes no result
+	// SkipLong leaves out questions with a choice that alone is longer than the
+	// context, instead of failing.
+	SkipLong bool
+	Log      string // JSON lines, one a question; an existing one is gone on with
+	Batch    int    // tokens in the model's cache together; 0: 2048; changes no result
 
 	Progress func(task string, done, all int) // may be nil
 	Done     func(TaskResult)                 // told of each finished task; may be nil
@@ -164,7 +167,7 @@ type TaskReport struct {
 }
 
 // RunTasks runs zero-shot tasks with the semantics of lm-eval 0.4.4. All data
-// is read before the first question is asked.
+// is read and encoded before the first question is asked.
 func (m *Model) RunTasks(ctx context.Context, o TaskOptions) (*TaskReport, error) {
 	if o.Limit < 0 {
 		return nil, fmt.Errorf("a limit of %d questions, expected 0 or more", o.Limit)
@@ -175,6 +178,13 @@ func (m *Model) RunTasks(ctx context.Context, o TaskOptions) (*TaskReport, error
 	set, err := readTasks(o.Tasks, o.Data)
 	if err != nil {
 		return nil, err
+	}
+	ready := make([]*tasks.Prepared, len(set))
+	for i, s := range set {
+		ready[i], err = s.task.Prepare(m.tok, s.questions, tasks.Options{MaxLength: m.engine.Context, BOS: o.BOS, Limit: o.Limit, Seed: o.Seed, SkipLong: o.SkipLong})
+		if err != nil {
+			return nil, err
+		}
 	}
 	f, err := m.fingerprint("")
 	if err != nil {
@@ -195,12 +205,12 @@ func (m *Model) RunTasks(ctx context.Context, o TaskOptions) (*TaskReport, error
 	}
 	runner := &eval.Runner{Model: m.engine, BatchTokens: o.Batch}
 	var scores []Estimate
-	for _, s := range set {
-		p := tasks.Options{MaxLength: r.MaxLength, BOS: o.BOS, Limit: o.Limit, Seed: o.Seed, Log: log}
+	for i, s := range set {
+		p := tasks.Options{Log: log}
 		if o.Progress != nil {
 			p.Progress = func(done, all int) { o.Progress(s.task.Name, done, all) }
 		}
-		v, err := s.task.Run(ctx, runner, m.tok, s.questions, p)
+		v, err := ready[i].Run(ctx, runner, p)
 		if err != nil {
 			return nil, err
 		}

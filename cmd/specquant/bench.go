@@ -34,6 +34,9 @@ type benchCmd struct {
 	Rounds   int    `help:"Repetitions; the median counts." default:"5"`
 	JSON     bool   `name:"json" help:"One JSON object for each measurement."`
 	Markdown bool   `help:"Write a Markdown table."`
+
+	meter  *kernel.LimitMeter
+	limits kernel.Limits // medians of the turns taken with the last timings
 }
 
 // measurement is one line of a benchmark. Rates are medians over the rounds.
@@ -48,9 +51,11 @@ type measurement struct {
 	Context   int     `json:"context"`
 	Bits      string  `json:"bits"`
 	GOPS      float64 `json:"gops"`          // multiply-adds in linear layers, two operations each
-	OfInt8    float64 `json:"share_of_int8"` // of this machine's int8 dot-product peak, measured in this run
+	Int8      float64 `json:"int8_gops"`     // this machine's int8 dot-product peak, median of turns taken with the rounds
+	OfInt8    float64 `json:"share_of_int8"` // of that
 	GBs       float64 `json:"gb_per_second"` // weights and cache read
-	OfRead    float64 `json:"share_of_read"` // of this machine's memory read rate, measured in this run
+	Read      float64 `json:"read_gbs"`      // this machine's memory read rate, likewise
+	OfRead    float64 `json:"share_of_read"` // of that
 	Branch    float64 `json:"branch_share"`  // of the time, from alternate runs without the branch
 	BytesRead int64   `json:"bytes_a_pass"`  // weights and cache
 }
@@ -63,20 +68,25 @@ func (c *benchCmd) Run(e *env) error {
 		return err
 	}
 	defer m.Close()
-	limits := pool.MeasureLimits(5)
+	c.meter = pool.NewLimitMeter()
+	limits := c.meter.Measure()
+	for range 4 {
+		limits = better(limits, c.meter.Measure())
+	}
 	f := m.Footprint()
 	if !c.JSON {
 		fmt.Fprintf(e.out, "%s %s, %d threads, kernels %s, bits %s\n", cpuName(), runtime.GOARCH, pool.Threads(), kernel.Active(), m.Bits())
-		fmt.Fprintf(e.out, "limits measured now: memory read %.1f GB/s, int8 %.0f GOPS, float32 %.0f GFLOPS\n", limits.Read/1e9, limits.Int8/1e9, limits.FMA/1e9)
+		fmt.Fprintf(e.out, "limits, best of five: memory read %.1f GB/s, int8 %.0f GOPS, float32 %.0f GFLOPS\n", limits.Read/1e9, limits.Int8/1e9, limits.FMA/1e9)
 		fmt.Fprintf(e.out, "a pass reads %s of weights (branch %s); the cache takes %.1f kB a token\n", bytesText(f.Weights), bytesText(f.Branch), float64(f.KV)/1e3)
 	}
 	var all []measurement
 	add := func(r measurement) {
 		r.Threads, r.Bits, r.Rounds = pool.Threads(), m.Bits().String(), c.Rounds
-		if limits.Int8 > 0 {
-			r.OfInt8 = r.GOPS * 1e9 / limits.Int8
+		r.Int8, r.Read = c.limits.Int8/1e9, c.limits.Read/1e9
+		if r.Int8 > 0 {
+			r.OfInt8 = r.GOPS / r.Int8
 		}
-		r.OfRead = r.GBs * 1e9 / limits.Read
+		r.OfRead = r.GBs / r.Read
 		all = append(all, r)
 		if c.JSON {
 			json.NewEncoder(e.out).Encode(r)
@@ -157,10 +167,19 @@ func (c *benchCmd) open(pool *kernel.Pool) (*engine.Model, error) {
 	return nil, errors.New("give the folder of a model, or --shape " + strings.Join(engine.ShapeNames(), "|"))
 }
 
+// better takes the best of both.
+func better(a, b kernel.Limits) kernel.Limits {
+	return kernel.Limits{Int8: max(a.Int8, b.Int8), FMA: max(a.FMA, b.FMA), Read: max(a.Read, b.Read)}
+}
+
 // timings runs fn so many rounds and returns work a second: median, least, most.
+// Before each round it measures the machine's limits: what others do to the
+// machine, they do to both.
 func (c *benchCmd) timings(work float64, fn func() error) (median, least, most float64, err error) {
-	var rates []float64
+	var rates, int8s, reads []float64
 	for range c.Rounds {
+		l := c.meter.Measure()
+		int8s, reads = append(int8s, l.Int8), append(reads, l.Read)
 		start := time.Now()
 		if err := fn(); err != nil {
 			return 0, 0, 0, err
@@ -168,6 +187,9 @@ func (c *benchCmd) timings(work float64, fn func() error) (median, least, most f
 		rates = append(rates, work/time.Since(start).Seconds())
 	}
 	slices.Sort(rates)
+	slices.Sort(int8s)
+	slices.Sort(reads)
+	c.limits = kernel.Limits{Int8: int8s[len(int8s)/2], Read: reads[len(reads)/2]}
 	return rates[len(rates)/2], rates[0], rates[len(rates)-1], nil
 }
 
@@ -186,7 +208,7 @@ func (c *benchCmd) prefill(ctx context.Context, m *engine.Model, f engine.Footpr
 	}
 	r := measurement{Name: fmt.Sprintf("prefill %d", n), Batch: 1, BytesRead: f.Weights}
 	var err error
-	if r.Branch, err = c.branch(m, f, once); err != nil {
+	if r.Branch, err = branch(m, f, c.Rounds, once); err != nil {
 		return r, err
 	}
 	if r.Tokens, r.Least, r.Most, err = c.timings(float64(n), once); err != nil {
@@ -225,7 +247,12 @@ func (c *benchCmd) decode(ctx context.Context, m *engine.Model, f engine.Footpri
 	}
 	r := measurement{Name: fmt.Sprintf("decode, batch %d", batch), Batch: batch, Context: c.Ctx}
 	var err error
-	if r.Branch, err = c.branch(m, f, once); err != nil {
+	if r.Branch, err = branch(m, f, c.Rounds*c.Decode, func() error {
+		for _, s := range seqs {
+			s.Truncate(start)
+		}
+		return m.Forward(ctx, steps, none)
+	}); err != nil {
 		return r, err
 	}
 	if r.Tokens, r.Least, r.Most, err = c.timings(float64(c.Decode*batch), once); err != nil {
@@ -238,14 +265,14 @@ func (c *benchCmd) decode(ctx context.Context, m *engine.Model, f engine.Footpri
 	return r, nil
 }
 
-// branch is the share of the time that goes to the branch, from runs with and
-// without it in turns.
-func (c *benchCmd) branch(m *engine.Model, f engine.Footprint, once func() error) (float64, error) {
+// branch is the share of the time that goes to the branch, from passes with and
+// without it in turns: the median over the pairs.
+func branch(m *engine.Model, f engine.Footprint, rounds int, once func() error) (float64, error) {
 	if f.Branch == 0 {
 		return 0, nil
 	}
 	var shares []float64
-	for range c.Rounds {
+	for range rounds {
 		var took [2]time.Duration
 		for i, skip := range []bool{false, true} {
 			m.SkipBranch(skip)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -79,13 +80,7 @@ func printFindings(e *env, s *report.Subject, look *report.Look, found []report.
 		_, ok := s.Layers[i].OutputError()
 		known = known || ok
 	}
-	bad := 0
-	for _, f := range found {
-		if f.Bad {
-			bad++
-		}
-	}
-	if bad == 0 {
+	if report.Healthy(found) {
 		fmt.Fprintln(e.out, "healthy: nothing was found that explains bad output")
 		if !known {
 			fmt.Fprintln(e.out, "but the recipe needed no calibration, so the errors of its layers are not known; look again with --against DIR")
@@ -95,16 +90,16 @@ func printFindings(e *env, s *report.Subject, look *report.Look, found []report.
 		return
 	}
 	t := newTable()
-	t.AppendHeader(table.Row{"", "where", "channel", "cause", "what was seen", "remedy"})
+	t.AppendHeader(table.Row{"", "where", "channels", "cause", "what was seen", "remedy"})
 	t.SetColumnConfigs([]table.ColumnConfig{{Number: 2, WidthMax: 24, WidthMaxEnforcer: text.WrapSoft}, {Number: 3, WidthMax: 20, WidthMaxEnforcer: text.WrapSoft},
 		{Number: 4, WidthMax: 22, WidthMaxEnforcer: text.WrapSoft}, {Number: 5, WidthMax: 40, WidthMaxEnforcer: text.WrapSoft}, {Number: 6, WidthMax: 34, WidthMaxEnforcer: text.WrapSoft}})
 	t.Style().Options.SeparateRows = true
-	for _, f := range found {
+	for _, f := range report.Fold(found, 4) {
 		kind := "note"
 		if f.Bad {
 			kind = "bad"
 		}
-		t.AppendRow(table.Row{kind, f.Where, f.Channel, f.Cause, f.Detail, f.Remedy})
+		t.AppendRow(table.Row{kind, f.Where, f.Channel, f.Cause, f.Detail, strings.Join(f.Remedy, "\nor ")})
 	}
 	fmt.Fprintln(e.out, t.Render())
 }

@@ -46,7 +46,7 @@ func (c *divergenceCmd) Run(e *env) error {
 	}
 	row(fmt.Sprintf("perplexity, %s", ref.Bits()), d.PerplexityRef, 1, "%.4f")
 	row(fmt.Sprintf("perplexity, %s", m.Bits()), d.Perplexity, 1, "%.4f")
-	row("change (paired)", d.Change, 1, "%+.4f")
+	fmt.Fprintf(e.out, "%-34s %+.4f ± %.4f\n", "change (paired)", d.Change.Mean, d.Change.StdErr)
 	row("KL divergence, nats a token", d.KL, 1, "%.5f")
 	row("KL divergence, backwards", d.KLBack, 1, "%.5f")
 	row("top-1 agreement, %", d.Top1, 100, "%.2f")

@@ -28,6 +28,7 @@ type cli struct {
 	Diff     diffCmd     `cmd:"" help:"Compare two models block by block."`
 	Run      runCmd      `cmd:"" help:"Continue a text."`
 	Compare  compareCmd  `cmd:"" help:"Quantize by several recipes and tabulate what each costs."`
+	Report   reportCmd   `cmd:"" help:"Write a page about a model for a person to read."`
 	Doctor   doctorCmd   `cmd:"" help:"Say why a quantized model is bad, and what would mend it."`
 	Plant    plantCmd    `cmd:"" help:"Copy a checkpoint with planted outliers that leave its function unchanged."`
 	Bench    benchCmd    `cmd:"" help:"Measure speed, beside what this machine can do at most."`

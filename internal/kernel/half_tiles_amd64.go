@@ -17,6 +17,9 @@ func halfTile8avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy 
 func halfTile12avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
 
 //go:noescape
+func halfPair12avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer)
+
+//go:noescape
 func halfTiles4avx512(n int, c, z, y unsafe.Pointer)
 
 //go:noescape

@@ -1,6 +1,9 @@
 package kernel
 
-import "unsafe"
+import (
+	"math"
+	"unsafe"
+)
 
 // intArgs are the arguments of an assembly kernel: two row tiles (AVX2: one)
 // times some tokens. Distances are in bytes.
@@ -18,8 +21,11 @@ type intArgs struct {
 	sx        unsafe.Pointer // scales of the tokens
 	zx        unsafe.Pointer // zero points of the tokens
 	y         unsafe.Pointer
-	yNext     uintptr // to the next token's
-	yTile     uintptr // to the second row tile's
+	yNext     uintptr        // to the next token's
+	yTile     uintptr        // to the second row tile's
+	add       unsafe.Pointer // what the kernels of two tiles add to the result
+	addNext   uintptr        // to the next token's
+	addTile   uintptr        // to the second row tile's
 	groups    int
 	steps     int // 64-byte steps of each group but the last
 	last      int // steps of the last group
@@ -124,9 +130,20 @@ func intMulTiles(pr *intProduct, a *Activations, tile, tiles, t0, t1 int) {
 	var args intArgs
 	args.weights(w, tile)
 	rows := min(w.Rows-tile*intLanes, tiles*intLanes)
-	pr.ahead(tile, tiles)
 	edge := newIntEdge(rows)
 	args.qNext = uintptr(a.Stride)
+	pr.ahead(tile, tiles)
+	// The branch of few tokens waits for memory: it is asked for now and added
+	// after the product. That of many is summed first, and added by the kernel.
+	fused := tiles == 2 && pr.c != nil && t1-t0 > intTokens
+	var sums intSums
+	args.add, args.addNext, args.addTile = unsafe.Pointer(&intNothing), 0, 0
+	if fused {
+		args.add, args.addNext = unsafe.Pointer(&sums), 2*intLanes*4
+		if args.yTile != 0 {
+			args.addTile = intLanes * 4
+		}
+	}
 	args.sumNext = uintptr(args.groups * 4)
 	for t := t0; t < t1; {
 		width := intWidth(t1-t, tiles)
@@ -135,6 +152,9 @@ func intMulTiles(pr *intProduct, a *Activations, tile, tiles, t0, t1 int) {
 		args.sum = unsafe.Pointer(&a.shift[t*args.groups])
 		args.sx, args.zx = unsafe.Pointer(&a.Scale[t]), unsafe.Pointer(&a.Zero[t])
 		args.output(pr, edge, tile, rows, t)
+		if fused {
+			pr.branchSums(&sums, tile, t, args.tokens)
+		}
 		switch vnni := active >= AVX512VNNI; {
 		case vnni && w.Bits == 4:
 			intVNNI4(&args, width)
@@ -146,8 +166,43 @@ func intMulTiles(pr *intProduct, a *Activations, tile, tiles, t0, t1 int) {
 			intAVX2W8(&args, width)
 		}
 		args.copyEdge(pr, edge, tile, rows, t)
-		pr.branch(tile, tiles, t, args.tokens)
+		if !fused {
+			pr.branch(tile, tiles, t, args.tokens)
+		}
 		t += args.tokens
+	}
+}
+
+// intSums are the sums of the branch for the kernel's two tiles, by token.
+type intSums [intTokens * 2 * intLanes]float32
+
+// intNothing is what changes no number, not even -0.
+var intNothing = func() (z [intLanes]float32) {
+	for i := range z {
+		z[i] = float32(math.Copysign(0, -1))
+	}
+	return z
+}()
+
+// branchSums computes the branch of two tiles for some tokens.
+func (pr *intProduct) branchSums(sums *intSums, tile, t, tokens int) {
+	c, z := pr.c, pr.z[t*pr.ldz:]
+	n := c.Count[tile]
+	if tokens == intTokens && n > 0 && tile+1 < len(c.Count) && c.Count[tile+1] == n && c.Offset[tile+1] == c.Offset[tile]+n*tileRows {
+		data := c.Data[c.Offset[tile]:][:2*n*tileRows]
+		_ = z[(tokens-1)*pr.ldz+n-1]
+		halfPair12avx512(n, unsafe.Pointer(&data[0]), unsafe.Pointer(&z[0]), 4*pr.ldz, unsafe.Pointer(sums))
+		return
+	}
+	for i := range min(2, len(c.Count)-tile) {
+		n, y := c.Count[tile+i], sums[i*intLanes:]
+		if n == 0 {
+			for t := range tokens {
+				copy(y[t*2*intLanes:], intNothing[:])
+			}
+			continue
+		}
+		halfTile(y, 2*intLanes, c.Data[c.Offset[tile+i]:][:n*tileRows], n, z, pr.ldz, tokens, updateSet)
 	}
 }
 

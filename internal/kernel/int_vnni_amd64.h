@@ -108,7 +108,8 @@ zero:                           \
 	VMOVUPS   a0, at(BX);         \
 	VMOVUPS   a1, 64+at(BX)
 
-// INT_LEAVE writes sx·(sum − zx·RowSum) of the valid tokens and returns.
+// INT_LEAVE writes sx·(sum − zx·RowSum), plus what is to be added, of the valid
+// tokens and returns.
 #define INT_LEAVE \
 	MOVQ         intArgs_rowSum(R12), AX;  \
 	MOVQ         intArgs_rowNext(R12), CX; \
@@ -119,6 +120,9 @@ zero:                           \
 	MOVQ         intArgs_y(R12), R10;      \
 	MOVQ         intArgs_yNext(R12), DX;   \
 	MOVQ         intArgs_yTile(R12), R11;  \
+	MOVQ         intArgs_add(R12), SI;     \
+	MOVQ         intArgs_addNext(R12), DI; \
+	MOVQ         intArgs_addTile(R12), R13; \
 	XORQ         CX, CX;                   \
 	INT_SUMS;                              \
 	MOVQ         intArgs_tokens(R12), AX;  \
@@ -134,6 +138,9 @@ write:                                     \
 	VSUBPS       Z5, Z7, Z7;               \
 	VMULPS       Z6, Z0, Z6;               \
 	VMULPS       Z7, Z0, Z7;               \
+	VADDPS       (SI), Z6, Z6;             \
+	VADDPS       (SI)(R13*1), Z7, Z7;      \
+	ADDQ         DI, SI;                   \
 	VMOVUPS      Z6, (R10);                \
 	VMOVUPS      Z7, (R10)(R11*1);         \
 	ADDQ         $128, BX;                 \

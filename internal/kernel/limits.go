@@ -10,25 +10,47 @@ type Limits struct {
 	Read float64 // bytes a second read in order from memory
 }
 
-// MeasureLimits runs the loops on all threads of the pool and takes the best of
-// `rounds` turns. It needs 256 MB of memory and about 30 ms a round.
-func (p *Pool) MeasureLimits(rounds int) Limits {
-	const size, part = 256 << 20, 128 << 10
-	buf := make([]byte, size)
-	for i := 0; i < size; i += 4096 {
-		buf[i] = 1 // a page of its own
+// LimitMeter measures the limits again and again, between the runs that they
+// are to be compared with. It holds 256 MB of memory.
+type LimitMeter struct {
+	pool *Pool
+	buf  []byte
+}
+
+const limitBytes, limitPart = 256 << 20, 128 << 10
+
+// NewLimitMeter makes a meter for all threads of the pool.
+func (p *Pool) NewLimitMeter() *LimitMeter {
+	m := &LimitMeter{pool: p, buf: make([]byte, limitBytes)}
+	for i := 0; i < limitBytes; i += 4096 {
+		m.buf[i] = 1 // a page of its own
 	}
+	return m
+}
+
+// Measure takes about 20 ms: long enough that no thread is still waking up.
+func (m *LimitMeter) Measure() Limits {
 	var l Limits
-	for range max(rounds, 1) {
-		if ops, ok := p.peakInt8(); ok {
-			l.Int8 = max(l.Int8, ops)
-		}
-		if ops, ok := p.peakFMA(); ok {
-			l.FMA = max(l.FMA, ops)
-		}
-		start := time.Now()
-		p.Run(size/part, func(i int) { readBytes(buf[i*part:][:part]) })
-		l.Read = max(l.Read, size/time.Since(start).Seconds())
+	p := m.pool
+	if ops, ok := p.peakInt8(); ok {
+		l.Int8 = ops
+	}
+	if ops, ok := p.peakFMA(); ok {
+		l.FMA = ops
+	}
+	start := time.Now()
+	p.Run(limitBytes/limitPart, func(i int) { readBytes(m.buf[i*limitPart:][:limitPart]) })
+	l.Read = limitBytes / time.Since(start).Seconds()
+	return l
+}
+
+// MeasureLimits takes the best of `rounds` turns of a [LimitMeter].
+func (p *Pool) MeasureLimits(rounds int) Limits {
+	m := p.NewLimitMeter()
+	l := m.Measure()
+	for range rounds - 1 {
+		n := m.Measure()
+		l = Limits{Int8: max(l.Int8, n.Int8), FMA: max(l.FMA, n.FMA), Read: max(l.Read, n.Read)}
 	}
 	return l
 }

@@ -4,35 +4,102 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
-// Pool runs the chunks of a kernel on a fixed number of threads. Workers are
-// goroutines parked on a channel: an idle pool costs nothing, and a fork-join
-// costs about a microsecond.
+// Pool runs the chunks of a kernel on a fixed number of threads.
+//
+// Workers are goroutines that park when there is nothing to do: an idle pool
+// costs nothing. Between the products of a token the gaps are shorter than it
+// takes to wake a thread (with the runtime's delay before it moves a goroutine,
+// some 50 µs), so a worker looks out for the next job for poolSpin before it
+// parks, and so does the caller for the last chunk. Nobody waits for a worker
+// that has not begun: on a busy machine the caller does its chunks too.
 //
 // Every kernel splits its work by output, never along a sum, and takes its
 // chunk boundaries from the shape alone, so the number of threads never
 // changes a result.
 type Pool struct {
 	threads int
-	jobs    []chan *job
+	workers []*worker
 	mu      sync.Mutex // one Run at a time; a nested Run runs inline
 }
 
+// poolSpin bounds the time that a thread looks out for what is to come.
+const poolSpin = 20 * time.Microsecond
+
 type job struct {
 	n    int64
-	next atomic.Int64
+	next atomic.Int64 // first chunk that nobody has taken
+	left atomic.Int64 // chunks that are not done
 	fn   func(i int)
-	done sync.WaitGroup
+	done sync.WaitGroup // of one: all chunks are done
 }
 
+// work takes chunks until there are none.
 func (j *job) work() {
+	done := int64(0)
 	for {
 		i := j.next.Add(1) - 1
 		if i >= j.n {
-			return
+			break
 		}
 		j.fn(int(i))
+		done++
+	}
+	if done > 0 && j.left.Add(-done) == 0 {
+		j.done.Done()
+	}
+}
+
+// worker is a thread's mailbox.
+type worker struct {
+	job    atomic.Pointer[job]
+	parked atomic.Bool
+	wake   chan struct{}
+}
+
+// closeJob tells a worker to end.
+var closeJob = new(job)
+
+// give leaves a job for the worker; one that it has not begun is forgotten.
+func (w *worker) give(j *job) {
+	w.job.Store(j)
+	if w.parked.CompareAndSwap(true, false) {
+		w.wake <- struct{}{}
+	}
+}
+
+func (w *worker) run() {
+	for {
+		spin(func() bool { return w.job.Load() != nil })
+		j := w.job.Swap(nil)
+		if j == nil {
+			w.parked.Store(true)
+			if w.job.Load() == nil || !w.parked.CompareAndSwap(true, false) {
+				<-w.wake
+			}
+			continue
+		}
+		if j == closeJob {
+			return
+		}
+		j.work()
+	}
+}
+
+// spin waits until ok says so, poolSpin at most.
+func spin(ok func() bool) {
+	if ok() {
+		return
+	}
+	for start := time.Now(); time.Since(start) < poolSpin; {
+		for range 8 {
+			if ok() {
+				return
+			}
+			pause()
+		}
 	}
 }
 
@@ -42,16 +109,10 @@ func NewPool(threads int) *Pool {
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	p := &Pool{threads: threads, jobs: make([]chan *job, threads-1)}
-	for i := range p.jobs {
-		ch := make(chan *job, 1)
-		p.jobs[i] = ch
-		go func() {
-			for j := range ch {
-				j.work()
-				j.done.Done()
-			}
-		}()
+	p := &Pool{threads: threads, workers: make([]*worker, threads-1)}
+	for i := range p.workers {
+		p.workers[i] = &worker{wake: make(chan struct{}, 1)}
+		go p.workers[i].run()
 	}
 	return p
 }
@@ -71,7 +132,7 @@ func (p *Pool) Run(n int, fn func(i int)) {
 	if n <= 0 {
 		return
 	}
-	if p == nil || len(p.jobs) == 0 || n == 1 || !p.mu.TryLock() {
+	if p == nil || len(p.workers) == 0 || n == 1 || !p.mu.TryLock() {
 		for i := range n {
 			fn(i)
 		}
@@ -79,12 +140,13 @@ func (p *Pool) Run(n int, fn func(i int)) {
 	}
 	defer p.mu.Unlock()
 	j := &job{n: int64(n), fn: fn}
-	helpers := min(len(p.jobs), n-1)
-	j.done.Add(helpers)
-	for _, ch := range p.jobs[:helpers] {
-		ch <- j
+	j.left.Store(int64(n))
+	j.done.Add(1)
+	for _, w := range p.workers[:min(len(p.workers), n-1)] {
+		w.give(j)
 	}
 	j.work()
+	spin(func() bool { return j.left.Load() == 0 })
 	j.done.Wait()
 }
 
@@ -93,8 +155,8 @@ func (p *Pool) Close() {
 	if p == nil {
 		return
 	}
-	for _, ch := range p.jobs {
-		close(ch)
+	for _, w := range p.workers {
+		w.give(closeJob)
 	}
-	p.jobs = nil
+	p.workers = nil
 }

@@ -151,7 +151,7 @@ func (w *worker) quantize(ctx context.Context) ([llama.NumLinears]*artefact.Line
 				return fail(fmt.Errorf("%s: %w", l, err))
 			}
 			reports[l].ErrorRTN = e
-			reports[l].Outliers, _ = outliers(w.stats[l.Input()].AbsMax)
+			reports[l].Outliers, _ = artefact.Outliers(w.stats[l.Input()].AbsMax)
 		}
 		if w.recipe.Smooth != nil {
 			w.stage("smoothing")
@@ -173,7 +173,7 @@ func (w *worker) quantize(ctx context.Context) ([llama.NumLinears]*artefact.Line
 				return fail(err)
 			}
 			for _, l := range in.Readers() {
-				_, reports[l].Peak = outliers(w.stats[in].AbsMax)
+				_, reports[l].Peak = artefact.Outliers(w.stats[in].AbsMax)
 			}
 			if h != nil {
 				var err error

@@ -13,21 +13,22 @@ import (
 
 // Finding is one thing that is wrong, or dear, with its cause and its remedy.
 type Finding struct {
-	Bad     bool   // else a note: it costs something, but does not explain bad output
-	Where   string // layer or layers, or "the model"
-	Channel string // of the layer's input or output; "": none in particular
-	Cause   string // in a few words
-	Detail  string // what was seen, with figures
-	Remedy  string // a flag or a line of the recipe
+	Bad     bool     // else a note: it costs something, but does not explain bad output
+	Where   string   // layer or layers, or "the model"
+	Channel string   // of the layer's input or output; "": none in particular
+	Cause   string   // in a few words
+	Detail  string   // what was seen, with figures
+	Remedy  []string // flags or lines of the recipe: any one of them
 }
 
 // Thresholds of the findings. They are drawn where small trained models at
 // these bits lie well below, and planted faults well above.
 const (
-	badError    = 0.30 // relative output error of a layer
+	badError    = 0.15 // relative output error of a layer …
+	badError4   = 0.30 // … whose activations have 4 bits
 	worseThan   = 2.5  // times the median layer's error is bad too, …
 	worthError  = 0.10 // … from here on
-	badShare    = 0.25 // one channel's part of the weights' error
+	heavyPart   = 0.07 // of the channels carry half of the weights' error: no accident
 	badClipped  = 0.05 // share of the weights beyond the grid
 	dearBranch  = 0.05 // the branch's part of all bits …
 	branchGain  = 0.05 // … must lower the output error by this part
@@ -49,12 +50,12 @@ const fewLevels = 0.5
 // as its bits allow, as far as can be told.
 func Diagnose(s *Subject, look *Look, overlaps []eval.Overlap) []Finding {
 	d := &diagnosis{Subject: s, look: look, recipe: s.Manifest.Recipe}
+	d.check()
 	d.outliers()
 	d.layers()
 	d.scales()
 	d.calibration(overlaps)
 	d.branch()
-	d.check()
 	slices.SortStableFunc(d.found, func(a, b Finding) int {
 		switch {
 		case a.Bad == b.Bad:
@@ -65,6 +66,31 @@ func Diagnose(s *Subject, look *Look, overlaps []eval.Overlap) []Finding {
 		return 1
 	})
 	return d.found
+}
+
+// Fold shortens a list for people: of findings with one cause and one remedy it
+// keeps the first few, and says of the last how many more there are.
+func Fold(found []Finding, most int) []Finding {
+	type kind struct {
+		cause, remedy string
+		bad           bool
+	}
+	count, kept := map[kind]int{}, map[kind]int{}
+	for _, f := range found {
+		count[kind{f.Cause, strings.Join(f.Remedy, "\n"), f.Bad}]++
+	}
+	var out []Finding
+	for _, f := range found {
+		k := kind{f.Cause, strings.Join(f.Remedy, "\n"), f.Bad}
+		if kept[k]++; kept[k] > most {
+			continue
+		}
+		if rest := count[k] - most; kept[k] == most && rest > 0 {
+			f.Detail += fmt.Sprintf("; and %d more places like it", rest)
+		}
+		out = append(out, f)
+	}
+	return out
 }
 
 // Healthy says whether none of the findings is bad.
@@ -116,7 +142,7 @@ func (d *diagnosis) outliers() {
 			outliers, after := d.input(block, in)
 			var readers []int
 			var errors []string
-			heavy, share := -1, 0.0
+			var heavy []int
 			worst := false
 			for _, w := range in.Readers() {
 				i := d.index(block, w)
@@ -127,8 +153,8 @@ func (d *diagnosis) outliers() {
 				if ok {
 					errors = append(errors, fmt.Sprintf("%s %.2f", shortName(w), e))
 				}
-				if m := l.Measured; m != nil && m.Share > share && d.bad(m.Weights) {
-					heavy, share = m.Channel, m.Share
+				if m := l.Measured; m != nil && d.bad(m.Weights) && float64(len(m.Channels)) <= heavyPart*float64(l.In) && len(m.Channels) > len(heavy) {
+					heavy = m.Channels
 				}
 			}
 			where := fmt.Sprintf("block %d, input of %s", block, in)
@@ -142,10 +168,10 @@ func (d *diagnosis) outliers() {
 				d.add(Finding{Bad: true, Where: where, Channel: channels(outliers), Cause: "outlier channels in the activations",
 					Detail: fmt.Sprintf("the largest channel reaches %.0f times the median one: of %d levels, the median channel spans %.2f; %s", after, 1<<bits, 2*levels(bits, after), measured),
 					Remedy: d.smoothMore()})
-			case share >= badShare && worst:
+			case heavy != nil && worst:
 				d.blame(readers...)
-				d.add(Finding{Bad: true, Where: where, Channel: fmt.Sprint(heavy), Cause: "small weights on a channel with large activations",
-					Detail: fmt.Sprintf("%.0f %% of the weights' error comes through this channel of %d; %s", 100*share, d.Layers[readers[0]].In, measured),
+				d.add(Finding{Bad: true, Where: where, Channel: numbers(heavy), Cause: "small weights on channels with large activations",
+					Detail: fmt.Sprintf("half of the weights' error comes through %d of %d channels; %s", len(heavy), d.Layers[readers[0]].In, measured),
 					Remedy: d.smoothMore()})
 			}
 		}
@@ -157,12 +183,19 @@ func shortName(w llama.Which) string {
 	return name
 }
 
+func numbers(v []int) string {
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(v), "[]"), " ", ", ")
+}
+
 func channels(outliers []artefact.Outlier) string {
 	var out []string
 	for i, o := range outliers {
-		if i == 4 {
+		if i == 6 {
 			out = append(out, "…")
 			break
+		}
+		if o.Ratio < outliers[0].Ratio/4 {
+			break // not what sets the grid
 		}
 		out = append(out, fmt.Sprintf("%d (%.0f×)", o.Channel, o.Ratio))
 	}
@@ -170,22 +203,28 @@ func channels(outliers []artefact.Outlier) string {
 }
 
 // smoothMore is what helps against outliers, given what the recipe does already.
-func (d *diagnosis) smoothMore() string {
+func (d *diagnosis) smoothMore() []string {
 	switch b := d.Quantization.Bits; {
 	case d.recipe.Smooth == nil:
-		return "--recipe specquant, or in your recipe  smooth: {alpha: [off, 0.25, 0.5, 0.75, 1]}"
+		return []string{"--recipe specquant", "smooth: {alpha: [off, 0.25, 0.5, 0.75, 1]}"}
 	case len(d.recipe.Smooth.Alpha) == 1:
-		return "smooth: {alpha: [off, 0.25, 0.5, 0.75, 1]}  instead of one α"
+		return []string{"smooth: {alpha: [off, 0.25, 0.5, 0.75, 1]}"}
 	case b.Activations == 4:
-		return fmt.Sprintf("--bits %d-8-%d; it is smoothed already", b.Weights, b.KV)
+		return []string{fmt.Sprintf("--bits %d-8-%d", b.Weights, b.KV)} // it is smoothed already
 	case b.Weights == 4:
-		return fmt.Sprintf("--bits 8-%d-%d; it is smoothed already", b.Activations, b.KV)
+		return []string{fmt.Sprintf("--bits 8-%d-%d", b.Activations, b.KV)}
 	}
-	return "activations: {clip: 0.95}; it is smoothed already"
+	return []string{"activations: {clip: 0.95}"}
 }
 
 // bad says whether an output error is.
-func (d *diagnosis) bad(e float64) bool { return e >= badError || e >= worthError && e >= worseThan*d.median() }
+func (d *diagnosis) bad(e float64) bool {
+	limit := badError
+	if d.Quantization.Bits.Activations == 4 {
+		limit = badError4
+	}
+	return e >= limit || e >= worthError && e >= worseThan*d.median()
+}
 
 // median is the median layer's output error; 0 where none is known.
 func (d *diagnosis) median() float64 {
@@ -212,18 +251,18 @@ func (d *diagnosis) layers() {
 			d.blame(i)
 			d.add(Finding{Bad: known && d.bad(e), Where: l.Name, Cause: "clipped weights",
 				Detail: fmt.Sprintf("%.1f %% of the weights lie beyond the ends of their grid", 100*l.Clipped),
-				Remedy: "weights: {clip: none}, or  weights: {group: 64}"})
+				Remedy: []string{"weights: {clip: none}", "weights: {group: 64}"}})
 		}
 		if l.DeadChannels > 0 && l.Which == l.Which.Input().Readers()[0] {
 			d.add(Finding{Bad: l.DeadChannels*4 > l.In, Where: fmt.Sprintf("block %d, input of %s", l.Block, l.Which.Input()), Cause: "dead columns",
 				Channel: d.dead(l.Block, l.Which.Input()),
 				Detail:  fmt.Sprintf("%d of %d input channels are 0 in every calibration token: their weights are rounded blindly", l.DeadChannels, l.In),
-				Remedy:  "--calib with longer and more varied text"})
+				Remedy:  []string{"--calib FILE, longer and more varied"}})
 		}
 		if damp := d.recipe.Solve.Damp; l.Damp > damp*1.5 && l.Which == l.Which.Input().Readers()[0] {
 			d.add(Finding{Bad: l.Damp >= 99*damp, Where: fmt.Sprintf("block %d, input of %s", l.Block, l.Which.Input()), Cause: "raised damping",
 				Detail: fmt.Sprintf("the Hessian was not positive definite; damping went from %g to %g of its mean diagonal, towards plain rounding", damp, l.Damp),
-				Remedy: "--calib with longer text; calibration: {samples: 512}"})
+				Remedy: []string{"--calib FILE, longer", "calibration: {samples: 512}"}})
 		}
 		if known && d.bad(e) && !d.blamed[i] {
 			f := Finding{Bad: true, Where: l.Name, Cause: "the grid is too coarse for these weights", Remedy: d.finer()}
@@ -235,10 +274,10 @@ func (d *diagnosis) layers() {
 			}
 			d.add(f)
 		}
-		if l.ErrorRTN > 0 && l.Error > 1.02*l.ErrorRTN {
+		if l.ErrorRTN > 0 && l.Error > 1.02*l.ErrorRTN && !d.blamed[i] {
 			d.add(Finding{Bad: d.bad(l.Error), Where: l.Name, Cause: "worse than plain rounding",
 				Detail: fmt.Sprintf("output error %.3f, plain rounding of the original %.3f", l.Error, l.ErrorRTN),
-				Remedy: "--calib with text closer to the model's training;  solve: {method: gptq, damp: 0.05, act-order: true}"})
+				Remedy: []string{"--calib FILE, closer to what the model was trained on", "solve: {method: gptq, damp: 0.05, act-order: true}"}})
 		}
 	}
 }
@@ -248,18 +287,18 @@ func (d *diagnosis) dead(block int, in llama.Input) string {
 	if d.look == nil {
 		return ""
 	}
-	return strings.Trim(fmt.Sprint(d.look.Inputs[block*int(llama.NumInputs)+int(in)].Dead), "[]")
+	return numbers(d.look.Inputs[block*int(llama.NumInputs)+int(in)].Dead)
 }
 
 // finer is what makes the weights' grid finer.
-func (d *diagnosis) finer() string {
+func (d *diagnosis) finer() []string {
 	if d.Quantization.Group == 0 {
-		return "weights: {group: 64}"
+		return []string{"weights: {group: 64}"}
 	}
 	if d.recipe.Solve.Method == "rtn" {
-		return "solve: {method: gptq, damp: 0.01, act-order: true}"
+		return []string{"solve: {method: gptq, damp: 0.01, act-order: true}"}
 	}
-	return fmt.Sprintf("--bits 8-%d-%d", d.Quantization.Bits.Activations, d.Quantization.Bits.KV)
+	return []string{fmt.Sprintf("--bits 8-%d-%d", d.Quantization.Bits.Activations, d.Quantization.Bits.KV)}
 }
 
 // scales finds scales that 16-bit floats hold badly, and rows that vanished.
@@ -269,19 +308,19 @@ func (d *diagnosis) scales() {
 		if l.LeastScale > 0 && l.LeastScale < subnormal {
 			d.add(Finding{Bad: l.LeastScale < 16.0/(1<<24), Where: l.Name, Cause: "a scale underflows 16-bit floats",
 				Detail: fmt.Sprintf("the least scale is %.2g, below %.2g, where 16-bit floats lose digits", l.LeastScale, subnormal),
-				Remedy: "weights: {group: 0}, and store the checkpoint without rows near zero"})
+				Remedy: []string{"weights: {group: 0}", "a checkpoint without rows near zero"}})
 		}
 		if l.MostScale > 65504/4 {
 			d.add(Finding{Where: l.Name, Cause: "a scale is near the largest 16-bit float",
-				Detail: fmt.Sprintf("the largest scale is %.3g, the format ends at 65504", l.MostScale), Remedy: "smooth: {alpha: [off, 0.25]}"})
+				Detail: fmt.Sprintf("the largest scale is %.3g, the format ends at 65504", l.MostScale), Remedy: []string{"smooth: {alpha: [off, 0.25]}"}})
 		}
 		if l.ZeroRows > 0 {
 			d.add(Finding{Bad: l.ZeroRows*4 > l.Out, Where: l.Name, Cause: "output channels of zeros",
-				Detail: fmt.Sprintf("%d of %d output channels hold nothing but zeros beside the branch", l.ZeroRows, l.Out), Remedy: "weights: {group: 64}"})
+				Detail: fmt.Sprintf("%d of %d output channels hold nothing but zeros beside the branch", l.ZeroRows, l.Out), Remedy: []string{"weights: {group: 64}"}})
 		} else if l.ZeroShare > zeroWeights {
 			e, known := l.OutputError()
 			d.add(Finding{Bad: known && d.bad(e), Where: l.Name, Cause: "most weights round to zero",
-				Detail: fmt.Sprintf("%.0f %% of the integers are 0: few large weights stretch the grid of their row", 100*l.ZeroShare), Remedy: "weights: {group: 64, clip: mse}"})
+				Detail: fmt.Sprintf("%.0f %% of the integers are 0: few large weights stretch the grid of their row", 100*l.ZeroShare), Remedy: []string{"weights: {group: 64, clip: mse}"}})
 		}
 	}
 }
@@ -291,7 +330,7 @@ func (d *diagnosis) calibration(overlaps []eval.Overlap) {
 	for _, o := range overlaps {
 		if o.Any() {
 			d.add(Finding{Bad: o.Same, Where: "the model", Cause: "calibrated on the evaluation text",
-				Detail: o.String() + ": its figures there are flattered", Remedy: "--calib with another text"})
+				Detail: o.String() + ": its figures there are flattered", Remedy: []string{"--calib FILE, another text"}})
 		}
 	}
 	c := d.Manifest.Calibration
@@ -305,16 +344,16 @@ func (d *diagnosis) calibration(overlaps []eval.Overlap) {
 	if n := c.Windows * c.Tokens; n < fewTokens*width && d.recipe.NeedsCalibration() {
 		d.add(Finding{Bad: n < width, Where: "the model", Cause: "the calibration is too short for the width",
 			Detail: fmt.Sprintf("%d tokens for inputs of up to %d channels, expected %d or more", n, width, fewTokens*width),
-			Remedy: "--calib with longer text" + samples(d.recipe, c)})
+			Remedy: append([]string{"--calib FILE, longer"}, samples(d.recipe, c)...)})
 	}
 }
 
 // samples adds that the recipe itself stops short.
-func samples(r *method.Recipe, c *artefact.Calibration) string {
+func samples(r *method.Recipe, c *artefact.Calibration) []string {
 	if c.Windows == r.Calibration.Samples {
-		return fmt.Sprintf(";  calibration: {samples: %d}", 4*r.Calibration.Samples)
+		return []string{fmt.Sprintf("calibration: {samples: %d}", 4*r.Calibration.Samples)}
 	}
-	return ""
+	return nil
 }
 
 // branch finds a branch that costs more than it gives.
@@ -338,7 +377,7 @@ func (d *diagnosis) branch() {
 	l := &d.Layers[worst]
 	d.add(Finding{Where: "the model; most in " + l.Name, Cause: "the branch eats bits",
 		Detail: fmt.Sprintf("it is %.1f %% of all bits (%.1f %% in this layer) and changes the mean output error by %+.1f %%", 100*bits/all, 100*most, 100*(with/without-1)),
-		Remedy: "branch: {components: 0}, or leave the branch out;  weights: {group: 64} costs as much and does more"})
+		Remedy: []string{"branch: {components: 0}", "a recipe without branch, and its bits as weights: {group: 64}"}})
 }
 
 // check holds the job's own comparison against its limit.
@@ -353,13 +392,13 @@ func (d *diagnosis) check() {
 }
 
 // wholeRemedy is what to try for the model as a whole.
-func (d *diagnosis) wholeRemedy() string {
+func (d *diagnosis) wholeRemedy() []string {
 	if d.recipe.Smooth == nil || d.recipe.Solve.Method == "rtn" {
-		return "--recipe specquant"
+		return []string{"--recipe specquant"}
 	}
 	b := d.Quantization.Bits
 	if b.Activations == 4 {
-		return fmt.Sprintf("--bits %d-8-%d", b.Weights, max(b.KV, 8))
+		return []string{fmt.Sprintf("--bits %d-8-%d", b.Weights, max(b.KV, 8))}
 	}
-	return fmt.Sprintf("--bits 8-%d-%d", b.Activations, b.KV)
+	return []string{fmt.Sprintf("--bits 8-%d-%d", b.Activations, b.KV)}
 }

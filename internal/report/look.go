@@ -58,9 +58,14 @@ type LayerError struct {
 	Total       float64
 	Weights     float64 // the weights' part: activations left as they are
 	Activations float64 // the activations' part: of the layer with its quantized weights
-	Channel     int     // input channel with the largest part of the weights' error
-	Share       float64 // that part, of the error's energy, inputs taken as uncorrelated
+	// Channels are the input channels that carry half of the energy of the
+	// weights' error, inputs taken as uncorrelated: the fewest, worst first. nil:
+	// it takes more than maxHeavy.
+	Channels []int
 }
+
+// maxHeavy channels can be named as the place of an error.
+const maxHeavy = 8
 
 // looker is a look under way.
 type looker struct {
@@ -223,8 +228,8 @@ func (k *looker) input(block int, in llama.Input, first []float32) {
 	k.lambda[in] = lambda
 	after := make([]float32, s.Width)
 	method.DivideTokens(after, s.AbsMax, lambda)
-	r.Outliers, r.Peak = Outliers(s.AbsMax)
-	_, r.After = Outliers(after)
+	r.Outliers, r.Peak = artefact.Outliers(s.AbsMax)
+	_, r.After = artefact.Outliers(after)
 	for c, v := range s.AbsMax {
 		if v == 0 && len(r.Dead) < 8 {
 			r.Dead = append(r.Dead, c)
@@ -251,30 +256,6 @@ func parseAlpha(s string) method.Alpha {
 		return method.Off
 	}
 	return method.Alpha(a)
-}
-
-// outlierRatio is how far a channel's maximum must stand above the median
-// channel's to be named.
-const outlierRatio = 8
-
-// Outliers names the channels that stand out by their maxima, largest first, at
-// most 8, and gives the largest maximum over the median one.
-func Outliers(absMax []float32) (out []artefact.Outlier, peak float64) {
-	if len(absMax) == 0 {
-		return nil, 0
-	}
-	sorted := slices.Sorted(slices.Values(absMax))
-	median := float64(sorted[len(sorted)/2])
-	if median == 0 {
-		return nil, 0
-	}
-	for c, v := range absMax {
-		if r := float64(v) / median; r >= outlierRatio {
-			out = append(out, artefact.Outlier{Channel: c, Ratio: r})
-		}
-	}
-	slices.SortStableFunc(out, func(a, b artefact.Outlier) int { return cmp.Compare(b.Ratio, a.Ratio) })
-	return out[:min(8, len(out))], float64(sorted[len(sorted)-1]) / median
 }
 
 // errors measures the layers of block i of what was made of the model, where
@@ -322,21 +303,24 @@ func layerError(p *kernel.Pool, w, got []float32, stats *method.Stats, out, in i
 		e.Total, e.Activations = distance(exact, both, exact), distance(rounded, both, exact)
 	}
 	square := stats.Act(nil).MeanSquare
-	var sum, most float64
+	part, order := make([]float64, in), make([]int, in)
+	var sum float64
 	for c := range in {
-		var d float64
+		order[c] = c
 		for r := range out {
 			v := float64(w[r*in+c]) - float64(got[r*in+c])
-			d += v * v
+			part[c] += v * v
 		}
-		d *= square[c]
-		sum += d
-		if d > most {
-			most, e.Channel = d, c
-		}
+		part[c] *= square[c]
+		sum += part[c]
 	}
-	if sum > 0 {
-		e.Share = most / sum
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(part[b], part[a]) })
+	var heavy float64
+	for i, c := range order[:min(in, maxHeavy)] {
+		if heavy += part[c]; heavy >= sum/2 && sum > 0 {
+			e.Channels = slices.Clone(order[:i+1])
+			break
+		}
 	}
 	return e
 }

@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,9 @@ func (t *Task) readParquet(src io.ReaderAt, size int64, path string, out *[]Ques
 			err = fmt.Errorf("%s: is not a sound Parquet file: %v", path, p)
 		}
 	}()
+	if err := checkFooter(src, size); err != nil {
+		return fmt.Errorf("%s: is not a Parquet file: %w", path, err)
+	}
 	f, err := parquet.OpenFile(src, size)
 	if err != nil {
 		return fmt.Errorf("%s: is not a Parquet file: %w", path, err)
@@ -46,8 +50,35 @@ func (t *Task) readParquet(src io.ReaderAt, size int64, path string, out *[]Ques
 		if err != nil {
 			return fmt.Errorf("%s: row %d: %w", path, number, err)
 		}
+		if n == 0 || int64(number) > f.NumRows()+1 {
+			return fmt.Errorf("%s: row %d: there is none, the file says that it has %d rows", path, number, f.NumRows())
+		}
 		clear(batch)
 	}
+}
+
+// checkFooter holds the footer's length to the file's: the library allocates
+// what the file asks for.
+func checkFooter(src io.ReaderAt, size int64) error {
+	const magic = "PAR1"
+	var head [len(magic)]byte
+	var tail [4 + len(magic)]byte
+	if size < int64(len(head)+len(tail)) {
+		return fmt.Errorf("it has %d bytes", size)
+	}
+	if _, err := src.ReadAt(head[:], 0); err != nil {
+		return err
+	}
+	if _, err := src.ReadAt(tail[:], size-int64(len(tail))); err != nil {
+		return err
+	}
+	if string(head[:]) != magic || string(tail[4:]) != magic {
+		return fmt.Errorf("it does not begin and end with %s", magic)
+	}
+	if n := int64(binary.LittleEndian.Uint32(tail[:])); n > size-int64(len(head)+len(tail)) {
+		return fmt.Errorf("its footer should have %d bytes, the file has %d", n, size)
+	}
+	return nil
 }
 
 // plainValue undoes the wrapping that Parquet lists have in some writers:

@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -22,6 +23,7 @@ type Options struct {
 	BOS       bool   // put BOS before each text; lm-eval does not
 	Limit     int    // questions; 0: all
 	Seed      uint64 // which ones: 0 the first, else a draw by the seed
+	SkipLong  bool   // leave out questions with a choice longer than MaxLength instead of failing
 	Batch     int    // questions handed to the scorer together; 0: 256
 	Log       *Log   // may be nil
 
@@ -42,6 +44,7 @@ type Result struct {
 	// Perplexity of LAMBADA's last words: exp of the mean −log p of a word.
 	Perplexity *eval.Estimate `json:"perplexity,omitempty"`
 	Truncated  int            `json:"truncated"` // questions whose context did not fit
+	Skipped    int            `json:"skipped"`   // questions left out because a choice does not fit
 	Reused     int            `json:"reused"`    // taken from the log of an earlier run
 	Tokens     int            `json:"tokens"`    // of contexts and continuations, each context once, those of reused questions not
 	PerChoice  int            `json:"tokens_per_choice"`
@@ -73,34 +76,61 @@ func Choose(questions []Question, limit int, seed uint64) []Question {
 	return out
 }
 
-// Run asks a model the questions. What the log holds already is not asked
-// again. Samples and scores do not depend on the batch.
-func (t *Task) Run(ctx context.Context, s Scorer, enc eval.Encoder, questions []Question, o Options) (*Result, error) {
-	start := time.Now()
+// Prepared is a task's questions as tokens.
+type Prepared struct {
+	task    *Task
+	whole   int // questions of the published split
+	skipped int
+	items   []*prepared
+}
+
+// Prepare turns questions into tokens, so that whatever is wrong with one is
+// found before a model is asked the first.
+func (t *Task) Prepare(enc eval.Encoder, questions []Question, o Options) (*Prepared, error) {
 	p, err := newPrompt(enc, o.BOS, o.MaxLength)
 	if err != nil {
 		return nil, err
 	}
+	out := &Prepared{task: t, whole: t.Count}
+	questions = Choose(questions, o.Limit, o.Seed)
+	for i := range questions {
+		ready, err := p.prepare(&questions[i])
+		var long *LongError
+		switch {
+		case errors.As(err, &long) && o.SkipLong:
+			out.skipped++
+		case err != nil:
+			return nil, fmt.Errorf("%s: %w", t.Name, err)
+		default:
+			out.items = append(out.items, ready)
+		}
+	}
+	if len(out.items) == 0 {
+		return nil, fmt.Errorf("%s has no questions (%d were left out)", t.Name, out.skipped)
+	}
+	return out, nil
+}
+
+// Run asks a model the questions. What the log holds already is not asked
+// again. Samples and scores do not depend on the batch.
+func (p *Prepared) Run(ctx context.Context, s Scorer, o Options) (*Result, error) {
+	start := time.Now()
 	batch := o.Batch
 	if batch <= 0 {
 		batch = defaultBatch
 	}
-	r := &Result{Task: t.Name, Whole: len(questions), Metric: t.Metric()}
-	questions = Choose(questions, o.Limit, o.Seed)
-	if len(questions) == 0 {
-		return nil, fmt.Errorf("%s has no questions", t.Name)
-	}
-	samples := make([]Sample, 0, len(questions))
-	for len(questions) > 0 {
-		part := questions[:min(batch, len(questions))]
-		questions = questions[len(part):]
-		done, err := t.batch(ctx, s, p, part, o.Log, r)
+	t := p.task
+	r := &Result{Task: t.Name, Whole: p.whole, Skipped: p.skipped, Metric: t.Metric()}
+	samples := make([]Sample, 0, len(p.items))
+	for len(samples) < len(p.items) {
+		part := p.items[len(samples):min(len(samples)+batch, len(p.items))]
+		done, err := t.batch(ctx, s, part, o.Log, r)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", t.Name, err)
 		}
 		samples = append(samples, done...)
 		if o.Progress != nil {
-			o.Progress(len(samples), len(samples)+len(questions))
+			o.Progress(len(samples), len(p.items))
 		}
 	}
 	t.summarize(r, samples)
@@ -108,15 +138,14 @@ func (t *Task) Run(ctx context.Context, s Scorer, enc eval.Encoder, questions []
 	return r, nil
 }
 
-func (t *Task) batch(ctx context.Context, s Scorer, p *prompt, questions []Question, log *Log, r *Result) ([]Sample, error) {
-	samples := make([]Sample, len(questions))
-	var asked []*prepared
+func (t *Task) batch(ctx context.Context, s Scorer, items []*prepared, log *Log, r *Result) ([]Sample, error) {
+	samples := make([]Sample, len(items))
 	var groups [][]eval.Span
-	var where []int
-	for i := range questions {
-		q := &questions[i]
+	var asked []int
+	for i, p := range items {
+		q := p.question
 		if old, ok := log.get(t.Name, q.Index); ok {
-			if old.Context != q.hash() || old.Gold != q.Gold || len(old.Choices) != len(q.Choices) {
+			if old.Context != p.hash || old.Gold != q.Gold || len(old.Choices) != len(q.Choices) {
 				return nil, fmt.Errorf("question %d is not the one that the log %s has; the data has changed: remove the log or name another", q.Index, log.path)
 			}
 			t.decide(&old)
@@ -124,12 +153,8 @@ func (t *Task) batch(ctx context.Context, s Scorer, p *prompt, questions []Quest
 			r.Reused++
 			continue
 		}
-		ready, err := p.prepare(q)
-		if err != nil {
-			return nil, err
-		}
-		asked, groups, where = append(asked, ready), append(groups, ready.spans), append(where, i)
-		once, each := cost(ready.spans)
+		asked, groups = append(asked, i), append(groups, p.spans)
+		once, each := cost(p.spans)
 		r.Tokens += once
 		r.PerChoice += each
 	}
@@ -141,9 +166,9 @@ func (t *Task) batch(ctx context.Context, s Scorer, p *prompt, questions []Quest
 		return nil, err
 	}
 	fresh := make([]Sample, len(asked))
-	for i, a := range asked {
-		fresh[i] = t.sample(a, predictions[i])
-		samples[where[i]] = fresh[i]
+	for i, at := range asked {
+		fresh[i] = t.sample(items[at], predictions[i])
+		samples[at] = fresh[i]
 	}
 	return samples, log.append(fresh)
 }

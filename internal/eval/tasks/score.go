@@ -92,6 +92,14 @@ func (p *prompt) encodePair(context, continuation string) (c, rest []int, err er
 	return c, rest, nil
 }
 
+// LongError says that a choice alone is longer than the model's context.
+// lm-eval stops there, too.
+type LongError struct{ Tokens, MaxLength int }
+
+func (e *LongError) Error() string {
+	return fmt.Sprintf("a choice has %d tokens, more than the model's context of %d; leave such questions out (--skip-long) or take a longer context", e.Tokens, e.MaxLength)
+}
+
 // span joins context and continuation and cuts from the left what the model
 // can't see.
 func (p *prompt) span(c Choice) (s eval.Span, truncated bool, err error) {
@@ -103,7 +111,7 @@ func (p *prompt) span(c Choice) (s eval.Span, truncated bool, err error) {
 		return s, false, fmt.Errorf("%q adds no token to its context", c.Continuation)
 	}
 	if len(rest) > p.maxLength {
-		return s, false, fmt.Errorf("a choice has %d tokens, more than the model's context of %d", len(rest), p.maxLength)
+		return s, false, &LongError{len(rest), p.maxLength}
 	}
 	ids := append(append(make([]int, 0, len(context)+len(rest)), context...), rest...)
 	if most := p.maxLength + 1; len(ids) > most {

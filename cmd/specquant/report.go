@@ -1,0 +1,91 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/eval"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/report"
+)
+
+type reportCmd struct {
+	Dir        string   `arg:"" help:"Folder of a quantized model or of a checkpoint." placeholder:"OUT|DIR"`
+	Out        string   `help:"HTML file to write." short:"o" required:"" placeholder:"FILE.html"`
+	Against    string   `help:"The checkpoint that the model was made from: adds spectral energy, surfaces and, with --text, measured quality." placeholder:"DIR"`
+	Text       string   `help:"Evaluation text file, UTF-8." placeholder:"FILE"`
+	MaxWindows int      `help:"Evaluate on the first windows only. 0: all." default:"0"`
+	Calib      []string `help:"Text files for the pictures. Default: the embedded text." placeholder:"FILE" sep:"none"`
+	Threads    int      `help:"Threads. 0: one for each CPU." default:"0"`
+}
+
+func (c *reportCmd) Run(e *env) error {
+	pool := kernel.NewPool(c.Threads)
+	defer pool.Close()
+	s, err := report.Open(c.Dir, pool)
+	if err != nil {
+		return err
+	}
+	defer s.Checkpoint.Close()
+	p := &report.Page{Subject: s, Tool: "specquant " + specquant.Version, Against: c.Against}
+	full := c.Against
+	if s.Quantization == nil {
+		if c.Against != "" {
+			return fmt.Errorf("--against %s: %s is in full precision itself; leave it out", c.Against, c.Dir)
+		}
+		full = c.Dir
+	}
+	if c.Text != "" && (c.Against == "" || s.Quantization == nil) {
+		return errors.New("--text: measures a quantized model beside full precision; name the checkpoint with --against DIR")
+	}
+	if full != "" {
+		o := report.LookOptions{Pool: pool, Calibration: c.Calib, Pictures: true}
+		if s.Quantization != nil {
+			o.Of = s
+		}
+		if p.Look, err = lookAt(e, full, o); err != nil {
+			return err
+		}
+	}
+	if c.Text != "" {
+		text, err := readText(c.Text)
+		if err != nil {
+			return err
+		}
+		p.Quality, err = report.Measure(e.ctx, c.Dir, c.Against, filepath.Base(c.Text), text, c.MaxWindows, pool, func(done, all int) {
+			if e.isTerm {
+				fmt.Fprintf(e.err, "\r%d of %d tokens", done, all)
+				if done == all {
+					fmt.Fprint(e.err, "\r\x1b[K")
+				}
+			}
+		})
+		if err != nil {
+			return err
+		}
+		if p.Overlaps, err = eval.Overlaps(c.Dir, text); err != nil {
+			return err
+		}
+	}
+	f, err := checkpoint.CreateAtomic(c.Out, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Abort()
+	w := bufio.NewWriter(f)
+	if err := p.Write(w); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if err := f.Commit(); err != nil {
+		return err
+	}
+	fmt.Fprintln(e.out, c.Out)
+	return nil
+}

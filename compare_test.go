@@ -1,0 +1,194 @@
+package specquant
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/testmodel"
+)
+
+// smallRecipe is the whole method on few tokens.
+const smallRecipe = `
+name: small
+bits: 4-4-16
+weights: {group: 0, clip: mse}
+smooth: {alpha: [off, 0.5]}
+branch: {basis: dft, axis: output, components: 2, overhead: 0, importance: interaction, temperature: 1, truncate: 0}
+solve: {method: gptq, damp: 0.01, act-order: true}
+activations: {clip: 1}
+calibration: {samples: 4, tokens: 64, propagate: quantized}
+`
+
+func compareSetup(t *testing.T) (dir string, o CompareOptions) {
+	t.Helper()
+	tmp := t.TempDir()
+	dir = filepath.Join(tmp, "model")
+	if err := testmodel.Write(dir, testmodel.Options{Layers: 4}); err != nil {
+		t.Fatal(err)
+	}
+	recipe := filepath.Join(tmp, "small.yaml")
+	if err := os.WriteFile(recipe, []byte(smallRecipe), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir, CompareOptions{Recipes: []string{recipe}, Bits: []string{"4-4-16"}, Text: strings.Repeat("Some text to be measured on, 1 2 3. ", 20), Threads: 2, Work: filepath.Join(tmp, "work")}
+}
+
+// same holds two tables to each other but for how long they took.
+func same(t *testing.T, what string, got, want *Table) {
+	t.Helper()
+	text := func(t Table) string {
+		t.Rows = slices.Clone(t.Rows)
+		for i := range t.Rows {
+			t.Rows[i].Seconds = 0
+		}
+		data, err := json.MarshalIndent(t, "", " ")
+		if err != nil {
+			return err.Error()
+		}
+		return string(data)
+	}
+	if g, w := text(*got), text(*want); g != w {
+		t.Errorf("%s: got %s, want %s", what, g, w)
+	}
+}
+
+// TestCompareResumes interrupts a comparison inside a quantization: the rest is
+// taken up, and the figures are those of a run that was left alone.
+func TestCompareResumes(t *testing.T) {
+	dir, o := compareSetup(t)
+	alone := o
+	alone.Work = ""
+	want, err := CompareRecipes(t.Context(), dir, alone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stopped := o
+	stopped.Progress = func(_, _ string, e Event) {
+		if e.Layers != nil && e.Block == 2 {
+			cancel()
+		}
+	}
+	if _, err := CompareRecipes(ctx, dir, stopped); err != context.Canceled {
+		t.Fatalf("interrupted: %v", err)
+	}
+	resumed, first := 0, true
+	again := o
+	again.Threads = 1
+	again.Progress = func(_, _ string, e Event) {
+		if e.Resumed {
+			resumed++
+		}
+	}
+	again.Cell = func(r Row) {
+		if r.Recipe == FullPrecision && !r.Reused {
+			t.Error("full precision was measured again")
+		}
+		if r.Recipe != FullPrecision && r.Reused {
+			first = false
+		}
+	}
+	got, err := CompareRecipes(t.Context(), dir, again)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resumed != 2 || !first {
+		t.Errorf("%d blocks were taken up, want 2; the cell was found finished: %v", resumed, !first)
+	}
+	same(t, "resumed", got, want)
+	again.Progress = func(_, _ string, e Event) { t.Error("a finished cell is quantized again") }
+	again.Cell = nil
+	if got, err = CompareRecipes(t.Context(), dir, again); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "reused", got, want)
+	left, err := os.ReadDir(o.Work)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(left) != 2 {
+		t.Errorf("%d entries are left in the work folder, want two rows", len(left))
+	}
+	// Other weights are another model.
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := testmodel.Write(dir, testmodel.Options{Layers: 4, Seed: 9}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = CompareRecipes(t.Context(), dir, o); err != nil {
+		t.Fatal(err)
+	}
+	if got.Rows[0].Reused || got.Rows[1].Reused {
+		t.Error("rows of another model were taken")
+	}
+}
+
+func TestRowJSON(t *testing.T) {
+	r := Row{Recipe: "a", Bits: "4-4-4", Perplexity: Estimate{Mean: 1, StdErr: 2}, KL: Estimate{Mean: 3, StdErr: 4}, Top1: Estimate{Mean: 5, StdErr: 6}, BitsPerWeight: 7, Bytes: 8, Seconds: 9}
+	data, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"recipe":"a","bits":"4-4-4","ppl":1,"ppl_se":2,"kl":3,"kl_se":4,"top1":5,"top1_se":6,"bits_per_weight":7,"bytes":8,"seconds":9}`
+	if string(data) != want {
+		t.Errorf("got %s", data)
+	}
+	var back Row
+	if err := json.Unmarshal(data, &back); err != nil || back != r {
+		t.Errorf("read back as %+v, %v", back, err)
+	}
+}
+
+func TestVariants(t *testing.T) {
+	c := &checkpoint.Config{HiddenSize: 64, IntermediateSize: 96, Heads: 4, KVHeads: 2, HeadDim: 16, Layers: 1}
+	for ablation, want := range map[string][]string{
+		"components": {"specquant quantization only", "specquant + smoothing", "specquant + branch", "specquant + smoothing + branch"},
+		"groups":     {"specquant components 0", "specquant components 1", "specquant components 2", "specquant components 4", "specquant components 8", "specquant components 16"},
+		"axis":       {"specquant axis output", "specquant axis input", "specquant no branch"},
+		"importance": {"specquant importance uniform", "specquant importance interaction", "specquant importance interaction-signed", "specquant importance abs-mean",
+			"specquant importance abs-max", "specquant importance l2", "specquant importance spectral-entropy", "specquant importance hessian"},
+	} {
+		base, err := method.Load("specquant")
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, _ := json.Marshal(base)
+		out, err := variants(base, ablation, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		contents := map[string]bool{}
+		for _, r := range out {
+			names = append(names, r.Name)
+			bare := *r
+			bare.Name = ""
+			contents[hashJSON(bare)] = true
+		}
+		if !slices.Equal(names, want) {
+			t.Errorf("%s: %q", ablation, names)
+		}
+		if len(contents) != len(want) {
+			t.Errorf("%s: %d different recipes of %d", ablation, len(contents), len(want))
+		}
+		if after, _ := json.Marshal(base); string(after) != string(before) {
+			t.Errorf("%s: changes its base", ablation)
+		}
+	}
+	rtn, err := method.Load("rtn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := variants(rtn, "axis", c); err == nil {
+		t.Error("an ablation of plain rounding")
+	}
+}

@@ -1,0 +1,306 @@
+package report
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"math"
+	"path/filepath"
+	"strings"
+
+	"github.com/specquant/specquant/internal/eval"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/spectrum"
+)
+
+// Page is what the HTML report shows. All but Subject may be missing; what is
+// missing is said on the page, with the flag that would bring it.
+type Page struct {
+	Subject  *Subject
+	Look     *Look
+	Quality  *Quality
+	Overlaps []eval.Overlap
+	Tool     string
+	Against  string // folder of the checkpoint, "" where none was given
+}
+
+//go:embed page.html
+var pageHTML string
+
+var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
+	"percent": func(v float64) string { return fmt.Sprintf("%.1f %%", 100*v) },
+	"number":  number,
+	"fixed":   func(digits int, v float64) string { return fmt.Sprintf("%.*f", digits, v) },
+	"bytes":   bytesText,
+	"hash":    func(s string) string { return s[:min(16, len(s))] },
+	"base":    filepath.Base,
+}).Parse(pageHTML))
+
+// number writes an error; nothing for none.
+func number(v float64) string {
+	if v == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.3f", v)
+}
+
+func bytesText(n int64) string {
+	switch f := float64(n); {
+	case n < 1e6:
+		return fmt.Sprintf("%.0f kB", f/1e3)
+	case n < 1e9:
+		return fmt.Sprintf("%.1f MB", f/1e6)
+	default:
+		return fmt.Sprintf("%.2f GB", f/1e9)
+	}
+}
+
+// view is the page as the template sees it.
+type view struct {
+	*Page
+	Title      string
+	Found      []Finding
+	Healthy    bool
+	Known      bool // errors of layers are
+	Size       int64
+	Hash       string // eval.ModelHash
+	Parameters string
+	Rows       []layerRow
+
+	Errors, Budgets, Clipping []template.HTML
+	ErrorKeys, BudgetKeys     template.HTML
+	Bits                      template.HTML
+	BitsKeys                  template.HTML
+	Energy, Excess            []template.HTML
+	EnergyKeys                template.HTML
+	EnergyText                []string
+	Surfaces                  []surfaceView
+}
+
+type layerRow struct {
+	*Layer
+	Bad   bool
+	Shown float64 // output error
+}
+
+type surfaceView struct {
+	Surface
+	Pictures [4]template.URL
+	Smooth   string
+}
+
+// Write writes the page. It asks for nothing outside itself.
+func (p *Page) Write(w io.Writer) error {
+	v := &view{Page: p, Size: p.Subject.Checkpoint.Bytes(), Title: filepath.Base(filepath.Clean(p.Subject.Dir))}
+	var n int64
+	for _, t := range p.Subject.Config.Expected() {
+		e := int64(1)
+		for _, d := range t.Shape {
+			e *= int64(d)
+		}
+		n += e
+	}
+	v.Parameters = fmt.Sprintf("%.4g million", float64(n)/1e6)
+	var err error
+	if v.Hash, err = eval.ModelHash(p.Subject.Checkpoint); err != nil {
+		return err
+	}
+	if p.Subject.Quantization != nil {
+		v.layers()
+	}
+	if p.Look != nil {
+		if err := v.pictures(); err != nil {
+			return err
+		}
+	}
+	return pageTemplate.Execute(w, v)
+}
+
+// kinds are the layers of a block by their short names.
+func kind(w llama.Which) string {
+	_, name, _ := strings.Cut(w.String(), ".")
+	return name
+}
+
+// byKind gathers a value of each layer into one series a kind, over the blocks.
+func (v *view) byKind(w llama.Which, f func(*Layer) float64) []float64 {
+	out := make([]float64, v.Subject.Config.Layers)
+	for i := range v.Subject.Layers {
+		if l := &v.Subject.Layers[i]; l.Which == w {
+			out[l.Block] = f(l)
+		}
+	}
+	return out
+}
+
+// panels draws one panel a kind, all to one scale.
+func (v *view) panels(log bool, all []series, f []func(*Layer) float64, format func(float64) string) []template.HTML {
+	least, top := math.Inf(1), 0.0
+	for i := range v.Subject.Layers {
+		for _, g := range f {
+			if x := g(&v.Subject.Layers[i]); !math.IsNaN(x) {
+				least, top = min(least, x), max(top, x)
+			}
+		}
+	}
+	vertical := newAxis(least, top, log)
+	var out []template.HTML
+	for w := range llama.NumLinears {
+		s := append([]series(nil), all...)
+		for k := range s {
+			s[k].v = v.byKind(w, f[k])
+		}
+		out = append(out, panel(kind(w), vertical, s, format))
+	}
+	return out
+}
+
+func orGap(v float64) float64 {
+	if v == 0 {
+		return math.NaN()
+	}
+	return v
+}
+
+// layers prepares what is shown of quantized layers.
+func (v *view) layers() {
+	s := v.Subject
+	v.Found = Diagnose(s, v.Look, v.Overlaps)
+	v.Healthy = Healthy(v.Found)
+	d := &diagnosis{Subject: s}
+	plain, branch, clipped := false, false, false
+	for i := range s.Layers {
+		l := &s.Layers[i]
+		e, ok := l.OutputError()
+		v.Known = v.Known || ok
+		plain = plain || l.ErrorRTN > 0
+		branch = branch || l.Kept != nil
+		clipped = clipped || l.Clipped > 0
+		v.Rows = append(v.Rows, layerRow{l, ok && d.bad(e), e})
+	}
+	three := func(x float64) string { return fmt.Sprintf("%.3f", x) }
+	if v.Known {
+		all := []series{{name: "this model", class: "s1"}}
+		keys := [][2]string{{"s1", "this model"}}
+		f := []func(*Layer) float64{func(l *Layer) float64 { e, _ := l.OutputError(); return orGap(e) }}
+		if branch {
+			all = append(all, series{name: "without the branch", class: "s2"})
+			keys = append(keys, [2]string{"s2", "without the branch"})
+			f = append(f, func(l *Layer) float64 { return orGap(l.ErrorNoBranch) })
+		}
+		if plain {
+			all = append(all, series{name: "plain rounding", class: "s3"})
+			keys = append(keys, [2]string{"s3", "plain rounding of the original"})
+			f = append(f, func(l *Layer) float64 { return orGap(l.ErrorRTN) })
+		}
+		v.Errors, v.ErrorKeys = v.panels(true, all, f, three), legend(keys...)
+	}
+	var rows []bar
+	for w := range llama.NumLinears {
+		mean := func(f func(*Layer) float64) float64 {
+			sum := 0.0
+			for _, x := range v.byKind(w, f) {
+				sum += x / float64(s.Config.Layers)
+			}
+			return sum
+		}
+		all, b := mean(func(l *Layer) float64 { return l.BitsPerWeight }), mean(func(l *Layer) float64 { return l.BranchBits })
+		label := fmt.Sprintf("%.3f bits", all)
+		if b > 0 {
+			label += fmt.Sprintf(", branch %.3f", b)
+		}
+		rows = append(rows, bar{kind(w), []float64{all - b, b}, label})
+	}
+	v.Bits = bars("bits a weight, mean over the blocks", rows)
+	v.BitsKeys = legend([2]string{"bar s1", "integers and scales"}, [2]string{"bar s2", "16-bit branch"})
+	if branch {
+		v.Budgets = v.panels(false, []series{{name: "mean", class: "s1"}, {name: "most", class: "s2"}, {name: "least", class: "s3"}},
+			[]func(*Layer) float64{func(l *Layer) float64 { return keptOf(l.Kept, 1) }, func(l *Layer) float64 { return keptOf(l.Kept, 2) }, func(l *Layer) float64 { return keptOf(l.Kept, 0) }},
+			func(x float64) string { return fmt.Sprintf("%.3g components", x) })
+		v.BudgetKeys = legend([2]string{"s2", "the channel with most"}, [2]string{"s1", "mean over the channels"}, [2]string{"s3", "the channel with least"})
+	}
+	if clipped {
+		v.Clipping = v.panels(false, []series{{name: "clipped", class: "s1"}}, []func(*Layer) float64{func(l *Layer) float64 { return 100 * l.Clipped }},
+			func(x float64) string { return fmt.Sprintf("%.2f %%", x) })
+	}
+}
+
+// keptOf is the least (0), mean (1) or most (2) of a layer's budgets.
+func keptOf(kept []int, what int) float64 {
+	if len(kept) == 0 {
+		return math.NaN()
+	}
+	least, most, sum := kept[0], kept[0], 0
+	for _, k := range kept {
+		least, most, sum = min(least, k), max(most, k), sum+k
+	}
+	return []float64{float64(least), float64(sum) / float64(len(kept)), float64(most)}[what]
+}
+
+// excess is a cumulative curve less that of white noise; lo and hi, in percent,
+// are widened to hold it.
+func excess(v []float64, lo, hi *float64) []float64 {
+	out := make([]float64, len(v))
+	for i := range v {
+		out[i] = v[i] - float64(i)/float64(len(v)-1)
+		*lo, *hi = min(*lo, 100*out[i]), max(*hi, 100*out[i])
+	}
+	return out
+}
+
+// lowBand is the part of the spectrum that the paper speaks of.
+const lowBand = 0.2
+
+// pictures prepares energy curves and surfaces.
+func (v *view) pictures() error {
+	if e := v.Look.Energy; e != nil {
+		for _, a := range e.Axes {
+			var faint []series
+			i, most := int(lowBand*energyPoints), 0
+			for k, l := range a.Layers {
+				faint = append(faint, series{name: l.Name, v: l.Share})
+				if l.Share[i] > a.Layers[most].Share[i] {
+					most = k
+				}
+			}
+			title := fmt.Sprintf("%s channels (%s of W)", a.Axis, map[bool]string{true: "rows", false: "columns"}[a.Axis == spectrum.OutputChannel])
+			named := []series{{class: "s1", v: a.Mean}, {class: "s3", v: a.Smoothed}, {class: "s2", v: a.Control}}
+			v.Energy = append(v.Energy, curves(title, "share of the energy", 0, 100, [2]float64{0, 1}, faint, named))
+			lo, hi := 0.0, 0.0
+			for i := range faint {
+				faint[i].v = excess(faint[i].v, &lo, &hi)
+			}
+			for i := range named {
+				named[i].v = excess(named[i].v, &lo, &hi)
+			}
+			step := max(1, math.Ceil((hi-lo)/5))
+			lo = step * math.Floor(lo/step)
+			v.Excess = append(v.Excess, curves(title, "share of the energy above white noise's, points", lo, lo+step*5, [2]float64{0, 0}, faint, named))
+			v.EnergyText = append(v.EnergyText, fmt.Sprintf("On the %s axis, the lowest %.0f %% of the frequencies hold %.1f %% of the energy; with the channels shuffled %.1f %%; after smoothing %.1f %%; most has layer %s, %.1f %%.",
+				a.Axis, 100*lowBand, 100*a.Mean[i], 100*a.Control[i], 100*a.Smoothed[i], a.Layers[most].Name, 100*a.Layers[most].Share[i]))
+		}
+		v.EnergyKeys = legend([2]string{"s1 thick", "mean of the layers"}, [2]string{"s2 thick", "the same, channels shuffled: the control"},
+			[2]string{"s3 thick", "mean after smoothing"}, [2]string{"faint", "single layers"}, [2]string{"white", "white noise"})
+	}
+	for _, s := range v.Look.Surfaces {
+		x := surfaceView{Surface: s, Smooth: "α " + s.Alpha.String()}
+		if s.Alpha == method.Off {
+			x.Smooth = "no smoothing was chosen for it"
+		}
+		act, weight := max(s.Act.Max, s.ActAfter.Max), max(s.Weight.Max, s.WeightAfter.Max)
+		for i, f := range []Field{s.Act, s.ActAfter, s.Weight, s.WeightAfter} {
+			top := act
+			if i > 1 {
+				top = weight
+			}
+			var err error
+			if x.Pictures[i], err = heat(f, top); err != nil {
+				return err
+			}
+		}
+		v.Surfaces = append(v.Surfaces, x)
+	}
+	return nil
+}
