@@ -206,7 +206,7 @@ func ExamplePlanQuantize() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(plan.Peak, "bytes of memory,", plan.Seconds)
+	fmt.Println(plan.Peak, "bytes of memory,", plan.Duration)
 }
 
 func ExampleModel_Generate() {

@@ -50,5 +50,5 @@ func printPlan(e *env, p *specquant.Plan) {
 		fmt.Fprintf(w, "spilled       %s of calibration activations go to a file, to stay below %s\n", bytesText(p.Spill), bytesText(p.MaxMemory))
 	}
 	fmt.Fprintf(w, "writes        about %s; at most %s of disk in use at once\n", bytesText(p.Artefact), bytesText(p.Disk))
-	fmt.Fprintf(w, "work          %.3g GFLOP, about %s on this machine\n", p.Work/1e9, durationText(p.Seconds))
+	fmt.Fprintf(w, "work          %.3g GFLOP, about %s on this machine\n", p.Work/1e9, durationText(p.Duration))
 }

@@ -25,7 +25,7 @@ func (c *quantizeCmd) Run(e *env) error {
 	// The plan's figure holds only if garbage does not pile up beside what is
 	// planned.
 	debug.SetGCPercent(10)
-	fmt.Fprintf(e.err, "%s → %s: %s at %s, %s of memory, about %s\n", c.Dir, c.Out, plan.Recipe, plan.Bits, bytesText(plan.Peak), durationText(plan.Seconds))
+	fmt.Fprintf(e.err, "%s → %s: %s at %s, %s of memory, about %s\n", c.Dir, c.Out, plan.Recipe, plan.Bits, bytesText(plan.Peak), durationText(plan.Duration))
 	p := newProgress(e, plan.Blocks)
 	o.Progress = p.event
 	r, err := specquant.Quantize(e.ctx, c.Dir, c.Out, o)

@@ -3,6 +3,8 @@ package eval
 import (
 	"math"
 	"slices"
+
+	"github.com/specquant/specquant/internal/kernel"
 )
 
 // Estimate is a mean and its standard error, taking what it is over as
@@ -85,15 +87,32 @@ func logSumExp(x []float32) float64 {
 	return float64(top) + math.Log(sum)
 }
 
-// NLL is −log p(id) under the logits, in nats.
-func NLL(logits []float32, id int) float64 { return logSumExp(logits) - float64(logits[id]) }
+// NLL is −log p(id) under the logits, in nats, to 1e-7: exponentials are
+// taken in float32 and summed in float64.
+func NLL(logits []float32, id int) float64 {
+	top := logits[argmax(logits)]
+	var buf [512]float32
+	var sum float64
+	for rest := logits; len(rest) > 0; {
+		part := buf[:min(len(buf), len(rest))]
+		for i, v := range rest[:len(part)] {
+			part[i] = v - top
+		}
+		rest = rest[len(part):]
+		kernel.Exp(part)
+		for _, v := range part {
+			sum += float64(v)
+		}
+	}
+	return float64(top) + math.Log(sum) - float64(logits[id])
+}
 
 // argmax is the most likely token; of equals, the first.
 func argmax(logits []float32) int {
-	top := 0
+	top, best := 0, logits[0]
 	for i, v := range logits {
-		if v > logits[top] {
-			top = i
+		if v > best {
+			top, best = i, v
 		}
 	}
 	return top

@@ -29,8 +29,8 @@ type Plan struct {
 	Artefact int64 // bytes written, about
 	Disk     int64 // most disk space in use at once: artefact and spill
 
-	Work    float64       // floating-point operations
-	Seconds time.Duration // at the speed measured just now
+	Work     float64       // floating-point operations
+	Duration time.Duration // at the speed measured just now
 }
 
 // Item is a named amount of memory.
@@ -175,7 +175,7 @@ func (p *Plan) Measure(pool *kernel.Pool) {
 		rounds++
 	}
 	perSecond := float64(rounds) * 2 * n * n * n / time.Since(start).Seconds()
-	p.Seconds = time.Duration(p.Work / perSecond / efficiency * float64(time.Second))
+	p.Duration = time.Duration(p.Work / perSecond / efficiency * float64(time.Second))
 }
 
 // efficiency is the share of the product's speed that a whole job reaches,
