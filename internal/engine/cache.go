@@ -41,12 +41,9 @@ func put(c *kernel.KVCache, head, position int, k, v []float32) {
 		kq, vq = make([]byte, n), make([]byte, n)
 	}
 	kq, vq = kq[:f.Bytes()], vq[:f.Bytes()]
-	var pairs [4]float32
-	pairs[0], pairs[1] = f.Quantize(kq, k)
-	pairs[2], pairs[3] = f.Quantize(vq, v)
-	var half [4]uint16
-	kernel.F32ToF16(half[:], pairs[:])
-	c.PutPacked(head, position, kq, vq, half[0], half[1], half[2], half[3])
+	ks, km := f.Quantize(kq, k)
+	vs, vm := f.Quantize(vq, v)
+	c.PutPacked(head, position, kq, vq, kernel.ToF16(ks), kernel.ToF16(km), kernel.ToF16(vs), kernel.ToF16(vm))
 }
 
 // maxHeadBytes is the packed size up to which put needs no allocation.

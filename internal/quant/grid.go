@@ -80,11 +80,7 @@ func (g Grid) scale(w []float32, clip Clip) float32 {
 		return 1
 	}
 	_, hi := g.Limits()
-	round := func(s float32) float32 {
-		one := [1]float32{s}
-		kernel.RoundF16(one[:])
-		return max(one[0], smallestScale)
-	}
+	round := func(s float32) float32 { return max(roundF16(s), smallestScale) }
 	best := round(top / hi)
 	if clip != ClipMSE {
 		return best
@@ -160,6 +156,9 @@ func roundEven(v float32) float32 {
 	}
 	return (float32(v) + magic) - magic
 }
+
+// roundF16 rounds to the nearest 16-bit float.
+func roundF16(v float32) float32 { return kernel.FromF16(kernel.ToF16(v)) }
 
 func abs(v float32) float32 {
 	return math.Float32frombits(math.Float32bits(v) &^ (1 << 31))

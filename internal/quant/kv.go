@@ -1,7 +1,5 @@
 package quant
 
-import "github.com/specquant/specquant/internal/kernel"
-
 // KV is the format of one head's key or value vector in the quantized cache:
 // asymmetric, one 16-bit scale and one 16-bit minimum per token and head,
 // x ≈ min + scale·q with q in [0, 2^bits−1]. Four-bit values are packed two a
@@ -24,9 +22,8 @@ func (f KV) Quantize(dst []byte, x []float32) (scale, minimum float32) {
 	// A 16-bit minimum reaches no further; finite in, finite out.
 	lo, hi = max(lo, -65504), min(hi, 65504)
 	top := float32(int(1)<<f.Bits - 1)
-	pair := [2]float32{(hi - lo) / top, lo}
-	kernel.RoundF16(pair[:])
-	scale, minimum = max(pair[0], smallestScale), pair[1]
+	scale = max(roundF16((hi-lo)/top), smallestScale)
+	minimum = roundF16(lo)
 	inv := 1 / scale
 	if f.Bits == 4 {
 		for i := range dst[:f.HeadDim/2] {
