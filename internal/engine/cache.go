@@ -10,6 +10,7 @@ import (
 type Sequence struct {
 	model  *Model
 	tokens int
+	want   int // tokens after the step under way: room is made once, not by doubling
 	blocks []kernel.KVCache
 }
 

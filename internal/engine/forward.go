@@ -89,6 +89,7 @@ func (m *Model) Forward(ctx context.Context, steps []Step, emit func(step, token
 				return fmt.Errorf("token id %d is outside the vocabulary of %d", id, m.Config.VocabSize)
 			}
 		}
+		st.Seq.want = st.Seq.tokens + len(st.IDs)
 		for _, other := range steps[:i] {
 			if other.Seq == st.Seq {
 				return fmt.Errorf("step %d: the sequence appears twice in one batch", i)
@@ -178,7 +179,7 @@ func (m *Model) block(l *layer, index int, at []place) {
 	m.pool.RMSNorm(s.norm, s.x, l.attnNorm, c.NormEps, n)
 	l.inputs[llama.AttnInput].forward(s, [][]float32{s.q, s.k, s.v}, s.norm, n)
 	for _, p := range at {
-		p.seq.blocks[index].Reserve(p.position+1, p.position, m.Context)
+		p.seq.blocks[index].Reserve(max(p.position+1, p.seq.want), p.position, m.Context)
 	}
 	m.pool.Run(n, func(i int) {
 		p := at[i]
