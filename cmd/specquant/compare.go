@@ -102,7 +102,7 @@ func printTable(w io.Writer, t *specquant.Table, markdown bool) {
 	for _, r := range t.Rows {
 		kl, top1, seconds := "", "", ""
 		if r.Recipe != specquant.FullPrecision {
-			kl = fmt.Sprintf("%.4f ± %.4f", r.KL.Mean, r.KL.StdErr)
+			kl = fmt.Sprintf("%.5f ± %.5f", r.KL.Mean, r.KL.StdErr)
 			top1 = fmt.Sprintf("%.1f ± %.1f %%", 100*r.Top1.Mean, 100*r.Top1.StdErr)
 			seconds = fmt.Sprintf("%.1f", r.Seconds)
 		}

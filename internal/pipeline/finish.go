@@ -1,0 +1,176 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/calibration"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/llama"
+)
+
+// finish writes what is not a block, looks at the result and gives it its name.
+func (j *job) finish(ctx context.Context) error {
+	if err := j.writeRest(); err != nil {
+		return err
+	}
+	var stored, weights float64
+	for _, l := range j.manifest.Layers {
+		n := j.weights(l.Name)
+		weights += n
+		stored += n * l.BitsPerWeight
+	}
+	j.manifest.BitsPerWeight = stored / weights
+	if j.Verify != nil {
+		j.event(Event{Block: j.ck.Config.Layers, Stage: "comparing with full precision"})
+		ids, err := j.verifyIDs()
+		if err != nil {
+			return err
+		}
+		if j.manifest.Check, err = j.Verify(ctx, j.partial, j.ck, ids); err != nil {
+			return fmt.Errorf("reopening the artefact: %w", err)
+		}
+		if !j.manifest.Check.Passed {
+			return &RejectedError{Check: *j.manifest.Check, Dir: j.partial}
+		}
+	}
+	data, err := json.MarshalIndent(&j.manifest, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := checkpoint.WriteFileAtomic(filepath.Join(j.partial, artefact.ManifestFile), append(data, '\n')); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(j.partial, jobFile)); err != nil {
+		return err
+	}
+	return checkpoint.RenameDir(j.partial, j.Out)
+}
+
+func (j *job) weights(layer string) float64 {
+	for l := range llama.NumLinears {
+		if len(layer) > len(l.String()) && layer[len(layer)-len(l.String()):] == l.String() {
+			out, in := l.Shape(&j.ck.Config)
+			return float64(out) * float64(in)
+		}
+	}
+	return 0
+}
+
+// verifyIDs are the first tokens of the calibration text.
+func (j *job) verifyIDs() ([]int, error) {
+	limit := min(256, j.ck.Config.MaxPositions, max(32, (16<<20)/j.ck.Config.VocabSize))
+	if j.set != nil {
+		ids := j.set.Windows[0]
+		return ids[:min(limit, len(ids))], nil
+	}
+	text := calibration.Default()
+	ids, err := j.tok.Encode(text[:min(len(text), 8*limit)], true)
+	if err != nil {
+		return nil, err
+	}
+	return ids[:min(limit, len(ids))], nil
+}
+
+// writeRest writes the tensors that are copied, the index, config.json with
+// its quantization_config, and the tokenizer's files as they are.
+func (j *job) writeRest() error {
+	c := &j.ck.Config
+	last := j.shard(c.Layers)
+	var specs []checkpoint.TensorSpec
+	where := map[string]string{}
+	for _, name := range copied {
+		t, err := j.ck.Tensor(name)
+		if err != nil {
+			return err
+		}
+		if name == headWeight && j.Recipe.Head.Bits == 8 {
+			for _, s := range artefact.QuantizeHead(t, j.Pool.Run) {
+				specs = append(specs, s)
+				where[s.Name] = last
+			}
+			if !c.TieEmbeddings {
+				continue
+			}
+		}
+		if t.Name != name {
+			continue // tied: stored under its other name
+		}
+		specs = append(specs, checkpoint.TensorSpec{Name: name, DType: t.DType, Shape: t.Shape, Data: t.Data})
+		where[name] = last
+	}
+	if err := checkpoint.WriteFile(filepath.Join(j.partial, last), specs, map[string]string{"format": "pt"}); err != nil {
+		return err
+	}
+	for _, s := range specs {
+		if t, err := j.ck.Tensor(s.Name); err == nil {
+			t.Release()
+		}
+	}
+	var total int64
+	for i := range c.Layers + 1 {
+		f, err := checkpoint.OpenFile(filepath.Join(j.partial, j.shard(i)))
+		if err != nil {
+			return err
+		}
+		for _, name := range f.Names() {
+			where[name] = j.shard(i)
+		}
+		total += f.Bytes()
+		f.Close()
+	}
+	index, err := json.MarshalIndent(map[string]any{"metadata": map[string]any{"total_size": total}, "weight_map": where}, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := checkpoint.WriteFileAtomic(filepath.Join(j.partial, "model.safetensors.index.json"), append(index, '\n')); err != nil {
+		return err
+	}
+	config, err := withQuantization(c.Raw, j.quantization())
+	if err != nil {
+		return err
+	}
+	if err := checkpoint.WriteFileAtomic(filepath.Join(j.partial, "config.json"), config); err != nil {
+		return err
+	}
+	for _, name := range append(j.tok.Files(), "LICENSE", "LICENSE.txt") {
+		data, err := os.ReadFile(filepath.Join(j.Dir, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := checkpoint.WriteFileAtomic(filepath.Join(j.partial, name), data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withQuantization adds the quantization_config to config.json, leaving the
+// rest as it was, in its order.
+func withQuantization(config []byte, q *artefact.Quantization) ([]byte, error) {
+	end := bytes.LastIndexByte(config, '}')
+	if end < 0 {
+		return nil, errors.New("config.json: no closing brace")
+	}
+	body, err := json.MarshalIndent(q, "  ", "  ")
+	if err != nil {
+		return nil, err
+	}
+	head := bytes.TrimRight(config[:end], " \t\r\n")
+	var out bytes.Buffer
+	out.Write(head)
+	out.WriteString(",\n  \"quantization_config\": ")
+	out.Write(body)
+	out.WriteString("\n}\n")
+	return out.Bytes(), nil
+}
