@@ -77,7 +77,7 @@ func (p *progress) done() {
 func printLayers(w io.Writer, layers []artefact.Layer) {
 	t := newTable()
 	t.SetOutputMirror(w)
-	t.AppendHeader(table.Row{"layer", "α", "energy kept", "bits/weight", "output error", "no branch", "plain rounding"})
+	t.AppendHeader(table.Row{"layer", "α", "energy kept", "bits/weight", "output error", "no branch", "plain rounding", "seconds"})
 	for _, l := range layers {
 		num := func(v float64) string {
 			if v == 0 {
@@ -89,7 +89,11 @@ func printLayers(w io.Writer, layers []artefact.Layer) {
 		if l.EnergyKept > 0 {
 			kept = fmt.Sprintf("%.1f %%", 100*l.EnergyKept)
 		}
-		t.AppendRow(table.Row{l.Name, l.Alpha, kept, fmt.Sprintf("%.3f", l.BitsPerWeight), num(l.Error), num(l.ErrorNoBranch), num(l.ErrorRTN)})
+		seconds := ""
+		if l.Seconds > 0 { // unknown for blocks of an earlier run and in a manifest
+			seconds = fmt.Sprintf("%.2f", l.Seconds)
+		}
+		t.AppendRow(table.Row{l.Name, l.Alpha, kept, fmt.Sprintf("%.3f", l.BitsPerWeight), num(l.Error), num(l.ErrorNoBranch), num(l.ErrorRTN), seconds})
 	}
 	t.Render()
 }

@@ -121,6 +121,7 @@ type Layer struct {
 	ErrorRTN      float64 `json:"error_rtn"`       // plain rounding of the original weights
 	Damp          float64 `json:"damp,omitempty"`
 	DeadChannels  int     `json:"dead_channels,omitempty"`
+	Seconds       float64 `json:"-"` // to split, solve and measure it; equal jobs write equal bytes, so it stays out of the file
 
 	// Clipped is the share of the (residual) weights that lie beyond the ends
 	// of their grid before they are rounded.

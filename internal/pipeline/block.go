@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
@@ -187,9 +188,11 @@ func (w *worker) quantize(ctx context.Context) ([llama.NumLinears]*artefact.Line
 				return fail(err)
 			}
 			var err error
+			start := time.Now()
 			if out[l], err = w.layer(l, factor, &reports[l]); err != nil {
 				return fail(fmt.Errorf("%s: %w", l, err))
 			}
+			reports[l].Seconds = time.Since(start).Seconds()
 		}
 	}
 	return out, reports, nil
