@@ -37,8 +37,7 @@ func (c *diffCmd) Run(e *env) error {
 	if c.JSON {
 		return e.writeJSON(r)
 	}
-	tw := table.NewWriter()
-	tw.SetStyle(table.StyleLight)
+	tw := newTable()
 	tw.AppendHeader(table.Row{"block", "relative error", "cosine", "SNR, dB", "own error", "own cosine", "own SNR, dB"})
 	for _, b := range r.Blocks {
 		tw.AppendRow(table.Row{b.Block, fmt.Sprintf("%.5f", b.Stream.Relative), fmt.Sprintf("%.6f", b.Stream.Cosine), fmt.Sprintf("%.2f", b.Stream.SNR),

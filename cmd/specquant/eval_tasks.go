@@ -48,8 +48,7 @@ func (c *tasksCmd) Run(e *env) error {
 		}
 		return fmt.Sprintf("%.2f ± %.2f", 100*v.Mean, 100*v.StdErr)
 	}
-	tw := table.NewWriter()
-	tw.SetStyle(table.StyleLight)
+	tw := newTable()
 	tw.AppendHeader(table.Row{"task", "questions", "acc, %", "acc_norm, %", "truncated", "seconds"})
 	for _, t := range r.Tasks {
 		questions := fmt.Sprint(t.Questions)
