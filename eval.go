@@ -70,8 +70,8 @@ type PerplexityReport struct {
 	Fingerprint Fingerprint `json:"fingerprint"`
 }
 
-// MeasurePerplexity measures the model on a text by one of the protocols.
-func (m *Model) MeasurePerplexity(ctx context.Context, text string, o PerplexityOptions) (*PerplexityReport, error) {
+// Perplexity measures the model on a text by one of the protocols.
+func (m *Model) Perplexity(ctx context.Context, text string, o PerplexityOptions) (*PerplexityReport, error) {
 	overlap, err := m.overlap(text, o.Strict)
 	if err != nil {
 		return nil, err

@@ -82,22 +82,31 @@ func TestLibrary(t *testing.T) {
 	if n := len(generate(specquant.GenerateOptions{IgnoreEOS: true})); n < 58 || n > 59 { // 64 less <s> and "zebra", plus a rest of bytes
 		t.Errorf("%d tokens fill a context of 64", n)
 	}
-	p, err := m.Perplexity(t.Context(), strings.Repeat(text, 5), nil)
-	if err != nil || p.Perplexity.Mean < 1 || p.Window != 64 || p.Scored != p.Windows*63 {
-		t.Errorf("perplexity %+v, %v", p, err)
+	p, err := m.Perplexity(t.Context(), strings.Repeat(text, 5), specquant.PerplexityOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := p.Fingerprint; p.Perplexity.Mean < 1 || f.Protocol != "gptq" || f.Window != 64 || f.Tokens != f.Windows*63 {
+		t.Errorf("perplexity %+v", p)
 	}
 	ref, err := specquant.Open(dir, specquant.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ref.Close()
-	same, err := ref.CompareWith(t.Context(), ref, strings.Repeat(text, 5), nil)
-	if err != nil || same.KL.Mean != 0 || same.Top1.Mean != 1 {
-		t.Errorf("a model differs from itself: %+v, %v", same, err)
+	same, err := ref.Divergence(t.Context(), ref, strings.Repeat(text, 5), specquant.DivergenceOptions{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	d, err := m.CompareWith(t.Context(), ref, strings.Repeat(text, 5), nil)
-	if err != nil || !(d.KL.Mean > 0) || !(d.KLBack.Mean > 0) {
-		t.Errorf("divergence %+v, %v", d, err)
+	if same.KL.Mean != 0 || same.Top1.Mean != 1 {
+		t.Errorf("a model differs from itself: %+v", same.Divergence)
+	}
+	d, err := m.Divergence(t.Context(), ref, strings.Repeat(text, 5), specquant.DivergenceOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !(d.KL.Mean > 0) || !(d.KLBack.Mean > 0) {
+		t.Errorf("divergence %+v", d.Divergence)
 	}
 
 	ctx, cancel := context.WithCancel(t.Context())
@@ -233,9 +242,9 @@ func ExampleModel_Perplexity() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	r, err := model.Perplexity(context.Background(), string(text), nil)
+	r, err := model.Perplexity(context.Background(), string(text), specquant.PerplexityOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("%.3f ± %.3f over %d windows\n", r.Perplexity.Mean, r.Perplexity.StdErr, r.Windows)
+	fmt.Println(r.Perplexity.Mean, "±", r.Perplexity.StdErr, r.Fingerprint)
 }

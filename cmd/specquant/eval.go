@@ -108,7 +108,7 @@ func (c *pplCmd) Run(e *env) error {
 	if c.Protocol == "lm-eval" {
 		o.Documents = c.Documents
 	}
-	r, err := m.MeasurePerplexity(e.ctx, text, o)
+	r, err := m.Perplexity(e.ctx, text, o)
 	if err != nil {
 		return err
 	}

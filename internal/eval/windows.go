@@ -28,25 +28,6 @@ func Windows(ids []int, n int) ([][]int, error) {
 // batchLogits bounds the logits of a reference that are held at once, in bytes.
 const batchLogits = 64 << 20
 
-// Perplexity is exp of the mean negative log-likelihood of each window's
-// tokens but the first, every window starting an empty context. progress is
-// told the tokens scored so far; it may be nil.
-func Perplexity(ctx context.Context, m *engine.Model, windows [][]int, progress func(tokens int)) (Estimate, error) {
-	parts := make([]Part, len(windows))
-	for i, w := range windows {
-		parts[i] = Part{Span: Span{IDs: w, From: 1}}
-	}
-	nll, err := NLLs(ctx, &Runner{Model: m}, parts, progress)
-	if err != nil {
-		return Estimate{}, err
-	}
-	var all []float64
-	for _, v := range nll {
-		all = append(all, v...)
-	}
-	return Perplexed(all), nil
-}
-
 // NLLs scores parts of a text, giving the negative log-likelihoods of each.
 // progress is told the tokens scored so far; it may be nil.
 func NLLs(ctx context.Context, r *Runner, parts []Part, progress func(tokens int)) ([][]float64, error) {
