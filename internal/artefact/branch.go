@@ -28,6 +28,8 @@ type Branch struct {
 	Coeff       []uint16 // their coefficients
 	FullColumns []int32  // columns kept whole
 	Full        []uint16 // [full columns × out]
+
+	Subspace *Subspace // of stored bases, whose coefficients are in Tiles; else nil
 }
 
 // NewBranch lays out what the spectral stage kept. Coefficients must be exact
@@ -107,6 +109,9 @@ func (s *Branch) MaxCoefficients() int {
 
 // Bytes is what the branch takes on disk.
 func (s *Branch) Bytes() int {
+	if v := s.Subspace; v != nil {
+		return 2*len(s.Tiles.Data) + 2*len(v.Vectors)*s.Out/v.Outputs
+	}
 	if s.Axis == spectrum.OutputChannel {
 		order := 4
 		if s.Out <= 1<<16 {
@@ -193,6 +198,9 @@ func (s *Branch) tensors(name string) []checkpoint.TensorSpec {
 	spec := func(suffix string, dtype checkpoint.DType, data []byte, shape ...int) checkpoint.TensorSpec {
 		return checkpoint.TensorSpec{Name: name + suffix, DType: dtype, Shape: shape, Data: data}
 	}
+	if s.Subspace != nil {
+		return []checkpoint.TensorSpec{spec(".coeff", checkpoint.F16, bytesOf(s.Tiles.Data), len(s.Tiles.Count), s.Subspace.Count, tileRows)}
+	}
 	if s.Axis == spectrum.OutputChannel {
 		t := &s.Tiles
 		out := []checkpoint.TensorSpec{
@@ -217,7 +225,12 @@ func (s *Branch) tensors(name string) []checkpoint.TensorSpec {
 	}
 }
 
-func readBranch(src Source, name string, out, in int, q *BranchFormat) (*Branch, error) {
+// readBranch reads the branch of the layer of that name; nil if it has none.
+func readBranch(src Source, layer string, out, in int, q *BranchFormat) (*Branch, error) {
+	if q.Stored() {
+		return readSubspaceBranch(src, layer, out, in, q)
+	}
+	name := layer + ".branch"
 	axis, err := spectrum.ParseAxis(q.Axis)
 	if err != nil {
 		return nil, err

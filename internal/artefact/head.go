@@ -18,8 +18,9 @@ const HeadName = "lm_head"
 const headChunk = 2048
 
 // QuantizeHead returns the output matrix rounded to 8 bits, one scale a row, as
-// tensors that compute themselves while they are written.
-func QuantizeHead(t checkpoint.Tensor, run func(n int, fn func(i int))) []checkpoint.TensorSpec {
+// tensors that compute themselves while they are written. prepare, if not nil,
+// changes each set of rows before.
+func QuantizeHead(t checkpoint.Tensor, prepare func(w []float32, rows int), run func(n int, fn func(i int))) []checkpoint.TensorSpec {
 	rows, cols := t.Shape[0], t.Shape[1]
 	g := quant.Grid{Bits: 8}
 	// each calls fn with every chunk quantized.
@@ -33,6 +34,9 @@ func QuantizeHead(t checkpoint.Tensor, run func(n int, fn func(i int))) []checkp
 			part.Shape, part.Data = []int{n, cols}, t.Data[first*size:][:n*size]
 			if err := part.Float32(w[:n*cols]); err != nil {
 				return fmt.Errorf("rows counted from %d: %w", first, err)
+			}
+			if prepare != nil {
+				prepare(w[:n*cols], n)
 			}
 			scales, err := g.Scales(w[:n*cols], n, cols, quant.ClipNone, run)
 			if err != nil {

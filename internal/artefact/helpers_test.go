@@ -132,7 +132,7 @@ func inMemory(specs []checkpoint.TensorSpec) memory {
 // dense is the layer's weights.
 func dense(l *Linear) []float32 {
 	d := make([]float32, l.Out*l.In)
-	l.Dense(d, inSequence)
+	l.Dense(nil, d)
 	return d
 }
 

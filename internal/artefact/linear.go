@@ -5,11 +5,13 @@ package artefact
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"unsafe"
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 )
 
@@ -23,6 +25,15 @@ type Linear struct {
 	Scales  []uint16 // 16-bit floats [tile][group][16]
 	Branch  *Branch  // nil: none
 	Bias    []float32
+
+	Whole kernel.HalfMatrix // a layer that is not quantized has this and a bias only
+}
+
+// NewWhole is a layer that is not quantized, in 16 bits: w [out × in] must be
+// exact 16-bit floats.
+func NewWhole(w []float32, out, in int, bias []float32) *Linear {
+	h := toHalf(w)
+	return &Linear{Out: out, In: in, Bias: bias, Whole: kernel.HalfMatrix{Data: bytesOf(h), DType: kernel.F16, Rows: out, Cols: in}}
 }
 
 // NewLinear packs q [out × in] and scales [out × groups]; the branch may be nil.
@@ -73,16 +84,24 @@ func (l *Linear) Residual(dst []float32, run func(n int, fn func(i int))) {
 
 // Dense writes the weights that the layer stands for, branch and residual, to
 // dst [out × in].
-func (l *Linear) Dense(dst []float32, run func(n int, fn func(i int))) {
-	l.Residual(dst, run)
+func (l *Linear) Dense(p *kernel.Pool, dst []float32) {
+	if l.Whole.Rows > 0 {
+		p.Run(l.Out, func(r int) { l.Whole.Row(dst[r*l.In:][:l.In], r) })
+		return
+	}
+	l.Residual(dst, p.Run)
 	if l.Branch != nil {
-		l.Branch.Spectrum().AddTo(dst, 1, run)
+		l.Branch.Removed(p, dst, l.Out)
+		l.Branch.AddTo(p, dst, 1)
 	}
 }
 
 // StoredBits is the size of everything that is stored for the weights, bias
 // excluded, in bits per weight.
 func (l *Linear) StoredBits() float64 {
+	if l.Whole.Rows > 0 {
+		return 16
+	}
 	bytes := len(l.Tiles) + 2*len(l.Scales)
 	if l.Branch != nil {
 		bytes += l.Branch.Bytes()
@@ -93,6 +112,13 @@ func (l *Linear) StoredBits() float64 {
 // Tensors returns the layer's tensors, named after the layer they replace:
 // name + ".qweight", ".scales", ".branch.…", ".bias".
 func (l *Linear) Tensors(name string) []checkpoint.TensorSpec {
+	if l.Whole.Rows > 0 {
+		specs := []checkpoint.TensorSpec{{Name: name + ".weight", DType: checkpoint.F16, Shape: []int{l.Out, l.In}, Data: l.Whole.Data}}
+		if l.Bias != nil {
+			specs = append(specs, checkpoint.TensorSpec{Name: name + ".bias", DType: checkpoint.F32, Shape: []int{l.Out}, Data: bytesOf(l.Bias)})
+		}
+		return specs
+	}
 	groups := l.Grid.Groups(l.In)
 	steps := len(l.Tiles) / l.tiles() / 64
 	specs := []checkpoint.TensorSpec{
@@ -118,7 +144,15 @@ type Source interface {
 // ReadLinear reads the layer of the given shape. The integers and the branch
 // stay in the memory map.
 func ReadLinear(src Source, name string, out, in int, q *Quantization) (*Linear, error) {
-	l := &Linear{Out: out, In: in, Grid: quant.Grid{Bits: q.Bits.Weights, Group: q.Group}}
+	l := &Linear{Out: out, In: in}
+	bits := q.LayerBits(name)
+	if bits == 16 {
+		if err := errors.Join(l.readWhole(src, name), l.readBias(src, name)); err != nil {
+			return nil, err
+		}
+		return l, nil
+	}
+	l.Grid = quant.Grid{Bits: bits, Group: q.Group}
 	groups := l.Grid.Groups(in)
 	t, err := src.Tensor(name + ".qweight")
 	if err != nil {
@@ -134,24 +168,46 @@ func ReadLinear(src Source, name string, out, in int, q *Quantization) (*Linear,
 		return nil, err
 	}
 	if q.Branch != nil {
-		if l.Branch, err = readBranch(src, name+".branch", out, in, q.Branch); err != nil {
+		if l.Branch, err = readBranch(src, name, out, in, q.Branch); err != nil {
 			return nil, err
 		}
 	}
-	if src.Has(name + ".bias") {
-		b, err := src.Tensor(name + ".bias")
-		if err != nil {
-			return nil, err
-		}
-		if b.Elems() != out {
-			return nil, fmt.Errorf("%s: tensor %s: has %d values, expected %d", b.File, b.Name, b.Elems(), out)
-		}
-		l.Bias = make([]float32, out)
-		if err := b.Float32(l.Bias); err != nil {
-			return nil, err
-		}
+	if err := l.readBias(src, name); err != nil {
+		return nil, err
 	}
 	return l, nil
+}
+
+// readBias reads the layer's bias if it has one.
+func (l *Linear) readBias(src Source, name string) error {
+	if !src.Has(name + ".bias") {
+		return nil
+	}
+	b, err := src.Tensor(name + ".bias")
+	if err != nil {
+		return err
+	}
+	if b.Elems() != l.Out {
+		return fmt.Errorf("%s: tensor %s: has %d values, expected %d", b.File, b.Name, b.Elems(), l.Out)
+	}
+	l.Bias = make([]float32, l.Out)
+	return b.Float32(l.Bias)
+}
+
+// readWhole reads the weights of a layer that is not quantized.
+func (l *Linear) readWhole(src Source, name string) error {
+	t, err := src.Tensor(name + ".weight")
+	if err != nil {
+		return err
+	}
+	if l.Whole, err = llama.HalfMatrix(t); err != nil {
+		return err
+	}
+	if l.Whole.Rows != l.Out || l.Whole.Cols != l.In {
+		err = fmt.Errorf("%s: tensor %s: has shape [%d %d], expected [%d %d]", t.File, t.Name, l.Whole.Rows, l.Whole.Cols, l.Out, l.In)
+		l.Whole = kernel.HalfMatrix{}
+	}
+	return err
 }
 
 // halves reads a tensor of n finite 16-bit floats; n < 0 takes any number.

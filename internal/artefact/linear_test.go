@@ -248,7 +248,7 @@ func TestHead(t *testing.T) {
 	}
 	f := write(t, []checkpoint.TensorSpec{{Name: "head", DType: checkpoint.F32, Shape: []int{rows, cols}, Data: bytesOf(w)}})
 	head, _ := f.Tensor("head")
-	stored := write(t, QuantizeHead(head, inSequence))
+	stored := write(t, QuantizeHead(head, nil, inSequence))
 	l, err := ReadHead(fileSource{stored}, rows, cols)
 	if err != nil {
 		t.Fatal(err)
@@ -276,7 +276,7 @@ func TestHeadRefuses(t *testing.T) {
 		w[(headChunk+1)*cols+2] = v
 		f := write(t, []checkpoint.TensorSpec{{Name: "head", DType: checkpoint.F32, Shape: []int{rows, cols}, Data: bytesOf(w)}})
 		head, _ := f.Tensor("head")
-		for _, s := range QuantizeHead(head, inSequence) {
+		for _, s := range QuantizeHead(head, nil, inSequence) {
 			wantError(t, s.Name, s.Write(&bytes.Buffer{}), want, "counted from 2048", "layer.safetensors")
 		}
 	}

@@ -3,17 +3,20 @@ package artefact
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/quant"
 )
 
 // Method is quantization_config.quant_method of our artefacts, and Version the
-// format that this code writes and reads.
+// format that this code writes. It reads version 1 too, which had no
+// transforms, no stored bases, no zero points and one width for all layers.
 const (
 	Method  = "specquant"
-	Version = 1
+	Version = 2
 )
 
 // Quantization is the quantization_config of config.json: all that a reader
@@ -26,6 +29,59 @@ type Quantization struct {
 	ActClip float64       `json:"activation_clip"` // share of a token's range that is covered
 	Head    int           `json:"head_bits"`       // of the output matrix: 8, or 16 for as it was
 	Branch  *BranchFormat `json:"branch,omitempty"`
+
+	// Zero is the kind of the weights' zero points: symmetric (or absent),
+	// centred or asymmetric.
+	Zero quant.ZeroKind `json:"zero_point,omitempty"`
+	// Layers are the bits of layers that have others than bits.weights, by name;
+	// 16: not quantized.
+	Layers map[string]int `json:"layer_bits,omitempty"`
+	// Transforms are applied to activations at run time.
+	Transforms Transforms `json:"transforms,omitzero"`
+}
+
+// Transforms names the maps of activations that a runtime applies, whose
+// inverses are folded into the weights. Empty: none.
+type Transforms struct {
+	Attn  string `json:"attn,omitempty"`  // of the input of q, k and v: hadamard or kronecker
+	O     string `json:"o,omitempty"`     // hadamard, heads (across heads only) or kronecker
+	MLP   string `json:"mlp,omitempty"`   // of the input of gate and up: hadamard or kronecker
+	Down  string `json:"down,omitempty"`  // hadamard or kronecker
+	Cache string `json:"cache,omitempty"` // of each head of queries and keys after RoPE: hadamard
+}
+
+// Input is the transform's name for one of the four inputs.
+func (t Transforms) Input(in llama.Input) string {
+	return [llama.NumInputs]string{t.Attn, t.O, t.MLP, t.Down}[in]
+}
+
+// The transforms by name.
+const (
+	Hadamard  = "hadamard"  // of the whole width
+	Heads     = "heads"     // a Hadamard matrix across the attention heads
+	Kronecker = "kronecker" // two matrices stored with the layer
+)
+
+func (t Transforms) check() error {
+	for in := range llama.NumInputs {
+		switch name := t.Input(in); {
+		case name == "" || name == Hadamard || name == Kronecker || name == Heads && in == llama.OInput:
+		default:
+			return fmt.Errorf("transform of the input of %s is %q, expected %s or %s (or %s, for o)", in, name, Hadamard, Kronecker, Heads)
+		}
+	}
+	if t.Cache != "" && t.Cache != Hadamard {
+		return fmt.Errorf("transforms.cache is %q, expected %s", t.Cache, Hadamard)
+	}
+	return nil
+}
+
+// LayerBits are the bits of the layer's weights.
+func (q *Quantization) LayerBits(name string) int {
+	if b, ok := q.Layers[name]; ok {
+		return b
+	}
+	return q.Bits.Weights
 }
 
 // BranchFormat says how the 16-bit branch is to be computed.
@@ -33,7 +89,13 @@ type BranchFormat struct {
 	Basis    string  `json:"basis"`
 	Axis     string  `json:"axis"`
 	Truncate float64 `json:"truncate"`
+	// Remove says that the branch's subspace is taken out of the activations
+	// before they are quantized. Only stored bases.
+	Remove bool `json:"remove,omitempty"`
 }
+
+// Stored says whether the artefact holds the basis of each input.
+func (b *BranchFormat) Stored() bool { return b.Basis == "klt" || b.Basis == "svd" }
 
 // ParseQuantization reads a quantization_config, or refuses another tool's.
 func ParseQuantization(raw json.RawMessage, file string) (*Quantization, error) {
@@ -54,8 +116,8 @@ func ParseQuantization(raw json.RawMessage, file string) (*Quantization, error) 
 	if q.Method != Method {
 		return nil, fmt.Errorf("%s: quantization_config: quant_method is %q, expected %q; other tools' quantized models can't be read", file, q.Method, Method)
 	}
-	if q.Version != Version {
-		return nil, fmt.Errorf("%s: quantization_config: format_version is %d, this program reads %d", file, q.Version, Version)
+	if q.Version < 1 || q.Version > Version {
+		return nil, fmt.Errorf("%s: quantization_config: format_version is %d, this program reads 1 to %d", file, q.Version, Version)
 	}
 	if err := q.Bits.Check(); err != nil {
 		return nil, fmt.Errorf("%s: quantization_config: %w", file, err)
@@ -69,9 +131,28 @@ func ParseQuantization(raw json.RawMessage, file string) (*Quantization, error) 
 	if !(q.ActClip > 0 && q.ActClip <= 1) {
 		return nil, fmt.Errorf("%s: quantization_config: activation_clip is %v, expected more than 0 and at most 1", file, q.ActClip)
 	}
+	switch q.Zero {
+	case "", quant.ZeroSymmetric, quant.ZeroCentred, quant.ZeroAsymmetric:
+	default:
+		return nil, fmt.Errorf("%s: quantization_config: zero_point is %q, expected %s, %s or %s", file, q.Zero, quant.ZeroSymmetric, quant.ZeroCentred, quant.ZeroAsymmetric)
+	}
+	for name, bits := range q.Layers {
+		if bits != 16 && !slices.Contains(quant.WeightBits, bits) {
+			return nil, fmt.Errorf("%s: quantization_config: layer_bits of %s is %d, expected one of %v or 16", file, name, bits, quant.WeightBits)
+		}
+	}
+	if err := q.Transforms.check(); err != nil {
+		return nil, fmt.Errorf("%s: quantization_config: %w", file, err)
+	}
 	if b := q.Branch; b != nil {
-		if b.Basis != "dft" && b.Basis != "dct" {
-			return nil, fmt.Errorf("%s: quantization_config: branch.basis is %q, expected dft or dct", file, b.Basis)
+		if b.Basis != "dft" && b.Basis != "dct" && !b.Stored() {
+			return nil, fmt.Errorf("%s: quantization_config: branch.basis is %q, expected dft, dct, klt or svd", file, b.Basis)
+		}
+		if b.Stored() && (b.Axis != "output" || b.Truncate != 0) {
+			return nil, fmt.Errorf("%s: quantization_config: branch.axis is %q and branch.truncate %v, expected output and 0 with basis %s", file, b.Axis, b.Truncate, b.Basis)
+		}
+		if b.Remove && !b.Stored() {
+			return nil, fmt.Errorf("%s: quantization_config: branch.remove is set, expected a stored basis with it, not %s", file, b.Basis)
 		}
 		if b.Axis != "output" && b.Axis != "input" {
 			return nil, fmt.Errorf("%s: quantization_config: branch.axis is %q, expected output or input", file, b.Axis)

@@ -39,6 +39,7 @@ type scratch struct {
 	pool   *kernel.Pool
 	acts   kernel.Activations
 	z, u   []float32
+	ys     [][]float32
 	counts []int
 
 	kept, full int64 // run-time truncation's account
@@ -186,9 +187,15 @@ func (m *Model) block(l *layer, index int, at []place) {
 		for o := 0; o < qw; o += hd {
 			m.rope.Apply(s.q[i*qw+o:][:hd], p.position)
 		}
+		for o := 0; o < kvw; o += hd {
+			m.rope.Apply(s.k[i*kvw+o:][:hd], p.position)
+		}
+		if m.cache != nil {
+			m.cache.Apply(nil, s.q[i*qw:][:qw], c.Heads)
+			m.cache.Apply(nil, s.k[i*kvw:][:kvw], c.KVHeads)
+		}
 		for h := range c.KVHeads {
 			k, v := s.k[i*kvw+h*hd:][:hd], s.v[i*kvw+h*hd:][:hd]
-			m.rope.Apply(k, p.position)
 			put(&p.seq.blocks[index], h, p.position, k, v)
 		}
 	})

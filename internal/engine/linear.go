@@ -3,6 +3,7 @@ package engine
 import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/spectrum"
 )
@@ -43,6 +44,18 @@ type quantized struct {
 	project  *kernel.Projection  // output axis: on its lowest vectors
 	count    int                 // how many: the most any layer keeps
 	inverse  []inverse           // input axis, per layer
+
+	transform linalg.Transform // of the input, before all else; nil: none
+	removed   []float32        // −V [count × in] of a stored basis that is taken out of the activations; nil: none
+	whole     []wholeLayer     // layers that are not quantized
+	at        []int            // which of the outputs each quantized layer writes
+}
+
+// wholeLayer is a layer in 16 bits among quantized ones.
+type wholeLayer struct {
+	at      int // which of the outputs it writes
+	weights kernel.HalfMatrix
+	bias    []float32
 }
 
 // inverse turns the coefficients of a layer's output back: [count × out].
@@ -97,9 +110,14 @@ func (c *basisCache) projection(name string, n, count int) (*kernel.Projection, 
 	return c.projections[key], nil
 }
 
-func newQuantized(layers []*artefact.Linear, q *artefact.Quantization, bases *basisCache) (*quantized, error) {
-	l := &quantized{in: layers[0].In, actBits: q.Bits.Activations, actClip: float32(q.ActClip), group: q.Group}
-	for _, layer := range layers {
+func newQuantized(layers []*artefact.Linear, q *artefact.Quantization, bases *basisCache, transform linalg.Transform) (*quantized, error) {
+	l := &quantized{in: layers[0].In, actBits: q.Bits.Activations, actClip: float32(q.ActClip), group: q.Group, transform: transform}
+	for i, layer := range layers {
+		if layer.Whole.Rows > 0 {
+			l.whole = append(l.whole, wholeLayer{i, layer.Whole, layer.Bias})
+			continue
+		}
+		l.at = append(l.at, i)
 		m, err := layer.Matrix()
 		if err != nil {
 			return nil, err
@@ -107,7 +125,19 @@ func newQuantized(layers []*artefact.Linear, q *artefact.Quantization, bases *ba
 		l.matrices = append(l.matrices, m)
 		l.widths = append(l.widths, layer.Out)
 		l.bias = append(l.bias, layer.Bias)
-		if b := layer.Branch; b != nil {
+		if b := layer.Branch; b != nil && b.Subspace != nil {
+			l.branches, l.tiles, l.count = append(l.branches, b), append(l.tiles, &b.Tiles), b.Subspace.Count
+			if l.project == nil {
+				v := b.Subspace.Floats()
+				l.project = kernel.NewProjection(v, l.count, l.in)
+				if b.Subspace.Remove {
+					l.removed = make([]float32, len(v))
+					for i, x := range v {
+						l.removed[i] = -x
+					}
+				}
+			}
+		} else if b != nil {
 			l.branches = append(l.branches, b)
 			if b.Axis == spectrum.OutputChannel {
 				l.count = max(l.count, b.MaxCoefficients())
@@ -123,9 +153,9 @@ func newQuantized(layers []*artefact.Linear, q *artefact.Quantization, bases *ba
 			l.inverse = append(l.inverse, inv)
 		}
 	}
-	if l.count > 0 {
+	if l.count > 0 && l.project == nil {
 		var err error
-		name := layers[0].Branch.Basis
+		name := l.branches[0].Basis
 		if l.spectral, err = spectrum.NewBasis(name, l.in); err != nil {
 			return nil, err
 		}
@@ -137,11 +167,33 @@ func newQuantized(layers []*artefact.Linear, q *artefact.Quantization, bases *ba
 }
 
 func (l *quantized) forward(s *scratch, ys [][]float32, x []float32, tokens int) {
+	if l.transform != nil {
+		l.transform.Apply(s.pool, x[:tokens*l.in], tokens)
+	}
+	for _, w := range l.whole {
+		s.pool.MatMulHalf(ys[w.at], w.weights.Rows, x, l.in, w.weights, tokens)
+		llama.AddBias(ys[w.at], w.bias, tokens)
+	}
+	if len(l.whole) > 0 {
+		s.ys = s.ys[:0]
+		for _, i := range l.at {
+			s.ys = append(s.ys, ys[i])
+		}
+		ys = s.ys
+	}
+	if len(l.matrices) == 0 {
+		return
+	}
 	var fused kernel.Branches // what the products can add by themselves
 	project := l.count > 0 && !s.skipBranch
 	if project {
 		s.z = grow(s.z, tokens*l.count)
 		fused = kernel.Branches{Tiles: l.tiles, Z: s.z, Ldz: l.count}
+	}
+	if l.removed != nil && project {
+		s.pool.Project(s.z, l.count, l.project, x, l.in, tokens)
+		s.pool.MatMulNN(x, l.in, s.z, l.count, l.removed, l.in, tokens, l.in, l.count, true)
+		project = false // is done
 	}
 	switch {
 	case l.actBits < 16 && project:
@@ -161,6 +213,7 @@ func (l *quantized) forward(s *scratch, ys [][]float32, x []float32, tokens int)
 	}
 	for i, b := range l.branches {
 		switch {
+		case b.Subspace != nil:
 		case b.Axis == spectrum.InputChannel:
 			l.addColumns(s, ys[i], b, l.inverse[i], x, tokens)
 		case l.tiles[i] == nil:

@@ -10,6 +10,7 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 )
@@ -44,6 +45,8 @@ type Model struct {
 	headRead *artefact.Linear
 	kvBits   int // of the cache; 16: as float32
 	bases    *basisCache
+	cache    linalg.Transform                  // of each head of queries and keys; nil: none
+	inputs   [llama.NumInputs]linalg.Transform // shared by all layers, where they are the same
 	s        scratch
 }
 
@@ -119,6 +122,21 @@ func (m *Model) prepare(o Options) error {
 	m.pool, m.s.pool = o.Pool, o.Pool
 	m.bases = newBasisCache()
 	m.layers = make([]*layer, c.Layers)
+	if m.Quantization == nil {
+		return nil
+	}
+	t := m.Quantization.Transforms
+	var err error
+	if m.cache, err = t.CacheTransform(c); err != nil {
+		return err
+	}
+	for in := range llama.NumInputs {
+		if name := t.Input(in); name != artefact.Kronecker { // those are each block's own
+			if m.inputs[in], err = artefact.NewTransform(name, in, c); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
@@ -157,7 +175,7 @@ func (m *Model) output() (projection, error) {
 // newHead makes the quantized output matrix ready: its input is quantized to 8
 // bits, whatever the blocks' are.
 func newHead(l *artefact.Linear) (projection, error) {
-	return newQuantized([]*artefact.Linear{l}, &artefact.Quantization{Bits: quant.Bits{Weights: 8, Activations: 8}, ActClip: 1}, nil)
+	return newQuantized([]*artefact.Linear{l}, &artefact.Quantization{Bits: quant.Bits{Weights: 8, Activations: 8}, ActClip: 1}, nil, nil)
 }
 
 // Close lets go of the files. The model must not be used afterwards.
@@ -212,7 +230,13 @@ func (m *Model) layer(i int) (*layer, error) {
 		if read == nil {
 			continue
 		}
-		if l.inputs[in], err = newQuantized(read, m.Quantization, m.bases); err != nil {
+		t := m.inputs[in]
+		if m.Quantization.Transforms.Input(llama.Input(in)) == artefact.Kronecker {
+			if t, err = artefact.ReadTransform(m.Checkpoint, llama.TensorPrefix(i), llama.Input(in), m.Config, m.Quantization.Transforms); err != nil {
+				return nil, err
+			}
+		}
+		if l.inputs[in], err = newQuantized(read, m.Quantization, m.bases, t); err != nil {
 			return nil, err
 		}
 		l.read[in] = nil

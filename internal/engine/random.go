@@ -87,7 +87,7 @@ func NewRandom(shape string, q artefact.Quantization, components int, o Options)
 				layers = append(layers, linear(out, width, q.Bits.Weights, q.Group))
 			}
 			var err error
-			if l.inputs[in], err = newQuantized(layers, &q, m.bases); err != nil {
+			if l.inputs[in], err = newQuantized(layers, &q, m.bases, m.inputs[in]); err != nil {
 				return nil, err
 			}
 		}

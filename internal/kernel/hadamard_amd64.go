@@ -5,7 +5,7 @@ import "unsafe"
 // The stages of the Walsh-Hadamard transform in assembly: see hadamard.go.
 // hadamard16 scales and does the four stages within each of blocks of 16;
 // hadamard2 does the stage of distance h, hadamard4 those of h and 2h, h being a
-// multiple of 16, on groups of 2h or 4h numbers.
+// multiple of 16, on groups of 2h or 4h numbers; scale16 only scales.
 
 //go:noescape
 func hadamard16avx512(x unsafe.Pointer, scale float32, blocks int)
@@ -25,24 +25,59 @@ func hadamard2avx2(x unsafe.Pointer, h, groups int)
 //go:noescape
 func hadamard4avx2(x unsafe.Pointer, h, groups int)
 
-// hadamardBlocks transforms x, whose length is a power of two and at least 16,
-// on the active tier, and says whether that has assembly.
+//go:noescape
+func scale16avx512(x unsafe.Pointer, scale float32, blocks int)
+
+//go:noescape
+func scale16avx2(x unsafe.Pointer, scale float32, blocks int)
+
+// hadamardBlocks scales x, whose length is a multiple of 16 and not 0, and does
+// the stages within blocks of 16, if the active tier has assembly.
 func hadamardBlocks(x []float32, scale float32) bool {
-	first, two, four := hadamard16avx512, hadamard2avx512, hadamard4avx512
 	switch tier := Active(); {
-	case tier < AVX2 || len(x) < 16:
+	case tier >= AVX512:
+		hadamard16avx512(unsafe.Pointer(&x[0]), scale, len(x)/16)
+	case tier >= AVX2:
+		hadamard16avx2(unsafe.Pointer(&x[0]), scale, len(x)/16)
+	default:
+		return false
+	}
+	return true
+}
+
+// hadamardStages does the stages of distance h, a multiple of 16, up to below
+// end, which divides the length of x, if the active tier has assembly.
+func hadamardStages(x []float32, h, end int) bool {
+	two, four := hadamard2avx512, hadamard4avx512
+	switch tier := Active(); {
+	case tier < AVX2:
 		return false
 	case tier < AVX512:
-		first, two, four = hadamard16avx2, hadamard2avx2, hadamard4avx2
+		two, four = hadamard2avx2, hadamard4avx2
 	}
 	p := unsafe.Pointer(&x[0])
-	first(p, scale, len(x)/16)
-	h := 16
-	for ; 4*h <= len(x); h *= 4 {
+	for ; 4*h <= end; h *= 4 {
 		four(p, h, len(x)/(4*h))
 	}
-	if h < len(x) {
+	if h < end {
 		two(p, h, len(x)/(2*h))
 	}
 	return true
+}
+
+// scaleBlocks multiplies as much of x as there are whole blocks by scale, and
+// says how many numbers that was.
+func scaleBlocks(x []float32, scale float32) int {
+	blocks := len(x) / 16
+	switch tier := Active(); {
+	case blocks == 0:
+		return 0
+	case tier >= AVX512:
+		scale16avx512(unsafe.Pointer(&x[0]), scale, blocks)
+	case tier >= AVX2:
+		scale16avx2(unsafe.Pointer(&x[0]), scale, blocks)
+	default:
+		return 0
+	}
+	return blocks * 16
 }

@@ -200,3 +200,33 @@ inner:
 	JNZ  group
 	VZEROUPPER
 	RET
+
+// func scale16avx512(x unsafe.Pointer, scale float32, blocks int)
+TEXT ·scale16avx512(SB), NOSPLIT, $0-24
+	MOVQ x+0(FP), SI
+	VBROADCASTSS scale+8(FP), Z4
+	MOVQ blocks+16(FP), CX
+loop:
+	VMULPS (SI), Z4, Z0
+	VMOVUPS Z0, (SI)
+	ADDQ $64, SI
+	DECQ CX
+	JNZ  loop
+	VZEROUPPER
+	RET
+
+// func scale16avx2(x unsafe.Pointer, scale float32, blocks int)
+TEXT ·scale16avx2(SB), NOSPLIT, $0-24
+	MOVQ x+0(FP), SI
+	VBROADCASTSS scale+8(FP), Y4
+	MOVQ blocks+16(FP), CX
+loop:
+	VMULPS (SI), Y4, Y0
+	VMULPS 32(SI), Y4, Y1
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	ADDQ $64, SI
+	DECQ CX
+	JNZ  loop
+	VZEROUPPER
+	RET

@@ -1,8 +1,13 @@
-// Package linalg is the dense linear algebra that solvers of layers need, in
-// float64: Cholesky factors, the factor of an inverse, and Hadamard transforms.
-// Everything is recursive, down to blocks of 64, so that nearly all work is
-// matrix products of package kernel. Matrices are row-major and contiguous.
-// Results don't depend on the number of threads.
+// Package linalg is the dense linear algebra that layers are quantized with.
+//
+// In float64: Cholesky factors and the factor of an inverse, symmetric
+// eigenproblems, all or the leading ones, singular vectors, orthonormal bases.
+// In float32, for activations and weights: [Transform], orthogonal and other
+// changes of basis that cost far less than a product with a matrix, with
+// [Hadamard] of any width.
+//
+// Nearly all work is matrix products of package kernel. Matrices are row-major
+// and contiguous. Results don't depend on the number of threads.
 package linalg
 
 import (

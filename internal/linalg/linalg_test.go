@@ -291,35 +291,3 @@ func diagonallyHeavy(n int) []float64 {
 	}
 	return h
 }
-
-func TestHadamard(t *testing.T) {
-	r := rand.New(rand.NewPCG(21, 22))
-	for _, n := range []int{1, 2, 64, 4096} {
-		x := make([]float32, n)
-		norm := 0.0
-		for i := range x {
-			x[i] = float32(r.NormFloat64())
-			norm += float64(x[i]) * float64(x[i])
-		}
-		y := append([]float32(nil), x...)
-		if !Hadamard(y) {
-			t.Fatalf("refused length %d", n)
-		}
-		after := 0.0
-		for _, v := range y {
-			after += float64(v) * float64(v)
-		}
-		if math.Abs(after-norm) > 1e-5*norm {
-			t.Errorf("length %d: energy %v became %v", n, norm, after)
-		}
-		Hadamard(y)
-		for i, v := range y {
-			if math.Abs(float64(v-x[i])) > 1e-5 {
-				t.Fatalf("length %d: twice is not the identity: element %d is %v, was %v", n, i, v, x[i])
-			}
-		}
-	}
-	if Hadamard(make([]float32, 172)) {
-		t.Error("took length 172")
-	}
-}

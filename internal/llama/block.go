@@ -48,6 +48,19 @@ type Block struct {
 	AttnNorm, MLPNorm []float32 // RMSNorm weights [hidden]
 	Q, K, V, O        Linear
 	Gate, Up, Down    Linear
+
+	// Inputs are transforms of what linear layers read, whose weights have the
+	// inverse folded in; nil: none.
+	Inputs [NumInputs]Transform
+	// Cache is a rotation of each head of the queries and keys after RoPE,
+	// which leaves their products as they are; nil: none.
+	Cache Transform
+}
+
+// Transform is a linear map of vectors, applied at run time.
+type Transform interface {
+	// Apply transforms each row of x [rows × width] in place.
+	Apply(p *kernel.Pool, x []float32, rows int)
 }
 
 // Input names the four activations that linear layers read. Layers that share
@@ -69,10 +82,10 @@ func (i Input) String() string { return inputNames[i] }
 
 // Hooks look into, and may change, what flows through a block. Any may be nil.
 type Hooks struct {
-	// Tap sees the input x [tokens × width] of linear layers. Returning false
-	// ends the block there; what it has computed is then worthless.
+	// Tap sees the input x [tokens × width] of linear layers, transformed.
+	// Returning false ends the block there; what it has computed is then worthless.
 	Tap func(in Input, x []float32, tokens, width int) bool
-	// KV sees the keys (after RoPE) and values [tokens × kv_heads·head_dim].
+	// KV sees the keys (after RoPE and rotation) and values [tokens × kv_heads·head_dim].
 	KV func(k, v []float32, tokens int)
 }
 
@@ -114,9 +127,11 @@ func grow(s []float32, n int) []float32 {
 func (r *Runner) Block(b *Block, x []float32, tokens int, h Hooks) bool {
 	c, p := r.Config, r.Pool
 	hidden, qw, kvw := c.HiddenSize, c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
-	tap := h.Tap
-	if tap == nil {
-		tap = func(Input, []float32, int, int) bool { return true }
+	tap := func(in Input, x []float32, tokens, width int) bool {
+		if t := b.Inputs[in]; t != nil {
+			t.Apply(p, x[:tokens*width], tokens)
+		}
+		return h.Tap == nil || h.Tap(in, x, tokens, width)
 	}
 	r.norm = grow(r.norm, tokens*hidden)
 	r.out = grow(r.out, tokens*hidden)
@@ -139,6 +154,10 @@ func (r *Runner) Block(b *Block, x []float32, tokens int, h Hooks) bool {
 			r.Rope.Apply(r.k[t*kvw+o:][:c.HeadDim], t)
 		}
 	})
+	if b.Cache != nil {
+		b.Cache.Apply(p, r.q, tokens*c.Heads)
+		b.Cache.Apply(p, r.k, tokens*c.KVHeads)
+	}
 	if h.KV != nil {
 		h.KV(r.k, r.v, tokens)
 	}

@@ -1,10 +1,12 @@
 package method
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
 	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/spectrum"
 )
 
@@ -56,6 +58,54 @@ func (b *Branch) Spectral(w []float32, rows, cols int, act spectrum.ActStats, ru
 		levelGroups(kept, truncationGroup)
 	}
 	return spectrum.Truncate(w, rows, cols, axis, b.Basis, kept, kernel.RoundF16, run)
+}
+
+// Dimensions is the number of basis vectors that an input of n channels gets whose
+// readers have so many outputs together: the recipe's number, lowered to its
+// limit of bits per weight. A vector costs 16 bits for each input, to store it,
+// and for each output.
+func (b *Branch) Dimensions(n, outputs int) int {
+	k := b.Components
+	if b.Overhead > 0 {
+		cost := 16 * float64(n+outputs) / (float64(n) * float64(outputs))
+		k = min(k, math.Round(b.Overhead/cost))
+	}
+	return int(min(k, float64(n)))
+}
+
+// subspaceTolerance is how well a basis has to satisfy its eigenproblem: far
+// below what 16 bits keep of it.
+const subspaceTolerance = 1e-6
+
+// Vectors returns the basis of an input [k × n], rows orthonormal, the most
+// important first. h is Σ x̂ x̂ᵀ [n × n], weights those of the readers.
+func (b *Branch) Vectors(p *kernel.Pool, h []float64, weights [][]float32, n, k int) ([]float32, error) {
+	v := make([]float32, k*n)
+	switch b.Basis {
+	case BasisColumns:
+		order := make([]int, n)
+		for i := range order {
+			order[i] = i
+		}
+		slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(h[j*n+j], h[i*n+i]) })
+		for i, c := range order[:k] {
+			v[i*n+c] = 1
+		}
+		return v, nil
+	case BasisSVD:
+		h = make([]float64, n*n)
+		for _, w := range weights {
+			p.SyrkTN(h, n, w, n, len(w)/n)
+		}
+	}
+	leading, err := linalg.TopEigen(p, h, n, k, subspaceTolerance)
+	if err != nil {
+		return nil, err
+	}
+	for i, x := range leading.Vectors {
+		v[i] = float32(x)
+	}
+	return v, nil
 }
 
 // truncationGroup is the number of output channels that share a budget, the

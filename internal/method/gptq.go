@@ -146,6 +146,27 @@ func (f *Factor) GPTQ(p *kernel.Pool, g quant.Grid, q []int8, w, scales []float3
 	})
 }
 
+// Correct adds to w [rows × n] what brings its output nearest to a target, in
+// the least squares of the calibration tokens: lack·H⁻¹, where lack is
+// Σ e x̂ᵀ [rows × n] of what the outputs lack, e, and H is the factor's damped
+// Hessian. It destroys lack.
+func (f *Factor) Correct(p *kernel.Pool, w, lack []float32, rows int) {
+	n := f.n
+	step := make([]float32, rows*n) // lack·Uᵀ, then times U, in the factor's order
+	p.Run(rows, func(r int) { copyOrdered(step[r*n:][:n], lack[r*n:][:n], f.order) })
+	p.MatMulNT(lack, n, step, n, f.u, n, rows, n, n, false)
+	p.MatMulNN(step, n, lack, n, f.u, n, rows, n, n, false)
+	p.Run(rows, func(r int) {
+		row := w[r*n:][:n]
+		for i, v := range step[r*n:][:n] {
+			if f.order != nil {
+				i = f.order[i]
+			}
+			row[i] += v
+		}
+	})
+}
+
 func copyOrdered(dst, src []float32, order []int) {
 	if order == nil {
 		copy(dst, src)

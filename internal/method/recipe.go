@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/spectrum"
 )
@@ -28,6 +29,7 @@ type Recipe struct {
 	BitsText    string      `yaml:"bits" json:"bits"`
 	Weights     Weights     `yaml:"weights" json:"weights"`
 	Smooth      *Smooth     `yaml:"smooth" json:"smooth,omitempty"`
+	Rotate      *Rotate     `yaml:"rotate" json:"rotate,omitempty"`
 	Branch      *Branch     `yaml:"branch" json:"branch,omitempty"`
 	Solve       Solve       `yaml:"solve" json:"solve"`
 	Activations Activations `yaml:"activations" json:"activations"`
@@ -39,8 +41,37 @@ type Recipe struct {
 
 // Weights is the grid of the (residual) weights.
 type Weights struct {
-	Group int        `yaml:"group" json:"group"` // inputs a scale: 0 (whole row), 32, 64 or 128
-	Clip  quant.Clip `yaml:"clip" json:"clip"`   // none or mse
+	Group  int            `yaml:"group" json:"group"`             // inputs a scale: 0 (whole row), 32, 64 or 128
+	Clip   quant.Clip     `yaml:"clip" json:"clip"`               // none, mse, or hessian: squared errors weighted by E[x²]
+	Zero   quant.ZeroKind `yaml:"zero" json:"zero"`               // symmetric, centred or asymmetric
+	Layers []LayerBits    `yaml:"layers" json:"layers,omitempty"` // exceptions to the recipe's bits, the last that matches counts
+}
+
+// LayerBits gives some layers another width.
+type LayerBits struct {
+	Match string `yaml:"match" json:"match"` // of the name, as in path.Match, against its end: "down_proj", "layers.0.*", "*"
+	Bits  int    `yaml:"bits" json:"bits"`   // 2 to 8; 16: the layer is not quantized
+}
+
+// Rotate turns activations so that no channel stands out, and the weights
+// against it (QuaRot, arXiv 2404.00456). "hadamard" or empty: none.
+type Rotate struct {
+	Residual string `yaml:"residual" json:"residual,omitempty"` // R1: the residual stream, folded into the weights
+	Heads    string `yaml:"heads" json:"heads,omitempty"`       // R2: each head of the values, folded
+	Cache    string `yaml:"cache" json:"cache,omitempty"`       // R3: each head of queries and keys after RoPE, at run time
+	Attn     string `yaml:"attn" json:"attn,omitempty"`         // the input of q, k and v, at run time
+	O        string `yaml:"o" json:"o,omitempty"`               // the input of o, at run time; "heads": only across heads
+	MLP      string `yaml:"mlp" json:"mlp,omitempty"`           // the input of gate and up, at run time
+	Down     string `yaml:"down" json:"down,omitempty"`         // R4: the input of down, at run time
+	Seed     uint64 `yaml:"seed" json:"seed"`                   // of the random signs
+}
+
+// Input is what is done at run time to one of the four inputs of a block.
+func (r *Rotate) Input(in llama.Input) string {
+	if r == nil {
+		return ""
+	}
+	return [llama.NumInputs]string{r.Attn, r.O, r.MLP, r.Down}[in]
 }
 
 // Smooth moves activation outliers into the weights (METHOD: stage one).
@@ -58,13 +89,33 @@ type Branch struct {
 	Temperature float64             `yaml:"temperature" json:"temperature"` // τ of the softmax over channels; 0: uniform
 	Literal     bool                `yaml:"literal" json:"literal"`         // eq. 13 as printed
 	Truncate    float64             `yaml:"truncate" json:"truncate"`       // run-time truncation ε
+	Remove      bool                `yaml:"remove" json:"remove,omitempty"` // take the subspace out of the activations that are quantized
 }
+
+// Stored says whether the basis is made from the model, one for each input, and
+// kept in the artefact.
+func (b *Branch) Stored() bool {
+	return b != nil && (b.Basis == BasisKLT || b.Basis == BasisSVD || b.Basis == BasisColumns)
+}
+
+// The bases that are made from the model.
+const (
+	BasisKLT     = "klt"     // the leading eigenvectors of E[x̂ x̂ᵀ]
+	BasisSVD     = "svd"     // the leading right singular vectors of the readers' weights
+	BasisColumns = "columns" // the channels with the most energy, as they are
+)
 
 // Solve quantizes the residual (stage three).
 type Solve struct {
 	Method   string  `yaml:"method" json:"method"`       // rtn or gptq
 	Damp     float64 `yaml:"damp" json:"damp,omitempty"` // share of the mean diagonal added to the Hessian
 	ActOrder bool    `yaml:"act-order" json:"act_order"` // quantize the columns with the largest diagonal first
+
+	// Correct fits the weights, before they are quantized, to what they will be
+	// given: "outputs" aims at the full-precision layer's output on its own input
+	// (as GPTAQ, arXiv 2504.02692, does), "stream" also makes o and down take back
+	// the error that the residual stream has gathered. Empty: the layer as it is.
+	Correct string `yaml:"correct" json:"correct,omitempty"`
 }
 
 // Activations is the per-token grid of the inputs.
@@ -83,7 +134,7 @@ type Calibration struct {
 	Samples   int    `yaml:"samples" json:"samples"`     // windows taken from the text, at most
 	Tokens    int    `yaml:"tokens" json:"tokens"`       // tokens of a window, at most the model's context
 	Seed      uint64 `yaml:"seed" json:"seed"`           // chooses the windows where the text has more
-	Propagate string `yaml:"propagate" json:"propagate"` // what later blocks see: quantized or full
+	Propagate string `yaml:"propagate" json:"propagate"` // what later layers see: quantized weights, full precision, or runtime: activations and cache quantized too
 }
 
 // Alpha is a smoothing strength; Off stands for no smoothing.
@@ -193,7 +244,7 @@ func Load(name string) (*Recipe, error) {
 // Parse reads a recipe strictly: an unknown key is an error with its line.
 func Parse(data []byte, file string) (*Recipe, error) {
 	r := &Recipe{Activations: Activations{Clip: 1}, Head: Head{Bits: 16}}
-	r.Weights.Clip = quant.ClipNone
+	r.Weights.Clip, r.Weights.Zero = quant.ClipNone, quant.ZeroSymmetric
 	r.Calibration = Calibration{Samples: 256, Tokens: 2048, Propagate: "quantized"}
 	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict(), yaml.DisallowUnknownField())
 	if err := dec.Decode(r); errors.Is(err, io.EOF) {
@@ -271,7 +322,32 @@ func (r *Recipe) check() error {
 	if r.Name == "" {
 		return errors.New("name: missing")
 	}
-	oneOf("weights.clip", string(r.Weights.Clip), string(quant.ClipNone), string(quant.ClipMSE))
+	oneOf("weights.clip", string(r.Weights.Clip), string(quant.ClipNone), string(quant.ClipMSE), string(quant.ClipHessian))
+	oneOf("weights.zero", string(r.Weights.Zero), string(quant.ZeroSymmetric), string(quant.ZeroCentred), string(quant.ZeroAsymmetric))
+	for _, l := range r.Weights.Layers {
+		if l.Bits != 16 && !slices.Contains(quant.WeightBits, l.Bits) && err == nil {
+			err = fmt.Errorf("weights.layers: %s has %d bits, expected one of %v, or 16 for none", l.Match, l.Bits, quant.WeightBits)
+		}
+		if _, e := path.Match(l.Match, ""); (e != nil || l.Match == "") && err == nil {
+			err = fmt.Errorf("weights.layers: match %q is not a pattern; expected such as down_proj or layers.0.*", l.Match)
+		}
+	}
+	if o := r.Rotate; o != nil {
+		oneOf("rotate.residual", o.Residual, "", hadamard)
+		oneOf("rotate.heads", o.Heads, "", hadamard)
+		oneOf("rotate.cache", o.Cache, "", hadamard)
+		oneOf("rotate.attn", o.Attn, "", hadamard)
+		oneOf("rotate.o", o.O, "", hadamard, "heads")
+		oneOf("rotate.mlp", o.MLP, "", hadamard)
+		oneOf("rotate.down", o.Down, "", hadamard)
+	}
+	oneOf("solve.correct", r.Solve.Correct, "", CorrectOutputs, CorrectStream)
+	if r.Solve.Correct != "" && r.Solve.Method != "gptq" && err == nil {
+		err = fmt.Errorf("solve.correct: found %q with method %s, expected gptq, whose Hessian it uses", r.Solve.Correct, r.Solve.Method)
+	}
+	if r.Solve.Correct != "" && r.Calibration.Propagate != "runtime" && err == nil {
+		err = fmt.Errorf("calibration.propagate: found %q, expected runtime with solve.correct: what is corrected is what the runtime does", r.Calibration.Propagate)
+	}
 	oneOf("weights.group", fmt.Sprint(r.Weights.Group), "0", "32", "64", "128")
 	oneOf("solve.method", r.Solve.Method, "rtn", "gptq")
 	within("solve.damp", r.Solve.Damp, 0, 1)
@@ -279,7 +355,7 @@ func (r *Recipe) check() error {
 	within("activations.clip", r.Activations.Clip, 0.1, 1)
 	within("calibration.samples", float64(r.Calibration.Samples), 1, 1e6)
 	within("calibration.tokens", float64(r.Calibration.Tokens), 2, 1<<20)
-	oneOf("calibration.propagate", r.Calibration.Propagate, "quantized", "full")
+	oneOf("calibration.propagate", r.Calibration.Propagate, "quantized", "full", "runtime")
 	if r.Solve.Method == "gptq" && r.Solve.Damp == 0 && err == nil {
 		err = errors.New("solve.damp: missing; GPTQ needs one, usually 0.01")
 	}
@@ -287,7 +363,16 @@ func (r *Recipe) check() error {
 		err = errors.New("smooth.alpha: missing; give a list such as [off, 0.5, 1] or one value")
 	}
 	if b := r.Branch; b != nil && err == nil {
-		oneOf("branch.basis", b.Basis, "dft", "dct")
+		oneOf("branch.basis", b.Basis, "dft", "dct", BasisKLT, BasisSVD, BasisColumns)
+		if b.Stored() && b.Axis != spectrum.OutputChannel.String() && err == nil {
+			err = fmt.Errorf("branch.axis: found %q, expected output with basis %s", b.Axis, b.Basis)
+		}
+		if b.Stored() && (b.Truncate > 0 || b.Literal || b.Temperature > 0) && err == nil {
+			err = fmt.Errorf("branch: truncate, literal and temperature are of the Fourier bases, found with basis %s; leave them out", b.Basis)
+		}
+		if b.Remove && !b.Stored() && err == nil {
+			err = fmt.Errorf("branch.remove: found with basis %s, expected klt, svd or columns", b.Basis)
+		}
 		if _, e := spectrum.ParseAxis(b.Axis); e != nil && err == nil {
 			err = fmt.Errorf("branch.axis: %w", e)
 		}
@@ -295,7 +380,9 @@ func (r *Recipe) check() error {
 		for _, k := range spectrum.Importances() {
 			kinds = append(kinds, string(k))
 		}
-		oneOf("branch.importance", string(b.Importance), kinds...)
+		if !b.Stored() || b.Importance != "" {
+			oneOf("branch.importance", string(b.Importance), kinds...)
+		}
 		within("branch.components", b.Components, 0, 1<<16)
 		within("branch.overhead", b.Overhead, 0, 16)
 		within("branch.temperature", b.Temperature, 0, 100)
@@ -309,5 +396,49 @@ func (r *Recipe) check() error {
 
 // NeedsCalibration says whether any stage looks at activations.
 func (r *Recipe) NeedsCalibration() bool {
-	return r.Smooth != nil || r.Branch != nil || r.Solve.Method == "gptq"
+	return r.Smooth != nil || r.Branch != nil || r.Solve.Method == "gptq" || r.Weights.Clip == quant.ClipHessian
 }
+
+const hadamard = "hadamard"
+
+// What solve.correct aims at.
+const (
+	CorrectOutputs = "outputs"
+	CorrectStream  = "stream"
+)
+
+// LayerBits are the bits of the layer's weights; 16: it is not quantized.
+func (r *Recipe) LayerBits(name string) int {
+	bits := r.Bits.Weights
+	for _, l := range r.Weights.Layers {
+		if matches(l.Match, name) {
+			bits = l.Bits
+		}
+	}
+	return bits
+}
+
+// matches says whether the pattern fits the name's end: its last parts, as many
+// as the pattern has.
+func matches(pattern, name string) bool {
+	parts := strings.Split(name, ".")
+	for from := range parts {
+		if ok, _ := path.Match(pattern, strings.Join(parts[from:], ".")); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// NeedsHessian says whether any stage looks at the second moments of a layer's input.
+func (r *Recipe) NeedsHessian() bool {
+	return r.Solve.Method == "gptq" || r.Weights.Clip == quant.ClipHessian ||
+		r.Branch.Stored() && r.Branch.Basis != BasisSVD
+}
+
+// Fitting says whether the weights are fitted to the full-precision model's
+// outputs, which takes its activations beside the quantized one's.
+func (r *Recipe) Fitting() bool { return r.Solve.Correct != "" }
+
+// Runtime says whether calibration sees activations and cache quantized.
+func (r *Recipe) Runtime() bool { return r.Calibration.Propagate == "runtime" }

@@ -60,7 +60,7 @@ func TestParse(t *testing.T) {
 	}
 	want := &Recipe{
 		Name: "full", About: "all keys", BitsText: "4-8-8", Bits: quant.Bits{Weights: 4, Activations: 8, KV: 8},
-		Weights: Weights{Group: 64, Clip: quant.ClipMSE},
+		Weights: Weights{Group: 64, Clip: quant.ClipMSE, Zero: quant.ZeroSymmetric},
 		Smooth:  &Smooth{Alpha: AlphaGrid{Off, 0, 0.5, 1}},
 		Branch: &Branch{Basis: "dct", Axis: "output", Components: 12.5, Overhead: 0.25,
 			Importance: spectrum.Hessian, Temperature: 2, Literal: true, Truncate: 0.01},
@@ -80,7 +80,7 @@ func TestParseDefaults(t *testing.T) {
 	}
 	want := &Recipe{
 		Name: "least", BitsText: "4-4-4", Bits: quant.Bits{Weights: 4, Activations: 4, KV: 4},
-		Weights: Weights{Clip: quant.ClipNone}, Solve: Solve{Method: "rtn"}, Activations: Activations{Clip: 1}, Head: Head{Bits: 16},
+		Weights: Weights{Clip: quant.ClipNone, Zero: quant.ZeroSymmetric}, Solve: Solve{Method: "rtn"}, Activations: Activations{Clip: 1}, Head: Head{Bits: 16},
 		Calibration: Calibration{Samples: 256, Tokens: 2048, Propagate: "quantized"},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -237,7 +237,7 @@ func TestLoad(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"":                              "unknown recipe",
-		"specquand":                     "rtn, specquant",
+		"specquand":                     "specquant, specquant-input",
 		filepath.Join(dir, "none.yaml"): "no such file",
 		dir + "/x.json":                 "unknown recipe",
 		large:                           "at most",

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"time"
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
@@ -13,7 +12,6 @@ import (
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/quant"
-	"github.com/specquant/specquant/internal/spectrum"
 )
 
 // sampleTokens is the number of calibration tokens on which α is searched and
@@ -32,6 +30,11 @@ type worker struct {
 	tokens  int // of a window
 	x       *store
 
+	rotation *rotation
+	rotated  bool                       // the loaded block has the rotation folded in
+	runs     [llama.NumLinears]*runLinear // layers that calibration sees as they will run
+	ref      *reference                 // nil: nothing is fitted
+
 	stats   [llama.NumInputs]*method.Stats
 	hessian []float64 // of the widest input
 
@@ -39,31 +42,41 @@ type worker struct {
 	// on the sample [sampleTokens × …].
 	weights, weights2 []float32
 	q                 []int8
-	ref, got, xhat    []float32
+	want, got, xhat   []float32
 	xq                []float32
+	exact             [llama.NumLinears][]float32 // outputs on the sample before anything is done to a layer
 	acts              kernel.Activations
+	run               runScratch
 
-	stage func(string) // tells what is being done
+	prefix string       // of the loaded block's names
+	stage  func(string) // tells what is being done
 }
 
-func newWorker(c *checkpoint.Config, r *method.Recipe, p *kernel.Pool, windows, tokens int) *worker {
+func newWorker(c *checkpoint.Config, r *method.Recipe, p *kernel.Pool, windows, tokens int) (*worker, error) {
 	w := &worker{config: c, recipe: r, pool: p, windows: windows, tokens: tokens, stage: func(string) {}}
+	var err error
+	if w.rotation, err = newRotation(r.Rotate, c); err != nil {
+		return nil, err
+	}
 	layer, out, in := largest(c)
 	w.weights, w.weights2, w.q = make([]float32, layer), make([]float32, layer), make([]int8, layer)
 	if windows == 0 {
-		return w
+		return w, nil
+	}
+	if r.Fitting() {
+		w.ref = &reference{runner: llama.NewRunner(c, p, tokens)}
 	}
 	w.runner = llama.NewRunner(c, p, tokens)
 	n := min(sampleTokens, windows*tokens)
 	for i := range llama.NumInputs {
 		w.stats[i] = method.NewStats(i.Width(c), windows*tokens, n)
 	}
-	w.ref, w.got = make([]float32, n*out), make([]float32, n*out)
+	w.want, w.got = make([]float32, n*out), make([]float32, n*out)
 	w.xhat, w.xq = make([]float32, n*in), make([]float32, n*in)
-	if r.Solve.Method == "gptq" {
+	if r.NeedsHessian() {
 		w.hessian = make([]float64, in*in)
 	}
-	return w
+	return w, nil
 }
 
 // largest returns the weights of the largest layer, and the widest output and input.
@@ -75,10 +88,8 @@ func largest(c *checkpoint.Config) (weights, out, in int) {
 	return weights, out, in
 }
 
-// pass runs the calibration windows through the block, as it now stands, to
-// the tap. With keep, the block's output becomes the stored activations.
-func (w *worker) pass(ctx context.Context, tap func(in llama.Input, x []float32, tokens, width int) bool, keep bool) error {
-	b := w.block.Block()
+// eachWindow hands fn a copy of every calibration window's activations.
+func (w *worker) eachWindow(ctx context.Context, fn func(i int, x []float32) error) error {
 	for i := range w.windows {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -87,15 +98,38 @@ func (w *worker) pass(ctx context.Context, tap func(in llama.Input, x []float32,
 		if err != nil {
 			return err
 		}
-		if !keep { // the block works in place
-			w.runner.X = append(w.runner.X[:0], x...)
-			x = w.runner.X
+		w.runner.X = append(w.runner.X[:0], x...)
+		if err := fn(i, w.runner.X); err != nil {
+			return err
 		}
-		w.runner.Block(b, x, w.tokens, llama.Hooks{Tap: tap})
-		if keep {
-			if err := w.x.put(i, x); err != nil {
-				return err
-			}
+	}
+	return nil
+}
+
+// pass runs the calibration windows through the block, as it now stands, to
+// the tap.
+func (w *worker) pass(ctx context.Context, tap func(in llama.Input, x []float32, tokens, width int) bool) error {
+	b := w.runnable()
+	return w.eachWindow(ctx, func(_ int, x []float32) error {
+		w.runner.Block(b, x, w.tokens, llama.Hooks{Tap: tap, KV: w.cacheHook()})
+		return nil
+	})
+}
+
+// advance runs stored activations through a block: they become the next
+// block's input.
+func (w *worker) advance(ctx context.Context, s *store, r *llama.Runner, b *llama.Block, h llama.Hooks) error {
+	for i := range w.windows {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		x, err := s.get(i)
+		if err != nil {
+			return err
+		}
+		r.Block(b, x, w.tokens, h)
+		if err := s.put(i, x); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -128,7 +162,7 @@ func (w *worker) gather(ctx context.Context, only llama.Input, hessian []float64
 			w.pool.SyrkTN(hessian, width, x, width, tokens)
 		}
 		return failed == nil && (only < 0 || in != only)
-	}, false)
+	})
 	return errors.Join(err, failed)
 }
 
@@ -161,135 +195,22 @@ func (w *worker) quantize(ctx context.Context) ([llama.NumLinears]*artefact.Line
 			}
 		}
 	}
+	w.foldRotation()
+	if w.ref != nil {
+		w.ref.keep(&w.block)
+	}
 	for in := range llama.NumInputs {
 		w.stage(in.String())
-		var factor *method.Factor
-		if w.windows > 0 {
-			n := in.Width(w.config)
-			var h []float64
-			if w.recipe.Solve.Method == "gptq" {
-				h = w.hessian[:n*n]
-			}
-			if err := w.gather(ctx, in, h); err != nil {
-				return fail(err)
-			}
-			for _, l := range in.Readers() {
-				_, reports[l].Peak = artefact.Outliers(w.stats[in].AbsMax)
-			}
-			if h != nil {
-				var err error
-				if factor, err = method.NewFactor(w.pool, h, n, w.recipe.Solve); err != nil {
-					return fail(fmt.Errorf("input of %s: %w", in, err))
-				}
-			}
-		}
-		for _, l := range in.Readers() {
-			if err := ctx.Err(); err != nil {
-				return fail(err)
-			}
-			var err error
-			start := time.Now()
-			if out[l], err = w.layer(l, factor, &reports[l]); err != nil {
-				return fail(fmt.Errorf("%s: %w", l, err))
-			}
-			reports[l].Seconds = time.Since(start).Seconds()
+		if err := w.input(ctx, in, &out, reports); err != nil {
+			return fail(err)
 		}
 	}
 	return out, reports, nil
 }
 
-// grid is the grid of the recipe's weights.
-func (w *worker) grid() quant.Grid {
-	return quant.Grid{Bits: w.recipe.Bits.Weights, Group: w.recipe.Weights.Group}
-}
-
-// layer quantizes one linear layer.
-func (w *worker) layer(l llama.Which, factor *method.Factor, report *artefact.Layer) (*artefact.Linear, error) {
-	d := &w.block.Linears[l]
-	n := d.Out * d.In
-	stats := w.stats[l.Input()]
-	var samples int
-	if stats != nil {
-		samples = stats.SampleTokens()
-		w.pool.MatMulNT(w.ref, d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
-	}
-	var branch *spectrum.Branch
-	if b := w.recipe.Branch; b != nil {
-		var err error
-		if branch, err = b.Spectral(d.W, d.Out, d.In, stats.Act(nil), w.pool.Run); err != nil {
-			return nil, err
-		}
-		// The same without the branch, for the report.
-		quantized, _, err := w.solve(d, nil, factor)
-		if err != nil {
-			return nil, err
-		}
-		report.ErrorNoBranch = w.outputError(quantized, stats.Sample, samples)
-	}
-	quantized, clipped, err := w.solve(d, branch, factor)
-	if err != nil {
-		return nil, err
-	}
-	report.Clipped = clipped
-	if stats != nil {
-		report.Error = w.outputError(quantized, stats.Sample, samples)
-		if branch == nil {
-			report.ErrorNoBranch = report.Error
-		}
-	}
-	report.BitsPerWeight = quantized.StoredBits()
-	if factor != nil {
-		report.Damp, report.DeadChannels = factor.Damp, factor.Dead
-	}
-	energy := kernel.SumSquares(d.W)
-	quantized.Dense(d.W, w.pool.Run)
-	if branch != nil && energy > 0 {
-		kept := w.weights[:n]
-		clear(kept)
-		branch.AddTo(kept, 1, w.pool.Run)
-		report.EnergyKept = kernel.SumSquares(kept) / energy
-	}
-	return quantized, nil
-}
-
-// solve quantizes d's weights less the branch, and says which share of them
-// lies beyond the grid.
-func (w *worker) solve(d *llama.Dense, branch *spectrum.Branch, factor *method.Factor) (*artefact.Linear, float64, error) {
-	n := d.Out * d.In
-	residual, q, g := w.weights[:n], w.q[:n], w.grid()
-	copy(residual, d.W)
-	var stored *artefact.Branch
-	if branch != nil {
-		branch.AddTo(residual, -1, w.pool.Run)
-		stored = artefact.NewBranch(branch, w.recipe.Branch.Truncate)
-	}
-	scales, err := g.Scales(residual, d.Out, d.In, w.recipe.Weights.Clip, w.pool.Run)
-	if err != nil {
-		return nil, 0, err
-	}
-	clipped := beyond(g, residual, scales, d.Out, d.In)
-	if factor != nil {
-		factor.GPTQ(w.pool, g, q, residual, scales, d.Out)
-	} else {
-		g.RTN(q, residual, scales, d.Out, d.In, w.pool.Run)
-	}
-	return artefact.NewLinear(g, q, scales, d.Out, d.In, stored, d.Bias), clipped, nil
-}
-
-// outputError is ‖y − y'‖/‖y‖ of a quantized layer on x [samples × in], its
-// activations quantized as at run time, against the outputs in w.ref.
-func (w *worker) outputError(l *artefact.Linear, x []float32, samples int) float64 {
-	n := l.Out * l.In
-	residual := w.weights[:n]
-	l.Residual(residual, w.pool.Run)
-	var kept []float32
-	if l.Branch != nil {
-		kept = w.weights2[:n]
-		clear(kept)
-		l.Branch.Spectrum().AddTo(kept, 1, w.pool.Run)
-	}
-	w.emulate(residual, kept, x, samples, l.Out, l.In)
-	return relative(w.ref[:samples*l.Out], w.got[:samples*l.Out])
+// grid is the grid of a layer's weights.
+func (w *worker) grid(l llama.Which) quant.Grid {
+	return quant.Grid{Bits: w.recipe.LayerBits(w.prefix + l.String()), Group: w.recipe.Weights.Group}
 }
 
 // emulate writes to w.got what the runtime computes, in float32:
@@ -312,8 +233,11 @@ func (w *worker) emulate(residual, kept, x []float32, samples, out, in int) {
 func (w *worker) roundingError(l llama.Which) (float64, error) {
 	d, stats := &w.block.Linears[l], w.stats[l.Input()]
 	samples := stats.SampleTokens()
-	w.pool.MatMulNT(w.ref, d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
-	g, n := w.grid(), d.Out*d.In
+	w.pool.MatMulNT(w.want, d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
+	g, n := w.grid(l), d.Out*d.In
+	if g.Bits == quant.Full.Weights {
+		return 0, nil
+	}
 	scales, err := g.Scales(d.W, d.Out, d.In, quant.ClipNone, w.pool.Run)
 	if err != nil {
 		return 0, err
@@ -321,7 +245,7 @@ func (w *worker) roundingError(l llama.Which) (float64, error) {
 	g.RTN(w.q[:n], d.W, scales, d.Out, d.In, w.pool.Run)
 	g.Dequantize(w.weights[:n], w.q[:n], scales, d.Out, d.In, w.pool.Run)
 	w.emulate(w.weights[:n], nil, stats.Sample, samples, d.Out, d.In)
-	return relative(w.ref[:samples*d.Out], w.got[:samples*d.Out]), nil
+	return relative(w.want[:samples*d.Out], w.got[:samples*d.Out]), nil
 }
 
 // relative is ‖a − b‖/‖a‖.

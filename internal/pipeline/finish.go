@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/calibration"
@@ -84,6 +85,14 @@ func (j *job) verifyIDs() ([]int, error) {
 func (j *job) writeRest() error {
 	c := &j.ck.Config
 	last := j.shard(c.Layers)
+	turn, err := newRotation(j.Recipe.Rotate, c)
+	if err != nil {
+		return err
+	}
+	prepare, err := turn.rest(j.Pool, j.ck)
+	if err != nil {
+		return err
+	}
 	var specs []checkpoint.TensorSpec
 	where := map[string]string{}
 	for _, name := range copied {
@@ -92,13 +101,18 @@ func (j *job) writeRest() error {
 			return err
 		}
 		if name == headWeight && j.Recipe.Head.Bits == 8 {
-			for _, s := range artefact.QuantizeHead(t, j.Pool.Run) {
+			for _, s := range artefact.QuantizeHead(t, prepare[name], j.Pool.Run) {
 				specs = append(specs, s)
 				where[s.Name] = last
 			}
-			if !c.TieEmbeddings {
+			if !c.TieEmbeddings || prepare[name] != nil {
 				continue
 			}
+		}
+		if fn := prepare[name]; fn != nil { // tied or not, it is a tensor of its own now
+			specs = append(specs, changed(name, t, fn))
+			where[name] = last
+			continue
 		}
 		if t.Name != name {
 			continue // tied: stored under its other name
@@ -133,7 +147,11 @@ func (j *job) writeRest() error {
 	if err := checkpoint.WriteFileAtomic(filepath.Join(j.partial, "model.safetensors.index.json"), append(index, '\n')); err != nil {
 		return err
 	}
-	config, err := withQuantization(c.Raw, j.quantization())
+	raw := c.Raw
+	if len(prepare) > 0 && c.TieEmbeddings {
+		raw = untied(raw)
+	}
+	config, err := withQuantization(raw, j.quantization())
 	if err != nil {
 		return err
 	}
@@ -154,6 +172,14 @@ func (j *job) writeRest() error {
 	}
 	return nil
 }
+
+// tied is the entry of config.json that says that the output matrix is the
+// embedding.
+var tied = regexp.MustCompile(`("tie_word_embeddings"\s*:\s*)true`)
+
+// untied is config.json of a model whose embedding and output matrix have
+// become different.
+func untied(config []byte) []byte { return tied.ReplaceAll(config, []byte("${1}false")) }
 
 // withQuantization adds the quantization_config to config.json, leaving the
 // rest as it was, in its order.

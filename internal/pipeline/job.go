@@ -139,9 +139,13 @@ func (j *job) embedBytes() int64 {
 }
 
 // copied are the tensors that are not quantized.
-var copied = []string{"model.embed_tokens.weight", "model.norm.weight", headWeight}
+var copied = []string{embedWeight, normWeight, headWeight}
 
-const headWeight = artefact.HeadName + ".weight"
+const (
+	embedWeight = "model.embed_tokens.weight"
+	normWeight  = "model.norm.weight"
+	headWeight  = artefact.HeadName + ".weight"
+)
 
 // PlanJob says what [Run] would do with the same options.
 func PlanJob(o Options) (*Plan, error) {
@@ -258,7 +262,19 @@ func (j *job) quantization() *artefact.Quantization {
 	q := &artefact.Quantization{Method: artefact.Method, Version: artefact.Version, Bits: r.Bits,
 		Group: r.Weights.Group, ActClip: r.Activations.Clip, Head: r.Head.Bits}
 	if b := r.Branch; b != nil {
-		q.Branch = &artefact.BranchFormat{Basis: b.Basis, Axis: b.Axis, Truncate: b.Truncate}
+		q.Branch = &artefact.BranchFormat{Basis: b.Basis, Axis: b.Axis, Truncate: b.Truncate, Remove: b.Remove}
+	}
+	q.Zero, q.Transforms = r.Weights.Zero, transforms(r.Rotate)
+	for i := range j.ck.Config.Layers {
+		for l := range llama.NumLinears {
+			name := llama.TensorPrefix(i) + l.String()
+			if bits := r.LayerBits(name); bits != r.Bits.Weights {
+				if q.Layers == nil {
+					q.Layers = map[string]int{}
+				}
+				q.Layers[name] = bits
+			}
+		}
 	}
 	return q
 }
@@ -271,16 +287,27 @@ const layersKey = "specquant.layers"
 func (j *job) blocks(ctx context.Context) error {
 	c := &j.ck.Config
 	windows, tokens := j.plan.Windows, j.plan.Tokens
-	w := newWorker(c, j.Recipe, j.Pool, windows, tokens)
+	w, err := newWorker(c, j.Recipe, j.Pool, windows, tokens)
+	if err != nil {
+		return err
+	}
 	if windows > 0 {
-		spill := ""
-		if j.plan.Spill > 0 {
-			spill = filepath.Join(j.partial, "activations.tmp")
+		spill := func(name string) string {
+			if j.plan.Spill == 0 {
+				return ""
+			}
+			return filepath.Join(j.partial, name)
 		}
-		if err := w.fill(j.ck, j.set, spill); err != nil {
+		if w.x, err = w.fill(j.ck, j.set, spill("activations.tmp")); err != nil {
 			return err
 		}
 		defer w.x.close()
+		if w.ref != nil {
+			if w.ref.x, err = w.fill(j.ck, j.set, spill("reference.tmp")); err != nil {
+				return err
+			}
+			defer w.ref.x.close()
+		}
 	}
 	for i := range c.Layers {
 		start := time.Now()
@@ -289,6 +316,7 @@ func (j *job) blocks(ctx context.Context) error {
 		if _, err := os.Stat(path); err == nil {
 			done = true
 		}
+		w.prefix = llama.TensorPrefix(i)
 		w.stage = func(s string) { j.event(Event{Block: i, Stage: s}) }
 		layers, err := j.block(ctx, w, i, path, done)
 		if err != nil {
@@ -306,27 +334,29 @@ func (j *job) blocks(ctx context.Context) error {
 
 // fill stores the embeddings of the calibration windows, in memory or in the
 // file spill.
-func (w *worker) fill(ck *checkpoint.Checkpoint, set *calibration.Set, spill string) error {
-	var err error
-	if w.x, err = newStore(len(set.Windows), set.Tokens*ck.Config.HiddenSize, spill); err != nil {
-		return err
+func (w *worker) fill(ck *checkpoint.Checkpoint, set *calibration.Set, spill string) (*store, error) {
+	s, err := newStore(len(set.Windows), set.Tokens*ck.Config.HiddenSize, spill)
+	if err != nil {
+		return nil, err
 	}
 	for i, ids := range set.Windows {
-		x, err := w.x.get(i)
+		x, err := s.get(i)
+		if err == nil {
+			err = llama.Embed(ck, x, ids)
+		}
+		if err == nil {
+			w.rotation.embed(w.pool, x, len(ids))
+			err = s.put(i, x)
+		}
 		if err != nil {
-			return err
-		}
-		if err := llama.Embed(ck, x, ids); err != nil {
-			return err
-		}
-		if err := w.x.put(i, x); err != nil {
-			return err
+			s.close()
+			return nil, err
 		}
 	}
 	if t, err := ck.Tensor(copied[0]); err == nil {
 		t.Release()
 	}
-	return nil
+	return s, nil
 }
 
 // block quantizes block i, or reads what an earlier run made of it, and moves
@@ -334,8 +364,9 @@ func (w *worker) fill(ck *checkpoint.Checkpoint, set *calibration.Set, spill str
 // resumed job can't differ.
 func (j *job) block(ctx context.Context, w *worker, i int, path string, done bool) ([]artefact.Layer, error) {
 	var reports []artefact.Layer
+	w.rotated, w.runs = false, [llama.NumLinears]*runLinear{}
 	if !done {
-		if err := llama.LoadBlock(j.ck, i, &w.block); err != nil {
+		if err := w.rotation.load(w.pool, j.ck, i, &w.block); err != nil {
 			return nil, err
 		}
 		quantized, layers, err := w.quantize(ctx)
@@ -351,6 +382,9 @@ func (j *job) block(ctx context.Context, w *worker, i int, path string, done boo
 			artefact.Floats(prefix+"post_attention_layernorm.weight", w.block.MLPNorm),
 		}
 		for l := range llama.NumLinears {
+			if b := quantized[l].Branch; b != nil && b.Subspace != nil && l == l.Input().Readers()[0] {
+				specs = append(specs, b.Subspace.Tensor(artefact.InputName(prefix+l.String())))
+			}
 			specs = append(specs, quantized[l].Tensors(prefix+l.String())...)
 		}
 		report, err := json.Marshal(layers)
@@ -370,11 +404,20 @@ func (j *job) block(ctx context.Context, w *worker, i int, path string, done boo
 	if w.windows == 0 || i == j.ck.Config.Layers-1 {
 		return reports, nil
 	}
+	w.stage("next block's input")
 	if j.Recipe.Calibration.Propagate == "full" {
-		if err := llama.LoadBlock(j.ck, i, &w.block); err != nil {
+		if err := w.rotation.load(w.pool, j.ck, i, &w.block); err != nil {
 			return nil, err
 		}
+		return reports, w.advance(ctx, w.x, w.runner, w.block.Block(), llama.Hooks{})
 	}
-	w.stage("next block's input")
-	return reports, w.pass(ctx, nil, true)
+	if err := w.advance(ctx, w.x, w.runner, w.runnable(), llama.Hooks{KV: w.cacheHook()}); err != nil || w.ref == nil {
+		return reports, err
+	}
+	// As it was loaded: a resumed job has nothing else.
+	f := w.ref
+	if err := w.rotation.load(w.pool, j.ck, i, &f.block); err != nil {
+		return nil, err
+	}
+	return reports, w.advance(ctx, f.x, f.runner, f.block.Block(), llama.Hooks{})
 }

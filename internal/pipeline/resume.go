@@ -41,8 +41,9 @@ func (j *job) reload(w *worker, i int, path string) ([]artefact.Layer, error) {
 			d.W = make([]float32, out*in)
 		}
 		d.W = d.W[:out*in]
-		linear.Dense(d.W, j.Pool.Run)
+		w.install(l, linear)
 	}
+	w.rotated = true
 	return reports, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/quant"
 )
 
 // smooth chooses α for each input of the block and folds 1/λ into what
@@ -103,17 +104,26 @@ func (w *worker) loss(in llama.Input, lambda []float32) (float64, error) {
 	samples := stats.SampleTokens()
 	xhat := w.xhat[:samples*stats.Width]
 	method.DivideTokens(xhat, stats.Sample, lambda)
-	g := w.grid()
+	turn := w.rotation.inputs[in]
+	if turn != nil {
+		turn.Apply(w.pool, xhat, samples)
+	}
 	var sum float64
 	for _, l := range in.Readers() {
-		d := &w.block.Linears[l]
+		d, g := &w.block.Linears[l], w.grid(l)
+		if g.Bits == quant.Full.Weights {
+			continue
+		}
 		n := d.Out * d.In
-		w.pool.MatMulNT(w.ref, d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
+		w.pool.MatMulNT(w.want, d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
 		residual, q := w.weights[:n], w.q[:n]
 		copy(residual, d.W)
 		method.ScaleColumns(residual, lambda, w.pool.Run)
+		if turn != nil {
+			turn.Apply(w.pool, residual, d.Out)
+		}
 		var kept []float32
-		if b := w.recipe.Branch; b != nil {
+		if b := w.recipe.Branch; b != nil && !b.Stored() {
 			branch, err := b.Spectral(residual, d.Out, d.In, stats.Act(lambda), w.pool.Run)
 			if err != nil {
 				return 0, err
@@ -132,7 +142,7 @@ func (w *worker) loss(in llama.Input, lambda []float32) (float64, error) {
 		g.RTN(q, residual, scales, d.Out, d.In, w.pool.Run)
 		g.Dequantize(residual, q, scales, d.Out, d.In, w.pool.Run)
 		w.emulate(residual, kept, xhat, samples, d.Out, d.In)
-		e := relative(w.ref[:samples*d.Out], w.got[:samples*d.Out])
+		e := relative(w.want[:samples*d.Out], w.got[:samples*d.Out])
 		sum += e * e
 	}
 	return sum, nil

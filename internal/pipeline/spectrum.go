@@ -55,7 +55,8 @@ func Spectrum(ctx context.Context, dir string, o SpectrumOptions) ([]SpectrumRow
 	if err := ck.Check(); err != nil {
 		return nil, err
 	}
-	w := &worker{config: &ck.Config, pool: o.Pool, stage: func(string) {}}
+	w := &worker{config: &ck.Config, pool: o.Pool, stage: func(string) {}, rotation: &rotation{},
+		recipe: &method.Recipe{Smooth: &method.Smooth{Alpha: method.AlphaGrid{o.Alpha}}}}
 	if o.Alpha != method.Off {
 		if err := w.embed(ck, dir, o); err != nil {
 			return nil, err
@@ -81,9 +82,8 @@ func Spectrum(ctx context.Context, dir string, o SpectrumOptions) ([]SpectrumRow
 			if err := w.gather(ctx, -1, nil); err != nil {
 				return nil, fmt.Errorf("block %d: %w", i, err)
 			}
-			w.recipe = &method.Recipe{Smooth: &method.Smooth{Alpha: method.AlphaGrid{o.Alpha}}}
 			if i+1 < ck.Config.Layers { // the function is the same before and after
-				if err := w.pass(ctx, nil, true); err != nil {
+				if err := w.advance(ctx, w.x, w.runner, w.block.Block(), llama.Hooks{}); err != nil {
 					return nil, err
 				}
 			}
@@ -126,7 +126,8 @@ func (w *worker) embed(ck *checkpoint.Checkpoint, dir string, o SpectrumOptions)
 	for i := range llama.NumInputs {
 		w.stats[i] = method.NewStats(i.Width(w.config), w.windows*w.tokens, 1)
 	}
-	return w.fill(ck, set, "")
+	w.x, err = w.fill(ck, set, "")
+	return err
 }
 
 func energy(d *llama.Dense, axis spectrum.Axis, o SpectrumOptions) (Energy, error) {

@@ -17,6 +17,9 @@ type Bits struct {
 	KV          int `json:"kv"`
 }
 
+// FullBits is the width of a layer that is not quantized.
+const FullBits = 16
+
 // Full is full precision: nothing is quantized.
 var Full = Bits{16, 16, 16}
 

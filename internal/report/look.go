@@ -276,7 +276,7 @@ func (k *looker) errors(i int) error {
 			return err
 		}
 		dense := make([]float32, l.Out*l.In)
-		a.Dense(dense, k.Pool.Run)
+		a.Dense(k.Pool, dense)
 		e := layerError(k.Pool, k.block.Linears[w].W, dense, k.stats[w.Input()], l.Out, l.In, s.Quantization)
 		l.Measured = &e
 	}

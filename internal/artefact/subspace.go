@@ -1,0 +1,142 @@
+package artefact
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/spectrum"
+)
+
+// Subspace is a stored basis V of the lowest "frequencies" of one input, in the
+// order of their importance, shared by the layers that read it: the
+// Karhunen-Loève basis of the calibration's activations (klt), or the singular
+// vectors of the weights (svd).
+//
+// The branch of each reader is C·z, z = V·x. With Remove, the integers see
+// x − Vᵀz instead of x: what the branch carries does not widen the grid of the
+// activations.
+type Subspace struct {
+	Width, Count int
+	Vectors      []uint16 // 16-bit floats [count × width]
+	Remove       bool
+	Outputs      int // of all readers together: each bears its share of the bytes
+}
+
+// Floats are the vectors as float32 [count × width].
+func (s *Subspace) Floats() []float32 { return toFloat(s.Vectors) }
+
+// NewSubspaceBranch is the branch of a layer with coefficients [out × count],
+// which must be exact 16-bit floats, on a stored basis.
+func NewSubspaceBranch(s *Subspace, basis string, coeff []float32, out int) *Branch {
+	b := &Branch{Axis: spectrum.OutputChannel, Basis: basis, Out: out, In: s.Width, Subspace: s}
+	b.Tiles.Rows = out
+	one := make([]float32, s.Count*tileRows)
+	for first := 0; first < out; first += tileRows {
+		clear(one)
+		for lane := range min(tileRows, out-first) {
+			for k := range s.Count {
+				one[k*tileRows+lane] = coeff[(first+lane)*s.Count+k]
+			}
+		}
+		b.Tiles.Count = append(b.Tiles.Count, s.Count)
+		b.Tiles.Offset = append(b.Tiles.Offset, len(b.Tiles.Data))
+		b.Tiles.Data = append(b.Tiles.Data, toHalf(one)...)
+	}
+	return b
+}
+
+// Coefficients are those of a branch on a stored basis [out × count].
+func (s *Branch) Coefficients() []float32 {
+	n := s.Subspace.Count
+	c := make([]float32, s.Out*n)
+	for r := range s.Out {
+		for k := range n {
+			c[r*n+k] = kernel.FromF16(s.Tiles.Data[s.Tiles.Offset[r/tileRows]+k*tileRows+r%tileRows])
+		}
+	}
+	return c
+}
+
+// AddTo adds sign times the weights that the branch stands for to dst [out × in].
+func (s *Branch) AddTo(p *kernel.Pool, dst []float32, sign float32) {
+	if s.Subspace == nil {
+		s.Spectrum().AddTo(dst, sign, p.Run)
+		return
+	}
+	addProduct(p, dst, s.Coefficients(), s.Subspace.Floats(), s.Out, s.In, s.Subspace.Count, sign)
+}
+
+// Removed takes the subspace out of the rows of w [rows × in] where the runtime
+// takes it out of the activations: w − w·VᵀV.
+func (s *Branch) Removed(p *kernel.Pool, w []float32, rows int) {
+	if s.Subspace == nil || !s.Subspace.Remove {
+		return
+	}
+	n, v := s.Subspace.Count, s.Subspace.Floats()
+	z := make([]float32, rows*n)
+	p.MatMulNT(z, n, w, s.In, v, s.In, rows, n, s.In, false)
+	addProduct(p, w, z, v, rows, s.In, n, -1)
+}
+
+// addProduct adds sign·a·b to dst [m × n], a [m × k], b [k × n].
+func addProduct(p *kernel.Pool, dst, a, b []float32, m, n, k int, sign float32) {
+	scaled := make([]float32, len(a))
+	for i, v := range a {
+		scaled[i] = sign * v
+	}
+	p.MatMulNN(dst, n, scaled, k, b, n, m, n, k, true)
+}
+
+// inputKeys are the names of a block's inputs in the artefact.
+var inputKeys = [llama.NumInputs]string{"attn", "o", "mlp", "down"}
+
+// InputName is the start of the names of what is stored for the input of a
+// layer; "" for a layer outside the blocks.
+func InputName(layer string) string {
+	for l := range llama.NumLinears {
+		if prefix, ok := strings.CutSuffix(layer, l.String()); ok {
+			return prefix + "inputs." + inputKeys[l.Input()]
+		}
+	}
+	return ""
+}
+
+// Tensor is the subspace as it is stored with the input of that name.
+func (s *Subspace) Tensor(input string) checkpoint.TensorSpec {
+	return checkpoint.TensorSpec{Name: input + ".basis", DType: checkpoint.F16, Shape: []int{s.Count, s.Width}, Data: bytesOf(s.Vectors)}
+}
+
+// readSubspaceBranch reads the branch of a layer on its input's stored basis.
+// Where there is no basis, the input has no branch.
+func readSubspaceBranch(src Source, name string, out, in int, q *BranchFormat) (*Branch, error) {
+	basis := InputName(name) + ".basis"
+	if !src.Has(basis) {
+		if src.Has(name + ".branch.coeff") {
+			return nil, fmt.Errorf("%s: tensor %s.branch.coeff has no basis; expected a tensor %s", fileOf(src, name+".branch.coeff"), name, basis)
+		}
+		return nil, nil
+	}
+	t, err := src.Tensor(basis)
+	if err != nil {
+		return nil, err
+	}
+	if len(t.Shape) != 2 || t.Shape[1] != in || t.Shape[0] < 1 || t.Shape[0] > in {
+		return nil, fmt.Errorf("%s: tensor %s: has shape %v, expected [1 to %d, %d]", t.File, t.Name, t.Shape, in, in)
+	}
+	s := &Subspace{Width: in, Count: t.Shape[0], Remove: q.Remove, Outputs: out}
+	if s.Vectors, err = halves(src, basis, s.Count*in); err != nil {
+		return nil, err
+	}
+	b := &Branch{Axis: spectrum.OutputChannel, Basis: q.Basis, Out: out, In: in, Subspace: s}
+	b.Tiles.Rows = out
+	tiles := (out + tileRows - 1) / tileRows
+	for i := range tiles {
+		b.Tiles.Count = append(b.Tiles.Count, s.Count)
+		b.Tiles.Offset = append(b.Tiles.Offset, i*s.Count*tileRows)
+	}
+	b.Tiles.Data, err = halves(src, name+".branch.coeff", tiles*s.Count*tileRows)
+	return b, err
+}

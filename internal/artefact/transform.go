@@ -1,0 +1,69 @@
+package artefact
+
+import (
+	"fmt"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/linalg"
+	"github.com/specquant/specquant/internal/llama"
+)
+
+// NewTransform makes the transform of that name for an input of the model; nil
+// for none. Kronecker factors are read by [ReadTransform].
+func NewTransform(name string, in llama.Input, c *checkpoint.Config) (linalg.Transform, error) {
+	switch name {
+	case "":
+		return nil, nil
+	case Hadamard:
+		return linalg.NewHadamard(in.Width(c))
+	case Heads:
+		return linalg.NewHeads(c.Heads, c.HeadDim)
+	}
+	return nil, fmt.Errorf("transform %q of the input of %s; expected %s or %s", name, in, Hadamard, Heads)
+}
+
+// CacheTransform makes the rotation of each head of queries and keys; nil for none.
+func (t Transforms) CacheTransform(c *checkpoint.Config) (linalg.Transform, error) {
+	if t.Cache == "" {
+		return nil, nil
+	}
+	return linalg.NewHadamard(c.HeadDim)
+}
+
+// ReadTransform makes the transform of an input of the block whose tensors
+// start with prefix; nil for none.
+func ReadTransform(src Source, prefix string, in llama.Input, c *checkpoint.Config, t Transforms) (linalg.Transform, error) {
+	if t.Input(in) != Kronecker {
+		return NewTransform(t.Input(in), in, c)
+	}
+	var sides [2][]float32
+	var orders [2]int
+	for i, side := range []string{".left", ".right"} {
+		name := prefix + "inputs." + inputKeys[in] + side
+		m, err := src.Tensor(name)
+		if err != nil {
+			return nil, err
+		}
+		if len(m.Shape) != 2 || m.Shape[0] != m.Shape[1] || m.Shape[0] < 1 {
+			return nil, fmt.Errorf("%s: tensor %s: has shape %v, expected a square matrix", m.File, m.Name, m.Shape)
+		}
+		orders[i] = m.Shape[0]
+		sides[i] = make([]float32, m.Elems())
+		if err := m.Float32(sides[i]); err != nil {
+			return nil, err
+		}
+	}
+	if orders[0]*orders[1] != in.Width(c) {
+		return nil, fmt.Errorf("%s: the transform's factors are of order %d and %d, expected a product of %d, the width of the input of %s",
+			fileOf(src, prefix+"inputs."+inputKeys[in]+".left"), orders[0], orders[1], in.Width(c), in)
+	}
+	return linalg.NewKronecker(sides[0], orders[0], sides[1], orders[1])
+}
+
+// KroneckerTensors are the factors as they are stored with the input of that name.
+func KroneckerTensors(input string, left []float32, a int, right []float32, b int) []checkpoint.TensorSpec {
+	return []checkpoint.TensorSpec{
+		{Name: input + ".left", DType: checkpoint.F32, Shape: []int{a, a}, Data: bytesOf(left)},
+		{Name: input + ".right", DType: checkpoint.F32, Shape: []int{b, b}, Data: bytesOf(right)},
+	}
+}

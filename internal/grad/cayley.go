@@ -1,0 +1,137 @@
+package grad
+
+import (
+	"fmt"
+	"math"
+)
+
+// Cayley turns any square x into an orthogonal matrix: with the skew matrix
+// a = lower(x) − lower(x)ᵀ, the strict lower triangle counting, it is
+// q = (I − a)·(I + a)⁻¹ = 2·(I + a)⁻¹ − I. Zero gives the identity. It never
+// fails: I + a has no singular value below 1.
+func (t *Tape) Cayley(x *Var) *Var {
+	n := x.Rows
+	demand(x.Cols == n, "Cayley transform of %s", x.shape())
+	m := make([]float64, n*n)
+	for i := range n {
+		m[i*n+i] = 1
+		for j := range i {
+			v := float64(x.Data[i*n+j])
+			m[i*n+j], m[j*n+i] = v, -v
+		}
+	}
+	inv := invert(m, n) // no pivot vanishes
+	y := t.value(n, n, x)
+	for i, v := range inv {
+		y.Data[i] = float32(2 * v)
+	}
+	for i := range n {
+		y.Data[i*n+i]--
+	}
+	t.record(y, func() {
+		// q = 2·m⁻¹ − I: dm = −2·m⁻ᵀ·dq·m⁻ᵀ; a is m off the diagonal.
+		g, dm := t.gradient(x), t.inverseGradient(inv, y.Grad, n)
+		for i := range n {
+			for j := range i {
+				g[i*n+j] += 2 * (dm[i*n+j] - dm[j*n+i])
+			}
+		}
+		t.give(dm)
+	})
+	return y
+}
+
+// Inverse is x⁻¹ of a square matrix, computed in float64. The error says that
+// there is none.
+func (t *Tape) Inverse(x *Var) (*Var, error) {
+	n := x.Rows
+	demand(x.Cols == n, "inverse of %s", x.shape())
+	m := make([]float64, n*n)
+	for i, v := range x.Data {
+		m[i] = float64(v)
+	}
+	inv := invert(m, n)
+	if inv == nil {
+		return nil, fmt.Errorf("matrix %q of %s is singular or not finite and has no inverse; lower the learning rate", x.Name, x.shape())
+	}
+	y := t.value(n, n, x)
+	for i, v := range inv {
+		y.Data[i] = float32(v)
+	}
+	t.record(y, func() {
+		dm := t.inverseGradient(inv, y.Grad, n)
+		t.Pool.AddTo(t.gradient(x), dm)
+		t.give(dm)
+	})
+	return y, nil
+}
+
+// inverseGradient is −m⁻ᵀ·dy·m⁻ᵀ, what dy for m⁻¹ means for m.
+func (t *Tape) inverseGradient(inv []float64, dy []float32, n int) []float32 {
+	y := t.take(n * n)
+	for i, v := range inv {
+		y[i] = float32(v)
+	}
+	s, out := t.take(n*n), t.take(n*n)
+	t.Pool.MatMulTN(s, n, y, n, dy, n, n, n, n, false)
+	t.Pool.MatMulNT(out, n, s, n, y, n, n, n, n, false)
+	for i, v := range out {
+		out[i] = -v
+	}
+	t.give(y)
+	t.give(s)
+	return out
+}
+
+// invert returns the inverse of m [n × n], which it spoils, by Gauss-Jordan
+// elimination with row pivots; nil where there is none.
+func invert(m []float64, n int) []float64 {
+	inv := make([]float64, n*n)
+	for i := range n {
+		inv[i*n+i] = 1
+	}
+	for c := range n {
+		best := c
+		for r := c + 1; r < n; r++ {
+			if math.Abs(m[r*n+c]) > math.Abs(m[best*n+c]) {
+				best = r
+			}
+		}
+		p := m[best*n+c]
+		if p == 0 || p-p != 0 {
+			return nil
+		}
+		swapRows(m, n, c, best)
+		swapRows(inv, n, c, best)
+		scaleRow(m[c*n:][:n], 1/p)
+		scaleRow(inv[c*n:][:n], 1/p)
+		for r := range n {
+			if f := m[r*n+c]; r != c && f != 0 {
+				subtractRow(m[r*n+c:][:n-c], f, m[c*n+c:][:n-c])
+				subtractRow(inv[r*n:][:n], f, inv[c*n:][:n])
+			}
+		}
+	}
+	return inv
+}
+
+func swapRows(m []float64, n, a, b int) {
+	if a == b {
+		return
+	}
+	for c := range n {
+		m[a*n+c], m[b*n+c] = m[b*n+c], m[a*n+c]
+	}
+}
+
+func scaleRow(row []float64, f float64) {
+	for i := range row {
+		row[i] *= f
+	}
+}
+
+func subtractRow(row []float64, f float64, other []float64) {
+	for i, v := range other {
+		row[i] -= float64(f * v)
+	}
+}

@@ -1,0 +1,201 @@
+package grad
+
+import (
+	"math"
+
+	"github.com/specquant/specquant/internal/kernel"
+)
+
+// ActQuant says how activations are quantized on the way through.
+type ActQuant struct {
+	Bits int     // 2 to 8; 16 leaves x alone
+	Clip float32 // share of the range that the grid covers; 0 stands for 1
+	// ClipLo and ClipHi, both or neither, are [1 × 1] factors to be learned of
+	// the lower and upper end of the range, instead of Clip; the same Var twice
+	// is one factor for both, which is what the artefact can hold.
+	ClipLo, ClipHi *Var
+	// Detached keeps the gradient from flowing through the range to the
+	// smallest and largest element of a token.
+	Detached bool
+}
+
+func (s ActQuant) factors() (lo, hi float32) {
+	switch {
+	case s.ClipLo != nil:
+		return s.ClipLo.Data[0], s.ClipHi.Data[0]
+	case s.Clip == 0:
+		return 1, 1
+	}
+	return s.Clip, s.Clip
+}
+
+// QuantizeActivations gives each token of x [tokens × n] the values that its
+// integers stand for, docs/FORMAT.md "What a layer computes": with N = 2^b − 1,
+//
+//	lo = min(0, min x)·c_lo   hi = max(0, max x)·c_hi   Δ = (hi − lo)/N   z = round(−lo/Δ)
+//	q = round(x/Δ) + z        y = Δ·(clamp(q, 0, N) − z)
+//
+// On the way back round(u) counts as u, so what depends on z cancels inside the
+// range, as in LSQ (Esser et al. 2020, arXiv 1902.08153, equation 3):
+//
+//	0 ≤ q ≤ N:  dy/dx = 1   dy/dΔ = (q − z) − x/Δ
+//	q < 0:      dy/dx = 0   dy/dΔ = −z − lo/Δ       dy/dlo = 1 (through z)
+//	q > N:      dy/dx = 0   dy/dΔ = N − z − lo/Δ    dy/dlo = 1 (through z)
+//
+// and Δ passes 1/N to hi and −1/N to lo, they to the clip factors and, unless
+// Detached, to the elements that the range hangs on.
+func (t *Tape) QuantizeActivations(x *Var, s ActQuant) *Var {
+	if s.Bits == 16 {
+		return x
+	}
+	demand(s.Bits >= 2 && s.Bits <= 8, "activations in %d bits", s.Bits)
+	demand((s.ClipLo == nil) == (s.ClipHi == nil), "one clip factor of two")
+	y := t.value(x.Rows, x.Cols, x, s.ClipLo, s.ClipHi)
+	delta, zero := t.keep(x.Rows), t.keep(x.Rows)
+	cLo, cHi := s.factors()
+	if cLo == cHi {
+		t.shippedTokens(y, x, delta, zero, s.Bits, cLo)
+	} else {
+		t.rows(x.Rows, 4*x.Cols, func(r int) {
+			delta[r], zero[r] = quantizeToken(y.row(r), x.row(r), s.Bits, cLo, cHi)
+		})
+	}
+	t.record(y, func() {
+		var dx []float32
+		if x.need {
+			dx = t.gradient(x)
+		}
+		ends := make([][2]float64, x.Rows) // gradients of c_lo and c_hi
+		t.rows(x.Rows, 4*x.Cols, func(r int) {
+			k := tokenGrid{delta: delta[r], zero: zero[r], top: top(s.Bits), cLo: cLo, cHi: cHi, detached: s.Detached}
+			var row []float32
+			if dx != nil {
+				row = dx[r*x.Cols:][:x.Cols]
+			}
+			ends[r] = k.backward(row, x.row(r), y.Grad[r*x.Cols:][:x.Cols])
+		})
+		for i, c := range []*Var{s.ClipLo, s.ClipHi} {
+			if c.Needs() {
+				var sum float64
+				for _, e := range ends {
+					sum += e[i]
+				}
+				t.gradient(c)[0] += float32(sum)
+			}
+		}
+	})
+	return y
+}
+
+// top is the largest integer of a grid.
+func top(bits int) float32 { return float32(int(1)<<bits - 1) }
+
+// shippedTokens is the engine's own quantization.
+func (t *Tape) shippedTokens(y, x *Var, delta, zero []float32, bits int, clip float32) {
+	a := &t.acts
+	a.Quantize(t.Pool, x.Data, x.Cols, x.Rows, x.Cols, bits, 0, clip)
+	off := int32(0) // of the stored domain
+	if bits == 8 {
+		off = 128
+	}
+	t.rows(x.Rows, x.Cols, func(r int) {
+		q, row, s, z := a.Q[r*a.Stride:], y.row(r), a.Scale[r], a.Zero[r]
+		for i := range row {
+			row[i] = s * float32(int32(q[i])-z)
+		}
+		delta[r], zero[r] = s, float32(z+off)
+	})
+}
+
+// quantizeToken is the same with a clip factor for each end of the range.
+func quantizeToken(y, x []float32, bits int, cLo, cHi float32) (delta, zero float32) {
+	n := top(bits)
+	i, j := extremes(x)
+	lo, hi := min(0, x[i])*cLo, max(0, x[j])*cHi
+	delta = (hi - lo) / n
+	if delta == 0 {
+		delta = 1
+	} else {
+		zero = min(roundEven(-lo/delta), n)
+	}
+	for i, v := range x {
+		y[i] = delta * (min(max(roundEven(v/delta)+zero, 0), n) - zero)
+	}
+	return delta, zero
+}
+
+// extremes are the places of the first smallest and the first largest element.
+func extremes(x []float32) (lo, hi int) {
+	for i, v := range x {
+		if v < x[lo] {
+			lo = i
+		}
+		if v > x[hi] {
+			hi = i
+		}
+	}
+	return lo, hi
+}
+
+// roundEven rounds half to even. Beyond 2²² a float32 of weights or activations
+// over its scale is far outside every grid and only has to stay there.
+func roundEven(v float32) float32 {
+	const magic = 3 << 22
+	if v > 1<<21 || v < -(1<<21) {
+		return v
+	}
+	return (float32(v) + magic) - magic
+}
+
+// tokenGrid is the grid of one token.
+type tokenGrid struct {
+	delta, zero, top float32
+	cLo, cHi         float32
+	detached         bool
+}
+
+// backward adds to dx, unless it is nil, what dy means for x, and returns what
+// it means for the clip factors.
+func (k tokenGrid) backward(dx, x, dy []float32) (ends [2]float64) {
+	i, j := extremes(x)
+	mLo, mHi := min(0, x[i]), max(0, x[j])
+	lo, hi := mLo*k.cLo, mHi*k.cHi
+	if lo == hi { // no range: y = round(x), and x = 0
+		if dx != nil {
+			kernel.AddTo(dx, dy)
+		}
+		return ends
+	}
+	var gDelta, gLo float64
+	below, above := -k.zero-lo/k.delta, k.top-k.zero-lo/k.delta
+	for i, v := range x {
+		d, u := dy[i], v/k.delta
+		switch q := roundEven(u) + k.zero; {
+		case q < 0:
+			gDelta += float64(d * below)
+			gLo += float64(d)
+		case q > k.top:
+			gDelta += float64(d * above)
+			gLo += float64(d)
+		default:
+			gDelta += float64(d * (q - k.zero - u))
+			if dx != nil {
+				dx[i] += d
+			}
+		}
+	}
+	gHi := gDelta / float64(k.top)
+	gLo -= gHi
+	if dx != nil && !k.detached {
+		if mLo < 0 {
+			dx[i] += float32(gLo) * k.cLo
+		}
+		if mHi > 0 {
+			dx[j] += float32(gHi) * k.cHi
+		}
+	}
+	return [2]float64{gLo * float64(mLo), gHi * float64(mHi)}
+}
+
+// finite says whether v is a number.
+func finite(v float32) bool { return math.Float32bits(v)&0x7fffffff < 0x7f800000 }

@@ -1,0 +1,208 @@
+package linalg
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/specquant/specquant/internal/kernel"
+)
+
+// term is one factor of a Kronecker product: a dense matrix, or the Sylvester
+// matrix of its order, entries ±1.
+type term struct {
+	k      int
+	matrix []float32 // [k × k]; nil for Sylvester
+
+	once sync.Once
+	flip []float32 // the transpose, made when first needed
+}
+
+func (f *term) transposed() []float32 {
+	f.once.Do(func() {
+		f.flip = make([]float32, f.k*f.k)
+		for i := range f.k {
+			for j := range f.k {
+				f.flip[j*f.k+i] = f.matrix[i*f.k+j]
+			}
+		}
+	})
+	return f.flip
+}
+
+// mul sets each of the blocks of dst to F, or Fᵀ, times that of src [k × w].
+func (f *term) mul(p *kernel.Pool, dst, src []float32, w int, transpose bool) {
+	k := f.k
+	if w == 1 { // blocks are rows: one product, from the right
+		right := f.matrix
+		if !transpose {
+			right = f.transposed()
+		}
+		p.MatMulNN(dst, k, src, k, right, k, len(src)/k, k, k, false)
+		return
+	}
+	left := f.matrix
+	if transpose {
+		left = f.transposed()
+	}
+	for i := 0; i < len(src); i += k * w {
+		p.MatMulNN(dst[i:], w, left, k, src[i:], w, k, w, k, false)
+	}
+}
+
+// product is scale · F₁ ⊗ F₂ ⊗ … ⊗ I. Multiplying takes one pass for each
+// factor, n·ΣK operations in all instead of n².
+type product struct {
+	n     int
+	terms []*term
+	tail  int // order of the identity
+	scale float32
+	heavy bool // a factor is worth a product of many rows at once
+}
+
+// Sizes, in numbers, of the rows that are transformed together: for the
+// second-level cache, or for few passes over a large factor.
+const (
+	groupSize = 32 << 10
+	stripSize = 1 << 20
+	heavyTerm = 512
+)
+
+func newProduct(tail int, scale float32, terms ...*term) product {
+	t := product{n: tail, terms: terms, tail: tail, scale: scale}
+	for _, f := range terms {
+		t.n *= f.k
+		t.heavy = t.heavy || f.matrix != nil && f.k > heavyTerm
+	}
+	return t
+}
+
+// Width implements [Transform].
+func (t *product) Width() int { return t.n }
+
+func (t *product) apply(p *kernel.Pool, x []float32, rows int, transpose bool) {
+	size := groupSize
+	if t.heavy {
+		size = stripSize
+	}
+	size = max(1, size/t.n) * t.n
+	groups := (len(x) + size - 1) / size
+	do := func(i int) { t.multiply(p, x[i*size:min((i+1)*size, len(x))], transpose) }
+	if !t.heavy {
+		p.Run(groups, do)
+		return
+	}
+	for i := range groups {
+		do(i)
+	}
+}
+
+// scratch holds the second copy of the rows in work.
+var scratch sync.Pool
+
+func getScratch(n int) *[]float32 {
+	if s, ok := scratch.Get().(*[]float32); ok && cap(*s) >= n {
+		*s = (*s)[:n]
+		return s
+	}
+	s := make([]float32, n)
+	return &s
+}
+
+// multiply transforms the rows of x, factor by factor from the left.
+func (t *product) multiply(p *kernel.Pool, x []float32, transpose bool) {
+	cur := x
+	var other []float32
+	scale, w := t.scale, t.n
+	for _, f := range t.terms {
+		w /= f.k
+		if f.matrix == nil {
+			kernel.Hadamard(cur, f.k, w, scale)
+			scale = 1
+			continue
+		}
+		if other == nil {
+			s := getScratch(len(x))
+			defer scratch.Put(s)
+			other = *s
+		}
+		f.mul(p, other, cur, w, transpose)
+		cur, other = other, cur
+	}
+	if scale != 1 {
+		kernel.Hadamard(cur, 1, 1, scale) // of order 1: only the scale
+	}
+	if &cur[0] != &x[0] {
+		copy(x, cur)
+	}
+}
+
+// Dense is any square matrix as a transform.
+type Dense struct{ product }
+
+// NewDense returns the transform T = a, row-major [n × n]. It keeps a, which must
+// not change, and its transpose once that is needed.
+func NewDense(a []float32, n int) (*Dense, error) {
+	if err := checkSquare("dense transform", a, n); err != nil {
+		return nil, err
+	}
+	return &Dense{newProduct(1, 1, &term{k: n, matrix: a})}, nil
+}
+
+func checkSquare(what string, a []float32, n int) error {
+	if n < 1 || n > MaxWidth || len(a) != n*n {
+		return fmt.Errorf("linalg: %s of order %d with %d numbers; want %d (order 1 to %d)", what, n, len(a), n*n, MaxWidth)
+	}
+	return nil
+}
+
+// Apply implements [Transform].
+func (d *Dense) Apply(p *kernel.Pool, x []float32, rows int) {
+	checkRows(d, x, rows)
+	d.apply(p, x, rows, false)
+}
+
+// ApplyT implements [Transform].
+func (d *Dense) ApplyT(p *kernel.Pool, x []float32, rows int) {
+	checkRows(d, x, rows)
+	d.apply(p, x, rows, true)
+}
+
+// Name implements [Transform].
+func (d *Dense) Name() string { return fmt.Sprintf("dense %d", d.n) }
+
+// Kronecker is T = L ⊗ R: with a row x of a·b numbers seen as a matrix X [a × b],
+// T·x is L·X·Rᵀ. It costs a+b operations for each number (FlatQuant, Sun et al.
+// 2024, section 3.2).
+type Kronecker struct{ product }
+
+// NewKronecker returns the product of left [a × a] and right [b × b], which it
+// keeps.
+func NewKronecker(left []float32, a int, right []float32, b int) (*Kronecker, error) {
+	if err := checkSquare("left factor", left, a); err != nil {
+		return nil, err
+	}
+	if err := checkSquare("right factor", right, b); err != nil {
+		return nil, err
+	}
+	if a*b > MaxWidth {
+		return nil, fmt.Errorf("linalg: Kronecker product of %d × %d has width %d; the limit is %d", a, b, a*b, MaxWidth)
+	}
+	return &Kronecker{newProduct(1, 1, &term{k: a, matrix: left}, &term{k: b, matrix: right})}, nil
+}
+
+// Apply implements [Transform].
+func (k *Kronecker) Apply(p *kernel.Pool, x []float32, rows int) {
+	checkRows(k, x, rows)
+	k.apply(p, x, rows, false)
+}
+
+// ApplyT implements [Transform].
+func (k *Kronecker) ApplyT(p *kernel.Pool, x []float32, rows int) {
+	checkRows(k, x, rows)
+	k.apply(p, x, rows, true)
+}
+
+// Name implements [Transform].
+func (k *Kronecker) Name() string {
+	return fmt.Sprintf("Kronecker %d × %d", k.terms[0].k, k.terms[1].k)
+}

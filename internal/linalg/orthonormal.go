@@ -1,0 +1,103 @@
+package linalg
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"github.com/specquant/specquant/internal/kernel"
+)
+
+// orthoPanel is how many rows are made orthogonal to all before in one product.
+const orthoPanel = 16
+
+// Orthonormalize replaces the rows of x [rows × n], rows ≤ n, by an orthonormal
+// set: row i by its part orthogonal to those before, at length 1 (Gram-Schmidt,
+// so the sign is that of the row). It returns how many rows were linear
+// combinations of those before, to rounding; each of them is replaced by a fixed
+// random direction orthogonal to all. The error is *[NonFinite], or says that
+// the sizes don't fit.
+//
+// Everything is done twice, which makes the result orthogonal to rounding
+// whatever the rows were (Giraud et al. 2005).
+func Orthonormalize(p *kernel.Pool, x []float64, rows, n int) (dependent int, err error) {
+	if rows < 0 || n < rows || len(x) != rows*n {
+		return 0, fmt.Errorf("linalg: orthonormal rows of %d × %d in %d numbers: want at most as many rows as columns", rows, n, len(x))
+	}
+	for i, v := range x {
+		if v-v != 0 {
+			return 0, &NonFinite{Row: i / n, Col: i % n, Value: v}
+		}
+	}
+	c := make([]float64, orthoPanel*rows)
+	for from := 0; from < rows; from += orthoPanel {
+		to := min(from+orthoPanel, rows)
+		for pass := range 2 {
+			panel := x[from*n : to*n]
+			// Rows of very different sizes would swamp each other.
+			for i := from; i < to; i++ {
+				normalize(x[i*n:][:n])
+			}
+			if from > 0 {
+				p.MatMulNT64(c, from, panel, n, x, n, to-from, from, n, kernel.Set)
+				p.MatMulNN64(panel, n, c, from, x, n, to-from, n, from, kernel.Subtract)
+			}
+			for i := from; i < to; i++ {
+				if !against(x, from, i, n) {
+					replaceRow(x, i, n, uint64(pass))
+					dependent++
+				}
+			}
+		}
+	}
+	return dependent, nil
+}
+
+// normalize scales v to length 1 and returns the length it had; 0 stays 0.
+func normalize(v []float64) float64 {
+	top := 0.0
+	for _, x := range v {
+		top = max(top, math.Abs(x))
+	}
+	if top == 0 {
+		return 0
+	}
+	sum := 0.0
+	for i := range v {
+		v[i] /= top // no square overflows or vanishes
+		sum += float64(v[i] * v[i])
+	}
+	length := math.Sqrt(sum)
+	for i := range v {
+		v[i] /= length
+	}
+	return top * length
+}
+
+// against makes row i, of length 1 or less, orthogonal to rows from … i-1, and
+// of length 1. It says whether there was something left.
+func against(x []float64, from, i, n int) bool {
+	row := x[i*n:][:n]
+	for range 2 {
+		for j := from; j < i; j++ {
+			other := x[j*n:][:n]
+			axpy(row, -dot(row, other), other)
+		}
+	}
+	return normalize(row) > 16*float64(n)*epsilon
+}
+
+// replaceRow sets row i to a random direction orthogonal to rows before it.
+func replaceRow(x []float64, i, n int, seed uint64) {
+	r := rand.New(rand.NewPCG(uint64(i), seed))
+	for {
+		row := x[i*n:][:n]
+		for j := range row {
+			row[j] = r.NormFloat64()
+		}
+		normalize(row)
+		if against(x, 0, i, n) {
+			return
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package pipeline
+
+import (
+	"context"
+	"slices"
+
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/method"
+)
+
+// reference is the full-precision model beside the quantized one: its own
+// activations, and the loaded block before it is quantized, in the same
+// coordinates (rotated, smoothed), so that outputs can be subtracted.
+type reference struct {
+	x      *store
+	block  llama.DenseBlock
+	runner *llama.Runner
+
+	input, stream []float32 // of one window: of the layer, and of the residual stream before it
+}
+
+// keep copies the block, which is about to be quantized.
+func (f *reference) keep(b *llama.DenseBlock) {
+	f.block.AttnNorm = append(f.block.AttnNorm[:0], b.AttnNorm...)
+	f.block.MLPNorm = append(f.block.MLPNorm[:0], b.MLPNorm...)
+	for l := range b.Linears {
+		d := &f.block.Linears[l]
+		d.Out, d.In, d.Bias = b.Linears[l].Out, b.Linears[l].In, slices.Clone(b.Linears[l].Bias)
+		d.W = append(d.W[:0], b.Linears[l].W...)
+	}
+}
+
+// window runs one window of the full-precision model to the input: what layers
+// read there, and what the residual stream holds.
+func (f *reference) window(w *worker, i int, in llama.Input) error {
+	x, err := f.x.get(i)
+	if err != nil {
+		return err
+	}
+	f.runner.X = append(f.runner.X[:0], x...)
+	b := f.block.Block()
+	w.transform(b)
+	f.runner.Block(b, f.runner.X, w.tokens, llama.Hooks{Tap: func(at llama.Input, x []float32, tokens, width int) bool {
+		if at != in {
+			return true
+		}
+		f.input = append(f.input[:0], x[:tokens*width]...)
+		return false
+	}})
+	f.stream = f.runner.X // what the block had added to it by then
+	return nil
+}
+
+// gatherFit collects, for the layers that read an input, the Hessian of what
+// their integers will see and Σ e x̂ᵀ [out × in] of each, e being what their
+// output then lacks of the full-precision model's: the two sides of the normal
+// equations. The layers' weights must be the residual by now.
+func (w *worker) gatherFit(ctx context.Context, in llama.Input, runs []*runLinear, hessian []float64) (map[llama.Which][]float32, error) {
+	n := in.Width(w.config)
+	sums := map[llama.Which][]float32{}
+	for i, l := range in.Readers() {
+		sums[l] = make([]float32, runs[i].residual.Out*n)
+	}
+	clear(hessian)
+	f := w.ref
+	stream := w.recipe.Solve.Correct == method.CorrectStream && (in == llama.OInput || in == llama.DownInput)
+	var y, e []float32
+	err := w.eachWindow(ctx, func(i int, x []float32) error {
+		if err := f.window(w, i, in); err != nil {
+			return err
+		}
+		w.runner.Block(w.runnable(), x, w.tokens, llama.Hooks{KV: w.cacheHook(), Tap: func(at llama.Input, v []float32, tokens, width int) bool {
+			if at != in {
+				return true
+			}
+			for k, l := range in.Readers() {
+				r := runs[k]
+				out := r.residual.Out
+				xq, z := r.input(w.pool, v, tokens)
+				if k == 0 {
+					w.pool.SyrkTN(hessian, n, xq, n, tokens)
+				}
+				y, e = grow(y, tokens*out), grow(e, tokens*out)
+				r.product(w.pool, y, v, xq, z, tokens)
+				full := &f.block.Linears[l]
+				w.pool.MatMulNT(e, out, f.input, n, full.W, n, tokens, out, n, false)
+				for i := range e {
+					e[i] -= y[i]
+				}
+				if stream {
+					for i := range e {
+						e[i] += f.stream[i] - x[i]
+					}
+				}
+				w.pool.MatMulTN(sums[l], n, e, out, xq, n, out, n, tokens, true)
+			}
+			return false
+		}})
+		return nil
+	})
+	return sums, err
+}

@@ -1,0 +1,272 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/quant"
+)
+
+// input quantizes the layers that read one input of the loaded block, and puts
+// what they have become in their place.
+func (w *worker) input(ctx context.Context, in llama.Input, out *[llama.NumLinears]*artefact.Linear, reports []artefact.Layer) error {
+	n := in.Width(w.config)
+	var h []float64
+	if w.windows > 0 {
+		if w.hessian != nil {
+			h = w.hessian[:n*n]
+		}
+		if err := w.gather(ctx, in, h); err != nil {
+			return err
+		}
+		for _, l := range in.Readers() {
+			_, reports[l].Peak = artefact.Outliers(w.stats[in].AbsMax)
+		}
+	}
+	// The branch leaves, the residual stays.
+	subspace, err := w.subspace(in, h)
+	if err != nil {
+		return fmt.Errorf("input of %s: %w", in, err)
+	}
+	var runs []*runLinear
+	for _, l := range in.Readers() {
+		start := time.Now()
+		r, err := w.split(l, in, subspace, h, &reports[l])
+		if err != nil {
+			return fmt.Errorf("%s: %w", l, err)
+		}
+		runs = append(runs, r)
+		reports[l].Seconds = time.Since(start).Seconds()
+	}
+	if subspace != nil && subspace.Remove && h != nil {
+		removeSubspace(w.pool, h, subspace)
+	}
+	var lack map[llama.Which][]float32
+	if w.ref != nil {
+		if lack, err = w.gatherFit(ctx, in, runs, h); err != nil {
+			return err
+		}
+	}
+	var factor *method.Factor
+	var diagonal []float64
+	if h != nil {
+		for i := range n {
+			diagonal = append(diagonal, h[i*n+i])
+		}
+		if w.recipe.Solve.Method == "gptq" {
+			if factor, err = method.NewFactor(w.pool, h, n, w.recipe.Solve); err != nil {
+				return fmt.Errorf("input of %s: %w", in, err)
+			}
+		}
+	}
+	for i, l := range in.Readers() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		start := time.Now()
+		if lack != nil {
+			factor.Correct(w.pool, runs[i].residual.W, lack[l], runs[i].residual.Out)
+		}
+		if out[l], err = w.layer(l, runs[i], factor, diagonal, &reports[l]); err != nil {
+			return fmt.Errorf("%s: %w", l, err)
+		}
+		reports[l].Seconds += time.Since(start).Seconds()
+	}
+	return nil
+}
+
+// subspace chooses the stored basis of an input, with the second moments h of
+// its activations; nil where the recipe or its budget has none.
+func (w *worker) subspace(in llama.Input, h []float64) (*artefact.Subspace, error) {
+	b, n := w.recipe.Branch, in.Width(w.config)
+	if !b.Stored() {
+		return nil, nil
+	}
+	s := &artefact.Subspace{Width: n, Remove: b.Remove}
+	var weights [][]float32
+	for _, l := range in.Readers() {
+		if w.grid(l).Bits < quant.Full.Weights {
+			s.Outputs += w.block.Linears[l].Out
+			weights = append(weights, w.block.Linears[l].W)
+		}
+	}
+	if s.Outputs == 0 {
+		return nil, nil
+	}
+	if s.Count = b.Dimensions(n, s.Outputs); s.Count == 0 {
+		return nil, nil
+	}
+	v, err := b.Vectors(w.pool, h, weights, n, s.Count)
+	if err != nil {
+		return nil, err
+	}
+	s.Vectors = make([]uint16, len(v))
+	kernel.F32ToF16(s.Vectors, v)
+	return s, nil
+}
+
+// removeSubspace turns the second moments h of x into those of x − Vᵀ·V·x.
+func removeSubspace(p *kernel.Pool, h []float64, s *artefact.Subspace) {
+	n, k := s.Width, s.Count
+	v := make([]float64, k*n)
+	for i, f := range s.Floats() {
+		v[i] = float64(f)
+	}
+	u := make([]float64, n*k) // H·Vᵀ
+	for range 2 {             // H − H·VᵀV, and the same from the left, H being symmetric
+		p.MatMulNT64(u, k, h, n, v, n, n, k, n, kernel.Set)
+		p.MatMulNN64(h, n, u, k, v, n, n, n, k, kernel.Subtract)
+		transposeSquare(h, n)
+	}
+	for i := range n { // a diagonal that rounding has made negative is zero
+		h[i*n+i] = max(h[i*n+i], 0)
+	}
+}
+
+func transposeSquare(h []float64, n int) {
+	for i := range n {
+		for j := range i {
+			h[i*n+j], h[j*n+i] = h[j*n+i], h[i*n+j]
+		}
+	}
+}
+
+// split takes the branch out of a layer's weights, which become the residual.
+func (w *worker) split(l llama.Which, in llama.Input, subspace *artefact.Subspace, h []float64, report *artefact.Layer) (*runLinear, error) {
+	d, r := &w.block.Linears[l], w.recipe
+	stats := w.stats[in]
+	var samples int
+	if stats != nil { // what the error is measured against
+		samples = stats.SampleTokens()
+		w.exact[l] = grow(w.exact[l], samples*d.Out)
+		w.pool.MatMulNT(w.exact[l], d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
+	}
+	bits := r.Bits.Activations
+	if w.grid(l).Bits == quant.Full.Weights {
+		bits = quant.Full.Activations
+	}
+	run := newRunLinear(d, nil, bits, float32(r.Activations.Clip), &w.run)
+	if r.Branch == nil || w.grid(l).Bits == quant.Full.Weights {
+		return run, nil
+	}
+	energy := kernel.SumSquares(d.W)
+	var branch *artefact.Branch
+	switch {
+	case subspace != nil:
+		k := subspace.Count
+		c := make([]float32, d.Out*k)
+		w.pool.MatMulNT(c, k, d.W, d.In, subspace.Floats(), d.In, d.Out, k, d.In, false)
+		kernel.RoundF16(c)
+		branch = artefact.NewSubspaceBranch(subspace, r.Branch.Basis, c, d.Out)
+	case r.Branch.Stored(): // the budget leaves none
+		return run, nil
+	default:
+		kept, err := r.Branch.Spectral(d.W, d.Out, d.In, stats.Act(nil), w.pool.Run)
+		if err != nil {
+			return nil, err
+		}
+		branch = artefact.NewBranch(kept, r.Branch.Truncate)
+	}
+	branch.AddTo(w.pool, d.W, -1)
+	if energy > 0 {
+		report.EnergyKept = branchEnergy(w.pool, branch, w.weights[:d.Out*d.In]) / energy
+	}
+	return newRunLinear(d, branch, bits, float32(r.Activations.Clip), &w.run), nil
+}
+
+// branchEnergy is ‖W'‖² of the weights that the branch stands for.
+func branchEnergy(p *kernel.Pool, b *artefact.Branch, scratch []float32) float64 {
+	clear(scratch)
+	b.AddTo(p, scratch, 1)
+	return kernel.SumSquares(scratch)
+}
+
+// layer quantizes the residual of one linear layer.
+func (w *worker) layer(l llama.Which, run *runLinear, factor *method.Factor, diagonal []float64, report *artefact.Layer) (*artefact.Linear, error) {
+	d, g := run.residual, w.grid(l)
+	n := d.Out * d.In
+	if g.Bits == quant.Full.Weights {
+		kernel.RoundF16(d.W)
+		report.BitsPerWeight = quant.FullBits
+		return artefact.NewWhole(d.W, d.Out, d.In, d.Bias), nil
+	}
+	stats := w.stats[l.Input()]
+	if b := run.branch; b != nil && b.Subspace == nil {
+		// The same without the branch, for the report.
+		whole := &llama.Dense{Out: d.Out, In: d.In, W: w.weights[:n]}
+		copy(whole.W, d.W)
+		b.AddTo(w.pool, whole.W, 1)
+		plain, _, err := w.solve(g, whole, nil, factor, diagonal)
+		if err != nil {
+			return nil, err
+		}
+		plain.Residual(whole.W, w.pool.Run)
+		report.ErrorNoBranch = w.outputError(l, newRunLinear(whole, nil, run.bits, run.clip, run.s), stats)
+	}
+	quantized, clipped, err := w.solve(g, d, run.branch, factor, diagonal)
+	if err != nil {
+		return nil, err
+	}
+	report.Clipped, report.BitsPerWeight = clipped, quantized.StoredBits()
+	if factor != nil {
+		report.Damp, report.DeadChannels = factor.Damp, factor.Dead
+	}
+	quantized.Residual(d.W, w.pool.Run)
+	if stats != nil {
+		report.Error = w.outputError(l, run, stats)
+		if run.branch == nil {
+			report.ErrorNoBranch = report.Error
+		}
+	}
+	w.install(l, quantized)
+	return quantized, nil
+}
+
+// solve quantizes the weights of d, which are left alone, and says which share of
+// them lies beyond the grid.
+func (w *worker) solve(g quant.Grid, d *llama.Dense, branch *artefact.Branch, factor *method.Factor, diagonal []float64) (*artefact.Linear, float64, error) {
+	q := w.q[:d.Out*d.In]
+	scales, err := g.Scales(d.W, d.Out, d.In, w.recipe.Weights.Clip, w.pool.Run)
+	if err != nil {
+		return nil, 0, err
+	}
+	clipped := beyond(g, d.W, scales, d.Out, d.In)
+	if factor != nil {
+		factor.GPTQ(w.pool, g, q, d.W, scales, d.Out)
+	} else {
+		g.RTN(q, d.W, scales, d.Out, d.In, w.pool.Run)
+	}
+	return artefact.NewLinear(g, q, scales, d.Out, d.In, branch, d.Bias), clipped, nil
+}
+
+// outputError is ‖y − y'‖/‖y‖ of a quantized layer on the sample, its
+// activations quantized as at run time, against its outputs before.
+func (w *worker) outputError(l llama.Which, run *runLinear, stats *method.Stats) float64 {
+	x, samples := stats.Sample, stats.SampleTokens()
+	xq, z := run.input(w.pool, x, samples)
+	y := w.got[:samples*run.residual.Out]
+	run.product(w.pool, y, x, xq, z, samples)
+	return relative(w.exact[l], y)
+}
+
+// install puts a quantized layer in the place of the dense one whose memory it
+// has, for what calibration sees from here on.
+func (w *worker) install(l llama.Which, q *artefact.Linear) {
+	d, bits := &w.block.Linears[l], w.recipe.Bits.Activations
+	if !w.recipe.Runtime() {
+		q.Dense(w.pool, d.W)
+		return
+	}
+	if q.Whole.Rows > 0 {
+		q.Dense(w.pool, d.W)
+		bits = quant.Full.Activations
+	} else {
+		q.Residual(d.W, w.pool.Run)
+	}
+	w.runs[l] = newRunLinear(d, q.Branch, bits, float32(w.recipe.Activations.Clip), &w.run)
+}

@@ -1,0 +1,143 @@
+package pipeline
+
+import (
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
+)
+
+// runLinear computes in float32 what the runtime computes with a quantized layer:
+// activations rounded, the branch's subspace taken out of them before, the
+// branch added.
+type runLinear struct {
+	residual *llama.Dense // scale·q and the bias
+	branch   *artefact.Branch
+	v, coeff []float32 // of a branch on a stored basis
+	bits     int       // of activations
+	clip     float32
+	s        *runScratch
+}
+
+// runScratch is the memory of one layer at work, shared by all.
+type runScratch struct {
+	acts     kernel.Activations
+	x, xq, z []float32
+}
+
+func newRunLinear(d *llama.Dense, b *artefact.Branch, bits int, clip float32, s *runScratch) *runLinear {
+	r := &runLinear{residual: d, branch: b, bits: bits, clip: clip, s: s}
+	if b != nil && b.Subspace != nil {
+		r.v, r.coeff = b.Subspace.Floats(), b.Coefficients()
+	}
+	return r
+}
+
+func grow(s []float32, n int) []float32 {
+	if cap(s) < n {
+		return make([]float32, n)
+	}
+	return s[:n]
+}
+
+// input is what the integers see of x [tokens × in], and z, the coefficients of
+// a stored basis. Both are valid until the next call.
+func (r *runLinear) input(p *kernel.Pool, x []float32, tokens int) (xq, z []float32) {
+	s, n := r.s, r.residual.In
+	xq = x[:tokens*n]
+	if r.v != nil {
+		k := r.branch.Subspace.Count
+		s.z = grow(s.z, tokens*k)
+		p.MatMulNT(s.z, k, x, n, r.v, n, tokens, k, n, false)
+		z = s.z
+		if r.branch.Subspace.Remove {
+			s.x = grow(s.x, tokens*n)
+			copy(s.x, xq)
+			for i, v := range z {
+				z[i] = -v
+			}
+			p.MatMulNN(s.x, n, z, k, r.v, n, tokens, n, k, true)
+			for i, v := range z {
+				z[i] = -v
+			}
+			xq = s.x
+		}
+	}
+	if r.bits < quant.Full.Activations {
+		s.acts.Quantize(p, xq, n, tokens, n, r.bits, 0, r.clip)
+		s.xq = grow(s.xq, tokens*n)
+		s.acts.Dequantize(s.xq, n)
+		xq = s.xq
+	}
+	return xq, z
+}
+
+// Forward implements [llama.Linear].
+func (r *runLinear) Forward(p *kernel.Pool, y, x []float32, tokens int) {
+	xq, z := r.input(p, x, tokens)
+	r.product(p, y, x, xq, z, tokens)
+	llama.AddBias(y, r.residual.Bias, tokens)
+}
+
+// product writes y from what input gave, without the bias.
+func (r *runLinear) product(p *kernel.Pool, y, x, xq, z []float32, tokens int) {
+	d := r.residual
+	p.MatMulNT(y, d.Out, xq, d.In, d.W, d.In, tokens, d.Out, d.In, false)
+	switch {
+	case r.branch == nil:
+	case r.v != nil:
+		k := r.branch.Subspace.Count
+		p.MatMulNT(y, d.Out, z, k, r.coeff, k, tokens, d.Out, k, true)
+	default:
+		b := r.branch.Spectrum()
+		p.Run(tokens, func(t int) { b.Apply(y[t*d.Out:][:d.Out], x[t*d.In:][:d.In]) })
+	}
+}
+
+// runnable is the loaded block as it stands: layers that are quantized already
+// as they will run, if the recipe wants that, the others in float32.
+func (w *worker) runnable() *llama.Block {
+	b := w.block.Block()
+	for l, r := range w.runs {
+		if r == nil {
+			continue
+		}
+		*[]*llama.Linear{&b.Q, &b.K, &b.V, &b.O, &b.Gate, &b.Up, &b.Down}[l] = r
+	}
+	w.transform(b)
+	return b
+}
+
+// transform gives b the run-time transforms, once the weights have them folded in.
+func (w *worker) transform(b *llama.Block) {
+	if !w.rotated {
+		return
+	}
+	for in, t := range w.rotation.inputs {
+		if t != nil {
+			b.Inputs[in] = t
+		}
+	}
+	if w.rotation.cache != nil {
+		b.Cache = w.rotation.cache
+	}
+}
+
+// cacheHook rounds keys and values as the runtime's cache does; nil where it
+// does not.
+func (w *worker) cacheHook() func(k, v []float32, tokens int) {
+	f := quant.KV{Bits: w.recipe.Bits.KV, HeadDim: w.config.HeadDim}
+	if !w.recipe.Runtime() || f.Bits >= quant.Full.KV {
+		return nil
+	}
+	heads, d := w.config.KVHeads, f.HeadDim
+	return func(k, v []float32, tokens int) {
+		w.pool.Run(tokens, func(t int) {
+			scratch := make([]byte, f.Bytes())
+			for o := t * heads * d; o < (t+1)*heads*d; o += d {
+				f.Emulate(k[o:][:d], scratch)
+				f.Emulate(v[o:][:d], scratch)
+			}
+		})
+	}
+}
