@@ -17,12 +17,13 @@ import (
 
 // Linear is one quantized linear layer:
 //
-//	y = branch(x) + scale · (q · x) + bias
+//	y = branch(x) + scale · ((u − zero) · x) + bias
 type Linear struct {
 	Out, In int
 	Grid    quant.Grid
 	Tiles   []byte   // the integers in the kernels' layout, see kernel.IntMatrix
 	Scales  []uint16 // 16-bit floats [tile][group][16]
+	Zeros   []uint16 // zero points in the same order, if the grid is asymmetric
 	Branch  *Branch  // nil: none
 	Bias    []float32
 
@@ -36,21 +37,52 @@ func NewWhole(w []float32, out, in int, bias []float32) *Linear {
 	return &Linear{Out: out, In: in, Bias: bias, Whole: kernel.HalfMatrix{Data: bytesOf(h), DType: kernel.F16, Rows: out, Cols: in}}
 }
 
-// NewLinear packs q [out × in] and scales [out × groups]; the branch may be nil.
-func NewLinear(g quant.Grid, q []int8, scales []float32, out, in int, branch *Branch, bias []float32) *Linear {
+// NewLinear packs q [out × in] and its steps [out × groups]; the branch may be nil.
+func NewLinear(g quant.Grid, q []int8, steps quant.Steps, out, in int, branch *Branch, bias []float32) *Linear {
 	l := &Linear{Out: out, In: in, Grid: g, Branch: branch, Bias: bias,
 		Tiles: make([]byte, kernel.TileBytes(g.Bits, out, in))}
 	kernel.PackTiles(l.Tiles, g.Bits, q, out, in)
-	groups := g.Groups(in)
-	tiled := make([]float32, l.tiles()*groups*tileRows)
-	for r := range out {
+	l.Scales = l.tile(steps.Scale)
+	if g.Zero == quant.ZeroAsymmetric {
+		l.Zeros = l.tile(steps.Zero)
+	}
+	return l
+}
+
+// tile lays out the groups' parameters [out × groups] as they are stored.
+func (l *Linear) tile(v []float32) []uint16 {
+	tiled := make([]float32, kernel.ScaleLen(l.Out, l.In, l.Grid.Group))
+	kernel.PackScales(tiled, v, l.Out, l.In, l.Grid.Group)
+	half := make([]uint16, len(tiled))
+	kernel.F32ToF16(half, tiled)
+	return half
+}
+
+// untile is the inverse of tile.
+func (l *Linear) untile(half []uint16) []float32 {
+	tiled, groups := floats(half), l.Grid.Groups(l.In)
+	v := make([]float32, l.Out*groups)
+	for r := range l.Out {
 		for k := range groups {
-			tiled[(r/tileRows*groups+k)*tileRows+r%tileRows] = scales[r*groups+k]
+			v[r*groups+k] = tiled[(r/tileRows*groups+k)*tileRows+r%tileRows]
 		}
 	}
-	l.Scales = make([]uint16, len(tiled))
-	kernel.F32ToF16(l.Scales, tiled)
-	return l
+	return v
+}
+
+func floats(half []uint16) []float32 {
+	v := make([]float32, len(half))
+	kernel.F16ToF32(v, half)
+	return v
+}
+
+// Steps are the parameters of the layer's grid, [out × groups].
+func (l *Linear) Steps() quant.Steps {
+	s := quant.Steps{Scale: l.untile(l.Scales), Zero: l.Grid.FixedZero()}
+	if l.Zeros != nil {
+		s.Zero = l.untile(l.Zeros)
+	}
+	return s
 }
 
 // tileRows is the number of output channels that kernels compute together.
@@ -61,25 +93,18 @@ func (l *Linear) tiles() int { return (l.Out + tileRows - 1) / tileRows }
 // Matrix returns the integer part as the kernels want it. The tiles are
 // shared, not copied.
 func (l *Linear) Matrix() (*kernel.IntMatrix, error) {
-	scale := make([]float32, len(l.Scales))
-	kernel.F16ToF32(scale, l.Scales)
-	return kernel.NewIntMatrix(l.Grid.Bits, l.Out, l.In, l.Grid.Group, l.Tiles, scale)
+	zero := l.Grid.FixedZero()
+	if l.Zeros != nil {
+		zero = floats(l.Zeros)
+	}
+	return kernel.NewIntMatrix(l.Grid.Bits, l.Out, l.In, l.Grid.Group, l.Tiles, floats(l.Scales), zero)
 }
 
-// Residual writes scale·q to dst [out × in].
+// Residual writes what the integers stand for to dst [out × in].
 func (l *Linear) Residual(dst []float32, run func(n int, fn func(i int))) {
 	q := make([]int8, l.Out*l.In)
 	kernel.UnpackTiles(q, l.Grid.Bits, l.Tiles, l.Out, l.In)
-	groups := l.Grid.Groups(l.In)
-	tiled := make([]float32, len(l.Scales))
-	kernel.F16ToF32(tiled, l.Scales)
-	scales := make([]float32, l.Out*groups)
-	for r := range l.Out {
-		for k := range groups {
-			scales[r*groups+k] = tiled[(r/tileRows*groups+k)*tileRows+r%tileRows]
-		}
-	}
-	l.Grid.Dequantize(dst, q, scales, l.Out, l.In, run)
+	l.Grid.Dequantize(dst, q, l.Steps(), l.Out, l.In, run)
 }
 
 // Dense writes the weights that the layer stands for, branch and residual, to
@@ -102,7 +127,7 @@ func (l *Linear) StoredBits() float64 {
 	if l.Whole.Rows > 0 {
 		return 16
 	}
-	bytes := len(l.Tiles) + 2*len(l.Scales)
+	bytes := len(l.Tiles) + 2*len(l.Scales) + 2*len(l.Zeros)
 	if l.Branch != nil {
 		bytes += l.Branch.Bytes()
 	}
@@ -110,7 +135,7 @@ func (l *Linear) StoredBits() float64 {
 }
 
 // Tensors returns the layer's tensors, named after the layer they replace:
-// name + ".qweight", ".scales", ".branch.…", ".bias".
+// name + ".qweight", ".scales", ".zeros", ".branch.…", ".bias".
 func (l *Linear) Tensors(name string) []checkpoint.TensorSpec {
 	if l.Whole.Rows > 0 {
 		specs := []checkpoint.TensorSpec{{Name: name + ".weight", DType: checkpoint.F16, Shape: []int{l.Out, l.In}, Data: l.Whole.Data}}
@@ -124,6 +149,9 @@ func (l *Linear) Tensors(name string) []checkpoint.TensorSpec {
 	specs := []checkpoint.TensorSpec{
 		{Name: name + ".qweight", DType: checkpoint.U8, Shape: []int{l.tiles(), steps, 64}, Data: l.Tiles},
 		{Name: name + ".scales", DType: checkpoint.F16, Shape: []int{l.tiles(), groups, tileRows}, Data: bytesOf(l.Scales)},
+	}
+	if l.Zeros != nil {
+		specs = append(specs, checkpoint.TensorSpec{Name: name + ".zeros", DType: checkpoint.F16, Shape: []int{l.tiles(), groups, tileRows}, Data: bytesOf(l.Zeros)})
 	}
 	if l.Branch != nil {
 		specs = append(specs, l.Branch.tensors(name+".branch")...)
@@ -152,7 +180,7 @@ func ReadLinear(src Source, name string, out, in int, q *Quantization) (*Linear,
 		}
 		return l, nil
 	}
-	l.Grid = quant.Grid{Bits: bits, Group: q.Group}
+	l.Grid = quant.Grid{Bits: bits, Group: q.Group, Zero: q.Zero}
 	groups := l.Grid.Groups(in)
 	t, err := src.Tensor(name + ".qweight")
 	if err != nil {
@@ -166,6 +194,11 @@ func ReadLinear(src Source, name string, out, in int, q *Quantization) (*Linear,
 	l.Tiles = t.Data
 	if l.Scales, err = halves(src, name+".scales", l.tiles()*groups*tileRows); err != nil {
 		return nil, err
+	}
+	if q.Zero == quant.ZeroAsymmetric {
+		if l.Zeros, err = halves(src, name+".zeros", l.tiles()*groups*tileRows); err != nil {
+			return nil, err
+		}
 	}
 	if q.Branch != nil {
 		if l.Branch, err = readBranch(src, name, out, in, q.Branch); err != nil {

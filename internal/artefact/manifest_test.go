@@ -53,7 +53,7 @@ func TestParseQuantizationRefuses(t *testing.T) {
 		{swap(`"specquant"`, `7`), []string{"quant_method"}},
 		{swap(`"format_version":1`, `"format_version":3`), []string{"format_version is 3", "reads 1 to 2"}},
 		{swap(`"format_version":1,`, ``), []string{"format_version is 0"}},
-		{swap(`"weights":4`, `"weights":3`), []string{"weights in 3 bits"}},
+		{swap(`"weights":4`, `"weights":9`), []string{"weights in 9 bits"}},
 		{swap(`"activations":8`, `"activations":7`), []string{"activations in 7 bits"}},
 		{swap(`"kv":16`, `"kv":2`), []string{"KV cache in 2 bits"}},
 		{swap(`{"weights":4,"activations":8,"kv":16}`, `4`), []string{"bits"}},

@@ -153,10 +153,11 @@ func TestWeightsAsShipped(t *testing.T) {
 			w.Data[cols] = -9
 			var g quant.Grid
 			g.Bits, g.Group = bits, group
-			scales, err := g.Scales(w.Data, rows, cols, quant.ClipNone, run)
+			steps, err := g.Scales(w.Data, rows, cols, quant.ClipNone, run)
 			if err != nil {
 				t.Fatal(err)
 			}
+			scales := steps.Scale
 			s := WeightQuant{Bits: bits, Group: group}
 			y := (&Tape{}).QuantizeWeights(w, s)
 			levels, scale, zero, err := (&Tape{}).EncodeWeights(w, s)
@@ -169,7 +170,7 @@ func TestWeightsAsShipped(t *testing.T) {
 			n, size := s.groups(cols)
 			for i, v := range w.Data {
 				k := i/cols*n + i%cols/size
-				q := g.Round(v, scales[k])
+				q := g.Round(v, scales[k], 0)
 				if int(levels[i])-int(zero[k]) != int(q) || y.Data[i] != scales[k]*float32(q) {
 					t.Fatalf("%d bits, groups of %d: weight %v is %v, level %d; quant.Grid has %d of %v", bits, group, v, y.Data[i], levels[i], q, scales[k])
 				}

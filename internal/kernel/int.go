@@ -9,36 +9,56 @@ import (
 // 512-bit register.
 const intLanes = 16
 
-// IntMatrix is a weight matrix of 4- or 8-bit integers with a scale per output
-// row, or per output row and group of inputs:
+// IntMatrix is a weight matrix of integers of 2 to 8 bits with a scale per
+// output row, or per output row and group of inputs:
 //
-//	weight[r][k] = Scale[r, k/Group] · (u[r][k] − offset)
+//	weight[r][k] = Scale[r, k/Group] · (u[r][k] − zero[r, k/Group])
 //
-// The stored value u is offset binary: offset is 8 for 4 bits (weights −8…7)
-// and 128 for 8 bits (−128…127), because the dot-product instructions take
-// unsigned × signed bytes.
+// The stored value u is unsigned, because the dot-product instructions take
+// unsigned × signed bytes. Without zero points zero is 2^(Bits−1): weights of
+// −2^(Bits−1)…2^(Bits−1)−1 steps.
 //
-// Tiles holds the rows in tiles of 16 and the columns in steps of 8 (4 bits)
-// or 4 (8 bits); each (tile, step) is 64 bytes, in the order [tile][step][64].
-// With 4 bits, byte 4·lane+j of a step holds row 16·tile+lane, column 8·step+j
-// in its low nibble and column 8·step+4+j in its high nibble; with 8 bits it
-// holds column 4·step+j. Rows and columns of padding hold u = offset. This is
-// the layout on disk too, so Tiles may point into a mapped file; no alignment
-// is needed.
+// Tiles holds the rows in tiles of 16 and the columns in steps, in the order
+// [tile][step]. With 4 and 8 bits a step is 64 bytes, of 8 or 4 columns: with 4
+// bits, byte 4·lane+j of a step holds row 16·tile+lane, column 8·step+j in its
+// low nibble and column 8·step+4+j in its high nibble; with 8 bits it holds
+// column 4·step+j. With other widths a step is 32 columns in 64·Bits bytes, in
+// bit planes; see int_planes.go. Rows and columns of padding hold u =
+// 2^(Bits−1). This is the layout on disk too, so Tiles may point into a mapped
+// file; no alignment is needed.
 type IntMatrix struct {
-	Bits       int // 4 or 8
+	Bits       int // 2 to 8
 	Rows, Cols int
 	Group      int       // inputs per scale, a multiple of 8; 0 means one scale per row
-	Tiles      []byte    // [tile][step][64]
+	Tiles      []byte    // [tile][step][64, or 64·Bits]
 	Scale      []float32 // [tile][group][16]
-	RowSum     []float32 // [tile][16]: Σ_g scale·Σ_k (u−offset), for the zero point of the activations
+	RowSum     []float32 // [tile][16]: Σ_g scale·Σ_k (u−zero), for the zero point of the activations
+
+	// shift is zero − 2^(Bits−1), [tile][group][16], or [16] where it is the
+	// same everywhere; nil: 0.
+	shift []float32
 }
 
-// intOffset is the stored value that stands for zero.
+// intOffset is the stored value that stands for zero, without zero points.
 func intOffset(bits int) int32 { return 1 << (bits - 1) }
 
-// intStep is the number of columns in 64 bytes of a tile.
-func intStep(bits int) int { return 32 / bits }
+// intStep is the number of columns in a step of a tile, intStepBytes its bytes.
+func intStep(bits int) int {
+	if intPlanar(bits) {
+		return intPlaneStep
+	}
+	return 32 / bits
+}
+
+func intStepBytes(bits int) int {
+	if intPlanar(bits) {
+		return 64 * bits
+	}
+	return 64
+}
+
+// intTileBytes is the size of one tile.
+func intTileBytes(bits, cols int) int { return intCeil(cols, intStep(bits)) * intStepBytes(bits) }
 
 func intCeil(a, b int) int { return (a + b - 1) / b }
 
@@ -52,10 +72,14 @@ func intGroups(cols, group int) (n, size int) {
 }
 
 // TileBytes is the length of [IntMatrix.Tiles] for a matrix of rows × cols of
-// 4 or 8 bits.
+// 2 to 8 bits.
 func TileBytes(bits, rows, cols int) int {
-	return intCeil(rows, intLanes) * intCeil(cols, intStep(bits)) * 64
+	return intCeil(rows, intLanes) * intTileBytes(bits, cols)
 }
+
+// TileStep is the length of one step of a tile in bytes: 64 with 4 and 8 bits,
+// otherwise 64·bits.
+func TileStep(bits int) int { return intStepBytes(bits) }
 
 // ScaleLen is the length of [IntMatrix.Scale]: rows padded to 16, times the
 // groups of a row.
@@ -64,28 +88,37 @@ func ScaleLen(rows, cols, group int) int {
 	return intCeil(rows, intLanes) * n * intLanes
 }
 
-// PackTiles writes the signed integers q [rows×cols], row-major, into dst in
-// the layout of [IntMatrix.Tiles]. dst has [TileBytes] bytes, bits is 4 or 8,
-// and every q must fit its bits; others are cut off.
+// PackTiles writes the signed integers q = u − 2^(bits−1) [rows×cols],
+// row-major, into dst in the layout of [IntMatrix.Tiles]. dst has [TileBytes]
+// bytes, bits is 2 to 8, and every q must fit its bits; others are cut off.
 func PackTiles(dst []byte, bits int, q []int8, rows, cols int) {
 	dst = dst[:TileBytes(bits, rows, cols)]
-	step, off := intStep(bits), byte(intOffset(bits))
-	steps := intCeil(cols, step)
+	step, size, off := intStep(bits), intStepBytes(bits), byte(intOffset(bits))
+	steps, top := intCeil(cols, step), byte(1<<bits-1)
 	at := func(r, c int) byte {
 		if r >= rows || c >= cols {
 			return off
 		}
-		return byte(q[r*cols+c]) + off
+		return (byte(q[r*cols+c]) + off) & top
 	}
-	for i := 0; i < len(dst); i += 64 {
-		tile, s := i/64/steps, i/64%steps
-		b := dst[i : i+64]
+	var u [intPlaneStep * intLanes]byte
+	for i := 0; i < len(dst); i += size {
+		tile, s := i/size/steps, i/size%steps
+		b := dst[i : i+size]
+		if intPlanar(bits) {
+			for n := range u {
+				u[n] = at(tile*intLanes+n%64/4, s*step+n/64*4+n%4)
+			}
+			clear(b)
+			intPackPlanes(b, u[:], bits)
+			continue
+		}
 		for n := range b {
 			r, c := tile*intLanes+n/4, s*step+n%4
 			if bits == 8 {
 				b[n] = at(r, c)
 			} else {
-				b[n] = at(r, c)&15 | at(r, c+4)<<4
+				b[n] = at(r, c) | at(r, c+4)<<4
 			}
 		}
 	}
@@ -95,6 +128,16 @@ func PackTiles(dst []byte, bits int, q []int8, rows, cols int) {
 // tiles into q [rows×cols].
 func UnpackTiles(q []int8, bits int, tiles []byte, rows, cols int) {
 	q = q[:rows*cols]
+	if intPlanar(bits) {
+		size, steps := intTileBytes(bits, cols), intCeil(cols, intPlaneStep)
+		u := make([]byte, steps*intPlaneStep*intLanes)
+		for first := 0; first < rows; first += intLanes {
+			intUnpackPortable(u, tiles[first/intLanes*size:], bits, steps)
+			n := min(intLanes, rows-first)
+			UnpackTiles(q[first*cols:], 8, u, n, cols)
+		}
+		return
+	}
 	step, off := intStep(bits), intOffset(bits)
 	steps := intCeil(cols, step)
 	for r := range rows {
@@ -109,8 +152,9 @@ func UnpackTiles(q []int8, bits int, tiles []byte, rows, cols int) {
 	}
 }
 
-// PackScales writes the scales [rows×groups], row-major, into dst in the
-// layout of [IntMatrix.Scale], [ScaleLen] values. Rows of padding get 0.
+// PackScales writes the scales (or zero points) [rows×groups], row-major, into
+// dst in the layout of [IntMatrix.Scale], [ScaleLen] values. Rows of padding
+// get 0.
 func PackScales(dst, scale []float32, rows, cols, group int) {
 	n, _ := intGroups(cols, group)
 	dst = dst[:ScaleLen(rows, cols, group)]
@@ -129,12 +173,14 @@ const intMaxCols = 1<<17 - 1
 
 // NewIntMatrix checks a matrix's shape against its data and computes its row
 // sums. tiles has [TileBytes] bytes and is kept, not copied; scale has
-// [ScaleLen] finite values in the order [tile][group][16] and is kept too.
-// group is a multiple of 8, or 0 for one scale per row.
-func NewIntMatrix(bits, rows, cols, group int, tiles []byte, scale []float32) (*IntMatrix, error) {
+// [ScaleLen] finite values in the order [tile][group][16] and is kept too. zero
+// has as many finite values in the same order, or one for all, or is nil for
+// 2^(bits−1); it is not kept. group is a multiple of 8, or 0 for one scale per
+// row.
+func NewIntMatrix(bits, rows, cols, group int, tiles []byte, scale, zero []float32) (*IntMatrix, error) {
 	switch {
-	case bits != 4 && bits != 8:
-		return nil, fmt.Errorf("integer matrix: %d bits; only 4 and 8 are supported", bits)
+	case bits < 2 || bits > 8:
+		return nil, fmt.Errorf("integer matrix: %d bits; 2 to 8 are supported", bits)
 	case rows <= 0 || cols <= 0:
 		return nil, fmt.Errorf("integer matrix: %d×%d; rows and columns must be positive", rows, cols)
 	case cols > intMaxCols:
@@ -147,17 +193,26 @@ func NewIntMatrix(bits, rows, cols, group int, tiles []byte, scale []float32) (*
 	if want := TileBytes(bits, rows, cols); len(tiles) != want {
 		return nil, fmt.Errorf("integer matrix: %d bytes of tiles; %d×%d of %d bits need %d", len(tiles), rows, cols, bits, want)
 	}
-	if want := ScaleLen(rows, cols, group); len(scale) != want {
+	want := ScaleLen(rows, cols, group)
+	if len(scale) != want {
 		return nil, fmt.Errorf("integer matrix: %d scales; %d×%d in groups of %d need %d", len(scale), rows, cols, group, want)
 	}
+	if n := len(zero); n > 1 && n != want || n == 0 && zero != nil {
+		return nil, fmt.Errorf("integer matrix: %d zero points; %d×%d in groups of %d need %d, or one for all", n, rows, cols, group, want)
+	}
 	n, _ := intGroups(cols, group)
-	for i, s := range scale {
-		if math.Float32bits(s)&0x7fffffff >= 0x7f800000 {
-			return nil, fmt.Errorf("integer matrix: scale of row %d, group %d is %v; scales must be finite",
-				i/(n*intLanes)*intLanes+i%intLanes, i/intLanes%n, s)
+	for _, part := range []struct {
+		name   string
+		values []float32
+	}{{"scale", scale}, {"zero point", zero}} {
+		for i, s := range part.values {
+			if math.Float32bits(s)&0x7fffffff >= 0x7f800000 {
+				return nil, fmt.Errorf("integer matrix: %s of row %d, group %d is %v; it must be finite",
+					part.name, i/(n*intLanes)*intLanes+i%intLanes, i/intLanes%n, s)
+			}
 		}
 	}
-	w := &IntMatrix{Bits: bits, Rows: rows, Cols: cols, Group: group, Tiles: tiles, Scale: scale}
+	w := &IntMatrix{Bits: bits, Rows: rows, Cols: cols, Group: group, Tiles: tiles, Scale: scale, shift: intShift(bits, zero)}
 	w.RowSum = w.rowSums()
 	return w, nil
 }

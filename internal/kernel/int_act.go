@@ -23,7 +23,8 @@ type Activations struct {
 	Zero                 []int32   // [tokens], in the stored domain
 	Sum                  []int32   // [tokens][groups]: Σ of the stored Q
 
-	shift []int32 // [tokens + padding][groups]: −8·Sum, where the kernels' sums begin
+	shift []int32   // [tokens + padding][groups]: −8·Sum, where the kernels' sums begin
+	fsum  []float32 // [tokens + intStartPad][groups]: Sum as floats, exact
 }
 
 // reset sizes the buffers, with all padding zero.
@@ -39,12 +40,14 @@ func (a *Activations) reset(tokens, cols, bits, group int) {
 	a.Zero = intGrow(a.Zero, tokens)
 	a.Sum = intGrow(a.Sum, tokens*groups)
 	a.shift = intGrow(a.shift, rows*groups)
+	a.fsum = intGrow(a.fsum, (tokens+intStartPad)*groups)
 	for t := range tokens {
 		clear(a.Q[t*a.Stride+cols : (t+1)*a.Stride])
 		a.Zero[t] = 0
 	}
 	clear(a.Q[tokens*a.Stride:])
 	clear(a.shift[tokens*groups:])
+	clear(a.fsum[tokens*groups:])
 }
 
 func intGrow[T any](s []T, n int) []T {
@@ -111,7 +114,7 @@ func (a *Activations) sums(t int) {
 	q := a.Q[t*a.Stride : t*a.Stride+a.Cols]
 	for g := range n {
 		sum := intSum(q[g*size : min(a.Cols, (g+1)*size)])
-		a.Sum[t*n+g], a.shift[t*n+g] = sum, -8*sum
+		a.Sum[t*n+g], a.shift[t*n+g], a.fsum[t*n+g] = sum, -8*sum, float32(sum)
 	}
 }
 

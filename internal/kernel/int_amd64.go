@@ -26,28 +26,38 @@ type intArgs struct {
 	add       unsafe.Pointer // what the kernels of two tiles add to the result
 	addNext   uintptr        // to the next token's
 	addTile   uintptr        // to the second row tile's
+	start     unsafe.Pointer // where the float sums begin, in the kernel's order
 	groups    int
-	steps     int // 64-byte steps of each group but the last
+	steps     int // steps of each group but the last
 	last      int // steps of the last group
 	tokens    int // valid tokens; the kernel reads up to its width, writes these
 }
 
-// weights fills in what depends on the matrix and the row tile.
-func (args *intArgs) weights(w *IntMatrix, tile int) {
+// weights fills in what depends on the matrix and the row tile, and returns the
+// bits that the kernel is for: 8 where the tiles are unpacked in u.
+func (args *intArgs) weights(w *IntMatrix, u *intUnpacked, tile int) (bits int) {
 	groups, size := intGroups(w.Cols, w.Group)
-	step := intStep(w.Bits)
+	bits, next := w.Bits, intTileBytes(w.Bits, w.Cols)
+	if u != nil {
+		bits, next = 8, u.next
+		args.w = unsafe.Pointer(&u.data[(tile-u.first)*next])
+	} else {
+		args.w = unsafe.Pointer(&w.Tiles[tile*next])
+	}
+	step := intStep(bits)
 	steps := intCeil(w.Cols, step)
-	args.w = unsafe.Pointer(&w.Tiles[tile*steps*64])
+	args.start = unsafe.Pointer(&intNoShift)
 	args.scale = unsafe.Pointer(&w.Scale[tile*groups*intLanes])
 	args.rowSum = unsafe.Pointer(&w.RowSum[tile*intLanes])
 	args.groups, args.steps = groups, size/step
 	args.last = steps - (groups-1)*args.steps
 	args.wNext, args.scaleNext, args.rowNext, args.yTile = 0, 0, 0, 0
 	if (tile+1)*intLanes < w.Rows {
-		args.wNext = uintptr(steps * 64)
+		args.wNext = uintptr(next)
 		args.scaleNext = uintptr(groups * intLanes * 4)
 		args.rowNext, args.yTile = intLanes*4, intLanes*4
 	}
+	return bits
 }
 
 // intWidth is the width of the kernel for n more tokens: rounding up costs less
@@ -65,13 +75,19 @@ func intWidth(n, tiles int) int {
 }
 
 func intMulPair(pr *intProduct, a *Activations, tile, t0, t1 int) {
+	vnni := active >= AVX512VNNI
+	var u *intUnpacked
+	if active >= AVX2 && intPlanar(pr.w.Bits) && (!pr.w.wholeSteps() || vnni && t1-t0 > intPlaneTokens) {
+		u = newIntUnpacked(pr.w, tile, intUnpack)
+		defer u.free()
+	}
 	switch {
-	case active >= AVX512VNNI && t1-t0 > 1:
-		intMulTiles(pr, a, tile, 2, t0, t1)
+	case vnni && t1-t0 > 1:
+		intMulTiles(pr, a, u, tile, 2, t0, t1)
 	case active >= AVX2:
-		intMulTiles(pr, a, tile, 1, t0, t1)
+		intMulTiles(pr, a, u, tile, 1, t0, t1)
 		if (tile+1)*intLanes < pr.w.Rows {
-			intMulTiles(pr, a, tile+1, 1, t0, t1)
+			intMulTiles(pr, a, u, tile+1, 1, t0, t1)
 		}
 	default:
 		intMulPairPortable(pr, a, tile, t0, t1)
@@ -79,17 +95,29 @@ func intMulPair(pr *intProduct, a *Activations, tile, t0, t1 int) {
 }
 
 func intFloatPair(pr *intProduct, x []float32, ldx, tile, t0, t1 int) {
+	var u *intUnpacked
+	if active >= AVX2 && intPlanar(pr.w.Bits) && (pr.w.Bits > 3 || !pr.w.wholeSteps()) {
+		u = newIntUnpacked(pr.w, tile, intUnpack)
+		defer u.free()
+	}
 	switch {
 	case active >= AVX512:
-		intFloatTiles(pr, x, ldx, tile, 2, t0, t1)
+		intFloatTiles(pr, x, ldx, u, tile, 2, t0, t1)
 	case active >= AVX2:
-		intFloatTiles(pr, x, ldx, tile, 1, t0, t1)
+		intFloatTiles(pr, x, ldx, u, tile, 1, t0, t1)
 		if (tile+1)*intLanes < pr.w.Rows {
-			intFloatTiles(pr, x, ldx, tile+1, 1, t0, t1)
+			intFloatTiles(pr, x, ldx, u, tile+1, 1, t0, t1)
 		}
 	default:
 		intFloatPairPortable(pr, x, ldx, tile, t0, t1)
 	}
+}
+
+// wholeSteps says that groups end where steps do, so that kernels can read the
+// planes as they lie. Others are unpacked.
+func (w *IntMatrix) wholeSteps() bool {
+	groups, size := intGroups(w.Cols, w.Group)
+	return groups == 1 || size%intStep(w.Bits) == 0
 }
 
 // intEdge is room for the result where the rows end within a tile: kernels
@@ -125,10 +153,10 @@ func (args *intArgs) copyEdge(pr *intProduct, edge *intEdge, tile, rows, t int) 
 
 // intMulTiles computes one or two row tiles for tokens t0…t1-1: one with AVX2,
 // two with VNNI, unless there is but one token.
-func intMulTiles(pr *intProduct, a *Activations, tile, tiles, t0, t1 int) {
+func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0, t1 int) {
 	w := pr.w
 	var args intArgs
-	args.weights(w, tile)
+	bits := args.weights(w, u, tile)
 	rows := min(w.Rows-tile*intLanes, tiles*intLanes)
 	edge := newIntEdge(rows)
 	args.qNext = uintptr(a.Stride)
@@ -137,6 +165,10 @@ func intMulTiles(pr *intProduct, a *Activations, tile, tiles, t0, t1 int) {
 	// after the product. That of many is summed first, and added by the kernel.
 	fused := tiles == 2 && pr.c != nil && t1-t0 > intTokens
 	var sums intSums
+	var start *intSums // zeroed only where it is used
+	if w.shift != nil {
+		start = new(intSums)
+	}
 	args.add, args.addNext, args.addTile = unsafe.Pointer(&intNothing), 0, 0
 	if fused {
 		args.add, args.addNext = unsafe.Pointer(&sums), 2*intLanes*4
@@ -155,15 +187,14 @@ func intMulTiles(pr *intProduct, a *Activations, tile, tiles, t0, t1 int) {
 		if fused {
 			pr.branchSums(&sums, tile, t, args.tokens)
 		}
-		switch vnni := active >= AVX512VNNI; {
-		case vnni && w.Bits == 4:
-			intVNNI4(&args, width)
-		case vnni:
-			intVNNI8(&args, width)
-		case w.Bits == 4:
-			intAVX2W4(&args, width)
-		default:
-			intAVX2W8(&args, width)
+		if w.shift != nil {
+			args.start = unsafe.Pointer(start)
+			intStart(start, w, a.fsum[t*args.groups:], tile, tiles, args.tokens)
+		}
+		if active >= AVX512VNNI {
+			intVNNI(&args, bits, width)
+		} else {
+			intAVX2(&args, bits, width)
 		}
 		args.copyEdge(pr, edge, tile, rows, t)
 		if !fused {
@@ -172,9 +203,6 @@ func intMulTiles(pr *intProduct, a *Activations, tile, tiles, t0, t1 int) {
 		t += args.tokens
 	}
 }
-
-// intSums are the sums of the branch for the kernel's two tiles, by token.
-type intSums [intTokens * 2 * intLanes]float32
 
 // intNothing is what changes no number, not even -0.
 var intNothing = func() (z [intLanes]float32) {
@@ -208,10 +236,14 @@ func (pr *intProduct) branchSums(sums *intSums, tile, t, tokens int) {
 
 // intFloatTiles is intMulTiles for float tokens: one tile with AVX2, two with
 // AVX-512.
-func intFloatTiles(pr *intProduct, x []float32, ldx, tile, tiles, t0, t1 int) {
+func intFloatTiles(pr *intProduct, x []float32, ldx int, u *intUnpacked, tile, tiles, t0, t1 int) {
 	w := pr.w
 	var args intArgs
-	args.weights(w, tile)
+	var start *intSums
+	if pr.sums != nil {
+		start = new(intSums)
+	}
+	bits := args.weights(w, u, tile)
 	rows := min(w.Rows-tile*intLanes, tiles*intLanes)
 	pr.ahead(tile, tiles)
 	edge := newIntEdge(rows)
@@ -228,10 +260,14 @@ func intFloatTiles(pr *intProduct, x []float32, ldx, tile, tiles, t0, t1 int) {
 		args.tokens = width
 		args.q = unsafe.Pointer(&x[t*ldx])
 		args.output(pr, edge, tile, rows, t)
+		if pr.sums != nil {
+			args.start = unsafe.Pointer(start)
+			intStart(start, w, pr.sums[t*args.groups:], tile, tiles, args.tokens)
+		}
 		if tiles == 2 {
-			intFloat512(&args, w.Bits, width)
+			intFloat512(&args, bits, width)
 		} else {
-			intFloat256(&args, w.Bits, width)
+			intFloat256(&args, bits, width)
 		}
 		args.copyEdge(pr, edge, tile, rows, t)
 		pr.branch(tile, tiles, t, args.tokens)

@@ -8,9 +8,14 @@ import (
 
 // intBenchMatrices returns enough matrices of a shape to exceed any L3 cache.
 func intBenchMatrices(b *testing.B, bits, rows, cols, group int) []*IntMatrix {
+	return intBenchSome(b, bits, rows, cols, group, 160<<20)
+}
+
+// intBenchSome returns matrices of a shape with at least so many bytes.
+func intBenchSome(b *testing.B, bits, rows, cols, group, bytes int) []*IntMatrix {
 	b.Helper()
 	r := rand.New(rand.NewPCG(1, 2))
-	n := 1 + (160<<20)/TileBytes(bits, rows, cols)
+	n := 1 + bytes/TileBytes(bits, rows, cols)
 	ws := make([]*IntMatrix, n)
 	for i := range ws {
 		tiles := make([]byte, TileBytes(bits, rows, cols))
@@ -24,7 +29,7 @@ func intBenchMatrices(b *testing.B, bits, rows, cols, group int) []*IntMatrix {
 		for j := range scale {
 			scale[j] = 0.01
 		}
-		w, err := NewIntMatrix(bits, rows, cols, group, tiles, scale)
+		w, err := NewIntMatrix(bits, rows, cols, group, tiles, scale, nil)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -38,7 +43,7 @@ var intBenchShapes = [][2]int{{2048, 2048}, {5632, 2048}, {2048, 5632}, {14336, 
 func BenchmarkMulInt(b *testing.B) {
 	pool := NewPool(0)
 	defer pool.Close()
-	for _, bits := range []int{4, 8} {
+	for _, bits := range []int{2, 3, 4, 8} {
 		for _, group := range []int{0, 128} {
 			for _, s := range intBenchShapes {
 				rows, cols := s[0], s[1]
@@ -75,7 +80,7 @@ func intRates(b *testing.B, ops, bytes int) {
 func BenchmarkMulIntFloat(b *testing.B) {
 	pool := NewPool(0)
 	defer pool.Close()
-	for _, bits := range []int{4, 8} {
+	for _, bits := range []int{2, 3, 4, 8} {
 		const rows, cols = 2048, 5632
 		ws := intBenchMatrices(b, bits, rows, cols, 128)
 		for _, tokens := range []int{1, 4, 64} {

@@ -7,7 +7,7 @@ import "fmt"
 //
 //	y[t][r] = Σ_g s[r,g]·Σ_{k in g} float32(u−offset)·x[t][k]
 //
-// with k and g ascending. Within a tier the bits don't depend on the number of
+// with k and g ascending, begun as in [Pool.MulInt] where w has zero points. Within a tier the bits don't depend on the number of
 // tokens or threads; the assembly tiers fuse multiply and add, the portable
 // one rounds each, so tiers differ in the last bits. x has row t at x[t·ldx],
 // w.Cols values; y has row t at y[t·ldy], w.Rows values. It panics if a row
@@ -32,13 +32,25 @@ func (p *Pool) MulIntFloats(ys [][]float32, ldys []int, ws []*IntMatrix, x []flo
 			panic(fmt.Sprintf("kernel: matrix of %d columns beside one of %d", pr.w.Cols, cols))
 		}
 	})
-	if padded := intCeil(cols, 8) * 8; padded != cols {
+	step := 8
+	for _, w := range ws {
+		step = max(step, intStep(w.Bits))
+	}
+	if padded := intCeil(cols, step) * step; padded != cols {
 		// The kernels read whole steps; what lies behind a row may be NaN.
 		xp := make([]float32, tokens*padded)
 		for t := range tokens {
 			copy(xp[t*padded:], x[t*ldx:t*ldx+cols])
 		}
 		x, ldx = xp, padded
+	}
+	for i := range prods {
+		pr := &prods[i]
+		if i > 0 && prods[i-1].sums != nil && prods[i-1].w.Group == pr.w.Group && pr.w.shift != nil {
+			pr.sums = prods[i-1].sums
+			continue
+		}
+		pr.sums = intFloatSums(p, pr.w, x, ldx, tokens)
 	}
 	panel := intPanel(4 * cols)
 	p.Run(parts*intCeil(tokens, panel), func(i int) {

@@ -1,60 +1,18 @@
 #include "textflag.h"
 #include "go_asm.h"
 #include "int_float_amd64.h"
+#include "int_float256_amd64.h"
 
 // The AVX2 form of the kernels in int_float512_amd64.s, with the same bits.
-
-#define CLEAR(a0, a1) \
-	VXORPS a0, a0, a0; \
-	VXORPS a1, a1, a1
-
-// LOAD loads a step into Y8 and Y9 and makes its fields signed.
-#define LOAD \
-	PREFETCHT0 2048(SI);        \
-	VPXOR      (SI), Y14, Y8;   \
-	VPXOR      32(SI), Y14, Y9; \
-	ADDQ       $64, SI
-
-// COLUMN turns one column of the step into floats in Y10 and Y11: it shifts
-// the field to the top and back with its sign.
-#define COLUMN(left, right) \
-	VPSLLD    $left, Y8, Y10;   \
-	VPSLLD    $left, Y9, Y11;   \
-	VPSRAD    $right, Y10, Y10; \
-	VPSRAD    $right, Y11, Y11; \
-	VCVTDQ2PS Y10, Y10;         \
-	VCVTDQ2PS Y11, Y11
-
-// WRITE writes the valid tokens and returns.
-#define WRITE \
-	MOVQ    intArgs_y(R12), R10;      \
-	MOVQ    intArgs_yNext(R12), DX;   \
-	MOVQ    intArgs_tokens(R12), BX;  \
-write:                              \
-	VMOVUPS (R15), Y0;                \
-	VMOVUPS 32(R15), Y1;              \
-	VMOVUPS Y0, (R10);                \
-	VMOVUPS Y1, 32(R10);              \
-	ADDQ    $64, R15;                 \
-	ADDQ    DX, R10;                  \
-	DECQ    BX;                       \
-	JNZ     write;                    \
-	VZEROUPPER;                       \
-	RET
 
 // func intFloat256W4x2(args *intArgs)
 // One row tile, 2 tokens. Y8 Y9 weights, Y10 Y11 one column of them as floats.
 TEXT ·intFloat256W4x2(SB), 0, $128-8
 	INTF_ENTER
-	LEAQ 0(SP), R15
-	VPXOR Y15, Y15, Y15
 	MOVL $0x88888888, AX
 	MOVQ AX, X14
 	VPBROADCASTD X14, Y14
-	VMOVUPS Y15, 0(R15)
-	VMOVUPS Y15, 32(R15)
-	VMOVUPS Y15, 64(R15)
-	VMOVUPS Y15, 96(R15)
+	BEGIN2
 
 group:
 	INTF_GROUP
@@ -110,13 +68,10 @@ step:
 // One row tile, 1 token. Y8 Y9 weights, Y10 Y11 one column of them as floats.
 TEXT ·intFloat256W4x1(SB), 0, $64-8
 	INTF_ENTER
-	LEAQ 0(SP), R15
-	VPXOR Y15, Y15, Y15
 	MOVL $0x88888888, AX
 	MOVQ AX, X14
 	VPBROADCASTD X14, Y14
-	VMOVUPS Y15, 0(R15)
-	VMOVUPS Y15, 32(R15)
+	BEGIN1
 
 group:
 	INTF_GROUP
@@ -160,15 +115,10 @@ step:
 // One row tile, 2 tokens. Y8 Y9 weights, Y10 Y11 one column of them as floats.
 TEXT ·intFloat256W8x2(SB), 0, $128-8
 	INTF_ENTER
-	LEAQ 0(SP), R15
-	VPXOR Y15, Y15, Y15
 	MOVL $0x80808080, AX
 	MOVQ AX, X14
 	VPBROADCASTD X14, Y14
-	VMOVUPS Y15, 0(R15)
-	VMOVUPS Y15, 32(R15)
-	VMOVUPS Y15, 64(R15)
-	VMOVUPS Y15, 96(R15)
+	BEGIN2
 
 group:
 	INTF_GROUP
@@ -212,13 +162,10 @@ step:
 // One row tile, 1 token. Y8 Y9 weights, Y10 Y11 one column of them as floats.
 TEXT ·intFloat256W8x1(SB), 0, $64-8
 	INTF_ENTER
-	LEAQ 0(SP), R15
-	VPXOR Y15, Y15, Y15
 	MOVL $0x80808080, AX
 	MOVQ AX, X14
 	VPBROADCASTD X14, Y14
-	VMOVUPS Y15, 0(R15)
-	VMOVUPS Y15, 32(R15)
+	BEGIN1
 
 group:
 	INTF_GROUP

@@ -1,6 +1,7 @@
 #include "textflag.h"
 #include "go_asm.h"
 #include "int_float_amd64.h"
+#include "int_float512_amd64.h"
 
 // Integer weights times float tokens. Each output has two chains of fused
 // multiply-adds, for latency: with 4 bits columns 0…3 and 4…7 of every step,
@@ -27,79 +28,13 @@ DATA intFloats4<>+56(SB)/4, $0x40c00000
 DATA intFloats4<>+60(SB)/4, $0x40e00000
 GLOBL intFloats4<>(SB), RODATA|NOPTR, $64
 
-// SUMS points R15 at the float sums, on a cache line.
-#define SUMS \
-	LEAQ 63(SP), R15; \
-	ANDQ $~63, R15
-
-#define ZERO(bytes) \
-	VPXORD  Z31, Z31, Z31;         \
-	MOVQ    $bytes, CX;            \
-zero:                            \
-	VMOVUPS Z31, -64(R15)(CX*1);   \
-	SUBQ    $64, CX;               \
-	JNZ     zero
-
-#define CLEAR(a0, a1) \
-	VPXORD a0, a0, a0; \
-	VPXORD a1, a1, a1
-
-// LOAD loads a step of both tiles into Z24 and Z25.
-#define LOAD \
-	PREFETCHT0 4096(SI);         \
-	PREFETCHT0 4096(SI)(DI*1);   \
-	VMOVDQU64  (SI), Z24;        \
-	VMOVDQU64  (SI)(DI*1), Z25;  \
-	ADDQ       $64, SI
-
-// COLUMN4 and COLUMN8 turn one column of the step into floats in Z26 and Z27.
-#define COLUMN4(right) \
-	VPSRLD  $right, Z24, Z26; \
-	VPSRLD  $right, Z25, Z27; \
-	VPERMPS Z28, Z26, Z26;    \
-	VPERMPS Z28, Z27, Z27
-
-#define COLUMN8(left) \
-	VPSLLD    $left, Z24, Z26; \
-	VPSLLD    $left, Z25, Z27; \
-	VPSRAD    $24, Z26, Z26;   \
-	VPSRAD    $24, Z27, Z27;   \
-	VCVTDQ2PS Z26, Z26;        \
-	VCVTDQ2PS Z27, Z27
-
-#define SCALES \
-	MOVQ       intArgs_scaleNext(R12), AX; \
-	VMOVUPS    (R14), Z24;                 \
-	VMOVUPS    (R14)(AX*1), Z25;           \
-	PREFETCHT0 512(R14);                   \
-	PREFETCHT0 512(R14)(AX*1);             \
-	ADDQ       $64, R14
-
-// WRITE writes the valid tokens and returns.
-#define WRITE \
-	MOVQ    intArgs_y(R12), R10;      \
-	MOVQ    intArgs_yNext(R12), DX;   \
-	MOVQ    intArgs_yTile(R12), R11;  \
-	MOVQ    intArgs_tokens(R12), BX;  \
-write:                              \
-	VMOVUPS (R15), Z0;                \
-	VMOVUPS 64(R15), Z1;              \
-	VMOVUPS Z0, (R10);                \
-	VMOVUPS Z1, (R10)(R11*1);         \
-	ADDQ    $128, R15;                \
-	ADDQ    DX, R10;                  \
-	DECQ    BX;                       \
-	JNZ     write;                    \
-	VZEROUPPER;                       \
-	RET
-
 // func intFloat512W4x4(args *intArgs)
 // Two row tiles, 4 tokens. Z24 Z25 weights, Z26 Z27 one column of them as floats.
 TEXT ·intFloat512W4x4(SB), 0, $576-8
 	INTF_ENTER
 	SUMS
 	VMOVUPS intFloats4<>(SB), Z28
-	ZERO(512)
+	BEGIN(512)
 
 group:
 	INTF_GROUP
@@ -180,7 +115,7 @@ TEXT ·intFloat512W4x2(SB), 0, $320-8
 	INTF_ENTER
 	SUMS
 	VMOVUPS intFloats4<>(SB), Z28
-	ZERO(256)
+	BEGIN(256)
 
 group:
 	INTF_GROUP
@@ -236,7 +171,7 @@ TEXT ·intFloat512W4x1(SB), 0, $192-8
 	INTF_ENTER
 	SUMS
 	VMOVUPS intFloats4<>(SB), Z28
-	ZERO(128)
+	BEGIN(128)
 
 group:
 	INTF_GROUP
@@ -281,7 +216,7 @@ TEXT ·intFloat512W8x4(SB), 0, $576-8
 	SUMS
 	MOVL $0x80808080, AX
 	VPBROADCASTD AX, Z28
-	ZERO(512)
+	BEGIN(512)
 
 group:
 	INTF_GROUP
@@ -345,7 +280,7 @@ TEXT ·intFloat512W8x2(SB), 0, $320-8
 	SUMS
 	MOVL $0x80808080, AX
 	VPBROADCASTD AX, Z28
-	ZERO(256)
+	BEGIN(256)
 
 group:
 	INTF_GROUP
@@ -392,7 +327,7 @@ TEXT ·intFloat512W8x1(SB), 0, $192-8
 	SUMS
 	MOVL $0x80808080, AX
 	VPBROADCASTD AX, Z28
-	ZERO(128)
+	BEGIN(128)
 
 group:
 	INTF_GROUP

@@ -29,10 +29,10 @@ func intGuarded[T any](t *testing.T, n int) []T {
 func TestMulIntStaysInside(t *testing.T) {
 	intTiers(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(8, 8))
-		for _, bits := range []int{4, 8} {
+		for _, bits := range intWidths {
 			for _, s := range intShapes {
-				for _, tokens := range []int{1, 2, 3, 7, 13} {
-					w, _ := intRandomMatrix(t, r, bits, s.rows, s.cols, s.group, false)
+				for i, tokens := range []int{1, 2, 3, 7, 13} {
+					w, _ := intRandomZeros(t, r, bits, s.rows, s.cols, s.group, false, intZeros((i+bits)%3))
 					g := *w
 					g.Tiles = intGuarded[byte](t, len(w.Tiles))
 					g.Scale = intGuarded[float32](t, len(w.Scale))
@@ -42,10 +42,14 @@ func TestMulIntStaysInside(t *testing.T) {
 					copy(g.Tiles, w.Tiles)
 					copy(g.Scale, w.Scale)
 					copy(g.RowSum, w.RowSum)
+					if w.shift != nil {
+						g.shift = intGuarded[float32](t, len(w.shift))
+						copy(g.shift, w.shift)
+					}
 					copy(x, intRandomTokens(r, tokens, s.cols))
 					var a Activations
 					a.reset(tokens, s.cols, 8, s.group)
-					a.Q, a.shift = intGuarded[int8](t, len(a.Q)), intGuarded[int32](t, len(a.shift))
+					a.Q, a.shift, a.fsum = intGuarded[int8](t, len(a.Q)), intGuarded[int32](t, len(a.shift)), intGuarded[float32](t, len(a.fsum))
 					a.Scale, a.Zero, a.Sum = intGuarded[float32](t, tokens), intGuarded[int32](t, tokens), intGuarded[int32](t, len(a.Sum))
 					a.Quantize(nil, x, s.cols, tokens, s.cols, 8, s.group, 1)
 					(*Pool)(nil).MulInt(y, s.rows, &g, &a)

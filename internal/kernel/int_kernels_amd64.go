@@ -91,6 +91,46 @@ func intQuantizeAVX2(q *int8, x *float32, n int, delta, z, top float32, off int3
 //go:noescape
 func intSumAVX2(q *int8, n int) int32
 
+// intVNNI, intAVX2, intFloat512 and intFloat256 call the kernel for weights of
+// some bits and some tokens.
+func intVNNI(args *intArgs, bits, width int) {
+	switch bits {
+	case 2:
+		intVNNI2(args, width)
+	case 3:
+		intVNNI3(args, width)
+	case 4:
+		intVNNI4(args, width)
+	case 5:
+		intVNNI5(args, width)
+	case 6:
+		intVNNI6(args, width)
+	case 7:
+		intVNNI7(args, width)
+	case 8:
+		intVNNI8(args, width)
+	}
+}
+
+func intAVX2(args *intArgs, bits, width int) {
+	switch bits {
+	case 2:
+		intAVX2W2(args, width)
+	case 3:
+		intAVX2W3(args, width)
+	case 4:
+		intAVX2W4(args, width)
+	case 5:
+		intAVX2W5(args, width)
+	case 6:
+		intAVX2W6(args, width)
+	case 7:
+		intAVX2W7(args, width)
+	case 8:
+		intAVX2W8(args, width)
+	}
+}
+
 func intVNNI4(args *intArgs, width int) {
 	switch width {
 	case 12:
@@ -145,6 +185,18 @@ func intAVX2W8(args *intArgs, width int) {
 
 func intFloat512(args *intArgs, bits, width int) {
 	switch {
+	case bits == 2 && width == 4:
+		intFloat512W2x4(args)
+	case bits == 2 && width == 2:
+		intFloat512W2x2(args)
+	case bits == 2 && width == 1:
+		intFloat512W2x1(args)
+	case bits == 3 && width == 4:
+		intFloat512W3x4(args)
+	case bits == 3 && width == 2:
+		intFloat512W3x2(args)
+	case bits == 3 && width == 1:
+		intFloat512W3x1(args)
 	case bits == 4 && width == 4:
 		intFloat512W4x4(args)
 	case bits == 4 && width == 2:
@@ -162,6 +214,14 @@ func intFloat512(args *intArgs, bits, width int) {
 
 func intFloat256(args *intArgs, bits, width int) {
 	switch {
+	case bits == 2 && width == 2:
+		intFloat256W2x2(args)
+	case bits == 2 && width == 1:
+		intFloat256W2x1(args)
+	case bits == 3 && width == 2:
+		intFloat256W3x2(args)
+	case bits == 3 && width == 1:
+		intFloat256W3x1(args)
 	case bits == 4 && width == 2:
 		intFloat256W4x2(args)
 	case bits == 4 && width == 1:

@@ -7,9 +7,10 @@ import "fmt"
 //	y[t][r] = sx[t]·( Σ_g s[r,g]·float32(dot_g − offset·sum_g[t]) − float32(zx[t])·RowSum[r] )
 //
 // where dot_g = Σ u·q over the inputs of group g, exact in 32 bits, and the
-// groups are added in ascending order from 0 in float32, every operation
-// rounded by itself: tiers, thread counts and batch sizes all give the same
-// bits. y has row t at y[t·ldy], rows of w.Rows; nothing else of it is written.
+// groups are added in ascending order in float32, every operation rounded by
+// itself: tiers, thread counts and batch sizes all give the same bits. They are
+// added to 0, or to −Σ_g s[r,g]·(zero[r,g]−offset)·sum_g[t] where w has zero
+// points; offset is 2^(bits−1). y has row t at y[t·ldy], rows of w.Rows; nothing else of it is written.
 // It panics if the shapes or groups of w and a differ, or y is too short.
 func (p *Pool) MulInt(y []float32, ldy int, w *IntMatrix, a *Activations) {
 	p.MulInts([][]float32{y}, []int{ldy}, []*IntMatrix{w}, a, Branches{})
@@ -27,7 +28,7 @@ func (p *Pool) MulInts(ys [][]float32, ldys []int, ws []*IntMatrix, a *Activatio
 		return
 	}
 	groups, size := intGroups(a.Cols, a.Group)
-	if len(a.Q) < (a.Tokens+intTokenPad)*a.Stride || len(a.shift) < (a.Tokens+intTokenPad)*groups {
+	if len(a.Q) < (a.Tokens+intTokenPad)*a.Stride || len(a.shift) < (a.Tokens+intTokenPad)*groups || len(a.fsum) < (a.Tokens+intStartPad)*groups {
 		panic("kernel: activations were not made by Quantize")
 	}
 	prods := intProducts(ys, ldys, ws, b, a.Tokens)
@@ -69,9 +70,10 @@ type intProduct struct {
 	c     *HalfTiles // added in the same pass; nil: nothing
 	z     []float32
 	ldz   int
-	one   bool // there is but one token
-	pairs int  // pairs of row tiles in a chunk
-	parts int  // chunks of row tiles
+	sums  []float32 // float tokens' group sums, for zero points; nil: none
+	one   bool      // there is but one token
+	pairs int       // pairs of row tiles in a chunk
+	parts int       // chunks of row tiles
 }
 
 func intProducts(ys [][]float32, ldys []int, ws []*IntMatrix, b Branches, tokens int) []intProduct {
@@ -129,7 +131,7 @@ func intSplit(prods []intProduct, tokens int, check func(*intProduct)) int {
 		if pr.ldy < w.Rows || len(pr.y) < (tokens-1)*pr.ldy+w.Rows {
 			panic(fmt.Sprintf("kernel: result of %d values, rows %d apart, is too short for %d×%d", len(pr.y), pr.ldy, tokens, w.Rows))
 		}
-		pair := 2 * 64 * intCeil(w.Cols, intStep(w.Bits))
+		pair := 2 * intTileBytes(w.Bits, w.Cols)
 		pr.pairs = max(1, intWeightChunk/pair)
 		pr.parts = intCeil(intCeil(w.Rows, 2*intLanes), pr.pairs)
 		total += pr.parts

@@ -1,18 +1,35 @@
 package kernel
 
+// intTiles is where one row tile's integers are: of 4 or 8 bits, because planes
+// are unpacked first.
+type intTiles struct {
+	bits int
+	data []byte // from the tile's first step on
+}
+
+// tiles finds row tile `tile`, in u if the layout is of planes.
+func (w *IntMatrix) tiles(u *intUnpacked, tile int) intTiles {
+	if u != nil {
+		return intTiles{8, u.data[(tile-u.first)*u.next:]}
+	}
+	return intTiles{w.Bits, w.Tiles[tile*intTileBytes(w.Bits, w.Cols):]}
+}
+
 // intTilePortable defines the integer kernels: the product of token t with row
 // tile `tile`, 16 values.
-func intTilePortable(y *[intLanes]float32, w *IntMatrix, a *Activations, tile, t int) {
+func intTilePortable(y *[intLanes]float32, w *IntMatrix, tiles intTiles, a *Activations, tile, t int) {
 	groups, size := intGroups(w.Cols, w.Group)
-	step, off := intStep(w.Bits), intOffset(w.Bits)
-	tiles := w.Tiles[tile*intCeil(w.Cols, step)*64:]
+	step, off := intStep(tiles.bits), intOffset(tiles.bits)
 	q := a.Q[t*a.Stride : (t+1)*a.Stride]
 	*y = [intLanes]float32{}
+	if w.shift != nil {
+		intStartPortable(y[:], intLanes, w, a.fsum[t*groups:], tile, 1)
+	}
 	for g := range groups {
 		var dot [intLanes]int32
 		for k := g * size; k < min(w.Cols, (g+1)*size); k += step {
-			b, x := tiles[k/step*64:][:64], q[k:][:step]
-			if w.Bits == 4 {
+			b, x := tiles.data[k/step*64:][:64], q[k:][:step]
+			if tiles.bits == 4 {
 				for lane := range dot {
 					for j := range 4 {
 						u := b[4*lane+j]
@@ -42,23 +59,26 @@ func intTilePortable(y *[intLanes]float32, w *IntMatrix, a *Activations, tile, t
 }
 
 // intFloatTilePortable is the product of the float token x with row tile
-// `tile`, 16 values. x covers the padded columns.
-func intFloatTilePortable(y *[intLanes]float32, w *IntMatrix, x []float32, tile int) {
+// `tile`, 16 values. x covers the padded columns; sums are its group sums, nil
+// without zero points.
+func intFloatTilePortable(y *[intLanes]float32, w *IntMatrix, tiles intTiles, x, sums []float32, tile int) {
 	groups, size := intGroups(w.Cols, w.Group)
-	step, off := intStep(w.Bits), intOffset(w.Bits)
-	tiles := w.Tiles[tile*intCeil(w.Cols, step)*64:]
+	step, off := intStep(tiles.bits), intOffset(tiles.bits)
 	*y = [intLanes]float32{}
+	if sums != nil {
+		intStartPortable(y[:], intLanes, w, sums, tile, 1)
+	}
 	for g := range groups {
 		var dot [intLanes]float32
 		for k := g * size; k < min(w.Cols, (g+1)*size); k++ {
-			b, v := tiles[k/step*64:][:64], x[k]
+			b, v := tiles.data[k/step*64:][:64], x[k]
 			shift := 0
-			if w.Bits == 4 {
+			if tiles.bits == 4 {
 				shift = k % 8 / 4 * 4
 			}
 			for lane := range dot {
 				u := int32(b[4*lane+k%4])
-				if w.Bits == 4 {
+				if tiles.bits == 4 {
 					u = u >> shift & 15
 				}
 				dot[lane] += float32(float32(u-off) * v)
@@ -73,22 +93,34 @@ func intFloatTilePortable(y *[intLanes]float32, w *IntMatrix, x []float32, tile 
 
 // intMulPairPortable computes row tiles tile and tile+1 for tokens t0…t1-1.
 func intMulPairPortable(pr *intProduct, a *Activations, tile, t0, t1 int) {
-	var y [intLanes]float32
-	for i := tile; i < min(tile+2, intCeil(pr.w.Rows, intLanes)); i++ {
-		for t := t0; t < t1; t++ {
-			intTilePortable(&y, pr.w, a, i, t)
-			copy(pr.y[t*pr.ldy+i*intLanes:t*pr.ldy+pr.w.Rows], y[:])
-			pr.branch(i, 1, t, 1)
-		}
-	}
+	intPairPortable(pr, tile, t0, t1, func(y *[intLanes]float32, tiles intTiles, i, t int) {
+		intTilePortable(y, pr.w, tiles, a, i, t)
+	})
 }
 
 // intFloatPairPortable is intMulPairPortable for float tokens.
 func intFloatPairPortable(pr *intProduct, x []float32, ldx, tile, t0, t1 int) {
+	groups, _ := intGroups(pr.w.Cols, pr.w.Group)
+	intPairPortable(pr, tile, t0, t1, func(y *[intLanes]float32, tiles intTiles, i, t int) {
+		var sums []float32
+		if pr.sums != nil {
+			sums = pr.sums[t*groups:]
+		}
+		intFloatTilePortable(y, pr.w, tiles, x[t*ldx:], sums, i)
+	})
+}
+
+func intPairPortable(pr *intProduct, tile, t0, t1 int, mul func(y *[intLanes]float32, tiles intTiles, i, t int)) {
+	var u *intUnpacked
+	if intPlanar(pr.w.Bits) {
+		u = newIntUnpacked(pr.w, tile, intUnpackPair)
+		defer u.free()
+	}
 	var y [intLanes]float32
 	for i := tile; i < min(tile+2, intCeil(pr.w.Rows, intLanes)); i++ {
+		tiles := pr.w.tiles(u, i)
 		for t := t0; t < t1; t++ {
-			intFloatTilePortable(&y, pr.w, x[t*ldx:], i)
+			mul(&y, tiles, i, t)
 			copy(pr.y[t*pr.ldy+i*intLanes:t*pr.ldy+pr.w.Rows], y[:])
 			pr.branch(i, 1, t, 1)
 		}

@@ -18,7 +18,18 @@ func intTiers(t *testing.T, f func(t *testing.T)) {
 	}
 }
 
+// intWidths are the bits of weights there are.
+var intWidths = []int{2, 3, 4, 5, 6, 7, 8}
+
+// intZeros are kinds of zero points: none, one for all, one for each group.
+type intZeros int
+
 func intRandomMatrix(t testing.TB, r *rand.Rand, bits, rows, cols, group int, extreme bool) (*IntMatrix, []int8) {
+	t.Helper()
+	return intRandomZeros(t, r, bits, rows, cols, group, extreme, 0)
+}
+
+func intRandomZeros(t testing.TB, r *rand.Rand, bits, rows, cols, group int, extreme bool, kind intZeros) (*IntMatrix, []int8) {
 	t.Helper()
 	q := make([]int8, rows*cols)
 	for i := range q {
@@ -36,7 +47,19 @@ func intRandomMatrix(t testing.TB, r *rand.Rand, bits, rows, cols, group int, ex
 	PackScales(scale, rowScale, rows, cols, group)
 	tiles := make([]byte, TileBytes(bits, rows, cols))
 	PackTiles(tiles, bits, q, rows, cols)
-	w, err := NewIntMatrix(bits, rows, cols, group, tiles, scale)
+	var zero []float32
+	switch kind {
+	case 1:
+		zero = []float32{float32(int(1)<<bits-1) / 2}
+	case 2:
+		rowZero := make([]float32, rows*n)
+		for i := range rowZero {
+			rowZero[i] = float32(r.IntN(1<<(bits+1))) / 2
+		}
+		zero = make([]float32, len(scale))
+		PackScales(zero, rowZero, rows, cols, group)
+	}
+	w, err := NewIntMatrix(bits, rows, cols, group, tiles, scale, zero)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,13 +76,16 @@ func intRandomTokens(r *rand.Rand, tokens, cols int) []float32 {
 
 func TestTilesRoundTrip(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
-	for _, bits := range []int{4, 8} {
-		for _, s := range [][2]int{{1, 1}, {16, 8}, {17, 9}, {5, 4}, {48, 64}, {33, 70}} {
+	for _, bits := range intWidths {
+		for _, s := range [][2]int{{1, 1}, {16, 8}, {17, 9}, {5, 4}, {48, 64}, {33, 70}, {16, 32}, {1, 33}} {
 			w, q := intRandomMatrix(t, r, bits, s[0], s[1], 0, false)
 			back := make([]int8, len(q))
 			UnpackTiles(back, bits, w.Tiles, s[0], s[1])
 			if !slices.Equal(q, back) {
 				t.Errorf("%d bits, %v: tiles do not give back the integers", bits, s)
+			}
+			if s[0]%16 == 0 && s[1]%32 == 0 && len(w.Tiles)*8 != bits*len(q) {
+				t.Errorf("%d bits, %v: %d bytes", bits, s, len(w.Tiles))
 			}
 		}
 	}
@@ -93,7 +119,9 @@ func TestNewIntMatrixRejects(t *testing.T) {
 		tiles                   []byte
 		scale                   []float32
 	}{
-		{"bits", 5, 16, 16, 0, tiles, scale},
+		{"bits", 1, 16, 16, 0, tiles, scale},
+		{"more bits", 9, 16, 16, 0, tiles, scale},
+		{"planes", 3, 16, 16, 0, tiles, scale},
 		{"rows", 4, 0, 16, 0, nil, nil},
 		{"cols", 4, 16, -1, 0, nil, nil},
 		{"cols limit", 4, 16, 1 << 20, 0, nil, nil},
@@ -103,8 +131,13 @@ func TestNewIntMatrixRejects(t *testing.T) {
 		{"scales", 4, 16, 16, 8, tiles, scale},
 		{"nan", 4, 16, 16, 0, tiles, nan},
 	} {
-		if _, err := NewIntMatrix(c.bits, c.rows, c.cols, c.group, c.tiles, c.scale); err == nil {
+		if _, err := NewIntMatrix(c.bits, c.rows, c.cols, c.group, c.tiles, c.scale, nil); err == nil {
 			t.Errorf("%s: accepted", c.name)
+		}
+	}
+	for _, zero := range [][]float32{{}, make([]float32, 2), make([]float32, 32), nan, nan[3:4]} {
+		if _, err := NewIntMatrix(4, 16, 16, 0, tiles, scale, zero); err == nil {
+			t.Errorf("zero points %v: accepted", zero)
 		}
 	}
 }
@@ -112,10 +145,10 @@ func TestNewIntMatrixRejects(t *testing.T) {
 // TestMulIntMeaning compares with the dequantized product in float64.
 func TestMulIntMeaning(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 2))
-	for _, bits := range []int{4, 8} {
+	for _, bits := range intWidths {
 		for _, abits := range []int{2, 4, 8} {
 			const rows, cols, tokens, group = 19, 150, 5, 32
-			w, q := intRandomMatrix(t, r, bits, rows, cols, group, false)
+			w, q := intRandomZeros(t, r, bits, rows, cols, group, false, intZeros(abits/4))
 			x := intRandomTokens(r, tokens, cols)
 			var a Activations
 			a.Quantize(nil, x, cols, tokens, cols, abits, group, 1)
@@ -129,10 +162,13 @@ func TestMulIntMeaning(t *testing.T) {
 				for row := range rows {
 					var want, mag float64
 					for k := range cols {
-						s := w.Scale[(row/16*groups+k/group)*16+row%16]
-						v := float64(s) * float64(q[row*cols+k]) * float64(dx[tok*cols+k])
+						i, d := (row/16*groups+k/group)*16+row%16, 0.0
+						if w.shift != nil {
+							d = float64(w.shift[i%len(w.shift)])
+						}
+						v := float64(w.Scale[i]) * (float64(q[row*cols+k]) - d) * float64(dx[tok*cols+k])
 						want += v
-						mag += math.Abs(v)
+						mag += math.Abs(v) + math.Abs(float64(w.Scale[i])*d*float64(dx[tok*cols+k]))
 					}
 					for _, got := range []float32{y[tok*rows+row], yf[tok*rows+row]} {
 						if d := math.Abs(float64(got) - want); !(d <= 2e-6*mag) {
@@ -147,7 +183,7 @@ func TestMulIntMeaning(t *testing.T) {
 
 var intShapes = []struct{ rows, cols, group int }{
 	{1, 1, 0}, {1, 8, 0}, {15, 7, 0}, {16, 8, 8}, {17, 9, 8}, {31, 12, 0}, {32, 64, 32}, {33, 100, 24},
-	{48, 256, 128}, {64, 300, 128}, {100, 130, 64}, {70, 516, 0}, {16, 2049, 256}, {2, 1000, 1000}, {40, 64, 4096},
+	{48, 256, 128}, {64, 300, 128}, {100, 130, 64}, {70, 516, 0}, {16, 2049, 256}, {2, 1000, 1000}, {40, 64, 4096}, {33, 200, 64}, {48, 96, 32}, {20, 40, 8},
 }
 
 // TestMulIntTiers compares every tier, token count and thread count with the
@@ -157,10 +193,10 @@ func TestMulIntTiers(t *testing.T) {
 	defer pool.Close()
 	intTiers(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(3, 3))
-		for _, bits := range []int{4, 8} {
+		for _, bits := range intWidths {
 			for _, s := range intShapes {
 				for i, tokens := range []int{1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 25} {
-					w, _ := intRandomMatrix(t, r, bits, s.rows, s.cols, s.group, i == 4)
+					w, _ := intRandomZeros(t, r, bits, s.rows, s.cols, s.group, i == 4, intZeros((i+bits)%3))
 					x := intRandomTokens(r, tokens, s.cols)
 					var a Activations
 					a.Quantize(pool, x, s.cols, tokens, s.cols, []int{8, 4, 3}[i%3], s.group, 1)
@@ -214,8 +250,8 @@ func TestMulIntsEqualsMulInt(t *testing.T) {
 	var ws []*IntMatrix
 	var ys, fs [][]float32
 	var ld []int
-	for _, rows := range []int{64, 33, 100} {
-		w, _ := intRandomMatrix(t, r, 4, rows, cols, 128, false)
+	for i, rows := range []int{64, 33, 100, 40} {
+		w, _ := intRandomZeros(t, r, []int{4, 3, 6, 2}[i], rows, cols, 128, false, intZeros(i%3))
 		ws, ld = append(ws, w), append(ld, rows)
 		ys, fs = append(ys, make([]float32, tokens*rows)), append(fs, make([]float32, tokens*rows))
 	}
@@ -246,10 +282,10 @@ func TestMulIntFloatTiers(t *testing.T) {
 	pool := NewPool(2)
 	defer pool.Close()
 	r := rand.New(rand.NewPCG(5, 5))
-	for _, bits := range []int{4, 8} {
-		for _, s := range intShapes {
+	for _, bits := range intWidths {
+		for n, s := range intShapes {
 			const tokens = 9
-			w, _ := intRandomMatrix(t, r, bits, s.rows, s.cols, s.group, false)
+			w, _ := intRandomZeros(t, r, bits, s.rows, s.cols, s.group, false, intZeros(n%3))
 			ldx := s.cols + 2
 			x := intRandomTokens(r, tokens, ldx)
 			for i := range x {
@@ -393,7 +429,7 @@ func ExamplePool_MulInt() {
 	PackTiles(tiles, 4, []int8{1, 2, 3, 4, 5, 6, 7, -8, -1, 0, 0, 0, 0, 0, 0, 7}, 2, 8)
 	scale := make([]float32, ScaleLen(2, 8, 0))
 	PackScales(scale, []float32{1, 0.5}, 2, 8, 0)
-	w, err := NewIntMatrix(4, 2, 8, 0, tiles, scale)
+	w, err := NewIntMatrix(4, 2, 8, 0, tiles, scale, nil)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -13,7 +13,7 @@
 // func intVNNI4x12(args *intArgs)
 TEXT ·intVNNI4x12(SB), 0, $1600-8
 	INT_ENTER
-	INT_ZERO(1536)
+	INT_BEGIN(1536)
 
 group:
 	INT_GROUP
@@ -85,7 +85,7 @@ step:
 // func intVNNI4x8(args *intArgs)
 TEXT ·intVNNI4x8(SB), 0, $1088-8
 	INT_ENTER
-	INT_ZERO(1024)
+	INT_BEGIN(1024)
 
 group:
 	INT_GROUP
@@ -142,7 +142,7 @@ step:
 // func intVNNI4x4(args *intArgs)
 TEXT ·intVNNI4x4(SB), 0, $576-8
 	INT_ENTER
-	INT_ZERO(512)
+	INT_BEGIN(512)
 
 group:
 	INT_GROUP
@@ -190,7 +190,7 @@ step:
 // func intVNNI4x2(args *intArgs)
 TEXT ·intVNNI4x2(SB), 0, $320-8
 	INT_ENTER
-	INT_ZERO(256)
+	INT_BEGIN(256)
 
 group:
 	INT_GROUP
@@ -225,7 +225,7 @@ step:
 // func intVNNI4x1(args *intArgs)
 TEXT ·intVNNI4x1(SB), 0, $128-8
 	INT_ENTER
-	INT_ZERO(64)
+	INT_BEGIN(64)
 
 group:
 	INT_GROUP

@@ -11,7 +11,7 @@
 // func intVNNI8x12(args *intArgs)
 TEXT ·intVNNI8x12(SB), 0, $1600-8
 	INT_ENTER
-	INT_ZERO(1536)
+	INT_BEGIN(1536)
 
 group:
 	INT_GROUP
@@ -73,7 +73,7 @@ step:
 // func intVNNI8x8(args *intArgs)
 TEXT ·intVNNI8x8(SB), 0, $1088-8
 	INT_ENTER
-	INT_ZERO(1024)
+	INT_BEGIN(1024)
 
 group:
 	INT_GROUP
@@ -124,7 +124,7 @@ step:
 // func intVNNI8x4(args *intArgs)
 TEXT ·intVNNI8x4(SB), 0, $576-8
 	INT_ENTER
-	INT_ZERO(512)
+	INT_BEGIN(512)
 
 group:
 	INT_GROUP
@@ -162,7 +162,7 @@ step:
 // func intVNNI8x2(args *intArgs)
 TEXT ·intVNNI8x2(SB), 0, $320-8
 	INT_ENTER
-	INT_ZERO(256)
+	INT_BEGIN(256)
 
 group:
 	INT_GROUP
@@ -193,7 +193,7 @@ step:
 // func intVNNI8x1(args *intArgs)
 TEXT ·intVNNI8x1(SB), 0, $128-8
 	INT_ENTER
-	INT_ZERO(64)
+	INT_BEGIN(64)
 
 group:
 	INT_GROUP

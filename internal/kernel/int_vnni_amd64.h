@@ -6,7 +6,7 @@
 //   R8 R9 R10 R11 next column of tokens 0, 3, 6, 9; DX distance between tokens
 //   R12 arguments, R13 groups left, R14 next scales, R15 next sum
 //   BX steps left, then the float sums: [token][2][16], on a cache line
-//   Z28 0x0f bytes, Z31 zero, Z24…Z27 weights, Z29 Z30 tokens
+//   Z28 0x0f bytes, Z24…Z27 weights, Z29 Z30 tokens
 
 #define INT_ENTER \
 	MOVQ         args+0(FP), R12;       \
@@ -22,21 +22,22 @@
 	MOVQ         intArgs_scale(R12), R14; \
 	MOVQ         intArgs_sum(R12), R15; \
 	MOVL         $0x0f0f0f0f, AX;       \
-	VPBROADCASTD AX, Z28;               \
-	VPXORD       Z31, Z31, Z31
+	VPBROADCASTD AX, Z28
 
 #define INT_SUMS \
 	LEAQ 63(SP), BX; \
 	ANDQ $~63, BX
 
-// INT_ZERO clears the float sums.
-#define INT_ZERO(bytes) \
-	INT_SUMS;                     \
-	MOVQ      $bytes, CX;         \
-zero:                           \
-	VMOVDQU64 Z31, -64(BX)(CX*1); \
-	SUBQ      $64, CX;            \
-	JNZ       zero
+// INT_BEGIN sets the float sums to where they begin.
+#define INT_BEGIN(bytes) \
+	INT_SUMS;                        \
+	MOVQ      intArgs_start(R12), AX; \
+	MOVQ      $bytes, CX;            \
+begin:                             \
+	VMOVDQU64 -64(AX)(CX*1), Z0;     \
+	VMOVDQU64 Z0, -64(BX)(CX*1);     \
+	SUBQ      $64, CX;               \
+	JNZ       begin
 
 // INT_GROUP sets BX to the steps of this group, AX and CX for INT_START. The
 // scales are too few for the hardware to see a stream in them: prefetch them.

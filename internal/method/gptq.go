@@ -102,10 +102,10 @@ func NewFactor(p *kernel.Pool, h []float64, n int, s Solve) (*Factor, error) {
 // FactorBytes is the peak memory of NewFactor, H excluded.
 func FactorBytes(n int) int64 { return 12 * int64(n) * int64(n) }
 
-// GPTQ quantizes w [rows × n] to q on the grid with the given scales, column
+// GPTQ quantizes w [rows × n] to q on the grid with the given steps, column
 // by column, spreading each column's rounding error over the columns to come
 // so that ‖(w − q) x̂‖ stays small. w is left alone.
-func (f *Factor) GPTQ(p *kernel.Pool, g quant.Grid, q []int8, w, scales []float32, rows int) {
+func (f *Factor) GPTQ(p *kernel.Pool, g quant.Grid, q []int8, w []float32, steps quant.Steps, rows int) {
 	n, groups := f.n, g.Groups(f.n)
 	const chunk = 32 // rows that share a pass over U
 	p.Run((rows+chunk-1)/chunk, func(c int) {
@@ -126,13 +126,14 @@ func (f *Factor) GPTQ(p *kernel.Pool, g quant.Grid, q []int8, w, scales []float3
 					if f.order != nil {
 						col = f.order[j]
 					}
-					s := scales[(first+i)*groups]
-					if g.Group > 0 {
-						s = scales[(first+i)*groups+col/g.Group]
+					k := (first + i) * groups
+					if groups > 1 {
+						k += col / g.Group
 					}
-					v := g.Round(row[j], s)
+					s, d := steps.At(g, k)
+					v := g.Round(row[j], s, d)
 					qrow[col] = v
-					err := (row[j] - float32(s*float32(v))) / f.u[j*n+j]
+					err := (row[j] - quant.Value(v, s, d)) / f.u[j*n+j]
 					e[i*gptqBlock+j-lo] = -err
 					if j+1 < hi {
 						kernel.Axpy(row[j+1:hi], -err, f.u[j*n+j+1:j*n+hi])

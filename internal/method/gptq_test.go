@@ -83,7 +83,7 @@ func inverse(a []float64, n int) []float64 {
 // paper's equations (Frantar et al., section 3): no Cholesky factor, no blocks,
 // the inverse Hessian of the columns to come updated after every column. It
 // also returns the values that were rounded, in units of the scale.
-func reference(h []float64, n int, s Solve, g quant.Grid, w, scales []float32, rows int) (q []int8, at []float64) {
+func reference(h []float64, n int, s Solve, g quant.Grid, w []float32, steps quant.Steps, rows int) (q []int8, at []float64) {
 	h = slices.Clone(h)
 	var mean float64
 	for i := range n {
@@ -124,14 +124,16 @@ func reference(h []float64, n int, s Solve, g quant.Grid, w, scales []float32, r
 	for _, c := range order {
 		d := inv[c*n+c]
 		for r := range rows {
-			scale := float64(scales[r*groups])
-			if g.Group > 0 {
-				scale = float64(scales[r*groups+c/g.Group])
+			k := r * groups
+			if groups > 1 {
+				k += c / g.Group
 			}
-			at[r*n+c] = v[r*n+c] / scale
+			s32, d32 := steps.At(g, k)
+			scale, shift := float64(s32), float64(d32)
+			at[r*n+c] = v[r*n+c]/scale + shift
 			z := min(max(math.RoundToEven(at[r*n+c]), float64(lo)), float64(hi))
 			q[r*n+c] = int8(z)
-			err := (v[r*n+c] - scale*z) / d
+			err := (v[r*n+c] - scale*(z-shift)) / d
 			for k := range n {
 				v[r*n+k] -= err * inv[c*n+k]
 			}
@@ -148,7 +150,7 @@ func reference(h []float64, n int, s Solve, g quant.Grid, w, scales []float32, r
 	return q, at
 }
 
-func solve(t testing.TB, p *kernel.Pool, h []float64, n int, s Solve, g quant.Grid, w, scales []float32, rows int) ([]int8, *Factor) {
+func solve(t testing.TB, p *kernel.Pool, h []float64, n int, s Solve, g quant.Grid, w []float32, scales quant.Steps, rows int) ([]int8, *Factor) {
 	t.Helper()
 	f, err := NewFactor(p, slices.Clone(h), n, s)
 	if err != nil {
@@ -159,7 +161,7 @@ func solve(t testing.TB, p *kernel.Pool, h []float64, n int, s Solve, g quant.Gr
 	return q, f
 }
 
-func scalesOf(t testing.TB, g quant.Grid, w []float32, rows, cols int) []float32 {
+func scalesOf(t testing.TB, g quant.Grid, w []float32, rows, cols int) quant.Steps {
 	t.Helper()
 	s, err := g.Scales(w, rows, cols, quant.ClipMSE, (*kernel.Pool)(nil).Run)
 	if err != nil {
@@ -169,7 +171,7 @@ func scalesOf(t testing.TB, g quant.Grid, w []float32, rows, cols int) []float32
 }
 
 // outputError is tr((W−Q) H (W−Q)ᵀ).
-func outputError(h []float64, n int, g quant.Grid, q []int8, w, scales []float32, rows int) float64 {
+func outputError(h []float64, n int, g quant.Grid, q []int8, w []float32, scales quant.Steps, rows int) float64 {
 	d := make([]float32, len(w))
 	g.Dequantize(d, q, scales, rows, n, (*kernel.Pool)(nil).Run)
 	var sum float64
@@ -187,7 +189,7 @@ func outputError(h []float64, n int, g quant.Grid, q []int8, w, scales []float32
 func TestGPTQIsTheReference(t *testing.T) {
 	for _, c := range []struct{ rows, n, tokens int }{{1, 1, 4}, {5, 40, 100}, {3, 300, 400}, {35, 129, 200}, {2, 128, 60}} {
 		for _, order := range []bool{false, true} {
-			for _, g := range []quant.Grid{{Bits: 4}, {Bits: 8}, {Bits: 4, Group: 32}} {
+			for _, g := range []quant.Grid{{Bits: 4}, {Bits: 8}, {Bits: 4, Group: 32}, {Bits: 2, Zero: quant.ZeroCentred}, {Bits: 3, Group: 32, Zero: quant.ZeroAsymmetric}} {
 				t.Run(fmt.Sprintf("%d×%d, act-order %v, %d bits, group %d", c.rows, c.n, order, g.Bits, g.Group), func(t *testing.T) {
 					rng := rand.New(rand.NewPCG(7, uint64(c.n)))
 					h := gram(correlated(rng, c.tokens, c.n), c.n)
@@ -318,7 +320,7 @@ func TestGPTQDeadChannels(t *testing.T) {
 		}
 		for r := range rows {
 			for _, c := range dead {
-				if k := r*n + c; q[k] != g.Round(w[k], scales[r]) {
+				if k := r*n + c; q[k] != g.Round(w[k], scales.Scale[r], 0) {
 					t.Errorf("row %d, dead column %d: %d is not plain rounding", r, c, q[k])
 				}
 			}

@@ -32,6 +32,7 @@ type Recipe struct {
 	Rotate      *Rotate     `yaml:"rotate" json:"rotate,omitempty"`
 	Branch      *Branch     `yaml:"branch" json:"branch,omitempty"`
 	Solve       Solve       `yaml:"solve" json:"solve"`
+	Tune        *Tune       `yaml:"tune" json:"tune,omitempty"`
 	Activations Activations `yaml:"activations" json:"activations"`
 	Head        Head        `yaml:"head" json:"head"`
 	Calibration Calibration `yaml:"calibration" json:"calibration"`
@@ -116,6 +117,19 @@ type Solve struct {
 	// (as GPTAQ, arXiv 2504.02692, does), "stream" also makes o and down take back
 	// the error that the residual stream has gathered. Empty: the layer as it is.
 	Correct string `yaml:"correct" json:"correct,omitempty"`
+}
+
+// Tune lets each quantized block learn, by gradients through its rounding, to
+// give what the full-precision block gives: as OmniQuant (arXiv 2308.13137),
+// AutoRound (2309.05516) and their kin do. Rates are those of Adam's first
+// step; 0 leaves a part as it is.
+type Tune struct {
+	Epochs   int     `yaml:"epochs" json:"epochs"`     // passes over the calibration windows
+	Batch    int     `yaml:"batch" json:"batch"`       // windows a step
+	Rounding float64 `yaml:"rounding" json:"rounding"` // of what is added to each weight before it is rounded, in steps of its grid
+	Scales   float64 `yaml:"scales" json:"scales"`     // of the scales, as a share of them
+	Branch   float64 `yaml:"branch" json:"branch"`     // of the branch's coefficients, as a share
+	Norms    float64 `yaml:"norms" json:"norms"`       // of the norms' gains, as a share
 }
 
 // Activations is the per-token grid of the inputs.
@@ -355,6 +369,20 @@ func (r *Recipe) check() error {
 	within("activations.clip", r.Activations.Clip, 0.1, 1)
 	within("calibration.samples", float64(r.Calibration.Samples), 1, 1e6)
 	within("calibration.tokens", float64(r.Calibration.Tokens), 2, 1<<20)
+	if t := r.Tune; t != nil {
+		within("tune.epochs", float64(t.Epochs), 1, 1000)
+		within("tune.batch", float64(t.Batch), 1, 1024)
+		within("tune.rounding", t.Rounding, 0, 1)
+		within("tune.scales", t.Scales, 0, 1)
+		within("tune.branch", t.Branch, 0, 1)
+		within("tune.norms", t.Norms, 0, 1)
+		if r.Calibration.Propagate != "runtime" && err == nil {
+			err = fmt.Errorf("calibration.propagate: found %q, expected runtime with tune: what is tuned is what the runtime does", r.Calibration.Propagate)
+		}
+		if r.Branch != nil && !r.Branch.Stored() && err == nil {
+			err = fmt.Errorf("tune: found with a branch on basis %s, expected klt, svd or columns, or no branch", r.Branch.Basis)
+		}
+	}
 	oneOf("calibration.propagate", r.Calibration.Propagate, "quantized", "full", "runtime")
 	if r.Solve.Method == "gptq" && r.Solve.Damp == 0 && err == nil {
 		err = errors.New("solve.damp: missing; GPTQ needs one, usually 0.01")
@@ -396,7 +424,7 @@ func (r *Recipe) check() error {
 
 // NeedsCalibration says whether any stage looks at activations.
 func (r *Recipe) NeedsCalibration() bool {
-	return r.Smooth != nil || r.Branch != nil || r.Solve.Method == "gptq" || r.Weights.Clip == quant.ClipHessian
+	return r.Smooth != nil || r.Tune != nil || r.Branch != nil || r.Solve.Method == "gptq" || r.Weights.Clip == quant.ClipHessian
 }
 
 const hadamard = "hadamard"
@@ -438,7 +466,7 @@ func (r *Recipe) NeedsHessian() bool {
 
 // Fitting says whether the weights are fitted to the full-precision model's
 // outputs, which takes its activations beside the quantized one's.
-func (r *Recipe) Fitting() bool { return r.Solve.Correct != "" }
+func (r *Recipe) Fitting() bool { return r.Solve.Correct != "" || r.Tune != nil }
 
 // Runtime says whether calibration sees activations and cache quantized.
 func (r *Recipe) Runtime() bool { return r.Calibration.Propagate == "runtime" }

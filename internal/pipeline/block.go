@@ -31,9 +31,11 @@ type worker struct {
 	x       *store
 
 	rotation *rotation
-	rotated  bool                       // the loaded block has the rotation folded in
+	rotated  bool                         // the loaded block has the rotation folded in
 	runs     [llama.NumLinears]*runLinear // layers that calibration sees as they will run
-	ref      *reference                 // nil: nothing is fitted
+	ref      *reference                   // nil: nothing is fitted
+
+	unrounded [llama.NumLinears][]float32 // what was rounded, for tuning
 
 	stats   [llama.NumInputs]*method.Stats
 	hessian []float64 // of the widest input
@@ -210,7 +212,7 @@ func (w *worker) quantize(ctx context.Context) ([llama.NumLinears]*artefact.Line
 
 // grid is the grid of a layer's weights.
 func (w *worker) grid(l llama.Which) quant.Grid {
-	return quant.Grid{Bits: w.recipe.LayerBits(w.prefix + l.String()), Group: w.recipe.Weights.Group}
+	return quant.Grid{Bits: w.recipe.LayerBits(w.prefix + l.String()), Group: w.recipe.Weights.Group, Zero: w.recipe.Weights.Zero}
 }
 
 // emulate writes to w.got what the runtime computes, in float32:

@@ -4,16 +4,16 @@ import "github.com/specquant/specquant/internal/quant"
 
 // beyond is the share of w [rows × cols] that lies more than half a step
 // beyond the ends of its grid.
-func beyond(g quant.Grid, w, scales []float32, rows, cols int) float64 {
+func beyond(g quant.Grid, w []float32, steps quant.Steps, rows, cols int) float64 {
 	lo, hi := g.Limits()
 	groups, width := g.Groups(cols), cols
-	if g.Group > 0 {
+	if groups > 1 {
 		width = g.Group
 	}
 	count := 0
 	for r := range rows {
 		for c, v := range w[r*cols:][:cols] {
-			if s := scales[r*groups+c/width]; v > (hi+0.5)*s || v < (lo-0.5)*s {
+			if s, d := steps.At(g, r*groups+c/width); v > (hi+0.5-d)*s || v < (lo-0.5-d)*s {
 				count++
 			}
 		}

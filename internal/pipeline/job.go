@@ -373,6 +373,14 @@ func (j *job) block(ctx context.Context, w *worker, i int, path string, done boo
 		if err != nil {
 			return nil, err
 		}
+		if j.Recipe.Tune != nil {
+			if err := j.advanceReference(ctx, w, i); err != nil {
+				return nil, err
+			}
+			if err := w.tuned(ctx, &quantized); err != nil {
+				return nil, err
+			}
+		}
 		prefix := llama.TensorPrefix(i)
 		for k := range layers {
 			layers[k].Name = prefix + layers[k].Name
@@ -411,13 +419,21 @@ func (j *job) block(ctx context.Context, w *worker, i int, path string, done boo
 		}
 		return reports, w.advance(ctx, w.x, w.runner, w.block.Block(), llama.Hooks{})
 	}
-	if err := w.advance(ctx, w.x, w.runner, w.runnable(), llama.Hooks{KV: w.cacheHook()}); err != nil || w.ref == nil {
-		return reports, err
-	}
-	// As it was loaded: a resumed job has nothing else.
-	f := w.ref
-	if err := w.rotation.load(w.pool, j.ck, i, &f.block); err != nil {
+	if err := w.advance(ctx, w.x, w.runner, w.runnable(), llama.Hooks{KV: w.cacheHook()}); err != nil {
 		return nil, err
 	}
-	return reports, w.advance(ctx, f.x, f.runner, f.block.Block(), llama.Hooks{})
+	if w.ref == nil || j.Recipe.Tune != nil && !done {
+		return reports, nil
+	}
+	return reports, j.advanceReference(ctx, w, i)
+}
+
+// advanceReference runs the full-precision model's activations through block i,
+// as it is loaded from the checkpoint: a resumed job has nothing else.
+func (j *job) advanceReference(ctx context.Context, w *worker, i int) error {
+	f := w.ref
+	if err := w.rotation.load(w.pool, j.ck, i, &f.block); err != nil {
+		return err
+	}
+	return w.advance(ctx, f.x, f.runner, f.block.Block(), llama.Hooks{})
 }

@@ -47,7 +47,7 @@ func (w *worker) input(ctx context.Context, in llama.Input, out *[llama.NumLinea
 		removeSubspace(w.pool, h, subspace)
 	}
 	var lack map[llama.Which][]float32
-	if w.ref != nil {
+	if w.recipe.Solve.Correct != "" {
 		if lack, err = w.gatherFit(ctx, in, runs, h); err != nil {
 			return err
 		}
@@ -208,6 +208,7 @@ func (w *worker) layer(l llama.Which, run *runLinear, factor *method.Factor, dia
 		plain.Residual(whole.W, w.pool.Run)
 		report.ErrorNoBranch = w.outputError(l, newRunLinear(whole, nil, run.bits, run.clip, run.s), stats)
 	}
+	w.keepUnrounded(l, d.W)
 	quantized, clipped, err := w.solve(g, d, run.branch, factor, diagonal)
 	if err != nil {
 		return nil, err
@@ -231,17 +232,20 @@ func (w *worker) layer(l llama.Which, run *runLinear, factor *method.Factor, dia
 // them lies beyond the grid.
 func (w *worker) solve(g quant.Grid, d *llama.Dense, branch *artefact.Branch, factor *method.Factor, diagonal []float64) (*artefact.Linear, float64, error) {
 	q := w.q[:d.Out*d.In]
-	scales, err := g.Scales(d.W, d.Out, d.In, w.recipe.Weights.Clip, w.pool.Run)
+	if w.recipe.Weights.Clip != quant.ClipHessian {
+		diagonal = nil
+	}
+	steps, err := g.WeightedScales(d.W, diagonal, d.Out, d.In, w.recipe.Weights.Clip, w.pool.Run)
 	if err != nil {
 		return nil, 0, err
 	}
-	clipped := beyond(g, d.W, scales, d.Out, d.In)
+	clipped := beyond(g, d.W, steps, d.Out, d.In)
 	if factor != nil {
-		factor.GPTQ(w.pool, g, q, d.W, scales, d.Out)
+		factor.GPTQ(w.pool, g, q, d.W, steps, d.Out)
 	} else {
-		g.RTN(q, d.W, scales, d.Out, d.In, w.pool.Run)
+		g.RTN(q, d.W, steps, d.Out, d.In, w.pool.Run)
 	}
-	return artefact.NewLinear(g, q, scales, d.Out, d.In, branch, d.Bias), clipped, nil
+	return artefact.NewLinear(g, q, steps, d.Out, d.In, branch, d.Bias), clipped, nil
 }
 
 // outputError is ‖y − y'‖/‖y‖ of a quantized layer on the sample, its

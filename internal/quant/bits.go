@@ -1,5 +1,5 @@
-// Package quant holds the integer grids: bit settings, symmetric grids for
-// weights, and the formats of the quantized key/value cache.
+// Package quant holds the integer grids: bit settings, grids for weights, and the
+// formats of the quantized key/value cache.
 package quant
 
 import (
@@ -29,7 +29,7 @@ func (b Bits) String() string {
 
 // Supported bits of each part.
 var (
-	WeightBits     = []int{4, 8}
+	WeightBits     = []int{2, 3, 4, 5, 6, 7, 8}
 	ActivationBits = []int{4, 8, 16}
 	KVBits         = []int{4, 8, 16}
 )

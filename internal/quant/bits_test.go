@@ -6,7 +6,7 @@ import (
 )
 
 func TestParseBits(t *testing.T) {
-	for _, want := range []Bits{{4, 16, 16}, {4, 8, 8}, {4, 4, 16}, {4, 4, 4}, {8, 8, 8}, {8, 16, 4}} {
+	for _, want := range []Bits{{4, 16, 16}, {4, 8, 8}, {4, 4, 16}, {4, 4, 4}, {8, 8, 8}, {8, 16, 4}, {2, 16, 16}, {3, 8, 8}, {5, 4, 4}, {6, 16, 8}, {7, 8, 16}} {
 		got, err := ParseBits(want.String())
 		if err != nil || got != want {
 			t.Errorf("ParseBits(%s) = %v, %v", want, got, err)
@@ -28,7 +28,8 @@ func TestParseBitsRefuses(t *testing.T) {
 		{"4-99999999999999999999-4", "is not a number"},
 		{"+4-4-4", "write it 4-4-4"},
 		{"4-08-4", "write it 4-8-4"},
-		{"3-4-4", "weights in 3 bits"},
+		{"1-4-4", "weights in 1 bits"},
+		{"9-4-4", "weights in 9 bits"},
 		{"16-16-16", "weights in 16 bits"},
 		{"0-4-4", "weights in 0 bits"},
 		{"4-5-4", "activations in 5 bits"},

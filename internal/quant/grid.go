@@ -7,12 +7,48 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// Grid is a symmetric integer grid for weights: w ≈ scale·q with
-// q in [−2^(bits−1), 2^(bits−1)−1], one scale for each group of inputs of each
-// output channel. Scales are 16-bit floats.
+// Grid is an integer grid for weights, with one scale, and one zero point unless
+// it is symmetric, for each group of inputs of each output channel:
+//
+//	w ≈ scale·(u − zero), u in [0, 2^bits−1]
+//
+// The codes that functions take and give are q = u − 2^(bits−1), which fit a
+// signed byte. Scales and zero points are 16-bit floats.
 type Grid struct {
-	Bits  int
-	Group int // inputs that share a scale; 0: the whole row
+	Bits  int      // 2 to 8
+	Group int      // inputs that share a scale; 0: the whole row
+	Zero  ZeroKind // "" is symmetric
+}
+
+// Steps are the parameters of a grid's groups, [rows × groups]. Zero is in units
+// of u: nil for a symmetric grid, one value where it is the same everywhere.
+type Steps struct {
+	Scale []float32
+	Zero  []float32
+}
+
+// At is what group i, counted over rows, has: w ≈ scale·(q − shift), so shift is
+// the zero point in units of q.
+func (s Steps) At(g Grid, i int) (scale, shift float32) {
+	switch len(s.Zero) {
+	case 0:
+		return s.Scale[i], 0
+	case 1:
+		i, scale = 0, s.Scale[i]
+	default:
+		scale = s.Scale[i]
+	}
+	lo, _ := g.Limits()
+	return scale, s.Zero[i] + lo
+}
+
+// FixedZero is the zero point of all groups, in units of u, as in [Steps]: nil
+// unless the grid is centred.
+func (g Grid) FixedZero() []float32 {
+	if g.Zero != ZeroCentred {
+		return nil
+	}
+	return []float32{float32(int(1)<<g.Bits-1) / 2}
 }
 
 // Groups is the number of scales of a row; the last group may be shorter.
@@ -23,126 +59,67 @@ func (g Grid) Groups(cols int) int {
 	return (cols + g.Group - 1) / g.Group
 }
 
+// width is the inputs of a group, of the last one at most.
+func (g Grid) width(cols int) int {
+	if g.Groups(cols) == 1 {
+		return max(1, cols)
+	}
+	return g.Group
+}
+
 // Limits are the smallest and the largest q.
 func (g Grid) Limits() (lo, hi float32) {
 	half := float32(int(1) << (g.Bits - 1))
 	return -half, half - 1
 }
 
-// Clip says how far below its largest weight a group's grid may reach.
-type Clip string
-
-const (
-	ClipNone Clip = "none" // the grid covers the largest weight
-	ClipMSE  Clip = "mse"  // the ratio with the least squared error, from ClipRatios
-)
-
-// clipStep and clipSteps make the ratios 1, 0.975, … 0.5.
-const (
-	clipStep  = 0.025
-	clipSteps = 21
-)
-
-// Scales returns the scales [rows × groups] of w [rows × cols], rounded to 16
-// bits. A group of zeros has scale 1. A group whose weights are not finite, or
-// need a scale above 65504, is an error.
-func (g Grid) Scales(w []float32, rows, cols int, clip Clip, run func(n int, fn func(i int))) ([]float32, error) {
-	groups := g.Groups(cols)
-	scales := make([]float32, rows*groups)
-	width := cols
-	if groups > 1 {
-		width = g.Group
-	}
-	run(rows, func(r int) {
-		for k := range groups {
-			lo := k * width
-			part := w[r*cols+lo : r*cols+min(lo+width, cols)]
-			scales[r*groups+k] = g.scale(part, clip)
-		}
-	})
-	for i, s := range scales {
-		if math.IsInf(float64(s), 0) || s != s {
-			return nil, fmt.Errorf("row %d, group %d: the weights are not finite or too large for a 16-bit scale (65504)", i/groups, i%groups)
-		}
-	}
-	return scales, nil
-}
-
-// smallestScale is the least positive 16-bit float.
-const smallestScale = 1.0 / (1 << 24)
-
-func (g Grid) scale(w []float32, clip Clip) float32 {
-	var top float32
-	for _, v := range w {
-		top = max(top, abs(v))
-	}
-	if top == 0 {
-		return 1
-	}
-	_, hi := g.Limits()
-	round := func(s float32) float32 { return max(roundF16(s), smallestScale) }
-	best := round(top / hi)
-	if clip != ClipMSE {
-		return best
-	}
-	least := g.squaredError(w, best, float32(math.Inf(1)))
-	for i := 1; i < clipSteps; i++ {
-		s := round(top * (1 - clipStep*float32(i)) / hi)
-		if e := g.squaredError(w, s, least); e < least {
-			best, least = s, e
-		}
-	}
-	return best
-}
-
-// squaredError is Σ(w − s·q)², given up once it passes the limit.
-func (g Grid) squaredError(w []float32, s, limit float32) float32 {
+// Round returns the q nearest to w on the grid of scale s and shift d, as
+// [Steps.At] gives them.
+func (g Grid) Round(w, s, d float32) int8 {
 	lo, hi := g.Limits()
-	inv := 1 / s
-	var sum float32
-	for len(w) > 0 && sum < limit {
-		n := min(64, len(w))
-		for _, v := range w[:n] {
-			d := v - float32(s*min(max(roundEven(v*inv), lo), hi))
-			sum += float32(d * d)
-		}
-		w = w[n:]
-	}
-	return sum
+	return int8(min(max(roundEven(float32(w/s)+d), lo), hi))
 }
 
-// Round returns the q nearest to w on the grid of scale s.
-func (g Grid) Round(w, s float32) int8 {
-	lo, hi := g.Limits()
-	return int8(min(max(roundEven(w/s), lo), hi))
-}
+// Value is what q stands for: s·(q − d).
+func Value(q int8, s, d float32) float32 { return s * (float32(q) - d) }
 
 // RTN rounds each weight of w [rows × cols] to its nearest grid point.
-func (g Grid) RTN(q []int8, w, scales []float32, rows, cols int, run func(n int, fn func(i int))) {
-	groups := g.Groups(cols)
-	run(rows, func(r int) {
-		for c := range cols {
-			s := scales[r*groups]
-			if g.Group > 0 {
-				s = scales[r*groups+c/g.Group]
-			}
-			q[r*cols+c] = g.Round(w[r*cols+c], s)
+func (g Grid) RTN(q []int8, w []float32, steps Steps, rows, cols int, run func(n int, fn func(i int))) {
+	g.each(steps, rows, cols, run, func(lo, hi int, s, d float32) {
+		for i, v := range w[lo:hi] {
+			q[lo+i] = g.Round(v, s, d)
 		}
 	})
 }
 
-// Dequantize writes scale·q to dst [rows × cols].
-func (g Grid) Dequantize(dst []float32, q []int8, scales []float32, rows, cols int, run func(n int, fn func(i int))) {
-	groups := g.Groups(cols)
-	run(rows, func(r int) {
-		for c := range cols {
-			s := scales[r*groups]
-			if g.Group > 0 {
-				s = scales[r*groups+c/g.Group]
-			}
-			dst[r*cols+c] = s * float32(q[r*cols+c])
+// Dequantize writes what q stands for to dst [rows × cols].
+func (g Grid) Dequantize(dst []float32, q []int8, steps Steps, rows, cols int, run func(n int, fn func(i int))) {
+	g.each(steps, rows, cols, run, func(lo, hi int, s, d float32) {
+		for i, v := range q[lo:hi] {
+			dst[lo+i] = Value(v, s, d)
 		}
 	})
+}
+
+// each calls fn with the ends of every group in a matrix and its parameters.
+func (g Grid) each(steps Steps, rows, cols int, run func(n int, fn func(i int)), fn func(lo, hi int, s, d float32)) {
+	groups, width := g.Groups(cols), g.width(cols)
+	run(rows, func(r int) {
+		for k := range groups {
+			s, d := steps.At(g, r*groups+k)
+			fn(r*cols+k*width, r*cols+min(cols, (k+1)*width), s, d)
+		}
+	})
+}
+
+// check says which group of a matrix has no 16-bit scale.
+func (s Steps) check(groups int) error {
+	for i, v := range s.Scale {
+		if math.IsInf(float64(v), 0) || v != v {
+			return fmt.Errorf("row %d, group %d: the weights are not finite or too large for a 16-bit scale (65504)", i/groups, i%groups)
+		}
+	}
+	return nil
 }
 
 // roundEven rounds half to even. Adding and taking away 1.5·2²³ does it within
@@ -159,7 +136,3 @@ func roundEven(v float32) float32 {
 
 // roundF16 rounds to the nearest 16-bit float.
 func roundF16(v float32) float32 { return kernel.FromF16(kernel.ToF16(v)) }
-
-func abs(v float32) float32 {
-	return math.Float32frombits(math.Float32bits(v) &^ (1 << 31))
-}

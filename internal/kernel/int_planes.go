@@ -1,0 +1,122 @@
+package kernel
+
+import "sync"
+
+// Widths other than 4 and 8 bits are sums of bit planes of 4, 2 and 1 bits
+// (3 = 2+1, 5 = 4+1, 6 = 4+2, 7 = 4+2+1). A step is 32 columns of 16 rows, its
+// planes one after the other, widest first: 256, 128 and 64 bytes. The widest
+// plane has the low bits of the stored value, the next one the bits above.
+//
+// In every plane byte 4·row+j of a block of 64 bytes belongs to columns
+// congruent to j modulo 4, so that a load, a shift and an AND give four columns
+// of 16 rows as the dot-product instructions take them. With c the column in
+// the step, 0…31, and f = c/4 mod 4:
+//
+//	4 bits: block c/8,  bits 4·(c/4 mod 2) and up
+//	2 bits: block c/16, bits 2·f and up
+//	1 bit:  one block,  bit (2·f+2) mod 8 + c/16
+//
+// The 1-bit plane's order puts the third bit of a 3-bit value just above the
+// other two for three quarters of the columns.
+
+// intPlanar says that the layout is of bit planes.
+func intPlanar(bits int) bool { return bits != 4 && bits != 8 }
+
+// intPlaneStep is the number of columns in a step of planes, and intPlaneCols
+// the number of columns that come out of one load.
+const (
+	intPlaneStep = 32
+	intPlaneCols = 4
+)
+
+// intPlaneWidths are the planes in their order; a width has those whose bit is
+// set in it.
+var intPlaneWidths = [...]int{4, 2, 1}
+
+// intField is where the plane of p bits has columns 4·s…4·s+3 of a step: the
+// block's first byte and the field's lowest bit.
+func intField(p, s int) (at, shift int) {
+	switch p {
+	case 4:
+		return s / 2 * 64, s % 2 * 4
+	case 2:
+		return s / 4 * 64, s % 4 * 2
+	}
+	return 0, (s%4*2+2)%8 + s/4
+}
+
+// intUnpackPortable defines the planes: it writes steps of src as bytes in the
+// layout of 8 bits, so that 8-bit kernels multiply them: the values moved by
+// what makes their offset 128.
+func intUnpackPortable(dst, src []byte, bits, steps int) {
+	add := byte(128 - intOffset(bits))
+	for step := range steps {
+		planes := src[step*64*bits:][:64*bits]
+		for s := range intPlaneStep / intPlaneCols {
+			d := dst[(step*intPlaneStep/intPlaneCols+s)*64:][:64]
+			for n := range d {
+				d[n] = add
+			}
+			rest, low := planes, 0
+			for _, p := range intPlaneWidths {
+				if bits&p == 0 {
+					continue
+				}
+				at, shift := intField(p, s)
+				for n, b := range rest[at:][:64] {
+					d[n] += b >> shift & (1<<p - 1) << low
+				}
+				rest, low = rest[64*p:], low+p
+			}
+		}
+	}
+}
+
+// intPackPlanes is the inverse of [intUnpackPortable] for one step, but for the
+// offset: src has the stored values as bytes. dst must be zero.
+func intPackPlanes(dst, src []byte, bits int) {
+	for s := range intPlaneStep / intPlaneCols {
+		rest, low := dst, 0
+		for _, p := range intPlaneWidths {
+			if bits&p == 0 {
+				continue
+			}
+			at, shift := intField(p, s)
+			block := rest[at:][:64]
+			for n, u := range src[s*64:][:64] {
+				block[n] |= u >> low & (1<<p - 1) << shift
+			}
+			rest, low = rest[64*p:], low+p
+		}
+	}
+}
+
+// intUnpacked is room for row tiles as bytes: tiles from first on, next bytes
+// apart. A pair of tiles is used by every token of a panel.
+type intUnpacked struct {
+	data  []byte
+	first int
+	next  int
+}
+
+var intUnpackedPool = sync.Pool{New: func() any { return new(intUnpacked) }}
+
+// newIntUnpacked takes room for the pair of row tiles from tile on and fills it.
+func newIntUnpacked(w *IntMatrix, tile int, unpack func(u *intUnpacked, w *IntMatrix, tile, tiles int)) *intUnpacked {
+	u := intUnpackedPool.Get().(*intUnpacked)
+	u.first, u.next = tile, intCeil(w.Cols, intPlaneStep)*intPlaneStep*intLanes
+	tiles := min(2, intCeil(w.Rows, intLanes)-tile)
+	u.data = intGrow(u.data, 2*u.next)
+	unpack(u, w, tile, tiles)
+	return u
+}
+
+func (u *intUnpacked) free() { intUnpackedPool.Put(u) }
+
+// intUnpackPair is the portable way to fill an intUnpacked.
+func intUnpackPair(u *intUnpacked, w *IntMatrix, tile, tiles int) {
+	size := intTileBytes(w.Bits, w.Cols)
+	for i := range tiles {
+		intUnpackPortable(u.data[i*u.next:], w.Tiles[(tile+i)*size:], w.Bits, intCeil(w.Cols, intPlaneStep))
+	}
+}

@@ -1,0 +1,199 @@
+// Bit planes in AVX2: a step of 32 columns of one row tile becomes bytes, eight
+// columns of 16 rows at a time. See int_planes.go for the layout.
+//
+// INT2P_STEP<bits>(OP) goes through the step at SI: OP(lo, hi) uses columns lo to
+// lo+3, in Y10 and Y11, and hi to hi+3, in Y8 and Y9. Y12 and Y13 are temporary.
+
+// INT2P_FIELD is a plane's field, shifted by OP to where the mask wants it.
+#define INT2P_FIELD(at, OP, n, mask, d0, d1) \
+	VMOVDQU at(SI), d0;      \
+	VMOVDQU 32+at(SI), d1;   \
+	OP      $n, d0, d0;      \
+	OP      $n, d1, d1;      \
+	VPAND   mask, d0, d0;    \
+	VPAND   mask, d1, d1
+
+// INT2P_MORE adds a further plane.
+#define INT2P_MORE(at, OP, n, mask, d0, d1) \
+	INT2P_FIELD(at, OP, n, mask, Y12, Y13); \
+	VPOR Y12, d0, d0; \
+	VPOR Y13, d1, d1
+
+DATA intBits01<>+0(SB)/8, $0x0303030303030303
+DATA intBits01<>+8(SB)/8, $0x0303030303030303
+DATA intBits01<>+16(SB)/8, $0x0303030303030303
+DATA intBits01<>+24(SB)/8, $0x0303030303030303
+GLOBL intBits01<>(SB), RODATA|NOPTR, $32
+
+DATA intBit2<>+0(SB)/8, $0x0404040404040404
+DATA intBit2<>+8(SB)/8, $0x0404040404040404
+DATA intBit2<>+16(SB)/8, $0x0404040404040404
+DATA intBit2<>+24(SB)/8, $0x0404040404040404
+GLOBL intBit2<>(SB), RODATA|NOPTR, $32
+
+DATA intBits0123<>+0(SB)/8, $0x0f0f0f0f0f0f0f0f
+DATA intBits0123<>+8(SB)/8, $0x0f0f0f0f0f0f0f0f
+DATA intBits0123<>+16(SB)/8, $0x0f0f0f0f0f0f0f0f
+DATA intBits0123<>+24(SB)/8, $0x0f0f0f0f0f0f0f0f
+GLOBL intBits0123<>(SB), RODATA|NOPTR, $32
+
+DATA intBit4<>+0(SB)/8, $0x1010101010101010
+DATA intBit4<>+8(SB)/8, $0x1010101010101010
+DATA intBit4<>+16(SB)/8, $0x1010101010101010
+DATA intBit4<>+24(SB)/8, $0x1010101010101010
+GLOBL intBit4<>(SB), RODATA|NOPTR, $32
+
+DATA intBits45<>+0(SB)/8, $0x3030303030303030
+DATA intBits45<>+8(SB)/8, $0x3030303030303030
+DATA intBits45<>+16(SB)/8, $0x3030303030303030
+DATA intBits45<>+24(SB)/8, $0x3030303030303030
+GLOBL intBits45<>(SB), RODATA|NOPTR, $32
+
+DATA intBit6<>+0(SB)/8, $0x4040404040404040
+DATA intBit6<>+8(SB)/8, $0x4040404040404040
+DATA intBit6<>+16(SB)/8, $0x4040404040404040
+DATA intBit6<>+24(SB)/8, $0x4040404040404040
+GLOBL intBit6<>(SB), RODATA|NOPTR, $32
+
+#define INT2P_STEP2(OP) \
+	INT2P_FIELD(0, VPSRLW, 0, intBits01<>(SB), Y10, Y11); \
+	INT2P_FIELD(0, VPSRLW, 2, intBits01<>(SB), Y8, Y9); \
+	OP(0, 4); \
+	INT2P_FIELD(0, VPSRLW, 4, intBits01<>(SB), Y10, Y11); \
+	INT2P_FIELD(0, VPSRLW, 6, intBits01<>(SB), Y8, Y9); \
+	OP(8, 12); \
+	INT2P_FIELD(64, VPSRLW, 0, intBits01<>(SB), Y10, Y11); \
+	INT2P_FIELD(64, VPSRLW, 2, intBits01<>(SB), Y8, Y9); \
+	OP(16, 20); \
+	INT2P_FIELD(64, VPSRLW, 4, intBits01<>(SB), Y10, Y11); \
+	INT2P_FIELD(64, VPSRLW, 6, intBits01<>(SB), Y8, Y9); \
+	OP(24, 28)
+
+#define INT2P_AHEAD2 \
+	PREFETCHT0 2048(SI); \
+	PREFETCHT0 2112(SI)
+
+#define INT2P_STEP3(OP) \
+	INT2P_FIELD(0, VPSRLW, 0, intBits01<>(SB), Y10, Y11); \
+	INT2P_MORE(128, VPSRLW, 0, intBit2<>(SB), Y10, Y11); \
+	INT2P_FIELD(0, VPSRLW, 2, intBits01<>(SB), Y8, Y9); \
+	INT2P_MORE(128, VPSRLW, 2, intBit2<>(SB), Y8, Y9); \
+	OP(0, 4); \
+	INT2P_FIELD(0, VPSRLW, 4, intBits01<>(SB), Y10, Y11); \
+	INT2P_MORE(128, VPSRLW, 4, intBit2<>(SB), Y10, Y11); \
+	INT2P_FIELD(0, VPSRLW, 6, intBits01<>(SB), Y8, Y9); \
+	INT2P_MORE(128, VPSLLW, 2, intBit2<>(SB), Y8, Y9); \
+	OP(8, 12); \
+	INT2P_FIELD(64, VPSRLW, 0, intBits01<>(SB), Y10, Y11); \
+	INT2P_MORE(128, VPSRLW, 1, intBit2<>(SB), Y10, Y11); \
+	INT2P_FIELD(64, VPSRLW, 2, intBits01<>(SB), Y8, Y9); \
+	INT2P_MORE(128, VPSRLW, 3, intBit2<>(SB), Y8, Y9); \
+	OP(16, 20); \
+	INT2P_FIELD(64, VPSRLW, 4, intBits01<>(SB), Y10, Y11); \
+	INT2P_MORE(128, VPSRLW, 5, intBit2<>(SB), Y10, Y11); \
+	INT2P_FIELD(64, VPSRLW, 6, intBits01<>(SB), Y8, Y9); \
+	INT2P_MORE(128, VPSLLW, 1, intBit2<>(SB), Y8, Y9); \
+	OP(24, 28)
+
+#define INT2P_AHEAD3 \
+	PREFETCHT0 2048(SI); \
+	PREFETCHT0 2112(SI); \
+	PREFETCHT0 2176(SI)
+
+#define INT2P_STEP5(OP) \
+	INT2P_FIELD(0, VPSRLW, 0, intBits0123<>(SB), Y10, Y11); \
+	INT2P_MORE(256, VPSLLW, 2, intBit4<>(SB), Y10, Y11); \
+	INT2P_FIELD(0, VPSRLW, 4, intBits0123<>(SB), Y8, Y9); \
+	INT2P_MORE(256, VPSRLW, 0, intBit4<>(SB), Y8, Y9); \
+	OP(0, 4); \
+	INT2P_FIELD(64, VPSRLW, 0, intBits0123<>(SB), Y10, Y11); \
+	INT2P_MORE(256, VPSRLW, 2, intBit4<>(SB), Y10, Y11); \
+	INT2P_FIELD(64, VPSRLW, 4, intBits0123<>(SB), Y8, Y9); \
+	INT2P_MORE(256, VPSLLW, 4, intBit4<>(SB), Y8, Y9); \
+	OP(8, 12); \
+	INT2P_FIELD(128, VPSRLW, 0, intBits0123<>(SB), Y10, Y11); \
+	INT2P_MORE(256, VPSLLW, 1, intBit4<>(SB), Y10, Y11); \
+	INT2P_FIELD(128, VPSRLW, 4, intBits0123<>(SB), Y8, Y9); \
+	INT2P_MORE(256, VPSRLW, 1, intBit4<>(SB), Y8, Y9); \
+	OP(16, 20); \
+	INT2P_FIELD(192, VPSRLW, 0, intBits0123<>(SB), Y10, Y11); \
+	INT2P_MORE(256, VPSRLW, 3, intBit4<>(SB), Y10, Y11); \
+	INT2P_FIELD(192, VPSRLW, 4, intBits0123<>(SB), Y8, Y9); \
+	INT2P_MORE(256, VPSLLW, 3, intBit4<>(SB), Y8, Y9); \
+	OP(24, 28)
+
+#define INT2P_AHEAD5 \
+	PREFETCHT0 2048(SI); \
+	PREFETCHT0 2112(SI); \
+	PREFETCHT0 2176(SI); \
+	PREFETCHT0 2240(SI); \
+	PREFETCHT0 2304(SI)
+
+#define INT2P_STEP6(OP) \
+	INT2P_FIELD(0, VPSRLW, 0, intBits0123<>(SB), Y10, Y11); \
+	INT2P_MORE(256, VPSLLW, 4, intBits45<>(SB), Y10, Y11); \
+	INT2P_FIELD(0, VPSRLW, 4, intBits0123<>(SB), Y8, Y9); \
+	INT2P_MORE(256, VPSLLW, 2, intBits45<>(SB), Y8, Y9); \
+	OP(0, 4); \
+	INT2P_FIELD(64, VPSRLW, 0, intBits0123<>(SB), Y10, Y11); \
+	INT2P_MORE(256, VPSRLW, 0, intBits45<>(SB), Y10, Y11); \
+	INT2P_FIELD(64, VPSRLW, 4, intBits0123<>(SB), Y8, Y9); \
+	INT2P_MORE(256, VPSRLW, 2, intBits45<>(SB), Y8, Y9); \
+	OP(8, 12); \
+	INT2P_FIELD(128, VPSRLW, 0, intBits0123<>(SB), Y10, Y11); \
+	INT2P_MORE(320, VPSLLW, 4, intBits45<>(SB), Y10, Y11); \
+	INT2P_FIELD(128, VPSRLW, 4, intBits0123<>(SB), Y8, Y9); \
+	INT2P_MORE(320, VPSLLW, 2, intBits45<>(SB), Y8, Y9); \
+	OP(16, 20); \
+	INT2P_FIELD(192, VPSRLW, 0, intBits0123<>(SB), Y10, Y11); \
+	INT2P_MORE(320, VPSRLW, 0, intBits45<>(SB), Y10, Y11); \
+	INT2P_FIELD(192, VPSRLW, 4, intBits0123<>(SB), Y8, Y9); \
+	INT2P_MORE(320, VPSRLW, 2, intBits45<>(SB), Y8, Y9); \
+	OP(24, 28)
+
+#define INT2P_AHEAD6 \
+	PREFETCHT0 2048(SI); \
+	PREFETCHT0 2112(SI); \
+	PREFETCHT0 2176(SI); \
+	PREFETCHT0 2240(SI); \
+	PREFETCHT0 2304(SI); \
+	PREFETCHT0 2368(SI)
+
+#define INT2P_STEP7(OP) \
+	INT2P_FIELD(0, VPSRLW, 0, intBits0123<>(SB), Y10, Y11); \
+	INT2P_MORE(256, VPSLLW, 4, intBits45<>(SB), Y10, Y11); \
+	INT2P_MORE(384, VPSLLW, 4, intBit6<>(SB), Y10, Y11); \
+	INT2P_FIELD(0, VPSRLW, 4, intBits0123<>(SB), Y8, Y9); \
+	INT2P_MORE(256, VPSLLW, 2, intBits45<>(SB), Y8, Y9); \
+	INT2P_MORE(384, VPSLLW, 2, intBit6<>(SB), Y8, Y9); \
+	OP(0, 4); \
+	INT2P_FIELD(64, VPSRLW, 0, intBits0123<>(SB), Y10, Y11); \
+	INT2P_MORE(256, VPSRLW, 0, intBits45<>(SB), Y10, Y11); \
+	INT2P_MORE(384, VPSRLW, 0, intBit6<>(SB), Y10, Y11); \
+	INT2P_FIELD(64, VPSRLW, 4, intBits0123<>(SB), Y8, Y9); \
+	INT2P_MORE(256, VPSRLW, 2, intBits45<>(SB), Y8, Y9); \
+	INT2P_MORE(384, VPSLLW, 6, intBit6<>(SB), Y8, Y9); \
+	OP(8, 12); \
+	INT2P_FIELD(128, VPSRLW, 0, intBits0123<>(SB), Y10, Y11); \
+	INT2P_MORE(320, VPSLLW, 4, intBits45<>(SB), Y10, Y11); \
+	INT2P_MORE(384, VPSLLW, 3, intBit6<>(SB), Y10, Y11); \
+	INT2P_FIELD(128, VPSRLW, 4, intBits0123<>(SB), Y8, Y9); \
+	INT2P_MORE(320, VPSLLW, 2, intBits45<>(SB), Y8, Y9); \
+	INT2P_MORE(384, VPSLLW, 1, intBit6<>(SB), Y8, Y9); \
+	OP(16, 20); \
+	INT2P_FIELD(192, VPSRLW, 0, intBits0123<>(SB), Y10, Y11); \
+	INT2P_MORE(320, VPSRLW, 0, intBits45<>(SB), Y10, Y11); \
+	INT2P_MORE(384, VPSRLW, 1, intBit6<>(SB), Y10, Y11); \
+	INT2P_FIELD(192, VPSRLW, 4, intBits0123<>(SB), Y8, Y9); \
+	INT2P_MORE(320, VPSRLW, 2, intBits45<>(SB), Y8, Y9); \
+	INT2P_MORE(384, VPSLLW, 5, intBit6<>(SB), Y8, Y9); \
+	OP(24, 28)
+
+#define INT2P_AHEAD7 \
+	PREFETCHT0 2048(SI); \
+	PREFETCHT0 2112(SI); \
+	PREFETCHT0 2176(SI); \
+	PREFETCHT0 2240(SI); \
+	PREFETCHT0 2304(SI); \
+	PREFETCHT0 2368(SI); \
+	PREFETCHT0 2432(SI)

@@ -1,0 +1,256 @@
+#include "textflag.h"
+#include "go_asm.h"
+#include "int_vnni_amd64.h"
+#include "int_planes512_amd64.h"
+
+// Weights in bit planes × one 8-bit token: one row tile, as a single stream. With
+// 2 and 3 bits most fields are multiplied where they stand, times 4 and 16 and
+// 64, and their sums shifted back, which is exact.
+
+// INT_AHEAD is the distance of prefetching in bytes.
+#define INT_AHEAD 4096
+
+#define INTP_DOT1(at, acc) VPDPBUSD.BCST at(R8), Z26, acc
+
+#define INTP_CLEAR(a, b, c) \
+	VPXORD a, a, a; \
+	VPXORD b, b, b; \
+	VPXORD c, c, c
+
+// func intVNNI2x1(args *intArgs)
+// Z16…Z19 masks of the four fields; Z4…Z11 fields.
+TEXT ·intVNNI2x1(SB), 0, $128-8
+	INT_ENTER
+	INTP_MASK(0x03030303, Z16)
+	INTP_MASK(0x0c0c0c0c, Z17)
+	INTP_MASK(0x30303030, Z18)
+	INTP_MASK(0xc0c0c0c0, Z19)
+	INT_BEGIN(64)
+
+group:
+	INT_GROUP
+	INT_BEGIN4(Z0)
+	VPSRAD $2, Z0, Z0
+	INTP_CLEAR(Z1, Z2, Z3)
+	INTP_CLEAR(Z12, Z13, Z14)
+	VPXORD Z15, Z15, Z15
+	PCALIGN $32
+
+step:
+	INTP_AHEAD2((SI))
+	VMOVDQU64 (SI), Z24
+	VMOVDQU64 64(SI), Z25
+	VPANDD Z16, Z24, Z4
+	VPANDD Z17, Z24, Z5
+	VPANDD Z18, Z24, Z6
+	VPANDD Z19, Z24, Z7
+	VPANDD Z16, Z25, Z8
+	VPANDD Z17, Z25, Z9
+	VPANDD Z18, Z25, Z10
+	VPANDD Z19, Z25, Z11
+	VPDPBUSD.BCST (R8), Z4, Z0
+	VPDPBUSD.BCST 4(R8), Z5, Z1
+	VPDPBUSD.BCST 8(R8), Z6, Z2
+	VPDPBUSD.BCST 12(R8), Z7, Z3
+	VPDPBUSD.BCST 16(R8), Z8, Z12
+	VPDPBUSD.BCST 20(R8), Z9, Z13
+	VPDPBUSD.BCST 24(R8), Z10, Z14
+	VPDPBUSD.BCST 28(R8), Z11, Z15
+	ADDQ $128, SI
+	ADDQ $32, R8
+	DECQ BX
+	JNZ step
+
+	VPADDD Z12, Z0, Z0
+	VPADDD Z13, Z1, Z1
+	VPADDD Z14, Z2, Z2
+	VPADDD Z15, Z3, Z3
+	VPSRAD $2, Z1, Z1
+	VPSRAD $4, Z2, Z2
+	VPSRAD $6, Z3, Z3
+	VPADDD Z1, Z0, Z0
+	VPADDD Z3, Z2, Z2
+	VPADDD Z2, Z0, Z0
+	INT_SUMS
+	INT_FLUSH1(0, Z0)
+	ADDQ $64, R14
+	DECQ R13
+	JNZ group
+
+	INT_LEAVE1
+
+// INTP_THIRD puts a field of the 2-bit plane and the third bit above it, both
+// where they stand, into d.
+#define INTP_THIRD(low, high, x, y, d) \
+	VPANDD     low, x, d;           \
+	VPTERNLOGD $0xf8, high, y, d
+
+// INTP_FOURTH does it for the last field, which has no room above it, shifted
+// down.
+#define INTP_FOURTH(x, y, d, t) \
+	VPSRLD     $6, x, d;          \
+	VPSLLD     $2, y, t;          \
+	VPANDD     Z16, d, d;         \
+	VPTERNLOGD $0xf8, Z19, t, d
+
+// func intVNNI3x1(args *intArgs)
+// Z16…Z18 masks of the fields of two bits, Z19…Z21 of the third bits; Z4…Z11
+// fields.
+TEXT ·intVNNI3x1(SB), 0, $128-8
+	INT_ENTER
+	INTP_MASK(0x03030303, Z16)
+	INTP_MASK(0x0c0c0c0c, Z17)
+	INTP_MASK(0x30303030, Z18)
+	INTP_MASK(0x04040404, Z19)
+	INTP_MASK(0x10101010, Z20)
+	INTP_MASK(0x40404040, Z21)
+	INT_BEGIN(64)
+
+group:
+	INT_GROUP
+	INT_BEGIN4(Z0)
+	VPSRAD $1, Z0, Z0
+	INTP_CLEAR(Z1, Z2, Z3)
+	INTP_CLEAR(Z12, Z13, Z14)
+	VPXORD Z15, Z15, Z15
+	PCALIGN $32
+
+step:
+	INTP_AHEAD3((SI))
+	VMOVDQU64 128(SI), Z26
+	VMOVDQU64 (SI), Z24
+	VMOVDQU64 64(SI), Z25
+	VPSRLD $1, Z26, Z27
+	INTP_THIRD(Z16, Z19, Z24, Z26, Z4)
+	INTP_THIRD(Z17, Z20, Z24, Z26, Z5)
+	INTP_THIRD(Z18, Z21, Z24, Z26, Z6)
+	INTP_FOURTH(Z24, Z26, Z7, Z29)
+	INTP_THIRD(Z16, Z19, Z25, Z27, Z8)
+	INTP_THIRD(Z17, Z20, Z25, Z27, Z9)
+	INTP_THIRD(Z18, Z21, Z25, Z27, Z10)
+	INTP_FOURTH(Z25, Z27, Z11, Z30)
+	VPDPBUSD.BCST (R8), Z4, Z0
+	VPDPBUSD.BCST 4(R8), Z5, Z1
+	VPDPBUSD.BCST 8(R8), Z6, Z2
+	VPDPBUSD.BCST 12(R8), Z7, Z3
+	VPDPBUSD.BCST 16(R8), Z8, Z12
+	VPDPBUSD.BCST 20(R8), Z9, Z13
+	VPDPBUSD.BCST 24(R8), Z10, Z14
+	VPDPBUSD.BCST 28(R8), Z11, Z15
+	ADDQ $192, SI
+	ADDQ $32, R8
+	DECQ BX
+	JNZ step
+
+	VPADDD Z12, Z0, Z0
+	VPADDD Z13, Z1, Z1
+	VPADDD Z14, Z2, Z2
+	VPADDD Z15, Z3, Z3
+	VPSRAD $2, Z1, Z1
+	VPSRAD $4, Z2, Z2
+	VPADDD Z3, Z0, Z0
+	VPADDD Z2, Z1, Z1
+	VPADDD Z1, Z0, Z0
+	INT_SUMS
+	INT_FLUSH1(0, Z0)
+	ADDQ $64, R14
+	DECQ R13
+	JNZ group
+
+	INT_LEAVE1
+
+// func intVNNI5x1(args *intArgs)
+TEXT ·intVNNI5x1(SB), 0, $128-8
+	INT_ENTER
+	INTP_MASKS5
+	INT_BEGIN(64)
+
+group:
+	INT_GROUP
+	INT_BEGIN4(Z0)
+	VPSLLD $1, Z0, Z0
+	INTP_CLEAR(Z1, Z2, Z3)
+	PCALIGN $32
+
+step:
+	INTP_AHEAD5((SI))
+	INTP_STEP5(INTP_ONEPAIR, INTP_DOT1)
+	ADDQ $320, SI
+	ADDQ $32, R8
+	DECQ BX
+	JNZ step
+
+	VPADDD Z1, Z0, Z0
+	VPADDD Z3, Z2, Z2
+	VPADDD Z2, Z0, Z0
+	INT_SUMS
+	INT_FLUSH1(0, Z0)
+	ADDQ $64, R14
+	DECQ R13
+	JNZ group
+
+	INT_LEAVE1
+
+// func intVNNI6x1(args *intArgs)
+TEXT ·intVNNI6x1(SB), 0, $128-8
+	INT_ENTER
+	INTP_MASKS6
+	INT_BEGIN(64)
+
+group:
+	INT_GROUP
+	INT_BEGIN4(Z0)
+	VPSLLD $2, Z0, Z0
+	INTP_CLEAR(Z1, Z2, Z3)
+	PCALIGN $32
+
+step:
+	INTP_AHEAD6((SI))
+	INTP_STEP6(INTP_ONEPAIR, INTP_DOT1)
+	ADDQ $384, SI
+	ADDQ $32, R8
+	DECQ BX
+	JNZ step
+
+	VPADDD Z1, Z0, Z0
+	VPADDD Z3, Z2, Z2
+	VPADDD Z2, Z0, Z0
+	INT_SUMS
+	INT_FLUSH1(0, Z0)
+	ADDQ $64, R14
+	DECQ R13
+	JNZ group
+
+	INT_LEAVE1
+
+// func intVNNI7x1(args *intArgs)
+TEXT ·intVNNI7x1(SB), 0, $128-8
+	INT_ENTER
+	INTP_MASKS7
+	INT_BEGIN(64)
+
+group:
+	INT_GROUP
+	INT_BEGIN4(Z0)
+	VPSLLD $3, Z0, Z0
+	INTP_CLEAR(Z1, Z2, Z3)
+	PCALIGN $32
+
+step:
+	INTP_AHEAD7((SI))
+	INTP_STEP7(INTP_ONETHREE, INTP_DOT1)
+	ADDQ $448, SI
+	ADDQ $32, R8
+	DECQ BX
+	JNZ step
+
+	VPADDD Z1, Z0, Z0
+	VPADDD Z3, Z2, Z2
+	VPADDD Z2, Z0, Z0
+	INT_SUMS
+	INT_FLUSH1(0, Z0)
+	ADDQ $64, R14
+	DECQ R13
+	JNZ group
+
+	INT_LEAVE1

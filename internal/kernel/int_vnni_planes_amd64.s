@@ -1,0 +1,159 @@
+#include "textflag.h"
+#include "go_asm.h"
+#include "int_vnni_amd64.h"
+#include "int_planes512_amd64.h"
+
+// Weights in bit planes × 8-bit tokens: two row tiles for two to eight tokens,
+// decoded once for all of them. Z20…Z22 are masks, as the planes' macros have
+// them.
+
+// INT_AHEAD is the distance of prefetching in bytes.
+#define INT_AHEAD 4096
+
+// INTP_START begins the sums of the next token with -2^(bits-1)·Σq: -8·Σq
+// shifted.
+#define INTP_START(OP, n, a0, a1) \
+	VPBROADCASTD (CX), a0;   \
+	ADDQ         AX, CX;     \
+	OP           $n, a0, a0; \
+	VMOVDQA64    a0, a1
+
+#define INTP_START2(a0, a1) INTP_START(VPSRAD, 2, a0, a1)
+#define INTP_START3(a0, a1) INTP_START(VPSRAD, 1, a0, a1)
+#define INTP_START5(a0, a1) INTP_START(VPSLLD, 1, a0, a1)
+#define INTP_START6(a0, a1) INTP_START(VPSLLD, 2, a0, a1)
+#define INTP_START7(a0, a1) INTP_START(VPSLLD, 3, a0, a1)
+
+#define INTP_DOTS2(at, acc) \
+	INT_DOT(at(R8), Z29, Z26, Z27, Z0, Z1); \
+	INT_DOT(at(R8)(DX*1), Z30, Z26, Z27, Z2, Z3)
+
+#define INTP_DOTS4(at, acc) \
+	INTP_DOTS2(at, acc); \
+	INT_DOT(at(R8)(DX*2), Z29, Z26, Z27, Z4, Z5); \
+	INT_DOT(at(R9), Z30, Z26, Z27, Z6, Z7)
+
+#define INTP_DOTS8(at, acc) \
+	INTP_DOTS4(at, acc); \
+	INT_DOT(at(R9)(DX*1), Z29, Z26, Z27, Z8, Z9); \
+	INT_DOT(at(R9)(DX*2), Z30, Z26, Z27, Z10, Z11); \
+	INT_DOT(at(R10), Z29, Z26, Z27, Z12, Z13); \
+	INT_DOT(at(R10)(DX*1), Z30, Z26, Z27, Z14, Z15)
+
+#define INTP_STARTS2(START) \
+	START(Z0, Z1); \
+	START(Z2, Z3)
+
+#define INTP_STARTS4(START) \
+	INTP_STARTS2(START); \
+	START(Z4, Z5); \
+	START(Z6, Z7)
+
+#define INTP_STARTS8(START) \
+	INTP_STARTS4(START); \
+	START(Z8, Z9); \
+	START(Z10, Z11); \
+	START(Z12, Z13); \
+	START(Z14, Z15)
+
+#define INTP_FLUSHES2 \
+	INT_FLUSH(0, Z0, Z1); \
+	INT_FLUSH(128, Z2, Z3)
+
+#define INTP_FLUSHES4 \
+	INTP_FLUSHES2; \
+	INT_FLUSH(256, Z4, Z5); \
+	INT_FLUSH(384, Z6, Z7)
+
+#define INTP_FLUSHES8 \
+	INTP_FLUSHES4; \
+	INT_FLUSH(512, Z8, Z9); \
+	INT_FLUSH(640, Z10, Z11); \
+	INT_FLUSH(768, Z12, Z13); \
+	INT_FLUSH(896, Z14, Z15)
+
+// INTP_KERNEL is a kernel from its entry on: sums bytes of float sums, bytes of
+// a step of one tile.
+#define INTP_KERNEL(sums, MASKS, STARTS, START, AHEAD, STEP, COLS, DOTS, bytes, FLUSHES) \
+	INT_ENTER;               \
+	MASKS;                   \
+	INT_BEGIN(sums);         \
+group:                     \
+	INT_GROUP;               \
+	STARTS(START);           \
+	PCALIGN $32;             \
+step:                      \
+	AHEAD((SI));             \
+	AHEAD((SI)(DI*1));       \
+	STEP(COLS, DOTS);        \
+	ADDQ    $bytes, SI;      \
+	ADDQ    $32, R8;         \
+	ADDQ    $32, R9;         \
+	ADDQ    $32, R10;        \
+	DECQ    BX;              \
+	JNZ     step;            \
+	INT_SCALES;              \
+	FLUSHES;                 \
+	DECQ    R13;             \
+	JNZ     group;           \
+	INT_LEAVE
+
+// func intVNNI2x8(args *intArgs)
+TEXT ·intVNNI2x8(SB), 0, $1088-8
+	INTP_KERNEL(1024, INTP_MASKS2, INTP_STARTS8, INTP_START2, INTP_AHEAD2, INTP_STEP2, INTP_TWOPLANE, INTP_DOTS8, 128, INTP_FLUSHES8)
+
+// func intVNNI2x4(args *intArgs)
+TEXT ·intVNNI2x4(SB), 0, $576-8
+	INTP_KERNEL(512, INTP_MASKS2, INTP_STARTS4, INTP_START2, INTP_AHEAD2, INTP_STEP2, INTP_TWOPLANE, INTP_DOTS4, 128, INTP_FLUSHES4)
+
+// func intVNNI2x2(args *intArgs)
+TEXT ·intVNNI2x2(SB), 0, $320-8
+	INTP_KERNEL(256, INTP_MASKS2, INTP_STARTS2, INTP_START2, INTP_AHEAD2, INTP_STEP2, INTP_TWOPLANE, INTP_DOTS2, 128, INTP_FLUSHES2)
+
+// func intVNNI3x8(args *intArgs)
+TEXT ·intVNNI3x8(SB), 0, $1088-8
+	INTP_KERNEL(1024, INTP_MASKS3, INTP_STARTS8, INTP_START3, INTP_AHEAD3, INTP_STEP3, INTP_TWOPAIR, INTP_DOTS8, 192, INTP_FLUSHES8)
+
+// func intVNNI3x4(args *intArgs)
+TEXT ·intVNNI3x4(SB), 0, $576-8
+	INTP_KERNEL(512, INTP_MASKS3, INTP_STARTS4, INTP_START3, INTP_AHEAD3, INTP_STEP3, INTP_TWOPAIR, INTP_DOTS4, 192, INTP_FLUSHES4)
+
+// func intVNNI3x2(args *intArgs)
+TEXT ·intVNNI3x2(SB), 0, $320-8
+	INTP_KERNEL(256, INTP_MASKS3, INTP_STARTS2, INTP_START3, INTP_AHEAD3, INTP_STEP3, INTP_TWOPAIR, INTP_DOTS2, 192, INTP_FLUSHES2)
+
+// func intVNNI5x8(args *intArgs)
+TEXT ·intVNNI5x8(SB), 0, $1088-8
+	INTP_KERNEL(1024, INTP_MASKS5, INTP_STARTS8, INTP_START5, INTP_AHEAD5, INTP_STEP5, INTP_TWOPAIR, INTP_DOTS8, 320, INTP_FLUSHES8)
+
+// func intVNNI5x4(args *intArgs)
+TEXT ·intVNNI5x4(SB), 0, $576-8
+	INTP_KERNEL(512, INTP_MASKS5, INTP_STARTS4, INTP_START5, INTP_AHEAD5, INTP_STEP5, INTP_TWOPAIR, INTP_DOTS4, 320, INTP_FLUSHES4)
+
+// func intVNNI5x2(args *intArgs)
+TEXT ·intVNNI5x2(SB), 0, $320-8
+	INTP_KERNEL(256, INTP_MASKS5, INTP_STARTS2, INTP_START5, INTP_AHEAD5, INTP_STEP5, INTP_TWOPAIR, INTP_DOTS2, 320, INTP_FLUSHES2)
+
+// func intVNNI6x8(args *intArgs)
+TEXT ·intVNNI6x8(SB), 0, $1088-8
+	INTP_KERNEL(1024, INTP_MASKS6, INTP_STARTS8, INTP_START6, INTP_AHEAD6, INTP_STEP6, INTP_TWOPAIR, INTP_DOTS8, 384, INTP_FLUSHES8)
+
+// func intVNNI6x4(args *intArgs)
+TEXT ·intVNNI6x4(SB), 0, $576-8
+	INTP_KERNEL(512, INTP_MASKS6, INTP_STARTS4, INTP_START6, INTP_AHEAD6, INTP_STEP6, INTP_TWOPAIR, INTP_DOTS4, 384, INTP_FLUSHES4)
+
+// func intVNNI6x2(args *intArgs)
+TEXT ·intVNNI6x2(SB), 0, $320-8
+	INTP_KERNEL(256, INTP_MASKS6, INTP_STARTS2, INTP_START6, INTP_AHEAD6, INTP_STEP6, INTP_TWOPAIR, INTP_DOTS2, 384, INTP_FLUSHES2)
+
+// func intVNNI7x8(args *intArgs)
+TEXT ·intVNNI7x8(SB), 0, $1088-8
+	INTP_KERNEL(1024, INTP_MASKS7, INTP_STARTS8, INTP_START7, INTP_AHEAD7, INTP_STEP7, INTP_TWOTHREE, INTP_DOTS8, 448, INTP_FLUSHES8)
+
+// func intVNNI7x4(args *intArgs)
+TEXT ·intVNNI7x4(SB), 0, $576-8
+	INTP_KERNEL(512, INTP_MASKS7, INTP_STARTS4, INTP_START7, INTP_AHEAD7, INTP_STEP7, INTP_TWOTHREE, INTP_DOTS4, 448, INTP_FLUSHES4)
+
+// func intVNNI7x2(args *intArgs)
+TEXT ·intVNNI7x2(SB), 0, $320-8
+	INTP_KERNEL(256, INTP_MASKS7, INTP_STARTS2, INTP_START7, INTP_AHEAD7, INTP_STEP7, INTP_TWOTHREE, INTP_DOTS2, 448, INTP_FLUSHES2)

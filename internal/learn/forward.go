@@ -1,0 +1,84 @@
+package learn
+
+import (
+	"github.com/specquant/specquant/internal/grad"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
+)
+
+// hook wires the spec to the tape: what the runtime does at each input, in each
+// layer and to the cache.
+func (p *parameters) hook(t *grad.Tape) {
+	b, s := p.b, p.spec
+	s.Input = func(in llama.Input, x *grad.Var) *grad.Var {
+		v := &b.Inputs[in]
+		if v.Transform != nil {
+			x = t.Transform(x, v.Transform)
+		}
+		p.z[in] = nil
+		if basis := p.bases[in]; basis != nil {
+			p.z[in] = t.MulNT(x, basis)
+			if v.Remove {
+				x = t.Sub(x, t.MulNN(p.z[in], basis))
+			}
+		}
+		p.x[in] = x
+		return t.QuantizeActivations(x, grad.ActQuant{Bits: b.Activations, Clip: b.Clip})
+	}
+	s.Linear = func(w llama.Which, x *grad.Var) *grad.Var {
+		l, in := b.Layers[w], w.Input()
+		if l.Bits == quant.FullBits {
+			return t.Linear(p.x[in], s.Weights[w], s.Bias[w])
+		}
+		y := t.Linear(x, t.QuantizeWeights(s.Weights[w], p.quantizer(w)), s.Bias[w])
+		if p.coeffs[w] != nil {
+			y = t.Add(y, t.MulNT(p.z[in], t.RoundF16(p.coeffs[w])))
+		}
+		return y
+	}
+	if b.Cache != nil {
+		s.QK = func(q, k *grad.Var) (*grad.Var, *grad.Var) { return p.turn(t, q), p.turn(t, k) }
+	}
+	if b.KV < quant.FullBits {
+		f := quant.KV{Bits: b.KV, HeadDim: b.Config.HeadDim}
+		s.KV = func(k, v *grad.Var) (*grad.Var, *grad.Var) { return t.QuantizeKV(k, f), t.QuantizeKV(v, f) }
+	}
+}
+
+// turn rotates each head.
+func (p *parameters) turn(t *grad.Tape, x *grad.Var) *grad.Var {
+	d := p.b.Config.HeadDim
+	heads := x.Rows * x.Cols / d
+	rows, cols := x.Rows, x.Cols
+	return t.Reshape(t.Transform(t.Reshape(x, heads, d), p.b.Cache), rows, cols)
+}
+
+func (p *parameters) quantizer(w llama.Which) grad.WeightQuant {
+	l := p.b.Layers[w]
+	return grad.WeightQuant{Bits: l.Bits, Group: l.Group, Zero: l.Zero, Offset: p.offsets[w], Scale: p.scales[w], ZeroPoint: l.Zeros, Detached: true}
+}
+
+// write takes what was learned back into the block.
+func (p *parameters) write(t *grad.Tape) error {
+	b := p.b
+	copy(b.AttnNorm, p.spec.Norms[0].Data)
+	copy(b.MLPNorm, p.spec.Norms[1].Data)
+	for w := range llama.NumLinears {
+		l := b.Layers[w]
+		if l.Bits == quant.FullBits {
+			continue
+		}
+		levels, scale, _, err := t.EncodeWeights(p.spec.Weights[w], p.quantizer(w))
+		if err != nil {
+			return err
+		}
+		for i, q := range levels {
+			l.Levels[i] = int8(int(q) - 1<<(l.Bits-1))
+		}
+		copy(l.Scale, scale)
+		if p.coeffs[w] != nil {
+			copy(l.Coeff, p.coeffs[w].Data)
+		}
+	}
+	return nil
+}

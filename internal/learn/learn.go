@@ -1,0 +1,237 @@
+// Package learn tunes a quantized block against the full-precision one, by
+// gradients through its rounding (straight through): what OmniQuant, AutoRound,
+// BRECQ and FlatQuant do, for whatever a recipe has made of the block. It
+// computes what the runtime computes, so what is learned is what is run.
+package learn
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/grad"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/linalg"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
+)
+
+// Layer is one linear layer of a quantized block.
+type Layer struct {
+	Out, In int
+	Bits    int // 16: the layer stays as it is
+	Group   int
+	Zero    grad.Zero
+
+	W      []float32 // [out × in] the (residual) weights before rounding; of 16 bits: the weights
+	Levels []int8    // [out × in] what they were rounded to, 0 being 2^(bits−1)
+	Scale  []float32 // [out × groups]
+	Zeros  []float32 // [out × groups] of asymmetric grids, else nil
+	Coeff  []float32 // [out × count] on the input's basis; nil: no branch
+	Bias   []float32
+}
+
+// Input is what is done to one input of the block.
+type Input struct {
+	Transform linalg.Transform // nil: none
+	Basis     []float32        // [count × width]; nil: no branch
+	Count     int
+	Remove    bool // the basis' part is taken out before rounding
+}
+
+// Block is a quantized block to be tuned. Tune changes Levels, Scale, Coeff and
+// the norms.
+type Block struct {
+	Config            *checkpoint.Config
+	Rope              *llama.Rope
+	AttnNorm, MLPNorm []float32
+	Layers            [llama.NumLinears]*Layer
+	Inputs            [llama.NumInputs]Input
+	Cache             linalg.Transform // nil: none
+	Activations, KV   int              // bits
+	Clip              float32          // of activations
+}
+
+// Options say how long and how fast is learned. Rates are per step, relative to
+// the size of what is learned: rounding offsets in steps of the grid, the
+// others as shares.
+type Options struct {
+	Epochs, Batch int // passes over the windows, windows a step
+	Rounding      float64
+	Scales        float64
+	Branch        float64
+	Norms         float64
+	Seed          uint64
+}
+
+// Windows gives window i's input of the quantized block and what the
+// full-precision model has behind it [tokens × hidden]. They are valid until
+// the next call.
+type Windows interface {
+	Count() int
+	Tokens() int
+	Window(i int) (input, target []float32, err error)
+}
+
+// parameters of a block on the tape.
+type parameters struct {
+	b       *Block
+	spec    *grad.BlockSpec
+	offsets [llama.NumLinears]*grad.Var
+	scales  [llama.NumLinears]*grad.Var
+	coeffs  [llama.NumLinears]*grad.Var
+	bases   [llama.NumInputs]*grad.Var
+	x, z    [llama.NumInputs]*grad.Var // of the pass under way: what is rounded, and the basis' coefficients
+	groups  []grad.Group
+}
+
+// Tune learns. It returns the loss of the first and the last epoch, relative to
+// the power of what the block adds.
+func Tune(ctx context.Context, p *kernel.Pool, b *Block, w Windows, o Options) (first, last float64, err error) {
+	params := newParameters(b, w.Tokens(), o)
+	steps := (w.Count() + o.Batch - 1) / o.Batch
+	adam := &grad.AdamW{Groups: params.groups, Schedule: grad.Cosine(steps*o.Epochs, 0.02), Beta2: 0.95}
+	tape := &grad.Tape{Pool: p}
+	params.hook(tape)
+	hidden := b.Config.HiddenSize
+	order := make([]int, w.Count())
+	for i := range order {
+		order[i] = i
+	}
+	rng := rand.New(rand.NewPCG(o.Seed, 0x7475_6e65))
+	size := w.Tokens() * hidden
+	x, target := make([]float32, o.Batch*size), make([]float32, o.Batch*size)
+	for epoch := range o.Epochs {
+		rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		var sum float64
+		for at := 0; at < len(order); at += o.Batch {
+			if err := ctx.Err(); err != nil {
+				return 0, 0, err
+			}
+			n := min(o.Batch, len(order)-at)
+			for k, i := range order[at : at+n] {
+				in, out, err := w.Window(i)
+				if err != nil {
+					return 0, 0, err
+				}
+				copy(x[k*size:], in)
+				copy(target[k*size:], out)
+			}
+			rows := n * w.Tokens()
+			loss := params.loss(tape, x[:n*size], target[:n*size], rows)
+			sum += float64(loss.Data[0]) * float64(n)
+			tape.Backward(loss)
+			tape.Reset()
+			if err := adam.Step(); err != nil {
+				return 0, 0, fmt.Errorf("tuning: %w", err)
+			}
+		}
+		last = sum / float64(len(order))
+		if epoch == 0 {
+			first = last
+		}
+	}
+	return first, last, params.write(tape)
+}
+
+// loss is the error of the residual stream behind the block, relative to the
+// power of what the full-precision block has changed of it.
+func (p *parameters) loss(t *grad.Tape, x, target []float32, rows int) *grad.Var {
+	hidden := p.b.Config.HiddenSize
+	y := t.Block(grad.Const(rows, hidden, x), p.spec)
+	l := t.MSE(y, grad.Const(rows, hidden, target), nil)
+	var power, moved float64
+	for i, v := range target {
+		d := float64(v) - float64(x[i])
+		power += float64(v) * float64(v)
+		moved += d * d
+	}
+	if moved == 0 {
+		return l
+	}
+	return t.Scale(l, float32(power/moved))
+}
+
+func newParameters(b *Block, window int, o Options) *parameters {
+	p := &parameters{b: b}
+	hidden := b.Config.HiddenSize
+	p.spec = &grad.BlockSpec{Config: b.Config, Rope: b.Rope, Window: window}
+	for i, gain := range [][]float32{b.AttnNorm, b.MLPNorm} {
+		p.spec.Norms[i] = p.learn("norm", 1, hidden, gain, o.Norms*rms(gain), 0, 0)
+	}
+	for in := range llama.NumInputs {
+		if v := &b.Inputs[in]; v.Basis != nil {
+			p.bases[in] = grad.Const(v.Count, in.Width(b.Config), v.Basis)
+		}
+	}
+	for w := range llama.NumLinears {
+		l := b.Layers[w]
+		p.spec.Weights[w] = grad.Const(l.Out, l.In, l.W)
+		if l.Bias != nil {
+			p.spec.Bias[w] = grad.Const(1, l.Out, l.Bias)
+		}
+		if l.Bits == quant.FullBits {
+			continue
+		}
+		p.offsets[w] = p.learn("rounding of "+w.String(), l.Out, l.In, l.offsets(), o.Rounding, -1.5, 1.5)
+		groups := len(l.Scale) / l.Out
+		p.scales[w] = p.learn("scales of "+w.String(), l.Out, groups, l.Scale, o.Scales*rms(l.Scale), 1e-7, 65000)
+		if l.Coeff != nil {
+			k := len(l.Coeff) / l.Out
+			p.coeffs[w] = p.learn("branch of "+w.String(), l.Out, k, l.Coeff, o.Branch*rms(l.Coeff), -65000, 65000)
+		}
+	}
+	return p
+}
+
+// learn makes a parameter of its own group; a rate of 0 makes it a constant. Equal
+// bounds are none.
+func (p *parameters) learn(name string, rows, cols int, data []float32, rate float64, low, high float32) *grad.Var {
+	if rate == 0 {
+		return grad.Const(rows, cols, data)
+	}
+	v := grad.Param(name, rows, cols, data)
+	g := grad.Group{Params: []*grad.Var{v}, Rate: rate, Low: low, High: high}
+	p.groups = append(p.groups, g)
+	return v
+}
+
+func rms(x []float32) float64 {
+	return math.Sqrt(kernel.SumSquares(x) / float64(max(len(x), 1)))
+}
+
+// offsets are what must be added to w/s, in steps, for it to be rounded to the
+// levels: nothing where it is already.
+func (l *Layer) offsets() []float32 {
+	v := make([]float32, len(l.W))
+	groups := len(l.Scale) / l.Out
+	size := l.In
+	if groups > 1 {
+		size = l.Group
+	}
+	for r := range l.Out {
+		for c := range l.In {
+			i, g := r*l.In+c, r*groups+c/size
+			at := float64(l.W[i])/float64(l.Scale[g]) + l.shift(g)
+			d := float64(l.Levels[i]) - at
+			const inside = 0.49
+			if math.Abs(d) > inside {
+				v[i] = float32(min(max(d-math.Copysign(inside, d), -1.5), 1.5))
+			}
+		}
+	}
+	return v
+}
+
+// shift is what Levels are above w/s: nothing on a symmetric grid.
+func (l *Layer) shift(group int) float64 {
+	switch l.Zero {
+	case grad.Centred:
+		return -0.5
+	case grad.Asymmetric:
+		return float64(l.Zeros[group]) - float64(int(1)<<(l.Bits-1))
+	}
+	return 0
+}

@@ -1,0 +1,110 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/grad"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/learn"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
+)
+
+// tuneWindows are what a block is tuned on: the quantized model's activations
+// before it, the full-precision model's behind it.
+type tuneWindows struct{ w *worker }
+
+func (t tuneWindows) Count() int  { return t.w.windows }
+func (t tuneWindows) Tokens() int { return t.w.tokens }
+
+func (t tuneWindows) Window(i int) (input, target []float32, err error) {
+	if input, err = t.w.x.get(i); err != nil {
+		return nil, nil, err
+	}
+	target, err = t.w.ref.x.get(i)
+	return input, target, err
+}
+
+// zeroKinds are the tape's names of the grids.
+var zeroKinds = map[quant.ZeroKind]grad.Zero{
+	"": grad.Symmetric, quant.ZeroSymmetric: grad.Symmetric, quant.ZeroCentred: grad.Centred, quant.ZeroAsymmetric: grad.Asymmetric}
+
+// tune lets the quantized layers of the loaded block learn to give what the
+// full-precision block gives, whose outputs the reference holds by now, and
+// puts what they have become in their place.
+func (w *worker) tune(ctx context.Context, layers *[llama.NumLinears]*artefact.Linear) (first, last float64, err error) {
+	r, c := w.recipe, w.config
+	b := &learn.Block{Config: c, Rope: w.runner.Rope, AttnNorm: w.block.AttnNorm, MLPNorm: w.block.MLPNorm,
+		Cache: w.rotation.cache, Activations: r.Bits.Activations, KV: r.Bits.KV, Clip: float32(r.Activations.Clip)}
+	for in := range llama.NumInputs {
+		b.Inputs[in].Transform = w.rotation.inputs[in]
+		for _, l := range in.Readers() {
+			if br := layers[l].Branch; br != nil {
+				s := br.Subspace
+				b.Inputs[in] = learn.Input{Transform: w.rotation.inputs[in], Basis: s.Floats(), Count: s.Count, Remove: s.Remove}
+			}
+		}
+	}
+	for l := range llama.NumLinears {
+		q, d := layers[l], &w.block.Linears[l]
+		n := d.Out * d.In
+		b.Layers[l] = &learn.Layer{Out: d.Out, In: d.In, Bits: w.grid(l).Bits, W: d.W, Bias: d.Bias}
+		if q.Whole.Rows > 0 {
+			continue
+		}
+		s := q.Steps()
+		t := b.Layers[l]
+		t.Group, t.Zero, t.W, t.Scale = q.Grid.Group, zeroKinds[q.Grid.Zero], w.unrounded[l], s.Scale
+		if q.Zeros != nil {
+			t.Zeros = s.Zero
+		}
+		t.Levels = make([]int8, n)
+		kernel.UnpackTiles(t.Levels, q.Grid.Bits, q.Tiles, d.Out, d.In)
+		if q.Branch != nil {
+			t.Coeff = q.Branch.Coefficients()
+		}
+	}
+	o := r.Tune
+	first, last, err = learn.Tune(ctx, w.pool, b, tuneWindows{w}, learn.Options{Epochs: o.Epochs, Batch: o.Batch,
+		Rounding: o.Rounding, Scales: o.Scales, Branch: o.Branch, Norms: o.Norms, Seed: r.Calibration.Seed})
+	if err != nil {
+		return 0, 0, err
+	}
+	for l := range llama.NumLinears {
+		q, t := layers[l], b.Layers[l]
+		if q.Whole.Rows > 0 {
+			continue
+		}
+		branch := q.Branch
+		if branch != nil {
+			kernel.RoundF16(t.Coeff)
+			branch = artefact.NewSubspaceBranch(branch.Subspace, branch.Basis, t.Coeff, t.Out)
+		}
+		steps := quant.Steps{Scale: t.Scale, Zero: q.Grid.FixedZero()}
+		if q.Zeros != nil {
+			steps.Zero = t.Zeros
+		}
+		layers[l] = artefact.NewLinear(q.Grid, t.Levels, steps, t.Out, t.In, branch, q.Bias)
+		w.install(l, layers[l])
+	}
+	return first, last, nil
+}
+
+// keepUnrounded copies the weights that are about to be rounded, for tuning.
+func (w *worker) keepUnrounded(l llama.Which, weights []float32) {
+	if w.recipe.Tune != nil {
+		w.unrounded[l] = append(w.unrounded[l][:0], weights...)
+	}
+}
+
+// tuned tunes the block and says how far it came.
+func (w *worker) tuned(ctx context.Context, layers *[llama.NumLinears]*artefact.Linear) error {
+	w.stage("tuning")
+	first, last, err := w.tune(ctx, layers)
+	if err == nil {
+		w.stage(fmt.Sprintf("tuned: error %.4f → %.4f of what the block adds", first, last))
+	}
+	return err
+}

@@ -1,0 +1,153 @@
+package quant
+
+import "math"
+
+// Clip says how far below its largest weight a group's grid may reach.
+type Clip string
+
+const (
+	ClipNone Clip = "none" // the grid covers the largest weight
+	ClipMSE  Clip = "mse"  // the ratio with the least squared error
+)
+
+// clipStep and clipSteps make the ratios 1, 0.975, … 0.5. Grids of few codes do
+// best far inside the range: theirs go on to 0.1.
+const (
+	clipStep     = 0.025
+	clipSteps    = 21
+	clipStepsFew = 37
+	clipFewBits  = 3
+)
+
+// smallestScale is the least positive 16-bit float.
+const smallestScale = 1.0 / (1 << 24)
+
+// Scales returns the parameters of the grid for w [rows × cols], scales rounded
+// to 16 bits. A group of zeros has scale 1 (the smallest there is on a centred
+// grid, which has no zero). A group whose weights are not finite, or need a scale
+// above 65504, is an error.
+func (g Grid) Scales(w []float32, rows, cols int, clip Clip, run func(n int, fn func(i int))) (Steps, error) {
+	return g.WeightedScales(w, nil, rows, cols, clip, run)
+}
+
+// WeightedScales is [Grid.Scales] with an importance d of each column, such as
+// the Hessian's diagonal: the search takes the ratio with the least Σ d·(w − ŵ)².
+// nil: all columns count the same. d has cols finite values, none negative; only
+// their ratios matter.
+func (g Grid) WeightedScales(w []float32, d []float64, rows, cols int, clip Clip, run func(n int, fn func(i int))) (Steps, error) {
+	groups, width := g.Groups(cols), g.width(cols)
+	s := Steps{Scale: make([]float32, rows*groups), Zero: g.FixedZero()}
+	if g.Zero == ZeroAsymmetric {
+		s.Zero = make([]float32, rows*groups)
+	}
+	importance := shares(d)
+	run(rows, func(r int) {
+		for k := range groups {
+			lo, hi := k*width, min(cols, (k+1)*width)
+			var part []float32
+			if importance != nil {
+				part = importance[lo:hi]
+			}
+			i := r*groups + k
+			best := g.search(w[r*cols+lo:r*cols+hi], part, clip)
+			s.Scale[i] = best.scale
+			if g.Zero == ZeroAsymmetric {
+				s.Zero[i] = best.zero
+			}
+		}
+	})
+	return s, s.check(groups)
+}
+
+// shares are the importances over their greatest, which no sum overflows; nil if
+// all are zero.
+func shares(d []float64) []float32 {
+	var top float64
+	for _, v := range d {
+		top = max(top, v)
+	}
+	if top == 0 {
+		return nil
+	}
+	out := make([]float32, len(d))
+	for i, v := range d {
+		out[i] = float32(v / top)
+	}
+	return out
+}
+
+// step is what a group gets; zero is in units of u.
+type step struct{ scale, zero float32 }
+
+// search finds a group's scale and zero point.
+func (g Grid) search(w, importance []float32, clip Clip) step {
+	var least, most float32
+	for _, v := range w {
+		least, most = min(least, v), max(most, v)
+	}
+	best := g.fit(least, most, 1)
+	if clip != ClipMSE && clip != ClipHessian || least == most {
+		return best
+	}
+	steps := clipSteps
+	if g.Bits <= clipFewBits {
+		steps = clipStepsFew
+	}
+	err := g.squaredError(w, importance, best, float32(math.Inf(1)))
+	for i := 1; i < steps; i++ {
+		s := g.fit(least, most, 1-clipStep*float32(i))
+		if e := g.squaredError(w, importance, s, err); e < err {
+			best, err = s, e
+		}
+	}
+	return best
+}
+
+// fit is the grid that covers a share of the range from least to most, which
+// holds zero.
+func (g Grid) fit(least, most, ratio float32) step {
+	lo, hi := g.Limits()
+	top := float32(int(1)<<g.Bits - 1)
+	round := func(s float32) float32 { return max(roundF16(s), smallestScale) }
+	reach := max(-least, most)
+	switch g.Zero {
+	case ZeroCentred:
+		return step{round(reach * ratio / (top / 2)), top / 2}
+	case ZeroAsymmetric:
+		if least == most {
+			return step{1, 0}
+		}
+		s := round((most - least) * ratio / top)
+		return step{s, min(max(roundEven(-least*ratio/s), 0), top)}
+	}
+	if reach == 0 {
+		return step{1, -lo}
+	}
+	return step{round(reach * ratio / hi), -lo}
+}
+
+// squaredError is Σ d·(w − ŵ)², given up once it passes the limit.
+func (g Grid) squaredError(w, importance []float32, by step, limit float32) float32 {
+	lo, hi := g.Limits()
+	s, shift := by.scale, by.zero+lo
+	inv := 1 / s
+	var sum float32
+	for len(w) > 0 && sum < limit {
+		n := min(64, len(w))
+		var d []float32
+		if importance != nil {
+			d, importance = importance[:n], importance[n:]
+		}
+		for i, v := range w[:n] {
+			q := min(max(roundEven(float32(v*inv)+shift), lo), hi)
+			e := v - float32(s*(q-shift))
+			if d == nil {
+				sum += float32(e * e)
+			} else {
+				sum += float32(d[i] * float32(e*e))
+			}
+		}
+		w = w[n:]
+	}
+	return sum
+}
