@@ -30,6 +30,7 @@ type Branch struct {
 	Full        []uint16 // [full columns × out]
 
 	Subspace *Subspace // of stored bases, whose coefficients are in Tiles; else nil
+	Codes    *ByteRows // what Tiles are decoded from [out × count], where Subspace has Codes; else nil
 }
 
 // NewBranch lays out what the spectral stage kept. Coefficients must be exact
@@ -110,7 +111,11 @@ func (s *Branch) MaxCoefficients() int {
 // Bytes is what the branch takes on disk.
 func (s *Branch) Bytes() int {
 	if v := s.Subspace; v != nil {
-		return 2*len(s.Tiles.Data) + 2*len(v.Vectors)*s.Out/v.Outputs
+		coeff := 2 * len(s.Tiles.Data)
+		if s.Codes != nil {
+			coeff = (s.Subspace.Count + 2) * tileRows * len(s.Tiles.Count)
+		}
+		return coeff + v.bytes()*s.Out/v.Outputs
 	}
 	if s.Axis == spectrum.OutputChannel {
 		order := 4
@@ -197,6 +202,9 @@ func uints16(v []int32) []uint16 {
 func (s *Branch) tensors(name string) []checkpoint.TensorSpec {
 	spec := func(suffix string, dtype checkpoint.DType, data []byte, shape ...int) checkpoint.TensorSpec {
 		return checkpoint.TensorSpec{Name: name + suffix, DType: dtype, Shape: shape, Data: data}
+	}
+	if s.Codes != nil {
+		return s.Codes.tiled(name, s.Out, s.Subspace.Count)
 	}
 	if s.Subspace != nil {
 		return []checkpoint.TensorSpec{spec(".coeff", checkpoint.F16, bytesOf(s.Tiles.Data), len(s.Tiles.Count), s.Subspace.Count, tileRows)}

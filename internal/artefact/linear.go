@@ -298,7 +298,7 @@ func integers(src Source, name string, n int) ([]int32, error) {
 
 // bytesOf views numbers as the little-endian bytes that are stored. Every CPU
 // that Go's unsafe view runs on here is little-endian; see littleEndian.
-func bytesOf[T uint16 | int32 | float32](v []T) []byte {
+func bytesOf[T int8 | uint16 | int32 | float32](v []T) []byte {
 	if len(v) == 0 {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/quant"
@@ -36,6 +37,9 @@ type Quantization struct {
 	// Layers are the bits of layers that have others than bits.weights, by name;
 	// 16: not quantized.
 	Layers map[string]int `json:"layer_bits,omitempty"`
+	// ActGroup is the number of input channels that share a grid: 16, 32, 64 or
+	// 128, with activations of 4 bits; 0: the whole token.
+	ActGroup int `json:"activation_group,omitempty"`
 	// Transforms are applied to activations at run time.
 	Transforms Transforms `json:"transforms,omitzero"`
 }
@@ -92,10 +96,14 @@ type BranchFormat struct {
 	// Remove says that the branch's subspace is taken out of the activations
 	// before they are quantized. Only stored bases.
 	Remove bool `json:"remove,omitempty"`
+	// Bits are those of a stored basis and its coefficients: 8, or 16 where absent.
+	Bits int `json:"bits,omitempty"`
 }
 
 // Stored says whether the artefact holds the basis of each input.
-func (b *BranchFormat) Stored() bool { return b.Basis == "klt" || b.Basis == "svd" }
+func (b *BranchFormat) Stored() bool {
+	return b.Basis == method.BasisKLT || b.Basis == method.BasisSVD || b.Basis == method.BasisColumns
+}
 
 // ParseQuantization reads a quantization_config, or refuses another tool's.
 func ParseQuantization(raw json.RawMessage, file string) (*Quantization, error) {
@@ -131,6 +139,9 @@ func ParseQuantization(raw json.RawMessage, file string) (*Quantization, error) 
 	if !(q.ActClip > 0 && q.ActClip <= 1) {
 		return nil, fmt.Errorf("%s: quantization_config: activation_clip is %v, expected more than 0 and at most 1", file, q.ActClip)
 	}
+	if err := q.checkActGroup(); err != nil {
+		return nil, fmt.Errorf("%s: quantization_config: %w", file, err)
+	}
 	switch q.Zero {
 	case "", quant.ZeroSymmetric, quant.ZeroCentred, quant.ZeroAsymmetric:
 	default:
@@ -146,13 +157,19 @@ func ParseQuantization(raw json.RawMessage, file string) (*Quantization, error) 
 	}
 	if b := q.Branch; b != nil {
 		if b.Basis != "dft" && b.Basis != "dct" && !b.Stored() {
-			return nil, fmt.Errorf("%s: quantization_config: branch.basis is %q, expected dft, dct, klt or svd", file, b.Basis)
+			return nil, fmt.Errorf("%s: quantization_config: branch.basis is %q, expected dft, dct, klt, svd or columns", file, b.Basis)
 		}
 		if b.Stored() && (b.Axis != "output" || b.Truncate != 0) {
 			return nil, fmt.Errorf("%s: quantization_config: branch.axis is %q and branch.truncate %v, expected output and 0 with basis %s", file, b.Axis, b.Truncate, b.Basis)
 		}
 		if b.Remove && !b.Stored() {
 			return nil, fmt.Errorf("%s: quantization_config: branch.remove is set, expected a stored basis with it, not %s", file, b.Basis)
+		}
+		if b.Bits != 0 && b.Bits != 8 && b.Bits != 16 {
+			return nil, fmt.Errorf("%s: quantization_config: branch.bits is %d, expected 8 or 16", file, b.Bits)
+		}
+		if b.Bits == 8 && !b.Stored() {
+			return nil, fmt.Errorf("%s: quantization_config: branch.bits is 8, expected a stored basis with it, not %s", file, b.Basis)
 		}
 		if b.Axis != "output" && b.Axis != "input" {
 			return nil, fmt.Errorf("%s: quantization_config: branch.axis is %q, expected output or input", file, b.Axis)
@@ -162,6 +179,24 @@ func ParseQuantization(raw json.RawMessage, file string) (*Quantization, error) 
 		}
 	}
 	return &q, nil
+}
+
+// ActGrid says how the inputs of quantized layers are rounded, if they are.
+func (q *Quantization) ActGrid() kernel.ActGrid {
+	return kernel.ActGrid{Bits: q.Bits.Activations, Clip: float32(q.ActClip), Group: q.ActGroup}
+}
+
+func (q *Quantization) checkActGroup() error {
+	switch {
+	case q.ActGroup == 0:
+	case !slices.Contains(method.ActGroups, q.ActGroup):
+		return fmt.Errorf("activation_group is %d, expected 0 or one of %v", q.ActGroup, method.ActGroups)
+	case q.Bits.Activations != method.ActGroupBits:
+		return fmt.Errorf("activation_group is %d with activations of %d bits, expected %d bits, or no groups", q.ActGroup, q.Bits.Activations, method.ActGroupBits)
+	case q.Group != 0 && q.Group%q.ActGroup != 0 && q.ActGroup%q.Group != 0:
+		return fmt.Errorf("activation_group is %d and group_size %d, expected one to divide the other", q.ActGroup, q.Group)
+	}
+	return nil
 }
 
 // maxGroup is above any layer's width.

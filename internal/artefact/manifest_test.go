@@ -58,6 +58,8 @@ func TestParseQuantizationRefuses(t *testing.T) {
 		{swap(`"kv":16`, `"kv":2`), []string{"KV cache in 2 bits"}},
 		{swap(`{"weights":4,"activations":8,"kv":16}`, `4`), []string{"bits"}},
 		{swap(`"group_size":64`, `"group_size":-8`), []string{"group_size is -8"}},
+		{swap(`"truncate":0.01`, `"truncate":0.01,"bits":8`), []string{"branch.bits is 8", "stored basis", "dft"}},
+		{swap(`"truncate":0.01`, `"truncate":0.01,"bits":4`), []string{"branch.bits is 4", "8 or 16"}},
 		{swap(`"group_size":64`, `"group_size":4`), []string{"group_size is 4"}},
 		{swap(`"group_size":64`, `"group_size":36`), []string{"group_size is 36"}},
 		{swap(`"group_size":64`, `"group_size":9223372036854775800`), []string{"group_size is 9223372036854775800"}},

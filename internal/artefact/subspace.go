@@ -23,16 +23,44 @@ type Subspace struct {
 	Vectors      []uint16 // 16-bit floats [count × width]
 	Remove       bool
 	Outputs      int // of all readers together: each bears its share of the bytes
+
+	// Codes is what Vectors are decoded from where the basis is stored in 8 bits;
+	// the coefficients of branches on it are then too. nil: 16 bits.
+	Codes *ByteRows
+}
+
+// NewSubspace is the basis v [count × width] in 16 or 8 bits.
+func NewSubspace(v []float32, count, width, bits int) *Subspace {
+	s := &Subspace{Width: width, Count: count}
+	if bits == 8 {
+		s.Codes = NewByteRows(v, count, width)
+		s.Vectors = s.Codes.halves(count, width)
+	} else {
+		s.Vectors = toHalf(v)
+	}
+	return s
+}
+
+// bytes is the size of the basis on disk.
+func (s *Subspace) bytes() int {
+	if s.Codes != nil {
+		return s.Codes.bytes()
+	}
+	return 2 * len(s.Vectors)
 }
 
 // Floats are the vectors as float32 [count × width].
 func (s *Subspace) Floats() []float32 { return toFloat(s.Vectors) }
 
-// NewSubspaceBranch is the branch of a layer with coefficients [out × count],
-// which must be exact 16-bit floats, on a stored basis.
+// NewSubspaceBranch is the branch of a layer with coefficients [out × count] on a
+// stored basis: exact 16-bit floats, which a basis in 8 bits rounds further.
 func NewSubspaceBranch(s *Subspace, basis string, coeff []float32, out int) *Branch {
 	b := &Branch{Axis: spectrum.OutputChannel, Basis: basis, Out: out, In: s.Width, Subspace: s}
 	b.Tiles.Rows = out
+	if s.Codes != nil {
+		b.Codes = NewByteRows(coeff, out, s.Count)
+		coeff = toFloat(b.Codes.halves(out, s.Count))
+	}
 	one := make([]float32, s.Count*tileRows)
 	for first := 0; first < out; first += tileRows {
 		clear(one)
@@ -104,9 +132,14 @@ func InputName(layer string) string {
 	return ""
 }
 
-// Tensor is the subspace as it is stored with the input of that name.
-func (s *Subspace) Tensor(input string) checkpoint.TensorSpec {
-	return checkpoint.TensorSpec{Name: input + ".basis", DType: checkpoint.F16, Shape: []int{s.Count, s.Width}, Data: bytesOf(s.Vectors)}
+// Tensors are the subspace as it is stored with the input of that name.
+func (s *Subspace) Tensors(input string) []checkpoint.TensorSpec {
+	basis := checkpoint.TensorSpec{Name: input + ".basis", DType: checkpoint.F16, Shape: []int{s.Count, s.Width}, Data: bytesOf(s.Vectors)}
+	if s.Codes == nil {
+		return []checkpoint.TensorSpec{basis}
+	}
+	basis.DType, basis.Data = checkpoint.I8, bytesOf(s.Codes.Codes)
+	return []checkpoint.TensorSpec{basis, {Name: input + ".basis_scales", DType: checkpoint.F16, Shape: []int{s.Count}, Data: bytesOf(s.Codes.Scales)}}
 }
 
 // readSubspaceBranch reads the branch of a layer on its input's stored basis.
@@ -127,7 +160,12 @@ func readSubspaceBranch(src Source, name string, out, in int, q *BranchFormat) (
 		return nil, fmt.Errorf("%s: tensor %s: has shape %v, expected [1 to %d, %d]", t.File, t.Name, t.Shape, in, in)
 	}
 	s := &Subspace{Width: in, Count: t.Shape[0], Remove: q.Remove, Outputs: out}
-	if s.Vectors, err = halves(src, basis, s.Count*in); err != nil {
+	if q.Bits == 8 {
+		if s.Codes, err = readByteRows(src, basis, InputName(name)+".basis_scales", s.Count, in); err != nil {
+			return nil, err
+		}
+		s.Vectors = s.Codes.halves(s.Count, in)
+	} else if s.Vectors, err = halves(src, basis, s.Count*in); err != nil {
 		return nil, err
 	}
 	b := &Branch{Axis: spectrum.OutputChannel, Basis: q.Basis, Out: out, In: in, Subspace: s}
@@ -137,6 +175,13 @@ func readSubspaceBranch(src Source, name string, out, in int, q *BranchFormat) (
 		b.Tiles.Count = append(b.Tiles.Count, s.Count)
 		b.Tiles.Offset = append(b.Tiles.Offset, i*s.Count*tileRows)
 	}
-	b.Tiles.Data, err = halves(src, name+".branch.coeff", tiles*s.Count*tileRows)
-	return b, err
+	if q.Bits == 8 {
+		b.Codes, b.Tiles.Data, err = readByteTiles(src, name+".branch", out, s.Count)
+	} else {
+		b.Tiles.Data, err = halves(src, name+".branch.coeff", tiles*s.Count*tileRows)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
 }

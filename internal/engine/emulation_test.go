@@ -22,15 +22,30 @@ import (
 // emulated is a quantized layer computed in float32: residual·Q(x) + kept·x.
 type emulated struct {
 	residual, kept llama.Dense
-	bits           int
-	clip           float32
+	act            kernel.ActGrid
+	removed        []float32 // V [count × in] of a basis that is taken out of x; nil: none
 }
 
 func (l *emulated) Forward(p *kernel.Pool, y, x []float32, tokens int) {
 	xq := x
-	if l.bits < 16 {
+	if l.removed != nil {
+		xq = append([]float32(nil), x[:tokens*l.residual.In]...)
+		n := l.residual.In
+		for t := range tokens {
+			for v := 0; v < len(l.removed); v += n {
+				var z float64
+				for i, b := range l.removed[v:][:n] {
+					z += float64(b) * float64(x[t*n+i])
+				}
+				for i, b := range l.removed[v:][:n] {
+					xq[t*n+i] -= float32(z * float64(b))
+				}
+			}
+		}
+	}
+	if l.act.Bits < 16 {
 		var a kernel.Activations
-		a.Quantize(p, x, l.residual.In, tokens, l.residual.In, l.bits, 0, l.clip)
+		a.Quantize(p, xq, l.residual.In, tokens, l.residual.In, l.act, 0)
 		xq = make([]float32, tokens*l.residual.In)
 		a.Dequantize(xq, l.residual.In)
 	}
@@ -80,12 +95,20 @@ func emulate(t *testing.T, dir string, ids []int) []float32 {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e := &emulated{bits: q.Bits.Activations, clip: float32(q.ActClip)}
+			e := &emulated{act: q.ActGrid()}
 			e.residual = llama.Dense{Out: out, In: in, W: make([]float32, out*in), Bias: l.Bias}
-			l.Residual(e.residual.W, pool.Run)
+			if l.Whole.Rows > 0 {
+				l.Dense(pool, e.residual.W)
+				e.act.Bits = quant.Full.Activations
+			} else {
+				l.Residual(e.residual.W, pool.Run)
+			}
 			e.kept = llama.Dense{Out: out, In: in, W: make([]float32, out*in)}
 			if l.Branch != nil {
-				l.Branch.Spectrum().AddTo(e.kept.W, 1, pool.Run)
+				l.Branch.AddTo(pool, e.kept.W, 1)
+				if s := l.Branch.Subspace; s != nil && s.Remove {
+					e.removed = s.Floats()
+				}
 			}
 			*dst = e
 		}
@@ -134,6 +157,16 @@ func run(t *testing.T, m *engine.Model, ids []int, pieces ...int) []float32 {
 // quantize makes an artefact of a random model.
 func quantize(t *testing.T, bits, axis string, group int, truncate string) string {
 	t.Helper()
+	yaml := "name: t\nbits: " + bits + "\nsmooth: {alpha: 0.5}\nsolve: {method: gptq, damp: 0.01, act-order: true}\ncalibration: {tokens: 64}\n"
+	if axis != "" {
+		yaml += "branch: {basis: dft, axis: " + axis + ", components: 3, importance: interaction, temperature: 1, truncate: " + truncate + "}\n"
+	}
+	return quantizeBy(t, yaml, group)
+}
+
+// quantizeBy makes an artefact of a random model by the recipe.
+func quantizeBy(t *testing.T, yaml string, group int) string {
+	t.Helper()
 	dir := t.TempDir()
 	model, out, calib := filepath.Join(dir, "model"), filepath.Join(dir, "out"), filepath.Join(dir, "calib.txt")
 	if err := testmodel.Write(model, testmodel.Options{Hidden: 48, Heads: 6, KVHeads: 2, Intermediate: 70, Bias: true}); err != nil {
@@ -142,10 +175,6 @@ func quantize(t *testing.T, bits, axis string, group int, truncate string) strin
 	text := strings.Repeat("Pack my box with five dozen liquor jugs, said the wizard; 9876 of them. ", 12)
 	if err := os.WriteFile(calib, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
-	}
-	yaml := "name: t\nbits: " + bits + "\nsmooth: {alpha: 0.5}\nsolve: {method: gptq, damp: 0.01, act-order: true}\ncalibration: {tokens: 64}\n"
-	if axis != "" {
-		yaml += "branch: {basis: dft, axis: " + axis + ", components: 3, importance: interaction, temperature: 1, truncate: " + truncate + "}\n"
 	}
 	if group > 0 {
 		yaml += "weights: {group: 32}\n"

@@ -32,9 +32,8 @@ func (l *plain) forward(s *scratch, ys [][]float32, x []float32, tokens int) {
 // the 16-bit branches.
 type quantized struct {
 	in       int
-	actBits  int // 16: activations stay as they are
-	actClip  float32
-	group    int
+	act      kernel.ActGrid // of 16 bits: activations stay as they are
+	group    int            // of the weights
 	matrices []*kernel.IntMatrix
 	widths   []int // out of each layer
 	bias     [][]float32
@@ -111,7 +110,7 @@ func (c *basisCache) projection(name string, n, count int) (*kernel.Projection, 
 }
 
 func newQuantized(layers []*artefact.Linear, q *artefact.Quantization, bases *basisCache, transform linalg.Transform) (*quantized, error) {
-	l := &quantized{in: layers[0].In, actBits: q.Bits.Activations, actClip: float32(q.ActClip), group: q.Group, transform: transform}
+	l := &quantized{in: layers[0].In, act: q.ActGrid(), group: q.Group, transform: transform}
 	for i, layer := range layers {
 		if layer.Whole.Rows > 0 {
 			l.whole = append(l.whole, wholeLayer{i, layer.Whole, layer.Bias})
@@ -196,14 +195,14 @@ func (l *quantized) forward(s *scratch, ys [][]float32, x []float32, tokens int)
 		project = false // is done
 	}
 	switch {
-	case l.actBits < 16 && project:
-		s.acts.QuantizeProject(s.pool, x, l.in, tokens, l.in, l.actBits, l.group, l.actClip, s.z, l.count, l.project)
-	case l.actBits < 16:
-		s.acts.Quantize(s.pool, x, l.in, tokens, l.in, l.actBits, l.group, l.actClip)
+	case l.act.Bits < 16 && project:
+		s.acts.QuantizeProject(s.pool, x, l.in, tokens, l.in, l.act, l.group, s.z, l.count, l.project)
+	case l.act.Bits < 16:
+		s.acts.Quantize(s.pool, x, l.in, tokens, l.in, l.act, l.group)
 	case project:
 		s.pool.Project(s.z, l.count, l.project, x, l.in, tokens)
 	}
-	if l.actBits < 16 {
+	if l.act.Bits < 16 {
 		s.pool.MulInts(ys, l.widths, l.matrices, &s.acts, fused)
 	} else {
 		s.pool.MulIntFloats(ys, l.widths, l.matrices, x, l.in, tokens, fused)

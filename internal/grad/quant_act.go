@@ -10,6 +10,9 @@ import (
 type ActQuant struct {
 	Bits int     // 2 to 8; 16 leaves x alone
 	Clip float32 // share of the range that the grid covers; 0 stands for 1
+	// Group channels share a grid, a multiple of 8; 0: the whole token. Only with
+	// 2 to 4 bits (or 16), as in [kernel.ActGrid].
+	Group int
 	// ClipLo and ClipHi, both or neither, are [1 × 1] factors to be learned of
 	// the lower and upper end of the range, instead of Clip; the same Var twice
 	// is one factor for both, which is what the artefact can hold.
@@ -43,21 +46,27 @@ func (s ActQuant) factors() (lo, hi float32) {
 //	q > N:      dy/dx = 0   dy/dΔ = N − z − lo/Δ    dy/dlo = 1 (through z)
 //
 // and Δ passes 1/N to hi and −1/N to lo, they to the clip factors and, unless
-// Detached, to the elements that the range hangs on.
+// Detached, to the elements that the range hangs on. With Group each group of
+// channels of a token, the last of which may be shorter, is a token by itself.
 func (t *Tape) QuantizeActivations(x *Var, s ActQuant) *Var {
 	if s.Bits == 16 {
 		return x
 	}
 	demand(s.Bits >= 2 && s.Bits <= 8, "activations in %d bits", s.Bits)
 	demand((s.ClipLo == nil) == (s.ClipHi == nil), "one clip factor of two")
+	demand(s.Group == 0 || s.Bits <= 4 && s.Group%8 == 0, "activations of %d bits in groups of %d channels", s.Bits, s.Group)
 	y := t.value(x.Rows, x.Cols, x, s.ClipLo, s.ClipHi)
-	delta, zero := t.keep(x.Rows), t.keep(x.Rows)
+	grids, size := s.groups(x.Cols)
+	delta, zero := t.keep(x.Rows*grids), t.keep(x.Rows*grids)
 	cLo, cHi := s.factors()
 	if cLo == cHi {
-		t.shippedTokens(y, x, delta, zero, s.Bits, cLo)
+		t.shippedTokens(y, x, delta, zero, kernel.ActGrid{Bits: s.Bits, Clip: cLo, Group: s.Group})
 	} else {
 		t.rows(x.Rows, 4*x.Cols, func(r int) {
-			delta[r], zero[r] = quantizeToken(y.row(r), x.row(r), s.Bits, cLo, cHi)
+			for g := range grids {
+				lo, hi := g*size, min(x.Cols, (g+1)*size)
+				delta[r*grids+g], zero[r*grids+g] = quantizeToken(y.row(r)[lo:hi], x.row(r)[lo:hi], s.Bits, cLo, cHi)
+			}
 		})
 	}
 	t.record(y, func() {
@@ -67,12 +76,17 @@ func (t *Tape) QuantizeActivations(x *Var, s ActQuant) *Var {
 		}
 		ends := make([][2]float64, x.Rows) // gradients of c_lo and c_hi
 		t.rows(x.Rows, 4*x.Cols, func(r int) {
-			k := tokenGrid{delta: delta[r], zero: zero[r], top: top(s.Bits), cLo: cLo, cHi: cHi, detached: s.Detached}
-			var row []float32
-			if dx != nil {
-				row = dx[r*x.Cols:][:x.Cols]
+			for g := range grids {
+				k := tokenGrid{delta: delta[r*grids+g], zero: zero[r*grids+g], top: top(s.Bits), cLo: cLo, cHi: cHi, detached: s.Detached}
+				lo, hi := r*x.Cols+g*size, r*x.Cols+min(x.Cols, (g+1)*size)
+				var row []float32
+				if dx != nil {
+					row = dx[lo:hi]
+				}
+				e := k.backward(row, x.Data[lo:hi], y.Grad[lo:hi])
+				ends[r][0] += e[0]
+				ends[r][1] += e[1]
 			}
-			ends[r] = k.backward(row, x.row(r), y.Grad[r*x.Cols:][:x.Cols])
 		})
 		for i, c := range []*Var{s.ClipLo, s.ClipHi} {
 			if c.Needs() {
@@ -91,21 +105,21 @@ func (t *Tape) QuantizeActivations(x *Var, s ActQuant) *Var {
 func top(bits int) float32 { return float32(int(1)<<bits - 1) }
 
 // shippedTokens is the engine's own quantization.
-func (t *Tape) shippedTokens(y, x *Var, delta, zero []float32, bits int, clip float32) {
+func (t *Tape) shippedTokens(y, x *Var, delta, zero []float32, grid kernel.ActGrid) {
 	a := &t.acts
-	a.Quantize(t.Pool, x.Data, x.Cols, x.Rows, x.Cols, bits, 0, clip)
+	a.Quantize(t.Pool, x.Data, x.Cols, x.Rows, x.Cols, grid, 0)
 	off := int32(0) // of the stored domain
-	if bits == 8 {
+	if grid.Bits == 8 {
 		off = 128
 	}
-	t.rows(x.Rows, x.Cols, func(r int) {
-		q, row, s, z := a.Q[r*a.Stride:], y.row(r), a.Scale[r], a.Zero[r]
-		for i := range row {
-			row[i] = s * float32(int32(q[i])-z)
-		}
-		delta[r], zero[r] = s, float32(z+off)
-	})
+	t.rows(x.Rows, x.Cols, func(r int) { a.DequantizeToken(y.row(r), r) })
+	for i := range delta {
+		delta[i], zero[i] = a.Scale[i], float32(a.Zero[i]+off)
+	}
 }
+
+// groups is the number of groups of a token, and the channels of each but the last.
+func (s ActQuant) groups(cols int) (n, size int) { return WeightQuant{Group: s.Group}.groups(cols) }
 
 // quantizeToken is the same with a clip factor for each end of the range.
 func quantizeToken(y, x []float32, bits int, cLo, cHi float32) (delta, zero float32) {

@@ -120,9 +120,11 @@ func freeze(x []float32, offset []float32, s, z, n, real float64, centred bool) 
 
 func TestActivationGradients(t *testing.T) {
 	rng := newRand(20)
-	for _, bits := range []int{2, 4, 8} {
+	for _, c := range []struct{ bits, group int }{{2, 0}, {4, 0}, {8, 0}, {2, 16}, {4, 16}, {4, 8}} {
 		for _, shift := range []float32{0, 0.8, 5, -5} {
 			const rows, cols = 4, 33
+			bits := c.bits
+			groups, size := ActQuant{Group: c.group}.groups(cols)
 			n := float64(top(bits))
 			x := param(rng, "x", rows, cols, 1)
 			for i := range x.Data {
@@ -137,8 +139,10 @@ func TestActivationGradients(t *testing.T) {
 					params = params[:1]
 					params = append(params, lo)
 				}
-				f := func(t *Tape) *Var { return t.QuantizeActivations(x, ActQuant{Bits: bits, ClipLo: lo, ClipHi: hi}) }
-				grids := make([]*frozen, rows)
+				f := func(t *Tape) *Var {
+					return t.QuantizeActivations(x, ActQuant{Bits: bits, Group: c.group, ClipLo: lo, ClipHi: hi})
+				}
+				grids := make([]*frozen, rows*groups)
 				if shift == 5 {
 					params = slices.DeleteFunc(params, func(v *Var) bool { return v.Name == "lo" })
 				} else if shift == -5 {
@@ -155,14 +159,15 @@ func TestActivationGradients(t *testing.T) {
 						}
 					}
 					var y []float64
-					for r := range rows {
-						row := p[0][r*cols:][:cols]
+					for r := range rows * groups {
+						from, to := r/groups*cols+r%groups*size, r/groups*cols+min(cols, (r%groups+1)*size)
+						row := p[0][from:to]
 						a, b := min(0, slices.Min(row))*cLo, max(0, slices.Max(row))*cHi
 						delta := (b - a) / n
 						if grids[r] == nil {
 							d32 := float32(b-a) / float32(n)
 							z := math.RoundToEven(-a / float64(d32))
-							grids[r] = freeze(x.row(r), nil, delta, z, n, -a/delta, false)
+							grids[r] = freeze(x.Data[from:to], nil, delta, z, n, -a/delta, false)
 						}
 						for i, v := range row {
 							y = append(y, grids[r].value(i, v, delta, a, n))
@@ -170,7 +175,7 @@ func TestActivationGradients(t *testing.T) {
 					}
 					return y
 				}
-				t.Run(fmt.Sprintf("%d bits shift %v pair %v", bits, shift, pair), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%d bits groups of %d shift %v pair %v", bits, c.group, shift, pair), func(t *testing.T) {
 					compareSurrogate(t, f, s, params...)
 				})
 			}
@@ -191,18 +196,25 @@ func TestActivationsAsShipped(t *testing.T) {
 				x.Data[cols+i] = float32(math.Abs(float64(i))) // nothing below zero
 				x.Data[2*cols+i] = -1                          // nothing above
 			}
-			var a kernel.Activations
-			a.Quantize(nil, x.Data, cols, rows, cols, bits, 0, clip)
-			want := make([]float32, rows*cols)
-			a.Dequantize(want, cols)
-			if got := (&Tape{}).QuantizeActivations(x, ActQuant{Bits: bits, Clip: clip}); !slices.Equal(got.Data, want) {
-				t.Errorf("%d bits, clip %v: not what the engine's integers stand for", bits, clip)
-			}
-			for r := range rows {
-				y := make([]float32, cols)
-				quantizeToken(y, x.row(r), bits, clip, clip)
-				if !slices.Equal(y, want[r*cols:][:cols]) {
-					t.Errorf("%d bits, clip %v, row %d: quantizeToken differs from the engine", bits, clip, r)
+			for _, group := range []int{0, 16, 32, 64, 128, 256} {
+				if group > 0 && bits > 4 {
+					continue
+				}
+				var a kernel.Activations
+				a.Quantize(nil, x.Data, cols, rows, cols, kernel.ActGrid{Bits: bits, Clip: clip, Group: group}, 0)
+				want := make([]float32, rows*cols)
+				a.Dequantize(want, cols)
+				if got := (&Tape{}).QuantizeActivations(x, ActQuant{Bits: bits, Clip: clip, Group: group}); !slices.Equal(got.Data, want) {
+					t.Errorf("%d bits, clip %v, groups of %d: not what the engine's integers stand for", bits, clip, group)
+				}
+				n, size := ActQuant{Group: group}.groups(cols)
+				for i := range rows * n {
+					lo, hi := i/n*cols+i%n*size, i/n*cols+min(cols, (i%n+1)*size)
+					y := make([]float32, hi-lo)
+					quantizeToken(y, x.Data[lo:hi], bits, clip, clip)
+					if !slices.Equal(y, want[lo:hi]) {
+						t.Errorf("%d bits, clip %v, row %d, group %d of %d: quantizeToken differs from the engine", bits, clip, i/n, i%n, group)
+					}
 				}
 			}
 		}

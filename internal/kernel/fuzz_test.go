@@ -24,10 +24,14 @@ func FuzzTiers(f *testing.F) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		w, _ := intRandomZeros(t, rng, b, r, c, g, seed%5 == 0, intZeros(seed%3))
 		x := intRandomTokens(rng, n, c)
+		grid := ActGrid{Bits: []int{8, 4}[seed%2], Clip: 1}
+		if act := int(seed/2%10) * 16; grid.Bits == 4 && groupsNest(c, g, act) {
+			grid.Group = act
+		}
 		run := func(tier Tier) (y, back, float []float32) {
 			defer SetTier(SetTier(tier))
 			var a Activations
-			a.Quantize(pool, x, c, n, c, []int{8, 4}[seed%2], g, 1)
+			a.Quantize(pool, x, c, n, c, grid, g)
 			y, back, float = make([]float32, n*r), make([]float32, n*c), make([]float32, n*r)
 			pool.MulInt(y, r, w, &a)
 			a.Dequantize(back, c)
@@ -45,7 +49,7 @@ func FuzzTiers(f *testing.F) {
 				t.Fatalf("%v: quantized value %d is %v, want %v", tier, i, back[i], wantBack[i])
 			}
 			if i := intDiffer(got, want); i >= 0 {
-				t.Fatalf("%v: %d×%d, group %d, %d tokens, %d bits: output %d is %v, want %v", tier, r, c, g, n, b, i, got[i], want[i])
+				t.Fatalf("%v: %d×%d, groups of %d and %d, %d tokens, %d bits: output %d is %v, want %v", tier, r, c, g, grid.Group, n, b, i, got[i], want[i])
 			}
 		}
 	})

@@ -158,7 +158,7 @@ func TestBranches(t *testing.T) {
 		b.Tiles[3] = nil
 		intTiers(t, func(t *testing.T) {
 			var a Activations
-			a.Quantize(pool, x, cols, tokens, cols, 8, 64, 1)
+			a.Quantize(pool, x, cols, tokens, cols, ActGrid{Bits: 8, Clip: 1}, 64)
 			results := func() (ys [][]float32) {
 				for i := range ws {
 					ys = append(ys, make([]float32, tokens*ld[i]))

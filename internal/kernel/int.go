@@ -226,7 +226,7 @@ func (w *IntMatrix) rowSums() []float32 {
 	padded.Rows = len(sums)
 	padded.RowSum = make([]float32, len(sums))
 	var a Activations
-	a.reset(1, w.Cols, 8, w.Group)
+	a.reset(1, w.Cols, ActGrid{Bits: 8}, w.Group)
 	for i := range a.Q[:w.Cols] {
 		a.Q[i] = 1
 	}

@@ -1,10 +1,24 @@
 package kernel
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // intTokenPad is the number of rows of zeros that follow the tokens of an
 // [Activations]: kernels take up to 12 tokens at once and round up.
 const intTokenPad = 12
+
+// ActGrid says how tokens are quantized.
+type ActGrid struct {
+	Bits  int     // 2 to 8
+	Clip  float32 // share of its range that a grid covers, more than 0 and at most 1
+	Group int     // channels that share a grid: a multiple of 8, with 2 to 4 bits; 0: the whole token
+}
+
+// actGroupBits is the most bits with groups of channels: what they store, u − z,
+// must stay small. Kernels count on |Q| ≤ 15.
+const actGroupBits = 4
 
 // Activations holds tokens quantized for [Pool.MulInt], one scale and one zero
 // point for each token:
@@ -12,41 +26,63 @@ const intTokenPad = 12
 //	x[t][k] ≈ Scale[t] · (Q[t][k] − Zero[t])
 //
 // The stored domain of Q and Zero is q−128 for 8 bits, so that it fits a signed
-// byte, and q itself (0…2^bits−1) below. [Activations.Quantize] fills it; the
-// buffers are reused from call to call. The zero value is ready for use.
+// byte, and q itself (0…2^bits−1) below. With a scale and a zero point for each
+// token and group of ActGroup channels Q is free of the zero points:
+//
+//	x[t][k] ≈ Scale[t, k/ActGroup] · Q[t][k]
+//
+// [Activations.Quantize] fills it; the buffers are reused from call to call.
+// The zero value is ready for use.
 type Activations struct {
 	Tokens, Cols, Stride int
 	Bits                 int       // 2 to 8
 	Group                int       // inputs per partial sum; must be that of the matrices
+	ActGroup             int       // channels that share a grid, fewer than Cols; 0: all
 	Q                    []int8    // [tokens + padding][stride], zero beyond cols
-	Scale                []float32 // [tokens]
-	Zero                 []int32   // [tokens], in the stored domain
-	Sum                  []int32   // [tokens][groups]: Σ of the stored Q
+	Scale                []float32 // [tokens][grids]
+	Zero                 []int32   // [tokens][grids], in the stored domain; with ActGroup already taken off Q
+	Sum                  []int32   // [tokens][groups]: Σ of the stored Q; none with ActGroup
 
-	shift []int32   // [tokens + padding][groups]: −8·Sum, where the kernels' sums begin
-	fsum  []float32 // [tokens + intStartPad][groups]: Sum as floats, exact
+	shift []int32     // [tokens + padding][groups]: −8·Sum, where the kernels' sums begin; none with ActGroup
+	fsum  []float32   // [tokens + intStartPad][groups]: Sum as floats, exact; with ActGroup Σ Scale·Q
+	parts []intActSum // [tokens + padding][parts], only with ActGroup; see int_group.go
 }
 
 // reset sizes the buffers, with all padding zero.
-func (a *Activations) reset(tokens, cols, bits, group int) {
-	a.Tokens, a.Cols, a.Bits, a.Group = tokens, cols, bits, group
+func (a *Activations) reset(tokens, cols int, grid ActGrid, group int) {
+	if grid.Group != 0 && (grid.Group < 0 || grid.Group%8 != 0 || grid.Bits > actGroupBits) {
+		panic(fmt.Sprintf("kernel: groups of %d channels of %d bits; groups are multiples of 8 and need 2 to %d bits", grid.Group, grid.Bits, actGroupBits))
+	}
+	a.Tokens, a.Cols, a.Bits, a.Group, a.ActGroup = tokens, cols, grid.Bits, group, grid.Group
+	if a.ActGroup >= cols {
+		a.ActGroup = 0
+	}
 	// An odd number of cache lines: the same column of neighbouring tokens
 	// then lies in different cache sets.
 	a.Stride = (intCeil(cols, 64) | 1) * 64
 	groups, _ := intGroups(cols, group)
+	grids, _ := intGroups(cols, a.ActGroup)
 	rows := tokens + intTokenPad
 	a.Q = intGrow(a.Q, rows*a.Stride)
-	a.Scale = intGrow(a.Scale, tokens)
-	a.Zero = intGrow(a.Zero, tokens)
-	a.Sum = intGrow(a.Sum, tokens*groups)
-	a.shift = intGrow(a.shift, rows*groups)
+	a.Scale = intGrow(a.Scale, tokens*grids)
+	a.Zero = intGrow(a.Zero, tokens*grids)
 	a.fsum = intGrow(a.fsum, (tokens+intStartPad)*groups)
+	if a.ActGroup > 0 {
+		parts, _ := intParts(cols, group, a.ActGroup)
+		a.parts = intGrow(a.parts, rows*parts)
+		a.Sum, a.shift = a.Sum[:0], a.shift[:0]
+		clear(a.parts[tokens*parts:])
+	} else {
+		a.Sum = intGrow(a.Sum, tokens*groups)
+		a.shift = intGrow(a.shift, rows*groups)
+		a.parts = a.parts[:0]
+		clear(a.shift[tokens*groups:])
+	}
 	for t := range tokens {
 		clear(a.Q[t*a.Stride+cols : (t+1)*a.Stride])
-		a.Zero[t] = 0
 	}
+	clear(a.Zero)
 	clear(a.Q[tokens*a.Stride:])
-	clear(a.shift[tokens*groups:])
 	clear(a.fsum[tokens*groups:])
 }
 
@@ -69,43 +105,58 @@ func intGrow[T any](s []T, n int) []T {
 // same bits. A token without range (Δ = 0) gets Δ = 1, z = 0. A token with a
 // NaN or infinity, or whose range overflows, gets Scale = NaN and Q = Zero = 0,
 // so that every product with it is NaN; the caller decides what that means.
-// group is the Group of the matrices to multiply with, clip in (0, 1] shrinks
-// the range.
-func (a *Activations) Quantize(p *Pool, x []float32, ldx, tokens, cols, bits, group int, clip float32) {
-	a.reset(tokens, cols, bits, group)
+// With grid.Group all this is done for each group of channels of a token, the
+// last of which may be shorter. group is the Group of the matrices to multiply
+// with; of it and grid.Group one must divide the other, unless one is 0 or at
+// least cols. Quantize panics where they do not nest, or grid is impossible.
+func (a *Activations) Quantize(p *Pool, x []float32, ldx, tokens, cols int, grid ActGrid, group int) {
+	a.reset(tokens, cols, grid, group)
 	per := intChunk(cols)
 	p.Run(intCeil(tokens, per), func(i int) {
 		for t := i * per; t < min(tokens, (i+1)*per); t++ {
-			a.token(t, x[t*ldx:t*ldx+cols], clip)
+			a.token(t, x[t*ldx:t*ldx+cols], grid.Clip)
 		}
 	})
 }
 
 func (a *Activations) token(t int, x []float32, clip float32) {
-	q := a.Q[t*a.Stride : t*a.Stride+a.Cols]
-	lo, hi, abs := intRange(x)
-	lo, hi = lo*clip, hi*clip
-	top := float32(int32(1)<<a.Bits - 1)
-	delta := (hi - lo) / top
-	if abs >= 0x7f800000 || !(delta <= math.MaxFloat32) {
-		clear(q)
-		a.Scale[t], a.Zero[t] = float32(math.NaN()), 0
-		a.sums(t)
+	if a.ActGroup > 0 {
+		a.groupedToken(t, x, clip)
 		return
 	}
-	z := float32(0)
-	if delta == 0 {
-		delta = 1
-	} else {
-		z = min(float32(math.RoundToEven(float64(-lo/delta))), top)
+	q := a.Q[t*a.Stride : t*a.Stride+a.Cols]
+	delta, z := actRange(x, clip, a.Bits)
+	if delta != delta {
+		clear(q)
+		a.Scale[t], a.Zero[t] = delta, 0
+		a.sums(t)
+		return
 	}
 	off := int32(0)
 	if a.Bits == 8 {
 		off = 128
 	}
-	intQuantize(q, x, delta, z, top, off)
+	intQuantize(q, x, delta, z, actTop(a.Bits), off)
 	a.Scale[t], a.Zero[t] = delta, int32(z)-off
 	a.sums(t)
+}
+
+// actTop is the largest integer of a grid.
+func actTop(bits int) float32 { return float32(int32(1)<<bits - 1) }
+
+// actRange is the grid of the values x: NaN where it is none.
+func actRange(x []float32, clip float32, bits int) (delta, z float32) {
+	lo, hi, abs := intRange(x)
+	lo, hi = lo*clip, hi*clip
+	top := actTop(bits)
+	delta = (hi - lo) / top
+	switch {
+	case abs >= 0x7f800000 || !(delta <= math.MaxFloat32):
+		return float32(math.NaN()), 0
+	case delta == 0:
+		return 1, 0
+	}
+	return delta, min(float32(math.RoundToEven(float64(-lo/delta))), top)
 }
 
 // sums fills the group sums of token t.
@@ -122,9 +173,21 @@ func (a *Activations) sums(t int) {
 // the float values that the integers stand for.
 func (a *Activations) Dequantize(x []float32, ldx int) {
 	for t := range a.Tokens {
-		q, y := a.Q[t*a.Stride:], x[t*ldx:t*ldx+a.Cols]
-		for k := range y {
-			y[k] = a.Scale[t] * float32(int32(q[k])-a.Zero[t])
+		a.DequantizeToken(x[t*ldx:t*ldx+a.Cols], t)
+	}
+}
+
+// DequantizeToken writes into x [Cols] the values of token t.
+func (a *Activations) DequantizeToken(x []float32, t int) {
+	grids, size := intGroups(a.Cols, a.ActGroup)
+	x, q := x[:a.Cols], a.Q[t*a.Stride:][:a.Cols]
+	for g := range grids {
+		s, z := a.Scale[t*grids+g], a.Zero[t*grids+g]
+		if a.ActGroup > 0 {
+			z = 0 // is taken off Q
+		}
+		for k := g * size; k < min(a.Cols, (g+1)*size); k++ {
+			x[k] = s * float32(int32(q[k])-z)
 		}
 	}
 }

@@ -31,6 +31,13 @@ type intArgs struct {
 	steps     int // steps of each group but the last
 	last      int // steps of the last group
 	tokens    int // valid tokens; the kernel reads up to its width, writes these
+
+	// With groups of channels steps and last are of parts, and kernels count down
+	// left and total.
+	parts     int // parts of each group but the last
+	lastParts int // parts of the last group
+	left      int // of this group
+	total     int // of all groups
 }
 
 // weights fills in what depends on the matrix and the row tile, and returns the
@@ -77,7 +84,7 @@ func intWidth(n, tiles int) int {
 func intMulPair(pr *intProduct, a *Activations, tile, t0, t1 int) {
 	vnni := active >= AVX512VNNI
 	var u *intUnpacked
-	if active >= AVX2 && intPlanar(pr.w.Bits) && (!pr.w.wholeSteps() || vnni && t1-t0 > intPlaneTokens) {
+	if active >= AVX2 && intPlanar(pr.w.Bits) && (a.ActGroup > 0 || !pr.w.wholeSteps() || vnni && t1-t0 > intPlaneTokens) {
 		u = newIntUnpacked(pr.w, tile, intUnpack)
 		defer u.free()
 	}
@@ -157,6 +164,11 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 	w := pr.w
 	var args intArgs
 	bits := args.weights(w, u, tile)
+	parts := 0
+	args.sumNext = uintptr(args.groups * 4)
+	if a.ActGroup > 0 {
+		parts = args.group(w, a, bits)
+	}
 	rows := min(w.Rows-tile*intLanes, tiles*intLanes)
 	edge := newIntEdge(rows)
 	args.qNext = uintptr(a.Stride)
@@ -176,13 +188,16 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 			args.addTile = intLanes * 4
 		}
 	}
-	args.sumNext = uintptr(args.groups * 4)
 	for t := t0; t < t1; {
 		width := intWidth(t1-t, tiles)
 		args.tokens = min(width, t1-t)
 		args.q = unsafe.Pointer(&a.Q[t*a.Stride])
-		args.sum = unsafe.Pointer(&a.shift[t*args.groups])
-		args.sx, args.zx = unsafe.Pointer(&a.Scale[t]), unsafe.Pointer(&a.Zero[t])
+		if parts > 0 {
+			args.sum, args.total = unsafe.Pointer(&a.parts[t*parts]), parts
+		} else {
+			args.sum = unsafe.Pointer(&a.shift[t*args.groups])
+			args.sx, args.zx = unsafe.Pointer(&a.Scale[t]), unsafe.Pointer(&a.Zero[t])
+		}
 		args.output(pr, edge, tile, rows, t)
 		if fused {
 			pr.branchSums(&sums, tile, t, args.tokens)
@@ -191,9 +206,14 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 			args.start = unsafe.Pointer(start)
 			intStart(start, w, a.fsum[t*args.groups:], tile, tiles, args.tokens)
 		}
-		if active >= AVX512VNNI {
+		switch vnni := active >= AVX512VNNI; {
+		case vnni && parts > 0:
+			intVNNIGroup(&args, bits, width)
+		case vnni:
 			intVNNI(&args, bits, width)
-		} else {
+		case parts > 0:
+			intAVX2Group(&args, bits, width)
+		default:
 			intAVX2(&args, bits, width)
 		}
 		args.copyEdge(pr, edge, tile, rows, t)

@@ -52,7 +52,7 @@ func BenchmarkMulInt(b *testing.B) {
 					for _, tokens := range []int{1, 4, 8, 64, 512} {
 						var a Activations
 						x := intRandomTokens(rand.New(rand.NewPCG(1, 1)), tokens, cols)
-						a.Quantize(pool, x, cols, tokens, cols, 8, group, 1)
+						a.Quantize(pool, x, cols, tokens, cols, ActGrid{Bits: 8, Clip: 1}, group)
 						y := make([]float32, tokens*rows)
 						b.Run(fmt.Sprintf("t%d", tokens), func(b *testing.B) {
 							i := 0
@@ -108,7 +108,7 @@ func BenchmarkQuantize(b *testing.B) {
 			var a Activations
 			b.Run(fmt.Sprintf("t%d/g%d", tokens, group), func(b *testing.B) {
 				for b.Loop() {
-					a.Quantize(pool, x, cols, tokens, cols, 8, group, 1)
+					a.Quantize(pool, x, cols, tokens, cols, ActGrid{Bits: 8, Clip: 1}, group)
 				}
 				intRates(b, 0, 4*tokens*cols)
 			})

@@ -48,12 +48,22 @@ func TestMulIntStaysInside(t *testing.T) {
 					}
 					copy(x, intRandomTokens(r, tokens, s.cols))
 					var a Activations
-					a.reset(tokens, s.cols, 8, s.group)
+					a.reset(tokens, s.cols, ActGrid{Bits: 8}, s.group)
 					a.Q, a.shift, a.fsum = intGuarded[int8](t, len(a.Q)), intGuarded[int32](t, len(a.shift)), intGuarded[float32](t, len(a.fsum))
 					a.Scale, a.Zero, a.Sum = intGuarded[float32](t, tokens), intGuarded[int32](t, tokens), intGuarded[int32](t, len(a.Sum))
-					a.Quantize(nil, x, s.cols, tokens, s.cols, 8, s.group, 1)
+					a.Quantize(nil, x, s.cols, tokens, s.cols, ActGrid{Bits: 8, Clip: 1}, s.group)
 					(*Pool)(nil).MulInt(y, s.rows, &g, &a)
 					(*Pool)(nil).MulIntFloat(y, s.rows, &g, x, s.cols, tokens)
+
+					grid := ActGrid{Bits: 4, Clip: 1, Group: []int{16, 32, 128}[i%3]}
+					if !groupsNest(s.cols, s.group, grid.Group) || grid.Group >= s.cols {
+						continue
+					}
+					a = Activations{}
+					a.reset(tokens, s.cols, grid, s.group)
+					a.Q, a.parts, a.fsum = intGuarded[int8](t, len(a.Q)), intGuarded[intActSum](t, len(a.parts)), intGuarded[float32](t, len(a.fsum))
+					a.Quantize(nil, x, s.cols, tokens, s.cols, grid, s.group)
+					(*Pool)(nil).MulInt(y, s.rows, &g, &a)
 				}
 			}
 		}

@@ -56,7 +56,7 @@ func BenchmarkIntShare(b *testing.B) {
 			for _, tokens := range []int{1, 4, 8, 64, 512} {
 				var a Activations
 				x := intRandomTokens(rand.New(rand.NewPCG(1, 1)), tokens, c.cols)
-				a.Quantize(pool, x, c.cols, tokens, c.cols, 8, c.group, 1)
+				a.Quantize(pool, x, c.cols, tokens, c.cols, ActGrid{Bits: 8, Clip: 1}, c.group)
 				y := make([]float32, tokens*c.rows)
 				b.Run(fmt.Sprintf("%dthreads/w%d/g%d/%dx%d/t%d", pool.Threads(), c.bits, c.group, c.rows, c.cols, tokens), func(b *testing.B) {
 					intShare(b, pool, ws, &a, y)

@@ -10,8 +10,9 @@ import "fmt"
 // groups are added in ascending order in float32, every operation rounded by
 // itself: tiers, thread counts and batch sizes all give the same bits. They are
 // added to 0, or to −Σ_g s[r,g]·(zero[r,g]−offset)·sum_g[t] where w has zero
-// points; offset is 2^(bits−1). y has row t at y[t·ldy], rows of w.Rows; nothing else of it is written.
-// It panics if the shapes or groups of w and a differ, or y is too short.
+// points; offset is 2^(bits−1). With activations in groups of channels it is as
+// int_group.go has it. y has row t at y[t·ldy], rows of w.Rows; nothing else of
+// it is written. It panics if the shapes or groups of w and a differ, or y is too short.
 func (p *Pool) MulInt(y []float32, ldy int, w *IntMatrix, a *Activations) {
 	p.MulInts([][]float32{y}, []int{ldy}, []*IntMatrix{w}, a, Branches{})
 }
@@ -28,7 +29,7 @@ func (p *Pool) MulInts(ys [][]float32, ldys []int, ws []*IntMatrix, a *Activatio
 		return
 	}
 	groups, size := intGroups(a.Cols, a.Group)
-	if len(a.Q) < (a.Tokens+intTokenPad)*a.Stride || len(a.shift) < (a.Tokens+intTokenPad)*groups || len(a.fsum) < (a.Tokens+intStartPad)*groups {
+	if !a.made(groups) {
 		panic("kernel: activations were not made by Quantize")
 	}
 	prods := intProducts(ys, ldys, ws, b, a.Tokens)
@@ -51,6 +52,19 @@ func (p *Pool) MulInts(ys [][]float32, ldys []int, ws []*IntMatrix, a *Activatio
 		pr.branchOne(first, end)
 	})
 	p.addOrdered(ys, ldys, b, a.Tokens)
+}
+
+// made says whether the buffers are as long as the kernels read.
+func (a *Activations) made(groups int) bool {
+	rows := a.Tokens + intTokenPad
+	if len(a.Q) < rows*a.Stride || len(a.fsum) < (a.Tokens+intStartPad)*groups {
+		return false
+	}
+	if a.ActGroup > 0 {
+		n, _ := intParts(a.Cols, a.Group, a.ActGroup)
+		return len(a.parts) >= rows*n
+	}
+	return len(a.shift) >= rows*groups
 }
 
 // Branches are the 16-bit branches of matrices that share activations:

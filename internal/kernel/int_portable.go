@@ -15,11 +15,33 @@ func (w *IntMatrix) tiles(u *intUnpacked, tile int) intTiles {
 	return intTiles{w.Bits, w.Tiles[tile*intTileBytes(w.Bits, w.Cols):]}
 }
 
+// intDotPortable adds the products Σ u·q over the columns k to end, from the
+// beginning of a step on.
+func intDotPortable(dot *[intLanes]int32, tiles intTiles, q []int8, k, end int) {
+	for step := intStep(tiles.bits); k < end; k += step {
+		b, x := tiles.data[k/step*64:][:64], q[k:][:step]
+		if tiles.bits == 4 {
+			for lane := range dot {
+				for j := range 4 {
+					u := b[4*lane+j]
+					dot[lane] += int32(u&15)*int32(x[j]) + int32(u>>4)*int32(x[4+j])
+				}
+			}
+		} else {
+			for lane := range dot {
+				for j := range 4 {
+					dot[lane] += int32(b[4*lane+j]) * int32(x[j])
+				}
+			}
+		}
+	}
+}
+
 // intTilePortable defines the integer kernels: the product of token t with row
 // tile `tile`, 16 values.
 func intTilePortable(y *[intLanes]float32, w *IntMatrix, tiles intTiles, a *Activations, tile, t int) {
 	groups, size := intGroups(w.Cols, w.Group)
-	step, off := intStep(tiles.bits), intOffset(tiles.bits)
+	off := intOffset(tiles.bits)
 	q := a.Q[t*a.Stride : (t+1)*a.Stride]
 	*y = [intLanes]float32{}
 	if w.shift != nil {
@@ -27,23 +49,7 @@ func intTilePortable(y *[intLanes]float32, w *IntMatrix, tiles intTiles, a *Acti
 	}
 	for g := range groups {
 		var dot [intLanes]int32
-		for k := g * size; k < min(w.Cols, (g+1)*size); k += step {
-			b, x := tiles.data[k/step*64:][:64], q[k:][:step]
-			if tiles.bits == 4 {
-				for lane := range dot {
-					for j := range 4 {
-						u := b[4*lane+j]
-						dot[lane] += int32(u&15)*int32(x[j]) + int32(u>>4)*int32(x[4+j])
-					}
-				}
-			} else {
-				for lane := range dot {
-					for j := range 4 {
-						dot[lane] += int32(b[4*lane+j]) * int32(x[j])
-					}
-				}
-			}
-		}
+		intDotPortable(&dot, tiles, q, g*size, min(w.Cols, (g+1)*size))
 		shift := off * a.Sum[t*groups+g]
 		s := w.Scale[(tile*groups+g)*intLanes:][:intLanes]
 		for lane := range dot {
@@ -93,8 +99,12 @@ func intFloatTilePortable(y *[intLanes]float32, w *IntMatrix, tiles intTiles, x,
 
 // intMulPairPortable computes row tiles tile and tile+1 for tokens t0…t1-1.
 func intMulPairPortable(pr *intProduct, a *Activations, tile, t0, t1 int) {
+	mul := intTilePortable
+	if a.ActGroup > 0 {
+		mul = intGroupTilePortable
+	}
 	intPairPortable(pr, tile, t0, t1, func(y *[intLanes]float32, tiles intTiles, i, t int) {
-		intTilePortable(y, pr.w, tiles, a, i, t)
+		mul(y, pr.w, tiles, a, i, t)
 	})
 }
 

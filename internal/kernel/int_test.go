@@ -151,7 +151,7 @@ func TestMulIntMeaning(t *testing.T) {
 			w, q := intRandomZeros(t, r, bits, rows, cols, group, false, intZeros(abits/4))
 			x := intRandomTokens(r, tokens, cols)
 			var a Activations
-			a.Quantize(nil, x, cols, tokens, cols, abits, group, 1)
+			a.Quantize(nil, x, cols, tokens, cols, ActGrid{Bits: abits, Clip: 1}, group)
 			dx := make([]float32, tokens*cols)
 			a.Dequantize(dx, cols)
 			y, yf := make([]float32, tokens*rows), make([]float32, tokens*rows)
@@ -199,7 +199,7 @@ func TestMulIntTiers(t *testing.T) {
 					w, _ := intRandomZeros(t, r, bits, s.rows, s.cols, s.group, i == 4, intZeros((i+bits)%3))
 					x := intRandomTokens(r, tokens, s.cols)
 					var a Activations
-					a.Quantize(pool, x, s.cols, tokens, s.cols, []int{8, 4, 3}[i%3], s.group, 1)
+					a.Quantize(pool, x, s.cols, tokens, s.cols, ActGrid{Bits: []int{8, 4, 3}[i%3], Clip: 1}, s.group)
 					if i == 4 { // extremes: no saturation anywhere
 						for n := range a.Q {
 							if n/a.Stride < tokens && n%a.Stride < s.cols {
@@ -246,7 +246,7 @@ func TestMulIntsEqualsMulInt(t *testing.T) {
 	const cols, tokens = 4096, 130 // more than one panel
 	x := intRandomTokens(r, tokens, cols)
 	var a Activations
-	a.Quantize(pool, x, cols, tokens, cols, 8, 128, 0.9)
+	a.Quantize(pool, x, cols, tokens, cols, ActGrid{Bits: 8, Clip: 0.9}, 128)
 	var ws []*IntMatrix
 	var ys, fs [][]float32
 	var ld []int
@@ -271,7 +271,7 @@ func TestMulIntsEqualsMulInt(t *testing.T) {
 		}
 	}
 	var none Activations
-	none.Quantize(pool, nil, cols, 0, cols, 8, 128, 1)
+	none.Quantize(pool, nil, cols, 0, cols, ActGrid{Bits: 8, Clip: 1}, 128)
 	pool.MulInts(ys, ld, ws, &none, Branches{})
 	pool.MulIntFloat(nil, 64, ws[0], nil, cols, 0)
 }
@@ -348,7 +348,7 @@ func TestQuantizeTiers(t *testing.T) {
 			for bits := 2; bits <= 8; bits++ {
 				for _, clip := range []float32{1, 0.7, 1e-30} {
 					group := 8 * (1 + bits)
-					a.Quantize(pool, x, cols, 20, cols, bits, group, clip)
+					a.Quantize(pool, x, cols, 20, cols, ActGrid{Bits: bits, Clip: clip}, group)
 					intCheckQuantized(t, &a, x, clip)
 				}
 			}
@@ -410,16 +410,16 @@ func intCheckQuantized(t *testing.T, a *Activations, x []float32, clip float32) 
 func TestQuantizeReusesBuffers(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
 	var a Activations
-	a.Quantize(nil, intRandomTokens(r, 30, 200), 200, 30, 200, 8, 0, 1)
+	a.Quantize(nil, intRandomTokens(r, 30, 200), 200, 30, 200, ActGrid{Bits: 8, Clip: 1}, 0)
 	x := intRandomTokens(r, 3, 77)
-	a.Quantize(nil, x, 77, 3, 77, 8, 16, 1) // shorter: nothing may remain behind
+	a.Quantize(nil, x, 77, 3, 77, ActGrid{Bits: 8, Clip: 1}, 16) // shorter: nothing may remain behind
 	intCheckQuantized(t, &a, x, 1)
 	for i, v := range a.Q[3*a.Stride:] {
 		if v != 0 {
 			t.Fatalf("padding byte %d is %d", i, v)
 		}
 	}
-	if n := testing.AllocsPerRun(10, func() { a.Quantize(nil, x, 77, 3, 77, 8, 16, 1) }); n > 1 {
+	if n := testing.AllocsPerRun(10, func() { a.Quantize(nil, x, 77, 3, 77, ActGrid{Bits: 8, Clip: 1}, 16) }); n > 1 {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -435,7 +435,7 @@ func ExamplePool_MulInt() {
 		return
 	}
 	var a Activations
-	a.Quantize(nil, []float32{0, 1, 2, 3, 4, 5, 6, 255}, 8, 1, 8, 8, 0, 1)
+	a.Quantize(nil, []float32{0, 1, 2, 3, 4, 5, 6, 255}, 8, 1, 8, ActGrid{Bits: 8, Clip: 1}, 0)
 	y := make([]float32, 2)
 	(*Pool)(nil).MulInt(y, 2, w, &a)
 	fmt.Println(y)

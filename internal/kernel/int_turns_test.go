@@ -46,7 +46,7 @@ func intTurns(b *testing.B, pool *Pool, rows, cols, group, tokens int) {
 	}
 	x := intRandomTokens(rand.New(rand.NewPCG(1, 1)), tokens, cols)
 	var a Activations
-	a.Quantize(pool, x, cols, tokens, cols, 8, group, 1)
+	a.Quantize(pool, x, cols, tokens, cols, ActGrid{Bits: 8, Clip: 1}, group)
 	y := make([]float32, tokens*rows)
 	i := 0
 	for b.Loop() {

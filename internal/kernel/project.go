@@ -195,22 +195,22 @@ func (p *Projection) chunk(z []float32, ldz int, x []float32, ldx, t0, t1 int) {
 
 // QuantizeProject is [Activations.Quantize] and [Pool.Project] in one pass over
 // x, in one fork and join.
-func (a *Activations) QuantizeProject(p *Pool, x []float32, ldx, tokens, cols, bits, group int, clip float32, z []float32, ldz int, f *Projection) {
+func (a *Activations) QuantizeProject(p *Pool, x []float32, ldx, tokens, cols int, grid ActGrid, group int, z []float32, ldz int, f *Projection) {
 	if f.Cols != cols {
 		panic("kernel: the projection has another width than the tokens")
 	}
 	if f.dense != nil || f.Count == 0 || tokens == 0 {
-		a.Quantize(p, x, ldx, tokens, cols, bits, group, clip)
+		a.Quantize(p, x, ldx, tokens, cols, grid, group)
 		p.Project(z, ldz, f, x, ldx, tokens)
 		return
 	}
 	fits("z", len(z), ldz, tokens, f.Count)
-	a.reset(tokens, cols, bits, group)
+	a.reset(tokens, cols, grid, group)
 	per := min(intChunk(cols), max(2, intCeil(tokens, 4)))
 	p.Run(intCeil(tokens, per), func(i int) {
 		t0, t1 := i*per, min(tokens, (i+1)*per)
 		for t := t0; t < t1; t++ {
-			a.token(t, x[t*ldx:t*ldx+cols], clip)
+			a.token(t, x[t*ldx:t*ldx+cols], grid.Clip)
 		}
 		f.chunk(z, ldz, x, ldx, t0, t1)
 	})

@@ -61,9 +61,9 @@ func TestProjection(t *testing.T) {
 				what := fmt.Sprint(s, tokens, " tokens")
 				sameBits(t, what+", token by token", alone, z)
 				var a, b Activations
-				a.QuantizeProject(three, x, ldx, tokens, s.n, 8, 0, 1, fused, ldz, p)
+				a.QuantizeProject(three, x, ldx, tokens, s.n, ActGrid{Bits: 8, Clip: 1}, 0, fused, ldz, p)
 				sameBits(t, what+", with quantization", fused, z)
-				b.Quantize(nil, x, ldx, tokens, s.n, 8, 0, 1)
+				b.Quantize(nil, x, ldx, tokens, s.n, ActGrid{Bits: 8, Clip: 1}, 0)
 				for i := range tokens {
 					if a.Scale[i] != b.Scale[i] || a.Zero[i] != b.Zero[i] || string(int8Bytes(a.Q[i*a.Stride:][:s.n])) != string(int8Bytes(b.Q[i*b.Stride:][:s.n])) {
 						t.Fatalf("%s: token %d is quantized otherwise", what, i)

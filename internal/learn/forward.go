@@ -23,7 +23,7 @@ func (p *parameters) hook(t *grad.Tape) {
 			}
 		}
 		p.x[in] = x
-		return t.QuantizeActivations(x, grad.ActQuant{Bits: b.Activations, Clip: b.Clip})
+		return t.QuantizeActivations(x, grad.ActQuant{Bits: b.Activations, Clip: b.Clip, Group: b.ActGroup})
 	}
 	s.Linear = func(w llama.Which, x *grad.Var) *grad.Var {
 		l, in := b.Layers[w], w.Input()

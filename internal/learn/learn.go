@@ -6,9 +6,7 @@ package learn
 
 import (
 	"context"
-	"fmt"
 	"math"
-	"math/rand/v2"
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/grad"
@@ -52,6 +50,7 @@ type Block struct {
 	Cache             linalg.Transform // nil: none
 	Activations, KV   int              // bits
 	Clip              float32          // of activations
+	ActGroup          int              // channels that share a grid; 0: the whole token
 }
 
 // Options say how long and how fast is learned. Rates are per step, relative to
@@ -96,42 +95,26 @@ func Tune(ctx context.Context, p *kernel.Pool, b *Block, w Windows, o Options) (
 	tape := &grad.Tape{Pool: p}
 	params.hook(tape)
 	hidden := b.Config.HiddenSize
-	order := make([]int, w.Count())
-	for i := range order {
-		order[i] = i
-	}
-	rng := rand.New(rand.NewPCG(o.Seed, 0x7475_6e65))
 	size := w.Tokens() * hidden
 	x, target := make([]float32, o.Batch*size), make([]float32, o.Batch*size)
-	for epoch := range o.Epochs {
-		rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-		var sum float64
-		for at := 0; at < len(order); at += o.Batch {
-			if err := ctx.Err(); err != nil {
-				return 0, 0, err
+	err = eachBatch(ctx, w, o, func(_ int, at []int) (float64, error) {
+		for k, i := range at {
+			in, out, err := w.Window(i)
+			if err != nil {
+				return 0, err
 			}
-			n := min(o.Batch, len(order)-at)
-			for k, i := range order[at : at+n] {
-				in, out, err := w.Window(i)
-				if err != nil {
-					return 0, 0, err
-				}
-				copy(x[k*size:], in)
-				copy(target[k*size:], out)
-			}
-			rows := n * w.Tokens()
-			loss := params.loss(tape, x[:n*size], target[:n*size], rows)
-			sum += float64(loss.Data[0]) * float64(n)
-			tape.Backward(loss)
-			tape.Reset()
-			if err := adam.Step(); err != nil {
-				return 0, 0, fmt.Errorf("tuning: %w", err)
-			}
+			copy(x[k*size:], in)
+			copy(target[k*size:], out)
 		}
-		last = sum / float64(len(order))
-		if epoch == 0 {
-			first = last
-		}
+		n := len(at)
+		loss := params.loss(tape, x[:n*size], target[:n*size], n*w.Tokens())
+		value := float64(loss.Data[0])
+		tape.Backward(loss)
+		tape.Reset()
+		return value, adam.Step()
+	}, &first, &last)
+	if err != nil {
+		return 0, 0, err
 	}
 	return first, last, params.write(tape)
 }

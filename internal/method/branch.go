@@ -2,6 +2,7 @@ package method
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 
@@ -60,14 +61,25 @@ func (b *Branch) Spectral(w []float32, rows, cols int, act spectrum.ActStats, ru
 	return spectrum.Truncate(w, rows, cols, axis, b.Basis, kept, kernel.RoundF16, run)
 }
 
+// Width is the bits of a number of the branch.
+func (b *Branch) Width() int {
+	if b.Bits == 0 {
+		return 16
+	}
+	return b.Bits
+}
+
 // Dimensions is the number of basis vectors that an input of n channels gets whose
-// readers have so many outputs together: the recipe's number, lowered to its
-// limit of bits per weight. A vector costs 16 bits for each input, to store it,
-// and for each output.
+// readers have so many outputs together: the recipe's number or share, lowered to
+// its limit of bits per weight. A vector costs [Branch.Width] bits for each input,
+// to store it, and for each output.
 func (b *Branch) Dimensions(n, outputs int) int {
 	k := b.Components
+	if b.Share > 0 {
+		k = math.Round(b.Share * float64(n))
+	}
 	if b.Overhead > 0 {
-		cost := 16 * float64(n+outputs) / (float64(n) * float64(outputs))
+		cost := float64(b.Width()) * float64(n+outputs) / (float64(n) * float64(outputs))
 		k = min(k, math.Round(b.Overhead/cost))
 	}
 	return int(min(k, float64(n)))
@@ -138,4 +150,29 @@ func levelGroups(kept []int, n int) {
 		}
 		carry = sum - each*len(group)
 	}
+}
+
+// Coefficients are those of w [out × n] on the basis v [k × n] with the least
+// squares, w·Vᵀ·(V·Vᵀ)⁻¹, as exact 16-bit floats: where rounding has left the basis
+// not quite orthonormal, w less C·V is orthogonal to it nevertheless.
+func Coefficients(p *kernel.Pool, w, v []float32, out, n, k int) ([]float32, error) {
+	wide := make([]float64, len(v))
+	for i, x := range v {
+		wide[i] = float64(x)
+	}
+	gram := make([]float64, k*k)
+	p.MatMulNT64(gram, k, wide, n, wide, n, k, k, n, kernel.Set)
+	if err := linalg.InverseUpper(p, gram, k); err != nil { // (V·Vᵀ)⁻¹ = UᵀU
+		return nil, fmt.Errorf("the basis, rounded, is no longer one: %w", err)
+	}
+	u := make([]float32, len(gram))
+	for i, x := range gram {
+		u[i] = float32(x)
+	}
+	c, step := make([]float32, out*k), make([]float32, out*k)
+	p.MatMulNT(c, k, w, n, v, n, out, k, n, false)
+	p.MatMulNT(step, k, c, k, u, k, out, k, k, false)
+	p.MatMulNN(c, k, step, k, u, k, out, k, k, false)
+	kernel.RoundF16(c)
+	return c, nil
 }

@@ -106,6 +106,55 @@ func FactorBytes(n int) int64 { return 12 * int64(n) * int64(n) }
 // by column, spreading each column's rounding error over the columns to come
 // so that ‖(w − q) x̂‖ stays small. w is left alone.
 func (f *Factor) GPTQ(p *kernel.Pool, g quant.Grid, q []int8, w []float32, steps quant.Steps, rows int) {
+	f.solve(p, g, q, w, steps, rows, func(int, int, []float32) {})
+}
+
+// GPTQDynamic is GPTQ with the steps of each group taken when its first column's
+// turn comes, from the weights as what came before has changed them. It is the
+// authors' default; their static groups, and [Factor.GPTQ], take them from the
+// weights as they were given. d weighs the columns where clip wants that, as in
+// [quant.Grid.WeightedScales]. The factor must have no order: groups have to
+// come one after the other.
+func (f *Factor) GPTQDynamic(p *kernel.Pool, g quant.Grid, q []int8, w []float32, d []float64, clip quant.Clip, rows int) (quant.Steps, error) {
+	if f.order != nil {
+		return quant.Steps{}, errors.New("dynamic groups with act-order: the columns of a group do not come one after the other")
+	}
+	groups := g.Groups(f.n)
+	width := f.n
+	if groups > 1 {
+		width = g.Group
+	}
+	steps := quant.Steps{Scale: make([]float32, rows*groups), Zero: g.FixedZero()}
+	if g.Zero == quant.ZeroAsymmetric {
+		steps.Zero = make([]float32, rows*groups)
+	}
+	failed := make([]error, rows)
+	var inline *kernel.Pool
+	f.solve(p, g, q, w, steps, rows, func(r, j int, row []float32) {
+		if j%width != 0 || failed[r] != nil {
+			return
+		}
+		end := min(j+width, f.n)
+		var part []float64
+		if d != nil {
+			part = d[j:end]
+		}
+		one, err := g.WeightedScales(row[j:end], part, 1, end-j, clip, inline.Run)
+		if err != nil {
+			failed[r] = fmt.Errorf("row %d, inputs counted from %d: %w", r, j, err)
+			return
+		}
+		steps.Scale[r*groups+j/width] = one.Scale[0]
+		if g.Zero == quant.ZeroAsymmetric {
+			steps.Zero[r*groups+j/width] = one.Zero[0]
+		}
+	})
+	return steps, errors.Join(failed...)
+}
+
+// solve is GPTQ. before is told of each row's next column, in the factor's order,
+// and of the row as it is by then, where that is within the columns of a block.
+func (f *Factor) solve(p *kernel.Pool, g quant.Grid, q []int8, w []float32, steps quant.Steps, rows int, before func(row, column int, w []float32)) {
 	n, groups := f.n, g.Groups(f.n)
 	const chunk = 32 // rows that share a pass over U
 	p.Run((rows+chunk-1)/chunk, func(c int) {
@@ -130,6 +179,7 @@ func (f *Factor) GPTQ(p *kernel.Pool, g quant.Grid, q []int8, w []float32, steps
 					if groups > 1 {
 						k += col / g.Group
 					}
+					before(first+i, j, row)
 					s, d := steps.At(g, k)
 					v := g.Round(row[j], s, d)
 					qrow[col] = v

@@ -84,6 +84,11 @@ func inverse(a []float64, n int) []float64 {
 // the inverse Hessian of the columns to come updated after every column. It
 // also returns the values that were rounded, in units of the scale.
 func reference(h []float64, n int, s Solve, g quant.Grid, w []float32, steps quant.Steps, rows int) (q []int8, at []float64) {
+	return referenceSeen(h, n, s, g, w, steps, rows, func(int, []float64) {})
+}
+
+// referenceSeen shows the weights as they are before each column's turn.
+func referenceSeen(h []float64, n int, s Solve, g quant.Grid, w []float32, steps quant.Steps, rows int, see func(column int, v []float64)) (q []int8, at []float64) {
 	h = slices.Clone(h)
 	var mean float64
 	for i := range n {
@@ -123,6 +128,7 @@ func reference(h []float64, n int, s Solve, g quant.Grid, w []float32, steps qua
 	groups := g.Groups(n)
 	for _, c := range order {
 		d := inv[c*n+c]
+		see(c, v)
 		for r := range rows {
 			k := r * groups
 			if groups > 1 {

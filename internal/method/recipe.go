@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/spectrum"
@@ -33,6 +34,7 @@ type Recipe struct {
 	Branch      *Branch     `yaml:"branch" json:"branch,omitempty"`
 	Solve       Solve       `yaml:"solve" json:"solve"`
 	Tune        *Tune       `yaml:"tune" json:"tune,omitempty"`
+	Distil      *Tune       `yaml:"distil" json:"distil,omitempty"`
 	Activations Activations `yaml:"activations" json:"activations"`
 	Head        Head        `yaml:"head" json:"head"`
 	Calibration Calibration `yaml:"calibration" json:"calibration"`
@@ -43,9 +45,15 @@ type Recipe struct {
 // Weights is the grid of the (residual) weights.
 type Weights struct {
 	Group  int            `yaml:"group" json:"group"`             // inputs a scale: 0 (whole row), 32, 64 or 128
-	Clip   quant.Clip     `yaml:"clip" json:"clip"`               // none, mse, or hessian: squared errors weighted by E[x²]
+	Clip   quant.Clip     `yaml:"clip" json:"clip"`               // none, mse, hessian: squared errors weighted by E[x²], or awq: by the group's output, for all but q and k
 	Zero   quant.ZeroKind `yaml:"zero" json:"zero"`               // symmetric, centred or asymmetric
 	Layers []LayerBits    `yaml:"layers" json:"layers,omitempty"` // exceptions to the recipe's bits, the last that matches counts
+
+	// Average, if not 0, replaces the recipe's bits by a mixture of Widths (none:
+	// all there are) with no more bits a weight than that, over the layers that
+	// Layers leaves alone: see [Mix]. Only the integers count.
+	Average float64 `yaml:"average" json:"average,omitempty"`
+	Widths  []int   `yaml:"widths" json:"widths,omitempty"`
 }
 
 // LayerBits gives some layers another width.
@@ -77,7 +85,26 @@ func (r *Rotate) Input(in llama.Input) string {
 
 // Smooth moves activation outliers into the weights (METHOD: stage one).
 type Smooth struct {
-	Alpha AlphaGrid `yaml:"alpha" json:"alpha"` // the strengths to try; one value fixes it
+	Method string    `yaml:"method" json:"method,omitempty"` // alpha (or empty), or awq
+	Alpha  AlphaGrid `yaml:"alpha" json:"alpha,omitempty"`   // the strengths to try; one value fixes it
+	Inputs []string  `yaml:"inputs" json:"inputs,omitempty"` // which of attn, o, mlp, down; none: all
+}
+
+// The ways to choose λ.
+const (
+	SmoothAlpha = "alpha" // SmoothQuant's formula, see [Lambda]
+	SmoothAWQ   = "awq"   // AWQ's, see [AWQScale]
+)
+
+// Has says whether the input is smoothed.
+func (s *Smooth) Has(in llama.Input) bool { return s != nil && among(s.Inputs, in) }
+
+// inputNames are the inputs as recipes name them.
+var inputNames = [llama.NumInputs]string{"attn", "o", "mlp", "down"}
+
+// among says whether a list of inputs has one; an empty list has all.
+func among(list []string, in llama.Input) bool {
+	return len(list) == 0 || slices.Contains(list, inputNames[in])
 }
 
 // Branch is the part kept in 16 bits (stage two).
@@ -91,7 +118,22 @@ type Branch struct {
 	Literal     bool                `yaml:"literal" json:"literal"`         // eq. 13 as printed
 	Truncate    float64             `yaml:"truncate" json:"truncate"`       // run-time truncation ε
 	Remove      bool                `yaml:"remove" json:"remove,omitempty"` // take the subspace out of the activations that are quantized
+
+	// Of stored bases only.
+	Share  float64  `yaml:"share" json:"share,omitempty"`   // of the input's width that the basis spans, instead of components
+	Bits   int      `yaml:"bits" json:"bits,omitempty"`     // of basis and coefficients: 16 (or 0), or 8
+	Inputs []string `yaml:"inputs" json:"inputs,omitempty"` // which of attn, o, mlp, down have one; none: all
+
+	// Of basis svd only, see [Branch.Iterate].
+	Rounds int  `yaml:"rounds" json:"rounds,omitempty"` // most rounds of SVDQuant's iteration; 0: the weights' own singular vectors
+	Whiten bool `yaml:"whiten" json:"whiten,omitempty"` // weigh the directions of the input by how large they are
 }
+
+// Has says whether the layers that read an input have a branch.
+func (b *Branch) Has(in llama.Input) bool { return b != nil && among(b.Inputs, in) }
+
+// Iterated says whether the branch is fitted to what rounding leaves.
+func (b *Branch) Iterated() bool { return b != nil && (b.Rounds > 0 || b.Whiten) }
 
 // Stored says whether the basis is made from the model, one for each input, and
 // kept in the artefact.
@@ -111,6 +153,10 @@ type Solve struct {
 	Method   string  `yaml:"method" json:"method"`       // rtn or gptq
 	Damp     float64 `yaml:"damp" json:"damp,omitempty"` // share of the mean diagonal added to the Hessian
 	ActOrder bool    `yaml:"act-order" json:"act_order"` // quantize the columns with the largest diagonal first
+
+	// DynamicGroups takes each group's scale from the weights as GPTQ has changed
+	// them by then, not from those it was given.
+	DynamicGroups bool `yaml:"dynamic-groups" json:"dynamic_groups,omitempty"`
 
 	// Correct fits the weights, before they are quantized, to what they will be
 	// given: "outputs" aims at the full-precision layer's output on its own input
@@ -132,9 +178,28 @@ type Tune struct {
 	Norms    float64 `yaml:"norms" json:"norms"`       // of the norms' gains, as a share
 }
 
-// Activations is the per-token grid of the inputs.
+// Activations is the grid of the inputs, one a token.
 type Activations struct {
 	Clip float64 `yaml:"clip" json:"clip"` // share of the range that is covered, in (0, 1]
+	// Group is the number of channels that share a grid at 4 bits: 16, 32, 64 or
+	// 128; 0: the whole token. At 8 and 16 bits it has no effect.
+	Group int `yaml:"group" json:"group,omitempty"`
+}
+
+// ActGroups are the sizes of groups of channels, beside 0, and ActGroupBits the
+// bits of activations that they are for.
+var ActGroups = []int{16, 32, 64, 128}
+
+const ActGroupBits = 4
+
+// ActGrid is how the inputs of quantized layers are rounded at run time, if
+// they are.
+func (r *Recipe) ActGrid() kernel.ActGrid {
+	g := kernel.ActGrid{Bits: r.Bits.Activations, Clip: float32(r.Activations.Clip)}
+	if g.Bits == ActGroupBits {
+		g.Group = r.Activations.Group
+	}
+	return g
 }
 
 // Head is the output matrix, whose size tells in small models and large
@@ -261,13 +326,13 @@ func Parse(data []byte, file string) (*Recipe, error) {
 	r.Weights.Clip, r.Weights.Zero = quant.ClipNone, quant.ZeroSymmetric
 	r.Calibration = Calibration{Samples: 256, Tokens: 2048, Propagate: "quantized"}
 	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict(), yaml.DisallowUnknownField())
-	if err := dec.Decode(r); errors.Is(err, io.EOF) {
+	if err := guarded(func() error { return dec.Decode(r) }); errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("recipe %s: is empty, expected name, bits, solve and what else the method needs", file)
 	} else if err != nil {
-		return nil, fmt.Errorf("recipe %s: %s", file, strings.TrimSpace(yaml.FormatError(err, false, true)))
+		return nil, fmt.Errorf("recipe %s: %s", file, yamlError(err))
 	}
 	var second any
-	if err := dec.Decode(&second); !errors.Is(err, io.EOF) && (err != nil || second != nil) {
+	if err := guarded(func() error { return dec.Decode(&second) }); !errors.Is(err, io.EOF) && (err != nil || second != nil) {
 		return nil, fmt.Errorf("recipe %s: has a second YAML document, expected one", file)
 	}
 	if err := wholeNumbers(data); err != nil {
@@ -282,23 +347,40 @@ func Parse(data []byte, file string) (*Recipe, error) {
 // wholeNumbers refuses fractions where the decoder would silently cut them off.
 func wholeNumbers(data []byte) error {
 	var r struct {
-		Weights     struct{ Group any }
+		Weights struct {
+			Group  any
+			Widths []any
+			Layers []struct{ Bits any }
+		}
+		Branch      struct{ Bits, Rounds any }
 		Calibration struct{ Samples, Tokens, Seed any }
 		Head        struct{ Bits any }
+		Activations struct{ Group any }
 	}
-	if err := yaml.Unmarshal(data, &r); err != nil {
+	if err := guarded(func() error { return yaml.Unmarshal(data, &r) }); err != nil {
 		return err
 	}
-	for _, field := range []struct {
+	type field struct {
 		key   string
 		value any
-	}{
+	}
+	fields := []field{
 		{"weights.group", r.Weights.Group},
+		{"activations.group", r.Activations.Group},
 		{"calibration.samples", r.Calibration.Samples},
 		{"calibration.tokens", r.Calibration.Tokens},
 		{"calibration.seed", r.Calibration.Seed},
 		{"head.bits", r.Head.Bits},
-	} {
+		{"branch.bits", r.Branch.Bits},
+		{"branch.rounds", r.Branch.Rounds},
+	}
+	for _, w := range r.Weights.Widths {
+		fields = append(fields, field{"weights.widths", w})
+	}
+	for _, l := range r.Weights.Layers {
+		fields = append(fields, field{"weights.layers", l.Bits})
+	}
+	for _, field := range fields {
 		switch field.value.(type) {
 		case nil, int64, uint64:
 		default:
@@ -336,7 +418,7 @@ func (r *Recipe) check() error {
 	if r.Name == "" {
 		return errors.New("name: missing")
 	}
-	oneOf("weights.clip", string(r.Weights.Clip), string(quant.ClipNone), string(quant.ClipMSE), string(quant.ClipHessian))
+	oneOf("weights.clip", string(r.Weights.Clip), string(quant.ClipNone), string(quant.ClipMSE), string(quant.ClipHessian), string(ClipAWQ))
 	oneOf("weights.zero", string(r.Weights.Zero), string(quant.ZeroSymmetric), string(quant.ZeroCentred), string(quant.ZeroAsymmetric))
 	for _, l := range r.Weights.Layers {
 		if l.Bits != 16 && !slices.Contains(quant.WeightBits, l.Bits) && err == nil {
@@ -345,6 +427,9 @@ func (r *Recipe) check() error {
 		if _, e := path.Match(l.Match, ""); (e != nil || l.Match == "") && err == nil {
 			err = fmt.Errorf("weights.layers: match %q is not a pattern; expected such as down_proj or layers.0.*", l.Match)
 		}
+	}
+	if err == nil {
+		err = r.Weights.checkMix()
 	}
 	if o := r.Rotate; o != nil {
 		oneOf("rotate.residual", o.Residual, "", hadamard)
@@ -367,6 +452,7 @@ func (r *Recipe) check() error {
 	within("solve.damp", r.Solve.Damp, 0, 1)
 	oneOf("head.bits", fmt.Sprint(r.Head.Bits), "8", "16")
 	within("activations.clip", r.Activations.Clip, 0.1, 1)
+	oneOf("activations.group", fmt.Sprint(r.Activations.Group), "0", "16", "32", "64", "128")
 	within("calibration.samples", float64(r.Calibration.Samples), 1, 1e6)
 	within("calibration.tokens", float64(r.Calibration.Tokens), 2, 1<<20)
 	if t := r.Tune; t != nil {
@@ -387,10 +473,16 @@ func (r *Recipe) check() error {
 	if r.Solve.Method == "gptq" && r.Solve.Damp == 0 && err == nil {
 		err = errors.New("solve.damp: missing; GPTQ needs one, usually 0.01")
 	}
-	if r.Smooth != nil && len(r.Smooth.Alpha) == 0 && err == nil {
-		err = errors.New("smooth.alpha: missing; give a list such as [off, 0.5, 1] or one value")
+	if r.Solve.DynamicGroups && err == nil {
+		err = r.checkDynamic()
+	}
+	if r.Smooth != nil && err == nil {
+		err = r.checkSmooth()
 	}
 	if b := r.Branch; b != nil && err == nil {
+		if err = b.checkStored(); err != nil {
+			return err
+		}
 		oneOf("branch.basis", b.Basis, "dft", "dct", BasisKLT, BasisSVD, BasisColumns)
 		if b.Stored() && b.Axis != spectrum.OutputChannel.String() && err == nil {
 			err = fmt.Errorf("branch.axis: found %q, expected output with basis %s", b.Axis, b.Basis)
@@ -424,7 +516,8 @@ func (r *Recipe) check() error {
 
 // NeedsCalibration says whether any stage looks at activations.
 func (r *Recipe) NeedsCalibration() bool {
-	return r.Smooth != nil || r.Tune != nil || r.Branch != nil || r.Solve.Method == "gptq" || r.Weights.Clip == quant.ClipHessian
+	return r.Smooth != nil || r.Tune != nil || r.Branch != nil || r.Solve.Method == "gptq" ||
+		r.Weights.Clip == quant.ClipHessian || r.Weights.Clip == ClipAWQ || r.Weights.Average > 0
 }
 
 const hadamard = "hadamard"
@@ -446,6 +539,11 @@ func (r *Recipe) LayerBits(name string) int {
 	return bits
 }
 
+// Named says whether the recipe sets the layer's bits by name.
+func (w *Weights) Named(name string) bool {
+	return slices.ContainsFunc(w.Layers, func(l LayerBits) bool { return matches(l.Match, name) })
+}
+
 // matches says whether the pattern fits the name's end: its last parts, as many
 // as the pattern has.
 func matches(pattern, name string) bool {
@@ -461,12 +559,12 @@ func matches(pattern, name string) bool {
 // NeedsHessian says whether any stage looks at the second moments of a layer's input.
 func (r *Recipe) NeedsHessian() bool {
 	return r.Solve.Method == "gptq" || r.Weights.Clip == quant.ClipHessian ||
-		r.Branch.Stored() && r.Branch.Basis != BasisSVD
+		r.Branch.Stored() && (r.Branch.Basis != BasisSVD || r.Branch.Whiten)
 }
 
 // Fitting says whether the weights are fitted to the full-precision model's
 // outputs, which takes its activations beside the quantized one's.
-func (r *Recipe) Fitting() bool { return r.Solve.Correct != "" || r.Tune != nil }
+func (r *Recipe) Fitting() bool { return r.Solve.Correct != "" || r.Tune != nil || r.Distil != nil }
 
 // Runtime says whether calibration sees activations and cache quantized.
 func (r *Recipe) Runtime() bool { return r.Calibration.Propagate == "runtime" }

@@ -156,6 +156,7 @@ func TestParseRefuses(t *testing.T) {
 		{"alpha true", replaced(t, "  alpha: [off, 0, 0.5, 1]", "  alpha: true"), []string{"smooth.alpha", "true"}},
 		{"alpha null in a list", replaced(t, "  alpha: [off, 0, 0.5, 1]", "  alpha: [0, ~]"), []string{"smooth.alpha"}},
 		{"alpha list in a list", replaced(t, "  alpha: [off, 0, 0.5, 1]", "  alpha: [[0]]"), []string{"smooth.alpha"}},
+		{"alpha a tag without a value", "smooth:\n alpha: !x\nname: y\n", []string{"malformed", "!x"}},
 		{"alpha mapping", replaced(t, "  alpha: [off, 0, 0.5, 1]", "  alpha: {a: 1}"), []string{"smooth.alpha"}},
 		{"no alpha in the list", replaced(t, "  alpha: [off, 0, 0.5, 1]", "  alpha: []"), []string{"smooth.alpha", "missing"}},
 		{"no alpha", least + "smooth: {}\n", []string{"smooth.alpha", "missing"}},
@@ -273,7 +274,7 @@ func FuzzParseRecipe(f *testing.F) {
 		}
 		f.Add(data)
 	}
-	for _, s := range []string{"", "{}", "name: &a [*a]", least + "smooth: {alpha: [off, .nan]}", least + "---\n- 1", "a: !!binary x", least + "<<: {name: y}"} {
+	for _, s := range []string{"", "{}", "name: &a [*a]", least + "smooth: {alpha: [off, .nan]}", least + "---\n- 1", "a: !!binary x", "smooth:\n alpha: !x\nname: y", least + "<<: {name: y}"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

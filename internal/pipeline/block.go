@@ -219,8 +219,8 @@ func (w *worker) grid(l llama.Which) quant.Grid {
 // residual·Q(x) + kept·x.
 func (w *worker) emulate(residual, kept, x []float32, samples, out, in int) {
 	xq := x
-	if bits := w.recipe.Bits.Activations; bits < 16 {
-		w.acts.Quantize(w.pool, x, in, samples, in, bits, 0, float32(w.recipe.Activations.Clip))
+	if grid := w.recipe.ActGrid(); grid.Bits < quant.Full.Activations {
+		w.acts.Quantize(w.pool, x, in, samples, in, grid, 0)
 		xq = w.xq[:samples*in]
 		w.acts.Dequantize(xq, in)
 	}

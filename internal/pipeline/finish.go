@@ -52,6 +52,9 @@ func (j *job) finish(ctx context.Context) error {
 	if err := os.Remove(filepath.Join(j.partial, jobFile)); err != nil {
 		return err
 	}
+	if err := os.Remove(filepath.Join(j.partial, mixFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	return checkpoint.RenameDir(j.partial, j.Out)
 }
 

@@ -260,9 +260,12 @@ func (j *job) event(e Event) {
 func (j *job) quantization() *artefact.Quantization {
 	r := j.Recipe
 	q := &artefact.Quantization{Method: artefact.Method, Version: artefact.Version, Bits: r.Bits,
-		Group: r.Weights.Group, ActClip: r.Activations.Clip, Head: r.Head.Bits}
+		Group: r.Weights.Group, ActClip: r.Activations.Clip, ActGroup: r.ActGrid().Group, Head: r.Head.Bits}
 	if b := r.Branch; b != nil {
 		q.Branch = &artefact.BranchFormat{Basis: b.Basis, Axis: b.Axis, Truncate: b.Truncate, Remove: b.Remove}
+		if b.Width() == 8 {
+			q.Branch.Bits = 8
+		}
 	}
 	q.Zero, q.Transforms = r.Weights.Zero, transforms(r.Rotate)
 	for i := range j.ck.Config.Layers {
@@ -298,6 +301,11 @@ func (j *job) blocks(ctx context.Context) error {
 			}
 			return filepath.Join(j.partial, name)
 		}
+		if j.Recipe.Weights.Average > 0 {
+			if err := j.mix(ctx, w, spill("activations.tmp")); err != nil {
+				return err
+			}
+		}
 		if w.x, err = w.fill(j.ck, j.set, spill("activations.tmp")); err != nil {
 			return err
 		}
@@ -328,6 +336,9 @@ func (j *job) blocks(ctx context.Context) error {
 		j.manifest.Layers = append(j.manifest.Layers, layers...)
 		j.event(Event{Block: i + 1, Layers: layers, Seconds: time.Since(start).Seconds(), Resumed: done})
 		runtime.GC() // what is left over from one block is not to add to the next
+	}
+	if j.Recipe.Distil != nil {
+		return j.distil(ctx, w)
 	}
 	return nil
 }
@@ -385,21 +396,7 @@ func (j *job) block(ctx context.Context, w *worker, i int, path string, done boo
 		for k := range layers {
 			layers[k].Name = prefix + layers[k].Name
 		}
-		specs := []checkpoint.TensorSpec{
-			artefact.Floats(prefix+"input_layernorm.weight", w.block.AttnNorm),
-			artefact.Floats(prefix+"post_attention_layernorm.weight", w.block.MLPNorm),
-		}
-		for l := range llama.NumLinears {
-			if b := quantized[l].Branch; b != nil && b.Subspace != nil && l == l.Input().Readers()[0] {
-				specs = append(specs, b.Subspace.Tensor(artefact.InputName(prefix+l.String())))
-			}
-			specs = append(specs, quantized[l].Tensors(prefix+l.String())...)
-		}
-		report, err := json.Marshal(layers)
-		if err != nil {
-			return nil, err
-		}
-		if err := checkpoint.WriteFile(path, specs, map[string]string{"format": "pt", layersKey: string(report)}); err != nil {
+		if err := j.writeBlock(i, path, w.block.AttnNorm, w.block.MLPNorm, &quantized, layers); err != nil {
 			return nil, err
 		}
 		reports = layers
@@ -409,7 +406,7 @@ func (j *job) block(ctx context.Context, w *worker, i int, path string, done boo
 			return nil, err
 		}
 	}
-	if w.windows == 0 || i == j.ck.Config.Layers-1 {
+	if w.windows == 0 || i == j.ck.Config.Layers-1 && j.Recipe.Distil == nil {
 		return reports, nil
 	}
 	w.stage("next block's input")

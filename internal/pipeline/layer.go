@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/specquant/specquant/internal/artefact"
@@ -29,14 +30,14 @@ func (w *worker) input(ctx context.Context, in llama.Input, out *[llama.NumLinea
 		}
 	}
 	// The branch leaves, the residual stays.
-	subspace, err := w.subspace(in, h)
+	subspace, coeff, err := w.subspace(ctx, in, h)
 	if err != nil {
 		return fmt.Errorf("input of %s: %w", in, err)
 	}
 	var runs []*runLinear
 	for _, l := range in.Readers() {
 		start := time.Now()
-		r, err := w.split(l, in, subspace, h, &reports[l])
+		r, err := w.split(l, in, subspace, coeff[l], &reports[l])
 		if err != nil {
 			return fmt.Errorf("%s: %w", l, err)
 		}
@@ -81,33 +82,31 @@ func (w *worker) input(ctx context.Context, in llama.Input, out *[llama.NumLinea
 }
 
 // subspace chooses the stored basis of an input, with the second moments h of
-// its activations; nil where the recipe or its budget has none.
-func (w *worker) subspace(in llama.Input, h []float64) (*artefact.Subspace, error) {
+// its activations; nil where the recipe or its budget has none. The coefficients
+// of its readers are nil where they are those of the readers' own weights.
+func (w *worker) subspace(ctx context.Context, in llama.Input, h []float64) (s *artefact.Subspace, coeff map[llama.Which][]float32, err error) {
 	b, n := w.recipe.Branch, in.Width(w.config)
-	if !b.Stored() {
-		return nil, nil
+	layers, outputs, k := w.branched(in)
+	if k == 0 {
+		return nil, nil, nil
 	}
-	s := &artefact.Subspace{Width: n, Remove: b.Remove}
-	var weights [][]float32
-	for _, l := range in.Readers() {
-		if w.grid(l).Bits < quant.Full.Weights {
-			s.Outputs += w.block.Linears[l].Out
+	if b.Iterated() {
+		if s, coeff, err = w.lowRank(ctx, in, h, layers, k); err != nil {
+			return nil, nil, err
+		}
+	} else {
+		var weights [][]float32
+		for _, l := range layers {
 			weights = append(weights, w.block.Linears[l].W)
 		}
+		v, err := b.Vectors(w.pool, h, weights, n, k)
+		if err != nil {
+			return nil, nil, err
+		}
+		s = artefact.NewSubspace(v, k, n, b.Width())
 	}
-	if s.Outputs == 0 {
-		return nil, nil
-	}
-	if s.Count = b.Dimensions(n, s.Outputs); s.Count == 0 {
-		return nil, nil
-	}
-	v, err := b.Vectors(w.pool, h, weights, n, s.Count)
-	if err != nil {
-		return nil, err
-	}
-	s.Vectors = make([]uint16, len(v))
-	kernel.F32ToF16(s.Vectors, v)
-	return s, nil
+	s.Remove, s.Outputs = b.Remove, outputs
+	return s, coeff, nil
 }
 
 // removeSubspace turns the second moments h of x into those of x − Vᵀ·V·x.
@@ -136,8 +135,9 @@ func transposeSquare(h []float64, n int) {
 	}
 }
 
-// split takes the branch out of a layer's weights, which become the residual.
-func (w *worker) split(l llama.Which, in llama.Input, subspace *artefact.Subspace, h []float64, report *artefact.Layer) (*runLinear, error) {
+// split takes the branch out of a layer's weights, which become the residual. On a
+// stored basis coeff are its coefficients, if they are known by now.
+func (w *worker) split(l llama.Which, in llama.Input, subspace *artefact.Subspace, coeff []float32, report *artefact.Layer) (*runLinear, error) {
 	d, r := &w.block.Linears[l], w.recipe
 	stats := w.stats[in]
 	var samples int
@@ -146,11 +146,11 @@ func (w *worker) split(l llama.Which, in llama.Input, subspace *artefact.Subspac
 		w.exact[l] = grow(w.exact[l], samples*d.Out)
 		w.pool.MatMulNT(w.exact[l], d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
 	}
-	bits := r.Bits.Activations
+	act := r.ActGrid()
 	if w.grid(l).Bits == quant.Full.Weights {
-		bits = quant.Full.Activations
+		act = kernel.ActGrid{Bits: quant.Full.Activations}
 	}
-	run := newRunLinear(d, nil, bits, float32(r.Activations.Clip), &w.run)
+	run := newRunLinear(d, nil, act, &w.run)
 	if r.Branch == nil || w.grid(l).Bits == quant.Full.Weights {
 		return run, nil
 	}
@@ -158,11 +158,13 @@ func (w *worker) split(l llama.Which, in llama.Input, subspace *artefact.Subspac
 	var branch *artefact.Branch
 	switch {
 	case subspace != nil:
-		k := subspace.Count
-		c := make([]float32, d.Out*k)
-		w.pool.MatMulNT(c, k, d.W, d.In, subspace.Floats(), d.In, d.Out, k, d.In, false)
-		kernel.RoundF16(c)
-		branch = artefact.NewSubspaceBranch(subspace, r.Branch.Basis, c, d.Out)
+		if coeff == nil {
+			var err error
+			if coeff, err = w.coefficients(d, subspace); err != nil {
+				return nil, err
+			}
+		}
+		branch = artefact.NewSubspaceBranch(subspace, r.Branch.Basis, coeff, d.Out)
 	case r.Branch.Stored(): // the budget leaves none
 		return run, nil
 	default:
@@ -176,7 +178,7 @@ func (w *worker) split(l llama.Which, in llama.Input, subspace *artefact.Subspac
 	if energy > 0 {
 		report.EnergyKept = branchEnergy(w.pool, branch, w.weights[:d.Out*d.In]) / energy
 	}
-	return newRunLinear(d, branch, bits, float32(r.Activations.Clip), &w.run), nil
+	return newRunLinear(d, branch, act, &w.run), nil
 }
 
 // branchEnergy is ‖W'‖² of the weights that the branch stands for.
@@ -201,15 +203,15 @@ func (w *worker) layer(l llama.Which, run *runLinear, factor *method.Factor, dia
 		whole := &llama.Dense{Out: d.Out, In: d.In, W: w.weights[:n]}
 		copy(whole.W, d.W)
 		b.AddTo(w.pool, whole.W, 1)
-		plain, _, err := w.solve(g, whole, nil, factor, diagonal)
+		plain, _, err := w.solve(l, g, whole, nil, factor, diagonal)
 		if err != nil {
 			return nil, err
 		}
 		plain.Residual(whole.W, w.pool.Run)
-		report.ErrorNoBranch = w.outputError(l, newRunLinear(whole, nil, run.bits, run.clip, run.s), stats)
+		report.ErrorNoBranch = w.outputError(l, newRunLinear(whole, nil, run.act, run.s), stats)
 	}
 	w.keepUnrounded(l, d.W)
-	quantized, clipped, err := w.solve(g, d, run.branch, factor, diagonal)
+	quantized, clipped, err := w.solve(l, g, d, run.branch, factor, diagonal)
 	if err != nil {
 		return nil, err
 	}
@@ -230,22 +232,37 @@ func (w *worker) layer(l llama.Which, run *runLinear, factor *method.Factor, dia
 
 // solve quantizes the weights of d, which are left alone, and says which share of
 // them lies beyond the grid.
-func (w *worker) solve(g quant.Grid, d *llama.Dense, branch *artefact.Branch, factor *method.Factor, diagonal []float64) (*artefact.Linear, float64, error) {
-	q := w.q[:d.Out*d.In]
-	if w.recipe.Weights.Clip != quant.ClipHessian {
+func (w *worker) solve(l llama.Which, g quant.Grid, d *llama.Dense, branch *artefact.Branch, factor *method.Factor, diagonal []float64) (*artefact.Linear, float64, error) {
+	q, weights, clip := w.q[:d.Out*d.In], d.W, w.recipe.Weights.Clip
+	if clip != quant.ClipHessian {
 		diagonal = nil
 	}
-	steps, err := g.WeightedScales(d.W, diagonal, d.Out, d.In, w.recipe.Weights.Clip, w.pool.Run)
-	if err != nil {
-		return nil, 0, err
+	if clip == method.ClipAWQ {
+		clip = quant.ClipNone
+		if stats := w.stats[l.Input()]; l != llama.Q && l != llama.K { // as its authors do: the two meet in a product
+			weights = slices.Clone(d.W)
+			if err := method.AWQClip(w.pool, g, weights, d.Out, d.In, stats.Sample, stats.SampleTokens()); err != nil {
+				return nil, 0, err
+			}
+		}
 	}
-	clipped := beyond(g, d.W, steps, d.Out, d.In)
-	if factor != nil {
-		factor.GPTQ(w.pool, g, q, d.W, steps, d.Out)
+	var steps quant.Steps
+	var err error
+	if w.recipe.Solve.DynamicGroups {
+		steps, err = factor.GPTQDynamic(w.pool, g, q, weights, diagonal, clip, d.Out)
 	} else {
-		g.RTN(q, d.W, steps, d.Out, d.In, w.pool.Run)
+		steps, err = g.WeightedScales(weights, diagonal, d.Out, d.In, clip, w.pool.Run)
 	}
-	return artefact.NewLinear(g, q, steps, d.Out, d.In, branch, d.Bias), clipped, nil
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case w.recipe.Solve.DynamicGroups:
+	case factor != nil:
+		factor.GPTQ(w.pool, g, q, weights, steps, d.Out)
+	default:
+		g.RTN(q, weights, steps, d.Out, d.In, w.pool.Run)
+	}
+	return artefact.NewLinear(g, q, steps, d.Out, d.In, branch, d.Bias), beyond(g, d.W, steps, d.Out, d.In), nil
 }
 
 // outputError is ‖y − y'‖/‖y‖ of a quantized layer on the sample, its
@@ -261,16 +278,16 @@ func (w *worker) outputError(l llama.Which, run *runLinear, stats *method.Stats)
 // install puts a quantized layer in the place of the dense one whose memory it
 // has, for what calibration sees from here on.
 func (w *worker) install(l llama.Which, q *artefact.Linear) {
-	d, bits := &w.block.Linears[l], w.recipe.Bits.Activations
+	d, act := &w.block.Linears[l], w.recipe.ActGrid()
 	if !w.recipe.Runtime() {
 		q.Dense(w.pool, d.W)
 		return
 	}
 	if q.Whole.Rows > 0 {
 		q.Dense(w.pool, d.W)
-		bits = quant.Full.Activations
+		act = kernel.ActGrid{Bits: quant.Full.Activations}
 	} else {
 		q.Residual(d.W, w.pool.Run)
 	}
-	w.runs[l] = newRunLinear(d, q.Branch, bits, float32(w.recipe.Activations.Clip), &w.run)
+	w.runs[l] = newRunLinear(d, q.Branch, act, &w.run)
 }

@@ -80,7 +80,7 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *metho
 			stats += int64(i.Width(c)) * (4*n + 28)
 		}
 		hold("calibration statistics and samples", stats+n*4*int64(2*out+2*in)+n*int64(in))
-		if r.Solve.Method == "gptq" {
+		if r.NeedsHessian() {
 			hold("Hessian of the widest input and its factor", 8*int64(in)*int64(in)+method.FactorBytes(in))
 		}
 		window := 4 * int64(tokens) * int64(c.HiddenSize)
@@ -138,7 +138,13 @@ func work(c *checkpoint.Config, r *method.Recipe, windows, tokens int) float64 {
 			passes++
 		}
 		flops += 2 * w * t * passes
-		flops += 2 * w * 40 // scales, clip search, packing
+		flops += 2 * w * 40        // scales, clip search, packing
+		if r.Weights.Average > 0 { // a pass before all else, every width tried
+			flops += 2*w*t + 2*w*40*float64(len(r.Weights.MixWidths()))
+		}
+		if r.Smooth != nil && r.Smooth.Method == method.SmoothAWQ {
+			flops += float64(len(method.AWQRatios())) * (2*w*min(awqTokens, t) + 2*w*40)
+		}
 		if r.Smooth != nil && len(r.Smooth.Alpha) > 1 {
 			flops += float64(len(r.Smooth.Alpha)) * (2*w*n*3 + 2*w*40)
 		}

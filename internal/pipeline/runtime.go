@@ -14,8 +14,7 @@ type runLinear struct {
 	residual *llama.Dense // scale·q and the bias
 	branch   *artefact.Branch
 	v, coeff []float32 // of a branch on a stored basis
-	bits     int       // of activations
-	clip     float32
+	act      kernel.ActGrid
 	s        *runScratch
 }
 
@@ -25,8 +24,8 @@ type runScratch struct {
 	x, xq, z []float32
 }
 
-func newRunLinear(d *llama.Dense, b *artefact.Branch, bits int, clip float32, s *runScratch) *runLinear {
-	r := &runLinear{residual: d, branch: b, bits: bits, clip: clip, s: s}
+func newRunLinear(d *llama.Dense, b *artefact.Branch, act kernel.ActGrid, s *runScratch) *runLinear {
+	r := &runLinear{residual: d, branch: b, act: act, s: s}
 	if b != nil && b.Subspace != nil {
 		r.v, r.coeff = b.Subspace.Floats(), b.Coefficients()
 	}
@@ -63,8 +62,8 @@ func (r *runLinear) input(p *kernel.Pool, x []float32, tokens int) (xq, z []floa
 			xq = s.x
 		}
 	}
-	if r.bits < quant.Full.Activations {
-		s.acts.Quantize(p, xq, n, tokens, n, r.bits, 0, r.clip)
+	if r.act.Bits < quant.Full.Activations {
+		s.acts.Quantize(p, xq, n, tokens, n, r.act, 0)
 		s.xq = grow(s.xq, tokens*n)
 		s.acts.Dequantize(s.xq, n)
 		xq = s.xq

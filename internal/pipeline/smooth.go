@@ -15,17 +15,41 @@ import (
 // inputs come first, since their λ changes the rows that the inputs' see.
 func (w *worker) smooth(ctx context.Context, reports []artefact.Layer) error {
 	for _, in := range []llama.Input{llama.DownInput, llama.OInput, llama.MLPInput, llama.AttnInput} {
-		alpha, lambda, err := w.searchAlpha(ctx, in)
+		chosen, lambda, err := w.lambda(ctx, in)
 		if err != nil {
 			return fmt.Errorf("input of %s: %w", in, err)
 		}
 		for _, l := range in.Readers() {
-			reports[l].Alpha = alpha.String()
+			reports[l].Alpha = chosen
+		}
+		if lambda == nil {
+			continue
+		}
+		for _, l := range in.Readers() {
 			method.ScaleColumns(w.block.Linears[l].W, lambda, w.pool.Run)
 		}
 		w.fold(in, lambda)
 	}
 	return nil
+}
+
+// lambda chooses λ of an input by the recipe's method, and says what it chose; nil
+// leaves the input as it is.
+func (w *worker) lambda(ctx context.Context, in llama.Input) (chosen string, lambda []float32, err error) {
+	s := w.recipe.Smooth
+	switch {
+	case !s.Has(in):
+	case s.Method == method.SmoothAWQ:
+		chosen, lambda, err = w.searchAWQ(ctx, in)
+	default:
+		var alpha method.Alpha
+		alpha, lambda, err = w.searchAlpha(ctx, in)
+		chosen = alpha.String()
+	}
+	if lambda == nil {
+		chosen = method.Off.String()
+	}
+	return chosen, lambda, err
 }
 
 // fold divides what produces the input by λ.
@@ -108,7 +132,12 @@ func (w *worker) loss(in llama.Input, lambda []float32) (float64, error) {
 	if turn != nil {
 		turn.Apply(w.pool, xhat, samples)
 	}
+	low, err := w.smoothedLowRank(in, lambda)
+	if err != nil {
+		return 0, err
+	}
 	var sum float64
+	part := 0 // of the low-rank branch
 	for _, l := range in.Readers() {
 		d, g := &w.block.Linears[l], w.grid(l)
 		if g.Bits == quant.Full.Weights {
@@ -123,7 +152,14 @@ func (w *worker) loss(in llama.Input, lambda []float32) (float64, error) {
 			turn.Apply(w.pool, residual, d.Out)
 		}
 		var kept []float32
-		if b := w.recipe.Branch; b != nil && !b.Stored() {
+		if low != nil {
+			kept = w.weights2[:n]
+			w.pool.MatMulNN(kept, d.In, low.C[part], low.K, low.V, d.In, d.Out, d.In, low.K, false)
+			for i, v := range kept {
+				residual[i] -= v
+			}
+			part++
+		} else if b := w.recipe.Branch; b != nil && !b.Stored() {
 			branch, err := b.Spectral(residual, d.Out, d.In, stats.Act(lambda), w.pool.Run)
 			if err != nil {
 				return 0, err

@@ -9,6 +9,7 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/learn"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/quant"
 )
 
@@ -31,13 +32,12 @@ func (t tuneWindows) Window(i int) (input, target []float32, err error) {
 var zeroKinds = map[quant.ZeroKind]grad.Zero{
 	"": grad.Symmetric, quant.ZeroSymmetric: grad.Symmetric, quant.ZeroCentred: grad.Centred, quant.ZeroAsymmetric: grad.Asymmetric}
 
-// tune lets the quantized layers of the loaded block learn to give what the
-// full-precision block gives, whose outputs the reference holds by now, and
-// puts what they have become in their place.
-func (w *worker) tune(ctx context.Context, layers *[llama.NumLinears]*artefact.Linear) (first, last float64, err error) {
+// learner is the loaded block, with its quantized layers, as the tape wants it.
+// weights are what was rounded.
+func (w *worker) learner(layers *[llama.NumLinears]*artefact.Linear, weights func(l llama.Which) []float32) *learn.Block {
 	r, c := w.recipe, w.config
 	b := &learn.Block{Config: c, Rope: w.runner.Rope, AttnNorm: w.block.AttnNorm, MLPNorm: w.block.MLPNorm,
-		Cache: w.rotation.cache, Activations: r.Bits.Activations, KV: r.Bits.KV, Clip: float32(r.Activations.Clip)}
+		Cache: w.rotation.cache, Activations: r.Bits.Activations, KV: r.Bits.KV, Clip: float32(r.Activations.Clip), ActGroup: r.ActGrid().Group}
 	for in := range llama.NumInputs {
 		b.Inputs[in].Transform = w.rotation.inputs[in]
 		for _, l := range in.Readers() {
@@ -56,7 +56,7 @@ func (w *worker) tune(ctx context.Context, layers *[llama.NumLinears]*artefact.L
 		}
 		s := q.Steps()
 		t := b.Layers[l]
-		t.Group, t.Zero, t.W, t.Scale = q.Grid.Group, zeroKinds[q.Grid.Zero], w.unrounded[l], s.Scale
+		t.Group, t.Zero, t.W, t.Scale = q.Grid.Group, zeroKinds[q.Grid.Zero], weights(l), s.Scale
 		if q.Zeros != nil {
 			t.Zeros = s.Zero
 		}
@@ -66,12 +66,33 @@ func (w *worker) tune(ctx context.Context, layers *[llama.NumLinears]*artefact.L
 			t.Coeff = q.Branch.Coefficients()
 		}
 	}
-	o := r.Tune
-	first, last, err = learn.Tune(ctx, w.pool, b, tuneWindows{w}, learn.Options{Epochs: o.Epochs, Batch: o.Batch,
-		Rounding: o.Rounding, Scales: o.Scales, Branch: o.Branch, Norms: o.Norms, Seed: r.Calibration.Seed})
+	return b
+}
+
+// options are the recipe's.
+func (w *worker) options(o *method.Tune) learn.Options {
+	return learn.Options{Epochs: o.Epochs, Batch: o.Batch,
+		Rounding: o.Rounding, Scales: o.Scales, Branch: o.Branch, Norms: o.Norms, Seed: w.recipe.Calibration.Seed}
+}
+
+// tune lets the quantized layers of the loaded block learn to give what the
+// full-precision block gives, whose outputs the reference holds by now, and
+// puts what they have become in their place.
+func (w *worker) tune(ctx context.Context, layers *[llama.NumLinears]*artefact.Linear) (first, last float64, err error) {
+	b := w.learner(layers, func(l llama.Which) []float32 { return w.unrounded[l] })
+	first, last, err = learn.Tune(ctx, w.pool, b, tuneWindows{w}, w.options(w.recipe.Tune))
 	if err != nil {
 		return 0, 0, err
 	}
+	learned(b, layers)
+	for l := range llama.NumLinears {
+		w.install(l, layers[l])
+	}
+	return first, last, nil
+}
+
+// learned replaces layers by what they have become.
+func learned(b *learn.Block, layers *[llama.NumLinears]*artefact.Linear) {
 	for l := range llama.NumLinears {
 		q, t := layers[l], b.Layers[l]
 		if q.Whole.Rows > 0 {
@@ -87,9 +108,7 @@ func (w *worker) tune(ctx context.Context, layers *[llama.NumLinears]*artefact.L
 			steps.Zero = t.Zeros
 		}
 		layers[l] = artefact.NewLinear(q.Grid, t.Levels, steps, t.Out, t.In, branch, q.Bias)
-		w.install(l, layers[l])
 	}
-	return first, last, nil
 }
 
 // keepUnrounded copies the weights that are about to be rounded, for tuning.

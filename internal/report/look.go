@@ -297,7 +297,7 @@ func layerError(p *kernel.Pool, w, got []float32, stats *method.Stats, out, in i
 	if q.Bits.Activations < quant.Full.Activations {
 		var acts kernel.Activations
 		xq := make([]float32, len(x))
-		acts.Quantize(p, x, in, n, in, q.Bits.Activations, 0, float32(q.ActClip))
+		acts.Quantize(p, x, in, n, in, q.ActGrid(), 0)
 		acts.Dequantize(xq, in)
 		both := product(got, xq)
 		e.Total, e.Activations = distance(exact, both, exact), distance(rounded, both, exact)

@@ -1,0 +1,606 @@
+#include "textflag.h"
+#include "go_asm.h"
+#include "int_vnni_amd64.h"
+#include "int_vnni_steps_amd64.h"
+
+// Weights of 4 and 8 bits × tokens in groups of channels, see int_group.go: a
+// part's integer sums are scaled by the token's scale and added to the sums of
+// the weights' group, which are behind the float sums on the stack.
+
+// INT_AHEAD is the distance of prefetching in bytes: what a core reads during
+// the latency of DRAM.
+#define INT_AHEAD 4096
+
+// INTG_COUNT sets the parts of this group.
+#define INTG_COUNT \
+	MOVQ       intArgs_parts(R12), AX;     \
+	CMPQ       R13, $1;                    \
+	CMOVQEQ    intArgs_lastParts(R12), AX; \
+	MOVQ       AX, intArgs_left(R12);      \
+	PREFETCHT0 512(R14)
+
+// INTG_GROUP begins a group whose sums of bytes follow as many of float sums.
+#define INTG_GROUP(bytes) \
+	INT_SUMS;                             \
+	VPXORD    Z0, Z0, Z0;                 \
+	MOVQ      $bytes, CX;                 \
+clear:                                    \
+	VMOVDQU64 Z0, (bytes-64)(BX)(CX*1);   \
+	SUBQ      $64, CX;                    \
+	JNZ       clear;                      \
+	INTG_COUNT
+
+// INTG_PART sets BX to the steps of this part, AX and CX for INTG_START and
+// INTG_SCALE, which walk over the tokens.
+#define INTG_PART \
+	MOVQ    intArgs_steps(R12), BX;   \
+	CMPQ    intArgs_total(R12), $1;   \
+	CMOVQEQ intArgs_last(R12), BX;    \
+	MOVQ    intArgs_sumNext(R12), AX; \
+	MOVQ    R15, CX
+
+#define INTG_SCALE(at, a0, a1) \
+	VBROADCASTSS 4(CX), Z24;           \
+	ADDQ         AX, CX;               \
+	VCVTDQ2PS    a0, a0;               \
+	VCVTDQ2PS    a1, a1;               \
+	VMULPS       Z24, a0, a0;          \
+	VMULPS       Z24, a1, a1;          \
+	VADDPS       at(BX), a0, a0;       \
+	VADDPS       (64+at)(BX), a1, a1;  \
+	VMOVUPS      a0, at(BX);           \
+	VMOVUPS      a1, (64+at)(BX)
+
+// INTG_SCALES is between INTG_PART and INTG_SCALE.
+#define INTG_SCALES \
+	INT_SUMS;                         \
+	MOVQ intArgs_sumNext(R12), AX;    \
+	MOVQ R15, CX;                     \
+	ADDQ $8, R15
+
+// INTG_FLUSH adds scale·sum of one token to its float sums.
+#define INTG_FLUSH(at, from, a0, a1) \
+	VMULPS  from(BX), Z24, a0;     \
+	VMULPS  (64+from)(BX), Z25, a1; \
+	VADDPS  at(BX), a0, a0;        \
+	VADDPS  (64+at)(BX), a1, a1;   \
+	VMOVUPS a0, at(BX);            \
+	VMOVUPS a1, (64+at)(BX)
+
+// func intVNNIGroup4x12(args *intArgs)
+TEXT ·intVNNIGroup4x12(SB), 0, $3136-8
+	INT_ENTER
+	INT_BEGIN(1536)
+
+group:
+	INTG_GROUP(1536)
+
+part:
+	INTG_PART
+	INT_START4(Z0, Z1)
+	INT_START4(Z2, Z3)
+	INT_START4(Z4, Z5)
+	INT_START4(Z6, Z7)
+	INT_START4(Z8, Z9)
+	INT_START4(Z10, Z11)
+	INT_START4(Z12, Z13)
+	INT_START4(Z14, Z15)
+	INT_START4(Z16, Z17)
+	INT_START4(Z18, Z19)
+	INT_START4(Z20, Z21)
+	INT_START4(Z22, Z23)
+	PCALIGN $32
+
+step:
+	INT_STEP4_12
+	DECQ BX
+	JNZ step
+
+	INTG_SCALES
+	INTG_SCALE(1536, Z0, Z1)
+	INTG_SCALE(1664, Z2, Z3)
+	INTG_SCALE(1792, Z4, Z5)
+	INTG_SCALE(1920, Z6, Z7)
+	INTG_SCALE(2048, Z8, Z9)
+	INTG_SCALE(2176, Z10, Z11)
+	INTG_SCALE(2304, Z12, Z13)
+	INTG_SCALE(2432, Z14, Z15)
+	INTG_SCALE(2560, Z16, Z17)
+	INTG_SCALE(2688, Z18, Z19)
+	INTG_SCALE(2816, Z20, Z21)
+	INTG_SCALE(2944, Z22, Z23)
+	DECQ intArgs_total(R12)
+	DECQ intArgs_left(R12)
+	JNZ part
+
+	INT_SCALES
+	INTG_FLUSH(0, 1536, Z0, Z1)
+	INTG_FLUSH(128, 1664, Z2, Z3)
+	INTG_FLUSH(256, 1792, Z4, Z5)
+	INTG_FLUSH(384, 1920, Z6, Z7)
+	INTG_FLUSH(512, 2048, Z8, Z9)
+	INTG_FLUSH(640, 2176, Z10, Z11)
+	INTG_FLUSH(768, 2304, Z12, Z13)
+	INTG_FLUSH(896, 2432, Z14, Z15)
+	INTG_FLUSH(1024, 2560, Z16, Z17)
+	INTG_FLUSH(1152, 2688, Z18, Z19)
+	INTG_FLUSH(1280, 2816, Z20, Z21)
+	INTG_FLUSH(1408, 2944, Z22, Z23)
+	DECQ R13
+	JNZ group
+
+	INT_LEAVE
+
+// func intVNNIGroup4x8(args *intArgs)
+TEXT ·intVNNIGroup4x8(SB), 0, $2112-8
+	INT_ENTER
+	INT_BEGIN(1024)
+
+group:
+	INTG_GROUP(1024)
+
+part:
+	INTG_PART
+	INT_START4(Z0, Z1)
+	INT_START4(Z2, Z3)
+	INT_START4(Z4, Z5)
+	INT_START4(Z6, Z7)
+	INT_START4(Z8, Z9)
+	INT_START4(Z10, Z11)
+	INT_START4(Z12, Z13)
+	INT_START4(Z14, Z15)
+	PCALIGN $32
+
+step:
+	PREFETCHT0 INT_AHEAD(SI)
+	PREFETCHT0 INT_AHEAD(SI)(DI*1)
+	INT_STEP4_8
+	DECQ BX
+	JNZ step
+
+	INTG_SCALES
+	INTG_SCALE(1024, Z0, Z1)
+	INTG_SCALE(1152, Z2, Z3)
+	INTG_SCALE(1280, Z4, Z5)
+	INTG_SCALE(1408, Z6, Z7)
+	INTG_SCALE(1536, Z8, Z9)
+	INTG_SCALE(1664, Z10, Z11)
+	INTG_SCALE(1792, Z12, Z13)
+	INTG_SCALE(1920, Z14, Z15)
+	DECQ intArgs_total(R12)
+	DECQ intArgs_left(R12)
+	JNZ part
+
+	INT_SCALES
+	INTG_FLUSH(0, 1024, Z0, Z1)
+	INTG_FLUSH(128, 1152, Z2, Z3)
+	INTG_FLUSH(256, 1280, Z4, Z5)
+	INTG_FLUSH(384, 1408, Z6, Z7)
+	INTG_FLUSH(512, 1536, Z8, Z9)
+	INTG_FLUSH(640, 1664, Z10, Z11)
+	INTG_FLUSH(768, 1792, Z12, Z13)
+	INTG_FLUSH(896, 1920, Z14, Z15)
+	DECQ R13
+	JNZ group
+
+	INT_LEAVE
+
+// func intVNNIGroup4x4(args *intArgs)
+TEXT ·intVNNIGroup4x4(SB), 0, $1088-8
+	INT_ENTER
+	INT_BEGIN(512)
+
+group:
+	INTG_GROUP(512)
+
+part:
+	INTG_PART
+	INT_START4(Z0, Z1)
+	INT_START4(Z2, Z3)
+	INT_START4(Z4, Z5)
+	INT_START4(Z6, Z7)
+	INT_CLEAR(Z8, Z9)
+	INT_CLEAR(Z10, Z11)
+	INT_CLEAR(Z12, Z13)
+	INT_CLEAR(Z14, Z15)
+	PCALIGN $32
+
+step:
+	PREFETCHT0 INT_AHEAD(SI)
+	PREFETCHT0 INT_AHEAD(SI)(DI*1)
+	INT_STEP4_4
+	DECQ BX
+	JNZ step
+
+	INT_MERGE(Z8, Z9, Z0, Z1)
+	INT_MERGE(Z10, Z11, Z2, Z3)
+	INT_MERGE(Z12, Z13, Z4, Z5)
+	INT_MERGE(Z14, Z15, Z6, Z7)
+	INTG_SCALES
+	INTG_SCALE(512, Z0, Z1)
+	INTG_SCALE(640, Z2, Z3)
+	INTG_SCALE(768, Z4, Z5)
+	INTG_SCALE(896, Z6, Z7)
+	DECQ intArgs_total(R12)
+	DECQ intArgs_left(R12)
+	JNZ part
+
+	INT_SCALES
+	INTG_FLUSH(0, 512, Z0, Z1)
+	INTG_FLUSH(128, 640, Z2, Z3)
+	INTG_FLUSH(256, 768, Z4, Z5)
+	INTG_FLUSH(384, 896, Z6, Z7)
+	DECQ R13
+	JNZ group
+
+	INT_LEAVE
+
+// func intVNNIGroup4x2(args *intArgs)
+TEXT ·intVNNIGroup4x2(SB), 0, $576-8
+	INT_ENTER
+	INT_BEGIN(256)
+
+group:
+	INTG_GROUP(256)
+
+part:
+	INTG_PART
+	INT_START4(Z0, Z1)
+	INT_START4(Z2, Z3)
+	INT_CLEAR(Z8, Z9)
+	INT_CLEAR(Z10, Z11)
+	PCALIGN $32
+
+step:
+	PREFETCHT0 INT_AHEAD(SI)
+	PREFETCHT0 INT_AHEAD(SI)(DI*1)
+	INT_STEP4_2
+	DECQ BX
+	JNZ step
+
+	INT_MERGE(Z8, Z9, Z0, Z1)
+	INT_MERGE(Z10, Z11, Z2, Z3)
+	INTG_SCALES
+	INTG_SCALE(256, Z0, Z1)
+	INTG_SCALE(384, Z2, Z3)
+	DECQ intArgs_total(R12)
+	DECQ intArgs_left(R12)
+	JNZ part
+
+	INT_SCALES
+	INTG_FLUSH(0, 256, Z0, Z1)
+	INTG_FLUSH(128, 384, Z2, Z3)
+	DECQ R13
+	JNZ group
+
+	INT_LEAVE
+
+// func intVNNIGroup4x1(args *intArgs)
+TEXT ·intVNNIGroup4x1(SB), 0, $128-8
+	INT_ENTER
+	INT_BEGIN(64)
+	VMOVUPS (BX), Z5
+
+group:
+	INTG_COUNT
+	VPXORD Z4, Z4, Z4
+
+part:
+	INTG_PART
+	INT_BEGIN4(Z0)
+	VBROADCASTSS 4(R15), Z6
+	ADDQ $8, R15
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	SUBQ $2, BX
+	JLT odd
+	PCALIGN $32
+
+step:
+	PREFETCHT0 INT_AHEAD(SI)
+	PREFETCHT0 64+INT_AHEAD(SI)
+	VMOVDQU64 (SI), Z24
+	VPANDD Z28, Z24, Z26
+	VPSRLD $4, Z24, Z24
+	VPANDD Z28, Z24, Z24
+	VPDPBUSD.BCST (R8), Z26, Z0
+	VPDPBUSD.BCST 4(R8), Z24, Z1
+	VMOVDQU64 64(SI), Z24
+	VPANDD Z28, Z24, Z26
+	VPSRLD $4, Z24, Z24
+	VPANDD Z28, Z24, Z24
+	VPDPBUSD.BCST 8(R8), Z26, Z2
+	VPDPBUSD.BCST 12(R8), Z24, Z3
+	ADDQ $128, SI
+	ADDQ $16, R8
+	SUBQ $2, BX
+	JGE step
+
+odd:
+	ADDQ $2, BX
+	JZ flush
+	VMOVDQU64 (SI), Z24
+	VPANDD Z28, Z24, Z26
+	VPSRLD $4, Z24, Z24
+	VPANDD Z28, Z24, Z24
+	VPDPBUSD.BCST (R8), Z26, Z0
+	VPDPBUSD.BCST 4(R8), Z24, Z1
+	ADDQ $64, SI
+	ADDQ $8, R8
+
+flush:
+	VPADDD Z2, Z0, Z0
+	VPADDD Z3, Z1, Z1
+	VPADDD Z1, Z0, Z0
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z6, Z0, Z0
+	VADDPS Z0, Z4, Z4
+	DECQ intArgs_total(R12)
+	DECQ intArgs_left(R12)
+	JNZ part
+
+	VMULPS (R14), Z4, Z4
+	VADDPS Z4, Z5, Z5
+	ADDQ $64, R14
+	DECQ R13
+	JNZ group
+
+	INT_SUMS
+	VMOVUPS Z5, (BX)
+	INT_LEAVE1
+
+// func intVNNIGroup8x12(args *intArgs)
+TEXT ·intVNNIGroup8x12(SB), 0, $3136-8
+	INT_ENTER
+	INT_BEGIN(1536)
+
+group:
+	INTG_GROUP(1536)
+
+part:
+	INTG_PART
+	INT_START8(Z0, Z1)
+	INT_START8(Z2, Z3)
+	INT_START8(Z4, Z5)
+	INT_START8(Z6, Z7)
+	INT_START8(Z8, Z9)
+	INT_START8(Z10, Z11)
+	INT_START8(Z12, Z13)
+	INT_START8(Z14, Z15)
+	INT_START8(Z16, Z17)
+	INT_START8(Z18, Z19)
+	INT_START8(Z20, Z21)
+	INT_START8(Z22, Z23)
+	PCALIGN $32
+
+step:
+	INT_STEP8_12
+	DECQ BX
+	JNZ step
+
+	INTG_SCALES
+	INTG_SCALE(1536, Z0, Z1)
+	INTG_SCALE(1664, Z2, Z3)
+	INTG_SCALE(1792, Z4, Z5)
+	INTG_SCALE(1920, Z6, Z7)
+	INTG_SCALE(2048, Z8, Z9)
+	INTG_SCALE(2176, Z10, Z11)
+	INTG_SCALE(2304, Z12, Z13)
+	INTG_SCALE(2432, Z14, Z15)
+	INTG_SCALE(2560, Z16, Z17)
+	INTG_SCALE(2688, Z18, Z19)
+	INTG_SCALE(2816, Z20, Z21)
+	INTG_SCALE(2944, Z22, Z23)
+	DECQ intArgs_total(R12)
+	DECQ intArgs_left(R12)
+	JNZ part
+
+	INT_SCALES
+	INTG_FLUSH(0, 1536, Z0, Z1)
+	INTG_FLUSH(128, 1664, Z2, Z3)
+	INTG_FLUSH(256, 1792, Z4, Z5)
+	INTG_FLUSH(384, 1920, Z6, Z7)
+	INTG_FLUSH(512, 2048, Z8, Z9)
+	INTG_FLUSH(640, 2176, Z10, Z11)
+	INTG_FLUSH(768, 2304, Z12, Z13)
+	INTG_FLUSH(896, 2432, Z14, Z15)
+	INTG_FLUSH(1024, 2560, Z16, Z17)
+	INTG_FLUSH(1152, 2688, Z18, Z19)
+	INTG_FLUSH(1280, 2816, Z20, Z21)
+	INTG_FLUSH(1408, 2944, Z22, Z23)
+	DECQ R13
+	JNZ group
+
+	INT_LEAVE
+
+// func intVNNIGroup8x8(args *intArgs)
+TEXT ·intVNNIGroup8x8(SB), 0, $2112-8
+	INT_ENTER
+	INT_BEGIN(1024)
+
+group:
+	INTG_GROUP(1024)
+
+part:
+	INTG_PART
+	INT_START8(Z0, Z1)
+	INT_START8(Z2, Z3)
+	INT_START8(Z4, Z5)
+	INT_START8(Z6, Z7)
+	INT_START8(Z8, Z9)
+	INT_START8(Z10, Z11)
+	INT_START8(Z12, Z13)
+	INT_START8(Z14, Z15)
+	PCALIGN $32
+
+step:
+	PREFETCHT0 INT_AHEAD(SI)
+	PREFETCHT0 INT_AHEAD(SI)(DI*1)
+	INT_STEP8_8
+	DECQ BX
+	JNZ step
+
+	INTG_SCALES
+	INTG_SCALE(1024, Z0, Z1)
+	INTG_SCALE(1152, Z2, Z3)
+	INTG_SCALE(1280, Z4, Z5)
+	INTG_SCALE(1408, Z6, Z7)
+	INTG_SCALE(1536, Z8, Z9)
+	INTG_SCALE(1664, Z10, Z11)
+	INTG_SCALE(1792, Z12, Z13)
+	INTG_SCALE(1920, Z14, Z15)
+	DECQ intArgs_total(R12)
+	DECQ intArgs_left(R12)
+	JNZ part
+
+	INT_SCALES
+	INTG_FLUSH(0, 1024, Z0, Z1)
+	INTG_FLUSH(128, 1152, Z2, Z3)
+	INTG_FLUSH(256, 1280, Z4, Z5)
+	INTG_FLUSH(384, 1408, Z6, Z7)
+	INTG_FLUSH(512, 1536, Z8, Z9)
+	INTG_FLUSH(640, 1664, Z10, Z11)
+	INTG_FLUSH(768, 1792, Z12, Z13)
+	INTG_FLUSH(896, 1920, Z14, Z15)
+	DECQ R13
+	JNZ group
+
+	INT_LEAVE
+
+// func intVNNIGroup8x4(args *intArgs)
+TEXT ·intVNNIGroup8x4(SB), 0, $1088-8
+	INT_ENTER
+	INT_BEGIN(512)
+
+group:
+	INTG_GROUP(512)
+
+part:
+	INTG_PART
+	INT_START8(Z0, Z1)
+	INT_START8(Z2, Z3)
+	INT_START8(Z4, Z5)
+	INT_START8(Z6, Z7)
+	PCALIGN $32
+
+step:
+	PREFETCHT0 INT_AHEAD(SI)
+	PREFETCHT0 INT_AHEAD(SI)(DI*1)
+	INT_STEP8_4
+	DECQ BX
+	JNZ step
+
+	INTG_SCALES
+	INTG_SCALE(512, Z0, Z1)
+	INTG_SCALE(640, Z2, Z3)
+	INTG_SCALE(768, Z4, Z5)
+	INTG_SCALE(896, Z6, Z7)
+	DECQ intArgs_total(R12)
+	DECQ intArgs_left(R12)
+	JNZ part
+
+	INT_SCALES
+	INTG_FLUSH(0, 512, Z0, Z1)
+	INTG_FLUSH(128, 640, Z2, Z3)
+	INTG_FLUSH(256, 768, Z4, Z5)
+	INTG_FLUSH(384, 896, Z6, Z7)
+	DECQ R13
+	JNZ group
+
+	INT_LEAVE
+
+// func intVNNIGroup8x2(args *intArgs)
+TEXT ·intVNNIGroup8x2(SB), 0, $576-8
+	INT_ENTER
+	INT_BEGIN(256)
+
+group:
+	INTG_GROUP(256)
+
+part:
+	INTG_PART
+	INT_START8(Z0, Z1)
+	INT_START8(Z2, Z3)
+	PCALIGN $32
+
+step:
+	PREFETCHT0 INT_AHEAD(SI)
+	PREFETCHT0 INT_AHEAD(SI)(DI*1)
+	INT_STEP8_2
+	DECQ BX
+	JNZ step
+
+	INTG_SCALES
+	INTG_SCALE(256, Z0, Z1)
+	INTG_SCALE(384, Z2, Z3)
+	DECQ intArgs_total(R12)
+	DECQ intArgs_left(R12)
+	JNZ part
+
+	INT_SCALES
+	INTG_FLUSH(0, 256, Z0, Z1)
+	INTG_FLUSH(128, 384, Z2, Z3)
+	DECQ R13
+	JNZ group
+
+	INT_LEAVE
+
+// func intVNNIGroup8x1(args *intArgs)
+TEXT ·intVNNIGroup8x1(SB), 0, $128-8
+	INT_ENTER
+	INT_BEGIN(64)
+	VMOVUPS (BX), Z5
+
+group:
+	INTG_COUNT
+	VPXORD Z4, Z4, Z4
+
+part:
+	INTG_PART
+	INT_BEGIN8(Z0)
+	VBROADCASTSS 4(R15), Z6
+	ADDQ $8, R15
+	VPXORD Z1, Z1, Z1
+	SUBQ $2, BX
+	JLT odd
+	PCALIGN $32
+
+step:
+	PREFETCHT0 INT_AHEAD(SI)
+	PREFETCHT0 64+INT_AHEAD(SI)
+	VMOVDQU64 (SI), Z24
+	VPDPBUSD.BCST (R8), Z24, Z0
+	VMOVDQU64 64(SI), Z24
+	VPDPBUSD.BCST 4(R8), Z24, Z1
+	ADDQ $128, SI
+	ADDQ $8, R8
+	SUBQ $2, BX
+	JGE step
+
+odd:
+	ADDQ $2, BX
+	JZ flush
+	VMOVDQU64 (SI), Z24
+	VPDPBUSD.BCST (R8), Z24, Z0
+	ADDQ $64, SI
+	ADDQ $4, R8
+
+flush:
+	VPADDD Z1, Z0, Z0
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z6, Z0, Z0
+	VADDPS Z0, Z4, Z4
+	DECQ intArgs_total(R12)
+	DECQ intArgs_left(R12)
+	JNZ part
+
+	VMULPS (R14), Z4, Z4
+	VADDPS Z4, Z5, Z5
+	ADDQ $64, R14
+	DECQ R13
+	JNZ group
+
+	INT_SUMS
+	VMOVUPS Z5, (BX)
+	INT_LEAVE1

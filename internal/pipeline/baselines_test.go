@@ -1,0 +1,267 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/testmodel"
+)
+
+// parsed is a recipe of a test.
+func parsed(t testing.TB, yaml string) *method.Recipe {
+	t.Helper()
+	r, err := method.Parse([]byte("name: test\n"+yaml), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestBaselines: every embedded recipe goes through, on widths that no group
+// divides, with and without shared values, and leaves no trace of threads.
+func TestBaselines(t *testing.T) {
+	for name, shape := range map[string]testmodel.Options{
+		"shared values": {Hidden: 48, Intermediate: 140, Heads: 4, KVHeads: 2, HeadDim: 12},
+		"own values":    {Hidden: 40, Intermediate: 140, Heads: 5, KVHeads: 5, HeadDim: 8, Bias: true},
+	} {
+		for _, recipe := range []string{"awq", "svdquant", "resq", "smoothquant"} {
+			t.Run(name+" "+recipe, func(t *testing.T) {
+				r, err := method.Load(recipe)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Calibration.Tokens, r.Calibration.Samples = 32, 6
+				o := options(t, shape, r, 1)
+				m, err := Run(t.Context(), o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, l := range m.Layers {
+					if !(l.Error < 0.6) { // random weights at 4 bits lose a tenth or two
+						t.Errorf("%s: output error %v", l.Name, l.Error)
+					}
+					behindNorm := !strings.HasSuffix(l.Name, "o_proj") && !strings.HasSuffix(l.Name, "down_proj")
+					shared := shape.Heads != shape.KVHeads && strings.HasSuffix(l.Name, "o_proj")
+					switch {
+					case recipe == "smoothquant" && (l.Alpha == "0.85") != behindNorm:
+						t.Errorf("%s: smoothed by %s", l.Name, l.Alpha)
+					case recipe == "awq" && strings.HasPrefix(l.Alpha, "awq ") == shared:
+						t.Errorf("%s: scaled by %s", l.Name, l.Alpha)
+					}
+				}
+				want := sums(t, o.Out)
+				o.Out += "-threads"
+				o.Pool = kernel.NewPool(3)
+				defer o.Pool.Close()
+				if _, err := Run(t.Context(), o); err != nil {
+					t.Fatal(err)
+				}
+				same(t, "three threads", sums(t, o.Out), want)
+			})
+		}
+	}
+}
+
+// TestMix: the widths that a mixture chose, on the average that was asked for, with
+// exceptions left alone; a job stopped anywhere writes the same bytes.
+func TestMix(t *testing.T) {
+	r := parsed(t, `bits: 4-16-16
+weights: {clip: mse, average: 3.5, widths: [2, 3, 4, 6], layers: [{match: v_proj, bits: 8}]}
+rotate: {residual: hadamard, down: hadamard}
+solve: {method: gptq, damp: 0.01}
+calibration: {samples: 4, tokens: 32}
+`)
+	o := options(t, testmodel.Options{}, r, 2)
+	if _, err := Run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	want := sums(t, o.Out)
+	raw, err := os.ReadFile(filepath.Join(o.Out, "config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config struct {
+		Quantization artefact.Quantization `json:"quantization_config"`
+		Hidden       int                   `json:"hidden_size"`
+		Intermediate int                   `json:"intermediate_size"`
+	}
+	if err := json.Unmarshal(raw, &config); err != nil {
+		t.Fatal(err)
+	}
+	h, n := config.Hidden, config.Intermediate
+	sizes := [llama.NumLinears]int{h * h, h * h / 2, h * h / 2, h * h, h * n, h * n, h * n}
+	var bits, weights float64
+	kinds := map[int]bool{}
+	for i := range 2 {
+		for l := range llama.NumLinears {
+			b := config.Quantization.LayerBits(llama.TensorPrefix(i) + l.String())
+			if l == llama.V {
+				if b != 8 {
+					t.Errorf("v has %d bits, want the recipe's 8", b)
+				}
+				continue
+			}
+			kinds[b] = true
+			bits += float64(b * sizes[l])
+			weights += float64(sizes[l])
+		}
+	}
+	if average := bits / weights; average > 3.5 || average < 3.2 || len(kinds) < 2 {
+		t.Errorf("%v bits on average in %d widths, want at most 3.5 and close to it", average, len(kinds))
+	}
+	if _, err := os.Stat(filepath.Join(o.Out, mixFile)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is left: %v", mixFile, err)
+	}
+	if raw, err = os.ReadFile(filepath.Join(o.Out, artefact.ManifestFile)); err != nil {
+		t.Fatal(err)
+	}
+	var manifest struct {
+		Recipe struct{ Weights method.Weights }
+	}
+	if err := json.Unmarshal(raw, &manifest); err != nil {
+		t.Fatal(err)
+	}
+	if got := manifest.Recipe.Weights; got.Average != 3.5 || len(got.Layers) != 1 {
+		t.Errorf("the manifest's recipe is not the one that was given: %+v", got)
+	}
+	o.Out += "-stopped"
+	for stop := 1; ; stop++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		seen := 0
+		o.Progress = func(Event) {
+			if seen++; seen == stop {
+				cancel()
+			}
+		}
+		_, err := Run(ctx, o)
+		cancel()
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	same(t, "stopped", sums(t, o.Out), want)
+}
+
+// TestMixFileDamaged: what an earlier run left is not believed blindly.
+func TestMixFileDamaged(t *testing.T) {
+	r := parsed(t, "bits: 4-16-16\nweights: {average: 3, widths: [2, 4]}\nsolve: {method: rtn}\ncalibration: {samples: 2, tokens: 16}\n")
+	o := options(t, testmodel.Options{}, r, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	o.Progress = func(e Event) {
+		if e.Block == 1 {
+			cancel()
+		}
+	}
+	if _, err := Run(ctx, o); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	o.Progress = nil
+	for _, damage := range []string{"{", `{"model.layers.0.mlp.up_proj": 3}`} {
+		if err := os.WriteFile(filepath.Join(o.Out+PartialSuffix, mixFile), []byte(damage), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), mixFile) {
+			t.Errorf("%s: %v", damage, err)
+		}
+	}
+}
+
+// TestSearchAWQ: the exponent that is chosen for down has the least error in a
+// direct computation in float64, and the parts of the block that outputs are
+// compared of are those of the block.
+func TestSearchAWQ(t *testing.T) {
+	r := parsed(t, "bits: 4-16-16\nweights: {group: 32, zero: asymmetric}\nsmooth: {method: awq}\nsolve: {method: rtn}\ncalibration: {samples: 4, tokens: 32}\n")
+	o := options(t, testmodel.Options{Heads: 4, KVHeads: 4, HeadDim: 8, Bias: true}, r, 2)
+	j, err := prepare(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.ck.Close()
+	w, err := newWorker(&j.ck.Config, r, o.Pool, j.plan.Windows, j.plan.Tokens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.x, err = w.fill(j.ck, j.set, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.rotation.load(w.pool, j.ck, 0, &w.block); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.gather(t.Context(), -1, nil); err != nil {
+		t.Fatal(err)
+	}
+	for in := range llama.NumInputs {
+		outputs, err := w.partOutputs(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		y, err := outputs(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		exact := append([]float32(nil), y...)
+		same, other := map[llama.Which]*llama.Dense{}, map[llama.Which]*llama.Dense{}
+		l := in.Readers()[len(in.Readers())-1]
+		d := w.block.Linears[l]
+		same[l] = &d
+		if y, err = outputs(same); err != nil || relative(exact, y) != 0 {
+			t.Errorf("input of %s: its own layer changes the output by %v, %v", in, relative(exact, y), err)
+		}
+		twice := d
+		twice.W = append([]float32(nil), d.W...)
+		for i := range twice.W {
+			twice.W[i] *= 1.01
+		}
+		other[l] = &twice
+		if y, err = outputs(other); err != nil || relative(exact, y) == 0 || relative(exact, y) > 0.1 {
+			t.Errorf("input of %s: 1 %% more weight changes the output by %v, %v", in, relative(exact, y), err)
+		}
+	}
+
+	said, lambda, err := w.searchAWQ(t.Context(), llama.DownInput)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, s := &w.block.Linears[llama.Down], w.stats[llama.DownInput]
+	least, best := math.Inf(1), -1
+	for i, ratio := range method.AWQRatios() {
+		lambda := method.AWQScale(s.Act(nil).MeanAbs, ratio)
+		rounded := make([]float32, len(d.W))
+		if err := method.AWQRound(nil, w.grid(llama.Down), rounded, make([]int8, len(d.W)), d.W, lambda, d.Out, d.In); err != nil {
+			t.Fatal(err)
+		}
+		var e float64
+		for tok := range s.SampleTokens() {
+			for r := range d.Out {
+				var y float64
+				for c := range d.In {
+					y += float64(s.Sample[tok*d.In+c]) * (float64(rounded[r*d.In+c]) - float64(d.W[r*d.In+c]))
+				}
+				e += y * y
+			}
+		}
+		if e < least {
+			least, best = e, i
+		}
+	}
+	ratio := method.AWQRatios()[best]
+	want := method.AWQScale(s.Act(nil).MeanAbs, ratio)
+	for i, v := range want {
+		if lambda[i] != v {
+			t.Fatalf("chose %s, the direct computation %.2f", said, ratio)
+		}
+	}
+}
