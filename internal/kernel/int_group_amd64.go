@@ -113,7 +113,7 @@ func (args *intArgs) group(w *IntMatrix, a *Activations, bits int) (parts int) {
 	step := intStep(bits)
 	args.steps = part / step
 	args.last = intCeil(w.Cols, step) - (parts-1)*args.steps
-	args.parts = size / part
+	args.parts, args.left = size/part, 0 // kernels set left, group by group
 	if args.groups == 1 {
 		args.parts = parts
 	}

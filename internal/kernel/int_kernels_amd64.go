@@ -83,7 +83,7 @@ func intFloat256W8x2(args *intArgs)
 func intFloat256W8x1(args *intArgs)
 
 //go:noescape
-func intRangeAVX2(out *[24]float32, x *float32, n int)
+func intRangeAVX2(out *[3]float32, x *float32, n int)
 
 //go:noescape
 func intQuantizeAVX2(q *int8, x *float32, n int, delta, z, top float32, off int32)

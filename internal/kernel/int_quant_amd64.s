@@ -1,8 +1,8 @@
 #include "textflag.h"
 
-// func intRangeAVX2(out *[24]float32, x *float32, n int)
-// out: 8 minima and 8 maxima of x and zero, 8 greatest |x|. n is a positive
-// multiple of 16. MIN and MAX return their second source for a NaN, here the
+// func intRangeAVX2(out *[3]float32, x *float32, n int)
+// out: minimum and maximum of x and zero, greatest |x|. n is a positive multiple
+// of 16. MIN and MAX return their second source for a NaN, here the
 // bound so far.
 TEXT ·intRangeAVX2(SB), NOSPLIT, $0-24
 	MOVQ     out+0(FP), DI
@@ -35,9 +35,28 @@ loop:
 	VMINPS  Y1, Y0, Y0
 	VMAXPS  Y3, Y2, Y2
 	VPMAXUD Y5, Y4, Y4
-	VMOVUPS Y0, (DI)
-	VMOVUPS Y2, 32(DI)
-	VMOVDQU Y4, 64(DI)
+
+	VEXTRACTF128 $1, Y0, X1
+	VEXTRACTF128 $1, Y2, X3
+	VEXTRACTF128 $1, Y4, X5
+	VMINPS       X1, X0, X0
+	VMAXPS       X3, X2, X2
+	VPMAXUD      X5, X4, X4
+	VPSHUFD      $0x4e, X0, X1
+	VPSHUFD      $0x4e, X2, X3
+	VPSHUFD      $0x4e, X4, X5
+	VMINPS       X1, X0, X0
+	VMAXPS       X3, X2, X2
+	VPMAXUD      X5, X4, X4
+	VPSHUFD      $0xb1, X0, X1
+	VPSHUFD      $0xb1, X2, X3
+	VPSHUFD      $0xb1, X4, X5
+	VMINPS       X1, X0, X0
+	VMAXPS       X3, X2, X2
+	VPMAXUD      X5, X4, X4
+	VMOVSS       X0, (DI)
+	VMOVSS       X2, 4(DI)
+	VMOVSS       X4, 8(DI)
 	VZEROUPPER
 	RET
 
@@ -86,7 +105,7 @@ loop:
 	RET
 
 // func intSumAVX2(q *int8, n int) int32
-// Sum of q; n is a positive multiple of 32.
+// Sum of q; n is a positive multiple of 16.
 TEXT ·intSumAVX2(SB), NOSPLIT, $0-20
 	MOVQ     q+0(FP), SI
 	MOVQ     n+8(FP), CX
@@ -94,6 +113,8 @@ TEXT ·intSumAVX2(SB), NOSPLIT, $0-20
 	VPCMPEQD Y2, Y2, Y2
 	VPABSB   Y2, Y1         // bytes of 1
 	VPSRLW   $15, Y2, Y2    // words of 1
+	SUBQ     $32, CX
+	JLT      half
 
 loop:
 	VMOVDQU    (SI), Y3
@@ -102,8 +123,17 @@ loop:
 	VPADDD     Y3, Y0, Y0
 	ADDQ       $32, SI
 	SUBQ       $32, CX
-	JNZ        loop
+	JGE        loop
 
+half:
+	ADDQ       $32, CX
+	JZ         sum
+	VMOVDQU    (SI), X3     // the upper half is zero
+	VPMADDUBSW Y3, Y1, Y3
+	VPMADDWD   Y2, Y3, Y3
+	VPADDD     Y3, Y0, Y0
+
+sum:
 	VEXTRACTI128 $1, Y0, X1
 	VPADDD       X1, X0, X0
 	VPSHUFD      $0x4e, X0, X1
