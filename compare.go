@@ -32,7 +32,7 @@ type CompareOptions struct {
 	MaxWindows  int      // 0: all
 	Threads     int
 	MaxMemory   int64 // bytes, of a quantization; 0: no limit
-	Strict      bool  // make an evaluation text that was calibrated on an error
+	Strict      bool  // make errors of an evaluation text that was calibrated on, and of a [Fallback]
 
 	// Work is the folder in which finished cells, and what an interrupted
 	// comparison has begun, are kept and found again; it is made where it is
@@ -62,6 +62,8 @@ type Row struct {
 	Seconds       float64  // to quantize; of an interrupted job, those of all its runs
 	Prefill       float64  // seconds, the best of five passes of one window; 0: only ablation "groups" takes it
 
+	Fallbacks []Fallback // where the job did not do what the recipe says
+
 	Reused bool // found finished in the work folder; not stored
 }
 
@@ -79,12 +81,14 @@ type rowJSON struct {
 	Bytes         int64   `json:"bytes"`
 	Seconds       float64 `json:"seconds"`
 	Prefill       float64 `json:"prefill_seconds,omitempty"`
+
+	Fallbacks []Fallback `json:"fallbacks,omitempty"`
 }
 
 // MarshalJSON implements json.Marshaler.
 func (r Row) MarshalJSON() ([]byte, error) {
 	return json.Marshal(rowJSON{r.Recipe, r.Bits, r.Perplexity.Mean, r.Perplexity.StdErr, r.KL.Mean, r.KL.StdErr,
-		r.Top1.Mean, r.Top1.StdErr, r.BitsPerWeight, r.Bytes, r.Seconds, r.Prefill})
+		r.Top1.Mean, r.Top1.StdErr, r.BitsPerWeight, r.Bytes, r.Seconds, r.Prefill, r.Fallbacks})
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -94,7 +98,7 @@ func (r *Row) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*r = Row{Recipe: v.Recipe, Bits: v.Bits, Perplexity: Estimate{Mean: v.PPL, StdErr: v.PPLErr}, KL: Estimate{Mean: v.KL, StdErr: v.KLErr},
-		Top1: Estimate{Mean: v.Top1, StdErr: v.Top1Err}, BitsPerWeight: v.BitsPerWeight, Bytes: v.Bytes, Seconds: v.Seconds, Prefill: v.Prefill}
+		Top1: Estimate{Mean: v.Top1, StdErr: v.Top1Err}, BitsPerWeight: v.BitsPerWeight, Bytes: v.Bytes, Seconds: v.Seconds, Prefill: v.Prefill, Fallbacks: v.Fallbacks}
 	return nil
 }
 
@@ -168,9 +172,9 @@ type cell struct{ recipe *method.Recipe }
 
 func (c *comparison) begin() error {
 	if len(c.Recipes) == 0 {
-		c.Recipes = []string{"rtn", DefaultRecipe}
+		c.Recipes = []string{"rtn", PaperRecipe, DefaultRecipe}
 		if c.Ablation != "" {
-			c.Recipes = []string{DefaultRecipe}
+			c.Recipes = []string{PaperRecipe}
 		}
 	}
 	if len(c.Bits) == 0 {
@@ -287,6 +291,9 @@ func (c *comparison) add(ctx context.Context, x cell) error {
 			return fmt.Errorf("%s: %w; remove the file", path, err)
 		}
 		row.Reused = true
+		if c.Strict && len(row.Fallbacks) > 0 {
+			return &StrictError{Fallbacks: row.Fallbacks}
+		}
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	case x.recipe == nil:
@@ -359,7 +366,7 @@ func (c *comparison) make(ctx context.Context, r *method.Recipe, out string) (Ro
 			spent = earlier + time.Since(start).Seconds()
 			return checkpoint.WriteFileAtomic(out+secondsSuffix, fmt.Appendf(nil, "%g", spent))
 		}
-		job := pipeline.Options{Dir: c.dir, Out: out, Recipe: r, Pool: c.pool, MaxMemory: c.MaxMemory, Tool: "specquant " + Version,
+		job := pipeline.Options{Dir: c.dir, Out: out, Recipe: r, Pool: c.pool, MaxMemory: c.MaxMemory, Strict: c.Strict, Tool: "specquant " + Version,
 			Progress: func(e Event) {
 				if c.Progress != nil {
 					c.Progress(r.Name, r.Bits.String(), e)
@@ -378,8 +385,11 @@ func (c *comparison) make(ctx context.Context, r *method.Recipe, out string) (Ro
 	if err != nil {
 		return Row{}, err
 	}
+	if c.Strict && len(report.Fallbacks) > 0 { // quantized by an earlier run
+		return Row{}, &StrictError{Fallbacks: report.Fallbacks}
+	}
 	row, err := c.ref.measure(ctx, out, c.Ablation == "groups")
-	row.BitsPerWeight, row.Seconds = report.BitsPerWeight, spent
+	row.BitsPerWeight, row.Seconds, row.Fallbacks = report.BitsPerWeight, spent, report.Fallbacks
 	return row, err
 }
 

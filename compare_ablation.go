@@ -29,8 +29,8 @@ func variants(base *method.Recipe, ablation string, c *checkpoint.Config) ([]*me
 	if !slices.Contains(Ablations(), ablation) {
 		return nil, fmt.Errorf("unknown ablation %q, expected one of %s", ablation, strings.Join(Ablations(), ", "))
 	}
-	if base.Branch == nil || ablation == "components" && base.Smooth == nil {
-		return nil, fmt.Errorf("recipe %s: ablation %s needs a base recipe with smoothing and a branch, such as %s", base.Name, ablation, DefaultRecipe)
+	if base.Branch == nil || base.Branch.Stored() || ablation == "components" && base.Smooth == nil {
+		return nil, fmt.Errorf("recipe %s: ablation %s needs a base recipe with smoothing and a Fourier branch, such as %s", base.Name, ablation, PaperRecipe)
 	}
 	var out []*method.Recipe
 	add := func(what string, change func(*method.Recipe)) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -133,17 +134,18 @@ func TestCompareResumes(t *testing.T) {
 }
 
 func TestRowJSON(t *testing.T) {
-	r := Row{Recipe: "a", Bits: "4-4-4", Perplexity: Estimate{Mean: 1, StdErr: 2}, KL: Estimate{Mean: 3, StdErr: 4}, Top1: Estimate{Mean: 5, StdErr: 6}, BitsPerWeight: 7, Bytes: 8, Seconds: 9}
+	r := Row{Recipe: "a", Bits: "4-4-4", Perplexity: Estimate{Mean: 1, StdErr: 2}, KL: Estimate{Mean: 3, StdErr: 4}, Top1: Estimate{Mean: 5, StdErr: 6}, BitsPerWeight: 7, Bytes: 8, Seconds: 9,
+		Fallbacks: []Fallback{{Kind: "damping", Where: "b", Cause: "c"}}}
 	data, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"recipe":"a","bits":"4-4-4","ppl":1,"ppl_se":2,"kl":3,"kl_se":4,"top1":5,"top1_se":6,"bits_per_weight":7,"bytes":8,"seconds":9}`
+	const want = `{"recipe":"a","bits":"4-4-4","ppl":1,"ppl_se":2,"kl":3,"kl_se":4,"top1":5,"top1_se":6,"bits_per_weight":7,"bytes":8,"seconds":9,"fallbacks":[{"kind":"damping","where":"b","cause":"c"}]}`
 	if string(data) != want {
 		t.Errorf("got %s", data)
 	}
 	var back Row
-	if err := json.Unmarshal(data, &back); err != nil || back != r {
+	if err := json.Unmarshal(data, &back); err != nil || !reflect.DeepEqual(back, r) {
 		t.Errorf("read back as %+v, %v", back, err)
 	}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // QuantizeOptions describe a quantization. The zero value is the recipe
-// "specquant" with its bits and the embedded calibration text.
+// [DefaultRecipe] with its bits and the embedded calibration text.
 type QuantizeOptions struct {
 	Recipe      string   // name of an embedded recipe, or a .yaml file
 	Bits        string   // overrides the recipe's, such as "4-4-16"
@@ -22,13 +22,17 @@ type QuantizeOptions struct {
 	Threads     int      // 0: one for each CPU; the result does not depend on it
 	MaxMemory   int64    // bytes; 0: no limit
 	Restart     bool     // throw away an unfinished job instead of resuming it
+	Strict      bool     // make the first [Fallback] an error
 	KeepBad     bool     // accept a result that fails the comparison with full precision
 
 	Progress func(Event) // may be nil
 }
 
 // DefaultRecipe is the recipe used where none is named.
-const DefaultRecipe = "specquant"
+const DefaultRecipe = "specquant-fast"
+
+// PaperRecipe is the method as published.
+const PaperRecipe = "specquant"
 
 type (
 	// Report is the manifest of an artefact: where it comes from, and what the
@@ -38,6 +42,11 @@ type (
 	Plan = pipeline.Plan
 	// Event tells how far a job is.
 	Event = pipeline.Event
+	// Fallback is a place where a job did something else than its recipe says:
+	// more damping, a channel without calibration, no branch within the budget.
+	Fallback = artefact.Fallback
+	// StrictError says that a strict job would have fallen back.
+	StrictError = pipeline.StrictError
 	// RejectedError says that the result was written and talks nonsense.
 	RejectedError = pipeline.RejectedError
 )
@@ -61,7 +70,7 @@ func (o QuantizeOptions) job(dir, out string) (pipeline.Options, error) {
 		}
 	}
 	return pipeline.Options{Dir: dir, Out: out, Recipe: r, Calibration: o.Calibration, MaxMemory: o.MaxMemory,
-		Restart: o.Restart, Tool: "specquant " + Version, Progress: o.Progress}, nil
+		Restart: o.Restart, Strict: o.Strict, Tool: "specquant " + Version, Progress: o.Progress}, nil
 }
 
 // PlanQuantize says what [Quantize] with the same options would do. Nothing is
@@ -79,7 +88,7 @@ func PlanQuantize(dir string, o QuantizeOptions) (*Plan, error) {
 // Quantize quantizes the checkpoint in the folder dir and writes the artefact
 // to the folder out, which must not exist and appears only when it is whole.
 // A job that was interrupted is taken up where it was by the same call, and
-// writes the same bytes. Errors: ctx's; a [RejectedError]; [ErrMalformed],
+// writes the same bytes. Errors: ctx's; a [RejectedError]; a [StrictError]; [ErrMalformed],
 // [ErrUnsupported] and [ErrNotFound] for what was found in dir.
 func Quantize(ctx context.Context, dir, out string, o QuantizeOptions) (*Report, error) {
 	j, err := o.job(dir, out)
@@ -133,3 +142,7 @@ func verify(ctx context.Context, pool *kernel.Pool, dir string, full *checkpoint
 	c.Passed = c.Perplexity <= failRatio*c.PerplexityRef && c.KL <= failKL
 	return c, nil
 }
+
+// FallbackLines tells of fallbacks in a few lines, for people: those of one kind
+// and cause share one.
+func FallbackLines(all []Fallback) []string { return artefact.FallbackLines(all) }

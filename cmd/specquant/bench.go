@@ -13,19 +13,18 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/klauspost/cpuid/v2"
-	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/kernel"
-	"github.com/specquant/specquant/internal/quant"
 )
 
 type benchCmd struct {
 	Dir      string `arg:"" optional:"" help:"Folder of a quantized model or of a checkpoint." placeholder:"OUT"`
 	Shape    string `help:"Random weights of a known shape instead of a model: ${shapes}." placeholder:"NAME"`
-	Bits     string `help:"Bits of the random model, W-A-KV." default:"4-8-8"`
-	Group    int    `help:"Inputs a scale in the random model; 0: the whole row." default:"0"`
+	Recipe   string `help:"Price this recipe, embedded or a .yaml file: the random model is as it would make it." short:"r"`
+	Bits     string `help:"Bits of the random model, W-A-KV; else the recipe's, or 4-8-8."`
+	Group    *int   `help:"Inputs a scale in the random model; 0: the whole row. Else the recipe's."`
 	HeadBits int    `help:"Bits of the random model's output matrix, 8 or 16." default:"8"`
-	Branch   int    `help:"Branch components of each channel of the random model." default:"16"`
+	Branch   *int   `help:"Fourier components of each channel of a random model without a recipe; else 16."`
 	Prefill  []int  `help:"Prompt lengths to measure." default:"512"`
 	Decode   int    `help:"Tokens to generate." default:"64"`
 	Batch    []int  `help:"Sequences decoded together." default:"1,8"`
@@ -50,14 +49,16 @@ type measurement struct {
 	Batch     int     `json:"batch"`
 	Context   int     `json:"context"`
 	Bits      string  `json:"bits"`
-	GOPS      float64 `json:"gops"`          // multiply-adds in linear layers, two operations each
-	Int8      float64 `json:"int8_gops"`     // this machine's int8 dot-product peak, median of turns taken with the rounds
-	OfInt8    float64 `json:"share_of_int8"` // of that
-	GBs       float64 `json:"gb_per_second"` // weights and cache read
-	Read      float64 `json:"read_gbs"`      // this machine's memory read rate, likewise
-	OfRead    float64 `json:"share_of_read"` // of that
-	Branch    float64 `json:"branch_share"`  // of the time, from alternate runs without the branch
-	BytesRead int64   `json:"bytes_a_pass"`  // weights and cache
+	GOPS      float64 `json:"gops"`            // multiply-adds in linear layers, two operations each
+	Int8      float64 `json:"int8_gops"`       // this machine's int8 dot-product peak, median of turns taken with the rounds
+	OfInt8    float64 `json:"share_of_int8"`   // of that
+	GBs       float64 `json:"gb_per_second"`   // weights and cache read
+	Read      float64 `json:"read_gbs"`        // this machine's memory read rate, likewise
+	OfRead    float64 `json:"share_of_read"`   // of that
+	Branch    float64 `json:"branch_share"`    // of the time, from alternate runs without the branch
+	BytesRead int64   `json:"bytes_a_pass"`    // weights and cache
+	Turning   float64 `json:"transform_share"` // of the time, that of the run-time transforms, likewise
+	Recipe    string  `json:"recipe,omitempty"`
 }
 
 func (c *benchCmd) Run(e *env) error {
@@ -81,7 +82,7 @@ func (c *benchCmd) Run(e *env) error {
 	}
 	var all []measurement
 	add := func(r measurement) {
-		r.Threads, r.Bits, r.Rounds = pool.Threads(), m.Bits().String(), c.Rounds
+		r.Threads, r.Bits, r.Rounds, r.Recipe = pool.Threads(), m.Bits().String(), c.Rounds, c.Recipe
 		r.Int8, r.Read = c.limits.Int8/1e9, c.limits.Read/1e9
 		if r.Int8 > 0 {
 			r.OfInt8 = r.GOPS / r.Int8
@@ -112,7 +113,7 @@ func (c *benchCmd) Run(e *env) error {
 		return nil
 	}
 	t := newTable()
-	t.AppendHeader(table.Row{"what", "tokens/s", "range", "GOPS", "of int8 peak", "GB/s", "of read rate", "branch's share"})
+	t.AppendHeader(table.Row{"what", "tokens/s", "range", "GOPS", "of int8 peak", "GB/s", "of read rate", "branch's share", "transforms' share"})
 	for _, r := range all {
 		percent := func(v float64) string {
 			if v == 0 {
@@ -121,7 +122,7 @@ func (c *benchCmd) Run(e *env) error {
 			return fmt.Sprintf("%.1f %%", 100*v)
 		}
 		t.AppendRow(table.Row{r.Name, fmt.Sprintf("%.1f", r.Tokens), fmt.Sprintf("%.1f–%.1f", r.Least, r.Most), fmt.Sprintf("%.0f", r.GOPS), percent(r.OfInt8),
-			fmt.Sprintf("%.1f", r.GBs), percent(r.OfRead), percent(r.Branch)})
+			fmt.Sprintf("%.1f", r.GBs), percent(r.OfRead), percent(r.Branch), percent(r.Turning)})
 	}
 	if c.Markdown {
 		fmt.Fprintln(e.out, t.RenderMarkdown())
@@ -155,12 +156,9 @@ func (c *benchCmd) open(pool *kernel.Pool) (*engine.Model, error) {
 	case c.Shape != "" && c.Dir != "":
 		return nil, errors.New("give a model or --shape, not both")
 	case c.Shape != "":
-		b, err := quant.ParseBits(c.Bits)
-		if err != nil {
-			return nil, err
-		}
-		q := artefact.Quantization{Bits: b, Group: c.Group, Head: c.HeadBits}
-		return engine.NewRandom(c.Shape, q, c.Branch, o)
+		return c.random(o)
+	case c.Recipe != "" || c.Bits != "" || c.Group != nil || c.Branch != nil:
+		return nil, errors.New("--recipe, --bits, --group and --branch describe a random model; give --shape with them")
 	case c.Dir != "":
 		return engine.Open(c.Dir, o)
 	}
@@ -208,7 +206,7 @@ func (c *benchCmd) prefill(ctx context.Context, m *engine.Model, f engine.Footpr
 	}
 	r := measurement{Name: fmt.Sprintf("prefill %d", n), Batch: 1, BytesRead: f.Weights}
 	var err error
-	if r.Branch, err = branch(m, f, c.Rounds, once); err != nil {
+	if r.Branch, r.Turning, err = shares(m, f, c.Rounds, once); err != nil {
 		return r, err
 	}
 	if r.Tokens, r.Least, r.Most, err = c.timings(float64(n), once); err != nil {
@@ -247,7 +245,7 @@ func (c *benchCmd) decode(ctx context.Context, m *engine.Model, f engine.Footpri
 	}
 	r := measurement{Name: fmt.Sprintf("decode, batch %d", batch), Batch: batch, Context: c.Ctx}
 	var err error
-	if r.Branch, err = branch(m, f, c.Rounds*c.Decode, func() error {
+	if r.Branch, r.Turning, err = shares(m, f, c.Rounds*c.Decode, func() error {
 		for _, s := range seqs {
 			s.Truncate(start)
 		}
@@ -265,24 +263,35 @@ func (c *benchCmd) decode(ctx context.Context, m *engine.Model, f engine.Footpri
 	return r, nil
 }
 
-// branch is the share of the time that goes to the branch, from passes with and
-// without it in turns: the median over the pairs.
-func branch(m *engine.Model, f engine.Footprint, rounds int, once func() error) (float64, error) {
-	if f.Branch == 0 {
-		return 0, nil
+// shares are those of the time that go to the branch and to the run-time
+// transforms.
+func shares(m *engine.Model, f engine.Footprint, rounds int, once func() error) (branch, transforms float64, err error) {
+	if f.Branch > 0 {
+		if branch, err = share(m.SkipBranch, rounds, once); err != nil {
+			return 0, 0, err
+		}
 	}
+	if m.Transformed() {
+		transforms, err = share(m.SkipTransforms, rounds, once)
+	}
+	return branch, transforms, err
+}
+
+// share is the share of the time that goes to what can be skipped, from passes
+// with and without it in turns: the median over the pairs.
+func share(skip func(bool), rounds int, once func() error) (float64, error) {
+	defer skip(false)
 	var shares []float64
 	for range rounds {
 		var took [2]time.Duration
-		for i, skip := range []bool{false, true} {
-			m.SkipBranch(skip)
+		for i := range took {
+			skip(i == 1)
 			start := time.Now()
 			if err := once(); err != nil {
 				return 0, err
 			}
 			took[i] = time.Since(start)
 		}
-		m.SkipBranch(false)
 		shares = append(shares, 1-took[1].Seconds()/took[0].Seconds())
 	}
 	slices.Sort(shares)

@@ -23,7 +23,7 @@ type compareCmd struct {
 	Ctx        int      `help:"Tokens of a window. 0: the model's own context, at most 2048." default:"0"`
 	Work       string   `help:"Folder that keeps finished rows, and what an interrupted run has begun. Default: specquant/compare in the user's cache folder." placeholder:"DIR"`
 	MaxMemory  size     `help:"Most memory that a quantization may take, such as 16GB. 0: no limit." default:"0" placeholder:"SIZE"`
-	Strict     bool     `help:"Make a warning an error: evaluation text that was calibrated on."`
+	Strict     bool     `help:"${strict} Also of evaluation text that was calibrated on."`
 	Threads    int      `help:"Threads. 0: one for each CPU." default:"0"`
 	JSON       bool     `name:"json" help:"Write JSON."`
 	Markdown   bool     `help:"Write Markdown."`
@@ -64,6 +64,11 @@ func (c *compareCmd) Run(e *env) error {
 	}
 	for _, w := range t.Warnings {
 		fmt.Fprintln(e.err, "warning:", w)
+	}
+	for _, r := range t.Rows {
+		for _, line := range specquant.FallbackLines(r.Fallbacks) {
+			fmt.Fprintf(e.err, "fallback: %s %s: %s\n", r.Recipe, r.Bits, line)
+		}
 	}
 	if c.JSON {
 		enc := json.NewEncoder(e.out)

@@ -47,8 +47,9 @@ func (c *demoCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(e.out, "A LLaMA of one million parameters, trained on old books, is quantized by two recipes at the paper's three")
-	fmt.Fprintln(e.out, "bit settings, each measured against full precision on a text that neither training nor calibration has seen.")
+	fmt.Fprintln(e.out, "A LLaMA of one million parameters, trained on old books, is quantized by plain rounding (rtn), by the paper")
+	fmt.Fprintln(e.out, "(specquant) and by what we make of it (specquant-fast) at the paper's three bit settings, each measured against")
+	fmt.Fprintln(e.out, "full precision on a text that neither training nor calibration has seen.")
 	fmt.Fprintln(e.out)
 	t, err := specquant.CompareRecipes(e.ctx, model, specquant.CompareOptions{Text: string(text), Threads: c.Threads,
 		Cell: func(r specquant.Row) {
@@ -64,7 +65,7 @@ func (c *demoCmd) Run(e *env) error {
 	}
 	printTable(e.out, t, false)
 	fmt.Fprintf(e.out, "Perplexity by the GPTQ protocol: %d windows of %d tokens, %d predicted, ± standard error. KL divergence in nats a token,\n", t.Windows, t.Window, t.Tokens)
-	fmt.Fprintln(e.out, "from full precision. Bits a weight are those of the blocks' linear layers, scales and 16-bit branch counted; at this")
+	fmt.Fprintln(e.out, "from full precision. Bits a weight are those of the blocks' linear layers, scales and branch counted; at this")
 	fmt.Fprintln(e.out, "model's width of 128 the branch is dear: one number in 16 bits for every channel is an eighth of a bit a weight.")
 
 	fmt.Fprintln(e.out)

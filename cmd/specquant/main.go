@@ -23,6 +23,7 @@ type cli struct {
 	Demo     demoCmd     `cmd:"" help:"Quantize the embedded model, measure it and let it talk. Needs nothing."`
 	Inspect  inspectCmd  `cmd:"" help:"Show a model's architecture, sizes and spectral energy."`
 	Plan     planCmd     `cmd:"" help:"Say what quantizing would read, hold, compute and write."`
+	Recipes  recipesCmd  `cmd:"" help:"List the embedded recipes, or print one as a start for your own."`
 	Quantize quantizeCmd `cmd:"" help:"Quantize a checkpoint."`
 	Eval     evalCmd     `cmd:"" help:"Measure a model."`
 	Diff     diffCmd     `cmd:"" help:"Compare two models block by block."`
@@ -32,9 +33,16 @@ type cli struct {
 	Doctor   doctorCmd   `cmd:"" help:"Say why a quantized model is bad, and what would mend it."`
 	Plant    plantCmd    `cmd:"" help:"Copy a checkpoint with planted outliers that leave its function unchanged."`
 	Bench    benchCmd    `cmd:"" help:"Measure speed, beside what this machine can do at most."`
+	Layer    layerCmd    `cmd:"" help:"Quantize one wide synthetic layer by several recipes: error, bits, time, memory."`
 	Import   importCmd   `cmd:"" help:"Turn a GGUF file (F32, F16, BF16) into a Hugging Face folder."`
 	Info     infoCmd     `cmd:"" help:"Show version, CPU features and the kernels in use."`
 }
+
+// strictHelp says what --strict makes errors: what the manifest otherwise lists as
+// fallbacks.
+const strictHelp = "Make an error of every fallback, which is otherwise listed at the end: a calibration text with fewer or shorter windows than asked for, " +
+	"a Hadamard matrix that needs a cosine factor, a group wider than its layer, an input whose branch the budget leaves out, " +
+	"input channels that no calibration token touches, a Hessian that takes more damping than the recipe's."
 
 // env is what commands get from main.
 type env struct {
@@ -64,7 +72,7 @@ func run(args []string, out, errOut io.Writer) int {
 		kong.Name("specquant"),
 		kong.Description("Quantizes LLaMA checkpoints to 4-bit weights, activations and KV cache, measures what was lost, and runs the result. Try: specquant demo"),
 		kong.Writers(out, errOut),
-		kong.Vars{"tasks": strings.Join(specquant.TaskNames(), ", "), "recipe": specquant.DefaultRecipe, "shapes": strings.Join(engine.ShapeNames(), ", ")},
+		kong.Vars{"tasks": strings.Join(specquant.TaskNames(), ", "), "recipe": specquant.DefaultRecipe, "strict": strictHelp, "shapes": strings.Join(engine.ShapeNames(), ", ")},
 		kong.Exit(func(n int) { code = n }),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),

@@ -14,10 +14,11 @@ type jobFlags struct {
 	Calib     []string `help:"Calibration text files, UTF-8. Default: the embedded text." placeholder:"FILE" sep:"none"`
 	Threads   int      `help:"Threads; the result does not depend on them. 0: one for each CPU." default:"0"`
 	MaxMemory size     `help:"Memory limit, such as 8GB; past it calibration activations go to a file." placeholder:"SIZE"`
+	Strict    bool     `help:"${strict}"`
 }
 
 func (f *jobFlags) options() specquant.QuantizeOptions {
-	return specquant.QuantizeOptions{Recipe: f.Recipe, Bits: f.Bits, Calibration: f.Calib, Threads: f.Threads, MaxMemory: int64(f.MaxMemory)}
+	return specquant.QuantizeOptions{Recipe: f.Recipe, Bits: f.Bits, Calibration: f.Calib, Threads: f.Threads, MaxMemory: int64(f.MaxMemory), Strict: f.Strict}
 }
 
 type planCmd struct {
@@ -49,6 +50,20 @@ func printPlan(e *env, p *specquant.Plan) {
 	if p.Spill > 0 {
 		fmt.Fprintf(w, "spilled       %s of calibration activations go to a file, to stay below %s\n", bytesText(p.Spill), bytesText(p.MaxMemory))
 	}
+	for i, r := range p.Rotations {
+		fmt.Fprintf(w, "%-13s %s, width %d: %s\n", heading("rotations", i), r.Where, r.Width, r.Name)
+	}
+	for i, line := range specquant.FallbackLines(p.Fallbacks) {
+		fmt.Fprintf(w, "%-13s %s\n", heading("fallbacks", i), line)
+	}
 	fmt.Fprintf(w, "writes        about %s; at most %s of disk in use at once\n", bytesText(p.Artefact), bytesText(p.Disk))
 	fmt.Fprintf(w, "work          %.3g GFLOP, about %s on this machine\n", p.Work/1e9, durationText(p.Duration))
+}
+
+// heading is the name of a list before its first line.
+func heading(name string, line int) string {
+	if line > 0 {
+		return ""
+	}
+	return name
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"runtime/debug"
 
@@ -48,4 +49,15 @@ func printReport(e *env, r *specquant.Report, out string) {
 			k.Tokens, k.Perplexity, k.PerplexityRef, k.KL, 100*k.Top1)
 	}
 	fmt.Fprintln(e.out)
+	printFallbacks(e.out, r.Fallbacks)
+}
+
+// printFallbacks lists where a job did not do what its recipe says.
+func printFallbacks(w io.Writer, all []specquant.Fallback) {
+	for i, line := range specquant.FallbackLines(all) {
+		if i == 0 {
+			fmt.Fprintln(w, "fallbacks:")
+		}
+		fmt.Fprintf(w, "  %s\n", line)
+	}
 }

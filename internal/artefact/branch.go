@@ -30,7 +30,7 @@ type Branch struct {
 	Full        []uint16 // [full columns × out]
 
 	Subspace *Subspace // of stored bases, whose coefficients are in Tiles; else nil
-	Codes    *ByteRows // what Tiles are decoded from [out × count], where Subspace has Codes; else nil
+	Codes    *ByteRows // what Tiles are decoded from [count × out], where Subspace has Codes; else nil
 }
 
 // NewBranch lays out what the spectral stage kept. Coefficients must be exact
@@ -113,7 +113,7 @@ func (s *Branch) Bytes() int {
 	if v := s.Subspace; v != nil {
 		coeff := 2 * len(s.Tiles.Data)
 		if s.Codes != nil {
-			coeff = (s.Subspace.Count + 2) * tileRows * len(s.Tiles.Count)
+			coeff = s.Subspace.Count * (tileRows*len(s.Tiles.Count) + 2)
 		}
 		return coeff + v.bytes()*s.Out/v.Outputs
 	}

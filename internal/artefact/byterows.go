@@ -62,21 +62,20 @@ func (b *ByteRows) halves(rows, cols int) []uint16 {
 // bytes is their size on disk, rows not padded.
 func (b *ByteRows) bytes() int { return len(b.Codes) + 2*len(b.Scales) }
 
-// tiled are the tensors of a branch's coefficients [out × count], in tiles of 16
-// rows as those in 16 bits: name + ".coeff" [tiles, count, 16] and ".scales"
-// [tiles, 16].
+// tiled are the tensors of a branch's coefficients, whose rows here are the
+// components [count × out]: in tiles of 16 outputs as those in 16 bits, name +
+// ".coeff" [tiles, count, 16], and a scale for each component, ".scales" [count].
 func (b *ByteRows) tiled(name string, out, count int) []checkpoint.TensorSpec {
 	tiles := (out + tileRows - 1) / tileRows
-	codes, scales := make([]int8, tiles*count*tileRows), make([]uint16, tiles*tileRows)
-	copy(scales, b.Scales)
-	for r := range out {
-		for k := range count {
-			codes[(r/tileRows*count+k)*tileRows+r%tileRows] = b.Codes[r*count+k]
+	codes := make([]int8, tiles*count*tileRows)
+	for k := range count {
+		for r := range out {
+			codes[(r/tileRows*count+k)*tileRows+r%tileRows] = b.Codes[k*out+r]
 		}
 	}
 	return []checkpoint.TensorSpec{
 		{Name: name + ".coeff", DType: checkpoint.I8, Shape: []int{tiles, count, tileRows}, Data: bytesOf(codes)},
-		{Name: name + ".scales", DType: checkpoint.F16, Shape: []int{tiles, tileRows}, Data: bytesOf(scales)},
+		{Name: name + ".scales", DType: checkpoint.F16, Shape: []int{count}, Data: bytesOf(b.Scales)},
 	}
 }
 
@@ -127,17 +126,17 @@ func readByteTiles(src Source, name string, out, count int) (*ByteRows, []uint16
 	if err != nil {
 		return nil, nil, err
 	}
-	scales, err := halves(src, name+".scales", tiles*tileRows)
+	scales, err := halves(src, name+".scales", count)
 	if err != nil {
 		return nil, nil, err
 	}
 	data := make([]uint16, len(codes))
-	b := &ByteRows{Codes: make([]int8, out*count), Scales: scales[:out]}
+	b := &ByteRows{Codes: make([]int8, count*out), Scales: scales}
 	for i, c := range codes {
 		r, k := i/tileRows/count*tileRows+i%tileRows, i/tileRows%count
-		data[i] = decodeByte(c, scales[r])
+		data[i] = decodeByte(c, scales[k])
 		if r < out {
-			b.Codes[r*count+k] = c
+			b.Codes[k*out+r] = c
 		}
 	}
 	return b, data, checkHalves(t, data)

@@ -138,7 +138,7 @@ func TestSubspaceByDefinition(t *testing.T) {
 	}
 	for r := range out {
 		for k := range count {
-			want := value(coeff.Data[(r/16*count+k)*16+r%16], half(scales, r))
+			want := value(coeff.Data[(r/16*count+k)*16+r%16], half(scales, k))
 			if got := l.Branch.Coefficients()[r*count+k]; got != want {
 				t.Fatalf("row %d, vector %d: %v, want %v", r, k, got, want)
 			}

@@ -212,8 +212,10 @@ type Manifest struct {
 	Recipe        *method.Recipe        `json:"recipe"`
 	Inputs        []checkpoint.FileHash `json:"inputs"`                // the checkpoint's files
 	Calibration   *Calibration          `json:"calibration,omitempty"` // nil: none was needed
+	Rotations     []Rotation            `json:"rotations,omitempty"`   // how the recipe's were constructed
 	Layers        []Layer               `json:"layers"`
-	BitsPerWeight float64               `json:"bits_per_weight"` // over the quantized layers, everything counted
+	BitsPerWeight float64               `json:"bits_per_weight"`     // over the quantized layers, everything counted
+	Fallbacks     []Fallback            `json:"fallbacks,omitempty"` // where the job did not do what the recipe says
 	Check         *Check                `json:"check,omitempty"`
 }
 
@@ -237,7 +239,8 @@ type Layer struct {
 	ErrorRTN      float64 `json:"error_rtn"`       // plain rounding of the original weights
 	Damp          float64 `json:"damp,omitempty"`
 	DeadChannels  int     `json:"dead_channels,omitempty"`
-	Seconds       float64 `json:"-"` // to split, solve and measure it; equal jobs write equal bytes, so it stays out of the file
+	Uncorrected   bool    `json:"uncorrected,omitempty"` // solve.correct was left out: it exceeded the weights themselves
+	Seconds       float64 `json:"-"`                     // to split, solve and measure it; equal jobs write equal bytes, so it stays out of the file
 
 	// Clipped is the share of the (residual) weights that lie beyond the ends
 	// of their grid before they are rounded.

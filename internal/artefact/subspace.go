@@ -58,8 +58,9 @@ func NewSubspaceBranch(s *Subspace, basis string, coeff []float32, out int) *Bra
 	b := &Branch{Axis: spectrum.OutputChannel, Basis: basis, Out: out, In: s.Width, Subspace: s}
 	b.Tiles.Rows = out
 	if s.Codes != nil {
-		b.Codes = NewByteRows(coeff, out, s.Count)
-		coeff = toFloat(b.Codes.halves(out, s.Count))
+		// A scale for each component: their sizes differ most.
+		b.Codes = NewByteRows(transposed(coeff, out, s.Count), s.Count, out)
+		coeff = transposed(toFloat(b.Codes.halves(s.Count, out)), s.Count, out)
 	}
 	one := make([]float32, s.Count*tileRows)
 	for first := 0; first < out; first += tileRows {
@@ -74,6 +75,17 @@ func NewSubspaceBranch(s *Subspace, basis string, coeff []float32, out int) *Bra
 		b.Tiles.Data = append(b.Tiles.Data, toHalf(one)...)
 	}
 	return b
+}
+
+// transposed is m [rows × cols] as [cols × rows].
+func transposed(m []float32, rows, cols int) []float32 {
+	t := make([]float32, len(m))
+	for r := range rows {
+		for c := range cols {
+			t[c*rows+r] = m[r*cols+c]
+		}
+	}
+	return t
 }
 
 // Coefficients are those of a branch on a stored basis [out × count].

@@ -36,28 +36,38 @@ func ReadTransform(src Source, prefix string, in llama.Input, c *checkpoint.Conf
 	if t.Input(in) != Kronecker {
 		return NewTransform(t.Input(in), in, c)
 	}
+	left, right, a, b, err := ReadKronecker(src, prefix, in, c)
+	if err != nil {
+		return nil, err
+	}
+	return linalg.NewKronecker(left, a, right, b)
+}
+
+// ReadKronecker reads the factors left [a × a] and right [b × b] of the transform
+// of an input of the block whose tensors start with prefix.
+func ReadKronecker(src Source, prefix string, in llama.Input, c *checkpoint.Config) (left, right []float32, a, b int, err error) {
 	var sides [2][]float32
 	var orders [2]int
 	for i, side := range []string{".left", ".right"} {
 		name := prefix + "inputs." + inputKeys[in] + side
 		m, err := src.Tensor(name)
 		if err != nil {
-			return nil, err
+			return nil, nil, 0, 0, err
 		}
 		if len(m.Shape) != 2 || m.Shape[0] != m.Shape[1] || m.Shape[0] < 1 {
-			return nil, fmt.Errorf("%s: tensor %s: has shape %v, expected a square matrix", m.File, m.Name, m.Shape)
+			return nil, nil, 0, 0, fmt.Errorf("%s: tensor %s: has shape %v, expected a square matrix", m.File, m.Name, m.Shape)
 		}
 		orders[i] = m.Shape[0]
 		sides[i] = make([]float32, m.Elems())
 		if err := m.Float32(sides[i]); err != nil {
-			return nil, err
+			return nil, nil, 0, 0, err
 		}
 	}
 	if orders[0]*orders[1] != in.Width(c) {
-		return nil, fmt.Errorf("%s: the transform's factors are of order %d and %d, expected a product of %d, the width of the input of %s",
+		return nil, nil, 0, 0, fmt.Errorf("%s: the transform's factors are of order %d and %d, expected a product of %d, the width of the input of %s",
 			fileOf(src, prefix+"inputs."+inputKeys[in]+".left"), orders[0], orders[1], in.Width(c), in)
 	}
-	return linalg.NewKronecker(sides[0], orders[0], sides[1], orders[1])
+	return sides[0], sides[1], orders[0], orders[1], nil
 }
 
 // KroneckerTensors are the factors as they are stored with the input of that name.

@@ -9,6 +9,7 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 )
 
@@ -21,7 +22,8 @@ func BenchmarkForward(b *testing.B) {
 	}
 	pool := kernel.NewPool(0)
 	defer pool.Close()
-	m, err := engine.NewRandom("tinyllama-1.1b", artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 8, KV: 8}, Head: 8}, 16,
+	m, err := engine.NewRandom("tinyllama-1.1b", artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 8, KV: 8}, Head: 8,
+		Branch: &artefact.BranchFormat{Basis: "dft", Axis: "output"}}, engine.Random{Keep: func(llama.Input, int, int) int { return 16 }},
 		engine.Options{Pool: pool, Context: 1024})
 	if err != nil {
 		b.Fatal(err)
@@ -60,7 +62,8 @@ func BenchmarkBranch(b *testing.B) {
 	}
 	pool := kernel.NewPool(0)
 	defer pool.Close()
-	m, err := engine.NewRandom("tinyllama-1.1b", artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 8, KV: 8}, Head: 8}, 16,
+	m, err := engine.NewRandom("tinyllama-1.1b", artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 8, KV: 8}, Head: 8,
+		Branch: &artefact.BranchFormat{Basis: "dft", Axis: "output"}}, engine.Random{Keep: func(llama.Input, int, int) int { return 16 }},
 		engine.Options{Pool: pool, Context: 1024})
 	if err != nil {
 		b.Fatal(err)

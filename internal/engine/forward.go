@@ -43,7 +43,8 @@ type scratch struct {
 	counts []int
 
 	kept, full int64 // run-time truncation's account
-	skipBranch bool  // for measurements: leave the branch (and biases) out
+
+	skipBranch, skipTransforms bool // for measurements: leave the branch (and biases), or the transforms, out
 
 	x, norm, q, k, v, attn, out, gate, up []float32
 	kv                                    []*kernel.KVScratch
@@ -190,7 +191,7 @@ func (m *Model) block(l *layer, index int, at []place) {
 		for o := 0; o < kvw; o += hd {
 			m.rope.Apply(s.k[i*kvw+o:][:hd], p.position)
 		}
-		if m.cache != nil {
+		if m.cache != nil && !s.skipTransforms {
 			m.cache.Apply(nil, s.q[i*qw:][:qw], c.Heads)
 			m.cache.Apply(nil, s.k[i*kvw:][:kvw], c.KVHeads)
 		}

@@ -45,7 +45,6 @@ type quantized struct {
 	inverse  []inverse           // input axis, per layer
 
 	transform linalg.Transform // of the input, before all else; nil: none
-	removed   []float32        // −V [count × in] of a stored basis that is taken out of the activations; nil: none
 	whole     []wholeLayer     // layers that are not quantized
 	at        []int            // which of the outputs each quantized layer writes
 }
@@ -127,14 +126,7 @@ func newQuantized(layers []*artefact.Linear, q *artefact.Quantization, bases *ba
 		if b := layer.Branch; b != nil && b.Subspace != nil {
 			l.branches, l.tiles, l.count = append(l.branches, b), append(l.tiles, &b.Tiles), b.Subspace.Count
 			if l.project == nil {
-				v := b.Subspace.Floats()
-				l.project = kernel.NewProjection(v, l.count, l.in)
-				if b.Subspace.Remove {
-					l.removed = make([]float32, len(v))
-					for i, x := range v {
-						l.removed[i] = -x
-					}
-				}
+				l.project = kernel.NewStoredProjection(b.Subspace.Vectors, l.count, l.in, b.Subspace.Remove)
 			}
 		} else if b != nil {
 			l.branches = append(l.branches, b)
@@ -166,8 +158,13 @@ func newQuantized(layers []*artefact.Linear, q *artefact.Quantization, bases *ba
 }
 
 func (l *quantized) forward(s *scratch, ys [][]float32, x []float32, tokens int) {
-	if l.transform != nil {
-		l.transform.Apply(s.pool, x[:tokens*l.in], tokens)
+	var before func(from, end int) // what is done to tokens just before they are quantized
+	if l.transform != nil && !s.skipTransforms {
+		if l.act.Bits < 16 && len(l.whole) == 0 {
+			before = func(from, end int) { l.transform.Apply(nil, x[from*l.in:end*l.in], end-from) }
+		} else {
+			l.transform.Apply(s.pool, x[:tokens*l.in], tokens)
+		}
 	}
 	for _, w := range l.whole {
 		s.pool.MatMulHalf(ys[w.at], w.weights.Rows, x, l.in, w.weights, tokens)
@@ -184,27 +181,19 @@ func (l *quantized) forward(s *scratch, ys [][]float32, x []float32, tokens int)
 		return
 	}
 	var fused kernel.Branches // what the products can add by themselves
-	project := l.count > 0 && !s.skipBranch
-	if project {
+	var project *kernel.Projection
+	if l.count > 0 && !s.skipBranch {
 		s.z = grow(s.z, tokens*l.count)
 		fused = kernel.Branches{Tiles: l.tiles, Z: s.z, Ldz: l.count}
-	}
-	if l.removed != nil && project {
-		s.pool.Project(s.z, l.count, l.project, x, l.in, tokens)
-		s.pool.MatMulNN(x, l.in, s.z, l.count, l.removed, l.in, tokens, l.in, l.count, true)
-		project = false // is done
-	}
-	switch {
-	case l.act.Bits < 16 && project:
-		s.acts.QuantizeProject(s.pool, x, l.in, tokens, l.in, l.act, l.group, s.z, l.count, l.project)
-	case l.act.Bits < 16:
-		s.acts.Quantize(s.pool, x, l.in, tokens, l.in, l.act, l.group)
-	case project:
-		s.pool.Project(s.z, l.count, l.project, x, l.in, tokens)
+		project = l.project
 	}
 	if l.act.Bits < 16 {
+		s.acts.QuantizeProject(s.pool, x, l.in, tokens, l.in, l.act, l.group, s.z, l.count, project, before)
 		s.pool.MulInts(ys, l.widths, l.matrices, &s.acts, fused)
 	} else {
+		if project != nil {
+			s.pool.Project(s.z, l.count, project, x, l.in, tokens)
+		}
 		s.pool.MulIntFloats(ys, l.widths, l.matrices, x, l.in, tokens, fused)
 	}
 	if s.skipBranch {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -9,7 +10,9 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/spectrum"
 )
 
@@ -30,64 +33,60 @@ func ShapeNames() []string {
 	return names
 }
 
-// NewRandom makes a quantized model with random weights in memory, its branch
-// keeping so many components of each channel on the output axis (0: none).
-func NewRandom(shape string, q artefact.Quantization, components int, o Options) (*Model, error) {
+// Random says what an [artefact.Quantization] leaves open of a random model: how
+// large its branches are.
+type Random struct {
+	// Keep is the number of basis vectors of an input of that width whose readers
+	// have so many outputs together, where the bases are stored; of the Fourier
+	// bases, how many components each channel of a layer of that shape keeps. 0: the
+	// input has no branch.
+	Keep func(in llama.Input, outputs, width int) int
+	// Temperature is that of the channels' budgets (Fourier bases, output axis), for
+	// scores of a normal distribution: above 0 rows keep differently many
+	// components and are sorted by it.
+	Temperature float64
+}
+
+// NewRandom makes a quantized model with random weights in memory that costs at
+// run time what one of that format does: bits of each layer, groups, zero points,
+// transforms and branches. Its outputs mean nothing.
+func NewRandom(shape string, q artefact.Quantization, r Random, o Options) (*Model, error) {
 	c, ok := Shapes[shape]
 	if !ok {
 		return nil, fmt.Errorf("unknown shape %q; use one of %s", shape, strings.Join(ShapeNames(), ", "))
 	}
+	return newRandom(c, q, r, o)
+}
+
+func newRandom(c checkpoint.Config, q artefact.Quantization, r Random, o Options) (*Model, error) {
 	c.NormEps = 1e-5
 	if err := q.Bits.Check(); err != nil {
 		return nil, err
+	}
+	if q.Branch != nil && r.Keep == nil {
+		q.Branch = nil
 	}
 	q.ActClip = 1
 	m := &Model{Config: &c, Quantization: &q}
 	if err := m.prepare(o); err != nil {
 		return nil, err
 	}
-	rng := rand.New(rand.NewPCG(1, 2))
-	noise := make([]byte, 1<<20)
-	for i := range noise {
-		noise[i] = byte(rng.Uint32())
-	}
-	fill := func(n int) []byte { // copies are as good as fresh noise for a speed
-		b := make([]byte, n)
-		for at := 0; at < n; {
-			at += copy(b[at:], noise[rng.IntN(len(noise)/2):])
-		}
-		return b
-	}
-	linear := func(out, in, bits, group int) *artefact.Linear {
-		l := &artefact.Linear{Out: out, In: in}
-		l.Grid.Bits, l.Grid.Group = bits, group
-		l.Tiles = fill(kernel.TileBytes(bits, out, in))
-		l.Scales = make([]uint16, (out+15)/16*16*l.Grid.Groups(in))
-		for i := range l.Scales {
-			l.Scales[i] = 0x1400 // 2^-10
-		}
-		if components > 0 && bits == 4 {
-			l.Branch = randomBranch(out, in, components, rng)
-		}
-		return l
-	}
-	ones := func() []float32 {
-		v := make([]float32, c.HiddenSize)
-		for i := range v {
-			v[i] = 1
-		}
-		return v
-	}
+	f := newFiller()
+	ones := func() []float32 { return slices.Repeat([]float32{1}, c.HiddenSize) }
 	for i := range m.layers {
 		l := &layer{attnNorm: ones(), mlpNorm: ones()}
 		for in := range llama.NumInputs {
-			var layers []*artefact.Linear
-			for _, w := range in.Readers() {
-				out, width := w.Shape(&c)
-				layers = append(layers, linear(out, width, q.Bits.Weights, q.Group))
+			layers, err := f.layers(i, in, &c, &q, r)
+			if err != nil {
+				return nil, err
 			}
-			var err error
-			if l.inputs[in], err = newQuantized(layers, &q, m.bases, m.inputs[in]); err != nil {
+			t := m.inputs[in]
+			if q.Transforms.Input(in) == artefact.Kronecker {
+				if t, err = f.kronecker(in.Width(&c)); err != nil {
+					return nil, err
+				}
+			}
+			if l.inputs[in], err = newQuantized(layers, &q, m.bases, t); err != nil {
 				return nil, err
 			}
 		}
@@ -100,75 +99,201 @@ func NewRandom(shape string, q artefact.Quantization, components int, o Options)
 	}
 	if q.Head == 8 {
 		var err error
-		m.head, err = newHead(linear(c.VocabSize, c.HiddenSize, 8, 0))
+		m.head, err = newHead(f.linear(c.VocabSize, c.HiddenSize, quant.Grid{Bits: 8}))
 		return m, err
 	}
 	m.head = &plain{weights: []kernel.HalfMatrix{m.embed}, bias: [][]float32{nil}}
 	return m, nil
 }
 
-func randomBranch(out, in, components int, rng *rand.Rand) *artefact.Branch {
-	b := &artefact.Branch{Axis: spectrum.OutputChannel, Basis: "dft", Out: out, In: in}
-	count := min(2*components-1, in)
-	b.Tiles.Rows = out
-	for t := range (out + 15) / 16 {
-		b.Tiles.Count = append(b.Tiles.Count, count)
-		b.Tiles.Offset = append(b.Tiles.Offset, t*count*16)
+// filler makes random tensors: copies of some noise are as good for a speed.
+type filler struct {
+	rng   *rand.Rand
+	noise []byte
+}
+
+func newFiller() *filler {
+	f := &filler{rng: rand.New(rand.NewPCG(1, 2)), noise: make([]byte, 1<<20)}
+	for i := range f.noise {
+		f.noise[i] = byte(f.rng.Uint32())
 	}
-	b.Tiles.Data = make([]uint16, (out+15)/16*count*16)
-	for i := range b.Tiles.Data {
-		b.Tiles.Data[i] = 0x1400 | uint16(rng.Uint32())&0x83ff
+	return f
+}
+
+func (f *filler) bytes(n int) []byte {
+	b := make([]byte, n)
+	for at := 0; at < n; {
+		at += copy(b[at:], f.noise[f.rng.IntN(len(f.noise)/2):])
 	}
 	return b
 }
 
-// Footprint is what a forward pass has to read and compute.
-type Footprint struct {
-	Weights  int64 // bytes of all linear layers and the output matrix, branch and scales included
-	Branch   int64 // bytes of the branch alone
-	Products int64 // multiply-adds a token in the blocks' linear layers
-	Head     int64 // multiply-adds of the output matrix
-	KV       int64 // bytes of the cache a token of context adds
+// halves are 16-bit floats, 2^-10 to 2^-9 of either sign.
+func (f *filler) halves(n int) []uint16 {
+	h := make([]uint16, n)
+	at := f.rng.IntN(len(f.noise) / 2)
+	for i := range h {
+		at = (at + 2) & (len(f.noise) - 2)
+		h[i] = 0x1400 | (uint16(f.noise[at])|uint16(f.noise[at+1])<<8)&0x83ff
+	}
+	return h
 }
 
-// Footprint counts the model's.
-func (m *Model) Footprint() Footprint {
-	var f Footprint
-	count := func(p projection) (products int64) {
-		switch l := p.(type) {
-		case *plain:
-			for _, w := range l.weights {
-				f.Weights += int64(len(w.Data))
-				products += int64(w.Rows) * int64(w.Cols)
+// layers are the random layers of block i that read an input.
+func (f *filler) layers(i int, in llama.Input, c *checkpoint.Config, q *artefact.Quantization, r Random) ([]*artefact.Linear, error) {
+	var layers []*artefact.Linear
+	outputs := 0
+	for _, w := range in.Readers() {
+		out, width := w.Shape(c)
+		bits := q.LayerBits(llama.TensorPrefix(i) + w.String())
+		if bits == quant.FullBits {
+			h := kernel.HalfMatrix{Data: make([]byte, 2*out*width), DType: kernel.F16, Rows: out, Cols: width}
+			for k, v := range f.halves(out * width) {
+				h.Data[2*k], h.Data[2*k+1] = byte(v), byte(v>>8)
 			}
-		case *quantized:
-			for i, w := range l.matrices {
-				f.Weights += int64(len(w.Tiles)) + 2*int64(len(w.Scale))
-				products += int64(w.Rows) * int64(w.Cols)
-				if l.branches != nil {
-					f.Branch += int64(l.branches[i].Bytes())
-				}
+			layers = append(layers, &artefact.Linear{Out: out, In: width, Whole: h})
+			continue
+		}
+		layers = append(layers, f.linear(out, width, quant.Grid{Bits: bits, Group: q.Group, Zero: q.Zero}))
+		outputs += out
+	}
+	if q.Branch == nil {
+		return layers, nil
+	}
+	stored := q.Branch.Stored()
+	var s *artefact.Subspace
+	if stored {
+		s = f.subspace(in.Width(c), r.Keep(in, outputs, in.Width(c)), q.Branch, outputs)
+	}
+	for _, l := range layers {
+		if l.Whole.Rows > 0 {
+			continue
+		}
+		if !stored {
+			var err error
+			if l.Branch, err = f.fourier(l.Out, l.In, r.Keep(in, l.Out, l.In), q.Branch, r.Temperature); err != nil {
+				return nil, err
 			}
-		}
-		return products
-	}
-	for i := range m.layers {
-		l, err := m.layer(i)
-		if err != nil {
-			continue // a streamed model whose files went away; Forward says so
-		}
-		for _, p := range l.inputs {
-			f.Products += count(p)
+		} else if s != nil {
+			l.Branch = &artefact.Branch{Axis: spectrum.OutputChannel, Basis: q.Branch.Basis, Out: l.Out, In: l.In, Subspace: s, Tiles: f.tiles(l.Out, s.Count)}
 		}
 	}
-	if head, err := m.output(); err == nil {
-		f.Head = count(head)
-	}
-	f.Weights += f.Branch
-	cache := m.newCache()
-	f.KV = cache.PositionBytes() * int64(m.Config.Layers)
-	return f
+	return layers, nil
 }
 
-// SkipBranch leaves the branch out of the computation, to measure what it costs.
-func (m *Model) SkipBranch(skip bool) { m.s.skipBranch = skip }
+func (f *filler) linear(out, in int, g quant.Grid) *artefact.Linear {
+	l := &artefact.Linear{Out: out, In: in, Grid: g, Tiles: f.bytes(kernel.TileBytes(g.Bits, out, in))}
+	n := (out + 15) / 16 * 16 * g.Groups(in)
+	l.Scales = slices.Repeat([]uint16{0x1400}, n) // 2^-10
+	if g.Zero == quant.ZeroAsymmetric {
+		zero := make([]uint16, 1)
+		kernel.F32ToF16(zero, []float32{float32(int(1) << (g.Bits - 1))})
+		l.Zeros = slices.Repeat(zero, n)
+	}
+	return l
+}
+
+// kronecker is a transform of two factors as nearly alike as the width allows.
+func (f *filler) kronecker(width int) (linalg.Transform, error) {
+	a := int(math.Sqrt(float64(width)))
+	for width%a != 0 {
+		a--
+	}
+	square := func(n int) []float32 {
+		m := make([]float32, n*n)
+		for i := range m {
+			m[i] = float32(f.rng.NormFloat64() / math.Sqrt(float64(n)))
+		}
+		return m
+	}
+	return linalg.NewKronecker(square(a), a, square(width/a), width/a)
+}
+
+// subspace is a stored basis of count vectors of about unit length; nil for none.
+// The runtime reads 16 bits of each number whatever the artefact stores.
+func (f *filler) subspace(width, count int, b *artefact.BranchFormat, outputs int) *artefact.Subspace {
+	if count < 1 {
+		return nil
+	}
+	v := make([]float32, count*width)
+	for i := range v {
+		v[i] = float32(f.rng.NormFloat64() / math.Sqrt(float64(width)))
+	}
+	s := &artefact.Subspace{Width: width, Count: count, Vectors: make([]uint16, len(v)), Remove: b.Remove, Outputs: outputs}
+	kernel.F32ToF16(s.Vectors, v)
+	return s
+}
+
+// tiles are coefficients of rows that all keep so many.
+func (f *filler) tiles(rows, count int) kernel.HalfTiles {
+	return f.tilesOf(rows, slices.Repeat([]int{count}, (rows+15)/16))
+}
+
+func (f *filler) tilesOf(rows int, counts []int) kernel.HalfTiles {
+	t := kernel.HalfTiles{Rows: rows, Count: counts}
+	size := 0
+	for _, n := range counts {
+		t.Offset = append(t.Offset, size)
+		size += 16 * n
+	}
+	t.Data = f.halves(size)
+	return t
+}
+
+// fourier is a branch on a Fourier basis whose channels keep so many components.
+func (f *filler) fourier(out, in, components int, b *artefact.BranchFormat, temperature float64) (*artefact.Branch, error) {
+	if components < 1 {
+		return nil, nil
+	}
+	axis, err := spectrum.ParseAxis(b.Axis)
+	if err != nil {
+		return nil, err
+	}
+	length := in
+	if axis == spectrum.InputChannel {
+		length = out
+	}
+	basis, err := spectrum.NewBasis(b.Basis, length)
+	if err != nil {
+		return nil, err
+	}
+	coefficients := func(k int) int { // of k components
+		if b.Basis == "dct" {
+			return min(k, length)
+		}
+		return min(max(0, 2*k-1), length)
+	}
+	branch := &artefact.Branch{Axis: axis, Basis: b.Basis, Out: out, In: in, Truncate: b.Truncate}
+	count := coefficients(components)
+	switch {
+	case axis == spectrum.InputChannel:
+		for c := range in {
+			branch.Columns = append(branch.Columns, int32(c))
+			branch.Offset = append(branch.Offset, int32(c*count))
+		}
+		branch.Offset = append(branch.Offset, int32(in*count))
+		branch.Coeff = f.halves(in * count)
+	case temperature == 0:
+		branch.Tiles = f.tiles(out, count)
+	default:
+		score := make([]float64, out)
+		for i := range score {
+			score[i] = f.rng.NormFloat64()
+		}
+		kept := spectrum.Budget{Mean: float64(components), Tau: temperature, Width: in}.Allocate(score, basis.Components())
+		slices.SortFunc(kept, func(a, b int) int { return b - a })
+		var counts []int
+		for group := range slices.Chunk(kept, 16) { // a group shares its mean
+			sum := 0
+			for _, n := range group {
+				sum += n
+			}
+			counts = append(counts, coefficients((sum+len(group)/2)/len(group)))
+		}
+		branch.Tiles = f.tilesOf(out, counts)
+		for _, r := range f.rng.Perm(out) {
+			branch.Tiles.Order = append(branch.Tiles.Order, int32(r))
+		}
+	}
+	return branch, nil
+}

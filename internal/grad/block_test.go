@@ -155,9 +155,9 @@ func everything(rng *rand.Rand) (f func(t *Tape) *Var, params []*Var) {
 	teacher := ConstLogits(normals(rng, len(ids)*vocab, 1), vocab)
 	return func(t *Tape) *Var {
 		spec := *s
-		q := WeightQuant{Bits: 3, Group: 32, Zero: Asymmetric, ClipHi: t.Sigmoid(gamma), ClipLo: t.Sigmoid(beta), Offset: offset}
+		q := WeightQuant{Bits: 3, Group: 32, Zero: quant.ZeroAsymmetric, ClipHi: t.Sigmoid(gamma), ClipLo: t.Sigmoid(beta), Offset: offset}
 		spec.Weights[llama.Gate] = t.QuantizeWeights(t.Mul(s.Weights[llama.Gate], smooth), q)
-		spec.Weights[llama.Up] = t.QuantizeWeights(s.Weights[llama.Up], WeightQuant{Bits: 4, Zero: Centred})
+		spec.Weights[llama.Up] = t.QuantizeWeights(s.Weights[llama.Up], WeightQuant{Bits: 4, Zero: quant.ZeroCentred})
 		spec.Norms[1] = t.Div(s.Norms[1], smooth)
 		r := t.Cayley(turn)
 		spec.Input = func(in llama.Input, x *Var) *Var {

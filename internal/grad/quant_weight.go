@@ -4,23 +4,19 @@ import (
 	"fmt"
 
 	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/quant"
 )
 
-// Zero says where the zero of a grid of weights lies. Levels q are 0 … N,
-// N = 2^bits − 1, and a weight is s·(q − z).
-type Zero int
-
-const (
-	Symmetric  Zero = iota // z = 2^(bits−1); s = max|w|/(2^(bits−1) − 1): quant.Grid
-	Asymmetric             // z an integer of each group; s = (max(0, max w) − min(0, min w))/N
-	Centred                // z = N/2, levels ±½, ±1½, …; s = max|w|/(N/2)
-)
+// A weight is s·(q − z), levels q are 0 … N, N = 2^bits − 1. Of the grids that
+// quant.ZeroKind names, the symmetric has z = 2^(bits−1) and s = max|w|/(2^(bits−1) − 1),
+// the asymmetric z an integer of each group and s = (max(0, max w) − min(0, min w))/N, the
+// centred z = N/2 and s = max|w|/(N/2).
 
 // WeightQuant says how weights [out × in] are quantized on the way through.
 type WeightQuant struct {
 	Bits  int // 2 to 8; Centred also 1
 	Group int // inputs that share a scale; 0: the whole row
-	Zero  Zero
+	Zero  quant.ZeroKind
 
 	// ClipLo and ClipHi [out × groups] are factors to be learned of the ends of
 	// each group's range; nil: 1. Symmetric and Centred grids have ClipHi only.
@@ -39,6 +35,8 @@ type WeightQuant struct {
 	Detached bool
 }
 
+func (s WeightQuant) symmetric() bool { return s.Zero == "" || s.Zero == quant.ZeroSymmetric }
+
 // groups is the number of groups of a row, and the inputs of each but the last.
 func (s WeightQuant) groups(cols int) (n, size int) {
 	if s.Group <= 0 || s.Group >= cols {
@@ -49,7 +47,7 @@ func (s WeightQuant) groups(cols int) (n, size int) {
 
 func (s WeightQuant) check(w *Var) {
 	least := 2
-	if s.Zero == Centred {
+	if s.Zero == quant.ZeroCentred {
 		least = 1
 	}
 	demand(s.Bits >= least && s.Bits <= 8, "weights in %d bits", s.Bits)
@@ -58,15 +56,15 @@ func (s WeightQuant) check(w *Var) {
 		demand(v == nil || v.Rows == w.Rows && v.Cols == n, "clips or scales of another shape than %d×%d groups", w.Rows, n)
 	}
 	demand(s.Offset == nil || len(s.Offset.Data) == len(w.Data), "offsets of another shape than %s", w.shape())
-	demand(s.ClipLo == nil || s.Zero == Asymmetric, "a lower clip on a grid without one")
-	demand((s.Scale != nil && s.Zero == Asymmetric) == (len(s.ZeroPoint) > 0) && len(s.ZeroPoint)%(w.Rows*n) == 0,
+	demand(s.ClipLo == nil || s.Zero == quant.ZeroAsymmetric, "a lower clip on a grid without one")
+	demand((s.Scale != nil && s.Zero == quant.ZeroAsymmetric) == (len(s.ZeroPoint) > 0) && len(s.ZeroPoint)%(w.Rows*n) == 0,
 		"%d zero points for %d×%d groups", len(s.ZeroPoint), w.Rows, n)
 }
 
 // half is the number of steps from zero to the end of the range, for the grids
 // whose scale hangs on max|w|.
 func (s WeightQuant) half() float32 {
-	if s.Zero == Centred {
+	if s.Zero == quant.ZeroCentred {
 		return top(s.Bits) / 2
 	}
 	return float32(int(1)<<(s.Bits-1) - 1)
@@ -104,7 +102,7 @@ func (t *Tape) QuantizeWeights(w *Var, s WeightQuant) *Var {
 		b.dLo, b.dHi = t.wanted(s.ClipLo), t.wanted(s.ClipHi)
 		t.rows(w.Rows, 4*w.Cols, func(r int) {
 			for g := range n {
-				k := weightGrid{scale: scale[r*n+g], zero: zero[r*n+g], top: top(s.Bits), centred: s.Zero == Centred}
+				k := weightGrid{scale: scale[r*n+g], zero: zero[r*n+g], top: top(s.Bits), centred: s.Zero == quant.ZeroCentred}
 				b.group(k, r*w.Cols+g*size, r*w.Cols+min((g+1)*size, w.Cols), r*n+g)
 			}
 		})
@@ -203,12 +201,12 @@ func widest(w []float32) (v float32, at int) {
 
 // grid is that of group i with the weights w.
 func (s WeightQuant) grid(w []float32, i int) weightGrid {
-	k := weightGrid{top: top(s.Bits), centred: s.Zero == Centred}
+	k := weightGrid{top: top(s.Bits), centred: s.Zero == quant.ZeroCentred}
 	var lo, raw float32
 	switch {
 	case s.Scale != nil:
 		raw = s.Scale.Data[i]
-	case s.Zero == Asymmetric:
+	case s.Zero == quant.ZeroAsymmetric:
 		var hi float32
 		lo, hi = s.ends(w, i)
 		raw = (hi - lo) / k.top
@@ -221,9 +219,9 @@ func (s WeightQuant) grid(w []float32, i int) weightGrid {
 	}
 	k.scale, k.held = scale16(raw)
 	switch {
-	case s.Zero == Symmetric:
+	case s.symmetric():
 		k.zero = float32(int(1) << (s.Bits - 1))
-	case s.Zero == Centred:
+	case s.Zero == quant.ZeroCentred:
 		k.zero = k.top / 2
 	case s.Scale != nil:
 		k.zero = s.ZeroPoint[i]
@@ -258,7 +256,7 @@ type weightBack struct {
 // group takes group i, which is the elements from…to.
 func (b *weightBack) group(k weightGrid, from, to, i int) {
 	var gs, gLo float64
-	moves := b.s.Zero == Asymmetric && b.s.Scale == nil // z with lo
+	moves := b.s.Zero == quant.ZeroAsymmetric && b.s.Scale == nil // z with lo
 	lo, hi := float32(0), float32(0)
 	below, above := -k.zero, k.top-k.zero
 	if moves {

@@ -13,18 +13,18 @@ import (
 // weightCase is a setting of learned weight quantization.
 type weightCase struct {
 	bits, group int
-	zero        Zero
+	zero        quant.ZeroKind
 	clips       bool // learned
 	offset      bool // learned
 	scale       bool // learned, instead of the range
 }
 
 func (c weightCase) String() string {
-	return fmt.Sprintf("%d bits, groups of %d, zero %d, clips %v, offset %v, scale %v", c.bits, c.group, c.zero, c.clips, c.offset, c.scale)
+	return fmt.Sprintf("%d bits, groups of %d, zero %q, clips %v, offset %v, scale %v", c.bits, c.group, c.zero, c.clips, c.offset, c.scale)
 }
 
 func TestWeightGradients(t *testing.T) {
-	for _, zero := range []Zero{Symmetric, Asymmetric, Centred} {
+	for _, zero := range []quant.ZeroKind{quant.ZeroSymmetric, quant.ZeroAsymmetric, quant.ZeroCentred} {
 		for _, bits := range []int{2, 3, 4, 8} {
 			for _, group := range []int{0, 8, 16} {
 				for _, c := range []weightCase{{}, {clips: true}, {offset: true}, {clips: true, offset: true}, {scale: true}, {scale: true, offset: true}} {
@@ -54,7 +54,7 @@ func testWeights(t *testing.T, c weightCase) {
 	}
 	if c.clips {
 		s.ClipHi = add("hi", testRows, groups, 0.6, 0.95)
-		if c.zero == Asymmetric {
+		if c.zero == quant.ZeroAsymmetric {
 			s.ClipLo = add("lo", testRows, groups, 0.6, 0.95)
 		}
 	}
@@ -63,7 +63,7 @@ func testWeights(t *testing.T, c weightCase) {
 	}
 	if c.scale {
 		s.Scale = add("scale", testRows, groups, 2/top(c.bits), 6/top(c.bits))
-		if c.zero == Asymmetric {
+		if c.zero == quant.ZeroAsymmetric {
 			s.ZeroPoint = make([]float32, testRows*groups)
 			for i := range s.ZeroPoint {
 				s.ZeroPoint[i] = float32(rng.IntN(int(top(c.bits))))
@@ -101,21 +101,21 @@ func weightSurrogate(t *testing.T, s WeightQuant, params []*Var) surrogate {
 			switch {
 			case s.Scale != nil:
 				scale = of(s.Scale, i, 0)
-			case s.Zero == Asymmetric:
+			case s.Zero == quant.ZeroAsymmetric:
 				scale = (hi - lo) / n
 			default:
 				scale = max(-slices.Min(part), slices.Max(part)) * of(s.ClipHi, i, 1) / float64(s.half())
 			}
 			if grids[i] == nil {
 				real := fixed
-				if s.Zero == Asymmetric && s.Scale == nil {
+				if s.Zero == quant.ZeroAsymmetric && s.Scale == nil {
 					real = -lo / float64(scales[i])
 				}
 				var offset []float32
 				if s.Offset != nil {
 					offset = s.Offset.Data[from:to]
 				}
-				grids[i] = freeze(w.Data[from:to], offset, float64(scales[i]), fixed, n, real, s.Zero == Centred)
+				grids[i] = freeze(w.Data[from:to], offset, float64(scales[i]), fixed, n, real, s.Zero == quant.ZeroCentred)
 				grids[i].scale = float64(scales[i]) - scale
 				for k, v := range offset { // added anew below
 					grids[i].added[k] -= float64(v)
@@ -123,7 +123,7 @@ func weightSurrogate(t *testing.T, s WeightQuant, params []*Var) surrogate {
 			}
 			g := grids[i]
 			scale += g.scale
-			if s.Zero != Asymmetric || s.Scale != nil {
+			if s.Zero != quant.ZeroAsymmetric || s.Scale != nil {
 				lo = -scale * fixed
 			}
 			for k, v := range part {
@@ -181,11 +181,11 @@ func TestWeightsAsShipped(t *testing.T) {
 
 func TestCentredLevels(t *testing.T) {
 	w := Const(1, 6, []float32{-1.5, -0.6, -0.4, 0.3, 0.9, 1.5})
-	y := (&Tape{}).QuantizeWeights(w, WeightQuant{Bits: 2, Zero: Centred})
+	y := (&Tape{}).QuantizeWeights(w, WeightQuant{Bits: 2, Zero: quant.ZeroCentred})
 	if want := []float32{-1.5, -0.5, -0.5, 0.5, 0.5, 1.5}; !slices.Equal(y.Data, want) {
 		t.Errorf("levels %v, want %v", y.Data, want)
 	}
-	one := (&Tape{}).QuantizeWeights(w, WeightQuant{Bits: 1, Zero: Centred})
+	one := (&Tape{}).QuantizeWeights(w, WeightQuant{Bits: 1, Zero: quant.ZeroCentred})
 	if want := []float32{-1.5, -1.5, -1.5, 1.5, 1.5, 1.5}; !slices.Equal(one.Data, want) {
 		t.Errorf("one bit: %v, want %v", one.Data, want)
 	}

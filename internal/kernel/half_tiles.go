@@ -69,6 +69,10 @@ func (w *HalfTiles) jobs() int { return (len(w.Count) + tilesPerJob - 1) / tiles
 // job adds some tiles for all tokens: some tokens at a time over all tiles, so
 // that runs of y are longer.
 func (w *HalfTiles) job(job int, y []float32, ldy int, z []float32, ldz, tokens int) {
+	if tokens == 1 {
+		w.one(y, z, job*tilesPerJob, min((job+1)*tilesPerJob, len(w.Count)))
+		return
+	}
 	for t := 0; t < tokens; t += tileTokens {
 		m := min(tileTokens, tokens-t)
 		for i := job * tilesPerJob; i < min((job+1)*tilesPerJob, len(w.Count)); i++ {
@@ -104,14 +108,23 @@ func (p *Pool) addOrdered(ys [][]float32, ldys []int, b Branches, tokens int) {
 	})
 }
 
-// one adds tiles first…end-1, in the order of the rows, for one token.
+// one adds tiles first…end-1 for one token, four at a time where they are alike.
 func (w *HalfTiles) one(y, z []float32, first, end int) {
 	for i := first; i < end; {
 		n := w.Count[i]
-		if four := i + 4; n > 0 && four <= end && four*tileRows <= w.Rows && w.alike(i, four) &&
-			halfTiles4(y[i*tileRows:], w.Data[w.Offset[i]:], n, z) {
-			i = four
-			continue
+		if four := i + 4; n > 0 && four <= end && four*tileRows <= w.Rows && w.alike(i, four) {
+			if w.Order == nil && halfTiles4(y[i*tileRows:], w.Data[w.Offset[i]:], n, z) {
+				i = four
+				continue
+			}
+			var sum [4 * tileRows]float32
+			if w.Order != nil && halfTiles4(sum[:], w.Data[w.Offset[i]:], n, z) {
+				for l, r := range w.Order[i*tileRows : four*tileRows] {
+					y[r] += sum[l]
+				}
+				i = four
+				continue
+			}
 		}
 		w.tile(y, len(y), z, len(z), 1, i)
 		i++

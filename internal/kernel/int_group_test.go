@@ -204,7 +204,7 @@ func TestGroupedProject(t *testing.T) {
 	grid := ActGrid{4, 1, 32}
 	a.Quantize(nil, x, n, tokens, n, grid, 64)
 	b.Quantize(nil, x, n, 2, n, ActGrid{Bits: 8, Clip: 1}, 0) // nothing of it may remain
-	b.QuantizeProject(nil, x, n, tokens, n, grid, 64, z, count, p)
+	b.QuantizeProject(nil, x, n, tokens, n, grid, 64, z, count, p, nil)
 	if !slices.Equal(a.Q, b.Q) || !slices.Equal(a.parts, b.parts) || intDiffer(a.fsum, b.fsum) >= 0 {
 		t.Error("quantized otherwise")
 	}

@@ -20,6 +20,8 @@ type Projection struct {
 	Count, Cols int
 	blocks      []foldBlock
 	dense       []float32 // [Count×Cols] where rows don't fold: [Pool.MatMulNT]
+	stored      []storedBlock
+	removes     bool // takes what it projects on out of the tokens; stored bases only
 }
 
 // foldBlock is up to 8 rows of F with the same signs.
@@ -171,48 +173,77 @@ func (p *Projection) tokens(z []float32, ldz int, x []float32, ldx, tokens int) 
 var foldBuffers = sync.Pool{New: func() any { return new([]float32) }}
 
 // Project computes z = F x for each token; z has row t at z[t·ldz], x at
-// x[t·ldx]. A token's result does not depend on the others.
+// x[t·ldx]. A token's result does not depend on the others. If f removes, x
+// becomes x − Fᵀz.
 func (p *Pool) Project(z []float32, ldz int, f *Projection, x []float32, ldx, tokens int) {
 	if tokens == 0 || f.Count == 0 {
 		return
 	}
 	fits("z", len(z), ldz, tokens, f.Count)
 	fits("x", len(x), ldx, tokens, f.Cols)
-	if f.dense != nil {
+	switch {
+	case f.dense != nil:
 		p.MatMulNT(z, ldz, x, ldx, f.dense, f.Cols, tokens, f.Count, f.Cols, false)
 		return
+	case f.stored != nil && tokens == 1:
+		f.storedOne(p, z, x)
+		return
 	}
-	per := intChunk(f.Cols)
+	per := projectChunk(f.Cols, tokens)
 	p.Run(intCeil(tokens, per), func(i int) { f.chunk(z, ldz, x, ldx, i*per, min(tokens, (i+1)*per)) })
 }
+
+// projectChunk is the number of tokens in a chunk of work that is done while they
+// are in the cache: four chunks at least, where there are tokens enough.
+func projectChunk(cols, tokens int) int { return min(intChunk(cols), max(2, intCeil(tokens, 4))) }
 
 // chunk projects tokens t0…t1-1.
 func (p *Projection) chunk(z []float32, ldz int, x []float32, ldx, t0, t1 int) {
 	for t := t0; t < t1; t += foldTokens {
-		p.tokens(z[t*ldz:], ldz, x[t*ldx:], ldx, min(foldTokens, t1-t))
+		if n := min(foldTokens, t1-t); p.stored != nil {
+			p.storedTokens(z[t*ldz:], ldz, x[t*ldx:], ldx, n)
+		} else {
+			p.tokens(z[t*ldz:], ldz, x[t*ldx:], ldx, n)
+		}
 	}
 }
 
-// QuantizeProject is [Activations.Quantize] and [Pool.Project] in one pass over
-// x, in one fork and join.
-func (a *Activations) QuantizeProject(p *Pool, x []float32, ldx, tokens, cols int, grid ActGrid, group int, z []float32, ldz int, f *Projection) {
-	if f.Cols != cols {
+// QuantizeProject is before, [Pool.Project] and [Activations.Quantize] in one pass
+// over x, in one fork and join. before changes tokens from to end-1 in place, each
+// by itself; nil: nothing. f may be nil.
+func (a *Activations) QuantizeProject(p *Pool, x []float32, ldx, tokens, cols int, grid ActGrid, group int, z []float32, ldz int, f *Projection,
+	before func(from, end int)) {
+	if f != nil && f.Cols != cols {
 		panic("kernel: the projection has another width than the tokens")
 	}
-	if f.dense != nil || f.Count == 0 || tokens == 0 {
+	if f != nil && f.Count == 0 {
+		f = nil
+	}
+	if f != nil {
+		fits("z", len(z), ldz, tokens, f.Count)
+	}
+	if before == nil {
+		before = func(int, int) {}
+	}
+	per := projectChunk(cols, max(1, tokens))
+	if tokens <= 1 || f != nil && f.dense != nil {
+		p.Run(intCeil(tokens, per), func(i int) { before(i*per, min(tokens, (i+1)*per)) })
+		if f != nil {
+			p.Project(z, ldz, f, x, ldx, tokens)
+		}
 		a.Quantize(p, x, ldx, tokens, cols, grid, group)
-		p.Project(z, ldz, f, x, ldx, tokens)
 		return
 	}
-	fits("z", len(z), ldz, tokens, f.Count)
 	a.reset(tokens, cols, grid, group)
-	per := min(intChunk(cols), max(2, intCeil(tokens, 4)))
 	p.Run(intCeil(tokens, per), func(i int) {
 		t0, t1 := i*per, min(tokens, (i+1)*per)
+		before(t0, t1)
+		if f != nil {
+			f.chunk(z, ldz, x, ldx, t0, t1)
+		}
 		for t := t0; t < t1; t++ {
 			a.token(t, x[t*ldx:t*ldx+cols], grid.Clip)
 		}
-		f.chunk(z, ldz, x, ldx, t0, t1)
 	})
 }
 
@@ -231,4 +262,4 @@ func foldDotsGo(out *[foldTokens][8]float32, data, x []float32, ldx, n, tokens i
 }
 
 // Folded says whether the rows fold: a quarter of the work.
-func (p *Projection) Folded() bool { return p.dense == nil }
+func (p *Projection) Folded() bool { return p.dense == nil && p.stored == nil }

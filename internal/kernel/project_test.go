@@ -61,7 +61,7 @@ func TestProjection(t *testing.T) {
 				what := fmt.Sprint(s, tokens, " tokens")
 				sameBits(t, what+", token by token", alone, z)
 				var a, b Activations
-				a.QuantizeProject(three, x, ldx, tokens, s.n, ActGrid{Bits: 8, Clip: 1}, 0, fused, ldz, p)
+				a.QuantizeProject(three, x, ldx, tokens, s.n, ActGrid{Bits: 8, Clip: 1}, 0, fused, ldz, p, nil)
 				sameBits(t, what+", with quantization", fused, z)
 				b.Quantize(nil, x, ldx, tokens, s.n, ActGrid{Bits: 8, Clip: 1}, 0)
 				for i := range tokens {

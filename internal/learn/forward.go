@@ -36,21 +36,18 @@ func (p *parameters) hook(t *grad.Tape) {
 		}
 		return y
 	}
+	b.hookCache(t, s)
+}
+
+// hookCache wires what is done to queries, keys and values.
+func (b *Block) hookCache(t *grad.Tape, s *grad.BlockSpec) {
 	if b.Cache != nil {
-		s.QK = func(q, k *grad.Var) (*grad.Var, *grad.Var) { return p.turn(t, q), p.turn(t, k) }
+		s.QK = func(q, k *grad.Var) (*grad.Var, *grad.Var) { return t.Transform(q, b.Cache), t.Transform(k, b.Cache) }
 	}
 	if b.KV < quant.FullBits {
 		f := quant.KV{Bits: b.KV, HeadDim: b.Config.HeadDim}
 		s.KV = func(k, v *grad.Var) (*grad.Var, *grad.Var) { return t.QuantizeKV(k, f), t.QuantizeKV(v, f) }
 	}
-}
-
-// turn rotates each head.
-func (p *parameters) turn(t *grad.Tape, x *grad.Var) *grad.Var {
-	d := p.b.Config.HeadDim
-	heads := x.Rows * x.Cols / d
-	rows, cols := x.Rows, x.Cols
-	return t.Reshape(t.Transform(t.Reshape(x, heads, d), p.b.Cache), rows, cols)
 }
 
 func (p *parameters) quantizer(w llama.Which) grad.WeightQuant {

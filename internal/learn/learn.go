@@ -21,7 +21,7 @@ type Layer struct {
 	Out, In int
 	Bits    int // 16: the layer stays as it is
 	Group   int
-	Zero    grad.Zero
+	Zero    quant.ZeroKind
 
 	W      []float32 // [out × in] the (residual) weights before rounding; of 16 bits: the weights
 	Levels []int8    // [out × in] what they were rounded to, 0 being 2^(bits−1)
@@ -94,7 +94,18 @@ func Tune(ctx context.Context, p *kernel.Pool, b *Block, w Windows, o Options) (
 	adam := &grad.AdamW{Groups: params.groups, Schedule: grad.Cosine(steps*o.Epochs, 0.02), Beta2: 0.95}
 	tape := &grad.Tape{Pool: p}
 	params.hook(tape)
-	hidden := b.Config.HiddenSize
+	first, last, err = descend(ctx, w, o, b.Config.HiddenSize, adam, tape, func(x, target []float32, rows int) (*grad.Var, error) {
+		return params.loss(tape, x, target, rows), nil
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	return first, last, params.write(tape)
+}
+
+// descend takes the windows some at a time, o.Epochs times, and steps down from
+// their loss. It returns the mean loss of the first and the last epoch.
+func descend(ctx context.Context, w Windows, o Options, hidden int, adam *grad.AdamW, tape *grad.Tape, loss func(x, target []float32, rows int) (*grad.Var, error)) (first, last float64, err error) {
 	size := w.Tokens() * hidden
 	x, target := make([]float32, o.Batch*size), make([]float32, o.Batch*size)
 	err = eachBatch(ctx, w, o, func(_ int, at []int) (float64, error) {
@@ -107,23 +118,28 @@ func Tune(ctx context.Context, p *kernel.Pool, b *Block, w Windows, o Options) (
 			copy(target[k*size:], out)
 		}
 		n := len(at)
-		loss := params.loss(tape, x[:n*size], target[:n*size], n*w.Tokens())
-		value := float64(loss.Data[0])
-		tape.Backward(loss)
+		l, err := loss(x[:n*size], target[:n*size], n*w.Tokens())
+		if err != nil {
+			return 0, err
+		}
+		value := float64(l.Data[0])
+		tape.Backward(l)
 		tape.Reset()
 		return value, adam.Step()
 	}, &first, &last)
-	if err != nil {
-		return 0, 0, err
-	}
-	return first, last, params.write(tape)
+	return first, last, err
 }
 
-// loss is the error of the residual stream behind the block, relative to the
-// power of what the full-precision block has changed of it.
+// loss of the block as it stands.
 func (p *parameters) loss(t *grad.Tape, x, target []float32, rows int) *grad.Var {
-	hidden := p.b.Config.HiddenSize
-	y := t.Block(grad.Const(rows, hidden, x), p.spec)
+	return blockLoss(t, p.spec, x, target, rows)
+}
+
+// blockLoss is the error of the residual stream behind the block, relative to
+// the power of what the full-precision block has changed of it.
+func blockLoss(t *grad.Tape, s *grad.BlockSpec, x, target []float32, rows int) *grad.Var {
+	hidden := s.Config.HiddenSize
+	y := t.Block(grad.Const(rows, hidden, x), s)
 	l := t.MSE(y, grad.Const(rows, hidden, target), nil)
 	var power, moved float64
 	for i, v := range target {
@@ -160,7 +176,7 @@ func newParameters(b *Block, window int, o Options) *parameters {
 		}
 		p.offsets[w] = p.learn("rounding of "+w.String(), l.Out, l.In, l.offsets(), o.Rounding, -1.5, 1.5)
 		groups := len(l.Scale) / l.Out
-		p.scales[w] = p.learn("scales of "+w.String(), l.Out, groups, l.Scale, o.Scales*rms(l.Scale), 1e-7, 65000)
+		p.scales[w] = p.learn("scales of "+w.String(), l.Out, groups, l.Scale, o.Scales*l.scaleSize(), 1e-7, 65000)
 		if l.Coeff != nil {
 			k := len(l.Coeff) / l.Out
 			p.coeffs[w] = p.learn("branch of "+w.String(), l.Out, k, l.Coeff, o.Branch*rms(l.Coeff), -65000, 65000)
@@ -183,6 +199,28 @@ func (p *parameters) learn(name string, rows, cols int, data []float32, rate flo
 
 func rms(x []float32) float64 {
 	return math.Sqrt(kernel.SumSquares(x) / float64(max(len(x), 1)))
+}
+
+// scaleSize is the root mean square of the scales, without those of groups that
+// hold nothing but zeros: theirs are 1, far from what the others are.
+func (l *Layer) scaleSize() float64 {
+	groups := len(l.Scale) / l.Out
+	size := l.In
+	if groups > 1 {
+		size = l.Group
+	}
+	var live []float32
+	for g, s := range l.Scale {
+		lo := g/groups*l.In + g%groups*size
+		zero := l.shift(g)
+		for _, q := range l.Levels[lo:min(lo+size, (g/groups+1)*l.In)] {
+			if float64(q) != zero {
+				live = append(live, s)
+				break
+			}
+		}
+	}
+	return rms(live)
 }
 
 // offsets are what must be added to w/s, in steps, for it to be rounded to the
@@ -211,9 +249,9 @@ func (l *Layer) offsets() []float32 {
 // shift is what Levels are above w/s: nothing on a symmetric grid.
 func (l *Layer) shift(group int) float64 {
 	switch l.Zero {
-	case grad.Centred:
+	case quant.ZeroCentred:
 		return -0.5
-	case grad.Asymmetric:
+	case quant.ZeroAsymmetric:
 		return float64(l.Zeros[group]) - float64(int(1)<<(l.Bits-1))
 	}
 	return 0

@@ -219,6 +219,9 @@ func (t *Heads) Apply(p *kernel.Pool, x []float32, rows int) { t.h.Apply(p, x, r
 // ApplyT implements [Transform].
 func (t *Heads) ApplyT(p *kernel.Pool, x []float32, rows int) { t.h.ApplyT(p, x, rows) }
 
+// Even says whether the entries of H are ±1/√heads.
+func (t *Heads) Even() bool { return t.h.Even() }
+
 // Name implements [Transform].
 func (t *Heads) Name() string {
 	return fmt.Sprintf("%s across %d heads of %d", t.h.Name(), t.h.n/t.h.tail, t.h.tail)

@@ -74,10 +74,14 @@ func allEigen(p *kernel.Pool, a []float64, n, k int) (*Leading, error) {
 	return &Leading{Values: values[:k:k], Vectors: vectors[: k*n : k*n]}, nil
 }
 
-// checkPositive allows for rounding: a Gram matrix may have eigenvalues a little
-// below zero.
+// gramRounding is how far below zero, in λ₁, the eigenvalues of a Gram matrix may
+// come to lie: products in float32 put them at about 1e-7 where its rank is not
+// full.
+const gramRounding = 1e-5
+
+// checkPositive allows for rounding.
 func checkPositive(top, low float64) error {
-	if low < -1e-8*math.Abs(top) {
+	if low < -gramRounding*math.Abs(top) {
 		return fmt.Errorf("linalg: matrix has the eigenvalue %g beside %g; want a positive semidefinite one, such as a Gram matrix", low, top)
 	}
 	return nil

@@ -156,7 +156,7 @@ func (f *Factor) GPTQDynamic(p *kernel.Pool, g quant.Grid, q []int8, w []float32
 // and of the row as it is by then, where that is within the columns of a block.
 func (f *Factor) solve(p *kernel.Pool, g quant.Grid, q []int8, w []float32, steps quant.Steps, rows int, before func(row, column int, w []float32)) {
 	n, groups := f.n, g.Groups(f.n)
-	const chunk = 32 // rows that share a pass over U
+	chunk := rowChunk(rows, p.Threads())
 	p.Run((rows+chunk-1)/chunk, func(c int) {
 		first := c * chunk
 		m := min(chunk, rows-first)
@@ -197,16 +197,31 @@ func (f *Factor) solve(p *kernel.Pool, g quant.Grid, q []int8, w []float32, step
 	})
 }
 
+// rowChunk is how many rows share a pass over U, whose packing for the product
+// takes longer than 32 rows make of it: as many as leave each thread a few turns.
+// What comes out for a row does not depend on its company.
+func rowChunk(rows, threads int) int {
+	const least, most, turns = 32, 192, 4
+	return min(max(rows/(threads*turns)/least*least, least), most)
+}
+
 // Correct adds to w [rows × n] what brings its output nearest to a target, in
 // the least squares of the calibration tokens: lack·H⁻¹, where lack is
 // Σ e x̂ᵀ [rows × n] of what the outputs lack, e, and H is the factor's damped
 // Hessian. It destroys lack.
-func (f *Factor) Correct(p *kernel.Pool, w, lack []float32, rows int) {
+//
+// A correction more than [MostCorrection] times the weights is none: inputs that
+// are nearly nothing are being blown up to stand for something else. Then w stays
+// as it is and the answer is false.
+func (f *Factor) Correct(p *kernel.Pool, w, lack []float32, rows int) bool {
 	n := f.n
 	step := make([]float32, rows*n) // lack·Uᵀ, then times U, in the factor's order
 	p.Run(rows, func(r int) { copyOrdered(step[r*n:][:n], lack[r*n:][:n], f.order) })
 	p.MatMulNT(lack, n, step, n, f.u, n, rows, n, n, false)
 	p.MatMulNN(step, n, lack, n, f.u, n, rows, n, n, false)
+	if !(math.Sqrt(kernel.SumSquares(step)) <= MostCorrection*math.Sqrt(kernel.SumSquares(w))) {
+		return false
+	}
 	p.Run(rows, func(r int) {
 		row := w[r*n:][:n]
 		for i, v := range step[r*n:][:n] {
@@ -216,7 +231,12 @@ func (f *Factor) Correct(p *kernel.Pool, w, lack []float32, rows int) {
 			row[i] += v
 		}
 	})
+	return true
 }
+
+// MostCorrection is the largest [Factor.Correct], in norms of the weights. Those of
+// models that work are well below one.
+const MostCorrection = 10
 
 func copyOrdered(dst, src []float32, order []int) {
 	if order == nil {

@@ -34,6 +34,7 @@ type Recipe struct {
 	Branch      *Branch     `yaml:"branch" json:"branch,omitempty"`
 	Solve       Solve       `yaml:"solve" json:"solve"`
 	Tune        *Tune       `yaml:"tune" json:"tune,omitempty"`
+	Learn       *Learn      `yaml:"learn" json:"learn,omitempty"`
 	Distil      *Tune       `yaml:"distil" json:"distil,omitempty"`
 	Activations Activations `yaml:"activations" json:"activations"`
 	Head        Head        `yaml:"head" json:"head"`
@@ -73,6 +74,9 @@ type Rotate struct {
 	MLP      string `yaml:"mlp" json:"mlp,omitempty"`           // the input of gate and up, at run time
 	Down     string `yaml:"down" json:"down,omitempty"`         // R4: the input of down, at run time
 	Seed     uint64 `yaml:"seed" json:"seed"`                   // of the random signs
+
+	// Learn, if not nil, learns R1 and R2 from there.
+	Learn *LearnRotation `yaml:"learn" json:"learn,omitempty"`
 }
 
 // Input is what is done at run time to one of the four inputs of a block.
@@ -292,6 +296,16 @@ func Names() []string {
 	return names
 }
 
+// Source is the YAML of an embedded recipe, comments included; the error names
+// those there are.
+func Source(name string) ([]byte, error) {
+	data, err := embedded.ReadFile(path.Join("recipes", name+".yaml"))
+	if err != nil {
+		return nil, fmt.Errorf("unknown recipe %q; use one of %s", name, strings.Join(Names(), ", "))
+	}
+	return data, nil
+}
+
 // maxRecipe bounds a recipe file.
 const maxRecipe = 1 << 20
 
@@ -352,10 +366,14 @@ func wholeNumbers(data []byte) error {
 			Widths []any
 			Layers []struct{ Bits any }
 		}
-		Branch      struct{ Bits, Rounds any }
-		Calibration struct{ Samples, Tokens, Seed any }
-		Head        struct{ Bits any }
-		Activations struct{ Group any }
+		Branch              struct{ Bits, Rounds any }
+		Calibration         struct{ Samples, Tokens, Seed any }
+		Head                struct{ Bits any }
+		Activations         struct{ Group any }
+		Tune, Distil, Learn struct{ Epochs, Batch any }
+		Rotate              struct {
+			Learn struct{ Steps, Windows any }
+		}
 	}
 	if err := guarded(func() error { return yaml.Unmarshal(data, &r) }); err != nil {
 		return err
@@ -373,6 +391,14 @@ func wholeNumbers(data []byte) error {
 		{"head.bits", r.Head.Bits},
 		{"branch.bits", r.Branch.Bits},
 		{"branch.rounds", r.Branch.Rounds},
+		{"tune.epochs", r.Tune.Epochs},
+		{"tune.batch", r.Tune.Batch},
+		{"distil.epochs", r.Distil.Epochs},
+		{"distil.batch", r.Distil.Batch},
+		{"learn.epochs", r.Learn.Epochs},
+		{"learn.batch", r.Learn.Batch},
+		{"rotate.learn.steps", r.Rotate.Learn.Steps},
+		{"rotate.learn.windows", r.Rotate.Learn.Windows},
 	}
 	for _, w := range r.Weights.Widths {
 		fields = append(fields, field{"weights.widths", w})
@@ -455,19 +481,19 @@ func (r *Recipe) check() error {
 	oneOf("activations.group", fmt.Sprint(r.Activations.Group), "0", "16", "32", "64", "128")
 	within("calibration.samples", float64(r.Calibration.Samples), 1, 1e6)
 	within("calibration.tokens", float64(r.Calibration.Tokens), 2, 1<<20)
-	if t := r.Tune; t != nil {
-		within("tune.epochs", float64(t.Epochs), 1, 1000)
-		within("tune.batch", float64(t.Batch), 1, 1024)
-		within("tune.rounding", t.Rounding, 0, 1)
-		within("tune.scales", t.Scales, 0, 1)
-		within("tune.branch", t.Branch, 0, 1)
-		within("tune.norms", t.Norms, 0, 1)
-		if r.Calibration.Propagate != "runtime" && err == nil {
-			err = fmt.Errorf("calibration.propagate: found %q, expected runtime with tune: what is tuned is what the runtime does", r.Calibration.Propagate)
+	for _, t := range []struct {
+		key string
+		*Tune
+	}{{"tune", r.Tune}, {"distil", r.Distil}} {
+		if t.Tune == nil {
+			continue
 		}
-		if r.Branch != nil && !r.Branch.Stored() && err == nil {
-			err = fmt.Errorf("tune: found with a branch on basis %s, expected klt, svd or columns, or no branch", r.Branch.Basis)
+		if e := r.checkTune(t.key, t.Tune, within); e != nil && err == nil {
+			err = e
 		}
+	}
+	if e := r.checkLearn(within, oneOf); e != nil && err == nil {
+		err = e
 	}
 	oneOf("calibration.propagate", r.Calibration.Propagate, "quantized", "full", "runtime")
 	if r.Solve.Method == "gptq" && r.Solve.Damp == 0 && err == nil {
@@ -516,7 +542,7 @@ func (r *Recipe) check() error {
 
 // NeedsCalibration says whether any stage looks at activations.
 func (r *Recipe) NeedsCalibration() bool {
-	return r.Smooth != nil || r.Tune != nil || r.Branch != nil || r.Solve.Method == "gptq" ||
+	return r.Smooth != nil || r.Fitting() || r.Spins() || r.Branch != nil || r.Solve.Method == "gptq" ||
 		r.Weights.Clip == quant.ClipHessian || r.Weights.Clip == ClipAWQ || r.Weights.Average > 0
 }
 
@@ -564,7 +590,9 @@ func (r *Recipe) NeedsHessian() bool {
 
 // Fitting says whether the weights are fitted to the full-precision model's
 // outputs, which takes its activations beside the quantized one's.
-func (r *Recipe) Fitting() bool { return r.Solve.Correct != "" || r.Tune != nil || r.Distil != nil }
+func (r *Recipe) Fitting() bool {
+	return r.Solve.Correct != "" || r.Learn != nil || r.Tune != nil || r.Distil != nil
+}
 
 // Runtime says whether calibration sees activations and cache quantized.
 func (r *Recipe) Runtime() bool { return r.Calibration.Propagate == "runtime" }

@@ -238,7 +238,7 @@ func TestLoad(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"":                              "unknown recipe",
-		"specquand":                     "specquant, specquant-input",
+		"specquand":                     "specquant-fast",
 		filepath.Join(dir, "none.yaml"): "no such file",
 		dir + "/x.json":                 "unknown recipe",
 		large:                           "at most",

@@ -67,6 +67,17 @@ func (s *Stats) Add(x []float32, tokens int) error {
 	return nil
 }
 
+// CheckFinite looks for a NaN or an infinity in x [tokens × width]. The error is
+// a [NonFiniteError] of the first one.
+func CheckFinite(x []float32, width int) error {
+	for i, v := range x {
+		if math.Float32bits(v)&0x7f800000 == 0x7f800000 {
+			return &NonFiniteError{Token: i / width, Channel: i % width, Value: v}
+		}
+	}
+	return nil
+}
+
 // NonFiniteError says where the calibration met a NaN or an infinity.
 type NonFiniteError struct {
 	Token, Channel int

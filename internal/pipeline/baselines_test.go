@@ -134,25 +134,7 @@ calibration: {samples: 4, tokens: 32}
 	if got := manifest.Recipe.Weights; got.Average != 3.5 || len(got.Layers) != 1 {
 		t.Errorf("the manifest's recipe is not the one that was given: %+v", got)
 	}
-	o.Out += "-stopped"
-	for stop := 1; ; stop++ {
-		ctx, cancel := context.WithCancel(t.Context())
-		seen := 0
-		o.Progress = func(Event) {
-			if seen++; seen == stop {
-				cancel()
-			}
-		}
-		_, err := Run(ctx, o)
-		cancel()
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, context.Canceled) {
-			t.Fatal(err)
-		}
-	}
-	same(t, "stopped", sums(t, o.Out), want)
+	stopAnywhere(t, o, want)
 }
 
 // TestMixFileDamaged: what an earlier run left is not believed blindly.

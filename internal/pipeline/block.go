@@ -35,7 +35,10 @@ type worker struct {
 	runs     [llama.NumLinears]*runLinear // layers that calibration sees as they will run
 	ref      *reference                   // nil: nothing is fitted
 
-	unrounded [llama.NumLinears][]float32 // what was rounded, for tuning
+	unrounded [llama.NumLinears][]float32    // what was rounded, for tuning
+	goals     *store                         // what the full-precision block gives; nil: nothing is learned
+	steps     [llama.NumLinears]*quant.Steps // learned scales of the loaded block; nil: none
+	turns     blockTurns                     // of the loaded block
 
 	stats   [llama.NumInputs]*method.Stats
 	hessian []float64 // of the widest input
@@ -50,6 +53,9 @@ type worker struct {
 	acts              kernel.Activations
 	run               runScratch
 
+	source func(ctx context.Context, tap tap) error // of a layer that stands alone; nil: the block gives each input
+	clock  *clock                                   // nil: nobody asks where the time goes
+
 	prefix string       // of the loaded block's names
 	stage  func(string) // tells what is being done
 }
@@ -57,11 +63,11 @@ type worker struct {
 func newWorker(c *checkpoint.Config, r *method.Recipe, p *kernel.Pool, windows, tokens int) (*worker, error) {
 	w := &worker{config: c, recipe: r, pool: p, windows: windows, tokens: tokens, stage: func(string) {}}
 	var err error
-	if w.rotation, err = newRotation(r.Rotate, c); err != nil {
+	if w.rotation, err = newRotation(r, c); err != nil {
 		return nil, err
 	}
 	layer, out, in := largest(c)
-	w.weights, w.weights2, w.q = make([]float32, layer), make([]float32, layer), make([]int8, layer)
+	w.hold(layer, out, in, llama.AttnInput, llama.OInput, llama.MLPInput, llama.DownInput)
 	if windows == 0 {
 		return w, nil
 	}
@@ -69,16 +75,26 @@ func newWorker(c *checkpoint.Config, r *method.Recipe, p *kernel.Pool, windows, 
 		w.ref = &reference{runner: llama.NewRunner(c, p, tokens)}
 	}
 	w.runner = llama.NewRunner(c, p, tokens)
-	n := min(sampleTokens, windows*tokens)
-	for i := range llama.NumInputs {
-		w.stats[i] = method.NewStats(i.Width(c), windows*tokens, n)
+	return w, nil
+}
+
+// hold makes the memory for layers of at most so many weights, outputs and inputs,
+// and for what calibration tells of some of the inputs.
+func (w *worker) hold(layer, out, in int, inputs ...llama.Input) {
+	w.weights, w.weights2, w.q = make([]float32, layer), make([]float32, layer), make([]int8, layer)
+	if w.windows == 0 {
+		return
+	}
+	tokens := w.windows * w.tokens
+	n := min(sampleTokens, tokens)
+	for _, i := range inputs {
+		w.stats[i] = method.NewStats(i.Width(w.config), tokens, n)
 	}
 	w.want, w.got = make([]float32, n*out), make([]float32, n*out)
 	w.xhat, w.xq = make([]float32, n*in), make([]float32, n*in)
-	if r.NeedsHessian() {
+	if w.recipe.NeedsHessian() {
 		w.hessian = make([]float64, in*in)
 	}
-	return w, nil
 }
 
 // largest returns the weights of the largest layer, and the widest output and input.
@@ -92,11 +108,16 @@ func largest(c *checkpoint.Config) (weights, out, in int) {
 
 // eachWindow hands fn a copy of every calibration window's activations.
 func (w *worker) eachWindow(ctx context.Context, fn func(i int, x []float32) error) error {
+	return w.eachOf(ctx, w.x, fn)
+}
+
+// eachOf does the same with other activations.
+func (w *worker) eachOf(ctx context.Context, s *store, fn func(i int, x []float32) error) error {
 	for i := range w.windows {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		x, err := w.x.get(i)
+		x, err := s.get(i)
 		if err != nil {
 			return err
 		}
@@ -108,9 +129,16 @@ func (w *worker) eachWindow(ctx context.Context, fn func(i int, x []float32) err
 	return nil
 }
 
+// tap is told of what an input of the block is given, x [tokens × width], and says
+// whether the window goes on.
+type tap = func(in llama.Input, x []float32, tokens, width int) bool
+
 // pass runs the calibration windows through the block, as it now stands, to
-// the tap.
-func (w *worker) pass(ctx context.Context, tap func(in llama.Input, x []float32, tokens, width int) bool) error {
+// the tap; or what the source of a layer without a block gives.
+func (w *worker) pass(ctx context.Context, tap tap) error {
+	if w.source != nil {
+		return w.source(ctx, tap)
+	}
 	b := w.runnable()
 	return w.eachWindow(ctx, func(_ int, x []float32) error {
 		w.runner.Block(b, x, w.tokens, llama.Hooks{Tap: tap, KV: w.cacheHook()})
@@ -121,6 +149,10 @@ func (w *worker) pass(ctx context.Context, tap func(in llama.Input, x []float32,
 // advance runs stored activations through a block: they become the next
 // block's input.
 func (w *worker) advance(ctx context.Context, s *store, r *llama.Runner, b *llama.Block, h llama.Hooks) error {
+	model := quantizedModel
+	if w.ref != nil && s == w.ref.x {
+		model = fullModel
+	}
 	for i := range w.windows {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -129,7 +161,13 @@ func (w *worker) advance(ctx context.Context, s *store, r *llama.Runner, b *llam
 		if err != nil {
 			return err
 		}
+		if err := w.checkStream(x, w.before(), model, i); err != nil {
+			return err // before the attention spreads it over other tokens
+		}
 		r.Block(b, x, w.tokens, h)
+		if err := w.checkStream(x, w.behind(), model, i); err != nil {
+			return err
+		}
 		if err := s.put(i, x); err != nil {
 			return err
 		}
@@ -152,13 +190,7 @@ func (w *worker) gather(ctx context.Context, only llama.Input, hessian []float64
 			return true
 		}
 		if failed == nil {
-			if failed = w.stats[in].Add(x, tokens); failed != nil {
-				var bad *method.NonFiniteError
-				if errors.As(failed, &bad) {
-					failed = fmt.Errorf("input of %s: calibration window %d, token %d, channel %d is %v; the checkpoint or the text before it is damaged",
-						in, bad.Token/w.tokens, bad.Token%w.tokens, bad.Channel, bad.Value)
-				}
-			}
+			failed = nonFinite(w.stats[in].Add(x, tokens), "input of "+in.String(), quantizedModel, 0, w.tokens)
 		}
 		if hessian != nil && failed == nil {
 			w.pool.SyrkTN(hessian, width, x, width, tokens)
@@ -198,6 +230,11 @@ func (w *worker) quantize(ctx context.Context) ([llama.NumLinears]*artefact.Line
 		}
 	}
 	w.foldRotation()
+	if w.recipe.Learn != nil {
+		if err := w.learn(ctx); err != nil {
+			return fail(err)
+		}
+	}
 	if w.ref != nil {
 		w.ref.keep(&w.block)
 	}

@@ -3,7 +3,9 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -13,6 +15,35 @@ import (
 	"github.com/specquant/specquant/internal/llama"
 )
 
+// distilFile says that all blocks have been distilled and written beside the old
+// ones: a job that is taken up has only to rename them.
+const distilFile = "distilled"
+
+// newSuffix is appended to the name of a distilled block until all are written.
+const newSuffix = ".new"
+
+// takeNew puts the distilled blocks in the place of the old ones, if they are all
+// there, and says whether they are. What a killed job has renamed by then is gone
+// from under its first name.
+func (j *job) takeNew(ctx context.Context) (bool, error) {
+	if _, err := os.Lstat(filepath.Join(j.partial, distilFile)); errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	for i := range j.ck.Config.Layers {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		path := filepath.Join(j.partial, j.shard(i))
+		if err := os.Rename(path+newSuffix, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
+		j.event(Event{Block: j.ck.Config.Layers, Stage: fmt.Sprintf("distilled block %d", i+1)})
+	}
+	return true, nil
+}
+
 // distil tunes the finished blocks together, from the divergence of what the
 // model predicts, and writes them anew. The reference's activations are those
 // behind the last block.
@@ -21,6 +52,7 @@ func (j *job) distil(ctx context.Context, w *worker) error {
 	c, q := &j.ck.Config, j.quantization()
 	m := &learn.Model{}
 	var blocks [][llama.NumLinears]*artefact.Linear
+	var turns []blockTurns
 	var files []*checkpoint.File
 	defer func() {
 		for _, f := range files {
@@ -34,6 +66,10 @@ func (j *job) distil(ctx context.Context, w *worker) error {
 		}
 		files = append(files, f)
 		src, prefix := shardSource{f}, llama.TensorPrefix(i)
+		if err := w.readTurns(src, prefix); err != nil {
+			return err
+		}
+		turns = append(turns, w.turns)
 		w.block = llama.DenseBlock{} // each block keeps its own memory
 		if w.block.AttnNorm, err = vector(src, prefix+"input_layernorm.weight"); err != nil {
 			return err
@@ -79,7 +115,7 @@ func (j *job) distil(ctx context.Context, w *worker) error {
 		prepare[normWeight](m.Norm, 1)
 	}
 	w.x.close()
-	if w.x, err = w.fill(j.ck, j.set, ""); err != nil {
+	if w.x, err = w.fill(j.ck, j.set, j.spill("activations.tmp")); err != nil {
 		return err
 	}
 	first, last, err := learn.TuneModel(ctx, j.Pool, m, tuneWindows{w}, w.options(j.Recipe.Distil))
@@ -95,25 +131,36 @@ func (j *job) distil(ctx context.Context, w *worker) error {
 		if err := json.Unmarshal([]byte(files[i].Metadata[layersKey]), &reports); err != nil {
 			return err
 		}
-		if err := j.writeBlock(i, path+".new", b.AttnNorm, b.MLPNorm, &blocks[i], reports); err != nil {
+		if err := j.writeBlock(i, path+newSuffix, b.AttnNorm, b.MLPNorm, &blocks[i], &turns[i], reports); err != nil {
+			return err
+		}
+		j.event(Event{Block: c.Layers, Stage: fmt.Sprintf("block %d written", i+1)})
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 	}
-	for i := range blocks {
-		path := filepath.Join(j.partial, j.shard(i))
-		if err := os.Rename(path+".new", path); err != nil {
-			return err
-		}
+	if err := checkpoint.WriteFileAtomic(filepath.Join(j.partial, distilFile), nil); err != nil {
+		return err
 	}
-	return nil
+	for _, f := range files { // some systems don't rename over open files
+		f.Close()
+	}
+	files = nil
+	_, err = j.takeNew(ctx)
+	return err
 }
 
 // writeBlock writes a block's file.
-func (j *job) writeBlock(i int, path string, attnNorm, mlpNorm []float32, quantized *[llama.NumLinears]*artefact.Linear, layers []artefact.Layer) error {
+func (j *job) writeBlock(i int, path string, attnNorm, mlpNorm []float32, quantized *[llama.NumLinears]*artefact.Linear, turns *blockTurns, layers []artefact.Layer) error {
 	prefix := llama.TensorPrefix(i)
 	specs := []checkpoint.TensorSpec{
 		artefact.Floats(prefix+"input_layernorm.weight", attnNorm),
 		artefact.Floats(prefix+"post_attention_layernorm.weight", mlpNorm),
+	}
+	for in, t := range turns {
+		if t != nil {
+			specs = append(specs, t.tensors(artefact.InputName(prefix+llama.Input(in).Readers()[0].String()))...)
+		}
 	}
 	var written [llama.NumInputs]bool // the first reader may be in 16 bits and have no branch
 	for l := range llama.NumLinears {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/calibration"
@@ -29,6 +30,7 @@ func (j *job) finish(ctx context.Context) error {
 		stored += n * l.BitsPerWeight
 	}
 	j.manifest.BitsPerWeight = stored / weights
+	j.manifest.Fallbacks = slices.Concat(j.plan.Fallbacks, met(j.Recipe, j.manifest.Layers))
 	if j.Verify != nil {
 		j.event(Event{Block: j.ck.Config.Layers, Stage: "comparing with full precision"})
 		ids, err := j.verifyIDs()
@@ -49,11 +51,16 @@ func (j *job) finish(ctx context.Context) error {
 	if err := checkpoint.WriteFileAtomic(filepath.Join(j.partial, artefact.ManifestFile), append(data, '\n')); err != nil {
 		return err
 	}
-	if err := os.Remove(filepath.Join(j.partial, jobFile)); err != nil {
-		return err
-	}
-	if err := os.Remove(filepath.Join(j.partial, mixFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	return j.publish()
+}
+
+// publish removes the job's own files and gives the artefact its name. That of the
+// job goes first: without it the manifest says that all is done.
+func (j *job) publish() error {
+	for _, name := range []string{jobFile, mixFile, spinFile, distilFile} {
+		if err := os.Remove(filepath.Join(j.partial, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	return checkpoint.RenameDir(j.partial, j.Out)
 }
@@ -88,10 +95,11 @@ func (j *job) verifyIDs() ([]int, error) {
 func (j *job) writeRest() error {
 	c := &j.ck.Config
 	last := j.shard(c.Layers)
-	turn, err := newRotation(j.Recipe.Rotate, c)
+	turn, err := newRotation(j.Recipe, c)
 	if err != nil {
 		return err
 	}
+	turn.take(j.spun)
 	prepare, err := turn.rest(j.Pool, j.ck)
 	if err != nil {
 		return err

@@ -48,7 +48,10 @@ func (f *reference) window(w *worker, i int, in llama.Input) error {
 		return false
 	}})
 	f.stream = f.runner.X // what the block had added to it by then
-	return nil
+	if err := w.checkInput(f.input, in, fullModel, i); err != nil {
+		return err
+	}
+	return w.checkStream(f.stream, "before "+in.String(), fullModel, i)
 }
 
 // gatherFit collects, for the layers that read an input, the Hessian of what
@@ -69,9 +72,13 @@ func (w *worker) gatherFit(ctx context.Context, in llama.Input, runs []*runLinea
 		if err := f.window(w, i, in); err != nil {
 			return err
 		}
+		var failed error
 		w.runner.Block(w.runnable(), x, w.tokens, llama.Hooks{KV: w.cacheHook(), Tap: func(at llama.Input, v []float32, tokens, width int) bool {
 			if at != in {
 				return true
+			}
+			if failed = w.checkInput(v[:tokens*n], in, quantizedModel, i); failed != nil {
+				return false
 			}
 			for k, l := range in.Readers() {
 				r := runs[k]
@@ -96,7 +103,7 @@ func (w *worker) gatherFit(ctx context.Context, in llama.Input, runs []*runLinea
 			}
 			return false
 		}})
-		return nil
+		return failed
 	})
 	return sums, err
 }

@@ -34,6 +34,7 @@ type Options struct {
 	MaxMemory   int64  // bytes; 0: no limit
 	Restart     bool   // throw away an unfinished job of the same name
 	Tool        string // name and version for the manifest
+	Strict      bool   // make the first fallback an error, see [artefact.Fallback]
 
 	Progress func(Event) // may be nil
 	// Verify judges the finished artefact in its temporary folder before it
@@ -74,6 +75,8 @@ type job struct {
 	plan     *Plan
 	partial  string
 	manifest artefact.Manifest
+	spun     *spun // learned rotations; nil: none
+	finished bool  // an earlier run has done all but clean up
 	start    time.Time
 	unlock   func()
 }
@@ -124,7 +127,10 @@ func (j *job) open() error {
 		windows, tokens = len(j.set.Windows), j.set.Tokens
 	}
 	j.plan, err = NewPlan(c, j.ck.Bytes(), j.embedBytes(), r, j.Pool.Threads(), windows, tokens, j.MaxMemory)
-	return err
+	if err != nil {
+		return err
+	}
+	return j.strict(j.plan.Fallbacks)
 }
 
 // embedBytes is the size of what is copied as it is.
@@ -175,6 +181,12 @@ func Run(ctx context.Context, o Options) (*artefact.Manifest, error) {
 		return nil, err
 	}
 	defer j.unlock()
+	if j.finished {
+		if err := j.strict(j.manifest.Fallbacks); err != nil {
+			return nil, err
+		}
+		return &j.manifest, j.publish()
+	}
 	if err := j.blocks(ctx); err != nil {
 		return nil, err
 	}
@@ -198,7 +210,7 @@ func (j *job) begin() error {
 	if err != nil {
 		return err
 	}
-	j.manifest = artefact.Manifest{Tool: j.Tool, Recipe: r, Inputs: inputs}
+	j.manifest = artefact.Manifest{Tool: j.Tool, Recipe: r, Inputs: inputs, Rotations: j.plan.Rotations}
 	if j.set != nil {
 		j.manifest.Calibration = &artefact.Calibration{Sources: j.set.Sources, Windows: len(j.set.Windows), Tokens: j.set.Tokens, Hash: j.set.Hash}
 	}
@@ -236,13 +248,44 @@ func (j *job) takeUp(want []byte) error {
 	have, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return checkpoint.WriteFileAtomic(path, want)
+		if have, err = j.readFinished(); err != nil {
+			return err
+		}
+		if have == nil {
+			return checkpoint.WriteFileAtomic(path, want)
+		}
 	case err != nil:
 		return err
+	}
+	switch {
 	case !bytes.Equal(have, want):
 		return fmt.Errorf("%s is the unfinished work of another job (recipe, bits, calibration, checkpoint or version differ); remove it or say --restart", j.partial)
 	}
 	return nil
+}
+
+// readFinished reads the manifest that [job.finish] writes before it removes the
+// job's own files, and returns what job.json would hold; nil where there is none.
+func (j *job) readFinished() ([]byte, error) {
+	path := filepath.Join(j.partial, artefact.ManifestFile)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var m artefact.Manifest
+	if err := json.Unmarshal(data, &m); err != nil {
+		return nil, fmt.Errorf("%s: %w; remove %s and start again", path, err, j.partial)
+	}
+	begun := m
+	begun.Layers, begun.BitsPerWeight, begun.Fallbacks, begun.Check = nil, 0, nil, nil
+	if data, err = json.MarshalIndent(&begun, "", "  "); err != nil {
+		return nil, err
+	}
+	j.manifest, j.finished = m, true
+	return data, nil
 }
 
 func (j *job) shard(i int) string {
@@ -267,7 +310,7 @@ func (j *job) quantization() *artefact.Quantization {
 			q.Branch.Bits = 8
 		}
 	}
-	q.Zero, q.Transforms = r.Weights.Zero, transforms(r.Rotate)
+	q.Zero, q.Transforms = r.Weights.Zero, transforms(r)
 	for i := range j.ck.Config.Layers {
 		for l := range llama.NumLinears {
 			name := llama.TensorPrefix(i) + l.String()
@@ -290,31 +333,40 @@ const layersKey = "specquant.layers"
 func (j *job) blocks(ctx context.Context) error {
 	c := &j.ck.Config
 	windows, tokens := j.plan.Windows, j.plan.Tokens
+	distilled, err := j.takeNew(ctx)
+	if err != nil {
+		return err
+	}
 	w, err := newWorker(c, j.Recipe, j.Pool, windows, tokens)
 	if err != nil {
 		return err
 	}
 	if windows > 0 {
-		spill := func(name string) string {
-			if j.plan.Spill == 0 {
-				return ""
-			}
-			return filepath.Join(j.partial, name)
-		}
-		if j.Recipe.Weights.Average > 0 {
-			if err := j.mix(ctx, w, spill("activations.tmp")); err != nil {
+		if j.Recipe.Spins() {
+			if err := j.spin(ctx, w); err != nil {
 				return err
 			}
 		}
-		if w.x, err = w.fill(j.ck, j.set, spill("activations.tmp")); err != nil {
+		if j.Recipe.Weights.Average > 0 {
+			if err := j.mix(ctx, w, j.spill("activations.tmp")); err != nil {
+				return err
+			}
+		}
+		if w.x, err = w.fill(j.ck, j.set, j.spill("activations.tmp")); err != nil {
 			return err
 		}
-		defer w.x.close()
+		defer func() { w.x.close() }() // distilling replaces it
 		if w.ref != nil {
-			if w.ref.x, err = w.fill(j.ck, j.set, spill("reference.tmp")); err != nil {
+			if w.ref.x, err = w.fill(j.ck, j.set, j.spill("reference.tmp")); err != nil {
 				return err
 			}
 			defer w.ref.x.close()
+		}
+		if j.Recipe.Learn != nil {
+			if w.goals, err = newStore(windows, tokens*c.HiddenSize, j.spill("goals.tmp")); err != nil {
+				return err
+			}
+			defer w.goals.close()
 		}
 	}
 	for i := range c.Layers {
@@ -333,14 +385,25 @@ func (j *job) blocks(ctx context.Context) error {
 			}
 			return fmt.Errorf("block %d: %w", i, err)
 		}
+		if err := j.strict(met(j.Recipe, layers)); err != nil {
+			return err
+		}
 		j.manifest.Layers = append(j.manifest.Layers, layers...)
 		j.event(Event{Block: i + 1, Layers: layers, Seconds: time.Since(start).Seconds(), Resumed: done})
 		runtime.GC() // what is left over from one block is not to add to the next
 	}
-	if j.Recipe.Distil != nil {
+	if j.Recipe.Distil != nil && !distilled {
 		return j.distil(ctx, w)
 	}
 	return nil
+}
+
+// spill is the file that activations go to; "": they stay in memory.
+func (j *job) spill(name string) string {
+	if j.plan.Spill == 0 {
+		return ""
+	}
+	return filepath.Join(j.partial, name)
 }
 
 // fill stores the embeddings of the calibration windows, in memory or in the
@@ -357,6 +420,9 @@ func (w *worker) fill(ck *checkpoint.Checkpoint, set *calibration.Set, spill str
 		}
 		if err == nil {
 			w.rotation.embed(w.pool, x, len(ids))
+			err = w.checkStream(x, "of embeddings", fullModel, i)
+		}
+		if err == nil {
 			err = s.put(i, x)
 		}
 		if err != nil {
@@ -375,7 +441,7 @@ func (w *worker) fill(ck *checkpoint.Checkpoint, set *calibration.Set, spill str
 // resumed job can't differ.
 func (j *job) block(ctx context.Context, w *worker, i int, path string, done bool) ([]artefact.Layer, error) {
 	var reports []artefact.Layer
-	w.rotated, w.runs = false, [llama.NumLinears]*runLinear{}
+	w.rotated, w.runs, w.turns = false, [llama.NumLinears]*runLinear{}, blockTurns{}
 	if !done {
 		if err := w.rotation.load(w.pool, j.ck, i, &w.block); err != nil {
 			return nil, err
@@ -396,7 +462,7 @@ func (j *job) block(ctx context.Context, w *worker, i int, path string, done boo
 		for k := range layers {
 			layers[k].Name = prefix + layers[k].Name
 		}
-		if err := j.writeBlock(i, path, w.block.AttnNorm, w.block.MLPNorm, &quantized, layers); err != nil {
+		if err := j.writeBlock(i, path, w.block.AttnNorm, w.block.MLPNorm, &quantized, &w.turns, layers); err != nil {
 			return nil, err
 		}
 		reports = layers

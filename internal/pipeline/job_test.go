@@ -93,6 +93,48 @@ func same(t *testing.T, what string, got, want map[string]string) {
 	}
 }
 
+// stopAnywhere begins the job anew once for each of its events, stops it there,
+// takes it up, and wants the bytes of a job that was not stopped.
+func stopAnywhere(t *testing.T, o Options, want map[string]string) {
+	t.Helper()
+	out := o.Out
+	for stop := 1; ; stop++ {
+		o.Out = fmt.Sprintf("%s-stopped-%d", out, stop)
+		ctx, cancel := context.WithCancel(t.Context())
+		seen, at := 0, ""
+		o.Progress = func(e Event) {
+			if seen++; seen == stop {
+				at = e.Stage
+				cancel()
+			}
+		}
+		_, err := Run(ctx, o)
+		cancel()
+		if seen < stop {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if stop < 3 {
+				t.Errorf("the job has %d events", seen)
+			}
+			return
+		}
+		if err != nil { // the last event is too late to stop anything
+			if !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(o.Out); err == nil {
+				t.Fatal("an interrupted job has left its final name")
+			}
+			o.Progress = nil
+			if _, err := Run(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		same(t, fmt.Sprintf("stopped at event %d, %q", stop, at), sums(t, o.Out), want)
+	}
+}
+
 // TestSameBytes holds the job to its promise: threads, spilling and
 // interruption leave no trace in what is written.
 func TestSameBytes(t *testing.T) {
@@ -125,29 +167,7 @@ func TestSameBytes(t *testing.T) {
 			same(t, "spilled", sums(t, o.Out), want)
 			o.MaxMemory = 0
 
-			// Stop at every event of a run, and take up what is there.
-			o.Out += "-stopped"
-			for stop := 1; ; stop++ {
-				ctx, cancel := context.WithCancel(t.Context())
-				n := 0
-				o.Progress = func(Event) {
-					if n++; n == stop {
-						cancel()
-					}
-				}
-				_, err := Run(ctx, o)
-				cancel()
-				if err == nil {
-					break
-				}
-				if !errors.Is(err, context.Canceled) {
-					t.Fatal(err)
-				}
-				if _, err := os.Stat(o.Out); err == nil {
-					t.Fatal("an interrupted job has left its final name")
-				}
-			}
-			same(t, "stopped", sums(t, o.Out), want)
+			stopAnywhere(t, o, want)
 		})
 	}
 }

@@ -19,9 +19,12 @@ func (w *worker) input(ctx context.Context, in llama.Input, out *[llama.NumLinea
 	n := in.Width(w.config)
 	var h []float64
 	if w.windows > 0 {
+		moments := 0.0
 		if w.hessian != nil {
 			h = w.hessian[:n*n]
+			moments = float64(w.windows*w.tokens) * float64(n) * float64(n+1)
 		}
+		w.clock.at(stageMoments, moments)
 		if err := w.gather(ctx, in, h); err != nil {
 			return err
 		}
@@ -30,10 +33,12 @@ func (w *worker) input(ctx context.Context, in llama.Input, out *[llama.NumLinea
 		}
 	}
 	// The branch leaves, the residual stays.
+	w.clock.at(stageBasis, 0)
 	subspace, coeff, err := w.subspace(ctx, in, h)
 	if err != nil {
 		return fmt.Errorf("input of %s: %w", in, err)
 	}
+	w.clock.at(stageBranch, 0)
 	var runs []*runLinear
 	for _, l := range in.Readers() {
 		start := time.Now()
@@ -60,6 +65,7 @@ func (w *worker) input(ctx context.Context, in llama.Input, out *[llama.NumLinea
 			diagonal = append(diagonal, h[i*n+i])
 		}
 		if w.recipe.Solve.Method == "gptq" {
+			w.clock.at(stageFactor, 2.0/3*float64(n)*float64(n)*float64(n))
 			if factor, err = method.NewFactor(w.pool, h, n, w.recipe.Solve); err != nil {
 				return fmt.Errorf("input of %s: %w", in, err)
 			}
@@ -70,8 +76,8 @@ func (w *worker) input(ctx context.Context, in llama.Input, out *[llama.NumLinea
 			return err
 		}
 		start := time.Now()
-		if lack != nil {
-			factor.Correct(w.pool, runs[i].residual.W, lack[l], runs[i].residual.Out)
+		if lack != nil && w.grid(l).Bits < quant.Full.Weights { // 16 bits: the layer stays as it is
+			reports[l].Uncorrected = !factor.Correct(w.pool, runs[i].residual.W, lack[l], runs[i].residual.Out)
 		}
 		if out[l], err = w.layer(l, runs[i], factor, diagonal, &reports[l]); err != nil {
 			return fmt.Errorf("%s: %w", l, err)
@@ -120,19 +126,30 @@ func removeSubspace(p *kernel.Pool, h []float64, s *artefact.Subspace) {
 	for range 2 {             // H − H·VᵀV, and the same from the left, H being symmetric
 		p.MatMulNT64(u, k, h, n, v, n, n, k, n, kernel.Set)
 		p.MatMulNN64(h, n, u, k, v, n, n, n, k, kernel.Subtract)
-		transposeSquare(h, n)
+		transposeSquare(p, h, n)
 	}
 	for i := range n { // a diagonal that rounding has made negative is zero
 		h[i*n+i] = max(h[i*n+i], 0)
 	}
 }
 
-func transposeSquare(h []float64, n int) {
-	for i := range n {
-		for j := range i {
-			h[i*n+j], h[j*n+i] = h[j*n+i], h[i*n+j]
+// transposeTile is the edge of the squares that are turned over at a time: two of
+// them fit a core's first cache.
+const transposeTile = 32
+
+// transposeSquare turns h [n × n] over its diagonal.
+func transposeSquare(p *kernel.Pool, h []float64, n int) {
+	p.Run((n+transposeTile-1)/transposeTile, func(tile int) {
+		i0 := tile * transposeTile
+		i1 := min(i0+transposeTile, n)
+		for j0 := 0; j0 <= i0; j0 += transposeTile {
+			for i := i0; i < i1; i++ {
+				for j := j0; j < min(j0+transposeTile, i); j++ {
+					h[i*n+j], h[j*n+i] = h[j*n+i], h[i*n+j]
+				}
+			}
 		}
-	}
+	})
 }
 
 // split takes the branch out of a layer's weights, which become the residual. On a
@@ -193,6 +210,9 @@ func (w *worker) layer(l llama.Which, run *runLinear, factor *method.Factor, dia
 	d, g := run.residual, w.grid(l)
 	n := d.Out * d.In
 	if g.Bits == quant.Full.Weights {
+		if err := checkHalf(d.W, d.In); err != nil {
+			return nil, err
+		}
 		kernel.RoundF16(d.W)
 		report.BitsPerWeight = quant.FullBits
 		return artefact.NewWhole(d.W, d.Out, d.In, d.Bias), nil
@@ -233,6 +253,8 @@ func (w *worker) layer(l llama.Which, run *runLinear, factor *method.Factor, dia
 // solve quantizes the weights of d, which are left alone, and says which share of
 // them lies beyond the grid.
 func (w *worker) solve(l llama.Which, g quant.Grid, d *llama.Dense, branch *artefact.Branch, factor *method.Factor, diagonal []float64) (*artefact.Linear, float64, error) {
+	w.clock.at(stageScales, 0)
+	defer w.clock.at(stageError, 0)
 	q, weights, clip := w.q[:d.Out*d.In], d.W, w.recipe.Weights.Clip
 	if clip != quant.ClipHessian {
 		diagonal = nil
@@ -253,6 +275,14 @@ func (w *worker) solve(l llama.Which, g quant.Grid, d *llama.Dense, branch *arte
 	} else {
 		steps, err = g.WeightedScales(weights, diagonal, d.Out, d.In, clip, w.pool.Run)
 	}
+	if s := w.steps[l]; s != nil {
+		steps = *s
+	}
+	solving := 0.0
+	if factor != nil {
+		solving = float64(d.Out) * float64(d.In) * float64(d.In)
+	}
+	w.clock.at(stageSolve, solving)
 	switch {
 	case err != nil:
 		return nil, 0, err
@@ -262,6 +292,7 @@ func (w *worker) solve(l llama.Which, g quant.Grid, d *llama.Dense, branch *arte
 	default:
 		g.RTN(q, weights, steps, d.Out, d.In, w.pool.Run)
 	}
+	w.clock.at(stagePack, 0)
 	return artefact.NewLinear(g, q, steps, d.Out, d.In, branch, d.Bias), beyond(g, d.W, steps, d.Out, d.In), nil
 }
 

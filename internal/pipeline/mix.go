@@ -82,6 +82,7 @@ func (j *job) chooseMix(ctx context.Context, w *worker, spill string) (map[strin
 	var measured [][]float64
 	for i := range j.ck.Config.Layers {
 		j.event(Event{Stage: fmt.Sprintf("choosing bits, block %d", i)})
+		w.prefix = llama.TensorPrefix(i)
 		w.rotated, w.runs = false, [llama.NumLinears]*runLinear{}
 		if err := w.rotation.load(w.pool, j.ck, i, &w.block); err != nil {
 			return nil, err

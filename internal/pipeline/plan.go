@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
@@ -29,6 +30,9 @@ type Plan struct {
 	Artefact int64 // bytes written, about
 	Disk     int64 // most disk space in use at once: artefact and spill
 
+	Rotations []artefact.Rotation // how the recipe's are constructed at these widths
+	Fallbacks []artefact.Fallback // where the job will not do what the recipe says
+
 	Work     float64       // floating-point operations
 	Duration time.Duration // at the speed measured just now
 }
@@ -52,6 +56,11 @@ const slack = 0.08
 func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *method.Recipe, threads, windows, tokens int, maxMemory int64) (*Plan, error) {
 	p := &Plan{Recipe: r.Name, Bits: r.Bits.String(), Threads: threads, Blocks: c.Layers,
 		Windows: windows, Tokens: tokens, MaxMemory: maxMemory, Read: weightBytes}
+	turn, err := newRotation(r, c)
+	if err != nil {
+		return nil, err
+	}
+	p.Rotations, p.Fallbacks = turn.names(), foreseen(c, r, turn, windows, tokens)
 	layer, out, in := largest(c)
 	var blockWeights int64
 	for l := range llama.NumLinears {
@@ -79,12 +88,39 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *metho
 		for i := range llama.NumInputs {
 			stats += int64(i.Width(c)) * (4*n + 28)
 		}
-		hold("calibration statistics and samples", stats+n*4*int64(2*out+2*in)+n*int64(in))
+		outputs, readers := outputs(c)
+		hold("calibration statistics and samples", stats+n*4*int64(2*out+2*in)+n*int64(in)+n*4*outputs)
+		if r.Runtime() {
+			hold("activations as the runtime rounds them", int64(tokens)*10*int64(in))
+		}
+		if r.Solve.Correct != "" {
+			hold("fitting to full precision", 4*(readers+int64(layer))+8*int64(tokens)*int64(out)+4*int64(tokens)*int64(in+c.HiddenSize))
+		}
 		if r.NeedsHessian() {
 			hold("Hessian of the widest input and its factor", 8*int64(in)*int64(in)+method.FactorBytes(in))
 		}
+		if r.Branch.Stored() {
+			hold("the branch's eigenproblem", 8*int64(in)*int64(in))
+		}
 		window := 4 * int64(tokens) * int64(c.HiddenSize)
 		hold("running one window", llama.RunnerBytes(c, threads, tokens)+window)
+		stores := int64(1)
+		if r.Fitting() {
+			stores++
+			hold("the full-precision block beside it", 4*blockWeights+llama.RunnerBytes(c, threads, tokens))
+		}
+		if r.Learn != nil {
+			stores++
+		}
+		if r.Tune != nil {
+			hold("the weights before they were rounded", 4*blockWeights)
+		}
+		learning, err := learningMemory(c, r, windows, tokens, maxMemory)
+		if err != nil {
+			return nil, err
+		}
+		hold(learning.Name, learning.Bytes)
+		window *= stores // one of each is in memory, wherever the rest is
 		activations := int64(windows) * window
 		if maxMemory > 0 && float64(p.Peak+activations-programBytes)*(1+slack)+programBytes > float64(maxMemory) {
 			p.Spill = activations
@@ -114,6 +150,21 @@ func (p *Plan) largestItems() string {
 		}
 	}
 	return fmt.Sprintf("%q (%s) and %q (%s)", a.Name, MB(a.Bytes), b.Name, MB(b.Bytes))
+}
+
+// outputs is the number of outputs of a block's layers together, and the weights
+// of the layers that read one input, at most.
+func outputs(c *checkpoint.Config) (all, readers int64) {
+	for in := range llama.NumInputs {
+		var weights int64
+		for _, l := range in.Readers() {
+			o, i := l.Shape(c)
+			all += int64(o)
+			weights += int64(o) * int64(i)
+		}
+		readers = max(readers, weights)
+	}
+	return all, readers
 }
 
 // MB writes bytes in megabytes.
@@ -163,7 +214,7 @@ func work(c *checkpoint.Config, r *method.Recipe, windows, tokens int) float64 {
 		}
 	}
 	attention := 4 * float64(c.Heads*c.HeadDim) * t * float64(tokens) / 2 * 5
-	return (flops + attention) * float64(c.Layers)
+	return (flops + attention + learningWork(c, r, windows, tokens)) * float64(c.Layers)
 }
 
 // Measure fills in the seconds from a short run of the float32 product that

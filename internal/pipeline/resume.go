@@ -28,6 +28,9 @@ func (j *job) reload(w *worker, i int, path string) ([]artefact.Layer, error) {
 	if w.block.MLPNorm, err = vector(src, prefix+"post_attention_layernorm.weight"); err != nil {
 		return nil, err
 	}
+	if err := w.readTurns(src, prefix); err != nil {
+		return nil, err
+	}
 	q := j.quantization()
 	for l := range llama.NumLinears {
 		out, in := l.Shape(&j.ck.Config)

@@ -21,13 +21,14 @@ type rotation struct {
 	heads    linalg.Transform                  // R2, of each value head
 	cache    linalg.Transform                  // R3, of each head of queries and keys
 	inputs   [llama.NumInputs]linalg.Transform // at run time, before they are quantized
+	own      []linalg.Transform                // R2 of each block, where they are learned
 	signs    [llama.NumInputs]linalg.Signs     // folded into what precedes an input: no sum of like signs meets a row of ones
 }
 
 // newRotation makes the recipe's transforms for a model; nothing where the
 // recipe has none.
-func newRotation(r *method.Rotate, c *checkpoint.Config) (*rotation, error) {
-	t := &rotation{}
+func newRotation(recipe *method.Recipe, c *checkpoint.Config) (*rotation, error) {
+	t, r := &rotation{}, recipe.Rotate
 	if r == nil {
 		return t, nil
 	}
@@ -42,11 +43,14 @@ func newRotation(r *method.Rotate, c *checkpoint.Config) (*rotation, error) {
 			return nil, fmt.Errorf("rotate.heads: %w", err)
 		}
 	}
-	formats := transforms(r)
+	formats := transforms(recipe)
 	if t.cache, err = formats.CacheTransform(c); err != nil {
 		return nil, fmt.Errorf("rotate.cache: %w", err)
 	}
 	for in := range llama.NumInputs {
+		if formats.Input(in) == artefact.Kronecker {
+			continue // each block has its own
+		}
 		if t.inputs[in], err = artefact.NewTransform(formats.Input(in), in, c); err != nil {
 			return nil, fmt.Errorf("rotate: %w", err)
 		}
@@ -65,16 +69,23 @@ func newRotation(r *method.Rotate, c *checkpoint.Config) (*rotation, error) {
 }
 
 // transforms are the recipe's in the artefact's terms.
-func transforms(r *method.Rotate) artefact.Transforms {
-	if r == nil {
-		return artefact.Transforms{}
+func transforms(r *method.Recipe) (t artefact.Transforms) {
+	if o := r.Rotate; o != nil {
+		t = artefact.Transforms{Attn: o.Attn, O: o.O, MLP: o.MLP, Down: o.Down, Cache: o.Cache}
 	}
-	return artefact.Transforms{Attn: r.Attn, O: r.O, MLP: r.MLP, Down: r.Down, Cache: r.Cache}
+	if r.Learn != nil && r.Learn.Method == method.LearnFlatQuant {
+		const k = artefact.Kronecker
+		t.Attn, t.O, t.MLP, t.Down = k, k, k, k
+	}
+	return t
 }
 
 // load reads block i of the checkpoint as this recipe sees it: with R1 folded
 // in, where there is one.
 func (t *rotation) load(p *kernel.Pool, ck *checkpoint.Checkpoint, i int, b *llama.DenseBlock) error {
+	if t.own != nil {
+		t.heads = t.own[i]
+	}
 	if err := llama.LoadBlock(ck, i, b); err != nil || t.residual == nil {
 		return err
 	}

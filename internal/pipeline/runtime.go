@@ -112,8 +112,8 @@ func (w *worker) transform(b *llama.Block) {
 	if !w.rotated {
 		return
 	}
-	for in, t := range w.rotation.inputs {
-		if t != nil {
+	for in := range llama.NumInputs {
+		if t := w.turn(in); t != nil {
 			b.Inputs[in] = t
 		}
 	}

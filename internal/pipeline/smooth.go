@@ -15,21 +15,29 @@ import (
 // inputs come first, since their λ changes the rows that the inputs' see.
 func (w *worker) smooth(ctx context.Context, reports []artefact.Layer) error {
 	for _, in := range []llama.Input{llama.DownInput, llama.OInput, llama.MLPInput, llama.AttnInput} {
-		chosen, lambda, err := w.lambda(ctx, in)
-		if err != nil {
+		if err := w.smoothInput(ctx, in, reports); err != nil {
 			return fmt.Errorf("input of %s: %w", in, err)
 		}
-		for _, l := range in.Readers() {
-			reports[l].Alpha = chosen
-		}
-		if lambda == nil {
-			continue
-		}
-		for _, l := range in.Readers() {
-			method.ScaleColumns(w.block.Linears[l].W, lambda, w.pool.Run)
-		}
-		w.fold(in, lambda)
 	}
+	return nil
+}
+
+// smoothInput does it for one of them.
+func (w *worker) smoothInput(ctx context.Context, in llama.Input, reports []artefact.Layer) error {
+	chosen, lambda, err := w.lambda(ctx, in)
+	if err != nil {
+		return err
+	}
+	for _, l := range in.Readers() {
+		reports[l].Alpha = chosen
+	}
+	if lambda == nil {
+		return nil
+	}
+	for _, l := range in.Readers() {
+		method.ScaleColumns(w.block.Linears[l].W, lambda, w.pool.Run)
+	}
+	w.fold(in, lambda)
 	return nil
 }
 
@@ -103,6 +111,11 @@ func (w *worker) searchAlpha(ctx context.Context, in llama.Input) (method.Alpha,
 	if len(grid) == 1 {
 		return grid[0], method.Lambda(grid[0], stats.AbsMax, wMax, tie), nil
 	}
+	for _, l := range in.Readers() { // what no α changes
+		d, samples := &w.block.Linears[l], stats.SampleTokens()
+		w.exact[l] = grow(w.exact[l], samples*d.Out)
+		w.pool.MatMulNT(w.exact[l], d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
+	}
 	var best []float32
 	var bestAlpha method.Alpha
 	var least float64
@@ -122,7 +135,8 @@ func (w *worker) searchAlpha(ctx context.Context, in llama.Input) (method.Alpha,
 	return bestAlpha, best, nil
 }
 
-// loss is the readers' relative squared output error with the input divided by λ.
+// loss is the readers' relative squared output error with the input divided by λ;
+// their exact outputs are known by now.
 func (w *worker) loss(in llama.Input, lambda []float32) (float64, error) {
 	stats := w.stats[in]
 	samples := stats.SampleTokens()
@@ -144,7 +158,6 @@ func (w *worker) loss(in llama.Input, lambda []float32) (float64, error) {
 			continue
 		}
 		n := d.Out * d.In
-		w.pool.MatMulNT(w.want, d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
 		residual, q := w.weights[:n], w.q[:n]
 		copy(residual, d.W)
 		method.ScaleColumns(residual, lambda, w.pool.Run)
@@ -178,7 +191,7 @@ func (w *worker) loss(in llama.Input, lambda []float32) (float64, error) {
 		g.RTN(q, residual, scales, d.Out, d.In, w.pool.Run)
 		g.Dequantize(residual, q, scales, d.Out, d.In, w.pool.Run)
 		w.emulate(residual, kept, xhat, samples, d.Out, d.In)
-		e := relative(w.want[:samples*d.Out], w.got[:samples*d.Out])
+		e := relative(w.exact[l], w.got[:samples*d.Out])
 		sum += e * e
 	}
 	return sum, nil

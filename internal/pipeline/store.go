@@ -45,6 +45,15 @@ func (s *store) get(i int) ([]float32, error) {
 	return s.buffer, nil
 }
 
+// set stores window i from memory of its own.
+func (s *store) set(i int, x []float32) error {
+	if s.file == nil {
+		copy(s.ram[i*s.window:][:s.window], x)
+		return nil
+	}
+	return s.put(i, x)
+}
+
 // put stores window i, which get has given out.
 func (s *store) put(i int, x []float32) error {
 	if s.file == nil {
@@ -56,8 +65,11 @@ func (s *store) put(i int, x []float32) error {
 	return nil
 }
 
-// close removes the spill file, if there is one.
+// close removes the spill file, if there is one; of nil, nothing.
 func (s *store) close() {
+	if s == nil {
+		return
+	}
 	if s.file != nil {
 		s.file.Close()
 		os.Remove(s.file.Name())

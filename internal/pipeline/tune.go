@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/specquant/specquant/internal/artefact"
-	"github.com/specquant/specquant/internal/grad"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/learn"
 	"github.com/specquant/specquant/internal/llama"
@@ -28,35 +27,35 @@ func (t tuneWindows) Window(i int) (input, target []float32, err error) {
 	return input, target, err
 }
 
-// zeroKinds are the tape's names of the grids.
-var zeroKinds = map[quant.ZeroKind]grad.Zero{
-	"": grad.Symmetric, quant.ZeroSymmetric: grad.Symmetric, quant.ZeroCentred: grad.Centred, quant.ZeroAsymmetric: grad.Asymmetric}
-
 // learner is the loaded block, with its quantized layers, as the tape wants it.
-// weights are what was rounded.
+// weights are what was rounded. A layer that is nil is not quantized yet.
 func (w *worker) learner(layers *[llama.NumLinears]*artefact.Linear, weights func(l llama.Which) []float32) *learn.Block {
 	r, c := w.recipe, w.config
 	b := &learn.Block{Config: c, Rope: w.runner.Rope, AttnNorm: w.block.AttnNorm, MLPNorm: w.block.MLPNorm,
 		Cache: w.rotation.cache, Activations: r.Bits.Activations, KV: r.Bits.KV, Clip: float32(r.Activations.Clip), ActGroup: r.ActGrid().Group}
 	for in := range llama.NumInputs {
-		b.Inputs[in].Transform = w.rotation.inputs[in]
+		b.Inputs[in].Transform = w.turn(in)
 		for _, l := range in.Readers() {
+			if layers[l] == nil {
+				continue
+			}
 			if br := layers[l].Branch; br != nil {
 				s := br.Subspace
-				b.Inputs[in] = learn.Input{Transform: w.rotation.inputs[in], Basis: s.Floats(), Count: s.Count, Remove: s.Remove}
+				b.Inputs[in] = learn.Input{Transform: w.turn(in), Basis: s.Floats(), Count: s.Count, Remove: s.Remove}
 			}
 		}
 	}
 	for l := range llama.NumLinears {
 		q, d := layers[l], &w.block.Linears[l]
 		n := d.Out * d.In
-		b.Layers[l] = &learn.Layer{Out: d.Out, In: d.In, Bits: w.grid(l).Bits, W: d.W, Bias: d.Bias}
-		if q.Whole.Rows > 0 {
+		g := w.grid(l)
+		b.Layers[l] = &learn.Layer{Out: d.Out, In: d.In, Bits: g.Bits, Group: g.Group, Zero: g.Zero, W: d.W, Bias: d.Bias}
+		if q == nil || q.Whole.Rows > 0 {
 			continue
 		}
 		s := q.Steps()
 		t := b.Layers[l]
-		t.Group, t.Zero, t.W, t.Scale = q.Grid.Group, zeroKinds[q.Grid.Zero], weights(l), s.Scale
+		t.Group, t.Zero, t.W, t.Scale = q.Grid.Group, q.Grid.Zero, weights(l), s.Scale
 		if q.Zeros != nil {
 			t.Zeros = s.Zero
 		}

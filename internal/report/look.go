@@ -260,10 +260,10 @@ func parseAlpha(s string) method.Alpha {
 
 // errors measures the layers of block i of what was made of the model, where
 // the job took no errors. That is so for recipes that need no calibration: they
-// do not smooth, and a layer's input is the model's own.
+// do not smooth, and a layer's input is the model's own, unless it is transformed.
 func (k *looker) errors(i int) error {
 	s := k.Of
-	if s == nil || s.Layers == nil || s.Manifest.Recipe.NeedsCalibration() {
+	if s == nil || s.Layers == nil || s.Manifest.Recipe.NeedsCalibration() || s.Manifest.Recipe.Rotate != nil {
 		return nil
 	}
 	for w := range llama.NumLinears {

@@ -17,6 +17,7 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
 )
 
 // Subject is an open model with what its files say of it.
@@ -143,17 +144,24 @@ func readManifest(dir string) (*artefact.Manifest, error) {
 
 // tensors fills in what the layer's tensors show.
 func (l *Layer) tensors(a *artefact.Linear) {
-	q := make([]int8, l.Out*l.In)
+	if a.Whole.Rows > 0 {
+		l.BitsPerWeight = a.StoredBits()
+		return
+	}
+	q, steps := make([]int8, l.Out*l.In), a.Steps()
 	kernel.UnpackTiles(q, a.Grid.Bits, a.Tiles, l.Out, l.In)
 	lo, hi := a.Grid.Limits()
 	groups := a.Grid.Groups(l.In)
-	scales := make([]float32, len(a.Scales))
-	kernel.F16ToF32(scales, a.Scales)
 	ends, zeros := 0, 0
 	for r := range l.Out {
 		any := false
-		for _, v := range q[r*l.In:][:l.In] {
-			if v == 0 {
+		for c, v := range q[r*l.In:][:l.In] {
+			g := 0
+			if groups > 1 {
+				g = c / a.Grid.Group
+			}
+			// A centred grid has no zero; an asymmetric one has it anywhere.
+			if s, shift := steps.At(a.Grid, r*groups+g); quant.Value(v, s, shift) == 0 {
 				zeros++
 				continue
 			}
@@ -166,8 +174,8 @@ func (l *Layer) tensors(a *artefact.Linear) {
 			l.ZeroRows++
 			continue
 		}
-		for g := range groups {
-			s := float64(scales[(r/16*groups+g)*16+r%16])
+		for _, f := range steps.Scale[r*groups:][:groups] {
+			s := float64(f)
 			if l.LeastScale == 0 || s < l.LeastScale {
 				l.LeastScale = s
 			}
@@ -177,7 +185,13 @@ func (l *Layer) tensors(a *artefact.Linear) {
 	n := float64(len(q))
 	l.AtEnd, l.ZeroShare = float64(ends)/n, float64(zeros)/n
 	if a.Branch != nil {
-		l.Kept = a.Branch.Spectrum().Kept
+		if v := a.Branch.Subspace; v != nil {
+			for range l.Out { // all alike
+				l.Kept = append(l.Kept, v.Count)
+			}
+		} else {
+			l.Kept = a.Branch.Spectrum().Kept
+		}
 		l.BranchBits = 8 * float64(a.Branch.Bytes()) / n
 	}
 	if l.BitsPerWeight == 0 {

@@ -10,6 +10,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -29,7 +30,8 @@ func main() {
 	extra := flag.String("peer-flags", "", "further flags for llama-bench, such as -rtr 1")
 	shape := flag.String("shape", "tinyllama-1.1b", "shape for specquant bench")
 	bits := flag.String("bits", "4-8-8", "bits for specquant bench")
-	branch := flag.Int("branch", 16, "branch components for specquant bench")
+	branch := flag.Int("branch", 16, "branch components for specquant bench, without a recipe")
+	recipe := flag.String("recipe", "", "recipe for specquant bench to price instead")
 	threads := flag.Int("threads", 2, "threads of both")
 	prefill := flag.Int("prefill", 512, "prompt tokens")
 	decode := flag.Int("decode", 64, "tokens to generate")
@@ -39,13 +41,13 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := run(*bench, *gguf, strings.Fields(*extra), *shape, *bits, *branch, *threads, *prefill, *decode, *rounds); err != nil {
+	if err := run(*bench, *gguf, strings.Fields(*extra), *shape, *recipe, *bits, *branch, *threads, *prefill, *decode, *rounds); err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)
 		os.Exit(1)
 	}
 }
 
-func run(bench, gguf string, extra []string, shape, bits string, branch, threads, prefill, decode, rounds int) error {
+func run(bench, gguf string, extra []string, shape, recipe, bits string, branch, threads, prefill, decode, rounds int) error {
 	dir, err := os.MkdirTemp("", "specquant-peers-")
 	if err != nil {
 		return err
@@ -62,14 +64,14 @@ func run(bench, gguf string, extra []string, shape, bits string, branch, threads
 			return err
 		}
 		a = append(a, s)
-		if s, err = own(ours, shape, bits, branch, threads, prefill, decode); err != nil {
+		if s, err = own(ours, shape, recipe, bits, branch, threads, prefill, decode); err != nil {
 			return err
 		}
 		b = append(b, s)
 		fmt.Fprintf(os.Stderr, "round %d of %d: peer %.1f and %.1f, specquant %.1f and %.1f tokens a second\n",
 			i+1, rounds, a[i]["prefill"], a[i]["decode"], b[i]["prefill"], b[i]["decode"])
 	}
-	fmt.Printf("%s %s against %s, %d threads, %d rounds in turns, tokens a second: median (range)\n\n", shape, bits, filepath.Base(gguf), threads, rounds)
+	fmt.Printf("%s %s %s against %s, %d threads, %d rounds in turns, tokens a second: median (range)\n\n", shape, cmp.Or(recipe, "dft branch"), bits, filepath.Base(gguf), threads, rounds)
 	fmt.Println("| what | peer | specquant | ratio |")
 	fmt.Println("|---|---|---|---|")
 	for _, what := range []string{"prefill", "decode"} {
@@ -134,9 +136,15 @@ func peer(bench, gguf string, extra []string, threads, prefill, decode int) (sam
 }
 
 // own runs specquant bench once.
-func own(path, shape, bits string, branch, threads, prefill, decode int) (sample, error) {
-	cmd := exec.Command(path, "bench", "--shape", shape, "--bits", bits, "--branch", strconv.Itoa(branch), "--threads", strconv.Itoa(threads),
-		"--prefill", strconv.Itoa(prefill), "--decode", strconv.Itoa(decode), "--batch", "1", "--rounds", "1", "--json")
+func own(path, shape, recipe, bits string, branch, threads, prefill, decode int) (sample, error) {
+	args := []string{"bench", "--shape", shape, "--bits", bits, "--threads", strconv.Itoa(threads),
+		"--prefill", strconv.Itoa(prefill), "--decode", strconv.Itoa(decode), "--batch", "1", "--rounds", "1", "--json"}
+	if recipe != "" {
+		args = append(args, "--recipe", recipe)
+	} else {
+		args = append(args, "--branch", strconv.Itoa(branch))
+	}
+	cmd := exec.Command(path, args...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

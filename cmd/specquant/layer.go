@@ -1,0 +1,157 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/pipeline"
+	"github.com/specquant/specquant/internal/quant"
+)
+
+type layerCmd struct {
+	Shape    layerShape `help:"Outputs and inputs of the layer." default:"1024x1024" placeholder:"OUTxIN"`
+	Recipes  []string   `help:"Embedded recipes or .yaml files." default:"rtn,smoothquant,gptq,awq,quarot,svdquant,resq,specquant,specquant-fast"`
+	Bits     []string   `help:"Bits of weights-activations-KV; a lone layer has no cache." default:"4-4-16" placeholder:"W-A-KV"`
+	Tokens   int        `help:"Calibration tokens." default:"8192"`
+	HeldOut  int        `help:"Tokens that the error is measured on." default:"1024"`
+	Seed     uint64     `help:"Of the weights and tokens." default:"0"`
+	Threads  int        `help:"Threads; errors and bits do not depend on them. 0: one for each CPU." default:"0"`
+	Stages   bool       `help:"Also show where the time goes: stages of at least a fiftieth of it, and how fast their products are."`
+	Markdown bool       `help:"Write Markdown tables."`
+	JSON     bool       `name:"json" help:"One JSON object for each recipe and setting."`
+}
+
+// layerShape is OUTxIN on the command line.
+type layerShape struct{ out, in int }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *layerShape) UnmarshalText(text []byte) error {
+	a, b, ok := strings.Cut(strings.ToLower(string(text)), "x")
+	var err, err2 error
+	s.out, err = strconv.Atoi(a)
+	s.in, err2 = strconv.Atoi(b)
+	if !ok || err != nil || err2 != nil {
+		return fmt.Errorf("%q is not a shape; write outputs and inputs as 4096x14336", text)
+	}
+	return nil
+}
+
+func (c *layerCmd) Run(e *env) error {
+	var bits []quant.Bits
+	for _, text := range c.Bits {
+		b, err := quant.ParseBits(text)
+		if err != nil {
+			return err
+		}
+		bits = append(bits, b)
+	}
+	var recipes []*method.Recipe
+	for _, name := range c.Recipes {
+		r, err := method.Load(name)
+		if err != nil {
+			return err
+		}
+		recipes = append(recipes, r)
+	}
+	pool := kernel.NewPool(c.Threads)
+	defer pool.Close()
+	s, err := pipeline.NewSynthetic(pool, pipeline.SyntheticOptions{Out: c.Shape.out, In: c.Shape.in, Tokens: c.Tokens, HeldOut: c.HeldOut, Seed: c.Seed, Speed: c.Stages || c.JSON})
+	if err != nil {
+		return err
+	}
+	var all []*pipeline.LoneLayer
+	for _, b := range bits {
+		for _, r := range recipes {
+			if err := r.SetBits(b); err != nil {
+				return err
+			}
+			if e.isTerm {
+				fmt.Fprintf(e.err, "\r\x1b[K%s at %s", r.Name, b)
+			}
+			l, err := s.Quantize(e.ctx, pool, r)
+			if err != nil {
+				return err
+			}
+			all = append(all, l)
+			if c.JSON {
+				if err := json.NewEncoder(e.out).Encode(syntheticLine{true, c.Seed, l}); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if e.isTerm {
+		fmt.Fprint(e.err, "\r\x1b[K")
+	}
+	if !c.JSON {
+		c.print(e, s, pool.Threads(), all)
+	}
+	return nil
+}
+
+// syntheticLine is one line of JSON: nobody may take it for a model's.
+type syntheticLine struct {
+	Synthetic bool   `json:"synthetic"`
+	Seed      uint64 `json:"seed"`
+	*pipeline.LoneLayer
+}
+
+func (c *layerCmd) print(e *env, s *pipeline.Synthetic, threads int, all []*pipeline.LoneLayer) {
+	fmt.Fprintf(e.out, "synthetic layer, %d outputs × %d inputs, seed %d: Gaussian weights, %d columns 3 to 8 times larger; inputs with a covariance\n"+
+		"whose eigenvalues fall as 1/i in a random basis, %d outlier channels of 20 to 100, one token in 512 massive (1000 in two channels)\n"+
+		"calibrated on %d tokens, measured on %d others; %s, %d threads, kernels %s\n",
+		s.Out, s.In, s.Seed, len(s.Heavy), len(s.Outliers), s.Tokens, s.HeldOut, runtime.GOARCH, threads, kernel.Active())
+	left := map[string]bool{}
+	for _, l := range all {
+		if len(l.LeftOut) > 0 && !left[l.Recipe] {
+			fmt.Fprintf(e.out, "%s without %s: there is no model around the layer\n", l.Recipe, strings.Join(l.LeftOut, ", "))
+			left[l.Recipe] = true
+		}
+	}
+	fmt.Fprintln(e.out)
+	t := newTable()
+	t.AppendHeader(table.Row{"recipe, synthetic", "bits", "output error", "bits/weight", "components", "smoothing", "seconds", "CPU s", "s per M weights", "peak memory", "B per weight"})
+	for _, l := range all {
+		t.AppendRow(table.Row{l.Recipe, l.Bits, fmt.Sprintf("%.4f", l.Error), fmt.Sprintf("%.3f", l.BitsPerWeight), fmt.Sprintf("%.4g", l.Components), l.Smoothing,
+			fmt.Sprintf("%.2f", l.Seconds), fmt.Sprintf("%.2f", l.CPU), fmt.Sprintf("%.3f", l.Seconds/l.Weights()*1e6), bytesText(l.Peak), fmt.Sprintf("%.1f", float64(l.Peak)/l.Weights())})
+	}
+	c.render(e, t)
+	if !c.Stages {
+		return
+	}
+	fmt.Fprintln(e.out)
+	t = newTable()
+	t.AppendHeader(table.Row{"recipe, synthetic", "bits", "stage", "seconds", "CPU seconds", "GFLOP a CPU second", "MatMulNT's", "share"})
+	for _, l := range all {
+		for _, g := range l.Stages {
+			if g.Seconds < 0.02*l.Seconds {
+				continue
+			}
+			row := table.Row{l.Recipe, l.Bits, g.Name, fmt.Sprintf("%.3f", g.Seconds), fmt.Sprintf("%.3f", g.CPU), "", "", ""}
+			product := l.Product32
+			if g.Wide {
+				product = l.Product64
+			}
+			if g.Flops > 0 && g.CPU > 0 && product.PerCPU > 0 {
+				speed := g.Flops / g.CPU
+				row[5], row[6], row[7] = fmt.Sprintf("%.1f", speed/1e9), fmt.Sprintf("%.1f", product.PerCPU/1e9), fmt.Sprintf("%.0f %%", 100*speed/product.PerCPU)
+			}
+			t.AppendRow(row)
+		}
+	}
+	c.render(e, t)
+}
+
+func (c *layerCmd) render(e *env, t table.Writer) {
+	if c.Markdown {
+		fmt.Fprintln(e.out, t.RenderMarkdown())
+	} else {
+		fmt.Fprintln(e.out, t.Render())
+	}
+}

@@ -1,0 +1,233 @@
+package learn
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/specquant/specquant/internal/grad"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
+)
+
+// Equivalent is what was learned of a block that changes nothing of what it
+// computes but for rounding: scales, transforms, and the ends of the weights'
+// grids.
+type Equivalent struct {
+	// Lambda divides the channels of an input [width], and multiplies the columns
+	// of the layers that read it. That of o is by value channel [kv_heads·head_dim].
+	Lambda [llama.NumInputs][]float32
+	// Turn is applied to an input after that; nil: none.
+	Turn [llama.NumInputs]*Turn
+	// Lo and Hi [out × groups] are the shares of the range of each group of weights
+	// that its grid covers below and above zero; nil: all of it. Grids with one
+	// scale for both ends have Hi only.
+	Lo, Hi [llama.NumLinears][]float32
+
+	First, Last float64 // mean loss of the first and the last epoch, relative to the power of what the block adds
+}
+
+// Turn is an invertible Kronecker product P = Left ⊗ Right of the orders A and B.
+type Turn struct {
+	A, B        int
+	Left, Right []float32
+}
+
+// Rates are what [Options] are to [Tune].
+type Rates struct {
+	Epochs, Batch int     // passes over the windows, windows a step
+	Rate          float64 // of the scales' logarithms, and of what makes up the transforms
+	ClipRate      float64 // of the logits of the weights' clips; 0: none are learned
+	Seed          uint64  // of the order of the windows, and of where transforms start
+}
+
+// clipLogit is where clips start: σ(4) = 0.982 of the range, as OmniQuant's do.
+const clipLogit = 4
+
+// equivalent is the block on the tape: [llama.DenseBlock] as it was, and what is
+// done to it.
+type equivalent struct {
+	b       *Block
+	spec    *grad.BlockSpec
+	weights [llama.NumLinears]*grad.Var // as they were
+	bias    [llama.NumLinears]*grad.Var
+	gains   [2]*grad.Var
+	scale   [llama.NumInputs]*grad.Var // ln λ; of o by value channel
+	turns   [llama.NumInputs]*svdTurn  // nil: none
+	lo, hi  [llama.NumLinears]*grad.Var
+	groups  []grad.Group
+}
+
+func newEquivalent(b *Block, window int, o Rates) *equivalent {
+	e := &equivalent{b: b, spec: &grad.BlockSpec{Config: b.Config, Rope: b.Rope, Window: window}}
+	h := b.Config.HiddenSize
+	e.gains = [2]*grad.Var{grad.Const(1, h, b.AttnNorm), grad.Const(1, h, b.MLPNorm)}
+	for in := range llama.NumInputs {
+		n := in.Width(b.Config)
+		if in == llama.OInput {
+			n = b.Config.KVHeads * b.Config.HeadDim
+		}
+		e.scale[in] = e.learn(fmt.Sprintf("scales of the input of %s", in), 1, n, 0, o.Rate)
+	}
+	for w := range llama.NumLinears {
+		l := b.Layers[w]
+		e.weights[w] = grad.Const(l.Out, l.In, l.W)
+		e.weights[w].Name = w.String()
+		if l.Bias != nil {
+			e.bias[w] = grad.Const(1, l.Out, l.Bias)
+		}
+		if l.Bits == quant.FullBits || o.ClipRate == 0 {
+			continue
+		}
+		groups := quant.Grid{Group: l.Group}.Groups(l.In)
+		e.hi[w] = e.learn("upper clips of "+w.String(), l.Out, groups, clipLogit, o.ClipRate)
+		if l.Zero == quant.ZeroAsymmetric {
+			e.lo[w] = e.learn("lower clips of "+w.String(), l.Out, groups, clipLogit, o.ClipRate)
+		}
+	}
+	return e
+}
+
+func (e *equivalent) learn(name string, rows, cols int, start float32, rate float64) *grad.Var {
+	v := grad.Filled(name, rows, cols, start)
+	e.groups = append(e.groups, grad.Group{Params: []*grad.Var{v}, Rate: rate})
+	return v
+}
+
+// valueChannels maps each channel of the attention's output to the value channel
+// that it is made of.
+func (e *equivalent) valueChannels() []int {
+	c := e.b.Config
+	from := make([]int, c.Heads*c.HeadDim)
+	for i := range from {
+		from[i] = i/c.HeadDim/(c.Heads/c.KVHeads)*c.HeadDim + i%c.HeadDim
+	}
+	return from
+}
+
+// lay puts the block, with what has been learned by now folded in and rounded, on
+// the tape.
+func (e *equivalent) lay(t *grad.Tape) {
+	var lambda, columns [llama.NumInputs]*grad.Var
+	var turned [llama.NumInputs]turnVars
+	for in := range llama.NumInputs {
+		lambda[in] = t.Exp(e.scale[in])
+		columns[in] = lambda[in]
+		if in == llama.OInput {
+			columns[in] = t.Gather(lambda[in], e.valueChannels())
+		}
+		if e.turns[in] != nil {
+			turned[in] = e.turns[in].on(t)
+		}
+	}
+	s := e.spec
+	s.Norms = [2]*grad.Var{t.Div(e.gains[0], lambda[llama.AttnInput]), t.Div(e.gains[1], lambda[llama.MLPInput])}
+	for w := range llama.NumLinears {
+		l, in := e.b.Layers[w], w.Input()
+		weights, bias := t.Mul(e.weights[w], columns[in]), e.bias[w]
+		var rows *grad.Var
+		switch w {
+		case llama.V:
+			rows = lambda[llama.OInput]
+		case llama.Up:
+			rows = lambda[llama.DownInput]
+		}
+		if rows != nil {
+			weights = t.Div(weights, t.Reshape(rows, l.Out, 1))
+			if bias != nil {
+				bias = t.Div(bias, rows)
+			}
+		}
+		if e.turns[in] != nil {
+			weights = turned[in].weights(t, weights)
+		}
+		if l.Bits < quant.FullBits {
+			weights = t.QuantizeWeights(weights, e.quantizer(t, w))
+		}
+		s.Weights[w], s.Bias[w] = weights, bias
+	}
+	var exact [llama.NumInputs]*grad.Var
+	s.Input = func(in llama.Input, x *grad.Var) *grad.Var {
+		if e.turns[in] != nil {
+			x = turned[in].activations(t, x)
+		}
+		exact[in] = x
+		return t.QuantizeActivations(x, grad.ActQuant{Bits: e.b.Activations, Clip: e.b.Clip, Group: e.b.ActGroup})
+	}
+	s.Linear = func(w llama.Which, x *grad.Var) *grad.Var {
+		if e.b.Layers[w].Bits == quant.FullBits {
+			x = exact[w.Input()]
+		}
+		return t.Linear(x, s.Weights[w], s.Bias[w])
+	}
+	e.b.hookCache(t, s)
+}
+
+func (e *equivalent) quantizer(t *grad.Tape, w llama.Which) grad.WeightQuant {
+	l := e.b.Layers[w]
+	q := grad.WeightQuant{Bits: l.Bits, Group: l.Group, Zero: l.Zero}
+	if e.hi[w] != nil {
+		q.ClipHi = t.Sigmoid(e.hi[w])
+	}
+	if e.lo[w] != nil {
+		q.ClipLo = t.Sigmoid(e.lo[w])
+	}
+	return q
+}
+
+// train learns and says what.
+func (e *equivalent) train(ctx context.Context, p *kernel.Pool, w Windows, o Rates, schedule grad.Schedule) (*Equivalent, error) {
+	t := &grad.Tape{Pool: p}
+	adam := &grad.AdamW{Groups: e.groups, Schedule: schedule}
+	first, last, err := descend(ctx, w, Options{Epochs: o.Epochs, Batch: o.Batch, Seed: o.Seed}, e.b.Config.HiddenSize, adam, t,
+		func(x, target []float32, rows int) (*grad.Var, error) {
+			e.lay(t)
+			return blockLoss(t, e.spec, x, target, rows), nil
+		})
+	if err != nil {
+		return nil, err
+	}
+	return e.result(t, first, last), nil
+}
+
+func (e *equivalent) result(t *grad.Tape, first, last float64) *Equivalent {
+	r := &Equivalent{First: first, Last: last}
+	values := func(v *grad.Var) []float32 { return append([]float32(nil), v.Data...) }
+	for in := range llama.NumInputs {
+		r.Lambda[in] = values(t.Exp(e.scale[in]))
+		if e.turns[in] != nil {
+			r.Turn[in] = e.turns[in].result(t)
+		}
+	}
+	for w := range llama.NumLinears {
+		if e.hi[w] != nil {
+			r.Hi[w] = values(t.Sigmoid(e.hi[w]))
+		}
+		if e.lo[w] != nil {
+			r.Lo[w] = values(t.Sigmoid(e.lo[w]))
+		}
+	}
+	t.Reset()
+	return r
+}
+
+// Steps are the scales and, of asymmetric grids, the zero points [out × groups]
+// of a layer whose weights l.W have all folded in by now.
+func (r *Equivalent) Steps(p *kernel.Pool, w llama.Which, l *Layer) (scale, zero []float32, err error) {
+	t := &grad.Tape{Pool: p}
+	weights := grad.Const(l.Out, l.In, l.W)
+	weights.Name = w.String()
+	groups := quant.Grid{Group: l.Group}.Groups(l.In)
+	q := grad.WeightQuant{Bits: l.Bits, Group: l.Group, Zero: l.Zero}
+	if r.Hi[w] != nil {
+		q.ClipHi = grad.Const(l.Out, groups, r.Hi[w])
+	}
+	if r.Lo[w] != nil {
+		q.ClipLo = grad.Const(l.Out, groups, r.Lo[w])
+	}
+	_, scale, zero, err = t.EncodeWeights(weights, q)
+	if l.Zero != quant.ZeroAsymmetric {
+		zero = nil
+	}
+	return scale, zero, err
+}

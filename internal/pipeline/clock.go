@@ -1,0 +1,68 @@
+package pipeline
+
+import "time"
+
+// Stage is what a part of the work on a layer took.
+type Stage struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+	CPU     float64 `json:"cpu_seconds,omitempty"` // of all threads; 0: not known on this system
+	// Flops is the floating-point work of its matrix products, two for a
+	// multiply-add; 0 where it has none. All else it does is in its seconds.
+	Flops float64 `json:"flops,omitempty"`
+	// Wide says that the products are in float64.
+	Wide bool `json:"wide,omitempty"`
+}
+
+// clock says where the time of a worker goes. A nil clock says nothing.
+type clock struct {
+	stages  []Stage
+	current int // of stages, + 1; 0: none
+	since   time.Time
+	cpu     float64
+}
+
+// at ends the stage under way and begins, or takes up, the named one, which has
+// so many more operations to do.
+func (c *clock) at(name string, flops float64) {
+	if c == nil {
+		return
+	}
+	c.stop()
+	for i := range c.stages {
+		if c.stages[i].Name == name {
+			c.current = i + 1
+		}
+	}
+	if c.current == 0 {
+		c.stages = append(c.stages, Stage{Name: name, Wide: name == stageFactor})
+		c.current = len(c.stages)
+	}
+	c.stages[c.current-1].Flops += flops
+	c.since, c.cpu = time.Now(), cpuSeconds()
+}
+
+// stop ends the stage under way.
+func (c *clock) stop() {
+	if c == nil || c.current == 0 {
+		return
+	}
+	c.stages[c.current-1].Seconds += time.Since(c.since).Seconds()
+	c.stages[c.current-1].CPU += cpuSeconds() - c.cpu
+	c.current = 0
+}
+
+// The stages of a layer.
+const (
+	stageStatistics = "statistics"
+	stageSmoothing  = "smoothing search"
+	stageRotation   = "rotation"
+	stageMoments    = "second moments"
+	stageBasis      = "basis"
+	stageBranch     = "branch"
+	stageFactor     = "inverse"
+	stageScales     = "scales"
+	stageSolve      = "rounding"
+	stagePack       = "packing"
+	stageError      = "error on the sample"
+)

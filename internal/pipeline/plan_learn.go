@@ -1,0 +1,76 @@
+package pipeline
+
+import (
+	"fmt"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/learn"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/method"
+)
+
+// spinLimit is the most memory that learned rotations take unless --max-memory
+// allows more: they hold the whole model, which nothing else does.
+const spinLimit = 32 << 30
+
+// learningMemory is what learning holds at the peak, beside what every job holds,
+// and which stage that is: they come one after the other. Nothing: 0.
+func learningMemory(c *checkpoint.Config, r *method.Recipe, windows, tokens int, maxMemory int64) (Item, error) {
+	var most Item
+	count := func(stage string, bytes int64) {
+		if bytes > most.Bytes {
+			most = Item{"learning: " + stage, bytes}
+		}
+	}
+	rows := func(batch int) int { return min(batch, windows) * tokens }
+	if l := r.Learn; l != nil && l.Method == method.LearnOmniQuant {
+		count(l.Method, learn.OmniQuantBytes(c, rows(l.Batch)))
+	} else if l != nil {
+		count(l.Method, learn.FlatQuantBytes(c, rows(l.Batch)))
+	}
+	if t := r.Tune; t != nil {
+		count("tuning a block", learn.TuneBytes(c, rows(t.Batch)))
+	}
+	if t := r.Distil; t != nil {
+		count("distilling the whole model", learn.ModelBytes(c, rows(t.Batch)))
+	}
+	if r.Spins() {
+		o := r.Rotate.Learn
+		bytes := learn.SpinBytes(c, rows(o.Windows))
+		if maxMemory == 0 && bytes > spinLimit {
+			return most, fmt.Errorf("rotate.learn: needs about %s for the whole model in float32 and the tape of a step of %d windows of %d tokens; without --max-memory the limit is %s; "+
+				"allow more, take fewer rotate.learn.windows or calibration.tokens, or recipe quarot, whose rotations are not learned", MB(bytes), min(o.Windows, windows), tokens, MB(spinLimit))
+		}
+		count("rotations, the whole model", bytes)
+	}
+	return most, nil
+}
+
+// learningWork counts the operations of learning, for one block: forwards and twice
+// that back.
+func learningWork(c *checkpoint.Config, r *method.Recipe, windows, tokens int) float64 {
+	var weights float64
+	for l := range llama.NumLinears {
+		o, i := l.Shape(c)
+		weights += float64(o) * float64(i)
+	}
+	token := 6*weights + 12*float64(c.Heads*c.HeadDim)*float64(tokens)/2*1.5
+	head := 6 * float64(c.VocabSize) * float64(c.HiddenSize) / float64(c.Layers)
+	t := float64(windows) * float64(tokens)
+	var flops float64
+	if r.Learn != nil {
+		flops += float64(r.Learn.Epochs) * t * token
+	}
+	if r.Tune != nil {
+		flops += float64(r.Tune.Epochs) * t * token
+	}
+	if r.Distil != nil {
+		flops += float64(r.Distil.Epochs) * t * (token + head)
+	}
+	if r.Spins() {
+		o := r.Rotate.Learn
+		h := float64(c.HiddenSize)
+		flops += float64(o.Steps*min(o.Windows, windows)) * float64(tokens) * (token + head + 24*h*h)
+	}
+	return flops
+}

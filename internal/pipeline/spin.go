@@ -1,0 +1,161 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/learn"
+	"github.com/specquant/specquant/internal/linalg"
+	"github.com/specquant/specquant/internal/llama"
+)
+
+// spinFile keeps the rotations that were learned, for a job that is taken up
+// again.
+const spinFile = "rotations.safetensors"
+
+// spun are learned rotations: R1, and R2 of each block; nil where the recipe has
+// none.
+type spun struct {
+	residual linalg.Transform
+	heads    []linalg.Transform
+}
+
+// take puts learned rotations in the place of those of the recipe; nil changes
+// nothing.
+func (t *rotation) take(s *spun) {
+	if s == nil {
+		return
+	}
+	if s.residual != nil {
+		t.residual = s.residual
+	}
+	t.own = s.heads
+}
+
+// spin learns the rotations, or reads what an earlier run has learned. What is used
+// is what the file says, in both cases.
+func (j *job) spin(ctx context.Context, w *worker) error {
+	path := filepath.Join(j.partial, spinFile)
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		if err := j.learnSpin(ctx, w, path); err != nil {
+			return fmt.Errorf("rotate.learn: %w", err)
+		}
+	} else if err != nil {
+		return err
+	}
+	f, err := checkpoint.OpenFile(path)
+	if err != nil {
+		return fmt.Errorf("%w; remove %s and start again", err, j.partial)
+	}
+	defer f.Close()
+	src, c, s := shardSource{f}, &j.ck.Config, &spun{}
+	square := func(name string, n int) (linalg.Transform, error) {
+		v, err := vector(src, name)
+		if err != nil {
+			return nil, err
+		}
+		t, err := linalg.NewDense(v, n)
+		if err != nil {
+			return nil, fmt.Errorf("%s: tensor %s: %w; remove %s and start again", path, name, err, j.partial)
+		}
+		return t, nil
+	}
+	if w.rotation.residual != nil {
+		if s.residual, err = square("residual", c.HiddenSize); err != nil {
+			return err
+		}
+	}
+	if w.rotation.heads != nil {
+		for i := range c.Layers {
+			t, err := square(fmt.Sprintf("heads.%d", i), c.HeadDim)
+			if err != nil {
+				return err
+			}
+			s.heads = append(s.heads, t)
+		}
+	}
+	j.spun = s
+	w.rotation.take(s)
+	return nil
+}
+
+// learnSpin loads the whole model, learns from where the recipe's random Hadamard
+// matrices stand, and writes what came of it.
+func (j *job) learnSpin(ctx context.Context, w *worker, path string) error {
+	j.event(Event{Stage: "learning rotations"})
+	c, r, o := &j.ck.Config, j.Recipe, j.Recipe.Rotate.Learn
+	m := &learn.Spin{Config: c, Rope: w.runner.Rope, Cache: w.rotation.cache, Inputs: w.rotation.inputs,
+		Activations: r.Bits.Activations, KV: r.Bits.KV, Clip: float32(r.Activations.Clip), ActGroup: r.ActGrid().Group}
+	for in := range llama.NumInputs { // signs meet the values themselves, and the others' inputs
+		signs := w.rotation.signs[in]
+		switch {
+		case m.Inputs[in] == nil:
+		case in == llama.OInput:
+			m.Values = signs
+		default:
+			var err error
+			if m.Inputs[in], err = linalg.NewChain(signs, m.Inputs[in]); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range c.Layers {
+		b := &llama.DenseBlock{}
+		if err := llama.LoadBlock(j.ck, i, b); err != nil {
+			return err
+		}
+		m.Blocks = append(m.Blocks, b)
+	}
+	var err error
+	if m.Norm, err = llama.Vector(j.ck, normWeight, c.HiddenSize); err != nil {
+		return err
+	}
+	for _, t := range []struct {
+		name string
+		to   *[]float32
+	}{{embedWeight, &m.Embed}, {headWeight, &m.Head}} {
+		tensor, err := j.ck.Tensor(t.name)
+		if err != nil {
+			return err
+		}
+		*t.to = make([]float32, tensor.Elems())
+		if err := tensor.Float32(*t.to); err != nil {
+			return err
+		}
+	}
+	if w.rotation.residual != nil {
+		m.Residual = linalg.Matrix(j.Pool, w.rotation.residual)
+	}
+	if w.rotation.heads != nil {
+		for range c.Layers {
+			m.Heads = append(m.Heads, linalg.Matrix(j.Pool, w.rotation.heads))
+		}
+	}
+	first, last, err := learn.SpinQuant(ctx, j.Pool, m, j.set.Windows,
+		learn.SpinRates{Steps: o.Steps, Batch: o.Windows, Rate: o.Rate, Seed: r.Rotate.Seed})
+	if err != nil {
+		return err
+	}
+	var specs []checkpoint.TensorSpec
+	if m.Residual != nil {
+		s := artefact.Floats("residual", m.Residual)
+		s.Shape = []int{c.HiddenSize, c.HiddenSize}
+		specs = append(specs, s)
+	}
+	for i, h := range m.Heads {
+		s := artefact.Floats(fmt.Sprintf("heads.%d", i), h)
+		s.Shape = []int{c.HeadDim, c.HeadDim}
+		specs = append(specs, s)
+	}
+	if err := checkpoint.WriteFile(path, specs, nil); err != nil {
+		return err
+	}
+	j.event(Event{Stage: fmt.Sprintf("learned rotations: loss %.4f → %.4f nats a token", first, last)})
+	return nil
+}
