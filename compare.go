@@ -38,6 +38,12 @@ type CompareOptions struct {
 	// comparison has begun, are kept and found again; it is made where it is
 	// missing. "": a temporary folder, removed at the end.
 	Work string
+	// Builds name further programs, as [BuildOf] does, whose finished cells are
+	// taken where there is none by this program: for figures that take hours, where
+	// what has changed since is known not to touch them.
+	Builds []string
+	// Kept leaves out the cells that are not found finished, instead of making them.
+	Kept bool
 
 	// Cell is told of every finished row; it may be nil.
 	Cell func(Row)
@@ -64,7 +70,9 @@ type Row struct {
 
 	Fallbacks []Fallback // where the job did not do what the recipe says
 
-	Reused bool // found finished in the work folder; not stored
+	Reused bool      // found finished in the work folder; not stored
+	Made   time.Time // when its file was written, by the file system's clock; not stored
+	Build  string    // the program that made it, as [BuildOf] names it; not stored
 }
 
 // rowJSON is a row as programs read it.
@@ -204,7 +212,7 @@ func (c *comparison) begin() error {
 	if c.Strict && len(c.table.Warnings) > 0 {
 		return errors.New(c.table.Warnings[0])
 	}
-	if c.build, err = buildID(); err != nil {
+	if c.build, err = BuildOf(""); err != nil {
 		return err
 	}
 	if c.Work == "" {
@@ -281,21 +289,17 @@ func (c *comparison) recipes() ([]*method.Recipe, error) {
 
 // add finds or makes a cell and appends its row.
 func (c *comparison) add(ctx context.Context, x cell) error {
-	key, out := c.key(x)
-	path := filepath.Join(c.Work, key+".json")
-	var row Row
-	data, err := os.ReadFile(path)
+	row, err := c.find(x)
+	key, out := c.key(x, c.build)
 	switch {
-	case err == nil:
-		if err := json.Unmarshal(data, &row); err != nil {
-			return fmt.Errorf("%s: %w; remove the file", path, err)
-		}
-		row.Reused = true
+	case err != nil:
+		return err
+	case row.Reused:
 		if c.Strict && len(row.Fallbacks) > 0 {
 			return &StrictError{Fallbacks: row.Fallbacks}
 		}
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
+	case c.Kept:
+		return nil
 	case x.recipe == nil:
 		if row, err = c.ref.row(ctx); err != nil {
 			return err
@@ -310,12 +314,14 @@ func (c *comparison) add(ctx context.Context, x cell) error {
 		row.Recipe, row.Bits = x.recipe.Name, x.recipe.Bits.String()
 	}
 	if !row.Reused {
-		if data, err = json.MarshalIndent(row, "", "  "); err != nil {
+		data, err := json.MarshalIndent(row, "", "  ")
+		if err != nil {
 			return err
 		}
-		if err := checkpoint.WriteFileAtomic(path, append(data, '\n')); err != nil {
+		if err := checkpoint.WriteFileAtomic(filepath.Join(c.Work, key+".json"), append(data, '\n')); err != nil {
 			return err
 		}
+		row.Made, row.Build = time.Now(), c.build
 		// Only now: a run that is killed before finds the artefact.
 		for _, left := range []string{out, out + secondsSuffix} {
 			if err := os.RemoveAll(left); err != nil {
@@ -330,11 +336,37 @@ func (c *comparison) add(ctx context.Context, x cell) error {
 	return nil
 }
 
-// key names a cell by all that its row depends on, and the folder in which it
-// is made, where what a job writes down counts too: the recipe's name and the
+// find reads a finished cell, this program's own first; Reused says whether there
+// is one.
+func (c *comparison) find(x cell) (row Row, err error) {
+	for _, build := range append([]string{c.build}, c.Builds...) {
+		key, _ := c.key(x, build)
+		path := filepath.Join(c.Work, key+".json")
+		data, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return Row{}, err
+		}
+		if err := json.Unmarshal(data, &row); err != nil {
+			return Row{}, fmt.Errorf("%s: %w; remove the file", path, err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			return Row{}, err
+		}
+		row.Reused, row.Made, row.Build = true, info.ModTime(), build
+		return row, nil
+	}
+	return Row{}, nil
+}
+
+// key names a cell of a build by all that its row depends on, and the folder in
+// which it is made, where what a job writes down counts too: the recipe's name and the
 // names of the calibration files.
-func (c *comparison) key(x cell) (key, out string) {
-	id := map[string]any{"build": c.build, "inputs": c.inputs, "text": c.table.TextHash, "window": c.table.Window, "windows": c.table.Windows,
+func (c *comparison) key(x cell, build string) (key, out string) {
+	id := map[string]any{"build": build, "inputs": c.inputs, "text": c.table.TextHash, "window": c.table.Window, "windows": c.table.Windows,
 		"prefill": c.Ablation == "groups"}
 	if r := x.recipe; r != nil {
 		content := *r

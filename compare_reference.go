@@ -3,9 +3,9 @@ package specquant
 import (
 	"context"
 	"crypto/sha256"
+	"debug/buildinfo"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -192,11 +192,20 @@ func hashJSON(v any) string {
 	return hashText(string(data))
 }
 
-// buildID names the code that computes: the module's version where there is
-// one, else the hash of the running program, so that no cell outlives a change
-// of the code that made it.
-func buildID() (string, error) {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+// BuildOf names the code of a program of this version, given by its path, or of
+// the running one (""): the module's version where there is one, else the hash
+// of the program, so that no cell of a comparison outlives a change of the code
+// that made it.
+func BuildOf(program string) (string, error) {
+	info, ok := debug.ReadBuildInfo()
+	if program != "" {
+		var err error
+		if info, err = buildinfo.ReadFile(program); err != nil {
+			return "", fmt.Errorf("%s: %w; expected a Go program", program, err)
+		}
+		ok = true
+	}
+	if ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
 		dirty := false
 		for _, s := range info.Settings {
 			dirty = dirty || s.Key == "vcs.modified" && s.Value == "true"
@@ -205,18 +214,20 @@ func buildID() (string, error) {
 			return Version + " " + info.Main.Version, nil
 		}
 	}
-	exe, err := os.Executable()
-	if err != nil {
-		return "", err
+	if program == "" {
+		var err error
+		if program, err = os.Executable(); err != nil {
+			return "", err
+		}
 	}
-	f, err := os.Open(exe)
+	f, err := os.Open(program)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
-		return "", errors.Join(fmt.Errorf("hashing this program"), err)
+		return "", fmt.Errorf("hashing %s: %w", program, err)
 	}
 	return Version + " " + hex.EncodeToString(h.Sum(nil)), nil
 }

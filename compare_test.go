@@ -133,6 +133,79 @@ func TestCompareResumes(t *testing.T) {
 	}
 }
 
+// TestCompareKept: cells of other programs are taken where they are asked for, and
+// none is made where only kept ones are wanted.
+func TestCompareKept(t *testing.T) {
+	dir, o := compareSetup(t)
+	o.Recipes = []string{"rtn"}
+	made, err := CompareRecipes(t.Context(), dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := BuildOf("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := BuildOf(exe); err != nil || b != own {
+		t.Errorf("the running program by its path is %q, %v, want %q", b, err, own)
+	}
+	if b, err := BuildOf(o.Recipes[0]); err == nil {
+		t.Errorf("what is no program is %q", b)
+	}
+	kept := func(build string, builds ...string) []Row {
+		t.Helper()
+		o := o
+		o.Kept, o.Builds = true, builds
+		c := &comparison{CompareOptions: o, dir: dir}
+		if err := c.begin(); err != nil {
+			t.Fatal(err)
+		}
+		defer c.close()
+		c.build = build
+		recipes, err := c.recipes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := ParseBits(o.Bits[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := recipes[0].SetBits(b); err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range []cell{{}, {recipe: recipes[0]}} {
+			if err := c.add(t.Context(), x); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return c.table.Rows
+	}
+	for what, c := range map[string]struct {
+		rows []Row
+		want int
+	}{
+		"its own":             {kept(own), 2},
+		"another's":           {kept("another"), 0},
+		"another's with ours": {kept("another", "third", own), 2},
+	} {
+		if len(c.rows) != c.want {
+			t.Errorf("%s: %d rows, want %d", what, len(c.rows), c.want)
+		}
+		for i, r := range c.rows {
+			if r.Build != own || r.Made.IsZero() || !r.Reused || r.KL != made.Rows[i].KL {
+				t.Errorf("%s: %+v", what, r)
+			}
+		}
+	}
+	if r := made.Rows[1]; r.Build != own || r.Made.IsZero() || r.Reused {
+		t.Errorf("as made: %+v", r)
+	}
+}
+
 func TestRowJSON(t *testing.T) {
 	r := Row{Recipe: "a", Bits: "4-4-4", Perplexity: Estimate{Mean: 1, StdErr: 2}, KL: Estimate{Mean: 3, StdErr: 4}, Top1: Estimate{Mean: 5, StdErr: 6}, BitsPerWeight: 7, Bytes: 8, Seconds: 9,
 		Fallbacks: []Fallback{{Kind: "damping", Where: "b", Cause: "c"}}}

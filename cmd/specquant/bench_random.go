@@ -70,7 +70,7 @@ func priced(r *method.Recipe, shape string) (artefact.Quantization, engine.Rando
 		return q, engine.Random{}, fmt.Errorf("recipe %s: weights.average lets calibration choose each layer's bits; price it with --bits, and without weights.average", r.Name)
 	}
 	if o := r.Rotate; o != nil {
-		q.Transforms = artefact.Transforms{Attn: o.Attn, O: o.O, MLP: o.MLP, Down: o.Down, Cache: o.Cache}
+		q.Transforms = artefact.Transforms{Attn: o.Attn, O: o.O, MLP: o.MLP, Down: o.Down, Cache: r.CacheTransform()}
 	}
 	if r.Learn != nil && r.Learn.Method == method.LearnFlatQuant {
 		const k = artefact.Kronecker

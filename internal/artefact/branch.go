@@ -9,7 +9,7 @@ import (
 	"github.com/specquant/specquant/internal/spectrum"
 )
 
-// Branch is the 16-bit part of a layer, in the order in which it is computed.
+// Branch is the part of a layer in 16 bits, or 8 on a stored basis, in the order in which it is computed.
 //
 // On the output axis, rows are sorted by the number of coefficients they keep
 // and cut into truncation groups of 16, each padded to its longest row. On the
@@ -29,8 +29,8 @@ type Branch struct {
 	FullColumns []int32  // columns kept whole
 	Full        []uint16 // [full columns × out]
 
-	Subspace *Subspace // of stored bases, whose coefficients are in Tiles; else nil
-	Codes    *ByteRows // what Tiles are decoded from [count × out], where Subspace has Codes; else nil
+	Subspace *Subspace         // of stored bases, whose coefficients are in Tiles or Codes; else nil
+	Codes    *kernel.ByteTiles // where Subspace has Codes, instead of Tiles; else nil
 }
 
 // NewBranch lays out what the spectral stage kept. Coefficients must be exact
@@ -95,6 +95,9 @@ func (s *Branch) tile(b *spectrum.Branch) {
 
 // MaxCoefficients is the longest prefix of the basis that any channel keeps.
 func (s *Branch) MaxCoefficients() int {
+	if s.Codes != nil {
+		return s.Codes.Count
+	}
 	longest := 0
 	if s.Axis == spectrum.OutputChannel {
 		for _, n := range s.Tiles.Count {
@@ -113,7 +116,7 @@ func (s *Branch) Bytes() int {
 	if v := s.Subspace; v != nil {
 		coeff := 2 * len(s.Tiles.Data)
 		if s.Codes != nil {
-			coeff = s.Subspace.Count * (tileRows*len(s.Tiles.Count) + 2)
+			coeff = byteTilesBytes(s.Codes)
 		}
 		return coeff + v.bytes()*s.Out/v.Outputs
 	}
@@ -204,7 +207,7 @@ func (s *Branch) tensors(name string) []checkpoint.TensorSpec {
 		return checkpoint.TensorSpec{Name: name + suffix, DType: dtype, Shape: shape, Data: data}
 	}
 	if s.Codes != nil {
-		return s.Codes.tiled(name, s.Out, s.Subspace.Count)
+		return byteTensors(s.Codes, name)
 	}
 	if s.Subspace != nil {
 		return []checkpoint.TensorSpec{spec(".coeff", checkpoint.F16, bytesOf(s.Tiles.Data), len(s.Tiles.Count), s.Subspace.Count, tileRows)}

@@ -3,14 +3,14 @@ package artefact
 import (
 	"fmt"
 	"math"
+	"unsafe"
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// ByteRows is a matrix of signed bytes with a 16-bit scale for each row. What a
-// number stands for is, by definition, the 16-bit float nearest to code·scale,
-// ties to even: the product is exact in float32 before it is rounded once.
+// ByteRows is a matrix of signed bytes with a 16-bit scale for each row. A number
+// stands for code·scale, which is exact in float32.
 type ByteRows struct {
 	Codes  []int8   // [rows × cols], −127 to 127
 	Scales []uint16 // 16-bit floats [rows]
@@ -19,7 +19,7 @@ type ByteRows struct {
 // byteTop is the largest code.
 const byteTop = 127
 
-// maxByteScale is the largest scale whose products are finite 16-bit floats:
+// maxByteScale is the largest scale whose products are in the range of 16-bit floats:
 // 127·515.5 = 65468.5, below 65504.
 const maxByteScale = 515.5
 
@@ -45,99 +45,95 @@ func NewByteRows(v []float32, rows, cols int) *ByteRows {
 	return b
 }
 
-// decodeByte is what a code stands for.
-func decodeByte(code int8, scale uint16) uint16 {
-	return kernel.ToF16(float32(code) * kernel.FromF16(scale))
-}
-
-// halves are the numbers as 16-bit floats [rows × cols].
-func (b *ByteRows) halves(rows, cols int) []uint16 {
-	h := make([]uint16, rows*cols)
+// floats are the numbers [rows × cols].
+func (b *ByteRows) floats(cols int) []float32 {
+	v := make([]float32, len(b.Codes))
 	for i, c := range b.Codes {
-		h[i] = decodeByte(c, b.Scales[i/cols])
+		v[i] = float32(c) * kernel.FromF16(b.Scales[i/cols])
 	}
-	return h
+	return v
 }
 
 // bytes is their size on disk, rows not padded.
 func (b *ByteRows) bytes() int { return len(b.Codes) + 2*len(b.Scales) }
 
-// tiled are the tensors of a branch's coefficients, whose rows here are the
-// components [count × out]: in tiles of 16 outputs as those in 16 bits, name +
-// ".coeff" [tiles, count, 16], and a scale for each component, ".scales" [count].
-func (b *ByteRows) tiled(name string, out, count int) []checkpoint.TensorSpec {
+// newByteTiles rounds a branch's coefficients [out × count], with a scale for each
+// component: their sizes differ most.
+func newByteTiles(coeff []float32, out, count int) *kernel.ByteTiles {
+	rows := NewByteRows(transposed(coeff, out, count), count, out)
 	tiles := (out + tileRows - 1) / tileRows
-	codes := make([]int8, tiles*count*tileRows)
+	t := &kernel.ByteTiles{Rows: out, Count: count, Codes: make([]int8, tiles*count*tileRows), Scale: toFloat(rows.Scales)}
 	for k := range count {
 		for r := range out {
-			codes[(r/tileRows*count+k)*tileRows+r%tileRows] = b.Codes[k*out+r]
+			t.Codes[(r/tileRows*count+k)*tileRows+r%tileRows] = rows.Codes[k*out+r]
 		}
 	}
+	return t
+}
+
+// byteTilesBytes is their size on disk.
+func byteTilesBytes(t *kernel.ByteTiles) int { return len(t.Codes) + 2*len(t.Scale) }
+
+// byteTensors are a branch's coefficients in tiles of 16 outputs as those in 16
+// bits, name + ".coeff" [tiles, count, 16], and a scale for each component,
+// ".scales" [count].
+func byteTensors(t *kernel.ByteTiles, name string) []checkpoint.TensorSpec {
+	tiles := (t.Rows + tileRows - 1) / tileRows
 	return []checkpoint.TensorSpec{
-		{Name: name + ".coeff", DType: checkpoint.I8, Shape: []int{tiles, count, tileRows}, Data: bytesOf(codes)},
-		{Name: name + ".scales", DType: checkpoint.F16, Shape: []int{count}, Data: bytesOf(b.Scales)},
+		{Name: name + ".coeff", DType: checkpoint.I8, Shape: []int{tiles, t.Count, tileRows}, Data: bytesOf(t.Codes)},
+		{Name: name + ".scales", DType: checkpoint.F16, Shape: []int{t.Count}, Data: bytesOf(toHalf(t.Scale))},
 	}
 }
 
-// readCodes reads n signed bytes.
-func readCodes(src Source, name string, n int) ([]int8, checkpoint.Tensor, error) {
+// readCodes reads n signed bytes, which stay where the source has them.
+func readCodes(src Source, name string, n int) ([]int8, error) {
 	t, err := src.Tensor(name)
 	if err != nil {
-		return nil, t, err
+		return nil, err
 	}
 	if t.DType != checkpoint.I8 || t.Elems() != n || len(t.Data) != n {
-		return nil, t, fmt.Errorf("%s: tensor %s: has %d values of type %s, expected %d of type I8", t.File, t.Name, t.Elems(), t.DType, n)
+		return nil, fmt.Errorf("%s: tensor %s: has %d values of type %s, expected %d of type I8", t.File, t.Name, t.Elems(), t.DType, n)
 	}
-	codes := make([]int8, n)
-	for i, v := range t.Data {
-		codes[i] = int8(v)
+	if n == 0 {
+		return nil, nil
 	}
-	return codes, t, nil
+	return unsafe.Slice((*int8)(unsafe.Pointer(&t.Data[0])), n), nil
 }
 
-// checkHalves says where decoding has left the range of 16-bit floats.
-func checkHalves(t checkpoint.Tensor, h []uint16) error {
-	for i, v := range h {
-		if v&0x7c00 == 0x7c00 {
-			return fmt.Errorf("%s: tensor %s: value %d times its scale is beyond a 16-bit float", t.File, t.Name, i)
+// readByteScales reads n scales whose products with codes are 16-bit floats in size.
+func readByteScales(src Source, name string, n int) ([]uint16, error) {
+	s, err := halves(src, name, n)
+	if err != nil {
+		return nil, err
+	}
+	for i, h := range s {
+		if v := kernel.FromF16(h); v > maxByteScale || v < -maxByteScale {
+			return nil, fmt.Errorf("%s: tensor %s: scale %d is %v, expected at most %v: a code times it is beyond a 16-bit float", fileOf(src, name), name, i, v, maxByteScale)
 		}
 	}
-	return nil
+	return s, nil
 }
 
 // readByteRows reads a matrix of bytes and the tensor of its rows' scales.
-func readByteRows(src Source, name, scales string, rows, cols int) (*ByteRows, error) {
-	b := &ByteRows{}
-	codes, t, err := readCodes(src, name, rows*cols)
-	if err != nil {
+func readByteRows(src Source, name, scales string, rows, cols int) (b *ByteRows, err error) {
+	b = &ByteRows{}
+	if b.Codes, err = readCodes(src, name, rows*cols); err != nil {
 		return nil, err
 	}
-	b.Codes = codes
-	if b.Scales, err = halves(src, scales, rows); err != nil {
-		return nil, err
-	}
-	return b, checkHalves(t, b.halves(rows, cols))
+	b.Scales, err = readByteScales(src, scales, rows)
+	return b, err
 }
 
-// readByteTiles reads what tiled has written, and gives the tiles in 16 bits too.
-func readByteTiles(src Source, name string, out, count int) (*ByteRows, []uint16, error) {
+// readByteTiles reads what byteTensors has written.
+func readByteTiles(src Source, name string, out, count int) (*kernel.ByteTiles, error) {
 	tiles := (out + tileRows - 1) / tileRows
-	codes, t, err := readCodes(src, name+".coeff", tiles*count*tileRows)
+	codes, err := readCodes(src, name+".coeff", tiles*count*tileRows)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	scales, err := halves(src, name+".scales", count)
+	scales, err := readByteScales(src, name+".scales", count)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	data := make([]uint16, len(codes))
-	b := &ByteRows{Codes: make([]int8, count*out), Scales: scales}
-	for i, c := range codes {
-		r, k := i/tileRows/count*tileRows+i%tileRows, i/tileRows%count
-		data[i] = decodeByte(c, scales[k])
-		if r < out {
-			b.Codes[k*out+r] = c
-		}
-	}
-	return b, data, checkHalves(t, data)
+	return &kernel.ByteTiles{Rows: out, Count: count, Codes: codes, Scale: toFloat(scales)}, nil
 }

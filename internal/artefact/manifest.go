@@ -17,7 +17,7 @@ import (
 // transforms, no stored bases, no zero points and one width for all layers.
 const (
 	Method  = "specquant"
-	Version = 2
+	Version = 3
 )
 
 // Quantization is the quantization_config of config.json: all that a reader
@@ -51,7 +51,7 @@ type Transforms struct {
 	O     string `json:"o,omitempty"`     // hadamard, heads (across heads only) or kronecker
 	MLP   string `json:"mlp,omitempty"`   // of the input of gate and up: hadamard or kronecker
 	Down  string `json:"down,omitempty"`  // hadamard or kronecker
-	Cache string `json:"cache,omitempty"` // of each head of queries and keys after RoPE: hadamard
+	Cache string `json:"cache,omitempty"` // of queries and keys after RoPE: hadamard, of each head, or balanced
 }
 
 // Input is the transform's name for one of the four inputs.
@@ -64,6 +64,7 @@ const (
 	Hadamard  = "hadamard"  // of the whole width
 	Heads     = "heads"     // a Hadamard matrix across the attention heads
 	Kronecker = "kronecker" // two matrices stored with the layer
+	Balanced  = "balanced"  // of queries and keys: see [QK]
 )
 
 func (t Transforms) check() error {
@@ -74,8 +75,8 @@ func (t Transforms) check() error {
 			return fmt.Errorf("transform of the input of %s is %q, expected %s or %s (or %s, for o)", in, name, Hadamard, Kronecker, Heads)
 		}
 	}
-	if t.Cache != "" && t.Cache != Hadamard {
-		return fmt.Errorf("transforms.cache is %q, expected %s", t.Cache, Hadamard)
+	if t.Cache != "" && t.Cache != Hadamard && t.Cache != Balanced {
+		return fmt.Errorf("transforms.cache is %q, expected %s or %s", t.Cache, Hadamard, Balanced)
 	}
 	return nil
 }

@@ -51,7 +51,7 @@ func TestParseQuantizationRefuses(t *testing.T) {
 		{`{}`, []string{`quant_method is ""`, "specquant"}},
 		{`{"quant_method":"gptq","bits":4,"group_size":"x"}`, []string{`"gptq"`, "other tools"}},
 		{swap(`"specquant"`, `7`), []string{"quant_method"}},
-		{swap(`"format_version":1`, `"format_version":3`), []string{"format_version is 3", "reads 1 to 2"}},
+		{swap(`"format_version":1`, `"format_version":4`), []string{"format_version is 4", "reads 1 to 3"}},
 		{swap(`"format_version":1,`, ``), []string{"format_version is 0"}},
 		{swap(`"weights":4`, `"weights":9`), []string{"weights in 9 bits"}},
 		{swap(`"activations":8`, `"activations":7`), []string{"activations in 7 bits"}},

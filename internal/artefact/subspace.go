@@ -20,12 +20,12 @@ import (
 // activations.
 type Subspace struct {
 	Width, Count int
-	Vectors      []uint16 // 16-bit floats [count × width]
+	Vectors      []uint16 // 16-bit floats [count × width]; nil: Codes
 	Remove       bool
 	Outputs      int // of all readers together: each bears its share of the bytes
 
-	// Codes is what Vectors are decoded from where the basis is stored in 8 bits;
-	// the coefficients of branches on it are then too. nil: 16 bits.
+	// Codes are the vectors of a basis in 8 bits; the coefficients of branches on
+	// it are then too. nil: 16 bits.
 	Codes *ByteRows
 }
 
@@ -34,7 +34,6 @@ func NewSubspace(v []float32, count, width, bits int) *Subspace {
 	s := &Subspace{Width: width, Count: count}
 	if bits == 8 {
 		s.Codes = NewByteRows(v, count, width)
-		s.Vectors = s.Codes.halves(count, width)
 	} else {
 		s.Vectors = toHalf(v)
 	}
@@ -50,18 +49,30 @@ func (s *Subspace) bytes() int {
 }
 
 // Floats are the vectors as float32 [count × width].
-func (s *Subspace) Floats() []float32 { return toFloat(s.Vectors) }
+func (s *Subspace) Floats() []float32 {
+	if s.Codes != nil {
+		return s.Codes.floats(s.Width)
+	}
+	return toFloat(s.Vectors)
+}
+
+// Projection is the product with the vectors, as the runtime computes it.
+func (s *Subspace) Projection() *kernel.Projection {
+	if c := s.Codes; c != nil {
+		return kernel.NewByteProjection(c.Codes, toFloat(c.Scales), s.Count, s.Width, s.Remove)
+	}
+	return kernel.NewStoredProjection(s.Vectors, s.Count, s.Width, s.Remove)
+}
 
 // NewSubspaceBranch is the branch of a layer with coefficients [out × count] on a
 // stored basis: exact 16-bit floats, which a basis in 8 bits rounds further.
 func NewSubspaceBranch(s *Subspace, basis string, coeff []float32, out int) *Branch {
 	b := &Branch{Axis: spectrum.OutputChannel, Basis: basis, Out: out, In: s.Width, Subspace: s}
-	b.Tiles.Rows = out
 	if s.Codes != nil {
-		// A scale for each component: their sizes differ most.
-		b.Codes = NewByteRows(transposed(coeff, out, s.Count), s.Count, out)
-		coeff = transposed(toFloat(b.Codes.halves(s.Count, out)), s.Count, out)
+		b.Codes = newByteTiles(coeff, out, s.Count)
+		return b
 	}
+	b.Tiles.Rows = out
 	one := make([]float32, s.Count*tileRows)
 	for first := 0; first < out; first += tileRows {
 		clear(one)
@@ -94,6 +105,10 @@ func (s *Branch) Coefficients() []float32 {
 	c := make([]float32, s.Out*n)
 	for r := range s.Out {
 		for k := range n {
+			if s.Codes != nil {
+				c[r*n+k] = s.Codes.At(r, k)
+				continue
+			}
 			c[r*n+k] = kernel.FromF16(s.Tiles.Data[s.Tiles.Offset[r/tileRows]+k*tileRows+r%tileRows])
 		}
 	}
@@ -176,23 +191,23 @@ func readSubspaceBranch(src Source, name string, out, in int, q *BranchFormat) (
 		if s.Codes, err = readByteRows(src, basis, InputName(name)+".basis_scales", s.Count, in); err != nil {
 			return nil, err
 		}
-		s.Vectors = s.Codes.halves(s.Count, in)
 	} else if s.Vectors, err = halves(src, basis, s.Count*in); err != nil {
 		return nil, err
 	}
 	b := &Branch{Axis: spectrum.OutputChannel, Basis: q.Basis, Out: out, In: in, Subspace: s}
+	if q.Bits == 8 {
+		if b.Codes, err = readByteTiles(src, name+".branch", out, s.Count); err != nil {
+			return nil, err
+		}
+		return b, nil
+	}
 	b.Tiles.Rows = out
 	tiles := (out + tileRows - 1) / tileRows
 	for i := range tiles {
 		b.Tiles.Count = append(b.Tiles.Count, s.Count)
 		b.Tiles.Offset = append(b.Tiles.Offset, i*s.Count*tileRows)
 	}
-	if q.Bits == 8 {
-		b.Codes, b.Tiles.Data, err = readByteTiles(src, name+".branch", out, s.Count)
-	} else {
-		b.Tiles.Data, err = halves(src, name+".branch.coeff", tiles*s.Count*tileRows)
-	}
-	if err != nil {
+	if b.Tiles.Data, err = halves(src, name+".branch.coeff", tiles*s.Count*tileRows); err != nil {
 		return nil, err
 	}
 	return b, nil

@@ -22,12 +22,14 @@ func NewTransform(name string, in llama.Input, c *checkpoint.Config) (linalg.Tra
 	return nil, fmt.Errorf("transform %q of the input of %s; expected %s or %s", name, in, Hadamard, Heads)
 }
 
-// CacheTransform makes the rotation of each head of queries and keys; nil for none.
-func (t Transforms) CacheTransform(c *checkpoint.Config) (linalg.Transform, error) {
-	if t.Cache == "" {
+// QK is what is done to queries and keys after RoPE where all blocks do the same;
+// nil where nothing is done, or blocks have their own: see [ReadQK].
+func (t Transforms) QK(c *checkpoint.Config) (*llama.QK, error) {
+	if t.Cache != Hadamard {
 		return nil, nil
 	}
-	return linalg.NewHadamard(c.HeadDim)
+	h, err := linalg.NewHadamard(c.HeadDim)
+	return llama.Alike(h), err
 }
 
 // ReadTransform makes the transform of an input of the block whose tensors

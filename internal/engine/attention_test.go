@@ -38,7 +38,7 @@ func TestAttentionInvariance(t *testing.T) {
 			}
 		}
 	}
-	for tier := kernel.Portable; tier <= kernel.Best(); tier++ {
+	for _, tier := range kernel.Tiers() {
 		t.Run(tier.String(), func(t *testing.T) {
 			defer kernel.SetTier(kernel.SetTier(tier))
 			want := run(t, m, ids)

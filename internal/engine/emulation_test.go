@@ -112,6 +112,15 @@ func emulate(t *testing.T, dir string, ids []int) []float32 {
 			}
 			*dst = e
 		}
+		if q.Transforms.Cache == artefact.Balanced {
+			stored, err := artefact.ReadQK(ck, prefix, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b.QK, err = stored.Transform(c); err != nil {
+				t.Fatal(err)
+			}
+		}
 		var h llama.Hooks
 		if cache.Bits < 16 {
 			h.KV = func(k, v []float32, tokens int) {

@@ -25,20 +25,14 @@ func (m *Model) Footprint() Footprint {
 			for i, w := range l.matrices {
 				f.Weights += int64(len(w.Tiles)) + 2*int64(len(w.Scale))
 				products += int64(w.Rows) * int64(w.Cols)
-				switch b := l.branch(i); {
-				case b == nil:
-				case b.Subspace != nil: // read in 16 bits, whatever is on disk
-					f.Branch += 2 * int64(len(b.Tiles.Data))
-				default:
-					f.Branch += int64(b.Bytes())
-				}
+				f.Branch += l.branchBytes(i)
 			}
 			for _, w := range l.whole {
 				f.Weights += int64(len(w.weights.Data))
 				products += int64(w.weights.Rows) * int64(w.weights.Cols)
 			}
-			if b := l.branch(0); b != nil && b.Subspace != nil { // one basis for all of them
-				f.Branch += 2 * int64(len(b.Subspace.Vectors))
+			if l.project != nil { // a stored basis, one for all of them; computed ones are not read from memory
+				f.Branch += int64(l.project.Bytes())
 			}
 		}
 		return products
@@ -72,10 +66,16 @@ func (m *Model) Transformed() bool {
 // SkipTransforms leaves the run-time transforms out, likewise.
 func (m *Model) SkipTransforms(skip bool) { m.s.skipTransforms = skip }
 
-// branch is the branch of the quantized layer i; nil: it has none.
-func (l *quantized) branch(i int) *artefact.Branch {
-	if i < len(l.branches) {
-		return l.branches[i]
+// branchBytes is what is read of the branch of the quantized layer i, a stored basis
+// apart.
+func (l *quantized) branchBytes(i int) int64 {
+	switch {
+	case i >= len(l.branches):
+		return 0
+	case l.branches[i] != nil:
+		return int64(l.branches[i].Bytes())
+	case l.bytes[i] != nil:
+		return int64(len(l.bytes[i].Codes) + 4*len(l.bytes[i].Scale))
 	}
-	return nil
+	return 2 * int64(len(l.tiles[i].Data))
 }

@@ -183,23 +183,34 @@ func (m *Model) block(l *layer, index int, at []place) {
 	for _, p := range at {
 		p.seq.blocks[index].Reserve(max(p.position+1, p.seq.want), p.position, m.Context)
 	}
-	m.pool.Run(n, func(i int) {
-		p := at[i]
-		for o := 0; o < qw; o += hd {
-			m.rope.Apply(s.q[i*qw+o:][:hd], p.position)
-		}
-		for o := 0; o < kvw; o += hd {
-			m.rope.Apply(s.k[i*kvw+o:][:hd], p.position)
-		}
-		if m.cache != nil && !s.skipTransforms {
-			m.cache.Apply(nil, s.q[i*qw:][:qw], c.Heads)
-			m.cache.Apply(nil, s.k[i*kvw:][:kvw], c.KVHeads)
-		}
+	qk := l.qk
+	if s.skipTransforms {
+		qk = nil
+	}
+	together := n > 1 && qk.Wide(hd) // matrices are worth a product of many rows
+	store := func(i int) {
 		for h := range c.KVHeads {
 			k, v := s.k[i*kvw+h*hd:][:hd], s.v[i*kvw+h*hd:][:hd]
-			put(&p.seq.blocks[index], h, p.position, k, v)
+			put(&at[i].seq.blocks[index], h, at[i].position, k, v)
+		}
+	}
+	m.pool.Run(n, func(i int) {
+		q, k := s.q[i*qw:][:qw], s.k[i*kvw:][:kvw]
+		for o := 0; o < qw; o += hd {
+			m.rope.Apply(q[o:][:hd], at[i].position)
+		}
+		for o := 0; o < kvw; o += hd {
+			m.rope.Apply(k[o:][:hd], at[i].position)
+		}
+		if !together {
+			qk.Apply(nil, q, k)
+			store(i)
 		}
 	})
+	if together {
+		qk.Apply(m.pool, s.q[:n*qw], s.k[:n*kvw])
+		m.pool.Run(n, store)
+	}
 	m.attention(index, at)
 	l.inputs[llama.OInput].forward(s, [][]float32{s.out}, s.attn, n)
 	m.pool.AddTo(s.x, s.out)

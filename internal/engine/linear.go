@@ -37,8 +37,9 @@ type quantized struct {
 	matrices []*kernel.IntMatrix
 	widths   []int // out of each layer
 	bias     [][]float32
-	branches []*artefact.Branch  // nil: no branch at all
-	tiles    []*kernel.HalfTiles // of branches on the output axis, nil where they are truncated at run time
+	branches []*artefact.Branch  // nil: no branch at all; an element: on a stored basis
+	tiles    []*kernel.HalfTiles // of branches on the output axis, nil where they are truncated at run time or in 8 bits
+	bytes    []*kernel.ByteTiles // of branches in 8 bits; nil: none
 	spectral spectrum.Basis      // output axis: the basis of the input
 	project  *kernel.Projection  // output axis: on its lowest vectors
 	count    int                 // how many: the most any layer keeps
@@ -124,9 +125,17 @@ func newQuantized(layers []*artefact.Linear, q *artefact.Quantization, bases *ba
 		l.widths = append(l.widths, layer.Out)
 		l.bias = append(l.bias, layer.Bias)
 		if b := layer.Branch; b != nil && b.Subspace != nil {
-			l.branches, l.tiles, l.count = append(l.branches, b), append(l.tiles, &b.Tiles), b.Subspace.Count
+			// Of the artefact's branch only the coefficients are kept: the projection
+			// has the basis in its own order.
+			l.branches, l.count = append(l.branches, nil), b.Subspace.Count
+			if b.Codes != nil {
+				l.tiles, l.bytes = append(l.tiles, nil), append(l.bytes, b.Codes)
+			} else {
+				tiles := b.Tiles
+				l.tiles, l.bytes = append(l.tiles, &tiles), append(l.bytes, nil)
+			}
 			if l.project == nil {
-				l.project = kernel.NewStoredProjection(b.Subspace.Vectors, l.count, l.in, b.Subspace.Remove)
+				l.project = b.Subspace.Projection()
 			}
 		} else if b != nil {
 			l.branches = append(l.branches, b)
@@ -184,7 +193,7 @@ func (l *quantized) forward(s *scratch, ys [][]float32, x []float32, tokens int)
 	var project *kernel.Projection
 	if l.count > 0 && !s.skipBranch {
 		s.z = grow(s.z, tokens*l.count)
-		fused = kernel.Branches{Tiles: l.tiles, Z: s.z, Ldz: l.count}
+		fused = kernel.Branches{Tiles: l.tiles, Bytes: l.bytes, Z: s.z, Ldz: l.count}
 		project = l.project
 	}
 	if l.act.Bits < 16 {
@@ -201,7 +210,7 @@ func (l *quantized) forward(s *scratch, ys [][]float32, x []float32, tokens int)
 	}
 	for i, b := range l.branches {
 		switch {
-		case b.Subspace != nil:
+		case b == nil:
 		case b.Axis == spectrum.InputChannel:
 			l.addColumns(s, ys[i], b, l.inverse[i], x, tokens)
 		case l.tiles[i] == nil:

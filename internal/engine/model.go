@@ -45,7 +45,7 @@ type Model struct {
 	headRead *artefact.Linear
 	kvBits   int // of the cache; 16: as float32
 	bases    *basisCache
-	cache    linalg.Transform                  // of each head of queries and keys; nil: none
+	qk       *llama.QK                         // of all blocks; nil: none, or each has its own
 	inputs   [llama.NumInputs]linalg.Transform // shared by all layers, where they are the same
 	s        scratch
 }
@@ -55,6 +55,7 @@ type layer struct {
 	attnNorm, mlpNorm []float32
 	inputs            [llama.NumInputs]projection
 	read              [llama.NumInputs][]*artefact.Linear // what is not ready yet
+	qk                *llama.QK                           // nil: nothing
 }
 
 // Open opens the folder of an artefact or of a checkpoint.
@@ -127,7 +128,7 @@ func (m *Model) prepare(o Options) error {
 	}
 	t := m.Quantization.Transforms
 	var err error
-	if m.cache, err = t.CacheTransform(c); err != nil {
+	if m.qk, err = t.QK(c); err != nil {
 		return err
 	}
 	for in := range llama.NumInputs {
@@ -262,8 +263,17 @@ func (m *Model) release(i int) {
 func (m *Model) load(i int) (*layer, error) {
 	ck, c := m.Checkpoint, m.Config
 	prefix := llama.TensorPrefix(i)
-	l := &layer{}
+	l := &layer{qk: m.qk}
 	var err error
+	if m.Quantization != nil && m.Quantization.Transforms.Cache == artefact.Balanced {
+		q, err := artefact.ReadQK(ck, prefix, c)
+		if err != nil {
+			return nil, err
+		}
+		if l.qk, err = q.Transform(c); err != nil {
+			return nil, fmt.Errorf("%s: tensors of %s: %w", ck.Dir, prefix, err)
+		}
+	}
 	if l.attnNorm, err = llama.Vector(ck, prefix+"input_layernorm.weight", c.HiddenSize); err != nil {
 		return nil, err
 	}

@@ -74,7 +74,13 @@ func newRandom(c checkpoint.Config, q artefact.Quantization, r Random, o Options
 	f := newFiller()
 	ones := func() []float32 { return slices.Repeat([]float32{1}, c.HiddenSize) }
 	for i := range m.layers {
-		l := &layer{attnNorm: ones(), mlpNorm: ones()}
+		l := &layer{attnNorm: ones(), mlpNorm: ones(), qk: m.qk}
+		if q.Transforms.Cache == artefact.Balanced {
+			var err error
+			if l.qk, err = f.keys(&c); err != nil {
+				return nil, err
+			}
+		}
 		for in := range llama.NumInputs {
 			layers, err := f.layers(i, in, &c, &q, r)
 			if err != nil {
@@ -175,7 +181,12 @@ func (f *filler) layers(i int, in llama.Input, c *checkpoint.Config, q *artefact
 				return nil, err
 			}
 		} else if s != nil {
-			l.Branch = &artefact.Branch{Axis: spectrum.OutputChannel, Basis: q.Branch.Basis, Out: l.Out, In: l.In, Subspace: s, Tiles: f.tiles(l.Out, s.Count)}
+			l.Branch = &artefact.Branch{Axis: spectrum.OutputChannel, Basis: q.Branch.Basis, Out: l.Out, In: l.In, Subspace: s}
+			if s.Codes != nil {
+				l.Branch.Codes = f.codes(l.Out, s.Count)
+			} else {
+				l.Branch.Tiles = f.tiles(l.Out, s.Count)
+			}
 		}
 	}
 	return layers, nil
@@ -209,8 +220,25 @@ func (f *filler) kronecker(width int) (linalg.Transform, error) {
 	return linalg.NewKronecker(square(a), a, square(width/a), width/a)
 }
 
+// keys are balanced keys with a matrix for each kv head: what they cost at most.
+func (f *filler) keys(c *checkpoint.Config) (*llama.QK, error) {
+	n := c.HeadDim
+	random := func() []float32 {
+		m := make([]float32, c.KVHeads*n*n)
+		for i := range m {
+			m[i] = float32(f.rng.NormFloat64() / math.Sqrt(float64(n)))
+		}
+		return m
+	}
+	keys, err := linalg.NewBlocks(random(), c.KVHeads, n, 1)
+	if err != nil {
+		return nil, err
+	}
+	queries, err := linalg.NewBlocks(random(), c.KVHeads, n, c.Heads/c.KVHeads)
+	return &llama.QK{Mean: make([]float32, c.KVHeads*n), Keys: keys, Queries: queries}, err
+}
+
 // subspace is a stored basis of count vectors of about unit length; nil for none.
-// The runtime reads 16 bits of each number whatever the artefact stores.
 func (f *filler) subspace(width, count int, b *artefact.BranchFormat, outputs int) *artefact.Subspace {
 	if count < 1 {
 		return nil
@@ -219,9 +247,18 @@ func (f *filler) subspace(width, count int, b *artefact.BranchFormat, outputs in
 	for i := range v {
 		v[i] = float32(f.rng.NormFloat64() / math.Sqrt(float64(width)))
 	}
-	s := &artefact.Subspace{Width: width, Count: count, Vectors: make([]uint16, len(v)), Remove: b.Remove, Outputs: outputs}
-	kernel.F32ToF16(s.Vectors, v)
+	s := artefact.NewSubspace(v, count, width, b.Bits)
+	s.Remove, s.Outputs = b.Remove, outputs
 	return s
+}
+
+// codes are coefficients in 8 bits.
+func (f *filler) codes(rows, count int) *kernel.ByteTiles {
+	t := &kernel.ByteTiles{Rows: rows, Count: count, Codes: make([]int8, (rows+15)/16*16*count), Scale: slices.Repeat([]float32{0x1p-16}, count)}
+	for i, b := range f.bytes(len(t.Codes)) {
+		t.Codes[i] = max(int8(b), -127)
+	}
+	return t
 }
 
 // tiles are coefficients of rows that all keep so many.

@@ -53,7 +53,7 @@ func TestRandomModels(t *testing.T) {
 		{"sorted rows", artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 8, KV: 4}, Branch: &artefact.BranchFormat{Basis: "dft", Axis: "output"}}, 4, 1, -1, 4},
 		{"klt removed, all Hadamard", artefact.Quantization{Bits: quant.Bits{Weights: 2, Activations: 8, KV: 8}, Zero: quant.ZeroCentred,
 			Transforms: artefact.Transforms{Attn: h, O: h, MLP: h, Down: h, Cache: h}, Branch: &artefact.BranchFormat{Basis: "klt", Axis: "output", Remove: true, Bits: 8}},
-			5, 0, channels*5*2 + 2*2*5*(3*128+352), 2},
+			5, 0, channels*5 + 2*5*(3*128+352) + 2*(7+4)*5*4, 2},
 		{"klt, activations in groups", artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 4, KV: 4}, ActGroup: 16, Zero: quant.ZeroCentred,
 			Transforms: artefact.Transforms{O: o, Down: h}, Branch: &artefact.BranchFormat{Basis: "klt", Axis: "output"}}, 9, 0, channels*9*2 + 2*2*9*(3*128+352), 4},
 		{"Kronecker, asymmetric", artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 4, KV: 4}, Group: 32, Zero: quant.ZeroAsymmetric,

@@ -2,7 +2,8 @@ package grad
 
 import (
 	"fmt"
-	"math"
+
+	"github.com/specquant/specquant/internal/linalg"
 )
 
 // Cayley turns any square x into an orthogonal matrix: with the skew matrix
@@ -20,7 +21,7 @@ func (t *Tape) Cayley(x *Var) *Var {
 			m[i*n+j], m[j*n+i] = v, -v
 		}
 	}
-	inv := invert(m, n) // no pivot vanishes
+	inv := linalg.Invert(m, n) // no pivot vanishes
 	y := t.value(n, n, x)
 	for i, v := range inv {
 		y.Data[i] = float32(2 * v)
@@ -50,7 +51,7 @@ func (t *Tape) Inverse(x *Var) (*Var, error) {
 	for i, v := range x.Data {
 		m[i] = float64(v)
 	}
-	inv := invert(m, n)
+	inv := linalg.Invert(m, n)
 	if inv == nil {
 		return nil, fmt.Errorf("matrix %q of %s is singular or not finite and has no inverse; lower the learning rate", x.Name, x.shape())
 	}
@@ -81,57 +82,4 @@ func (t *Tape) inverseGradient(inv []float64, dy []float32, n int) []float32 {
 	t.give(y)
 	t.give(s)
 	return out
-}
-
-// invert returns the inverse of m [n × n], which it spoils, by Gauss-Jordan
-// elimination with row pivots; nil where there is none.
-func invert(m []float64, n int) []float64 {
-	inv := make([]float64, n*n)
-	for i := range n {
-		inv[i*n+i] = 1
-	}
-	for c := range n {
-		best := c
-		for r := c + 1; r < n; r++ {
-			if math.Abs(m[r*n+c]) > math.Abs(m[best*n+c]) {
-				best = r
-			}
-		}
-		p := m[best*n+c]
-		if p == 0 || p-p != 0 {
-			return nil
-		}
-		swapRows(m, n, c, best)
-		swapRows(inv, n, c, best)
-		scaleRow(m[c*n:][:n], 1/p)
-		scaleRow(inv[c*n:][:n], 1/p)
-		for r := range n {
-			if f := m[r*n+c]; r != c && f != 0 {
-				subtractRow(m[r*n+c:][:n-c], f, m[c*n+c:][:n-c])
-				subtractRow(inv[r*n:][:n], f, inv[c*n:][:n])
-			}
-		}
-	}
-	return inv
-}
-
-func swapRows(m []float64, n, a, b int) {
-	if a == b {
-		return
-	}
-	for c := range n {
-		m[a*n+c], m[b*n+c] = m[b*n+c], m[a*n+c]
-	}
-}
-
-func scaleRow(row []float64, f float64) {
-	for i := range row {
-		row[i] *= f
-	}
-}
-
-func subtractRow(row []float64, f float64, other []float64) {
-	for i, v := range other {
-		row[i] -= float64(f * v)
-	}
 }

@@ -148,11 +148,16 @@ func determinant(p *Var) float64 {
 		}
 		if best != c {
 			d = -d
-			swapRows(m, n, c, best)
+			for k := range n {
+				m[c*n+k], m[best*n+k] = m[best*n+k], m[c*n+k]
+			}
 		}
 		d *= m[c*n+c]
 		for r := c + 1; r < n; r++ {
-			subtractRow(m[r*n:][:n], m[r*n+c]/m[c*n+c], m[c*n:][:n])
+			f := m[r*n+c] / m[c*n+c]
+			for k := range n {
+				m[r*n+k] -= f * m[c*n+k]
+			}
 		}
 	}
 	return d

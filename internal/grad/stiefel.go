@@ -163,9 +163,13 @@ func Orthonormalize(pool *kernel.Pool, p *Var) error {
 		for r := range n {
 			row := x[r*n+from : r*n+to]
 			for k := range r {
-				subtractRow(row, l[r*n+k], x[k*n+from:k*n+to])
+				for i, v := range x[k*n+from : k*n+to] {
+					row[i] -= float64(l[r*n+k] * v)
+				}
 			}
-			scaleRow(row, 1/l[r*n+r])
+			for i := range row {
+				row[i] /= l[r*n+r]
+			}
 		}
 	})
 	for i, v := range x {

@@ -2,15 +2,22 @@ package kernel
 
 import "golang.org/x/sys/cpu"
 
-func detect() Tier {
+// detect finds the tiers above [Portable].
+func detect() (t []Tier) {
 	x := &cpu.X86
-	switch {
-	case !(x.HasAVX2 && x.HasFMA && x.HasF16C):
-		return Portable
-	case !(x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL):
-		return AVX2
-	case !x.HasAVX512VNNI:
-		return AVX512
+	if !(x.HasAVX2 && x.HasFMA && x.HasF16C) {
+		return nil
 	}
-	return AVX512VNNI
+	t = append(t, AVX2)
+	if x.HasAVXVNNI {
+		t = append(t, AVXVNNI)
+	}
+	if !(x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL) {
+		return t
+	}
+	t = append(t, AVX512)
+	if x.HasAVX512VNNI {
+		t = append(t, AVX512VNNI)
+	}
+	return t
 }

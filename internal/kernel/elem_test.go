@@ -229,7 +229,7 @@ func BenchmarkElementwise(b *testing.B) {
 	const n = 1024
 	x, y, w := randFloats(r, n), randFloats(r, n), make([]float32, n)
 	cos, sin := randFloats(r, n/2), randFloats(r, n/2)
-	for tier := Portable; tier <= min(Best(), AVX512); tier++ {
+	for _, tier := range tiersTo(AVX512) {
 		for _, f := range []struct {
 			name string
 			fn   func()

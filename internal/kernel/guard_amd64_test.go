@@ -6,14 +6,16 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
 
 // TestTierInstructions assembles the package's routines, macros expanded, and
 // holds each to the instruction set that its name claims: a routine for AVX2 has
-// neither AVX-512's registers nor its instructions, and dot products occur only
-// in routines named for them. One under the wrong name would kill the process
+// neither AVX-512's registers nor its instructions, dot products occur only in
+// routines named for them, and what is encoded by hand is the dot product of
+// AVX-VNNI, in routines named for that. One under the wrong name would kill the process
 // on an older CPU. (That the guards select by the name is what running the
 // tests on such a CPU shows, emulated or real.)
 func TestTierInstructions(t *testing.T) {
@@ -29,9 +31,11 @@ func TestTierInstructions(t *testing.T) {
 		symbol  = regexp.MustCompile(`kernel\.(\w+) STEXT`)
 		avx512  = regexp.MustCompile(`\b(Z\d+|K[0-7]|[XY](1[6-9]|2\d|3[01]))\b|\t(VPTERNLOG|VPERMT2|VPERMI2|VPMOVM2|VRNDSCALE|VRANGE|VREDUCE|VMOVDQU(8|16|32|64)|VPMOV[SU]*[DQW][BWD])`)
 		dot     = regexp.MustCompile(`\tVPDP`)
+		encoded = regexp.MustCompile(`\tBYTE\t\$(\d+)`)
 		checked int
+		byHand  int
 	)
-	name := ""
+	name, code := "", []byte(nil)
 	for s := bufio.NewScanner(bytes.NewReader(out)); s.Scan(); {
 		line := s.Text()
 		if m := symbol.FindStringSubmatch(line); m != nil {
@@ -42,16 +46,36 @@ func TestTierInstructions(t *testing.T) {
 		if !strings.Contains(line, ".s:") && !strings.Contains(line, ".h:") {
 			continue // the bytes, not the instructions
 		}
-		wide := strings.Contains(name, "512") || strings.Contains(name, "VNNI")
+		vex := strings.Contains(name, "AVXVNNI")
+		if m := encoded.FindStringSubmatch(line); m != nil {
+			n, _ := strconv.Atoi(m[1])
+			code = append(code, byte(n))
+			continue
+		}
+		// VEX.256.66.0F38.W0 50 /r between registers.
+		for ; len(code) >= 5 && code[0] == 0xc4 && code[1]&0x1f == 2 && code[2]&0x87 == 5 && code[3] == 0x50 && code[4] >= 0xc0; code = code[5:] {
+			byHand++
+			if !vex {
+				t.Errorf("%s, not for AVX-VNNI by its name, has its dot product before %s", name, strings.TrimSpace(line))
+			}
+		}
+		if len(code) > 0 {
+			t.Errorf("%s has % x, encoded by hand, which this test does not know, before %s", name, code, strings.TrimSpace(line))
+			code = nil
+		}
+		wide := strings.Contains(name, "512") || strings.Contains(name, "VNNI") && !vex
 		if !wide && avx512.MatchString(line) {
 			t.Errorf("%s, for AVX2 by its name, has AVX-512: %s", name, strings.TrimSpace(line))
 		}
-		if dot.MatchString(line) && !strings.Contains(name, "VNNI") {
-			t.Errorf("%s, not for VNNI by its name, has a dot product: %s", name, strings.TrimSpace(line))
+		if dot.MatchString(line) && (vex || !strings.Contains(name, "VNNI")) {
+			t.Errorf("%s, not for AVX-512 VNNI by its name, has its dot product: %s", name, strings.TrimSpace(line))
 		}
 	}
 	if checked < 100 {
 		t.Errorf("only %d routines were found", checked)
 	}
-	t.Logf("%d routines", checked)
+	if byHand < 500 {
+		t.Errorf("only %d dot products of AVX-VNNI were found", byHand)
+	}
+	t.Logf("%d routines, %d dot products of AVX-VNNI", checked, byHand)
 }

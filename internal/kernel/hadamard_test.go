@@ -61,7 +61,7 @@ func TestHadamard(t *testing.T) {
 func BenchmarkHadamard(b *testing.B) {
 	for _, c := range []struct{ blocks, n, w int }{{1, 128, 1}, {44, 128, 1}, {1, 4096, 1}, {1, 16384, 1}, {1, 32, 128}, {512, 4096, 1}} {
 		x := make([]float32, c.blocks*c.n*c.w)
-		for tier := Portable; tier <= min(Best(), AVX512); tier++ {
+		for _, tier := range tiersTo(AVX512) {
 			b.Run(fmt.Sprintf("%dx%dx%d/%v", c.blocks, c.n, c.w, tier), func(b *testing.B) {
 				defer SetTier(SetTier(tier))
 				b.SetBytes(int64(4 * len(x)))

@@ -175,7 +175,7 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 	pr.ahead(tile, tiles)
 	// The branch of few tokens waits for memory: it is asked for now and added
 	// after the product. That of many is summed first, and added by the kernel.
-	fused := tiles == 2 && pr.c != nil && t1-t0 > intTokens
+	fused := tiles == 2 && (pr.c != nil || pr.bytes != nil) && t1-t0 > intTokens
 	var sums intSums
 	var start *intSums // zeroed only where it is used
 	if w.shift != nil {
@@ -211,6 +211,10 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 			intVNNIGroup(&args, bits, width)
 		case vnni:
 			intVNNI(&args, bits, width)
+		case active == AVXVNNI && parts > 0:
+			intAVXVNNIGroup(&args, bits, width)
+		case active == AVXVNNI:
+			intAVXVNNI(&args, bits, width)
 		case parts > 0:
 			intAVX2Group(&args, bits, width)
 		default:
@@ -234,6 +238,17 @@ var intNothing = func() (z [intLanes]float32) {
 
 // branchSums computes the branch of two tiles for some tokens.
 func (pr *intProduct) branchSums(sums *intSums, tile, t, tokens int) {
+	if w := pr.bytes; w != nil {
+		z := pr.codeZ[t*w.Count:]
+		if tokens == intTokens && tile+1 < w.tiles() {
+			bytePair(sums, w.codes(tile, 2), w.Count, z)
+			return
+		}
+		for i := range min(2, w.tiles()-tile) {
+			byteTile(sums[i*intLanes:], 2*intLanes, w.codes(tile+i, 1), w.Count, z, tokens, updateSet)
+		}
+		return
+	}
 	c, z := pr.c, pr.z[t*pr.ldz:]
 	n := c.Count[tile]
 	if tokens == intTokens && n > 0 && tile+1 < len(c.Count) && c.Count[tile+1] == n && c.Offset[tile+1] == c.Offset[tile]+n*tileRows {
@@ -297,6 +312,9 @@ func intFloatTiles(pr *intProduct, x []float32, ldx int, u *intUnpacked, tile, t
 
 // ahead asks memory for the branch of some row tiles.
 func (pr *intProduct) ahead(tile, tiles int) {
+	if w := pr.bytes; w != nil {
+		w.ahead(tile, min(tiles, w.tiles()-tile))
+	}
 	if pr.c == nil {
 		return
 	}

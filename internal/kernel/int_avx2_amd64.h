@@ -50,6 +50,20 @@ begin:                            \
 	VPSLLD       $4, a0, a0; \
 	VMOVDQA      a0, a1
 
+// INT2P_START begins the sums of the next token with -2^(bits-1)·Σq: -8·Σq
+// shifted.
+#define INT2P_START(OP, n, a0, a1) \
+	VPBROADCASTD (CX), a0;   \
+	ADDQ         AX, CX;     \
+	OP           $n, a0, a0; \
+	VMOVDQA      a0, a1
+
+#define INT2P_START2(a0, a1) INT2P_START(VPSRAD, 2, a0, a1)
+#define INT2P_START3(a0, a1) INT2P_START(VPSRAD, 1, a0, a1)
+#define INT2P_START5(a0, a1) INT2P_START(VPSLLD, 1, a0, a1)
+#define INT2P_START6(a0, a1) INT2P_START(VPSLLD, 2, a0, a1)
+#define INT2P_START7(a0, a1) INT2P_START(VPSLLD, 3, a0, a1)
+
 // INT2_LOAD4 loads a step of 8 columns: low nibbles in Y10 and Y11, high ones
 // in Y8 and Y9.
 #define INT2_LOAD4 \

@@ -7,20 +7,6 @@
 // 4·63·128 at most, stay within 16 bits, as INT2_DOT4 needs; with 7 bits one
 // pair does.
 
-// INT2P_START begins the sums of the next token with -2^(bits-1)·Σq: -8·Σq
-// shifted.
-#define INT2P_START(OP, n, a0, a1) \
-	VPBROADCASTD (CX), a0;   \
-	ADDQ         AX, CX;     \
-	OP           $n, a0, a0; \
-	VMOVDQA      a0, a1
-
-#define INT2P_START2(a0, a1) INT2P_START(VPSRAD, 2, a0, a1)
-#define INT2P_START3(a0, a1) INT2P_START(VPSRAD, 1, a0, a1)
-#define INT2P_START5(a0, a1) INT2P_START(VPSLLD, 1, a0, a1)
-#define INT2P_START6(a0, a1) INT2P_START(VPSLLD, 2, a0, a1)
-#define INT2P_START7(a0, a1) INT2P_START(VPSLLD, 3, a0, a1)
-
 // INT2_DOT7 is INT2_DOT4 for 7 bits.
 #define INT2_DOT7(lo, hi, a0, a1) \
 	VPBROADCASTD lo, Y14;                 \

@@ -21,8 +21,8 @@ func (p *Pool) MulInt(y []float32, ldy int, w *IntMatrix, a *Activations) {
 // (query, key and value; gate and up) in one fork and join: ys[i] with rows
 // ldys[i] apart is the product with ws[i].
 //
-// The branches are added as [Pool.MulHalfTiles] would afterwards, to the same
-// bits. Tiles in the order of the rows are added while the product's tile is in
+// The branches are added as [Pool.MulHalfTiles] and [Pool.MulByteTiles] would
+// afterwards, to the same bits. Tiles in the order of the rows are added while the product's tile is in
 // the cache; others take a second fork and join.
 func (p *Pool) MulInts(ys [][]float32, ldys []int, ws []*IntMatrix, a *Activations, b Branches) {
 	if a.Tokens <= 0 {
@@ -67,11 +67,13 @@ func (a *Activations) made(groups int) bool {
 	return len(a.shift) >= rows*groups
 }
 
-// Branches are the 16-bit branches of matrices that share activations:
-// Tiles[i]·z is added to the product with matrix i, unless it is nil. Z has row
-// t at Z[t·Ldz]. The zero value adds nothing.
+// Branches are the branches of matrices that share activations, in 16 or 8 bits:
+// Tiles[i]·z, or Bytes[i]·z, is added to the product with matrix i, unless it is
+// nil or the list ends before it. Z has row t at Z[t·Ldz]. The zero value adds
+// nothing.
 type Branches struct {
 	Tiles []*HalfTiles
+	Bytes []*ByteTiles
 	Z     []float32
 	Ldz   int
 }
@@ -84,10 +86,12 @@ type intProduct struct {
 	c     *HalfTiles // added in the same pass; nil: nothing
 	z     []float32
 	ldz   int
-	sums  []float32 // float tokens' group sums, for zero points; nil: none
-	one   bool      // there is but one token
-	pairs int       // pairs of row tiles in a chunk
-	parts int       // chunks of row tiles
+	bytes *ByteTiles // likewise, instead of c
+	codeZ []float32  // z times the scales of bytes [tokens × bytes.Count]
+	sums  []float32  // float tokens' group sums, for zero points; nil: none
+	one   bool       // there is but one token
+	pairs int        // pairs of row tiles in a chunk
+	parts int        // chunks of row tiles
 }
 
 func intProducts(ys [][]float32, ldys []int, ws []*IntMatrix, b Branches, tokens int) []intProduct {
@@ -103,6 +107,13 @@ func intProducts(ys [][]float32, ldys []int, ws []*IntMatrix, b Branches, tokens
 				prods[i].c, prods[i].z, prods[i].ldz = c, b.Z, b.Ldz
 			}
 		}
+		if i < len(b.Bytes) && b.Bytes[i] != nil && b.Bytes[i].Count > 0 {
+			c := b.Bytes[i]
+			if c.Rows != w.Rows || prods[i].c != nil {
+				panic(fmt.Sprintf("kernel: branch of %d rows in 8 bits beside a matrix of %d, or beside one in 16", c.Rows, w.Rows))
+			}
+			prods[i].bytes, prods[i].codeZ = c, c.scaled(b.Z, b.Ldz, tokens)
+		}
 	}
 	return prods
 }
@@ -110,7 +121,15 @@ func intProducts(ys [][]float32, ldys []int, ws []*IntMatrix, b Branches, tokens
 // branch adds the branch to what is done of some row tiles: tokens t to
 // t+tokens-1, at most intTokens.
 func (pr *intProduct) branch(tile, tiles, t, tokens int) {
-	if pr.c == nil || pr.one {
+	if pr.one {
+		return
+	}
+	if c := pr.bytes; c != nil {
+		for i := tile; i < min(tile+tiles, c.tiles()); i++ {
+			c.tile(pr.y[t*pr.ldy:], pr.ldy, pr.codeZ[t*c.Count:], tokens, i)
+		}
+	}
+	if pr.c == nil {
 		return
 	}
 	for i := tile; i < min(tile+tiles, len(pr.c.Count)); i++ {
@@ -121,7 +140,13 @@ func (pr *intProduct) branch(tile, tiles, t, tokens int) {
 // branchOne adds the branch to a chunk of pairs of row tiles of the only token:
 // tiles together, because the sum of one would wait for itself.
 func (pr *intProduct) branchOne(first, end int) {
-	if pr.c != nil && pr.one {
+	if !pr.one {
+		return
+	}
+	if c := pr.bytes; c != nil {
+		c.one(pr.y, pr.codeZ, 2*first, min(2*end, c.tiles()))
+	}
+	if pr.c != nil {
 		pr.c.one(pr.y, pr.z, 2*first, min(2*end, len(pr.c.Count)))
 	}
 }

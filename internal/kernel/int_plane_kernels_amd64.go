@@ -169,6 +169,9 @@ func intUnpackAVX2W6(args *intUnpackArgs)
 func intUnpackAVX2W7(args *intUnpackArgs)
 
 //go:noescape
+func intStart512x12(args *intStartArgs)
+
+//go:noescape
 func intStart512x4(args *intStartArgs)
 
 //go:noescape

@@ -40,7 +40,7 @@ func intUnpack(u *intUnpacked, w *IntMatrix, tile, tiles int) {
 }
 
 // intStartArgs are the arguments of an assembly routine for where the sums of
-// one row tile begin, see int_zero.go: four tokens or one.
+// one row tile begin, see int_zero.go: four tokens or one; or two tiles, 12 tokens.
 type intStartArgs struct {
 	y         unsafe.Pointer
 	yNext     uintptr // to the next token's
@@ -50,6 +50,8 @@ type intStartArgs struct {
 	sum       unsafe.Pointer
 	sumNext   uintptr // to the next token's
 	groups    int
+
+	scaleTile, shiftTile uintptr // to the second tile's, of 12 tokens
 }
 
 // intStart writes where the sums of one or two row tiles begin, in the order of
@@ -58,6 +60,19 @@ type intStartArgs struct {
 func intStart(y *intSums, w *IntMatrix, sums []float32, tile, tiles, tokens int) {
 	groups, _ := intGroups(w.Cols, w.Group)
 	args := intStartArgs{yNext: uintptr(tiles * intLanes * 4), sumNext: uintptr(groups * 4), groups: groups}
+	if tiles == 2 && tokens > 4 && active >= AVX512 { // y has room for 12
+		at := tile * groups * intLanes
+		args.y, args.sum = unsafe.Pointer(y), unsafe.Pointer(&sums[0])
+		args.scale, args.shift = unsafe.Pointer(&w.Scale[at]), unsafe.Pointer(&w.shift[0])
+		if (tile+1)*intLanes < w.Rows {
+			args.scaleTile = uintptr(groups * intLanes * 4)
+		}
+		if len(w.shift) > intLanes {
+			args.shift, args.shiftNext, args.shiftTile = unsafe.Pointer(&w.shift[at]), intLanes*4, args.scaleTile
+		}
+		intStart512x12(&args)
+		return
+	}
 	for i := range tiles {
 		// Kernels compute the last tile twice where it has no neighbour.
 		at := min(tile+i, intCeil(w.Rows, intLanes)-1) * groups * intLanes

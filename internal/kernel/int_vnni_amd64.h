@@ -28,8 +28,18 @@
 	LEAQ 63(SP), BX; \
 	ANDQ $~63, BX
 
-// INT_BEGIN sets the float sums to where they begin.
+// INT_BEGIN asks for the lines of the result, so that writing them at the end does
+// not wait, and sets the float sums to where they begin.
 #define INT_BEGIN(bytes) \
+	MOVQ      intArgs_y(R12), AX;     \
+	MOVQ      intArgs_yTile(R12), CX; \
+	MOVQ      intArgs_tokens(R12), BX; \
+ask:                               \
+	PREFETCHT0 (AX);                 \
+	PREFETCHT0 (AX)(CX*1);           \
+	ADDQ      intArgs_yNext(R12), AX; \
+	DECQ      BX;                    \
+	JNZ       ask;                   \
 	INT_SUMS;                        \
 	MOVQ      intArgs_start(R12), AX; \
 	MOVQ      $bytes, CX;            \

@@ -28,7 +28,7 @@ func intShift(bits int, zero []float32) []float32 {
 
 // intStartPad is the number of rows that the kernels may read behind the last
 // token's group sums.
-const intStartPad = 3
+const intStartPad = intTokens - 1
 
 // intSums are float sums for the kernels' two tiles, by token.
 type intSums [intTokens * 2 * intLanes]float32

@@ -6,7 +6,9 @@ import "fmt"
 // multiple of 16: one copy serves the product and its way back.
 type storedBlock struct {
 	data  []uint16 // IEEE binary16 [cols/16][8][16]
-	first int      // its first row of V
+	codes []int8   // or signed bytes, likewise; see byte_project.go
+	scale [8]float32
+	first int // its first row of V
 	rows  int
 }
 
@@ -40,18 +42,22 @@ func (b *storedBlock) project(z []float32, ldz int, x []float32, ldx, cols, toke
 	var out, rest [foldTokens][8]float32
 	n := cols &^ 15
 	if n > 0 {
-		storedDots(&out, b.data, x, ldx, n, tokens)
+		b.dots(&out, 0, x, ldx, n, tokens)
 	}
 	if n < cols {
 		var tail [foldTokens * 16]float32
 		for t := range tokens {
 			copy(tail[t*16:], x[t*ldx+n:][:cols-n])
 		}
-		storedDots(&rest, b.data[n*8:], tail[:], 16, 16, tokens)
+		b.dots(&rest, n, tail[:], 16, 16, tokens)
 	}
 	for t := range tokens {
 		for slot := range b.rows {
-			z[t*ldz+b.first+slot] = out[t][slot] + rest[t][slot]
+			v := out[t][slot] + rest[t][slot]
+			if b.codes != nil {
+				v *= b.scale[slot]
+			}
+			z[t*ldz+b.first+slot] = v
 		}
 	}
 }
@@ -62,17 +68,22 @@ func (b *storedBlock) remove(x []float32, ldx, from, end int, z []float32, ldz, 
 	var c [foldTokens][8]float32
 	for t := range tokens {
 		copy(c[t][:b.rows], z[t*ldz+b.first:])
+		if b.codes != nil {
+			for slot, s := range b.scale {
+				c[t][slot] *= s
+			}
+		}
 	}
 	n := end &^ 15
 	if n > from {
-		storedOut(x[from:], ldx, b.data[from*8:], &c, n-from, tokens)
+		b.out(x[from:], ldx, from, &c, n-from, tokens)
 	}
 	if n < end {
 		var tail [foldTokens * 16]float32
 		for t := range tokens {
 			copy(tail[t*16:], x[t*ldx+n:][:end-n])
 		}
-		storedOut(tail[:], 16, b.data[n*8:], &c, 16, tokens)
+		b.out(tail[:], 16, n, &c, 16, tokens)
 		for t := range tokens {
 			copy(x[t*ldx+n:][:end-n], tail[t*16:])
 		}
@@ -91,6 +102,10 @@ func (p *Projection) storedTokens(z []float32, ldz int, x []float32, ldx, tokens
 		p.stored[i].remove(x, ldx, 0, p.Cols, z, ldz, tokens)
 	}
 }
+
+// storedAlone is how many bytes of a basis one thread takes for one token: two forks
+// and joins cost as much as the other half of the work.
+const storedAlone = 128 << 10
 
 // storedColumns is how many columns of one token are a chunk of work.
 const storedColumns = 1024

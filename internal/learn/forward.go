@@ -41,9 +41,7 @@ func (p *parameters) hook(t *grad.Tape) {
 
 // hookCache wires what is done to queries, keys and values.
 func (b *Block) hookCache(t *grad.Tape, s *grad.BlockSpec) {
-	if b.Cache != nil {
-		s.QK = func(q, k *grad.Var) (*grad.Var, *grad.Var) { return t.Transform(q, b.Cache), t.Transform(k, b.Cache) }
-	}
+	s.QK = hookQK(t, b.QK)
 	if b.KV < quant.FullBits {
 		f := quant.KV{Bits: b.KV, HeadDim: b.Config.HeadDim}
 		s.KV = func(k, v *grad.Var) (*grad.Var, *grad.Var) { return t.QuantizeKV(k, f), t.QuantizeKV(v, f) }
@@ -78,4 +76,20 @@ func (p *parameters) write(t *grad.Tape) error {
 		}
 	}
 	return nil
+}
+
+// hookQK wires what is done to queries and keys; nil for nothing.
+func hookQK(t *grad.Tape, qk *llama.QK) func(q, k *grad.Var) (*grad.Var, *grad.Var) {
+	if qk == nil {
+		return nil
+	}
+	return func(q, k *grad.Var) (*grad.Var, *grad.Var) {
+		if len(qk.Mean) > 0 {
+			k = t.Sub(k, grad.Const(1, len(qk.Mean), qk.Mean))
+		}
+		if qk.Keys != nil {
+			q, k = t.Transform(q, qk.Queries), t.Transform(k, qk.Keys)
+		}
+		return q, k
+	}
 }

@@ -47,10 +47,10 @@ type Block struct {
 	AttnNorm, MLPNorm []float32
 	Layers            [llama.NumLinears]*Layer
 	Inputs            [llama.NumInputs]Input
-	Cache             linalg.Transform // nil: none
-	Activations, KV   int              // bits
-	Clip              float32          // of activations
-	ActGroup          int              // channels that share a grid; 0: the whole token
+	QK                *llama.QK // nil: none
+	Activations, KV   int       // bits
+	Clip              float32   // of activations
+	ActGroup          int       // channels that share a grid; 0: the whole token
 }
 
 // Options say how long and how fast is learned. Rates are per step, relative to

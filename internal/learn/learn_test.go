@@ -222,10 +222,11 @@ func (s *sample) spin(t *testing.T, p *kernel.Pool, bits int) *Spin {
 		return linalg.Matrix(p, r)
 	}
 	m.Residual, m.Heads = rotation(h, 1), [][]float32{rotation(s.c.HeadDim, 2)}
-	var err error
-	if m.Cache, err = linalg.NewHadamard(s.c.HeadDim); err != nil {
+	cache, err := linalg.NewHadamard(s.c.HeadDim)
+	if err != nil {
 		t.Fatal(err)
 	}
+	m.QK = llama.Alike(cache)
 	if m.Inputs[llama.DownInput], err = linalg.NewHadamard(s.c.IntermediateSize); err != nil {
 		t.Fatal(err)
 	}

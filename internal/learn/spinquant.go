@@ -26,7 +26,7 @@ type Spin struct {
 	Heads    [][]float32 // R2 of each block [head_dim × head_dim]; nil: none
 
 	// What the runtime does, as in [Block].
-	Cache           linalg.Transform
+	QK              *llama.QK
 	Inputs          [llama.NumInputs]linalg.Transform
 	Values          []float32 // signs of the value channels, after R2 [kv_heads·head_dim]; nil: none
 	Activations, KV int
@@ -45,7 +45,7 @@ type SpinRates struct {
 // section 3.2): the network's cross entropy, activations and cache quantized,
 // weights as they are, goes down along Cayley curves (equation 4), the rate
 // falling to 0 along a cosine. R1 turns the residual stream and R2 the values of
-// each head; R3 and R4 (Cache, Inputs) are fixed. windows are tokens, all of one
+// each head; R3 and R4 (QK, Inputs) are fixed. windows are tokens, all of one
 // length. It returns the mean loss, in nats a token, over the first and the last
 // tenth of the steps.
 //
@@ -191,9 +191,7 @@ func (s *spin) hook(t *grad.Tape, spec *grad.BlockSpec, r2 *grad.Var) {
 		}
 		return x
 	}
-	if m.Cache != nil {
-		spec.QK = func(q, k *grad.Var) (*grad.Var, *grad.Var) { return t.Transform(q, m.Cache), t.Transform(k, m.Cache) }
-	}
+	spec.QK = hookQK(t, m.QK)
 	spec.KV = func(k, v *grad.Var) (*grad.Var, *grad.Var) {
 		if r2 != nil {
 			v = t.BlockDiag(v, t.Transpose(r2), c.KVHeads)

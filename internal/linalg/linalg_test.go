@@ -55,7 +55,7 @@ func hilbert(n int) []float64 {
 }
 
 func eachTier(t *testing.T, f func(t *testing.T)) {
-	for tier := kernel.Portable; tier <= min(kernel.Best(), kernel.AVX512); tier++ {
+	for _, tier := range kernel.Tiers() {
 		t.Run(tier.String(), func(t *testing.T) {
 			defer kernel.SetTier(kernel.SetTier(tier))
 			f(t)

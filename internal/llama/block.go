@@ -52,9 +52,8 @@ type Block struct {
 	// Inputs are transforms of what linear layers read, whose weights have the
 	// inverse folded in; nil: none.
 	Inputs [NumInputs]Transform
-	// Cache is a rotation of each head of the queries and keys after RoPE,
-	// which leaves their products as they are; nil: none.
-	Cache Transform
+	// QK is done to queries and keys after RoPE; nil: nothing.
+	QK *QK
 }
 
 // Transform is a linear map of vectors, applied at run time.
@@ -85,7 +84,10 @@ type Hooks struct {
 	// Tap sees the input x [tokens × width] of linear layers, transformed.
 	// Returning false ends the block there; what it has computed is then worthless.
 	Tap func(in Input, x []float32, tokens, width int) bool
-	// KV sees the keys (after RoPE and rotation) and values [tokens × kv_heads·head_dim].
+	// QK sees queries [tokens × heads·head_dim] and keys [tokens × kv_heads·head_dim]
+	// after RoPE, before anything is done to them.
+	QK func(q, k []float32, tokens int)
+	// KV sees the keys (after RoPE and what QK of the block does) and values [tokens × kv_heads·head_dim].
 	KV func(k, v []float32, tokens int)
 }
 
@@ -154,10 +156,10 @@ func (r *Runner) Block(b *Block, x []float32, tokens int, h Hooks) bool {
 			r.Rope.Apply(r.k[t*kvw+o:][:c.HeadDim], t)
 		}
 	})
-	if b.Cache != nil {
-		b.Cache.Apply(p, r.q, tokens*c.Heads)
-		b.Cache.Apply(p, r.k, tokens*c.KVHeads)
+	if h.QK != nil {
+		h.QK(r.q, r.k, tokens)
 	}
+	b.QK.Apply(p, r.q, r.k)
 	if h.KV != nil {
 		h.KV(r.k, r.v, tokens)
 	}

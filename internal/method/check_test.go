@@ -104,6 +104,8 @@ func TestParseStoredRefuses(t *testing.T) {
 		{"  damp: 0.01", "  damp: 0.01\n  dynamic-groups: true", []string{"dynamic-groups", "awq"}},
 		{"  damp: 0.01", "  damp: 0.01\n  act-order: true\n  dynamic-groups: true", []string{"dynamic-groups", "act-order"}},
 		{"method: gptq", "method: rtn\n  dynamic-groups: true", []string{"dynamic-groups", "rtn"}},
+		{"method: gptq", "method: rtn\n  sweeps: 2", []string{"sweeps", "rtn", "gptq"}},
+		{"method: gptq", "method: rtn\n  rescale: true", []string{"rescale", "rtn", "gptq"}},
 	} {
 		if strings.Count(storedRecipe, c.old) != 1 {
 			t.Fatalf("%q is not once in the recipe", c.old)

@@ -430,7 +430,7 @@ func TestGPTQThreads(t *testing.T) {
 		p := kernel.NewPool(threads + 1)
 		got, f := solve(t, p, h, n, s, g, w, scales, rows)
 		p.Close()
-		if !slices.Equal(got, want) || !slices.Equal(f.u, first.u) || !slices.Equal(f.order, first.order) {
+		if !slices.Equal(got, want) || !slices.Equal(f.l, first.l) || !slices.Equal(f.order, first.order) {
 			t.Errorf("%d threads give other integers than one", threads+1)
 		}
 	}

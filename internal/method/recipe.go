@@ -68,7 +68,7 @@ type LayerBits struct {
 type Rotate struct {
 	Residual string `yaml:"residual" json:"residual,omitempty"` // R1: the residual stream, folded into the weights
 	Heads    string `yaml:"heads" json:"heads,omitempty"`       // R2: each head of the values, folded
-	Cache    string `yaml:"cache" json:"cache,omitempty"`       // R3: each head of queries and keys after RoPE, at run time
+	Cache    string `yaml:"cache" json:"cache,omitempty"`       // R3: each head of queries and keys after RoPE, at run time; or balanced, see [Recipe.CacheTransform]
 	Attn     string `yaml:"attn" json:"attn,omitempty"`         // the input of q, k and v, at run time
 	O        string `yaml:"o" json:"o,omitempty"`               // the input of o, at run time; "heads": only across heads
 	MLP      string `yaml:"mlp" json:"mlp,omitempty"`           // the input of gate and up, at run time
@@ -167,7 +167,15 @@ type Solve struct {
 	// (as GPTAQ, arXiv 2504.02692, does), "stream" also makes o and down take back
 	// the error that the residual stream has gathered. Empty: the layer as it is.
 	Correct string `yaml:"correct" json:"correct,omitempty"`
+
+	// Sweeps are passes of coordinate descent after GPTQ, Rescale fits the scales to
+	// the integers before the first and after the last: see [Factor.Refine].
+	Sweeps  int  `yaml:"sweeps" json:"sweeps,omitempty"`
+	Rescale bool `yaml:"rescale" json:"rescale,omitempty"`
 }
+
+// Refines says whether anything is done after GPTQ.
+func (s *Solve) Refines() bool { return s.Sweeps > 0 || s.Rescale }
 
 // Tune lets each quantized block learn, by gradients through its rounding, to
 // give what the full-precision block gives: as OmniQuant (arXiv 2308.13137),
@@ -367,6 +375,7 @@ func wholeNumbers(data []byte) error {
 			Layers []struct{ Bits any }
 		}
 		Branch              struct{ Bits, Rounds any }
+		Solve               struct{ Sweeps any }
 		Calibration         struct{ Samples, Tokens, Seed any }
 		Head                struct{ Bits any }
 		Activations         struct{ Group any }
@@ -391,6 +400,7 @@ func wholeNumbers(data []byte) error {
 		{"head.bits", r.Head.Bits},
 		{"branch.bits", r.Branch.Bits},
 		{"branch.rounds", r.Branch.Rounds},
+		{"solve.sweeps", r.Solve.Sweeps},
 		{"tune.epochs", r.Tune.Epochs},
 		{"tune.batch", r.Tune.Batch},
 		{"distil.epochs", r.Distil.Epochs},
@@ -460,7 +470,10 @@ func (r *Recipe) check() error {
 	if o := r.Rotate; o != nil {
 		oneOf("rotate.residual", o.Residual, "", hadamard)
 		oneOf("rotate.heads", o.Heads, "", hadamard)
-		oneOf("rotate.cache", o.Cache, "", hadamard)
+		oneOf("rotate.cache", o.Cache, "", hadamard, balanced)
+		if o.Cache == balanced && o.Learn != nil && err == nil {
+			err = fmt.Errorf("rotate.cache: found %s with rotate.learn, expected hadamard: they are learned before there are keys to balance", balanced)
+		}
 		oneOf("rotate.attn", o.Attn, "", hadamard)
 		oneOf("rotate.o", o.O, "", hadamard, "heads")
 		oneOf("rotate.mlp", o.MLP, "", hadamard)
@@ -476,6 +489,10 @@ func (r *Recipe) check() error {
 	oneOf("weights.group", fmt.Sprint(r.Weights.Group), "0", "32", "64", "128")
 	oneOf("solve.method", r.Solve.Method, "rtn", "gptq")
 	within("solve.damp", r.Solve.Damp, 0, 1)
+	within("solve.sweeps", float64(r.Solve.Sweeps), 0, 100)
+	if r.Solve.Refines() && r.Solve.Method != "gptq" && err == nil {
+		err = fmt.Errorf("solve.sweeps, solve.rescale: found with method %s, expected gptq, whose Hessian they use", r.Solve.Method)
+	}
 	oneOf("head.bits", fmt.Sprint(r.Head.Bits), "8", "16")
 	within("activations.clip", r.Activations.Clip, 0.1, 1)
 	oneOf("activations.group", fmt.Sprint(r.Activations.Group), "0", "16", "32", "64", "128")
@@ -543,10 +560,28 @@ func (r *Recipe) check() error {
 // NeedsCalibration says whether any stage looks at activations.
 func (r *Recipe) NeedsCalibration() bool {
 	return r.Smooth != nil || r.Fitting() || r.Spins() || r.Branch != nil || r.Solve.Method == "gptq" ||
-		r.Weights.Clip == quant.ClipHessian || r.Weights.Clip == ClipAWQ || r.Weights.Average > 0
+		r.Weights.Clip == quant.ClipHessian || r.Weights.Clip == ClipAWQ || r.Weights.Average > 0 || r.CacheTransform() == balanced
 }
 
-const hadamard = "hadamard"
+const (
+	hadamard = "hadamard"
+	balanced = "balanced"
+)
+
+// balancedBits is the most bits of a cache whose keys are worth balancing.
+const balancedBits = 4
+
+// CacheTransform is what is done at run time to queries and keys after RoPE:
+// "hadamard", of each head, "balanced", or "" for nothing. Balanced keys are less
+// their mean, which softmax does not notice, and share the spread of keys and
+// queries evenly, in every direction: see [KeyMoments.Balance]. That is for a
+// cache of 4 bits; one of more has no need of it, and nothing is done.
+func (r *Recipe) CacheTransform() string {
+	if r.Rotate == nil || r.Rotate.Cache == balanced && r.Bits.KV > balancedBits {
+		return ""
+	}
+	return r.Rotate.Cache
+}
 
 // What solve.correct aims at.
 const (

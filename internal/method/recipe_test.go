@@ -174,6 +174,8 @@ func TestParseRefuses(t *testing.T) {
 		{"method", replaced(t, "  method: gptq", "  method: obq"), []string{"solve.method", `"obq"`, "rtn, gptq"}},
 		{"damp", replaced(t, "  damp: 0.05", "  damp: 2"), []string{"solve.damp", "2", "0 to 1"}},
 		{"damp NaN", replaced(t, "  damp: 0.05", "  damp: .nan"), []string{"solve.damp"}},
+		{"sweeps", replaced(t, "  damp: 0.05", "  damp: 0.05\n  sweeps: -1"), []string{"solve.sweeps", "-1", "0 to 100"}},
+		{"sweeps, a fraction", replaced(t, "  damp: 0.05", "  damp: 0.05\n  sweeps: 1.5"), []string{"sweeps"}},
 		{"no damp", replaced(t, "  damp: 0.05", ""), []string{"solve.damp", "missing"}},
 		{"act-order", replaced(t, "  act-order: true", "  act-order: 3"), []string{"[21:"}},
 

@@ -37,6 +37,7 @@ type worker struct {
 
 	unrounded [llama.NumLinears][]float32    // what was rounded, for tuning
 	goals     *store                         // what the full-precision block gives; nil: nothing is learned
+	moments   *method.KeyMoments             // of the loaded block, while they are gathered
 	steps     [llama.NumLinears]*quant.Steps // learned scales of the loaded block; nil: none
 	turns     blockTurns                     // of the loaded block
 
@@ -141,9 +142,18 @@ func (w *worker) pass(ctx context.Context, tap tap) error {
 	}
 	b := w.runnable()
 	return w.eachWindow(ctx, func(_ int, x []float32) error {
-		w.runner.Block(b, x, w.tokens, llama.Hooks{Tap: tap, KV: w.cacheHook()})
+		w.runner.Block(b, x, w.tokens, llama.Hooks{Tap: tap, KV: w.cacheHook(), QK: w.momentsHook()})
 		return nil
 	})
+}
+
+// momentsHook gathers the moments of queries and keys, where somebody wants them.
+func (w *worker) momentsHook() func(q, k []float32, tokens int) {
+	m := w.moments
+	if m == nil {
+		return nil
+	}
+	return func(q, k []float32, tokens int) { m.Add(w.pool, q, k, tokens) }
 }
 
 // advance runs stored activations through a block: they become the next
@@ -211,8 +221,17 @@ func (w *worker) quantize(ctx context.Context) ([llama.NumLinears]*artefact.Line
 	fail := func(err error) ([llama.NumLinears]*artefact.Linear, []artefact.Layer, error) { return out, nil, err }
 	if w.windows > 0 {
 		w.stage("statistics")
+		if transforms(w.recipe).Cache == artefact.Balanced {
+			w.moments = method.NewKeyMoments(w.config.Heads, w.config.KVHeads, w.config.HeadDim)
+		}
 		if err := w.gather(ctx, -1, nil); err != nil {
 			return fail(err)
+		}
+		if m := w.moments; m != nil {
+			w.moments = nil
+			if err := w.balance(m); err != nil {
+				return fail(fmt.Errorf("keys: %w", err))
+			}
 		}
 		for l := range llama.NumLinears {
 			e, err := w.roundingError(l)
@@ -244,6 +263,7 @@ func (w *worker) quantize(ctx context.Context) ([llama.NumLinears]*artefact.Line
 			return fail(err)
 		}
 	}
+	reports[llama.K].BitsPerWeight += w.keyBits()
 	return out, reports, nil
 }
 

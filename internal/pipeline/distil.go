@@ -157,7 +157,10 @@ func (j *job) writeBlock(i int, path string, attnNorm, mlpNorm []float32, quanti
 		artefact.Floats(prefix+"input_layernorm.weight", attnNorm),
 		artefact.Floats(prefix+"post_attention_layernorm.weight", mlpNorm),
 	}
-	for in, t := range turns {
+	if turns.keys != nil {
+		specs = append(specs, turns.keys.Tensors(prefix, &j.ck.Config)...)
+	}
+	for in, t := range turns.inputs {
 		if t != nil {
 			specs = append(specs, t.tensors(artefact.InputName(prefix+llama.Input(in).Readers()[0].String()))...)
 		}

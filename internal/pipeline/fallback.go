@@ -144,8 +144,8 @@ func (t *rotation) each(fn func(where string, width int, name string, even bool)
 	if t.heads != nil {
 		tell("rotate.heads", t.heads)
 	}
-	if t.cache != nil {
-		tell("rotate.cache", t.cache)
+	if t.qk != nil {
+		tell("rotate.cache", t.qk.Keys)
 	}
 	for in, transform := range t.inputs {
 		if transform != nil {

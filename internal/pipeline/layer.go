@@ -276,11 +276,11 @@ func (w *worker) solve(l llama.Which, g quant.Grid, d *llama.Dense, branch *arte
 		steps, err = g.WeightedScales(weights, diagonal, d.Out, d.In, clip, w.pool.Run)
 	}
 	if s := w.steps[l]; s != nil {
-		steps = *s
+		steps = quant.Steps{Scale: slices.Clone(s.Scale), Zero: s.Zero}
 	}
 	solving := 0.0
 	if factor != nil {
-		solving = float64(d.Out) * float64(d.In) * float64(d.In)
+		solving = float64(d.Out) * float64(d.In) * float64(d.In) * w.recipe.Solve.Passes()
 	}
 	w.clock.at(stageSolve, solving)
 	switch {
@@ -291,6 +291,9 @@ func (w *worker) solve(l llama.Which, g quant.Grid, d *llama.Dense, branch *arte
 		factor.GPTQ(w.pool, g, q, weights, steps, d.Out)
 	default:
 		g.RTN(q, weights, steps, d.Out, d.In, w.pool.Run)
+	}
+	if w.recipe.Solve.Refines() {
+		factor.Refine(w.pool, g, q, weights, steps, d.Out, w.recipe.Solve)
 	}
 	w.clock.at(stagePack, 0)
 	return artefact.NewLinear(g, q, steps, d.Out, d.In, branch, d.Bias), beyond(g, d.W, steps, d.Out, d.In), nil

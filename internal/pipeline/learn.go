@@ -15,7 +15,11 @@ import (
 
 // blockTurns are the transforms that a block has to itself, stored with it;
 // nil: none.
-type blockTurns [llama.NumInputs]*blockTurn
+type blockTurns struct {
+	inputs [llama.NumInputs]*blockTurn
+	keys   *artefact.QK
+	qk     *llama.QK // what keys stands for
+}
 
 type blockTurn struct {
 	factors *learn.Turn // as they are stored; nil where they were read
@@ -30,7 +34,7 @@ func (t *blockTurn) tensors(input string) []checkpoint.TensorSpec {
 
 // turn is what the runtime does to an input of the loaded block; nil: nothing.
 func (w *worker) turn(in llama.Input) linalg.Transform {
-	if t := w.turns[in]; t != nil {
+	if t := w.turns.inputs[in]; t != nil {
 		return t.Transform
 	}
 	return w.rotation.inputs[in]
@@ -40,6 +44,15 @@ func (w *worker) turn(in llama.Input) linalg.Transform {
 func (w *worker) readTurns(src shardSource, prefix string) error {
 	w.turns = blockTurns{}
 	formats := transforms(w.recipe)
+	if formats.Cache == artefact.Balanced {
+		q, err := artefact.ReadQK(src, prefix, w.config)
+		if err != nil {
+			return err
+		}
+		if err := w.turns.take(q, w.config); err != nil {
+			return err
+		}
+	}
 	for in := range llama.NumInputs {
 		if formats.Input(in) != artefact.Kronecker {
 			continue
@@ -53,7 +66,7 @@ func (w *worker) readTurns(src shardSource, prefix string) error {
 		if err != nil {
 			return err
 		}
-		w.turns[in] = &blockTurn{f, t}
+		w.turns.inputs[in] = &blockTurn{f, t}
 	}
 	return nil
 }
@@ -137,7 +150,7 @@ func (w *worker) foldLearned(b *learn.Block, e *learn.Equivalent) error {
 		if err != nil {
 			return fmt.Errorf("transform of the input of %s: %w", llama.Input(in), err)
 		}
-		w.turns[in] = &blockTurn{turn, forward}
+		w.turns.inputs[in] = &blockTurn{turn, forward}
 		for _, l := range llama.Input(in).Readers() {
 			d := &w.block.Linears[l]
 			inverse.Apply(w.pool, d.W, d.Out)

@@ -97,7 +97,10 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *metho
 			hold("fitting to full precision", 4*(readers+int64(layer))+8*int64(tokens)*int64(out)+4*int64(tokens)*int64(in+c.HiddenSize))
 		}
 		if r.NeedsHessian() {
-			hold("Hessian of the widest input and its factor", 8*int64(in)*int64(in)+method.FactorBytes(in))
+			hold("Hessian of the widest input and its factor", 8*int64(in)*int64(in)+method.FactorBytes(in, r.Solve))
+		}
+		if r.Solve.Method == "gptq" {
+			hold("the largest layer, column by column", method.SolveBytes(layer, r.Solve))
 		}
 		if r.Branch.Stored() {
 			hold("the branch's eigenproblem", 8*int64(in)*int64(in))
@@ -204,7 +207,7 @@ func work(c *checkpoint.Config, r *method.Recipe, windows, tokens int) float64 {
 			if r.Branch != nil {
 				solves = 2
 			}
-			flops += solves * w * float64(i)
+			flops += solves * w * float64(i) * r.Solve.Passes()
 		}
 	}
 	if windows > 0 && r.Solve.Method == "gptq" {

@@ -120,6 +120,8 @@ var damages = map[string]func(name string, w []float32, rows, cols int){
 // degenerate are recipes that invert, decompose or learn.
 var degenerate = map[string]string{
 	"gptq":         "bits: 4-4-4\nweights: {group: 32, clip: hessian, zero: centred}\nsolve: {method: gptq, damp: 0.01, act-order: true}\n",
+	"sweeps":       "bits: 2-4-4\nweights: {group: 32, clip: mse, zero: centred}\nsolve: {method: gptq, damp: 0.01, act-order: true, sweeps: 3, rescale: true}\n",
+	"sweeps, rows": "bits: 3-4-4\nweights: {clip: hessian}\nsolve: {method: gptq, damp: 0.01, sweeps: 2, rescale: true}\n",
 	"dynamic":      "bits: 3-4-4\nweights: {group: 32, clip: mse, zero: asymmetric}\nsolve: {method: gptq, damp: 0.01, dynamic-groups: true}\n",
 	"spectral":     "bits: 4-4-4\nsmooth: {alpha: [off, 0.5]}\nbranch: {basis: dft, axis: output, components: 2, importance: interaction, temperature: 1}\nsolve: {method: gptq, damp: 0.01}\n",
 	"input axis":   "bits: 4-4-4\nsmooth: {alpha: [off, 0.5]}\nbranch: {basis: dct, axis: input, components: 2, importance: interaction, temperature: 1}\nsolve: {method: gptq, damp: 0.01}\n",

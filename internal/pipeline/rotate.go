@@ -19,7 +19,7 @@ import (
 type rotation struct {
 	residual linalg.Transform                  // R1, of the residual stream
 	heads    linalg.Transform                  // R2, of each value head
-	cache    linalg.Transform                  // R3, of each head of queries and keys
+	qk       *llama.QK                         // R3, of each head of queries and keys
 	inputs   [llama.NumInputs]linalg.Transform // at run time, before they are quantized
 	own      []linalg.Transform                // R2 of each block, where they are learned
 	signs    [llama.NumInputs]linalg.Signs     // folded into what precedes an input: no sum of like signs meets a row of ones
@@ -44,8 +44,12 @@ func newRotation(recipe *method.Recipe, c *checkpoint.Config) (*rotation, error)
 		}
 	}
 	formats := transforms(recipe)
-	if t.cache, err = formats.CacheTransform(c); err != nil {
-		return nil, fmt.Errorf("rotate.cache: %w", err)
+	if formats.Cache != "" { // balanced: of the blocks where that is not worth its bits
+		h, err := linalg.NewHadamard(c.HeadDim)
+		if err != nil {
+			return nil, fmt.Errorf("rotate.cache: %w", err)
+		}
+		t.qk = llama.Alike(h)
 	}
 	for in := range llama.NumInputs {
 		if formats.Input(in) == artefact.Kronecker {
@@ -71,7 +75,7 @@ func newRotation(recipe *method.Recipe, c *checkpoint.Config) (*rotation, error)
 // transforms are the recipe's in the artefact's terms.
 func transforms(r *method.Recipe) (t artefact.Transforms) {
 	if o := r.Rotate; o != nil {
-		t = artefact.Transforms{Attn: o.Attn, O: o.O, MLP: o.MLP, Down: o.Down, Cache: o.Cache}
+		t = artefact.Transforms{Attn: o.Attn, O: o.O, MLP: o.MLP, Down: o.Down, Cache: r.CacheTransform()}
 	}
 	if r.Learn != nil && r.Learn.Method == method.LearnFlatQuant {
 		const k = artefact.Kronecker

@@ -117,9 +117,7 @@ func (w *worker) transform(b *llama.Block) {
 			b.Inputs[in] = t
 		}
 	}
-	if w.rotation.cache != nil {
-		b.Cache = w.rotation.cache
-	}
+	b.QK = w.qk()
 }
 
 // cacheHook rounds keys and values as the runtime's cache does; nil where it

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/quant"
@@ -168,9 +169,7 @@ func (w *worker) loss(in llama.Input, lambda []float32) (float64, error) {
 		if low != nil {
 			kept = w.weights2[:n]
 			w.pool.MatMulNN(kept, d.In, low.C[part], low.K, low.V, d.In, d.Out, d.In, low.K, false)
-			for i, v := range kept {
-				residual[i] -= v
-			}
+			w.subtract(residual, kept, d.In)
 			part++
 		} else if b := w.recipe.Branch; b != nil && !b.Stored() {
 			branch, err := b.Spectral(residual, d.Out, d.In, stats.Act(lambda), w.pool.Run)
@@ -180,9 +179,7 @@ func (w *worker) loss(in llama.Input, lambda []float32) (float64, error) {
 			kept = w.weights2[:n]
 			clear(kept)
 			branch.AddTo(kept, 1, w.pool.Run)
-			for i, v := range kept {
-				residual[i] -= v
-			}
+			w.subtract(residual, kept, d.In)
 		}
 		scales, err := g.Scales(residual, d.Out, d.In, w.recipe.Weights.Clip, w.pool.Run)
 		if err != nil {
@@ -195,4 +192,9 @@ func (w *worker) loss(in llama.Input, lambda []float32) (float64, error) {
 		sum += e * e
 	}
 	return sum, nil
+}
+
+// subtract takes b from a, both of rows of n.
+func (w *worker) subtract(a, b []float32, n int) {
+	w.pool.Run(len(a)/n, func(r int) { kernel.Axpy(a[r*n:][:n], -1, b[r*n:][:n]) })
 }

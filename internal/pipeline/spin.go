@@ -90,7 +90,7 @@ func (j *job) spin(ctx context.Context, w *worker) error {
 func (j *job) learnSpin(ctx context.Context, w *worker, path string) error {
 	j.event(Event{Stage: "learning rotations"})
 	c, r, o := &j.ck.Config, j.Recipe, j.Recipe.Rotate.Learn
-	m := &learn.Spin{Config: c, Rope: w.runner.Rope, Cache: w.rotation.cache, Inputs: w.rotation.inputs,
+	m := &learn.Spin{Config: c, Rope: w.runner.Rope, QK: w.rotation.qk, Inputs: w.rotation.inputs,
 		Activations: r.Bits.Activations, KV: r.Bits.KV, Clip: float32(r.Activations.Clip), ActGroup: r.ActGrid().Group}
 	for in := range llama.NumInputs { // signs meet the values themselves, and the others' inputs
 		signs := w.rotation.signs[in]

@@ -32,7 +32,7 @@ func (t tuneWindows) Window(i int) (input, target []float32, err error) {
 func (w *worker) learner(layers *[llama.NumLinears]*artefact.Linear, weights func(l llama.Which) []float32) *learn.Block {
 	r, c := w.recipe, w.config
 	b := &learn.Block{Config: c, Rope: w.runner.Rope, AttnNorm: w.block.AttnNorm, MLPNorm: w.block.MLPNorm,
-		Cache: w.rotation.cache, Activations: r.Bits.Activations, KV: r.Bits.KV, Clip: float32(r.Activations.Clip), ActGroup: r.ActGrid().Group}
+		QK: w.qk(), Activations: r.Bits.Activations, KV: r.Bits.KV, Clip: float32(r.Activations.Clip), ActGroup: r.ActGrid().Group}
 	for in := range llama.NumInputs {
 		b.Inputs[in].Transform = w.turn(in)
 		for _, l := range in.Readers() {

@@ -76,8 +76,14 @@ func (g Grid) Limits() (lo, hi float32) {
 // Round returns the q nearest to w on the grid of scale s and shift d, as
 // [Steps.At] gives them.
 func (g Grid) Round(w, s, d float32) int8 {
+	step := g.Step(s, d)
+	return int8(step.Level(float32(w/s) + d))
+}
+
+// Step is the grid of one group as kernels want it.
+func (g Grid) Step(s, d float32) kernel.GridStep {
 	lo, hi := g.Limits()
-	return int8(min(max(roundEven(float32(w/s)+d), lo), hi))
+	return kernel.GridStep{Scale: s, Shift: d, Lo: lo, Hi: hi}
 }
 
 // Value is what q stands for: s·(q − d).
@@ -86,18 +92,16 @@ func Value(q int8, s, d float32) float32 { return s * (float32(q) - d) }
 // RTN rounds each weight of w [rows × cols] to its nearest grid point.
 func (g Grid) RTN(q []int8, w []float32, steps Steps, rows, cols int, run func(n int, fn func(i int))) {
 	g.each(steps, rows, cols, run, func(lo, hi int, s, d float32) {
-		for i, v := range w[lo:hi] {
-			q[lo+i] = g.Round(v, s, d)
-		}
+		step := g.Step(s, d)
+		kernel.GridRound(q[lo:hi], w[lo:hi], &step)
 	})
 }
 
 // Dequantize writes what q stands for to dst [rows × cols].
 func (g Grid) Dequantize(dst []float32, q []int8, steps Steps, rows, cols int, run func(n int, fn func(i int))) {
 	g.each(steps, rows, cols, run, func(lo, hi int, s, d float32) {
-		for i, v := range q[lo:hi] {
-			dst[lo+i] = Value(v, s, d)
-		}
+		step := g.Step(s, d)
+		kernel.GridValues(dst[lo:hi], q[lo:hi], &step)
 	})
 }
 

@@ -1,6 +1,10 @@
 package quant
 
-import "math"
+import (
+	"math"
+
+	"github.com/specquant/specquant/internal/kernel"
+)
 
 // Clip says how far below its largest weight a group's grid may reach.
 type Clip string
@@ -18,6 +22,9 @@ const (
 	clipStepsFew = 37
 	clipFewBits  = 3
 )
+
+// MaxScale is the largest 16-bit float.
+const MaxScale = 65504
 
 // smallestScale is the least positive 16-bit float.
 const smallestScale = 1.0 / (1 << 24)
@@ -81,10 +88,7 @@ type step struct{ scale, zero float32 }
 
 // search finds a group's scale and zero point.
 func (g Grid) search(w, importance []float32, clip Clip) step {
-	var least, most float32
-	for _, v := range w {
-		least, most = min(least, v), max(most, v)
-	}
+	least, most := kernel.Range(w)
 	best := g.fit(least, most, 1)
 	if clip != ClipMSE && clip != ClipHessian || least == most {
 		return best
@@ -128,26 +132,7 @@ func (g Grid) fit(least, most, ratio float32) step {
 
 // squaredError is Σ d·(w − ŵ)², given up once it passes the limit.
 func (g Grid) squaredError(w, importance []float32, by step, limit float32) float32 {
-	lo, hi := g.Limits()
-	s, shift := by.scale, by.zero+lo
-	inv := 1 / s
-	var sum float32
-	for len(w) > 0 && sum < limit {
-		n := min(64, len(w))
-		var d []float32
-		if importance != nil {
-			d, importance = importance[:n], importance[n:]
-		}
-		for i, v := range w[:n] {
-			q := min(max(roundEven(float32(v*inv)+shift), lo), hi)
-			e := v - float32(s*(q-shift))
-			if d == nil {
-				sum += float32(e * e)
-			} else {
-				sum += float32(d[i] * float32(e*e))
-			}
-		}
-		w = w[n:]
-	}
-	return sum
+	lo, _ := g.Limits()
+	s := g.Step(by.scale, by.zero+lo)
+	return kernel.GridError(w, importance, &s, limit)
 }

@@ -1,0 +1,112 @@
+package artefact
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/linalg"
+	"github.com/specquant/specquant/internal/llama"
+)
+
+// QK is what a block does to queries and keys after RoPE, as it is stored: see
+// [llama.QK]. The queries' matrices are made from the keys' when they are read.
+type QK struct {
+	Mean []uint16  // 16-bit floats [kv_heads × head_dim]
+	Keys *ByteRows // of each kv head [kv_heads·head_dim × head_dim]; nil: Hadamard
+}
+
+// NewQK rounds mean [kv_heads × head_dim] and keys [kv_heads × head_dim × head_dim],
+// or nil for Hadamard's matrix, to what is stored.
+func NewQK(c *checkpoint.Config, mean, keys []float32) (*QK, error) {
+	q := &QK{Mean: toHalf(mean)}
+	for i, h := range q.Mean {
+		if h&0x7c00 == 0x7c00 {
+			return nil, fmt.Errorf("keys have the mean %v in channel %d of kv head %d, which no 16-bit float holds; use rotate.cache: hadamard", mean[i], i%c.HeadDim, i/c.HeadDim)
+		}
+	}
+	if keys != nil {
+		q.Keys = NewByteRows(keys, c.KVHeads*c.HeadDim, c.HeadDim)
+	}
+	return q, nil
+}
+
+// Matrices are the keys' [kv_heads × head_dim × head_dim]: code·scale, exact.
+func (q *QK) Matrices(headDim int) []float32 {
+	m := make([]float32, len(q.Keys.Codes))
+	for i, c := range q.Keys.Codes {
+		m[i] = float32(c) * kernel.FromF16(q.Keys.Scales[i/headDim])
+	}
+	return m
+}
+
+// Bytes is their size on disk.
+func (q *QK) Bytes() int {
+	n := 2 * len(q.Mean)
+	if q.Keys != nil {
+		n += q.Keys.bytes()
+	}
+	return n
+}
+
+// Tensors are those of the block whose names start with prefix.
+func (q *QK) Tensors(prefix string, c *checkpoint.Config) []checkpoint.TensorSpec {
+	specs := []checkpoint.TensorSpec{{Name: prefix + "cache.mean", DType: checkpoint.F16, Shape: []int{c.KVHeads, c.HeadDim}, Data: bytesOf(q.Mean)}}
+	if q.Keys == nil {
+		return specs
+	}
+	return append(specs,
+		checkpoint.TensorSpec{Name: prefix + "cache.keys", DType: checkpoint.I8, Shape: []int{c.KVHeads, c.HeadDim, c.HeadDim}, Data: bytesOf(q.Keys.Codes)},
+		checkpoint.TensorSpec{Name: prefix + "cache.scales", DType: checkpoint.F16, Shape: []int{c.KVHeads, c.HeadDim}, Data: bytesOf(q.Keys.Scales)})
+}
+
+// ReadQK reads what Tensors has written.
+func ReadQK(src Source, prefix string, c *checkpoint.Config) (*QK, error) {
+	q := &QK{}
+	var err error
+	if q.Mean, err = halves(src, prefix+"cache.mean", c.KVHeads*c.HeadDim); err != nil {
+		return nil, err
+	}
+	if src.Has(prefix + "cache.keys") {
+		q.Keys, err = readByteRows(src, prefix+"cache.keys", prefix+"cache.scales", c.KVHeads*c.HeadDim, c.HeadDim)
+	}
+	return q, err
+}
+
+// Transform is what the runtime does.
+func (q *QK) Transform(c *checkpoint.Config) (*llama.QK, error) {
+	t := &llama.QK{Mean: toFloat(q.Mean)}
+	if q.Keys == nil {
+		h, err := linalg.NewHadamard(c.HeadDim)
+		t.Queries, t.Keys = h, h
+		return t, err
+	}
+	var err error
+	n, keys := c.HeadDim, q.Matrices(c.HeadDim)
+	queries := make([]float32, len(keys))
+	for h := range c.KVHeads {
+		m := make([]float64, n*n)
+		for i, v := range keys[h*n*n:][:n*n] {
+			m[i] = float64(v)
+		}
+		inverse := linalg.Invert(m, n)
+		if inverse == nil {
+			return nil, fmt.Errorf("cache.keys: the matrix of kv head %d has no inverse; the artefact is damaged, make it again", h)
+		}
+		for i := range n {
+			for j := range n {
+				v := float32(inverse[j*n+i])
+				if math.IsInf(float64(v), 0) || v != v {
+					return nil, fmt.Errorf("cache.keys: the inverse of the matrix of kv head %d is not finite; the artefact is damaged, make it again", h)
+				}
+				queries[(h*n+i)*n+j] = v
+			}
+		}
+	}
+	if t.Keys, err = linalg.NewBlocks(keys, c.KVHeads, n, 1); err != nil {
+		return nil, err
+	}
+	t.Queries, err = linalg.NewBlocks(queries, c.KVHeads, n, c.Heads/c.KVHeads)
+	return t, err
+}

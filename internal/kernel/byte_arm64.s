@@ -1,0 +1,525 @@
+#include "textflag.h"
+#include "neon_arm64.h"
+
+// The branch in signed bytes, see byte_tiles.go and byte_project.go: as the kernels
+// for 16-bit floats in half_tiles_arm64.s and project_arm64.s.
+
+// CODES sets a…a+3 to the 16 bytes of n as floats.
+#define CODES(a, n) \
+	SXTL8H(a, n);            \
+	SXTL2_8H((a+2), n);      \
+	SXTL2_4S((a+1), a);      \
+	SXTL4S(a, a);            \
+	SXTL2_4S((a+3), (a+2));  \
+	SXTL4S((a+2), (a+2));    \
+	SCVTF4S(a, a);           \
+	SCVTF4S((a+1), (a+1));   \
+	SCVTF4S((a+2), (a+2));   \
+	SCVTF4S((a+3), (a+3))
+
+// func byteTile1NEON(n int, c, z, y unsafe.Pointer, ldy int, update int)
+TEXT ·byteTile1NEON(SB), NOSPLIT, $0-48
+	MOVD n+0(FP), R0
+	MOVD c+8(FP), R1
+	MOVD z+16(FP), R2
+	MOVD y+24(FP), R4
+	MOVD ldy+32(FP), R5
+	MOVD update+40(FP), R6
+	ZERO16B(0)
+	ZERO16B(1)
+	ZERO16B(2)
+	ZERO16B(3)
+loop:
+	LDRQ(20, 1, 0)
+	CODES(16, 20)
+	LDRS(24, 2, 0)
+	FMLA4S_I(0, 16, 24, 0)
+	FMLA4S_I(1, 17, 24, 0)
+	FMLA4S_I(2, 18, 24, 0)
+	FMLA4S_I(3, 19, 24, 0)
+	ADD  $16, R1
+	ADD  $4, R2
+	SUBS $1, R0
+	BNE  loop
+	CBZ  R6, set
+	LDRQ(16, 4, 0)
+	FADD4S(0, 0, 16)
+	LDRQ(16, 4, 16)
+	FADD4S(1, 1, 16)
+	LDRQ(16, 4, 32)
+	FADD4S(2, 2, 16)
+	LDRQ(16, 4, 48)
+	FADD4S(3, 3, 16)
+	STRQ(0, 4, 0)
+	STRQ(1, 4, 16)
+	STRQ(2, 4, 32)
+	STRQ(3, 4, 48)
+	ADD  R5, R4
+	RET
+set:
+	STRQ(0, 4, 0)
+	STRQ(1, 4, 16)
+	STRQ(2, 4, 32)
+	STRQ(3, 4, 48)
+	ADD  R5, R4
+	RET
+
+// func byteTile4NEON(n int, c, z, y unsafe.Pointer, ldy int, update int)
+TEXT ·byteTile4NEON(SB), NOSPLIT, $0-48
+	MOVD n+0(FP), R0
+	MOVD c+8(FP), R1
+	MOVD z+16(FP), R2
+	MOVD y+24(FP), R4
+	MOVD ldy+32(FP), R5
+	MOVD update+40(FP), R6
+	LSL  $2, R0, R3
+	ADD  R3, R2, R7
+	ADD  R3, R7, R8
+	ADD  R3, R8, R9
+	ZERO16B(0)
+	ZERO16B(1)
+	ZERO16B(2)
+	ZERO16B(3)
+	ZERO16B(4)
+	ZERO16B(5)
+	ZERO16B(6)
+	ZERO16B(7)
+	ZERO16B(8)
+	ZERO16B(9)
+	ZERO16B(10)
+	ZERO16B(11)
+	ZERO16B(12)
+	ZERO16B(13)
+	ZERO16B(14)
+	ZERO16B(15)
+loop:
+	LDRQ(20, 1, 0)
+	CODES(16, 20)
+	LDRS(24, 2, 0)
+	LDRS(25, 7, 0)
+	LDRS(26, 8, 0)
+	LDRS(27, 9, 0)
+	FMLA4S_I(0, 16, 24, 0)
+	FMLA4S_I(1, 17, 24, 0)
+	FMLA4S_I(2, 18, 24, 0)
+	FMLA4S_I(3, 19, 24, 0)
+	FMLA4S_I(4, 16, 25, 0)
+	FMLA4S_I(5, 17, 25, 0)
+	FMLA4S_I(6, 18, 25, 0)
+	FMLA4S_I(7, 19, 25, 0)
+	FMLA4S_I(8, 16, 26, 0)
+	FMLA4S_I(9, 17, 26, 0)
+	FMLA4S_I(10, 18, 26, 0)
+	FMLA4S_I(11, 19, 26, 0)
+	FMLA4S_I(12, 16, 27, 0)
+	FMLA4S_I(13, 17, 27, 0)
+	FMLA4S_I(14, 18, 27, 0)
+	FMLA4S_I(15, 19, 27, 0)
+	ADD  $16, R1
+	ADD  $4, R2
+	ADD  $4, R7
+	ADD  $4, R8
+	ADD  $4, R9
+	SUBS $1, R0
+	BNE  loop
+	CBZ  R6, set
+	LDRQ(16, 4, 0)
+	FADD4S(0, 0, 16)
+	LDRQ(16, 4, 16)
+	FADD4S(1, 1, 16)
+	LDRQ(16, 4, 32)
+	FADD4S(2, 2, 16)
+	LDRQ(16, 4, 48)
+	FADD4S(3, 3, 16)
+	STRQ(0, 4, 0)
+	STRQ(1, 4, 16)
+	STRQ(2, 4, 32)
+	STRQ(3, 4, 48)
+	ADD  R5, R4
+	LDRQ(16, 4, 0)
+	FADD4S(4, 4, 16)
+	LDRQ(16, 4, 16)
+	FADD4S(5, 5, 16)
+	LDRQ(16, 4, 32)
+	FADD4S(6, 6, 16)
+	LDRQ(16, 4, 48)
+	FADD4S(7, 7, 16)
+	STRQ(4, 4, 0)
+	STRQ(5, 4, 16)
+	STRQ(6, 4, 32)
+	STRQ(7, 4, 48)
+	ADD  R5, R4
+	LDRQ(16, 4, 0)
+	FADD4S(8, 8, 16)
+	LDRQ(16, 4, 16)
+	FADD4S(9, 9, 16)
+	LDRQ(16, 4, 32)
+	FADD4S(10, 10, 16)
+	LDRQ(16, 4, 48)
+	FADD4S(11, 11, 16)
+	STRQ(8, 4, 0)
+	STRQ(9, 4, 16)
+	STRQ(10, 4, 32)
+	STRQ(11, 4, 48)
+	ADD  R5, R4
+	LDRQ(16, 4, 0)
+	FADD4S(12, 12, 16)
+	LDRQ(16, 4, 16)
+	FADD4S(13, 13, 16)
+	LDRQ(16, 4, 32)
+	FADD4S(14, 14, 16)
+	LDRQ(16, 4, 48)
+	FADD4S(15, 15, 16)
+	STRQ(12, 4, 0)
+	STRQ(13, 4, 16)
+	STRQ(14, 4, 32)
+	STRQ(15, 4, 48)
+	ADD  R5, R4
+	RET
+set:
+	STRQ(0, 4, 0)
+	STRQ(1, 4, 16)
+	STRQ(2, 4, 32)
+	STRQ(3, 4, 48)
+	ADD  R5, R4
+	STRQ(4, 4, 0)
+	STRQ(5, 4, 16)
+	STRQ(6, 4, 32)
+	STRQ(7, 4, 48)
+	ADD  R5, R4
+	STRQ(8, 4, 0)
+	STRQ(9, 4, 16)
+	STRQ(10, 4, 32)
+	STRQ(11, 4, 48)
+	ADD  R5, R4
+	STRQ(12, 4, 0)
+	STRQ(13, 4, 16)
+	STRQ(14, 4, 32)
+	STRQ(15, 4, 48)
+	ADD  R5, R4
+	RET
+
+// func byteTiles4NEON(n int, c, z, y unsafe.Pointer)
+// Four tiles c[4][n][16] times one token, added to y.
+TEXT ·byteTiles4NEON(SB), NOSPLIT, $0-32
+	MOVD n+0(FP), R0
+	MOVD c+8(FP), R1
+	MOVD z+16(FP), R2
+	MOVD y+24(FP), R4
+	LSL  $4, R0, R3
+	ADD  R3, R1, R7
+	ADD  R3, R7, R8
+	ADD  R3, R8, R9
+	ZERO16B(0)
+	ZERO16B(1)
+	ZERO16B(2)
+	ZERO16B(3)
+	ZERO16B(4)
+	ZERO16B(5)
+	ZERO16B(6)
+	ZERO16B(7)
+	ZERO16B(8)
+	ZERO16B(9)
+	ZERO16B(10)
+	ZERO16B(11)
+	ZERO16B(12)
+	ZERO16B(13)
+	ZERO16B(14)
+	ZERO16B(15)
+loop:
+	LDRS(24, 2, 0)
+	LDRQ(20, 1, 0)
+	CODES(16, 20)
+	FMLA4S_I(0, 16, 24, 0)
+	FMLA4S_I(1, 17, 24, 0)
+	FMLA4S_I(2, 18, 24, 0)
+	FMLA4S_I(3, 19, 24, 0)
+	ADD  $16, R1
+	LDRQ(20, 7, 0)
+	CODES(16, 20)
+	FMLA4S_I(4, 16, 24, 0)
+	FMLA4S_I(5, 17, 24, 0)
+	FMLA4S_I(6, 18, 24, 0)
+	FMLA4S_I(7, 19, 24, 0)
+	ADD  $16, R7
+	LDRQ(20, 8, 0)
+	CODES(16, 20)
+	FMLA4S_I(8, 16, 24, 0)
+	FMLA4S_I(9, 17, 24, 0)
+	FMLA4S_I(10, 18, 24, 0)
+	FMLA4S_I(11, 19, 24, 0)
+	ADD  $16, R8
+	LDRQ(20, 9, 0)
+	CODES(16, 20)
+	FMLA4S_I(12, 16, 24, 0)
+	FMLA4S_I(13, 17, 24, 0)
+	FMLA4S_I(14, 18, 24, 0)
+	FMLA4S_I(15, 19, 24, 0)
+	ADD  $16, R9
+	ADD  $4, R2
+	SUBS $1, R0
+	BNE  loop
+	LDRQ(16, 4, 0)
+	FADD4S(0, 0, 16)
+	STRQ(0, 4, 0)
+	LDRQ(16, 4, 16)
+	FADD4S(1, 1, 16)
+	STRQ(1, 4, 16)
+	LDRQ(16, 4, 32)
+	FADD4S(2, 2, 16)
+	STRQ(2, 4, 32)
+	LDRQ(16, 4, 48)
+	FADD4S(3, 3, 16)
+	STRQ(3, 4, 48)
+	LDRQ(16, 4, 64)
+	FADD4S(4, 4, 16)
+	STRQ(4, 4, 64)
+	LDRQ(16, 4, 80)
+	FADD4S(5, 5, 16)
+	STRQ(5, 4, 80)
+	LDRQ(16, 4, 96)
+	FADD4S(6, 6, 16)
+	STRQ(6, 4, 96)
+	LDRQ(16, 4, 112)
+	FADD4S(7, 7, 16)
+	STRQ(7, 4, 112)
+	LDRQ(16, 4, 128)
+	FADD4S(8, 8, 16)
+	STRQ(8, 4, 128)
+	LDRQ(16, 4, 144)
+	FADD4S(9, 9, 16)
+	STRQ(9, 4, 144)
+	LDRQ(16, 4, 160)
+	FADD4S(10, 10, 16)
+	STRQ(10, 4, 160)
+	LDRQ(16, 4, 176)
+	FADD4S(11, 11, 16)
+	STRQ(11, 4, 176)
+	LDRQ(16, 4, 192)
+	FADD4S(12, 12, 16)
+	STRQ(12, 4, 192)
+	LDRQ(16, 4, 208)
+	FADD4S(13, 13, 16)
+	STRQ(13, 4, 208)
+	LDRQ(16, 4, 224)
+	FADD4S(14, 14, 16)
+	STRQ(14, 4, 224)
+	LDRQ(16, 4, 240)
+	FADD4S(15, 15, 16)
+	STRQ(15, 4, 240)
+	RET
+
+// func byteDotNEON(lanes *[128]float32, data, x unsafe.Pointer, blocks int)
+TEXT ·byteDotNEON(SB), NOSPLIT, $0-32
+	MOVD lanes+0(FP), R0
+	MOVD data+8(FP), R3
+	MOVD x+16(FP), R4
+	MOVD blocks+24(FP), R5
+	MOVD R3, R1
+	MOVD R4, R2
+	MOVD R5, R6
+	ZERO16B(0)
+	ZERO16B(1)
+	ZERO16B(2)
+	ZERO16B(3)
+	ZERO16B(4)
+	ZERO16B(5)
+	ZERO16B(6)
+	ZERO16B(7)
+	ZERO16B(8)
+	ZERO16B(9)
+	ZERO16B(10)
+	ZERO16B(11)
+	ZERO16B(12)
+	ZERO16B(13)
+	ZERO16B(14)
+	ZERO16B(15)
+loop0:
+	LDRQ(16, 2, 0)
+	LDRQ(17, 2, 16)
+	LDRQ(18, 2, 32)
+	LDRQ(19, 2, 48)
+	LDRQ(24, 1, 0)
+	CODES(20, 24)
+	FMLA4S(0, 16, 20)
+	FMLA4S(1, 17, 21)
+	FMLA4S(2, 18, 22)
+	FMLA4S(3, 19, 23)
+	LDRQ(24, 1, 16)
+	CODES(20, 24)
+	FMLA4S(4, 16, 20)
+	FMLA4S(5, 17, 21)
+	FMLA4S(6, 18, 22)
+	FMLA4S(7, 19, 23)
+	LDRQ(24, 1, 32)
+	CODES(20, 24)
+	FMLA4S(8, 16, 20)
+	FMLA4S(9, 17, 21)
+	FMLA4S(10, 18, 22)
+	FMLA4S(11, 19, 23)
+	LDRQ(24, 1, 48)
+	CODES(20, 24)
+	FMLA4S(12, 16, 20)
+	FMLA4S(13, 17, 21)
+	FMLA4S(14, 18, 22)
+	FMLA4S(15, 19, 23)
+	ADD  $128, R1
+	ADD  $64, R2
+	SUBS $1, R6
+	BNE  loop0
+	STRQ(0, 0, 0)
+	STRQ(1, 0, 16)
+	STRQ(2, 0, 32)
+	STRQ(3, 0, 48)
+	STRQ(4, 0, 64)
+	STRQ(5, 0, 80)
+	STRQ(6, 0, 96)
+	STRQ(7, 0, 112)
+	STRQ(8, 0, 128)
+	STRQ(9, 0, 144)
+	STRQ(10, 0, 160)
+	STRQ(11, 0, 176)
+	STRQ(12, 0, 192)
+	STRQ(13, 0, 208)
+	STRQ(14, 0, 224)
+	STRQ(15, 0, 240)
+	MOVD R3, R1
+	MOVD R4, R2
+	MOVD R5, R6
+	ZERO16B(0)
+	ZERO16B(1)
+	ZERO16B(2)
+	ZERO16B(3)
+	ZERO16B(4)
+	ZERO16B(5)
+	ZERO16B(6)
+	ZERO16B(7)
+	ZERO16B(8)
+	ZERO16B(9)
+	ZERO16B(10)
+	ZERO16B(11)
+	ZERO16B(12)
+	ZERO16B(13)
+	ZERO16B(14)
+	ZERO16B(15)
+loop1:
+	LDRQ(16, 2, 0)
+	LDRQ(17, 2, 16)
+	LDRQ(18, 2, 32)
+	LDRQ(19, 2, 48)
+	LDRQ(24, 1, 64)
+	CODES(20, 24)
+	FMLA4S(0, 16, 20)
+	FMLA4S(1, 17, 21)
+	FMLA4S(2, 18, 22)
+	FMLA4S(3, 19, 23)
+	LDRQ(24, 1, 80)
+	CODES(20, 24)
+	FMLA4S(4, 16, 20)
+	FMLA4S(5, 17, 21)
+	FMLA4S(6, 18, 22)
+	FMLA4S(7, 19, 23)
+	LDRQ(24, 1, 96)
+	CODES(20, 24)
+	FMLA4S(8, 16, 20)
+	FMLA4S(9, 17, 21)
+	FMLA4S(10, 18, 22)
+	FMLA4S(11, 19, 23)
+	LDRQ(24, 1, 112)
+	CODES(20, 24)
+	FMLA4S(12, 16, 20)
+	FMLA4S(13, 17, 21)
+	FMLA4S(14, 18, 22)
+	FMLA4S(15, 19, 23)
+	ADD  $128, R1
+	ADD  $64, R2
+	SUBS $1, R6
+	BNE  loop1
+	STRQ(0, 0, 256)
+	STRQ(1, 0, 272)
+	STRQ(2, 0, 288)
+	STRQ(3, 0, 304)
+	STRQ(4, 0, 320)
+	STRQ(5, 0, 336)
+	STRQ(6, 0, 352)
+	STRQ(7, 0, 368)
+	STRQ(8, 0, 384)
+	STRQ(9, 0, 400)
+	STRQ(10, 0, 416)
+	STRQ(11, 0, 432)
+	STRQ(12, 0, 448)
+	STRQ(13, 0, 464)
+	STRQ(14, 0, 480)
+	STRQ(15, 0, 496)
+	RET
+
+// func byteOutNEON(x, data unsafe.Pointer, z *[8]float32, blocks int)
+TEXT ·byteOutNEON(SB), NOSPLIT, $0-32
+	MOVD x+0(FP), R0
+	MOVD data+8(FP), R1
+	MOVD z+16(FP), R2
+	MOVD blocks+24(FP), R3
+	LDRQ(16, 2, 0)
+	LDRQ(17, 2, 16)
+loop:
+	LDRQ(0, 0, 0)
+	LDRQ(1, 0, 16)
+	LDRQ(2, 0, 32)
+	LDRQ(3, 0, 48)
+	LDRQ(24, 1, 0)
+	CODES(20, 24)
+	FMLS4S_I(0, 20, 16, 0)
+	FMLS4S_I(1, 21, 16, 0)
+	FMLS4S_I(2, 22, 16, 0)
+	FMLS4S_I(3, 23, 16, 0)
+	LDRQ(24, 1, 16)
+	CODES(20, 24)
+	FMLS4S_I(0, 20, 16, 1)
+	FMLS4S_I(1, 21, 16, 1)
+	FMLS4S_I(2, 22, 16, 1)
+	FMLS4S_I(3, 23, 16, 1)
+	LDRQ(24, 1, 32)
+	CODES(20, 24)
+	FMLS4S_I(0, 20, 16, 2)
+	FMLS4S_I(1, 21, 16, 2)
+	FMLS4S_I(2, 22, 16, 2)
+	FMLS4S_I(3, 23, 16, 2)
+	LDRQ(24, 1, 48)
+	CODES(20, 24)
+	FMLS4S_I(0, 20, 16, 3)
+	FMLS4S_I(1, 21, 16, 3)
+	FMLS4S_I(2, 22, 16, 3)
+	FMLS4S_I(3, 23, 16, 3)
+	LDRQ(24, 1, 64)
+	CODES(20, 24)
+	FMLS4S_I(0, 20, 17, 0)
+	FMLS4S_I(1, 21, 17, 0)
+	FMLS4S_I(2, 22, 17, 0)
+	FMLS4S_I(3, 23, 17, 0)
+	LDRQ(24, 1, 80)
+	CODES(20, 24)
+	FMLS4S_I(0, 20, 17, 1)
+	FMLS4S_I(1, 21, 17, 1)
+	FMLS4S_I(2, 22, 17, 1)
+	FMLS4S_I(3, 23, 17, 1)
+	LDRQ(24, 1, 96)
+	CODES(20, 24)
+	FMLS4S_I(0, 20, 17, 2)
+	FMLS4S_I(1, 21, 17, 2)
+	FMLS4S_I(2, 22, 17, 2)
+	FMLS4S_I(3, 23, 17, 2)
+	LDRQ(24, 1, 112)
+	CODES(20, 24)
+	FMLS4S_I(0, 20, 17, 3)
+	FMLS4S_I(1, 21, 17, 3)
+	FMLS4S_I(2, 22, 17, 3)
+	FMLS4S_I(3, 23, 17, 3)
+	STRQ(0, 0, 0)
+	STRQ(1, 0, 16)
+	STRQ(2, 0, 32)
+	STRQ(3, 0, 48)
+	ADD  $64, R0
+	ADD  $128, R1
+	SUBS $1, R3
+	BNE  loop
+	RET

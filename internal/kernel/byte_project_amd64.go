@@ -1,0 +1,72 @@
+package kernel
+
+import "unsafe"
+
+// Products with stored bases of signed bytes in assembly: see byte_project_amd64.s. Strides are
+// in bytes.
+
+//go:noescape
+func byteDot1avx512(out *[8]float32, data, x unsafe.Pointer, blocks int)
+
+//go:noescape
+func byteDot3avx512(out *[foldTokens][8]float32, data, x unsafe.Pointer, ldx int, blocks int)
+
+//go:noescape
+func byteDot1avx2(lanes *[128]float32, data, x unsafe.Pointer, blocks int)
+
+//go:noescape
+func byteOut1avx512(x, data unsafe.Pointer, z *[8]float32, blocks int)
+
+//go:noescape
+func byteOut3avx512(x unsafe.Pointer, ldx int, data unsafe.Pointer, z *[foldTokens][8]float32, blocks int)
+
+//go:noescape
+func byteOut1avx2(x, data unsafe.Pointer, z *[8]float32, blocks int)
+
+// byteDots is [byteDotsGo] on the active tier. n is a multiple of 16, not 0.
+func byteDots(out *[foldTokens][8]float32, data []int8, x []float32, ldx, n, tokens int) {
+	tier := Active()
+	if tier < AVX2 {
+		byteDotsGo(out, data, x, ldx, n, tokens)
+		return
+	}
+	_, _ = data[n*8-1], x[(tokens-1)*ldx+n-1]
+	pd := unsafe.Pointer(&data[0])
+	if tier >= AVX512 && tokens == foldTokens {
+		byteDot3avx512(out, pd, unsafe.Pointer(&x[0]), 4*ldx, n/16)
+		return
+	}
+	for t := range tokens {
+		px := unsafe.Pointer(&x[t*ldx])
+		if tier >= AVX512 {
+			byteDot1avx512(&out[t], pd, px, n/16)
+			continue
+		}
+		var lanes [128]float32
+		byteDot1avx2(&lanes, pd, px, n/16)
+		foldLanes(&out[t], &lanes)
+	}
+}
+
+// byteOut is [byteOutGo] on the active tier. n is a multiple of 16, not 0.
+func byteOut(x []float32, ldx int, data []int8, z *[foldTokens][8]float32, n, tokens int) {
+	tier := Active()
+	if tier < AVX2 {
+		byteOutGo(x, ldx, data, z, n, tokens)
+		return
+	}
+	_, _ = data[n*8-1], x[(tokens-1)*ldx+n-1]
+	pd := unsafe.Pointer(&data[0])
+	if tier >= AVX512 && tokens == foldTokens {
+		byteOut3avx512(unsafe.Pointer(&x[0]), 4*ldx, pd, z, n/16)
+		return
+	}
+	for t := range tokens {
+		px := unsafe.Pointer(&x[t*ldx])
+		if tier >= AVX512 {
+			byteOut1avx512(px, pd, &z[t], n/16)
+		} else {
+			byteOut1avx2(px, pd, &z[t], n/16)
+		}
+	}
+}

@@ -1,0 +1,196 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"math"
+	"unsafe"
+)
+
+// Loops over the grids of weights, which [GridStep] describes: all tiers give the
+// same bits, so that artefacts do not depend on the machine.
+
+// GridStep is one group's grid: w ≈ Scale·(q − Shift), q in Lo to Hi.
+type GridStep struct{ Scale, Shift, Lo, Hi float32 }
+
+// Level is the q of t = w/scale + shift, still in floating point. Clamping first
+// leaves what adding and taking away 1.5·2²³ rounds to the nearest, half to even.
+// The conversion keeps compilers from fusing a product in t with the sum.
+func (g *GridStep) Level(t float32) float32 {
+	const magic = 3 << 22
+	return (float32(min(max(t, g.Lo), g.Hi)) + magic) - magic
+}
+
+// gridLanes is how many partial sums a squared error has.
+const gridLanes = 16
+
+// errorSpan is how many weights are summed before it is seen whether the error is
+// beyond the limit.
+const errorSpan = 512
+
+// GridError is Σ d·(w − ŵ)², in 16 sums of every sixteenth term; a sum that
+// passes the limit is given up. d is nil where all count the same. The levels are those
+// of w times 1/Scale, not over Scale.
+func GridError(w, d []float32, g *GridStep, limit float32) float32 {
+	var lanes [gridLanes]float32
+	var sum float32
+	for len(w) > 0 && sum < limit {
+		n := min(errorSpan, len(w))
+		var part []float32
+		if d != nil {
+			sameLen(len(w), len(d))
+			part, d = d[:n], d[n:]
+		}
+		done := gridErrorBlocks(w[:n], part, g, &lanes)
+		gridErrorGo(w[done:n], part[min(done, len(part)):], g, &lanes)
+		w = w[n:]
+		sum = foldGrid(&lanes)
+	}
+	return sum
+}
+
+// gridErrorGo adds the terms to the lanes; the first falls to lane 0. d may be empty.
+func gridErrorGo(w, d []float32, g *GridStep, lanes *[gridLanes]float32) {
+	inv := 1 / g.Scale
+	for i, v := range w {
+		q := g.Level(float32(v*inv) + g.Shift)
+		e := v - float32(g.Scale*(q-g.Shift))
+		e = float32(e * e)
+		if len(d) > 0 {
+			e = float32(d[i] * e)
+		}
+		lanes[i%gridLanes] += e
+	}
+}
+
+func foldGrid(l *[gridLanes]float32) float32 {
+	var s [4]float32
+	for i := range s {
+		s[i] = (l[i] + l[i+8]) + (l[i+4] + l[i+12])
+	}
+	return (s[0] + s[2]) + (s[1] + s[3])
+}
+
+// GridRound sets q to the levels of w.
+func GridRound(q []int8, w []float32, g *GridStep) {
+	sameLen(len(q), len(w))
+	for i := gridRoundBlocks(q, w, g); i < len(w); i++ {
+		q[i] = int8(g.Level(float32(w[i]/g.Scale) + g.Shift))
+	}
+}
+
+// GridValues sets dst to what q stands for.
+func GridValues(dst []float32, q []int8, g *GridStep) {
+	sameLen(len(dst), len(q))
+	for i := gridValuesBlocks(dst, q, g); i < len(q); i++ {
+		dst[i] = g.Scale * (float32(q[i]) - g.Shift)
+	}
+}
+
+// GridRoundEach is [GridRound] where every weight has a scale and a shift of its own,
+// those of g counting for nothing; it sets e to what rounding has added to the
+// weight, times the share.
+func GridRoundEach(q []int8, e, w, scale, shift []float32, g *GridStep, share float32) {
+	sameLen(len(q), len(w))
+	sameLen(len(e), len(w))
+	sameLen(len(scale), len(w))
+	sameLen(len(shift), len(w))
+	for i := gridRoundEachBlocks(q, e, w, scale, shift, g, share); i < len(w); i++ {
+		z := g.Level(float32(w[i]/scale[i]) + shift[i])
+		q[i] = int8(z)
+		e[i] = float32(float32(scale[i]*(z-shift[i]))-w[i]) * share
+	}
+}
+
+// GridTurn gives each weight's code the best value: e is what the weights have beyond
+// what the codes stand for, gradient half that of a sum of squares in it, whose
+// curvature is h. It sets change to what e has been changed by and says whether any of that is
+// not zero. Scale and shift are each weight's own, as in [GridRoundEach].
+func GridTurn(q []int8, e, gradient, change, scale, shift []float32, g *GridStep, h float32) bool {
+	for _, v := range [][]float32{e, gradient, change, scale, shift} {
+		sameLen(len(v), len(q))
+	}
+	i, any := gridTurnBlocks(q, e, gradient, change, scale, shift, g, h)
+	for ; i < len(q); i++ {
+		// The sum is a parabola in what the code stands for, least at best.
+		s, d := scale[i], shift[i]
+		now := float32(s * (float32(q[i]) - d))
+		best := now + float32(gradient[i]/h)
+		z := g.Level(float32(best/s) + d)
+		to := float32(s * (z - d))
+		if change[i] = 0; abs32(best-to) < abs32(best-now) {
+			q[i], change[i], any = int8(z), now-to, true
+			e[i] += now - to
+		}
+	}
+	return any
+}
+
+func abs32(v float32) float32 { return math.Float32frombits(math.Float32bits(v) &^ (1 << 31)) }
+
+// Range is the least and the most of x and 0; NaN if one of x is not finite.
+func Range(x []float32) (least, most float32) {
+	i := 0
+	least, most, i = rangeBlocks(x)
+	for _, v := range x[i:] {
+		bad := v - v // NaN unless v is finite
+		least, most = min(least, v)+bad, max(most, v)+bad
+	}
+	return least, most
+}
+
+// Transpose sets dst[j][i] = src[i][j] for i < rows, j < cols; ldd and lds are the
+// distances between rows.
+func Transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
+	if rows == 0 || cols == 0 {
+		return
+	}
+	fits("dst", len(dst), ldd, cols, rows)
+	fits("src", len(src), lds, rows, cols)
+	transpose(dst, ldd, src, lds, rows, cols)
+}
+
+// TransposeBytes sets dst[j][i] = src[i][j] for i < rows, j < cols; ldd and lds are
+// the distances between rows.
+func TransposeBytes(dst []byte, ldd int, src []byte, lds, rows, cols int) {
+	i := 0
+	for ; i+8 <= rows; i += 8 {
+		j := 0
+		for ; j+8 <= cols; j += 8 {
+			var x [8]uint64
+			for k := range x {
+				x[k] = binary.LittleEndian.Uint64(src[(i+k)*lds+j:])
+			}
+			// Halves of 4, 2 and 1 bytes change places.
+			for k := range 4 {
+				a, b := x[k], x[k+4]
+				x[k], x[k+4] = a&0x00000000ffffffff|b<<32, a>>32|b&0xffffffff00000000
+			}
+			for _, k := range [4]int{0, 1, 4, 5} {
+				a, b := x[k], x[k+2]
+				x[k], x[k+2] = a&0x0000ffff0000ffff|b&0x0000ffff0000ffff<<16, a>>16&0x0000ffff0000ffff|b&0xffff0000ffff0000
+			}
+			for k := 0; k < 8; k += 2 {
+				a, b := x[k], x[k+1]
+				x[k], x[k+1] = a&0x00ff00ff00ff00ff|b&0x00ff00ff00ff00ff<<8, a>>8&0x00ff00ff00ff00ff|b&0xff00ff00ff00ff00
+			}
+			for k, v := range x {
+				binary.LittleEndian.PutUint64(dst[(j+k)*ldd+i:], v)
+			}
+		}
+		for ; j < cols; j++ {
+			for k := range 8 {
+				dst[j*ldd+i+k] = src[(i+k)*lds+j]
+			}
+		}
+	}
+	for ; i < rows; i++ {
+		for j, v := range src[i*lds:][:cols] {
+			dst[j*ldd+i] = v
+		}
+	}
+}
+
+// Bytes are the codes as bytes, in the same memory.
+func Bytes(q []int8) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(q))), len(q))
+}

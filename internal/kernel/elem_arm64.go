@@ -1,0 +1,102 @@
+package kernel
+
+import "unsafe"
+
+// Element-wise operations in assembly, on 16·blocks numbers: see elem.go.
+
+//go:noescape
+func expNEON(x unsafe.Pointer, blocks int)
+
+//go:noescape
+func maxScaledNEON(x unsafe.Pointer, scale float32, blocks int) float32
+
+//go:noescape
+func expSumNEON(x unsafe.Pointer, scale, top float32, lanes unsafe.Pointer, blocks int)
+
+//go:noescape
+func normalizeNEON(x unsafe.Pointer, inv float32, blocks int)
+
+//go:noescape
+func swigluNEON(gate, up unsafe.Pointer, blocks int)
+
+//go:noescape
+func addNEON(x, y unsafe.Pointer, blocks int)
+
+//go:noescape
+func mulScaledNEON(dst, x, weight unsafe.Pointer, scale float32, blocks int)
+
+//go:noescape
+func ropeNEON(lo, hi, cos, sin unsafe.Pointer, blocks int)
+
+func hasElem() bool { return Active() >= NEON }
+
+// first is the address of a vector's data.
+func first(x []float32) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(x)) }
+
+// elemBlocks is how many of n numbers the assembly takes.
+func elemBlocks(n int) int {
+	if !hasElem() {
+		return 0
+	}
+	return n &^ 15
+}
+
+func expBlocks(x []float32) int {
+	n := elemBlocks(len(x))
+	if n > 0 {
+		expNEON(first(x), n/16)
+	}
+	return n
+}
+
+// maxScaled is the greatest of scale·x, the length of which is a multiple of 16.
+func maxScaled(x []float32, scale float32) float32 {
+	return maxScaledNEON(first(x), scale, len(x)/16)
+}
+
+// expSum replaces x, a multiple of 16, by exp(scale·x - top) and adds it to lanes.
+func expSum(x []float32, scale, top float32, lanes *[16]float64) {
+	if len(x) > 0 {
+		expSumNEON(first(x), scale, top, unsafe.Pointer(lanes), len(x)/16)
+	}
+}
+
+func normalizeBlocks(x []float32, inv float32) int {
+	n := elemBlocks(len(x))
+	if n > 0 {
+		normalizeNEON(first(x), inv, n/16)
+	}
+	return n
+}
+
+func swigluBlocks(gate, up []float32) int {
+	n := elemBlocks(len(gate))
+	if n > 0 {
+		swigluNEON(first(gate), first(up), n/16)
+	}
+	return n
+}
+
+func addBlocks(x, y []float32) int {
+	n := elemBlocks(len(x))
+	if n > 0 {
+		addNEON(first(x), first(y), n/16)
+	}
+	return n
+}
+
+func mulScaledBlocks(dst, x, weight []float32, inv float32) int {
+	n := elemBlocks(len(x))
+	if n > 0 {
+		mulScaledNEON(first(dst), first(x), first(weight), inv, n/16)
+	}
+	return n
+}
+
+func ropeBlocks(lo, hi, cos, sin []float32) int {
+	n := elemBlocks(len(cos))
+	if n > 0 {
+		ropeNEON(first(lo), first(hi), first(cos), first(sin), n/16)
+	}
+	return n
+}

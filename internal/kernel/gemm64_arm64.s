@@ -1,0 +1,1043 @@
+#include "textflag.h"
+#include "neon_arm64.h"
+
+// The register kernels for float64, see gemm_portable.go: rows of a times 64 bytes
+// of columns. R0 terms left, R1 b, R2 ldb, R3 c, R4 ldc, R5 update, R6…R11 rows of
+// a; V0…V23 sums, four for each row.
+
+// func f64x1x8NEON(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+TEXT ·f64x1x8NEON(SB), NOSPLIT, $0-64
+	MOVD kc+0(FP), R0
+	MOVD a+8(FP), R6
+	MOVD b+24(FP), R1
+	MOVD ldb+32(FP), R2
+	MOVD c+40(FP), R3
+	MOVD ldc+48(FP), R4
+	MOVD update+56(FP), R5
+	LSL  $3, R2
+	LSL  $3, R4
+	ZERO16B(0)
+	ZERO16B(1)
+	ZERO16B(2)
+	ZERO16B(3)
+	SUBS $4, R0
+	BLT  rest
+four:
+	LDRQ(24, 1, 0)
+	LDRQ(25, 1, 16)
+	LDRQ(26, 1, 32)
+	LDRQ(27, 1, 48)
+	ADD  R2, R1
+	LDRD(28, 6, 0)
+	FMLA2D_I(0, 24, 28, 0)
+	FMLA2D_I(1, 25, 28, 0)
+	FMLA2D_I(2, 26, 28, 0)
+	FMLA2D_I(3, 27, 28, 0)
+	LDRQ(24, 1, 0)
+	LDRQ(25, 1, 16)
+	LDRQ(26, 1, 32)
+	LDRQ(27, 1, 48)
+	ADD  R2, R1
+	LDRD(28, 6, 8)
+	FMLA2D_I(0, 24, 28, 0)
+	FMLA2D_I(1, 25, 28, 0)
+	FMLA2D_I(2, 26, 28, 0)
+	FMLA2D_I(3, 27, 28, 0)
+	LDRQ(24, 1, 0)
+	LDRQ(25, 1, 16)
+	LDRQ(26, 1, 32)
+	LDRQ(27, 1, 48)
+	ADD  R2, R1
+	LDRD(28, 6, 16)
+	FMLA2D_I(0, 24, 28, 0)
+	FMLA2D_I(1, 25, 28, 0)
+	FMLA2D_I(2, 26, 28, 0)
+	FMLA2D_I(3, 27, 28, 0)
+	LDRQ(24, 1, 0)
+	LDRQ(25, 1, 16)
+	LDRQ(26, 1, 32)
+	LDRQ(27, 1, 48)
+	ADD  R2, R1
+	LDRD(28, 6, 24)
+	FMLA2D_I(0, 24, 28, 0)
+	FMLA2D_I(1, 25, 28, 0)
+	FMLA2D_I(2, 26, 28, 0)
+	FMLA2D_I(3, 27, 28, 0)
+	ADD  $32, R6
+	SUBS $4, R0
+	BGE  four
+rest:
+	ADDS $4, R0
+	BEQ  store
+one:
+	LDRQ(24, 1, 0)
+	LDRQ(25, 1, 16)
+	LDRQ(26, 1, 32)
+	LDRQ(27, 1, 48)
+	ADD  R2, R1
+	LDRD(28, 6, 0)
+	FMLA2D_I(0, 24, 28, 0)
+	FMLA2D_I(1, 25, 28, 0)
+	FMLA2D_I(2, 26, 28, 0)
+	FMLA2D_I(3, 27, 28, 0)
+	ADD  $8, R6
+	SUBS $1, R0
+	BNE  one
+store:
+	CMP  $1, R5
+	BLT  set
+	BGT  subtract
+	LDRQ(24, 3, 0)
+	FADD2D(0, 24, 0)
+	STRQ(0, 3, 0)
+	LDRQ(24, 3, 16)
+	FADD2D(1, 24, 1)
+	STRQ(1, 3, 16)
+	LDRQ(24, 3, 32)
+	FADD2D(2, 24, 2)
+	STRQ(2, 3, 32)
+	LDRQ(24, 3, 48)
+	FADD2D(3, 24, 3)
+	STRQ(3, 3, 48)
+	RET
+subtract:
+	LDRQ(24, 3, 0)
+	FSUB2D(0, 24, 0)
+	STRQ(0, 3, 0)
+	LDRQ(24, 3, 16)
+	FSUB2D(1, 24, 1)
+	STRQ(1, 3, 16)
+	LDRQ(24, 3, 32)
+	FSUB2D(2, 24, 2)
+	STRQ(2, 3, 32)
+	LDRQ(24, 3, 48)
+	FSUB2D(3, 24, 3)
+	STRQ(3, 3, 48)
+	RET
+set:
+	STRQ(0, 3, 0)
+	STRQ(1, 3, 16)
+	STRQ(2, 3, 32)
+	STRQ(3, 3, 48)
+	RET
+
+// func f64x2x8NEON(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+TEXT ·f64x2x8NEON(SB), NOSPLIT, $0-64
+	MOVD kc+0(FP), R0
+	MOVD a+8(FP), R6
+	MOVD lda+16(FP), R12
+	MOVD b+24(FP), R1
+	MOVD ldb+32(FP), R2
+	MOVD c+40(FP), R3
+	MOVD ldc+48(FP), R4
+	MOVD update+56(FP), R5
+	LSL  $3, R2
+	LSL  $3, R4
+	LSL  $3, R12
+	ADD  R12, R6, R7
+	ZERO16B(0)
+	ZERO16B(1)
+	ZERO16B(2)
+	ZERO16B(3)
+	ZERO16B(4)
+	ZERO16B(5)
+	ZERO16B(6)
+	ZERO16B(7)
+	SUBS $4, R0
+	BLT  rest
+four:
+	LDRQ(24, 1, 0)
+	LDRQ(25, 1, 16)
+	LDRQ(26, 1, 32)
+	LDRQ(27, 1, 48)
+	ADD  R2, R1
+	LDRD(28, 6, 0)
+	FMLA2D_I(0, 24, 28, 0)
+	FMLA2D_I(1, 25, 28, 0)
+	FMLA2D_I(2, 26, 28, 0)
+	FMLA2D_I(3, 27, 28, 0)
+	LDRD(29, 7, 0)
+	FMLA2D_I(4, 24, 29, 0)
+	FMLA2D_I(5, 25, 29, 0)
+	FMLA2D_I(6, 26, 29, 0)
+	FMLA2D_I(7, 27, 29, 0)
+	LDRQ(24, 1, 0)
+	LDRQ(25, 1, 16)
+	LDRQ(26, 1, 32)
+	LDRQ(27, 1, 48)
+	ADD  R2, R1
+	LDRD(28, 6, 8)
+	FMLA2D_I(0, 24, 28, 0)
+	FMLA2D_I(1, 25, 28, 0)
+	FMLA2D_I(2, 26, 28, 0)
+	FMLA2D_I(3, 27, 28, 0)
+	LDRD(29, 7, 8)
+	FMLA2D_I(4, 24, 29, 0)
+	FMLA2D_I(5, 25, 29, 0)
+	FMLA2D_I(6, 26, 29, 0)
+	FMLA2D_I(7, 27, 29, 0)
+	LDRQ(24, 1, 0)
+	LDRQ(25, 1, 16)
+	LDRQ(26, 1, 32)
+	LDRQ(27, 1, 48)
+	ADD  R2, R1
+	LDRD(28, 6, 16)
+	FMLA2D_I(0, 24, 28, 0)
+	FMLA2D_I(1, 25, 28, 0)
+	FMLA2D_I(2, 26, 28, 0)
+	FMLA2D_I(3, 27, 28, 0)
+	LDRD(29, 7, 16)
+	FMLA2D_I(4, 24, 29, 0)
+	FMLA2D_I(5, 25, 29, 0)
+	FMLA2D_I(6, 26, 29, 0)
+	FMLA2D_I(7, 27, 29, 0)
+	LDRQ(24, 1, 0)
+	LDRQ(25, 1, 16)
+	LDRQ(26, 1, 32)
+	LDRQ(27, 1, 48)
+	ADD  R2, R1
+	LDRD(28, 6, 24)
+	FMLA2D_I(0, 24, 28, 0)
+	FMLA2D_I(1, 25, 28, 0)
+	FMLA2D_I(2, 26, 28, 0)
+	FMLA2D_I(3, 27, 28, 0)
+	LDRD(29, 7, 24)
+	FMLA2D_I(4, 24, 29, 0)
+	FMLA2D_I(5, 25, 29, 0)
+	FMLA2D_I(6, 26, 29, 0)
+	FMLA2D_I(7, 27, 29, 0)
+	ADD  $32, R6
+	ADD  $32, R7
+	SUBS $4, R0
+	BGE  four
+rest:
+	ADDS $4, R0
+	BEQ  store
+one:
+	LDRQ(24, 1, 0)
+	LDRQ(25, 1, 16)
+	LDRQ(26, 1, 32)
+	LDRQ(27, 1, 48)
+	ADD  R2, R1
+	LDRD(28, 6, 0)
+	FMLA2D_I(0, 24, 28, 0)
+	FMLA2D_I(1, 25, 28, 0)
+	FMLA2D_I(2, 26, 28, 0)
+	FMLA2D_I(3, 27, 28, 0)
+	LDRD(29, 7, 0)
+	FMLA2D_I(4, 24, 29, 0)
+	FMLA2D_I(5, 25, 29, 0)
+	FMLA2D_I(6, 26, 29, 0)
+	FMLA2D_I(7, 27, 29, 0)
+	ADD  $8, R6
+	ADD  $8, R7
+	SUBS $1, R0
+	BNE  one
+store:
+	CMP  $1, R5
+	BLT  set
+	BGT  subtract
+	LDRQ(24, 3, 0)
+	FADD2D(0, 24, 0)
+	STRQ(0, 3, 0)
+	LDRQ(24, 3, 16)
+	FADD2D(1, 24, 1)
+	STRQ(1, 3, 16)
+	LDRQ(24, 3, 32)
+	FADD2D(2, 24, 2)
+	STRQ(2, 3, 32)
+	LDRQ(24, 3, 48)
+	FADD2D(3, 24, 3)
+	STRQ(3, 3, 48)
+	ADD  R4, R3
+	LDRQ(24, 3, 0)
+	FADD2D(4, 24, 4)
+	STRQ(4, 3, 0)
+	LDRQ(24, 3, 16)
+	FADD2D(5, 24, 5)
+	STRQ(5, 3, 16)
+	LDRQ(24, 3, 32)
+	FADD2D(6, 24, 6)
+	STRQ(6, 3, 32)
+	LDRQ(24, 3, 48)
+	FADD2D(7, 24, 7)
+	STRQ(7, 3, 48)
+	RET
+subtract:
+	LDRQ(24, 3, 0)
+	FSUB2D(0, 24, 0)
+	STRQ(0, 3, 0)
+	LDRQ(24, 3, 16)
+	FSUB2D(1, 24, 1)
+	STRQ(1, 3, 16)
+	LDRQ(24, 3, 32)
+	FSUB2D(2, 24, 2)
+	STRQ(2, 3, 32)
+	LDRQ(24, 3, 48)
+	FSUB2D(3, 24, 3)
+	STRQ(3, 3, 48)
+	ADD  R4, R3
+	LDRQ(24, 3, 0)
+	FSUB2D(4, 24, 4)
+	STRQ(4, 3, 0)
+	LDRQ(24, 3, 16)
+	FSUB2D(5, 24, 5)
+	STRQ(5, 3, 16)
+	LDRQ(24, 3, 32)
+	FSUB2D(6, 24, 6)
+	STRQ(6, 3, 32)
+	LDRQ(24, 3, 48)
+	FSUB2D(7, 24, 7)
+	STRQ(7, 3, 48)
+	RET
+set:
+	STRQ(0, 3, 0)
+	STRQ(1, 3, 16)
+	STRQ(2, 3, 32)
+	STRQ(3, 3, 48)
+	ADD  R4, R3
+	STRQ(4, 3, 0)
+	STRQ(5, 3, 16)
+	STRQ(6, 3, 32)
+	STRQ(7, 3, 48)
+	RET
+
+// func f64x4x8NEON(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+TEXT ·f64x4x8NEON(SB), NOSPLIT, $0-64
+	MOVD kc+0(FP), R0
+	MOVD a+8(FP), R6
+	MOVD lda+16(FP), R12
+	MOVD b+24(FP), R1
+	MOVD ldb+32(FP), R2
+	MOVD c+40(FP), R3
+	MOVD ldc+48(FP), R4
+	MOVD update+56(FP), R5
+	LSL  $3, R2
+	LSL  $3, R4
+	LSL  $3, R12
+	ADD  R12, R6, R7
+	ADD  R12, R7, R8
+	ADD  R12, R8, R9
+	ZERO16B(0)
+	ZERO16B(1)
+	ZERO16B(2)
+	ZERO16B(3)
+	ZERO16B(4)
+	ZERO16B(5)
+	ZERO16B(6)
+	ZERO16B(7)
+	ZERO16B(8)
+	ZERO16B(9)
+	ZERO16B(10)
+	ZERO16B(11)
+	ZERO16B(12)
+	ZERO16B(13)
+	ZERO16B(14)
+	ZERO16B(15)
+	SUBS $4, R0
+	BLT  rest
+four:
+	LDRQ(24, 1, 0)
+	LDRQ(25, 1, 16)
+	LDRQ(26, 1, 32)
+	LDRQ(27, 1, 48)
+	ADD  R2, R1
+	LDRD(28, 6, 0)
+	FMLA2D_I(0, 24, 28, 0)
+	FMLA2D_I(1, 25, 28, 0)
+	FMLA2D_I(2, 26, 28, 0)
+	FMLA2D_I(3, 27, 28, 0)
+	LDRD(29, 7, 0)
+	FMLA2D_I(4, 24, 29, 0)
+	FMLA2D_I(5, 25, 29, 0)
+	FMLA2D_I(6, 26, 29, 0)
+	FMLA2D_I(7, 27, 29, 0)
+	LDRD(30, 8, 0)
+	FMLA2D_I(8, 24, 30, 0)
+	FMLA2D_I(9, 25, 30, 0)
+	FMLA2D_I(10, 26, 30, 0)
+	FMLA2D_I(11, 27, 30, 0)
+	LDRD(31, 9, 0)
+	FMLA2D_I(12, 24, 31, 0)
+	FMLA2D_I(13, 25, 31, 0)
+	FMLA2D_I(14, 26, 31, 0)
+	FMLA2D_I(15, 27, 31, 0)
+	LDRQ(24, 1, 0)
+	LDRQ(25, 1, 16)
+	LDRQ(26, 1, 32)
+	LDRQ(27, 1, 48)
+	ADD  R2, R1
+	LDRD(28, 6, 8)
+	FMLA2D_I(0, 24, 28, 0)
+	FMLA2D_I(1, 25, 28, 0)
+	FMLA2D_I(2, 26, 28, 0)
+	FMLA2D_I(3, 27, 28, 0)
+	LDRD(29, 7, 8)
+	FMLA2D_I(4, 24, 29, 0)
+	FMLA2D_I(5, 25, 29, 0)
+	FMLA2D_I(6, 26, 29, 0)
+	FMLA2D_I(7, 27, 29, 0)
+	LDRD(30, 8, 8)
+	FMLA2D_I(8, 24, 30, 0)
+	FMLA2D_I(9, 25, 30, 0)
+	FMLA2D_I(10, 26, 30, 0)
+	FMLA2D_I(11, 27, 30, 0)
+	LDRD(31, 9, 8)
+	FMLA2D_I(12, 24, 31, 0)
+	FMLA2D_I(13, 25, 31, 0)
+	FMLA2D_I(14, 26, 31, 0)
+	FMLA2D_I(15, 27, 31, 0)
+	LDRQ(24, 1, 0)
+	LDRQ(25, 1, 16)
+	LDRQ(26, 1, 32)
+	LDRQ(27, 1, 48)
+	ADD  R2, R1
+	LDRD(28, 6, 16)
+	FMLA2D_I(0, 24, 28, 0)
+	FMLA2D_I(1, 25, 28, 0)
+	FMLA2D_I(2, 26, 28, 0)
+	FMLA2D_I(3, 27, 28, 0)
+	LDRD(29, 7, 16)
+	FMLA2D_I(4, 24, 29, 0)
+	FMLA2D_I(5, 25, 29, 0)
+	FMLA2D_I(6, 26, 29, 0)
+	FMLA2D_I(7, 27, 29, 0)
+	LDRD(30, 8, 16)
+	FMLA2D_I(8, 24, 30, 0)
+	FMLA2D_I(9, 25, 30, 0)
+	FMLA2D_I(10, 26, 30, 0)
+	FMLA2D_I(11, 27, 30, 0)
+	LDRD(31, 9, 16)
+	FMLA2D_I(12, 24, 31, 0)
+	FMLA2D_I(13, 25, 31, 0)
+	FMLA2D_I(14, 26, 31, 0)
+	FMLA2D_I(15, 27, 31, 0)
+	LDRQ(24, 1, 0)
+	LDRQ(25, 1, 16)
+	LDRQ(26, 1, 32)
+	LDRQ(27, 1, 48)
+	ADD  R2, R1
+	LDRD(28, 6, 24)
+	FMLA2D_I(0, 24, 28, 0)
+	FMLA2D_I(1, 25, 28, 0)
+	FMLA2D_I(2, 26, 28, 0)
+	FMLA2D_I(3, 27, 28, 0)
+	LDRD(29, 7, 24)
+	FMLA2D_I(4, 24, 29, 0)
+	FMLA2D_I(5, 25, 29, 0)
+	FMLA2D_I(6, 26, 29, 0)
+	FMLA2D_I(7, 27, 29, 0)
+	LDRD(30, 8, 24)
+	FMLA2D_I(8, 24, 30, 0)
+	FMLA2D_I(9, 25, 30, 0)
+	FMLA2D_I(10, 26, 30, 0)
+	FMLA2D_I(11, 27, 30, 0)
+	LDRD(31, 9, 24)
+	FMLA2D_I(12, 24, 31, 0)
+	FMLA2D_I(13, 25, 31, 0)
+	FMLA2D_I(14, 26, 31, 0)
+	FMLA2D_I(15, 27, 31, 0)
+	ADD  $32, R6
+	ADD  $32, R7
+	ADD  $32, R8
+	ADD  $32, R9
+	SUBS $4, R0
+	BGE  four
+rest:
+	ADDS $4, R0
+	BEQ  store
+one:
+	LDRQ(24, 1, 0)
+	LDRQ(25, 1, 16)
+	LDRQ(26, 1, 32)
+	LDRQ(27, 1, 48)
+	ADD  R2, R1
+	LDRD(28, 6, 0)
+	FMLA2D_I(0, 24, 28, 0)
+	FMLA2D_I(1, 25, 28, 0)
+	FMLA2D_I(2, 26, 28, 0)
+	FMLA2D_I(3, 27, 28, 0)
+	LDRD(29, 7, 0)
+	FMLA2D_I(4, 24, 29, 0)
+	FMLA2D_I(5, 25, 29, 0)
+	FMLA2D_I(6, 26, 29, 0)
+	FMLA2D_I(7, 27, 29, 0)
+	LDRD(30, 8, 0)
+	FMLA2D_I(8, 24, 30, 0)
+	FMLA2D_I(9, 25, 30, 0)
+	FMLA2D_I(10, 26, 30, 0)
+	FMLA2D_I(11, 27, 30, 0)
+	LDRD(31, 9, 0)
+	FMLA2D_I(12, 24, 31, 0)
+	FMLA2D_I(13, 25, 31, 0)
+	FMLA2D_I(14, 26, 31, 0)
+	FMLA2D_I(15, 27, 31, 0)
+	ADD  $8, R6
+	ADD  $8, R7
+	ADD  $8, R8
+	ADD  $8, R9
+	SUBS $1, R0
+	BNE  one
+store:
+	CMP  $1, R5
+	BLT  set
+	BGT  subtract
+	LDRQ(24, 3, 0)
+	FADD2D(0, 24, 0)
+	STRQ(0, 3, 0)
+	LDRQ(24, 3, 16)
+	FADD2D(1, 24, 1)
+	STRQ(1, 3, 16)
+	LDRQ(24, 3, 32)
+	FADD2D(2, 24, 2)
+	STRQ(2, 3, 32)
+	LDRQ(24, 3, 48)
+	FADD2D(3, 24, 3)
+	STRQ(3, 3, 48)
+	ADD  R4, R3
+	LDRQ(24, 3, 0)
+	FADD2D(4, 24, 4)
+	STRQ(4, 3, 0)
+	LDRQ(24, 3, 16)
+	FADD2D(5, 24, 5)
+	STRQ(5, 3, 16)
+	LDRQ(24, 3, 32)
+	FADD2D(6, 24, 6)
+	STRQ(6, 3, 32)
+	LDRQ(24, 3, 48)
+	FADD2D(7, 24, 7)
+	STRQ(7, 3, 48)
+	ADD  R4, R3
+	LDRQ(24, 3, 0)
+	FADD2D(8, 24, 8)
+	STRQ(8, 3, 0)
+	LDRQ(24, 3, 16)
+	FADD2D(9, 24, 9)
+	STRQ(9, 3, 16)
+	LDRQ(24, 3, 32)
+	FADD2D(10, 24, 10)
+	STRQ(10, 3, 32)
+	LDRQ(24, 3, 48)
+	FADD2D(11, 24, 11)
+	STRQ(11, 3, 48)
+	ADD  R4, R3
+	LDRQ(24, 3, 0)
+	FADD2D(12, 24, 12)
+	STRQ(12, 3, 0)
+	LDRQ(24, 3, 16)
+	FADD2D(13, 24, 13)
+	STRQ(13, 3, 16)
+	LDRQ(24, 3, 32)
+	FADD2D(14, 24, 14)
+	STRQ(14, 3, 32)
+	LDRQ(24, 3, 48)
+	FADD2D(15, 24, 15)
+	STRQ(15, 3, 48)
+	RET
+subtract:
+	LDRQ(24, 3, 0)
+	FSUB2D(0, 24, 0)
+	STRQ(0, 3, 0)
+	LDRQ(24, 3, 16)
+	FSUB2D(1, 24, 1)
+	STRQ(1, 3, 16)
+	LDRQ(24, 3, 32)
+	FSUB2D(2, 24, 2)
+	STRQ(2, 3, 32)
+	LDRQ(24, 3, 48)
+	FSUB2D(3, 24, 3)
+	STRQ(3, 3, 48)
+	ADD  R4, R3
+	LDRQ(24, 3, 0)
+	FSUB2D(4, 24, 4)
+	STRQ(4, 3, 0)
+	LDRQ(24, 3, 16)
+	FSUB2D(5, 24, 5)
+	STRQ(5, 3, 16)
+	LDRQ(24, 3, 32)
+	FSUB2D(6, 24, 6)
+	STRQ(6, 3, 32)
+	LDRQ(24, 3, 48)
+	FSUB2D(7, 24, 7)
+	STRQ(7, 3, 48)
+	ADD  R4, R3
+	LDRQ(24, 3, 0)
+	FSUB2D(8, 24, 8)
+	STRQ(8, 3, 0)
+	LDRQ(24, 3, 16)
+	FSUB2D(9, 24, 9)
+	STRQ(9, 3, 16)
+	LDRQ(24, 3, 32)
+	FSUB2D(10, 24, 10)
+	STRQ(10, 3, 32)
+	LDRQ(24, 3, 48)
+	FSUB2D(11, 24, 11)
+	STRQ(11, 3, 48)
+	ADD  R4, R3
+	LDRQ(24, 3, 0)
+	FSUB2D(12, 24, 12)
+	STRQ(12, 3, 0)
+	LDRQ(24, 3, 16)
+	FSUB2D(13, 24, 13)
+	STRQ(13, 3, 16)
+	LDRQ(24, 3, 32)
+	FSUB2D(14, 24, 14)
+	STRQ(14, 3, 32)
+	LDRQ(24, 3, 48)
+	FSUB2D(15, 24, 15)
+	STRQ(15, 3, 48)
+	RET
+set:
+	STRQ(0, 3, 0)
+	STRQ(1, 3, 16)
+	STRQ(2, 3, 32)
+	STRQ(3, 3, 48)
+	ADD  R4, R3
+	STRQ(4, 3, 0)
+	STRQ(5, 3, 16)
+	STRQ(6, 3, 32)
+	STRQ(7, 3, 48)
+	ADD  R4, R3
+	STRQ(8, 3, 0)
+	STRQ(9, 3, 16)
+	STRQ(10, 3, 32)
+	STRQ(11, 3, 48)
+	ADD  R4, R3
+	STRQ(12, 3, 0)
+	STRQ(13, 3, 16)
+	STRQ(14, 3, 32)
+	STRQ(15, 3, 48)
+	RET
+
+// func f64x6x8NEON(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+TEXT ·f64x6x8NEON(SB), NOSPLIT, $0-64
+	MOVD kc+0(FP), R0
+	MOVD a+8(FP), R6
+	MOVD lda+16(FP), R12
+	MOVD b+24(FP), R1
+	MOVD ldb+32(FP), R2
+	MOVD c+40(FP), R3
+	MOVD ldc+48(FP), R4
+	MOVD update+56(FP), R5
+	LSL  $3, R2
+	LSL  $3, R4
+	LSL  $3, R12
+	ADD  R12, R6, R7
+	ADD  R12, R7, R8
+	ADD  R12, R8, R9
+	ADD  R12, R9, R10
+	ADD  R12, R10, R11
+	ZERO16B(0)
+	ZERO16B(1)
+	ZERO16B(2)
+	ZERO16B(3)
+	ZERO16B(4)
+	ZERO16B(5)
+	ZERO16B(6)
+	ZERO16B(7)
+	ZERO16B(8)
+	ZERO16B(9)
+	ZERO16B(10)
+	ZERO16B(11)
+	ZERO16B(12)
+	ZERO16B(13)
+	ZERO16B(14)
+	ZERO16B(15)
+	ZERO16B(16)
+	ZERO16B(17)
+	ZERO16B(18)
+	ZERO16B(19)
+	ZERO16B(20)
+	ZERO16B(21)
+	ZERO16B(22)
+	ZERO16B(23)
+	SUBS $4, R0
+	BLT  rest
+four:
+	LDRQ(24, 1, 0)
+	LDRQ(25, 1, 16)
+	LDRQ(26, 1, 32)
+	LDRQ(27, 1, 48)
+	ADD  R2, R1
+	LDRD(28, 6, 0)
+	FMLA2D_I(0, 24, 28, 0)
+	FMLA2D_I(1, 25, 28, 0)
+	FMLA2D_I(2, 26, 28, 0)
+	FMLA2D_I(3, 27, 28, 0)
+	LDRD(29, 7, 0)
+	FMLA2D_I(4, 24, 29, 0)
+	FMLA2D_I(5, 25, 29, 0)
+	FMLA2D_I(6, 26, 29, 0)
+	FMLA2D_I(7, 27, 29, 0)
+	LDRD(30, 8, 0)
+	FMLA2D_I(8, 24, 30, 0)
+	FMLA2D_I(9, 25, 30, 0)
+	FMLA2D_I(10, 26, 30, 0)
+	FMLA2D_I(11, 27, 30, 0)
+	LDRD(31, 9, 0)
+	FMLA2D_I(12, 24, 31, 0)
+	FMLA2D_I(13, 25, 31, 0)
+	FMLA2D_I(14, 26, 31, 0)
+	FMLA2D_I(15, 27, 31, 0)
+	LDRD(28, 10, 0)
+	FMLA2D_I(16, 24, 28, 0)
+	FMLA2D_I(17, 25, 28, 0)
+	FMLA2D_I(18, 26, 28, 0)
+	FMLA2D_I(19, 27, 28, 0)
+	LDRD(29, 11, 0)
+	FMLA2D_I(20, 24, 29, 0)
+	FMLA2D_I(21, 25, 29, 0)
+	FMLA2D_I(22, 26, 29, 0)
+	FMLA2D_I(23, 27, 29, 0)
+	LDRQ(24, 1, 0)
+	LDRQ(25, 1, 16)
+	LDRQ(26, 1, 32)
+	LDRQ(27, 1, 48)
+	ADD  R2, R1
+	LDRD(28, 6, 8)
+	FMLA2D_I(0, 24, 28, 0)
+	FMLA2D_I(1, 25, 28, 0)
+	FMLA2D_I(2, 26, 28, 0)
+	FMLA2D_I(3, 27, 28, 0)
+	LDRD(29, 7, 8)
+	FMLA2D_I(4, 24, 29, 0)
+	FMLA2D_I(5, 25, 29, 0)
+	FMLA2D_I(6, 26, 29, 0)
+	FMLA2D_I(7, 27, 29, 0)
+	LDRD(30, 8, 8)
+	FMLA2D_I(8, 24, 30, 0)
+	FMLA2D_I(9, 25, 30, 0)
+	FMLA2D_I(10, 26, 30, 0)
+	FMLA2D_I(11, 27, 30, 0)
+	LDRD(31, 9, 8)
+	FMLA2D_I(12, 24, 31, 0)
+	FMLA2D_I(13, 25, 31, 0)
+	FMLA2D_I(14, 26, 31, 0)
+	FMLA2D_I(15, 27, 31, 0)
+	LDRD(28, 10, 8)
+	FMLA2D_I(16, 24, 28, 0)
+	FMLA2D_I(17, 25, 28, 0)
+	FMLA2D_I(18, 26, 28, 0)
+	FMLA2D_I(19, 27, 28, 0)
+	LDRD(29, 11, 8)
+	FMLA2D_I(20, 24, 29, 0)
+	FMLA2D_I(21, 25, 29, 0)
+	FMLA2D_I(22, 26, 29, 0)
+	FMLA2D_I(23, 27, 29, 0)
+	LDRQ(24, 1, 0)
+	LDRQ(25, 1, 16)
+	LDRQ(26, 1, 32)
+	LDRQ(27, 1, 48)
+	ADD  R2, R1
+	LDRD(28, 6, 16)
+	FMLA2D_I(0, 24, 28, 0)
+	FMLA2D_I(1, 25, 28, 0)
+	FMLA2D_I(2, 26, 28, 0)
+	FMLA2D_I(3, 27, 28, 0)
+	LDRD(29, 7, 16)
+	FMLA2D_I(4, 24, 29, 0)
+	FMLA2D_I(5, 25, 29, 0)
+	FMLA2D_I(6, 26, 29, 0)
+	FMLA2D_I(7, 27, 29, 0)
+	LDRD(30, 8, 16)
+	FMLA2D_I(8, 24, 30, 0)
+	FMLA2D_I(9, 25, 30, 0)
+	FMLA2D_I(10, 26, 30, 0)
+	FMLA2D_I(11, 27, 30, 0)
+	LDRD(31, 9, 16)
+	FMLA2D_I(12, 24, 31, 0)
+	FMLA2D_I(13, 25, 31, 0)
+	FMLA2D_I(14, 26, 31, 0)
+	FMLA2D_I(15, 27, 31, 0)
+	LDRD(28, 10, 16)
+	FMLA2D_I(16, 24, 28, 0)
+	FMLA2D_I(17, 25, 28, 0)
+	FMLA2D_I(18, 26, 28, 0)
+	FMLA2D_I(19, 27, 28, 0)
+	LDRD(29, 11, 16)
+	FMLA2D_I(20, 24, 29, 0)
+	FMLA2D_I(21, 25, 29, 0)
+	FMLA2D_I(22, 26, 29, 0)
+	FMLA2D_I(23, 27, 29, 0)
+	LDRQ(24, 1, 0)
+	LDRQ(25, 1, 16)
+	LDRQ(26, 1, 32)
+	LDRQ(27, 1, 48)
+	ADD  R2, R1
+	LDRD(28, 6, 24)
+	FMLA2D_I(0, 24, 28, 0)
+	FMLA2D_I(1, 25, 28, 0)
+	FMLA2D_I(2, 26, 28, 0)
+	FMLA2D_I(3, 27, 28, 0)
+	LDRD(29, 7, 24)
+	FMLA2D_I(4, 24, 29, 0)
+	FMLA2D_I(5, 25, 29, 0)
+	FMLA2D_I(6, 26, 29, 0)
+	FMLA2D_I(7, 27, 29, 0)
+	LDRD(30, 8, 24)
+	FMLA2D_I(8, 24, 30, 0)
+	FMLA2D_I(9, 25, 30, 0)
+	FMLA2D_I(10, 26, 30, 0)
+	FMLA2D_I(11, 27, 30, 0)
+	LDRD(31, 9, 24)
+	FMLA2D_I(12, 24, 31, 0)
+	FMLA2D_I(13, 25, 31, 0)
+	FMLA2D_I(14, 26, 31, 0)
+	FMLA2D_I(15, 27, 31, 0)
+	LDRD(28, 10, 24)
+	FMLA2D_I(16, 24, 28, 0)
+	FMLA2D_I(17, 25, 28, 0)
+	FMLA2D_I(18, 26, 28, 0)
+	FMLA2D_I(19, 27, 28, 0)
+	LDRD(29, 11, 24)
+	FMLA2D_I(20, 24, 29, 0)
+	FMLA2D_I(21, 25, 29, 0)
+	FMLA2D_I(22, 26, 29, 0)
+	FMLA2D_I(23, 27, 29, 0)
+	ADD  $32, R6
+	ADD  $32, R7
+	ADD  $32, R8
+	ADD  $32, R9
+	ADD  $32, R10
+	ADD  $32, R11
+	SUBS $4, R0
+	BGE  four
+rest:
+	ADDS $4, R0
+	BEQ  store
+one:
+	LDRQ(24, 1, 0)
+	LDRQ(25, 1, 16)
+	LDRQ(26, 1, 32)
+	LDRQ(27, 1, 48)
+	ADD  R2, R1
+	LDRD(28, 6, 0)
+	FMLA2D_I(0, 24, 28, 0)
+	FMLA2D_I(1, 25, 28, 0)
+	FMLA2D_I(2, 26, 28, 0)
+	FMLA2D_I(3, 27, 28, 0)
+	LDRD(29, 7, 0)
+	FMLA2D_I(4, 24, 29, 0)
+	FMLA2D_I(5, 25, 29, 0)
+	FMLA2D_I(6, 26, 29, 0)
+	FMLA2D_I(7, 27, 29, 0)
+	LDRD(30, 8, 0)
+	FMLA2D_I(8, 24, 30, 0)
+	FMLA2D_I(9, 25, 30, 0)
+	FMLA2D_I(10, 26, 30, 0)
+	FMLA2D_I(11, 27, 30, 0)
+	LDRD(31, 9, 0)
+	FMLA2D_I(12, 24, 31, 0)
+	FMLA2D_I(13, 25, 31, 0)
+	FMLA2D_I(14, 26, 31, 0)
+	FMLA2D_I(15, 27, 31, 0)
+	LDRD(28, 10, 0)
+	FMLA2D_I(16, 24, 28, 0)
+	FMLA2D_I(17, 25, 28, 0)
+	FMLA2D_I(18, 26, 28, 0)
+	FMLA2D_I(19, 27, 28, 0)
+	LDRD(29, 11, 0)
+	FMLA2D_I(20, 24, 29, 0)
+	FMLA2D_I(21, 25, 29, 0)
+	FMLA2D_I(22, 26, 29, 0)
+	FMLA2D_I(23, 27, 29, 0)
+	ADD  $8, R6
+	ADD  $8, R7
+	ADD  $8, R8
+	ADD  $8, R9
+	ADD  $8, R10
+	ADD  $8, R11
+	SUBS $1, R0
+	BNE  one
+store:
+	CMP  $1, R5
+	BLT  set
+	BGT  subtract
+	LDRQ(24, 3, 0)
+	FADD2D(0, 24, 0)
+	STRQ(0, 3, 0)
+	LDRQ(24, 3, 16)
+	FADD2D(1, 24, 1)
+	STRQ(1, 3, 16)
+	LDRQ(24, 3, 32)
+	FADD2D(2, 24, 2)
+	STRQ(2, 3, 32)
+	LDRQ(24, 3, 48)
+	FADD2D(3, 24, 3)
+	STRQ(3, 3, 48)
+	ADD  R4, R3
+	LDRQ(24, 3, 0)
+	FADD2D(4, 24, 4)
+	STRQ(4, 3, 0)
+	LDRQ(24, 3, 16)
+	FADD2D(5, 24, 5)
+	STRQ(5, 3, 16)
+	LDRQ(24, 3, 32)
+	FADD2D(6, 24, 6)
+	STRQ(6, 3, 32)
+	LDRQ(24, 3, 48)
+	FADD2D(7, 24, 7)
+	STRQ(7, 3, 48)
+	ADD  R4, R3
+	LDRQ(24, 3, 0)
+	FADD2D(8, 24, 8)
+	STRQ(8, 3, 0)
+	LDRQ(24, 3, 16)
+	FADD2D(9, 24, 9)
+	STRQ(9, 3, 16)
+	LDRQ(24, 3, 32)
+	FADD2D(10, 24, 10)
+	STRQ(10, 3, 32)
+	LDRQ(24, 3, 48)
+	FADD2D(11, 24, 11)
+	STRQ(11, 3, 48)
+	ADD  R4, R3
+	LDRQ(24, 3, 0)
+	FADD2D(12, 24, 12)
+	STRQ(12, 3, 0)
+	LDRQ(24, 3, 16)
+	FADD2D(13, 24, 13)
+	STRQ(13, 3, 16)
+	LDRQ(24, 3, 32)
+	FADD2D(14, 24, 14)
+	STRQ(14, 3, 32)
+	LDRQ(24, 3, 48)
+	FADD2D(15, 24, 15)
+	STRQ(15, 3, 48)
+	ADD  R4, R3
+	LDRQ(24, 3, 0)
+	FADD2D(16, 24, 16)
+	STRQ(16, 3, 0)
+	LDRQ(24, 3, 16)
+	FADD2D(17, 24, 17)
+	STRQ(17, 3, 16)
+	LDRQ(24, 3, 32)
+	FADD2D(18, 24, 18)
+	STRQ(18, 3, 32)
+	LDRQ(24, 3, 48)
+	FADD2D(19, 24, 19)
+	STRQ(19, 3, 48)
+	ADD  R4, R3
+	LDRQ(24, 3, 0)
+	FADD2D(20, 24, 20)
+	STRQ(20, 3, 0)
+	LDRQ(24, 3, 16)
+	FADD2D(21, 24, 21)
+	STRQ(21, 3, 16)
+	LDRQ(24, 3, 32)
+	FADD2D(22, 24, 22)
+	STRQ(22, 3, 32)
+	LDRQ(24, 3, 48)
+	FADD2D(23, 24, 23)
+	STRQ(23, 3, 48)
+	RET
+subtract:
+	LDRQ(24, 3, 0)
+	FSUB2D(0, 24, 0)
+	STRQ(0, 3, 0)
+	LDRQ(24, 3, 16)
+	FSUB2D(1, 24, 1)
+	STRQ(1, 3, 16)
+	LDRQ(24, 3, 32)
+	FSUB2D(2, 24, 2)
+	STRQ(2, 3, 32)
+	LDRQ(24, 3, 48)
+	FSUB2D(3, 24, 3)
+	STRQ(3, 3, 48)
+	ADD  R4, R3
+	LDRQ(24, 3, 0)
+	FSUB2D(4, 24, 4)
+	STRQ(4, 3, 0)
+	LDRQ(24, 3, 16)
+	FSUB2D(5, 24, 5)
+	STRQ(5, 3, 16)
+	LDRQ(24, 3, 32)
+	FSUB2D(6, 24, 6)
+	STRQ(6, 3, 32)
+	LDRQ(24, 3, 48)
+	FSUB2D(7, 24, 7)
+	STRQ(7, 3, 48)
+	ADD  R4, R3
+	LDRQ(24, 3, 0)
+	FSUB2D(8, 24, 8)
+	STRQ(8, 3, 0)
+	LDRQ(24, 3, 16)
+	FSUB2D(9, 24, 9)
+	STRQ(9, 3, 16)
+	LDRQ(24, 3, 32)
+	FSUB2D(10, 24, 10)
+	STRQ(10, 3, 32)
+	LDRQ(24, 3, 48)
+	FSUB2D(11, 24, 11)
+	STRQ(11, 3, 48)
+	ADD  R4, R3
+	LDRQ(24, 3, 0)
+	FSUB2D(12, 24, 12)
+	STRQ(12, 3, 0)
+	LDRQ(24, 3, 16)
+	FSUB2D(13, 24, 13)
+	STRQ(13, 3, 16)
+	LDRQ(24, 3, 32)
+	FSUB2D(14, 24, 14)
+	STRQ(14, 3, 32)
+	LDRQ(24, 3, 48)
+	FSUB2D(15, 24, 15)
+	STRQ(15, 3, 48)
+	ADD  R4, R3
+	LDRQ(24, 3, 0)
+	FSUB2D(16, 24, 16)
+	STRQ(16, 3, 0)
+	LDRQ(24, 3, 16)
+	FSUB2D(17, 24, 17)
+	STRQ(17, 3, 16)
+	LDRQ(24, 3, 32)
+	FSUB2D(18, 24, 18)
+	STRQ(18, 3, 32)
+	LDRQ(24, 3, 48)
+	FSUB2D(19, 24, 19)
+	STRQ(19, 3, 48)
+	ADD  R4, R3
+	LDRQ(24, 3, 0)
+	FSUB2D(20, 24, 20)
+	STRQ(20, 3, 0)
+	LDRQ(24, 3, 16)
+	FSUB2D(21, 24, 21)
+	STRQ(21, 3, 16)
+	LDRQ(24, 3, 32)
+	FSUB2D(22, 24, 22)
+	STRQ(22, 3, 32)
+	LDRQ(24, 3, 48)
+	FSUB2D(23, 24, 23)
+	STRQ(23, 3, 48)
+	RET
+set:
+	STRQ(0, 3, 0)
+	STRQ(1, 3, 16)
+	STRQ(2, 3, 32)
+	STRQ(3, 3, 48)
+	ADD  R4, R3
+	STRQ(4, 3, 0)
+	STRQ(5, 3, 16)
+	STRQ(6, 3, 32)
+	STRQ(7, 3, 48)
+	ADD  R4, R3
+	STRQ(8, 3, 0)
+	STRQ(9, 3, 16)
+	STRQ(10, 3, 32)
+	STRQ(11, 3, 48)
+	ADD  R4, R3
+	STRQ(12, 3, 0)
+	STRQ(13, 3, 16)
+	STRQ(14, 3, 32)
+	STRQ(15, 3, 48)
+	ADD  R4, R3
+	STRQ(16, 3, 0)
+	STRQ(17, 3, 16)
+	STRQ(18, 3, 32)
+	STRQ(19, 3, 48)
+	ADD  R4, R3
+	STRQ(20, 3, 0)
+	STRQ(21, 3, 16)
+	STRQ(22, 3, 32)
+	STRQ(23, 3, 48)
+	RET

@@ -1,0 +1,54 @@
+package kernel
+
+import "unsafe"
+
+// Conversions in assembly, of 8·blocks numbers: see half.go for what they compute.
+
+//go:noescape
+func f16tof32NEON(dst, src unsafe.Pointer, blocks int)
+
+//go:noescape
+func f32tof16NEON(dst, src unsafe.Pointer, blocks int)
+
+//go:noescape
+func roundf16NEON(dst, src unsafe.Pointer, blocks int)
+
+//go:noescape
+func bf16tof32NEON(dst, src unsafe.Pointer, blocks int)
+
+// convert runs the kernel on the whole blocks of n numbers and returns how many
+// those are.
+func convert(dst, src unsafe.Pointer, n int, kernel func(dst, src unsafe.Pointer, blocks int)) int {
+	if Active() < NEON || n < 8 {
+		return 0
+	}
+	kernel(dst, src, n/8)
+	return n &^ 7
+}
+
+func f16ToF32Blocks(dst []float32, src []uint16) int {
+	return convert(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(src)), len(dst), f16tof32NEON)
+}
+
+func f16BytesToF32Blocks(dst []float32, src []byte) int {
+	return convert(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(src)), len(dst), f16tof32NEON)
+}
+
+func f32ToF16Blocks(dst []uint16, src []float32) int {
+	return convert(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(src)), len(dst), f32tof16NEON)
+}
+
+func bf16ToF32Blocks(dst []float32, src []uint16) int {
+	return convert(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(src)), len(dst), bf16tof32NEON)
+}
+
+func bf16BytesToF32Blocks(dst []float32, src []byte) int {
+	return convert(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(src)), len(dst), bf16tof32NEON)
+}
+
+func f32ToBF16Blocks(dst []uint16, src []float32) int { return 0 }
+
+func roundF16Blocks(x []float32) int {
+	p := unsafe.Pointer(unsafe.SliceData(x))
+	return convert(p, p, len(x), roundf16NEON)
+}

@@ -1,0 +1,46 @@
+package kernel
+
+import "unsafe"
+
+// Tiles of 16-bit rows in assembly: see half_tiles_arm64.s. Strides are in bytes.
+
+//go:noescape
+func halfTile1NEON(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
+
+//go:noescape
+func halfTile4NEON(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
+
+//go:noescape
+func halfTiles4NEON(n int, c, z, y unsafe.Pointer)
+
+// halfTile is [halfTileGo] on the active tier. Calls are direct, so that y may
+// lie on the caller's stack.
+func halfTile(y []float32, ldy int, c []uint16, n int, z []float32, ldz, tokens, update int) {
+	if Active() < NEON {
+		halfTileGo(y, ldy, c, n, z, ldz, tokens, update)
+		return
+	}
+	_, _, _ = c[n*tileRows-1], z[(tokens-1)*ldz+n-1], y[(tokens-1)*ldy+tileRows-1]
+	pc := unsafe.Pointer(&c[0])
+	for t := 0; t < tokens; {
+		pz, py := unsafe.Pointer(&z[t*ldz]), unsafe.Pointer(&y[t*ldy])
+		if tokens-t >= 4 {
+			halfTile4NEON(n, pc, pz, 4*ldz, py, 4*ldy, update)
+			t += 4
+		} else {
+			halfTile1NEON(n, pc, pz, 4*ldz, py, 4*ldy, update)
+			t++
+		}
+	}
+}
+
+// halfTiles4 adds four tiles c[4][n][16] times one token to y, if the tier has
+// a kernel for it.
+func halfTiles4(y []float32, c []uint16, n int, z []float32) bool {
+	if Active() < NEON {
+		return false
+	}
+	_, _, _ = c[4*n*tileRows-1], z[n-1], y[4*tileRows-1]
+	halfTiles4NEON(n, unsafe.Pointer(&c[0]), unsafe.Pointer(&z[0]), unsafe.Pointer(&y[0]))
+	return true
+}

@@ -1,0 +1,322 @@
+#include "textflag.h"
+#include "neon_arm64.h"
+
+// Tiles of 16 rows of binary16 times tokens, see half_tiles_amd64.s. R0 is n, R1 c,
+// R2 R7 R8 R9 z, R4 y, R5 from token to token, R6 update.
+
+// func halfTile1NEON(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
+TEXT ·halfTile1NEON(SB), NOSPLIT, $0-56
+	MOVD n+0(FP), R0
+	MOVD c+8(FP), R1
+	MOVD z+16(FP), R2
+	MOVD ldz+24(FP), R3
+	MOVD y+32(FP), R4
+	MOVD ldy+40(FP), R5
+	MOVD update+48(FP), R6
+	ZERO16B(0)
+	ZERO16B(1)
+	ZERO16B(2)
+	ZERO16B(3)
+loop:
+	LDRQ(20, 1, 0)
+	LDRQ(21, 1, 16)
+	LDRS(24, 2, 0)
+	FCVTL4S(16, 20)
+	FCVTL2_4S(17, 20)
+	FCVTL4S(18, 21)
+	FCVTL2_4S(19, 21)
+	FMLA4S_I(0, 16, 24, 0)
+	FMLA4S_I(1, 17, 24, 0)
+	FMLA4S_I(2, 18, 24, 0)
+	FMLA4S_I(3, 19, 24, 0)
+	ADD  $32, R1
+	ADD  $4, R2
+	SUBS $1, R0
+	BNE  loop
+	CBZ  R6, set
+	LDRQ(16, 4, 0)
+	FADD4S(0, 0, 16)
+	LDRQ(16, 4, 16)
+	FADD4S(1, 1, 16)
+	LDRQ(16, 4, 32)
+	FADD4S(2, 2, 16)
+	LDRQ(16, 4, 48)
+	FADD4S(3, 3, 16)
+	STRQ(0, 4, 0)
+	STRQ(1, 4, 16)
+	STRQ(2, 4, 32)
+	STRQ(3, 4, 48)
+	ADD  R5, R4
+	RET
+set:
+	STRQ(0, 4, 0)
+	STRQ(1, 4, 16)
+	STRQ(2, 4, 32)
+	STRQ(3, 4, 48)
+	ADD  R5, R4
+	RET
+
+// func halfTile4NEON(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
+TEXT ·halfTile4NEON(SB), NOSPLIT, $0-56
+	MOVD n+0(FP), R0
+	MOVD c+8(FP), R1
+	MOVD z+16(FP), R2
+	MOVD ldz+24(FP), R3
+	MOVD y+32(FP), R4
+	MOVD ldy+40(FP), R5
+	MOVD update+48(FP), R6
+	ADD  R3, R2, R7
+	ADD  R3, R7, R8
+	ADD  R3, R8, R9
+	ZERO16B(0)
+	ZERO16B(1)
+	ZERO16B(2)
+	ZERO16B(3)
+	ZERO16B(4)
+	ZERO16B(5)
+	ZERO16B(6)
+	ZERO16B(7)
+	ZERO16B(8)
+	ZERO16B(9)
+	ZERO16B(10)
+	ZERO16B(11)
+	ZERO16B(12)
+	ZERO16B(13)
+	ZERO16B(14)
+	ZERO16B(15)
+loop:
+	LDRQ(20, 1, 0)
+	LDRQ(21, 1, 16)
+	LDRS(24, 2, 0)
+	LDRS(25, 7, 0)
+	LDRS(26, 8, 0)
+	LDRS(27, 9, 0)
+	FCVTL4S(16, 20)
+	FCVTL2_4S(17, 20)
+	FCVTL4S(18, 21)
+	FCVTL2_4S(19, 21)
+	FMLA4S_I(0, 16, 24, 0)
+	FMLA4S_I(1, 17, 24, 0)
+	FMLA4S_I(2, 18, 24, 0)
+	FMLA4S_I(3, 19, 24, 0)
+	FMLA4S_I(4, 16, 25, 0)
+	FMLA4S_I(5, 17, 25, 0)
+	FMLA4S_I(6, 18, 25, 0)
+	FMLA4S_I(7, 19, 25, 0)
+	FMLA4S_I(8, 16, 26, 0)
+	FMLA4S_I(9, 17, 26, 0)
+	FMLA4S_I(10, 18, 26, 0)
+	FMLA4S_I(11, 19, 26, 0)
+	FMLA4S_I(12, 16, 27, 0)
+	FMLA4S_I(13, 17, 27, 0)
+	FMLA4S_I(14, 18, 27, 0)
+	FMLA4S_I(15, 19, 27, 0)
+	ADD  $32, R1
+	ADD  $4, R2
+	ADD  $4, R7
+	ADD  $4, R8
+	ADD  $4, R9
+	SUBS $1, R0
+	BNE  loop
+	CBZ  R6, set
+	LDRQ(16, 4, 0)
+	FADD4S(0, 0, 16)
+	LDRQ(16, 4, 16)
+	FADD4S(1, 1, 16)
+	LDRQ(16, 4, 32)
+	FADD4S(2, 2, 16)
+	LDRQ(16, 4, 48)
+	FADD4S(3, 3, 16)
+	STRQ(0, 4, 0)
+	STRQ(1, 4, 16)
+	STRQ(2, 4, 32)
+	STRQ(3, 4, 48)
+	ADD  R5, R4
+	LDRQ(16, 4, 0)
+	FADD4S(4, 4, 16)
+	LDRQ(16, 4, 16)
+	FADD4S(5, 5, 16)
+	LDRQ(16, 4, 32)
+	FADD4S(6, 6, 16)
+	LDRQ(16, 4, 48)
+	FADD4S(7, 7, 16)
+	STRQ(4, 4, 0)
+	STRQ(5, 4, 16)
+	STRQ(6, 4, 32)
+	STRQ(7, 4, 48)
+	ADD  R5, R4
+	LDRQ(16, 4, 0)
+	FADD4S(8, 8, 16)
+	LDRQ(16, 4, 16)
+	FADD4S(9, 9, 16)
+	LDRQ(16, 4, 32)
+	FADD4S(10, 10, 16)
+	LDRQ(16, 4, 48)
+	FADD4S(11, 11, 16)
+	STRQ(8, 4, 0)
+	STRQ(9, 4, 16)
+	STRQ(10, 4, 32)
+	STRQ(11, 4, 48)
+	ADD  R5, R4
+	LDRQ(16, 4, 0)
+	FADD4S(12, 12, 16)
+	LDRQ(16, 4, 16)
+	FADD4S(13, 13, 16)
+	LDRQ(16, 4, 32)
+	FADD4S(14, 14, 16)
+	LDRQ(16, 4, 48)
+	FADD4S(15, 15, 16)
+	STRQ(12, 4, 0)
+	STRQ(13, 4, 16)
+	STRQ(14, 4, 32)
+	STRQ(15, 4, 48)
+	ADD  R5, R4
+	RET
+set:
+	STRQ(0, 4, 0)
+	STRQ(1, 4, 16)
+	STRQ(2, 4, 32)
+	STRQ(3, 4, 48)
+	ADD  R5, R4
+	STRQ(4, 4, 0)
+	STRQ(5, 4, 16)
+	STRQ(6, 4, 32)
+	STRQ(7, 4, 48)
+	ADD  R5, R4
+	STRQ(8, 4, 0)
+	STRQ(9, 4, 16)
+	STRQ(10, 4, 32)
+	STRQ(11, 4, 48)
+	ADD  R5, R4
+	STRQ(12, 4, 0)
+	STRQ(13, 4, 16)
+	STRQ(14, 4, 32)
+	STRQ(15, 4, 48)
+	ADD  R5, R4
+	RET
+
+// func halfTiles4NEON(n int, c, z, y unsafe.Pointer)
+// Four tiles c[4][n][16] times one token, added to y.
+TEXT ·halfTiles4NEON(SB), NOSPLIT, $0-32
+	MOVD n+0(FP), R0
+	MOVD c+8(FP), R1
+	MOVD z+16(FP), R2
+	MOVD y+24(FP), R4
+	LSL  $5, R0, R3
+	ADD  R3, R1, R7
+	ADD  R3, R7, R8
+	ADD  R3, R8, R9
+	ZERO16B(0)
+	ZERO16B(1)
+	ZERO16B(2)
+	ZERO16B(3)
+	ZERO16B(4)
+	ZERO16B(5)
+	ZERO16B(6)
+	ZERO16B(7)
+	ZERO16B(8)
+	ZERO16B(9)
+	ZERO16B(10)
+	ZERO16B(11)
+	ZERO16B(12)
+	ZERO16B(13)
+	ZERO16B(14)
+	ZERO16B(15)
+loop:
+	LDRS(24, 2, 0)
+	LDRQ(20, 1, 0)
+	LDRQ(21, 1, 16)
+	FCVTL4S(16, 20)
+	FCVTL2_4S(17, 20)
+	FCVTL4S(18, 21)
+	FCVTL2_4S(19, 21)
+	FMLA4S_I(0, 16, 24, 0)
+	FMLA4S_I(1, 17, 24, 0)
+	FMLA4S_I(2, 18, 24, 0)
+	FMLA4S_I(3, 19, 24, 0)
+	ADD  $32, R1
+	LDRQ(20, 7, 0)
+	LDRQ(21, 7, 16)
+	FCVTL4S(16, 20)
+	FCVTL2_4S(17, 20)
+	FCVTL4S(18, 21)
+	FCVTL2_4S(19, 21)
+	FMLA4S_I(4, 16, 24, 0)
+	FMLA4S_I(5, 17, 24, 0)
+	FMLA4S_I(6, 18, 24, 0)
+	FMLA4S_I(7, 19, 24, 0)
+	ADD  $32, R7
+	LDRQ(20, 8, 0)
+	LDRQ(21, 8, 16)
+	FCVTL4S(16, 20)
+	FCVTL2_4S(17, 20)
+	FCVTL4S(18, 21)
+	FCVTL2_4S(19, 21)
+	FMLA4S_I(8, 16, 24, 0)
+	FMLA4S_I(9, 17, 24, 0)
+	FMLA4S_I(10, 18, 24, 0)
+	FMLA4S_I(11, 19, 24, 0)
+	ADD  $32, R8
+	LDRQ(20, 9, 0)
+	LDRQ(21, 9, 16)
+	FCVTL4S(16, 20)
+	FCVTL2_4S(17, 20)
+	FCVTL4S(18, 21)
+	FCVTL2_4S(19, 21)
+	FMLA4S_I(12, 16, 24, 0)
+	FMLA4S_I(13, 17, 24, 0)
+	FMLA4S_I(14, 18, 24, 0)
+	FMLA4S_I(15, 19, 24, 0)
+	ADD  $32, R9
+	ADD  $4, R2
+	SUBS $1, R0
+	BNE  loop
+	LDRQ(16, 4, 0)
+	FADD4S(0, 0, 16)
+	STRQ(0, 4, 0)
+	LDRQ(16, 4, 16)
+	FADD4S(1, 1, 16)
+	STRQ(1, 4, 16)
+	LDRQ(16, 4, 32)
+	FADD4S(2, 2, 16)
+	STRQ(2, 4, 32)
+	LDRQ(16, 4, 48)
+	FADD4S(3, 3, 16)
+	STRQ(3, 4, 48)
+	LDRQ(16, 4, 64)
+	FADD4S(4, 4, 16)
+	STRQ(4, 4, 64)
+	LDRQ(16, 4, 80)
+	FADD4S(5, 5, 16)
+	STRQ(5, 4, 80)
+	LDRQ(16, 4, 96)
+	FADD4S(6, 6, 16)
+	STRQ(6, 4, 96)
+	LDRQ(16, 4, 112)
+	FADD4S(7, 7, 16)
+	STRQ(7, 4, 112)
+	LDRQ(16, 4, 128)
+	FADD4S(8, 8, 16)
+	STRQ(8, 4, 128)
+	LDRQ(16, 4, 144)
+	FADD4S(9, 9, 16)
+	STRQ(9, 4, 144)
+	LDRQ(16, 4, 160)
+	FADD4S(10, 10, 16)
+	STRQ(10, 4, 160)
+	LDRQ(16, 4, 176)
+	FADD4S(11, 11, 16)
+	STRQ(11, 4, 176)
+	LDRQ(16, 4, 192)
+	FADD4S(12, 12, 16)
+	STRQ(12, 4, 192)
+	LDRQ(16, 4, 208)
+	FADD4S(13, 13, 16)
+	STRQ(13, 4, 208)
+	LDRQ(16, 4, 224)
+	FADD4S(14, 14, 16)
+	STRQ(14, 4, 224)
+	LDRQ(16, 4, 240)
+	FADD4S(15, 15, 16)
+	STRQ(15, 4, 240)
+	RET

@@ -1,0 +1,374 @@
+// Common parts of the integer kernels for NEON. A kernel computes one row tile
+// (16 rows, four registers) for a fixed number of tokens over all groups.
+//
+// Registers:
+//   R0 arguments, R1 next step, R2…R5 next column of tokens 0…3, R6 distance
+//   between tokens, R7 groups left, R8 next scales, R9 next sum, R10 float sums
+//   [token][16] on the stack, R14 steps left, R11…R13 R15 temporary
+//   V0…V15   sums, four for each token; kernels for few tokens have further four
+//            for the second half of the columns, which would wait for the first
+//   V16…V19  weights of the first four columns of a pair, V20…V23 of the others
+//   V24…V27  tokens, V28…V31 temporary
+
+#define INTN_ENTER \
+	MOVD args+0(FP), R0;        \
+	MOVD intArgs_w(R0), R1;     \
+	MOVD intArgs_q(R0), R2;     \
+	MOVD intArgs_qNext(R0), R6; \
+	ADD  R6, R2, R3;            \
+	ADD  R6, R3, R4;            \
+	ADD  R6, R4, R5;            \
+	MOVD intArgs_groups(R0), R7; \
+	MOVD intArgs_scale(R0), R8; \
+	MOVD intArgs_sum(R0), R9
+
+// INTN_BEGIN sets the float sums of some tokens to where they begin.
+#define INTN_BEGIN(tokens) \
+	MOVD intArgs_start(R0), R11; \
+	MOVD R10, R12;               \
+	MOVD $tokens, R13;           \
+begin:                         \
+	LDRQ(0, 11, 0);              \
+	LDRQ(1, 11, 16);             \
+	LDRQ(2, 11, 32);             \
+	LDRQ(3, 11, 48);             \
+	STRQ(0, 12, 0);              \
+	STRQ(1, 12, 16);             \
+	STRQ(2, 12, 32);             \
+	STRQ(3, 12, 48);             \
+	ADD  $64, R11;               \
+	ADD  $64, R12;               \
+	SUBS $1, R13;                \
+	BNE  begin
+
+// INTN_GROUP sets R14 to the steps of this group, R11 and R12 for INTN_START.
+#define INTN_GROUP \
+	MOVD intArgs_steps(R0), R14;   \
+	MOVD intArgs_last(R0), R11;    \
+	CMP  $1, R7;                   \
+	CSEL EQ, R11, R14, R14;        \
+	MOVD intArgs_sumNext(R0), R11; \
+	MOVD R9, R12;                  \
+	ADD  $4, R9
+
+// INTN_START<bits> begins the sums of the next token with -2^(bits-1)·Σq: what
+// is stored is -8·Σq. With 8 bits the kernels make the weights signed.
+#define INTN_STARTS(a) \
+	MOV16B((a+1), a); \
+	MOV16B((a+2), a); \
+	MOV16B((a+3), a)
+
+#define INTN_START2(a) \
+	LD1R4S(a, 12);   \
+	ADD R11, R12;    \
+	SSHR4S(a, a, 2); \
+	INTN_STARTS(a)
+
+#define INTN_START3(a) \
+	LD1R4S(a, 12);   \
+	ADD R11, R12;    \
+	SSHR4S(a, a, 1); \
+	INTN_STARTS(a)
+
+#define INTN_START4(a) \
+	LD1R4S(a, 12); \
+	ADD R11, R12;  \
+	INTN_STARTS(a)
+
+#define INTN_START5(a) \
+	LD1R4S(a, 12);  \
+	ADD R11, R12;   \
+	SHL4S(a, a, 1); \
+	INTN_STARTS(a)
+
+#define INTN_START6(a) \
+	LD1R4S(a, 12);  \
+	ADD R11, R12;   \
+	SHL4S(a, a, 2); \
+	INTN_STARTS(a)
+
+#define INTN_START7(a) \
+	LD1R4S(a, 12);  \
+	ADD R11, R12;   \
+	SHL4S(a, a, 3); \
+	INTN_STARTS(a)
+
+#define INTN_START8(a) INTN_CLEAR(a)
+
+#define INTN_CLEAR(a) \
+	ZERO16B(a);     \
+	ZERO16B((a+1)); \
+	ZERO16B((a+2)); \
+	ZERO16B((a+3))
+
+#define INTN_BEGIN1(START) \
+	START(0); \
+	INTN_CLEAR(4)
+
+#define INTN_BEGIN2(START) \
+	START(0);      \
+	START(4);      \
+	INTN_CLEAR(8); \
+	INTN_CLEAR(12)
+
+#define INTN_BEGIN4(START) \
+	START(0); \
+	START(4); \
+	START(8); \
+	START(12)
+
+// INTN_MERGE adds the second sums of a token to the first.
+#define INTN_MERGE(a, b) \
+	ADD4S(a, a, b);             \
+	ADD4S((a+1), (a+1), (b+1)); \
+	ADD4S((a+2), (a+2), (b+2)); \
+	ADD4S((a+3), (a+3), (b+3))
+
+#define INTN_MERGE1 INTN_MERGE(0, 4)
+
+#define INTN_MERGE2 \
+	INTN_MERGE(0, 8); \
+	INTN_MERGE(4, 12)
+
+#define INTN_MERGE4
+
+// DOT_<bits> adds the products of eight columns: elements i and i+1 of the token
+// in x, to the sums a and b. With FEAT_DotProd:
+#define DOT_PAIR(i, x, a, b) \
+	SDOT4S_I(a, 16, x, i);         \
+	SDOT4S_I((a+1), 17, x, i);     \
+	SDOT4S_I((a+2), 18, x, i);     \
+	SDOT4S_I((a+3), 19, x, i);     \
+	SDOT4S_I(b, 20, x, (i+1));     \
+	SDOT4S_I((b+1), 21, x, (i+1)); \
+	SDOT4S_I((b+2), 22, x, (i+1)); \
+	SDOT4S_I((b+3), 23, x, (i+1))
+
+// Without it, up to 6 bits: the sum of four products, 4·63·128 at most, stays
+// within 16 bits. The sums b are left alone.
+#define NEON_FOUR6(w, v, a) \
+	SMULL8H(28, w, 29);    \
+	SMULL2_8H(31, w, 29);  \
+	SMLAL8H(28, v, 30);    \
+	SMLAL2_8H(31, v, 30);  \
+	ADDP8H(28, 28, 31);    \
+	SADALP4S(a, 28)
+
+#define NEON_PAIR6(i, x, a, b) \
+	DUP4S(29, x, i);           \
+	DUP4S(30, x, (i+1));       \
+	NEON_FOUR6(16, 20, a);     \
+	NEON_FOUR6(17, 21, (a+1)); \
+	NEON_FOUR6(18, 22, (a+2)); \
+	NEON_FOUR6(19, 23, (a+3))
+
+// Up to 8 bits, signed: one product does.
+#define NEON_TWO8(w, x, a) \
+	SMULL8H(28, w, x);   \
+	SMULL2_8H(31, w, x); \
+	SADDLP4S(28, 28);    \
+	SADDLP4S(31, 31);    \
+	ADDP4S(28, 28, 31);  \
+	ADD4S(a, a, 28)
+
+#define NEON_PAIR8(i, x, a, b) \
+	DUP4S(29, x, i);          \
+	DUP4S(30, x, (i+1));      \
+	NEON_TWO8(16, 29, a);     \
+	NEON_TWO8(17, 29, (a+1)); \
+	NEON_TWO8(18, 29, (a+2)); \
+	NEON_TWO8(19, 29, (a+3)); \
+	NEON_TWO8(20, 30, a);     \
+	NEON_TWO8(21, 30, (a+1)); \
+	NEON_TWO8(22, 30, (a+2)); \
+	NEON_TWO8(23, 30, (a+3))
+
+// INTN_PAIRS<tokens> does that for all tokens of a kernel.
+#define INTN_PAIRS1(PAIR, i) PAIR(i, 24, 0, 4)
+
+#define INTN_PAIRS2(PAIR, i) \
+	PAIR(i, 24, 0, 8); \
+	PAIR(i, 25, 4, 12)
+
+#define INTN_PAIRS4(PAIR, i) \
+	PAIR(i, 24, 0, 0); \
+	PAIR(i, 25, 4, 4); \
+	PAIR(i, 26, 8, 8); \
+	PAIR(i, 27, 12, 12)
+
+// INTN_TOKENS<tokens> loads columns of the tokens.
+#define INTN_TOKENS1(LDR, at) LDR(24, 2, at)
+
+#define INTN_TOKENS2(LDR, at) \
+	LDR(24, 2, at); \
+	LDR(25, 3, at)
+
+#define INTN_TOKENS4(LDR, at) \
+	INTN_TOKENS2(LDR, at); \
+	LDR(26, 4, at);        \
+	LDR(27, 5, at)
+
+// INTN_NEXT goes on by bytes of weights and cols columns.
+#define INTN_NEXT(bytes, cols) \
+	ADD $bytes, R1; \
+	ADD $cols, R2;  \
+	ADD $cols, R3;  \
+	ADD $cols, R4;  \
+	ADD $cols, R5
+
+#define INTN_LOAD(a, at) \
+	LDRQ(a, 1, at);          \
+	LDRQ((a+1), 1, (16+at)); \
+	LDRQ((a+2), 1, (32+at)); \
+	LDRQ((a+3), 1, (48+at))
+
+#define INTN_NIBBLES(a, b) \
+	USHR16B(b, a, 4); \
+	AND16B(a, a, 31)
+
+// INTN_STEPS4 are R14 steps of 8 columns of 4 bits.
+#define INTN_STEPS4(TOKENS, PAIRS, PAIR) \
+step:                   \
+	PRFM 1024(R1), PLDL1KEEP; \
+	INTN_LOAD(16, 0);     \
+	TOKENS(LDRD, 0);      \
+	MOVI16B(31, 15);      \
+	INTN_NIBBLES(16, 20); \
+	INTN_NIBBLES(17, 21); \
+	INTN_NIBBLES(18, 22); \
+	INTN_NIBBLES(19, 23); \
+	INTN_NEXT(64, 8);     \
+	PAIRS(PAIR, 0);       \
+	SUBS $1, R14;         \
+	BNE  step
+
+#define INTN_SIGNED(a) \
+	EOR16B(a, a, 31);         \
+	EOR16B((a+1), (a+1), 31); \
+	EOR16B((a+2), (a+2), 31); \
+	EOR16B((a+3), (a+3), 31)
+
+// INTN_STEPS8 are R14 steps of 4 columns of 8 bits, two at a time. A single last
+// one is taken with tokens whose other four columns are 0.
+#define INTN_STEPS8(TOKENS, PAIRS, PAIR) \
+	SUBS $2, R14;         \
+	BLT  odd;             \
+step:                   \
+	PRFM 1024(R1), PLDL1KEEP; \
+	PRFM 1088(R1), PLDL1KEEP; \
+	INTN_LOAD(16, 0);     \
+	INTN_LOAD(20, 64);    \
+	TOKENS(LDRD, 0);      \
+	MOVI16B(31, 128);     \
+	INTN_SIGNED(16);      \
+	INTN_SIGNED(20);      \
+	INTN_NEXT(128, 8);    \
+	PAIRS(PAIR, 0);       \
+	SUBS $2, R14;         \
+	BGE  step;            \
+odd:                    \
+	ADDS $2, R14;         \
+	BEQ  sums;            \
+	INTN_LOAD(16, 0);     \
+	TOKENS(LDRS, 0);      \
+	MOVI16B(31, 128);     \
+	INTN_SIGNED(16);      \
+	INTN_NEXT(64, 4);     \
+	PAIRS(PAIR, 0);       \
+sums:
+
+// INTN_STEPSP are R14 steps of 32 columns of planes.
+#define INTN_STEPSP(TOKENS, PAIRS, PAIR, STEP0, STEP1, bytes) \
+step:                          \
+	PRFM 1024(R1), PLDL1KEEP;    \
+	PRFM 1088(R1), PLDL1KEEP;    \
+	TOKENS(LDRQ, 0);             \
+	STEP0(PAIRS, PAIR);          \
+	TOKENS(LDRQ, 16);            \
+	STEP1(PAIRS, PAIR);          \
+	INTN_NEXT(bytes, 32);        \
+	SUBS $1, R14;                \
+	BNE  step
+
+// INTN_SCALES loads the group's scales.
+#define INTN_SCALES \
+	LDRQ(16, 8, 0);  \
+	LDRQ(17, 8, 16); \
+	LDRQ(18, 8, 32); \
+	LDRQ(19, 8, 48); \
+	ADD $64, R8
+
+// INTN_FLUSH adds scale·sum of one token to its float sums.
+#define INTN_FLUSH1(at, s, a) \
+	SCVTF4S(a, a);     \
+	LDRQ(20, 10, at);  \
+	FMUL4S(a, a, s);   \
+	FADD4S(20, 20, a); \
+	STRQ(20, 10, at)
+
+#define INTN_FLUSH(at, a) \
+	INTN_FLUSH1(at, 16, a);            \
+	INTN_FLUSH1((16+at), 17, (a+1)); \
+	INTN_FLUSH1((32+at), 18, (a+2)); \
+	INTN_FLUSH1((48+at), 19, (a+3))
+
+#define INTN_FLUSHES1 INTN_FLUSH(0, 0)
+
+#define INTN_FLUSHES2 \
+	INTN_FLUSH(0, 0); \
+	INTN_FLUSH(64, 4)
+
+#define INTN_FLUSHES4 \
+	INTN_FLUSHES2;     \
+	INTN_FLUSH(128, 8); \
+	INTN_FLUSH(192, 12)
+
+// INTN_LEAVE writes sx·(sum − zx·RowSum) of the valid tokens and returns.
+#define INTN_LEAVE1(at, r) \
+	LDRQ(6, 10, at);  \
+	FMUL4S(7, r, 5);  \
+	FSUB4S(6, 6, 7);  \
+	FMUL4S(6, 6, 4);  \
+	STRQ(6, 11, at)
+
+#define INTN_LEAVE \
+	MOVD intArgs_rowSum(R0), R11; \
+	LDRQ(0, 11, 0);               \
+	LDRQ(1, 11, 16);              \
+	LDRQ(2, 11, 32);              \
+	LDRQ(3, 11, 48);              \
+	MOVD intArgs_sx(R0), R2;      \
+	MOVD intArgs_zx(R0), R3;      \
+	MOVD intArgs_y(R0), R11;      \
+	MOVD intArgs_yNext(R0), R12;  \
+	MOVD intArgs_tokens(R0), R13; \
+write:                          \
+	LD1R4S(4, 2);                 \
+	LD1R4S(5, 3);                 \
+	SCVTF4S(5, 5);                \
+	INTN_LEAVE1(0, 0);            \
+	INTN_LEAVE1(16, 1);           \
+	INTN_LEAVE1(32, 2);           \
+	INTN_LEAVE1(48, 3);           \
+	ADD  $4, R2;                  \
+	ADD  $4, R3;                  \
+	ADD  $64, R10;                \
+	ADD  R12, R11;                \
+	SUBS $1, R13;                 \
+	BNE  write;                   \
+	RET
+
+// INTN_KERNEL is a kernel from its entry on; R10 is set.
+#define INTN_KERNEL(tokens, BEGIN, START, STEPS, MERGE, FLUSHES) \
+	INTN_ENTER;         \
+	INTN_BEGIN(tokens); \
+group:                \
+	INTN_GROUP;         \
+	BEGIN(START);       \
+	STEPS;              \
+	MERGE;              \
+	INTN_SCALES;        \
+	FLUSHES;            \
+	SUBS $1, R7;        \
+	BNE  group;         \
+	INTN_LEAVE

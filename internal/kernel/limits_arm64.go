@@ -1,0 +1,38 @@
+package kernel
+
+// Loops that measure what the machine allows: see limits_arm64.s.
+
+// intDotPeak needs [NEONDot].
+//
+//go:noescape
+func intDotPeak(n int)
+
+//go:noescape
+func peakFMANEON(n int)
+
+//go:noescape
+func intReadNEON(p *byte, n int)
+
+func (p *Pool) peakInt8() (float64, bool) {
+	if Active() < NEONDot {
+		return 0, false
+	}
+	const n = 1_000_000 // some ms
+	return p.timed(n*24*16*2, func() { intDotPeak(n) }), true
+}
+
+func (p *Pool) peakFMA() (float64, bool) {
+	if Active() < NEON {
+		return 0, false
+	}
+	const n = 1_000_000
+	return p.timed(n*24*4*2, func() { peakFMANEON(n) }), true
+}
+
+func readBytes(b []byte) {
+	if n := len(b) &^ 255; n > 0 && Active() >= NEON {
+		intReadNEON(&b[0], n)
+		return
+	}
+	readBytesPortable(b)
+}

@@ -1,0 +1,19 @@
+package kernel
+
+import "testing"
+
+// TestMeasureLimits: every loop that the CPU has runs and takes time.
+func TestMeasureLimits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 256 MB")
+	}
+	pool := NewPool(1)
+	defer pool.Close()
+	l := pool.MeasureLimits(1)
+	if l.Read <= 0 || Best() > Portable && l.FMA <= 0 {
+		t.Errorf("%+v on %v", l, Best())
+	}
+	if best := Best(); (best == NEONDot || best == AVX512VNNI) && l.Int8 <= 0 {
+		t.Errorf("no peak of int8 on %v", best)
+	}
+}

@@ -1,0 +1,52 @@
+package kernel
+
+import "unsafe"
+
+// Vector operations in assembly, on 16·blocks numbers: see vector.go.
+
+//go:noescape
+func dotNEON(a, b unsafe.Pointer, blocks int) float32
+
+//go:noescape
+func sumSquaresNEON(x unsafe.Pointer, blocks int) float64
+
+//go:noescape
+func axpyNEON(y unsafe.Pointer, a float32, x unsafe.Pointer, blocks int)
+
+//go:noescape
+func axpyF16NEON(y unsafe.Pointer, a float32, x unsafe.Pointer, blocks int)
+
+// The functions below do the blocks of 16 of their slices, and return how many
+// numbers those are.
+
+func dotBlocks(a, b []float32) (float32, int) {
+	n := elemBlocks(len(a))
+	if n == 0 {
+		return 0, 0
+	}
+	return dotNEON(first(a), first(b), n/16), n
+}
+
+func sumSquaresBlocks(x []float32) (float64, int) {
+	n := elemBlocks(len(x))
+	if n == 0 {
+		return 0, 0
+	}
+	return sumSquaresNEON(first(x), n/16), n
+}
+
+func axpyBlocks(y []float32, a float32, x []float32) int {
+	n := elemBlocks(len(y))
+	if n > 0 {
+		axpyNEON(first(y), a, first(x), n/16)
+	}
+	return n
+}
+
+func axpyF16Blocks(y []float32, a float32, x []uint16) int {
+	n := elemBlocks(len(y))
+	if n > 0 {
+		axpyF16NEON(first(y), a, unsafe.Pointer(&x[0]), n/16)
+	}
+	return n
+}

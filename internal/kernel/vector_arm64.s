@@ -1,0 +1,296 @@
+#include "textflag.h"
+#include "neon_arm64.h"
+
+// Vector operations on whole blocks of 16 numbers, in the order of the kernels for
+// AVX2: 64 lanes (32 for the squares), folded in halves.
+
+// func dotNEON(a, b unsafe.Pointer, blocks int) float32
+TEXT ·dotNEON(SB), NOSPLIT, $0-28
+	MOVD a+0(FP), R0
+	MOVD b+8(FP), R2
+	MOVD blocks+16(FP), R1
+	ZERO16B(0)
+	ZERO16B(1)
+	ZERO16B(2)
+	ZERO16B(3)
+	ZERO16B(4)
+	ZERO16B(5)
+	ZERO16B(6)
+	ZERO16B(7)
+	ZERO16B(8)
+	ZERO16B(9)
+	ZERO16B(10)
+	ZERO16B(11)
+	ZERO16B(12)
+	ZERO16B(13)
+	ZERO16B(14)
+	ZERO16B(15)
+	SUBS $4, R1
+	BLT  rest
+four:
+	LDRQ(16, 0, 0)
+	LDRQ(24, 2, 0)
+	FMLA4S(0, 16, 24)
+	LDRQ(17, 0, 16)
+	LDRQ(25, 2, 16)
+	FMLA4S(1, 17, 25)
+	LDRQ(18, 0, 32)
+	LDRQ(26, 2, 32)
+	FMLA4S(2, 18, 26)
+	LDRQ(19, 0, 48)
+	LDRQ(27, 2, 48)
+	FMLA4S(3, 19, 27)
+	LDRQ(20, 0, 64)
+	LDRQ(28, 2, 64)
+	FMLA4S(4, 20, 28)
+	LDRQ(21, 0, 80)
+	LDRQ(29, 2, 80)
+	FMLA4S(5, 21, 29)
+	LDRQ(22, 0, 96)
+	LDRQ(30, 2, 96)
+	FMLA4S(6, 22, 30)
+	LDRQ(23, 0, 112)
+	LDRQ(31, 2, 112)
+	FMLA4S(7, 23, 31)
+	LDRQ(16, 0, 128)
+	LDRQ(24, 2, 128)
+	FMLA4S(8, 16, 24)
+	LDRQ(17, 0, 144)
+	LDRQ(25, 2, 144)
+	FMLA4S(9, 17, 25)
+	LDRQ(18, 0, 160)
+	LDRQ(26, 2, 160)
+	FMLA4S(10, 18, 26)
+	LDRQ(19, 0, 176)
+	LDRQ(27, 2, 176)
+	FMLA4S(11, 19, 27)
+	LDRQ(20, 0, 192)
+	LDRQ(28, 2, 192)
+	FMLA4S(12, 20, 28)
+	LDRQ(21, 0, 208)
+	LDRQ(29, 2, 208)
+	FMLA4S(13, 21, 29)
+	LDRQ(22, 0, 224)
+	LDRQ(30, 2, 224)
+	FMLA4S(14, 22, 30)
+	LDRQ(23, 0, 240)
+	LDRQ(31, 2, 240)
+	FMLA4S(15, 23, 31)
+	ADD  $256, R0
+	ADD  $256, R2
+	SUBS $4, R1
+	BGE  four
+rest:
+	ADDS $4, R1
+	BEQ  fold
+one:
+	LDRQ(16, 0, 0)
+	LDRQ(24, 2, 0)
+	FMLA4S(0, 16, 24)
+	LDRQ(17, 0, 16)
+	LDRQ(25, 2, 16)
+	FMLA4S(1, 17, 25)
+	LDRQ(18, 0, 32)
+	LDRQ(26, 2, 32)
+	FMLA4S(2, 18, 26)
+	LDRQ(19, 0, 48)
+	LDRQ(27, 2, 48)
+	FMLA4S(3, 19, 27)
+	ADD  $64, R0
+	ADD  $64, R2
+	SUBS $1, R1
+	BNE  one
+fold:
+	FADD4S(0, 0, 4)
+	FADD4S(1, 1, 5)
+	FADD4S(8, 8, 12)
+	FADD4S(9, 9, 13)
+	FADD4S(0, 0, 8)
+	FADD4S(1, 1, 9)
+	FADD4S(2, 2, 6)
+	FADD4S(3, 3, 7)
+	FADD4S(10, 10, 14)
+	FADD4S(11, 11, 15)
+	FADD4S(2, 2, 10)
+	FADD4S(3, 3, 11)
+	FADD4S(0, 0, 2)
+	FADD4S(1, 1, 3)
+	FADD4S(0, 0, 1)
+	VEXT $8, V0.B16, V0.B16, V1.B16
+	FADD4S(0, 0, 1)
+	DUP4S(1, 0, 1)
+	FADD4S(0, 0, 1)
+	FMOVS F0, ret+24(FP)
+	RET
+
+// func sumSquaresNEON(x unsafe.Pointer, blocks int) float64
+TEXT ·sumSquaresNEON(SB), NOSPLIT, $0-24
+	MOVD x+0(FP), R0
+	MOVD blocks+8(FP), R1
+	ZERO16B(0)
+	ZERO16B(1)
+	ZERO16B(2)
+	ZERO16B(3)
+	ZERO16B(4)
+	ZERO16B(5)
+	ZERO16B(6)
+	ZERO16B(7)
+	ZERO16B(8)
+	ZERO16B(9)
+	ZERO16B(10)
+	ZERO16B(11)
+	ZERO16B(12)
+	ZERO16B(13)
+	ZERO16B(14)
+	ZERO16B(15)
+	SUBS $2, R1
+	BLT  rest
+two:
+	LDRQ(16, 0, 0)
+	FCVTL2D(17, 16)
+	FCVTL2_2D(18, 16)
+	FMLA2D(0, 17, 17)
+	FMLA2D(1, 18, 18)
+	LDRQ(16, 0, 16)
+	FCVTL2D(17, 16)
+	FCVTL2_2D(18, 16)
+	FMLA2D(2, 17, 17)
+	FMLA2D(3, 18, 18)
+	LDRQ(16, 0, 32)
+	FCVTL2D(17, 16)
+	FCVTL2_2D(18, 16)
+	FMLA2D(4, 17, 17)
+	FMLA2D(5, 18, 18)
+	LDRQ(16, 0, 48)
+	FCVTL2D(17, 16)
+	FCVTL2_2D(18, 16)
+	FMLA2D(6, 17, 17)
+	FMLA2D(7, 18, 18)
+	LDRQ(16, 0, 64)
+	FCVTL2D(17, 16)
+	FCVTL2_2D(18, 16)
+	FMLA2D(8, 17, 17)
+	FMLA2D(9, 18, 18)
+	LDRQ(16, 0, 80)
+	FCVTL2D(17, 16)
+	FCVTL2_2D(18, 16)
+	FMLA2D(10, 17, 17)
+	FMLA2D(11, 18, 18)
+	LDRQ(16, 0, 96)
+	FCVTL2D(17, 16)
+	FCVTL2_2D(18, 16)
+	FMLA2D(12, 17, 17)
+	FMLA2D(13, 18, 18)
+	LDRQ(16, 0, 112)
+	FCVTL2D(17, 16)
+	FCVTL2_2D(18, 16)
+	FMLA2D(14, 17, 17)
+	FMLA2D(15, 18, 18)
+	ADD  $128, R0
+	SUBS $2, R1
+	BGE  two
+rest:
+	ADDS $2, R1
+	BEQ  fold
+	LDRQ(16, 0, 0)
+	FCVTL2D(17, 16)
+	FCVTL2_2D(18, 16)
+	FMLA2D(0, 17, 17)
+	FMLA2D(1, 18, 18)
+	LDRQ(16, 0, 16)
+	FCVTL2D(17, 16)
+	FCVTL2_2D(18, 16)
+	FMLA2D(2, 17, 17)
+	FMLA2D(3, 18, 18)
+	LDRQ(16, 0, 32)
+	FCVTL2D(17, 16)
+	FCVTL2_2D(18, 16)
+	FMLA2D(4, 17, 17)
+	FMLA2D(5, 18, 18)
+	LDRQ(16, 0, 48)
+	FCVTL2D(17, 16)
+	FCVTL2_2D(18, 16)
+	FMLA2D(6, 17, 17)
+	FMLA2D(7, 18, 18)
+fold:
+	FADD2D(0, 0, 4)
+	FADD2D(1, 1, 5)
+	FADD2D(8, 8, 12)
+	FADD2D(9, 9, 13)
+	FADD2D(0, 0, 8)
+	FADD2D(1, 1, 9)
+	FADD2D(2, 2, 6)
+	FADD2D(3, 3, 7)
+	FADD2D(10, 10, 14)
+	FADD2D(11, 11, 15)
+	FADD2D(2, 2, 10)
+	FADD2D(3, 3, 11)
+	FADD2D(0, 0, 2)
+	FADD2D(1, 1, 3)
+	FADD2D(0, 0, 1)
+	VEXT $8, V0.B16, V0.B16, V1.B16
+	FADD2D(0, 0, 1)
+	FMOVD F0, ret+16(FP)
+	RET
+
+// func axpyNEON(y unsafe.Pointer, a float32, x unsafe.Pointer, blocks int)
+TEXT ·axpyNEON(SB), NOSPLIT, $0-32
+	MOVD  y+0(FP), R0
+	MOVWU a+8(FP), R3
+	MOVD  x+16(FP), R2
+	MOVD  blocks+24(FP), R1
+	DUP4S_R(16, 3)
+loop:
+	LDRQ(0, 0, 0)
+	LDRQ(4, 2, 0)
+	FMLA4S(0, 4, 16)
+	STRQ(0, 0, 0)
+	LDRQ(1, 0, 16)
+	LDRQ(5, 2, 16)
+	FMLA4S(1, 5, 16)
+	STRQ(1, 0, 16)
+	LDRQ(2, 0, 32)
+	LDRQ(6, 2, 32)
+	FMLA4S(2, 6, 16)
+	STRQ(2, 0, 32)
+	LDRQ(3, 0, 48)
+	LDRQ(7, 2, 48)
+	FMLA4S(3, 7, 16)
+	STRQ(3, 0, 48)
+	ADD  $64, R0
+	ADD  $64, R2
+	SUBS $1, R1
+	BNE  loop
+	RET
+
+// func axpyF16NEON(y unsafe.Pointer, a float32, x unsafe.Pointer, blocks int)
+TEXT ·axpyF16NEON(SB), NOSPLIT, $0-32
+	MOVD  y+0(FP), R0
+	MOVWU a+8(FP), R3
+	MOVD  x+16(FP), R2
+	MOVD  blocks+24(FP), R1
+	DUP4S_R(16, 3)
+loop:
+	LDRQ(8, 2, 0)
+	LDRQ(9, 2, 16)
+	FCVTL4S(4, 8)
+	FCVTL2_4S(5, 8)
+	FCVTL4S(6, 9)
+	FCVTL2_4S(7, 9)
+	LDRQ(0, 0, 0)
+	FMLA4S(0, 4, 16)
+	STRQ(0, 0, 0)
+	LDRQ(1, 0, 16)
+	FMLA4S(1, 5, 16)
+	STRQ(1, 0, 16)
+	LDRQ(2, 0, 32)
+	FMLA4S(2, 6, 16)
+	STRQ(2, 0, 32)
+	LDRQ(3, 0, 48)
+	FMLA4S(3, 7, 16)
+	STRQ(3, 0, 48)
+	ADD  $64, R0
+	ADD  $32, R2
+	SUBS $1, R1
+	BNE  loop
+	RET

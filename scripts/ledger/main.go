@@ -1,0 +1,167 @@
+// Command ledger makes the tables of section 2 of docs/REPRODUCTION.md: every
+// recipe on every model at every setting by one protocol, what each part of
+// specquant-fast is worth, and other calibration seeds.
+//
+//	go run ./scripts/ledger -data ../shared/data -work DIR docs/REPRODUCTION.md
+//
+// Cells are kept in DIR; a run that was stopped goes on with the same command.
+// All of it takes hours. What is written between the file's markers is written
+// when all cells are there; without a file the cells are made and the claims
+// printed. A cell counts for the program that made it: -from names others whose
+// cells will do, -anew the recipes for which they will not.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+)
+
+// flags are the command line.
+type flags struct {
+	data, work, file              string
+	models, bits, recipes, tables []string
+	from, anew                    []string
+	kept, check, partial          bool
+	threads                       int
+}
+
+func main() {
+	var f flags
+	list := func(to *[]string, name, usage string) {
+		flag.Func(name, usage+"; a comma between", func(s string) error { *to = strings.Split(s, ","); return nil })
+	}
+	flag.StringVar(&f.data, "data", "../shared/data", "folder of models and texts")
+	flag.StringVar(&f.work, "work", "", "folder that keeps finished cells, and what is made of the data")
+	list(&f.models, "models", "make only cells of these models")
+	list(&f.bits, "bits", "make only cells of these settings")
+	list(&f.recipes, "recipes", "make only cells of these recipes, and of their variants")
+	list(&f.tables, "tables", "make only cells of these tables: tables, parts, seeds")
+	list(&f.from, "from", "take cells of these programs too: paths, builds, or earlier for all that the work folder lists")
+	list(&f.anew, "anew", "take no other program's cells of these recipes and their variants")
+	flag.BoolVar(&f.kept, "kept", false, "make no cells, take those there are")
+	flag.BoolVar(&f.check, "check", false, "write nothing, fail if the file is not what the kept cells give")
+	flag.BoolVar(&f.partial, "partial", false, "write the file even if cells are missing, without them")
+	flag.IntVar(&f.threads, "threads", 0, "threads; 0: one for each CPU")
+	flag.Parse()
+	f.file = flag.Arg(0)
+	if f.work == "" || flag.NArg() > 1 || f.check && f.file == "" {
+		flag.Usage()
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, f, os.Stdout, os.Stderr)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "ledger:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, f flags, out, log io.Writer) error {
+	if err := f.valid(); err != nil {
+		return err
+	}
+	variants, idle, err := partRecipes()
+	if err != nil {
+		return err
+	}
+	if len(idle) > 0 {
+		fmt.Fprintf(log, "%s has not what these would change: %s\n", fast, strings.Join(idle, "; "))
+	}
+	seeds := seedRecipes()
+	jobs := plan(variants, seeds)
+	if err := os.MkdirAll(f.work, 0o755); err != nil {
+		return err
+	}
+	l := &ledger{Data: f.data, Work: f.work, Threads: f.threads, Anew: f.anew, Log: log}
+	if l.Builds, err = buildsOf(f.from, f.work); err != nil {
+		return err
+	}
+	if err := l.find(ctx, jobs); err != nil {
+		return err
+	}
+	missing := l.missing(jobs)
+	fmt.Fprintf(log, "%d of %d cells are kept\n", len(jobs)-len(missing), len(jobs))
+	var failed error
+	if !f.kept && !f.check {
+		failed = l.make(ctx, f.selected(missing))
+		if ctx.Err() != nil {
+			return failed
+		}
+		missing = l.missing(jobs)
+	}
+	claims(out, l.rows)
+	if f.file == "" {
+		return failed
+	}
+	return errors.Join(failed, f.document(l, variants, seeds, missing, log))
+}
+
+// document writes the file or compares it.
+func (f flags) document(l *ledger, variants, seeds []recipe, missing []job, log io.Writer) error {
+	old, err := os.ReadFile(f.file)
+	if err != nil {
+		return err
+	}
+	text, err := replace(string(old), map[string]string{
+		"summary": summary(l.rows), "parts": partTable(l.rows, variants), "seeds": seedTable(l.rows, seeds), "tables": tables(l.rows) + madeBy(l.rows)})
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.file, err)
+	}
+	if f.check {
+		if line := differs(string(old), text); line > 0 {
+			return fmt.Errorf("%s: line %d is not what the kept cells in %s give (%d cells are missing); run without -check", f.file, line, l.Work, len(missing))
+		}
+		return nil
+	}
+	if len(l.rows) == 0 {
+		return fmt.Errorf("no cell is kept in %s for this program (or those of -from); %s is left as it is", l.Work, f.file)
+	}
+	if len(missing) > 0 && !f.partial {
+		return fmt.Errorf("%d cells are missing, the first %s %s %s; %s is left as it is (-partial writes it without them)",
+			len(missing), missing[0].Model, missing[0].Bits, missing[0].Recipe, f.file)
+	}
+	return write(f.file, text, log)
+}
+
+// selected are the jobs that the flags ask for.
+func (f flags) selected(jobs []job) (out []job) {
+	in := func(list []string, s ...string) bool {
+		return len(list) == 0 || slices.ContainsFunc(s, func(s string) bool { return slices.Contains(list, s) })
+	}
+	for _, j := range jobs {
+		if in(f.models, j.Model) && in(f.bits, j.Bits) && in(f.recipes, j.recipe.family(), j.Recipe) && in(f.tables, j.Table) {
+			out = append(out, j)
+		}
+	}
+	return out
+}
+
+// valid says which name of a flag there is not.
+func (f flags) valid() error {
+	var modelNames, recipeNames []string
+	for _, m := range models {
+		modelNames = append(modelNames, m.Name)
+	}
+	for _, r := range recipes {
+		recipeNames = append(recipeNames, r.Name)
+	}
+	for _, x := range []struct {
+		flag       string
+		got, known []string
+	}{{"models", f.models, modelNames}, {"bits", f.bits, settings}, {"recipes", f.recipes, recipeNames}, {"anew", f.anew, recipeNames}, {"tables", f.tables, []string{"tables", "parts", "seeds"}}} {
+		for _, s := range x.got {
+			if !slices.Contains(x.known, s) {
+				return fmt.Errorf("-%s: found %q, expected some of %s", x.flag, s, strings.Join(x.known, ", "))
+			}
+		}
+	}
+	return nil
+}

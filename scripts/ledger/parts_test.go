@@ -1,0 +1,106 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/specquant/specquant/internal/method"
+)
+
+const sample = `# a comment
+name: sample
+about: "one: two"
+bits: 4-4-4
+weights: {group: 0, clip: hessian, zero: centred}
+smooth:
+  alpha: [off, 0.5]   # a comment
+branch:
+  basis: klt
+  axis: output
+  components: 16
+  bits: 8
+solve: {method: gptq, damp: 0.01, correct: stream}
+calibration: {samples: 128, tokens: 512, propagate: runtime}
+`
+
+func TestOverride(t *testing.T) {
+	for name, c := range map[string]struct {
+		changes []change
+		check   func(r *method.Recipe) bool
+	}{
+		"nothing": {nil, func(r *method.Recipe) bool {
+			return r.Name == "sample" && r.About == "one: two" && len(r.Smooth.Alpha) == 2 && r.Smooth.Alpha[0] == method.Off
+		}},
+		"a key":         {[]change{{"branch.bits", 16}}, func(r *method.Recipe) bool { return r.Branch.Bits == 16 && r.Branch.Basis == "klt" }},
+		"a flow key":    {[]change{{"weights.clip", "mse"}}, func(r *method.Recipe) bool { return r.Weights.Clip == "mse" && r.Weights.Zero == "centred" }},
+		"no section":    {[]change{{"smooth", nil}}, func(r *method.Recipe) bool { return r.Smooth == nil && r.Branch != nil }},
+		"no key":        {[]change{{"solve.correct", nil}}, func(r *method.Recipe) bool { return r.Solve.Correct == "" && r.Solve.Damp == 0.01 }},
+		"a new key":     {[]change{{"calibration.seed", 3}}, func(r *method.Recipe) bool { return r.Calibration.Seed == 3 && r.Calibration.Samples == 128 }},
+		"a new section": {[]change{{"activations.group", 16}}, func(r *method.Recipe) bool { return r.Activations.Group == 16 && r.Activations.Clip == 1 }},
+		"what is not":   {[]change{{"rotate", nil}, {"solve.sweeps", nil}, {"tune.epochs", nil}}, func(r *method.Recipe) bool { return r.Rotate == nil && r.Tune == nil }},
+		"a name":        {[]change{{"name", "other"}}, func(r *method.Recipe) bool { return r.Name == "other" }},
+	} {
+		data, err := override([]byte(sample), c.changes...)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		r, err := method.Parse(data, name)
+		if err != nil {
+			t.Errorf("%s: %v\n%s", name, err, data)
+		} else if !c.check(r) {
+			t.Errorf("%s: got\n%s", name, data)
+		}
+	}
+	if _, err := override([]byte(sample), change{"bits.kv", 4}); err == nil || !strings.Contains(err.Error(), "bits.kv: found 4-4-4 at bits, expected a section") {
+		t.Errorf("a key below a value: %v", err)
+	}
+}
+
+// TestParts: each variant differs from the recipe, and from the others.
+func TestParts(t *testing.T) {
+	variants, idle, err := partRecipes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(variants)+len(idle) != len(parts) || len(variants) < 5 {
+		t.Errorf("%d variants and %d that change nothing, of %d", len(variants), len(idle), len(parts))
+	}
+	seen := map[string]string{}
+	for _, v := range append([]recipe{{Name: fast}}, variants...) {
+		base, err := source(v.family())
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := override(base, v.Changes...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		is, err := content(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[is] != "" {
+			t.Errorf("%s does what %s does", v.Name, seen[is])
+		}
+		seen[is] = v.Name
+	}
+}
+
+// TestWrite: what the library is given does what the recipe does.
+func TestWrite(t *testing.T) {
+	folder := t.TempDir()
+	for _, r := range append(seedRecipes(), recipes...) {
+		file, err := r.write(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := method.Load(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Name != r.Name || got.Calibration.Seed != uint64(r.Seed) {
+			t.Errorf("%s: named %s, with seed %d", r.Name, got.Name, got.Calibration.Seed)
+		}
+	}
+}

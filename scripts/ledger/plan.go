@@ -1,0 +1,192 @@
+package main
+
+import (
+	"slices"
+	"strings"
+)
+
+// model is a trained model of the data folder, or its copy with planted outliers.
+type model struct {
+	Name     string // of its folder under data/models, with "planted-" before it for a copy
+	Text     string // key of texts
+	Windows  int    // evaluated
+	Settings []string
+}
+
+const plantedPrefix = "planted-"
+
+// title is the model as the tables name it.
+func (m model) title() string {
+	if base, planted := strings.CutPrefix(m.Name, plantedPrefix); planted {
+		return "planted `" + base + "`"
+	}
+	return "`" + m.Name + "`"
+}
+
+var (
+	settings = []string{"4-4-4", "4-4-16", "4-16-16", "4-8-8", "3-8-8", "2-8-8"}
+	planted  = []string{"4-4-4"}
+)
+
+var models = []model{
+	{"tinystories-656k", "tinystories", 20, settings},
+	{"stories260k", "tinystories", 20, settings},
+	{"books-1m", "books", 20, settings},
+	{"books-5m", "books", 10, settings},
+	{"planted-tinystories-656k", "tinystories", 20, planted},
+	{"planted-stories260k", "tinystories", 20, planted},
+	{"planted-books-1m", "books", 20, planted},
+	{"planted-books-5m", "books", 10, planted},
+}
+
+// text is cut into what is measured on, its beginning, and what is calibrated
+// on, its end; in bytes.
+type text struct {
+	File        string // under data/text
+	Evaluation  int
+	Calibration int
+}
+
+var texts = map[string]text{
+	"tinystories": {"tinystories.txt", 250_000, 500_000},
+	"books":       {"books-valid.txt", 150_000, 400_000},
+}
+
+// kind says with what a recipe is compared.
+type kind int
+
+const (
+	free    kind = iota // a baseline without gradients
+	apart               // another, which the best baseline leaves out: its bits or grids are not the others'
+	learned             // a baseline with gradients
+	ours                // the paper's method and what we made of it
+)
+
+// recipe is a row of the tables.
+type recipe struct {
+	Name    string // embedded in the program or under recipes/; as -recipes names it
+	Label   string // in the tables; "": the name
+	Kind    kind
+	Base    string // the recipe that this is a variant of; "": none
+	Changes []change
+	Seed    int // of a variant with another calibration
+}
+
+func (r recipe) label() string {
+	if r.Label != "" {
+		return r.Label
+	}
+	return r.Name
+}
+
+// family is the name that -recipes and -anew go by.
+func (r recipe) family() string {
+	if r.Base != "" {
+		return r.Base
+	}
+	return r.Name
+}
+
+const (
+	paper     = "specquant"
+	fast      = "specquant-fast"
+	best      = "specquant-best"
+	ourGrids  = "quarot-activations-in-16s"
+	plainOnes = "rtn"
+)
+
+// recipes has every recipe in the order of the rows.
+var recipes = []recipe{
+	{Name: plainOnes, Kind: free},
+	{Name: "smoothquant", Kind: free},
+	{Name: "gptq", Kind: free},
+	{Name: "awq", Kind: free},
+	{Name: "quarot", Kind: free},
+	{Name: "svdquant", Kind: free},
+	{Name: "resq", Kind: apart},
+	{Name: "omniquant", Kind: learned},
+	{Name: "flatquant", Kind: learned},
+	{Name: "spinquant", Kind: learned},
+	{Name: ourGrids, Label: "quarot, activations in 16s", Kind: apart},
+	{Name: "quarot-activations-in-16s-weights-in-32s", Label: "quarot, activations in 16s, weights in 32s", Kind: apart},
+	{Name: paper, Kind: ours},
+	{Name: fast, Kind: ours},
+	{Name: best, Kind: ours},
+}
+
+// leftOut are the embedded recipes without a row: specquant-input is the paper's
+// other reading, which has tables of its own.
+var leftOut = []string{"specquant-input"}
+
+// slow are the recipes that take minutes a cell.
+var slow = []string{"omniquant", "flatquant", "spinquant", best}
+
+// only restricts the slow recipes to what the time allows.
+var only = []struct{ Recipes, Models, Settings []string }{
+	{slow[:3], []string{"tinystories-656k", "stories260k", "books-1m"}, []string{"4-4-4", "4-4-16", "4-16-16"}},
+	{slow[:3], []string{"books-5m"}, []string{"4-4-4"}},
+	{slow[3:], []string{"books-5m"}, []string{"4-4-4", "2-8-8"}},
+	{slow, []string{"planted-tinystories-656k", "planted-stories260k", "planted-books-1m", "planted-books-5m"}, nil},
+}
+
+// allowed says whether a cell of the tables is to be had at all.
+func allowed(recipe, model, bits string) bool {
+	for _, o := range only {
+		if slices.Contains(o.Recipes, recipe) && slices.Contains(o.Models, model) && !slices.Contains(o.Settings, bits) {
+			return false
+		}
+	}
+	return true
+}
+
+// cell is a recipe on a model at a setting. Recipe "" stands for full precision,
+// whose cell has no bits.
+type cell struct{ Model, Bits, Recipe string }
+
+// job is a cell to be had, of one of the tables.
+type job struct {
+	cell
+	Table  string // tables, parts or seeds
+	recipe recipe
+}
+
+// plan lists every cell, what is quick before what is slow. A cell that two
+// tables want is listed for the first.
+func plan(parts, seeds []recipe) []job {
+	var jobs []job
+	seen := map[cell]bool{}
+	add := func(table, model, bits string, r recipe) {
+		c := cell{model, bits, r.Name}
+		if !seen[c] {
+			seen[c] = true
+			jobs = append(jobs, job{c, table, r})
+		}
+	}
+	for _, m := range models {
+		for _, bits := range m.Settings {
+			for _, r := range recipes {
+				if allowed(r.Name, m.Name, bits) {
+					add("tables", m.Name, bits, r)
+				}
+			}
+		}
+	}
+	for _, m := range partModels {
+		for _, r := range parts {
+			add("parts", m, partBits, r)
+		}
+		for _, r := range seeds {
+			add("seeds", m, partBits, r)
+		}
+	}
+	slices.SortStableFunc(jobs, func(a, b job) int {
+		rank := func(j job) int {
+			if slices.Contains(slow, j.Recipe) {
+				return 1
+			}
+			return 0
+		}
+		return rank(a) - rank(b)
+	})
+	return jobs
+}

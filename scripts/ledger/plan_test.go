@@ -1,0 +1,109 @@
+package main
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/specquant/specquant"
+)
+
+// TestEveryRecipe: an embedded recipe has a row, or is left out on purpose.
+func TestEveryRecipe(t *testing.T) {
+	all, err := specquant.Recipes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range all {
+		has := slices.ContainsFunc(recipes, func(x recipe) bool { return x.Name == r.Name })
+		if out := slices.Contains(leftOut, r.Name); has == out {
+			t.Errorf("%s: has a row: %v, is left out: %v, expected one of both", r.Name, has, out)
+		}
+	}
+	for _, r := range recipes {
+		data, err := source(r.Name)
+		if err != nil {
+			t.Errorf("%s: %v", r.Name, err)
+		} else if _, err := content(data); err != nil {
+			t.Errorf("%s: %v", r.Name, err)
+		}
+	}
+}
+
+func TestPlan(t *testing.T) {
+	variants, _, err := partRecipes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seeds := seedRecipes()
+	jobs := plan(variants, seeds)
+	has := func(model, bits, recipe string) bool {
+		return slices.ContainsFunc(jobs, func(j job) bool { return j.cell == cell{model, bits, recipe} })
+	}
+	for _, c := range []struct {
+		cell
+		want bool
+	}{
+		{cell{"tinystories-656k", "4-4-4", "omniquant"}, true},
+		{cell{"tinystories-656k", "2-8-8", "omniquant"}, false},
+		{cell{"tinystories-656k", "2-8-8", best}, true},
+		{cell{"books-5m", "4-4-16", "spinquant"}, false},
+		{cell{"books-5m", "4-4-4", "spinquant"}, true},
+		{cell{"books-5m", "2-8-8", best}, true},
+		{cell{"books-5m", "4-16-16", best}, false},
+		{cell{"planted-books-1m", "4-4-4", best}, false},
+		{cell{"planted-books-1m", "4-4-4", "flatquant"}, false},
+		{cell{"planted-books-1m", "4-4-4", fast}, true},
+		{cell{"planted-books-1m", "2-8-8", "rtn"}, false},
+		{cell{"books-1m", "4-4-4", "quarot-seed-2"}, true},
+		{cell{"books-1m", "4-4-4", "rtn-seed-2"}, false},
+		{cell{"books-1m", "4-4-4", "omniquant-seed-2"}, false},
+		{cell{"books-1m", "4-4-4", "specquant-fast-without-branch"}, true},
+		{cell{"books-1m", "2-8-8", "specquant-fast-without-branch"}, false},
+	} {
+		if got := has(c.Model, c.Bits, c.Recipe); got != c.want {
+			t.Errorf("%v: planned %v, want %v", c.cell, got, c.want)
+		}
+	}
+	quick := true
+	for _, j := range jobs {
+		isSlow := slices.Contains(slow, j.Recipe)
+		if !quick && !isSlow {
+			t.Fatalf("%v comes after slow cells", j.cell)
+		}
+		quick = !isSlow
+	}
+	seen := map[cell]bool{}
+	for _, j := range jobs {
+		if seen[j.cell] {
+			t.Errorf("%v is planned twice", j.cell)
+		}
+		seen[j.cell] = true
+	}
+}
+
+func TestSelected(t *testing.T) {
+	variants, _, err := partRecipes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs := plan(variants, seedRecipes())
+	for name, c := range map[string]struct {
+		f    flags
+		want int
+	}{
+		"all":          {flags{}, len(jobs)},
+		"one cell":     {flags{models: []string{"books-1m"}, bits: []string{"4-8-8"}, recipes: []string{"awq"}}, 1},
+		"with seeds":   {flags{models: []string{"books-1m"}, bits: []string{"4-4-4"}, recipes: []string{"awq"}}, 1 + len(seedNumbers)},
+		"without":      {flags{models: []string{"books-1m"}, bits: []string{"4-4-4"}, recipes: []string{"awq"}, tables: []string{"tables"}}, 1},
+		"all variants": {flags{tables: []string{"parts"}}, len(partModels) * len(variants)},
+	} {
+		if got := c.f.selected(jobs); len(got) != c.want {
+			t.Errorf("%s: %d jobs, want %d", name, len(got), c.want)
+		}
+	}
+	for _, f := range []flags{{models: []string{"books"}}, {bits: []string{"4-4-8"}}, {recipes: []string{"rtn "}}, {anew: []string{"x"}}, {tables: []string{""}}} {
+		if f.valid() == nil {
+			t.Errorf("%+v is taken", f)
+		}
+	}
+}
