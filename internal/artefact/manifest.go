@@ -235,7 +235,7 @@ type Layer struct {
 	Alpha         string  `json:"alpha,omitempty"`
 	EnergyKept    float64 `json:"energy_kept"` // share of ‖Ŵ‖² in the branch
 	BitsPerWeight float64 `json:"bits_per_weight"`
-	Error         float64 `json:"error"`           // this recipe
+	Error         float64 `json:"error"`           // this recipe, before tune and distil change the layer
 	ErrorNoBranch float64 `json:"error_no_branch"` // the same without the branch
 	ErrorRTN      float64 `json:"error_rtn"`       // plain rounding of the original weights
 	Damp          float64 `json:"damp,omitempty"`

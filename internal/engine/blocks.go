@@ -58,7 +58,8 @@ func (m *Model) RunBlock(ctx context.Context, index int, sets ...[][]float32) er
 				at = append(at, place{seq: seq, position: first + i})
 			}
 			s.at = at
-			m.block(l, index, at)
+			m.block(l, index, at, false)
+			m.pool.AddTo(s.x, s.out)
 			copy(part, s.x)
 		}
 	}

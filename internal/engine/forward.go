@@ -41,6 +41,7 @@ type scratch struct {
 	z, u   []float32
 	ys     [][]float32
 	counts []int
+	fill   func(from, end int) // makes tokens of the input of the next layers, each by itself; nil: it is there
 
 	kept, full int64 // run-time truncation's account
 
@@ -158,8 +159,11 @@ func (m *Model) chunk(ctx context.Context, steps []Step, at []place) error {
 		if err != nil {
 			return err
 		}
-		m.block(l, i, at)
+		m.block(l, i, at, i > 0)
 		m.release(i)
+	}
+	if len(m.layers) > 0 {
+		m.pool.AddTo(s.x, s.out)
 	}
 	return nil
 }
@@ -174,11 +178,40 @@ func (m *Model) reserve(n int) {
 	s.gate, s.up = grow(s.gate, n*c.IntermediateSize), grow(s.up, n*c.IntermediateSize)
 }
 
-func (m *Model) block(l *layer, index int, at []place) {
+// filled makes all tokens of an input that was to be made as it is needed.
+func (s *scratch) filled(tokens int) {
+	fill := s.fill
+	if s.fill = nil; fill == nil {
+		return
+	}
+	const each = 8
+	s.pool.Run((tokens+each-1)/each, func(i int) { fill(i*each, min((i+1)*each, tokens)) })
+}
+
+// normed says that the next layers' input is the norm of s.x, after the result of
+// the layers before, if there are any, has been added to it: as each token is
+// needed, so that it is read once.
+func (m *Model) normed(weight []float32, add bool) {
+	s, h, eps := &m.s, m.Config.HiddenSize, m.Config.NormEps
+	s.fill = func(from, end int) {
+		for t := from; t < end; t++ {
+			x := s.x[t*h:][:h]
+			if add {
+				kernel.AddTo(x, s.out[t*h:][:h])
+			}
+			kernel.RMSNorm(s.norm[t*h:][:h], x, weight, eps)
+		}
+	}
+}
+
+// block runs one block over the rows in s.x, to which the last result of the block
+// before, in s.out, is still to be added where add says so. It leaves its own there,
+// for the next.
+func (m *Model) block(l *layer, index int, at []place, add bool) {
 	c, s, n := m.Config, &m.s, len(at)
 	qw, kvw, hd := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim, c.HeadDim
 
-	m.pool.RMSNorm(s.norm, s.x, l.attnNorm, c.NormEps, n)
+	m.normed(l.attnNorm, add)
 	l.inputs[llama.AttnInput].forward(s, [][]float32{s.q, s.k, s.v}, s.norm, n)
 	for _, p := range at {
 		p.seq.blocks[index].Reserve(max(p.position+1, p.seq.want), p.position, m.Context)
@@ -213,13 +246,12 @@ func (m *Model) block(l *layer, index int, at []place) {
 	}
 	m.attention(index, at)
 	l.inputs[llama.OInput].forward(s, [][]float32{s.out}, s.attn, n)
-	m.pool.AddTo(s.x, s.out)
 
-	m.pool.RMSNorm(s.norm, s.x, l.mlpNorm, c.NormEps, n)
+	m.normed(l.mlpNorm, true)
 	l.inputs[llama.MLPInput].forward(s, [][]float32{s.gate, s.up}, s.norm, n)
-	m.pool.SwiGLU(s.gate, s.up)
+	inner := c.IntermediateSize
+	s.fill = func(from, end int) { kernel.SwiGLU(s.gate[from*inner:end*inner], s.up[from*inner:end*inner]) }
 	l.inputs[llama.DownInput].forward(s, [][]float32{s.out}, s.gate, n)
-	m.pool.AddTo(s.x, s.out)
 }
 
 // attentionJob is one kv head of one sequence, for rows next to each other.

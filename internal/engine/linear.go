@@ -11,7 +11,8 @@ import (
 // projection is a set of linear layers that read the same activations: what
 // is done to the activations is done once.
 type projection interface {
-	// forward writes ys[i] [tokens × out_i] from x [tokens × in].
+	// forward writes ys[i] [tokens × out_i] from x [tokens × in], which s.fill, if
+	// there is one, makes first.
 	forward(s *scratch, ys [][]float32, x []float32, tokens int)
 }
 
@@ -22,6 +23,7 @@ type plain struct {
 }
 
 func (l *plain) forward(s *scratch, ys [][]float32, x []float32, tokens int) {
+	s.filled(tokens)
 	for i, w := range l.weights {
 		s.pool.MatMulHalf(ys[i], w.Rows, x, w.Cols, w, tokens)
 		llama.AddBias(ys[i], l.bias[i], tokens)
@@ -167,10 +169,20 @@ func newQuantized(layers []*artefact.Linear, q *artefact.Quantization, bases *ba
 }
 
 func (l *quantized) forward(s *scratch, ys [][]float32, x []float32, tokens int) {
-	var before func(from, end int) // what is done to tokens just before they are quantized
+	onePass := l.act.Bits < 16 && len(l.whole) == 0
+	if !onePass {
+		s.filled(tokens)
+	}
+	before := s.fill // what is done to tokens just before they are quantized
+	s.fill = nil
 	if l.transform != nil && !s.skipTransforms {
-		if l.act.Bits < 16 && len(l.whole) == 0 {
-			before = func(from, end int) { l.transform.Apply(nil, x[from*l.in:end*l.in], end-from) }
+		if fill := before; onePass {
+			before = func(from, end int) {
+				if fill != nil {
+					fill(from, end)
+				}
+				l.transform.Apply(nil, x[from*l.in:end*l.in], end-from)
+			}
 		} else {
 			l.transform.Apply(s.pool, x[:tokens*l.in], tokens)
 		}

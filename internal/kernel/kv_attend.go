@@ -86,11 +86,12 @@ func (c *KVCache) Attend(s *KVScratch, out, q []float32, stride, head, group, fi
 			start, end := from&^(kvLanes-1), alignUp(to, kvLanes)
 			clear(row[min(t.from, start)-lo : from-lo])
 			clear(row[to-lo : max(t.to, end)-lo])
-			Softmax(row[from-lo:to-lo], scale)
-			if c.Bits < 16 {
-				at := head * c.capacity
-				s.base[r] = kvWeights(row[start-lo:to-lo], c.vs[at+start:at+to], c.vm[at+start:at+to])
+			if c.Bits == 16 {
+				Softmax(row[from-lo:to-lo], scale)
+				continue
 			}
+			at := head * c.capacity
+			s.base[r] = kvProbabilities(row[start-lo:end-lo], from-start, to-start, scale, c.vs[at+start:at+end], c.vm[at+start:at+end])
 		}
 	}
 	clear(s.sums)
@@ -102,8 +103,11 @@ func (c *KVCache) Attend(s *KVScratch, out, q []float32, stride, head, group, fi
 			}
 		}
 	}
-	for r := range rows {
-		c.unpackSums(out[r/group*stride+r%group*hd:][:hd], s.sums[r*dims:], s.base[r])
+	for t := range n {
+		for h := range group {
+			r := t*group + h
+			c.unpackSums(out[t*stride+h*hd:][:hd], s.sums[r*dims:], s.base[r])
+		}
 	}
 }
 
@@ -126,24 +130,36 @@ func (s *KVScratch) tile(rows int, see func(row int) (from, to int)) {
 	}
 }
 
-// pack lays out a tile's queries as [head_dim][rows] and sums each one up.
+// pack lays out a tile's queries as [head_dim][rows] and sums each one up, its
+// dimensions ascending.
 func (s *KVScratch) pack(t kvTile, q []float32, rows, stride, group, hd int) {
 	dst := s.q[t.row*hd:][:t.rows*hd]
-	for k := range t.rows {
-		r := t.row + k
-		if r >= rows {
-			for i := range hd {
-				dst[i*t.rows+k] = 0
-			}
-			s.total[r] = 0
-			continue
+	n := min(t.rows, rows-t.row)
+	if n < t.rows {
+		clear(dst)
+	}
+	for k := 0; k < n; { // the heads of one position lie together
+		h := (t.row + k) % group
+		heads := min(n-k, group-h)
+		transpose(dst[k:], t.rows, q[(t.row+k)/group*stride+h*hd:], hd, heads, hd)
+		k += heads
+	}
+	total := s.total[t.row:][:t.rows]
+	clear(total)
+	if len(total) == 8 { // in registers, side by side
+		var a, b, c, d, e, f, g, h float32
+		for i := 0; i < len(dst); i += 8 {
+			v := dst[i:][:8]
+			a, b, c, d = a+v[0], b+v[1], c+v[2], d+v[3]
+			e, f, g, h = e+v[4], f+v[5], g+v[6], h+v[7]
 		}
-		var total float32
-		for i, v := range q[r/group*stride+r%group*hd:][:hd] {
-			dst[i*t.rows+k] = v
-			total += v
+		copy(total, []float32{a, b, c, d, e, f, g, h})
+		return
+	}
+	for i := 0; i < len(dst); i += len(total) {
+		for k, v := range dst[i:][:len(total)] {
+			total[k] += v
 		}
-		s.total[r] = total
 	}
 }
 
@@ -154,7 +170,7 @@ func (c *KVCache) unpackSums(out, sums []float32, base float32) {
 	case 16:
 		copy(out, sums)
 	case 8:
-		for i := range out {
+		for i := kvShiftBlocks(out, sums, base); i < len(out); i++ {
 			out[i] = sums[i] + base
 		}
 	default:
@@ -210,6 +226,20 @@ func (c *KVCache) scores(head, from, n int, q, total []float32, rows int, dst []
 			}
 		}
 	}
+}
+
+// kvProbabilities replaces scores p[from:to] by their softmax and multiplies
+// p[:to], zeros before `from`, by the scales of their values: see [Softmax] and
+// kvWeights, whose result it returns. All slices are of whole blocks; p is 0
+// from `to` on.
+func kvProbabilities(p []float32, from, to int, scale float32, vscale, vmin []uint16) (base float32) {
+	if from == 0 {
+		if base, ok := kvSoftmaxRow(p, to, scale, vscale, vmin); ok {
+			return base
+		}
+	}
+	Softmax(p[from:to], scale)
+	return kvWeights(p[:to], vscale[:to], vmin[:to])
 }
 
 // kvWeights multiplies probabilities by the scales of their values and returns

@@ -34,8 +34,9 @@
 	ADDQ    R13, AX
 
 #define ADD2(w, a, b) \
-	VFMADD231PS.BCST w, Z17, a; \
-	VFMADD231PS.BCST w, Z18, b
+	VBROADCASTSS w, Z21;      \
+	VFMADD231PS  Z17, Z21, a; \
+	VFMADD231PS  Z18, Z21, b
 
 #define LOAD2ROWS \
 	MOVQ DI, AX;   \

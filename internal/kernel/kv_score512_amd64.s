@@ -66,13 +66,14 @@
 
 // One dimension, its queries at `at`.
 #define ADD2(at, a, b) \
-	VFMADD231PS.BCST at(DI), Z21, a; \
-	VFMADD231PS.BCST at(DI), Z22, b
+	VBROADCASTSS at(DI), Z25; \
+	VFMADD231PS  Z21, Z25, a; \
+	VFMADD231PS  Z22, Z25, b
 
 #define ADD4(at, a, b, c, d) \
-	ADD2(at, a, b);                  \
-	VFMADD231PS.BCST at(DI), Z23, c; \
-	VFMADD231PS.BCST at(DI), Z24, d
+	ADD2(at, a, b);           \
+	VFMADD231PS Z23, Z25, c; \
+	VFMADD231PS Z24, Z25, d
 
 #define DIM8(at) \
 	ADD2(at+0, Z0, Z8);   \

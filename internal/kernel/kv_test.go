@@ -283,3 +283,79 @@ func TestAttendAllocation(t *testing.T) {
 		})
 	}
 }
+
+// The fused pass over a row is Softmax and kvWeights to the bit, whatever lies in
+// the cache beyond the row.
+func TestKVProbabilities(t *testing.T) {
+	r := rand.New(rand.NewPCG(59, 60))
+	nan := float32(math.NaN())
+	for n := 1; n <= 130; n++ {
+		for trial := range 5 {
+			from, scale := 0, float32(0.3)
+			x := randFloats(r, n)
+			for i := range x {
+				x[i] *= 30
+			}
+			switch trial {
+			case 1:
+				from = r.IntN(n)
+				clear(x[:from])
+			case 2: // probabilities of 0, and below what counts
+				x[r.IntN(n)] = 1e4
+				x[r.IntN(n)] = 1e4 - 230
+			case 3:
+				scale = -0.3
+			case 4:
+				x[r.IntN(n)] = nan
+			}
+			end := alignUp(n, kvLanes)
+			vs, vm := make([]uint16, end), make([]uint16, end)
+			for i := range end {
+				vs[i], vm[i] = f32ToF16(float32(r.Float64())), f32ToF16(float32(r.NormFloat64()))
+				if i >= n {
+					vs[i], vm[i] = 0x7e00, 0x7e00 // NaN
+				}
+			}
+			want := append([]float32{}, x...)
+			Softmax(want[from:], scale)
+			base := kvWeights(want, vs[:n], vm[:n])
+			floatTiers(t, func(t *testing.T) {
+				got := append(append([]float32{}, x...), make([]float32, end-n)...)
+				b := kvProbabilities(got, from, n, scale, vs, vm)
+				for _, v := range got[n:] {
+					if math.Float32bits(v) != 0 {
+						t.Fatalf("n %d, trial %d: weight %v beyond the row", n, trial, v)
+					}
+				}
+				if trial == 4 {
+					for _, v := range append(got[:n], b) {
+						if v == v {
+							t.Fatalf("n %d: %v of a row with a NaN", n, v)
+						}
+					}
+					return
+				}
+				sameBits(t, fmt.Sprintf("n %d, trial %d", n, trial), append(got[:n:n], b), append(want[:n:n], base))
+			})
+		}
+	}
+}
+
+func TestKVShift(t *testing.T) {
+	r := rand.New(rand.NewPCG(61, 62))
+	for n := range 70 {
+		x := randFloats(r, n+5)
+		floatTiers(t, func(t *testing.T) {
+			got := make([]float32, n)
+			done := kvShiftBlocks(got, x, 0.7)
+			if done > n || done%16 != 0 {
+				t.Fatalf("%d of %d numbers", done, n)
+			}
+			for i, v := range got[:done] {
+				if v != x[i]+0.7 {
+					t.Fatalf("%d of %d is %v", i, n, v)
+				}
+			}
+		})
+	}
+}

@@ -44,6 +44,9 @@ func (f *term) mul(p *kernel.Pool, dst, src []float32, w int, transpose bool) {
 	if transpose {
 		left = f.transposed()
 	}
+	if kernel.MulLeft(dst, left, src, k, w) {
+		return
+	}
 	for i := 0; i < len(src); i += k * w {
 		p.MatMulNN(dst[i:], w, left, k, src[i:], w, k, w, k, false)
 	}

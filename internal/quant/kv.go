@@ -1,5 +1,7 @@
 package quant
 
+import "github.com/specquant/specquant/internal/kernel"
+
 // KV is the format of one head's key or value vector in the quantized cache:
 // asymmetric, one 16-bit scale and one 16-bit minimum per token and head,
 // x ≈ min + scale·q with q in [0, 2^bits−1]. Four-bit values are packed two a
@@ -15,27 +17,13 @@ func (f KV) Bytes() int { return f.HeadDim * f.Bits / 8 }
 // Quantize packs x [head_dim] into dst and returns the scale and the minimum,
 // both exact 16-bit floats.
 func (f KV) Quantize(dst []byte, x []float32) (scale, minimum float32) {
-	lo, hi := x[0], x[0]
-	for _, v := range x {
-		lo, hi = min(lo, v), max(hi, v)
-	}
+	lo, hi := kernel.KVRange(x[:f.HeadDim])
 	// A 16-bit minimum reaches no further; finite in, finite out.
 	lo, hi = max(lo, -65504), min(hi, 65504)
 	top := float32(int(1)<<f.Bits - 1)
 	scale = max(roundF16((hi-lo)/top), smallestScale)
 	minimum = roundF16(lo)
-	inv := 1 / scale
-	if f.Bits == 4 {
-		for i := range dst[:f.HeadDim/2] {
-			a := min(max(roundEven((x[2*i]-minimum)*inv), 0), top)
-			b := min(max(roundEven((x[2*i+1]-minimum)*inv), 0), top)
-			dst[i] = byte(a) | byte(b)<<4
-		}
-		return scale, minimum
-	}
-	for i, v := range x[:f.HeadDim] {
-		dst[i] = byte(min(max(roundEven((v-minimum)*inv), 0), top))
-	}
+	kernel.KVRound(dst, x[:f.HeadDim], f.Bits, minimum, 1/scale)
 	return scale, minimum
 }
 

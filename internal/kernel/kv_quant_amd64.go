@@ -1,0 +1,40 @@
+package kernel
+
+import "math"
+
+//go:noescape
+func kvRangeAVX2(out *[3]float32, x *float32, blocks int)
+
+//go:noescape
+func kvRound8AVX2(q *byte, x *float32, blocks int, minimum, inv, top float32)
+
+//go:noescape
+func kvRound4AVX2(q *byte, x *float32, blocks int, minimum, inv, top float32)
+
+// kvRangeBlocks is the range of blocks of 16 numbers, and the greatest |x| as
+// the bits of a float32.
+func kvRangeBlocks(x []float32) (lo, hi float32, abs uint32, ok bool) {
+	if Active() < AVX2 {
+		return 0, 0, 0, false
+	}
+	var out [3]float32
+	kvRangeAVX2(&out, &x[0], len(x)/16)
+	return out[0], out[1], math.Float32bits(out[2]), true
+}
+
+// kvRoundBlocks does the whole blocks of 16 of x, and says how many numbers they
+// are.
+func kvRoundBlocks(dst []byte, x []float32, bits int, minimum, inv, top float32) int {
+	n := len(x) &^ 15
+	if n == 0 || Active() < AVX2 {
+		return 0
+	}
+	if bits == 4 {
+		_ = dst[n/2-1]
+		kvRound4AVX2(&dst[0], &x[0], n/16, minimum, inv, top)
+	} else {
+		_ = dst[n-1]
+		kvRound8AVX2(&dst[0], &x[0], n/16, minimum, inv, top)
+	}
+	return n
+}

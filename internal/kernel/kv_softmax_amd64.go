@@ -1,0 +1,39 @@
+package kernel
+
+import "unsafe"
+
+//go:noescape
+func kvSoftmaxavx512(p unsafe.Pointer, n int, scale float32, vscale, vmin unsafe.Pointer) float32
+
+//go:noescape
+func kvShiftavx512(dst, x unsafe.Pointer, by float32, blocks int)
+
+//go:noescape
+func kvShiftavx2(dst, x unsafe.Pointer, by float32, blocks int)
+
+// kvSoftmaxRow does the work of kvProbabilities if the active tier has assembly
+// for it. All slices reach to the end of the last block of 16.
+func kvSoftmaxRow(p []float32, n int, scale float32, vscale, vmin []uint16) (base float32, ok bool) {
+	if Active() < AVX512 || n == 0 || !(scale > 0) {
+		return 0, false
+	}
+	end := alignUp(n, kvLanes)
+	_, _, _ = p[end-1], vscale[end-1], vmin[end-1]
+	return kvSoftmaxavx512(first(p), n, scale, unsafe.Pointer(&vscale[0]), unsafe.Pointer(&vmin[0])), true
+}
+
+// kvShiftBlocks writes x+by to dst, whole blocks of 16, and says how many
+// numbers they are.
+func kvShiftBlocks(dst, x []float32, by float32) int {
+	n := elemBlocks(len(dst))
+	if n == 0 {
+		return 0
+	}
+	_ = x[n-1]
+	if Active() >= AVX512 {
+		kvShiftavx512(first(dst), first(x), by, n/16)
+	} else {
+		kvShiftavx2(first(dst), first(x), by, n/16)
+	}
+	return n
+}
