@@ -185,7 +185,7 @@ func (p *Pool) Project(z []float32, ldz int, f *Projection, x []float32, ldx, to
 	case f.dense != nil:
 		p.MatMulNT(z, ldz, x, ldx, f.dense, f.Cols, tokens, f.Count, f.Cols, false)
 		return
-	case f.stored != nil && tokens == 1 && f.Bytes() > storedAlone:
+	case f.stored != nil && tokens == 1:
 		f.storedOne(p, z, x)
 		return
 	}

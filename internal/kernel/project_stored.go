@@ -103,10 +103,6 @@ func (p *Projection) storedTokens(z []float32, ldz int, x []float32, ldx, tokens
 	}
 }
 
-// storedAlone is how many bytes of a basis one thread takes for one token: two forks
-// and joins cost as much as the other half of the work.
-const storedAlone = 128 << 10
-
 // storedColumns is how many columns of one token are a chunk of work.
 const storedColumns = 1024
 
