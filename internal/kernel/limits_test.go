@@ -2,7 +2,7 @@ package kernel
 
 import "testing"
 
-// TestMeasureLimits: every loop that the CPU has runs and takes time.
+// TestMeasureLimits: every loop of the tier in use runs and takes time.
 func TestMeasureLimits(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes 256 MB")
@@ -10,10 +10,10 @@ func TestMeasureLimits(t *testing.T) {
 	pool := NewPool(1)
 	defer pool.Close()
 	l := pool.MeasureLimits(1)
-	if l.Read <= 0 || Best() > Portable && l.FMA <= 0 {
-		t.Errorf("%+v on %v", l, Best())
+	if l.Read <= 0 || Active() > Portable && l.FMA <= 0 {
+		t.Errorf("%+v on %v", l, Active())
 	}
-	if best := Best(); (best == NEONDot || best == AVX512VNNI) && l.Int8 <= 0 {
+	if best := Active(); (best == NEONDot || best == AVX512VNNI) && l.Int8 <= 0 {
 		t.Errorf("no peak of int8 on %v", best)
 	}
 }
