@@ -31,6 +31,7 @@ type intArgs struct {
 	steps     int // steps of each group but the last
 	last      int // steps of the last group
 	tokens    int // valid tokens; the kernel reads up to its width, writes these
+	tiles     int // row tiles, one after the other, of the VNNI kernels for one token
 
 	// With groups of channels steps and last are of parts, and kernels count down
 	// left and total.
@@ -171,7 +172,7 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 	}
 	rows := min(w.Rows-tile*intLanes, tiles*intLanes)
 	edge := newIntEdge(rows)
-	args.qNext = uintptr(a.Stride)
+	args.qNext, args.tiles = uintptr(a.Stride), 1
 	pr.ahead(tile, tiles)
 	// The branch of few tokens waits for memory: it is asked for now and added
 	// after the product. That of many is summed first, and added by the kernel.
@@ -226,6 +227,34 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 		}
 		t += args.tokens
 	}
+}
+
+// intMulOne is the product of the only token with row tiles tile to end-1, as far
+// as they are whole and there is a kernel for many of them. It returns the first
+// that is not done.
+func intMulOne(pr *intProduct, a *Activations, tile, end int) int {
+	w := pr.w
+	if active < AVX512VNNI || a.ActGroup > 0 || intPlanar(w.Bits) && !w.wholeSteps() {
+		return tile
+	}
+	end = min(end, w.Rows/intLanes)
+	var starts intSums
+	for tile < end {
+		var args intArgs
+		bits := args.weights(w, nil, tile)
+		args.q, args.sum = unsafe.Pointer(&a.Q[0]), unsafe.Pointer(&a.shift[0])
+		args.sx, args.zx = unsafe.Pointer(&a.Scale[0]), unsafe.Pointer(&a.Zero[0])
+		args.y = unsafe.Pointer(&pr.y[tile*intLanes])
+		args.tokens, args.tiles = 1, min(len(starts)/intLanes, end-tile)
+		pr.ahead(tile, args.tiles)
+		args.start = unsafe.Pointer(&starts)
+		if w.shift != nil {
+			intStart(&starts, w, a.fsum, tile, args.tiles, 1)
+		}
+		tile += args.tiles
+		intVNNI(&args, bits, 1)
+	}
+	return tile
 }
 
 // intNothing is what changes no number, not even -0.

@@ -42,12 +42,16 @@ func (p *Pool) MulInts(ys [][]float32, ldys []int, ws []*IntMatrix, a *Activatio
 		}
 	})
 	panel := intPanel(a.Stride)
-	p.Run(parts*intCeil(a.Tokens, panel), func(i int) {
+	p.run(parts*intCeil(a.Tokens, panel), a.Tokens <= intStreamed, func(i int) {
 		// Row chunks first: a core keeps its panel of tokens.
 		t0 := i / parts * panel
 		pr, first, end := intFind(prods, i%parts)
-		for pair := first; pair < end; pair++ {
-			intMulPair(pr, a, 2*pair, t0, min(a.Tokens, t0+panel))
+		tile, tiles := 2*first, min(2*end, intCeil(pr.w.Rows, intLanes))
+		if pr.one {
+			tile = intMulOne(pr, a, tile, tiles)
+		}
+		for ; tile < tiles; tile += 2 {
+			intMulPair(pr, a, tile, t0, min(a.Tokens, t0+panel))
 		}
 		pr.branchOne(first, end)
 	})
@@ -157,6 +161,7 @@ const (
 	intWeightChunk = 128 << 10 // bytes of weights in a chunk, if a pair of tiles is less
 	intTokenPanel  = 448 << 10 // bytes of tokens in a panel
 	intTokens      = 12        // tokens of the widest kernel
+	intStreamed    = intTokens // as many tokens at most, and weights are read as streams
 )
 
 // intSplit sets the chunks of row tiles and returns their number over all

@@ -162,8 +162,8 @@ write:                                     \
 	VZEROUPPER;                            \
 	RET
 
-// The kernels for one token compute one row tile: memory feeds them best as a
-// single stream. Their float sums are 16 values.
+// The kernels for one token compute row tiles one after the other: memory feeds
+// them best as a single stream. Their float sums are 16 values.
 
 #define INT_BEGIN4(a) \
 	VPBROADCASTD (CX), a; \
@@ -180,29 +180,51 @@ write:                                     \
 	VADDPS    at(BX), a, a; \
 	VMOVUPS   a, at(BX)
 
-#define INT_LEAVE1 \
+// INT_AHEAD1 is their distance of prefetching in bytes.
+#define INT_AHEAD1 2048
+
+// INT_WRITE1 writes sx·(sum − zx·RowSum) of the row tile.
+#define INT_WRITE1 \
 	MOVQ         intArgs_rowSum(R12), AX; \
 	VMOVUPS      (AX), Z2;                \
 	MOVQ         intArgs_sx(R12), R8;     \
 	MOVQ         intArgs_zx(R12), R9;     \
 	MOVQ         intArgs_y(R12), R10;     \
-	MOVQ         intArgs_yNext(R12), DX;  \
 	INT_SUMS;                             \
-	MOVQ         intArgs_tokens(R12), AX; \
-	XORQ         CX, CX;                  \
-write:                                    \
-	VBROADCASTSS (R8)(CX*4), Z0;          \
-	VPBROADCASTD (R9)(CX*4), Z1;          \
+	VBROADCASTSS (R8), Z0;                \
+	VPBROADCASTD (R9), Z1;                \
 	VCVTDQ2PS    Z1, Z1;                  \
 	VMULPS       Z2, Z1, Z4;              \
 	VMOVUPS      (BX), Z6;                \
 	VSUBPS       Z4, Z6, Z6;              \
 	VMULPS       Z6, Z0, Z6;              \
-	VMOVUPS      Z6, (R10);               \
-	ADDQ         $64, BX;                 \
-	ADDQ         DX, R10;                 \
-	INCQ         CX;                      \
-	CMPQ         CX, AX;                  \
-	JLT          write;                   \
-	VZEROUPPER;                           \
+	VMOVUPS      Z6, (R10)
+
+#define INT_LEAVE1 \
+	INT_WRITE1; \
+	VZEROUPPER; \
+	RET
+
+// INT_TILE1 begins a row tile: label tile. What begins its sums is in intArgs_start.
+#define INT_TILE1 \
+	INT_SUMS;                         \
+	MOVQ      intArgs_start(R12), AX; \
+	VMOVUPS   (AX), Z0;               \
+	VMOVUPS   Z0, (BX)
+
+// INT_TILES1 ends a row tile and goes on with the next of intArgs_tiles, whose
+// weights and scales lie behind, or returns.
+#define INT_TILES1 \
+	INT_WRITE1;                            \
+	DECQ intArgs_tiles(R12);               \
+	JZ   leave;                            \
+	ADDQ $64, intArgs_start(R12);          \
+	ADDQ $64, intArgs_rowSum(R12);         \
+	ADDQ $64, intArgs_y(R12);              \
+	MOVQ intArgs_q(R12), R8;               \
+	MOVQ intArgs_sum(R12), R15;            \
+	MOVQ intArgs_groups(R12), R13;         \
+	JMP  tile;                             \
+leave:                                     \
+	VZEROUPPER;                            \
 	RET

@@ -7,8 +7,7 @@
 // 2 and 3 bits most fields are multiplied where they stand, times 4 and 16 and
 // 64, and their sums shifted back, which is exact.
 
-// INT_AHEAD is the distance of prefetching in bytes.
-#define INT_AHEAD 4096
+#define INT_AHEAD INT_AHEAD1
 
 #define INTP_DOT1(at, acc) VPDPBUSD.BCST at(R8), Z26, acc
 
@@ -25,7 +24,9 @@ TEXT ·intVNNI2x1(SB), 0, $128-8
 	INTP_MASK(0x0c0c0c0c, Z17)
 	INTP_MASK(0x30303030, Z18)
 	INTP_MASK(0xc0c0c0c0, Z19)
-	INT_BEGIN(64)
+
+tile:
+	INT_TILE1
 
 group:
 	INT_GROUP
@@ -77,7 +78,7 @@ step:
 	DECQ R13
 	JNZ group
 
-	INT_LEAVE1
+	INT_TILES1
 
 // INTP_THIRD puts a field of the 2-bit plane and the third bit above it, both
 // where they stand, into d.
@@ -104,7 +105,9 @@ TEXT ·intVNNI3x1(SB), 0, $128-8
 	INTP_MASK(0x04040404, Z19)
 	INTP_MASK(0x10101010, Z20)
 	INTP_MASK(0x40404040, Z21)
-	INT_BEGIN(64)
+
+tile:
+	INT_TILE1
 
 group:
 	INT_GROUP
@@ -157,13 +160,15 @@ step:
 	DECQ R13
 	JNZ group
 
-	INT_LEAVE1
+	INT_TILES1
 
 // func intVNNI5x1(args *intArgs)
 TEXT ·intVNNI5x1(SB), 0, $128-8
 	INT_ENTER
 	INTP_MASKS5
-	INT_BEGIN(64)
+
+tile:
+	INT_TILE1
 
 group:
 	INT_GROUP
@@ -189,13 +194,15 @@ step:
 	DECQ R13
 	JNZ group
 
-	INT_LEAVE1
+	INT_TILES1
 
 // func intVNNI6x1(args *intArgs)
 TEXT ·intVNNI6x1(SB), 0, $128-8
 	INT_ENTER
 	INTP_MASKS6
-	INT_BEGIN(64)
+
+tile:
+	INT_TILE1
 
 group:
 	INT_GROUP
@@ -221,13 +228,15 @@ step:
 	DECQ R13
 	JNZ group
 
-	INT_LEAVE1
+	INT_TILES1
 
 // func intVNNI7x1(args *intArgs)
 TEXT ·intVNNI7x1(SB), 0, $128-8
 	INT_ENTER
 	INTP_MASKS7
-	INT_BEGIN(64)
+
+tile:
+	INT_TILE1
 
 group:
 	INT_GROUP
@@ -253,4 +262,4 @@ step:
 	DECQ R13
 	JNZ group
 
-	INT_LEAVE1
+	INT_TILES1

@@ -39,7 +39,7 @@ func (m *LimitMeter) Measure() Limits {
 		l.FMA = ops
 	}
 	start := time.Now()
-	p.Run(limitBytes/limitPart, func(i int) { readBytes(m.buf[i*limitPart:][:limitPart]) })
+	p.runStreams(limitBytes/limitPart, func(i int) { readBytes(m.buf[i*limitPart:][:limitPart]) })
 	l.Read = limitBytes / time.Since(start).Seconds()
 	return l
 }

@@ -29,19 +29,20 @@ type Pool struct {
 const poolSpin = 20 * time.Microsecond
 
 type job struct {
-	n    int64
-	next atomic.Int64 // first chunk that nobody has taken
-	left atomic.Int64 // chunks that are not done
-	fn   func(i int)
-	done sync.WaitGroup // of one: all chunks are done
+	n       int64
+	next    atomic.Int64 // first chunk that nobody has taken
+	streams []stream     // or what is left to each thread, see [Pool.runStreams]
+	left    atomic.Int64 // chunks that are not done
+	fn      func(i int)
+	done    sync.WaitGroup // of one: all chunks are done
 }
 
 // work takes chunks until there are none.
-func (j *job) work() {
+func (j *job) work(thread int) {
 	done := int64(0)
 	for {
-		i := j.next.Add(1) - 1
-		if i >= j.n {
+		i, ok := j.take(thread)
+		if !ok {
 			break
 		}
 		j.fn(int(i))
@@ -52,8 +53,18 @@ func (j *job) work() {
 	}
 }
 
+// take is the next chunk for a thread.
+func (j *job) take(thread int) (int64, bool) {
+	if j.streams != nil {
+		return takeStream(j.streams, thread)
+	}
+	i := j.next.Add(1) - 1
+	return i, i < j.n
+}
+
 // worker is a thread's mailbox.
 type worker struct {
+	thread int // the caller of Run is thread 0
 	job    atomic.Pointer[job]
 	parked atomic.Bool
 	wake   chan struct{}
@@ -84,7 +95,7 @@ func (w *worker) run() {
 		if j == closeJob {
 			return
 		}
-		j.work()
+		j.work(w.thread)
 	}
 }
 
@@ -111,7 +122,7 @@ func NewPool(threads int) *Pool {
 	}
 	p := &Pool{threads: threads, workers: make([]*worker, threads-1)}
 	for i := range p.workers {
-		p.workers[i] = &worker{wake: make(chan struct{}, 1)}
+		p.workers[i] = &worker{thread: i + 1, wake: make(chan struct{}, 1)}
 		go p.workers[i].run()
 	}
 	return p
@@ -128,7 +139,9 @@ func (p *Pool) Threads() int {
 // Run calls fn(0) … fn(n-1), each exactly once, and returns when all have
 // returned. The calling goroutine works too. A nil pool, a pool of one thread
 // and a Run inside a Run all work in the caller alone.
-func (p *Pool) Run(n int, fn func(i int)) {
+func (p *Pool) Run(n int, fn func(i int)) { p.run(n, false, fn) }
+
+func (p *Pool) run(n int, streams bool, fn func(i int)) {
 	if n <= 0 {
 		return
 	}
@@ -142,10 +155,13 @@ func (p *Pool) Run(n int, fn func(i int)) {
 	j := &job{n: int64(n), fn: fn}
 	j.left.Store(int64(n))
 	j.done.Add(1)
+	if streams {
+		j.streams = newStreams(n, p.threads)
+	}
 	for _, w := range p.workers[:min(len(p.workers), n-1)] {
 		w.give(j)
 	}
-	j.work()
+	j.work(0)
 	spin(func() bool { return j.left.Load() == 0 })
 	j.done.Wait()
 }

@@ -14,10 +14,10 @@ func TestPoolRun(t *testing.T) {
 	for _, threads := range []int{1, 2, 5} {
 		p := NewPool(threads)
 		r := rand.New(rand.NewPCG(1, uint64(threads)))
-		for round := range 3000 {
+		for round := range 6000 {
 			n := r.IntN(20)
 			ran := make([]int, n) // plain integers: the race detector watches the join
-			p.Run(n, func(i int) { ran[i]++ })
+			p.run(n, round%2 == 1, func(i int) { ran[i]++ })
 			for i, k := range ran {
 				if k != 1 {
 					t.Fatalf("%d threads, round %d: chunk %d of %d ran %d times", threads, round, i, n, k)
@@ -28,6 +28,22 @@ func TestPoolRun(t *testing.T) {
 			}
 		}
 		p.Close()
+	}
+}
+
+// TestTakeStream: a thread goes through its own stretch in order, then takes the
+// upper half of the longest one.
+func TestTakeStream(t *testing.T) {
+	streams := newStreams(10, 3) // 0–2, 3–5, 6–9
+	for _, c := range []struct {
+		thread int
+		want   []int64
+	}{{0, []int64{0, 1, 2, 8, 9, 4, 5, 7, 3, 6, -1}}, {1, []int64{-1}}, {2, []int64{-1}}} {
+		for _, want := range c.want {
+			if i, ok := takeStream(streams, c.thread); ok && i != want || ok != (want >= 0) {
+				t.Fatalf("thread %d takes %d (%v), want %d", c.thread, i, ok, want)
+			}
+		}
 	}
 }
 

@@ -128,16 +128,17 @@ func sumSquared(g Grid, w []float32, scales Steps, rows, cols int) float64 {
 // The clip search includes ratio 1, so it never loses, but for the rounding of
 // its float32 sums.
 func TestMSEClipNeverLoses(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 1))
-	improved := 0
+	improved, all := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		g := Grid{rapid.IntRange(2, 8).Draw(t, "bits"), rapid.SampledFrom([]int{0, 32, 64}).Draw(t, "group"),
 			rapid.SampledFrom(zeroKinds).Draw(t, "zero")}
 		rows, cols := rapid.IntRange(1, 3).Draw(t, "rows"), rapid.IntRange(1, 200).Draw(t, "cols")
-		w := randoms(rng, rows*cols, math.Pow(10, rapid.Float64Range(-6, 3).Draw(t, "size")))
+		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+		w := randoms(rng, rows*cols, math.Pow(10, rapid.Float64Range(-6, 2).Draw(t, "size"))) // an outlier of 2 bits is below 65504
 		if rapid.Bool().Draw(t, "outlier") {
 			w[rng.IntN(len(w))] *= 50
 		}
+		all++
 		plain := sumSquared(g, w, mustScales(t, g, w, rows, cols, ClipNone), rows, cols)
 		clipped := sumSquared(g, w, mustScales(t, g, w, rows, cols, ClipMSE), rows, cols)
 		if clipped > plain*(1+1e-4) {
@@ -147,8 +148,8 @@ func TestMSEClipNeverLoses(t *testing.T) {
 			improved++
 		}
 	})
-	if improved < 20 {
-		t.Errorf("clipping helped only %d times", improved)
+	if improved < all/5 {
+		t.Errorf("clipping helped only %d of %d times", improved, all)
 	}
 }
 
