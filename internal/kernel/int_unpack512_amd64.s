@@ -10,6 +10,7 @@
 //   BX steps left; Z28 what is added to each byte
 
 #define INT_AHEAD 4096
+#define INT_FETCH PREFETCHT0
 
 #define UNPACK_ENTER \
 	MOVQ         args+0(FP), R12;             \

@@ -180,7 +180,8 @@ write:                                     \
 	VADDPS    at(BX), a, a; \
 	VMOVUPS   a, at(BX)
 
-// INT_AHEAD1 is their distance of prefetching in bytes.
+// INT_AHEAD1 is their distance of prefetching in bytes: PREFETCHNTA, since the
+// weights are not read again before the next token, and other things want the caches.
 #define INT_AHEAD1 2048
 
 // INT_WRITE1 writes sx·(sum − zx·RowSum) of the row tile.

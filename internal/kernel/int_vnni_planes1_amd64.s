@@ -8,6 +8,7 @@
 // 64, and their sums shifted back, which is exact.
 
 #define INT_AHEAD INT_AHEAD1
+#define INT_FETCH PREFETCHNTA
 
 #define INTP_DOT1(at, acc) VPDPBUSD.BCST at(R8), Z26, acc
 
