@@ -33,6 +33,11 @@ type intArgs struct {
 	tokens    int // valid tokens; the kernel reads up to its width, writes these
 	tiles     int // row tiles, one after the other, of the VNNI kernels for one token
 
+	// What begins the sums of the kernels for rows that are one group.
+	shift     unsafe.Pointer // shifts of the first row tile
+	shiftTile uintptr        // to the second row tile's
+	fsum      unsafe.Pointer // sums of the tokens as floats
+
 	// With groups of channels steps and last are of parts, and kernels count down
 	// left and total.
 	parts     int // parts of each group but the last
@@ -66,6 +71,18 @@ func (args *intArgs) weights(w *IntMatrix, u *intUnpacked, tile int) (bits int) 
 		args.rowNext, args.yTile = intLanes*4, intLanes*4
 	}
 	return bits
+}
+
+// shifts fills in what begins the sums of the kernels for rows that are one group.
+func (args *intArgs) shifts(w *IntMatrix, tile int) {
+	args.shift, args.shiftTile = unsafe.Pointer(&intNoShift), 0
+	switch {
+	case w.shift == nil:
+	case len(w.shift) == intLanes: // the same everywhere
+		args.shift = unsafe.Pointer(&w.shift[0])
+	default:
+		args.shift, args.shiftTile = unsafe.Pointer(&w.shift[tile*intLanes]), args.rowNext
+	}
 }
 
 // intWidth is the width of the kernel for n more tokens: rounding up costs less
@@ -182,6 +199,10 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 	if w.shift != nil {
 		start = new(intSums)
 	}
+	whole := active >= AVX512VNNI && tiles == 2 && parts == 0 && args.groups == 1 && (bits == 4 || bits == 8)
+	if whole {
+		args.shifts(w, tile)
+	}
 	args.add, args.addNext, args.addTile = unsafe.Pointer(&intNothing), 0, 0
 	if fused {
 		args.add, args.addNext = unsafe.Pointer(&sums), 2*intLanes*4
@@ -203,11 +224,16 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 		if fused {
 			pr.branchSums(&sums, tile, t, args.tokens)
 		}
-		if w.shift != nil {
+		whole := whole && args.tokens == intTokens
+		if whole {
+			args.fsum = unsafe.Pointer(&a.fsum[t])
+		} else if w.shift != nil {
 			args.start = unsafe.Pointer(start)
 			intStart(start, w, a.fsum[t*args.groups:], tile, tiles, args.tokens)
 		}
 		switch vnni := active >= AVX512VNNI; {
+		case whole:
+			intVNNIWhole(&args, bits)
 		case vnni && parts > 0:
 			intVNNIGroup(&args, bits, width)
 		case vnni:

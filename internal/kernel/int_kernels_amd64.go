@@ -35,6 +35,12 @@ func intVNNI8x2(args *intArgs)
 func intVNNI8x1(args *intArgs)
 
 //go:noescape
+func intVNNI4x12Whole(args *intArgs)
+
+//go:noescape
+func intVNNI8x12Whole(args *intArgs)
+
+//go:noescape
 func intAVX2W4x4(args *intArgs)
 
 //go:noescape
@@ -89,6 +95,9 @@ func intRangeAVX2(out *[3]float32, x *float32, n int)
 func intQuantizeAVX2(q *int8, x *float32, n int, delta, z, top float32, off int32)
 
 //go:noescape
+func intQuantizeAVX512(q *int8, x *float32, n int, delta, inverse, z, top float32, off int32)
+
+//go:noescape
 func intSumAVX2(q *int8, n int) int32
 
 // intVNNI, intAVX2, intFloat512 and intFloat256 call the kernel for weights of
@@ -128,6 +137,16 @@ func intAVX2(args *intArgs, bits, width int) {
 		intAVX2W7(args, width)
 	case 8:
 		intAVX2W8(args, width)
+	}
+}
+
+// intVNNIWhole calls the kernel for 12 tokens and rows of 4 or 8 bits that are one
+// group.
+func intVNNIWhole(args *intArgs, bits int) {
+	if bits == 4 {
+		intVNNI4x12Whole(args)
+	} else {
+		intVNNI8x12Whole(args)
 	}
 }
 

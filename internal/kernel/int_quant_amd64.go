@@ -22,7 +22,13 @@ func intQuantize(q []int8, x []float32, delta, z, top float32, off int32) {
 	n := 0
 	if active >= AVX2 && len(x) >= 16 {
 		n = len(x) &^ 15
-		intQuantizeAVX2(&q[0], &x[0], n, delta, z, top, off)
+		// With a normal 1/delta and integers below 2^9 the product is within 2^-12 of
+		// the quotient; greater ones are clamped either way.
+		if active >= AVX512 && delta > 1e-30 && delta < 1e30 {
+			intQuantizeAVX512(&q[0], &x[0], n, delta, 1/delta, z, top, off)
+		} else {
+			intQuantizeAVX2(&q[0], &x[0], n, delta, z, top, off)
+		}
 	}
 	if n < len(x) {
 		intQuantizePortable(q[n:], x[n:], delta, z, top, off)

@@ -104,6 +104,55 @@ loop:
 	VZEROUPPER
 	RET
 
+// func intQuantizeAVX512(q *int8, x *float32, n int, delta, inverse, z, top float32, off int32)
+// As intQuantizeAVX2, inverse being 1/delta rounded: x·inverse rounds to the integer
+// that x/delta does, unless it is within 2^-12 of the middle between two. Then, or
+// where it is beyond all clamping or not a number, it divides.
+TEXT ·intQuantizeAVX512(SB), NOSPLIT, $0-44
+	MOVQ         q+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS delta+24(FP), Z8
+	VBROADCASTSS inverse+28(FP), Z7
+	VBROADCASTSS z+32(FP), Z9
+	VBROADCASTSS top+36(FP), Z10
+	MOVL         off+40(FP), AX
+	VPBROADCASTD AX, Z11
+	VPXORD       Z12, Z12, Z12
+	MOVL         $0x3effe000, AX    // 0.5 − 2^-12
+	VPBROADCASTD AX, Z13
+	MOVL         $0x7fffffff, AX
+	VPBROADCASTD AX, Z14
+
+loop:
+	VMOVUPS    (SI), Z0
+	VMULPS     Z7, Z0, Z1
+	VRNDSCALEPS $8, Z1, Z2
+	VSUBPS     Z2, Z1, Z3
+	VPANDD     Z14, Z3, Z3
+	VCMPPS     $6, Z13, Z3, K1      // not less or equal
+	KORTESTW   K1, K1
+	JNZ        divide
+
+rounded:
+	VADDPS    Z9, Z2, Z2
+	VMAXPS    Z12, Z2, Z2
+	VMINPS    Z10, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VPSUBD    Z11, Z2, Z2
+	VPMOVDB   Z2, (DI)
+	ADDQ      $64, SI
+	ADDQ      $16, DI
+	SUBQ      $16, CX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+divide:
+	VDIVPS      Z8, Z0, Z1
+	VRNDSCALEPS $8, Z1, Z2
+	JMP         rounded
+
 // func intSumAVX2(q *int8, n int) int32
 // Sum of q; n is a positive multiple of 16.
 TEXT ·intSumAVX2(SB), NOSPLIT, $0-20

@@ -364,6 +364,38 @@ func TestQuantizeTiers(t *testing.T) {
 	})
 }
 
+// TestQuantizeMiddles: values in the middle between two integers of the grid, and
+// next to it, and far beyond the grid, round as divisions do.
+func TestQuantizeMiddles(t *testing.T) {
+	intTiers(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(12, 12))
+		for range 300 {
+			delta := float32(math.Exp(160*r.Float64() - 80))
+			x := make([]float32, 16*17+3)
+			for i := range x {
+				x[i] = (float32(r.IntN(540)-270) + 0.5) * delta
+				switch i % 8 {
+				case 1, 2, 3:
+					x[i] = math.Nextafter32(x[i], float32(math.Inf(2*(i%2)-1)))
+				case 4:
+					x[i] *= 1 + float32(r.NormFloat64())*0x1p-12
+				case 5:
+					x[i] *= float32(math.Exp(100 * r.NormFloat64()))
+				}
+			}
+			z, off := float32(r.IntN(256)), int32(128)
+			got, want := make([]int8, len(x)), make([]int8, len(x))
+			intQuantize(got, x, delta, z, 255, off)
+			intQuantizePortable(want, x, delta, z, 255, off)
+			for i := range got {
+				if got[i] != want[i] {
+					t.Fatalf("%g / %g + %v: %d, want %d", x[i], delta, z, got[i], want[i])
+				}
+			}
+		}
+	})
+}
+
 // intCheckQuantized recomputes every field from the definition.
 func intCheckQuantized(t *testing.T, a *Activations, x []float32, clip float32) {
 	t.Helper()
