@@ -3,11 +3,15 @@ package spectrum
 import (
 	"fmt"
 	"math"
+	"sync"
+
+	"github.com/specquant/specquant/internal/kernel"
 )
 
-// blockChannels channels are moved and transformed together: 16 neighbouring
-// float32 columns are one cache line.
-const blockChannels = 16
+// blockChannels channels are moved and transformed together: 64 neighbouring
+// float32 columns are some cache lines, and as many rows of a product pay for
+// laying out the basis vectors.
+const blockChannels = 64
 
 // maxMatrixLen is the largest side of a matrix: a channel must fit a basis.
 const maxMatrixLen = MaxLen
@@ -41,10 +45,26 @@ type blockBuf struct {
 	data      []float64
 }
 
-func newBlockBuf(n int) *blockBuf {
-	stride := n + 8
-	return &blockBuf{n: n, stride: stride, data: make([]float64, blockChannels*stride)}
+var blockBufs sync.Pool
+
+// newBlockBuf gives room for at most the given number of channels of n, with
+// anything in it.
+func newBlockBuf(n, channels int) *blockBuf {
+	b, _ := blockBufs.Get().(*blockBuf)
+	if b == nil {
+		b = &blockBuf{}
+	}
+	b.n, b.stride = n, n+8
+	if need := min(channels, blockChannels) * b.stride; cap(b.data) < need {
+		b.data = make([]float64, need)
+	} else {
+		b.data = b.data[:need]
+	}
+	return b
 }
+
+// free gives the room back.
+func (b *blockBuf) free() { blockBufs.Put(b) }
 
 func (b *blockBuf) channel(i int) []float64 {
 	return b.data[i*b.stride : i*b.stride+b.n : i*b.stride+b.n]
@@ -98,68 +118,30 @@ func (b *blockBuf) addTo(dst []float32, cols int, axis Axis, lo, hi int, sign fl
 	}
 }
 
-// vectors holds the lowest basis vectors in float64, padded with zeros to a
-// multiple of four for the unrolled loops below.
+// vectors holds the lowest basis vectors, [count × n].
 type vectors struct {
 	n    int
 	data []float64
 }
 
 func newVectors(b wave, count int) *vectors {
-	v := &vectors{n: b.Len(), data: make([]float64, (count+3)/4*4*b.Len())}
+	v := &vectors{n: b.Len(), data: make([]float64, count*b.Len())}
 	for i := range count {
-		b.vector(v.row(i), i)
+		b.vector(v.data[i*v.n:(i+1)*v.n:(i+1)*v.n], i)
 	}
 	return v
 }
 
-func (v *vectors) row(i int) []float64 { return v.data[i*v.n : (i+1)*v.n : (i+1)*v.n] }
-
-// dots writes ⟨vector f, x⟩ for f < len(a) into a, and likewise of y into b, two
-// channels at a time so that each vector is read once for both. Each sum runs
-// over t in order: its value does not depend on what is computed beside it.
-func (v *vectors) dots(a, b []float64, x, y []float64) {
-	count := max(len(a), len(b))
-	for f := 0; f < count; f += 4 {
-		f0, f1, f2, f3 := v.row(f), v.row(f+1), v.row(f+2), v.row(f+3)
-		x, y := x[:len(f0)], y[:len(f0)]
-		f1, f2, f3 = f1[:len(f0)], f2[:len(f0)], f3[:len(f0)]
-		var a0, a1, a2, a3, b0, b1, b2, b3 float64
-		for t, p0 := range f0 {
-			xt, yt := x[t], y[t]
-			p1, p2, p3 := f1[t], f2[t], f3[t]
-			a0 += p0 * xt
-			b0 += p0 * yt
-			a1 += p1 * xt
-			b1 += p1 * yt
-			a2 += p2 * xt
-			b2 += p2 * yt
-			a3 += p3 * xt
-			b3 += p3 * yt
-		}
-		if f < len(a) {
-			copy(a[f:], []float64{a0, a1, a2, a3})
-		}
-		if f < len(b) {
-			copy(b[f:], []float64{b0, b1, b2, b3})
-		}
-	}
+// dots writes the products of the first channels of buf with the lowest vectors
+// into z [channels × count].
+func (v *vectors) dots(z []float64, buf *blockBuf, channels, count int) {
+	(*kernel.Pool)(nil).MatMulNT64(z, count, buf.data, buf.stride, v.data, v.n, channels, count, v.n, kernel.Set)
 }
 
-// combine writes Σ_f c_f·vector f into dst [n].
-func (v *vectors) combine(dst []float64, c []float32) {
-	clear(dst)
-	for f := 0; f < len(c); f += 4 {
-		var k [4]float32
-		copy(k[:], c[f:])
-		c0, c1, c2, c3 := float64(k[0]), float64(k[1]), float64(k[2]), float64(k[3])
-		f0, f1, f2, f3 := v.row(f), v.row(f+1), v.row(f+2), v.row(f+3)
-		out := dst[:len(f0)]
-		f1, f2, f3 = f1[:len(f0)], f2[:len(f0)], f3[:len(f0)]
-		for t, p0 := range f0 {
-			out[t] += c0*p0 + c1*f1[t] + (c2*f2[t] + c3*f3[t])
-		}
-	}
+// combine writes the sums of the lowest vectors, times z [channels × count], into
+// the first channels of buf.
+func (v *vectors) combine(buf *blockBuf, z []float64, channels, count int) {
+	(*kernel.Pool)(nil).MatMulNN64(buf.data, buf.stride, z, count, v.data, v.n, channels, v.n, count, kernel.Set)
 }
 
 // finite reports whether v is neither NaN nor infinite.

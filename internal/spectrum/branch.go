@@ -77,7 +77,8 @@ func Truncate(w []float32, rows, cols int, axis Axis, basis string, kept []int, 
 		if b.Offset[lo] == b.Offset[hi] {
 			return
 		}
-		buf := newBlockBuf(n)
+		buf := newBlockBuf(n, hi-lo)
+		defer buf.free()
 		buf.load(w, cols, axis, lo, hi, nil)
 		b.analyse(buf, low, lo, hi)
 	})
@@ -203,49 +204,58 @@ func (b *Branch) direct(c int) bool {
 
 // lowVectors returns the basis vectors that the direct channels need.
 func (b *Branch) lowVectors() *vectors {
+	return newVectors(b.basis(), b.directCount(0, len(b.Kept)))
+}
+
+// directCount returns how many of the lowest vectors the direct channels among
+// lo … hi need.
+func (b *Branch) directCount(lo, hi int) int {
 	count := 0
-	for c := range b.Kept {
+	for c := lo; c < hi; c++ {
 		if b.direct(c) {
 			count = max(count, b.Offset[c+1]-b.Offset[c])
 		}
 	}
-	return newVectors(b.basis(), count)
+	return count
 }
 
 // analyse fills in the coefficients of channels lo … hi, loaded in buf.
 func (b *Branch) analyse(buf *blockBuf, low *vectors, lo, hi int) {
-	var direct []int
+	count := b.directCount(lo, hi)
+	sums := make([]float64, (hi-lo)*count)
+	low.dots(sums, buf, hi-lo, count)
 	for c := lo; c < hi; c++ {
-		switch x := buf.channel(c - lo); {
+		switch x, coeff := buf.channel(c-lo), b.channel(c); {
 		case b.full(c):
-			narrow(b.channel(c), x)
+			narrow(coeff, x)
 		case b.direct(c):
-			direct = append(direct, c)
+			narrow(coeff, sums[(c-lo)*count:][:len(coeff)])
 		default:
 			b.basis().Forward(x, x)
-			narrow(b.channel(c), x[:len(b.channel(c))])
+			narrow(coeff, x[:len(coeff)])
 		}
-	}
-	var sums [2][directMax]float64
-	for i := 0; i < len(direct); i += 2 {
-		c, d := direct[i], direct[min(i+1, len(direct)-1)]
-		p, q := sums[0][:len(b.channel(c))], sums[1][:len(b.channel(d))]
-		low.dots(p, q, buf.channel(c-lo), buf.channel(d-lo))
-		narrow(b.channel(c), p)
-		narrow(b.channel(d), q)
 	}
 }
 
 // synthesise writes channels lo … hi of W' into buf.
 func (b *Branch) synthesise(buf *blockBuf, low *vectors, lo, hi int) {
+	count := b.directCount(lo, hi)
+	z := make([]float64, (hi-lo)*count)
 	for c := lo; c < hi; c++ {
-		x, coeff := buf.channel(c-lo), b.channel(c)
 		if b.direct(c) {
-			low.combine(x, coeff)
+			for i, v := range b.channel(c) {
+				z[(c-lo)*count+i] = float64(v)
+			}
+		}
+	}
+	low.combine(buf, z, hi-lo, count)
+	for c := lo; c < hi; c++ {
+		if b.direct(c) {
 			continue
 		}
+		x := buf.channel(c - lo)
 		clear(x)
-		for i, v := range coeff {
+		for i, v := range b.channel(c) {
 			x[i] = float64(v)
 		}
 		if !b.full(c) {
@@ -268,7 +278,8 @@ func (b *Branch) AddTo(dst []float32, sign float32, run Runner) {
 		if b.Offset[lo] == b.Offset[hi] {
 			return
 		}
-		buf := newBlockBuf(n)
+		buf := newBlockBuf(n, hi-lo)
+		defer buf.free()
 		b.synthesise(buf, low, lo, hi)
 		buf.addTo(dst, b.Cols, b.Axis, lo, hi, float64(sign))
 	})

@@ -123,7 +123,7 @@ func TestResidual(t *testing.T) {
 		}
 		channels, n := axis.Shape(rows, cols)
 		wv := b.basis()
-		buf := newBlockBuf(n)
+		buf := newBlockBuf(n, channels)
 		var dropped, total float64
 		all, none := true, true
 		for i := range blocks(channels) {
@@ -321,15 +321,19 @@ func TestFFTAndDotsAgree(t *testing.T) {
 	for _, basis := range BasisNames() {
 		b, _ := newWave(basis, n)
 		low := newVectors(b, directMax)
-		p, q := make([]float64, directMax), make([]float64, 3)
-		low.dots(p, q, x, y)
+		buf := newBlockBuf(n, 2)
+		copy(buf.channel(0), x)
+		copy(buf.channel(1), y)
+		z := make([]float64, 2*directMax)
+		low.dots(z, buf, 2, directMax)
+		p, q := z[:directMax], z[directMax:]
 		f := make([]float64, n)
 		b.Forward(f, x)
 		if d := maxDiff(p, f[:directMax]); d > 1e-12 {
 			t.Errorf("%s: dot products are off the FFT by %g", basis, d)
 		}
 		b.Forward(f, y)
-		if d := maxDiff(q, f[:3]); d > 1e-12 {
+		if d := maxDiff(q, f[:directMax]); d > 1e-12 {
 			t.Errorf("%s: the second channel is off by %g", basis, d)
 		}
 	}

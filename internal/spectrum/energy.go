@@ -91,7 +91,7 @@ func energy(what string, w []float32, rows, cols int, axis Axis, basis string, p
 	sums := make([][]float64, parts)
 	each(run, parts, func(p int) {
 		sum := make([]float64, b.Components())
-		buf := newBlockBuf(n)
+		buf := newBlockBuf(n, channels)
 		for i := p * count / parts; i < (p+1)*count/parts; i++ {
 			lo, hi := span(i, channels)
 			buf.load(w, cols, axis, lo, hi, perm)

@@ -85,7 +85,7 @@ func TestShuffledControl(t *testing.T) {
 		w := smooth(axis, rows, cols)
 		// Without DC, which no order of the channels changes.
 		channels, n := axis.Shape(rows, cols)
-		buf := newBlockBuf(n)
+		buf := newBlockBuf(n, channels)
 		for i := range blocks(channels) {
 			lo, hi := span(i, channels)
 			buf.load(w, cols, axis, lo, hi, nil)

@@ -141,7 +141,7 @@ func weightScore(kind Importance, axis Axis, w []float32, rows, cols int, square
 func entropyScore(axis Axis, w []float32, rows, cols int) []float64 {
 	channels, n := axis.Shape(rows, cols)
 	score := make([]float64, channels)
-	b, buf := newDFT(n), newBlockBuf(n)
+	b, buf := newDFT(n), newBlockBuf(n, channels)
 	power := make([]float64, b.Components())
 	for i := range blocks(channels) {
 		lo, hi := span(i, channels)

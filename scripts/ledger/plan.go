@@ -123,10 +123,8 @@ var slow = []string{"omniquant", "flatquant", "spinquant", best}
 
 // only restricts the slow recipes to what the time allows.
 var only = []struct{ Recipes, Models, Settings []string }{
-	{slow[:3], []string{"tinystories-656k", "stories260k", "books-1m"}, []string{"4-4-4", "4-4-16", "4-16-16"}},
-	{slow[:3], []string{"books-5m"}, []string{"4-4-4"}},
-	{slow[3:], []string{"books-5m"}, []string{"4-4-4", "2-8-8"}},
-	{slow, []string{"planted-tinystories-656k", "planted-stories260k", "planted-books-1m", "planted-books-5m"}, nil},
+	{slow[:3], []string{"books-5m"}, []string{"4-4-4", "4-16-16"}},
+	{slow, []string{"planted-books-5m"}, nil},
 }
 
 // allowed says whether a cell of the tables is to be had at all.
