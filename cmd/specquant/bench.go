@@ -36,6 +36,7 @@ type benchCmd struct {
 
 	meter  *kernel.LimitMeter
 	limits kernel.Limits // medians of the turns taken with the last timings
+	share  kernel.Limits // medians of the timings' rates over those of their turns
 }
 
 // measurement is one line of a benchmark. Rates are medians over the rounds.
@@ -85,9 +86,9 @@ func (c *benchCmd) Run(e *env) error {
 		r.Threads, r.Bits, r.Rounds, r.Recipe = pool.Threads(), m.Bits().String(), c.Rounds, c.Recipe
 		r.Int8, r.Read = c.limits.Int8/1e9, c.limits.Read/1e9
 		if r.Int8 > 0 {
-			r.OfInt8 = r.GOPS / r.Int8
+			r.OfInt8 = 1e9 * r.GOPS / r.Tokens * c.share.Int8
 		}
-		r.OfRead = r.GBs / r.Read
+		r.OfRead = 1e9 * r.GBs / r.Tokens * c.share.Read
 		all = append(all, r)
 		if c.JSON {
 			json.NewEncoder(e.out).Encode(r)
@@ -171,24 +172,29 @@ func better(a, b kernel.Limits) kernel.Limits {
 }
 
 // timings runs fn so many rounds and returns work a second: median, least, most.
-// Before each round it measures the machine's limits: what others do to the
-// machine, they do to both.
+// Before and after each round it measures the machine's limits: what others do to
+// the machine, they do to both. Shares of a limit are medians over the rounds.
 func (c *benchCmd) timings(work float64, fn func() error) (median, least, most float64, err error) {
-	var rates, int8s, reads []float64
+	var rates, int8s, reads, ofInt8, ofRead []float64
 	for range c.Rounds {
-		l := c.meter.Measure()
-		int8s, reads = append(int8s, l.Int8), append(reads, l.Read)
+		before := c.meter.Measure()
 		start := time.Now()
 		if err := fn(); err != nil {
 			return 0, 0, 0, err
 		}
-		rates = append(rates, work/time.Since(start).Seconds())
+		rate := work / time.Since(start).Seconds()
+		after := c.meter.Measure()
+		int8, read := (before.Int8+after.Int8)/2, (before.Read+after.Read)/2
+		rates, int8s, reads = append(rates, rate), append(int8s, int8), append(reads, read)
+		ofInt8, ofRead = append(ofInt8, rate/int8), append(ofRead, rate/read)
 	}
-	slices.Sort(rates)
-	slices.Sort(int8s)
-	slices.Sort(reads)
-	c.limits = kernel.Limits{Int8: int8s[len(int8s)/2], Read: reads[len(reads)/2]}
-	return rates[len(rates)/2], rates[0], rates[len(rates)-1], nil
+	for _, s := range [][]float64{rates, int8s, reads, ofInt8, ofRead} {
+		slices.Sort(s)
+	}
+	mid := len(rates) / 2
+	c.limits = kernel.Limits{Int8: int8s[mid], Read: reads[mid]}
+	c.share = kernel.Limits{Int8: ofInt8[mid], Read: ofRead[mid]}
+	return rates[mid], rates[0], rates[len(rates)-1], nil
 }
 
 func none(int, int, []float32) error { return nil }
