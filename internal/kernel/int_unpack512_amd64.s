@@ -9,8 +9,8 @@
 //   R8, R9  where its bytes go, distance to the second tile's
 //   BX steps left; Z28 what is added to each byte
 
-#define INT_AHEAD 4096
-#define INT_FETCH PREFETCHT0
+#define INTP_FAR 4096
+#define INTP_FETCH PREFETCHT0
 
 #define UNPACK_ENTER \
 	MOVQ         args+0(FP), R12;             \

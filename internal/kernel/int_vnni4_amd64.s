@@ -7,10 +7,6 @@
 // kernel. Narrow kernels sum low and high nibbles apart: fewer sums would wait
 // for each other.
 
-// INT_AHEAD is the distance of prefetching in bytes: what a core reads during
-// the latency of DRAM.
-#define INT_AHEAD 4096
-
 // func intVNNI4x12(args *intArgs)
 TEXT ·intVNNI4x12(SB), 0, $1600-8
 	INT_ENTER
@@ -70,11 +66,11 @@ group:
 	INT_START4(Z10, Z11)
 	INT_START4(Z12, Z13)
 	INT_START4(Z14, Z15)
+	INT_PAIRS
 	PCALIGN $32
 
 step:
-	PREFETCHT0 INT_AHEAD(SI)
-	PREFETCHT0 INT_AHEAD(SI)(DI*1)
+	INT_FETCH2
 	INT_STEP4_8
 	DECQ BX
 	JNZ step
@@ -108,11 +104,11 @@ group:
 	INT_CLEAR(Z10, Z11)
 	INT_CLEAR(Z12, Z13)
 	INT_CLEAR(Z14, Z15)
+	INT_PAIRS
 	PCALIGN $32
 
 step:
-	PREFETCHT0 INT_AHEAD(SI)
-	PREFETCHT0 INT_AHEAD(SI)(DI*1)
+	INT_FETCH2
 	INT_STEP4_4
 	DECQ BX
 	JNZ step
@@ -142,11 +138,11 @@ group:
 	INT_START4(Z2, Z3)
 	INT_CLEAR(Z8, Z9)
 	INT_CLEAR(Z10, Z11)
+	INT_PAIRS
 	PCALIGN $32
 
 step:
-	PREFETCHT0 INT_AHEAD(SI)
-	PREFETCHT0 INT_AHEAD(SI)(DI*1)
+	INT_FETCH2
 	INT_STEP4_2
 	DECQ BX
 	JNZ step

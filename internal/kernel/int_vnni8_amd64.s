@@ -5,10 +5,6 @@
 
 // 8-bit weights × 8-bit tokens.
 
-// INT_AHEAD is the distance of prefetching in bytes: what a core reads during
-// the latency of DRAM.
-#define INT_AHEAD 4096
-
 // func intVNNI8x12(args *intArgs)
 TEXT ·intVNNI8x12(SB), 0, $1600-8
 	INT_ENTER
@@ -68,11 +64,11 @@ group:
 	INT_START8(Z10, Z11)
 	INT_START8(Z12, Z13)
 	INT_START8(Z14, Z15)
+	INT_PAIRS
 	PCALIGN $32
 
 step:
-	PREFETCHT0 INT_AHEAD(SI)
-	PREFETCHT0 INT_AHEAD(SI)(DI*1)
+	INT_FETCH2
 	INT_STEP8_8
 	DECQ BX
 	JNZ step
@@ -102,11 +98,11 @@ group:
 	INT_START8(Z2, Z3)
 	INT_START8(Z4, Z5)
 	INT_START8(Z6, Z7)
+	INT_PAIRS
 	PCALIGN $32
 
 step:
-	PREFETCHT0 INT_AHEAD(SI)
-	PREFETCHT0 INT_AHEAD(SI)(DI*1)
+	INT_FETCH2
 	INT_STEP8_4
 	DECQ BX
 	JNZ step
@@ -130,11 +126,11 @@ group:
 	INT_GROUP
 	INT_START8(Z0, Z1)
 	INT_START8(Z2, Z3)
+	INT_PAIRS
 	PCALIGN $32
 
 step:
-	PREFETCHT0 INT_AHEAD(SI)
-	PREFETCHT0 INT_AHEAD(SI)(DI*1)
+	INT_FETCH2
 	INT_STEP8_2
 	DECQ BX
 	JNZ step

@@ -60,6 +60,33 @@ begin:                             \
 	ADDQ    $4, R15;                  \
 	PREFETCHT0 512(R14)
 
+// A pair of row tiles is two streams, each of which goes on where the other one is
+// now: behind the end of a tile comes the other tile, then the next pair. INT_PAIRS
+// sets CX to what is INT_AHEAD bytes ahead of the first stream, and AX to the number
+// of steps left when that is to leave this pair for the next; INT_FETCH2 asks for a
+// line of both. R11 is free below 12 tokens.
+#define INT_AHEAD 4096
+
+#define INT_PAIRS \
+	LEAQ    INT_AHEAD(SI), CX;      \
+	LEAQ    (CX)(DI*1), R11;        \
+	MOVQ    intArgs_steps(R12), AX; \
+	IMULQ   R13, AX;                \
+	CMPQ    AX, $(INT_AHEAD/64);    \
+	CMOVQLT R11, CX;                \
+	XORL    R11, R11;               \
+	MOVL    $(INT_AHEAD/64), AX;    \
+	CMPQ    R13, $1;                \
+	CMOVQNE R11, AX
+
+#define INT_FETCH2 \
+	LEAQ    (CX)(DI*1), R11; \
+	CMPQ    BX, AX;          \
+	CMOVQEQ R11, CX;         \
+	PREFETCHNTA (CX);        \
+	PREFETCHNTA (CX)(DI*1);  \
+	ADDQ    $64, CX
+
 // INT_START4 begins the sums of the next token with -8·Σq, INT_START8 with
 // -128·Σq.
 #define INT_START4(a0, a1) \

@@ -7,10 +7,6 @@
 // part's integer sums are scaled by the token's scale and added to the sums of
 // the weights' group, which are behind the float sums on the stack.
 
-// INT_AHEAD is the distance of prefetching in bytes: what a core reads during
-// the latency of DRAM.
-#define INT_AHEAD 4096
-
 // INTG_COUNT sets the parts of this group.
 #define INTG_COUNT \
 	MOVQ       intArgs_parts(R12), AX;     \

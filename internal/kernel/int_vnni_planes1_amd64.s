@@ -7,8 +7,8 @@
 // 2 and 3 bits most fields are multiplied where they stand, times 4 and 16 and
 // 64, and their sums shifted back, which is exact.
 
-#define INT_AHEAD INT_AHEAD1
-#define INT_FETCH PREFETCHNTA
+#define INTP_FAR INT_AHEAD1
+#define INTP_FETCH PREFETCHNTA
 
 #define INTP_DOT1(at, acc) VPDPBUSD.BCST at(R8), Z26, acc
 

@@ -7,9 +7,9 @@
 // decoded once for all of them. Z20…Z22 are masks, as the planes' macros have
 // them.
 
-// INT_AHEAD is the distance of prefetching in bytes, INT_FETCH the instruction.
-#define INT_AHEAD 4096
-#define INT_FETCH PREFETCHT0
+// INTP_FAR is the distance of prefetching in bytes, INTP_FETCH the instruction.
+#define INTP_FAR 4096
+#define INTP_FETCH PREFETCHT0
 
 // INTP_START begins the sums of the next token with -2^(bits-1)·Σq: -8·Σq
 // shifted.
