@@ -22,6 +22,9 @@ func (c *diffCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	if err := e.noteSums(c.Dir, c.Against); err != nil {
+		return err
+	}
 	o := specquant.DiffOptions{Window: c.Ctx, MaxWindows: c.MaxWindows, Threads: c.Threads}
 	if e.isTerm {
 		o.Block = func(b specquant.BlockError) { fmt.Fprintf(e.err, "\r\x1b[Kblock %d", b.Block) }
@@ -40,10 +43,19 @@ func (c *diffCmd) Run(e *env) error {
 	tw := newTable()
 	tw.AppendHeader(table.Row{"block", "relative error", "cosine", "SNR, dB", "own error", "own cosine", "own SNR, dB"})
 	for _, b := range r.Blocks {
-		tw.AppendRow(table.Row{b.Block, fmt.Sprintf("%.5f", b.Stream.Relative), fmt.Sprintf("%.6f", b.Stream.Cosine), fmt.Sprintf("%.2f", b.Stream.SNR),
-			fmt.Sprintf("%.5f", b.Own.Relative), fmt.Sprintf("%.6f", b.Own.Cosine), fmt.Sprintf("%.2f", b.Own.SNR)})
+		tw.AppendRow(table.Row{b.Block, fmt.Sprintf("%.5f", b.Stream.Relative), fmt.Sprintf("%.6f", b.Stream.Cosine), decibels(b.Stream.SNR),
+			fmt.Sprintf("%.5f", b.Own.Relative), fmt.Sprintf("%.6f", b.Own.Cosine), decibels(b.Own.SNR)})
 	}
 	fmt.Fprintln(e.out, tw.Render())
 	fmt.Fprintf(e.out, "%s\nThe first three columns compare the residual stream after each block; \"own\" compares what the block adds when it is\nfed the other model's stream.\n", r.Fingerprint)
 	return nil
+}
+
+// decibels writes a ratio of signal to noise. Where there is no noise it is infinite,
+// for which the result has 999, since JSON lacks it.
+func decibels(snr float64) string {
+	if snr >= 999 {
+		return "∞"
+	}
+	return fmt.Sprintf("%.2f", snr)
 }

@@ -31,6 +31,9 @@ func (c *doctorCmd) Run(e *env) error {
 	if s.Quantization == nil {
 		return fmt.Errorf("%s: is a checkpoint in full precision, expected a quantized model; specquant inspect and report look at checkpoints", c.Dir)
 	}
+	if err := e.verify(s.Checkpoint); err != nil {
+		return err
+	}
 	var look *report.Look
 	if c.Against != "" {
 		if look, err = lookAt(e, c.Against, report.LookOptions{Pool: pool, Calibration: c.Calib, Of: s}); err != nil {
@@ -90,16 +93,30 @@ func printFindings(e *env, s *report.Subject, look *report.Look, found []report.
 		return
 	}
 	t := newTable()
-	t.AppendHeader(table.Row{"", "where", "channels", "cause", "what was seen", "remedy"})
-	t.SetColumnConfigs([]table.ColumnConfig{{Number: 2, WidthMax: 24, WidthMaxEnforcer: text.WrapSoft}, {Number: 3, WidthMax: 20, WidthMaxEnforcer: text.WrapSoft},
-		{Number: 4, WidthMax: 22, WidthMaxEnforcer: text.WrapSoft}, {Number: 5, WidthMax: 40, WidthMaxEnforcer: text.WrapSoft}, {Number: 6, WidthMax: 34, WidthMaxEnforcer: text.WrapSoft}})
+	t.AppendHeader(table.Row{"#", "", "where", "channels", "cause", "what was seen"})
+	t.SetColumnConfigs([]table.ColumnConfig{{Number: 3, WidthMax: 24, WidthMaxEnforcer: text.WrapSoft}, {Number: 4, WidthMax: 20, WidthMaxEnforcer: text.WrapSoft},
+		{Number: 5, WidthMax: 22, WidthMaxEnforcer: text.WrapSoft}, {Number: 6, WidthMax: 48, WidthMaxEnforcer: text.WrapSoft}})
 	t.Style().Options.SeparateRows = true
-	for _, f := range report.Fold(found, 4) {
+	var remedies []string // below the table: lines to be copied
+	rows := map[string][]string{}
+	for i, f := range report.Fold(found, 4) {
 		kind := "note"
 		if f.Bad {
 			kind = "bad"
 		}
-		t.AppendRow(table.Row{kind, f.Where, f.Channel, f.Cause, f.Detail, strings.Join(f.Remedy, "\nor ")})
+		t.AppendRow(table.Row{i + 1, kind, f.Where, f.Channel, f.Cause, f.Detail})
+		if remedy := strings.Join(f.Remedy, "\n   or "); remedy != "" {
+			if rows[remedy] == nil {
+				remedies = append(remedies, remedy)
+			}
+			rows[remedy] = append(rows[remedy], fmt.Sprint(i+1))
+		}
 	}
 	fmt.Fprintln(e.out, t.Render())
+	if len(remedies) > 0 {
+		fmt.Fprintln(e.out, "\nWhat to do about it, as flags of quantize or sections of its recipe:")
+	}
+	for _, r := range remedies {
+		fmt.Fprintf(e.out, "%s:\n      %s\n", strings.Join(rows[r], ", "), r)
+	}
 }

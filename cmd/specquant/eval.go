@@ -2,11 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"unicode/utf8"
 
 	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/checkpoint"
 )
 
 type evalCmd struct {
@@ -47,6 +50,39 @@ func readText(path string) (string, error) {
 		return "", fmt.Errorf("%s: is not UTF-8; convert it first", path)
 	}
 	return string(data), nil
+}
+
+// verify reads all files of an open artefact and compares them with the sums in
+// its manifest. What has none goes on with a note; a checkpoint has nothing to
+// be compared with.
+func (e *env) verify(ck *checkpoint.Checkpoint) error {
+	if ck.Config.Quantization == nil {
+		return nil
+	}
+	err := ck.Verify()
+	if errors.Is(err, checkpoint.ErrNoSums) {
+		fmt.Fprintln(e.err, "note:", err)
+		return nil
+	}
+	return err
+}
+
+// noteSums says of artefacts whose manifest has no sums that damage to them goes
+// unnoticed. The fingerprint of a measurement verifies those that have them.
+func (e *env) noteSums(dirs ...string) error {
+	for _, dir := range dirs {
+		if _, err := os.Stat(filepath.Join(dir, checkpoint.ManifestFile)); err != nil {
+			continue // a checkpoint, or what opening it will tell
+		}
+		sums, err := checkpoint.ReadSums(dir)
+		if err != nil {
+			return err
+		}
+		if sums == nil {
+			fmt.Fprintf(e.err, "note: %s: its %s has no sums of the files (early versions wrote none), so damage can't be noticed; quantize again to have them\n", dir, checkpoint.ManifestFile)
+		}
+	}
+	return nil
 }
 
 // tick shows progress on a terminal, in one line.
@@ -104,6 +140,9 @@ func (c *pplCmd) Run(e *env) error {
 		return err
 	}
 	defer m.Close()
+	if err := e.noteSums(c.Dir); err != nil {
+		return err
+	}
 	o := specquant.PerplexityOptions{Protocol: c.Protocol, Window: c.Ctx, MaxWindows: c.MaxWindows, Strict: c.Strict, Progress: e.tick("tokens")}
 	if c.Protocol == "lm-eval" {
 		o.Documents = c.Documents

@@ -10,7 +10,7 @@ import (
 type tasksCmd struct {
 	Dir      string   `arg:"" help:"Folder of a quantized model or of a checkpoint." placeholder:"OUT"`
 	Tasks    []string `help:"Tasks, or TASK=FILE: ${tasks}. Default: all nine." placeholder:"TASK"`
-	Data     string   `help:"Folder with the task files, JSON lines or Parquet." default:"data/tasks" placeholder:"DIR"`
+	Data     string   `help:"Folder with the task files, JSON lines or Parquet. Default: data/tasks." default:"data/tasks" placeholder:"DIR"`
 	Limit    int      `help:"Questions of each task. 0: all." default:"0"`
 	Seed     uint64   `help:"Which questions, with --limit. 0: the first; else a draw by this seed." default:"0"`
 	BOS      bool     `name:"bos" help:"Put BOS before each text, which lm-eval does not."`
@@ -23,11 +23,17 @@ type tasksCmd struct {
 }
 
 func (c *tasksCmd) Run(e *env) error {
+	if err := c.checkData(); err != nil {
+		return err
+	}
 	m, err := specquant.Open(c.Dir, specquant.Options{Threads: c.Threads, Context: c.Ctx})
 	if err != nil {
 		return err
 	}
 	defer m.Close()
+	if err := e.noteSums(c.Dir); err != nil {
+		return err
+	}
 	o := specquant.TaskOptions{Tasks: c.Tasks, Data: c.Data, Limit: c.Limit, Seed: c.Seed, BOS: c.BOS, SkipLong: c.SkipLong, Log: c.Log, Batch: c.Batch,
 		Done: func(r specquant.TaskResult) {
 			fmt.Fprintf(e.err, "%s: %s %.2f ± %.2f %%, %d questions in %.1f s\n", r.Task, r.Metric, 100*r.Score.Mean, 100*r.Score.StdErr, r.Questions, r.Seconds)

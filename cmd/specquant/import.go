@@ -7,12 +7,12 @@ import (
 )
 
 type importCmd struct {
-	File string `arg:"" help:"GGUF file with a llama architecture in F32, F16 or BF16." placeholder:"FILE.gguf"`
-	Out  string `short:"o" required:"" help:"Folder to write; must not exist." placeholder:"DIR"`
+	File string    `arg:"" help:"GGUF file with a llama architecture in F32, F16 or BF16." placeholder:"FILE.gguf"`
+	Out  newFolder `short:"o" required:"" help:"Folder to write; must not exist." placeholder:"DIR"`
 }
 
 func (c *importCmd) Run(e *env) error {
-	if err := gguf.Import(c.File, c.Out); err != nil {
+	if err := gguf.Import(c.File, string(c.Out)); err != nil {
 		return err
 	}
 	fmt.Fprintf(e.out, "%s is a Hugging Face folder now\n", c.Out)

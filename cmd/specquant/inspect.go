@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -18,7 +19,7 @@ import (
 
 type inspectCmd struct {
 	Dir     string   `arg:"" help:"Folder of a checkpoint or of a quantized model." placeholder:"DIR"`
-	Brief   bool     `help:"Leave out the spectral energy, which reads all weights."`
+	Brief   bool     `help:"Leave out the spectral energy and the comparison of sums, which read all weights."`
 	Alpha   string   `help:"Smoothing strength to look at, 0 to 1, or off." default:"0.5"`
 	Calib   []string `help:"Calibration text files for the smoothing. Default: the embedded text." placeholder:"FILE" sep:"none"`
 	Seeds   int      `help:"Shuffles of the control." default:"4"`
@@ -113,7 +114,10 @@ func (c *inspectCmd) architecture(e *env, ck *checkpoint.Checkpoint) error {
 		line("", "note: %s", w)
 	}
 	if extra := ck.Extra(); len(extra) > 0 && m.Quantization == nil {
-		line("not used", "%v", extra)
+		line("not used", "%d tensors that the architecture does not have", len(extra))
+		for _, kind := range foldNames(extra) {
+			line("", "%s", kind)
+		}
 	}
 	return nil
 }
@@ -125,6 +129,9 @@ func (c *inspectCmd) quantized(e *env, ck *checkpoint.Checkpoint) error {
 		return err
 	}
 	fmt.Fprintf(e.out, "%-14s %s, format %d\n", "quantized", q.Bits, q.Version)
+	if err := c.files(e, ck); err != nil {
+		return err
+	}
 	text, err := readText(c.Dir + "/" + artefact.ManifestFile)
 	if err != nil {
 		return err
@@ -142,6 +149,24 @@ func (c *inspectCmd) quantized(e *env, ck *checkpoint.Checkpoint) error {
 		fmt.Fprintln(e.out)
 	}
 	printLayers(e.out, m.Layers)
+	return nil
+}
+
+// files says whether the files are those that were written. It reads them all,
+// unless asked to be brief.
+func (c *inspectCmd) files(e *env, ck *checkpoint.Checkpoint) error {
+	if c.Brief && ck.Sums() != nil {
+		fmt.Fprintf(e.out, "%-14s %d of the sizes that the manifest says; without --brief their contents are compared too\n", "files", len(ck.Sums()))
+		return nil
+	}
+	switch err := ck.Verify(); {
+	case errors.Is(err, checkpoint.ErrNoSums):
+		fmt.Fprintf(e.out, "%-14s not compared: the manifest has no sums (early versions wrote none); quantize again to have them\n", "files")
+	case err != nil:
+		return err
+	default:
+		fmt.Fprintf(e.out, "%-14s %d, each with the sha256 that the manifest says\n", "files", len(ck.Sums()))
+	}
 	return nil
 }
 

@@ -36,6 +36,8 @@ type cli struct {
 	Layer    layerCmd    `cmd:"" help:"Quantize one wide synthetic layer by several recipes: error, bits, time, memory."`
 	Import   importCmd   `cmd:"" help:"Turn a GGUF file (F32, F16, BF16) into a Hugging Face folder."`
 	Info     infoCmd     `cmd:"" help:"Show version, CPU features and the kernels in use."`
+
+	Version kong.VersionFlag `help:"Show the version."`
 }
 
 // strictHelp says what --strict makes errors: what the manifest otherwise lists as
@@ -47,6 +49,7 @@ const strictHelp = "Make an error of every fallback, which is otherwise listed a
 // env is what commands get from main.
 type env struct {
 	ctx    context.Context
+	in     io.Reader // standard input
 	out    io.Writer // results
 	err    io.Writer // progress and errors
 	isTerm bool      // err is a terminal
@@ -61,7 +64,7 @@ func main() {
 func run(args []string, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	e := &env{ctx: ctx, out: out, err: errOut, isTerm: isTerminal(errOut)}
+	e := &env{ctx: ctx, in: os.Stdin, out: out, err: errOut, isTerm: isTerminal(errOut)}
 	if err := kernel.EnvError(); err != nil {
 		fmt.Fprintf(errOut, "specquant: %s: %v\n", kernel.EnvTier, err)
 		return 2
@@ -72,7 +75,7 @@ func run(args []string, out, errOut io.Writer) int {
 		kong.Name("specquant"),
 		kong.Description("Quantizes LLaMA checkpoints to 4-bit weights, activations and KV cache, measures what was lost, and runs the result. Try: specquant demo"),
 		kong.Writers(out, errOut),
-		kong.Vars{"tasks": strings.Join(specquant.TaskNames(), ", "), "recipe": specquant.DefaultRecipe, "strict": strictHelp, "shapes": strings.Join(engine.ShapeNames(), ", ")},
+		kong.Vars{"version": "specquant " + specquant.Version, "tasks": strings.Join(specquant.TaskNames(), ", "), "recipe": specquant.DefaultRecipe, "strict": strictHelp, "shapes": strings.Join(engine.ShapeNames(), ", ")},
 		kong.Exit(func(n int) { code = n }),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),

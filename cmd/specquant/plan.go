@@ -10,7 +10,7 @@ import (
 type jobFlags struct {
 	Dir       string   `arg:"" help:"Folder of the checkpoint: config.json, safetensors, tokenizer." placeholder:"DIR"`
 	Recipe    string   `default:"${recipe}" help:"Embedded recipe or a .yaml file." short:"r"`
-	Bits      string   `help:"Bits of weights-activations-KV, such as 4-4-16; overrides the recipe's." placeholder:"W-A-KV"`
+	Bits      string   `help:"Bits of weights-activations-KV, such as 4-4-16. Default: the recipe's own: 4-8-8 of ours, its authors' of a baseline (rtn 4-4-4, gptq and awq 4-16-16, smoothquant 8-8-16)." placeholder:"W-A-KV"`
 	Calib     []string `help:"Calibration text files, UTF-8. Default: the embedded text." placeholder:"FILE" sep:"none"`
 	Threads   int      `help:"Threads; the result does not depend on them. 0: one for each CPU." default:"0"`
 	MaxMemory size     `help:"Memory limit, such as 8GB; past it calibration activations go to a file." placeholder:"SIZE"`

@@ -1,44 +1,81 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"runtime/debug"
+	"path/filepath"
+	"strings"
+	"syscall"
 
 	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/pipeline"
 )
 
 type quantizeCmd struct {
 	jobFlags
-	Out     string `help:"Folder to write; must not exist." short:"o" required:"" placeholder:"OUT"`
-	Restart bool   `help:"Throw away the unfinished work of an earlier run instead of taking it up."`
-	KeepBad bool   `help:"Accept a result that fails the comparison with full precision."`
+	Out     newFolder `help:"Folder to write; must not exist." short:"o" required:"" placeholder:"OUT"`
+	Restart bool      `help:"Throw away the unfinished work of an earlier run instead of taking it up."`
+	KeepBad bool      `help:"Accept a result that fails the comparison with full precision."`
+}
+
+// newFolder is the name of a folder to write. An empty one would be the current
+// folder.
+type newFolder string
+
+func (f *newFolder) UnmarshalText(text []byte) error {
+	if *f = newFolder(text); strings.TrimSpace(string(*f)) == "" {
+		return errors.New("found an empty name, expected that of a folder to write")
+	}
+	return nil
 }
 
 func (c *quantizeCmd) Run(e *env) error {
+	out := filepath.Clean(string(c.Out))
+	if err := pipeline.CheckTarget(out); err != nil {
+		return err
+	}
 	o := c.options()
 	o.Restart, o.KeepBad = c.Restart, c.KeepBad
 	plan, err := specquant.PlanQuantize(c.Dir, o)
 	if err != nil {
 		return err
 	}
+	if err := pipeline.CheckSpace(out, plan); err != nil {
+		return err
+	}
 	// The plan's figure holds only if garbage does not pile up beside what is
 	// planned.
-	debug.SetGCPercent(10)
-	fmt.Fprintf(e.err, "%s → %s: %s at %s, %s of memory, about %s\n", c.Dir, c.Out, plan.Recipe, plan.Bits, bytesText(plan.Peak), durationText(plan.Duration))
+	defer plan.Limit()()
+	fmt.Fprintf(e.err, "%s → %s: %s at %s, %s of memory, about %s\n", c.Dir, out, plan.Recipe, plan.Bits, bytesText(plan.Peak), durationText(plan.Duration))
 	p := newProgress(e, plan.Blocks)
-	o.Progress = p.event
-	r, err := specquant.Quantize(e.ctx, c.Dir, c.Out, o)
+	finished := 0
+	o.Progress = func(v specquant.Event) {
+		finished = v.Block
+		p.event(v)
+	}
+	r, err := specquant.Quantize(e.ctx, c.Dir, out, o)
 	p.done()
 	if err != nil {
-		if _, statErr := os.Stat(c.Out + ".partial"); statErr == nil {
-			fmt.Fprintf(e.err, "finished blocks are kept in %s.partial; the same command takes them up\n", c.Out)
+		if finished > 0 && resumable(e, err) {
+			fmt.Fprintf(e.err, "%d of %d blocks are finished and kept in %s; the same command takes them up\n", finished, plan.Blocks, out+pipeline.PartialSuffix)
 		}
 		return err
 	}
-	printReport(e, r, c.Out)
+	printReport(e, r, out)
 	return nil
+}
+
+// resumable says whether a job that was stopped by err may end well if it is begun
+// anew as it is: it was interrupted, or the machine let it down. Of all else (a
+// checkpoint that is damaged, a result that is refused) the same comes again.
+func resumable(e *env, err error) bool {
+	var path *fs.PathError
+	var link *os.LinkError
+	var no syscall.Errno
+	return e.ctx.Err() != nil || errors.As(err, &path) || errors.As(err, &link) || errors.As(err, &no)
 }
 
 func printReport(e *env, r *specquant.Report, out string) {

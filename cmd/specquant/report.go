@@ -31,6 +31,9 @@ func (c *reportCmd) Run(e *env) error {
 		return err
 	}
 	defer s.Checkpoint.Close()
+	if err := e.verify(s.Checkpoint); err != nil {
+		return err
+	}
 	p := &report.Page{Subject: s, Tool: "specquant " + specquant.Version, Against: c.Against}
 	full := c.Against
 	if s.Quantization == nil {

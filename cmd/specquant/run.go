@@ -1,36 +1,66 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"os"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/engine"
+	"golang.org/x/term"
 )
 
 type runCmd struct {
-	Dir       string  `arg:"" help:"Folder of a quantized model or of a checkpoint." placeholder:"OUT"`
-	Prompt    string  `short:"p" help:"Text to continue." default:""`
-	N         int     `short:"n" help:"Tokens to generate, at most. 0: until the context is full." default:"256"`
-	Temp      float64 `help:"Temperature; 0 always takes the most likely token." default:"0.8"`
-	TopK      int     `help:"Draw from the k most likely tokens. 0: all." default:"40"`
-	TopP      float64 `help:"Draw from the most likely tokens that together have this probability." default:"0.95"`
-	MinP      float64 `help:"Never draw a token less likely than this share of the most likely one." default:"0.05"`
-	Seed      uint64  `help:"Seed of the draw; the same seed gives the same text." default:"1"`
-	Ctx       int     `help:"Context in tokens. 0: the model's own, at most 8192." default:"0"`
-	Threads   int     `help:"Threads. 0: one for each CPU." default:"0"`
-	IgnoreEOS bool    `name:"ignore-eos" help:"Go on past the end-of-text token."`
+	Dir       string   `arg:"" help:"Folder of a quantized model or of a checkpoint." placeholder:"OUT"`
+	Text      []string `arg:"" optional:"" name:"text" help:"Text to continue. Without it and --prompt it is read from standard input, at most 1 MiB, less a final newline, unless that is a terminal."`
+	Prompt    *string  `short:"p" help:"Text to continue, instead of the argument." placeholder:"TEXT"`
+	N         int      `short:"n" help:"Tokens to generate, at most. 0: until the context is full." default:"256"`
+	Temp      float64  `help:"Temperature; 0 always takes the most likely token." default:"0.8"`
+	TopK      int      `help:"Draw from the k most likely tokens. 0: all." default:"40"`
+	TopP      float64  `help:"Draw from the most likely tokens that together have this probability." default:"0.95"`
+	MinP      float64  `help:"Never draw a token less likely than this share of the most likely one." default:"0.05"`
+	Seed      uint64   `help:"Seed of the draw; the same seed gives the same text." default:"1"`
+	Ctx       int      `help:"Context in tokens. 0: the model's own, at most 8192." default:"0"`
+	Threads   int      `help:"Threads. 0: one for each CPU." default:"0"`
+	IgnoreEOS bool     `name:"ignore-eos" help:"Go on past the end-of-text token."`
 }
 
+// maxPrompt bounds what is read from standard input, in bytes.
+const maxPrompt = 1 << 20
+
 func (c *runCmd) Run(e *env) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	prompt, err := c.prompt(e.in)
+	if err != nil {
+		return err
+	}
 	m, err := specquant.Open(c.Dir, specquant.Options{Threads: c.Threads, Context: c.Ctx})
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	fmt.Fprint(e.out, c.Prompt)
+	ids, err := m.Encode(prompt)
+	switch {
+	case err != nil:
+		return err
+	case len(ids) == 0:
+		return errors.New("the prompt is empty and the model has no beginning-of-text token; give a prompt")
+	case len(ids) > m.Context():
+		return fmt.Errorf("the prompt has %d tokens, the context is %d; shorten the prompt%s", len(ids), m.Context(), c.larger(m.Context(), " or give a larger --ctx, up to %d"))
+	}
+	if _, err := fmt.Fprint(e.out, prompt); err != nil {
+		return err
+	}
 	start, n := time.Now(), 0
-	for token, err := range m.Generate(e.ctx, c.Prompt, specquant.GenerateOptions{
-		MaxTokens: c.N, Temperature: c.Temp, TopK: c.TopK, TopP: c.TopP, MinP: c.MinP, Seed: c.Seed, IgnoreEOS: c.IgnoreEOS}) {
+	for token, err := range m.Generate(e.ctx, prompt, specquant.GenerateOptions{
+		MaxTokens: max(c.N, 0), Temperature: c.Temp, TopK: c.TopK, TopP: c.TopP, MinP: c.MinP, Seed: c.Seed, IgnoreEOS: c.IgnoreEOS}) {
 		if err != nil {
 			fmt.Fprintln(e.out)
 			return err
@@ -38,9 +68,82 @@ func (c *runCmd) Run(e *env) error {
 		if _, err := fmt.Fprint(e.out, token.Text); err != nil {
 			return err
 		}
-		n++
+		if token.ID >= 0 { // else it is the rest of the last one's text
+			n++
+		}
 	}
 	fmt.Fprintln(e.out)
+	if len(ids)+n == m.Context() && (c.N <= 0 || n < c.N) {
+		fmt.Fprintf(e.err, "stopped because the context of %d tokens is full: %d of the prompt, %d generated%s\n", m.Context(), len(ids), n, c.larger(m.Context(), "; --ctx can be up to %d"))
+	}
 	fmt.Fprintf(e.err, "%d tokens in %s, %.1f a second, bits %s\n", n, durationText(time.Since(start)), float64(n)/time.Since(start).Seconds(), m.Bits())
 	return nil
+}
+
+// check says what is wrong with the flags, before anything is read.
+func (c *runCmd) check() error {
+	sampling := engine.Sampling{Temperature: c.Temp, TopK: c.TopK, TopP: c.TopP, MinP: c.MinP, Seed: c.Seed}
+	switch {
+	case c.N < -1:
+		return fmt.Errorf("-n: found %d, expected a number of tokens, or 0 or -1 for as many as the context has place for", c.N)
+	case c.Ctx < 0:
+		return fmt.Errorf("--ctx: found %d, expected a number of tokens, or 0 for the model's own context", c.Ctx)
+	case c.Threads < 0:
+		return fmt.Errorf("--threads: found %d, expected a number of threads, or 0 for one for each CPU", c.Threads)
+	}
+	return sampling.Check()
+}
+
+// prompt is the text to continue, from wherever it comes. It is refused where it is
+// not UTF-8: what the tokenizer would put for bytes that are not is not what was
+// asked.
+func (c *runCmd) prompt(in io.Reader) (string, error) {
+	var text, where string
+	switch {
+	case c.Prompt != nil && len(c.Text) > 0:
+		return "", errors.New("there are two prompts, one by --prompt and one as an argument; give one of them")
+	case c.Prompt != nil:
+		text, where = *c.Prompt, "--prompt"
+	case len(c.Text) > 0:
+		text, where = strings.Join(c.Text, " "), "the prompt"
+	case in == nil || isTerminalInput(in): // nobody is asked for one: the model begins by itself
+	default:
+		data, err := io.ReadAll(io.LimitReader(in, maxPrompt+1))
+		if err != nil {
+			return "", fmt.Errorf("reading the prompt from standard input: %w; give it as an argument", err)
+		}
+		if len(data) > maxPrompt {
+			return "", fmt.Errorf("standard input has more than %d bytes, the limit of a prompt; give a shorter one", maxPrompt)
+		}
+		text, where = strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r"), "standard input"
+	}
+	for i, r := range text {
+		if r != utf8.RuneError {
+			continue
+		}
+		if _, size := utf8.DecodeRuneInString(text[i:]); size == 1 {
+			return "", fmt.Errorf("%s is not UTF-8: byte %d is 0x%02x; convert it to UTF-8", where, i, text[i])
+		}
+	}
+	return text, nil
+}
+
+// larger is the format with the longest context that the model was made for; "" if
+// that is not above the present one, or not known.
+func (c *runCmd) larger(present int, format string) string {
+	ck, err := checkpoint.Open(c.Dir)
+	if err != nil {
+		return ""
+	}
+	defer ck.Close()
+	if ck.Config.MaxPositions <= present {
+		return ""
+	}
+	return fmt.Sprintf(format, ck.Config.MaxPositions)
+}
+
+// isTerminalInput says whether someone would have to type what is read.
+func isTerminalInput(r io.Reader) bool {
+	f, ok := r.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }

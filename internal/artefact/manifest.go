@@ -204,7 +204,7 @@ func (q *Quantization) checkActGroup() error {
 const maxGroup = 1 << 20
 
 // ManifestFile is the manifest's name in the artefact.
-const ManifestFile = "specquant.json"
+const ManifestFile = checkpoint.ManifestFile
 
 // Manifest says where an artefact comes from and what the job saw. It holds no
 // time and no machine, so that equal jobs write equal bytes.
@@ -218,6 +218,10 @@ type Manifest struct {
 	BitsPerWeight float64               `json:"bits_per_weight"`     // over the quantized layers, everything counted
 	Fallbacks     []Fallback            `json:"fallbacks,omitempty"` // where the job did not do what the recipe says
 	Check         *Check                `json:"check,omitempty"`
+
+	// Files are all other files of the artefact, sorted by name; none in the
+	// artefacts of early versions. See [Verify].
+	Files []checkpoint.FileHash `json:"files,omitempty"`
 }
 
 // Calibration is the text that the stages looked at.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Names of the files of a Hugging Face folder.
@@ -30,14 +31,21 @@ type Checkpoint struct {
 
 	files []*File
 	where map[string]*File // of each tensor
+	sums  []FileHash       // of a quantized model's files, by its manifest; nil: it has none
+
+	mu         sync.Mutex // of what is computed once
+	verified   bool       // the files are as sums says
+	tensorHash string     // "": not computed yet
 }
 
 // Open opens a Hugging Face folder: config.json, the end tokens of
 // generation_config.json where there is one, and model.safetensors or the
 // shards that model.safetensors.index.json lists. Every header is verified
-// (see OpenFile), and that every tensor of the index is in its shard and no
-// tensor in two. No weight is read, and names and shapes are not yet held
-// against the config: that is Check.
+// (see OpenFile), that every tensor of the index is in its shard and no tensor
+// in two, that none is of a block beyond num_hidden_layers, and the files' sizes
+// where a quantized model's manifest lists them. No weight is read, and other names
+// and shapes are not yet held against the config: that is Check. The contents of
+// a quantized model's files are compared by Verify.
 func Open(dir string) (*Checkpoint, error) {
 	st, err := os.Stat(dir)
 	if err != nil {
@@ -50,7 +58,14 @@ func Open(dir string) (*Checkpoint, error) {
 		return nil, malformed("%s: a file, expected a model folder with %s and %s", dir, configFile, weightsFile)
 	}
 	c := &Checkpoint{Dir: dir, where: map[string]*File{}}
-	if err := c.open(); err != nil {
+	err = c.open()
+	if err == nil {
+		err = c.checkLayers()
+	}
+	if err == nil {
+		err = c.checkSizes()
+	}
+	if err != nil {
 		c.Close()
 		return nil, err
 	}

@@ -197,7 +197,7 @@ func TestCheck(t *testing.T) {
 	}{
 		{"whole", tinyConfig, tinySpecs(t), nil, nil},
 		{"inv_freq", tinyConfig, with(TensorSpec{Name: "model.layers.0.self_attn.rotary_emb.inv_freq", DType: U8, Shape: []int{0}}), nil, nil},
-		{"layer beyond", tinyConfig, with(TensorSpec{Name: "model.layers.1.mlp.up_proj.weight", DType: U8, Shape: []int{0}}), nil, nil},
+		{"unknown in a block", tinyConfig, with(TensorSpec{Name: "model.layers.0.mlp.experts.weight_scale", DType: U8, Shape: []int{0}}), nil, nil},
 		{"tied, head only", tied, without(embedName), nil, nil},
 		{"tied, embedding only", tied, without(headName), nil, nil},
 		{"tied, equal copies", tied, tinySpecs(t), nil, nil},

@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,8 +29,8 @@ type Fingerprint struct {
 	StdErr    string `json:"standard_error_over,omitempty"`
 	Tokenizer string `json:"tokenizer_sha256"` // of the tokenizer's files
 	Text      string `json:"text_sha256,omitempty"`
-	Model     string `json:"model_sample_sha256"` // see ModelHash
-	Against   string `json:"against_sample_sha256,omitempty"`
+	Model     string `json:"model_sha256"` // see ModelHash
+	Against   string `json:"against_sha256,omitempty"`
 	Bits      string `json:"bits"`
 	Tool      string `json:"tool,omitempty"`
 }
@@ -86,29 +88,85 @@ func TokenizerHash(dir string, files []string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// sampleBytes of each tensor's data are hashed, from its start.
-const sampleBytes = 4096
+// generationFile may name the tokens that begin and end a text; see [ModelHash].
+const generationFile = "generation_config.json"
 
-// ModelHash identifies a model without reading it whole: the sha256 of
-// config.json, of an artefact's manifest, and of each tensor's name, type,
-// shape and first 4 KiB.
+// ModelHash identifies a model by all that its results depend on beside the
+// tokenizer's files, which have a hash of their own:
+//
+//   - config.json, every byte: the architecture and its constants, and of a
+//     quantized model its quantization_config (bits, activation_clip, groups,
+//     transforms, truncation and so on);
+//   - generation_config.json, where there is one: a tokenizer without ids of its
+//     own takes the tokens that begin and end a text from there;
+//   - the weights, every byte. Of a checkpoint by tensor, so that it does not
+//     matter how they are cut into files; of an artefact by file.
+//
+// The manifest is not in it: it tells how the weights were made, and no result
+// depends on it. Neither are the bits, window and BOS: they have fields of their
+// own in the [Fingerprint].
+//
+// An artefact whose manifest has sums is verified (the error names the file that
+// is damaged), and the sums that were found good are what is hashed. All is read
+// once for as long as the model is open, on as many threads as there are CPUs.
 func ModelHash(ck *checkpoint.Checkpoint) (string, error) {
 	h := sha256.New()
-	field(h, ck.Config.Raw)
-	manifest, err := os.ReadFile(filepath.Join(ck.Dir, artefact.ManifestFile))
-	if err != nil && !os.IsNotExist(err) {
-		return "", err
-	}
-	field(h, manifest)
-	for _, name := range ck.Names() {
-		t, err := ck.Tensor(name)
+	if ck.Config.Quantization == nil {
+		field(h, []byte("checkpoint"))
+		field(h, ck.Config.Raw)
+		generation, err := os.ReadFile(filepath.Join(ck.Dir, generationFile))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		field(h, generation)
+		tensors, err := ck.TensorHash()
 		if err != nil {
 			return "", err
 		}
-		field(h, fmt.Appendf(nil, "%s %s %v %d", name, t.DType, t.Shape, len(t.Data)))
-		field(h, t.Data[:min(len(t.Data), sampleBytes)])
+		field(h, []byte(tensors))
+		return hex.EncodeToString(h.Sum(nil)), nil
+	}
+	field(h, []byte("artefact"))
+	sums, err := artefactSums(ck)
+	if err != nil {
+		return "", err
+	}
+	for _, s := range sums {
+		field(h, fmt.Appendf(nil, "%s %d %s", s.Name, s.Bytes, s.SHA256))
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// artefactSums are the sums of the files that an artefact's results depend on:
+// those of its manifest, once they are verified, or if it has none, taken here.
+func artefactSums(ck *checkpoint.Checkpoint) ([]checkpoint.FileHash, error) {
+	names := []string{"config.json"}
+	if _, err := os.Stat(filepath.Join(ck.Dir, generationFile)); err == nil {
+		names = append(names, generationFile)
+	}
+	for _, path := range ck.Files() {
+		names = append(names, filepath.Base(path))
+	}
+	var out []checkpoint.FileHash
+	var taken []string // paths of files without a sum
+	err := ck.Verify()
+	if err != nil && !errors.Is(err, artefact.ErrNoSums) {
+		return nil, err
+	}
+	for _, name := range names {
+		if i := slices.IndexFunc(ck.Sums(), func(s checkpoint.FileHash) bool { return s.Name == name }); i >= 0 {
+			out = append(out, ck.Sums()[i])
+		} else {
+			taken = append(taken, filepath.Join(ck.Dir, name))
+		}
+	}
+	more, err := checkpoint.HashFiles(taken...)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, more...)
+	slices.SortFunc(out, func(a, b checkpoint.FileHash) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
 }
 
 // field hashes data with its length, so that no two lists run together.

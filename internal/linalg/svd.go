@@ -27,23 +27,32 @@ func SVDTop(p *kernel.Pool, w []float32, m, n, k int, tol float64) (*SVD, error)
 	if err := checkLeading(small, k, tol); err != nil {
 		return nil, err
 	}
+	if row, col := firstNonFinite(p, w, m, n); row >= 0 {
+		return nil, &NonFinite{Row: row, Col: col, Value: float64(w[row*n+col])}
+	}
+	// a is W, or Wᵀ where nobody needs W: the dense path takes products of rows.
+	dense := small <= max(denseOrder, 2*block(k))
+	turned := dense && m > n
 	a := make([]float64, m*n)
-	bad := make([]int, m)
-	p.Run(m, func(i int) {
-		for j, v := range w[i*n:][:n] {
-			if v-v != 0 {
-				bad[i] = j + 1
+	if turned {
+		p.Run(n, func(j int) {
+			for i := range m {
+				a[j*m+i] = float64(w[i*n+j])
 			}
-			a[i*n+j] = float64(v)
-		}
-	})
-	for i, j := range bad {
-		if j > 0 {
-			return nil, &NonFinite{Row: i, Col: j - 1, Value: a[i*n+j-1]}
-		}
+		})
+	} else {
+		p.Run(m, func(i int) {
+			for j, v := range w[i*n:][:n] {
+				a[i*n+j] = float64(v)
+			}
+		})
 	}
 	// Of rows: dst = src·Aᵀ, and dst = src·A.
 	byT := func(dst, src []float64, rows int) {
+		if turned {
+			p.MatMulNN64(dst, m, src, n, a, m, rows, m, n, kernel.Set)
+			return
+		}
 		p.MatMulNT64(dst, m, src, n, a, n, rows, m, n, kernel.Set)
 	}
 	by := func(dst, src []float64, rows int) {
@@ -55,8 +64,11 @@ func SVDTop(p *kernel.Pool, w []float32, m, n, k int, tol float64) (*SVD, error)
 	}
 	var lead *Leading
 	var err error
-	if small <= max(denseOrder, 2*block(k)) {
-		lead, err = smallGram(p, a, m, n, k)
+	if dense {
+		long := max(m, n)
+		g := make([]float64, small*small)
+		p.MatMulNT64(g, small, a, long, a, long, small, small, long, kernel.Set)
+		lead, err = allEigen(p, g, small, k)
 	} else {
 		between := make([]float64, block(k)*max(m, n))
 		lead, err = subspace(p, small, k, tol, func(dst, src []float64, rows int) {
@@ -85,20 +97,50 @@ func SVDTop(p *kernel.Pool, w []float32, m, n, k int, tol float64) (*SVD, error)
 	return res, nil
 }
 
-// smallGram takes eigenvectors of the smaller Gram matrix of a [m × n].
-func smallGram(p *kernel.Pool, a []float64, m, n, k int) (*Leading, error) {
-	small := min(m, n)
-	g := make([]float64, small*small)
-	if m <= n {
-		p.MatMulNT64(g, m, a, n, a, n, m, m, n, kernel.Set)
-	} else {
-		at := make([]float64, n*m)
-		p.Run(n, func(j int) {
-			for i := range m {
-				at[j*m+i] = a[i*n+j]
+// firstNonFinite is where the first value of w [m × n] is that is NaN or infinite;
+// −1: nowhere.
+func firstNonFinite(p *kernel.Pool, w []float32, m, n int) (row, col int) {
+	bad := make([]int, m) // 1 + column of the first in each row
+	p.Run(m, func(i int) {
+		for j, v := range w[i*n:][:n] {
+			if v-v != 0 {
+				bad[i] = j + 1
+				return
 			}
-		})
-		p.MatMulNT64(g, n, at, m, at, m, n, n, m, kernel.Set)
+		}
+	})
+	for i, j := range bad {
+		if j > 0 {
+			return i, j - 1
+		}
 	}
-	return allEigen(p, g, small, k)
+	return -1, -1
 }
+
+// SVDBytes bounds the memory of [SVDTop] for a matrix [m × n], its result
+// included.
+func SVDBytes(m, n, k int) int64 {
+	small, long := int64(min(m, n)), int64(max(m, n))
+	bytes := 8*int64(m)*int64(n) + 8*int64(m)
+	if b := int64(block(k)); small > max(denseOrder, 2*b) {
+		bytes += 8 * b * long
+	} else {
+		bytes += 8 * small * small
+	}
+	return bytes + LeadingBytes(int(small), k) + 8*int64(k)*long
+}
+
+// LeadingBytes bounds the memory of [TopEigen] for a matrix of order n, beside the
+// matrix.
+func LeadingBytes(n, k int) int64 {
+	order, b := int64(n), int64(block(k))
+	if order > max(denseOrder, 2*b) {
+		return 8 * (3*b*order + 2*b*b + symEigenEntries(b))
+	}
+	return 8 * symEigenEntries(order)
+}
+
+// symEigenEntries bounds how many numbers [SymEigen] holds beside its matrix of
+// order n: the reduced matrix, three and a half in which halves are joined, the
+// vectors, and the panels of reflections.
+func symEigenEntries(n int64) int64 { return 11*n*n/2 + 8*panelWidth*n }

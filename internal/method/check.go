@@ -8,7 +8,52 @@ import (
 
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/spectrum"
 )
+
+// checkNames says which name is none of those there are. It comes before all rules
+// about what goes with what, which would otherwise speak of a mistyped name as if it
+// were another one.
+func (r *Recipe) checkNames(oneOf func(key, value string, can ...string)) {
+	oneOf("solve.method", r.Solve.Method, "rtn", "gptq")
+	oneOf("solve.correct", r.Solve.Correct, "", CorrectOutputs, CorrectStream)
+	oneOf("calibration.propagate", r.Calibration.Propagate, "quantized", "full", "runtime")
+	oneOf("weights.clip", string(r.Weights.Clip), string(quant.ClipNone), string(quant.ClipMSE), string(quant.ClipHessian), string(ClipAWQ))
+	oneOf("weights.zero", string(r.Weights.Zero), string(quant.ZeroSymmetric), string(quant.ZeroCentred), string(quant.ZeroAsymmetric))
+	if o := r.Rotate; o != nil {
+		oneOf("rotate.residual", o.Residual, "", hadamard)
+		oneOf("rotate.heads", o.Heads, "", hadamard)
+		oneOf("rotate.cache", o.Cache, "", hadamard, balanced)
+		oneOf("rotate.attn", o.Attn, "", hadamard)
+		oneOf("rotate.o", o.O, "", hadamard, "heads")
+		oneOf("rotate.mlp", o.MLP, "", hadamard)
+		oneOf("rotate.down", o.Down, "", hadamard)
+	}
+	if s := r.Smooth; s != nil {
+		oneOf("smooth.method", s.Method, "", SmoothAlpha, SmoothAWQ)
+	}
+	if l := r.Learn; l != nil {
+		oneOf("learn.method", l.Method, LearnOmniQuant, LearnFlatQuant)
+		oneOf("learn.input", l.Input, "", InputQuantized, InputFull)
+	}
+	if b := r.Branch; b != nil {
+		oneOf("branch.basis", b.Basis, "dft", "dct", BasisKLT, BasisSVD, BasisColumns)
+		if b.Axis != "" {
+			oneOf("branch.axis", b.Axis, spectrum.OutputChannel.String(), spectrum.InputChannel.String())
+		}
+		if b.Importance != "" {
+			oneOf("branch.importance", string(b.Importance), importances()...)
+		}
+	}
+}
+
+// importances are the names of the scores.
+func importances() (names []string) {
+	for _, k := range spectrum.Importances() {
+		names = append(names, string(k))
+	}
+	return names
+}
 
 // checkInputs says which of a list is no input.
 func checkInputs(key string, list []string) error {
@@ -64,9 +109,6 @@ func (r *Recipe) checkSmooth() error {
 			return errors.New("smooth.alpha: missing; give a list such as [off, 0.5, 1] or one value")
 		}
 		return nil
-	case SmoothAWQ:
-	default:
-		return fmt.Errorf("smooth.method: found %q, expected %s or %s", s.Method, SmoothAlpha, SmoothAWQ)
 	}
 	if len(s.Alpha) > 0 {
 		return fmt.Errorf("smooth.alpha: found with method %s, which tries exponents of its own; leave it out", SmoothAWQ)

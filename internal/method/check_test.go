@@ -82,7 +82,7 @@ func TestParseStoredRefuses(t *testing.T) {
 		want     []string
 	}{
 		{"inputs: [attn, down]", "inputs: [attn, q_proj]", []string{"smooth.inputs", `"q_proj"`, "attn, o, mlp, down"}},
-		{"method: awq", "method: awk", []string{"smooth.method", `"awk"`, "alpha or awq"}},
+		{"method: awq", "method: awk", []string{"smooth.method", `"awk"`, "alpha, awq"}},
 		{"method: awq", "method: alpha", []string{"smooth.alpha", "missing"}},
 		{"  method: awq", "  method: awq\n  alpha: 0.5", []string{"smooth.alpha", "awq"}},
 		{"solve:", "rotate: {down: hadamard}\nsolve:", []string{"rotate.down", "awq"}},

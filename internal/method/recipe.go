@@ -299,6 +299,9 @@ func Load(name string) (*Recipe, error) {
 		return Parse(data, name)
 	}
 	if ext := filepath.Ext(name); ext != ".yaml" && ext != ".yml" {
+		if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
+			return nil, fmt.Errorf("recipe %s: a recipe file's name ends in .yaml or .yml; rename it if it is one", name)
+		}
 		return nil, fmt.Errorf("unknown recipe %q; use one of %s, or a .yaml file", name, strings.Join(Names(), ", "))
 	}
 	info, err := os.Stat(name)
@@ -323,6 +326,9 @@ func Parse(data []byte, file string) (*Recipe, error) {
 	r := &Recipe{Activations: Activations{Clip: 1}, Head: Head{Bits: 16}}
 	r.Weights.Clip, r.Weights.Zero = quant.ClipNone, quant.ZeroSymmetric
 	r.Calibration = Calibration{Samples: 256, Tokens: 2048, Propagate: "quantized"}
+	if err := checkText(data); err != nil {
+		return nil, fmt.Errorf("recipe %s: %w", file, err)
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict(), yaml.DisallowUnknownField())
 	if err := guarded(func() error { return dec.Decode(r) }); errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("recipe %s: is empty, expected name, bits, solve and what else the method needs", file)
@@ -419,6 +425,7 @@ func (r *Recipe) check() error {
 	r.Bits = bits
 	oneOf := func(key, value string, can ...string) {
 		if err == nil && !slices.Contains(can, value) {
+			can = slices.DeleteFunc(slices.Clone(can), func(s string) bool { return s == "" }) // to leave it out is not to name it
 			err = fmt.Errorf("%s: found %q, expected one of %s", key, value, strings.Join(can, ", "))
 		}
 	}
@@ -430,8 +437,7 @@ func (r *Recipe) check() error {
 	if r.Name == "" {
 		return errors.New("name: missing")
 	}
-	oneOf("weights.clip", string(r.Weights.Clip), string(quant.ClipNone), string(quant.ClipMSE), string(quant.ClipHessian), string(ClipAWQ))
-	oneOf("weights.zero", string(r.Weights.Zero), string(quant.ZeroSymmetric), string(quant.ZeroCentred), string(quant.ZeroAsymmetric))
+	r.checkNames(oneOf)
 	for _, l := range r.Weights.Layers {
 		if l.Bits != 16 && !slices.Contains(quant.WeightBits, l.Bits) && err == nil {
 			err = fmt.Errorf("weights.layers: %s has %d bits, expected one of %v, or 16 for none", l.Match, l.Bits, quant.WeightBits)
@@ -444,18 +450,10 @@ func (r *Recipe) check() error {
 		err = r.Weights.checkMix()
 	}
 	if o := r.Rotate; o != nil {
-		oneOf("rotate.residual", o.Residual, "", hadamard)
-		oneOf("rotate.heads", o.Heads, "", hadamard)
-		oneOf("rotate.cache", o.Cache, "", hadamard, balanced)
 		if o.Cache == balanced && o.Learn != nil && err == nil {
 			err = fmt.Errorf("rotate.cache: found %s with rotate.learn, expected hadamard: they are learned before there are keys to balance", balanced)
 		}
-		oneOf("rotate.attn", o.Attn, "", hadamard)
-		oneOf("rotate.o", o.O, "", hadamard, "heads")
-		oneOf("rotate.mlp", o.MLP, "", hadamard)
-		oneOf("rotate.down", o.Down, "", hadamard)
 	}
-	oneOf("solve.correct", r.Solve.Correct, "", CorrectOutputs, CorrectStream)
 	if r.Solve.Correct != "" && r.Solve.Method != "gptq" && err == nil {
 		err = fmt.Errorf("solve.correct: found %q with method %s, expected gptq, whose Hessian it uses", r.Solve.Correct, r.Solve.Method)
 	}
@@ -463,7 +461,6 @@ func (r *Recipe) check() error {
 		err = fmt.Errorf("calibration.propagate: found %q, expected runtime with solve.correct: what is corrected is what the runtime does", r.Calibration.Propagate)
 	}
 	oneOf("weights.group", fmt.Sprint(r.Weights.Group), "0", "32", "64", "128")
-	oneOf("solve.method", r.Solve.Method, "rtn", "gptq")
 	within("solve.damp", r.Solve.Damp, 0, 1)
 	within("solve.sweeps", float64(r.Solve.Sweeps), 0, 100)
 	if r.Solve.Refines() && r.Solve.Method != "gptq" && err == nil {
@@ -488,7 +485,6 @@ func (r *Recipe) check() error {
 	if e := r.checkLearn(within, oneOf); e != nil && err == nil {
 		err = e
 	}
-	oneOf("calibration.propagate", r.Calibration.Propagate, "quantized", "full", "runtime")
 	if r.Solve.Method == "gptq" && r.Solve.Damp == 0 && err == nil {
 		err = errors.New("solve.damp: missing; GPTQ needs one, usually 0.01")
 	}
@@ -502,7 +498,6 @@ func (r *Recipe) check() error {
 		if err = b.checkStored(); err != nil {
 			return err
 		}
-		oneOf("branch.basis", b.Basis, "dft", "dct", BasisKLT, BasisSVD, BasisColumns)
 		if b.Stored() && b.Axis != spectrum.OutputChannel.String() && err == nil {
 			err = fmt.Errorf("branch.axis: found %q, expected output with basis %s", b.Axis, b.Basis)
 		}
@@ -515,12 +510,8 @@ func (r *Recipe) check() error {
 		if _, e := spectrum.ParseAxis(b.Axis); e != nil && err == nil {
 			err = fmt.Errorf("branch.axis: %w", e)
 		}
-		var kinds []string
-		for _, k := range spectrum.Importances() {
-			kinds = append(kinds, string(k))
-		}
-		if !b.Stored() || b.Importance != "" {
-			oneOf("branch.importance", string(b.Importance), kinds...)
+		if !b.Stored() {
+			oneOf("branch.importance", string(b.Importance), importances()...)
 		}
 		within("branch.components", b.Components, 0, 1<<16)
 		within("branch.overhead", b.Overhead, 0, 16)

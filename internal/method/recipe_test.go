@@ -188,12 +188,24 @@ func TestParseRefuses(t *testing.T) {
 		{"tokens 1", replaced(t, "  tokens: 128", "  tokens: 1"), []string{"calibration.tokens"}},
 		{"seed", replaced(t, "  seed: 7", "  seed: -7"), []string{"[29:"}},
 		{"seed fraction", replaced(t, "  seed: 7", "  seed: 7.9"), []string{"calibration.seed"}},
+		{"a typo of gptq that rules for rtn would hide", replaced(t, "  method: gptq", "  method: gtpq\n  correct: stream"), []string{"solve.method", `"gtpq"`, "rtn, gptq"}},
+		{"a typo of a basis that rules for Fourier bases would hide", replaced(t, "  basis: dct", "  basis: dct7\n  share: 0.1"), []string{"branch.basis", `"dct7"`, "dft, dct, klt"}},
+		{"a typo of an axis", replaced(t, "  axis: output", "  axis: outptu"), []string{"branch.axis", `"outptu"`, "output, input"}},
+		{"damp text", replaced(t, "  damp: 0.05", "  damp: abc"), []string{"[20:9]", `found "abc", expected a number`}},
+		{"a list for a number", replaced(t, "  damp: 0.05", "  damp: [1]"), []string{"[20:"}},
+		{"samples text", replaced(t, "  samples: 12", "  samples: many"), []string{`found "many", expected a whole number`}},
+		{"act-order text", replaced(t, "  act-order: true", "  act-order: maybe"), []string{`found "maybe", expected true or false`}},
+		{"binary", "name: x\x00\x1b[2J\xff", []string{"not a text file", "byte 7 is 0x00"}},
+		{"Latin-1", "name: caf\xe9\n", []string{"not a text file", "byte 9 is 0xe9"}},
 		{"propagate", replaced(t, "  propagate: full", "  propagate: half"), []string{"calibration.propagate", `"half"`, "quantized, full"}},
 	} {
 		r, err := Parse([]byte(c.text), "some.yaml")
 		if err == nil {
 			t.Errorf("%s: read as %+v", c.name, r)
 			continue
+		}
+		if strings.ContainsAny(err.Error(), "\x00\x1b") || strings.Contains(err.Error(), "Go struct") {
+			t.Errorf("%s: error %q is not for a terminal", c.name, err)
 		}
 		for _, want := range append(c.want, "recipe some.yaml: ") {
 			if !strings.Contains(err.Error(), want) {
@@ -306,4 +318,18 @@ func FuzzParseRecipe(f *testing.F) {
 			t.Fatalf("accepted group %s", g)
 		}
 	})
+}
+
+// A file that is there, but is not named as recipes are, is not an unknown recipe.
+func TestLoadOtherName(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mine.txt")
+	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), "unknown recipe") {
+		t.Errorf("no such file: %v", err)
+	}
+	if err := os.WriteFile(path, []byte(least), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path); err == nil || strings.Contains(err.Error(), "unknown recipe") || !strings.Contains(err.Error(), "ends in .yaml") {
+		t.Errorf("a file of another name: %v", err)
+	}
 }

@@ -2,6 +2,7 @@ package method
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/linalg"
@@ -102,9 +103,9 @@ func (t *Whitening) undo(p *kernel.Pool, v []float64, rows int) {
 // together, in the least squares of their entries, or of their outputs with a
 // whitening.
 func LowRankOf(p *kernel.Pool, weights [][]float32, n, k int, white *Whitening, tolerance float64) (*LowRank, error) {
-	var all []float32
-	for _, w := range weights {
-		all = append(all, w...)
+	all := weights[0]
+	if len(weights) > 1 {
+		all = slices.Concat(weights...)
 	}
 	rows := len(all) / n
 	k = min(k, rows, n)
@@ -157,9 +158,9 @@ func LowRankOf(p *kernel.Pool, weights [][]float32, n, k int, white *Whitening, 
 // least. judge is given L and the residual of each reader [out × n], which it
 // replaces by what its rounded form stands for, and says what the error is.
 func (b *Branch) Iterate(p *kernel.Pool, weights [][]float32, n, k int, white *Whitening, judge func(l *LowRank, residual [][]float32) (float64, error)) (*LowRank, error) {
-	residual, target := make([][]float32, len(weights)), make([][]float32, len(weights))
+	target, residual := weights, make([][]float32, len(weights))
 	for i, w := range weights {
-		residual[i], target[i] = make([]float32, len(w)), append([]float32(nil), w...)
+		residual[i] = make([]float32, len(w))
 	}
 	var best *LowRank
 	var least float64
@@ -181,9 +182,22 @@ func (b *Branch) Iterate(p *kernel.Pool, weights [][]float32, n, k int, white *W
 		best, least = l, e
 		for i, w := range weights {
 			for j, v := range w {
-				target[i][j] = v - residual[i][j]
+				residual[i][j] = v - residual[i][j]
 			}
 		}
+		target = residual // which the next round is done with before it writes there
 	}
 	return best, nil
+}
+
+// LowRankBytes bounds what [Branch.Iterate] holds for readers of an input of n
+// channels with so many outputs together, its result of rank k included.
+func (b *Branch) LowRankBytes(outputs, n, k int) int64 {
+	k = min(k, outputs, n)
+	weights := int64(outputs) * int64(n)
+	bytes := 4*2*weights + 4*2*int64(outputs+n)*int64(k) // residuals, all in one; this L and the best
+	if b.Whiten {
+		bytes += 12*int64(n)*int64(n) + 4*weights + 8*int64(outputs+n+k)*int64(k)
+	}
+	return bytes + linalg.SVDBytes(outputs, n, k) + 8*int64(outputs)*int64(k)
 }

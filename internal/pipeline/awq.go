@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/method"
@@ -25,24 +24,22 @@ func (w *worker) searchAWQ(ctx context.Context, in llama.Input) (string, []float
 		return "", nil, nil
 	}
 	rounded := map[llama.Which]*llama.Dense{}
+	spare := spareRooms{w.weights, w.weights2}
 	for _, l := range in.Readers() {
 		if d := w.block.Linears[l]; w.grid(l).Bits < quant.Full.Weights {
-			d.W = slices.Clone(d.W)
+			d.W = spare.take(len(d.W))
 			rounded[l] = &d
 		}
 	}
 	if len(rounded) == 0 {
 		return "", nil, nil
 	}
-	outputs, err := w.partOutputs(in)
+	outputs, size := w.partOutputs(in)
+	exact := make([]float32, size)
+	err := outputs(nil, func(at int, y []float32) { copy(exact[at:], y) })
 	if err != nil {
 		return "", nil, err
 	}
-	exact, err := outputs(nil)
-	if err != nil {
-		return "", nil, err
-	}
-	exact = slices.Clone(exact)
 	mean := w.stats[in].Act(nil).MeanAbs
 	var best []float32
 	var bestRatio, least float64
@@ -56,14 +53,15 @@ func (w *worker) searchAWQ(ctx context.Context, in llama.Input) (string, []float
 				return "", nil, fmt.Errorf("%s: %w", l, err)
 			}
 		}
-		got, err := outputs(rounded)
+		var e float64
+		err := outputs(rounded, func(at int, y []float32) {
+			for i, v := range exact[at:][:len(y)] {
+				d := float64(v) - float64(y[i])
+				e += d * d
+			}
+		})
 		if err != nil {
 			return "", nil, err
-		}
-		var e float64
-		for i, v := range exact {
-			d := float64(v) - float64(got[i])
-			e += d * d
 		}
 		if best == nil || e < least {
 			best, bestRatio, least = lambda, ratio, e
@@ -72,11 +70,27 @@ func (w *worker) searchAWQ(ctx context.Context, in llama.Input) (string, []float
 	return fmt.Sprintf("awq %.2f", bestRatio), best, nil
 }
 
+// spareRooms are buffers that nobody needs at the moment.
+type spareRooms [][]float32
+
+// take gives room for n values, with anything in it: of the buffers as long as one
+// of them has it.
+func (s spareRooms) take(n int) []float32 {
+	for i, room := range s {
+		if len(room) >= n {
+			s[i] = room[n:]
+			return room[:n:n]
+		}
+	}
+	return make([]float32, n)
+}
+
 // partOutputs gives a function that computes the output of the part of the loaded
 // block that an input feeds, on calibration tokens, with some of its layers
 // replaced: the attention with o for q, k and v; the MLP for gate and up; the
-// layer itself for o and down. What it returns is valid until the next call.
-func (w *worker) partOutputs(in llama.Input) (func(replaced map[llama.Which]*llama.Dense) ([]float32, error), error) {
+// layer itself for o and down. It hands the output out piece by piece, from the
+// first value to the last of size, each piece valid until see returns.
+func (w *worker) partOutputs(in llama.Input) (outputs func(replaced map[llama.Which]*llama.Dense, see func(at int, y []float32)) error, size int) {
 	layer := func(replaced map[llama.Which]*llama.Dense, l llama.Which) *llama.Dense {
 		if d, ok := replaced[l]; ok {
 			return d
@@ -86,46 +100,52 @@ func (w *worker) partOutputs(in llama.Input) (func(replaced map[llama.Which]*lla
 	x, samples := w.stats[in].Sample, w.stats[in].SampleTokens()
 	switch in {
 	case llama.AttnInput:
-		return func(replaced map[llama.Which]*llama.Dense) ([]float32, error) {
+		return func(replaced map[llama.Which]*llama.Dense, see func(int, []float32)) error {
 			b := w.block.Block()
 			b.Q, b.K, b.V = layer(replaced, llama.Q), layer(replaced, llama.K), layer(replaced, llama.V)
-			return w.attentionOutputs(b)
-		}, nil
+			return w.attentionOutputs(b, see)
+		}, awqWindows(w.windows, w.tokens) * w.tokens * w.config.HiddenSize
 	case llama.MLPInput:
 		down := &w.block.Linears[llama.Down]
-		gate, up := make([]float32, samples*down.In), make([]float32, samples*down.In)
-		y := make([]float32, samples*down.Out)
-		return func(replaced map[llama.Which]*llama.Dense) ([]float32, error) {
+		gate, up := w.xhat[:samples*down.In], w.xq[:samples*down.In]
+		y := w.got[:samples*down.Out]
+		return func(replaced map[llama.Which]*llama.Dense, see func(int, []float32)) error {
 			layer(replaced, llama.Gate).Forward(w.pool, gate, x, samples)
 			layer(replaced, llama.Up).Forward(w.pool, up, x, samples)
 			w.pool.SwiGLU(gate, up)
 			down.Forward(w.pool, y, gate, samples)
-			return y, nil
-		}, nil
+			see(0, y)
+			return nil
+		}, len(y)
 	}
 	l := in.Readers()[0]
-	y := make([]float32, samples*w.block.Linears[l].Out)
-	return func(replaced map[llama.Which]*llama.Dense) ([]float32, error) {
+	y := w.got[:samples*w.block.Linears[l].Out]
+	return func(replaced map[llama.Which]*llama.Dense, see func(int, []float32)) error {
 		layer(replaced, l).Forward(w.pool, y, x, samples)
-		return y, nil
-	}, nil
+		see(0, y)
+		return nil
+	}, len(y)
 }
 
-// attentionOutputs are what b's attention adds to the residual stream, and the
-// stream before it, over windows evenly spaced among all.
-func (w *worker) attentionOutputs(b *llama.Block) ([]float32, error) {
-	n := min(w.windows, max(1, awqTokens/w.tokens))
-	var all []float32
+// awqWindows is how many calibration windows the attention's output is compared on.
+func awqWindows(windows, tokens int) int { return min(windows, max(1, awqTokens/tokens)) }
+
+// attentionOutputs hands out what b's attention adds to the residual stream, and
+// the stream before it, over windows evenly spaced among all, one after the other.
+func (w *worker) attentionOutputs(b *llama.Block, see func(at int, y []float32)) error {
+	n := awqWindows(w.windows, w.tokens)
+	at := 0
 	for i := range n {
 		x, err := w.x.get(i * w.windows / n)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		w.runner.X = append(w.runner.X[:0], x...)
 		w.runner.Block(b, w.runner.X, w.tokens, llama.Hooks{Tap: func(in llama.Input, _ []float32, _, _ int) bool {
 			return in != llama.MLPInput // by then the attention has been added
 		}})
-		all = append(all, w.runner.X...)
+		see(at, w.runner.X)
+		at += len(w.runner.X)
 	}
-	return all, nil
+	return nil
 }

@@ -186,20 +186,30 @@ func TestSearchAWQ(t *testing.T) {
 		t.Fatal(err)
 	}
 	for in := range llama.NumInputs {
-		outputs, err := w.partOutputs(in)
+		pieces, size := w.partOutputs(in)
+		outputs := func(replaced map[llama.Which]*llama.Dense) ([]float32, error) {
+			all := make([]float32, 0, size)
+			err := pieces(replaced, func(at int, y []float32) {
+				if at != len(all) {
+					t.Errorf("input of %s: a piece at %d after %d values", in, at, len(all))
+				}
+				all = append(all, y...)
+			})
+			if len(all) != size {
+				t.Errorf("input of %s: %d values, %d were promised", in, len(all), size)
+			}
+			return all, err
+		}
+		exact, err := outputs(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		y, err := outputs(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		exact := append([]float32(nil), y...)
 		same, other := map[llama.Which]*llama.Dense{}, map[llama.Which]*llama.Dense{}
 		l := in.Readers()[len(in.Readers())-1]
 		d := w.block.Linears[l]
 		same[l] = &d
-		if y, err = outputs(same); err != nil || relative(exact, y) != 0 {
+		y, err := outputs(same)
+		if err != nil || relative(exact, y) != 0 {
 			t.Errorf("input of %s: its own layer changes the output by %v, %v", in, relative(exact, y), err)
 		}
 		twice := d

@@ -20,7 +20,8 @@ import (
 
 // finish writes what is not a block, looks at the result and gives it its name.
 func (j *job) finish(ctx context.Context) error {
-	if err := j.writeRest(); err != nil {
+	rest, err := j.writeRest()
+	if err != nil {
 		return err
 	}
 	var stored, weights float64
@@ -44,6 +45,12 @@ func (j *job) finish(ctx context.Context) error {
 			return &RejectedError{Check: *j.manifest.Check, Dir: j.partial}
 		}
 	}
+	// Only now, when the comparison has just read all blocks: they come from the
+	// page cache, and what is summed is what was found good. A job that was taken
+	// up again sums the same files, whoever wrote them.
+	if j.manifest.Files, err = artefact.Sums(j.partial, j.files(rest)); err != nil {
+		return err
+	}
 	data, err := json.MarshalIndent(&j.manifest, "", "  ")
 	if err != nil {
 		return err
@@ -52,6 +59,16 @@ func (j *job) finish(ctx context.Context) error {
 		return err
 	}
 	return j.publish()
+}
+
+// files are the names of all files of the artefact but the manifest: the blocks'
+// and what writeRest has written.
+func (j *job) files(rest []string) []string {
+	names := slices.Clone(rest)
+	for i := range j.ck.Config.Layers {
+		names = append(names, j.shard(i))
+	}
+	return names
 }
 
 // publish removes the job's own files and gives the artefact its name. That of the
@@ -77,7 +94,7 @@ func (j *job) weights(layer string) float64 {
 
 // verifyIDs are the first tokens of the calibration text.
 func (j *job) verifyIDs() ([]int, error) {
-	limit := min(256, j.ck.Config.MaxPositions, max(32, (16<<20)/j.ck.Config.VocabSize))
+	limit := verifyTokens(&j.ck.Config)
 	if j.set != nil {
 		ids := j.set.Windows[0]
 		return ids[:min(limit, len(ids))], nil
@@ -90,26 +107,33 @@ func (j *job) verifyIDs() ([]int, error) {
 	return ids[:min(limit, len(ids))], nil
 }
 
+// The names of files that are not blocks.
+const (
+	configFile = "config.json"
+	indexFile  = "model.safetensors.index.json"
+)
+
 // writeRest writes the tensors that are copied, the index, config.json with
-// its quantization_config, and the tokenizer's files as they are.
-func (j *job) writeRest() error {
+// its quantization_config, and the tokenizer's files as they are. It returns
+// the files' names.
+func (j *job) writeRest() ([]string, error) {
 	c := &j.ck.Config
 	last := j.shard(c.Layers)
 	turn, err := newRotation(j.Recipe, c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	turn.take(j.spun)
 	prepare, err := turn.rest(j.Pool, j.ck)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var specs []checkpoint.TensorSpec
 	where := map[string]string{}
 	for _, name := range copied {
 		t, err := j.ck.Tensor(name)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if name == headWeight && j.Recipe.Head.Bits == 8 {
 			for _, s := range artefact.QuantizeHead(t, prepare[name], j.Pool.Run) {
@@ -132,7 +156,7 @@ func (j *job) writeRest() error {
 		where[name] = last
 	}
 	if err := checkpoint.WriteFile(filepath.Join(j.partial, last), specs, map[string]string{"format": "pt"}); err != nil {
-		return err
+		return nil, err
 	}
 	for _, s := range specs {
 		if t, err := j.ck.Tensor(s.Name); err == nil {
@@ -143,7 +167,7 @@ func (j *job) writeRest() error {
 	for i := range c.Layers + 1 {
 		f, err := checkpoint.OpenFile(filepath.Join(j.partial, j.shard(i)))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, name := range f.Names() {
 			where[name] = j.shard(i)
@@ -153,10 +177,10 @@ func (j *job) writeRest() error {
 	}
 	index, err := json.MarshalIndent(map[string]any{"metadata": map[string]any{"total_size": total}, "weight_map": where}, "", "  ")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := checkpoint.WriteFileAtomic(filepath.Join(j.partial, "model.safetensors.index.json"), append(index, '\n')); err != nil {
-		return err
+	if err := checkpoint.WriteFileAtomic(filepath.Join(j.partial, indexFile), append(index, '\n')); err != nil {
+		return nil, err
 	}
 	raw := c.Raw
 	if len(prepare) > 0 && c.TieEmbeddings {
@@ -164,24 +188,26 @@ func (j *job) writeRest() error {
 	}
 	config, err := withQuantization(raw, j.quantization())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := checkpoint.WriteFileAtomic(filepath.Join(j.partial, "config.json"), config); err != nil {
-		return err
+	if err := checkpoint.WriteFileAtomic(filepath.Join(j.partial, configFile), config); err != nil {
+		return nil, err
 	}
+	names := []string{last, indexFile, configFile}
 	for _, name := range append(j.tok.Files(), "LICENSE", "LICENSE.txt") {
 		data, err := os.ReadFile(filepath.Join(j.Dir, name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := checkpoint.WriteFileAtomic(filepath.Join(j.partial, name), data); err != nil {
-			return err
+			return nil, err
 		}
+		names = append(names, name)
 	}
-	return nil
+	return names, nil
 }
 
 // tied is the entry of config.json that says that the output matrix is the

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/specquant/specquant/internal/artefact"
@@ -62,7 +63,7 @@ type RejectedError struct {
 }
 
 func (e *RejectedError) Error() string {
-	return fmt.Sprintf("the quantized model fails the comparison with full precision: perplexity %.4g against %.4g, KL divergence %.3g, top-1 agreement %.1f %%; it is left in %s; try more bits, smoothing, or a calibration text closer to the model's training",
+	return fmt.Sprintf("the quantized model fails the comparison with full precision: perplexity %.4g against %.4g, KL divergence %.3g, top-1 agreement %.1f %%; it is left in %s; try more bits, smoothing, or a calibration text closer to the model's training; or say --keep-bad with the same command: it takes the finished blocks up and accepts the result as it is",
 		e.Check.Perplexity, e.Check.PerplexityRef, e.Check.KL, 100*e.Check.Top1, e.Dir)
 }
 
@@ -167,9 +168,7 @@ func PlanJob(o Options) (*Plan, error) {
 // Run quantizes a checkpoint. A run that was killed is taken up where it was
 // and writes the same bytes.
 func Run(ctx context.Context, o Options) (*artefact.Manifest, error) {
-	if _, err := os.Lstat(o.Out); err == nil {
-		return nil, fmt.Errorf("%s exists; remove it or choose another name", o.Out)
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	if err := CheckTarget(o.Out); err != nil {
 		return nil, err
 	}
 	j, err := prepare(o)
@@ -177,6 +176,9 @@ func Run(ctx context.Context, o Options) (*artefact.Manifest, error) {
 		return nil, err
 	}
 	defer j.ck.Close()
+	if err := CheckSpace(o.Out, j.plan); err != nil {
+		return nil, err
+	}
 	if err := j.begin(); err != nil {
 		return nil, err
 	}
@@ -190,6 +192,7 @@ func Run(ctx context.Context, o Options) (*artefact.Manifest, error) {
 	if err := j.blocks(ctx); err != nil {
 		return nil, err
 	}
+	freeMemory()
 	if err := j.finish(ctx); err != nil {
 		return nil, err
 	}
@@ -257,11 +260,22 @@ func (j *job) takeUp(want []byte) error {
 	case err != nil:
 		return err
 	}
-	switch {
-	case !bytes.Equal(have, want):
+	if !bytes.Equal(have, want) {
+		if j.barren() {
+			return checkpoint.WriteFileAtomic(path, want)
+		}
 		return fmt.Errorf("%s is the unfinished work of another job (recipe, bits, calibration, checkpoint or version differ); remove it or say --restart", j.partial)
 	}
 	return nil
+}
+
+// barren says whether nothing lies in the folder that took work: a job that failed
+// before its first block was done is not in the way of the next one.
+func (j *job) barren() bool {
+	entries, err := os.ReadDir(j.partial)
+	return err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		return e.Name() != jobFile && filepath.Ext(e.Name()) != ".tmp"
+	})
 }
 
 // readFinished reads the manifest that [job.finish] writes before it removes the
@@ -280,7 +294,7 @@ func (j *job) readFinished() ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w; remove %s and start again", path, err, j.partial)
 	}
 	begun := m
-	begun.Layers, begun.BitsPerWeight, begun.Fallbacks, begun.Check = nil, 0, nil, nil
+	begun.Layers, begun.BitsPerWeight, begun.Fallbacks, begun.Check, begun.Files = nil, 0, nil, nil, nil
 	if data, err = json.MarshalIndent(&begun, "", "  "); err != nil {
 		return nil, err
 	}
@@ -288,8 +302,11 @@ func (j *job) readFinished() ([]byte, error) {
 	return data, nil
 }
 
+// shardName is the file of a block, counted from 1, of how many files.
+const shardName = "model-%05d-of-%05d.safetensors"
+
 func (j *job) shard(i int) string {
-	return fmt.Sprintf("model-%05d-of-%05d.safetensors", i+1, j.ck.Config.Layers+1)
+	return fmt.Sprintf(shardName, i+1, j.ck.Config.Layers+1)
 }
 
 func (j *job) event(e Event) {

@@ -65,9 +65,9 @@ func (w *worker) lowRank(ctx context.Context, in llama.Input, h []float64, layer
 	var weights, exact [][]float32
 	for _, l := range layers {
 		d := &w.block.Linears[l]
-		y := make([]float32, samples*d.Out)
-		w.pool.MatMulNT(y, d.Out, x, n, d.W, n, samples, d.Out, n, false)
-		weights, exact = append(weights, d.W), append(exact, y)
+		w.exact[l] = grow(w.exact[l], samples*d.Out)
+		w.pool.MatMulNT(w.exact[l], d.Out, x, n, d.W, n, samples, d.Out, n, false)
+		weights, exact = append(weights, d.W), append(exact, w.exact[l])
 	}
 	var white *method.Whitening
 	if b.Whiten {
@@ -117,10 +117,12 @@ func (w *worker) smoothedLowRank(in llama.Input, lambda []float32) (*method.LowR
 	if k == 0 {
 		return nil, nil
 	}
+	spare := spareRooms{w.weights, w.weights2} // which the search needs only after this
 	var weights [][]float32
 	for _, l := range layers {
 		d := &w.block.Linears[l]
-		s := append([]float32(nil), d.W...)
+		s := spare.take(len(d.W))
+		copy(s, d.W)
 		method.ScaleColumns(s, lambda, w.pool.Run)
 		if turn := w.rotation.inputs[in]; turn != nil {
 			turn.Apply(w.pool, s, d.Out)

@@ -47,8 +47,12 @@ type Item struct {
 // pages, Go's runtime, stacks.
 const programBytes = 24 << 20
 
-// slack is what garbage and the allocator's size classes add to the rest.
-const slack = 0.08
+// slack is what garbage adds to the rest: the collector runs whenever the heap has
+// grown by [gcPercent] of what was alive.
+const (
+	gcPercent = 10
+	slack     = gcPercent / 100.
+)
 
 // NewPlan plans a job over windows × tokens of calibration. maxMemory (0: no
 // limit) decides whether activations spill; a limit that the rest alone exceeds
@@ -97,20 +101,18 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *metho
 			hold("fitting to full precision", 4*(readers+int64(layer))+8*int64(tokens)*int64(out)+4*int64(tokens)*int64(in+c.HiddenSize))
 		}
 		if r.NeedsHessian() {
-			hold("Hessian of the widest input and its factor", 8*int64(in)*int64(in)+method.FactorBytes(in, r.Solve))
+			hold("Hessian of the widest input", 8*int64(in)*int64(in))
 		}
-		if r.Solve.Method == "gptq" {
-			hold("the largest layer, column by column", method.SolveBytes(layer, r.Solve))
+		for _, i := range stageMemory(c, r, threads, windows, tokens) {
+			hold(i.Name, i.Bytes)
 		}
-		if r.Branch.Stored() {
-			hold("the branch's eigenproblem", 8*int64(in)*int64(in))
-		}
+		hold("operands of products, packed", packedBytes(r, threads, max(n, int64(tokens), int64(out))))
 		window := 4 * int64(tokens) * int64(c.HiddenSize)
 		hold("running one window", llama.RunnerBytes(c, threads, tokens)+window)
 		stores := int64(1)
 		if r.Fitting() {
 			stores++
-			hold("the full-precision block beside it", 4*blockWeights+llama.RunnerBytes(c, threads, tokens))
+			hold("the full-precision block beside it", 4*blockWeights+llama.RunnerBytes(c, threads, tokens)+window)
 		}
 		if r.Learn != nil {
 			stores++
@@ -133,6 +135,9 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *metho
 		}
 	}
 	hold("garbage between collections", int64(slack*float64(p.Peak-programBytes)))
+	if items, peak := comparing(c, r, blockWeights, embedBytes, threads); peak > p.Peak {
+		p.Memory, p.Peak = items, peak
+	}
 	if maxMemory > 0 && p.Peak > maxMemory {
 		return nil, fmt.Errorf("the job needs at least %s of memory, --max-memory allows %s; the largest parts are %s",
 			MB(p.Peak), MB(maxMemory), p.largestItems())

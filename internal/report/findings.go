@@ -9,6 +9,7 @@ import (
 	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/quant"
 )
 
 // Finding is one thing that is wrong, or dear, with its cause and its remedy.
@@ -32,7 +33,9 @@ const (
 	badClipped  = 0.05 // share of the weights beyond the grid
 	dearBranch  = 0.05 // the branch's part of all bits …
 	branchGain  = 0.05 // … must lower the output error by this part
-	badRatio    = 1.25 // perplexity over full precision's, in the job's own check
+	badRatio    = 1.25 // perplexity over full precision's …
+	badKL       = 0.10 // … or nats a token between the predictions
+	dearKL      = 0.03 // worth a note: what 2 bits cost at best, and 4 do not
 	fewTokens   = 4    // calibration tokens for each channel of the widest input
 	zeroWeights = 0.60 // share of integers that are zero; Gaussian rows at 4 bits have about 0.15
 )
@@ -49,8 +52,14 @@ const fewLevels = 0.5
 // empty. The worst come first. A model without a finding that is Bad is as good
 // as its bits allow, as far as can be told.
 func Diagnose(s *Subject, look *Look, overlaps []eval.Overlap) []Finding {
-	d := &diagnosis{Subject: s, look: look, recipe: s.Manifest.Recipe}
-	d.check()
+	return diagnose(s, look, overlaps, nil).found
+}
+
+// diagnose is [Diagnose] with a measurement of the model, or nil, which counts for
+// more than the job's comparison.
+func diagnose(s *Subject, look *Look, overlaps []eval.Overlap, quality *Quality) *diagnosis {
+	d := &diagnosis{Subject: s, look: look, recipe: s.Manifest.Recipe, quality: quality}
+	d.check() // first: what it finds decides about what follows
 	d.outliers()
 	d.layers()
 	d.scales()
@@ -65,7 +74,7 @@ func Diagnose(s *Subject, look *Look, overlaps []eval.Overlap) []Finding {
 		}
 		return 1
 	})
-	return d.found
+	return d
 }
 
 // Fold shortens a list for people: of findings with one cause and one remedy it
@@ -100,10 +109,12 @@ func Healthy(found []Finding) bool {
 
 type diagnosis struct {
 	*Subject
-	look   *Look
-	recipe *method.Recipe
-	found  []Finding
-	blamed map[int]bool // layers whose error has a cause
+	look    *Look
+	quality *Quality // nil: not measured
+	recipe  *method.Recipe
+	found   []Finding
+	lost    bool         // the model as a whole predicts badly
+	blamed  map[int]bool // layers whose error has a cause
 }
 
 func (d *diagnosis) add(f Finding) { d.found = append(d.found, f) }
@@ -148,9 +159,8 @@ func (d *diagnosis) outliers() {
 				i := d.index(block, w)
 				l := &d.Layers[i]
 				readers = append(readers, i)
-				e, ok := l.OutputError()
-				worst = worst || ok && d.bad(e)
-				if ok {
+				worst = worst || d.suspect(l)
+				if e, ok := l.OutputError(); ok {
 					errors = append(errors, fmt.Sprintf("%s %.2f", shortName(w), e))
 				}
 				if m := l.Measured; m != nil && d.bad(m.Weights) && float64(len(m.Channels)) <= heavyPart*float64(l.In) && len(m.Channels) > len(heavy) {
@@ -202,19 +212,24 @@ func channels(outliers []artefact.Outlier) string {
 	return strings.Join(out, ", ")
 }
 
-// smoothMore is what helps against outliers, given what the recipe does already.
-func (d *diagnosis) smoothMore() []string {
-	switch b := d.Quantization.Bits; {
-	case d.recipe.Smooth == nil:
-		return []string{"--recipe specquant", "smooth: {alpha: [off, 0.25, 0.5, 0.75, 1]}"}
-	case len(d.recipe.Smooth.Alpha) == 1:
-		return []string{"smooth: {alpha: [off, 0.25, 0.5, 0.75, 1]}"}
-	case b.Activations == 4:
-		return []string{fmt.Sprintf("--bits %d-8-%d", b.Weights, b.KV)} // it is smoothed already
-	case b.Weights == 4:
-		return []string{fmt.Sprintf("--bits 8-%d-%d", b.Activations, b.KV)}
-	}
-	return []string{"activations: {clip: 0.95}"}
+// judged says whether a layer's output error is a verdict on it. It is none where
+// the layer was fitted toward the full-precision model (solve.correct): it takes
+// back what those before it have lost, so that its error on its own inputs rises,
+// beyond plain rounding's if need be, while the model's falls.
+func (d *diagnosis) judged(l *Layer) bool {
+	return d.recipe.Solve.Correct == "" || l.Uncorrected
+}
+
+// badLayer says whether a layer's output error is bad, by what is known.
+func (d *diagnosis) badLayer(l *Layer) bool {
+	e, known := l.OutputError()
+	return known && d.judged(l) && d.bad(e)
+}
+
+// suspect says whether what is odd about a layer explains a loss: its own, or,
+// where that is no verdict, the model's.
+func (d *diagnosis) suspect(l *Layer) bool {
+	return d.badLayer(l) || d.lost && !d.judged(l)
 }
 
 // bad says whether an output error is.
@@ -246,26 +261,26 @@ func (d *diagnosis) median() float64 {
 func (d *diagnosis) layers() {
 	for i := range d.Layers {
 		l := &d.Layers[i]
-		e, known := l.OutputError()
 		if l.Clipped >= badClipped {
 			d.blame(i)
-			d.add(Finding{Bad: known && d.bad(e), Where: l.Name, Cause: "clipped weights",
+			d.add(Finding{Bad: d.suspect(l), Where: l.Name, Cause: "clipped weights",
 				Detail: fmt.Sprintf("%.1f %% of the weights lie beyond the ends of their grid", 100*l.Clipped),
-				Remedy: []string{"weights: {clip: none}", "weights: {group: 64}"}})
+				Remedy: append(d.weights(func(w *method.Weights) { w.Clip = quant.ClipNone }), d.groups()...)})
 		}
 		if l.DeadChannels > 0 && l.Which == l.Which.Input().Readers()[0] {
 			d.add(Finding{Bad: l.DeadChannels*4 > l.In, Where: fmt.Sprintf("block %d, input of %s", l.Block, l.Which.Input()), Cause: "dead columns",
 				Channel: d.dead(l.Block, l.Which.Input()),
-				Detail:  fmt.Sprintf("%d of %d input channels are 0 in every calibration token: their weights are rounded blindly", l.DeadChannels, l.In),
-				Remedy:  []string{"--calib FILE, longer and more varied"}})
+				Detail:  fmt.Sprintf("%d of %d input channels are 0 in every calibration token: their weights are rounded blindly, unless a longer and more varied text touches them", l.DeadChannels, l.In),
+				Remedy:  []string{"--calib FILE"}})
 		}
 		if damp := d.recipe.Solve.Damp; l.Damp > damp*1.5 && l.Which == l.Which.Input().Readers()[0] {
 			d.add(Finding{Bad: l.Damp >= 99*damp, Where: fmt.Sprintf("block %d, input of %s", l.Block, l.Which.Input()), Cause: "raised damping",
-				Detail: fmt.Sprintf("the Hessian was not positive definite; damping went from %g to %g of its mean diagonal, towards plain rounding", damp, l.Damp),
-				Remedy: []string{"--calib FILE, longer", "calibration: {samples: 512}"}})
+				Detail: fmt.Sprintf("the Hessian was not positive definite; damping went from %g to %g of its mean diagonal, towards plain rounding; it takes more text", damp, l.Damp),
+				Remedy: append([]string{"--calib FILE"}, samples(d.recipe, d.Manifest.Calibration)...)})
 		}
-		if known && d.bad(e) && !d.blamed[i] {
-			f := Finding{Bad: true, Where: l.Name, Cause: "the grid is too coarse for these weights", Remedy: d.finer()}
+		if d.badLayer(l) && !d.blamed[i] {
+			e, _ := l.OutputError()
+			f := Finding{Bad: true, Where: l.Name, Cause: "the grid is too coarse for these weights", Remedy: d.finer(l)}
 			f.Detail = fmt.Sprintf("output error %.2f, the median layer's is %.2f", e, d.median())
 			if m := l.Measured; m != nil && m.Activations > m.Weights {
 				f.Cause = "the activations have too few bits"
@@ -274,10 +289,10 @@ func (d *diagnosis) layers() {
 			}
 			d.add(f)
 		}
-		if l.ErrorRTN > 0 && l.Error > 1.02*l.ErrorRTN && !d.blamed[i] {
+		if d.judged(l) && l.ErrorRTN > 0 && l.Error > 1.02*l.ErrorRTN && !d.blamed[i] {
 			d.add(Finding{Bad: d.bad(l.Error), Where: l.Name, Cause: "worse than plain rounding",
-				Detail: fmt.Sprintf("output error %.3f, plain rounding of the original %.3f", l.Error, l.ErrorRTN),
-				Remedy: []string{"--calib FILE, closer to what the model was trained on", "solve: {method: gptq, damp: 0.05, act-order: true}"}})
+				Detail: fmt.Sprintf("output error %.3f, plain rounding of the original %.3f; a calibration text closer to what the model was trained on may do better", l.Error, l.ErrorRTN),
+				Remedy: append([]string{"--calib FILE"}, d.solve()...)})
 		}
 	}
 }
@@ -290,17 +305,6 @@ func (d *diagnosis) dead(block int, in llama.Input) string {
 	return numbers(d.look.Inputs[block*int(llama.NumInputs)+int(in)].Dead)
 }
 
-// finer is what makes the weights' grid finer.
-func (d *diagnosis) finer() []string {
-	if d.Quantization.Group == 0 {
-		return []string{"weights: {group: 64}"}
-	}
-	if d.recipe.Solve.Method == "rtn" {
-		return []string{"solve: {method: gptq, damp: 0.01, act-order: true}"}
-	}
-	return []string{fmt.Sprintf("--bits 8-%d-%d", d.Quantization.Bits.Activations, d.Quantization.Bits.KV)}
-}
-
 // scales finds scales that 16-bit floats hold badly, and rows that vanished.
 func (d *diagnosis) scales() {
 	for i := range d.Layers {
@@ -308,19 +312,19 @@ func (d *diagnosis) scales() {
 		if l.LeastScale > 0 && l.LeastScale < subnormal {
 			d.add(Finding{Bad: l.LeastScale < 16.0/(1<<24), Where: l.Name, Cause: "a scale underflows 16-bit floats",
 				Detail: fmt.Sprintf("the least scale is %.2g, below %.2g, where 16-bit floats lose digits", l.LeastScale, subnormal),
-				Remedy: []string{"weights: {group: 0}", "a checkpoint without rows near zero"}})
+				Remedy: append(d.weights(func(w *method.Weights) { w.Group = 0 }), "a checkpoint without rows near zero")})
 		}
 		if l.MostScale > 65504/4 {
 			d.add(Finding{Where: l.Name, Cause: "a scale is near the largest 16-bit float",
-				Detail: fmt.Sprintf("the largest scale is %.3g, the format ends at 65504", l.MostScale), Remedy: []string{"smooth: {alpha: [off, 0.25]}"}})
+				Detail: fmt.Sprintf("the largest scale is %.3g, the format ends at 65504", l.MostScale), Remedy: []string{smoothLine(d.recipe.Smooth, "[off, 0.25]")}})
 		}
 		if l.ZeroRows > 0 {
 			d.add(Finding{Bad: l.ZeroRows*4 > l.Out, Where: l.Name, Cause: "output channels of zeros",
-				Detail: fmt.Sprintf("%d of %d output channels hold nothing but zeros beside the branch", l.ZeroRows, l.Out), Remedy: []string{"weights: {group: 64}"}})
+				Detail: fmt.Sprintf("%d of %d output channels hold nothing but zeros beside the branch", l.ZeroRows, l.Out), Remedy: d.finer(l)})
 		} else if l.ZeroShare > zeroWeights {
-			e, known := l.OutputError()
-			d.add(Finding{Bad: known && d.bad(e), Where: l.Name, Cause: "most weights round to zero",
-				Detail: fmt.Sprintf("%.0f %% of the integers are 0: few large weights stretch the grid of their row", 100*l.ZeroShare), Remedy: []string{"weights: {group: 64, clip: mse}"}})
+			d.add(Finding{Bad: d.suspect(l), Where: l.Name, Cause: "most weights round to zero",
+				Detail: fmt.Sprintf("%.0f %% of the integers are 0: few large weights stretch the grid of their row", 100*l.ZeroShare),
+				Remedy: d.finer(l)})
 		}
 	}
 }
@@ -330,7 +334,7 @@ func (d *diagnosis) calibration(overlaps []eval.Overlap) {
 	for _, o := range overlaps {
 		if o.Any() {
 			d.add(Finding{Bad: o.Same, Where: "the model", Cause: "calibrated on the evaluation text",
-				Detail: o.String() + ": its figures there are flattered", Remedy: []string{"--calib FILE, another text"}})
+				Detail: o.String() + ": its figures there are flattered; calibrate on another", Remedy: []string{"--calib FILE"}})
 		}
 	}
 	c := d.Manifest.Calibration
@@ -344,16 +348,8 @@ func (d *diagnosis) calibration(overlaps []eval.Overlap) {
 	if n := c.Windows * c.Tokens; n < fewTokens*width && d.recipe.NeedsCalibration() {
 		d.add(Finding{Bad: n < width, Where: "the model", Cause: "the calibration is too short for the width",
 			Detail: fmt.Sprintf("%d tokens for inputs of up to %d channels, expected %d or more", n, width, fewTokens*width),
-			Remedy: append([]string{"--calib FILE, longer"}, samples(d.recipe, c)...)})
+			Remedy: append([]string{"--calib FILE"}, samples(d.recipe, c)...)})
 	}
-}
-
-// samples adds that the recipe itself stops short.
-func samples(r *method.Recipe, c *artefact.Calibration) []string {
-	if c.Windows == r.Calibration.Samples {
-		return []string{fmt.Sprintf("calibration: {samples: %d}", 4*r.Calibration.Samples)}
-	}
-	return nil
 }
 
 // branch finds a branch that costs more than it gives.
@@ -368,8 +364,10 @@ func (d *diagnosis) branch() {
 		if share := l.BranchBits / l.BitsPerWeight; share > most {
 			worst, most = i, share
 		}
-		with += l.Error
-		without += l.ErrorNoBranch
+		if l.BranchBits > 0 && l.ErrorNoBranch > 0 && d.judged(l) {
+			with += l.Error
+			without += l.ErrorNoBranch
+		}
 	}
 	if bits == 0 || without == 0 || bits/all < dearBranch || with < without*(1-branchGain) {
 		return
@@ -377,28 +375,37 @@ func (d *diagnosis) branch() {
 	l := &d.Layers[worst]
 	d.add(Finding{Where: "the model; most in " + l.Name, Cause: "the branch eats bits",
 		Detail: fmt.Sprintf("it is %.1f %% of all bits (%.1f %% in this layer) and changes the mean output error by %+.1f %%", 100*bits/all, 100*most, 100*(with/without-1)),
-		Remedy: []string{"branch: {components: 0}", "a recipe without branch, and its bits as weights: {group: 64}"}})
+		Remedy: append([]string{"branch: null"}, d.groups()...)})
 }
 
-// check holds the job's own comparison against its limit.
+// check holds the model as a whole against full precision: by a measurement, else
+// by the job's own comparison.
 func (d *diagnosis) check() {
-	k := d.Manifest.Check
-	if k == nil || k.PerplexityRef <= 0 || k.Perplexity < badRatio*k.PerplexityRef {
+	var ref, got, kl, top1 float64
+	where := ""
+	if q := d.quality; q != nil {
+		ref, got, kl, top1 = q.PerplexityRef.Mean, q.Perplexity.Mean, q.KL.Mean, q.Top1.Mean
+		where = fmt.Sprintf("%d tokens of %s", q.Tokens, q.Text)
+	} else if k := d.Manifest.Check; k != nil {
+		ref, got, kl, top1 = k.PerplexityRef, k.Perplexity, k.KL, k.Top1
+		where = fmt.Sprintf("%d calibration tokens", k.Tokens)
+	} else {
+		if d.recipe.Solve.Correct != "" {
+			d.add(Finding{Where: "the model", Cause: "not compared with full precision",
+				Detail: "the job made no comparison, and its layers' errors are no verdict: the recipe corrects toward the full-precision model",
+				Remedy: []string{"specquant eval ppl OUT --text FILE --against DIR"}})
+		}
 		return
 	}
-	d.add(Finding{Bad: true, Where: "the model", Cause: "it predicts badly",
-		Detail: fmt.Sprintf("perplexity %.4g where full precision has %.4g, on %d calibration tokens", k.Perplexity, k.PerplexityRef, k.Tokens),
-		Remedy: d.wholeRemedy()})
-}
-
-// wholeRemedy is what to try for the model as a whole.
-func (d *diagnosis) wholeRemedy() []string {
-	if d.recipe.Smooth == nil || d.recipe.Solve.Method == "rtn" {
-		return []string{"--recipe specquant"}
+	worse := ref > 0 && got >= badRatio*ref
+	d.lost = worse || kl >= badKL
+	if !d.lost && kl < dearKL {
+		return
 	}
-	b := d.Quantization.Bits
-	if b.Activations == 4 {
-		return []string{fmt.Sprintf("--bits %d-8-%d", b.Weights, max(b.KV, 8))}
+	f := Finding{Bad: d.lost, Where: "the model", Cause: "it predicts badly", Remedy: d.wholeRemedy(),
+		Detail: fmt.Sprintf("perplexity %.4g where full precision has %.4g, KL divergence %.3g, top-1 agreement %.1f %%, on %s", got, ref, kl, 100*top1, where)}
+	if !d.lost {
+		f.Cause = "it predicts otherwise than full precision"
 	}
-	return []string{fmt.Sprintf("--bits 8-%d-%d", b.Activations, b.KV)}
+	d.add(f)
 }

@@ -60,13 +60,13 @@ func TestDiagnose(t *testing.T) {
 		{"weights", "rtn", "4-16-16", func(s *Subject) {
 			s.Layers[down].Error, s.Layers[down].Measured = 0, &LayerError{Total: 0.4, Weights: 0.4, Channels: []int{3, 9}}
 		}, true, "block 0, input of down", "3, 9", "small weights", "smooth:"},
-		{"coarse", "specquant", "4-16-16", func(s *Subject) { s.Layers[5].Error, s.Layers[5].ErrorRTN = 0.4, 0.5 }, true, "model.layers.0.mlp.up_proj", "", "too coarse", "weights: {group: 64}"},
+		{"coarse", "specquant", "4-16-16", func(s *Subject) { s.Layers[5].Error, s.Layers[5].ErrorRTN = 0.4, 0.5 }, true, "model.layers.0.mlp.up_proj", "", "too coarse", "weights: {group: 64, clip: mse}"},
 		{"clipped", "specquant", "4-8-8", func(s *Subject) { s.Layers[5].Clipped = 0.2 }, false, "model.layers.0.mlp.up_proj", "", "clipped", "clip: none"},
 		{"dead", "specquant", "4-8-8", func(s *Subject) { s.Layers[3].DeadChannels = 60 }, true, "input of o", "", "dead columns", "--calib"},
 		{"few dead", "specquant", "4-8-8", func(s *Subject) { s.Layers[3].DeadChannels = 1 }, false, "input of o", "", "dead columns", "--calib"},
 		{"damping", "specquant", "4-8-8", func(s *Subject) { s.Layers[0].Damp = 1 }, true, "input of q,k,v", "", "raised damping", "--calib"},
 		{"damping as asked", "specquant", "4-8-8", func(s *Subject) { s.Layers[0].Damp = 0.01 }, false, "", "", "", ""},
-		{"underflow", "rtn", "4-8-8", func(s *Subject) { s.Layers[2].LeastScale = 1e-7 }, true, "v_proj", "", "underflows", "group: 0"},
+		{"underflow", "rtn", "4-8-8", func(s *Subject) { s.Layers[2].LeastScale, s.Manifest.Recipe.Weights.Group = 1e-7, 64 }, true, "v_proj", "", "underflows", "group: 0"},
 		{"overflow", "rtn", "4-8-8", func(s *Subject) { s.Layers[2].MostScale = 3e4 }, false, "v_proj", "", "near the largest", "smooth"},
 		{"zeros", "rtn", "4-8-8", func(s *Subject) { s.Layers[2].ZeroRows = 20 }, true, "v_proj", "", "output channels of zeros", "group: 64"},
 		{"short", "specquant", "4-8-8", func(s *Subject) { s.Manifest.Calibration.Windows = 1 }, false, "the model", "", "too short", "--calib"},
@@ -76,7 +76,7 @@ func TestDiagnose(t *testing.T) {
 			for i := range s.Layers {
 				s.Layers[i].BranchBits, s.Layers[i].BitsPerWeight, s.Layers[i].ErrorNoBranch = 1, 5, 0.081
 			}
-		}, false, "the model", "", "branch eats bits", "branch: {components: 0}"},
+		}, false, "the model", "", "branch eats bits", "branch: null"},
 		{"useful branch", "specquant", "4-8-8", func(s *Subject) {
 			for i := range s.Layers {
 				s.Layers[i].BranchBits, s.Layers[i].BitsPerWeight = 1, 5

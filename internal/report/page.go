@@ -63,7 +63,8 @@ type view struct {
 	Title      string
 	Found      []Finding
 	Healthy    bool
-	Known      bool // errors of layers are
+	Known      bool   // errors of layers are
+	Corrected  string // solve.correct, where the errors of layers are no verdict; "": they are
 	Size       int64
 	Hash       string // eval.ModelHash
 	Parameters string
@@ -167,9 +168,8 @@ func orGap(v float64) float64 {
 // layers prepares what is shown of quantized layers.
 func (v *view) layers() {
 	s := v.Subject
-	v.Found = Diagnose(s, v.Look, v.Overlaps)
-	v.Healthy = Healthy(v.Found)
-	d := &diagnosis{Subject: s}
+	d := diagnose(s, v.Look, v.Overlaps, v.Quality)
+	v.Found, v.Healthy, v.Corrected = d.found, Healthy(d.found), s.Manifest.Recipe.Solve.Correct
 	plain, branch, clipped := false, false, false
 	for i := range s.Layers {
 		l := &s.Layers[i]
@@ -178,7 +178,7 @@ func (v *view) layers() {
 		plain = plain || l.ErrorRTN > 0
 		branch = branch || l.Kept != nil
 		clipped = clipped || l.Clipped > 0
-		v.Rows = append(v.Rows, layerRow{l, ok && d.bad(e), e})
+		v.Rows = append(v.Rows, layerRow{l, d.badLayer(l), e})
 	}
 	three := func(x float64) string { return fmt.Sprintf("%.3f", x) }
 	if v.Known {

@@ -17,6 +17,7 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/pipeline"
 	"github.com/specquant/specquant/internal/quant"
 )
 
@@ -68,8 +69,12 @@ const subnormal = 1.0 / (1 << 14)
 const maxManifest = 64 << 20
 
 // Open reads a folder: an artefact with its manifest, or a checkpoint. The
-// caller closes its Checkpoint.
+// caller closes its Checkpoint. Of a job's unfinished folder it says that, as a
+// [pipeline.UnfinishedError].
 func Open(dir string, pool *kernel.Pool) (*Subject, error) {
+	if err := pipeline.CheckFinished(dir); err != nil {
+		return nil, err
+	}
 	ck, err := checkpoint.Open(dir)
 	if err != nil {
 		return nil, err

@@ -193,6 +193,22 @@ func TestSentencePieceRefusals(t *testing.T) {
 			t.Errorf("%s: got %v, want an error with %q", c.name, err, c.want)
 		}
 	}
+	// The pieces come first: a file that ends among them must not be taken for one
+	// whose model type is the format's default.
+	for i, cut := 0, 0; ; i++ {
+		n := int(file.Bytes()[cut+1]) + 2 // a piece's tag, its length in one byte, itself
+		if file.Bytes()[cut] != modelPieces<<3|wireBytes {
+			break
+		}
+		cut += n
+		_, _, err := readSentencePiece(file.Bytes()[:cut])
+		if err == nil || !strings.Contains(err.Error(), "truncated") || strings.Contains(err.Error(), "unigram") {
+			t.Errorf("cut off after piece %d: %v", i, err)
+		}
+		if _, _, err = readSentencePiece(file.Bytes()[:cut-1]); err == nil || !strings.Contains(err.Error(), "truncated") {
+			t.Errorf("cut off within piece %d: %v", i, err)
+		}
+	}
 }
 
 // storiesPieces reads llama2.c's tokenizer.bin: the longest piece's length,

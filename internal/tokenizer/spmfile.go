@@ -47,7 +47,7 @@ var modelTypes = map[uint64]string{1: "unigram", 2: "BPE", 3: "word", 4: "char"}
 func readSentencePiece(data []byte) ([]Piece, SentencePieceOptions, error) {
 	o := SentencePieceOptions{AddDummyPrefix: true, RemoveExtraWhitespaces: true, BOS: 1, EOS: 2, AddBOS: true}
 	var pieces []Piece
-	kind, escape := uint64(1), true
+	kind, escape, trainer := uint64(1), true, false
 	var refuse error
 	err := protoFields(data, func(f protoField) error {
 		switch f.number {
@@ -72,6 +72,7 @@ func readSentencePiece(data []byte) ([]Piece, SentencePieceOptions, error) {
 			}
 			pieces = append(pieces, p)
 		case modelTrainer:
+			trainer = true
 			return f.message(func(f protoField) error {
 				switch f.number {
 				case trainerModelType:
@@ -116,10 +117,13 @@ func readSentencePiece(data []byte) ([]Piece, SentencePieceOptions, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, o, fmt.Errorf("not a SentencePiece model: %w", err)
+		return nil, o, fmt.Errorf("not a SentencePiece model, or a truncated one: %w", err)
 	}
 	if len(pieces) == 0 {
 		return nil, o, fmt.Errorf("not a SentencePiece model: it has no pieces")
+	}
+	if !trainer { // without it the format's default would be taken for what the file says
+		return nil, o, fmt.Errorf("SentencePiece model: has %d pieces but no trainer_spec, which comes after them and says how they are merged; the file is truncated, fetch it again", len(pieces))
 	}
 	if kind != modelTypeBPE {
 		name := modelTypes[kind]

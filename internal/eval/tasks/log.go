@@ -14,7 +14,7 @@ import (
 // be taken over, and for two logs to be compared.
 type LogHeader struct {
 	Semantics string `json:"semantics"`
-	Model     string `json:"model_sample_sha256"`
+	Model     string `json:"model_sha256"`
 	Tokenizer string `json:"tokenizer_sha256"`
 	Bits      string `json:"bits"`
 	BOS       bool   `json:"bos"`

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+)
+
+// Kong calls Validate before a command runs: what is wrong with the command line
+// by itself is told before any file is opened.
+
+func checkWindows(n int, none string) error {
+	if n < 0 {
+		return fmt.Errorf("--max-windows: found %d, expected a number of windows, or 0 for %s", n, none)
+	}
+	return nil
+}
+
+func (c *pplCmd) Validate() error        { return checkWindows(c.MaxWindows, "all") }
+func (c *divergenceCmd) Validate() error { return checkWindows(c.MaxWindows, "all") }
+func (c *compareCmd) Validate() error    { return checkWindows(c.MaxWindows, "all") }
+func (c *reportCmd) Validate() error     { return checkWindows(c.MaxWindows, "all") }
+func (c *diffCmd) Validate() error       { return checkWindows(c.MaxWindows, "8") }
+
+// checkData says which flag names the folder of the task files, if it is not there
+// and a task needs it.
+func (c *tasksCmd) checkData() error {
+	need := len(c.Tasks) == 0
+	for _, t := range c.Tasks {
+		need = need || !strings.Contains(t, "=")
+	}
+	if !need {
+		return nil
+	}
+	if _, err := os.Stat(c.Data); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("--data: there is no folder %s; name the one that has the task files, or give each task as --tasks TASK=FILE", c.Data)
+	}
+	return nil
+}

@@ -1,0 +1,54 @@
+package checkpoint
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// blockPrefix begins the names of the blocks' tensors; the block's number and a
+// dot follow.
+const blockPrefix = "model.layers."
+
+// blockOf is the number of the block that a tensor belongs to by its name;
+// false for one that is in no block. A number too large for an int is the
+// largest int.
+func blockOf(name string) (int, bool) {
+	rest, ok := strings.CutPrefix(name, blockPrefix)
+	if !ok {
+		return 0, false
+	}
+	digits, _, ok := strings.Cut(rest, ".")
+	if !ok || digits == "" || strings.Trim(digits, "0123456789") != "" {
+		return 0, false
+	}
+	n, _ := strconv.Atoi(digits) // on overflow, the largest int
+	return n, true
+}
+
+// checkLayers refuses tensors of blocks that config.json does not have: the
+// model would run without them, and say nothing.
+func (c *Checkpoint) checkLayers() error {
+	count, most := 0, -1
+	first, firstBlock := "", 0
+	for _, name := range c.Names() {
+		n, ok := blockOf(name)
+		if !ok || n < c.Config.Layers {
+			continue
+		}
+		count++
+		if first == "" || n < firstBlock {
+			first, firstBlock = name, n
+		}
+		most = max(most, n)
+	}
+	if count == 0 {
+		return nil
+	}
+	remedy := "download config.json and weights again"
+	if most < maxLayers {
+		remedy += fmt.Sprintf(", or set num_hidden_layers to %d if all of the blocks are of this model", most+1)
+	}
+	return malformed("%s: tensor %q is of block %d, but num_hidden_layers in config.json is %d, expected blocks 0 to %d (%d tensors are beyond); config.json and weights do not belong together: %s",
+		c.where[first].Path(), first, firstBlock, c.Config.Layers, c.Config.Layers-1, count, remedy)
+}

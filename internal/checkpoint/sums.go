@@ -1,0 +1,169 @@
+package checkpoint
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// ManifestFile is the file of a quantized model's folder that tells how it was
+// made. Its list "files" has the name, size and sha256 of every other file.
+const ManifestFile = "specquant.json"
+
+// maxManifest is the longest specquant.json that is read, in bytes: a hundred
+// blocks' is under a megabyte.
+const maxManifest = 64 << 20
+
+// ErrNoSums says that nothing in the folder tells what its files should be.
+var ErrNoSums = errors.New("no sums of the files")
+
+// sumsHint tells what to do with files that are not those that were written.
+const sumsHint = "the artefact is damaged or was changed: copy it again, or quantize again"
+
+// ReadSums reads what the manifest in dir says of the other files; nil where
+// there is no manifest, or one without the list, as early versions wrote it.
+func ReadSums(dir string) ([]FileHash, error) {
+	path := filepath.Join(dir, ManifestFile)
+	data, err := readSmall(path, maxManifest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parseSums(data, path)
+}
+
+// parseSums reads the list of a manifest and refuses names that leave the
+// folder, sizes and sums that are none, and files listed twice.
+func parseSums(data []byte, file string) ([]FileHash, error) {
+	var m struct {
+		Files []FileHash `json:"files"`
+	}
+	if err := json.Unmarshal(data, &m); err != nil {
+		return nil, malformed("%s: %v; %s", file, err, sumsHint)
+	}
+	seen := map[string]bool{}
+	for i, f := range m.Files {
+		raw, err := hex.DecodeString(f.SHA256)
+		switch {
+		case f.Name == "" || f.Name == ManifestFile || len(f.Name) > 255 || strings.ContainsAny(f.Name, "/\\:\x00") || !filepath.IsLocal(f.Name) || filepath.Base(f.Name) != f.Name:
+			return nil, malformed("%s: files: entry %d: name is %q, expected a plain file name; %s", file, i, f.Name, sumsHint)
+		case seen[f.Name]:
+			return nil, malformed("%s: files: %q is listed twice, expected once; %s", file, f.Name, sumsHint)
+		case f.Bytes < 0:
+			return nil, malformed("%s: files: %q has %d bytes, expected 0 or more; %s", file, f.Name, f.Bytes, sumsHint)
+		case err != nil || len(raw) != 32 || strings.ToLower(f.SHA256) != f.SHA256:
+			return nil, malformed("%s: files: sha256 of %q is %q, expected 64 lower-case hexadecimal digits; %s", file, f.Name, f.SHA256, sumsHint)
+		}
+		seen[f.Name] = true
+	}
+	return m.Files, nil
+}
+
+// Sums are the files of a quantized model as its manifest lists them; nil
+// where it lists none. Open has held their sizes against it.
+func (c *Checkpoint) Sums() []FileHash { return c.sums }
+
+// checkSizes reads the manifest of a quantized model and holds the files' sizes
+// against it, without reading them. A file that decides on the result must be
+// listed.
+func (c *Checkpoint) checkSizes() error {
+	if c.Config.Quantization == nil {
+		return nil
+	}
+	var err error
+	if c.sums, err = ReadSums(c.Dir); err != nil || c.sums == nil {
+		return err
+	}
+	read := []string{configFile}
+	for _, f := range c.files {
+		read = append(read, filepath.Base(f.Path()))
+	}
+	for _, name := range read {
+		if !slices.ContainsFunc(c.sums, func(h FileHash) bool { return h.Name == name }) {
+			return malformed("%s: %s does not list it, expected all files of the model there; %s", filepath.Join(c.Dir, name), ManifestFile, sumsHint)
+		}
+	}
+	return c.compare(func(i int) (FileHash, error) {
+		want := c.sums[i]
+		st, err := os.Stat(filepath.Join(c.Dir, want.Name))
+		if err != nil {
+			return FileHash{}, err
+		}
+		return FileHash{Name: want.Name, Bytes: st.Size(), SHA256: want.SHA256}, nil
+	})
+}
+
+// Verify reads all files of a quantized model and holds them against the sums
+// in its manifest. The error names the first file at fault, what was found and
+// expected, and counts the others; it is ErrMalformed, or ErrNotFound for a file
+// that is missing. A model without sums, a checkpoint in full precision too, is
+// ErrNoSums. What was found good is not read a second time.
+func (c *Checkpoint) Verify() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.verified {
+		return nil
+	}
+	if c.Config.Quantization == nil {
+		return &kindError{ErrNoSums, fmt.Sprintf("%s: is in full precision: nothing says what its files should be", c.Dir)}
+	}
+	if c.sums == nil {
+		return &kindError{ErrNoSums, fmt.Sprintf("%s: its %s has no sums of the files (early versions wrote none), so damage can't be noticed; quantize again to have them", c.Dir, ManifestFile)}
+	}
+	var paths []string
+	for _, s := range c.sums {
+		paths = append(paths, filepath.Join(c.Dir, s.Name))
+	}
+	found, err := HashFiles(paths...)
+	if err != nil {
+		// A file has gone since Open; compare says which, as for one that is damaged.
+		err = c.compare(func(i int) (FileHash, error) {
+			h, err := HashFiles(paths[i])
+			if err != nil {
+				return FileHash{}, err
+			}
+			return h[0], nil
+		})
+	} else {
+		err = c.compare(func(i int) (FileHash, error) { return found[i], nil })
+	}
+	c.verified = err == nil
+	return err
+}
+
+// compare holds what is found of each listed file against the list.
+func (c *Checkpoint) compare(found func(i int) (FileHash, error)) error {
+	var first error
+	faults := 0
+	for i, want := range c.sums {
+		path := filepath.Join(c.Dir, want.Name)
+		got, err := found(i)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			err = notFound("%s: is missing, expected %d bytes by %s; %s", path, want.Bytes, ManifestFile, sumsHint)
+		case err != nil:
+		case got.Bytes != want.Bytes:
+			err = malformed("%s: has %d bytes, expected %d by %s; %s", path, got.Bytes, want.Bytes, ManifestFile, sumsHint)
+		case got.SHA256 != want.SHA256:
+			err = malformed("%s: has sha256 %s, expected %s by %s; %s", path, got.SHA256, want.SHA256, ManifestFile, sumsHint)
+		}
+		if err != nil {
+			faults++
+			if first == nil {
+				first = err
+			}
+		}
+	}
+	if faults > 1 {
+		return fmt.Errorf("%w (and %d more files at fault)", first, faults-1)
+	}
+	return first
+}

@@ -1,0 +1,190 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/testdata"
+)
+
+// memoryRecipe says to TestPlanMemory, in a process of its own, which recipe to run.
+const memoryRecipe = "SPECQUANT_TEST_MEMORY"
+
+// runtimeGrowth is what a process takes beside the plan's parts once it works, which
+// the plan has in [programBytes]: the collector's tables, threads' stacks, pages of the
+// binary and of the checkpoint.
+const runtimeGrowth = 6e6
+
+// TestPlanMemory compares the plan with what a process really takes: how far its
+// resident memory has grown at most, as the system counts it.
+func TestPlanMemory(t *testing.T) {
+	if name := os.Getenv(memoryRecipe); name != "" {
+		memoryChild(t, name)
+		return
+	}
+	if _, err := os.Stat("/proc/self/status"); err != nil || raceDetector {
+		t.Skip("the peak is told by /proc/self/status, and the race detector's memory is not planned")
+	}
+	testdata.Path(t, "models", "books-1m")
+	for _, name := range []string{"awq", "awq 43", "svdquant", "specquant-fast"} {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.Command(os.Args[0], "-test.run=^TestPlanMemory$", "-test.v")
+			cmd.Env = append(os.Environ(), memoryRecipe+"="+name)
+			out, err := cmd.CombinedOutput()
+			found := regexp.MustCompile(`planned (\d+) grown (\d+)`).FindSubmatch(out)
+			if err != nil || found == nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			planned, _ := strconv.ParseFloat(string(found[1]), 64)
+			grown, _ := strconv.ParseFloat(string(found[2]), 64)
+			t.Logf("planned %.1f MB beside the program, it grew by %.1f MB", planned/1e6, grown/1e6)
+			if grown > planned+runtimeGrowth {
+				t.Errorf("the process grew by %.1f MB, planned were %.1f MB", grown/1e6, planned/1e6)
+			}
+			if planned > 1.4*grown {
+				t.Errorf("planned %.1f MB, the process grew by %.1f MB only", planned/1e6, grown/1e6)
+			}
+		})
+	}
+}
+
+func memoryChild(t *testing.T, name string) {
+	name, limit, limited := strings.Cut(name, " ")
+	r, err := method.Load(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Calibration.Samples = 32
+	pool := kernel.NewPool(2)
+	defer pool.Close()
+	o := Options{Dir: testdata.Path(t, "models", "books-1m"), Out: filepath.Join(t.TempDir(), "out"), Recipe: r, Pool: pool}
+	if limited {
+		mb, _ := strconv.Atoi(limit)
+		o.MaxMemory = int64(mb) * 1e6
+	}
+	plan, err := PlanJob(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if limited && plan.Spill == 0 {
+		t.Error("nothing is spilled")
+	}
+	defer plan.Limit()()
+	freeMemory()
+	before := resident(t, "VmRSS")
+	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil { // what was the peak before is not to count
+		t.Logf("the peak is that of the whole process: %v", err)
+	}
+	if _, err := Run(context.Background(), o); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Printf("planned %d grown %d\n", plan.Peak-programBytes, resident(t, "VmHWM")-before)
+}
+
+// resident is a line of /proc/self/status, in bytes.
+func resident(t *testing.T, name string) int64 {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(name + `:\s*(\d+) kB`).FindSubmatch(status)
+	if found == nil {
+		t.Fatalf("no %s in /proc/self/status", name)
+	}
+	kB, _ := strconv.ParseInt(string(found[1]), 10, 64)
+	return kB << 10
+}
+
+// The plan of a model too large for any test counts what grows with its width.
+func TestPlanWide(t *testing.T) {
+	c := &checkpoint.Config{HiddenSize: 4096, IntermediateSize: 11008, Layers: 32, Heads: 32, KVHeads: 32, HeadDim: 128, VocabSize: 32000, MaxPositions: 4096}
+	items := func(name string) map[string]int64 {
+		r, err := method.Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := NewPlan(c, 13e9, 5e8, r, 2, 128, 2048, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := map[string]int64{}
+		var sum int64
+		for _, i := range p.Memory {
+			m[i.Name] = i.Bytes
+			sum += i.Bytes
+		}
+		if sum != p.Peak {
+			t.Errorf("%s: parts are %d bytes, the peak is %d", name, sum, p.Peak)
+		}
+		return m
+	}
+	// The MLP's two readers: one copy in float64 for the singular vectors, one of
+	// both together and one of what rounding leaves in float32.
+	readers := int64(2 * 11008 * 4096)
+	r, err := method.Load("svdquant")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Branch.LowRankBytes(2*11008, 4096, 32); got < 16*readers || got > 18*readers {
+		t.Errorf("svdquant: %d bytes for a low-rank branch of %d weights", got, readers)
+	}
+	// Solving the widest input takes more still, later.
+	if got := items("svdquant")["factor of the widest Hessian"]; got < 12*11008*11008 {
+		t.Errorf("svdquant: %d bytes for the factor", got)
+	}
+	// The exact outputs of the attention are less than a clip search over a layer.
+	if got := items("awq")["AWQ's search for clips"]; got < 4*11008*4096 {
+		t.Errorf("awq: %d bytes for a copy of the largest layer and more", got)
+	}
+	if got := items("specquant")["the branch's channels"]; got < 2*8*64*11008 {
+		t.Errorf("specquant: %d bytes for 64 channels of each thread", got)
+	}
+	if got := items("specquant-fast")["operands of products, packed"]; got < 2*2*(640<<10) {
+		t.Errorf("specquant-fast: %d bytes for packed operands", got)
+	}
+}
+
+// What AWQ's trials take of the worker's rooms is not counted twice, and what does
+// not fit there is counted.
+func TestSpareRooms(t *testing.T) {
+	a, b := make([]float32, 10), make([]float32, 6)
+	rooms := spareRooms{a, b}
+	var got [][]float32
+	for i, n := range []int{6, 5, 4, 2} {
+		s := rooms.take(n)
+		if len(s) != n {
+			t.Fatalf("asked for %d, got %d", n, len(s))
+		}
+		for k := range s {
+			if s[k] != 0 {
+				t.Errorf("room %d overlaps another", i)
+			}
+			s[k] = float32(i + 1)
+		}
+		got = append(got, s)
+	}
+	if &got[0][0] != &a[0] || &got[2][0] != &a[6] || &got[1][0] != &b[0] || slices.Contains(a, 4) || slices.Contains(b, 4) {
+		t.Error("rooms are not where there is place")
+	}
+	square := &checkpoint.Config{HiddenSize: 8, IntermediateSize: 8, Heads: 1, KVHeads: 1, HeadDim: 8}
+	if o, i := llama.Q.Shape(square); o*i != 64 {
+		t.Fatal("shape")
+	}
+	// Three readers of 64 weights in rooms of 64 each: one does not fit.
+	if got := awqBytes(square, 64, 1, 1); got != 4*(8+64) {
+		t.Errorf("%d bytes, want %d", got, 4*(8+64))
+	}
+}
