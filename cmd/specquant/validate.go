@@ -21,8 +21,14 @@ func checkWindows(n int, none string) error {
 func (c *pplCmd) Validate() error        { return checkWindows(c.MaxWindows, "all") }
 func (c *divergenceCmd) Validate() error { return checkWindows(c.MaxWindows, "all") }
 func (c *compareCmd) Validate() error    { return checkWindows(c.MaxWindows, "all") }
-func (c *reportCmd) Validate() error     { return checkWindows(c.MaxWindows, "all") }
 func (c *diffCmd) Validate() error       { return checkWindows(c.MaxWindows, "8") }
+
+func (c *reportCmd) Validate() error {
+	if info, err := os.Stat(c.Out); err == nil && info.IsDir() {
+		return fmt.Errorf("--out: %s is a folder, expected the name of a file such as report.html", c.Out)
+	}
+	return checkWindows(c.MaxWindows, "all")
+}
 
 // checkData says which flag names the folder of the task files, if it is not there
 // and a task needs it.

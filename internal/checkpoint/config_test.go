@@ -2,8 +2,10 @@ package checkpoint
 
 import (
 	"encoding/json"
+	"errors"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -106,6 +108,15 @@ func TestParseConfigDefaults(t *testing.T) {
 	}
 	if c = parse(map[string]string{"rope_parameters": `{"rope_theta":5e5}`}); c.RopeTheta != 5e5 || c.RopeScaling != nil {
 		t.Errorf("rope_parameters: %+v", c)
+	}
+}
+
+func TestParseConfigCutOff(t *testing.T) {
+	for _, text := range []string{"", "{", `{"a": 1`, `{"a": {"b": `, `{"a"`} {
+		_, err := ParseConfig([]byte(text), "config.json")
+		if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "the end after") {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 }
 

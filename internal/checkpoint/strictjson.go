@@ -3,7 +3,9 @@ package checkpoint
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"unicode/utf8"
 )
@@ -17,7 +19,7 @@ import (
 func decodeObject(dec *json.Decoder, where string, field func(key string) error) error {
 	tok, err := dec.Token()
 	if err != nil {
-		return malformed("%s: %v", where, err)
+		return notJSON(dec, where, err)
 	}
 	if tok != json.Delim('{') {
 		return malformed("%s: found %v, expected a JSON object", where, tok)
@@ -26,7 +28,7 @@ func decodeObject(dec *json.Decoder, where string, field func(key string) error)
 	for dec.More() {
 		tok, err := dec.Token()
 		if err != nil {
-			return malformed("%s: %v", where, err)
+			return notJSON(dec, where, err)
 		}
 		key, ok := tok.(string)
 		if !ok {
@@ -41,9 +43,18 @@ func decodeObject(dec *json.Decoder, where string, field func(key string) error)
 		}
 	}
 	if _, err := dec.Token(); err != nil { // the closing brace
-		return malformed("%s: %v", where, err)
+		return notJSON(dec, where, err)
 	}
 	return nil
+}
+
+// notJSON names what dec could not read. A file that was cut off is told by name:
+// "EOF" is no help.
+func notJSON(dec *json.Decoder, where string, err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return malformed("%s: found the end after %d bytes, in the middle of a JSON object; fetch or copy the file again", where, dec.InputOffset())
+	}
+	return malformed("%s: %v", where, err)
 }
 
 // rawObject splits a JSON document that is one object into its fields.
@@ -56,7 +67,7 @@ func rawObject(data []byte, where string) (map[string]json.RawMessage, error) {
 	err := decodeObject(dec, where, func(key string) error {
 		var raw json.RawMessage
 		if err := dec.Decode(&raw); err != nil {
-			return malformed("%s: %q: %v", where, key, err)
+			return notJSON(dec, fmt.Sprintf("%s: %q", where, key), err)
 		}
 		m[key] = raw
 		return nil
