@@ -77,6 +77,7 @@ func (p *progress) done() {
 func printLayers(w io.Writer, layers []artefact.Layer) {
 	t := newTable()
 	t.SetOutputMirror(w)
+	t.SuppressEmptyColumns() // which errors are known depends on the recipe
 	t.AppendHeader(table.Row{"layer", "α", "energy kept", "bits/weight", "output error", "no branch", "plain rounding", "seconds"})
 	for _, l := range layers {
 		num := func(v float64) string {
