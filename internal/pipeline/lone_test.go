@@ -72,6 +72,7 @@ func TestLoneLayerIsTheLayer(t *testing.T) {
 func TestLoneRecipe(t *testing.T) {
 	for _, c := range []struct {
 		recipe  string
+		correct string // solve.correct, which no embedded recipe sets
 		leftOut string
 		turned  bool
 		smooth  bool
@@ -84,8 +85,9 @@ func TestLoneRecipe(t *testing.T) {
 		{recipe: "resq", turned: true, branch: true},
 		{recipe: "svdquant", smooth: true, branch: true},
 		{recipe: "specquant", smooth: true, branch: true},
-		{recipe: "specquant-fast", leftOut: "correct", turned: true, smooth: true, branch: true},
-		{recipe: "specquant-best", leftOut: "correct tune distil", turned: true, smooth: true, branch: true},
+		{recipe: "specquant-fast", turned: true, smooth: true, branch: true},
+		{recipe: "specquant-fast", correct: method.CorrectStream, leftOut: "correct", turned: true, smooth: true, branch: true},
+		{recipe: "specquant-best", leftOut: "tune distil", turned: true, smooth: true, branch: true},
 		{recipe: "spinquant", leftOut: "rotate.learn", turned: true},
 		{recipe: "flatquant", leftOut: "learn", smooth: true},
 	} {
@@ -93,6 +95,7 @@ func TestLoneRecipe(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		r.Solve.Correct = c.correct
 		before := *r
 		lone, left := LoneRecipe(r)
 		if got := strings.Join(left, " "); got != c.leftOut {

@@ -122,7 +122,12 @@ func TestPageIsComplete(t *testing.T) {
 // TestPageCorrected: where layers are fitted toward the full-precision model, the
 // page says once that their errors are no verdict; elsewhere it does not.
 func TestPageCorrected(t *testing.T) {
-	for recipe, want := range map[string]int{"specquant-fast": 1, "rtn": 0} {
+	corrected := filepath.Join(t.TempDir(), "corrected.yaml") // no embedded recipe is
+	yaml := "name: corrected\nbits: 4-8-8\nsolve: {method: gptq, damp: 0.01, correct: stream}\ncalibration: {samples: 16, tokens: 64, propagate: runtime}\n"
+	if err := os.WriteFile(corrected, []byte(yaml), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for recipe, want := range map[string]int{corrected: 1, "rtn": 0} {
 		dir, out, pool := made(t, recipe, "4-8-8")
 		p, html := page(t, dir, out, pool)
 		if n := strings.Count(html, "No layer is judged by it here"); n != want {

@@ -148,20 +148,25 @@ func TestCorrected(t *testing.T) {
 		want               []string // causes; a leading ! is of a bad one
 	}{
 		{"not corrected", "specquant", "4-8-8", rising, []string{"!the grid is too coarse for these weights", "!worse than plain rounding"}},
-		{"corrected", "specquant-fast", "4-8-8", rising, nil},
-		{"left out of the correction", "specquant-fast", "4-8-8", func(s *Subject) { rising(s); s.Layers[down].Uncorrected = true },
+		{"corrected", "corrected", "4-8-8", rising, nil},
+		{"left out of the correction", "corrected", "4-8-8", func(s *Subject) { rising(s); s.Layers[down].Uncorrected = true },
 			[]string{"!the grid is too coarse for these weights", "!worse than plain rounding"}},
-		{"lost", "specquant-fast", "2-8-8", func(s *Subject) { rising(s); s.Manifest.Check.KL = 0.13 }, []string{"!it predicts badly"}},
-		{"dear", "specquant-fast", "2-8-8", func(s *Subject) { rising(s); s.Manifest.Check.KL = 0.05 }, []string{"it predicts otherwise than full precision"}},
-		{"not compared", "specquant-fast", "4-8-8", func(s *Subject) { s.Manifest.Check = nil }, []string{"not compared with full precision"}},
-		{"odd, not lost", "specquant-fast", "4-4-4", func(s *Subject) { rising(s); s.Layers[down].Peak, s.Layers[down].Clipped = 80, 0.2 }, []string{"clipped weights"}},
-		{"odd and lost", "specquant-fast", "4-4-4", func(s *Subject) {
+		{"lost", "corrected", "2-8-8", func(s *Subject) { rising(s); s.Manifest.Check.KL = 0.13 }, []string{"!it predicts badly"}},
+		{"dear", "corrected", "2-8-8", func(s *Subject) { rising(s); s.Manifest.Check.KL = 0.05 }, []string{"it predicts otherwise than full precision"}},
+		{"not compared", "corrected", "4-8-8", func(s *Subject) { s.Manifest.Check = nil }, []string{"not compared with full precision"}},
+		{"odd, not lost", "corrected", "4-4-4", func(s *Subject) { rising(s); s.Layers[down].Peak, s.Layers[down].Clipped = 80, 0.2 }, []string{"clipped weights"}},
+		{"odd and lost", "corrected", "4-4-4", func(s *Subject) {
 			rising(s)
 			s.Layers[down].Peak, s.Layers[down].Clipped, s.Manifest.Check.Perplexity = 80, 0.2, 40
 			s.Layers[down].Outliers = []artefact.Outlier{{Channel: 17, Ratio: 80}}
 		}, []string{"!it predicts badly", "!outlier channels in the activations", "!clipped weights"}},
 	} {
-		s := subject(t, c.recipe, c.bits)
+		name, correct := c.recipe, ""
+		if name == "corrected" { // no embedded recipe is
+			name, correct = "specquant-fast", method.CorrectStream
+		}
+		s := subject(t, name, c.bits)
+		s.Manifest.Recipe.Solve.Correct = correct
 		c.change(s)
 		var got []string
 		for _, f := range Diagnose(s, nil, nil) {
