@@ -15,9 +15,9 @@ import (
 	"github.com/specquant/specquant/internal/calibration"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
-	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/pipeline"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 // CompareOptions describe a table of recipes at bit settings, all measured on
@@ -176,7 +176,7 @@ type comparison struct {
 }
 
 // cell is one row to be: a recipe with its bits, or nil for full precision.
-type cell struct{ recipe *method.Recipe }
+type cell struct{ recipe *recipe.Recipe }
 
 func (c *comparison) begin() error {
 	if len(c.Recipes) == 0 {
@@ -264,10 +264,10 @@ func (c *comparison) close() {
 }
 
 // recipes are the recipes of the rows, in their order.
-func (c *comparison) recipes() ([]*method.Recipe, error) {
-	var out []*method.Recipe
+func (c *comparison) recipes() ([]*recipe.Recipe, error) {
+	var out []*recipe.Recipe
 	for _, name := range c.Recipes {
-		r, err := method.Load(name)
+		r, err := recipe.Load(name)
 		if err != nil {
 			return nil, err
 		}
@@ -384,7 +384,7 @@ func (c *comparison) key(x cell, build string) (key, out string) {
 const secondsSuffix = ".seconds"
 
 // make quantizes to the folder out, or finds it quantized, and measures it.
-func (c *comparison) make(ctx context.Context, r *method.Recipe, out string) (Row, error) {
+func (c *comparison) make(ctx context.Context, r *recipe.Recipe, out string) (Row, error) {
 	var spent float64
 	if data, err := os.ReadFile(out + secondsSuffix); err == nil {
 		if err := json.Unmarshal(data, &spent); err != nil {

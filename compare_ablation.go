@@ -7,7 +7,7 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/spectrum"
 )
 
@@ -25,15 +25,15 @@ var groupCounts = []int{0, 1, 2, 4, 8, 16, 32, 64}
 
 // variants returns the recipes of an ablation of base on a model of the given
 // shape, each named after the base and what it changes.
-func variants(base *method.Recipe, ablation string, c *checkpoint.Config) ([]*method.Recipe, error) {
+func variants(base *recipe.Recipe, ablation string, c *checkpoint.Config) ([]*recipe.Recipe, error) {
 	if !slices.Contains(Ablations(), ablation) {
 		return nil, fmt.Errorf("unknown ablation %q, expected one of %s", ablation, strings.Join(Ablations(), ", "))
 	}
 	if base.Branch == nil || base.Branch.Stored() || ablation == "components" && base.Smooth == nil {
 		return nil, fmt.Errorf("recipe %s: ablation %s needs a base recipe with smoothing and a Fourier branch, such as %s", base.Name, ablation, PaperRecipe)
 	}
-	var out []*method.Recipe
-	add := func(what string, change func(*method.Recipe)) {
+	var out []*recipe.Recipe
+	add := func(what string, change func(*recipe.Recipe)) {
 		r := *base
 		r.Name = base.Name + " " + what
 		if r.Smooth != nil {
@@ -47,10 +47,10 @@ func variants(base *method.Recipe, ablation string, c *checkpoint.Config) ([]*me
 	}
 	switch ablation {
 	case "components":
-		add("quantization only", func(r *method.Recipe) { r.Smooth, r.Branch = nil, nil })
-		add("+ smoothing", func(r *method.Recipe) { r.Branch = nil })
-		add("+ branch", func(r *method.Recipe) { r.Smooth = nil })
-		add("+ smoothing + branch", func(*method.Recipe) {})
+		add("quantization only", func(r *recipe.Recipe) { r.Smooth, r.Branch = nil, nil })
+		add("+ smoothing", func(r *recipe.Recipe) { r.Branch = nil })
+		add("+ branch", func(r *recipe.Recipe) { r.Smooth = nil })
+		add("+ smoothing + branch", func(*recipe.Recipe) {})
 	case "groups":
 		most := narrowest(c)
 		if base.Branch.Basis == "dft" {
@@ -60,7 +60,7 @@ func variants(base *method.Recipe, ablation string, c *checkpoint.Config) ([]*me
 			if k > most {
 				break
 			}
-			add(fmt.Sprintf("components %d", k), func(r *method.Recipe) {
+			add(fmt.Sprintf("components %d", k), func(r *recipe.Recipe) {
 				r.Branch.Components, r.Branch.Overhead = float64(k), 0 // the overhead is what is measured
 				if k == 0 {
 					r.Branch = nil
@@ -68,9 +68,9 @@ func variants(base *method.Recipe, ablation string, c *checkpoint.Config) ([]*me
 			})
 		}
 	case "importance":
-		add("importance uniform", func(r *method.Recipe) { r.Branch.Temperature, r.Branch.Literal = 0, false })
+		add("importance uniform", func(r *recipe.Recipe) { r.Branch.Temperature, r.Branch.Literal = 0, false })
 		for _, kind := range spectrum.Importances() {
-			add("importance "+string(kind), func(r *method.Recipe) {
+			add("importance "+string(kind), func(r *recipe.Recipe) {
 				r.Branch.Importance = kind
 				if r.Branch.Temperature == 0 {
 					r.Branch.Temperature = 1
@@ -79,14 +79,14 @@ func variants(base *method.Recipe, ablation string, c *checkpoint.Config) ([]*me
 		}
 	case "axis":
 		for _, axis := range []spectrum.Axis{spectrum.OutputChannel, spectrum.InputChannel} {
-			add("axis "+axis.String(), func(r *method.Recipe) {
+			add("axis "+axis.String(), func(r *recipe.Recipe) {
 				r.Branch.Axis = axis.String()
 				if axis == spectrum.InputChannel {
 					r.Branch.Truncate = 0
 				}
 			})
 		}
-		add("no branch", func(r *method.Recipe) { r.Branch = nil })
+		add("no branch", func(r *recipe.Recipe) { r.Branch = nil })
 	}
 	return out, nil
 }

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/testmodel"
 )
 
@@ -232,7 +232,7 @@ func TestVariants(t *testing.T) {
 		"importance": {"specquant importance uniform", "specquant importance interaction", "specquant importance interaction-signed", "specquant importance abs-mean",
 			"specquant importance abs-max", "specquant importance l2", "specquant importance spectral-entropy", "specquant importance hessian"},
 	} {
-		base, err := method.Load("specquant")
+		base, err := recipe.Load("specquant")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -259,7 +259,7 @@ func TestVariants(t *testing.T) {
 			t.Errorf("%s: changes its base", ablation)
 		}
 	}
-	rtn, err := method.Load("rtn")
+	rtn, err := recipe.Load("rtn")
 	if err != nil {
 		t.Fatal(err)
 	}

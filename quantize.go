@@ -9,8 +9,8 @@ import (
 	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/pipeline"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 // QuantizeOptions describe a quantization. The zero value is the recipe
@@ -56,7 +56,7 @@ func (o QuantizeOptions) job(dir, out string) (pipeline.Options, error) {
 	if name == "" {
 		name = DefaultRecipe
 	}
-	r, err := method.Load(name)
+	r, err := recipe.Load(name)
 	if err != nil {
 		return pipeline.Options{}, err
 	}

@@ -1,6 +1,6 @@
 package specquant
 
-import "github.com/specquant/specquant/internal/method"
+import "github.com/specquant/specquant/internal/recipe"
 
 // RecipeInfo describes an embedded recipe.
 type RecipeInfo struct {
@@ -12,8 +12,8 @@ type RecipeInfo struct {
 // Recipes lists the embedded recipes by name.
 func Recipes() ([]RecipeInfo, error) {
 	var all []RecipeInfo
-	for _, name := range method.Names() {
-		r, err := method.Load(name)
+	for _, name := range recipe.Names() {
+		r, err := recipe.Load(name)
 		if err != nil {
 			return nil, err
 		}
@@ -23,4 +23,4 @@ func Recipes() ([]RecipeInfo, error) {
 }
 
 // RecipeSource is the YAML of an embedded recipe, a start for one's own.
-func RecipeSource(name string) ([]byte, error) { return method.Source(name) }
+func RecipeSource(name string) ([]byte, error) { return recipe.Source(name) }

@@ -7,8 +7,8 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/spectrum"
 )
 
@@ -42,7 +42,7 @@ func (c *benchCmd) random(o engine.Options) (*engine.Model, error) {
 	if c.Branch != nil {
 		return nil, errors.New("--branch is for random models without a recipe; change the recipe's branch.components instead")
 	}
-	r, err := method.Load(c.Recipe)
+	r, err := recipe.Load(c.Recipe)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func (c *benchCmd) random(o engine.Options) (*engine.Model, error) {
 
 // priced is what the runtime has to do for a model of a shape that the recipe
 // makes, as far as the recipe alone decides it. The output matrix is --head-bits'.
-func priced(r *method.Recipe, shape string) (artefact.Quantization, engine.Random, error) {
+func priced(r *recipe.Recipe, shape string) (artefact.Quantization, engine.Random, error) {
 	q := artefact.Quantization{Bits: r.Bits, Group: r.Weights.Group, Zero: r.Weights.Zero, ActGroup: r.ActGrid().Group}
 	if r.Weights.Average > 0 {
 		return q, engine.Random{}, fmt.Errorf("recipe %s: weights.average lets calibration choose each layer's bits; price it with --bits, and without weights.average", r.Name)
@@ -72,7 +72,7 @@ func priced(r *method.Recipe, shape string) (artefact.Quantization, engine.Rando
 	if o := r.Rotate; o != nil {
 		q.Transforms = artefact.Transforms{Attn: o.Attn, O: o.O, MLP: o.MLP, Down: o.Down, Cache: r.CacheTransform()}
 	}
-	if r.Learn != nil && r.Learn.Method == method.LearnFlatQuant {
+	if r.Learn != nil && r.Learn.Method == recipe.LearnFlatQuant {
 		const k = artefact.Kronecker
 		q.Transforms.Attn, q.Transforms.O, q.Transforms.MLP, q.Transforms.Down = k, k, k, k
 	}

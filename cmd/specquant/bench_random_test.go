@@ -5,8 +5,8 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 // TestPriced: what a recipe costs at run time is what the job would write.
@@ -28,7 +28,7 @@ func TestPriced(t *testing.T) {
 			Branch: &artefact.BranchFormat{Basis: "klt", Axis: "output", Remove: true, Bits: 8}},
 			keep: map[llama.Input][3]int{llama.AttnInput: {2560, 2048, 16}, llama.DownInput: {2048, 256, 7}}},
 	} {
-		r, err := method.Load(name)
+		r, err := recipe.Load(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +50,7 @@ func TestPriced(t *testing.T) {
 			}
 		}
 	}
-	r, err := method.Load("specquant-fast")
+	r, err := recipe.Load("specquant-fast")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestPriced(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Branch.Inputs = []string{"attn"}
-	r.Weights.Layers = []method.LayerBits{{Match: "down_proj", Bits: 6}}
+	r.Weights.Layers = []recipe.LayerBits{{Match: "down_proj", Bits: 6}}
 	q, random, err := priced(r, "tinyllama-1.1b")
 	if err != nil || q.ActGroup != 16 || len(q.Layers) != 22 || q.LayerBits("model.layers.3.mlp.down_proj") != 6 || random.Keep(llama.OInput, 2048, 2048) != 0 {
 		t.Errorf("%+v, %v", q, err)

@@ -8,7 +8,7 @@ import (
 	"github.com/klauspost/cpuid/v2"
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/kernel"
-	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 type infoCmd struct{}
@@ -38,6 +38,6 @@ func (infoCmd) Run(e *env) error {
 		active += fmt.Sprintf(" (lowered by %s; this CPU has %s)", kernel.EnvTier, kernel.Best())
 	}
 	line("kernels", "%s", active)
-	line("recipes", "%s", strings.Join(method.Names(), ", "))
+	line("recipes", "%s", strings.Join(recipe.Names(), ", "))
 	return nil
 }

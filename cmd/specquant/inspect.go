@@ -11,8 +11,8 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/pipeline"
+	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/spectrum"
 	"github.com/specquant/specquant/internal/tokenizer"
 )
@@ -44,13 +44,13 @@ func (c *inspectCmd) Run(e *env) error {
 	if c.Brief {
 		return nil
 	}
-	alpha := method.Off
+	alpha := recipe.Off
 	if c.Alpha != "off" {
 		v, err := strconv.ParseFloat(c.Alpha, 64)
 		if err != nil || !(v >= 0 && v <= 1) {
 			return fmt.Errorf("--alpha %s: expected off, or a number from 0 to 1", c.Alpha)
 		}
-		alpha = method.Alpha(v)
+		alpha = recipe.Alpha(v)
 	}
 	pool := kernel.NewPool(c.Threads)
 	defer pool.Close()
@@ -171,12 +171,12 @@ func (c *inspectCmd) files(e *env, ck *checkpoint.Checkpoint) error {
 }
 
 // printSpectrum tabulates the low-frequency energy, and says what it means.
-func printSpectrum(e *env, rows []pipeline.SpectrumRow, alpha method.Alpha, seeds int) {
+func printSpectrum(e *env, rows []pipeline.SpectrumRow, alpha recipe.Alpha, seeds int) {
 	fmt.Fprintf(e.out, "\nEnergy in the lowest %.0f %% of frequencies, beside the mean and range over %d shuffles of the channels.\n"+
 		"White noise has %.0f %%; the paper reports 92.3 %%.\n", 100*pipeline.LowBand, seeds, 100*pipeline.LowBand)
 	t := newTable()
 	head := table.Row{"layer", "axis", "as it is", "shuffled"}
-	if alpha != method.Off {
+	if alpha != recipe.Off {
 		head = append(head, "smoothed, α "+alpha.String(), "shuffled")
 	}
 	t.AppendHeader(head)

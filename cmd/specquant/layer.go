@@ -9,9 +9,9 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/specquant/specquant/internal/kernel"
-	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/pipeline"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 type layerCmd struct {
@@ -51,9 +51,9 @@ func (c *layerCmd) Run(e *env) error {
 		}
 		bits = append(bits, b)
 	}
-	var recipes []*method.Recipe
+	var recipes []*recipe.Recipe
 	for _, name := range c.Recipes {
-		r, err := method.Load(name)
+		r, err := recipe.Load(name)
 		if err != nil {
 			return err
 		}

@@ -13,9 +13,9 @@ import (
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/pipeline"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/testmodel"
 )
 
@@ -188,7 +188,7 @@ func quantizeBy(t *testing.T, yaml string, group int) string {
 	if group > 0 {
 		yaml += "weights: {group: 32}\n"
 	}
-	r, err := method.Parse([]byte(yaml), "t")
+	r, err := recipe.Parse([]byte(yaml), "t")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,8 +9,8 @@ import (
 
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/kernel"
-	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/pipeline"
+	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/testmodel"
 )
 
@@ -54,7 +54,7 @@ func TestRotationsPreserve(t *testing.T) {
 			"all":    "residual: hadamard, heads: hadamard, cache: hadamard, attn: hadamard, o: hadamard, mlp: hadamard, down: hadamard",
 		} {
 			for _, head := range []string{"16", "8"} {
-				r, err := method.Parse([]byte("name: t\nbits: 4-16-16\nrotate: {"+rotate+", seed: 3}\nweights: {layers: [{match: \"*\", bits: 16}]}\nhead: {bits: "+head+
+				r, err := recipe.Parse([]byte("name: t\nbits: 4-16-16\nrotate: {"+rotate+", seed: 3}\nweights: {layers: [{match: \"*\", bits: 16}]}\nhead: {bits: "+head+
 					"}\nsolve: {method: rtn}\ncalibration: {tokens: 32}\n"), "t")
 				if err != nil {
 					t.Fatal(err)

@@ -11,9 +11,9 @@ import (
 
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/kernel"
-	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/pipeline"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/testmodel"
 )
 
@@ -45,7 +45,7 @@ func TestPlanOfPasses(t *testing.T) {
 // quantize rounds a model to the given bits.
 func quantize(t *testing.T, dir, bits string) string {
 	t.Helper()
-	recipe, err := method.Load("rtn")
+	recipe, err := recipe.Load("rtn")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,10 +12,6 @@ import (
 // that leaves the least error in the output of the part of the block, and then
 // clips each group of weights to what serves its output best.
 
-// ClipAWQ searches each group's largest magnitude by its output error on a
-// sample of tokens, as AWQ does; see [AWQClip].
-const ClipAWQ quant.Clip = "awq"
-
 // AWQRatios are the exponents r that AWQ tries: 0, 1/20, … 19/20.
 func AWQRatios() []float64 {
 	r := make([]float64, 20)

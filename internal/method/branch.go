@@ -3,37 +3,17 @@ package method
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/linalg"
+	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/spectrum"
 )
 
-// PerChannel is k̄, the mean number of components a channel keeps in a layer
-// [rows × cols]: the recipe's number, lowered to its limit of bits per weight
-// but never below one component, unless the recipe asks for less. One component
-// is two 16-bit numbers, in the cosine basis one.
-func (b *Branch) PerChannel(axis spectrum.Axis, rows, cols int) float64 {
-	length := cols
-	if axis == spectrum.InputChannel {
-		length = rows
-	}
-	k := b.Components
-	bits, most := 32.0, length/2+1
-	if b.Basis == "dct" {
-		bits, most = 16, length
-	}
-	if b.Overhead > 0 {
-		k = min(k, max(1, math.Floor(b.Overhead*float64(length)/bits)))
-	}
-	return min(k, float64(most))
-}
-
 // Spectral decides which coefficients of w [rows × cols] stay in 16 bits and
 // returns them, rounded. act describes the layer's input.
-func (b *Branch) Spectral(w []float32, rows, cols int, act spectrum.ActStats, run func(n int, fn func(i int))) (*spectrum.Branch, error) {
+func Spectral(b *recipe.Branch, w []float32, rows, cols int, act spectrum.ActStats, run func(n int, fn func(i int))) (*spectrum.Branch, error) {
 	axis, err := spectrum.ParseAxis(b.Axis)
 	if err != nil {
 		return nil, err
@@ -61,40 +41,16 @@ func (b *Branch) Spectral(w []float32, rows, cols int, act spectrum.ActStats, ru
 	return spectrum.Truncate(w, rows, cols, axis, b.Basis, kept, kernel.RoundF16, run)
 }
 
-// Width is the bits of a number of the branch.
-func (b *Branch) Width() int {
-	if b.Bits == 0 {
-		return 16
-	}
-	return b.Bits
-}
-
-// Dimensions is the number of basis vectors that an input of n channels gets whose
-// readers have so many outputs together: the recipe's number or share, lowered to
-// its limit of bits per weight. A vector costs [Branch.Width] bits for each input,
-// to store it, and for each output.
-func (b *Branch) Dimensions(n, outputs int) int {
-	k := b.Components
-	if b.Share > 0 {
-		k = math.Round(b.Share * float64(n))
-	}
-	if b.Overhead > 0 {
-		cost := float64(b.Width()) * float64(n+outputs) / (float64(n) * float64(outputs))
-		k = min(k, math.Round(b.Overhead/cost))
-	}
-	return int(min(k, float64(n)))
-}
-
 // subspaceTolerance is how well a basis has to satisfy its eigenproblem: far
 // below what 16 bits keep of it.
 const subspaceTolerance = 1e-6
 
 // Vectors returns the basis of an input [k × n], rows orthonormal, the most
 // important first. h is Σ x̂ x̂ᵀ [n × n], weights those of the readers.
-func (b *Branch) Vectors(p *kernel.Pool, h []float64, weights [][]float32, n, k int) ([]float32, error) {
+func Vectors(p *kernel.Pool, b *recipe.Branch, h []float64, weights [][]float32, n, k int) ([]float32, error) {
 	v := make([]float32, k*n)
 	switch b.Basis {
-	case BasisColumns:
+	case recipe.BasisColumns:
 		order := make([]int, n)
 		for i := range order {
 			order[i] = i
@@ -104,7 +60,7 @@ func (b *Branch) Vectors(p *kernel.Pool, h []float64, weights [][]float32, n, k 
 			v[i*n+c] = 1
 		}
 		return v, nil
-	case BasisSVD:
+	case recipe.BasisSVD:
 		h = make([]float64, n*n)
 		for _, w := range weights {
 			p.SyrkTN(h, n, w, n, len(w)/n)

@@ -5,38 +5,10 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/spectrum"
 	"pgregory.net/rapid"
 )
-
-func TestPerChannel(t *testing.T) {
-	const out, in = spectrum.OutputChannel, spectrum.InputChannel
-	for _, c := range []struct {
-		name       string
-		b          Branch
-		axis       spectrum.Axis
-		rows, cols int
-		want       float64
-	}{
-		{"no limit", Branch{Basis: "dft", Components: 16}, out, 64, 4096, 16},
-		{"a fraction", Branch{Basis: "dft", Components: 2.5}, out, 64, 4096, 2.5},
-		{"limit not reached", Branch{Basis: "dft", Components: 16, Overhead: 0.25}, out, 64, 4096, 16}, // 32 would do
-		{"limit", Branch{Basis: "dft", Components: 16, Overhead: 0.25}, out, 64, 576, 4},
-		{"limit on the input axis", Branch{Basis: "dft", Components: 16, Overhead: 0.25}, in, 576, 64, 4},
-		{"limit rounded down", Branch{Basis: "dft", Components: 16, Overhead: 0.25}, out, 64, 639, 4},
-		{"never below one", Branch{Basis: "dft", Components: 16, Overhead: 0.25}, out, 64, 64, 1},
-		{"unless asked for", Branch{Basis: "dft", Components: 0.5, Overhead: 0.25}, out, 64, 64, 0.5},
-		{"none", Branch{Basis: "dft", Components: 0, Overhead: 0.25}, out, 64, 64, 0},
-		{"all components, even", Branch{Basis: "dft", Components: 1000}, out, 64, 10, 6},
-		{"all components, odd", Branch{Basis: "dft", Components: 1000}, out, 64, 11, 6},
-		{"a cosine component is one number", Branch{Basis: "dct", Components: 100, Overhead: 0.25}, out, 64, 576, 9},
-		{"all cosine components", Branch{Basis: "dct", Components: 1000}, out, 64, 10, 10},
-	} {
-		if got := c.b.PerChannel(c.axis, c.rows, c.cols); got != c.want {
-			t.Errorf("%s: %v components, want %v", c.name, got, c.want)
-		}
-	}
-}
 
 // Groups share one budget, channels with more do not get less than channels
 // with less, nobody gets more than the largest of all had, and the total stays
@@ -103,7 +75,7 @@ func randomAct(rng *rand.Rand, n int) spectrum.ActStats {
 func TestSpectral(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 1))
 	rapid.Check(t, func(t *rapid.T) {
-		b := Branch{
+		b := recipe.Branch{
 			Basis:       rapid.SampledFrom(spectrum.BasisNames()).Draw(t, "basis"),
 			Axis:        rapid.SampledFrom([]string{"output", "input"}).Draw(t, "axis"),
 			Components:  rapid.SampledFrom([]float64{0, 0.3, 1, 3, 1000}).Draw(t, "components"),
@@ -114,7 +86,7 @@ func TestSpectral(t *testing.T) {
 		}
 		rows, cols := rapid.IntRange(1, 50).Draw(t, "rows"), rapid.IntRange(1, 50).Draw(t, "cols")
 		w := randomMatrix(rng, rows*cols)
-		got, err := b.Spectral(w, rows, cols, randomAct(rng, cols), nil)
+		got, err := Spectral(&b, w, rows, cols, randomAct(rng, cols), nil)
 		if err != nil {
 			t.Fatalf("%+v on [%d, %d]: %v", b, rows, cols, err)
 		}
@@ -138,13 +110,13 @@ func TestSpectral(t *testing.T) {
 
 func TestSpectralRefuses(t *testing.T) {
 	w := make([]float32, 12)
-	for name, b := range map[string]Branch{
+	for name, b := range map[string]recipe.Branch{
 		"basis":      {Basis: "fft", Axis: "output"},
 		"axis":       {Basis: "dft", Axis: "both"},
 		"importance": {Basis: "dft", Axis: "output", Importance: "size", Temperature: 1},
 		"statistics": {Basis: "dft", Axis: "output", Importance: spectrum.Hessian, Temperature: 1},
 	} {
-		if _, err := b.Spectral(w, 3, 4, spectrum.ActStats{}, nil); err == nil {
+		if _, err := Spectral(&b, w, 3, 4, spectrum.ActStats{}, nil); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 // TestGPTQZeroGroups: rows of zeros stay zeros, exactly, where the grid has a zero;
@@ -30,7 +31,7 @@ func TestGPTQZeroGroups(t *testing.T) {
 			for _, dynamic := range []bool{false, true} {
 				t.Run(fmt.Sprint(bits, zero, dynamic), func(t *testing.T) {
 					g := quant.Grid{Bits: bits, Group: group, Zero: zero}
-					f, err := NewFactor(nil, slices.Clone(h), n, Solve{Damp: 0.01})
+					f, err := NewFactor(nil, slices.Clone(h), n, recipe.Solve{Damp: 0.01})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -85,7 +86,7 @@ func TestMostCorrection(t *testing.T) {
 		h, lack := make([]float64, n*n), make([]float32, rows*n)
 		(*kernel.Pool)(nil).SyrkTN(h, n, x, n, tokens)
 		(*kernel.Pool)(nil).MatMulTN(lack, n, e, rows, x, n, rows, n, tokens, false)
-		f, err := NewFactor(nil, h, n, Solve{Damp: 0.01})
+		f, err := NewFactor(nil, h, n, recipe.Solve{Damp: 0.01})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/linalg"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 // Factor is the Hessian of one input, ordered, damped and inverted once for
@@ -25,7 +26,7 @@ type Factor struct {
 // NewFactor takes H = Σ x̂ x̂ᵀ [n × n] and destroys it. Damping starts at the
 // recipe's and is raised tenfold, at most three times, while H is not positive
 // definite; the Factor says what it took.
-func NewFactor(p *kernel.Pool, h []float64, n int, s Solve) (*Factor, error) {
+func NewFactor(p *kernel.Pool, h []float64, n int, s recipe.Solve) (*Factor, error) {
 	f := &Factor{n: n}
 	var mean float64
 	for i := range n {
@@ -119,7 +120,7 @@ func (f *Factor) column(position int) int {
 }
 
 // FactorBytes is the peak memory of NewFactor, H excluded.
-func FactorBytes(n int, s Solve) int64 {
+func FactorBytes(n int, s recipe.Solve) int64 {
 	perEntry := int64(12)
 	if s.Refines() {
 		perEntry += 4
@@ -129,7 +130,7 @@ func FactorBytes(n int, s Solve) int64 {
 
 // SolveBytes is what GPTQ and what follows it hold of a layer of so many weights,
 // beside the weights and their codes.
-func SolveBytes(weights int, s Solve) int64 {
+func SolveBytes(weights int, s recipe.Solve) int64 {
 	perWeight := int64(5)
 	if s.Rescale {
 		perWeight += 4

@@ -7,6 +7,7 @@ import (
 
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 // BenchmarkGPTQ is the rate of GPTQ in operations, n²/2 multiply-adds a row, and
@@ -37,7 +38,7 @@ func BenchmarkGPTQ(b *testing.B) {
 			{"gptq", float64(rows) * float64(n) * float64(n), func() { f.GPTQ(inline, g, q, w, steps, rows) }},
 			{"sweep", 3 * float64(rows) * float64(n) * float64(n), func() {
 				f.GPTQ(inline, g, q, w, steps, rows)
-				f.Refine(inline, g, q, w, steps, rows, Solve{Sweeps: 1})
+				f.Refine(inline, g, q, w, steps, rows, recipe.Solve{Sweeps: 1})
 			}},
 		} {
 			b.Run(fmt.Sprintf("%s/%d", c.name, n), func(b *testing.B) {

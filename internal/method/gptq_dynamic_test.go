@@ -10,6 +10,7 @@ import (
 
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 // TestDynamicGroups: every group's steps are those of the weights as the
@@ -32,7 +33,7 @@ func TestDynamicGroups(t *testing.T) {
 			rng := rand.New(rand.NewPCG(11, uint64(c.n)))
 			h := gram(correlated(rng, 3*c.n, c.n), c.n)
 			w := randomMatrix(rng, c.rows*c.n)
-			s := Solve{Method: "gptq", Damp: 0.01, DynamicGroups: true}
+			s := recipe.Solve{Method: "gptq", Damp: 0.01, DynamicGroups: true}
 			f, err := NewFactor(nil, slices.Clone(h), c.n, s)
 			if err != nil {
 				t.Fatal(err)
@@ -103,7 +104,7 @@ func TestDynamicGroups(t *testing.T) {
 
 func TestDynamicGroupsRefuse(t *testing.T) {
 	h := []float64{2, 0, 0, 1}
-	f, err := NewFactor(nil, h, 2, Solve{Damp: 0.01, ActOrder: true})
+	f, err := NewFactor(nil, h, 2, recipe.Solve{Damp: 0.01, ActOrder: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +112,7 @@ func TestDynamicGroupsRefuse(t *testing.T) {
 	if _, err := f.GPTQDynamic(nil, quant.Grid{Bits: 4}, q, []float32{1, 2}, nil, quant.ClipNone, 1); err == nil || !strings.Contains(err.Error(), "act-order") {
 		t.Errorf("act-order: %v", err)
 	}
-	if f, err = NewFactor(nil, []float64{2, 0, 0, 1}, 2, Solve{Damp: 0.01}); err != nil {
+	if f, err = NewFactor(nil, []float64{2, 0, 0, 1}, 2, recipe.Solve{Damp: 0.01}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.GPTQDynamic(nil, quant.Grid{Bits: 4}, q, []float32{1, float32(math.Inf(1))}, nil, quant.ClipNone, 1); err == nil || !strings.Contains(err.Error(), "row 0") {

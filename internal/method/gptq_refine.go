@@ -3,17 +3,8 @@ package method
 import (
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 )
-
-// Passes are the multiply-adds of all that is done to a layer's weights, as GPTQ's
-// own: n²/2 a row.
-func (s *Solve) Passes() float64 {
-	passes := 1 + 2*float64(s.Sweeps)
-	if s.Rescale {
-		passes += 2 * float64(min(s.Sweeps, 1)+1)
-	}
-	return passes
-}
 
 // Refine lowers what GPTQ has left of tr((W − Q) H (W − Q)ᵀ), H being damped, by
 // cyclic coordinate descent (QuantEase, Behdin et al., arXiv 2309.01885): each code
@@ -22,7 +13,7 @@ func (s *Solve) Passes() float64 {
 // they are, rounded to 16 bits; between sweeps it has brought no more. Nothing is taken
 // that does not lower the sum; q and steps.Scale are changed in place. The factor must
 // have been made for it.
-func (f *Factor) Refine(p *kernel.Pool, g quant.Grid, q []int8, w []float32, steps quant.Steps, rows int, s Solve) {
+func (f *Factor) Refine(p *kernel.Pool, g quant.Grid, q []int8, w []float32, steps quant.Steps, rows int, s recipe.Solve) {
 	n := f.n
 	t := newTurned(g, steps, rows, n)
 	ld := t.ld

@@ -9,6 +9,7 @@ import (
 
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 // damped is what a factor has of h: dead channels stand alone, the diagonal is raised.
@@ -47,7 +48,7 @@ func TestRefineNeverRaises(t *testing.T) {
 				w := randomMatrix(rng, c.rows*c.n)
 				kept := slices.Clone(w)
 				steps := scalesOf(t, g, w, c.rows, c.n)
-				s := Solve{Method: "gptq", Damp: 0.01, ActOrder: c.n%2 == 0, Sweeps: 1}
+				s := recipe.Solve{Method: "gptq", Damp: 0.01, ActOrder: c.n%2 == 0, Sweeps: 1}
 				q, f := solve(t, nil, h, c.n, s, g, w, steps, c.rows)
 				h = damped(h, c.n, f)
 				sums := func() []float64 {
@@ -65,9 +66,9 @@ func TestRefineNeverRaises(t *testing.T) {
 				was := sums()
 				first := slices.Clone(was)
 				for round := range 6 {
-					do := Solve{Sweeps: 1}
+					do := recipe.Solve{Sweeps: 1}
 					if round%2 == 1 {
-						do = Solve{Rescale: true}
+						do = recipe.Solve{Rescale: true}
 					}
 					f.Refine(nil, g, q, w, steps, c.rows, do)
 					now := sums()
@@ -109,7 +110,7 @@ func TestRefineIsTheReference(t *testing.T) {
 		h := gram(correlated(rng, 100, n), n)
 		w := randomMatrix(rng, rows*n)
 		steps := scalesOf(t, g, w, rows, n)
-		s := Solve{Method: "gptq", Damp: 0.01, ActOrder: true, Sweeps: 1}
+		s := recipe.Solve{Method: "gptq", Damp: 0.01, ActOrder: true, Sweeps: 1}
 		q, f := solve(t, nil, h, n, s, g, w, steps, rows)
 		h = damped(h, n, f)
 		want := slices.Clone(q)
@@ -132,7 +133,7 @@ func TestRefineIsTheReference(t *testing.T) {
 			}
 		}
 		before := slices.Clone(q)
-		f.Refine(nil, g, q, w, steps, rows, Solve{Sweeps: 1})
+		f.Refine(nil, g, q, w, steps, rows, recipe.Solve{Sweeps: 1})
 		if !slices.Equal(q, want) {
 			t.Errorf("%+v: other codes than one after the other", g)
 		}
@@ -154,7 +155,7 @@ func TestRefineBruteForce(t *testing.T) {
 		h := gram(correlated(rng, 12, n), n)
 		w := randomMatrix(rng, n)
 		steps := scalesOf(t, g, w, 1, n)
-		q, f := solve(t, nil, h, n, Solve{Damp: 0.01, Sweeps: 1}, g, w, steps, 1)
+		q, f := solve(t, nil, h, n, recipe.Solve{Damp: 0.01, Sweeps: 1}, g, w, steps, 1)
 		h = damped(h, n, f)
 		least, all := math.Inf(1), make([]int8, n)
 		for k := range 1 << (bits * n) {
@@ -164,7 +165,7 @@ func TestRefineBruteForce(t *testing.T) {
 			least = min(least, outputError(h, n, g, all, w, steps, 1))
 		}
 		first := outputError(h, n, g, q, w, steps, 1)
-		f.Refine(nil, g, q, w, steps, 1, Solve{Sweeps: 20})
+		f.Refine(nil, g, q, w, steps, 1, recipe.Solve{Sweeps: 20})
 		last := outputError(h, n, g, q, w, steps, 1)
 		if last < least*(1-1e-9) || last > first*(1+1e-6) {
 			t.Fatalf("seed %d: %v, GPTQ %v, the best there is %v", seed, last, first, least)
@@ -176,7 +177,7 @@ func TestRefineBruteForce(t *testing.T) {
 			optimal++
 		}
 		again := slices.Clone(q)
-		if f.Refine(nil, g, q, w, steps, 1, Solve{Sweeps: 1}); !slices.Equal(q, again) {
+		if f.Refine(nil, g, q, w, steps, 1, recipe.Solve{Sweeps: 1}); !slices.Equal(q, again) {
 			t.Errorf("seed %d: twenty sweeps were not enough", seed)
 		}
 	}
@@ -194,10 +195,10 @@ func TestRescale(t *testing.T) {
 		h := gram(correlated(rng, 100, n), n)
 		w := randomMatrix(rng, rows*n)
 		steps := scalesOf(t, g, w, rows, n)
-		q, f := solve(t, nil, h, n, Solve{Damp: 0.01, Rescale: true}, g, w, steps, rows)
+		q, f := solve(t, nil, h, n, recipe.Solve{Damp: 0.01, Rescale: true}, g, w, steps, rows)
 		h = damped(h, n, f)
 		before := slices.Clone(steps.Scale)
-		f.Refine(nil, g, q, w, steps, rows, Solve{Rescale: true})
+		f.Refine(nil, g, q, w, steps, rows, recipe.Solve{Rescale: true})
 		if slices.Equal(before, steps.Scale) {
 			t.Error("no scale has changed")
 		}
@@ -229,8 +230,8 @@ func TestRefineZeros(t *testing.T) {
 	for _, zero := range []quant.ZeroKind{quant.ZeroSymmetric, quant.ZeroCentred, quant.ZeroAsymmetric} {
 		g := quant.Grid{Bits: 4, Group: 32, Zero: zero}
 		steps := scalesOf(t, g, w, rows, n)
-		q, f := solve(t, nil, h, n, Solve{Damp: 0.01, Rescale: true}, g, w, steps, rows)
-		f.Refine(nil, g, q, w, steps, rows, Solve{Sweeps: 3, Rescale: true})
+		q, f := solve(t, nil, h, n, recipe.Solve{Damp: 0.01, Rescale: true}, g, w, steps, rows)
+		f.Refine(nil, g, q, w, steps, rows, recipe.Solve{Sweeps: 3, Rescale: true})
 		back := make([]float32, len(w))
 		g.Dequantize(back, q, steps, rows, n, (*kernel.Pool)(nil).Run)
 		for i, v := range back {
@@ -247,7 +248,7 @@ func TestRefineThreads(t *testing.T) {
 	h := gram(correlated(rng, 350, n), n)
 	w := randomMatrix(rng, rows*n)
 	for _, g := range []quant.Grid{{Bits: 3}, {Bits: 3, Group: 64}} {
-		s := Solve{Damp: 0.01, ActOrder: true, Sweeps: 2, Rescale: true}
+		s := recipe.Solve{Damp: 0.01, ActOrder: true, Sweeps: 2, Rescale: true}
 		var want []int8
 		var scales []float32
 		for threads := range 4 {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 // correlated draws tokens × n activations whose channels depend on each other,
@@ -83,12 +84,12 @@ func inverse(a []float64, n int) []float64 {
 // paper's equations (Frantar et al., section 3): no Cholesky factor, no blocks,
 // the inverse Hessian of the columns to come updated after every column. It
 // also returns the values that were rounded, in units of the scale.
-func reference(h []float64, n int, s Solve, g quant.Grid, w []float32, steps quant.Steps, rows int) (q []int8, at []float64) {
+func reference(h []float64, n int, s recipe.Solve, g quant.Grid, w []float32, steps quant.Steps, rows int) (q []int8, at []float64) {
 	return referenceSeen(h, n, s, g, w, steps, rows, func(int, []float64) {})
 }
 
 // referenceSeen shows the weights as they are before each column's turn.
-func referenceSeen(h []float64, n int, s Solve, g quant.Grid, w []float32, steps quant.Steps, rows int, see func(column int, v []float64)) (q []int8, at []float64) {
+func referenceSeen(h []float64, n int, s recipe.Solve, g quant.Grid, w []float32, steps quant.Steps, rows int, see func(column int, v []float64)) (q []int8, at []float64) {
 	h = slices.Clone(h)
 	var mean float64
 	for i := range n {
@@ -156,7 +157,7 @@ func referenceSeen(h []float64, n int, s Solve, g quant.Grid, w []float32, steps
 	return q, at
 }
 
-func solve(t testing.TB, p *kernel.Pool, h []float64, n int, s Solve, g quant.Grid, w []float32, scales quant.Steps, rows int) ([]int8, *Factor) {
+func solve(t testing.TB, p *kernel.Pool, h []float64, n int, s recipe.Solve, g quant.Grid, w []float32, scales quant.Steps, rows int) ([]int8, *Factor) {
 	t.Helper()
 	f, err := NewFactor(p, slices.Clone(h), n, s)
 	if err != nil {
@@ -201,7 +202,7 @@ func TestGPTQIsTheReference(t *testing.T) {
 					h := gram(correlated(rng, c.tokens, c.n), c.n)
 					w := randomMatrix(rng, c.rows*c.n)
 					scales := scalesOf(t, g, w, c.rows, c.n)
-					s := Solve{Method: "gptq", Damp: 0.01, ActOrder: order}
+					s := recipe.Solve{Method: "gptq", Damp: 0.01, ActOrder: order}
 					kept := slices.Clone(w)
 					got, f := solve(t, nil, h, c.n, s, g, w, scales, c.rows)
 					if !slices.Equal(w, kept) {
@@ -262,7 +263,7 @@ func TestGPTQBeatsRounding(t *testing.T) {
 				h := gram(correlated(rng, 400, n), n)
 				w := randomMatrix(rng, rows*n)
 				scales := scalesOf(t, g, w, rows, n)
-				q, _ := solve(t, nil, h, n, Solve{Damp: 0.01, ActOrder: order}, g, w, scales, rows)
+				q, _ := solve(t, nil, h, n, recipe.Solve{Damp: 0.01, ActOrder: order}, g, w, scales, rows)
 				plain := make([]int8, len(w))
 				g.RTN(plain, w, scales, rows, n, (*kernel.Pool)(nil).Run)
 				a, b := outputError(h, n, g, q, w, scales, rows), outputError(h, n, g, plain, w, scales, rows)
@@ -294,7 +295,7 @@ func TestGPTQOfADiagonalIsRounding(t *testing.T) {
 		for i := range n {
 			h[i*n+i] = diagonal(i)
 		}
-		q, f := solve(t, nil, h, n, Solve{Damp: 0.01, ActOrder: true}, g, w, scales, rows)
+		q, f := solve(t, nil, h, n, recipe.Solve{Damp: 0.01, ActOrder: true}, g, w, scales, rows)
 		if !slices.Equal(q, want) {
 			t.Errorf("%s: not plain rounding", name)
 		}
@@ -319,7 +320,7 @@ func TestGPTQDeadChannels(t *testing.T) {
 	w := randomMatrix(rng, rows*n)
 	scales := scalesOf(t, g, w, rows, n)
 	for _, order := range []bool{false, true} {
-		s := Solve{Damp: 0.01, ActOrder: order}
+		s := recipe.Solve{Damp: 0.01, ActOrder: order}
 		q, f := solve(t, nil, h, n, s, g, w, scales, rows)
 		if f.Dead != len(dead) {
 			t.Errorf("%d dead channels, want %d", f.Dead, len(dead))
@@ -348,7 +349,7 @@ func TestGPTQRankDeficient(t *testing.T) {
 	g.RTN(plain, w, scales, rows, n, (*kernel.Pool)(nil).Run)
 	for _, damp := range []float64{1e-6, 0.01} {
 		for _, order := range []bool{false, true} {
-			q, f := solve(t, nil, h, n, Solve{Damp: damp, ActOrder: order}, g, w, scales, rows)
+			q, f := solve(t, nil, h, n, recipe.Solve{Damp: damp, ActOrder: order}, g, w, scales, rows)
 			if f.Damp != damp {
 				t.Errorf("damping %g became %g", damp, f.Damp)
 			}
@@ -377,7 +378,7 @@ func TestDampingLadder(t *testing.T) {
 	w := randomMatrix(rng, n)
 	scales := scalesOf(t, g, w, 1, n)
 	for _, c := range []struct{ c, want float64 }{{0.9, 0.01}, {1.05, 0.1}, {1.5, 1}, {6, 10}} {
-		s := Solve{Damp: 0.01}
+		s := recipe.Solve{Damp: 0.01}
 		q, f := solve(t, nil, build(c.c), n, s, g, w, scales, 1)
 		if math.Abs(f.Damp/c.want-1) > 1e-9 {
 			t.Errorf("correlation %v: damping %v, want %v", c.c, f.Damp, c.want)
@@ -387,14 +388,14 @@ func TestDampingLadder(t *testing.T) {
 			t.Errorf("correlation %v: other integers than with that damping at once", c.c)
 		}
 	}
-	_, err := NewFactor(nil, build(20), n, Solve{Damp: 0.01})
+	_, err := NewFactor(nil, build(20), n, recipe.Solve{Damp: 0.01})
 	if err == nil || !strings.Contains(err.Error(), "damping 10") {
 		t.Errorf("correlation 20: %v", err)
 	}
-	if _, err := NewFactor(nil, build(1.05), n, Solve{}); err == nil {
+	if _, err := NewFactor(nil, build(1.05), n, recipe.Solve{}); err == nil {
 		t.Error("no damping to start with: no error")
 	}
-	if f, err := NewFactor(nil, build(0.5), n, Solve{}); err != nil || f.Damp != 0 {
+	if f, err := NewFactor(nil, build(0.5), n, recipe.Solve{}); err != nil || f.Damp != 0 {
 		t.Errorf("no damping needed: %v", err)
 	}
 }
@@ -408,7 +409,7 @@ func TestFactorRefusesNonFinite(t *testing.T) {
 				h[i*n+i] = 1
 			}
 			h[at[0]*n+at[1]], h[at[1]*n+at[0]] = v, v
-			if _, err := NewFactor(nil, h, n, Solve{Damp: 0.01, ActOrder: true}); err == nil {
+			if _, err := NewFactor(nil, h, n, recipe.Solve{Damp: 0.01, ActOrder: true}); err == nil {
 				t.Errorf("%v at %v: no error", v, at)
 			} else if at[0] == at[1] && !strings.Contains(err.Error(), fmt.Sprintf("channel %d", at[0])) {
 				t.Errorf("%v at %v: error %q does not name the channel", v, at, err)
@@ -424,7 +425,7 @@ func TestGPTQThreads(t *testing.T) {
 	w := randomMatrix(rng, rows*n)
 	g := quant.Grid{Bits: 4, Group: 64}
 	scales := scalesOf(t, g, w, rows, n)
-	s := Solve{Damp: 0.01, ActOrder: true}
+	s := recipe.Solve{Damp: 0.01, ActOrder: true}
 	want, first := solve(t, nil, h, n, s, g, w, scales, rows)
 	for threads := range 3 {
 		p := kernel.NewPool(threads + 1)

@@ -2,20 +2,7 @@ package method
 
 import (
 	"fmt"
-	"slices"
-
-	"github.com/specquant/specquant/internal/quant"
 )
-
-// MixWidths are the widths that a mixture may use, ascending.
-func (w *Weights) MixWidths() []int {
-	widths := slices.Clone(w.Widths)
-	if len(widths) == 0 {
-		widths = slices.Clone(quant.WeightBits)
-	}
-	slices.Sort(widths)
-	return slices.Compact(widths)
-}
 
 // mixture is a choice of a width for each layer, and what is known of all
 // choices.

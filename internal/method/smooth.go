@@ -1,6 +1,10 @@
 package method
 
-import "math"
+import (
+	"math"
+
+	"github.com/specquant/specquant/internal/recipe"
+)
 
 // Smoothing floors, relative to a typical channel.
 const (
@@ -17,10 +21,10 @@ const (
 // tie names channels that must share λ: channel i uses the maxima over all
 // channels with the same tie[i] (grouped-query attention: the query heads that
 // read one kv head). A nil tie ties nothing.
-func Lambda(alpha Alpha, actMax, wMax []float32, tie []int) []float32 {
+func Lambda(alpha recipe.Alpha, actMax, wMax []float32, tie []int) []float32 {
 	n := len(actMax)
 	lambda := make([]float32, n)
-	if alpha == Off {
+	if alpha == recipe.Off {
 		for i := range lambda {
 			lambda[i] = 1
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/recipe"
 	"pgregory.net/rapid"
 )
 
@@ -28,7 +29,7 @@ func near(a, b []float32, relative float64) bool {
 func TestLambda(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		alpha  Alpha
+		alpha  recipe.Alpha
 		act, w []float32
 		tie    []int
 		want   []float32
@@ -39,7 +40,7 @@ func TestLambda(t *testing.T) {
 		{"all from the weights", 0, []float32{2, 4, 1}, []float32{0.5, 2, 1}, nil, []float32{2, 0.5, 1}},
 		// 16^¼/1^¾ = 2, 1/16^¾ = 1/8, with geometric mean ½.
 		{"a quarter", 0.25, []float32{16, 1}, []float32{1, 16}, nil, []float32{4, 0.25}},
-		{"off", Off, []float32{2, 4, 1}, []float32{9, 1, 0}, nil, []float32{1, 1, 1}},
+		{"off", recipe.Off, []float32{2, 4, 1}, []float32{9, 1, 0}, nil, []float32{1, 1, 1}},
 		{"dead activation", 1, []float32{0, 4, 1}, []float32{1, 1, 1}, nil, []float32{1, 2, 0.5}},
 		{"dead weights", 1, []float32{9, 4, 1}, []float32{0, 1, 1}, nil, []float32{1, 2, 0.5}},
 		{"all dead", 0.5, []float32{0, 1}, []float32{1, 0}, nil, []float32{1, 1}},
@@ -76,7 +77,7 @@ func TestLambdaProperties(t *testing.T) {
 			act[i] = float32(math.Exp(exponents.Draw(t, "act")))
 			w[i] = float32(math.Exp(exponents.Draw(t, "w")))
 		}
-		got := Lambda(Alpha(alpha), act, w, nil)
+		got := Lambda(recipe.Alpha(alpha), act, w, nil)
 		raw := func(i int) float64 {
 			return math.Pow(float64(act[i]), alpha) / math.Pow(float64(w[i]), 1-alpha)
 		}
@@ -94,7 +95,7 @@ func TestLambdaProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		v := rapid.SampledFrom([]float32{0, 1e-45, 1e-38, 1e-7, 1, 65504, math.MaxFloat32})
 		act, w := rapid.SliceOfN(v, 6, 6).Draw(t, "act"), rapid.SliceOfN(v, 6, 6).Draw(t, "w")
-		for i, l := range Lambda(Alpha(rapid.Float64Range(0, 1).Draw(t, "alpha")), act, w, []int{0, 1, 2, 0, 1, 2}) {
+		for i, l := range Lambda(recipe.Alpha(rapid.Float64Range(0, 1).Draw(t, "alpha")), act, w, []int{0, 1, 2, 0, 1, 2}) {
 			if !(l >= lambdaMin && l <= lambdaMax) {
 				t.Fatalf("λ[%d] = %v", i, l)
 			}
@@ -192,7 +193,7 @@ func TestFoldingIsExact(t *testing.T) {
 	c := &foldConfig
 	const tokens = 17
 	for _, bias := range []bool{false, true} {
-		for _, alpha := range []Alpha{Off, 0, 0.4, 1} {
+		for _, alpha := range []recipe.Alpha{recipe.Off, 0, 0.4, 1} {
 			for _, power := range []bool{false, true} {
 				t.Run(fmt.Sprintf("bias %v, alpha %v, powers of two %v", bias, alpha, power), func(t *testing.T) {
 					rng := rand.New(rand.NewPCG(6, 1))

@@ -1,3 +1,6 @@
+// Package method holds the solvers of the stages of quantization, one in each
+// file: smoothing, the 16-bit branch, GPTQ and so on, as functions of weights
+// and statistics. It reads no files and knows nothing of the job.
 package method
 
 import (

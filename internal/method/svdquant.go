@@ -6,6 +6,7 @@ import (
 
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/linalg"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 // LowRank is SVDQuant's branch (Li et al., arXiv 2411.05007, section 4.2): the
@@ -157,7 +158,7 @@ func LowRankOf(p *kernel.Pool, weights [][]float32, n, k int, white *Whitening, 
 // recipe's number of rounds or until the error rises; it returns the L with the
 // least. judge is given L and the residual of each reader [out × n], which it
 // replaces by what its rounded form stands for, and says what the error is.
-func (b *Branch) Iterate(p *kernel.Pool, weights [][]float32, n, k int, white *Whitening, judge func(l *LowRank, residual [][]float32) (float64, error)) (*LowRank, error) {
+func Iterate(p *kernel.Pool, b *recipe.Branch, weights [][]float32, n, k int, white *Whitening, judge func(l *LowRank, residual [][]float32) (float64, error)) (*LowRank, error) {
 	target, residual := weights, make([][]float32, len(weights))
 	for i, w := range weights {
 		residual[i] = make([]float32, len(w))
@@ -190,9 +191,9 @@ func (b *Branch) Iterate(p *kernel.Pool, weights [][]float32, n, k int, white *W
 	return best, nil
 }
 
-// LowRankBytes bounds what [Branch.Iterate] holds for readers of an input of n
+// LowRankBytes bounds what [Iterate] holds for readers of an input of n
 // channels with so many outputs together, its result of rank k included.
-func (b *Branch) LowRankBytes(outputs, n, k int) int64 {
+func LowRankBytes(b *recipe.Branch, outputs, n, k int) int64 {
 	k = min(k, outputs, n)
 	weights := int64(outputs) * int64(n)
 	bytes := 4*2*weights + 4*2*int64(outputs+n)*int64(k) // residuals, all in one; this L and the best

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/linalg"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 // product is C·V of one reader, [out × n].
@@ -179,8 +180,8 @@ func TestIterate(t *testing.T) {
 		}
 	}
 	rounds := 0
-	run := func(b *Branch) (*LowRank, error) {
-		return b.Iterate(nil, weights, n, k, nil, func(l *LowRank, residual [][]float32) (float64, error) {
+	run := func(b *recipe.Branch) (*LowRank, error) {
+		return Iterate(nil, b, weights, n, k, nil, func(l *LowRank, residual [][]float32) (float64, error) {
 			both := append(slices.Clone(target[0]), target[1]...)
 			targets = append(targets, both)
 			want := bestOf(t, both, 10, n, k)
@@ -201,7 +202,7 @@ func TestIterate(t *testing.T) {
 			return script[rounds-1], nil
 		})
 	}
-	best, err := run(&Branch{Rounds: 10})
+	best, err := run(&recipe.Branch{Rounds: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +213,7 @@ func TestIterate(t *testing.T) {
 		t.Error("what was returned is not the third round's")
 	}
 	broken := errors.New("broken")
-	if _, err := (&Branch{Rounds: 3}).Iterate(nil, weights, n, k, nil, func(*LowRank, [][]float32) (float64, error) { return 0, broken }); err != broken {
+	if _, err := Iterate(nil, &recipe.Branch{Rounds: 3}, weights, n, k, nil, func(*LowRank, [][]float32) (float64, error) { return 0, broken }); err != broken {
 		t.Errorf("an error of the judge: %v", err)
 	}
 }

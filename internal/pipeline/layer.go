@@ -105,7 +105,7 @@ func (w *worker) subspace(ctx context.Context, in llama.Input, h []float64) (s *
 		for _, l := range layers {
 			weights = append(weights, w.block.Linears[l].W)
 		}
-		v, err := b.Vectors(w.pool, h, weights, n, k)
+		v, err := method.Vectors(w.pool, b, h, weights, n, k)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -185,7 +185,7 @@ func (w *worker) split(l llama.Which, in llama.Input, subspace *artefact.Subspac
 	case r.Branch.Stored(): // the budget leaves none
 		return run, nil
 	default:
-		kept, err := r.Branch.Spectral(d.W, d.Out, d.In, stats.Act(nil), w.pool.Run)
+		kept, err := method.Spectral(r.Branch, d.W, d.Out, d.In, stats.Act(nil), w.pool.Run)
 		if err != nil {
 			return nil, err
 		}

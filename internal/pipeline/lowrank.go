@@ -77,7 +77,7 @@ func (w *worker) lowRank(ctx context.Context, in llama.Input, h []float64, layer
 		}
 	}
 	var z []float32
-	low, err := b.Iterate(w.pool, weights, n, k, white, func(low *method.LowRank, residual [][]float32) (float64, error) {
+	low, err := method.Iterate(w.pool, b, weights, n, k, white, func(low *method.LowRank, residual [][]float32) (float64, error) {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}

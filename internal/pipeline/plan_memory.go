@@ -57,7 +57,7 @@ func stageMemory(c *checkpoint.Config, r *method.Recipe, threads, windows, token
 				bytes += 8 * int64(n) * int64(n)
 			}
 			if b.Iterated() {
-				bytes = b.LowRankBytes(outputs, n, k) + 4*int64(min(sampleTokens, windows*tokens))*int64(k)
+				bytes = method.LowRankBytes(b, outputs, n, k) + 4*int64(min(sampleTokens, windows*tokens))*int64(k)
 			}
 			most = max(most, bytes)
 		}

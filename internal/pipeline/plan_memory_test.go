@@ -138,7 +138,7 @@ func TestPlanWide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := r.Branch.LowRankBytes(2*11008, 4096, 32); got < 16*readers || got > 18*readers {
+	if got := method.LowRankBytes(r.Branch, 2*11008, 4096, 32); got < 16*readers || got > 18*readers {
 		t.Errorf("svdquant: %d bytes for a low-rank branch of %d weights", got, readers)
 	}
 	// Solving the widest input takes more still, later.

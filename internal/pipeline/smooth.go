@@ -172,7 +172,7 @@ func (w *worker) loss(in llama.Input, lambda []float32) (float64, error) {
 			w.subtract(residual, kept, d.In)
 			part++
 		} else if b := w.recipe.Branch; b != nil && !b.Stored() {
-			branch, err := b.Spectral(residual, d.Out, d.In, stats.Act(lambda), w.pool.Run)
+			branch, err := method.Spectral(b, residual, d.Out, d.In, stats.Act(lambda), w.pool.Run)
 			if err != nil {
 				return 0, err
 			}

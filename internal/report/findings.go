@@ -8,8 +8,8 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 // Finding is one thing that is wrong, or dear, with its cause and its remedy.
@@ -111,7 +111,7 @@ type diagnosis struct {
 	*Subject
 	look    *Look
 	quality *Quality // nil: not measured
-	recipe  *method.Recipe
+	recipe  *recipe.Recipe
 	found   []Finding
 	lost    bool         // the model as a whole predicts badly
 	blamed  map[int]bool // layers whose error has a cause
@@ -265,7 +265,7 @@ func (d *diagnosis) layers() {
 			d.blame(i)
 			d.add(Finding{Bad: d.suspect(l), Where: l.Name, Cause: "clipped weights",
 				Detail: fmt.Sprintf("%.1f %% of the weights lie beyond the ends of their grid", 100*l.Clipped),
-				Remedy: append(d.weights(func(w *method.Weights) { w.Clip = quant.ClipNone }), d.groups()...)})
+				Remedy: append(d.weights(func(w *recipe.Weights) { w.Clip = quant.ClipNone }), d.groups()...)})
 		}
 		if l.DeadChannels > 0 && l.Which == l.Which.Input().Readers()[0] {
 			d.add(Finding{Bad: l.DeadChannels*4 > l.In, Where: fmt.Sprintf("block %d, input of %s", l.Block, l.Which.Input()), Cause: "dead columns",
@@ -312,7 +312,7 @@ func (d *diagnosis) scales() {
 		if l.LeastScale > 0 && l.LeastScale < subnormal {
 			d.add(Finding{Bad: l.LeastScale < 16.0/(1<<24), Where: l.Name, Cause: "a scale underflows 16-bit floats",
 				Detail: fmt.Sprintf("the least scale is %.2g, below %.2g, where 16-bit floats lose digits", l.LeastScale, subnormal),
-				Remedy: append(d.weights(func(w *method.Weights) { w.Group = 0 }), "a checkpoint without rows near zero")})
+				Remedy: append(d.weights(func(w *recipe.Weights) { w.Group = 0 }), "a checkpoint without rows near zero")})
 		}
 		if l.MostScale > 65504/4 {
 			d.add(Finding{Where: l.Name, Cause: "a scale is near the largest 16-bit float",

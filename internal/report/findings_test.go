@@ -8,14 +8,14 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 // subject is a healthy model of two blocks at the given bits.
-func subject(t *testing.T, recipe, bits string) *Subject {
+func subject(t *testing.T, name, bits string) *Subject {
 	t.Helper()
-	r, err := method.Load(recipe)
+	r, err := recipe.Load(name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/tokenizer"
 )
 
@@ -47,7 +48,7 @@ type Input struct {
 	Input    llama.Input
 	Peak     float64 // largest channel's |x| over the median channel's
 	After    float64 // the same after smoothing by Alpha
-	Alpha    method.Alpha
+	Alpha    recipe.Alpha
 	Outliers []artefact.Outlier // before smoothing
 	Dead     []int              // channels that are 0 throughout, at most 8
 }
@@ -242,7 +243,7 @@ func (k *looker) input(block int, in llama.Input, first []float32) {
 }
 
 // alpha is the smoothing of an input that the job chose, or the default.
-func (k *looker) alpha(block int, in llama.Input) method.Alpha {
+func (k *looker) alpha(block int, in llama.Input) recipe.Alpha {
 	if k.Of == nil || k.Of.Layers == nil {
 		return defaultAlpha
 	}
@@ -250,12 +251,12 @@ func (k *looker) alpha(block int, in llama.Input) method.Alpha {
 	return parseAlpha(l.Alpha)
 }
 
-func parseAlpha(s string) method.Alpha {
+func parseAlpha(s string) recipe.Alpha {
 	var a float64
 	if _, err := fmt.Sscanf(s, "%g", &a); err != nil || !(a >= 0 && a <= 1) {
-		return method.Off
+		return recipe.Off
 	}
-	return method.Alpha(a)
+	return recipe.Alpha(a)
 }
 
 // errors measures the layers of block i of what was made of the model, where

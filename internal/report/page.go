@@ -11,7 +11,7 @@ import (
 
 	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/spectrum"
 )
 
@@ -286,7 +286,7 @@ func (v *view) pictures() error {
 	}
 	for _, s := range v.Look.Surfaces {
 		x := surfaceView{Surface: s, Smooth: "α " + s.Alpha.String()}
-		if s.Alpha == method.Off {
+		if s.Alpha == recipe.Off {
 			x.Smooth = "no smoothing was chosen for it"
 		}
 		act, weight := max(s.Act.Max, s.ActAfter.Max), max(s.Weight.Max, s.WeightAfter.Max)

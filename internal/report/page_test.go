@@ -15,9 +15,9 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/pipeline"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/testmodel"
 )
 
@@ -26,7 +26,7 @@ const planted = 4
 
 // made writes a random model with planted outlier channels, and what a
 // recipe makes of it.
-func made(t *testing.T, recipe, bits string) (dir, out string, pool *kernel.Pool) {
+func made(t *testing.T, name, bits string) (dir, out string, pool *kernel.Pool) {
 	t.Helper()
 	tmp := t.TempDir()
 	plain, dir, out := filepath.Join(tmp, "plain"), filepath.Join(tmp, "model"), filepath.Join(tmp, "out")
@@ -43,7 +43,7 @@ func made(t *testing.T, recipe, bits string) (dir, out string, pool *kernel.Pool
 	}
 	pool = kernel.NewPool(2)
 	t.Cleanup(pool.Close)
-	r, err := method.Load(recipe)
+	r, err := recipe.Load(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func made(t *testing.T, recipe, bits string) (dir, out string, pool *kernel.Pool
 	}
 	r.Name = `<script>alert("x")</script>`
 	if r.Smooth != nil {
-		r.Smooth.Alpha = method.AlphaGrid{0.5}
+		r.Smooth.Alpha = recipe.AlphaGrid{0.5}
 	}
 	if _, err := pipeline.Run(t.Context(), pipeline.Options{Dir: dir, Out: out, Recipe: r, Pool: pool, Tool: "test"}); err != nil {
 		t.Fatal(err)

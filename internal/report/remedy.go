@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"github.com/specquant/specquant/internal/artefact"
-	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 // A remedy is a flag, or a section of the recipe in one line that takes the place
@@ -24,7 +24,7 @@ const (
 )
 
 // weightsLine is the section weights.
-func weightsLine(w method.Weights) string {
+func weightsLine(w recipe.Weights) string {
 	parts := []string{fmt.Sprintf("group: %d", w.Group)}
 	if w.Zero != "" && w.Zero != quant.ZeroSymmetric {
 		parts = append(parts, "zero: "+string(w.Zero))
@@ -49,7 +49,7 @@ func weightsLine(w method.Weights) string {
 }
 
 // solveLine is the section solve.
-func solveLine(s method.Solve) string {
+func solveLine(s recipe.Solve) string {
 	parts := []string{"method: " + s.Method}
 	if s.Damp != 0 {
 		parts = append(parts, fmt.Sprintf("damp: %v", s.Damp))
@@ -73,7 +73,7 @@ func solveLine(s method.Solve) string {
 
 // smoothLine is the section smooth with strengths to try, on the inputs of s (nil:
 // all).
-func smoothLine(s *method.Smooth, alpha string) string {
+func smoothLine(s *recipe.Smooth, alpha string) string {
 	if s != nil && len(s.Inputs) > 0 {
 		return fmt.Sprintf("smooth: {alpha: %s, inputs: [%s]}", alpha, strings.Join(s.Inputs, ", "))
 	}
@@ -84,7 +84,7 @@ func smoothLine(s *method.Smooth, alpha string) string {
 const manyAlphas = "[off, 0.25, 0.5, 0.75, 1]"
 
 // calibrationLine is the section calibration.
-func calibrationLine(c method.Calibration) string {
+func calibrationLine(c recipe.Calibration) string {
 	parts := []string{fmt.Sprintf("samples: %d", c.Samples), fmt.Sprintf("tokens: %d", c.Tokens)}
 	if c.Seed != 0 {
 		parts = append(parts, fmt.Sprintf("seed: %d", c.Seed))
@@ -94,7 +94,7 @@ func calibrationLine(c method.Calibration) string {
 
 // weights is the remedy of a change to the weights' grid; nothing where it changes
 // nothing.
-func (d *diagnosis) weights(change func(w *method.Weights)) []string {
+func (d *diagnosis) weights(change func(w *recipe.Weights)) []string {
 	w := d.recipe.Weights
 	w.Layers = slices.Clone(w.Layers)
 	change(&w)
@@ -106,7 +106,7 @@ func (d *diagnosis) weights(change func(w *method.Weights)) []string {
 
 // groups is the remedy of smaller groups, where there are none.
 func (d *diagnosis) groups() []string {
-	return d.weights(func(w *method.Weights) {
+	return d.weights(func(w *recipe.Weights) {
 		if w.Group == 0 {
 			w.Group = 64
 		}
@@ -118,7 +118,7 @@ func (d *diagnosis) solve() []string {
 	s := d.recipe.Solve
 	switch {
 	case s.Method != "gptq":
-		s = method.Solve{Method: "gptq", Damp: 0.01, ActOrder: true}
+		s = recipe.Solve{Method: "gptq", Damp: 0.01, ActOrder: true}
 	case s.Damp < 0.05:
 		s.Damp = 0.05
 	default:
@@ -129,7 +129,7 @@ func (d *diagnosis) solve() []string {
 
 // samples is the remedy of more calibration: nothing where it is the text that
 // stops short.
-func samples(r *method.Recipe, c *artefact.Calibration) []string {
+func samples(r *recipe.Recipe, c *artefact.Calibration) []string {
 	if c == nil || c.Windows < r.Calibration.Samples {
 		return nil
 	}
@@ -179,7 +179,7 @@ func (d *diagnosis) is(name string) bool {
 	if d.recipe.Name != name {
 		return false
 	}
-	r, err := method.Load(name)
+	r, err := recipe.Load(name)
 	if err != nil {
 		return false
 	}
@@ -214,8 +214,8 @@ func (d *diagnosis) finer(l *Layer) []string {
 	if d.Quantization.Bits.Weights < 8 {
 		return d.moreBits(false)
 	}
-	return d.weights(func(w *method.Weights) {
-		w.Layers = append(w.Layers, method.LayerBits{Match: strings.TrimPrefix(l.Name, "model."), Bits: quant.Full.Weights})
+	return d.weights(func(w *recipe.Weights) {
+		w.Layers = append(w.Layers, recipe.LayerBits{Match: strings.TrimPrefix(l.Name, "model."), Bits: quant.Full.Weights})
 	})
 }
 

@@ -9,23 +9,23 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 // paste puts a line in the place of a recipe's section of that name.
-func paste(t *testing.T, recipe, line string) *method.Recipe {
+func paste(t *testing.T, name, line string) *recipe.Recipe {
 	t.Helper()
-	source, err := method.Source(recipe)
+	source, err := recipe.Source(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	key, _, _ := strings.Cut(line, ":")
 	section := regexp.MustCompile(`(?m)^` + key + `:.*\n([ \t#].*\n)*`)
 	text := section.ReplaceAllString(string(source), "") + "\n" + line + "\n"
-	r, err := method.Parse([]byte(text), recipe)
+	r, err := recipe.Parse([]byte(text), name)
 	if err != nil {
-		t.Errorf("%s with %s: %v", recipe, line, err)
+		t.Errorf("%s with %s: %v", name, line, err)
 	}
 	return r
 }
@@ -65,7 +65,7 @@ func TestRemedies(t *testing.T) {
 		s.Manifest.Calibration.Windows = s.Manifest.Recipe.Calibration.Samples
 	}
 	keys := map[string]bool{}
-	for _, name := range method.Names() {
+	for _, name := range recipe.Names() {
 		for _, bits := range []string{"2-4-4", "4-4-4", "4-8-8", "4-16-16", "8-8-8", "8-16-16"} {
 			for ill, change := range ills {
 				s := subject(t, name, bits)
@@ -79,7 +79,7 @@ func TestRemedies(t *testing.T) {
 						keys[key] = true
 						switch key {
 						case "--recipe":
-							if rest == name || !slices.Contains(method.Names(), rest) {
+							if rest == name || !slices.Contains(recipe.Names(), rest) {
 								t.Errorf("%s: %q", what, line)
 							}
 						case "--bits":
@@ -130,8 +130,8 @@ func TestRemedyKeeps(t *testing.T) {
 	if r.Solve != wantSolve {
 		t.Errorf("solve %+v, want %+v", r.Solve, wantSolve)
 	}
-	w := method.Weights{Group: 32, Zero: quant.ZeroAsymmetric, Clip: quant.ClipMSE, Average: 3.5, Widths: []int{3, 4}, Layers: []method.LayerBits{{Match: `layers.0.*`, Bits: 8}}}
-	p, err := method.Parse([]byte("name: x\nbits: 4-8-8\nsolve: {method: rtn}\n"+weightsLine(w)+"\n"), "x")
+	w := recipe.Weights{Group: 32, Zero: quant.ZeroAsymmetric, Clip: quant.ClipMSE, Average: 3.5, Widths: []int{3, 4}, Layers: []recipe.LayerBits{{Match: `layers.0.*`, Bits: 8}}}
+	p, err := recipe.Parse([]byte("name: x\nbits: 4-8-8\nsolve: {method: rtn}\n"+weightsLine(w)+"\n"), "x")
 	if err != nil || weightsLine(p.Weights) != weightsLine(w) {
 		t.Errorf("%s: %v", weightsLine(w), err)
 	}
@@ -163,7 +163,7 @@ func TestCorrected(t *testing.T) {
 	} {
 		name, correct := c.recipe, ""
 		if name == "corrected" { // no embedded recipe is
-			name, correct = "specquant-fast", method.CorrectStream
+			name, correct = "specquant-fast", recipe.CorrectStream
 		}
 		s := subject(t, name, c.bits)
 		s.Manifest.Recipe.Solve.Correct = correct
@@ -189,7 +189,7 @@ func TestRecipeChanged(t *testing.T) {
 	if got := d.recipes(); !slices.Equal(got, []string{"--recipe specquant-best"}) {
 		t.Errorf("of the recipe itself: %q", got)
 	}
-	s.Manifest.Recipe.Solve = method.Solve{Method: "rtn"}
+	s.Manifest.Recipe.Solve = recipe.Solve{Method: "rtn"}
 	if got := d.wholeRemedy(); !slices.Equal(got, []string{"--recipe specquant-fast", "--bits 4-8-8"}) {
 		t.Errorf("of a changed copy: %q", got)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 // Cells of a picture; what is larger is folded, each cell showing the largest
@@ -21,7 +22,7 @@ const (
 type Surface struct {
 	Name     string // of the input
 	Reader   string // the layer whose weights are shown
-	Alpha    method.Alpha
+	Alpha    recipe.Alpha
 	Peak     float64 // of the activations, before
 	After    float64
 	Channels int

@@ -105,7 +105,7 @@ func run(ctx context.Context, f flags, out, log io.Writer) error {
 }
 
 // document writes the file or compares it.
-func (f flags) document(l *ledger, variants, seeds []recipe, missing []job, log io.Writer) error {
+func (f flags) document(l *ledger, variants, seeds []rowRecipe, missing []job, log io.Writer) error {
 	old, err := os.ReadFile(f.file)
 	if err != nil {
 		return err

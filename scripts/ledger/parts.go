@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
-	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 // The models and the setting of the tables of variants.
@@ -49,7 +49,7 @@ var seedNumbers = []int{1, 2, 3}
 
 // partRecipes are the variants of specquant-fast, and the labels of those that
 // change nothing.
-func partRecipes() (out []recipe, idle []string, err error) {
+func partRecipes() (out []rowRecipe, idle []string, err error) {
 	base, err := source(fast)
 	if err != nil {
 		return nil, nil, err
@@ -72,20 +72,20 @@ func partRecipes() (out []recipe, idle []string, err error) {
 			continue
 		}
 		name := fast + "-" + strings.ReplaceAll(strings.ReplaceAll(p.Label, ",", ""), " ", "-")
-		out = append(out, recipe{Name: name, Label: p.Label, Kind: ours, Base: fast, Changes: p.Changes})
+		out = append(out, rowRecipe{Name: name, Label: p.Label, Kind: ours, Base: fast, Changes: p.Changes})
 	}
 	return out, idle, nil
 }
 
 // seedRecipes are the quick recipes with other calibration windows. Plain
 // rounding has none.
-func seedRecipes() (out []recipe) {
+func seedRecipes() (out []rowRecipe) {
 	for _, r := range recipes {
 		if r.Name == plainOnes || slices.Contains(slow, r.Name) {
 			continue
 		}
 		for _, seed := range seedNumbers {
-			out = append(out, recipe{Name: fmt.Sprintf("%s-seed-%d", r.Name, seed), Label: r.label(), Kind: r.Kind, Base: r.Name,
+			out = append(out, rowRecipe{Name: fmt.Sprintf("%s-seed-%d", r.Name, seed), Label: r.label(), Kind: r.Kind, Base: r.Name,
 				Changes: []change{{"calibration.seed", seed}}, Seed: seed})
 		}
 	}
@@ -138,7 +138,7 @@ func set(doc *yaml.MapSlice, key string, path []string, value any) error {
 
 // content is all that a recipe does, comparable.
 func content(source []byte) (string, error) {
-	r, err := method.Parse(source, "variant")
+	r, err := recipe.Parse(source, "variant")
 	if err != nil {
 		return "", err
 	}

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 const sample = `# a comment
@@ -26,26 +26,26 @@ calibration: {samples: 128, tokens: 512, propagate: runtime}
 func TestOverride(t *testing.T) {
 	for name, c := range map[string]struct {
 		changes []change
-		check   func(r *method.Recipe) bool
+		check   func(r *recipe.Recipe) bool
 	}{
-		"nothing": {nil, func(r *method.Recipe) bool {
-			return r.Name == "sample" && r.About == "one: two" && len(r.Smooth.Alpha) == 2 && r.Smooth.Alpha[0] == method.Off
+		"nothing": {nil, func(r *recipe.Recipe) bool {
+			return r.Name == "sample" && r.About == "one: two" && len(r.Smooth.Alpha) == 2 && r.Smooth.Alpha[0] == recipe.Off
 		}},
-		"a key":         {[]change{{"branch.bits", 16}}, func(r *method.Recipe) bool { return r.Branch.Bits == 16 && r.Branch.Basis == "klt" }},
-		"a flow key":    {[]change{{"weights.clip", "mse"}}, func(r *method.Recipe) bool { return r.Weights.Clip == "mse" && r.Weights.Zero == "centred" }},
-		"no section":    {[]change{{"smooth", nil}}, func(r *method.Recipe) bool { return r.Smooth == nil && r.Branch != nil }},
-		"no key":        {[]change{{"solve.correct", nil}}, func(r *method.Recipe) bool { return r.Solve.Correct == "" && r.Solve.Damp == 0.01 }},
-		"a new key":     {[]change{{"calibration.seed", 3}}, func(r *method.Recipe) bool { return r.Calibration.Seed == 3 && r.Calibration.Samples == 128 }},
-		"a new section": {[]change{{"activations.group", 16}}, func(r *method.Recipe) bool { return r.Activations.Group == 16 && r.Activations.Clip == 1 }},
-		"what is not":   {[]change{{"rotate", nil}, {"solve.sweeps", nil}, {"tune.epochs", nil}}, func(r *method.Recipe) bool { return r.Rotate == nil && r.Tune == nil }},
-		"a name":        {[]change{{"name", "other"}}, func(r *method.Recipe) bool { return r.Name == "other" }},
+		"a key":         {[]change{{"branch.bits", 16}}, func(r *recipe.Recipe) bool { return r.Branch.Bits == 16 && r.Branch.Basis == "klt" }},
+		"a flow key":    {[]change{{"weights.clip", "mse"}}, func(r *recipe.Recipe) bool { return r.Weights.Clip == "mse" && r.Weights.Zero == "centred" }},
+		"no section":    {[]change{{"smooth", nil}}, func(r *recipe.Recipe) bool { return r.Smooth == nil && r.Branch != nil }},
+		"no key":        {[]change{{"solve.correct", nil}}, func(r *recipe.Recipe) bool { return r.Solve.Correct == "" && r.Solve.Damp == 0.01 }},
+		"a new key":     {[]change{{"calibration.seed", 3}}, func(r *recipe.Recipe) bool { return r.Calibration.Seed == 3 && r.Calibration.Samples == 128 }},
+		"a new section": {[]change{{"activations.group", 16}}, func(r *recipe.Recipe) bool { return r.Activations.Group == 16 && r.Activations.Clip == 1 }},
+		"what is not":   {[]change{{"rotate", nil}, {"solve.sweeps", nil}, {"tune.epochs", nil}}, func(r *recipe.Recipe) bool { return r.Rotate == nil && r.Tune == nil }},
+		"a name":        {[]change{{"name", "other"}}, func(r *recipe.Recipe) bool { return r.Name == "other" }},
 	} {
 		data, err := override([]byte(sample), c.changes...)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		r, err := method.Parse(data, name)
+		r, err := recipe.Parse(data, name)
 		if err != nil {
 			t.Errorf("%s: %v\n%s", name, err, data)
 		} else if !c.check(r) {
@@ -67,7 +67,7 @@ func TestParts(t *testing.T) {
 		t.Errorf("%d variants and %d that change nothing, of %d", len(variants), len(idle), len(parts))
 	}
 	seen := map[string]string{}
-	for _, v := range append([]recipe{{Name: fast}}, variants...) {
+	for _, v := range append([]rowRecipe{{Name: fast}}, variants...) {
 		base, err := source(v.family())
 		if err != nil {
 			t.Fatal(err)
@@ -95,7 +95,7 @@ func TestWrite(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := method.Load(file)
+		got, err := recipe.Load(file)
 		if err != nil {
 			t.Fatal(err)
 		}

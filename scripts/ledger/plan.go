@@ -62,8 +62,8 @@ const (
 	ours                // the paper's method and what we made of it
 )
 
-// recipe is a row of the tables.
-type recipe struct {
+// rowRecipe is a row of the tables.
+type rowRecipe struct {
 	Name    string // embedded in the program or under recipes/; as -recipes names it
 	Label   string // in the tables; "": the name
 	Kind    kind
@@ -72,7 +72,7 @@ type recipe struct {
 	Seed    int // of a variant with another calibration
 }
 
-func (r recipe) label() string {
+func (r rowRecipe) label() string {
 	if r.Label != "" {
 		return r.Label
 	}
@@ -80,7 +80,7 @@ func (r recipe) label() string {
 }
 
 // family is the name that -recipes and -anew go by.
-func (r recipe) family() string {
+func (r rowRecipe) family() string {
 	if r.Base != "" {
 		return r.Base
 	}
@@ -96,7 +96,7 @@ const (
 )
 
 // recipes has every recipe in the order of the rows.
-var recipes = []recipe{
+var recipes = []rowRecipe{
 	{Name: plainOnes, Kind: free},
 	{Name: "smoothquant", Kind: free},
 	{Name: "gptq", Kind: free},
@@ -145,15 +145,15 @@ type cell struct{ Model, Bits, Recipe string }
 type job struct {
 	cell
 	Table  string // tables, parts or seeds
-	recipe recipe
+	recipe rowRecipe
 }
 
 // plan lists every cell, what is quick before what is slow. A cell that two
 // tables want is listed for the first.
-func plan(parts, seeds []recipe) []job {
+func plan(parts, seeds []rowRecipe) []job {
 	var jobs []job
 	seen := map[cell]bool{}
-	add := func(table, model, bits string, r recipe) {
+	add := func(table, model, bits string, r rowRecipe) {
 		c := cell{model, bits, r.Name}
 		if !seen[c] {
 			seen[c] = true

@@ -14,7 +14,7 @@ func TestEveryRecipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range all {
-		has := slices.ContainsFunc(recipes, func(x recipe) bool { return x.Name == r.Name })
+		has := slices.ContainsFunc(recipes, func(x rowRecipe) bool { return x.Name == r.Name })
 		if out := slices.Contains(leftOut, r.Name); has == out {
 			t.Errorf("%s: has a row: %v, is left out: %v, expected one of both", r.Name, has, out)
 		}

@@ -25,7 +25,7 @@ func source(name string) ([]byte, error) {
 
 // write gives the library's name for a recipe: its own, or the path of a file in
 // the folder that is written here.
-func (r recipe) write(folder string) (string, error) {
+func (r rowRecipe) write(folder string) (string, error) {
 	if r.Base == "" {
 		if _, err := specquant.RecipeSource(r.Name); err == nil {
 			return r.Name, nil

@@ -16,7 +16,7 @@ type rows map[cell]specquant.Row
 
 // measured is a recipe with its row.
 type measured struct {
-	recipe
+	rowRecipe
 	Row specquant.Row
 }
 
@@ -76,7 +76,7 @@ func table(all rows, m model, bits string) string {
 }
 
 // partTable shows variants of specquant-fast beside it: divergence and bits.
-func partTable(all rows, variants []recipe) string {
+func partTable(all rows, variants []rowRecipe) string {
 	entry := func(model, recipe string) string {
 		row, ok := all[cell{model, partBits, recipe}]
 		if !ok {
@@ -90,7 +90,7 @@ func partTable(all rows, variants []recipe) string {
 		fmt.Fprintf(&s, " `%s` %s |", m, partBits)
 	}
 	s.WriteString("\n|---|" + strings.Repeat("---|", len(partModels)) + "\n")
-	for _, v := range append([]recipe{{Name: fast, Label: "none"}}, variants...) {
+	for _, v := range append([]rowRecipe{{Name: fast, Label: "none"}}, variants...) {
 		var entries []string
 		for _, m := range partModels {
 			entries = append(entries, entry(m, v.Name))
@@ -101,7 +101,7 @@ func partTable(all rows, variants []recipe) string {
 }
 
 // seedTable shows each recipe's divergence for every seed.
-func seedTable(all rows, seeds []recipe) string {
+func seedTable(all rows, seeds []rowRecipe) string {
 	var s strings.Builder
 	s.WriteString("| recipe |")
 	for _, m := range partModels {

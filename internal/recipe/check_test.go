@@ -1,4 +1,4 @@
-package method
+package recipe
 
 import (
 	"reflect"

@@ -1,4 +1,4 @@
-package method
+package recipe
 
 import "github.com/specquant/specquant/internal/llama"
 
