@@ -9,7 +9,6 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
-	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/spectrum"
 	"pgregory.net/rapid"
 )
@@ -236,48 +235,5 @@ func TestFloats(t *testing.T) {
 	}
 	if none, ok := f.Tensor("none"); !ok || none.Elems() != 0 {
 		t.Error("an empty vector is not read back")
-	}
-}
-
-// The output matrix is worked on in parts; the parts must not show.
-func TestHead(t *testing.T) {
-	const rows, cols = headChunk + 21, 9
-	w := make([]float32, rows*cols)
-	for i := range w {
-		w[i] = float32(math.Sin(float64(i*i%9973))) * float32(1+i/cols%7)
-	}
-	f := write(t, []checkpoint.TensorSpec{{Name: "head", DType: checkpoint.F32, Shape: []int{rows, cols}, Data: bytesOf(w)}})
-	head, _ := f.Tensor("head")
-	stored := write(t, QuantizeHead(head, nil, inSequence))
-	l, err := ReadHead(fileSource{stored}, rows, cols)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := quant.Grid{Bits: 8}
-	scales, err := g.Scales(w, rows, cols, quant.ClipNone, inSequence)
-	if err != nil {
-		t.Fatal(err)
-	}
-	q, want := make([]int8, len(w)), make([]float32, len(w))
-	g.RTN(q, w, scales, rows, cols, inSequence)
-	g.Dequantize(want, q, scales, rows, cols, inSequence)
-	if !sameBits(dense(l), want) {
-		t.Error("other weights than plain rounding gives")
-	}
-	_, err = ReadHead(fileSource{stored}, rows+16, cols)
-	wantError(t, "another vocabulary", err, "lm_head.qweight", "layer.safetensors")
-}
-
-// A bad weight is reported with where its part of the matrix starts.
-func TestHeadRefuses(t *testing.T) {
-	const rows, cols = headChunk + 3, 4
-	for want, v := range map[string]float32{"[1,2]": float32(math.NaN()), "row 1, group 0": 1e30} {
-		w := make([]float32, rows*cols)
-		w[(headChunk+1)*cols+2] = v
-		f := write(t, []checkpoint.TensorSpec{{Name: "head", DType: checkpoint.F32, Shape: []int{rows, cols}, Data: bytesOf(w)}})
-		head, _ := f.Tensor("head")
-		for _, s := range QuantizeHead(head, nil, inSequence) {
-			wantError(t, s.Name, s.Write(&bytes.Buffer{}), want, "counted from 2048", "layer.safetensors")
-		}
 	}
 }

@@ -14,10 +14,11 @@ import (
 
 // Method is quantization_config.quant_method of our artefacts, and Version the
 // format that this code writes. It reads version 1 too, which had no
-// transforms, no stored bases, no zero points and one width for all layers.
+// transforms, no stored bases, no zero points and one width for all layers. Version
+// 4 brought embeddings of fewer than 16 bits, and output matrices of other than 8.
 const (
 	Method  = "specquant"
-	Version = 3
+	Version = 4
 )
 
 // Quantization is the quantization_config of config.json: all that a reader
@@ -28,12 +29,19 @@ type Quantization struct {
 	Bits    quant.Bits    `json:"bits"`
 	Group   int           `json:"group_size"`      // inputs a scale; 0: the whole row
 	ActClip float64       `json:"activation_clip"` // share of a token's range that is covered
-	Head    int           `json:"head_bits"`       // of the output matrix: 8, or 16 for as it was
+	Head    int           `json:"head_bits"`       // of the output matrix: 2 to 8, or 16 for as it was
 	Branch  *BranchFormat `json:"branch,omitempty"`
 
 	// Zero is the kind of the weights' zero points: symmetric (or absent),
 	// centred or asymmetric.
 	Zero quant.ZeroKind `json:"zero_point,omitempty"`
+	// HeadGroup is the number of columns of the output matrix that share a scale;
+	// 0: the whole row. Embedding and EmbeddingGroup are the same of the embedding,
+	// where absent bits stand for 16. A tied model whose two have the same format
+	// stores the output matrix only.
+	HeadGroup      int `json:"head_group_size,omitempty"`
+	Embedding      int `json:"embedding_bits,omitempty"`
+	EmbeddingGroup int `json:"embedding_group_size,omitempty"`
 	// Layers are the bits of layers that have others than bits.weights, by name;
 	// 16: not quantized.
 	Layers map[string]int `json:"layer_bits,omitempty"`
@@ -134,8 +142,8 @@ func ParseQuantization(raw json.RawMessage, file string) (*Quantization, error) 
 	if q.Group != 0 && (q.Group < 8 || q.Group%8 != 0 || q.Group > maxGroup) {
 		return nil, fmt.Errorf("%s: quantization_config: group_size is %d, expected 0 or a multiple of 8 up to %d", file, q.Group, maxGroup)
 	}
-	if q.Head != 8 && q.Head != 16 {
-		return nil, fmt.Errorf("%s: quantization_config: head_bits is %d, expected 8 or 16", file, q.Head)
+	if err := q.CheckTables(); err != nil {
+		return nil, fmt.Errorf("%s: quantization_config: %w", file, err)
 	}
 	if !(q.ActClip > 0 && q.ActClip <= 1) {
 		return nil, fmt.Errorf("%s: quantization_config: activation_clip is %v, expected more than 0 and at most 1", file, q.ActClip)

@@ -19,7 +19,7 @@ func TestParseQuantization(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Quantization{Method: Method, Version: 1, Bits: quant.Bits{Weights: 4, Activations: 8, KV: 16}, Group: 64, ActClip: 0.9,
-		Head: 8, Branch: &BranchFormat{Basis: "dft", Axis: "output", Truncate: 0.01}}
+		Head: 8, Embedding: 16, Branch: &BranchFormat{Basis: "dft", Axis: "output", Truncate: 0.01}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -51,7 +51,7 @@ func TestParseQuantizationRefuses(t *testing.T) {
 		{`{}`, []string{`quant_method is ""`, "specquant"}},
 		{`{"quant_method":"gptq","bits":4,"group_size":"x"}`, []string{`"gptq"`, "other tools"}},
 		{swap(`"specquant"`, `7`), []string{"quant_method"}},
-		{swap(`"format_version":1`, `"format_version":4`), []string{"format_version is 4", "reads 1 to 3"}},
+		{swap(`"format_version":1`, `"format_version":5`), []string{"format_version is 5", "reads 1 to 4"}},
 		{swap(`"format_version":1,`, ``), []string{"format_version is 0"}},
 		{swap(`"weights":4`, `"weights":9`), []string{"weights in 9 bits"}},
 		{swap(`"activations":8`, `"activations":7`), []string{"activations in 7 bits"}},
@@ -68,7 +68,7 @@ func TestParseQuantizationRefuses(t *testing.T) {
 		{swap(`0.9`, `-0.5`), []string{"activation_clip is -0.5"}},
 		{swap(`0.9`, `1.1`), []string{"activation_clip is 1.1"}},
 		{swap(`"activation_clip":0.9,`, ``), []string{"activation_clip is 0"}},
-		{swap(`"head_bits":8`, `"head_bits":4`), []string{"head_bits is 4"}},
+		{swap(`"head_bits":8`, `"head_bits":9`), []string{"head_bits is 9"}},
 		{swap(`"dft"`, `"fft"`), []string{`branch.basis is "fft"`}},
 		{swap(`"output"`, `"row"`), []string{`branch.axis is "row"`}},
 		{swap(`"truncate":0.01`, `"truncate":1`), []string{"branch.truncate is 1"}},

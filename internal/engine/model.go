@@ -40,7 +40,7 @@ type Model struct {
 	layers   []*layer
 	stream   bool
 	norm     []float32
-	embed    kernel.HalfMatrix
+	embed    rows
 	head     projection // nil: made of headRead when first needed
 	headRead *artefact.Linear
 	kvBits   int // of the cache; 16: as float32
@@ -48,6 +48,13 @@ type Model struct {
 	qk       *llama.QK                         // of all blocks; nil: none, or each has its own
 	inputs   [llama.NumInputs]linalg.Transform // shared by all layers, where they are the same
 	s        scratch
+}
+
+// rows is a matrix whose rows are looked up: the embedding, in 16 or 32 bits or
+// quantized.
+type rows interface {
+	// Row writes row r to dst, which has the matrix's width.
+	Row(dst []float32, r int)
 }
 
 // layer is one block, ready to run.
@@ -92,7 +99,7 @@ func New(ck *checkpoint.Checkpoint, o Options) (*Model, error) {
 	if m.norm, err = llama.Vector(ck, "model.norm.weight", c.HiddenSize); err != nil {
 		return nil, err
 	}
-	if m.embed, err = m.matrix("model.embed_tokens.weight"); err != nil {
+	if m.embed, err = m.loadEmbedding(); err != nil {
 		return nil, err
 	}
 	if m.head, err = m.loadHead(); err != nil {
@@ -150,12 +157,24 @@ func (m *Model) matrix(name string) (kernel.HalfMatrix, error) {
 	return h, err
 }
 
+func (m *Model) loadEmbedding() (rows, error) {
+	if q := m.Quantization; q != nil && q.Embedding != 16 {
+		l, err := q.ReadEmbedding(m.Checkpoint, m.Config.VocabSize, m.Config.HiddenSize)
+		if err != nil {
+			return nil, err
+		}
+		return artefact.NewRows(l), nil
+	}
+	h, err := m.matrix(artefact.EmbeddingName + ".weight")
+	return &h, err
+}
+
 func (m *Model) loadHead() (projection, error) {
 	if m.Quantization == nil || m.Quantization.Head == 16 {
 		h, err := m.matrix(artefact.HeadName + ".weight")
 		return &plain{weights: []kernel.HalfMatrix{h}, bias: [][]float32{nil}}, err
 	}
-	l, err := artefact.ReadHead(m.Checkpoint, m.Config.VocabSize, m.Config.HiddenSize)
+	l, err := m.Quantization.ReadHead(m.Checkpoint, m.Config.VocabSize, m.Config.HiddenSize)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +195,7 @@ func (m *Model) output() (projection, error) {
 // newHead makes the quantized output matrix ready: its input is quantized to 8
 // bits, whatever the blocks' are.
 func newHead(l *artefact.Linear) (projection, error) {
-	return newQuantized([]*artefact.Linear{l}, &artefact.Quantization{Bits: quant.Bits{Weights: 8, Activations: 8}, ActClip: 1}, nil, nil)
+	return newQuantized([]*artefact.Linear{l}, &artefact.Quantization{Bits: quant.Bits{Weights: l.Grid.Bits, Activations: 8}, Group: l.Grid.Group, ActClip: 1}, nil, nil)
 }
 
 // Close lets go of the files. The model must not be used afterwards.

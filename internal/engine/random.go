@@ -67,6 +67,9 @@ func newRandom(c checkpoint.Config, q artefact.Quantization, r Random, o Options
 		q.Branch = nil
 	}
 	q.ActClip = 1
+	if err := q.CheckTables(); err != nil {
+		return nil, err
+	}
 	m := &Model{Config: &c, Quantization: &q}
 	if err := m.prepare(o); err != nil {
 		return nil, err
@@ -99,16 +102,37 @@ func newRandom(c checkpoint.Config, q artefact.Quantization, r Random, o Options
 		m.layers[i] = l
 	}
 	m.norm = ones()
-	m.embed = kernel.HalfMatrix{Data: make([]byte, 2*c.VocabSize*c.HiddenSize), DType: kernel.BF16, Rows: c.VocabSize, Cols: c.HiddenSize}
-	for i := 0; i < len(m.embed.Data); i += 2 {
-		m.embed.Data[i+1] = 0x3c | byte(i>>9&0x80) // ±2^-7
+	vocab, hidden := c.VocabSize, c.HiddenSize
+	half := func() kernel.HalfMatrix {
+		h := kernel.HalfMatrix{Data: make([]byte, 2*vocab*hidden), DType: kernel.BF16, Rows: vocab, Cols: hidden}
+		for i := 0; i < len(h.Data); i += 2 {
+			h.Data[i+1] = 0x3c | byte(i>>9&0x80) // ±2^-7
+		}
+		return h
 	}
-	if q.Head == 8 {
+	var head *artefact.Linear
+	var embedding kernel.HalfMatrix
+	if q.Head != 16 {
+		head = f.linear(vocab, hidden, artefact.TableGrid(q.Head, q.HeadGroup))
+	}
+	switch {
+	case head != nil && c.TieEmbeddings && q.SharesTables():
+		m.embed = artefact.NewRows(head)
+	case q.Embedding != 16:
+		m.embed = artefact.NewRows(f.linear(vocab, hidden, artefact.TableGrid(q.Embedding, q.EmbeddingGroup)))
+	default:
+		embedding = half()
+		m.embed = &embedding
+	}
+	if head != nil {
 		var err error
-		m.head, err = newHead(f.linear(c.VocabSize, c.HiddenSize, quant.Grid{Bits: 8}))
+		m.head, err = newHead(head)
 		return m, err
 	}
-	m.head = &plain{weights: []kernel.HalfMatrix{m.embed}, bias: [][]float32{nil}}
+	if embedding.Rows == 0 || !c.TieEmbeddings {
+		embedding = half()
+	}
+	m.head = &plain{weights: []kernel.HalfMatrix{embedding}, bias: [][]float32{nil}}
 	return m, nil
 }
 

@@ -6,6 +6,7 @@ import "github.com/specquant/specquant/internal/recipe"
 type (
 	Recipe    = recipe.Recipe
 	Weights   = recipe.Weights
+	Table     = recipe.Table
 	LayerBits = recipe.LayerBits
 	Smooth    = recipe.Smooth
 	Rotate    = recipe.Rotate

@@ -11,11 +11,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/calibration"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/method"
 )
 
 // finish writes what is not a block, looks at the result and gives it its name.
@@ -135,12 +137,15 @@ func (j *job) writeRest() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if name == headWeight && j.Recipe.Head.Bits == 8 {
-			for _, s := range artefact.QuantizeHead(t, prepare[name], j.Pool.Run) {
-				specs = append(specs, s)
-				where[s.Name] = last
+		tied := c.TieEmbeddings && prepare[name] == nil
+		if table, other := j.tables(name); table.Bits != 16 {
+			if !(tied && name == embedWeight && table == other) { // else the output matrix stands for both
+				for _, s := range artefact.QuantizeTable(strings.TrimSuffix(name, ".weight"), t, artefact.TableGrid(table.Bits, table.Group), prepare[name], j.Pool.Run) {
+					specs = append(specs, s)
+					where[s.Name] = last
+				}
 			}
-			if !c.TieEmbeddings || prepare[name] != nil {
+			if !(tied && t.Name == name && other.Bits == 16) { // else the other needs it as it is
 				continue
 			}
 		}
@@ -208,6 +213,18 @@ func (j *job) writeRest() ([]string, error) {
 		names = append(names, name)
 	}
 	return names, nil
+}
+
+// tables gives how the tensor called name is stored, the embedding or the output
+// matrix, and how the other of the two is. Every other tensor stays in 16 bits.
+func (j *job) tables(name string) (table, other method.Table) {
+	switch name {
+	case embedWeight:
+		return j.Recipe.Embedding, j.Recipe.Head
+	case headWeight:
+		return j.Recipe.Head, j.Recipe.Embedding
+	}
+	return method.Table{Bits: 16}, method.Table{Bits: 16}
 }
 
 // tied is the entry of config.json that says that the output matrix is the

@@ -320,7 +320,8 @@ func (j *job) event(e Event) {
 func (j *job) quantization() *artefact.Quantization {
 	r := j.Recipe
 	q := &artefact.Quantization{Method: artefact.Method, Version: artefact.Version, Bits: r.Bits,
-		Group: r.Weights.Group, ActClip: r.Activations.Clip, ActGroup: r.ActGrid().Group, Head: r.Head.Bits}
+		Group: r.Weights.Group, ActClip: r.Activations.Clip, ActGroup: r.ActGrid().Group,
+		Head: r.Head.Bits, HeadGroup: r.Head.Group, Embedding: r.Embedding.Bits, EmbeddingGroup: r.Embedding.Group}
 	if b := r.Branch; b != nil {
 		q.Branch = &artefact.BranchFormat{Basis: b.Basis, Axis: b.Axis, Truncate: b.Truncate, Remove: b.Remove}
 		if b.Width() == 8 {

@@ -54,6 +54,26 @@ const (
 	slack     = gcPercent / 100.
 )
 
+// tableBytes is the size of embedding and output matrix as the recipe stores them;
+// copied is their size in the checkpoint.
+func tableBytes(c *checkpoint.Config, r *method.Recipe, copied int64) int64 {
+	values := float64(c.VocabSize) * float64(c.HiddenSize)
+	size := func(t method.Table) int64 {
+		bits := float64(t.Bits)
+		if t.Group > 0 {
+			bits += 16 / float64(t.Group)
+		}
+		return int64(values * bits / 8)
+	}
+	switch {
+	case r.Head.Bits == 16 && r.Embedding.Bits == 16:
+		return copied
+	case c.TieEmbeddings && r.Head == r.Embedding:
+		return size(r.Head)
+	}
+	return size(r.Head) + size(r.Embedding)
+}
+
 // NewPlan plans a job over windows × tokens of calibration. maxMemory (0: no
 // limit) decides whether activations spill; a limit that the rest alone exceeds
 // is an error that says what would do.
@@ -142,7 +162,7 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *metho
 		return nil, fmt.Errorf("the job needs at least %s of memory, --max-memory allows %s; the largest parts are %s",
 			MB(p.Peak), MB(maxMemory), p.largestItems())
 	}
-	p.Artefact = embedBytes + int64(float64(blockWeights)*float64(c.Layers)*(float64(r.Bits.Weights)+0.3)/8)
+	p.Artefact = tableBytes(c, r, embedBytes) + int64(float64(blockWeights)*float64(c.Layers)*(float64(r.Bits.Weights)+0.3)/8)
 	p.Disk = p.Artefact + p.Spill
 	p.Work = work(c, r, windows, tokens)
 	return p, nil

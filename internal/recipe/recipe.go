@@ -39,7 +39,8 @@ type Recipe struct {
 	Learn       *Learn      `yaml:"learn" json:"learn,omitempty"`
 	Distil      *Tune       `yaml:"distil" json:"distil,omitempty"`
 	Activations Activations `yaml:"activations" json:"activations"`
-	Head        Head        `yaml:"head" json:"head"`
+	Head        Table       `yaml:"head" json:"head"`
+	Embedding   Table       `yaml:"embedding" json:"embedding,omitzero"`
 	Calibration Calibration `yaml:"calibration" json:"calibration"`
 
 	Bits quant.Bits `yaml:"-" json:"-"` // BitsText, read
@@ -196,10 +197,13 @@ func (r *Recipe) ActGrid() kernel.ActGrid {
 	return g
 }
 
-// Head is the output matrix, whose size tells in small models and large
-// vocabularies.
-type Head struct {
-	Bits int `yaml:"bits" json:"bits"` // 8: rounded per token of the vocabulary; 16: as it is
+// Table is how one of the two matrices with a row for each token of the
+// vocabulary is stored: the embedding, and the output matrix (head). In small
+// models with large vocabularies they are most of the file. Each row is rounded
+// to nearest on a symmetric grid.
+type Table struct {
+	Bits  int `yaml:"bits" json:"bits"`             // 2 to 8, or 16: as it is
+	Group int `yaml:"group" json:"group,omitempty"` // columns that share a scale: 32, 64 or 128; 0: the whole row
 }
 
 // Calibration is what the calibration text is used for.
@@ -329,7 +333,7 @@ func Load(name string) (*Recipe, error) {
 
 // Parse reads a recipe strictly: an unknown key is an error with its line.
 func Parse(data []byte, file string) (*Recipe, error) {
-	r := &Recipe{Activations: Activations{Clip: 1}, Head: Head{Bits: 16}}
+	r := &Recipe{Activations: Activations{Clip: 1}, Head: Table{Bits: 16}, Embedding: Table{Bits: 16}}
 	r.Weights.Clip, r.Weights.Zero = quant.ClipNone, quant.ZeroSymmetric
 	r.Calibration = Calibration{Samples: 256, Tokens: 2048, Propagate: "quantized"}
 	if err := checkText(data); err != nil {
@@ -365,7 +369,7 @@ func wholeNumbers(data []byte) error {
 		Branch              struct{ Bits, Rounds any }
 		Solve               struct{ Sweeps any }
 		Calibration         struct{ Samples, Tokens, Seed any }
-		Head                struct{ Bits any }
+		Head, Embedding     struct{ Bits, Group any }
 		Activations         struct{ Group any }
 		Tune, Distil, Learn struct{ Epochs, Batch any }
 		Rotate              struct {
@@ -386,6 +390,9 @@ func wholeNumbers(data []byte) error {
 		{"calibration.tokens", r.Calibration.Tokens},
 		{"calibration.seed", r.Calibration.Seed},
 		{"head.bits", r.Head.Bits},
+		{"head.group", r.Head.Group},
+		{"embedding.bits", r.Embedding.Bits},
+		{"embedding.group", r.Embedding.Group},
 		{"branch.bits", r.Branch.Bits},
 		{"branch.rounds", r.Branch.Rounds},
 		{"solve.sweeps", r.Solve.Sweeps},
@@ -472,7 +479,10 @@ func (r *Recipe) check() error {
 	if r.Solve.Refines() && r.Solve.Method != "gptq" && err == nil {
 		err = fmt.Errorf("solve.sweeps, solve.rescale: found with method %s, expected gptq, whose Hessian they use", r.Solve.Method)
 	}
-	oneOf("head.bits", fmt.Sprint(r.Head.Bits), "8", "16")
+	for key, t := range map[string]Table{"head": r.Head, "embedding": r.Embedding} {
+		oneOf(key+".bits", fmt.Sprint(t.Bits), "2", "3", "4", "5", "6", "7", "8", "16")
+		oneOf(key+".group", fmt.Sprint(t.Group), "0", "32", "64", "128")
+	}
 	within("activations.clip", r.Activations.Clip, 0.1, 1)
 	oneOf("activations.group", fmt.Sprint(r.Activations.Group), "0", "16", "32", "64", "128")
 	within("calibration.samples", float64(r.Calibration.Samples), 1, 1e6)
