@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -18,6 +19,19 @@ type doctorCmd struct {
 	Calib   []string `help:"Text files for that run. Default: the embedded text." placeholder:"FILE" sep:"none"`
 	Text    string   `help:"The text that you evaluate on: was the model calibrated on it?" placeholder:"FILE"`
 	Threads int      `help:"Threads. 0: one for each CPU." default:"0"`
+	JSON    bool     `name:"json" help:"Write JSON."`
+}
+
+// diagnosis is what doctor says, as programs read it.
+type diagnosis struct {
+	Model         string           `json:"model"`
+	Recipe        string           `json:"recipe"`
+	Bits          string           `json:"bits"`
+	BitsPerWeight float64          `json:"bits_per_weight"`
+	Basis         string           `json:"basis"`        // what was looked at
+	Healthy       bool             `json:"healthy"`      // no finding is bad
+	ErrorsKnown   bool             `json:"errors_known"` // of the layers' outputs; else look again with --against
+	Findings      []report.Finding `json:"findings"`
 }
 
 func (c *doctorCmd) Run(e *env) error {
@@ -50,7 +64,15 @@ func (c *doctorCmd) Run(e *env) error {
 			return err
 		}
 	}
-	printFindings(e, s, look, report.Diagnose(s, look, overlaps))
+	found := report.Diagnose(s, look, overlaps)
+	if c.JSON {
+		d := diagnosis{s.Dir, s.Manifest.Recipe.Name, s.Quantization.Bits.String(), s.Manifest.BitsPerWeight, basisOf(look), report.Healthy(found), errorsKnown(s), found}
+		if d.Findings == nil {
+			d.Findings = []report.Finding{}
+		}
+		return e.writeJSON(d)
+	}
+	printFindings(e, s, look, found)
 	return nil
 }
 
@@ -72,20 +94,28 @@ func lookAt(e *env, dir string, o report.LookOptions) (*report.Look, error) {
 	return report.LookAt(e.ctx, ck, o)
 }
 
-func printFindings(e *env, s *report.Subject, look *report.Look, found []report.Finding) {
+// basisOf says what a diagnosis rests on.
+func basisOf(look *report.Look) string {
 	basis := "the job's own report"
 	if look != nil {
 		basis += fmt.Sprintf(" and %d windows of %d tokens of %s", look.Windows, look.Tokens, look.Source)
 	}
-	fmt.Fprintf(e.out, "%s: recipe %s at %s, %.3f bits a weight; by %s\n\n", s.Dir, s.Manifest.Recipe.Name, s.Quantization.Bits, s.Manifest.BitsPerWeight, basis)
-	known := false
-	for i := range s.Layers {
-		_, ok := s.Layers[i].OutputError()
-		known = known || ok
-	}
+	return basis
+}
+
+// errorsKnown says whether any layer's output error is.
+func errorsKnown(s *report.Subject) bool {
+	return slices.ContainsFunc(s.Layers, func(l report.Layer) bool {
+		_, ok := l.OutputError()
+		return ok
+	})
+}
+
+func printFindings(e *env, s *report.Subject, look *report.Look, found []report.Finding) {
+	fmt.Fprintf(e.out, "%s: recipe %s at %s, %.3f bits a weight; by %s\n\n", s.Dir, s.Manifest.Recipe.Name, s.Quantization.Bits, s.Manifest.BitsPerWeight, basisOf(look))
 	if report.Healthy(found) {
 		fmt.Fprintln(e.out, "healthy: nothing was found that explains bad output")
-		if !known {
+		if !errorsKnown(s) {
 			fmt.Fprintln(e.out, "but the recipe needed no calibration, so the errors of its layers are not known; look again with --against DIR")
 		}
 	}

@@ -11,33 +11,60 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-type infoCmd struct{}
+type infoCmd struct {
+	JSON bool `name:"json" help:"Write JSON."`
+}
 
-func (infoCmd) Run(e *env) error {
+// machine is what info says of the program and of the machine it runs on.
+type machine struct {
+	Version  string   `json:"version"`
+	Go       string   `json:"go"`
+	OS       string   `json:"os"`
+	Arch     string   `json:"arch"`
+	CPU      string   `json:"cpu,omitempty"` // "": the system does not say
+	Threads  int      `json:"threads"`
+	Features []string `json:"features"`
+	L1       int      `json:"l1_bytes,omitempty"` // of one core; 0: not known
+	L2       int      `json:"l2_bytes,omitempty"`
+	L3       int      `json:"l3_bytes,omitempty"`
+	Kernels  string   `json:"kernels"`      // instruction set in use
+	BestHere string   `json:"kernels_best"` // the best one that this CPU has
+	Recipes  []string `json:"recipes"`
+}
+
+func thisMachine() machine {
+	m := machine{Version: specquant.Version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, CPU: cpuid.CPU.BrandName, Threads: runtime.GOMAXPROCS(0),
+		Features: []string{}, Kernels: fmt.Sprint(kernel.Active()), BestHere: fmt.Sprint(kernel.Best()), Recipes: recipe.Names()}
+	for _, f := range []cpuid.FeatureID{cpuid.AVX2, cpuid.FMA3, cpuid.F16C, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VNNI, cpuid.AVXVNNI, cpuid.AVX512BF16, cpuid.ASIMD, cpuid.ASIMDDP} {
+		if cpuid.CPU.Supports(f) {
+			m.Features = append(m.Features, f.String())
+		}
+	}
+	if c := cpuid.CPU.Cache; c.L2 > 0 {
+		m.L1, m.L2, m.L3 = max(c.L1D, 0), c.L2, max(c.L3, 0)
+	}
+	return m
+}
+
+func (c infoCmd) Run(e *env) error {
+	m := thisMachine()
+	if c.JSON {
+		return e.writeJSON(m)
+	}
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(e.out, "%-12s %s\n", name, fmt.Sprintf(format, args...))
 	}
-	line("version", "specquant %s, %s %s/%s", specquant.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	brand := cpuid.CPU.BrandName
-	if brand == "" {
-		brand = "unknown"
+	line("version", "specquant %s, %s %s/%s", m.Version, m.Go, m.OS, m.Arch)
+	line("cpu", "%s, %d threads available", cpuName(), m.Threads)
+	line("features", "%s", strings.Join(m.Features, " "))
+	if m.L2 > 0 {
+		line("caches", "L1 %s, L2 %s, L3 %s", bytesText(int64(m.L1)), bytesText(int64(m.L2)), bytesText(int64(m.L3)))
 	}
-	line("cpu", "%s, %d threads available", brand, runtime.GOMAXPROCS(0))
-	var have []string
-	for _, f := range []cpuid.FeatureID{cpuid.AVX2, cpuid.FMA3, cpuid.F16C, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VNNI, cpuid.AVXVNNI, cpuid.AVX512BF16, cpuid.ASIMD, cpuid.ASIMDDP} {
-		if cpuid.CPU.Supports(f) {
-			have = append(have, f.String())
-		}
-	}
-	line("features", "%s", strings.Join(have, " "))
-	if c := cpuid.CPU.Cache; c.L2 > 0 {
-		line("caches", "L1 %s, L2 %s, L3 %s", bytesText(int64(c.L1D)), bytesText(int64(c.L2)), bytesText(int64(c.L3)))
-	}
-	active := fmt.Sprint(kernel.Active())
+	active := m.Kernels
 	if kernel.Active() < kernel.Best() {
-		active += fmt.Sprintf(" (lowered by %s; this CPU has %s)", kernel.EnvTier, kernel.Best())
+		active += fmt.Sprintf(" (lowered by %s; this CPU has %s)", kernel.EnvTier, m.BestHere)
 	}
 	line("kernels", "%s", active)
-	line("recipes", "%s", strings.Join(recipe.Names(), ", "))
+	line("recipes", "%s", strings.Join(m.Recipes, ", "))
 	return nil
 }

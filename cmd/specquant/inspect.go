@@ -24,6 +24,7 @@ type inspectCmd struct {
 	Calib   []string `help:"Calibration text files for the smoothing. Default: the embedded text." placeholder:"FILE" sep:"none"`
 	Seeds   int      `help:"Shuffles of the control." default:"4"`
 	Threads int      `help:"Threads. 0: one for each CPU." default:"0"`
+	JSON    bool     `name:"json" help:"Write JSON."`
 }
 
 func (c *inspectCmd) Run(e *env) error {
@@ -32,6 +33,9 @@ func (c *inspectCmd) Run(e *env) error {
 		return err
 	}
 	defer ck.Close()
+	if c.JSON {
+		return c.writeInspection(e, ck)
+	}
 	if err := c.architecture(e, ck); err != nil {
 		return err
 	}
@@ -44,11 +48,22 @@ func (c *inspectCmd) Run(e *env) error {
 	if c.Brief {
 		return nil
 	}
+	rows, alpha, err := c.spectrum(e)
+	if err != nil {
+		return err
+	}
+	printSpectrum(e, rows, alpha, max(1, c.Seeds))
+	return nil
+}
+
+// spectrum measures where the energy of the layers lies, before and after smoothing
+// by the α that was asked for.
+func (c *inspectCmd) spectrum(e *env) ([]pipeline.SpectrumRow, recipe.Alpha, error) {
 	alpha := recipe.Off
 	if c.Alpha != "off" {
 		v, err := strconv.ParseFloat(c.Alpha, 64)
 		if err != nil || !(v >= 0 && v <= 1) {
-			return fmt.Errorf("--alpha %s: expected off, or a number from 0 to 1", c.Alpha)
+			return nil, alpha, fmt.Errorf("--alpha %s: expected off, or a number from 0 to 1", c.Alpha)
 		}
 		alpha = recipe.Alpha(v)
 	}
@@ -63,11 +78,7 @@ func (c *inspectCmd) Run(e *env) error {
 				}
 			}
 		}})
-	if err != nil {
-		return err
-	}
-	printSpectrum(e, rows, alpha, max(1, c.Seeds))
-	return nil
+	return rows, alpha, err
 }
 
 func (c *inspectCmd) architecture(e *env, ck *checkpoint.Checkpoint) error {
@@ -91,18 +102,7 @@ func (c *inspectCmd) architecture(e *env, ck *checkpoint.Checkpoint) error {
 		tied = ", embeddings tied"
 	}
 	line("vocabulary", "%d%s", m.VocabSize, tied)
-	var parameters, linear int64
-	for _, t := range m.Expected() {
-		n := int64(1)
-		for _, d := range t.Shape {
-			n *= int64(d)
-		}
-		parameters += n
-	}
-	for l := range llama.NumLinears {
-		out, in := l.Shape(m)
-		linear += int64(out) * int64(in) * int64(m.Layers)
-	}
+	parameters, linear := countWeights(m)
 	line("parameters", "%.4g million, %.4g million of them in the blocks' linear layers", float64(parameters)/1e6, float64(linear)/1e6)
 	line("on disk", "%s in %d files", bytesText(ck.Bytes()), len(ck.Files()))
 	tok, err := tokenizer.Load(c.Dir)
@@ -122,6 +122,22 @@ func (c *inspectCmd) architecture(e *env, ck *checkpoint.Checkpoint) error {
 	return nil
 }
 
+// countWeights counts all numbers of a model, and those of its blocks' linear layers.
+func countWeights(m *checkpoint.Config) (parameters, linear int64) {
+	for _, t := range m.Expected() {
+		n := int64(1)
+		for _, d := range t.Shape {
+			n *= int64(d)
+		}
+		parameters += n
+	}
+	for l := range llama.NumLinears {
+		out, in := l.Shape(m)
+		linear += int64(out) * int64(in) * int64(m.Layers)
+	}
+	return parameters, linear
+}
+
 // quantized describes an artefact by its manifest.
 func (c *inspectCmd) quantized(e *env, ck *checkpoint.Checkpoint) error {
 	q, err := artefact.ParseQuantization(ck.Config.Quantization, c.Dir+"/config.json")
@@ -132,13 +148,9 @@ func (c *inspectCmd) quantized(e *env, ck *checkpoint.Checkpoint) error {
 	if err := c.files(e, ck); err != nil {
 		return err
 	}
-	text, err := readText(c.Dir + "/" + artefact.ManifestFile)
+	m, err := c.manifest()
 	if err != nil {
 		return err
-	}
-	var m artefact.Manifest
-	if err := json.Unmarshal([]byte(text), &m); err != nil {
-		return fmt.Errorf("%s/%s: %w", c.Dir, artefact.ManifestFile, err)
 	}
 	fmt.Fprintf(e.out, "%-14s %s by %s, %.3f bits a weight\n", "recipe", m.Recipe.Name, m.Tool, m.BitsPerWeight)
 	if m.Calibration != nil {
@@ -150,6 +162,18 @@ func (c *inspectCmd) quantized(e *env, ck *checkpoint.Checkpoint) error {
 	}
 	printLayers(e.out, m.Layers)
 	return nil
+}
+
+func (c *inspectCmd) manifest() (*artefact.Manifest, error) {
+	text, err := readText(c.Dir + "/" + artefact.ManifestFile)
+	if err != nil {
+		return nil, err
+	}
+	m := &artefact.Manifest{}
+	if err := json.Unmarshal([]byte(text), m); err != nil {
+		return nil, fmt.Errorf("%s/%s: %w", c.Dir, artefact.ManifestFile, err)
+	}
+	return m, nil
 }
 
 // files says whether the files are those that were written. It reads them all,

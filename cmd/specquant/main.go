@@ -37,7 +37,12 @@ type cli struct {
 	Import   importCmd   `cmd:"" help:"Turn a GGUF file (F32, F16, BF16) into a Hugging Face folder."`
 	Info     infoCmd     `cmd:"" help:"Show version, CPU features and the kernels in use."`
 
-	Version kong.VersionFlag `help:"Show the version."`
+	Help       helpCmd       `cmd:"" help:"Explain a command; the same as COMMAND --help."`
+	Version    versionCmd    `cmd:"" help:"Show the version."`
+	Completion completionCmd `cmd:"" help:"Print a script that completes commands, flags and recipes in bash, zsh or fish."`
+	Man        manCmd        `cmd:"" help:"Print a manual page, or write them all to a folder."`
+
+	ShowVersion kong.VersionFlag `name:"version" help:"Show the version."`
 }
 
 // strictHelp says what --strict makes errors: what the manifest otherwise lists as
@@ -59,9 +64,13 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run is main with its surroundings as parameters. Exit codes: 0 done, 1 the
-// work failed, 2 the command line is wrong, 130 interrupted.
+// run is main with its surroundings as parameters. Its result is one of [exitCodes].
 func run(args []string, out, errOut io.Writer) int {
+	o := &output{w: out}
+	return o.status(command(args, o, errOut), errOut)
+}
+
+func command(args []string, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	e := &env{ctx: ctx, in: os.Stdin, out: out, err: errOut, isTerm: isTerminal(errOut)}
@@ -71,15 +80,7 @@ func run(args []string, out, errOut io.Writer) int {
 	}
 	var c cli
 	code := -1
-	parser, err := kong.New(&c,
-		kong.Name("specquant"),
-		kong.Description("Quantizes LLaMA checkpoints to 4-bit weights, activations and KV cache, measures what was lost, and runs the result. Try: specquant demo"),
-		kong.Writers(out, errOut),
-		kong.Vars{"version": "specquant " + specquant.Version, "tasks": strings.Join(specquant.TaskNames(), ", "), "recipe": specquant.DefaultRecipe, "strict": strictHelp, "shapes": strings.Join(engine.ShapeNames(), ", ")},
-		kong.Exit(func(n int) { code = n }),
-		kong.UsageOnError(),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-	)
+	parser, err := newParser(&c, out, errOut, func(n int) { code = n })
 	if err != nil {
 		fmt.Fprintln(errOut, "specquant:", err)
 		return 2
@@ -87,9 +88,17 @@ func run(args []string, out, errOut io.Writer) int {
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
+	if args[0] == completeWord { // a shell asks, not a person
+		printCandidates(out, complete(parser.Model.Node, args[1:]))
+		return 0
+	}
 	k, err := parser.Parse(args)
 	if code >= 0 { // --help
 		return code
+	}
+	if o, ok := out.(*output); ok && o.err != nil { // the help could not be written
+		fmt.Fprintln(errOut, "specquant: standard output:", err)
+		return 1
 	}
 	if err != nil {
 		fmt.Fprintln(errOut, "specquant:", err)
@@ -106,4 +115,18 @@ func run(args []string, out, errOut io.Writer) int {
 	}
 	fmt.Fprintln(errOut, "specquant:", err)
 	return 1
+}
+
+// newParser reads the definition of the command line. exit is told the code where
+// the parser itself has done what was asked, such as --help.
+func newParser(c *cli, out, errOut io.Writer, exit func(int)) (*kong.Kong, error) {
+	return kong.New(c,
+		kong.Name("specquant"),
+		kong.Description("Quantizes LLaMA checkpoints to 4-bit weights, activations and KV cache, measures what was lost, and runs the result. Try: specquant demo"),
+		kong.Writers(out, errOut),
+		kong.Vars{"version": versionLine, "tasks": strings.Join(specquant.TaskNames(), ", "), "recipe": specquant.DefaultRecipe, "strict": strictHelp, "shapes": strings.Join(engine.ShapeNames(), ", ")},
+		kong.Exit(exit),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
 }

@@ -4,13 +4,32 @@ import (
 	"fmt"
 
 	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 type recipesCmd struct {
 	Name string `arg:"" optional:"" help:"Print this recipe as it is in the binary, in YAML." placeholder:"NAME"`
+	JSON bool   `name:"json" help:"Write JSON: the list, or the recipe as a manifest has it."`
+}
+
+// recipeInfo is one of the list as programs read it.
+type recipeInfo struct {
+	specquant.RecipeInfo
+	Default bool `json:"default"`
 }
 
 func (c *recipesCmd) Run(e *env) error {
+	if c.Name != "" && c.JSON {
+		data, err := specquant.RecipeSource(c.Name)
+		if err != nil {
+			return err
+		}
+		r, err := recipe.Parse(data, c.Name)
+		if err != nil {
+			return err
+		}
+		return e.writeJSON(r)
+	}
 	if c.Name != "" {
 		data, err := specquant.RecipeSource(c.Name)
 		if err != nil {
@@ -22,6 +41,13 @@ func (c *recipesCmd) Run(e *env) error {
 	recipes, err := specquant.Recipes()
 	if err != nil {
 		return err
+	}
+	if c.JSON {
+		var list []recipeInfo
+		for _, r := range recipes {
+			list = append(list, recipeInfo{r, r.Name == specquant.DefaultRecipe})
+		}
+		return e.writeJSON(list)
 	}
 	width := 0
 	for _, r := range recipes {

@@ -31,17 +31,18 @@ type SpectrumOptions struct {
 // Energy is the share of a layer's energy in the lowest [LowBand] of the
 // spectrum, beside the same after shuffling the channels.
 type Energy struct {
-	Share       float64
-	Control     float64 // mean over the shuffles
-	Least, Most float64 // of the shuffles
+	Share   float64 `json:"share"`
+	Control float64 `json:"shuffled"`       // mean over the shuffles
+	Least   float64 `json:"shuffled_least"` // of the shuffles
+	Most    float64 `json:"shuffled_most"`
 }
 
 // SpectrumRow is one linear layer on one axis, before and after smoothing.
 type SpectrumRow struct {
-	Layer  string
-	Axis   spectrum.Axis
-	Before Energy
-	After  *Energy // nil: no smoothing was asked for
+	Layer  string        `json:"layer"`
+	Axis   spectrum.Axis `json:"axis"`
+	Before Energy        `json:"as_it_is"`
+	After  *Energy       `json:"smoothed,omitempty"` // nil: no smoothing was asked for
 }
 
 // Spectrum measures where the energy of every linear layer lies, block by

@@ -14,12 +14,12 @@ import (
 
 // Finding is one thing that is wrong, or dear, with its cause and its remedy.
 type Finding struct {
-	Bad     bool     // else a note: it costs something, but does not explain bad output
-	Where   string   // layer or layers, or "the model"
-	Channel string   // of the layer's input or output; "": none in particular
-	Cause   string   // in a few words
-	Detail  string   // what was seen, with figures
-	Remedy  []string // flags or lines of the recipe: any one of them
+	Bad     bool     `json:"bad"`               // else a note: it costs something, but does not explain bad output
+	Where   string   `json:"where"`             // layer or layers, or "the model"
+	Channel string   `json:"channel,omitempty"` // of the layer's input or output; "": none in particular
+	Cause   string   `json:"cause"`             // in a few words
+	Detail  string   `json:"detail"`            // what was seen, with figures
+	Remedy  []string `json:"remedy,omitempty"`  // flags or lines of the recipe: any one of them
 }
 
 // Thresholds of the findings. They are drawn where small trained models at

@@ -60,6 +60,9 @@ func (a Axis) String() string {
 	return fmt.Sprintf("Axis(%d)", int(a))
 }
 
+// MarshalText implements encoding.TextMarshaler: the axis by its name.
+func (a Axis) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
 // ParseAxis is the inverse of String.
 func ParseAxis(s string) (Axis, error) {
 	switch s {

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"embed"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/engine"
+)
+
+// Completion is done by the program itself: the script of each shell hands over the
+// words so far and shows what comes back, so that it never falls behind the
+// commands, flags and recipes that there are.
+
+//go:embed completion
+var completionScripts embed.FS
+
+type completionCmd struct {
+	Shell string `arg:"" help:"Shell to print the script for: bash, zsh or fish." enum:"bash,zsh,fish" placeholder:"SHELL"`
+}
+
+func (*completionCmd) Help() string {
+	return `bash: source <(specquant completion bash), in ~/.bashrc to keep it.
+
+zsh: source <(specquant completion zsh), in ~/.zshrc after compinit.
+
+fish: specquant completion fish > ~/.config/fish/completions/specquant.fish`
+}
+
+func (c *completionCmd) Run(e *env) error {
+	script, err := completionScripts.ReadFile("completion/specquant." + c.Shell)
+	if err != nil {
+		return err
+	}
+	_, err = e.out.Write(script)
+	return err
+}
+
+// completeWord is the first argument of a shell that asks; the other arguments are
+// the words after the program's name, up to the one to complete, which may be "".
+const completeWord = "__complete"
+
+// candidates are what a word can become.
+type candidates struct {
+	words []candidate
+	paths string // what the shell adds: pathNone, pathFiles or pathFolders
+}
+
+type candidate struct{ word, help string }
+
+const (
+	pathNone    = "none"
+	pathFiles   = "files"
+	pathFolders = "folders"
+)
+
+// printCandidates writes what a shell's script reads: a line for each candidate,
+// with a tab before its help, and a last line that begins with a colon and says
+// whether files or folders fit too.
+func printCandidates(w io.Writer, c candidates) {
+	for _, k := range c.words {
+		fmt.Fprintf(w, "%s\t%s\n", k.word, k.help)
+	}
+	fmt.Fprintf(w, ":%s\n", c.paths)
+}
+
+// complete says what the last of the words can become.
+func complete(n *kong.Node, words []string) candidates {
+	if len(words) == 0 {
+		words = []string{""}
+	}
+	words, last := words[:len(words)-1], words[len(words)-1]
+	// bash hands --flag=value over as three words.
+	if k := len(words); last == "=" && k > 0 {
+		last = ""
+	} else if k > 1 && words[k-1] == "=" {
+		words = words[:k-1]
+	}
+	var waiting *kong.Flag // for its value
+	position, ended := 0, false
+	for _, word := range words {
+		switch {
+		case waiting != nil:
+			waiting = nil
+		case ended:
+			position++
+		case word == "--":
+			ended = true
+		case strings.HasPrefix(word, "-") && word != "-":
+			name, _, has := strings.Cut(word, "=")
+			if f := findFlag(n, name); f != nil && !has && !f.IsBool() {
+				waiting = f
+			}
+		case child(n, word) != nil && position == 0:
+			n = child(n, word)
+		default:
+			position++
+		}
+	}
+	if waiting != nil {
+		return values(n, waiting.Value, "", last)
+	}
+	if name, value, has := strings.Cut(last, "="); has && !ended {
+		if f := findFlag(n, name); f != nil {
+			return values(n, f.Value, name+"=", value)
+		}
+	}
+	if strings.HasPrefix(last, "-") && !ended {
+		c := candidates{paths: pathNone}
+		for _, f := range flagsOf(n) {
+			c.add("--"+f.Name, f.Help, last)
+		}
+		return c
+	}
+	if len(n.Children) > 0 {
+		c := candidates{paths: pathNone}
+		for _, sub := range n.Children {
+			if !sub.Hidden {
+				c.add(sub.Name, sub.Help, last)
+			}
+		}
+		return c
+	}
+	if len(n.Positional) == 0 {
+		return candidates{paths: pathNone}
+	}
+	p := n.Positional[min(position, len(n.Positional)-1)]
+	if position >= len(n.Positional) && !p.IsCumulative() {
+		return candidates{paths: pathNone}
+	}
+	return values(n, p, "", last)
+}
+
+// add takes a word that begins as what is typed, with the first sentence of its help.
+func (c *candidates) add(word, help, typed string) {
+	if !strings.HasPrefix(word, typed) {
+		return
+	}
+	help, _, _ = strings.Cut(help, ". ")
+	c.words = append(c.words, candidate{word, strings.TrimSuffix(strings.Join(strings.Fields(help), " "), ".")})
+}
+
+// findFlag is the flag that a word such as --bits or -o names; nil: none.
+func findFlag(n *kong.Node, word string) *kong.Flag {
+	for _, f := range flagsOf(n) {
+		if word == "--"+f.Name || f.Short != 0 && word == "-"+string(f.Short) {
+			return f
+		}
+	}
+	return nil
+}
+
+// values says what a flag or argument can be. Of a list, such as --bits 4-4-4,4-8-8,
+// the last item is completed.
+func values(n *kong.Node, v *kong.Value, before, typed string) candidates {
+	c := candidates{paths: pathNone}
+	whole := typed
+	if v.IsCumulative() && v.Flag != nil && v.Tag.Sep > 0 {
+		if i := strings.LastIndexByte(typed, byte(v.Tag.Sep)); i >= 0 {
+			before, typed = before+typed[:i+1], typed[i+1:]
+		}
+	}
+	add := func(word, help string) {
+		if strings.HasPrefix(word, typed) {
+			c.add(before+word, help, "")
+		}
+	}
+	switch {
+	case v.Enum != "":
+		for _, s := range v.EnumSlice() {
+			if s != "" {
+				add(s, "")
+			}
+		}
+	case v.Name == "recipe" || v.Name == "recipes" || n.Name == "recipes":
+		recipes, err := specquant.Recipes()
+		if err == nil {
+			for _, r := range recipes {
+				add(r.Name, r.About)
+			}
+		}
+		if n.Name != "recipes" {
+			c.paths = pathFiles
+		}
+	case v.Name == "bits":
+		for _, s := range []string{"4-8-8", "4-16-16", "4-4-16", "4-4-4", "8-8-8", "3-8-8"} {
+			add(s, "")
+		}
+	case v.Name == "shape" && n.Name == "bench":
+		for _, s := range engine.ShapeNames() {
+			add(s, "")
+		}
+	case v.Name == "tasks":
+		for _, s := range specquant.TaskNames() {
+			add(s, "")
+		}
+	case v.Name == "command":
+		for _, s := range topCommands(n) {
+			add(s.Name, s.Help)
+		}
+	case before == "" && whole == typed && isFolder(v):
+		c.paths = pathFolders
+	case isFile(v):
+		c.paths = pathFiles
+	}
+	return c
+}
+
+// topCommands are the program's commands, from any of them.
+func topCommands(n *kong.Node) []*kong.Node {
+	for n.Parent != nil {
+		n = n.Parent
+	}
+	return slices.DeleteFunc(slices.Clone(n.Children), func(c *kong.Node) bool { return c.Hidden })
+}
+
+// The placeholder of a flag or argument says what it is: DIR, OUT, A and B are
+// folders, and what has FILE in its name is a file.
+func isFolder(v *kong.Value) bool {
+	return slices.Contains([]string{"DIR", "OUT", "OUT|DIR", "A", "B"}, v.Tag.PlaceHolder)
+}
+
+func isFile(v *kong.Value) bool { return isFolder(v) || strings.Contains(v.Tag.PlaceHolder, "FILE") }

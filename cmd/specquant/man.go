@@ -1,0 +1,151 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
+)
+
+// manCmd writes manual pages from the same definitions as --help.
+type manCmd struct {
+	Command []string `arg:"" optional:"" help:"Command whose page to print, such as quantize, or eval ppl. Default: the page of specquant itself." placeholder:"COMMAND"`
+	Out     string   `short:"o" help:"Write all pages to this folder, such as ~/.local/share/man/man1; it is made where it is missing." placeholder:"DIR"`
+}
+
+// Validate says what of the command line can't be meant.
+func (c *manCmd) Validate(k *kong.Context) error {
+	if c.Out != "" && len(c.Command) > 0 {
+		return fmt.Errorf("--out writes the pages of all commands; leave %q out", strings.Join(c.Command, " "))
+	}
+	_, err := findCommand(k.Model.Node, c.Command)
+	return err
+}
+
+func (c *manCmd) Run(e *env, k *kong.Kong) error {
+	if c.Out == "" {
+		n, err := findCommand(k.Model.Node, c.Command)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprint(e.out, manPage(n))
+		return err
+	}
+	if err := os.MkdirAll(c.Out, 0o755); err != nil {
+		return err
+	}
+	pages := manNodes(k.Model.Node)
+	for _, n := range pages {
+		if err := checkpoint.WriteFileAtomic(filepath.Join(c.Out, manName(n)+".1"), []byte(manPage(n))); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(e.out, "%s: %d pages; read one with: man %s\n", c.Out, len(pages), filepath.Join(c.Out, "specquant.1"))
+	return err
+}
+
+// manNodes are the program and all commands that help lists, each before its own.
+func manNodes(n *kong.Node) []*kong.Node {
+	all := []*kong.Node{n}
+	for _, c := range n.Children {
+		if !c.Hidden {
+			all = append(all, manNodes(c)...)
+		}
+	}
+	return all
+}
+
+// manName is the name of a command's page, such as specquant-eval-ppl.
+func manName(n *kong.Node) string { return strings.ReplaceAll(n.FullPath(), " ", "-") }
+
+// manPage is the page of a command in the roff of man(7).
+func manPage(n *kong.Node) string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	name := manName(n)
+	line(".TH %s 1 \"\" \"specquant %s\" \"SpecQuant\"", strings.ToUpper(name), specquant.Version)
+	line(".SH NAME")
+	short, _, _ := strings.Cut(n.Help, ". ")
+	line("%s \\- %s", roff(name), roff(strings.TrimSuffix(short, ".")))
+	line(".SH SYNOPSIS")
+	line(".B %s", roff(n.FullPath()))
+	line("%s", roff(strings.TrimSpace(strings.TrimPrefix(n.Summary(), n.Path()))))
+	line(".SH DESCRIPTION")
+	line("%s", roff(n.Help))
+	if n.Detail != "" {
+		line(".PP\n%s", roff(n.Detail))
+	}
+	if len(n.Positional) > 0 {
+		line(".SH ARGUMENTS")
+		for _, p := range n.Positional {
+			line(".TP\n.I %s\n%s", roff(strings.Trim(p.Summary(), "[]")), roff(p.Help))
+		}
+	}
+	line(".SH OPTIONS")
+	for _, f := range flagsOf(n) {
+		head := "\\fB\\-\\-" + roff(f.Name) + "\\fR"
+		if f.Short != 0 {
+			head = "\\fB\\-" + string(f.Short) + "\\fR, " + head
+		}
+		if !f.IsBool() {
+			head += "=\\fI" + roff(f.FormatPlaceHolder()) + "\\fR"
+		}
+		line(".TP\n%s\n%s", head, roff(f.Help))
+	}
+	if n.Parent != nil && len(n.Children) == 0 {
+		manTail(line, manName(n.Parent))
+		return b.String()
+	}
+	line(".SH COMMANDS")
+	for _, c := range n.Children {
+		if !c.Hidden {
+			line(".TP\n.BR %s (1)\n%s", roff(manName(c)), roff(c.Help))
+		}
+	}
+	if n.Parent != nil {
+		manTail(line, manName(n.Parent))
+		return b.String()
+	}
+	line(".SH EXIT STATUS")
+	for _, s := range exitCodes {
+		line(".TP\n.B %d\n%s", s.code, roff(s.what))
+	}
+	line(".SH ENVIRONMENT")
+	line(".TP\n.B %s\n%s", roff(kernel.EnvTier), roff("Lowers the instruction set that the kernels use: portable, avx2, avxvnni or avx512; on arm64 portable or neon."))
+	return b.String()
+}
+
+func manTail(line func(string, ...any), parent string) {
+	line(".SH SEE ALSO")
+	line(".BR %s (1)", roff(parent))
+}
+
+// exitCodes is what the program says to the one that called it.
+var exitCodes = []struct {
+	code int
+	what string
+}{
+	{0, "Done."},
+	{1, "The work failed; standard error says why."},
+	{2, "The command line is wrong."},
+	{130, "Interrupted."},
+}
+
+// roff writes plain text so that it means nothing to the formatter: its escape
+// character, hyphens that are minus signs, and a dot or quote that begins a line.
+func roff(s string) string {
+	s = strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n", "\n", "^", `\(ha`, "~", `\(ti`, "`", `\(ga`).Replace(s)
+	lines := strings.Split(s, "\n")
+	for i, l := range lines {
+		if l != "" && slices.Contains([]byte(".'"), l[0]) {
+			lines[i] = `\&` + l
+		}
+	}
+	return strings.Join(lines, "\n")
+}
