@@ -1,0 +1,34 @@
+package ggml
+
+// The ternary types: 256 weights of −1, 0 or 1 with one 16-bit scale.
+//
+//	TQ1_0  qs[48], qh[4], d   five weights a byte, four in qh
+//	TQ2_0  qs[64], d          four weights a byte; its fourth pattern, which no writer uses, stands for 2
+
+// ternary is the digit that v has in front: v/256 is a fraction in base 3.
+func ternary(v byte) int8 { return int8(uint16(v)*3>>8) - 1 }
+
+func decodeTQ1_0(b *Block, src []byte) {
+	b.Scale[0], b.Min[0] = half(src[52:]), 0
+	at := 0
+	digits := func(bytes []byte, n int) {
+		power := byte(1)
+		for range n {
+			for _, v := range bytes {
+				b.Q[at] = ternary(v * power) // what is above a byte are the digits before
+				at++
+			}
+			power *= 3
+		}
+	}
+	digits(src[:32], 5)
+	digits(src[32:48], 5)
+	digits(src[48:52], 4)
+}
+
+func decodeTQ2_0(b *Block, src []byte) {
+	b.Scale[0], b.Min[0] = half(src[64:]), 0
+	for i := range MaxElems {
+		b.Q[i] = int8(src[i/128*32+i%32]>>(i/32%4*2)&3) - 1
+	}
+}
