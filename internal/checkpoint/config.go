@@ -25,7 +25,7 @@ const (
 // constants of its formulas.
 type Config struct {
 	Architecture string // class name, such as LlamaForCausalLM
-	ModelType    string // llama or mistral
+	ModelType    string // such as llama
 
 	HiddenSize       int
 	IntermediateSize int // of the feed-forward block
@@ -41,9 +41,8 @@ type Config struct {
 	RopeScaling *RopeScaling // nil for none
 
 	TieEmbeddings bool // the output head is the embedding
-	AttentionBias bool // on q, k, v and o
-	MLPBias       bool // on gate, up and down
-	SlidingWindow int  // attention span in tokens, 0 for all
+	SlidingWindow int  // attention span in tokens, 0 for all; see Window
+	Parts              // what the blocks are made of beyond that
 
 	BOS        int   // token id, -1 for none
 	EOS        []int // token ids that end a text
@@ -53,15 +52,6 @@ type Config struct {
 	Raw          []byte          // the whole file
 }
 
-// supported maps the architectures that are implemented to their model types.
-var supported = map[string]string{
-	"LlamaForCausalLM":   "llama",
-	"MistralForCausalLM": "mistral",
-}
-
-// supportedText says what can be read, for the errors that refuse the rest.
-const supportedText = "supported are LlamaForCausalLM (LLaMA 1, 2, 3, 3.1, 3.2, SmolLM2 and alike) and MistralForCausalLM"
-
 // ParseConfig reads a config.json. file is its name for errors, each of which
 // names the field. An architecture, activation or rope scaling that is not
 // implemented is ErrUnsupported by name; unknown further fields are ignored;
@@ -70,105 +60,62 @@ const supportedText = "supported are LlamaForCausalLM (LLaMA 1, 2, 3, 3.1, 3.2, 
 func ParseConfig(data []byte, file string) (Config, error) {
 	f := newFields(data, file)
 	c := Config{Raw: data, BOS: -1}
-	c.Architecture, c.ModelType = architecture(f)
+	var of *family
+	if c.Architecture, c.ModelType, of = architecture(f); f.err != nil {
+		return Config{}, f.err
+	}
+	c.Parts = of.parts
 	f.require("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "rms_norm_eps")
-	mistral := c.ModelType == "mistral"
-
 	c.HiddenSize = f.intOr("hidden_size", 0, 1, maxHidden)
 	c.IntermediateSize = f.intOr("intermediate_size", 0, 1, maxIntermediate)
 	c.Layers = f.intOr("num_hidden_layers", 0, 1, maxLayers)
 	c.Heads = f.intOr("num_attention_heads", 0, 1, maxHeads)
 	c.KVHeads = f.intOr("num_key_value_heads", c.Heads, 1, maxHeads)
 	c.VocabSize = f.intOr("vocab_size", 0, 1, maxVocab)
-	positions := 2048
-	if mistral {
-		positions = 32 * 4096
-	}
 	// The first LLaMA conversions wrote max_sequence_length.
-	positions = f.intOr("max_sequence_length", positions, 1, maxPositions)
+	positions := f.intOr("max_sequence_length", of.positions, 1, maxPositions)
 	c.MaxPositions = f.intOr("max_position_embeddings", positions, 1, maxPositions)
 	c.NormEps = f.floatOr("rms_norm_eps", 0, 1e-15, 1)
-	headDim(f, &c)
+	headDim(f, &c, of.headDim)
 
-	c.RopeTheta = f.floatOr("rope_theta", 10000, 1, 1e15)
-	rope(f, &c)
+	c.RopeTheta = f.floatOr("rope_theta", of.theta, 1, 1e15)
+	rope(f, &c, of)
 
-	c.TieEmbeddings = f.boolOr("tie_word_embeddings", false)
-	if mistral {
-		c.SlidingWindow = f.intOr("sliding_window", 4096, 0, maxPositions)
-		if r, ok := f.m["sliding_window"]; ok && string(r) == "null" {
-			c.SlidingWindow = 0
-		}
-	} else {
-		c.AttentionBias = f.boolOr("attention_bias", false)
-		c.MLPBias = f.boolOr("mlp_bias", false)
+	c.TieEmbeddings = f.boolOr("tie_word_embeddings", of.tied)
+	if of.parts.Activation == SiLU {
+		activation(f, &c, "hidden_act")
 	}
-	if act := f.stringOr("hidden_act", "silu"); f.err == nil && act != "silu" && act != "swish" {
-		f.err = unsupported("%s: field \"hidden_act\": found %q, expected \"silu\"; %s", file, act, supportedText)
+	for _, read := range of.read {
+		if f.err == nil {
+			read(f, &c)
+		}
+	}
+	if f.err == nil {
+		c.tidyWindow()
 	}
 	if f.boolOr("rope_interleaved", false) && f.err == nil {
 		f.err = unsupported("%s: field \"rope_interleaved\": found true, only false is implemented", file)
 	}
-	if p := f.floatOr("partial_rotary_factor", 1, 0, 1); f.err == nil && p != 1 {
-		f.err = unsupported("%s: field \"partial_rotary_factor\": found %v, only 1 is implemented", file, p)
-	}
 
-	if bos := f.tokens("bos_token_id", 1, c.VocabSize); len(bos) > 0 {
+	if bos := f.tokens("bos_token_id", of.bos, c.VocabSize); len(bos) > 0 {
 		c.BOS = bos[0]
 	}
-	c.EOS = f.tokens("eos_token_id", 2, c.VocabSize)
+	c.EOS = f.tokens("eos_token_id", of.eos, c.VocabSize)
 	c.TorchDType = f.stringOr("torch_dtype", f.stringOr("dtype", ""))
 	c.Quantization = f.raw("quantization_config")
 	if f.err != nil {
 		return Config{}, f.err
 	}
+	if c.Quantization != nil { // the gains are stored as they are used, the projections apart
+		c.NormOffset, c.Fused = 0, false
+	}
 	return c, nil
 }
 
-// architecture finds what the model is, or refuses it by name.
-func architecture(f *fields) (arch, modelType string) {
-	if f.err != nil {
-		return "", ""
-	}
-	modelType = f.stringOr("model_type", "")
-	if r := f.raw("architectures"); r != nil {
-		var list []string
-		if json.Unmarshal(r, &list) != nil || len(list) == 0 {
-			f.failf("architectures", "found %s, expected a list of class names", brief(r))
-			return "", ""
-		}
-		arch = list[0]
-		if supported[arch] == "" {
-			f.err = unsupported("%s: architecture %q is not supported; %s", f.where, arch, supportedText)
-			return "", ""
-		}
-	} else {
-		for a, m := range supported {
-			if m == modelType {
-				arch = a
-			}
-		}
-		if arch == "" && f.err == nil {
-			if modelType == "" {
-				f.failf("architectures", "missing, and so is model_type; %s", supportedText)
-			} else {
-				f.err = unsupported("%s: model_type %q is not supported; %s", f.where, modelType, supportedText)
-			}
-			return "", ""
-		}
-	}
-	if modelType == "" {
-		modelType = supported[arch]
-	}
-	if f.err == nil && modelType != supported[arch] {
-		f.err = unsupported("%s: model_type %q does not go with architecture %q, expected %q", f.where, modelType, arch, supported[arch])
-	}
-	return arch, modelType
-}
-
-// headDim fills HeadDim and checks how the heads divide.
-func headDim(f *fields, c *Config) {
-	c.HeadDim = f.intOr("head_dim", 0, 1, maxHeadDim)
+// headDim fills HeadDim and checks how the heads divide; def is what the family
+// takes where nothing says it, 0 for the heads' share of the width.
+func headDim(f *fields, c *Config, def int) {
+	c.HeadDim = f.intOr("head_dim", def, 1, maxHeadDim)
 	if f.err != nil {
 		return
 	}
@@ -240,29 +187,39 @@ const (
 
 // Expected lists every tensor of the model with its shape, in the order of
 // computation: embedding, blocks, final norm, and the output head unless it is
-// tied to the embedding.
+// tied to the embedding. Fused projections are listed apart, as
+// [Checkpoint.Tensor] gives them.
 func (c Config) Expected() []ExpectedTensor {
 	var out []ExpectedTensor
 	add := func(name string, shape ...int) { out = append(out, ExpectedTensor{name, shape}) }
 	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
 	add(embedName, c.VocabSize, c.HiddenSize)
 	for i := range c.Layers {
-		p := fmt.Sprintf("model.layers.%d.", i)
+		p := fmt.Sprintf("%s%d.", blockPrefix, i)
+		norm := func(n Norm) {
+			if c.HasNorm(n) {
+				add(p+c.NormName(n)+".weight", c.NormWidth(n))
+			}
+		}
 		linear := func(name string, rows, cols int, bias bool) {
 			add(p+name+".weight", rows, cols)
 			if bias {
 				add(p+name+".bias", rows)
 			}
 		}
-		add(p+"input_layernorm.weight", c.HiddenSize)
-		linear("self_attn.q_proj", q, c.HiddenSize, c.AttentionBias)
-		linear("self_attn.k_proj", kv, c.HiddenSize, c.AttentionBias)
-		linear("self_attn.v_proj", kv, c.HiddenSize, c.AttentionBias)
-		linear("self_attn.o_proj", c.HiddenSize, q, c.AttentionBias)
-		add(p+"post_attention_layernorm.weight", c.HiddenSize)
+		norm(AttnNorm)
+		linear("self_attn.q_proj", q, c.HiddenSize, c.QKVBias)
+		linear("self_attn.k_proj", kv, c.HiddenSize, c.QKVBias)
+		linear("self_attn.v_proj", kv, c.HiddenSize, c.QKVBias)
+		norm(QNorm)
+		norm(KNorm)
+		linear("self_attn.o_proj", c.HiddenSize, q, c.OBias)
+		norm(AttnPost)
+		norm(MLPNorm)
 		linear("mlp.gate_proj", c.IntermediateSize, c.HiddenSize, c.MLPBias)
 		linear("mlp.up_proj", c.IntermediateSize, c.HiddenSize, c.MLPBias)
 		linear("mlp.down_proj", c.HiddenSize, c.IntermediateSize, c.MLPBias)
+		norm(MLPPost)
 	}
 	add(normName, c.HiddenSize)
 	if !c.TieEmbeddings {
@@ -283,7 +240,7 @@ func (c Config) alters(name string) bool {
 		return false
 	}
 	num, rest, _ := strings.Cut(rest, ".")
-	inModel := slices.ContainsFunc([]string{"self_attn.", "mlp.", "input_layernorm.", "post_attention_layernorm."},
+	inModel := slices.ContainsFunc([]string{"self_attn.", "mlp.", "input_layernorm.", "post_attention_layernorm.", "pre_feedforward_layernorm.", "post_feedforward_layernorm."},
 		func(p string) bool { return strings.HasPrefix(rest, p) })
 	layer, err := strconv.Atoi(num)
 	if err != nil || layer < 0 || layer >= c.Layers || !inModel {

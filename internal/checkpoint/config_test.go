@@ -46,7 +46,7 @@ const (
 func TestParseConfigLlama3(t *testing.T) {
 	want := Config{Architecture: "LlamaForCausalLM", ModelType: "llama", HiddenSize: 2048, IntermediateSize: 8192,
 		Layers: 16, Heads: 32, KVHeads: 8, HeadDim: 64, VocabSize: 128256, MaxPositions: 131072, NormEps: 1e-5,
-		RopeTheta: 500000, RopeScaling: &RopeScaling{"llama3", 32, 1, 4, 8192}, TieEmbeddings: true,
+		RopeTheta: 500000, RopeScaling: &RopeScaling{Kind: "llama3", Factor: 32, LowFreqFactor: 1, HighFreqFactor: 4, OriginalMaxPositions: 8192}, TieEmbeddings: true,
 		BOS: 128000, EOS: []int{128001, 128008, 128009}, TorchDType: "bfloat16"}
 	for _, s := range []string{llama32v4, llama32v5} {
 		got, err := ParseConfig([]byte(s), "config.json")
@@ -87,7 +87,7 @@ func TestParseConfigDefaults(t *testing.T) {
 		t.Errorf("head_dim and quantization: %+v", c)
 	}
 	mistral := map[string]string{"architectures": `["MistralForCausalLM"]`, "model_type": `"mistral"`, "attention_bias": "true"}
-	if c = parse(mistral); c.SlidingWindow != 4096 || c.AttentionBias {
+	if c = parse(mistral); c.SlidingWindow != 4096 || c.QKVBias {
 		t.Errorf("mistral: %+v", c)
 	}
 	mistral["sliding_window"] = "null"
@@ -127,7 +127,7 @@ func TestParseConfigRefuses(t *testing.T) {
 		kind  error
 		parts []string
 	}{
-		{"architecture", map[string]string{"architectures": `["Qwen2ForCausalLM"]`}, ErrUnsupported, []string{"Qwen2ForCausalLM", "MistralForCausalLM"}},
+		{"architecture", map[string]string{"architectures": `["FalconForCausalLM"]`}, ErrUnsupported, []string{"FalconForCausalLM", "MistralForCausalLM"}},
 		{"head class", map[string]string{"architectures": `["LlamaForSequenceClassification"]`}, ErrUnsupported, []string{"LlamaForSequenceClassification"}},
 		{"type alone", map[string]string{"architectures": "", "model_type": `"gemma"`}, ErrUnsupported, []string{"gemma"}},
 		{"neither", map[string]string{"architectures": "", "model_type": ""}, ErrMalformed, []string{"architectures"}},
@@ -152,8 +152,13 @@ func TestParseConfigRefuses(t *testing.T) {
 		{"bool", map[string]string{"tie_word_embeddings": `"yes"`}, ErrMalformed, []string{`"tie_word_embeddings"`}},
 		{"eos", map[string]string{"eos_token_id": "[1,16]"}, ErrMalformed, []string{`"eos_token_id"`, "16"}},
 		{"bos", map[string]string{"bos_token_id": `"<s>"`}, ErrMalformed, []string{`"bos_token_id"`}},
-		{"yarn", map[string]string{"rope_scaling": `{"type":"yarn","factor":2}`}, ErrUnsupported, []string{"yarn", "llama3"}},
-		{"longrope", map[string]string{"rope_parameters": `{"rope_type":"longrope","factor":2}`}, ErrUnsupported, []string{"longrope"}},
+		{"scaling kind", map[string]string{"rope_scaling": `{"type":"proportional","factor":2}`}, ErrUnsupported, []string{"proportional", "llama3"}},
+		{"longrope", map[string]string{"rope_parameters": `{"rope_type":"longrope","factor":2}`}, ErrMalformed, []string{"short_factor"}},
+		{"longrope length", map[string]string{"rope_parameters": `{"rope_type":"longrope","factor":2,"short_factor":[1],"long_factor":[1,1]}`}, ErrMalformed, []string{"short_factor", "2 numbers"}},
+		{"longrope divisor", map[string]string{"rope_parameters": `{"rope_type":"longrope","factor":2,"short_factor":[1,0],"long_factor":[1,1]}`}, ErrMalformed, []string{"short_factor", "number 1 is 0"}},
+		{"yarn order", map[string]string{"rope_scaling": `{"type":"yarn","factor":2,"beta_fast":1,"beta_slow":2}`}, ErrMalformed, []string{"beta_fast", "beta_slow"}},
+		{"yarn factor", map[string]string{"rope_scaling": `{"type":"yarn"}`}, ErrMalformed, []string{"factor", "missing"}},
+		{"scaled queries", map[string]string{"rope_scaling": `{"type":"yarn","factor":2,"llama_4_scaling_beta":0.1}`}, ErrUnsupported, []string{"llama_4_scaling_beta"}},
 		{"two kinds", map[string]string{"rope_scaling": `{"type":"linear","rope_type":"dynamic","factor":2}`}, ErrMalformed, []string{"linear", "dynamic"}},
 		{"no kind", map[string]string{"rope_scaling": `{"factor":2}`}, ErrMalformed, []string{"rope_type"}},
 		{"no factor", map[string]string{"rope_scaling": `{"type":"linear"}`}, ErrMalformed, []string{"rope_scaling", `"factor"`}},

@@ -84,6 +84,9 @@ func (c *Checkpoint) open() error {
 	if c.Config, err = ParseConfig(data, path); err != nil {
 		return err
 	}
+	if part := c.Config.notRun(); part != "" {
+		return unsupported("%s: a %s has %s, which is not implemented yet", path, c.Config.Architecture, part)
+	}
 	path = filepath.Join(c.Dir, generationFile)
 	if data, err = readSmall(path, maxConfig); err == nil {
 		err = c.Config.withGeneration(data, path)

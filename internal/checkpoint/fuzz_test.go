@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"bytes"
+	"math"
 	"testing"
 )
 
@@ -41,7 +42,11 @@ func FuzzSafetensorsHeader(f *testing.F) {
 }
 
 func FuzzConfig(f *testing.F) {
-	for _, s := range []string{tinyConfig, llama32v4, llama32v5, `{"architectures":["MistralForCausalLM"]}`, `{"rope_scaling":{"type":"yarn"}}`} {
+	for _, s := range []string{tinyConfig, llama32v4, llama32v5, `{"architectures":["MistralForCausalLM"]}`, `{"rope_scaling":{"type":"yarn"}}`,
+		string(edited(f, familyEdits("Gemma3ForCausalLM", map[string]string{"sliding_window": "8"}))),
+		string(edited(f, familyEdits("SmolLM3ForCausalLM", map[string]string{"no_rope_layers": "[1,0,1,1]"}))),
+		string(edited(f, familyEdits("GraniteForCausalLM", map[string]string{"logits_scaling": "8"}))),
+		string(edited(f, familyEdits("Phi3ForCausalLM", map[string]string{"partial_rotary_factor": "0.5", "rope_scaling": `{"type":"su","short_factor":[1],"long_factor":[3]}`})))} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -54,6 +59,12 @@ func FuzzConfig(f *testing.F) {
 		}
 		if c.RopeScaling != nil && c.RopeScaling.Factor < 1 {
 			t.Fatalf("accepted %+v", c.RopeScaling)
+		}
+		if r := c.Rotary(); r < 2 || r%2 != 0 || r > c.HeadDim || c.NoRope != nil && len(c.NoRope) != c.Layers || c.Full != nil && (len(c.Full) != c.Layers || c.SlidingWindow == 0) {
+			t.Fatalf("accepted %+v", c.Parts)
+		}
+		if s := c.AttentionScale() * c.EmbeddingScale() * c.AddedScale() * c.OutputScale(); !(s > 0) || math.IsInf(float64(s), 0) {
+			t.Fatalf("accepted the multipliers %+v", c.Parts)
 		}
 		for _, e := range c.Expected() {
 			if n, ok := product(e.Shape); !ok || n <= 0 {

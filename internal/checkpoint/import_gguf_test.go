@@ -215,7 +215,7 @@ func TestImportGGUFVariants(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			if !c.Config.TieEmbeddings || c.Config.NormEps != 1e-6 || c.Config.AttentionBias != (tt.name == "biases") ||
+			if !c.Config.TieEmbeddings || c.Config.NormEps != 1e-6 || c.Config.QKVBias != (tt.name == "biases") ||
 				(c.Config.RopeScaling != nil) != (tt.name == "linear scaling") {
 				t.Errorf("config %s", c.Config.Raw)
 			}
