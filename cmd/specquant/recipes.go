@@ -12,6 +12,9 @@ type recipesCmd struct {
 	JSON bool   `name:"json" help:"Write JSON: the list, or the recipe as a manifest has it."`
 }
 
+// Help implements kong.HelpProvider: the whole recipe language.
+func (c *recipesCmd) Help() string { return recipe.Help() }
+
 // recipeInfo is one of the list as programs read it.
 type recipeInfo struct {
 	specquant.RecipeInfo

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/specquant/specquant/internal/recipe"
+	"go.yaml.in/yaml/v3"
 )
 
 // The models and the setting of the tables of variants.
@@ -92,48 +92,47 @@ func seedRecipes() (out []rowRecipe) {
 	return out
 }
 
-// override applies changes to a recipe's YAML. The order of the keys stays,
-// comments go.
+// override applies changes to a recipe's YAML. The order of the keys stays.
 func override(source []byte, changes ...change) ([]byte, error) {
-	var doc yaml.MapSlice
-	if err := yaml.UnmarshalWithOptions(source, &doc, yaml.UseOrderedMap()); err != nil {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(source, &doc); err != nil {
 		return nil, err
 	}
 	for _, c := range changes {
-		if err := set(&doc, c.Key, strings.Split(c.Key, "."), c.Value); err != nil {
+		if err := set(doc.Content[0], c.Key, strings.Split(c.Key, "."), c.Value); err != nil {
 			return nil, err
 		}
 	}
-	return yaml.Marshal(doc)
+	return yaml.Marshal(&doc)
 }
 
-// set changes the key that path leads to.
-func set(doc *yaml.MapSlice, key string, path []string, value any) error {
-	i := slices.IndexFunc(*doc, func(item yaml.MapItem) bool { return item.Key == path[0] })
-	switch {
-	case i < 0 && value == nil:
-		return nil
-	case i < 0:
-		*doc = append(*doc, yaml.MapItem{Key: path[0]})
-		i = len(*doc) - 1
-	}
-	if len(path) == 1 {
-		if value == nil {
-			*doc = slices.Delete(*doc, i, i+1)
-			return nil
+// set changes the key of a mapping that path leads to, making it and the sections on
+// the way where they are missing; a value of nil removes it.
+func set(section *yaml.Node, key string, path []string, value any) error {
+	at := -1 // of the key; its value is the next
+	for i := 0; i < len(section.Content); i += 2 {
+		if section.Content[i].Value == path[0] {
+			at = i
 		}
-		(*doc)[i].Value = value
+	}
+	switch {
+	case at < 0 && value == nil:
+		return nil
+	case at < 0:
+		at = len(section.Content)
+		section.Content = append(section.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: path[0]}, &yaml.Node{Kind: yaml.MappingNode})
+	}
+	if len(path) > 1 {
+		if below := section.Content[at+1]; below.Kind != yaml.MappingNode {
+			return fmt.Errorf("%s: found %v at %s, expected a section", key, below.Value, path[0])
+		}
+		return set(section.Content[at+1], key, path[1:], value)
+	}
+	if value == nil {
+		section.Content = slices.Delete(section.Content, at, at+2)
 		return nil
 	}
-	section, ok := (*doc)[i].Value.(yaml.MapSlice)
-	if !ok && (*doc)[i].Value != nil {
-		return fmt.Errorf("%s: found %v at %s, expected a section", key, (*doc)[i].Value, path[0])
-	}
-	if err := set(&section, key, path[1:], value); err != nil {
-		return err
-	}
-	(*doc)[i].Value = section
-	return nil
+	return section.Content[at+1].Encode(value)
 }
 
 // content is all that a recipe does, comparable.

@@ -94,7 +94,7 @@ func TestParseStoredRefuses(t *testing.T) {
 		{"bits: 6}", "bits: 6.5}", []string{"weights.layers", "6.5", "whole number"}},
 		{"share: 0.125", "share: 1.5", []string{"branch.share", "1.5"}},
 		{"share: 0.125", "share: 0.1\n  components: 3", []string{"branch.share", "branch.components"}},
-		{"  bits: 8", "  bits: 4", []string{"branch.bits", "4", "8 or 16"}},
+		{"  bits: 8", "  bits: 4", []string{"branch.bits", "4", "0, 8, 16"}},
 		{"rounds: 20", "rounds: -1", []string{"branch.rounds", "-1"}},
 		{"rounds: 20", "rounds: 1.5", []string{"branch.rounds", "1.5", "whole number"}},
 		{"inputs: [attn, mlp]", "inputs: [gate]", []string{"branch.inputs", `"gate"`}},

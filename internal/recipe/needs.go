@@ -1,0 +1,84 @@
+package recipe
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/specquant/specquant/internal/quant"
+)
+
+// NeedsCalibration says whether any stage looks at activations.
+func (r *Recipe) NeedsCalibration() bool {
+	return r.Smooth != nil || r.Fitting() || r.Spins() || r.Branch != nil || r.Solve.Method == "gptq" ||
+		r.Weights.Clip == quant.ClipHessian || r.Weights.Clip == ClipAWQ || r.Weights.Average > 0 || r.CacheTransform() == balanced
+}
+
+// What solve.correct aims at.
+const (
+	CorrectOutputs = "outputs"
+	CorrectStream  = "stream"
+)
+
+// LayerBits are the bits of the layer's weights; 16: it is not quantized.
+func (r *Recipe) LayerBits(name string) int {
+	bits := r.Bits.Weights
+	for _, l := range r.Weights.Layers {
+		if matches(l.Match, name) {
+			bits = l.Bits
+		}
+	}
+	return bits
+}
+
+// Named says whether the recipe sets the layer's bits by name.
+func (w *Weights) Named(name string) bool {
+	return slices.ContainsFunc(w.Layers, func(l LayerBits) bool { return matches(l.Match, name) })
+}
+
+// matches says whether the pattern fits the name's end: its last parts, as many
+// as the pattern has.
+func matches(pattern, name string) bool {
+	parts := strings.Split(name, ".")
+	for from := range parts {
+		if ok, _ := path.Match(pattern, strings.Join(parts[from:], ".")); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// NeedsHessian says whether any stage looks at the second moments of a layer's input.
+func (r *Recipe) NeedsHessian() bool {
+	return r.Solve.Method == "gptq" || r.Weights.Clip == quant.ClipHessian ||
+		r.Branch.Stored() && (r.Branch.Basis != BasisSVD || r.Branch.Whiten)
+}
+
+// Fitting says whether the weights are fitted to the full-precision model's
+// outputs, which takes its activations beside the quantized one's.
+func (r *Recipe) Fitting() bool {
+	return r.Solve.Correct != "" || r.Learn != nil || r.Tune != nil || r.Distil != nil
+}
+
+// Runtime says whether calibration sees activations and cache quantized.
+func (r *Recipe) Runtime() bool { return r.Calibration.Propagate == "runtime" }
+
+// Passes are the multiply-adds of all that is done to a layer's weights, as GPTQ's
+// own: n²/2 a row.
+func (s *Solve) Passes() float64 {
+	passes := 1 + 2*float64(s.Sweeps)
+	if s.Rescale {
+		passes += 2 * float64(min(s.Sweeps, 1)+1)
+	}
+	return passes
+}
+
+// MixWidths are the widths that a mixture may use, ascending.
+func (w *Weights) MixWidths() []int {
+	widths := slices.Clone(w.Widths)
+	if len(widths) == 0 {
+		widths = slices.Clone(quant.WeightBits)
+	}
+	slices.Sort(widths)
+	return slices.Compact(widths)
+}

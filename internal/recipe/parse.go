@@ -1,0 +1,96 @@
+package recipe
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/specquant/specquant/internal/quant"
+)
+
+//go:embed recipes/*.yaml
+var embedded embed.FS
+
+// Names lists the embedded recipes.
+func Names() []string {
+	entries, err := embedded.ReadDir("recipes")
+	if err != nil {
+		panic(err) // the folder is in the binary
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, strings.TrimSuffix(e.Name(), ".yaml"))
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Source is the YAML of an embedded recipe, comments included; the error names
+// those there are.
+func Source(name string) ([]byte, error) {
+	data, err := embedded.ReadFile(path.Join("recipes", name+".yaml"))
+	if err != nil {
+		return nil, fmt.Errorf("unknown recipe %q; use one of %s", name, strings.Join(Names(), ", "))
+	}
+	return data, nil
+}
+
+// maxRecipe bounds a recipe file.
+const maxRecipe = 1 << 20
+
+// Load reads an embedded recipe by name, or a YAML file by path.
+func Load(name string) (*Recipe, error) {
+	if data, err := embedded.ReadFile(path.Join("recipes", name+".yaml")); err == nil {
+		return Parse(data, name)
+	}
+	if ext := filepath.Ext(name); ext != ".yaml" && ext != ".yml" {
+		if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
+			return nil, fmt.Errorf("recipe %s: a recipe file's name ends in .yaml or .yml; rename it if it is one", name)
+		}
+		return nil, fmt.Errorf("unknown recipe %q; use one of %s, or a .yaml file", name, strings.Join(Names(), ", "))
+	}
+	info, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("recipe %s: no such file", name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxRecipe {
+		return nil, fmt.Errorf("recipe %s: has %d bytes, expected a YAML file of at most %d", name, info.Size(), maxRecipe)
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(data, name)
+}
+
+// Parse reads a recipe strictly: a key that does not exist, a value of the wrong
+// kind or outside its limits, and parts that do not go together are errors that
+// name the file, the key and, where one is to blame, its line and column.
+func Parse(data []byte, file string) (*Recipe, error) {
+	r, err := read(data)
+	if err == nil {
+		err = r.check()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("recipe %s: %w", file, err)
+	}
+	return r, nil
+}
+
+// SetBits overrides the recipe's bits.
+func (r *Recipe) SetBits(b quant.Bits) error {
+	if err := b.Check(); err != nil {
+		return err
+	}
+	r.Bits, r.BitsText = b, b.String()
+	return nil
+}

@@ -1,0 +1,214 @@
+package recipe
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/spectrum"
+)
+
+// check says what is missing from a recipe whose values are each within their
+// limits, and which of its parts do not go together.
+func (r *Recipe) check() error {
+	if r.Name == "" {
+		return errors.New("name: missing")
+	}
+	bits, err := quant.ParseBits(r.BitsText)
+	if err != nil {
+		return err
+	}
+	r.Bits = bits
+	if err := r.checkMissing(); err != nil {
+		return err
+	}
+	for _, rules := range []func() error{r.checkWeights, r.checkSolve, r.checkSmooth, r.checkRotate, r.checkBranch, r.checkLearn, r.checkTune} {
+		if err := rules(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkMissing looks for the keys without a default in the sections that there are.
+func (r *Recipe) checkMissing() error {
+	for i := range keys {
+		k := &keys[i]
+		if k.Default != "" || k.Kind == Text || !r.has(k.section()) || !r.field(k.Path).IsZero() {
+			continue
+		}
+		return fmt.Errorf("%s: missing, expected %s", k.Path, k.expected())
+	}
+	return nil
+}
+
+// expected is what a key that is missing could be.
+func (k *Key) expected() string {
+	if k.Kind == Word {
+		return "one of " + k.Range()
+	}
+	return "a " + k.Range()
+}
+
+// has reports whether the recipe has a section.
+func (r *Recipe) has(section string) bool {
+	switch section {
+	case "smooth":
+		return r.Smooth != nil
+	case "rotate":
+		return r.Rotate != nil
+	case "rotate.learn":
+		return r.Rotate != nil && r.Rotate.Learn != nil
+	case "branch":
+		return r.Branch != nil
+	case "learn":
+		return r.Learn != nil
+	case "tune":
+		return r.Tune != nil
+	case "distil":
+		return r.Distil != nil
+	}
+	return true
+}
+
+func (r *Recipe) checkWeights() error {
+	w := &r.Weights
+	for _, l := range w.Layers {
+		if _, err := path.Match(l.Match, ""); err != nil || l.Match == "" {
+			return fmt.Errorf("weights.layers: match %q is not a pattern; expected such as down_proj or layers.0.*", l.Match)
+		}
+	}
+	widths := w.MixWidths()
+	switch least, most := widths[0], widths[len(widths)-1]; {
+	case w.Average == 0 && len(w.Widths) > 0:
+		return errors.New("weights.average: missing; weights.widths are what it mixes")
+	case w.Average != 0 && (w.Average < float64(least) || w.Average > float64(most)):
+		return fmt.Errorf("weights.average: found %v, expected %d to %d, the least and the most of weights.widths", w.Average, least, most)
+	}
+	return nil
+}
+
+func (r *Recipe) checkSolve() error {
+	s := &r.Solve
+	gptq := s.Method == "gptq"
+	switch {
+	case s.Correct != "" && !gptq:
+		return fmt.Errorf("solve.correct: found %q with method %s, expected gptq, whose Hessian it uses", s.Correct, s.Method)
+	case s.Correct != "" && !r.Runtime():
+		return fmt.Errorf("calibration.propagate: found %q, expected runtime with solve.correct: what is corrected is what the runtime does", r.Calibration.Propagate)
+	case s.Refines() && !gptq:
+		return fmt.Errorf("solve.sweeps, solve.rescale: found with method %s, expected gptq, whose Hessian they use", s.Method)
+	case gptq && s.Damp == 0:
+		return errors.New("solve.damp: missing; GPTQ needs one, usually 0.01")
+	case s.DynamicGroups && !gptq:
+		return fmt.Errorf("solve.dynamic-groups: found with method %s, expected gptq, which changes weights as it goes", s.Method)
+	case s.DynamicGroups && s.ActOrder:
+		return errors.New("solve.dynamic-groups: found with act-order, which leaves no group in one piece; set one of them to false")
+	case s.DynamicGroups && r.Weights.Clip == ClipAWQ:
+		return errors.New("solve.dynamic-groups: found with weights.clip awq, which clips the weights before; expected none, mse or hessian")
+	}
+	return nil
+}
+
+func (r *Recipe) checkSmooth() error {
+	s := r.Smooth
+	switch {
+	case s == nil:
+		return nil
+	case s.Method != SmoothAWQ && len(s.Alpha) == 0:
+		return errors.New("smooth.alpha: missing; give a list such as [off, 0.5, 1] or one value")
+	case s.Method != SmoothAWQ:
+		return nil
+	case len(s.Alpha) > 0:
+		return fmt.Errorf("smooth.alpha: found with method %s, which tries exponents of its own; leave it out", SmoothAWQ)
+	}
+	for in := range llama.NumInputs {
+		if r.Rotate.Input(in) != "" && s.Has(in) {
+			return fmt.Errorf("rotate.%s: found with smooth.method %s, which scales the channels of that input as they are; leave one out, or name other smooth.inputs", inputNames[in], SmoothAWQ)
+		}
+	}
+	return nil
+}
+
+func (r *Recipe) checkRotate() error {
+	o := r.Rotate
+	switch {
+	case o == nil || o.Learn == nil:
+	case o.Cache == balanced:
+		return fmt.Errorf("rotate.cache: found %s with rotate.learn, expected hadamard: rotations are learned before there are keys to balance", balanced)
+	case o.Residual == "" && o.Heads == "":
+		return errors.New("rotate.learn: found without rotate.residual and rotate.heads, which are what is learned; expected at least one of them")
+	}
+	return nil
+}
+
+func (r *Recipe) checkBranch() error {
+	b := r.Branch
+	if b == nil {
+		return nil
+	}
+	switch stored := b.Stored(); {
+	case b.Share > 0 && b.Components != 0:
+		return errors.New("branch.share: found with branch.components, expected one of them")
+	case !stored && (b.Share > 0 || b.Bits == 8 || len(b.Inputs) > 0):
+		return fmt.Errorf("branch: share, bits and inputs are of stored bases, found with basis %s; leave them out", b.Basis)
+	case !stored && b.Remove:
+		return fmt.Errorf("branch.remove: found with basis %s, expected klt, svd or columns", b.Basis)
+	case !stored && b.Importance == "":
+		return fmt.Errorf("branch.importance: missing, expected one of %s", byPath["branch.importance"].Range())
+	case b.Basis != BasisSVD && b.Iterated():
+		return fmt.Errorf("branch: rounds and whiten are of basis svd, found with basis %s; leave them out", b.Basis)
+	case b.Remove && b.Iterated():
+		return errors.New("branch.remove: found with rounds or whiten, whose coefficients stand for what rounding leaves of the weights; leave one out")
+	case stored && b.Axis != spectrum.OutputChannel.String():
+		return fmt.Errorf("branch.axis: found %q, expected output with basis %s", b.Axis, b.Basis)
+	case stored && (b.Truncate > 0 || b.Literal || b.Temperature > 0):
+		return fmt.Errorf("branch: truncate, literal and temperature are of the Fourier bases, found with basis %s; leave them out", b.Basis)
+	case b.Truncate > 0 && b.Axis == spectrum.InputChannel.String():
+		return fmt.Errorf("branch.truncate: found %v, expected 0 on axis input; only the output axis has a projection to cut", b.Truncate)
+	}
+	return nil
+}
+
+func (r *Recipe) checkLearn() error {
+	switch {
+	case r.Learn == nil:
+		return nil
+	case !r.Runtime():
+		return fmt.Errorf("calibration.propagate: found %q, expected runtime with learn: what is learned is what the runtime does", r.Calibration.Propagate)
+	case r.Weights.Clip != quant.ClipNone:
+		return fmt.Errorf("weights.clip: found %q with learn, which learns where the weights' grids end; expected none", r.Weights.Clip)
+	case r.Branch != nil:
+		return errors.New("learn: found with a branch; leave one out")
+	case r.Solve.DynamicGroups:
+		return errors.New("solve.dynamic-groups: found with learn, whose scales it would not use; leave one out")
+	}
+	for in := range llama.NumInputs {
+		if r.Rotate.Input(in) != "" {
+			return fmt.Errorf("rotate.%s: found with learn, which scales the channels of that input as they are; leave one out", inputNames[in])
+		}
+	}
+	return nil
+}
+
+// checkTune is about tune and distil.
+func (r *Recipe) checkTune() error {
+	for _, section := range []string{"tune", "distil"} {
+		switch {
+		case !r.has(section):
+		case !r.Runtime():
+			return fmt.Errorf("calibration.propagate: found %q, expected runtime with %s: what is tuned is what the runtime does", r.Calibration.Propagate, section)
+		case r.Branch != nil && !r.Branch.Stored():
+			return fmt.Errorf("%s: found with a branch on basis %s, expected klt, svd or columns, or no branch", section, r.Branch.Basis)
+		}
+	}
+	return nil
+}
+
+// among reports whether a list of inputs has one; an empty list has all.
+func among(list []string, in llama.Input) bool {
+	return len(list) == 0 || slices.Contains(list, inputNames[in])
+}
