@@ -29,10 +29,10 @@ type QuantizeOptions struct {
 }
 
 // DefaultRecipe is the recipe used where none is named.
-const DefaultRecipe = "specquant-fast"
+const DefaultRecipe = recipe.Default
 
 // PaperRecipe is the method as published.
-const PaperRecipe = "specquant"
+const PaperRecipe = recipe.Paper
 
 type (
 	// Report is the manifest of an artefact: where it comes from, and what the

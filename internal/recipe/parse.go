@@ -14,6 +14,12 @@ import (
 	"github.com/specquant/specquant/internal/quant"
 )
 
+// Embedded recipes that the program names.
+const (
+	Default = "specquant-fast" // used where none is named
+	Paper   = "specquant"      // the method as published
+)
+
 //go:embed recipes/*.yaml
 var embedded embed.FS
 

@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/compare"
 )
 
 // ledger finds and makes cells.
@@ -28,7 +30,7 @@ type ledger struct {
 }
 
 // options are those of any comparison on the model, without recipes and bits.
-func (l *ledger) options(m model) (dir string, o specquant.CompareOptions, err error) {
+func (l *ledger) options(m model) (dir string, o compare.Options, err error) {
 	if dir, err = m.folder(l.Data, l.Work); err != nil {
 		return "", o, err
 	}
@@ -36,7 +38,7 @@ func (l *ledger) options(m model) (dir string, o specquant.CompareOptions, err e
 	if err != nil {
 		return "", o, err
 	}
-	return dir, specquant.CompareOptions{Calibration: []string{calibration}, Text: evaluation, MaxWindows: m.Windows, Threads: l.Threads, Work: l.Work}, nil
+	return dir, compare.Options{Version: specquant.Version, Calibration: []string{calibration}, Text: evaluation, MaxWindows: m.Windows, Threads: l.Threads, Work: l.Work}, nil
 }
 
 // find reads what is kept of the jobs' cells.
@@ -86,13 +88,13 @@ func (l *ledger) findOf(ctx context.Context, m model, anew bool, jobs []job) err
 	if !anew {
 		o.Builds = l.Builds
 	}
-	t, err := specquant.CompareRecipes(ctx, dir, o)
+	t, err := compare.Run(ctx, dir, o)
 	if err != nil {
 		return err
 	}
 	for _, r := range t.Rows {
 		c := cell{m.Name, r.Bits, names[r.Recipe]}
-		if r.Recipe == specquant.FullPrecision {
+		if r.Recipe == compare.FullPrecision {
 			c = cell{m.Name, "", ""}
 		} else if !wanted[c] {
 			continue
@@ -134,27 +136,27 @@ func (l *ledger) make(ctx context.Context, jobs []job) error {
 			continue
 		}
 		fmt.Fprintf(l.Log, "%d of %d: %s %s %s: KL divergence %.5f, %s\n", i+1, len(jobs), j.Model, j.Bits, j.Recipe, row.KL.Mean, time.Since(start).Round(time.Second))
-		for _, line := range specquant.FallbackLines(row.Fallbacks) {
+		for _, line := range artefact.FallbackLines(row.Fallbacks) {
 			fmt.Fprintf(l.Log, "  fallback: %s\n", line)
 		}
 	}
 	return errors.Join(failed...)
 }
 
-func (l *ledger) makeOne(ctx context.Context, j job) (specquant.Row, error) {
+func (l *ledger) makeOne(ctx context.Context, j job) (compare.Row, error) {
 	m := models[slices.IndexFunc(models, func(m model) bool { return m.Name == j.Model })]
 	dir, o, err := l.options(m)
 	if err != nil {
-		return specquant.Row{}, err
+		return compare.Row{}, err
 	}
 	file, err := j.recipe.write(filepath.Join(l.Work, "recipes"))
 	if err != nil {
-		return specquant.Row{}, err
+		return compare.Row{}, err
 	}
 	o.Recipes, o.Bits = []string{file}, []string{j.Bits}
-	t, err := specquant.CompareRecipes(ctx, dir, o)
+	t, err := compare.Run(ctx, dir, o)
 	if err != nil {
-		return specquant.Row{}, err
+		return compare.Row{}, err
 	}
 	l.rows[cell{Model: j.Model}] = t.Rows[0]
 	row := t.Rows[len(t.Rows)-1]
@@ -176,7 +178,7 @@ func recorded(work string) ([]string, error) {
 
 // remember adds this program to the list.
 func remember(work string) error {
-	own, err := specquant.BuildOf("")
+	own, err := compare.BuildOf(specquant.Version, "")
 	if err != nil {
 		return err
 	}
@@ -201,7 +203,7 @@ func buildsOf(from []string, work string) (out []string, err error) {
 			slices.Reverse(list)
 			out = append(out, list...)
 		case stat == nil:
-			b, err := specquant.BuildOf(f)
+			b, err := compare.BuildOf(specquant.Version, f)
 			if err != nil {
 				return nil, err
 			}

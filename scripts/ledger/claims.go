@@ -8,7 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/compare"
 )
 
 // claims prints what the prose around the tables may say: where another recipe
@@ -54,7 +55,7 @@ func lesser(w io.Writer, all rows, name string) {
 // apartBy is the difference of two divergences in standard errors of a
 // difference, as if the rows were independent: they share their tokens, so it is
 // rather more.
-func apartBy(a, b specquant.Row) float64 {
+func apartBy(a, b compare.Row) float64 {
 	return (b.KL.Mean - a.KL.Mean) / math.Hypot(a.KL.StdErr, b.KL.StdErr)
 }
 
@@ -89,7 +90,7 @@ func ratios(w io.Writer, all rows, name, bits string) {
 func fallbacks(w io.Writer, all rows) {
 	where := map[string][]string{} // what was done instead → settings
 	for c, r := range all {
-		for _, line := range specquant.FallbackLines(r.Fallbacks) {
+		for _, line := range artefact.FallbackLines(r.Fallbacks) {
 			what := fmt.Sprintf("%s %s: %s", c.Model, c.Recipe, line)
 			where[what] = append(where[what], c.Bits)
 		}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/compare"
 )
 
 // short writes a divergence in four digits behind the point.
@@ -33,7 +34,7 @@ func summary(all rows) string {
 	for _, m := range models {
 		for _, bits := range m.Settings {
 			baselines := of(all, m.Name, bits, free)
-			row := func(name string) (specquant.Row, bool) { r, ok := all[cell{m.Name, bits, name}]; return r, ok }
+			row := func(name string) (compare.Row, bool) { r, ok := all[cell{m.Name, bits, name}]; return r, ok }
 			if _, ok := row(fast); !ok || len(baselines) == 0 {
 				continue
 			}

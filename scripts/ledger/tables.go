@@ -8,16 +8,17 @@ import (
 	"time"
 
 	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/compare"
 )
 
 // rows are the figures that there are; those of full precision have neither bits
 // nor recipe.
-type rows map[cell]specquant.Row
+type rows map[cell]compare.Row
 
 // measured is a recipe with its row.
 type measured struct {
 	rowRecipe
-	Row specquant.Row
+	Row compare.Row
 }
 
 // of are a model's recipes at a setting, in the order of the tables.
@@ -37,7 +38,7 @@ func least(list []measured) measured {
 }
 
 // kl is the divergence as the tables print it; what is compared is what is read.
-func kl(r specquant.Row) string { return fmt.Sprintf("%.5f", r.KL.Mean) }
+func kl(r compare.Row) string { return fmt.Sprintf("%.5f", r.KL.Mean) }
 
 // tables writes one table for each model and setting, full precision in the line
 // above it, the least divergence in bold.

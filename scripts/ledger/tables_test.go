@@ -7,10 +7,13 @@ import (
 	"time"
 
 	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/compare"
+	"github.com/specquant/specquant/internal/eval"
 )
 
-func fake(kl, bits float64) specquant.Row {
-	return specquant.Row{Perplexity: specquant.Estimate{Mean: 30, StdErr: 0.5}, KL: specquant.Estimate{Mean: kl, StdErr: 0.001}, Top1: specquant.Estimate{Mean: 0.75, StdErr: 0.004},
+func fake(kl, bits float64) compare.Row {
+	return compare.Row{Perplexity: eval.Estimate{Mean: 30, StdErr: 0.5}, KL: eval.Estimate{Mean: kl, StdErr: 0.001}, Top1: eval.Estimate{Mean: 0.75, StdErr: 0.004},
 		BitsPerWeight: bits, Seconds: 1.25, Build: "a", Made: time.Date(2026, 11, 22, 1, 0, 0, 0, time.UTC)}
 }
 
@@ -102,7 +105,7 @@ func TestMadeBy(t *testing.T) {
 func TestClaims(t *testing.T) {
 	all := fakeRows()
 	odd := all[cell{"books-1m", "4-8-8", "rtn"}]
-	odd.Fallbacks = []specquant.Fallback{{Kind: "group", Where: "input of o", Cause: "too wide"}}
+	odd.Fallbacks = []artefact.Fallback{{Kind: "group", Where: "input of o", Cause: "too wide"}}
 	all[cell{"books-1m", "4-8-8", "rtn"}] = odd
 	var b bytes.Buffer
 	claims(&b, all)

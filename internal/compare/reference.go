@@ -1,4 +1,4 @@
-package specquant
+package compare
 
 import (
 	"context"
@@ -119,7 +119,7 @@ func (r *reference) row(ctx context.Context) (Row, error) {
 			return Row{}, err
 		}
 	}
-	return Row{Perplexity: eval.Perplexed(nll), Top1: Estimate{Mean: 1}, BitsPerWeight: storedBits(r.model.Checkpoint), Bytes: r.model.Checkpoint.Bytes()}, nil
+	return Row{Perplexity: eval.Perplexed(nll), Top1: eval.Estimate{Mean: 1}, BitsPerWeight: storedBits(r.model.Checkpoint), Bytes: r.model.Checkpoint.Bytes()}, nil
 }
 
 // measure compares the artefact in dir with the reference.
@@ -192,11 +192,11 @@ func hashJSON(v any) string {
 	return hashText(string(data))
 }
 
-// BuildOf names the code of a program of this version, given by its path, or of
+// BuildOf names the code of a program of a version of specquant, given by its path, or of
 // the running one (""): the module's version where there is one, else the hash
 // of the program, so that no cell of a comparison outlives a change of the code
 // that made it.
-func BuildOf(program string) (string, error) {
+func BuildOf(version, program string) (string, error) {
 	info, ok := debug.ReadBuildInfo()
 	if program != "" {
 		var err error
@@ -211,7 +211,7 @@ func BuildOf(program string) (string, error) {
 			dirty = dirty || s.Key == "vcs.modified" && s.Value == "true"
 		}
 		if !dirty {
-			return Version + " " + info.Main.Version, nil
+			return version + " " + info.Main.Version, nil
 		}
 	}
 	if program == "" {
@@ -229,5 +229,5 @@ func BuildOf(program string) (string, error) {
 	if _, err := io.Copy(h, f); err != nil {
 		return "", fmt.Errorf("hashing %s: %w", program, err)
 	}
-	return Version + " " + hex.EncodeToString(h.Sum(nil)), nil
+	return version + " " + hex.EncodeToString(h.Sum(nil)), nil
 }

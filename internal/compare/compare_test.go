@@ -1,4 +1,4 @@
-package specquant
+package compare
 
 import (
 	"context"
@@ -10,7 +10,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/eval"
+	"github.com/specquant/specquant/internal/pipeline"
+	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/testmodel"
 )
@@ -27,7 +31,7 @@ activations: {clip: 1}
 calibration: {samples: 4, tokens: 64, propagate: quantized}
 `
 
-func compareSetup(t *testing.T) (dir string, o CompareOptions) {
+func compareSetup(t *testing.T) (dir string, o Options) {
 	t.Helper()
 	tmp := t.TempDir()
 	dir = filepath.Join(tmp, "model")
@@ -38,7 +42,7 @@ func compareSetup(t *testing.T) (dir string, o CompareOptions) {
 	if err := os.WriteFile(recipe, []byte(smallRecipe), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return dir, CompareOptions{Recipes: []string{recipe}, Bits: []string{"4-4-16"}, Text: strings.Repeat("Some text to be measured on, 1 2 3. ", 20), Threads: 2, Work: filepath.Join(tmp, "work")}
+	return dir, Options{Version: "0.0.0", Recipes: []string{recipe}, Bits: []string{"4-4-16"}, Text: strings.Repeat("Some text to be measured on, 1 2 3. ", 20), Threads: 2, Work: filepath.Join(tmp, "work")}
 }
 
 // same holds two tables to each other but for how long they took.
@@ -66,25 +70,25 @@ func TestCompareResumes(t *testing.T) {
 	dir, o := compareSetup(t)
 	alone := o
 	alone.Work = ""
-	want, err := CompareRecipes(t.Context(), dir, alone)
+	want, err := Run(t.Context(), dir, alone)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	stopped := o
-	stopped.Progress = func(_, _ string, e Event) {
+	stopped.Progress = func(_, _ string, e pipeline.Event) {
 		if e.Layers != nil && e.Block == 2 {
 			cancel()
 		}
 	}
-	if _, err := CompareRecipes(ctx, dir, stopped); err != context.Canceled {
+	if _, err := Run(ctx, dir, stopped); err != context.Canceled {
 		t.Fatalf("interrupted: %v", err)
 	}
 	resumed, first := 0, true
 	again := o
 	again.Threads = 1
-	again.Progress = func(_, _ string, e Event) {
+	again.Progress = func(_, _ string, e pipeline.Event) {
 		if e.Resumed {
 			resumed++
 		}
@@ -97,7 +101,7 @@ func TestCompareResumes(t *testing.T) {
 			first = false
 		}
 	}
-	got, err := CompareRecipes(t.Context(), dir, again)
+	got, err := Run(t.Context(), dir, again)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,9 +109,9 @@ func TestCompareResumes(t *testing.T) {
 		t.Errorf("%d blocks were taken up, want 2; the cell was found finished: %v", resumed, !first)
 	}
 	same(t, "resumed", got, want)
-	again.Progress = func(_, _ string, e Event) { t.Error("a finished cell is quantized again") }
+	again.Progress = func(_, _ string, e pipeline.Event) { t.Error("a finished cell is quantized again") }
 	again.Cell = nil
-	if got, err = CompareRecipes(t.Context(), dir, again); err != nil {
+	if got, err = Run(t.Context(), dir, again); err != nil {
 		t.Fatal(err)
 	}
 	same(t, "reused", got, want)
@@ -125,7 +129,7 @@ func TestCompareResumes(t *testing.T) {
 	if err := testmodel.Write(dir, testmodel.Options{Layers: 4, Seed: 9}); err != nil {
 		t.Fatal(err)
 	}
-	if got, err = CompareRecipes(t.Context(), dir, o); err != nil {
+	if got, err = Run(t.Context(), dir, o); err != nil {
 		t.Fatal(err)
 	}
 	if got.Rows[0].Reused || got.Rows[1].Reused {
@@ -138,11 +142,11 @@ func TestCompareResumes(t *testing.T) {
 func TestCompareKept(t *testing.T) {
 	dir, o := compareSetup(t)
 	o.Recipes = []string{"rtn"}
-	made, err := CompareRecipes(t.Context(), dir, o)
+	made, err := Run(t.Context(), dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	own, err := BuildOf("")
+	own, err := BuildOf(o.Version, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,17 +154,17 @@ func TestCompareKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b, err := BuildOf(exe); err != nil || b != own {
+	if b, err := BuildOf(o.Version, exe); err != nil || b != own {
 		t.Errorf("the running program by its path is %q, %v, want %q", b, err, own)
 	}
-	if b, err := BuildOf(o.Recipes[0]); err == nil {
+	if b, err := BuildOf(o.Version, o.Recipes[0]); err == nil {
 		t.Errorf("what is no program is %q", b)
 	}
 	kept := func(build string, builds ...string) []Row {
 		t.Helper()
 		o := o
 		o.Kept, o.Builds = true, builds
-		c := &comparison{CompareOptions: o, dir: dir}
+		c := &comparison{Options: o, dir: dir}
 		if err := c.begin(); err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +174,7 @@ func TestCompareKept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := ParseBits(o.Bits[0])
+		b, err := quant.ParseBits(o.Bits[0])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -207,8 +211,8 @@ func TestCompareKept(t *testing.T) {
 }
 
 func TestRowJSON(t *testing.T) {
-	r := Row{Recipe: "a", Bits: "4-4-4", Perplexity: Estimate{Mean: 1, StdErr: 2}, KL: Estimate{Mean: 3, StdErr: 4}, Top1: Estimate{Mean: 5, StdErr: 6}, BitsPerWeight: 7, Bytes: 8, Seconds: 9,
-		Fallbacks: []Fallback{{Kind: "damping", Where: "b", Cause: "c"}}}
+	r := Row{Recipe: "a", Bits: "4-4-4", Perplexity: eval.Estimate{Mean: 1, StdErr: 2}, KL: eval.Estimate{Mean: 3, StdErr: 4}, Top1: eval.Estimate{Mean: 5, StdErr: 6}, BitsPerWeight: 7, Bytes: 8, Seconds: 9,
+		Fallbacks: []artefact.Fallback{{Kind: "damping", Where: "b", Cause: "c"}}}
 	data, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)

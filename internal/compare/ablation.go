@@ -1,4 +1,4 @@
-package specquant
+package compare
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 	"github.com/specquant/specquant/internal/spectrum"
 )
 
-// Ablations lists what [CompareOptions.Ablation] may be:
+// Ablations lists what [Options.Ablation] may be:
 //
 //	components  the stages one by one: the paper's table 3
 //	groups      components kept per channel: table 4
@@ -30,7 +30,7 @@ func variants(base *recipe.Recipe, ablation string, c *checkpoint.Config) ([]*re
 		return nil, fmt.Errorf("unknown ablation %q, expected one of %s", ablation, strings.Join(Ablations(), ", "))
 	}
 	if base.Branch == nil || base.Branch.Stored() || ablation == "components" && base.Smooth == nil {
-		return nil, fmt.Errorf("recipe %s: ablation %s needs a base recipe with smoothing and a Fourier branch, such as %s", base.Name, ablation, PaperRecipe)
+		return nil, fmt.Errorf("recipe %s: ablation %s needs a base recipe with smoothing and a Fourier branch, such as %s", base.Name, ablation, recipe.Paper)
 	}
 	var out []*recipe.Recipe
 	add := func(what string, change func(*recipe.Recipe)) {

@@ -1,0 +1,459 @@
+// Package compare makes tables of recipes at bit settings: each cell quantizes a
+// checkpoint and measures the result against full precision, on one text by one
+// protocol. Finished cells are kept in a folder and found again.
+package compare
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/calibration"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/eval"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/pipeline"
+	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
+)
+
+// Options describe a table of recipes at bit settings, all measured on
+// one text by one protocol.
+type Options struct {
+	Recipes     []string // none: rtn and specquant; for an ablation: specquant
+	Bits        []string // none: 4-16-16, 4-4-16, 4-4-4, the paper's settings; for an ablation: 4-4-16, as in its tables 3 and 4
+	Ablation    string   // "", or one of [Ablations]: the rows are then variants of the recipes
+	Calibration []string // text files; none: the embedded text
+	Text        string   // the evaluation text itself
+	Window      int      // tokens of a window; 0: 2048, at most the model's context
+	MaxWindows  int      // 0: all
+	Version     string   // of the program, for manifests and the names of cells
+	Threads     int
+	MaxMemory   int64 // bytes, of a quantization; 0: no limit
+	Strict      bool  // make errors of an evaluation text that was calibrated on, and of a [artefact.Fallback]
+
+	// Work is the folder in which finished cells, and what an interrupted
+	// comparison has begun, are kept and found again; it is made where it is
+	// missing. "": a temporary folder, removed at the end.
+	Work string
+	// Builds name further programs, as [BuildOf] does, whose finished cells are
+	// taken where there is none by this program: for figures that take hours, where
+	// what has changed since is known not to touch them.
+	Builds []string
+	// Kept leaves out the cells that are not found finished, instead of making them.
+	Kept bool
+
+	// Cell is told of every finished row; it may be nil.
+	Cell func(Row)
+	// Progress is told how far the quantization of a cell is; it may be nil.
+	Progress func(recipe, bits string, e pipeline.Event)
+}
+
+// FullPrecision is the name of the reference's row.
+const FullPrecision = "full precision"
+
+// Row is one line of a comparison. Perplexity, KL and top-1 agreement are over
+// all predicted tokens of the evaluation windows; the rest of the fields count
+// what is stored. Its JSON is flat: ppl, ppl_se and so on.
+type Row struct {
+	Recipe        string // [FullPrecision] for the reference
+	Bits          string
+	Perplexity    eval.Estimate
+	KL            eval.Estimate // from full precision, nats a token
+	Top1          eval.Estimate // share of equal most likely tokens
+	BitsPerWeight float64       // of the linear layers of the blocks, scales and branch counted
+	Bytes         int64         // all weights on disk, embeddings included
+	Seconds       float64       // to quantize; of an interrupted job, those of all its runs
+	Prefill       float64       // seconds, the best of five passes of one window; 0: only ablation "groups" takes it
+
+	Fallbacks []artefact.Fallback // where the job did not do what the recipe says
+
+	Reused bool      // found finished in the work folder; not stored
+	Made   time.Time // when its file was written, by the file system's clock; not stored
+	Build  string    // the program that made it, as [BuildOf] names it; not stored
+}
+
+// rowJSON is a row as programs read it.
+type rowJSON struct {
+	Recipe        string  `json:"recipe"`
+	Bits          string  `json:"bits"`
+	PPL           float64 `json:"ppl"`
+	PPLErr        float64 `json:"ppl_se"`
+	KL            float64 `json:"kl"`
+	KLErr         float64 `json:"kl_se"`
+	Top1          float64 `json:"top1"`
+	Top1Err       float64 `json:"top1_se"`
+	BitsPerWeight float64 `json:"bits_per_weight"`
+	Bytes         int64   `json:"bytes"`
+	Seconds       float64 `json:"seconds"`
+	Prefill       float64 `json:"prefill_seconds,omitempty"`
+
+	Fallbacks []artefact.Fallback `json:"fallbacks,omitempty"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (r Row) MarshalJSON() ([]byte, error) {
+	return json.Marshal(rowJSON{r.Recipe, r.Bits, r.Perplexity.Mean, r.Perplexity.StdErr, r.KL.Mean, r.KL.StdErr,
+		r.Top1.Mean, r.Top1.StdErr, r.BitsPerWeight, r.Bytes, r.Seconds, r.Prefill, r.Fallbacks})
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *Row) UnmarshalJSON(data []byte) error {
+	var v rowJSON
+	if err := json.Unmarshal(data, &v); err != nil {
+		return err
+	}
+	*r = Row{Recipe: v.Recipe, Bits: v.Bits, Perplexity: eval.Estimate{Mean: v.PPL, StdErr: v.PPLErr}, KL: eval.Estimate{Mean: v.KL, StdErr: v.KLErr},
+		Top1: eval.Estimate{Mean: v.Top1, StdErr: v.Top1Err}, BitsPerWeight: v.BitsPerWeight, Bytes: v.Bytes, Seconds: v.Seconds, Prefill: v.Prefill, Fallbacks: v.Fallbacks}
+	return nil
+}
+
+// Table is a comparison with its protocol.
+type Table struct {
+	Protocol    string   `json:"protocol"` // what makes two tables comparable, in a line
+	Ablation    string   `json:"ablation,omitempty"`
+	Windows     int      `json:"windows"`
+	Window      int      `json:"window"`
+	Tokens      int      `json:"tokens"` // predicted, in each row
+	ModelHash   string   `json:"model_sha256"`
+	TextHash    string   `json:"text_sha256"`
+	Calibration []string `json:"calibration_sha256"`
+	Warnings    []string `json:"warnings,omitempty"`
+	Rows        []Row    `json:"rows"`
+}
+
+// Run quantizes the checkpoint in dir by every recipe at every bit
+// setting and measures each against full precision. Cells that the work folder
+// holds are not computed again, and a comparison that was interrupted, even
+// inside a quantization, is taken up where it was.
+func Run(ctx context.Context, dir string, o Options) (*Table, error) {
+	c := &comparison{Options: o, dir: dir}
+	if err := c.begin(); err != nil {
+		return nil, err
+	}
+	defer c.close()
+	recipes, err := c.recipes()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.add(ctx, cell{}); err != nil {
+		return nil, err
+	}
+	for _, bits := range c.Bits {
+		b, err := quant.ParseBits(bits)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range recipes {
+			r := *r
+			if err := r.SetBits(b); err != nil {
+				return nil, err
+			}
+			if err := c.add(ctx, cell{recipe: &r}); err != nil {
+				if ctx.Err() != nil {
+					return nil, ctx.Err()
+				}
+				return nil, fmt.Errorf("%s at %s: %w", r.Name, b, err)
+			}
+		}
+	}
+	return &c.table, nil
+}
+
+// comparison is a comparison under way.
+type comparison struct {
+	Options
+	dir       string
+	temporary bool // Work is removed at the end
+	pool      *kernel.Pool
+	ref       *reference
+	inputs    []checkpoint.FileHash // the checkpoint's files
+	sources   []checkpoint.FileHash // calibration texts
+	build     string
+	table     Table
+}
+
+// cell is one row to be: a recipe with its bits, or nil for full precision.
+type cell struct{ recipe *recipe.Recipe }
+
+func (c *comparison) begin() error {
+	if len(c.Recipes) == 0 {
+		c.Recipes = []string{"rtn", recipe.Paper, recipe.Default}
+		if c.Ablation != "" {
+			c.Recipes = []string{recipe.Paper}
+		}
+	}
+	if len(c.Bits) == 0 {
+		c.Bits = []string{"4-16-16", "4-4-16", "4-4-4"}
+		if c.Ablation != "" {
+			c.Bits = []string{"4-4-16"}
+		}
+	}
+	for _, b := range c.Bits {
+		if _, err := quant.ParseBits(b); err != nil {
+			return err
+		}
+	}
+	texts, err := calibration.ReadFiles(c.Calibration)
+	if err != nil {
+		return err
+	}
+	textHash := hashText(c.Text)
+	var calibrated []string
+	for _, t := range texts {
+		c.sources = append(c.sources, t.Source)
+		calibrated = append(calibrated, t.Source.SHA256)
+		if t.Source.SHA256 == textHash {
+			c.table.Warnings = append(c.table.Warnings, fmt.Sprintf("the evaluation text is the calibration text %s; the rows that calibrate are flattered", t.Source.Name))
+		}
+	}
+	if c.Strict && len(c.table.Warnings) > 0 {
+		return errors.New(c.table.Warnings[0])
+	}
+	if c.build, err = BuildOf(c.Version, ""); err != nil {
+		return err
+	}
+	if c.Work == "" {
+		c.temporary = true
+		if c.Work, err = os.MkdirTemp("", "specquant-compare-"); err != nil {
+			return err
+		}
+	} else if err := os.MkdirAll(c.Work, 0o755); err != nil {
+		return err
+	}
+	c.pool = kernel.NewPool(c.Threads)
+	if c.ref, err = newReference(c.dir, c.pool, c.Text, c.Window, c.MaxWindows); err != nil {
+		c.close()
+		return err
+	}
+	ck := c.ref.model.Checkpoint
+	paths := append([]string{filepath.Join(c.dir, "config.json")}, ck.Files()...)
+	for _, f := range c.ref.tok.Files() {
+		paths = append(paths, filepath.Join(c.dir, f))
+	}
+	if c.inputs, err = checkpoint.HashFiles(paths...); err != nil {
+		c.close()
+		return err
+	}
+	w, t := c.ref.windows, &c.table
+	t.Ablation, t.Windows, t.Window, t.Tokens = c.Ablation, len(w), len(w[0]), len(w)*(len(w[0])-1)
+	t.TextHash, t.Calibration, t.ModelHash = textHash, calibrated, hashJSON(c.inputs)
+	t.Protocol = fmt.Sprintf("gptq protocol: %d windows of %d tokens, %d predicted in each row; sha256 of text %s, model %s, calibration %s; specquant %s; ± standard error",
+		t.Windows, t.Window, t.Tokens, t.TextHash[:12], t.ModelHash[:12], shortHashes(calibrated), c.Version)
+	return nil
+}
+
+func shortHashes(hashes []string) string {
+	var out []string
+	for _, h := range hashes {
+		out = append(out, h[:12])
+	}
+	return strings.Join(out, "+")
+}
+
+func (c *comparison) close() {
+	c.ref.close()
+	if c.pool != nil {
+		c.pool.Close()
+	}
+	if c.temporary {
+		os.RemoveAll(c.Work)
+	}
+}
+
+// recipes are the recipes of the rows, in their order.
+func (c *comparison) recipes() ([]*recipe.Recipe, error) {
+	var out []*recipe.Recipe
+	for _, name := range c.Recipes {
+		r, err := recipe.Load(name)
+		if err != nil {
+			return nil, err
+		}
+		if strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml") {
+			r.Name = name // two files may bear one name
+		}
+		if c.Ablation == "" {
+			out = append(out, r)
+			continue
+		}
+		variants, err := variants(r, c.Ablation, &c.ref.model.Checkpoint.Config)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, variants...)
+	}
+	return out, nil
+}
+
+// add finds or makes a cell and appends its row.
+func (c *comparison) add(ctx context.Context, x cell) error {
+	row, err := c.find(x)
+	key, out := c.key(x, c.build)
+	switch {
+	case err != nil:
+		return err
+	case row.Reused:
+		if c.Strict && len(row.Fallbacks) > 0 {
+			return &pipeline.StrictError{Fallbacks: row.Fallbacks}
+		}
+	case c.Kept:
+		return nil
+	case x.recipe == nil:
+		if row, err = c.ref.row(ctx); err != nil {
+			return err
+		}
+	default:
+		if row, err = c.make(ctx, x.recipe, out); err != nil {
+			return err
+		}
+	}
+	row.Recipe, row.Bits = FullPrecision, quant.Full.String()
+	if x.recipe != nil {
+		row.Recipe, row.Bits = x.recipe.Name, x.recipe.Bits.String()
+	}
+	if !row.Reused {
+		data, err := json.MarshalIndent(row, "", "  ")
+		if err != nil {
+			return err
+		}
+		if err := checkpoint.WriteFileAtomic(filepath.Join(c.Work, key+".json"), append(data, '\n')); err != nil {
+			return err
+		}
+		row.Made, row.Build = time.Now(), c.build
+		// Only now: a run that is killed before finds the artefact.
+		for _, left := range []string{out, out + secondsSuffix} {
+			if err := os.RemoveAll(left); err != nil {
+				return err
+			}
+		}
+	}
+	c.table.Rows = append(c.table.Rows, row)
+	if c.Cell != nil {
+		c.Cell(row)
+	}
+	return nil
+}
+
+// find reads a finished cell, this program's own first; Reused says whether there
+// is one.
+func (c *comparison) find(x cell) (row Row, err error) {
+	for _, build := range append([]string{c.build}, c.Builds...) {
+		key, _ := c.key(x, build)
+		path := filepath.Join(c.Work, key+".json")
+		data, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return Row{}, err
+		}
+		if err := json.Unmarshal(data, &row); err != nil {
+			return Row{}, fmt.Errorf("%s: %w; remove the file", path, err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			return Row{}, err
+		}
+		row.Reused, row.Made, row.Build = true, info.ModTime(), build
+		return row, nil
+	}
+	return Row{}, nil
+}
+
+// key names a cell of a build by all that its row depends on, and the folder in
+// which it is made, where what a job writes down counts too: the recipe's name and the
+// names of the calibration files.
+func (c *comparison) key(x cell, build string) (key, out string) {
+	id := map[string]any{"build": build, "inputs": c.inputs, "text": c.table.TextHash, "window": c.table.Window, "windows": c.table.Windows,
+		"prefill": c.Ablation == "groups"}
+	if r := x.recipe; r != nil {
+		content := *r
+		content.Name, content.About = "", ""
+		id["recipe"] = content
+		if r.NeedsCalibration() {
+			id["calibration"] = c.table.Calibration
+		}
+	}
+	key = hashJSON(id)[:32]
+	return key, filepath.Join(c.Work, key+"-"+hashJSON([]any{x.recipe, c.sources})[:8])
+}
+
+// secondsSuffix names the file that remembers how long earlier runs took.
+const secondsSuffix = ".seconds"
+
+// make quantizes to the folder out, or finds it quantized, and measures it.
+func (c *comparison) make(ctx context.Context, r *recipe.Recipe, out string) (Row, error) {
+	var spent float64
+	if data, err := os.ReadFile(out + secondsSuffix); err == nil {
+		if err := json.Unmarshal(data, &spent); err != nil {
+			spent = 0
+		}
+	}
+	report, err := readManifest(out)
+	if errors.Is(err, fs.ErrNotExist) {
+		start, earlier := time.Now(), spent
+		remember := func() error {
+			spent = earlier + time.Since(start).Seconds()
+			return checkpoint.WriteFileAtomic(out+secondsSuffix, fmt.Appendf(nil, "%g", spent))
+		}
+		job := pipeline.Options{Dir: c.dir, Out: out, Recipe: r, Pool: c.pool, MaxMemory: c.MaxMemory, Strict: c.Strict, Tool: "specquant " + c.Version,
+			Progress: func(e pipeline.Event) {
+				if c.Progress != nil {
+					c.Progress(r.Name, r.Bits.String(), e)
+				}
+				if e.Layers != nil && !e.Resumed {
+					_ = remember() // a figure for people: not worth a failed job
+				}
+			}}
+		if r.NeedsCalibration() { // a recipe that does not is timed without
+			job.Calibration = c.Calibration
+		}
+		if report, err = pipeline.Run(ctx, job); err == nil {
+			err = remember()
+		}
+	} else if err == nil { // kept from a run that was stopped
+		if err = artefact.Verify(out); errors.Is(err, artefact.ErrNoSums) {
+			err = nil
+		}
+	}
+	if err != nil {
+		return Row{}, err
+	}
+	if c.Strict && len(report.Fallbacks) > 0 { // quantized by an earlier run
+		return Row{}, &pipeline.StrictError{Fallbacks: report.Fallbacks}
+	}
+	row, err := c.ref.measure(ctx, out, c.Ablation == "groups")
+	row.BitsPerWeight, row.Seconds, row.Fallbacks = report.BitsPerWeight, spent, report.Fallbacks
+	return row, err
+}
+
+// readManifest reads the manifest of an artefact; fs.ErrNotExist if there is no
+// such folder.
+func readManifest(dir string) (*artefact.Manifest, error) {
+	path := filepath.Join(dir, artefact.ManifestFile)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var m artefact.Manifest
+	if err := json.Unmarshal(data, &m); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &m, nil
+}
+
+// storedBits is the size of a weight of the checkpoint's linear layers.
+func storedBits(ck *checkpoint.Checkpoint) float64 {
+	t, err := ck.Tensor("model.layers.0.mlp.down_proj.weight")
+	if err != nil || t.Elems() == 0 {
+		return 0
+	}
+	return 8 * float64(len(t.Data)) / float64(t.Elems())
+}
