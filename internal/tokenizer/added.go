@@ -63,8 +63,10 @@ func newMatcher(tokens []addedToken, text func(addedToken) string) (m *matcher, 
 	return m, nil
 }
 
-// longest returns the longest token that s begins with and its length.
-func (m *matcher) longest(s string) (*addedToken, int) {
+// longest returns the longest token that text has at byte start and its length, among
+// those that g lets be found there.
+func (m *matcher) longest(text string, start int, g *guard) (*addedToken, int) {
+	s := text[start:]
 	var found *addedToken
 	n, at := 0, int32(0)
 	for i := 0; i < len(s); i++ {
@@ -73,7 +75,7 @@ func (m *matcher) longest(s string) (*addedToken, int) {
 			break
 		}
 		at = to
-		if tok := m.nodes[at].token; tok != nil {
+		if tok := m.nodes[at].token; tok != nil && !g.refusesAt(tok, start, start+i+1) {
 			found, n = tok, i+1
 		}
 	}
@@ -81,9 +83,9 @@ func (m *matcher) longest(s string) (*addedToken, int) {
 }
 
 // split calls emit for each part of text in order: plain text with id -1, or
-// an added token with its id. at is the offset of the part. plainSpecial takes
-// special tokens as plain text.
-func (m *matcher) split(text string, plainSpecial bool, emit func(part string, at, id int) error) error {
+// an added token with its id. at is the offset of the part. Tokens that g refuses are
+// plain text.
+func (m *matcher) split(text string, g *guard, emit func(part string, at, id int) error) error {
 	if text == "" {
 		return nil
 	}
@@ -94,14 +96,14 @@ func (m *matcher) split(text string, plainSpecial bool, emit func(part string, a
 				i++
 				continue
 			}
-			tok, n := m.longest(text[i:])
+			tok, n := m.longest(text, i, g)
 			if tok == nil {
 				i++
 				continue
 			}
 			start, stop := i, i+n
 			i = stop
-			if tok.Special && plainSpecial {
+			if tok.Special && g != nil && g.all {
 				continue
 			}
 			if tok.SingleWord && (endsInWord(text[:start]) || beginsWord(text[stop:])) {

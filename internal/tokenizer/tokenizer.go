@@ -67,17 +67,18 @@ type Tokenizer struct {
 // It is an error if text is not valid UTF-8, is larger than [MaxTextBytes], or
 // holds a character that the vocabulary cannot express.
 func (t *Tokenizer) Encode(text string, addSpecial bool) ([]int, error) {
-	return t.encode(text, addSpecial, false)
+	return t.encodeGuarded(text, addSpecial, nil)
 }
 
 // EncodeOrdinary is Encode without BOS and EOS and with special tokens taken
 // as plain text, for text from untrusted hands. Added tokens that are not
 // special are still found, as Hugging Face does.
 func (t *Tokenizer) EncodeOrdinary(text string) ([]int, error) {
-	return t.encode(text, false, true)
+	return t.encodeGuarded(text, false, &guard{all: true})
 }
 
-func (t *Tokenizer) encode(text string, addSpecial, plainSpecial bool) ([]int, error) {
+// encodeGuarded is Encode where g says which added tokens may be found; nil: all.
+func (t *Tokenizer) encodeGuarded(text string, addSpecial bool, g *guard) ([]int, error) {
 	if len(text) > MaxTextBytes {
 		return nil, fmt.Errorf("tokenizer: text of %d bytes is over the limit of %d; encode it in parts", len(text), MaxTextBytes)
 	}
@@ -91,12 +92,16 @@ func (t *Tokenizer) encode(text string, addSpecial, plainSpecial bool) ([]int, e
 		ids = append(ids, t.prefix...)
 	}
 	st.out = ids
-	err := t.rawAdded.split(text, plainSpecial, func(part string, at, id int) error {
+	err := t.rawAdded.split(text, g, func(part string, at, id int) error {
 		if id >= 0 {
 			st.out = append(st.out, id)
 			return nil
 		}
-		return t.encodePart(st, part, at == 0, plainSpecial)
+		inner := g
+		if t.midAdded != nil {
+			inner = g.part(at, at+len(part))
+		}
+		return t.encodePart(st, part, at == 0, inner)
 	})
 	ids, st.out = st.out, nil
 	if err != nil {
@@ -110,20 +115,44 @@ func (t *Tokenizer) encode(text string, addSpecial, plainSpecial bool) ([]int, e
 
 // encodePart encodes text between added tokens that are matched as written.
 // first says that it is where the whole text begins.
-func (t *Tokenizer) encodePart(st *state, part string, first, plainSpecial bool) error {
-	for _, n := range t.norm {
-		var err error
-		if part, err = n.normalize(part); err != nil {
+func (t *Tokenizer) encodePart(st *state, part string, first bool, g *guard) error {
+	before, err := part, error(nil)
+	if part, err = t.normalize(part, true); err != nil {
+		return err
+	}
+	if t.midAdded != nil {
+		if g, err = g.normalized(before, part, t.normalize); err != nil {
 			return err
 		}
 	}
-	return t.midAdded.split(part, plainSpecial, func(part string, at, id int) error {
+	return t.midAdded.split(part, g, func(part string, at, id int) error {
 		if id >= 0 {
 			st.out = append(st.out, id)
 			return nil
 		}
 		return t.preTokenize(st, 0, part, first && at == 0)
 	})
+}
+
+// normalize sends s through the normalizers. Where it is not the first of what it was
+// cut from, nothing is put before it.
+func (t *Tokenizer) normalize(s string, first bool) (string, error) {
+	for _, n := range t.norm {
+		if !first {
+			switch kind := n.(type) {
+			case prependNorm:
+				continue
+			case spmNorm:
+				kind.addDummyPrefix = false
+				n = kind
+			}
+		}
+		var err error
+		if s, err = n.normalize(s); err != nil {
+			return "", err
+		}
+	}
+	return s, nil
 }
 
 // preTokenize sends s through the pre-tokenizers from step on and the words

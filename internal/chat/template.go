@@ -1,0 +1,181 @@
+package chat
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/specquant/specquant/internal/jinja"
+)
+
+// ErrNone says that a model has no chat template: it continues text, and was not
+// trained to answer.
+var ErrNone = errors.New("the model has no chat template")
+
+// maxFile bounds the files that are read, in bytes.
+const maxFile = 16 << 20
+
+// Template is a model's chat template. It does not change and may be used by any number
+// of goroutines.
+type Template struct {
+	Source string // of the template that is used without tools
+	From   string // the file that it came from, or what the caller of New named
+
+	program   *jinja.Program
+	tools     *jinja.Program // the one named tool_use; nil: the same
+	allSource string
+	tokens    map[string]string // bos_token and the like, by name
+}
+
+// Source is where a template comes from, as text.
+type Source struct {
+	Templates map[string]string // by name; "default" and "tool_use" are used, a single one may have any name
+	Tokens    map[string]string // text of the special tokens by name: bos_token, eos_token, pad_token, unk_token
+	From      string            // for error messages
+}
+
+// New makes a template of its text, as a GGUF file or a caller gives it.
+func New(s Source) (*Template, error) {
+	t := &Template{From: s.From, tokens: s.Tokens}
+	if len(s.Templates) == 0 {
+		return nil, ErrNone
+	}
+	source, ok := s.Templates["default"]
+	if !ok {
+		names := make([]string, 0, len(s.Templates))
+		for n := range s.Templates {
+			names = append(names, n)
+		}
+		sort.Strings(names)
+		if len(names) > 1 {
+			return nil, fmt.Errorf("%s: chat templates %s; expected one named default", s.From, strings.Join(names, ", "))
+		}
+		source = s.Templates[names[0]]
+	}
+	var err error
+	if t.program, err = jinja.Parse(source); err != nil {
+		return nil, fmt.Errorf("%s: %w", s.From, err)
+	}
+	t.Source, t.allSource = source, source
+	if tools, ok := s.Templates["tool_use"]; ok {
+		if t.tools, err = jinja.Parse(tools); err != nil {
+			return nil, fmt.Errorf("%s: template tool_use: %w", s.From, err)
+		}
+		t.allSource += tools
+	}
+	return t, nil
+}
+
+// Load finds the chat template of a model's folder: chat_template.jinja, else
+// chat_template in tokenizer_config.json (one, or several with names), else
+// chat_template.json. [ErrNone] says that there is none.
+func Load(dir string) (*Template, error) {
+	s := Source{Templates: map[string]string{}, Tokens: map[string]string{}}
+	config, err := read(dir, "tokenizer_config.json")
+	if err != nil {
+		return nil, err
+	}
+	if config != nil {
+		if err := s.fromConfig(config); err != nil {
+			return nil, fmt.Errorf("%s: %w", filepath.Join(dir, "tokenizer_config.json"), err)
+		}
+		s.From = filepath.Join(dir, "tokenizer_config.json")
+	}
+	specials, err := read(dir, "special_tokens_map.json")
+	if err != nil {
+		return nil, err
+	}
+	if specials != nil {
+		if err := s.addTokens(specials); err != nil {
+			return nil, fmt.Errorf("%s: %w", filepath.Join(dir, "special_tokens_map.json"), err)
+		}
+	}
+	file, err := read(dir, "chat_template.jinja")
+	if err != nil {
+		return nil, err
+	}
+	if file != nil {
+		s.Templates, s.From = map[string]string{"default": string(file)}, filepath.Join(dir, "chat_template.jinja")
+	}
+	if len(s.Templates) == 0 {
+		if file, err = read(dir, "chat_template.json"); err != nil {
+			return nil, err
+		}
+		if file != nil {
+			s.From = filepath.Join(dir, "chat_template.json")
+			if err := s.fromConfig(file); err != nil {
+				return nil, fmt.Errorf("%s: %w", s.From, err)
+			}
+		}
+	}
+	return New(s)
+}
+
+// fromConfig reads chat_template and the special tokens of a tokenizer_config.json.
+func (s *Source) fromConfig(data []byte) error {
+	var c struct {
+		Template json.RawMessage `json:"chat_template"`
+	}
+	if err := json.Unmarshal(data, &c); err != nil {
+		return err
+	}
+	var one string
+	var several []struct{ Name, Template string }
+	switch {
+	case len(c.Template) == 0 || string(c.Template) == "null":
+	case json.Unmarshal(c.Template, &one) == nil:
+		s.Templates["default"] = one
+	case json.Unmarshal(c.Template, &several) == nil:
+		for _, t := range several {
+			s.Templates[t.Name] = t.Template
+		}
+	default:
+		return errors.New("chat_template is neither a string nor a list of templates with name and template")
+	}
+	return s.addTokens(data)
+}
+
+// addTokens reads the texts of special tokens, where they are not known yet.
+func (s *Source) addTokens(data []byte) error {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(data, &all); err != nil {
+		return err
+	}
+	for name, raw := range all {
+		if !strings.HasSuffix(name, "_token") || s.Tokens[name] != "" {
+			continue
+		}
+		var text string
+		var object struct{ Content string }
+		if json.Unmarshal(raw, &text) == nil {
+			s.Tokens[name] = text
+		} else if json.Unmarshal(raw, &object) == nil {
+			s.Tokens[name] = object.Content
+		}
+	}
+	return nil
+}
+
+// read gives a file of the folder; nil: it is not there.
+func read(dir, name string) ([]byte, error) {
+	path := filepath.Join(dir, name)
+	st, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: is not a file", path)
+	}
+	if st.Size() > maxFile {
+		return nil, fmt.Errorf("%s: has %d bytes, the limit is %d", path, st.Size(), maxFile)
+	}
+	return os.ReadFile(path)
+}
