@@ -1,0 +1,56 @@
+package main
+
+// A file is written from a template with data.
+type file struct {
+	name     string
+	template string
+	data     any
+}
+
+// An element is a type of stored numbers: how names spell it, the macro that
+// loads it as float32, and its bytes.
+type element struct {
+	Name, Load string
+	Bytes      int
+}
+
+type values = map[string]any
+
+// files lists what is generated. See each template for the meaning of its data.
+var files = []file{
+	{"gemm32_arm64.s", "gemm_arm64.tmpl", values{"Type": "float32", "Bits": 32, "Heights": []int{1, 2, 4, 6}}},
+	{"gemm64_arm64.s", "gemm_arm64.tmpl", values{"Type": "float64", "Bits": 64, "Heights": []int{1, 2, 4, 6}}},
+
+	{"project_amd64.s", "project_amd64.tmpl", values{"Name": "fold", "Bytes": 4, "Load": "VMOVUPS %s, %s", "Out": false}},
+	{"project_stored_amd64.s", "project_stored_amd64.tmpl", values{"Name": "stored", "Bytes": 2, "Load": "VCVTPH2PS %s, %s", "Out": true}},
+	{"byte_project_amd64.s", "byte_project_amd64.tmpl", values{"Name": "byte", "Bytes": 1, "Load": "CODES(%s, %s)", "Out": true}},
+	{"narrow_amd64.s", "narrow_amd64.tmpl", values{
+		"Types":   []element{{"f32", "LOADF32", 4}, {"f16", "LOADF16", 2}, {"bf16", "LOADBF16", 2}},
+		"Rows512": []int{1, 2, 4}, "Rows256": []int{1, 2},
+	}},
+	{"half_tiles_amd64.s", "tiles_amd64.tmpl", values{
+		"Name": "half", "Stored": "binary16", "Bytes": 2, "Load": "VCVTPH2PS %s, %s",
+		"Strided": true, "Tokens512": []int{1, 4, 8, 12}, "Tokens256": []int{1, 4},
+	}},
+	{"byte_tiles_amd64.s", "tiles_amd64.tmpl", values{
+		"Name": "byte", "Stored": "signed bytes", "Bytes": 1, "Load": "CODES(%s, %s)",
+		"Strided": false, "Tokens512": []int{1, 4, 8}, "Tokens256": []int{1, 4},
+	}},
+	{"half_tiles_arm64.s", "tiles_arm64.tmpl", values{
+		"Name": "half", "Stored": "binary16", "Bytes": 2, "Strided": true, "Tokens": []int{1, 4},
+	}},
+	{"byte_tiles_arm64.s", "tiles_arm64.tmpl", values{
+		"Name": "byte", "Stored": "signed bytes", "Bytes": 1, "Strided": false, "Tokens": []int{1, 4},
+	}},
+	{"project_arm64.s", "project_arm64.tmpl", values{
+		"See": "project.go and project_stored.go", "Codes": false, "Bases": []values{
+			{"Name": "fold", "Bytes": 4, "Out": false},
+			{"Name": "stored", "Bytes": 2, "Out": true},
+		},
+	}},
+	{"byte_project_arm64.s", "project_arm64.tmpl", values{
+		"See": "byte_project.go", "Codes": true, "Bases": []values{
+			{"Name": "byte", "Bytes": 1, "Out": true},
+		},
+	}},
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"math/bits"
+	"strings"
+	"text/template"
+)
+
+// functions are what templates call besides the built-in ones. Numbers are ints.
+var functions = template.FuncMap{
+	"add": func(a int, rest ...int) int {
+		for _, b := range rest {
+			a += b
+		}
+		return a
+	},
+	"sub": func(a, b int) int { return a - b },
+	"mul": func(a int, rest ...int) int {
+		for _, b := range rest {
+			a *= b
+		}
+		return a
+	},
+	"div":  func(a, b int) int { return a / b },
+	"mod":  func(a, b int) int { return a % b },
+	"log2": func(a int) int { return bits.Len(uint(a)) - 1 },
+
+	// ints is a list of numbers, seq the numbers from a up to but not b.
+	"ints": func(list ...int) []int { return list },
+	"seq": func(a, b int) []int {
+		var list []int
+		for ; a < b; a++ {
+			list = append(list, a)
+		}
+		return list
+	},
+	"list": func(list ...any) []any { return list },
+
+	// dict makes the argument of a template out of names and values.
+	"dict": func(pairs ...any) (map[string]any, error) {
+		m := map[string]any{}
+		for ; len(pairs) >= 2; pairs = pairs[2:] {
+			m[fmt.Sprint(pairs[0])] = pairs[1]
+		}
+		if len(pairs) != 0 {
+			return nil, fmt.Errorf("dict: a name without a value")
+		}
+		return m, nil
+	},
+
+	// at is a memory operand: at 4 "(R8)" is 4(R8), at 0 "(R8)" is (R8).
+	"at": at,
+	// row is the memory operand of row i of a matrix on amd64. bases hold the
+	// addresses of rows 0, 4, 8 …; the registers once and thrice the distance
+	// of rows.
+	"row": func(off, i int, bases, once, thrice string) (string, error) {
+		names := strings.Fields(bases)
+		if i/4 >= len(names) {
+			return "", fmt.Errorf("row %d has no base register in %q", i, bases)
+		}
+		return at(off, "("+names[i/4]+")") + [4]string{"", "(" + once + "*1)", "(" + once + "*2)", "(" + thrice + "*1)"}[i%4], nil
+	},
+}
+
+func at(off int, mem string) string {
+	if off == 0 {
+		return mem
+	}
+	return fmt.Sprint(off, mem)
+}

@@ -1,0 +1,3 @@
+module specquant/internal/kernel/_gen
+
+go 1.26
