@@ -53,4 +53,10 @@ var files = []file{
 			{"Name": "byte", "Bytes": 1, "Out": true},
 		},
 	}},
+	{"gemm32_amd64.s", "gemm_amd64.tmpl", values{
+		"Type": "float32", "Bits": 32, "Heights512": []int{12, 8, 4, 2, 1}, "Heights256": []int{6, 4, 2, 1},
+	}},
+	{"gemm64_amd64.s", "gemm_amd64.tmpl", values{
+		"Type": "float64", "Bits": 64, "Heights512": []int{12, 8, 4, 2, 1}, "Heights256": []int{6, 4, 2, 1},
+	}},
 }
