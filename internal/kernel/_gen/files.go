@@ -16,6 +16,12 @@ type element struct {
 
 type values = map[string]any
 
+// The numbers of tokens that kernels take, and the bits of weights in planes.
+var (
+	tokensVNNI = []int{12, 8, 4, 2, 1}
+	planeBits  = []int{2, 3, 5, 6, 7}
+)
+
 // files lists what is generated. See each template for the meaning of its data.
 var files = []file{
 	{"gemm32_arm64.s", "gemm_arm64.tmpl", values{"Type": "float32", "Bits": 32, "Heights": []int{1, 2, 4, 6}}},
@@ -59,4 +65,13 @@ var files = []file{
 	{"gemm64_amd64.s", "gemm_amd64.tmpl", values{
 		"Type": "float64", "Bits": 64, "Heights512": []int{12, 8, 4, 2, 1}, "Heights256": []int{6, 4, 2, 1},
 	}},
+	{"int_vnni4_amd64.s", "int_vnni_amd64.tmpl", values{"Bits": 4, "Tokens": tokensVNNI}},
+	{"int_vnni8_amd64.s", "int_vnni_amd64.tmpl", values{"Bits": 8, "Tokens": tokensVNNI}},
+	{"int_vnni_whole_amd64.s", "int_vnni_whole_amd64.tmpl", values{"Bits": []int{4, 8}}},
+	{"int_vnni_group_amd64.s", "int_vnni_group_amd64.tmpl", values{
+		"Kernels": []values{{"Bits": 4, "Tokens": tokensVNNI}, {"Bits": 8, "Tokens": tokensVNNI}},
+	}},
+	{"int_vnni_planes_amd64.s", "int_vnni_planes_amd64.tmpl", values{"Bits": planeBits, "Tokens": []int{8, 4, 2}}},
+	{"int_vnni_planes1_amd64.s", "int_vnni_planes1_amd64.tmpl", values{"Bits": []int{5, 6, 7}}},
+	{"int_unpack512_amd64.s", "int_unpack512_amd64.tmpl", values{"Bits": planeBits}},
 }

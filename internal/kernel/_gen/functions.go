@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math/bits"
+	"strconv"
 	"strings"
 	"text/template"
 )
@@ -22,9 +23,10 @@ var functions = template.FuncMap{
 		}
 		return a
 	},
-	"div":  func(a, b int) int { return a / b },
-	"mod":  func(a, b int) int { return a % b },
-	"log2": func(a int) int { return bits.Len(uint(a)) - 1 },
+	"div":       func(a, b int) int { return a / b },
+	"mod":       func(a, b int) int { return a % b },
+	"shiftleft": func(a, n int) int { return a << n },
+	"log2":      func(a int) int { return bits.Len(uint(a)) - 1 },
 
 	// ints is a list of numbers, seq the numbers from a up to but not b.
 	"ints": func(list ...int) []int { return list },
@@ -36,6 +38,11 @@ var functions = template.FuncMap{
 		return list
 	},
 	"list": func(list ...any) []any { return list },
+
+	"planes": planes,
+	"shift":  shift,
+	"byte4":  func(b int) string { return fmt.Sprintf("0x%08x", b*0x01010101) },
+	"byte8":  func(b int) string { return fmt.Sprintf("0x%016x", b*0x0101010101010101) },
 
 	// dict makes the argument of a template out of names and values.
 	"dict": func(pairs ...any) (map[string]any, error) {
@@ -51,6 +58,11 @@ var functions = template.FuncMap{
 
 	// at is a memory operand: at 4 "(R8)" is 4(R8), at 0 "(R8)" is (R8).
 	"at": at,
+	// token is the memory operand of a token's columns in the integer kernels on
+	// amd64: R8, R9, R10 and R11 hold tokens 0, 3, 6 and 9, DX their distance.
+	"token": func(off, t int) string {
+		return at(off, [4]string{"(R8)", "(R9)", "(R10)", "(R11)"}[t/3]+[3]string{"", "(DX*1)", "(DX*2)"}[t%3])
+	},
 	// row is the memory operand of row i of a matrix on amd64. bases hold the
 	// addresses of rows 0, 4, 8 …; the registers once and thrice the distance
 	// of rows.
@@ -67,5 +79,7 @@ func at(off int, mem string) string {
 	if off == 0 {
 		return mem
 	}
-	return fmt.Sprint(off, mem)
+	return itoa(off) + mem
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -1,0 +1,47 @@
+package main
+
+// Weights of 2, 3, 5, 6 and 7 bits lie in bit planes: int_planes.go in the kernel
+// package defines the layout. A step is 32 columns of 16 rows, eight quads of four
+// columns; a plane of 4, 2 or 1 bits holds the step in 256, 128 or 64 bytes.
+
+// planeWidths are the bits of the planes, the lowest first.
+var planeWidths = map[int][]int{2: {2}, 3: {2, 1}, 5: {4, 1}, 6: {4, 2}, 7: {4, 2, 1}}
+
+// bitOrder is where a plane of single bits has those of each quad.
+var bitOrder = [8]int{2, 4, 6, 0, 3, 5, 7, 1}
+
+// A piece is what one plane contributes to the bytes of a quad.
+type piece struct {
+	At    int // where the 64 bytes that hold it begin, from the start of the step
+	Right int // the shift that brings its bits to their place; negative: to the left
+	Mask  int // its bits in a byte
+	Below int // the bits of the planes below, 0 for the lowest plane
+}
+
+// planes returns the pieces of a quad, the lowest plane first.
+func planes(bits, quad int) []piece {
+	var list []piece
+	start, place := 0, 0 // of the plane: its first byte, its lowest bit in a weight
+	for _, width := range planeWidths[bits] {
+		fields := 8 / width // of a byte
+		field := width * (quad % fields)
+		if width == 1 {
+			field = bitOrder[quad]
+		}
+		list = append(list, piece{
+			At: start + 64*(quad/fields), Right: field - place,
+			Mask: (1<<width - 1) << place, Below: 1<<place - 1,
+		})
+		start, place = start+64*width, place+width
+	}
+	return list
+}
+
+// shift is the instruction for a shift right by n, or left if n is negative, and
+// the distance: shift "VPSRLD" "VPSLLD" -3 is VPSLLD $3.
+func shift(right, left string, n int) string {
+	if n < 0 {
+		return left + " $" + itoa(-n)
+	}
+	return right + " $" + itoa(n)
+}
