@@ -37,33 +37,6 @@ begin:                            \
 	MOVQ    R15, CX;                  \
 	ADDQ    $4, R15
 
-// INT2_START4 begins the sums of the next token with -8·Σq, INT2_START8 with
-// -128·Σq.
-#define INT2_START4(a0, a1) \
-	VPBROADCASTD (CX), a0; \
-	ADDQ         AX, CX;   \
-	VMOVDQA      a0, a1
-
-#define INT2_START8(a0, a1) \
-	VPBROADCASTD (CX), a0;   \
-	ADDQ         AX, CX;     \
-	VPSLLD       $4, a0, a0; \
-	VMOVDQA      a0, a1
-
-// INT2P_START begins the sums of the next token with -2^(bits-1)·Σq: -8·Σq
-// shifted.
-#define INT2P_START(OP, n, a0, a1) \
-	VPBROADCASTD (CX), a0;   \
-	ADDQ         AX, CX;     \
-	OP           $n, a0, a0; \
-	VMOVDQA      a0, a1
-
-#define INT2P_START2(a0, a1) INT2P_START(VPSRAD, 2, a0, a1)
-#define INT2P_START3(a0, a1) INT2P_START(VPSRAD, 1, a0, a1)
-#define INT2P_START5(a0, a1) INT2P_START(VPSLLD, 1, a0, a1)
-#define INT2P_START6(a0, a1) INT2P_START(VPSLLD, 2, a0, a1)
-#define INT2P_START7(a0, a1) INT2P_START(VPSLLD, 3, a0, a1)
-
 // INT2_LOAD4 loads a step of 8 columns: low nibbles in Y10 and Y11, high ones
 // in Y8 and Y9.
 #define INT2_LOAD4 \
@@ -89,6 +62,24 @@ begin:                            \
 	VPADDW       Y13, Y12, Y12;           \
 	VPMADDUBSW   Y14, Y9, Y13;            \
 	VPADDW       Y13, Y15, Y15;           \
+	VPMADDWD     intOnes<>(SB), Y12, Y12; \
+	VPMADDWD     intOnes<>(SB), Y15, Y15; \
+	VPADDD       Y12, a0, a0;             \
+	VPADDD       Y15, a1, a1
+
+// INT2_DOT7 is INT2_DOT4 for weights of 7 bits, where only one pair of products
+// stays within 16 bits; up to 6 bits two pairs do, 4·63·128 at most.
+#define INT2_DOT7(lo, hi, a0, a1) \
+	VPBROADCASTD lo, Y14;                 \
+	VPMADDUBSW   Y14, Y10, Y12;           \
+	VPMADDUBSW   Y14, Y11, Y15;           \
+	VPMADDWD     intOnes<>(SB), Y12, Y12; \
+	VPMADDWD     intOnes<>(SB), Y15, Y15; \
+	VPADDD       Y12, a0, a0;             \
+	VPADDD       Y15, a1, a1;             \
+	VPBROADCASTD hi, Y14;                 \
+	VPMADDUBSW   Y14, Y8, Y12;            \
+	VPMADDUBSW   Y14, Y9, Y15;            \
 	VPMADDWD     intOnes<>(SB), Y12, Y12; \
 	VPMADDWD     intOnes<>(SB), Y15, Y15; \
 	VPADDD       Y12, a0, a0;             \

@@ -19,6 +19,7 @@ type values = map[string]any
 // The numbers of tokens that kernels take, and the bits of weights in planes.
 var (
 	tokensVNNI = []int{12, 8, 4, 2, 1}
+	tokens256  = []int{4, 2, 1}
 	planeBits  = []int{2, 3, 5, 6, 7}
 )
 
@@ -74,4 +75,25 @@ var files = []file{
 	{"int_vnni_planes_amd64.s", "int_vnni_planes_amd64.tmpl", values{"Bits": planeBits, "Tokens": []int{8, 4, 2}}},
 	{"int_vnni_planes1_amd64.s", "int_vnni_planes1_amd64.tmpl", values{"Bits": []int{5, 6, 7}}},
 	{"int_unpack512_amd64.s", "int_unpack512_amd64.tmpl", values{"Bits": planeBits}},
+	{"int_unpack256_amd64.s", "int_unpack256_amd64.tmpl", values{"Bits": planeBits}},
+	{"int_avx2_amd64.s", "int256_amd64.tmpl", values{
+		"Title": "Weights of 4 and 8 bits × tokens of 8 bits, AVX2",
+		"Name":  "intAVX2W", "VNNI": false, "Group": false, "Planes": false, "Bits": []int{4, 8}, "Tokens": tokens256,
+	}},
+	{"int_avx2_planes_amd64.s", "int256_amd64.tmpl", values{
+		"Title": "Weights in bit planes × tokens of 8 bits, AVX2",
+		"Name":  "intAVX2W", "VNNI": false, "Group": false, "Planes": true, "Bits": planeBits, "Tokens": tokens256,
+	}},
+	{"int_avx2_group_amd64.s", "int256_amd64.tmpl", values{
+		"Title": "Weights of 4 and 8 bits × tokens in groups of channels, AVX2",
+		"Name":  "intAVX2Group", "VNNI": false, "Group": true, "Planes": false, "Bits": []int{4, 8}, "Tokens": tokens256,
+	}},
+	{"int_avxvnni_amd64.s", "int256_amd64.tmpl", values{
+		"Title": "Weights of 2 to 8 bits × tokens of 8 bits, AVX-VNNI",
+		"Name":  "intAVXVNNI", "VNNI": true, "Group": false, "Planes": true, "Bits": []int{2, 3, 4, 5, 6, 7, 8}, "Tokens": tokens256,
+	}},
+	{"int_avxvnni_group_amd64.s", "int256_amd64.tmpl", values{
+		"Title": "Weights of 4 and 8 bits × tokens in groups of channels, AVX-VNNI",
+		"Name":  "intAVXVNNIGroup", "VNNI": true, "Group": true, "Planes": false, "Bits": []int{4, 8}, "Tokens": tokens256,
+	}},
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 	"strconv"
 	"strings"
@@ -39,10 +40,12 @@ var functions = template.FuncMap{
 	},
 	"list": func(list ...any) []any { return list },
 
-	"planes": planes,
-	"shift":  shift,
-	"byte4":  func(b int) string { return fmt.Sprintf("0x%08x", b*0x01010101) },
-	"byte8":  func(b int) string { return fmt.Sprintf("0x%016x", b*0x0101010101010101) },
+	"planes":     planes,
+	"shift":      shift,
+	"planeMasks": func() map[int]string { return planeMasks },
+	"floatbits":  func(x int) string { return fmt.Sprintf("0x%08x", math.Float32bits(float32(x))) },
+	"byte4":      func(b int) string { return fmt.Sprintf("0x%08x", b*0x01010101) },
+	"byte8":      func(b int) string { return fmt.Sprintf("0x%016x", b*0x0101010101010101) },
 
 	// dict makes the argument of a template out of names and values.
 	"dict": func(pairs ...any) (map[string]any, error) {

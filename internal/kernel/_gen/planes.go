@@ -45,3 +45,9 @@ func shift(right, left string, n int) string {
 	}
 	return right + " $" + itoa(n)
 }
+
+// planeMasks names the data of the AVX2 kernels that hold a plane's bits.
+var planeMasks = map[int]string{
+	0x03: "intBits01", 0x04: "intBit2", 0x0f: "intBits0123",
+	0x10: "intBit4", 0x30: "intBits45", 0x40: "intBit6",
+}
