@@ -96,4 +96,7 @@ var files = []file{
 		"Title": "Weights of 4 and 8 bits × tokens in groups of channels, AVX-VNNI",
 		"Name":  "intAVXVNNIGroup", "VNNI": true, "Group": true, "Planes": false, "Bits": []int{4, 8}, "Tokens": tokens256,
 	}},
+	{"int_float512_amd64.s", "int_float512_amd64.tmpl", values{"Bits": []int{2, 3, 4, 8}, "Tokens": []int{4, 2, 1}}},
+	{"int_float256_amd64.s", "int_float256_amd64.tmpl", values{"Bits": []int{2, 3, 4, 8}, "Tokens": []int{2, 1}}},
+	{"int_float_arm64.s", "int_float_arm64.tmpl", values{"Bits": []int{4, 8}, "Tokens": []int{1, 2}}},
 }
