@@ -51,71 +51,11 @@ begin:                         \
 	MOVD R9, R12;                  \
 	ADD  $4, R9
 
-// INTN_START<bits> begins the sums of the next token with -2^(bits-1)·Σq: what
-// is stored is -8·Σq. With 8 bits the kernels make the weights signed.
-#define INTN_STARTS(a) \
-	MOV16B((a+1), a); \
-	MOV16B((a+2), a); \
-	MOV16B((a+3), a)
-
-#define INTN_START2(a) \
-	LD1R4S(a, 12);   \
-	ADD R11, R12;    \
-	SSHR4S(a, a, 2); \
-	INTN_STARTS(a)
-
-#define INTN_START3(a) \
-	LD1R4S(a, 12);   \
-	ADD R11, R12;    \
-	SSHR4S(a, a, 1); \
-	INTN_STARTS(a)
-
-#define INTN_START4(a) \
-	LD1R4S(a, 12); \
-	ADD R11, R12;  \
-	INTN_STARTS(a)
-
-#define INTN_START5(a) \
-	LD1R4S(a, 12);  \
-	ADD R11, R12;   \
-	SHL4S(a, a, 1); \
-	INTN_STARTS(a)
-
-#define INTN_START6(a) \
-	LD1R4S(a, 12);  \
-	ADD R11, R12;   \
-	SHL4S(a, a, 2); \
-	INTN_STARTS(a)
-
-#define INTN_START7(a) \
-	LD1R4S(a, 12);  \
-	ADD R11, R12;   \
-	SHL4S(a, a, 3); \
-	INTN_STARTS(a)
-
-#define INTN_START8(a) INTN_CLEAR(a)
-
 #define INTN_CLEAR(a) \
 	ZERO16B(a);     \
 	ZERO16B((a+1)); \
 	ZERO16B((a+2)); \
 	ZERO16B((a+3))
-
-#define INTN_BEGIN1(START) \
-	START(0); \
-	INTN_CLEAR(4)
-
-#define INTN_BEGIN2(START) \
-	START(0);      \
-	START(4);      \
-	INTN_CLEAR(8); \
-	INTN_CLEAR(12)
-
-#define INTN_BEGIN4(START) \
-	START(0); \
-	START(4); \
-	START(8); \
-	START(12)
 
 // INTN_MERGE adds the second sums of a token to the first.
 #define INTN_MERGE(a, b) \
@@ -124,16 +64,9 @@ begin:                         \
 	ADD4S((a+2), (a+2), (b+2)); \
 	ADD4S((a+3), (a+3), (b+3))
 
-#define INTN_MERGE1 INTN_MERGE(0, 4)
-
-#define INTN_MERGE2 \
-	INTN_MERGE(0, 8); \
-	INTN_MERGE(4, 12)
-
-#define INTN_MERGE4
-
-// DOT_<bits> adds the products of eight columns: elements i and i+1 of the token
-// in x, to the sums a and b. With FEAT_DotProd:
+// DOT_PAIR, NEON_PAIR6 and NEON_PAIR8 add the products of eight columns, elements i
+// and i+1 of the token in x: of the first four to the sums a…a+3, of the others to
+// b…b+3. With FEAT_DotProd:
 #define DOT_PAIR(i, x, a, b) \
 	SDOT4S_I(a, 16, x, i);         \
 	SDOT4S_I((a+1), 17, x, i);     \
@@ -183,31 +116,6 @@ begin:                         \
 	NEON_TWO8(22, 30, (a+2)); \
 	NEON_TWO8(23, 30, (a+3))
 
-// INTN_PAIRS<tokens> does that for all tokens of a kernel.
-#define INTN_PAIRS1(PAIR, i) PAIR(i, 24, 0, 4)
-
-#define INTN_PAIRS2(PAIR, i) \
-	PAIR(i, 24, 0, 8); \
-	PAIR(i, 25, 4, 12)
-
-#define INTN_PAIRS4(PAIR, i) \
-	PAIR(i, 24, 0, 0); \
-	PAIR(i, 25, 4, 4); \
-	PAIR(i, 26, 8, 8); \
-	PAIR(i, 27, 12, 12)
-
-// INTN_TOKENS<tokens> loads columns of the tokens.
-#define INTN_TOKENS1(LDR, at) LDR(24, 2, at)
-
-#define INTN_TOKENS2(LDR, at) \
-	LDR(24, 2, at); \
-	LDR(25, 3, at)
-
-#define INTN_TOKENS4(LDR, at) \
-	INTN_TOKENS2(LDR, at); \
-	LDR(26, 4, at);        \
-	LDR(27, 5, at)
-
 // INTN_NEXT goes on by bytes of weights and cols columns.
 #define INTN_NEXT(bytes, cols) \
 	ADD $bytes, R1; \
@@ -226,69 +134,11 @@ begin:                         \
 	USHR16B(b, a, 4); \
 	AND16B(a, a, 31)
 
-// INTN_STEPS4 are R14 steps of 8 columns of 4 bits.
-#define INTN_STEPS4(TOKENS, PAIRS, PAIR) \
-step:                   \
-	PRFM 1024(R1), PLDL1KEEP; \
-	INTN_LOAD(16, 0);     \
-	TOKENS(LDRD, 0);      \
-	MOVI16B(31, 15);      \
-	INTN_NIBBLES(16, 20); \
-	INTN_NIBBLES(17, 21); \
-	INTN_NIBBLES(18, 22); \
-	INTN_NIBBLES(19, 23); \
-	INTN_NEXT(64, 8);     \
-	PAIRS(PAIR, 0);       \
-	SUBS $1, R14;         \
-	BNE  step
-
 #define INTN_SIGNED(a) \
 	EOR16B(a, a, 31);         \
 	EOR16B((a+1), (a+1), 31); \
 	EOR16B((a+2), (a+2), 31); \
 	EOR16B((a+3), (a+3), 31)
-
-// INTN_STEPS8 are R14 steps of 4 columns of 8 bits, two at a time. A single last
-// one is taken with tokens whose other four columns are 0.
-#define INTN_STEPS8(TOKENS, PAIRS, PAIR) \
-	SUBS $2, R14;         \
-	BLT  odd;             \
-step:                   \
-	PRFM 1024(R1), PLDL1KEEP; \
-	PRFM 1088(R1), PLDL1KEEP; \
-	INTN_LOAD(16, 0);     \
-	INTN_LOAD(20, 64);    \
-	TOKENS(LDRD, 0);      \
-	MOVI16B(31, 128);     \
-	INTN_SIGNED(16);      \
-	INTN_SIGNED(20);      \
-	INTN_NEXT(128, 8);    \
-	PAIRS(PAIR, 0);       \
-	SUBS $2, R14;         \
-	BGE  step;            \
-odd:                    \
-	ADDS $2, R14;         \
-	BEQ  sums;            \
-	INTN_LOAD(16, 0);     \
-	TOKENS(LDRS, 0);      \
-	MOVI16B(31, 128);     \
-	INTN_SIGNED(16);      \
-	INTN_NEXT(64, 4);     \
-	PAIRS(PAIR, 0);       \
-sums:
-
-// INTN_STEPSP are R14 steps of 32 columns of planes.
-#define INTN_STEPSP(TOKENS, PAIRS, PAIR, STEP0, STEP1, bytes) \
-step:                          \
-	PRFM 1024(R1), PLDL1KEEP;    \
-	PRFM 1088(R1), PLDL1KEEP;    \
-	TOKENS(LDRQ, 0);             \
-	STEP0(PAIRS, PAIR);          \
-	TOKENS(LDRQ, 16);            \
-	STEP1(PAIRS, PAIR);          \
-	INTN_NEXT(bytes, 32);        \
-	SUBS $1, R14;                \
-	BNE  step
 
 // INTN_SCALES loads the group's scales.
 #define INTN_SCALES \
@@ -311,17 +161,6 @@ step:                          \
 	INTN_FLUSH1((16+at), 17, (a+1)); \
 	INTN_FLUSH1((32+at), 18, (a+2)); \
 	INTN_FLUSH1((48+at), 19, (a+3))
-
-#define INTN_FLUSHES1 INTN_FLUSH(0, 0)
-
-#define INTN_FLUSHES2 \
-	INTN_FLUSH(0, 0); \
-	INTN_FLUSH(64, 4)
-
-#define INTN_FLUSHES4 \
-	INTN_FLUSHES2;     \
-	INTN_FLUSH(128, 8); \
-	INTN_FLUSH(192, 12)
 
 // INTN_LEAVE writes sx·(sum − zx·RowSum) of the valid tokens and returns.
 #define INTN_LEAVE1(at, r) \
@@ -357,18 +196,3 @@ write:                          \
 	SUBS $1, R13;                 \
 	BNE  write;                   \
 	RET
-
-// INTN_KERNEL is a kernel from its entry on; R10 is set.
-#define INTN_KERNEL(tokens, BEGIN, START, STEPS, MERGE, FLUSHES) \
-	INTN_ENTER;         \
-	INTN_BEGIN(tokens); \
-group:                \
-	INTN_GROUP;         \
-	BEGIN(START);       \
-	STEPS;              \
-	MERGE;              \
-	INTN_SCALES;        \
-	FLUSHES;            \
-	SUBS $1, R7;        \
-	BNE  group;         \
-	INTN_LEAVE

@@ -20,6 +20,7 @@ type values = map[string]any
 var (
 	tokensVNNI = []int{12, 8, 4, 2, 1}
 	tokens256  = []int{4, 2, 1}
+	tokensNEON = []int{4, 2, 1}
 	planeBits  = []int{2, 3, 5, 6, 7}
 )
 
@@ -99,4 +100,18 @@ var files = []file{
 	{"int_float512_amd64.s", "int_float512_amd64.tmpl", values{"Bits": []int{2, 3, 4, 8}, "Tokens": []int{4, 2, 1}}},
 	{"int_float256_amd64.s", "int_float256_amd64.tmpl", values{"Bits": []int{2, 3, 4, 8}, "Tokens": []int{2, 1}}},
 	{"int_float_arm64.s", "int_float_arm64.tmpl", values{"Bits": []int{4, 8}, "Tokens": []int{1, 2}}},
+	{"int_unpack_arm64.s", "int_unpack_arm64.tmpl", values{"Bits": planeBits}},
+	{"int_neon_arm64.s", "int_arm64.tmpl", values{
+		"Title": "Weights of 2 to 8 bits × tokens of 8 bits, without an int8 dot product",
+		"Names": []values{{"Name": "intNEON", "Dot": false}}, "Group": false, "Bits": []int{2, 3, 4, 5, 6, 7, 8}, "Tokens": tokensNEON,
+	}},
+	{"int_dot_arm64.s", "int_arm64.tmpl", values{
+		"Title": "Weights of 2 to 8 bits × tokens of 8 bits, with the int8 dot product of FEAT_DotProd",
+		"Names": []values{{"Name": "intDot", "Dot": true}}, "Group": false, "Bits": []int{2, 3, 4, 5, 6, 7, 8}, "Tokens": tokensNEON,
+	}},
+	{"int_group_arm64.s", "int_arm64.tmpl", values{
+		"Title": "Weights of 4 and 8 bits × tokens in groups of channels",
+		"Names": []values{{"Name": "intDotGroup", "Dot": true}, {"Name": "intNEONGroup", "Dot": false}},
+		"Group": true, "Bits": []int{4, 8}, "Tokens": tokensNEON,
+	}},
 }
