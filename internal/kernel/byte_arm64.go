@@ -2,23 +2,6 @@ package kernel
 
 import "unsafe"
 
-// The branch in signed bytes in assembly: see byte_arm64.s. Strides are in bytes.
-
-//go:noescape
-func byteTile1NEON(n int, c, z, y unsafe.Pointer, ldy int, update int)
-
-//go:noescape
-func byteTile4NEON(n int, c, z, y unsafe.Pointer, ldy int, update int)
-
-//go:noescape
-func byteTiles4NEON(n int, c, z, y unsafe.Pointer)
-
-//go:noescape
-func byteDotNEON(lanes *[128]float32, data, x unsafe.Pointer, blocks int)
-
-//go:noescape
-func byteOutNEON(x, data unsafe.Pointer, z *[8]float32, blocks int)
-
 // byteTile is [byteTileGo] on the active tier. n is not 0. Calls are direct, so that
 // y may lie on the caller's stack.
 func byteTile(y []float32, ldy int, c []int8, n int, z []float32, tokens, update int) {

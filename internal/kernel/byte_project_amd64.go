@@ -2,27 +2,6 @@ package kernel
 
 import "unsafe"
 
-// Products with stored bases of signed bytes in assembly: see byte_project_amd64.s. Strides are
-// in bytes.
-
-//go:noescape
-func byteDot1avx512(out *[8]float32, data, x unsafe.Pointer, blocks int)
-
-//go:noescape
-func byteDot3avx512(out *[foldTokens][8]float32, data, x unsafe.Pointer, ldx int, blocks int)
-
-//go:noescape
-func byteDot1avx2(lanes *[128]float32, data, x unsafe.Pointer, blocks int)
-
-//go:noescape
-func byteOut1avx512(x, data unsafe.Pointer, z *[8]float32, blocks int)
-
-//go:noescape
-func byteOut3avx512(x unsafe.Pointer, ldx int, data unsafe.Pointer, z *[foldTokens][8]float32, blocks int)
-
-//go:noescape
-func byteOut1avx2(x, data unsafe.Pointer, z *[8]float32, blocks int)
-
 // byteDots is [byteDotsGo] on the active tier. n is a multiple of 16, not 0.
 func byteDots(out *[foldTokens][8]float32, data []int8, x []float32, ldx, n, tokens int) {
 	tier := Active()

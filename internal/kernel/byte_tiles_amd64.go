@@ -2,29 +2,6 @@ package kernel
 
 import "unsafe"
 
-// Tiles of signed bytes in assembly: see byte_tiles_amd64.s. Strides are in bytes.
-
-//go:noescape
-func byteTile1avx512(n int, c, z, y unsafe.Pointer, ldy int, update int)
-
-//go:noescape
-func byteTile4avx512(n int, c, z, y unsafe.Pointer, ldy int, update int)
-
-//go:noescape
-func byteTile8avx512(n int, c, z, y unsafe.Pointer, ldy int, update int)
-
-//go:noescape
-func bytePair12avx512(n int, c, z, y unsafe.Pointer)
-
-//go:noescape
-func byteTiles4avx512(n int, c, z, y unsafe.Pointer)
-
-//go:noescape
-func byteTile1avx2(n int, c, z, y unsafe.Pointer, ldy int, update int)
-
-//go:noescape
-func byteTile4avx2(n int, c, z, y unsafe.Pointer, ldy int, update int)
-
 // byteTile is [byteTileGo] on the active tier. n is not 0. Calls are direct, so
 // that y may lie on the caller's stack.
 func byteTile(y []float32, ldy int, c []int8, n int, z []float32, tokens, update int) {

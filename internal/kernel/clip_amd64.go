@@ -2,44 +2,6 @@ package kernel
 
 import "unsafe"
 
-// Loops over grids in assembly, on 16·blocks numbers: see clip.go.
-
-//go:noescape
-func gridErroravx512(w, d unsafe.Pointer, by *GridStep, inv float32, lanes *[gridLanes]float32, blocks int)
-
-//go:noescape
-func gridErroravx2(w, d unsafe.Pointer, by *GridStep, inv float32, lanes *[gridLanes]float32, blocks int)
-
-//go:noescape
-func gridRoundavx512(q unsafe.Pointer, w unsafe.Pointer, by *GridStep, blocks int)
-
-//go:noescape
-func gridRoundavx2(q unsafe.Pointer, w unsafe.Pointer, by *GridStep, blocks int)
-
-//go:noescape
-func gridValuesavx512(dst, q unsafe.Pointer, by *GridStep, blocks int)
-
-//go:noescape
-func gridValuesavx2(dst, q unsafe.Pointer, by *GridStep, blocks int)
-
-//go:noescape
-func gridRoundEachavx512(q, e, w, scale, shift unsafe.Pointer, by *GridStep, share float32, blocks int)
-
-//go:noescape
-func gridRoundEachavx2(q, e, w, scale, shift unsafe.Pointer, by *GridStep, share float32, blocks int)
-
-//go:noescape
-func gridTurnavx512(q, e, gradient, change, scale, shift unsafe.Pointer, by *GridStep, h float32, blocks int) int
-
-//go:noescape
-func gridTurnavx2(q, e, gradient, change, scale, shift unsafe.Pointer, by *GridStep, h float32, blocks int) int
-
-//go:noescape
-func rangeavx512(x unsafe.Pointer, lanes *[3][gridLanes]float32, blocks int)
-
-//go:noescape
-func rangeavx2(x unsafe.Pointer, lanes *[3][gridLanes]float32, blocks int)
-
 // The functions below do the blocks of 16 of their slices on the active tier, and
 // return how many numbers those are.
 

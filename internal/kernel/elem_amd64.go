@@ -2,56 +2,6 @@ package kernel
 
 import "unsafe"
 
-// Element-wise operations in assembly, on 16·blocks numbers: see elem.go.
-
-//go:noescape
-func expavx512(x unsafe.Pointer, blocks int)
-
-//go:noescape
-func expavx2(x unsafe.Pointer, blocks int)
-
-//go:noescape
-func maxScaledavx512(x unsafe.Pointer, scale float32, blocks int) float32
-
-//go:noescape
-func maxScaledavx2(x unsafe.Pointer, scale float32, blocks int) float32
-
-//go:noescape
-func expSumavx512(x unsafe.Pointer, scale, top float32, lanes unsafe.Pointer, blocks int)
-
-//go:noescape
-func expSumavx2(x unsafe.Pointer, scale, top float32, lanes unsafe.Pointer, blocks int)
-
-//go:noescape
-func normalizeavx512(x unsafe.Pointer, inv float32, blocks int)
-
-//go:noescape
-func normalizeavx2(x unsafe.Pointer, inv float32, blocks int)
-
-//go:noescape
-func swigluavx512(gate, up unsafe.Pointer, blocks int)
-
-//go:noescape
-func swigluavx2(gate, up unsafe.Pointer, blocks int)
-
-//go:noescape
-func addavx512(x, y unsafe.Pointer, blocks int)
-
-//go:noescape
-func addavx2(x, y unsafe.Pointer, blocks int)
-
-//go:noescape
-func mulScaledavx512(dst, x, weight unsafe.Pointer, scale float32, blocks int)
-
-//go:noescape
-func mulScaledavx2(dst, x, weight unsafe.Pointer, scale float32, blocks int)
-
-//go:noescape
-func ropeavx512(lo, hi, cos, sin unsafe.Pointer, blocks int)
-
-//go:noescape
-func ropeavx2(lo, hi, cos, sin unsafe.Pointer, blocks int)
-
 func hasElem() bool { return Active() >= AVX2 }
 
 // first is the address of a vector's data.

@@ -2,32 +2,6 @@ package kernel
 
 import "unsafe"
 
-// Element-wise operations in assembly, on 16·blocks numbers: see elem.go.
-
-//go:noescape
-func expNEON(x unsafe.Pointer, blocks int)
-
-//go:noescape
-func maxScaledNEON(x unsafe.Pointer, scale float32, blocks int) float32
-
-//go:noescape
-func expSumNEON(x unsafe.Pointer, scale, top float32, lanes unsafe.Pointer, blocks int)
-
-//go:noescape
-func normalizeNEON(x unsafe.Pointer, inv float32, blocks int)
-
-//go:noescape
-func swigluNEON(gate, up unsafe.Pointer, blocks int)
-
-//go:noescape
-func addNEON(x, y unsafe.Pointer, blocks int)
-
-//go:noescape
-func mulScaledNEON(dst, x, weight unsafe.Pointer, scale float32, blocks int)
-
-//go:noescape
-func ropeNEON(lo, hi, cos, sin unsafe.Pointer, blocks int)
-
 func hasElem() bool { return Active() >= NEON }
 
 // first is the address of a vector's data.

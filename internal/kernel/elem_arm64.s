@@ -121,8 +121,8 @@ loop:
 	FMOVS F0, ret+24(FP)
 	RET
 
-// func expSumNEON(x unsafe.Pointer, scale, top float32, lanes unsafe.Pointer, blocks int)
-// V6…V13 lanes.
+// EXPSUM does it for the four numbers at `at`, adding to the lanes in a and b;
+// V6…V13 are lanes.
 #define EXPSUM(at, a, b) \
 	LDRQ(0, 0, at);   \
 	FMUL4S(0, 0, 14); \
@@ -134,6 +134,7 @@ loop:
 	FADD2D(a, a, 30); \
 	FADD2D(b, b, 31)
 
+// func expSumNEON(x unsafe.Pointer, scale, top float32, lanes unsafe.Pointer, blocks int)
 TEXT ·expSumNEON(SB), NOSPLIT, $0-32
 	MOVD  x+0(FP), R0
 	MOVWU scale+8(FP), R2

@@ -3,33 +3,9 @@ package kernel
 import "unsafe"
 
 // The stages of the Walsh-Hadamard transform in assembly: see hadamard.go.
-// hadamard16 scales and does the four stages within each of blocks of 16;
-// hadamard2 does the stage of distance h, hadamard4 those of h and 2h, h being a
-// multiple of 16, on groups of 2h or 4h numbers; scale16 only scales.
-
-//go:noescape
-func hadamard16avx512(x unsafe.Pointer, scale float32, blocks int)
-
-//go:noescape
-func hadamard16avx2(x unsafe.Pointer, scale float32, blocks int)
-
-//go:noescape
-func hadamard2avx512(x unsafe.Pointer, h, groups int)
-
-//go:noescape
-func hadamard4avx512(x unsafe.Pointer, h, groups int)
-
-//go:noescape
-func hadamard2avx2(x unsafe.Pointer, h, groups int)
-
-//go:noescape
-func hadamard4avx2(x unsafe.Pointer, h, groups int)
-
-//go:noescape
-func scale16avx512(x unsafe.Pointer, scale float32, blocks int)
-
-//go:noescape
-func scale16avx2(x unsafe.Pointer, scale float32, blocks int)
+// hadamard16… scales and does the four stages within each block of 16 numbers;
+// hadamard2… does the stage of distance h, hadamard4… those of h and 2h, h being a
+// multiple of 16, on groups of 2h or 4h numbers; scale16… only scales.
 
 // hadamardBlocks scales x, whose length is a multiple of 16 and not 0, and does
 // the stages within blocks of 16, if the active tier has assembly.

@@ -5,18 +5,6 @@ import "unsafe"
 // The stages of the Walsh-Hadamard transform in assembly, as those of
 // hadamard_amd64.go.
 
-//go:noescape
-func hadamard16NEON(x unsafe.Pointer, scale float32, blocks int)
-
-//go:noescape
-func hadamard2NEON(x unsafe.Pointer, h, groups int)
-
-//go:noescape
-func hadamard4NEON(x unsafe.Pointer, h, groups int)
-
-//go:noescape
-func scale16NEON(x unsafe.Pointer, scale float32, blocks int)
-
 // hadamardBlocks scales x, whose length is a multiple of 16 and not 0, and does
 // the stages within blocks of 16, if the active tier has assembly.
 func hadamardBlocks(x []float32, scale float32) bool {

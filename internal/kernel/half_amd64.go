@@ -2,39 +2,6 @@ package kernel
 
 import "unsafe"
 
-// Conversions in assembly, of 16·blocks (AVX-512) or 8·blocks (AVX2) numbers:
-// see half.go for what they compute.
-
-//go:noescape
-func f16tof32avx512(dst, src unsafe.Pointer, blocks int)
-
-//go:noescape
-func f16tof32avx2(dst, src unsafe.Pointer, blocks int)
-
-//go:noescape
-func f32tof16avx512(dst, src unsafe.Pointer, blocks int)
-
-//go:noescape
-func f32tof16avx2(dst, src unsafe.Pointer, blocks int)
-
-//go:noescape
-func roundf16avx512(dst, src unsafe.Pointer, blocks int)
-
-//go:noescape
-func roundf16avx2(dst, src unsafe.Pointer, blocks int)
-
-//go:noescape
-func bf16tof32avx512(dst, src unsafe.Pointer, blocks int)
-
-//go:noescape
-func bf16tof32avx2(dst, src unsafe.Pointer, blocks int)
-
-//go:noescape
-func f32tobf16avx512(dst, src unsafe.Pointer, blocks int)
-
-//go:noescape
-func f32tobf16avx2(dst, src unsafe.Pointer, blocks int)
-
 // convert runs the kernel of the active tier on the whole blocks of n numbers
 // and returns how many those are.
 func convert(dst, src unsafe.Pointer, n int, wide, slim func(dst, src unsafe.Pointer, blocks int)) int {

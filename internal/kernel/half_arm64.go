@@ -2,20 +2,6 @@ package kernel
 
 import "unsafe"
 
-// Conversions in assembly, of 8·blocks numbers: see half.go for what they compute.
-
-//go:noescape
-func f16tof32NEON(dst, src unsafe.Pointer, blocks int)
-
-//go:noescape
-func f32tof16NEON(dst, src unsafe.Pointer, blocks int)
-
-//go:noescape
-func roundf16NEON(dst, src unsafe.Pointer, blocks int)
-
-//go:noescape
-func bf16tof32NEON(dst, src unsafe.Pointer, blocks int)
-
 // convert runs the kernel on the whole blocks of n numbers and returns how many
 // those are.
 func convert(dst, src unsafe.Pointer, n int, kernel func(dst, src unsafe.Pointer, blocks int)) int {

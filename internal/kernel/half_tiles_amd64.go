@@ -2,35 +2,6 @@ package kernel
 
 import "unsafe"
 
-// Tiles of 16-bit rows in assembly: see half_tiles_amd64.s. Strides are in bytes.
-
-//go:noescape
-func halfTile1avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
-
-//go:noescape
-func halfTile4avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
-
-//go:noescape
-func halfTile8avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
-
-//go:noescape
-func halfTile12avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
-
-//go:noescape
-func halfPair12avx512(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer)
-
-//go:noescape
-func halfTiles4avx512(n int, c, z, y unsafe.Pointer)
-
-//go:noescape
-func prefetch(p unsafe.Pointer, bytes int)
-
-//go:noescape
-func halfTile1avx2(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
-
-//go:noescape
-func halfTile4avx2(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
-
 // halfTile is [halfTileGo] on the active tier. Calls are direct, so that y may
 // lie on the caller's stack.
 func halfTile(y []float32, ldy int, c []uint16, n int, z []float32, ldz, tokens, update int) {

@@ -2,17 +2,6 @@ package kernel
 
 import "unsafe"
 
-// Tiles of 16-bit rows in assembly: see half_tiles_arm64.s. Strides are in bytes.
-
-//go:noescape
-func halfTile1NEON(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
-
-//go:noescape
-func halfTile4NEON(n int, c, z unsafe.Pointer, ldz int, y unsafe.Pointer, ldy int, update int)
-
-//go:noescape
-func halfTiles4NEON(n int, c, z, y unsafe.Pointer)
-
 // halfTile is [halfTileGo] on the active tier. Calls are direct, so that y may
 // lie on the caller's stack.
 func halfTile(y []float32, ldy int, c []uint16, n int, z []float32, ldz, tokens, update int) {

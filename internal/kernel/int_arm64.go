@@ -90,18 +90,7 @@ func intUnpack(u *intUnpacked, w *IntMatrix, tile, tiles int) {
 	for i := range tiles {
 		src := w.Tiles[(tile+i)*size:][:size]
 		dst := u.data[i*u.next:][:u.next]
-		switch d, s := unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]); w.Bits {
-		case 2:
-			intUnpackNEON2(d, s, steps, add)
-		case 3:
-			intUnpackNEON3(d, s, steps, add)
-		case 5:
-			intUnpackNEON5(d, s, steps, add)
-		case 6:
-			intUnpackNEON6(d, s, steps, add)
-		case 7:
-			intUnpackNEON7(d, s, steps, add)
-		}
+		intUnpackNEON(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), steps, add, w.Bits)
 	}
 }
 
@@ -230,16 +219,7 @@ func intFloatTile(pr *intProduct, x []float32, ldx int, u *intUnpacked, tile, t0
 		} else {
 			clear(sums[:])
 		}
-		switch bits<<4 | width {
-		case 4<<4 | 1:
-			intFloatNEON4x1(&args)
-		case 4<<4 | 2:
-			intFloatNEON4x2(&args)
-		case 8<<4 | 1:
-			intFloatNEON8x1(&args)
-		case 8<<4 | 2:
-			intFloatNEON8x2(&args)
-		}
+		intFloatNEON(&args, bits, width)
 		for i := range width {
 			copy(pr.y[(t+i)*pr.ldy+tile*intLanes:][:rows], sums[i*intLanes:])
 		}

@@ -1,21 +1,6 @@
 package kernel
 
-import (
-	"math"
-	"unsafe"
-)
-
-//go:noescape
-func intRangeNEON(out *[12]float32, x *float32, n int)
-
-//go:noescape
-func intQuantizeNEON(q *int8, x *float32, n int, delta, z, top float32, off int32)
-
-//go:noescape
-func intSumNEON(q *int8, n int) int32
-
-//go:noescape
-func intStartNEON(y, scale, shift unsafe.Pointer, shiftNext int, sum unsafe.Pointer, groups int)
+import "math"
 
 // The vector loops take multiples of 16; the rest is portable.
 

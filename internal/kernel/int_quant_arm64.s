@@ -74,9 +74,7 @@ loop:
 	STRQ(8, 0, 32)
 	RET
 
-// func intQuantizeNEON(q *int8, x *float32, n int, delta, z, top float32, off int32)
-// q = clamp(RoundToEven(x/delta) + z, 0, top) - off; n is a positive multiple
-// of 16.
+// QUANTIZE sets a to the codes of the four numbers at `at`.
 #define QUANTIZE(a, at) \
 	LDRQ(a, 1, at);   \
 	FDIV4S(a, a, 16); \
@@ -87,6 +85,8 @@ loop:
 	FCVTNS4S(a, a);   \
 	SUB4S(a, a, 19)
 
+// func intQuantizeNEON(q *int8, x *float32, n int, delta, z, top float32, off int32)
+// q = clamp(RoundToEven(x/delta) + z, 0, top) - off; n is a positive multiple of 16.
 TEXT ·intQuantizeNEON(SB), NOSPLIT, $0-40
 	MOVD  q+0(FP), R0
 	MOVD  x+8(FP), R1

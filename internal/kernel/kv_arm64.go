@@ -29,46 +29,7 @@ type kvCombineArgs struct {
 	sumsRow int // bytes from row to row
 }
 
-// The names give rows × positions, or rows × dimensions, and the bits.
-
-//go:noescape
-func kvScore4x16q4NEON(a *kvScoreArgs)
-
-//go:noescape
-func kvScore4x16q8NEON(a *kvScoreArgs)
-
-//go:noescape
-func kvScore4x16f32NEON(a *kvScoreArgs)
-
-//go:noescape
-func kvScore1x32q4NEON(a *kvScoreArgs)
-
-//go:noescape
-func kvScore1x32q8NEON(a *kvScoreArgs)
-
-//go:noescape
-func kvScore1x32f32NEON(a *kvScoreArgs)
-
-//go:noescape
-func kvCombine4x16q4NEON(a *kvCombineArgs)
-
-//go:noescape
-func kvCombine4x16q8NEON(a *kvCombineArgs)
-
-//go:noescape
-func kvCombine4x16f32NEON(a *kvCombineArgs)
-
-//go:noescape
-func kvCombine1x32q4NEON(a *kvCombineArgs)
-
-//go:noescape
-func kvCombine1x32q8NEON(a *kvCombineArgs)
-
-//go:noescape
-func kvCombine1x32f32NEON(a *kvCombineArgs)
-
-//go:noescape
-func kvWeightsNEON(p, scale, minimum, lanes unsafe.Pointer, blocks int)
+// The names of the kernels give rows × positions, or rows × dimensions, and the bits.
 
 // kvTileRows is how many of the rows that are left go into the next tile, with
 // fillers if it is more than there are.

@@ -2,15 +2,6 @@ package kernel
 
 import "math"
 
-//go:noescape
-func kvRangeAVX2(out *[3]float32, x *float32, blocks int)
-
-//go:noescape
-func kvRound8AVX2(q *byte, x *float32, blocks int, minimum, inv, top float32)
-
-//go:noescape
-func kvRound4AVX2(q *byte, x *float32, blocks int, minimum, inv, top float32)
-
 // kvRangeBlocks is the range of blocks of 16 numbers, and the greatest |x| as
 // the bits of a float32.
 func kvRangeBlocks(x []float32) (lo, hi float32, abs uint32, ok bool) {

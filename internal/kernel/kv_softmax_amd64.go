@@ -2,15 +2,6 @@ package kernel
 
 import "unsafe"
 
-//go:noescape
-func kvSoftmaxavx512(p unsafe.Pointer, n int, scale float32, vscale, vmin unsafe.Pointer) float32
-
-//go:noescape
-func kvShiftavx512(dst, x unsafe.Pointer, by float32, blocks int)
-
-//go:noescape
-func kvShiftavx2(dst, x unsafe.Pointer, by float32, blocks int)
-
 // kvSoftmaxRow does the work of kvProbabilities if the active tier has assembly
 // for it. All slices reach to the end of the last block of 16.
 func kvSoftmaxRow(p []float32, n int, scale float32, vscale, vmin []uint16) (base float32, ok bool) {

@@ -2,17 +2,6 @@ package kernel
 
 // Loops that measure what the machine allows: see limits_arm64.s.
 
-// intDotPeak needs [NEONDot].
-//
-//go:noescape
-func intDotPeak(n int)
-
-//go:noescape
-func peakFMANEON(n int)
-
-//go:noescape
-func intReadNEON(p *byte, n int)
-
 func (p *Pool) peakInt8() (float64, bool) {
 	if Active() < NEONDot {
 		return 0, false

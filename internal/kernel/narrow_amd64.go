@@ -2,68 +2,7 @@ package kernel
 
 import "unsafe"
 
-// Products of few rows: see narrow_amd64.s. Strides are in bytes. The name gives
-// the rows of a, the type of b and the tier.
-
-//go:noescape
-func narrow1f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow2f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow4f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow1f32avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow2f32avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow1f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow2f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow4f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow1f16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow2f16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow1bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow2bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow4bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow1bf16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow2bf16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
 type narrowKernel func(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-var (
-	narrow512 = [F32 + 1][narrowRows + 1]narrowKernel{
-		F16:  {1: narrow1f16avx512, 2: narrow2f16avx512, 4: narrow4f16avx512},
-		BF16: {1: narrow1bf16avx512, 2: narrow2bf16avx512, 4: narrow4bf16avx512},
-		F32:  {1: narrow1f32avx512, 2: narrow2f32avx512, 4: narrow4f32avx512},
-	}
-	narrow256 = [F32 + 1][narrowRows + 1]narrowKernel{
-		F16:  {1: narrow1f16avx2, 2: narrow2f16avx2},
-		BF16: {1: narrow1bf16avx2, 2: narrow2bf16avx2},
-		F32:  {1: narrow1f32avx2, 2: narrow2f32avx2},
-	}
-)
 
 // narrowKernels returns the kernels of the active tier by type and rows; nil
 // where there are none.

@@ -2,24 +2,6 @@ package kernel
 
 import "unsafe"
 
-// Folding and its products in assembly: see project_amd64.s. Strides are in
-// bytes.
-
-//go:noescape
-func foldavx512(y, x unsafe.Pointer, n int)
-
-//go:noescape
-func foldavx2(y, x unsafe.Pointer, n int)
-
-//go:noescape
-func foldDot1avx512(out *[8]float32, data, x unsafe.Pointer, blocks int)
-
-//go:noescape
-func foldDot3avx512(out *[foldTokens][8]float32, data, x unsafe.Pointer, ldx int, blocks int)
-
-//go:noescape
-func foldDot1avx2(lanes *[128]float32, data, x unsafe.Pointer, blocks int)
-
 // fold writes the folded values of x, a multiple of 64, class by class into y.
 func fold(y, x []float32) {
 	n := len(x)

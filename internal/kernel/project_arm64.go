@@ -2,17 +2,6 @@ package kernel
 
 import "unsafe"
 
-// Products with 8 rows in assembly: see project_arm64.s.
-
-//go:noescape
-func foldDotNEON(lanes *[128]float32, data, x unsafe.Pointer, blocks int)
-
-//go:noescape
-func storedDotNEON(lanes *[128]float32, data, x unsafe.Pointer, blocks int)
-
-//go:noescape
-func storedOutNEON(x, data unsafe.Pointer, z *[8]float32, blocks int)
-
 func fold(y, x []float32) { foldGo(y, x, 0, len(x)/4) }
 
 // foldDots is [foldDotsGo] on the active tier. n is a multiple of 16.

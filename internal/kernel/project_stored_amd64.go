@@ -2,27 +2,6 @@ package kernel
 
 import "unsafe"
 
-// Products with stored bases in assembly: see project_stored_amd64.s. Strides are
-// in bytes.
-
-//go:noescape
-func storedDot1avx512(out *[8]float32, data, x unsafe.Pointer, blocks int)
-
-//go:noescape
-func storedDot3avx512(out *[foldTokens][8]float32, data, x unsafe.Pointer, ldx int, blocks int)
-
-//go:noescape
-func storedDot1avx2(lanes *[128]float32, data, x unsafe.Pointer, blocks int)
-
-//go:noescape
-func storedOut1avx512(x, data unsafe.Pointer, z *[8]float32, blocks int)
-
-//go:noescape
-func storedOut3avx512(x unsafe.Pointer, ldx int, data unsafe.Pointer, z *[foldTokens][8]float32, blocks int)
-
-//go:noescape
-func storedOut1avx2(x, data unsafe.Pointer, z *[8]float32, blocks int)
-
 // storedDots is [storedDotsGo] on the active tier. n is a multiple of 16, not 0.
 func storedDots(out *[foldTokens][8]float32, data []uint16, x []float32, ldx, n, tokens int) {
 	tier := Active()

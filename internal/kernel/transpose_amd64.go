@@ -2,29 +2,6 @@ package kernel
 
 import "unsafe"
 
-// Transpositions in assembly: see transpose_amd64.s. Strides are in bytes.
-
-//go:noescape
-func transpose16f32avx512(dst unsafe.Pointer, ldd int, src unsafe.Pointer, lds, blocks int)
-
-//go:noescape
-func transpose16f16avx512(dst unsafe.Pointer, ldd int, src unsafe.Pointer, lds, blocks int)
-
-//go:noescape
-func transpose16bf16avx512(dst unsafe.Pointer, ldd int, src unsafe.Pointer, lds, blocks int)
-
-//go:noescape
-func transpose8f32avx2(dst unsafe.Pointer, ldd int, src unsafe.Pointer, lds, blocks int)
-
-//go:noescape
-func transpose8f16avx2(dst unsafe.Pointer, ldd int, src unsafe.Pointer, lds, blocks int)
-
-//go:noescape
-func transpose8bf16avx2(dst unsafe.Pointer, ldd int, src unsafe.Pointer, lds, blocks int)
-
-//go:noescape
-func transpose4f64avx2(dst unsafe.Pointer, ldd int, src unsafe.Pointer, lds, blocks int)
-
 // transposer turns edge rows of blocks of edge columns.
 type transposer struct {
 	edge int

@@ -2,17 +2,6 @@ package kernel
 
 import "unsafe"
 
-// Transposes in assembly, of 4 rows: see transpose_arm64.s.
-
-//go:noescape
-func transpose4f32NEON(dst unsafe.Pointer, ldd int, src unsafe.Pointer, lds, blocks int)
-
-//go:noescape
-func transpose4f16NEON(dst unsafe.Pointer, ldd int, src unsafe.Pointer, lds, blocks int)
-
-//go:noescape
-func transpose4bf16NEON(dst unsafe.Pointer, ldd int, src unsafe.Pointer, lds, blocks int)
-
 // transposeBlocks sets dst[j·ldd + i] to element j of row i of src, which is of
 // type d with rows of lds bytes, for i < r and j < c, multiples of 4 and of 4 or 8,
 // and returns r and c.

@@ -2,32 +2,6 @@ package kernel
 
 import "unsafe"
 
-// Vector operations in assembly, on 16·blocks numbers: see vector.go.
-
-//go:noescape
-func dotavx512(a, b unsafe.Pointer, blocks int) float32
-
-//go:noescape
-func dotavx2(a, b unsafe.Pointer, blocks int) float32
-
-//go:noescape
-func sumSquaresavx512(x unsafe.Pointer, blocks int) float64
-
-//go:noescape
-func sumSquaresavx2(x unsafe.Pointer, blocks int) float64
-
-//go:noescape
-func axpyavx512(y unsafe.Pointer, a float32, x unsafe.Pointer, blocks int)
-
-//go:noescape
-func axpyavx2(y unsafe.Pointer, a float32, x unsafe.Pointer, blocks int)
-
-//go:noescape
-func axpyF16avx512(y unsafe.Pointer, a float32, x unsafe.Pointer, blocks int)
-
-//go:noescape
-func axpyF16avx2(y unsafe.Pointer, a float32, x unsafe.Pointer, blocks int)
-
 // The functions below do the blocks of 16 of their slices on the active tier,
 // and return how many numbers those are.
 

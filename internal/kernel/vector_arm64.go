@@ -2,20 +2,6 @@ package kernel
 
 import "unsafe"
 
-// Vector operations in assembly, on 16·blocks numbers: see vector.go.
-
-//go:noescape
-func dotNEON(a, b unsafe.Pointer, blocks int) float32
-
-//go:noescape
-func sumSquaresNEON(x unsafe.Pointer, blocks int) float64
-
-//go:noescape
-func axpyNEON(y unsafe.Pointer, a float32, x unsafe.Pointer, blocks int)
-
-//go:noescape
-func axpyF16NEON(y unsafe.Pointer, a float32, x unsafe.Pointer, blocks int)
-
 // The functions below do the blocks of 16 of their slices, and return how many
 // numbers those are.
 

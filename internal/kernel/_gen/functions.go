@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -38,7 +39,9 @@ var functions = template.FuncMap{
 		}
 		return list
 	},
-	"list": func(list ...any) []any { return list },
+	"max":   func(list []int) int { return slices.Max(list) },
+	"upper": strings.ToUpper,
+	"list":  func(list ...any) []any { return list },
 
 	"planes":     planes,
 	"shift":      shift,

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"go/format"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// stubs returns the text of stubs_GOARCH.go: the Go declarations of all assembly routines of an
+// architecture, from the assembly files by name. A routine is declared by the comment above it in its assembly file,
+//
+//	// func name(parameters) results
+//	// What it does, which becomes the comment of the declaration.
+//	TEXT ·name(SB), …
+//
+// so that its signature is written once. go vet holds the declaration against the
+// offsets in the code.
+func stubs(assembly map[string][]byte, arch, about string) ([]byte, error) {
+	var body bytes.Buffer
+	for _, file := range slices.Sorted(maps.Keys(assembly)) {
+		if !strings.HasSuffix(file, "_"+arch+".s") {
+			continue
+		}
+		fmt.Fprintf(&body, "\n// %s\n", file)
+		var comment []string
+		for line := range strings.Lines(string(assembly[file])) {
+			line = strings.TrimSuffix(line, "\n")
+			if strings.HasPrefix(line, "//") {
+				comment = append(comment, line)
+				continue
+			}
+			if name, ok := strings.CutPrefix(line, "TEXT ·"); ok {
+				name, _, _ = strings.Cut(name, "(")
+				if len(comment) == 0 || !strings.HasPrefix(comment[0], "// func "+name+"(") {
+					return nil, fmt.Errorf("%s: no comment \"// func %s(…)\" above the routine", file, name)
+				}
+				body.WriteString("\n")
+				for _, c := range comment[1:] {
+					fmt.Fprintln(&body, c)
+				}
+				if len(comment) > 1 {
+					fmt.Fprintln(&body, "//")
+				}
+				fmt.Fprintf(&body, "//go:noescape\n%s\n", strings.TrimPrefix(comment[0], "// "))
+			}
+			comment = nil
+		}
+	}
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "%sthe assembly files. DO NOT EDIT.\n\npackage kernel\n\n", generated)
+	if strings.Contains(body.String(), "unsafe.") {
+		fmt.Fprintf(&out, "import \"unsafe\"\n\n")
+	}
+	fmt.Fprintf(&out, "%s\n%s", about, body.String())
+	return format.Source(out.Bytes())
+}

@@ -1,4 +1,0 @@
-package kernel
-
-//go:noescape
-func pause()
