@@ -54,6 +54,15 @@ var (
 	narrow256   = []int{1, 2}
 )
 
+// A shape is what a kernel of attention takes: rows of queries or weights, and
+// positions (scores) or dimensions (values).
+type shape struct{ Rows, Dims int }
+
+var (
+	kvScore512   = []shape{{8, 32}, {4, 64}, {2, 64}, {1, 64}}
+	kvCombine512 = []shape{{8, 32}, {4, 32}, {2, 32}, {1, 64}, {1, 32}}
+)
+
 // architectures are those with assembly, and what is to be said of its routines.
 var architectures = map[string]string{
 	"amd64": `// The assembly routines. The name ends with the instructions that a routine needs,
@@ -198,4 +207,6 @@ var files = []file{
 		},
 		"Narrow": []values(nil),
 	}},
+	{"kv_score512_amd64.s", "kv_score512_amd64.tmpl", values{"Shapes": kvScore512}},
+	{"kv_combine512_amd64.s", "kv_combine512_amd64.tmpl", values{"Shapes": kvCombine512}},
 }
