@@ -24,8 +24,6 @@ func transposeBlocks64(dst []float64, ldd int, src []float64, lds, rows, cols in
 
 func f16ToF32Blocks(dst []float32, src []uint16) int     { return 0 }
 func f32ToF16Blocks(dst []uint16, src []float32) int     { return 0 }
-func bf16ToF32Blocks(dst []float32, src []uint16) int    { return 0 }
-func f32ToBF16Blocks(dst []uint16, src []float32) int    { return 0 }
 func roundF16Blocks(x []float32) int                     { return 0 }
 func f16BytesToF32Blocks(dst []float32, src []byte) int  { return 0 }
 func bf16BytesToF32Blocks(dst []float32, src []byte) int { return 0 }
@@ -42,7 +40,6 @@ func narrowBlock(c []float32, ldc int, a []float32, lda int, b []byte, d DType, 
 	panic("kernel: no narrow products on this machine")
 }
 
-func dotBlocks(a, b []float32) (float32, int)              { return 0, 0 }
 func sumSquaresBlocks(x []float32) (float64, int)          { return 0, 0 }
 func axpyBlocks(y []float32, a float32, x []float32) int   { return 0 }
 func axpyF16Blocks(y []float32, a float32, x []uint16) int { return 0 }

@@ -20,22 +20,6 @@ func F32ToF16(dst []uint16, src []float32) {
 	}
 }
 
-// BF16ToF32 widens bfloat16, bit for bit.
-func BF16ToF32(dst []float32, src []uint16) {
-	sameLen(len(dst), len(src))
-	for i := bf16ToF32Blocks(dst, src); i < len(src); i++ {
-		dst[i] = math.Float32frombits(uint32(src[i]) << 16)
-	}
-}
-
-// F32ToBF16 rounds to bfloat16, to nearest even; a NaN becomes a quiet NaN.
-func F32ToBF16(dst []uint16, src []float32) {
-	sameLen(len(dst), len(src))
-	for i := f32ToBF16Blocks(dst, src); i < len(src); i++ {
-		dst[i] = f32ToBF16(src[i])
-	}
-}
-
 // RoundF16 rounds each element to the nearest IEEE binary16 value, in place, as
 // [F32ToF16] and [F16ToF32] in turn.
 func RoundF16(x []float32) {
@@ -90,12 +74,4 @@ func f32ToF16(f float32) uint16 {
 	// and leaves that multiple in the lowest bits.
 	v := math.Float32frombits(b) + 0.5
 	return sign | uint16(math.Float32bits(v)-0x3f000000)
-}
-
-func f32ToBF16(f float32) uint16 {
-	b := math.Float32bits(f)
-	if b&0x7fffffff > 0x7f800000 {
-		return uint16(b>>16) | 0x40
-	}
-	return uint16((b + 0x7fff + b>>16&1) >> 16)
 }

@@ -28,16 +28,8 @@ func f32ToF16Blocks(dst []uint16, src []float32) int {
 	return convert(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(src)), len(dst), f32tof16avx512, f32tof16avx2)
 }
 
-func bf16ToF32Blocks(dst []float32, src []uint16) int {
-	return convert(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(src)), len(dst), bf16tof32avx512, bf16tof32avx2)
-}
-
 func bf16BytesToF32Blocks(dst []float32, src []byte) int {
 	return convert(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(src)), len(dst), bf16tof32avx512, bf16tof32avx2)
-}
-
-func f32ToBF16Blocks(dst []uint16, src []float32) int {
-	return convert(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(src)), len(dst), f32tobf16avx512, f32tobf16avx2)
 }
 
 func roundF16Blocks(x []float32) int {

@@ -24,15 +24,9 @@ func f32ToF16Blocks(dst []uint16, src []float32) int {
 	return convert(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(src)), len(dst), f32tof16NEON)
 }
 
-func bf16ToF32Blocks(dst []float32, src []uint16) int {
-	return convert(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(src)), len(dst), bf16tof32NEON)
-}
-
 func bf16BytesToF32Blocks(dst []float32, src []byte) int {
 	return convert(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(src)), len(dst), bf16tof32NEON)
 }
-
-func f32ToBF16Blocks(dst []uint16, src []float32) int { return 0 }
 
 func roundF16Blocks(x []float32) int {
 	p := unsafe.Pointer(unsafe.SliceData(x))

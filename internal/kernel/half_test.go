@@ -94,40 +94,30 @@ func TestF32ToF16Rounding(t *testing.T) {
 	})
 }
 
+// Every bfloat16 is widened bit for bit.
 func TestBF16(t *testing.T) {
-	var src []float32
-	var want []uint16
-	for h := range uint32(1 << 16) {
-		lo := math.Float32frombits(h << 16)
-		if h&0x7fff > 0x7f80 {
-			src, want = append(src, lo), append(want, uint16(h)|0x40)
-			continue
-		}
-		even := uint16(h + h&1)
-		src = append(src, lo)
-		want = append(want, uint16(h))
-		if h&0x7fff < 0x7f80 {
-			src = append(src, math.Float32frombits(h<<16|0x7fff), math.Float32frombits(h<<16|0x8000), math.Float32frombits(h<<16|0x8001))
-			want = append(want, uint16(h), even, uint16(h+1))
-		}
+	w := HalfMatrix{nil, BF16, 1, 1 << 16}
+	for h := range 1 << 16 {
+		w.Data = binary.LittleEndian.AppendUint16(w.Data, uint16(h))
 	}
-	src, want = append(src, math.Float32frombits(0x7f800001)), append(want, 0x7fc0) // a NaN whose top bits are those of Inf
 	floatTiers(t, func(t *testing.T) {
-		got := make([]uint16, len(src))
-		F32ToBF16(got, src)
-		for i := range src {
-			if got[i] != want[i] {
-				t.Fatalf("%08x became %04x, want %04x", math.Float32bits(src[i]), got[i], want[i])
-			}
-		}
-		wide := make([]float32, len(got))
-		BF16ToF32(wide, got)
-		for i, h := range got {
-			if math.Float32bits(wide[i]) != uint32(h)<<16 {
-				t.Fatalf("%04x became %08x", h, math.Float32bits(wide[i]))
+		wide := make([]float32, w.Cols)
+		w.Row(wide, 0)
+		for h, v := range wide {
+			if math.Float32bits(v) != uint32(h)<<16 {
+				t.Fatalf("%04x became %08x", h, math.Float32bits(v))
 			}
 		}
 	})
+}
+
+// f32ToBF16 rounds to bfloat16, to nearest even; a NaN becomes a quiet NaN.
+func f32ToBF16(f float32) uint16 {
+	b := math.Float32bits(f)
+	if b&0x7fffffff > 0x7f800000 {
+		return uint16(b>>16) | 0x40
+	}
+	return uint16((b + 0x7fff + b>>16&1) >> 16)
 }
 
 func TestConversionLengths(t *testing.T) {
@@ -135,19 +125,18 @@ func TestConversionLengths(t *testing.T) {
 	floatTiers(t, func(t *testing.T) {
 		for n := range 50 {
 			x := randFloats(r, n)
-			h, b, f := make([]uint16, n+1), make([]uint16, n+1), make([]float32, n+1)
-			h[n], b[n], f[n] = 99, 99, 99
+			h, f := make([]uint16, n+1), make([]float32, n+1)
+			h[n], f[n] = 99, 99
 			F32ToF16(h[:n], x)
-			F32ToBF16(b[:n], x)
 			for i, v := range x {
-				if h[i] != f32ToF16(v) || b[i] != f32ToBF16(v) {
+				if h[i] != f32ToF16(v) {
 					t.Fatalf("length %d: element %d is wrong", n, i)
 				}
 			}
 			F16ToF32(f[:n], h[:n])
 			RoundF16(x)
 			sameBits(t, fmt.Sprint("length ", n), f[:n], x)
-			if h[n] != 99 || b[n] != 99 || f[n] != 99 {
+			if h[n] != 99 || f[n] != 99 {
 				t.Fatalf("length %d: wrote beyond the end", n)
 			}
 		}

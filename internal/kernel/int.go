@@ -77,10 +77,6 @@ func TileBytes(bits, rows, cols int) int {
 	return intCeil(rows, intLanes) * intTileBytes(bits, cols)
 }
 
-// TileStep is the length of one step of a tile in bytes: 64 with 4 and 8 bits,
-// otherwise 64·bits.
-func TileStep(bits int) int { return intStepBytes(bits) }
-
 // ScaleLen is the length of [IntMatrix.Scale]: rows padded to 16, times the
 // groups of a row.
 func ScaleLen(rows, cols, group int) int {

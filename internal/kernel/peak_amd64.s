@@ -59,23 +59,3 @@ loop:
 	JNZ  loop
 	VZEROUPPER
 	RET
-
-// func peakRead(p unsafe.Pointer, n int)
-// Reads n blocks of 256 bytes.
-TEXT ·peakRead(SB), NOSPLIT, $0-16
-	MOVQ p+0(FP), SI
-	MOVQ n+8(FP), CX
-loop:
-	VORPS 0(SI), Y0, Y0
-	VORPS 32(SI), Y1, Y1
-	VORPS 64(SI), Y2, Y2
-	VORPS 96(SI), Y3, Y3
-	VORPS 128(SI), Y4, Y4
-	VORPS 160(SI), Y5, Y5
-	VORPS 192(SI), Y6, Y6
-	VORPS 224(SI), Y7, Y7
-	ADDQ $256, SI
-	DECQ CX
-	JNZ  loop
-	VZEROUPPER
-	RET

@@ -258,12 +258,6 @@ func bf16tof32avx512(dst, src unsafe.Pointer, blocks int)
 //go:noescape
 func bf16tof32avx2(dst, src unsafe.Pointer, blocks int)
 
-//go:noescape
-func f32tobf16avx512(dst, src unsafe.Pointer, blocks int)
-
-//go:noescape
-func f32tobf16avx2(dst, src unsafe.Pointer, blocks int)
-
 // half_tiles_amd64.s
 
 //go:noescape
@@ -982,11 +976,6 @@ func peakFMAavx512(n int)
 //go:noescape
 func peakFMAavx2(n int)
 
-// Reads n blocks of 256 bytes.
-//
-//go:noescape
-func peakRead(p unsafe.Pointer, n int)
-
 // prefetch_amd64.s
 
 //go:noescape
@@ -1053,12 +1042,6 @@ func transpose8bf16avx2(dst unsafe.Pointer, ldd int, src unsafe.Pointer, lds, bl
 func transpose4f64avx2(dst unsafe.Pointer, ldd int, src unsafe.Pointer, lds, blocks int)
 
 // vector_amd64.s
-
-//go:noescape
-func dotavx512(a, b unsafe.Pointer, blocks int) float32
-
-//go:noescape
-func dotavx2(a, b unsafe.Pointer, blocks int) float32
 
 //go:noescape
 func sumSquaresavx512(x unsafe.Pointer, blocks int) float64

@@ -437,9 +437,6 @@ func transpose4bf16NEON(dst unsafe.Pointer, ldd int, src unsafe.Pointer, lds, bl
 // vector_arm64.s
 
 //go:noescape
-func dotNEON(a, b unsafe.Pointer, blocks int) float32
-
-//go:noescape
 func sumSquaresNEON(x unsafe.Pointer, blocks int) float64
 
 //go:noescape

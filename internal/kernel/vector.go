@@ -1,29 +1,7 @@
 package kernel
 
-// Sums have an order that depends on the length and on whether the tier has
-// assembly, on nothing else.
-
-// Dot is Σ a[i]·b[i].
-func Dot(a, b []float32) float32 {
-	sameLen(len(a), len(b))
-	sum, n := dotBlocks(a, b)
-	a, b = a[n:], b[n:]
-	var s [8]float32
-	i := 0
-	for ; i+8 <= len(a); i += 8 {
-		x, y := a[i:][:8], b[i:][:8]
-		for l := range s {
-			s[l] += float32(x[l] * y[l])
-		}
-	}
-	sum += ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]))
-	for ; i < len(a); i++ {
-		sum += float32(a[i] * b[i])
-	}
-	return sum
-}
-
-// SumSquares is Σ x[i]², summed in float64.
+// SumSquares is Σ x[i]², summed in float64. The order of the sum depends on the length
+// of x and on whether the tier has assembly, on nothing else.
 func SumSquares(x []float32) float64 {
 	sum, n := sumSquaresBlocks(x)
 	x = x[n:]

@@ -5,19 +5,6 @@ import "unsafe"
 // The functions below do the blocks of 16 of their slices on the active tier,
 // and return how many numbers those are.
 
-func dotBlocks(a, b []float32) (float32, int) {
-	if n := len(a) &^ 15; n > 0 {
-		pa, pb := unsafe.Pointer(&a[0]), unsafe.Pointer(&b[0])
-		switch tier := Active(); {
-		case tier >= AVX512:
-			return dotavx512(pa, pb, n/16), n
-		case tier >= AVX2:
-			return dotavx2(pa, pb, n/16), n
-		}
-	}
-	return 0, 0
-}
-
 func sumSquaresBlocks(x []float32) (float64, int) {
 	if n := len(x) &^ 15; n > 0 {
 		switch tier := Active(); {

@@ -5,14 +5,6 @@ import "unsafe"
 // The functions below do the blocks of 16 of their slices, and return how many
 // numbers those are.
 
-func dotBlocks(a, b []float32) (float32, int) {
-	n := elemBlocks(len(a))
-	if n == 0 {
-		return 0, 0
-	}
-	return dotNEON(first(a), first(b), n/16), n
-}
-
 func sumSquaresBlocks(x []float32) (float64, int) {
 	n := elemBlocks(len(x))
 	if n == 0 {

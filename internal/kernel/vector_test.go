@@ -14,19 +14,17 @@ func TestVectors(t *testing.T) {
 		h := make([]uint16, n)
 		F32ToF16(h, b)
 		type results struct {
-			dot, squares float64
-			axpy, half   []float32
+			squares    float64
+			axpy, half []float32
 		}
 		var asm *results
 		floatTiers(t, func(t *testing.T) {
-			got := results{dot: float64(Dot(a, b)), squares: SumSquares(a),
+			got := results{squares: SumSquares(a),
 				axpy: append([]float32{}, a...), half: append([]float32{}, a...)}
 			Axpy(got.axpy, c, b)
 			AxpyF16(got.half, c, h)
-			var dot, scale, squares float64
+			var squares float64
 			for i := range a {
-				dot += float64(a[i]) * float64(b[i])
-				scale += math.Abs(float64(a[i]) * float64(b[i]))
 				squares += float64(a[i]) * float64(a[i])
 				if want := float64(a[i]) + float64(c)*float64(b[i]); !(math.Abs(float64(got.axpy[i])-want) <= 3e-7*(math.Abs(want)+1)) {
 					t.Fatalf("Axpy of %d: element %d is %v, want %v", n, i, got.axpy[i], want)
@@ -35,9 +33,6 @@ func TestVectors(t *testing.T) {
 					t.Fatalf("AxpyF16 of %d: element %d is %v, want %v", n, i, got.half[i], want)
 				}
 			}
-			if !(math.Abs(got.dot-dot) <= 1e-6*scale) {
-				t.Fatalf("Dot of %d is %v, want %v", n, got.dot, dot)
-			}
 			if !(math.Abs(got.squares-squares) <= 1e-14*squares) {
 				t.Fatalf("SumSquares of %d is %v, want %v", n, got.squares, squares)
 			}
@@ -45,7 +40,7 @@ func TestVectors(t *testing.T) {
 				if asm == nil {
 					asm = &got
 				}
-				if got.dot != asm.dot || got.squares != asm.squares {
+				if got.squares != asm.squares {
 					t.Fatalf("sums of %d differ from the lowest tier with assembly", n)
 				}
 				sameBits(t, fmt.Sprint("Axpy of ", n), got.axpy, asm.axpy)
@@ -87,13 +82,11 @@ func BenchmarkVectors(b *testing.B) {
 			name string
 			fn   func()
 		}{
-			{"Dot", func() { sink += Dot(x, y) }},
 			{"SumSquares", func() { sink += float32(SumSquares(x)) }},
 			{"Axpy", func() { Axpy(y, 1e-9, x) }},
 			{"AxpyF16", func() { AxpyF16(y, 1e-9, h) }},
 			{"F32ToF16", func() { F32ToF16(h, x) }},
 			{"F16ToF32", func() { F16ToF32(x, h) }},
-			{"F32ToBF16", func() { F32ToBF16(h, x) }},
 			{"RoundF16", func() { RoundF16(x) }},
 		} {
 			b.Run(fmt.Sprintf("%s/%v", f.name, tier), func(b *testing.B) {
