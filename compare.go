@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/compare"
+	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/pipeline"
 )
 
@@ -55,14 +57,18 @@ type Row struct {
 
 // MarshalJSON implements json.Marshaler.
 func (r Row) MarshalJSON() ([]byte, error) {
-	return json.Marshal(compare.Row{Recipe: r.Recipe, Bits: r.Bits, Perplexity: r.Perplexity, KL: r.KL, Top1: r.Top1,
-		BitsPerWeight: r.BitsPerWeight, Bytes: r.Bytes, Seconds: r.Seconds, Prefill: r.Prefill, Fallbacks: r.Fallbacks})
+	var fallbacks []artefact.Fallback
+	for _, f := range r.Fallbacks {
+		fallbacks = append(fallbacks, artefact.Fallback(f))
+	}
+	return json.Marshal(compare.Row{Recipe: r.Recipe, Bits: r.Bits, Perplexity: eval.Estimate(r.Perplexity), KL: eval.Estimate(r.KL), Top1: eval.Estimate(r.Top1),
+		BitsPerWeight: r.BitsPerWeight, Bytes: r.Bytes, Seconds: r.Seconds, Prefill: r.Prefill, Fallbacks: fallbacks})
 }
 
 // newRow is the public form of a row.
 func newRow(r compare.Row) Row {
-	return Row{Recipe: r.Recipe, Bits: r.Bits, Perplexity: r.Perplexity, KL: r.KL, Top1: r.Top1, BitsPerWeight: r.BitsPerWeight,
-		Bytes: r.Bytes, Seconds: r.Seconds, Prefill: r.Prefill, Fallbacks: r.Fallbacks, Reused: r.Reused, Made: r.Made}
+	return Row{Recipe: r.Recipe, Bits: r.Bits, Perplexity: Estimate(r.Perplexity), KL: Estimate(r.KL), Top1: Estimate(r.Top1), BitsPerWeight: r.BitsPerWeight,
+		Bytes: r.Bytes, Seconds: r.Seconds, Prefill: r.Prefill, Fallbacks: newFallbacks(r.Fallbacks), Reused: r.Reused, Made: r.Made}
 }
 
 // Table is a comparison with its protocol.
@@ -98,11 +104,11 @@ func CompareRecipes(ctx context.Context, dir string, o CompareOptions) (*Table, 
 		c.Cell = func(r compare.Row) { o.Cell(newRow(r)) }
 	}
 	if o.Progress != nil {
-		c.Progress = func(recipe, bits string, e pipeline.Event) { o.Progress(recipe, bits, e) }
+		c.Progress = func(recipe, bits string, e pipeline.Event) { o.Progress(recipe, bits, newEvent(e)) }
 	}
 	t, err := compare.Run(ctx, dir, c)
 	if err != nil {
-		return nil, err
+		return nil, publicError(err)
 	}
 	table := &Table{Protocol: t.Protocol, Ablation: t.Ablation, Windows: t.Windows, Window: t.Window, Tokens: t.Tokens,
 		ModelHash: t.ModelHash, TextHash: t.TextHash, Calibration: t.Calibration, Warnings: t.Warnings}

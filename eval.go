@@ -14,17 +14,6 @@ import (
 	"github.com/specquant/specquant/internal/tokenizer"
 )
 
-type (
-	// Fingerprint says what a number was measured on.
-	Fingerprint = eval.Fingerprint
-	// Overlap is what an evaluation text has in common with a calibration text.
-	Overlap = eval.Overlap
-	// TaskResult is the score of one zero-shot task.
-	TaskResult = tasks.Result
-	// BlockError is how far a block is from the reference's.
-	BlockError = eval.BlockError
-)
-
 // OverlapError says that an evaluation text has been calibrated on.
 type OverlapError struct{ Overlaps []Overlap }
 
@@ -91,9 +80,9 @@ func (m *Model) Perplexity(ctx context.Context, text string, o PerplexityOptions
 	}
 	f.Protocol, f.Window, f.BOS, f.Documents = p.Protocol, p.Window, p.BOS, p.Documents
 	f.Windows, f.Tokens, f.StdErr = v.Windows, v.Tokens, v.Over
-	r := &PerplexityReport{Perplexity: v.Perplexity, Unit: "token", Overlap: overlap, Fingerprint: f}
+	r := &PerplexityReport{Perplexity: Estimate(v.Perplexity), Unit: "token", Overlap: overlap, Fingerprint: f}
 	if p.Protocol == eval.LMEval {
-		r.Unit, r.PerByte, r.BitsPerByte, r.Words, r.Bytes = "word", &v.PerByte, &v.BitsByte, v.Words, v.Bytes
+		r.Unit, r.PerByte, r.BitsPerByte, r.Words, r.Bytes = "word", estimate(&v.PerByte), estimate(&v.BitsByte), v.Words, v.Bytes
 	}
 	return r, nil
 }
@@ -114,7 +103,8 @@ func (m *Model) overlap(text string, strict bool) ([]Overlap, error) {
 }
 
 func overlapIn(dir, text string, strict bool) ([]Overlap, error) {
-	all, err := eval.Overlaps(dir, text)
+	found, err := eval.Overlaps(dir, text)
+	all := newOverlaps(found)
 	if err != nil || !strict {
 		return all, err
 	}
@@ -204,7 +194,7 @@ func (m *Model) RunTasks(ctx context.Context, o TaskOptions) (*TaskReport, error
 		defer log.Close()
 	}
 	runner := &eval.Runner{Model: m.engine, BatchTokens: o.Batch}
-	var scores []Estimate
+	var scores []eval.Estimate
 	for i, s := range set {
 		p := tasks.Options{Log: log}
 		if o.Progress != nil {
@@ -215,17 +205,18 @@ func (m *Model) RunTasks(ctx context.Context, o TaskOptions) (*TaskReport, error
 			return nil, err
 		}
 		v.Files, v.Data = s.files, s.hash
-		r.Tasks = append(r.Tasks, *v)
+		result := newTaskResult(*v)
+		r.Tasks = append(r.Tasks, result)
 		scores = append(scores, v.Score)
 		f.Tokens += v.Tokens
 		if o.Done != nil {
-			o.Done(*v)
+			o.Done(result)
 		}
 	}
 	if err := log.Close(); err != nil {
 		return nil, err
 	}
-	r.Average, r.Fingerprint = eval.Average(scores), f
+	r.Average, r.Fingerprint = Estimate(eval.Average(scores)), f
 	return r, nil
 }
 
@@ -304,7 +295,7 @@ type WorstToken struct {
 
 // DivergenceReport is a model held against a reference.
 type DivergenceReport struct {
-	eval.Divergence
+	Divergence
 	Worst       []WorstToken
 	Overlap     []Overlap
 	Fingerprint Fingerprint
@@ -345,7 +336,7 @@ func (m *Model) Divergence(ctx context.Context, ref *Model, text string, o Diver
 	if err != nil {
 		return nil, err
 	}
-	r := &DivergenceReport{Divergence: eval.Summarize(tokens), Overlap: overlap}
+	r := &DivergenceReport{Divergence: newDivergence(eval.Summarize(tokens)), Overlap: overlap}
 	f.Protocol, f.Window, f.BOS, f.Windows, f.Tokens, f.StdErr = p.Protocol, p.Window, p.BOS, len(windows), len(tokens), "tokens"
 	r.Fingerprint = f
 	for _, t := range eval.Worst(tokens, o.Worst) {
@@ -424,6 +415,13 @@ func Diff(ctx context.Context, dir, ref, text string, o DiffOptions) (*DiffRepor
 	windows := p.Windows()
 	f := &r.Fingerprint
 	f.Protocol, f.Window, f.BOS, f.Windows, f.Tokens = "blocks", p.Window, p.BOS, len(windows), len(windows)*p.Window
-	r.Blocks, err = eval.Diff(ctx, a.engine, b.engine, windows, o.Block)
+	var told func(eval.BlockError)
+	if o.Block != nil {
+		told = func(b eval.BlockError) { o.Block(newBlockError(b)) }
+	}
+	blocks, err := eval.Diff(ctx, a.engine, b.engine, windows, told)
+	for _, b := range blocks {
+		r.Blocks = append(r.Blocks, newBlockError(b))
+	}
 	return r, err
 }

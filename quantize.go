@@ -10,6 +10,7 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/pipeline"
+	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 )
 
@@ -34,23 +35,6 @@ const DefaultRecipe = recipe.Default
 // PaperRecipe is the method as published.
 const PaperRecipe = recipe.Paper
 
-type (
-	// Report is the manifest of an artefact: where it comes from, and what the
-	// job saw of each layer.
-	Report = artefact.Manifest
-	// Plan is what a job will read, hold, compute and write.
-	Plan = pipeline.Plan
-	// Event tells how far a job is.
-	Event = pipeline.Event
-	// Fallback is a place where a job did something else than its recipe says:
-	// more damping, a channel without calibration, no branch within the budget.
-	Fallback = artefact.Fallback
-	// StrictError says that a strict job would have fallen back.
-	StrictError = pipeline.StrictError
-	// RejectedError says that the result was written and talks nonsense.
-	RejectedError = pipeline.RejectedError
-)
-
 func (o QuantizeOptions) job(dir, out string) (pipeline.Options, error) {
 	name := o.Recipe
 	if name == "" {
@@ -61,7 +45,7 @@ func (o QuantizeOptions) job(dir, out string) (pipeline.Options, error) {
 		return pipeline.Options{}, err
 	}
 	if o.Bits != "" {
-		b, err := ParseBits(o.Bits)
+		b, err := quant.ParseBits(o.Bits)
 		if err != nil {
 			return pipeline.Options{}, err
 		}
@@ -69,8 +53,12 @@ func (o QuantizeOptions) job(dir, out string) (pipeline.Options, error) {
 			return pipeline.Options{}, err
 		}
 	}
-	return pipeline.Options{Dir: dir, Out: out, Recipe: r, Calibration: o.Calibration, MaxMemory: o.MaxMemory,
-		Restart: o.Restart, Strict: o.Strict, Tool: "specquant " + Version, Progress: o.Progress}, nil
+	j := pipeline.Options{Dir: dir, Out: out, Recipe: r, Calibration: o.Calibration, MaxMemory: o.MaxMemory,
+		Restart: o.Restart, Strict: o.Strict, Tool: "specquant " + Version}
+	if o.Progress != nil {
+		j.Progress = func(e pipeline.Event) { o.Progress(newEvent(e)) }
+	}
+	return j, nil
 }
 
 // PlanQuantize says what [Quantize] with the same options would do. Nothing is
@@ -82,7 +70,11 @@ func PlanQuantize(dir string, o QuantizeOptions) (*Plan, error) {
 	}
 	j.Pool = kernel.NewPool(o.Threads)
 	defer j.Pool.Close()
-	return pipeline.PlanJob(j)
+	p, err := pipeline.PlanJob(j)
+	if err != nil {
+		return nil, publicError(err)
+	}
+	return newPlan(p), nil
 }
 
 // Quantize quantizes the checkpoint in the folder dir and writes the artefact
@@ -104,11 +96,15 @@ func Quantize(ctx context.Context, dir, out string, o QuantizeOptions) (*Report,
 		}
 		return c, err
 	}
-	return pipeline.Run(ctx, j)
+	m, err := pipeline.Run(ctx, j)
+	if err != nil {
+		return nil, publicError(err)
+	}
+	return newReport(m), nil
 }
 
 // An artefact fails when it is this much worse than full precision on the text
-// it was calibrated on: then it does not predict, it babbles.
+// it was calibrated on: its predictions are then of no use.
 const (
 	failRatio = 3   // of perplexities
 	failKL    = 1.5 // nats a token
@@ -142,7 +138,3 @@ func verify(ctx context.Context, pool *kernel.Pool, dir string, full *checkpoint
 	c.Passed = c.Perplexity <= failRatio*c.PerplexityRef && c.KL <= failKL
 	return c, nil
 }
-
-// FallbackLines tells of fallbacks in a few lines, for people: those of one kind
-// and cause share one.
-func FallbackLines(all []Fallback) []string { return artefact.FallbackLines(all) }

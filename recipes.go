@@ -2,22 +2,23 @@ package specquant
 
 import "github.com/specquant/specquant/internal/recipe"
 
-// RecipeInfo describes an embedded recipe.
-type RecipeInfo struct {
+// Recipe describes a recipe in a line. What it says in full is YAML, see
+// [RecipeSource] and docs/RECIPES.md.
+type Recipe struct {
 	Name  string `json:"name"`
-	Bits  string `json:"bits"` // where none are asked for
-	About string `json:"about"`
+	Bits  string `json:"bits"`  // of weights, activations and KV cache, where none are asked for
+	About string `json:"about"` // what it is
 }
 
 // Recipes lists the embedded recipes by name.
-func Recipes() ([]RecipeInfo, error) {
-	var all []RecipeInfo
+func Recipes() ([]Recipe, error) {
+	var all []Recipe
 	for _, name := range recipe.Names() {
 		r, err := recipe.Load(name)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, RecipeInfo{r.Name, r.Bits.String(), r.About})
+		all = append(all, Recipe{r.Name, r.Bits.String(), r.About})
 	}
 	return all, nil
 }

@@ -1,21 +1,3 @@
-// Package specquant quantizes LLaMA-family checkpoints to 4 bits, measures what
-// that cost, and runs the result on a CPU, in pure Go.
-//
-// It implements SpecQuant (AAAI-26, arXiv 2511.11663): activation outliers are
-// smoothed into the weights, a low-frequency Fourier part of each channel is
-// kept in 16 bits, and the residual is quantized to 4.
-//
-//	report, err := specquant.Quantize(ctx, "Llama-3.2-1B", "Llama-3.2-1B-sq", specquant.QuantizeOptions{})
-//	…
-//	model, err := specquant.Open("Llama-3.2-1B-sq", specquant.Options{})
-//	…
-//	defer model.Close()
-//	for token, err := range model.Generate(ctx, "Once upon a time", specquant.GenerateOptions{MaxTokens: 64}) {
-//		…
-//	}
-//
-// What this package exports is what a program may rely on; everything else is
-// internal.
 package specquant
 
 import (
@@ -26,9 +8,7 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/engine"
-	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/kernel"
-	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/tokenizer"
 )
 
@@ -41,18 +21,6 @@ var (
 	ErrUnsupported = checkpoint.ErrUnsupported // a file is fine, but its architecture or type is not supported
 	ErrNotFound    = checkpoint.ErrNotFound    // a file or tensor is missing
 )
-
-// ContextError says that a text does not fit the model's context.
-type ContextError = engine.ContextError
-
-// Bits is a setting of weight, activation and KV cache bits, such as 4-4-16.
-type Bits = quant.Bits
-
-// ParseBits reads a setting such as "4-4-16".
-func ParseBits(s string) (Bits, error) { return quant.ParseBits(s) }
-
-// Estimate is a mean and its standard error.
-type Estimate = eval.Estimate
 
 // Options say how a model is opened. The zero value is ready for use.
 type Options struct {
@@ -97,7 +65,7 @@ func (m *Model) Close() error {
 }
 
 // Bits are the bits the model runs in; 16-16-16 is full precision.
-func (m *Model) Bits() Bits { return m.engine.Bits() }
+func (m *Model) Bits() Bits { return Bits(m.engine.Bits()) }
 
 // Context is the most tokens that a text with its continuation may have.
 func (m *Model) Context() int { return m.engine.Context }
@@ -132,7 +100,7 @@ type Token struct {
 // loop stops the work.
 func (m *Model) Generate(ctx context.Context, prompt string, o GenerateOptions) iter.Seq2[Token, error] {
 	return func(yield func(Token, error) bool) {
-		fail := func(err error) { yield(Token{}, err) }
+		fail := func(err error) { yield(Token{}, publicError(err)) }
 		sampling := engine.Sampling{Temperature: o.Temperature, TopK: o.TopK, TopP: o.TopP, MinP: o.MinP, Seed: o.Seed}
 		if err := sampling.Check(); err != nil {
 			fail(err)

@@ -3,10 +3,10 @@ package specquant_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -51,6 +51,19 @@ func TestLibrary(t *testing.T) {
 	}
 	if len(report.Layers) != 14 || report.Check == nil {
 		t.Errorf("report: %d layers, check %v", len(report.Layers), report.Check)
+	}
+	read, err := specquant.ReadReport(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range report.Layers {
+		report.Layers[i].Seconds = 0 // which the file does not have
+	}
+	if !reflect.DeepEqual(read, report) {
+		t.Errorf("read again: %+v, want %+v", read, report)
+	}
+	if _, err := specquant.ReadReport(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the report of a checkpoint: %v", err)
 	}
 	m, err := specquant.Open(out, specquant.Options{Threads: 2})
 	if err != nil {
@@ -197,54 +210,4 @@ func TestOpenErrors(t *testing.T) {
 	if _, err := specquant.Open(dir, specquant.Options{}); !errors.Is(err, specquant.ErrUnsupported) {
 		t.Errorf("unsupported: %v", err)
 	}
-}
-
-func ExampleQuantize() {
-	report, err := specquant.Quantize(context.Background(), "Llama-3.2-1B", "Llama-3.2-1B-sq", specquant.QuantizeOptions{
-		Calibration: []string{"my-domain.txt"},
-		MaxMemory:   8e9,
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Printf("%.2f bits a weight\n", report.BitsPerWeight)
-}
-
-func ExamplePlanQuantize() {
-	plan, err := specquant.PlanQuantize("Llama-3.2-1B", specquant.QuantizeOptions{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(plan.Peak, "bytes of memory,", plan.Duration)
-}
-
-func ExampleModel_Generate() {
-	model, err := specquant.Open("Llama-3.2-1B-sq", specquant.Options{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer model.Close()
-	for token, err := range model.Generate(context.Background(), "Once upon a time", specquant.GenerateOptions{MaxTokens: 64, Temperature: 0.8}) {
-		if err != nil {
-			log.Fatal(err)
-		}
-		fmt.Print(token.Text)
-	}
-}
-
-func ExampleModel_Perplexity() {
-	model, err := specquant.Open("Llama-3.2-1B-sq", specquant.Options{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer model.Close()
-	text, err := os.ReadFile("wiki.test.raw")
-	if err != nil {
-		log.Fatal(err)
-	}
-	r, err := model.Perplexity(context.Background(), string(text), specquant.PerplexityOptions{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(r.Perplexity.Mean, "±", r.Perplexity.StdErr, r.Fingerprint)
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
@@ -148,7 +149,7 @@ func (c *inspectCmd) quantized(e *env, ck *checkpoint.Checkpoint) error {
 	if err := c.files(e, ck); err != nil {
 		return err
 	}
-	m, err := c.manifest()
+	m, err := specquant.ReadReport(c.Dir)
 	if err != nil {
 		return err
 	}

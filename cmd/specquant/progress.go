@@ -8,7 +8,6 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/specquant/specquant"
-	"github.com/specquant/specquant/internal/artefact"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 )
@@ -74,7 +73,7 @@ func (p *progress) done() {
 }
 
 // printLayers writes the report of each layer.
-func printLayers(w io.Writer, layers []artefact.Layer) {
+func printLayers(w io.Writer, layers []specquant.Layer) {
 	t := newTable()
 	t.SetOutputMirror(w)
 	t.SuppressEmptyColumns() // which errors are known depends on the recipe

@@ -43,7 +43,7 @@ func (c *quantizeCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if err := pipeline.CheckSpace(out, plan); err != nil {
+	if err := pipeline.CheckSpace(out, &pipeline.Plan{Disk: plan.Disk, Artefact: plan.Artefact, Spill: plan.Spill}); err != nil {
 		return err
 	}
 	// The plan's figure holds only if garbage does not pile up beside what is
@@ -68,7 +68,7 @@ func (c *quantizeCmd) Run(e *env) error {
 	return nil
 }
 
-// resumable says whether a job that was stopped by err may end well if it is begun
+// resumable reports whether a job that was stopped by err may end well if it is begun
 // anew as it is: it was interrupted, or the machine let it down. Of all else (a
 // checkpoint that is damaged, a result that is refused) the same comes again.
 func resumable(e *env, err error) bool {

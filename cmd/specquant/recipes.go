@@ -17,7 +17,7 @@ func (c *recipesCmd) Help() string { return recipe.Help() }
 
 // recipeInfo is one of the list as programs read it.
 type recipeInfo struct {
-	specquant.RecipeInfo
+	specquant.Recipe
 	Default bool `json:"default"`
 }
 

@@ -396,7 +396,7 @@ func (c *comparison) make(ctx context.Context, r *recipe.Recipe, out string) (Ro
 			spent = 0
 		}
 	}
-	report, err := readManifest(out)
+	report, err := artefact.ReadManifest(out)
 	if errors.Is(err, fs.ErrNotExist) {
 		start, earlier := time.Now(), spent
 		remember := func() error {
@@ -432,21 +432,6 @@ func (c *comparison) make(ctx context.Context, r *recipe.Recipe, out string) (Ro
 	row, err := c.ref.measure(ctx, out, c.Ablation == "groups")
 	row.BitsPerWeight, row.Seconds, row.Fallbacks = report.BitsPerWeight, spent, report.Fallbacks
 	return row, err
-}
-
-// readManifest reads the manifest of an artefact; fs.ErrNotExist if there is no
-// such folder.
-func readManifest(dir string) (*artefact.Manifest, error) {
-	path := filepath.Join(dir, artefact.ManifestFile)
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	var m artefact.Manifest
-	if err := json.Unmarshal(data, &m); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return &m, nil
 }
 
 // storedBits is the size of a weight of the checkpoint's linear layers.

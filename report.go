@@ -1,0 +1,302 @@
+package specquant
+
+import (
+	"errors"
+	"time"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/engine"
+	"github.com/specquant/specquant/internal/pipeline"
+)
+
+// Plan is what a job will read, hold, compute and write, decided from
+// config.json, the calibration text and the recipe before any weight is read.
+// Sizes are in bytes.
+type Plan struct {
+	Recipe  string // its name
+	Bits    string // of weights, activations and KV cache, such as 4-4-16
+	Threads int
+	Blocks  int // of the model; they are quantized one after the other
+	Windows int // of calibration; 0: none is needed
+	Tokens  int // of a calibration window
+
+	Memory    []MemoryItem // what is held at the peak
+	Peak      int64        // their sum
+	MaxMemory int64        // the limit that was asked for; 0: none
+	Spill     int64        // calibration activations that go to a file instead of memory
+
+	Read     int64 // weights
+	Artefact int64 // written, about
+	Disk     int64 // most disk space in use at once: artefact and spilled activations
+
+	Rotations []Rotation // how the recipe's are constructed at the model's widths
+	Fallbacks []Fallback // where the job will not do what the recipe says
+
+	Work     float64       // floating-point operations
+	Duration time.Duration // of the job, from the speed of this machine measured just now
+}
+
+// MemoryItem is one of the parts of a job's memory.
+type MemoryItem struct {
+	Name  string
+	Bytes int64
+}
+
+// Limit makes Go's garbage collector keep to the plan until restore is called.
+// Without it the process may hold more than Peak, never less than the job needs.
+func (p *Plan) Limit() (restore func()) { return (&pipeline.Plan{Peak: p.Peak}).Limit() }
+
+func newPlan(p *pipeline.Plan) *Plan {
+	out := &Plan{Recipe: p.Recipe, Bits: p.Bits, Threads: p.Threads, Blocks: p.Blocks, Windows: p.Windows, Tokens: p.Tokens,
+		Peak: p.Peak, MaxMemory: p.MaxMemory, Spill: p.Spill, Read: p.Read, Artefact: p.Artefact, Disk: p.Disk,
+		Rotations: newRotations(p.Rotations), Fallbacks: newFallbacks(p.Fallbacks), Work: p.Work, Duration: p.Duration}
+	for _, i := range p.Memory {
+		out.Memory = append(out.Memory, MemoryItem(i))
+	}
+	return out
+}
+
+// Event tells how far a job is. There is one when a stage of a block begins, and one
+// with Layers when a block is finished.
+type Event struct {
+	Block   int           // blocks finished
+	Blocks  int           // blocks in all
+	Stage   string        // what is being done, for people
+	Layers  []Layer       // of the block that was just finished; nil in between
+	Elapsed time.Duration // since the job began
+	Seconds float64       // that the finished block took
+	Resumed bool          // an earlier run had finished the block
+}
+
+func newEvent(e pipeline.Event) Event {
+	return Event{Block: e.Block, Blocks: e.Blocks, Stage: e.Stage, Layers: newLayers(e.Layers), Elapsed: e.Elapsed, Seconds: e.Seconds, Resumed: e.Resumed}
+}
+
+// Report is what a job has made: where the artefact comes from, and what was seen of
+// each layer. The artefact has it in specquant.json, with the whole recipe.
+type Report struct {
+	Tool          string       `json:"tool"` // name and version of the program that made it
+	Recipe        Recipe       `json:"recipe"`
+	Inputs        []File       `json:"inputs"`                // the checkpoint's files
+	Calibration   *Calibration `json:"calibration,omitempty"` // nil: none was needed
+	Rotations     []Rotation   `json:"rotations,omitempty"`
+	Layers        []Layer      `json:"layers"`
+	BitsPerWeight float64      `json:"bits_per_weight"`     // over the linear layers of the blocks, scales and branch counted
+	Fallbacks     []Fallback   `json:"fallbacks,omitempty"` // where the job did not do what the recipe says
+	Check         *Check       `json:"check,omitempty"`     // the comparison with full precision after writing
+	Files         []File       `json:"files,omitempty"`     // the artefact's files but specquant.json
+}
+
+// File is a file and its contents' hash.
+type File struct {
+	Name   string `json:"name"` // without its folder
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"` // lower-case hexadecimal
+}
+
+// Calibration is the text that the statistics were taken from.
+type Calibration struct {
+	Sources []File `json:"sources"`
+	Windows int    `json:"windows"`
+	Tokens  int    `json:"tokens_per_window"`
+	Hash    string `json:"token_sha256"` // of the token ids, as little-endian uint32
+}
+
+// Rotation is a transform of the recipe as it was constructed: Hadamard matrices are
+// not known at all widths.
+type Rotation struct {
+	Where string `json:"where"` // the recipe's key, such as rotate.down
+	Width int    `json:"width"` // channels
+	Name  string `json:"name"`  // such as "cosine 107 × Sylvester 128"
+}
+
+// Layer is what a job reports of one linear layer. Errors are ‖y − y'‖/‖y‖ of its
+// outputs y on a sample of calibration tokens, activations quantized; 0: not measured.
+type Layer struct {
+	Name          string    `json:"name"`            // such as model.layers.0.mlp.down_proj
+	Alpha         string    `json:"alpha,omitempty"` // the smoothing that was chosen for its input
+	EnergyKept    float64   `json:"energy_kept"`     // share of the weights' squared norm that is in the branch
+	BitsPerWeight float64   `json:"bits_per_weight"` // scales and branch counted
+	Error         float64   `json:"error"`           // by this recipe, before tune and distil change the layer
+	ErrorNoBranch float64   `json:"error_no_branch"` // the same without the branch
+	ErrorRTN      float64   `json:"error_rtn"`       // of plain rounding of the original weights
+	Damp          float64   `json:"damp,omitempty"`  // share of the Hessian's mean diagonal that GPTQ had to add
+	DeadChannels  int       `json:"dead_channels,omitempty"`
+	Uncorrected   bool      `json:"uncorrected,omitempty"` // the recipe's solve.correct was left out, see [FallbackCorrect]
+	Clipped       float64   `json:"clipped,omitempty"`     // share of the weights beyond the ends of their grid
+	Outliers      []Outlier `json:"outliers,omitempty"`    // channels of its input that stand out before smoothing, largest first
+	Peak          float64   `json:"peak,omitempty"`        // largest |x| of its input over the median channel's, after smoothing
+	Seconds       float64   `json:"-"`                     // to split, solve and measure it
+}
+
+// Outlier is a channel of a layer's input with large activations.
+type Outlier struct {
+	Channel int     `json:"channel"`
+	Ratio   float64 `json:"ratio"` // its largest |x| over the median channel's
+}
+
+// Check is the comparison of a finished artefact with full precision, on calibration
+// tokens.
+type Check struct {
+	Tokens        int     `json:"tokens"`
+	PerplexityRef float64 `json:"perplexity_full"`
+	Perplexity    float64 `json:"perplexity"`
+	KL            float64 `json:"kl"`             // divergence from full precision, nats a token
+	Top1          float64 `json:"top1_agreement"` // share of tokens with the same most likely successor
+	Passed        bool    `json:"passed"`
+}
+
+// ReadReport reads the report of the artefact in a folder, as [Quantize] returned it
+// but for the seconds of each layer. fs.ErrNotExist: the folder holds no artefact.
+func ReadReport(dir string) (*Report, error) {
+	m, err := artefact.ReadManifest(dir)
+	if err != nil {
+		return nil, err
+	}
+	return newReport(m), nil
+}
+
+func newReport(m *artefact.Manifest) *Report {
+	r := &Report{Tool: m.Tool, Inputs: newFiles(m.Inputs), Rotations: newRotations(m.Rotations), Layers: newLayers(m.Layers),
+		BitsPerWeight: m.BitsPerWeight, Fallbacks: newFallbacks(m.Fallbacks), Files: newFiles(m.Files)}
+	if m.Recipe != nil {
+		r.Recipe = Recipe{Name: m.Recipe.Name, Bits: m.Recipe.BitsText, About: m.Recipe.About}
+	}
+	if c := m.Calibration; c != nil {
+		r.Calibration = &Calibration{Sources: newFiles(c.Sources), Windows: c.Windows, Tokens: c.Tokens, Hash: c.Hash}
+	}
+	if m.Check != nil {
+		c := Check(*m.Check)
+		r.Check = &c
+	}
+	return r
+}
+
+func newFiles(all []checkpoint.FileHash) (out []File) {
+	for _, f := range all {
+		out = append(out, File(f))
+	}
+	return out
+}
+
+func newRotations(all []artefact.Rotation) (out []Rotation) {
+	for _, r := range all {
+		out = append(out, Rotation(r))
+	}
+	return out
+}
+
+func newLayers(all []artefact.Layer) (out []Layer) {
+	for _, l := range all {
+		layer := Layer{Name: l.Name, Alpha: l.Alpha, EnergyKept: l.EnergyKept, BitsPerWeight: l.BitsPerWeight, Error: l.Error,
+			ErrorNoBranch: l.ErrorNoBranch, ErrorRTN: l.ErrorRTN, Damp: l.Damp, DeadChannels: l.DeadChannels, Uncorrected: l.Uncorrected,
+			Clipped: l.Clipped, Peak: l.Peak, Seconds: l.Seconds}
+		for _, o := range l.Outliers {
+			layer.Outliers = append(layer.Outliers, Outlier(o))
+		}
+		out = append(out, layer)
+	}
+	return out
+}
+
+// Fallback is a place where a job did something else than its recipe says, because
+// the model or the text left it no choice.
+type Fallback struct {
+	Kind  string `json:"kind"`  // one of the constants below
+	Where string `json:"where"` // a layer, an input of all blocks, or a key of the recipe
+	Cause string `json:"cause"` // for people
+}
+
+// The kinds of [Fallback].
+const (
+	FallbackCalibration = artefact.FallbackCalibration // the text has fewer or shorter windows than asked for
+	FallbackRotation    = artefact.FallbackRotation    // no Hadamard matrix of that width is known: part of it is a cosine transform
+	FallbackGroup       = artefact.FallbackGroup       // a group is wider than the layer: one scale a row, or a token
+	FallbackBranch      = artefact.FallbackBranch      // the budget leaves an input without a branch
+	FallbackDead        = artefact.FallbackDead        // inputs that no calibration token touches: their weights are rounded to nearest
+	FallbackDamping     = artefact.FallbackDamping     // the Hessian took more damping than the recipe's
+	FallbackCorrect     = artefact.FallbackCorrect     // solve.correct would have changed weights by far more than themselves
+)
+
+// String is one line.
+func (f Fallback) String() string { return artefact.Fallback(f).String() }
+
+// FallbackLines tells of fallbacks in a few lines, for people: those of one kind
+// and cause share one.
+func FallbackLines(all []Fallback) []string {
+	var inner []artefact.Fallback
+	for _, f := range all {
+		inner = append(inner, artefact.Fallback(f))
+	}
+	return artefact.FallbackLines(inner)
+}
+
+func newFallbacks(all []artefact.Fallback) (out []Fallback) {
+	for _, f := range all {
+		out = append(out, Fallback(f))
+	}
+	return out
+}
+
+// StrictError is the error of a strict job that would have fallen back.
+type StrictError struct {
+	Fallbacks []Fallback // never empty
+	err       error
+}
+
+func (e *StrictError) Error() string {
+	return message(e.err, "specquant: a strict job would have fallen back")
+}
+func (e *StrictError) Unwrap() error { return e.err }
+
+// RejectedError is the error of a job whose result was written but predicts so much
+// worse than full precision that it is of no use.
+type RejectedError struct {
+	Check Check
+	Dir   string // where the result is left; it is not the folder that was asked for
+	err   error
+}
+
+func (e *RejectedError) Error() string {
+	return message(e.err, "specquant: the result fails the comparison with full precision")
+}
+func (e *RejectedError) Unwrap() error { return e.err }
+
+// ContextError is the error of a text that does not fit the model's context. The
+// fields are in tokens.
+type ContextError struct {
+	Tokens  int // of the text
+	Context int // of the model
+	err     error
+}
+
+func (e *ContextError) Error() string {
+	return message(e.err, "specquant: the text does not fit the context")
+}
+func (e *ContextError) Unwrap() error { return e.err }
+
+// message is that of the error inside, or text where a caller has made the error.
+func message(err error, text string) string {
+	if err == nil {
+		return text
+	}
+	return err.Error()
+}
+
+// publicError gives the errors that callers may tell apart their public type; the
+// message stays.
+func publicError(err error) error {
+	var strict *pipeline.StrictError
+	var rejected *pipeline.RejectedError
+	var long *engine.ContextError
+	switch {
+	case errors.As(err, &strict):
+		return &StrictError{Fallbacks: newFallbacks(strict.Fallbacks), err: err}
+	case errors.As(err, &rejected):
+		return &RejectedError{Check: Check(rejected.Check), Dir: rejected.Dir, err: err}
+	case errors.As(err, &long):
+		return &ContextError{Tokens: long.Tokens, Context: long.Context, err: err}
+	}
+	return err
+}
