@@ -211,3 +211,16 @@ func TestOpenErrors(t *testing.T) {
 		t.Errorf("unsupported: %v", err)
 	}
 }
+
+// TestNames: what options may name is listed.
+func TestNames(t *testing.T) {
+	if got := specquant.Protocols(); !slices.Contains(got, "gptq") || !slices.Contains(got, "lm-eval") {
+		t.Errorf("protocols %v", got)
+	}
+	for _, name := range specquant.Ablations() {
+		_, err := specquant.CompareRecipes(t.Context(), t.TempDir(), specquant.CompareOptions{Ablation: name})
+		if err == nil || strings.Contains(err.Error(), "unknown ablation") {
+			t.Errorf("ablation %s: %v", name, err)
+		}
+	}
+}

@@ -10,11 +10,6 @@ import (
 // from … to−1.
 type Logits func(dst []float32, from, to int)
 
-// ConstLogits are teacher's logits [rows × vocab] that are kept in memory.
-func ConstLogits(data []float32, vocab int) Logits {
-	return func(dst []float32, from, to int) { copy(dst, data[from*vocab:to*vocab]) }
-}
-
 // HeadLogits are teacher's logits x·headᵀ computed when they are wanted, from
 // its last hidden states x [rows × hidden] (after the final norm) and its
 // output matrix [vocab × hidden].

@@ -16,11 +16,6 @@ func Cosine(steps int, share float64) Schedule {
 	}
 }
 
-// Linear falls from 1 to the given share over a number of steps, on a line.
-func Linear(steps int, share float64) Schedule {
-	return func(step int) float64 { return 1 - (1-share)*progress(step, steps) }
-}
-
 func progress(step, steps int) float64 {
 	return min(1, float64(step)/float64(max(steps, 1)))
 }
@@ -115,39 +110,4 @@ func or(v, otherwise float64) float64 {
 		return otherwise
 	}
 	return v
-}
-
-// SignSGD moves each element by the learning rate against the sign of its
-// gradient (AutoRound, arXiv 2309.05516, algorithm 1).
-type SignSGD struct {
-	Groups   []Group
-	Schedule Schedule
-
-	step int
-}
-
-// Step moves the parameters and clears their gradients. After an error nothing
-// has moved.
-func (s *SignSGD) Step() error {
-	if err := checkGradients(s.Groups); err != nil {
-		return err
-	}
-	factor := s.Schedule.at(s.step)
-	s.step++
-	for gi := range s.Groups {
-		g := &s.Groups[gi]
-		rate := float32(g.Rate * factor)
-		for _, p := range g.Params {
-			for i, d := range p.Grad {
-				switch {
-				case d > 0:
-					p.Data[i] = g.clamp(p.Data[i] - rate)
-				case d < 0:
-					p.Data[i] = g.clamp(p.Data[i] + rate)
-				}
-			}
-			p.ZeroGrad()
-		}
-	}
-	return nil
 }

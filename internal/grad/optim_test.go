@@ -20,8 +20,6 @@ func TestSchedules(t *testing.T) {
 		{"cosine", Cosine(10, 0.1), 5, 0.55},
 		{"cosine", Cosine(10, 0.1), 10, 0.1},
 		{"cosine", Cosine(10, 0.1), 99, 0.1},
-		{"linear", Linear(4, 0), 1, 0.75},
-		{"linear", Linear(4, 0.5), 4, 0.5},
 		{"none", nil, 7, 1},
 	} {
 		if got := c.s.at(c.step); math.Abs(got-c.want) > 1e-12 {
@@ -54,27 +52,11 @@ func TestAdamWByHand(t *testing.T) {
 	}
 }
 
-func TestSignSGD(t *testing.T) {
-	p := Param("p", 1, 4, []float32{0.45, -0.45, 0.1, 0.2})
-	s := &SignSGD{Groups: []Group{{Params: []*Var{p}, Rate: 0.1, Low: -0.5, High: 0.5}}, Schedule: Linear(2, 0)}
-	for _, g := range [][]float32{{-1, 3, 0, 1e-9}, {1, -1, 1, 1}} {
-		copy(p.Grad, g)
-		if err := s.Step(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for i, want := range []float32{0.45, -0.45, 0.05, 0.05} {
-		if d := p.Data[i] - want; d > 1e-6 || d < -1e-6 {
-			t.Errorf("element %d: %v, want %v", i, p.Data[i], want)
-		}
-	}
-}
-
 func TestStepRefuses(t *testing.T) {
 	p := Param("gamma", 2, 2, make([]float32, 4))
 	p.Grad[3] = float32(math.NaN())
 	groups := []Group{{Params: []*Var{p}, Rate: 1}}
-	for _, err := range []error{(&AdamW{Groups: groups}).Step(), (&SignSGD{Groups: groups}).Step(), (&CayleySGD{Params: groups[0].Params}).Step()} {
+	for _, err := range []error{(&AdamW{Groups: groups}).Step(), (&CayleySGD{Params: groups[0].Params}).Step()} {
 		if err == nil || !strings.Contains(err.Error(), `"gamma", element [1][1], is NaN`) {
 			t.Errorf("error %v", err)
 		}
@@ -212,10 +194,10 @@ func TestLearning(t *testing.T) {
 	if !(last < 0.9*first) {
 		t.Errorf("learned clips: loss %v → %v", first, last)
 	}
-	sign := &SignSGD{Groups: []Group{{Params: offsets, Rate: 1.0 / 60, Low: -0.5, High: 0.5}}, Schedule: Linear(60, 0)}
+	rounding := &AdamW{Groups: []Group{{Params: offsets, Rate: 1.0 / 60, Low: -0.5, High: 0.5}}, Schedule: Cosine(60, 0)}
 	first, last = learn(func(w *Var, i llama.Which) *Var {
 		return tape.QuantizeWeights(w, WeightQuant{Bits: 3, Offset: offset[i]})
-	}, sign.Step, 60)
+	}, rounding.Step, 60)
 	t.Logf("rounding: %.4g → %.4g", first, last)
 	if !(last < 0.7*first) {
 		t.Errorf("learned rounding: loss %v → %v", first, last)
