@@ -11,7 +11,6 @@ import (
 
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/engine"
 	"golang.org/x/term"
 )
 
@@ -20,14 +19,12 @@ type runCmd struct {
 	Text      []string `arg:"" optional:"" name:"text" help:"Text to continue. Without it and --prompt it is read from standard input, at most 1 MiB, less a final newline, unless that is a terminal."`
 	Prompt    *string  `short:"p" help:"Text to continue, instead of the argument." placeholder:"TEXT"`
 	N         int      `short:"n" help:"Tokens to generate, at most. 0: until the context is full." default:"256"`
-	Temp      float64  `help:"Temperature; 0 always takes the most likely token." default:"0.8"`
-	TopK      int      `help:"Draw from the k most likely tokens. 0: all." default:"40"`
-	TopP      float64  `help:"Draw from the most likely tokens that together have this probability." default:"0.95"`
-	MinP      float64  `help:"Never draw a token less likely than this share of the most likely one." default:"0.05"`
-	Seed      uint64   `help:"Seed of the draw; the same seed gives the same text." default:"1"`
 	Ctx       int      `help:"Context in tokens. 0: the model's own, at most 8192." default:"0"`
 	Threads   int      `help:"Threads. 0: one for each CPU." default:"0"`
 	IgnoreEOS bool     `name:"ignore-eos" help:"Go on past the end-of-text token."`
+	Choices   int      `help:"Continuations, one after the other, each with the next seed." default:"1"`
+
+	samplingFlags
 }
 
 // maxPrompt bounds what is read from standard input, in bytes.
@@ -59,22 +56,30 @@ func (c *runCmd) Run(e *env) error {
 		return err
 	}
 	start, n := time.Now(), 0
-	for token, err := range m.Generate(e.ctx, prompt, specquant.GenerateOptions{
-		MaxTokens: max(c.N, 0), Temperature: c.Temp, TopK: c.TopK, TopP: c.TopP, MinP: c.MinP, Seed: c.Seed, IgnoreEOS: c.IgnoreEOS}) {
+	o := c.options()
+	o.MaxTokens, o.IgnoreEOS, o.Choices = max(c.N, 0), c.IgnoreEOS, c.Choices
+	choice, last := 0, 0 // the continuation under way and its tokens
+	for token, err := range m.Generate(e.ctx, prompt, o) {
 		if err != nil {
 			fmt.Fprintln(e.out)
 			return err
 		}
-		if _, err := fmt.Fprint(e.out, token.Text); err != nil {
+		text := token.Text
+		if token.Choice != choice {
+			choice, last = token.Choice, 0
+			text = "\n\n" + prompt + text
+		}
+		if _, err := fmt.Fprint(e.out, text); err != nil {
 			return err
 		}
 		if token.ID >= 0 { // else it is the rest of the last one's text
 			n++
+			last++
 		}
 	}
 	fmt.Fprintln(e.out)
-	if len(ids)+n == m.Context() && (c.N <= 0 || n < c.N) {
-		fmt.Fprintf(e.err, "stopped because the context of %d tokens is full: %d of the prompt, %d generated%s\n", m.Context(), len(ids), n, c.larger(m.Context(), "; --ctx can be up to %d"))
+	if len(ids)+last == m.Context() && (c.N <= 0 || last < c.N) {
+		fmt.Fprintf(e.err, "stopped because the context of %d tokens is full: %d of the prompt, %d generated%s\n", m.Context(), len(ids), last, c.larger(m.Context(), "; --ctx can be up to %d"))
 	}
 	fmt.Fprintf(e.err, "%d tokens in %s, %.1f a second, bits %s\n", n, durationText(time.Since(start)), float64(n)/time.Since(start).Seconds(), m.Bits())
 	return nil
@@ -82,7 +87,6 @@ func (c *runCmd) Run(e *env) error {
 
 // check says what is wrong with the flags, before anything is read.
 func (c *runCmd) check() error {
-	sampling := engine.Sampling{Temperature: c.Temp, TopK: c.TopK, TopP: c.TopP, MinP: c.MinP, Seed: c.Seed}
 	switch {
 	case c.N < -1:
 		return fmt.Errorf("-n: found %d, expected a number of tokens, or 0 or -1 for as many as the context has place for", c.N)
@@ -90,8 +94,10 @@ func (c *runCmd) check() error {
 		return fmt.Errorf("--ctx: found %d, expected a number of tokens, or 0 for the model's own context", c.Ctx)
 	case c.Threads < 0:
 		return fmt.Errorf("--threads: found %d, expected a number of threads, or 0 for one for each CPU", c.Threads)
+	case c.Choices < 1:
+		return fmt.Errorf("--choices: found %d, expected a number from 1", c.Choices)
 	}
-	return sampling.Check()
+	return c.options().Check()
 }
 
 // prompt is the text to continue, from wherever it comes. It is refused where it is

@@ -1,0 +1,163 @@
+// Package sampler draws tokens from a model's logits, in the ways that users of
+// llama.cpp and of Hugging Face's transformers know.
+//
+// What is done to the logits, in this order:
+//
+//  1. logit bias;
+//  2. penalties of what has been said (penalties.go) and DRY (dry.go);
+//  3. temperature 0 takes the most likely token now; else the logits are divided by
+//     the temperature and become probabilities;
+//  4. top-k, typical, top-p, min-p (filters.go), each on what the one before has kept,
+//     with the probabilities that are left made to add up to 1;
+//  5. one draw from what is left.
+//
+// The temperature comes before the filters, as in transformers; llama.cpp puts it after
+// them. The same options, seed and logits give the same tokens on every machine.
+package sampler
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+)
+
+// Options say how tokens are drawn. The zero value always takes the most likely one.
+type Options struct {
+	Temperature float64 // 0: always the most likely token
+	TopK        int     // keep the k most likely tokens; 0: all
+	TopP        float64 // keep the most likely tokens that together have this probability; 0 or 1: all
+	MinP        float64 // drop tokens less likely than this share of the most likely one; 0: none
+	Typical     float64 // keep the tokens of most typical information that together have this probability; 0 or 1: all
+
+	RepetitionPenalty float64 // divides the logits of tokens seen before, if positive, and multiplies them otherwise; 0 or 1: off
+	PresencePenalty   float64 // taken from the logits of tokens generated before
+	FrequencyPenalty  float64 // likewise, times how often
+	PenaltyWindow     int     // tokens back that these three look; 0: all
+
+	DRY       DRY
+	LogitBias map[int]float64 // added to the logit of a token id
+	Seed      uint64
+}
+
+// Check says which value makes no sense.
+func (o Options) Check() error {
+	within := func(name string, v, low, high float64) error {
+		if !(v >= low && v <= high) {
+			return fmt.Errorf("%s %v: expected %v to %v", name, v, low, high)
+		}
+		return nil
+	}
+	for _, err := range []error{
+		within("temperature", o.Temperature, 0, 100), within("top-p", o.TopP, 0, 1), within("min-p", o.MinP, 0, 1), within("typical", o.Typical, 0, 1),
+		within("repetition penalty", o.RepetitionPenalty, 0, 10), within("presence penalty", o.PresencePenalty, -100, 100),
+		within("frequency penalty", o.FrequencyPenalty, -100, 100), o.DRY.check(),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	if o.TopK < 0 {
+		return fmt.Errorf("top-k %d: expected 0 or more", o.TopK)
+	}
+	if o.PenaltyWindow < 0 {
+		return fmt.Errorf("penalty window %d: expected a number of tokens, or 0 for all", o.PenaltyWindow)
+	}
+	for id, b := range o.LogitBias {
+		if id < 0 || math.IsNaN(b) || b > 1000 {
+			return fmt.Errorf("logit bias of token %d is %v: expected a token id and a number up to 1000", id, b)
+		}
+	}
+	return nil
+}
+
+// Sampler draws the tokens of one text. It belongs to one goroutine at a time.
+type Sampler struct {
+	Options
+	rng     *rand.Rand
+	seen    []int // tokens of the prompt and the continuation
+	prompt  int   // how many of them are the prompt's
+	breaks  func(id int) bool
+	logits  []float32
+	all     []candidate
+	counts  map[int]int
+	matches map[int]int
+}
+
+type candidate struct {
+	id int
+	p  float64
+}
+
+// New returns a sampler at the start of its random sequence. prompt is what the text
+// begins with, for the penalties. breaks says of a token that no repetition that DRY
+// counts goes across it; nil: none does.
+func New(o Options, prompt []int, breaks func(id int) bool) *Sampler {
+	return &Sampler{Options: o, rng: rand.New(rand.NewPCG(o.Seed, 0x53414d504c45)),
+		seen: slices.Clone(prompt), prompt: len(prompt), breaks: breaks}
+}
+
+// Next draws a token and takes it for said. logits [vocab] are left as they are; -Inf is
+// never drawn. Ties go to the lower id.
+func (s *Sampler) Next(logits []float32) int {
+	id := s.draw(s.adjusted(logits))
+	s.seen = append(s.seen, id)
+	return id
+}
+
+// adjusted gives the logits after bias and penalties.
+func (s *Sampler) adjusted(logits []float32) []float32 {
+	if len(s.LogitBias) == 0 && !s.penalizes() && s.DRY.Multiplier == 0 {
+		return logits
+	}
+	s.logits = append(s.logits[:0], logits...)
+	for id, b := range s.LogitBias {
+		if id < len(s.logits) {
+			s.logits[id] += float32(b)
+		}
+	}
+	s.penalize()
+	s.dry()
+	return s.logits
+}
+
+func (s *Sampler) draw(logits []float32) int {
+	top := 0
+	for i, v := range logits {
+		if v > logits[top] {
+			top = i
+		}
+	}
+	if s.Temperature == 0 || math.IsInf(float64(logits[top]), -1) {
+		return top
+	}
+	s.all = s.all[:0]
+	for i, v := range logits {
+		s.all = append(s.all, candidate{i, math.Exp(float64(v-logits[top]) / s.Temperature)})
+	}
+	keep := s.filtered(s.all)
+	at := s.rng.Float64() * total(keep)
+	for _, c := range keep {
+		if at -= c.p; at < 0 {
+			return c.id
+		}
+	}
+	return keep[len(keep)-1].id
+}
+
+func total(c []candidate) float64 {
+	var sum float64
+	for _, x := range c {
+		sum += x.p
+	}
+	return sum
+}
+
+// byProbability puts the most likely first.
+func byProbability(a, b candidate) int {
+	if c := cmp.Compare(b.p, a.p); c != 0 {
+		return c
+	}
+	return a.id - b.id
+}
