@@ -89,8 +89,8 @@ func Quantize(ctx context.Context, dir, out string, o QuantizeOptions) (*Report,
 	}
 	j.Pool = kernel.NewPool(o.Threads)
 	defer j.Pool.Close()
-	j.Verify = func(ctx context.Context, dir string, full *checkpoint.Checkpoint, ids []int) (*artefact.Check, error) {
-		c, err := verify(ctx, j.Pool, dir, full, ids)
+	j.Verify = func(ctx context.Context, dir string, full *checkpoint.Checkpoint, fitted, heldOut [][]int) (*artefact.Check, error) {
+		c, err := verify(ctx, j.Pool, dir, full, fitted, heldOut)
 		if err == nil && o.KeepBad {
 			c.Passed = true
 		}
@@ -103,38 +103,67 @@ func Quantize(ctx context.Context, dir, out string, o QuantizeOptions) (*Report,
 	return newReport(m), nil
 }
 
-// An artefact fails when it is this much worse than full precision on the text
-// it was calibrated on: its predictions are then of no use.
+// An artefact fails when it is this much worse than full precision: then its
+// predictions are useless.
 const (
 	failRatio = 3   // of perplexities
 	failKL    = 1.5 // nats a token
 )
 
 // verify reopens an artefact, a block at a time, and compares its predictions
-// with the checkpoint's.
-func verify(ctx context.Context, pool *kernel.Pool, dir string, full *checkpoint.Checkpoint, ids []int) (*artefact.Check, error) {
-	ref, err := llama.Logits(full, pool, ids, nil)
+// with the checkpoint's: on held-out windows, or, where there are none, on those
+// that were fitted on.
+func verify(ctx context.Context, pool *kernel.Pool, dir string, full *checkpoint.Checkpoint, fitted, heldOut [][]int) (*artefact.Check, error) {
+	judged := heldOut
+	if len(judged) == 0 {
+		judged = fitted
+	}
+	d, err := divergence(ctx, pool, dir, full, judged)
 	if err != nil {
 		return nil, err
 	}
-	m, err := engine.Open(dir, engine.Options{Pool: pool, Stream: true, Context: len(ids)})
+	c := &artefact.Check{HeldOut: len(heldOut) > 0, Tokens: d.Tokens, PerplexityRef: d.PerplexityRef.Mean, Perplexity: d.Perplexity.Mean, KL: d.KL.Mean, Top1: d.Top1.Mean}
+	c.Passed = c.Perplexity <= failRatio*c.PerplexityRef && c.KL <= failKL
+	if len(heldOut) > 0 && len(fitted) > 0 {
+		f, err := divergence(ctx, pool, dir, full, fitted)
+		if err != nil {
+			return nil, err
+		}
+		c.KLFitted = f.KL.Mean
+	}
+	return c, nil
+}
+
+// divergence compares the artefact in dir with full precision over windows of
+// tokens, which each start an empty context.
+func divergence(ctx context.Context, pool *kernel.Pool, dir string, full *checkpoint.Checkpoint, windows [][]int) (eval.Divergence, error) {
+	ref, err := llama.LogitsOfAll(full, pool, windows, nil)
 	if err != nil {
-		return nil, err
+		return eval.Divergence{}, err
+	}
+	longest := 0
+	for _, ids := range windows {
+		longest = max(longest, len(ids))
+	}
+	m, err := engine.Open(dir, engine.Options{Pool: pool, Stream: true, Context: longest})
+	if err != nil {
+		return eval.Divergence{}, err
 	}
 	defer m.Close()
 	vocab := m.Config.VocabSize
+	var steps []engine.Step
+	for _, ids := range windows {
+		steps = append(steps, engine.Step{Seq: m.NewSequence(), IDs: ids, Want: engine.WantAll})
+	}
 	var tokens []eval.Token
-	err = m.Forward(ctx, []engine.Step{{Seq: m.NewSequence(), IDs: ids, Want: engine.WantAll}}, func(_, t int, logits []float32) error {
-		if t+1 < len(ids) {
-			tokens = append(tokens, eval.CompareLogits(ref[t*vocab:][:vocab], logits, ids[t+1]))
+	err = m.Forward(ctx, steps, func(i, t int, logits []float32) error {
+		if ids := windows[i]; t+1 < len(ids) {
+			tokens = append(tokens, eval.CompareLogits(ref[i][t*vocab:][:vocab], logits, ids[t+1]))
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return eval.Divergence{}, err
 	}
-	d := eval.Summarize(tokens)
-	c := &artefact.Check{Tokens: d.Tokens, PerplexityRef: d.PerplexityRef.Mean, Perplexity: d.Perplexity.Mean, KL: d.KL.Mean, Top1: d.Top1.Mean}
-	c.Passed = c.Perplexity <= failRatio*c.PerplexityRef && c.KL <= failKL
-	return c, nil
+	return eval.Summarize(tokens), nil
 }

@@ -98,7 +98,8 @@ type File struct {
 // Calibration is the text that the statistics were taken from.
 type Calibration struct {
 	Sources []File `json:"sources"`
-	Windows int    `json:"windows"`
+	Windows int    `json:"windows"`                    // fitted to
+	HeldOut int    `json:"held_out_windows,omitempty"` // judged on
 	Tokens  int    `json:"tokens_per_window"`
 	Hash    string `json:"token_sha256"` // of the token ids, as little-endian uint32
 }
@@ -136,16 +137,31 @@ type Outlier struct {
 	Ratio   float64 `json:"ratio"` // its largest |x| over the median channel's
 }
 
-// Check is the comparison of a finished artefact with full precision, on calibration
-// tokens.
+// Check is the comparison of a finished artefact with full precision, on windows of
+// the calibration text that were held out: nothing was fitted to them.
 type Check struct {
+	HeldOut       bool    `json:"held_out"` // false: the text was too short, and this is on what was fitted to
 	Tokens        int     `json:"tokens"`
 	PerplexityRef float64 `json:"perplexity_full"`
 	Perplexity    float64 `json:"perplexity"`
 	KL            float64 `json:"kl"`             // divergence from full precision, nats a token
 	Top1          float64 `json:"top1_agreement"` // share of tokens with the same most likely successor
 	Passed        bool    `json:"passed"`
+
+	// KLFitted is the divergence on as many tokens that the weights were fitted to;
+	// 0: not measured.
+	KLFitted float64 `json:"kl_fitted,omitempty"`
 }
+
+// Ratio is the generalization ratio, KL over KLFitted; 0: unknown. Far above 1,
+// the model has learned its calibration text instead of the language.
+func (c *Check) Ratio() float64 {
+	k := artefact.Check(*c)
+	return k.Ratio()
+}
+
+// MaxRatio is the generalization ratio above which to warn.
+const MaxRatio = artefact.MaxRatio
 
 // ReadReport reads the report of the artefact in a folder, as [Quantize] returned it
 // but for the seconds of each layer. fs.ErrNotExist: the folder holds no artefact.
@@ -164,7 +180,7 @@ func newReport(m *artefact.Manifest) *Report {
 		r.Recipe = Recipe{Name: m.Recipe.Name, Bits: m.Recipe.BitsText, About: m.Recipe.About}
 	}
 	if c := m.Calibration; c != nil {
-		r.Calibration = &Calibration{Sources: newFiles(c.Sources), Windows: c.Windows, Tokens: c.Tokens, Hash: c.Hash}
+		r.Calibration = &Calibration{Sources: newFiles(c.Sources), Windows: c.Windows, HeldOut: c.HeldOut, Tokens: c.Tokens, Hash: c.Hash}
 	}
 	if m.Check != nil {
 		c := Check(*m.Check)

@@ -82,11 +82,25 @@ func printReport(e *env, r *specquant.Report, out string) {
 	printLayers(e.out, r.Layers)
 	fmt.Fprintf(e.out, "\n%s: %.3f bits a weight (scales and branch counted)", out, r.BitsPerWeight)
 	if k := r.Check; k != nil {
-		fmt.Fprintf(e.out, "; reopened and compared on %d calibration tokens: perplexity %.4g, full precision %.4g, KL divergence %.3g, top-1 agreement %.1f %%",
-			k.Tokens, k.Perplexity, k.PerplexityRef, k.KL, 100*k.Top1)
+		fmt.Fprintf(e.out, "; reopened and compared on %d %s tokens: perplexity %.4g, full precision %.4g, KL divergence %.3g, top-1 agreement %.1f %%",
+			k.Tokens, tokensOf(k), k.Perplexity, k.PerplexityRef, k.KL, 100*k.Top1)
+		if ratio := k.Ratio(); ratio > 0 {
+			fmt.Fprintf(e.out, "; KL on the text it was fitted to %.3g, generalization ratio %.2f", k.KLFitted, ratio)
+			if ratio > specquant.MaxRatio {
+				fmt.Fprintf(e.out, "\nwarning: the divergence on held-out text is %.1f times that on the text the weights were fitted to; they follow the calibration text too closely: give more and other text (--calib), or a recipe that fits less", ratio)
+			}
+		}
 	}
 	fmt.Fprintln(e.out)
 	printFallbacks(e.out, r.Fallbacks)
+}
+
+// tokensOf names the text of a comparison.
+func tokensOf(k *specquant.Check) string {
+	if k.HeldOut {
+		return "held-out"
+	}
+	return "calibration"
 }
 
 // printFallbacks lists where a job did not do what its recipe says.

@@ -236,6 +236,7 @@ type Manifest struct {
 type Calibration struct {
 	Sources []checkpoint.FileHash `json:"sources"`
 	Windows int                   `json:"windows"`
+	HeldOut int                   `json:"held_out_windows,omitempty"` // judged on, not fitted on
 	Tokens  int                   `json:"tokens_per_window"`
 	Hash    string                `json:"token_sha256"` // of the token ids used, as little-endian uint32
 }
@@ -271,12 +272,31 @@ type Outlier struct {
 	Ratio   float64 `json:"ratio"` // its largest |x| over the median channel's
 }
 
-// Check is the comparison with full precision made after writing.
+// Check is the comparison with full precision made after writing: on windows of
+// the calibration text that nothing was fitted on, if there are any.
 type Check struct {
+	HeldOut       bool    `json:"held_out"` // false: on the calibration text itself
 	Tokens        int     `json:"tokens"`
 	PerplexityRef float64 `json:"perplexity_full"`
 	Perplexity    float64 `json:"perplexity"`
 	KL            float64 `json:"kl"`
 	Top1          float64 `json:"top1_agreement"`
 	Passed        bool    `json:"passed"`
+
+	// KLFitted is the divergence on windows that the weights were fitted on, over as
+	// many tokens; 0: not measured. A much smaller one than KL shows that the model
+	// has learned its calibration text instead of the language: see [Check.Ratio].
+	KLFitted float64 `json:"kl_fitted,omitempty"`
 }
+
+// Ratio is the generalization ratio: divergence from full precision on held-out
+// text over that on the text that was fitted on. 0: unknown.
+func (c *Check) Ratio() float64 {
+	if !c.HeldOut || c.KLFitted <= 0 {
+		return 0
+	}
+	return c.KL / c.KLFitted
+}
+
+// MaxRatio is the generalization ratio above which a job warns.
+const MaxRatio = 2

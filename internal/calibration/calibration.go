@@ -29,6 +29,9 @@ func Default() string { return defaultText }
 // minTokens is the least calibration that is accepted.
 const minTokens = 256
 
+// holdOut is which of the windows are held out: every tenth.
+const holdOut = 10
+
 // maxText bounds one calibration file.
 const maxText = 1 << 30
 
@@ -80,14 +83,16 @@ func ReadFiles(files []string) ([]Text, error) {
 // Set is the windows of tokens to calibrate on, all of one length.
 type Set struct {
 	Sources []checkpoint.FileHash
-	Windows [][]int
-	Tokens  int    // of a window
-	Hash    string // sha256 of all ids as little-endian uint32
+	Windows [][]int // what is fitted on
+	HeldOut [][]int // what is never fitted on: the result is judged there
+	Tokens  int     // of a window
+	Hash    string  // sha256 of all ids as little-endian uint32
 }
 
 // NewSet encodes the texts, one after the other, and takes up to `samples`
 // windows of `tokens` tokens that do not overlap: all of them if there are no
-// more, else a choice by the seed, in the order of the text. Text shorter than
+// more, else a choice by the seed, in the order of the text. Of ten windows and
+// more, every tenth is held out, at most a ninth of samples. Text shorter than
 // one window makes one shorter window; less than 256 tokens, and less than a
 // window, is an error.
 func NewSet(enc Encoder, texts []Text, samples, tokens int, seed uint64) (*Set, error) {
@@ -108,9 +113,19 @@ func NewSet(enc Encoder, texts []Text, samples, tokens int, seed uint64) (*Set, 
 		return nil, fmt.Errorf("the calibration text has only %d tokens, expected at least %d; give a longer one, 100 kB or more", len(ids), min(tokens, minTokens))
 	}
 	s.Tokens = min(tokens, len(ids))
-	order := make([]int, len(ids)/s.Tokens)
-	for i := range order {
-		order[i] = i
+	var order, held []int
+	for i := range len(ids) / s.Tokens {
+		if i%holdOut == holdOut-1 {
+			held = append(held, i)
+		} else {
+			order = append(order, i)
+		}
+	}
+	if most := max(1, samples/(holdOut-1)); len(held) > most {
+		held = held[:most]
+	}
+	for _, w := range held {
+		s.HeldOut = append(s.HeldOut, ids[w*s.Tokens:][:s.Tokens:s.Tokens])
 	}
 	if len(order) > samples {
 		rng := rand.New(rand.NewPCG(seed, 0x5045435155414e54))

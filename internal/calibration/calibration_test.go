@@ -129,8 +129,17 @@ func TestNewSetProperty(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := min(samples, total/min(tokens, total)); len(s.Windows) != want {
-			t.Fatalf("%d windows, want %d", len(s.Windows), want)
+		all := total / min(tokens, total)
+		held := min(all/10, max(1, samples/9))
+		if want := min(samples, all-all/10); len(s.Windows) != want || len(s.HeldOut) != held {
+			t.Fatalf("%d windows and %d held out, want %d and %d", len(s.Windows), len(s.HeldOut), want, held)
+		}
+		for _, h := range s.HeldOut {
+			for _, w := range s.Windows {
+				if &h[0] == &w[0] {
+					t.Fatal("a window is held out and fitted on")
+				}
+			}
 		}
 		checkWindows(t, s, texts)
 		again, err := NewSet(runes{}, texts, samples, tokens, seed)
@@ -159,7 +168,7 @@ func TestNewSetSeed(t *testing.T) {
 		t.Fatal(err)
 	}
 	b, err := NewSet(runes{}, text, 60, 256, 2)
-	if err != nil || a.Hash != b.Hash || len(a.Windows) != 50 {
+	if err != nil || a.Hash != b.Hash || len(a.Windows) != 45 || len(a.HeldOut) != 5 {
 		t.Errorf("%d windows of hash %s, then %s: %v", len(a.Windows), a.Hash, b.Hash, err)
 	}
 }
@@ -179,7 +188,7 @@ func TestNewSetChoiceIsFixed(t *testing.T) {
 		}
 		starts = append(starts, (first-0x4e00+1)/256)
 	}
-	if want := []int{1, 8, 11, 15}; !slices.Equal(starts, want) {
+	if want := []int{1, 14, 15, 17}; !slices.Equal(starts, want) {
 		t.Errorf("seed 7 chooses windows %v of 20, want %v", starts, want)
 	}
 }

@@ -9,12 +9,27 @@ import (
 // time, and returns the logits [tokens × vocab]. It is the reference, not the
 // engine: every call reads every weight once.
 func Logits(ck *checkpoint.Checkpoint, p *kernel.Pool, ids []int, hooks func(block int) Hooks) ([]float32, error) {
-	c := &ck.Config
-	r := NewRunner(c, p, len(ids))
-	x := make([]float32, len(ids)*c.HiddenSize)
-	if err := Embed(ck, x, ids); err != nil {
+	all, err := LogitsOfAll(ck, p, [][]int{ids}, hooks)
+	if err != nil {
 		return nil, err
 	}
+	return all[0], nil
+}
+
+// LogitsOfAll is [Logits] of several sequences, which each start an empty context.
+// Every weight is read once for all of them.
+func LogitsOfAll(ck *checkpoint.Checkpoint, p *kernel.Pool, sequences [][]int, hooks func(block int) Hooks) ([][]float32, error) {
+	c := &ck.Config
+	longest := 0
+	xs := make([][]float32, len(sequences))
+	for i, ids := range sequences {
+		longest = max(longest, len(ids))
+		xs[i] = make([]float32, len(ids)*c.HiddenSize)
+		if err := Embed(ck, xs[i], ids); err != nil {
+			return nil, err
+		}
+	}
+	r := NewRunner(c, p, longest)
 	var b DenseBlock
 	for i := range c.Layers {
 		if err := LoadBlock(ck, i, &b); err != nil {
@@ -24,9 +39,19 @@ func Logits(ck *checkpoint.Checkpoint, p *kernel.Pool, ids []int, hooks func(blo
 		if hooks != nil {
 			h = hooks(i)
 		}
-		r.Block(b.Block(), x, len(ids), h)
+		block := b.Block()
+		for k, x := range xs {
+			r.Block(block, x, len(sequences[k]), h)
+		}
 	}
-	return Head(ck, p, x, len(ids))
+	logits := make([][]float32, len(sequences))
+	for i, x := range xs {
+		var err error
+		if logits[i], err = Head(ck, p, x, len(sequences[i])); err != nil {
+			return nil, err
+		}
+	}
+	return logits, nil
 }
 
 // Head applies the final norm and the output matrix to x [tokens × hidden].

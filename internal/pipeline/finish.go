@@ -36,11 +36,11 @@ func (j *job) finish(ctx context.Context) error {
 	j.manifest.Fallbacks = slices.Concat(j.plan.Fallbacks, met(j.Recipe, j.manifest.Layers))
 	if j.Verify != nil {
 		j.event(Event{Block: j.ck.Config.Layers, Stage: "comparing with full precision"})
-		ids, err := j.verifyIDs()
+		fitted, heldOut, err := j.verifyWindows()
 		if err != nil {
 			return err
 		}
-		if j.manifest.Check, err = j.Verify(ctx, j.partial, j.ck, ids); err != nil {
+		if j.manifest.Check, err = j.Verify(ctx, j.partial, j.ck, fitted, heldOut); err != nil {
 			return fmt.Errorf("reopening the artefact: %w", err)
 		}
 		if !j.manifest.Check.Passed {
@@ -94,19 +94,38 @@ func (j *job) weights(layer string) float64 {
 	return 0
 }
 
-// verifyIDs are the first tokens of the calibration text.
-func (j *job) verifyIDs() ([]int, error) {
+// verifyWindow is the number of tokens of each window that the finished artefact is
+// compared on: several short ones say more than one long one.
+const verifyWindow = 64
+
+// verifyWindows are the tokens that the finished artefact is compared on: the
+// beginnings of windows that it was fitted on, and of windows that were held out.
+// A recipe without calibration has none of the first, and of the second those of
+// the embedded text.
+func (j *job) verifyWindows() (fitted, heldOut [][]int, err error) {
 	limit := verifyTokens(&j.ck.Config)
+	part := func(windows [][]int) (parts [][]int) {
+		most := max(1, limit/verifyWindow)
+		for i := range min(most, len(windows)) {
+			w := windows[i*len(windows)/min(most, len(windows))] // spread over the text
+			parts = append(parts, w[:min(len(w), limit, verifyWindow)])
+		}
+		return parts
+	}
 	if j.set != nil {
-		ids := j.set.Windows[0]
-		return ids[:min(limit, len(ids))], nil
+		return part(j.set.Windows), part(j.set.HeldOut), nil
 	}
 	text := calibration.Default()
-	ids, err := j.tok.Encode(text[:min(len(text), 8*limit)], true)
+	ids, err := j.tok.Encode(text[:min(len(text), 32*limit)], true)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return ids[:min(limit, len(ids))], nil
+	var windows [][]int
+	for len(ids) > 0 && len(windows) < limit {
+		n := min(len(ids), verifyWindow, j.ck.Config.MaxPositions)
+		windows, ids = append(windows, ids[:n]), ids[n:]
+	}
+	return nil, part(windows), nil
 }
 
 // The names of files that are not blocks.

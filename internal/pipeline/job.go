@@ -39,8 +39,9 @@ type Options struct {
 
 	Progress func(Event) // may be nil
 	// Verify judges the finished artefact in its temporary folder before it
-	// gets its name; it may be nil. ids are tokens to look at.
-	Verify func(ctx context.Context, dir string, full *checkpoint.Checkpoint, ids []int) (*artefact.Check, error)
+	// gets its name; it may be nil. fitted are windows of tokens that the weights were
+	// fitted on, heldOut others, see [calibration.Set]; one of them may be empty.
+	Verify func(ctx context.Context, dir string, full *checkpoint.Checkpoint, fitted, heldOut [][]int) (*artefact.Check, error)
 }
 
 // Event tells how far a job is.
@@ -215,7 +216,7 @@ func (j *job) begin() error {
 	}
 	j.manifest = artefact.Manifest{Tool: j.Tool, Recipe: r, Inputs: inputs, Rotations: j.plan.Rotations}
 	if j.set != nil {
-		j.manifest.Calibration = &artefact.Calibration{Sources: j.set.Sources, Windows: len(j.set.Windows), Tokens: j.set.Tokens, Hash: j.set.Hash}
+		j.manifest.Calibration = &artefact.Calibration{Sources: j.set.Sources, Windows: len(j.set.Windows), HeldOut: len(j.set.HeldOut), Tokens: j.set.Tokens, Hash: j.set.Hash}
 	}
 	want, err := json.MarshalIndent(&j.manifest, "", "  ")
 	if err != nil {

@@ -29,7 +29,7 @@ func TestForeseen(t *testing.T) {
 		{"none", "bits: 4-4-4\nweights: {group: 32}\nsolve: {method: gptq, damp: 0.01}\ncalibration: {samples: 4, tokens: 64}\n", testmodel.Options{}, "", 0, ""},
 		{"no calibration", "bits: 4-4-4\nsolve: {method: rtn}\n", testmodel.Options{}, "", 0, ""},
 		{"windows", "bits: 4-4-4\nsolve: {method: gptq, damp: 0.01}\ncalibration: {samples: 4000, tokens: 64}\n", testmodel.Options{},
-			artefact.FallbackCalibration, 1, "calibration.samples: the text has 26 windows of 64 tokens, 4000 were asked for"},
+			artefact.FallbackCalibration, 1, "calibration.samples: the text has 24 windows of 64 tokens, 4000 were asked for"},
 		{"one short window", "bits: 4-4-4\nsolve: {method: gptq, damp: 0.01}\ncalibration: {samples: 1, tokens: 2048}\n", testmodel.Options{Context: 4096},
 			artefact.FallbackCalibration, 1, "calibration.tokens: the text has one window of 1681 tokens, 2048 were asked for"},
 		{"the model's context is no fallback", "bits: 4-4-4\nsolve: {method: gptq, damp: 0.01}\ncalibration: {samples: 1, tokens: 2048}\n", testmodel.Options{}, "", 0, ""},

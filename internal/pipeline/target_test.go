@@ -172,7 +172,7 @@ func TestUnfinished(t *testing.T) {
 	if err := CheckFinished(o.Out + PartialSuffix); strings.Contains(err.Error(), "--keep-bad") {
 		t.Error(err)
 	}
-	o.Verify = func(context.Context, string, *checkpoint.Checkpoint, []int) (*artefact.Check, error) {
+	o.Verify = func(context.Context, string, *checkpoint.Checkpoint, [][]int, [][]int) (*artefact.Check, error) {
 		return &artefact.Check{}, nil
 	}
 	var rejected *RejectedError

@@ -389,6 +389,14 @@ func (d *diagnosis) check() {
 	} else if k := d.Manifest.Check; k != nil {
 		ref, got, kl, top1 = k.PerplexityRef, k.Perplexity, k.KL, k.Top1
 		where = fmt.Sprintf("%d calibration tokens", k.Tokens)
+		if k.HeldOut {
+			where = fmt.Sprintf("%d held-out tokens", k.Tokens)
+		}
+		if ratio := k.Ratio(); ratio > artefact.MaxRatio {
+			d.add(Finding{Where: "the model", Cause: "it has learned its calibration text",
+				Detail: fmt.Sprintf("KL divergence %.3g on held-out text, %.3g on the text that its weights were fitted to", kl, k.KLFitted),
+				Remedy: []string{"calibrate on more and other text (--calib), or leave out solve.correct, tune and distil"}})
+		}
 	} else {
 		if d.recipe.Solve.Correct != "" {
 			d.add(Finding{Where: "the model", Cause: "not compared with full precision",
