@@ -185,3 +185,6 @@ func (c *Chat) fit(ctx context.Context, o GenerateOptions) ([]int, error) {
 		messages = messages[next+1:]
 	}
 }
+
+// SetVariables sets the further names that the template finds.
+func (c *Chat) SetVariables(v map[string]json.RawMessage) { c.options.Variables = v }

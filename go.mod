@@ -18,6 +18,8 @@ require (
 
 require go.yaml.in/yaml/v3 v3.0.6
 
+require github.com/reeflective/readline v1.3.0
+
 require (
 	github.com/VividCortex/ewma v1.2.0 // indirect
 	github.com/acarl005/stripansi v0.0.0-20180116102854-5a71ef0e047d // indirect

@@ -28,6 +28,7 @@ type cli struct {
 	Eval     evalCmd     `cmd:"" help:"Measure a model."`
 	Diff     diffCmd     `cmd:"" help:"Compare two models block by block."`
 	Run      runCmd      `cmd:"" help:"Continue a text."`
+	Chat     chatCmd     `cmd:"" help:"Talk to a model in the terminal."`
 	Compare  compareCmd  `cmd:"" help:"Quantize by several recipes and tabulate what each costs."`
 	Report   reportCmd   `cmd:"" help:"Write a page about a model for a person to read."`
 	Doctor   doctorCmd   `cmd:"" help:"Say why a quantized model is bad, and what would mend it."`

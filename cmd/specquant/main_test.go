@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -24,6 +25,12 @@ func TestScript(t *testing.T) {
 			// mkmodel DIR writes a small random checkpoint.
 			"mkmodel": func(ts *testscript.TestScript, neg bool, args []string) {
 				ts.Check(testmodel.Write(ts.MkAbs(args[0]), testmodel.Options{Layers: 2}))
+			},
+			// mkchat DIR writes a small random checkpoint with a chat template.
+			"mkchat": func(ts *testscript.TestScript, neg bool, args []string) {
+				dir := ts.MkAbs(args[0])
+				ts.Check(testmodel.Write(dir, testmodel.Options{Layers: 2, Context: 128}))
+				ts.Check(os.WriteFile(filepath.Join(dir, "chat_template.jinja"), []byte("{% for m in messages %}{{ m.role[0] }}:{{ m.content }}|{% endfor %}a:"), 0o644))
 			},
 			// mktext FILE N writes N sentences.
 			"mktext": func(ts *testscript.TestScript, neg bool, args []string) {

@@ -24,7 +24,7 @@ type runCmd struct {
 	IgnoreEOS bool     `name:"ignore-eos" help:"Go on past the end-of-text token."`
 	Choices   int      `help:"Continuations, one after the other, each with the next seed." default:"1"`
 
-	samplingFlags
+	samplingFlags `embed:"" set:"temp=0.8" set:"temp_auto=" set:"dry=0" set:"dry_allowed=2"`
 }
 
 // maxPrompt bounds what is read from standard input, in bytes.
@@ -80,6 +80,9 @@ func (c *runCmd) Run(e *env) error {
 	fmt.Fprintln(e.out)
 	if len(ids)+last == m.Context() && (c.N <= 0 || last < c.N) {
 		fmt.Fprintf(e.err, "stopped because the context of %d tokens is full: %d of the prompt, %d generated%s\n", m.Context(), len(ids), last, c.larger(m.Context(), "; --ctx can be up to %d"))
+	}
+	if n == 0 && m.HasChatTemplate() {
+		fmt.Fprintf(e.err, "the model ended the text at once: it was made for conversations, and run continues text as it stands; to ask it something: specquant chat %s\n", c.Dir)
 	}
 	fmt.Fprintf(e.err, "%d tokens in %s, %.1f a second, bits %s\n", n, durationText(time.Since(start)), float64(n)/time.Since(start).Seconds(), m.Bits())
 	return nil

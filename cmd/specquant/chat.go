@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+	"unicode"
+
+	"github.com/specquant/specquant"
+)
+
+type chatCmd struct {
+	Dir       string   `arg:"" name:"model" help:"Folder or name of a model with a chat template." placeholder:"MODEL"`
+	Text      []string `arg:"" optional:"" name:"text" help:"A question: answer it and end. Without it questions are read from the terminal, or line by line from standard input."`
+	System    string   `short:"s" help:"System message: what the model is to be and to do." placeholder:"TEXT"`
+	MaxTokens int      `short:"n" help:"Tokens of an answer, at most. 0: as many as fit." default:"0"`
+	Think     string   `help:"For models that can reason before they answer: on or off; auto leaves it to the model's template." enum:"auto,on,off" default:"auto"`
+	Ctx       int      `help:"Context in tokens. 0: the model's own, at most 8192." default:"0"`
+	Threads   int      `help:"Threads. 0: one for each CPU." default:"0"`
+
+	samplingFlags `embed:"" set:"temp=-1" set:"temp_auto= -1: as the model's makers say in generation_config.json, with their top-k and top-p, else 0." set:"dry=0.8" set:"dry_allowed=8"`
+}
+
+// maxQuestion bounds one message, in bytes.
+const maxQuestion = 1 << 20
+
+func (c *chatCmd) Run(e *env) error {
+	switch {
+	case c.MaxTokens < 0:
+		return fmt.Errorf("--max-tokens: found %d, expected a number of tokens, or 0 for as many as fit", c.MaxTokens)
+	case c.Ctx < 0:
+		return fmt.Errorf("--ctx: found %d, expected a number of tokens, or 0 for the model's own context", c.Ctx)
+	case c.Threads < 0:
+		return fmt.Errorf("--threads: found %d, expected a number of threads, or 0 for one for each CPU", c.Threads)
+	}
+	recommended := c.Temp == -1
+	if recommended {
+		c.Temp = 0
+	}
+	if err := c.options().Check(); err != nil {
+		return err
+	}
+	m, err := specquant.Open(c.Dir, specquant.Options{Threads: c.Threads, Context: c.Ctx})
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if o, ok := m.RecommendedSampling(); ok && recommended {
+		c.Temp, c.TopK, c.TopP, c.MinP = o.Temperature, o.TopK, o.TopP, o.MinP
+		if o.RepetitionPenalty > 0 {
+			c.RepeatPenalty = o.RepetitionPenalty
+		}
+	}
+	chat, err := m.NewChat(specquant.ChatOptions{System: c.System})
+	if errors.Is(err, specquant.ErrNoChatTemplate) {
+		return fmt.Errorf("%s: %w: it continues text and was not made to answer; try: specquant run %s \"Once upon a time\"", c.Dir, err, c.Dir)
+	}
+	if err != nil {
+		return err
+	}
+	if err := e.ctx.Err(); err != nil { // interrupted while the model was opened
+		return err
+	}
+	s := &chatSession{env: e, model: m, chat: chat, flags: c.samplingFlags, maxTokens: c.MaxTokens, think: c.Think, name: c.Dir}
+	s.applyThink()
+	if len(c.Text) > 0 {
+		return s.ask(strings.Join(c.Text, " "))
+	}
+	in := newChatInput(e)
+	defer in.Close()
+	s.talking = in.Terminal()
+	if s.talking {
+		fmt.Fprintf(e.err, "%s, bits %s, context of %d tokens\n%s\n", c.Dir, m.Bits(), m.Context(), s.dim("/help for help, Ctrl-C stops an answer, Ctrl-D leaves"))
+	}
+	err = s.run(in)
+	s.goodbye()
+	return err
+}
+
+// chatSession is a conversation under way.
+type chatSession struct {
+	*env
+	model     *specquant.Model
+	chat      *specquant.Chat
+	flags     samplingFlags
+	maxTokens int
+	think     string
+	name      string
+	talking   bool // a person types
+	failed    error
+
+	tokens, answers int // generated in all
+	time            time.Duration
+}
+
+// run reads messages and commands until the input or the patience ends.
+func (s *chatSession) run(in chatInput) error {
+	for {
+		text, err := in.Read()
+		switch {
+		case errors.Is(err, errInterrupted):
+			fmt.Fprintln(s.err, "(/bye or Ctrl-D to leave)")
+			continue
+		case errors.Is(err, io.EOF):
+			return s.failed
+		case err != nil:
+			return err
+		}
+		text = strings.TrimRightFunc(text, unicode.IsSpace)
+		switch {
+		case strings.TrimSpace(text) == "":
+			continue
+		case strings.HasPrefix(text, "/") && !strings.Contains(text, "\n"):
+			leave, err := s.command(text)
+			if err != nil {
+				fmt.Fprintln(s.err, "specquant:", err)
+				s.failed = s.unlessTalking(err)
+			}
+			if leave {
+				return s.failed
+			}
+			continue
+		}
+		if err := s.ask(text); err != nil {
+			if !s.talking && errors.Is(err, context.Canceled) {
+				return err
+			}
+			fmt.Fprintln(s.err, "specquant:", err)
+			s.failed = s.unlessTalking(err)
+		}
+	}
+}
+
+// unlessTalking is the error that the program ends with: none where a person has seen
+// it and gone on.
+func (s *chatSession) unlessTalking(err error) error {
+	if s.talking {
+		return nil
+	}
+	return errors.New("not every message was answered; see above")
+}
+
+// ask sends a message and prints the answer as it comes. Ctrl-C ends the answer.
+func (s *chatSession) ask(text string) error {
+	if len(text) > maxQuestion {
+		return fmt.Errorf("the message has %d bytes, the limit is %d", len(text), maxQuestion)
+	}
+	// The program's own context ends at the first Ctrl-C; here it ends the answer.
+	ctx, stop := signal.NotifyContext(context.WithoutCancel(s.ctx), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	o := s.flags.options()
+	o.MaxTokens = s.maxTokens
+	out := &plainText{w: s.out}
+	for token, err := range s.chat.Say(ctx, strings.ToValidUTF8(text, "\ufffd"), o) {
+		if err != nil {
+			if out.wrote {
+				fmt.Fprintln(s.out)
+			}
+			if errors.Is(err, context.Canceled) && s.talking {
+				fmt.Fprintln(s.err, "(stopped)")
+				return nil
+			}
+			return err
+		}
+		if err := out.write(token.Text); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(s.out)
+	st := s.chat.Stats()
+	s.answers++
+	s.tokens += st.Tokens
+	s.time += st.AnswerTime
+	s.notes(st)
+	return nil
+}
+
+// notes says what the reader should know about an answer.
+func (s *chatSession) notes(st specquant.ChatStats) {
+	for _, n := range st.TemplateNotes {
+		fmt.Fprintf(s.err, "(%s)\n", n)
+	}
+	if st.TurnsDropped > 0 {
+		fmt.Fprintf(s.err, "(the context of %d tokens is full: the model no longer sees the first %s; /reset begins anew, --ctx gives more)\n", s.model.Context(), plural(st.TurnsDropped, "question"))
+	}
+	switch {
+	case st.ContextFull:
+		fmt.Fprintf(s.err, "(cut off: the context of %d tokens is full; --ctx gives more)\n", s.model.Context())
+	case st.Finish == specquant.FinishLength:
+		fmt.Fprintf(s.err, "(cut off after %d tokens, as --max-tokens or /set max-tokens asks)\n", s.maxTokens)
+	case st.Tokens == 0:
+		fmt.Fprintln(s.err, "(the model answered nothing)")
+	}
+	if s.talking {
+		fmt.Fprintf(s.err, "%s\n\n", s.dim(statsLine(st, s.model.Context())))
+	}
+}
+
+// goodbye says how fast it was.
+func (s *chatSession) goodbye() {
+	if s.answers == 0 {
+		return
+	}
+	fmt.Fprintf(s.err, "%s, %s, %.1f a second, bits %s\n", plural(s.answers, "answer"), plural(s.tokens, "token"), rate(s.tokens, s.time), s.model.Bits())
+}
+
+func statsLine(st specquant.ChatStats, size int) string {
+	return fmt.Sprintf("%s, %.1f a second; first after %s; context %d of %d", plural(st.Tokens, "token"), rate(st.Tokens, st.AnswerTime), durationText(st.PromptTime), st.PromptTokens+st.Tokens, size)
+}
+
+func rate(n int, d time.Duration) float64 { return float64(n) / max(d.Seconds(), 1e-9) }
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// dim is text in grey, where the terminal may have colours.
+func (s *chatSession) dim(text string) string {
+	if !s.isTerm || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return text
+	}
+	return "\x1b[2m" + text + "\x1b[0m"
+}
+
+// plainText writes a model's words without control characters, by which they could
+// otherwise do things to the terminal.
+type plainText struct {
+	w     io.Writer
+	wrote bool
+}
+
+func (p *plainText) write(text string) error {
+	text = strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, text)
+	if !p.wrote { // many models begin with a blank
+		text = strings.TrimLeft(text, " \n")
+	}
+	if text == "" {
+		return nil
+	}
+	p.wrote = true
+	_, err := io.WriteString(p.w, text)
+	return err
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/reeflective/readline"
+)
+
+// chatInput is where messages come from.
+type chatInput interface {
+	// Read gives the next message; io.EOF ends it, errInterrupted says that a line was
+	// given up.
+	Read() (string, error)
+	Terminal() bool
+	Close() error
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// blockMark begins and ends a message of several lines.
+const blockMark = `"""`
+
+// newChatInput reads from the terminal with line editing and history, or else line by
+// line from standard input.
+func newChatInput(e *env) chatInput {
+	if e.in == nil || !isTerminalInput(e.in) || !e.isTerm {
+		in := e.in
+		if in == nil {
+			in = strings.NewReader("")
+		}
+		return &lineInput{bufio.NewReader(in)}
+	}
+	t := &terminalInput{shell: readline.NewShell()}
+	t.shell.Prompt.Primary(func() string { return ">>> " })
+	t.shell.Prompt.Secondary(func() string { return "... " })
+	t.shell.AcceptMultiline = func(line []rune) bool { return blockClosed(string(line)) }
+	t.shell.Config.Set("enable-bracketed-paste", true)
+	t.shell.Completer = completeChat
+	if path := historyFile(); path != "" {
+		t.shell.History.AddFromFile("chat", path)
+	}
+	return t
+}
+
+// historyFile is where typed lines are kept; "": nowhere, because the user has no folder
+// for it or SPECQUANT_HISTORY is "none".
+func historyFile() string {
+	if path := os.Getenv("SPECQUANT_HISTORY"); path == "none" {
+		return ""
+	} else if path != "" {
+		return path
+	}
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return ""
+	}
+	dir = filepath.Join(dir, "specquant")
+	if os.MkdirAll(dir, 0o700) != nil {
+		return ""
+	}
+	path := filepath.Join(dir, "chat-history")
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return ""
+	}
+	f.Close()
+	return path
+}
+
+// blockClosed says whether a message is complete: each block mark has its other.
+func blockClosed(text string) bool { return strings.Count(text, blockMark)%2 == 0 }
+
+// unblock takes the marks off a message that stands between them.
+func unblock(text string) string {
+	t := strings.TrimSpace(text)
+	if len(t) >= 2*len(blockMark) && strings.HasPrefix(t, blockMark) && strings.HasSuffix(t, blockMark) {
+		return strings.Trim(t[len(blockMark):len(t)-len(blockMark)], "\n")
+	}
+	return text
+}
+
+// terminalInput is a person at a terminal.
+type terminalInput struct{ shell *readline.Shell }
+
+func (t *terminalInput) Terminal() bool { return true }
+func (t *terminalInput) Close() error   { return nil }
+
+func (t *terminalInput) Read() (string, error) {
+	text, err := t.shell.Readline()
+	switch {
+	case errors.Is(err, readline.ErrInterrupt):
+		return "", errInterrupted
+	case errors.Is(err, io.EOF):
+		fmt.Fprintln(os.Stderr)
+		return "", io.EOF
+	}
+	return unblock(text), err
+}
+
+// completeChat offers the commands where a line begins with a slash.
+func completeChat(line []rune, cursor int) readline.Completions {
+	if len(line) == 0 || line[0] != '/' || strings.ContainsRune(string(line[:cursor]), ' ') {
+		return readline.Completions{}
+	}
+	var values []string
+	for _, c := range chatCommands {
+		values = append(values, "/"+c.name, c.help)
+	}
+	return readline.CompleteValuesDescribed(values...)
+}
+
+// lineInput is a file or a pipe: each line, or block between marks, is a message.
+type lineInput struct{ r *bufio.Reader }
+
+func (l *lineInput) Terminal() bool { return false }
+func (l *lineInput) Close() error   { return nil }
+
+func (l *lineInput) Read() (string, error) {
+	var b strings.Builder
+	for {
+		line, err := l.r.ReadSlice('\n')
+		b.Write(line)
+		if b.Len() > maxQuestion {
+			return "", fmt.Errorf("a message on standard input has more than %d bytes, the limit", maxQuestion)
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		if err != nil && b.Len() == 0 {
+			return "", err
+		}
+		text := b.String()
+		if err == nil && !blockClosed(text) {
+			continue
+		}
+		if !blockClosed(text) {
+			return "", fmt.Errorf("standard input ends inside a block that %s has begun", blockMark)
+		}
+		return unblock(strings.TrimRight(text, "\r\n")), nil
+	}
+}
