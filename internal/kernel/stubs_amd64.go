@@ -526,18 +526,6 @@ func intFloat512W8x2(args *intArgs)
 //go:noescape
 func intFloat512W8x1(args *intArgs)
 
-// int_limits_amd64.s
-
-// n times 24 independent dot products on registers: the arithmetic limit.
-//
-//go:noescape
-func intPeakVNNI(n int)
-
-// Reads n bytes, a multiple of 256, in order: the memory's limit.
-//
-//go:noescape
-func intReadAVX2(p *byte, n int)
-
 // int_quant_amd64.s
 
 // out: minimum and maximum of x and zero, greatest |x|. n is a positive multiple
@@ -910,6 +898,28 @@ func kvShiftavx512(dst, x unsafe.Pointer, by float32, blocks int)
 //go:noescape
 func kvShiftavx2(dst, x unsafe.Pointer, by float32, blocks int)
 
+// limits_amd64.s
+
+// n rounds of 24 independent multiply-adds on registers.
+//
+//go:noescape
+func peakFMAavx512(n int)
+
+// n rounds of 12 independent multiply-adds on registers.
+//
+//go:noescape
+func peakFMAavx2(n int)
+
+// n times 24 independent dot products of 64 pairs of bytes on registers.
+//
+//go:noescape
+func intPeakVNNI(n int)
+
+// Reads n bytes, a multiple of 256, in order.
+//
+//go:noescape
+func intReadAVX2(p *byte, n int)
+
 // narrow_amd64.s
 
 //go:noescape
@@ -963,18 +973,6 @@ func narrow2bf16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ld
 //
 //go:noescape
 func pause()
-
-// peak_amd64.s
-
-// n rounds of 24 independent multiply-adds on registers.
-//
-//go:noescape
-func peakFMAavx512(n int)
-
-// n rounds of 12 independent multiply-adds on registers.
-//
-//go:noescape
-func peakFMAavx2(n int)
 
 // prefetch_amd64.s
 

@@ -209,4 +209,12 @@ var files = []file{
 	}},
 	{"kv_score512_amd64.s", "kv_score512_amd64.tmpl", values{"Shapes": kvScore512}},
 	{"kv_combine512_amd64.s", "kv_combine512_amd64.tmpl", values{"Shapes": kvCombine512}},
+	{"vector_amd64.s", "vector_amd64.tmpl", values{"Axpy": []element{{"axpy", "VMOVUPS", 4}, {"axpyF16", "VCVTPH2PS", 2}}}},
+	{"vector_arm64.s", "vector_arm64.tmpl", values{"Axpy": []element{{"axpy", "", 4}, {"axpyF16", "", 2}}}},
+	{"half_amd64.s", "half_amd64.tmpl", nil},
+	{"hadamard_amd64.s", "hadamard_amd64.tmpl", nil},
+	{"hadamard_arm64.s", "hadamard_arm64.tmpl", nil},
+	{"int_zero_amd64.s", "int_zero_amd64.tmpl", nil},
+	{"limits_amd64.s", "limits_amd64.tmpl", nil},
+	{"limits_arm64.s", "limits_arm64.tmpl", nil},
 }

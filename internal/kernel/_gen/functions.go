@@ -50,6 +50,10 @@ var functions = template.FuncMap{
 	"byte4":      func(b int) string { return fmt.Sprintf("0x%08x", b*0x01010101) },
 	"byte8":      func(b int) string { return fmt.Sprintf("0x%016x", b*0x0101010101010101) },
 
+	// tiers are AVX-512 and AVX2: what names end with, the registers, their bytes,
+	// and the registers of half the width.
+	"tiers": func() []tier { return []tier{{"avx512", "Z", 64, "Y"}, {"avx2", "Y", 32, "X"}} },
+
 	// dict makes the argument of a template out of names and values.
 	"dict": func(pairs ...any) (map[string]any, error) {
 		m := map[string]any{}
@@ -79,6 +83,12 @@ var functions = template.FuncMap{
 		}
 		return at(off, "("+names[i/4]+")") + [4]string{"", "(" + once + "*1)", "(" + once + "*2)", "(" + thrice + "*1)"}[i%4], nil
 	},
+}
+
+type tier struct {
+	Name, Reg string
+	Bytes     int
+	Half      string
 }
 
 func at(off int, mem string) string {
