@@ -81,47 +81,9 @@ func kvScoreBlocks(c *KVCache, head, from, n int, q, total []float32, rows int, 
 		_, _ = c.keys[(at+n)*row-1], c.ks[at+n-1]
 	}
 	if Active() >= AVX512 {
-		switch {
-		case rows == 8 && c.Bits == 4:
-			kvScore8x32q4avx512(&a)
-		case rows == 8 && c.Bits == 8:
-			kvScore8x32q8avx512(&a)
-		case rows == 8:
-			kvScore8x32f32avx512(&a)
-		case rows == 4 && c.Bits == 4:
-			kvScore4x64q4avx512(&a)
-		case rows == 4 && c.Bits == 8:
-			kvScore4x64q8avx512(&a)
-		case rows == 4:
-			kvScore4x64f32avx512(&a)
-		case rows == 2 && c.Bits == 4:
-			kvScore2x64q4avx512(&a)
-		case rows == 2 && c.Bits == 8:
-			kvScore2x64q8avx512(&a)
-		case rows == 2:
-			kvScore2x64f32avx512(&a)
-		case c.Bits == 4:
-			kvScore1x64q4avx512(&a)
-		case c.Bits == 8:
-			kvScore1x64q8avx512(&a)
-		default:
-			kvScore1x64f32avx512(&a)
-		}
-		return true
-	}
-	switch {
-	case rows == 4 && c.Bits == 4:
-		kvScore4x16q4avx2(&a)
-	case rows == 4 && c.Bits == 8:
-		kvScore4x16q8avx2(&a)
-	case rows == 4:
-		kvScore4x16f32avx2(&a)
-	case c.Bits == 4:
-		kvScore1x32q4avx2(&a)
-	case c.Bits == 8:
-		kvScore1x32q8avx2(&a)
-	default:
-		kvScore1x32f32avx2(&a)
+		kvScore512(&a, rows, kvUnit(rows), c.Bits)
+	} else {
+		kvScore256(&a, rows, kvUnit(rows), c.Bits)
 	}
 	return true
 }
@@ -166,84 +128,22 @@ func kvCombineBlocks(c *KVCache, head, from, n int, w []float32, stride, rows in
 		switch {
 		case tier < AVX512 && rows == 4:
 			// Dimensions 0…7 and 16…23 of the piece, then the others.
-			kvCombine4x16(&a, c.Bits)
+			kvCombine256(&a, 4, 16, c.Bits)
 			a.values, a.sums = unsafe.Add(a.values, half), unsafe.Add(a.sums, 32)
-			kvCombine4x16(&a, c.Bits)
+			kvCombine256(&a, 4, 16, c.Bits)
 			a.values, a.sums = unsafe.Add(a.values, -half), unsafe.Add(a.sums, -32)
 		case tier < AVX512:
-			kvCombine1x32(&a, c.Bits)
+			kvCombine256(&a, 1, 32, c.Bits)
 		case rows == 1 && d+2*kvDims <= dims:
-			kvCombine1x64(&a, c.Bits)
+			kvCombine512(&a, 1, 64, c.Bits)
 			d += kvDims
 			a.values, a.sums = unsafe.Add(a.values, piece), unsafe.Add(a.sums, 4*kvDims)
 		default:
-			kvCombineNx32(&a, c.Bits, rows)
+			kvCombine512(&a, rows, 32, c.Bits)
 		}
 		if d+kvDims < dims {
 			a.values, a.sums = unsafe.Add(a.values, piece), unsafe.Add(a.sums, 4*kvDims)
 		}
 	}
 	return true
-}
-
-func kvCombine4x16(a *kvCombineArgs, bits int) {
-	switch bits {
-	case 4:
-		kvCombine4x16q4avx2(a)
-	case 8:
-		kvCombine4x16q8avx2(a)
-	default:
-		kvCombine4x16f32avx2(a)
-	}
-}
-
-func kvCombine1x32(a *kvCombineArgs, bits int) {
-	switch bits {
-	case 4:
-		kvCombine1x32q4avx2(a)
-	case 8:
-		kvCombine1x32q8avx2(a)
-	default:
-		kvCombine1x32f32avx2(a)
-	}
-}
-
-func kvCombine1x64(a *kvCombineArgs, bits int) {
-	switch bits {
-	case 4:
-		kvCombine1x64q4avx512(a)
-	case 8:
-		kvCombine1x64q8avx512(a)
-	default:
-		kvCombine1x64f32avx512(a)
-	}
-}
-
-func kvCombineNx32(a *kvCombineArgs, bits, rows int) {
-	switch {
-	case rows == 8 && bits == 4:
-		kvCombine8x32q4avx512(a)
-	case rows == 8 && bits == 8:
-		kvCombine8x32q8avx512(a)
-	case rows == 8:
-		kvCombine8x32f32avx512(a)
-	case rows == 4 && bits == 4:
-		kvCombine4x32q4avx512(a)
-	case rows == 4 && bits == 8:
-		kvCombine4x32q8avx512(a)
-	case rows == 4:
-		kvCombine4x32f32avx512(a)
-	case rows == 2 && bits == 4:
-		kvCombine2x32q4avx512(a)
-	case rows == 2 && bits == 8:
-		kvCombine2x32q8avx512(a)
-	case rows == 2:
-		kvCombine2x32f32avx512(a)
-	case bits == 4:
-		kvCombine1x32q4avx512(a)
-	case bits == 8:
-		kvCombine1x32q8avx512(a)
-	default:
-		kvCombine1x32f32avx512(a)
-	}
 }

@@ -69,20 +69,7 @@ func kvScoreBlocks(c *KVCache, head, from, n int, q, total []float32, rows int, 
 		a.scale, a.min = unsafe.Pointer(&c.ks[at]), unsafe.Pointer(&c.km[at])
 		_, _ = c.keys[(at+n)*row-1], c.ks[at+n-1]
 	}
-	switch {
-	case rows == 4 && c.Bits == 4:
-		kvScore4x16q4NEON(&a)
-	case rows == 4 && c.Bits == 8:
-		kvScore4x16q8NEON(&a)
-	case rows == 4:
-		kvScore4x16f32NEON(&a)
-	case c.Bits == 4:
-		kvScore1x32q4NEON(&a)
-	case c.Bits == 8:
-		kvScore1x32q8NEON(&a)
-	default:
-		kvScore1x32f32NEON(&a)
-	}
+	kvScoreNEON(&a, rows, kvUnit(rows), c.Bits)
 	return true
 }
 
@@ -119,38 +106,16 @@ func kvCombineBlocks(c *KVCache, head, from, n int, w []float32, stride, rows in
 	for d := 0; d < dims; d += kvDims {
 		if rows == 4 {
 			// Dimensions 0…7 and 16…23 of the piece, then the others.
-			kvCombine4x16(&a, c.Bits)
+			kvCombineNEON(&a, 4, 16, c.Bits)
 			a.values, a.sums = unsafe.Add(a.values, half), unsafe.Add(a.sums, 32)
-			kvCombine4x16(&a, c.Bits)
+			kvCombineNEON(&a, 4, 16, c.Bits)
 			a.values, a.sums = unsafe.Add(a.values, -half), unsafe.Add(a.sums, -32)
 		} else {
-			kvCombine1x32(&a, c.Bits)
+			kvCombineNEON(&a, 1, 32, c.Bits)
 		}
 		if d+kvDims < dims {
 			a.values, a.sums = unsafe.Add(a.values, piece), unsafe.Add(a.sums, 4*kvDims)
 		}
 	}
 	return true
-}
-
-func kvCombine4x16(a *kvCombineArgs, bits int) {
-	switch bits {
-	case 4:
-		kvCombine4x16q4NEON(a)
-	case 8:
-		kvCombine4x16q8NEON(a)
-	default:
-		kvCombine4x16f32NEON(a)
-	}
-}
-
-func kvCombine1x32(a *kvCombineArgs, bits int) {
-	switch bits {
-	case 4:
-		kvCombine1x32q4NEON(a)
-	case 8:
-		kvCombine1x32q8NEON(a)
-	default:
-		kvCombine1x32f32NEON(a)
-	}
 }

@@ -221,13 +221,13 @@ func hadamard2avx512(x unsafe.Pointer, h, groups int)
 func hadamard4avx512(x unsafe.Pointer, h, groups int)
 
 //go:noescape
+func scale16avx512(x unsafe.Pointer, scale float32, blocks int)
+
+//go:noescape
 func hadamard2avx2(x unsafe.Pointer, h, groups int)
 
 //go:noescape
 func hadamard4avx2(x unsafe.Pointer, h, groups int)
-
-//go:noescape
-func scale16avx512(x unsafe.Pointer, scale float32, blocks int)
 
 //go:noescape
 func scale16avx2(x unsafe.Pointer, scale float32, blocks int)
@@ -238,22 +238,22 @@ func scale16avx2(x unsafe.Pointer, scale float32, blocks int)
 func f16tof32avx512(dst, src unsafe.Pointer, blocks int)
 
 //go:noescape
-func f16tof32avx2(dst, src unsafe.Pointer, blocks int)
-
-//go:noescape
 func f32tof16avx512(dst, src unsafe.Pointer, blocks int)
-
-//go:noescape
-func f32tof16avx2(dst, src unsafe.Pointer, blocks int)
 
 //go:noescape
 func roundf16avx512(dst, src unsafe.Pointer, blocks int)
 
 //go:noescape
-func roundf16avx2(dst, src unsafe.Pointer, blocks int)
+func bf16tof32avx512(dst, src unsafe.Pointer, blocks int)
 
 //go:noescape
-func bf16tof32avx512(dst, src unsafe.Pointer, blocks int)
+func f16tof32avx2(dst, src unsafe.Pointer, blocks int)
+
+//go:noescape
+func f32tof16avx2(dst, src unsafe.Pointer, blocks int)
+
+//go:noescape
+func roundf16avx2(dst, src unsafe.Pointer, blocks int)
 
 //go:noescape
 func bf16tof32avx2(dst, src unsafe.Pointer, blocks int)

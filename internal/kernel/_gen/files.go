@@ -1,5 +1,7 @@
 package main
 
+import "strings"
+
 // A file is written from a template with data.
 type file struct {
 	name     string
@@ -60,6 +62,8 @@ type shape struct{ Rows, Dims int }
 
 var (
 	kvScore512   = []shape{{8, 32}, {4, 64}, {2, 64}, {1, 64}}
+	kvScore256   = []shape{{4, 16}, {1, 32}} // AVX2 and NEON
+	kvCombine256 = []shape{{4, 16}, {1, 32}}
 	kvCombine512 = []shape{{8, 32}, {4, 32}, {2, 32}, {1, 64}, {1, 32}}
 )
 
@@ -217,4 +221,24 @@ var files = []file{
 	{"int_zero_amd64.s", "int_zero_amd64.tmpl", nil},
 	{"limits_amd64.s", "limits_amd64.tmpl", nil},
 	{"limits_arm64.s", "limits_arm64.tmpl", nil},
+	{"kv_avx2_amd64.s", "kv_avx2_amd64.tmpl", values{"Scores": kvScore256, "Combines": kvCombine256}},
+	{"kv_calls_amd64.go", "kv_calls.tmpl", values{"Families": []values{
+		kvCall("kvScore512", "avx512", kvScore512), kvCall("kvCombine512", "avx512", kvCombine512),
+		kvCall("kvScore256", "avx2", kvScore256), kvCall("kvCombine256", "avx2", kvCombine256),
+	}}},
+	{"kv_calls_arm64.go", "kv_calls.tmpl", values{"Families": []values{
+		kvCall("kvScoreNEON", "NEON", kvScore256), kvCall("kvCombineNEON", "NEON", kvCombine256),
+	}}},
+}
+
+func kvCall(name, suffix string, shapes []shape) values {
+	v := values{"Name": name, "Suffix": suffix, "Shapes": shapes}
+	if strings.HasPrefix(name, "kvScore") {
+		v["Doc"] = "multiplies rows of queries with as many positions as a group has"
+		v["Routine"], v["Args"], v["Width"] = "kvScore", "kvScoreArgs", "positions"
+	} else {
+		v["Doc"] = "adds values times rows of weights to the sums, for some dimensions"
+		v["Routine"], v["Args"], v["Width"] = "kvCombine", "kvCombineArgs", "dims"
+	}
+	return v
 }
