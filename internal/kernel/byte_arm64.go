@@ -2,8 +2,8 @@ package kernel
 
 import "unsafe"
 
-// byteTile is [byteTileGo] on the active tier. n is not 0. Calls are direct, so that
-// y may lie on the caller's stack.
+// byteTile is [byteTileGo] on the active tier. n is not 0. The kernels are called
+// directly, not through a function value, so that y may lie on the caller's stack.
 func byteTile(y []float32, ldy int, c []int8, n int, z []float32, tokens, update int) {
 	if Active() < NEON {
 		byteTileGo(y, ldy, c, n, z, tokens, update)

@@ -9,7 +9,7 @@ import "fmt"
 //
 //	z_r = scale_r·dot_r     x_j −= codes[r·cols+j]·(scale_r·z_r), r ascending
 //
-// every other operation rounded by itself: all tiers give the same bits.
+// every other operation rounded separately: all tiers give the same bits.
 func NewByteProjection(codes []int8, scale []float32, count, cols int, remove bool) *Projection {
 	if count < 0 || cols < 1 || len(codes) != count*cols || len(scale) != count {
 		panic(fmt.Sprintf("kernel: a basis of %d codes and %d scales is not %d×%d", len(codes), len(scale), count, cols))

@@ -15,8 +15,8 @@ type ByteTiles struct {
 	Scale       []float32 // [Count]
 }
 
-// Check says whether codes and scales are as many as the shape needs, for inputs
-// of k components.
+// Check reports an error unless the codes and scales are as many as the shape needs,
+// for inputs of k components.
 func (w *ByteTiles) Check(k int) error {
 	switch want := w.tiles() * w.Count * tileRows; {
 	case w.Rows < 0 || w.Count < 0 || w.Count > k:
@@ -36,8 +36,8 @@ func (w *ByteTiles) At(r, c int) float32 {
 	return float32(w.Codes[(r/tileRows*w.Count+c)*tileRows+r%tileRows]) * w.Scale[c]
 }
 
-// scaled is Scale[c]·z[t][c] [tokens × Count], each rounded: what the codes are
-// multiplied with.
+// scaled returns Scale[c]·z[t][c] [tokens × Count], each product rounded: the numbers
+// that the codes are multiplied with.
 func (w *ByteTiles) scaled(z []float32, ldz, tokens int) []float32 {
 	if w.Count == 0 || tokens == 0 {
 		return nil
@@ -82,8 +82,8 @@ func (p *Pool) MulByteTiles(y []float32, ldy int, w *ByteTiles, z []float32, ldz
 	})
 }
 
-// one adds tiles first…end-1 for one token, four at a time: the sum of one would
-// wait for itself.
+// one adds tiles first…end-1 for one token, four tiles at a time: with a single sum
+// each addition would have to wait for the one before it.
 func (w *ByteTiles) one(y, s []float32, first, end int) {
 	for i := first; i < end; {
 		if four := i + 4; four <= end && four*tileRows <= w.Rows && byteTiles4(y[i*tileRows:], w.codes(i, 4), w.Count, s) {
@@ -95,7 +95,7 @@ func (w *ByteTiles) one(y, s []float32, first, end int) {
 	}
 }
 
-// codes are those of n tiles.
+// codes returns the codes of n tiles, from tile i on.
 func (w *ByteTiles) codes(tile, n int) []int8 {
 	return w.Codes[tile*w.Count*tileRows:][:n*w.Count*tileRows]
 }
@@ -133,9 +133,9 @@ func byteTileGo(y []float32, ldy int, c []int8, n int, z []float32, tokens, upda
 	}
 }
 
-// fusedCode is code·v + sum rounded once. The product is exact in float64. Its sum
-// is rounded to odd there, which leaves enough of the exact one to be rounded
-// again.
+// fusedCode returns code·v + sum, rounded once as a fused multiply-add does. The
+// product is exact in float64; its sum with `sum` is rounded to odd there, which keeps
+// the second rounding, to float32, correct.
 func fusedCode(code int8, v, sum float32) float32 {
 	a, b := float64(code)*float64(v), float64(sum)
 	s := a + b

@@ -2,8 +2,8 @@ package kernel
 
 import "unsafe"
 
-// byteTile is [byteTileGo] on the active tier. n is not 0. Calls are direct, so
-// that y may lie on the caller's stack.
+// byteTile is [byteTileGo] on the active tier. n is not 0. The kernels are called
+// directly, not through a function value, so that y may lie on the caller's stack.
 func byteTile(y []float32, ldy int, c []int8, n int, z []float32, tokens, update int) {
 	tier := Active()
 	if tier < AVX2 {
@@ -53,8 +53,9 @@ func bytePair(y *intSums, c []int8, n int, z []float32) {
 	bytePair12avx512(n, unsafe.Pointer(&c[0]), unsafe.Pointer(&z[0]), unsafe.Pointer(y))
 }
 
-// ahead asks for some tiles, which are needed after the time of a product: their
-// reads are too short for the hardware to see a stream in them.
+// ahead prefetches the codes of some tiles, which are needed when the product in
+// progress is done: they are read in pieces too short for the hardware prefetcher to
+// recognize a stream.
 func (w *ByteTiles) ahead(tile, tiles int) {
 	if c := w.codes(tile, tiles); len(c) > 0 {
 		prefetch(unsafe.Pointer(&c[0]), len(c))

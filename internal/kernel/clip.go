@@ -12,9 +12,9 @@ import (
 // GridStep is one group's grid: w ≈ Scale·(q − Shift), q in Lo to Hi.
 type GridStep struct{ Scale, Shift, Lo, Hi float32 }
 
-// Level is the q of t = w/scale + shift, still in floating point. Clamping first
-// leaves what adding and taking away 1.5·2²³ rounds to the nearest, half to even.
-// The conversion keeps compilers from fusing a product in t with the sum.
+// Level returns the level q of t = w/scale + shift, as a float. After clamping, adding
+// and subtracting 1.5·2²³ rounds to the nearest integer, half to even. The conversion
+// of t keeps compilers from fusing the product in it with this sum.
 func (g *GridStep) Level(t float32) float32 {
 	const magic = 3 << 22
 	return (float32(min(max(t, g.Lo), g.Hi)) + magic) - magic
@@ -23,13 +23,14 @@ func (g *GridStep) Level(t float32) float32 {
 // gridLanes is how many partial sums a squared error has.
 const gridLanes = 16
 
-// errorSpan is how many weights are summed before it is seen whether the error is
-// beyond the limit.
+// errorSpan is how many weights are summed between two comparisons of the error with
+// its limit.
 const errorSpan = 512
 
-// GridError is Σ d·(w − ŵ)², in 16 sums of every sixteenth term; a sum that
-// passes the limit is given up. d is nil where all count the same. The levels are those
-// of w times 1/Scale, not over Scale.
+// GridError returns the weighted squared error Σ d·(w − ŵ)² of rounding w to the grid,
+// summed in 16 lanes by index modulo 16. When the sum passes the limit the rest is
+// skipped. A nil d weights all terms with 1. The levels are computed from w·(1/Scale),
+// not from w/Scale.
 func GridError(w, d []float32, g *GridStep, limit float32) float32 {
 	var lanes [gridLanes]float32
 	var sum float32
@@ -48,7 +49,8 @@ func GridError(w, d []float32, g *GridStep, limit float32) float32 {
 	return sum
 }
 
-// gridErrorGo adds the terms to the lanes; the first falls to lane 0. d may be empty.
+// gridErrorGo adds the terms to the lanes, the first one to lane 0. An empty d weights
+// all terms with 1.
 func gridErrorGo(w, d []float32, g *GridStep, lanes *[gridLanes]float32) {
 	inv := 1 / g.Scale
 	for i, v := range w {
@@ -86,9 +88,8 @@ func GridValues(dst []float32, q []int8, g *GridStep) {
 	}
 }
 
-// GridRoundEach is [GridRound] where every weight has a scale and a shift of its own,
-// those of g counting for nothing; it sets e to what rounding has added to the
-// weight, times the share.
+// GridRoundEach is [GridRound] with a scale and a shift for every weight; those of g
+// are not used. It sets e to the rounding error ŵ − w of each weight times share.
 func GridRoundEach(q []int8, e, w, scale, shift []float32, g *GridStep, share float32) {
 	sameLen(len(q), len(w))
 	sameLen(len(e), len(w))
@@ -101,17 +102,18 @@ func GridRoundEach(q []int8, e, w, scale, shift []float32, g *GridStep, share fl
 	}
 }
 
-// GridTurn gives each weight's code the best value: e is what the weights have beyond
-// what the codes stand for, gradient half that of a sum of squares in it, whose
-// curvature is h. It sets change to what e has been changed by and says whether any of that is
-// not zero. Scale and shift are each weight's own, as in [GridRoundEach].
+// GridTurn moves each weight's code to the best value given the others (one step of
+// coordinate descent). e is the difference between the weights and what their codes
+// stand for, gradient half the gradient of a sum of squares in e, and h its curvature.
+// It sets change to the change of e and reports whether any of it is not zero. Scale
+// and shift are each weight's own, as in [GridRoundEach].
 func GridTurn(q []int8, e, gradient, change, scale, shift []float32, g *GridStep, h float32) bool {
 	for _, v := range [][]float32{e, gradient, change, scale, shift} {
 		sameLen(len(v), len(q))
 	}
 	i, any := gridTurnBlocks(q, e, gradient, change, scale, shift, g, h)
 	for ; i < len(q); i++ {
-		// The sum is a parabola in what the code stands for, least at best.
+		// The sum of squares is a parabola in the weight's value, with its minimum at best.
 		s, d := scale[i], shift[i]
 		now := float32(s * (float32(q[i]) - d))
 		best := now + float32(gradient[i]/h)
@@ -127,7 +129,8 @@ func GridTurn(q []int8, e, gradient, change, scale, shift []float32, g *GridStep
 
 func abs32(v float32) float32 { return math.Float32frombits(math.Float32bits(v) &^ (1 << 31)) }
 
-// Range is the least and the most of x and 0; NaN if one of x is not finite.
+// Range returns the smallest and the largest element of x, and includes 0 in the range.
+// Both are NaN if an element is not finite.
 func Range(x []float32) (least, most float32) {
 	i := 0
 	least, most, i = rangeBlocks(x)

@@ -177,7 +177,7 @@ loop:
 	VADDPS Y12, v, v; \
 	VSUBPS Y12, v, v
 
-// The weights at SI and behind: their squared errors in e.
+// w becomes the weights at at(SI), e their squared errors.
 #define ERROR256(at, w, e) \
 	VMOVUPS at(SI), w; \
 	VMULPS Y7, w, e; \

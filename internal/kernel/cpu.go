@@ -26,9 +26,9 @@ var tierNames = [...]string{"portable", "neon", "neondot", "avx2", "avxvnni", "a
 
 func (t Tier) String() string { return tierNames[t] }
 
-// EnvTier names the environment variable that lowers the tier, for tests and
-// for chasing a bug: portable, avx2, avxvnni, avx512 or avx512vnni; on arm64
-// portable, neon or neondot. It can't raise it.
+// EnvTier names the environment variable that lowers the tier, for tests and for
+// finding a fault: portable, avx2, avxvnni, avx512 or avx512vnni; on arm64 portable,
+// neon or neondot. It cannot raise the tier.
 const EnvTier = "SPECQUANT_CPU"
 
 // tiers are what this CPU can run, from the lowest on; active is what kernels
@@ -48,8 +48,8 @@ func init() {
 	}
 }
 
-// EnvError says what is wrong with the value of [EnvTier], if anything; the
-// kernels then run on the best tier.
+// EnvError returns an error if the value of [EnvTier] is not a tier's name; the kernels
+// then run on the best tier.
 func EnvError() error { return envErr }
 
 // ParseTier reads a tier's name.

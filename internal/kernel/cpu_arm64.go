@@ -11,5 +11,5 @@ func detect() []Tier {
 	return []Tier{NEON}
 }
 
-// pause is what a loop that looks out for another thread does in between.
+// pause is called in each round of a loop that waits for another thread.
 func pause() {}

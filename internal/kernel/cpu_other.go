@@ -4,5 +4,5 @@ package kernel
 
 func detect() []Tier { return nil }
 
-// pause is what a loop that looks out for another thread does in between.
+// pause is called in each round of a loop that waits for another thread.
 func pause() {}

@@ -7,7 +7,7 @@ func hasElem() bool { return Active() >= AVX2 }
 // first is the address of a vector's data.
 func first(x []float32) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(x)) }
 
-// elemBlocks is how many of n numbers the assembly takes.
+// elemBlocks returns how many of n numbers the assembly takes.
 func elemBlocks(n int) int {
 	if !hasElem() {
 		return 0

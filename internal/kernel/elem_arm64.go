@@ -7,7 +7,7 @@ func hasElem() bool { return Active() >= NEON }
 // first is the address of a vector's data.
 func first(x []float32) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(x)) }
 
-// elemBlocks is how many of n numbers the assembly takes.
+// elemBlocks returns how many of n numbers the assembly takes.
 func elemBlocks(n int) int {
 	if !hasElem() {
 		return 0
@@ -23,12 +23,13 @@ func expBlocks(x []float32) int {
 	return n
 }
 
-// maxScaled is the greatest of scale·x, the length of which is a multiple of 16.
+// maxScaled returns the largest scale·x; len(x) is a multiple of 16.
 func maxScaled(x []float32, scale float32) float32 {
 	return maxScaledNEON(first(x), scale, len(x)/16)
 }
 
-// expSum replaces x, a multiple of 16, by exp(scale·x - top) and adds it to lanes.
+// expSum replaces x by exp(scale·x − top) and adds the results to the lanes; len(x) is a
+// multiple of 16.
 func expSum(x []float32, scale, top float32, lanes *[16]float64) {
 	if len(x) > 0 {
 		expSumNEON(first(x), scale, top, unsafe.Pointer(lanes), len(x)/16)

@@ -11,7 +11,7 @@ import (
 //	    s = 0; s = s + a·b, k ascending (fused on the assembly tiers)
 //	    c = c + s   (c = s for the first block, unless accumulating)
 //
-// Each element of c goes through it by itself, whatever tile, chunk or thread
+// Each element of c is computed this way on its own, whatever tile, chunk or thread
 // it falls to. So results don't depend on the number of threads, row i of c
 // doesn't depend on m nor column j on n, and AVX2 and AVX-512 agree to the bit.
 // The portable tier rounds each product, and so agrees within rounding only.
@@ -20,7 +20,7 @@ import (
 // to c. It bounds the packing buffers, and the growth of rounding errors.
 const blockK = 256
 
-// real is an element type that has products.
+// real lists the element types that dense products take.
 type real interface{ float32 | float64 }
 
 // operand is a matrix as it lies in memory: row-major with ld elements from row
@@ -67,14 +67,14 @@ const (
 // subtracts it, as update says. Strides count elements.
 type microKernel func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 
-// Updates of kernels. Assembly knows the numbers.
+// The values of update. The assembly kernels compare with these numbers.
 const (
 	updateSet = iota
 	updateAdd
 	updateSubtract
 )
 
-// update is what happens to c after the terms from k0.
+// update says what to do with c after the terms from k0: see updateSet.
 func (g *gemm[T]) update(k0 int) int {
 	switch {
 	case g.subtract:
@@ -171,7 +171,8 @@ func (g *gemm[T]) split() {
 		g.rows = roundUp((g.m+parts-1)/parts, maxHeight)
 	}
 	if g.m <= maxHeight && g.k > blockK {
-		// Bound by memory: keep to few rows of b, so that prefetching follows.
+		// Bound by memory: read few rows of b at a time, so that the hardware prefetcher can
+		// follow them.
 		g.cols = maxWidth
 		return
 	}

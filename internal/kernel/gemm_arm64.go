@@ -17,7 +17,7 @@ func microKernels[T real]() *microSet {
 	return &portable64
 }
 
-// No assembly multiplies a few tokens without packing.
+// arm64 has no kernels that multiply a few tokens without packing.
 
 func hasNarrow() bool { return false }
 

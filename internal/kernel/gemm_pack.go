@@ -5,8 +5,8 @@ import (
 	"unsafe"
 )
 
-// strideK is the distance of packed rows of a: a cache line more than blockK, so
-// that rows don't fall on the same cache sets.
+// strideK is the distance between packed rows of a: a cache line more than blockK, so
+// that the rows do not all map to the same cache sets.
 const strideK = blockK + 16
 
 // scratch is what one job needs to pack its operands.
@@ -40,8 +40,8 @@ func getScratch[T real]() *scratch[T] {
 
 func putScratch[T real](s *scratch[T]) { scratchPool[T]().Put(s) }
 
-// packRows returns rows i0…i1 and terms k0…k0+kc of a with their stride. Few
-// rows are used where they lie.
+// packRows returns rows i0…i1 and terms k0…k0+kc of a, and the distance between rows.
+// If there are few rows they are not copied but used in place.
 func (g *gemm[T]) packRows(s *scratch[T], i0, i1, k0, kc int) (rows []T, ld int) {
 	a := &g.a
 	if !a.trans && i1-i0 <= 4 {
@@ -61,9 +61,9 @@ func (g *gemm[T]) packRows(s *scratch[T], i0, i1, k0, kc int) (rows []T, ld int)
 	return rows, strideK
 }
 
-// packPanel returns columns j0…j1 and terms k0…k0+kc of b as [kc][width], with
-// the stride. What lies beyond j1 is not defined. Where few rows will use the
-// panel it is taken where it lies, if it can be.
+// packPanel returns columns j0…j1 and terms k0…k0+kc of b as [kc][width], and the
+// distance between rows. Columns from j1 on are not defined. For few rows of a the
+// panel is not copied but used in place, where its layout allows that.
 func (g *gemm[T]) packPanel(s *scratch[T], j0, j1, k0, kc int) (panel []T, ld int) {
 	w := g.micro.width
 	b := &g.b

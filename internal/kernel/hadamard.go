@@ -2,8 +2,8 @@ package kernel
 
 import "fmt"
 
-// hadamardChunk is how many numbers go through all stages before the next: few
-// enough for the first-level cache.
+// hadamardChunk is how many numbers go through all stages before the next ones do: few
+// enough to stay in the first-level cache.
 const hadamardChunk = 4096
 
 // Hadamard takes x as blocks [n × w] and multiplies each from the left by scale

@@ -7,8 +7,9 @@ import "unsafe"
 // hadamard2… does the stage of distance h, hadamard4… those of h and 2h, h being a
 // multiple of 16, on groups of 2h or 4h numbers; scale16… only scales.
 
-// hadamardBlocks scales x, whose length is a multiple of 16 and not 0, and does
-// the stages within blocks of 16, if the active tier has assembly.
+// hadamardBlocks multiplies x by scale and does the stages within blocks of 16, in
+// assembly. It returns false if the active tier has none. The length of x is a multiple
+// of 16 and not 0.
 func hadamardBlocks(x []float32, scale float32) bool {
 	switch tier := Active(); {
 	case tier >= AVX512:
@@ -21,8 +22,9 @@ func hadamardBlocks(x []float32, scale float32) bool {
 	return true
 }
 
-// hadamardStages does the stages of distance h, a multiple of 16, up to below
-// end, which divides the length of x, if the active tier has assembly.
+// hadamardStages does the stages of distance h, 2h, … below end, in assembly. It returns
+// false if the active tier has none. h is a multiple of 16, and end divides the length
+// of x.
 func hadamardStages(x []float32, h, end int) bool {
 	two, four := hadamard2avx512, hadamard4avx512
 	switch tier := Active(); {
@@ -41,8 +43,8 @@ func hadamardStages(x []float32, h, end int) bool {
 	return true
 }
 
-// scaleBlocks multiplies as much of x as there are whole blocks by scale, and
-// says how many numbers that was.
+// scaleBlocks multiplies the whole blocks of 16 of x by scale and returns how many
+// numbers those are.
 func scaleBlocks(x []float32, scale float32) int {
 	blocks := len(x) / 16
 	switch tier := Active(); {

@@ -5,8 +5,9 @@ import "unsafe"
 // The stages of the Walsh-Hadamard transform in assembly, as those of
 // hadamard_amd64.go.
 
-// hadamardBlocks scales x, whose length is a multiple of 16 and not 0, and does
-// the stages within blocks of 16, if the active tier has assembly.
+// hadamardBlocks multiplies x by scale and does the stages within blocks of 16, in
+// assembly. It returns false if the active tier has none. The length of x is a multiple
+// of 16 and not 0.
 func hadamardBlocks(x []float32, scale float32) bool {
 	if Active() < NEON {
 		return false
@@ -15,8 +16,9 @@ func hadamardBlocks(x []float32, scale float32) bool {
 	return true
 }
 
-// hadamardStages does the stages of distance h, a multiple of 16, up to below
-// end, which divides the length of x, if the active tier has assembly.
+// hadamardStages does the stages of distance h, 2h, … below end, in assembly. It returns
+// false if the active tier has none. h is a multiple of 16, and end divides the length
+// of x.
 func hadamardStages(x []float32, h, end int) bool {
 	if Active() < NEON {
 		return false
@@ -31,8 +33,8 @@ func hadamardStages(x []float32, h, end int) bool {
 	return true
 }
 
-// scaleBlocks multiplies as much of x as there are whole blocks by scale, and
-// says how many numbers that was.
+// scaleBlocks multiplies the whole blocks of 16 of x by scale and returns how many
+// numbers those are.
 func scaleBlocks(x []float32, scale float32) int {
 	n := elemBlocks(len(x))
 	if n > 0 {

@@ -28,8 +28,8 @@ func RoundF16(x []float32) {
 	}
 }
 
-// ToF16 is [F32ToF16] of one number, FromF16 is [F16ToF32]: without the slices
-// that assembly would move to the heap.
+// ToF16 is [F32ToF16] of one number and FromF16 is [F16ToF32]. They take no slices,
+// which the assembly routines would move to the heap.
 func ToF16(f float32) uint16   { return f32ToF16(f) }
 func FromF16(h uint16) float32 { return f16ToF32(h) }
 

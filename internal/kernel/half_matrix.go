@@ -41,7 +41,7 @@ type HalfMatrix struct {
 	Rows, Cols int
 }
 
-// Check says whether the data has the size that the shape needs.
+// Check reports an error unless the data has the size that the shape needs.
 func (w *HalfMatrix) Check() error {
 	if w.DType < F16 || w.DType > F32 {
 		return fmt.Errorf("kernel: weights of type %v; want F16, BF16 or F32", w.DType)
@@ -82,7 +82,7 @@ func packHalf(s *scratch[float32], w *HalfMatrix, j0, j1, k0, kc, width int) {
 	size := w.DType.Size()
 	lds := w.Cols * size
 	r, c := transposeBlocks(s.panel, width, w.Data[j0*lds+k0*size:], w.DType, lds, j1-j0, kc)
-	// What blocks don't cover is widened row by row.
+	// Columns that do not fill a block are widened row by row.
 	if s.wide == nil {
 		s.wide = make([]float32, maxWidth*strideK)
 	}

@@ -2,9 +2,9 @@ package kernel
 
 import "fmt"
 
-// HalfTiles is a matrix C of 16-bit floats whose rows keep differently many
-// leading coefficients: the spectral branch. Rows are taken 16 at a time, and
-// the rows of a tile share a count.
+// HalfTiles is a matrix C of 16-bit floats of which each row keeps its own number of
+// leading coefficients: those of the spectral branch. Rows are taken 16 at a time, and
+// the rows of a tile have the same number of coefficients.
 type HalfTiles struct {
 	Rows   int
 	Count  []int    // coefficients of each tile of 16 rows
@@ -15,7 +15,7 @@ type HalfTiles struct {
 
 const tileRows = 16
 
-// Check says whether tiles, order and data agree, for inputs of k coefficients.
+// Check reports an error unless tiles, order and data agree, for inputs of k coefficients.
 func (w *HalfTiles) Check(k int) error {
 	tiles := (w.Rows + tileRows - 1) / tileRows
 	if w.Rows < 0 || len(w.Count) != tiles || len(w.Offset) != tiles {
@@ -66,8 +66,8 @@ const tilesPerJob = 8
 
 func (w *HalfTiles) jobs() int { return (len(w.Count) + tilesPerJob - 1) / tilesPerJob }
 
-// job adds some tiles for all tokens: some tokens at a time over all tiles, so
-// that runs of y are longer.
+// job adds some tiles for all tokens. It takes some tokens at a time over all tiles, so
+// that it writes longer runs of y.
 func (w *HalfTiles) job(job int, y []float32, ldy int, z []float32, ldz, tokens int) {
 	if tokens == 1 {
 		w.one(y, z, job*tilesPerJob, min((job+1)*tilesPerJob, len(w.Count)))
@@ -81,8 +81,8 @@ func (w *HalfTiles) job(job int, y []float32, ldy int, z []float32, ldz, tokens 
 	}
 }
 
-// addOrdered is MulHalfTiles for those of several branches whose tiles are not
-// in the order of the rows, in one fork and join.
+// addOrdered is MulHalfTiles for the branches whose tiles are not in the order of the
+// rows, all of them in one fork and join.
 func (p *Pool) addOrdered(ys [][]float32, ldys []int, b Branches, tokens int) {
 	jobs := 0
 	for _, w := range b.Tiles {
@@ -108,7 +108,8 @@ func (p *Pool) addOrdered(ys [][]float32, ldys []int, b Branches, tokens int) {
 	})
 }
 
-// one adds tiles first…end-1 for one token, four at a time where they are alike.
+// one adds tiles first…end-1 for one token, four at a time where they have the same
+// number of coefficients.
 func (w *HalfTiles) one(y, z []float32, first, end int) {
 	for i := first; i < end; {
 		n := w.Count[i]
@@ -131,7 +132,8 @@ func (w *HalfTiles) one(y, z []float32, first, end int) {
 	}
 }
 
-// alike says whether tiles lie one behind the other, with the same count.
+// alike reports whether the tiles follow each other in memory and have the same number
+// of coefficients.
 func (w *HalfTiles) alike(first, end int) bool {
 	n := w.Count[first]
 	for i := first + 1; i < end; i++ {

@@ -2,8 +2,8 @@ package kernel
 
 import "unsafe"
 
-// halfTile is [halfTileGo] on the active tier. Calls are direct, so that y may
-// lie on the caller's stack.
+// halfTile is [halfTileGo] on the active tier. The kernels are called directly, not
+// through a function value, so that y may lie on the caller's stack.
 func halfTile(y []float32, ldy int, c []uint16, n int, z []float32, ldz, tokens, update int) {
 	tier := Active()
 	if tier < AVX2 {
@@ -49,8 +49,9 @@ func halfTiles4(y []float32, c []uint16, n int, z []float32) bool {
 	return true
 }
 
-// ahead asks for tile i, which is needed after the time of a product: its reads
-// are too short for the hardware to see a stream in them.
+// ahead prefetches the coefficients of tile i, which are needed when the product in
+// progress is done: they are read in pieces too short for the hardware prefetcher to
+// recognize a stream.
 func (w *HalfTiles) ahead(i int) {
 	if n := w.Count[i]; n > 0 {
 		c := w.Data[w.Offset[i]:][:n*tileRows]

@@ -2,8 +2,8 @@ package kernel
 
 import "unsafe"
 
-// halfTile is [halfTileGo] on the active tier. Calls are direct, so that y may
-// lie on the caller's stack.
+// halfTile is [halfTileGo] on the active tier. The kernels are called directly, not
+// through a function value, so that y may lie on the caller's stack.
 func halfTile(y []float32, ldy int, c []uint16, n int, z []float32, ldz, tokens, update int) {
 	if Active() < NEON {
 		halfTileGo(y, ldy, c, n, z, ldz, tokens, update)

@@ -86,7 +86,7 @@ func ScaleLen(rows, cols, group int) int {
 
 // PackTiles writes the signed integers q = u − 2^(bits−1) [rows×cols],
 // row-major, into dst in the layout of [IntMatrix.Tiles]. dst has [TileBytes]
-// bytes, bits is 2 to 8, and every q must fit its bits; others are cut off.
+// bytes, bits is 2 to 8, and every q must fit its bits; higher bits are dropped.
 func PackTiles(dst []byte, bits int, q []int8, rows, cols int) {
 	dst = dst[:TileBytes(bits, rows, cols)]
 	step, size, off := intStep(bits), intStepBytes(bits), byte(intOffset(bits))

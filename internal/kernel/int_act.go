@@ -9,7 +9,7 @@ import (
 // [Activations]: kernels take up to 12 tokens at once and round up.
 const intTokenPad = 12
 
-// ActGrid says how tokens are quantized.
+// ActGrid describes the grid that tokens are quantized to.
 type ActGrid struct {
 	Bits  int     // 2 to 8
 	Clip  float32 // share of its range that a grid covers, more than 0 and at most 1
@@ -57,8 +57,8 @@ func (a *Activations) reset(tokens, cols int, grid ActGrid, group int) {
 	if a.ActGroup >= cols {
 		a.ActGroup = 0
 	}
-	// An odd number of cache lines: the same column of neighbouring tokens
-	// then lies in different cache sets.
+	// An odd number of cache lines, so that the same column of neighbouring tokens maps
+	// to different cache sets.
 	a.Stride = (intCeil(cols, 64) | 1) * 64
 	groups, _ := intGroups(cols, group)
 	grids, _ := intGroups(cols, a.ActGroup)
@@ -184,7 +184,7 @@ func (a *Activations) DequantizeToken(x []float32, t int) {
 	for g := range grids {
 		s, z := a.Scale[t*grids+g], a.Zero[t*grids+g]
 		if a.ActGroup > 0 {
-			z = 0 // is taken off Q
+			z = 0 // Q has the zero point subtracted already
 		}
 		for k := g * size; k < min(a.Cols, (g+1)*size); k++ {
 			x[k] = s * float32(int32(q[k])-z)
@@ -192,9 +192,9 @@ func (a *Activations) DequantizeToken(x []float32, t int) {
 	}
 }
 
-// intRangePortable is the range of x and zero, NaN apart, and the greatest
-// |x| as the bits of a float32: 0x7f800000 and above say that one is not
-// finite.
+// intRangePortable returns the range of x, which includes 0 and leaves out NaNs, and the
+// largest |x| as the bits of a float32: bits of 0x7f800000 and above mean that an element
+// is not finite.
 func intRangePortable(x []float32) (lo, hi float32, abs uint32) {
 	for _, v := range x {
 		if v < lo {

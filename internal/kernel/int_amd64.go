@@ -38,8 +38,8 @@ type intArgs struct {
 	shiftTile uintptr        // to the second row tile's
 	fsum      unsafe.Pointer // sums of the tokens as floats
 
-	// With groups of channels steps and last are of parts, and kernels count down
-	// left and total.
+	// With groups of channels, steps and last count the steps of a part, and the kernels
+	// count down left and total.
 	parts     int // parts of each group but the last
 	lastParts int // parts of the last group
 	left      int // of this group
@@ -85,8 +85,9 @@ func (args *intArgs) shifts(w *IntMatrix, tile int) {
 	}
 }
 
-// intWidth is the width of the kernel for n more tokens: rounding up costs less
-// than another pass over the weights. The AVX2 kernels, of one tile, end at 4.
+// intWidth returns the number of tokens of the kernel to call for n more tokens. It may
+// be larger than n, because that costs less than reading the weights once more. The AVX2
+// kernels, of one row tile, take up to 4 tokens.
 func intWidth(n, tiles int) int {
 	switch {
 	case n >= 9 && tiles == 2:
@@ -96,7 +97,7 @@ func intWidth(n, tiles int) int {
 	case n >= 3:
 		return 4
 	}
-	return max(n, tiles) // two tiles: no kernel for one token
+	return max(n, tiles) // the kernels of two row tiles take at least two tokens
 }
 
 func intMulPair(pr *intProduct, a *Activations, tile, t0, t1 int) {
@@ -138,15 +139,15 @@ func intFloatPair(pr *intProduct, x []float32, ldx, tile, t0, t1 int) {
 	}
 }
 
-// wholeSteps says that groups end where steps do, so that kernels can read the
-// planes as they lie. Others are unpacked.
+// wholeSteps reports whether groups end where steps end, so that kernels can read the
+// bit planes in place. Otherwise the planes are unpacked to bytes first.
 func (w *IntMatrix) wholeSteps() bool {
 	groups, size := intGroups(w.Cols, w.Group)
 	return groups == 1 || size%intStep(w.Bits) == 0
 }
 
-// intEdge is room for the result where the rows end within a tile: kernels
-// write whole tiles.
+// intEdge is a buffer for the result of a row tile that is only partly within the
+// matrix: kernels write whole tiles.
 type intEdge [intTokens * 2 * intLanes]float32
 
 func newIntEdge(rows int) *intEdge {
@@ -156,8 +157,8 @@ func newIntEdge(rows int) *intEdge {
 	return new(intEdge)
 }
 
-// output points the kernel at row t of the result, or at edge. rows are those
-// of the one or two tiles.
+// output sets the place of the result: row t of y, or edge where the last row tile is
+// not whole. rows are those of the one or two tiles.
 func (args *intArgs) output(pr *intProduct, edge *intEdge, tile, rows, t int) {
 	args.y, args.yNext = unsafe.Pointer(&pr.y[t*pr.ldy+tile*intLanes]), uintptr(pr.ldy*4)
 	if rows%intLanes != 0 {
@@ -165,7 +166,7 @@ func (args *intArgs) output(pr *intProduct, edge *intEdge, tile, rows, t int) {
 	}
 }
 
-// copyEdge moves what output has redirected to its place.
+// copyEdge copies the result from edge to y, where output has set edge as its place.
 func (args *intArgs) copyEdge(pr *intProduct, edge *intEdge, tile, rows, t int) {
 	if rows%intLanes == 0 {
 		return
@@ -191,8 +192,8 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 	edge := newIntEdge(rows)
 	args.qNext, args.tiles = uintptr(a.Stride), 1
 	pr.ahead(tile, tiles)
-	// The branch of few tokens waits for memory: it is asked for now and added
-	// after the product. That of many is summed first, and added by the kernel.
+	// With few tokens the branch is bound by memory: it is prefetched here and added after
+	// the product. With many it is summed first, and the kernel adds it.
 	fused := tiles == 2 && (pr.c != nil || pr.bytes != nil) && t1-t0 > intTokens
 	var sums intSums
 	var start *intSums // zeroed only where it is used
@@ -255,9 +256,9 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 	}
 }
 
-// intMulOne is the product of the only token with row tiles tile to end-1, as far
-// as they are whole and there is a kernel for many of them. It returns the first
-// that is not done.
+// intMulOne multiplies the only token with row tiles tile to end-1, as far as they are
+// whole and the tier has a kernel for many row tiles. It returns the first row tile that
+// is not done.
 func intMulOne(pr *intProduct, a *Activations, tile, end int) int {
 	w := pr.w
 	if active < AVX512VNNI || a.ActGroup > 0 || intPlanar(w.Bits) && !w.wholeSteps() {
@@ -283,7 +284,7 @@ func intMulOne(pr *intProduct, a *Activations, tile, end int) int {
 	return tile
 }
 
-// intNothing is what changes no number, not even -0.
+// intNothing is −0 in all lanes: adding it leaves every number as it is, −0 included.
 var intNothing = func() (z [intLanes]float32) {
 	for i := range z {
 		z[i] = float32(math.Copysign(0, -1))
@@ -339,7 +340,7 @@ func intFloatTiles(pr *intProduct, x []float32, ldx int, u *intUnpacked, tile, t
 	edge := newIntEdge(rows)
 	args.qNext = uintptr(ldx * 4)
 	for t := t0; t < t1; {
-		// No rounding up: there are no tokens behind the last.
+		// The width is at most the tokens left: no padding follows the float tokens.
 		width := 1
 		switch n := t1 - t; {
 		case n >= 4 && tiles == 2:
@@ -365,7 +366,7 @@ func intFloatTiles(pr *intProduct, x []float32, ldx int, u *intUnpacked, tile, t
 	}
 }
 
-// ahead asks memory for the branch of some row tiles.
+// ahead prefetches the coefficients of the branch for some row tiles.
 func (pr *intProduct) ahead(tile, tiles int) {
 	if w := pr.bytes; w != nil {
 		w.ahead(tile, min(tiles, w.tiles()-tile))

@@ -22,8 +22,8 @@ type intArgs struct {
 	last    int // steps of the last group
 	tokens  int // valid tokens; the kernel reads up to its width, writes these
 
-	// With groups of channels steps and last are of parts, and kernels count down
-	// left and total.
+	// With groups of channels, steps and last count the steps of a part, and the kernels
+	// count down left and total.
 	parts     int // parts of each group but the last
 	lastParts int // parts of the last group
 	left      int // of this group
@@ -72,8 +72,8 @@ func (args *intArgs) group(w *IntMatrix, a *Activations, bits int) (parts int) {
 	return parts
 }
 
-// wholeSteps says that groups end where steps do, so that kernels can read the
-// planes as they lie. Others are unpacked.
+// wholeSteps reports whether groups end where steps end, so that kernels can read the
+// bit planes in place. Otherwise the planes are unpacked to bytes first.
 func (w *IntMatrix) wholeSteps() bool {
 	groups, size := intGroups(w.Cols, w.Group)
 	return groups == 1 || size%intStep(w.Bits) == 0
@@ -81,7 +81,8 @@ func (w *IntMatrix) wholeSteps() bool {
 
 // intPlaneTokens is the number of tokens up to which the kernels with the dot
 // product decode the planes as they go; for more a row tile is unpacked to bytes
-// once. Without the dot product bytes are dearer than planes.
+// once. Without the dot product the kernels for
+// bytes are slower than those for planes.
 const intPlaneTokens = 8
 
 // intUnpack fills u with row tiles of w.
@@ -119,7 +120,7 @@ func intMulTile(pr *intProduct, a *Activations, u *intUnpacked, tile, t0, t1 int
 	if a.ActGroup > 0 {
 		parts = args.group(w, a, bits)
 	}
-	// Kernels write whole tiles: where the rows end within one, to edge.
+	// Kernels write whole tiles; the result of a tile that is not whole goes to edge first.
 	rows := min(w.Rows-tile*intLanes, intLanes)
 	var edge *[intWidth * intLanes]float32
 	if rows < intLanes {
@@ -132,7 +133,7 @@ func intMulTile(pr *intProduct, a *Activations, u *intUnpacked, tile, t0, t1 int
 	}
 	args.qNext = uintptr(a.Stride)
 	for t := t0; t < t1; t += args.tokens {
-		// Rounding up costs less than another pass over the weights.
+		// More tokens than there are cost less than reading the weights once more.
 		width := min(t1-t, intWidth)
 		args.tokens = width
 		if width == 3 {
@@ -228,5 +229,5 @@ func intFloatTile(pr *intProduct, x []float32, ldx int, u *intUnpacked, tile, t0
 	}
 }
 
-// intMulOne: there is no kernel for many row tiles.
+// intMulOne does nothing: this architecture has no kernel for many row tiles and one token.
 func intMulOne(_ *intProduct, _ *Activations, tile, _ int) int { return tile }

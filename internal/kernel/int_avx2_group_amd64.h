@@ -1,5 +1,5 @@
 // Common parts of the kernels for AVX2 and AVX-VNNI for tokens in groups of
-// channels, see int_group.go. The sums of the weights' group are behind the float
+// channels, see int_group.go. The sums of the weights' group follow the float
 // sums on the stack.
 
 #define INT2G_COUNT \

@@ -37,7 +37,7 @@ func (p *Pool) MulIntFloats(ys [][]float32, ldys []int, ws []*IntMatrix, x []flo
 		step = max(step, intStep(w.Bits))
 	}
 	if padded := intCeil(cols, step) * step; padded != cols {
-		// The kernels read whole steps; what lies behind a row may be NaN.
+		// The kernels read whole steps of x; what follows a row's end in memory may be NaN.
 		xp := make([]float32, tokens*padded)
 		for t := range tokens {
 			copy(xp[t*padded:], x[t*ldx:t*ldx+cols])

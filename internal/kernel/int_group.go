@@ -5,7 +5,7 @@ import "fmt"
 // With groups of channels the activations' scale changes along a row. A part is
 // a stretch of columns that have one scale of the activations and one of the
 // weights; G runs over those of group g of the weights, in order, and every
-// operation in float32 is rounded by itself:
+// operation in float32 is rounded separately:
 //
 //	y[t][r] = start[t][r] + Σ_g s[r,g]·( Σ_G sx[t,G]·float32(dot_G − offset·sum_G[t]) )
 //

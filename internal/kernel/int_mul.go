@@ -43,7 +43,7 @@ func (p *Pool) MulInts(ys [][]float32, ldys []int, ws []*IntMatrix, a *Activatio
 	})
 	panel := intPanel(a.Stride)
 	p.run(parts*intCeil(a.Tokens, panel), a.Tokens <= intStreamed, func(i int) {
-		// Row chunks first: a core keeps its panel of tokens.
+		// Chunks of rows change fastest, so that a core keeps its panel of tokens in its cache.
 		t0 := i / parts * panel
 		pr, first, end := intFind(prods, i%parts)
 		tile, tiles := 2*first, min(2*end, intCeil(pr.w.Rows, intLanes))
@@ -58,7 +58,7 @@ func (p *Pool) MulInts(ys [][]float32, ldys []int, ws []*IntMatrix, a *Activatio
 	p.addOrdered(ys, ldys, b, a.Tokens)
 }
 
-// made says whether the buffers are as long as the kernels read.
+// made reports whether the buffers are as long as the kernels read.
 func (a *Activations) made(groups int) bool {
 	rows := a.Tokens + intTokenPad
 	if len(a.Q) < rows*a.Stride || len(a.fsum) < (a.Tokens+intStartPad)*groups {
@@ -141,8 +141,8 @@ func (pr *intProduct) branch(tile, tiles, t, tokens int) {
 	}
 }
 
-// branchOne adds the branch to a chunk of pairs of row tiles of the only token:
-// tiles together, because the sum of one would wait for itself.
+// branchOne adds the branch to a chunk of pairs of row tiles of the only token, several
+// tiles together: with a single sum each addition would wait for the one before it.
 func (pr *intProduct) branchOne(first, end int) {
 	if !pr.one {
 		return
@@ -161,11 +161,11 @@ const (
 	intWeightChunk = 128 << 10 // bytes of weights in a chunk, if a pair of tiles is less
 	intTokenPanel  = 448 << 10 // bytes of tokens in a panel
 	intTokens      = 12        // tokens of the widest kernel
-	intStreamed    = intTokens // as many tokens at most, and weights are read as streams
+	intStreamed    = intTokens // up to so many tokens, the weights are read as streams: see runStreams
 )
 
-// intSplit sets the chunks of row tiles and returns their number over all
-// products. Only shapes decide.
+// intSplit sets the chunks of row tiles and returns their number over all products. It
+// depends on the shapes only.
 func intSplit(prods []intProduct, tokens int, check func(*intProduct)) int {
 	total := 0
 	for i := range prods {

@@ -18,5 +18,5 @@ func intQuantize(q []int8, x []float32, delta, z, top float32, off int32) {
 
 func intSum(q []int8) int32 { return intSumPortable(q) }
 
-// intMulOne: there is no kernel for many row tiles.
+// intMulOne does nothing: this architecture has no kernel for many row tiles and one token.
 func intMulOne(_ *intProduct, _ *Activations, tile, _ int) int { return tile }

@@ -19,7 +19,7 @@ import "sync"
 // The 1-bit plane's order puts the third bit of a 3-bit value just above the
 // other two for three quarters of the columns.
 
-// intPlanar says that the layout is of bit planes.
+// intPlanar reports whether weights of so many bits are stored in bit planes.
 func intPlanar(bits int) bool { return bits != 4 && bits != 8 }
 
 // intPlaneStep is the number of columns in a step of planes, and intPlaneCols
@@ -33,8 +33,8 @@ const (
 // set in it.
 var intPlaneWidths = [...]int{4, 2, 1}
 
-// intField is where the plane of p bits has columns 4·s…4·s+3 of a step: the
-// block's first byte and the field's lowest bit.
+// intField returns where the plane of p bits holds columns 4·s…4·s+3 of a step: the
+// first byte of the 64-byte block, and the lowest bit of the field in each byte.
 func intField(p, s int) (at, shift int) {
 	switch p {
 	case 4:
@@ -45,9 +45,9 @@ func intField(p, s int) (at, shift int) {
 	return 0, (s%4*2+2)%8 + s/4
 }
 
-// intUnpackPortable defines the planes: it writes steps of src as bytes in the
-// layout of 8 bits, so that 8-bit kernels multiply them: the values moved by
-// what makes their offset 128.
+// intUnpackPortable converts weights of src from bit planes to the layout for 8 bits,
+// so that the kernels for 8 bits can multiply them. It adds 128 − 2^(bits−1) to each
+// stored value, so that 128 stands for zero as in weights of 8 bits.
 func intUnpackPortable(dst, src []byte, bits, steps int) {
 	add := byte(128 - intOffset(bits))
 	for step := range steps {
@@ -91,8 +91,8 @@ func intPackPlanes(dst, src []byte, bits int) {
 	}
 }
 
-// intUnpacked is room for row tiles as bytes: tiles from first on, next bytes
-// apart. A pair of tiles is used by every token of a panel.
+// intUnpacked is a buffer for a pair of row tiles unpacked to bytes, from row tile first
+// on, next bytes apart. Every token of a panel uses it.
 type intUnpacked struct {
 	data  []byte
 	first int
@@ -101,7 +101,7 @@ type intUnpacked struct {
 
 var intUnpackedPool = sync.Pool{New: func() any { return new(intUnpacked) }}
 
-// newIntUnpacked takes room for the pair of row tiles from tile on and fills it.
+// newIntUnpacked makes a buffer for the pair of row tiles from tile on and fills it.
 func newIntUnpacked(w *IntMatrix, tile int, unpack func(u *intUnpacked, w *IntMatrix, tile, tiles int)) *intUnpacked {
 	u := intUnpackedPool.Get().(*intUnpacked)
 	u.first, u.next = tile, intCeil(w.Cols, intPlaneStep)*intPlaneStep*intLanes
@@ -113,7 +113,7 @@ func newIntUnpacked(w *IntMatrix, tile int, unpack func(u *intUnpacked, w *IntMa
 
 func (u *intUnpacked) free() { intUnpackedPool.Put(u) }
 
-// intUnpackPair is the portable way to fill an intUnpacked.
+// intUnpackPair fills an intUnpacked without assembly.
 func intUnpackPair(u *intUnpacked, w *IntMatrix, tile, tiles int) {
 	size := intTileBytes(w.Bits, w.Cols)
 	for i := range tiles {

@@ -1,13 +1,13 @@
 package kernel
 
-// intTiles is where one row tile's integers are: of 4 or 8 bits, because planes
-// are unpacked first.
+// intTiles is the place of one row tile's integers in memory. They have 4 or 8 bits: bit
+// planes are unpacked first.
 type intTiles struct {
 	bits int
 	data []byte // from the tile's first step on
 }
 
-// tiles finds row tile `tile`, in u if the layout is of planes.
+// tiles returns the place of row tile `tile`: in u if the weights are in bit planes.
 func (w *IntMatrix) tiles(u *intUnpacked, tile int) intTiles {
 	if u != nil {
 		return intTiles{8, u.data[(tile-u.first)*u.next:]}
@@ -53,7 +53,7 @@ func intTilePortable(y *[intLanes]float32, w *IntMatrix, tiles intTiles, a *Acti
 		shift := off * a.Sum[t*groups+g]
 		s := w.Scale[(tile*groups+g)*intLanes:][:intLanes]
 		for lane := range dot {
-			// float32(): no fusing into a multiply-add on any machine.
+			// The conversions keep the compiler from fusing product and sum.
 			y[lane] += float32(s[lane] * float32(dot[lane]-shift))
 		}
 	}

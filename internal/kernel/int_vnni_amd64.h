@@ -50,7 +50,7 @@ begin:                             \
 	JNZ       begin
 
 // INT_GROUP sets BX to the steps of this group, AX and CX for INT_START. The
-// scales are too few for the hardware to see a stream in them: prefetch them.
+// scales are read too rarely for the hardware prefetcher, so they are prefetched here.
 #define INT_GROUP \
 	MOVQ    intArgs_steps(R12), BX;   \
 	CMPQ    R13, $1;                  \
@@ -60,11 +60,12 @@ begin:                             \
 	ADDQ    $4, R15;                  \
 	PREFETCHT0 512(R14)
 
-// A pair of row tiles is two streams, each of which goes on where the other one is
-// now: behind the end of a tile comes the other tile, then the next pair. INT_PAIRS
-// sets CX to what is INT_AHEAD bytes ahead of the first stream, and AX to the number
-// of steps left when that is to leave this pair for the next; INT_FETCH2 asks for a
-// line of both. R11 is free below 12 tokens.
+// A pair of row tiles is read as two streams. In memory the second tile follows the
+// first and the next pair follows the second, so that a stream must not be prefetched
+// beyond its own tile: from there on the next pair is. INT_PAIRS sets CX to the address
+// INT_AHEAD bytes ahead of the first stream, and AX to the number of steps left at which
+// CX moves on to the next pair; INT_FETCH2 prefetches a line of both streams. R11 is
+// free in kernels for less than 12 tokens.
 #define INT_AHEAD 4096
 
 #define INT_PAIRS \
@@ -240,8 +241,8 @@ write:                                     \
 	VMOVUPS   (AX), Z0;               \
 	VMOVUPS   Z0, (BX)
 
-// INT_TILES1 ends a row tile and goes on with the next of intArgs_tiles, whose
-// weights and scales lie behind, or returns.
+// INT_TILES1 ends a row tile. It goes on with the next of intArgs_tiles, whose weights
+// and scales follow in memory, or returns after the last.
 #define INT_TILES1 \
 	INT_WRITE1;                            \
 	DECQ intArgs_tiles(R12);               \

@@ -6,7 +6,7 @@
 
 // Weights of 4 and 8 bits × tokens in groups of channels, see int_group.go: a
 // part's integer sums are scaled by the token's scale and added to the sums of
-// the weights' group, which are behind the float sums on the stack.
+// the weights' group, which follow the float sums on the stack.
 
 // INTG_COUNT sets the parts of this group.
 #define INTG_COUNT \

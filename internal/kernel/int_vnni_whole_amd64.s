@@ -7,7 +7,7 @@
 // The widest kernels, 12 tokens, for rows that are one group: where sums begin is
 // computed in registers, and they need no place in memory.
 //
-// Registers, behind the sum:
+// Registers after the sum:
 //   Z24 Z25 scales, Z26 Z27 scales times shifts, Z28 zeros
 //   SI DI R13 what is to be added, distance of tokens, of tiles
 //   R8 R9 R15 scales, zero points and sums of the tokens

@@ -6,7 +6,7 @@ package kernel
 //
 //	start[t][r] = 0 − Σ_g float32(float32(s[r,g]·shift[r,g])·sum[t][g])
 //
-// with g ascending and every operation rounded by itself. Without zero points
+// with g ascending and every operation rounded separately. Without zero points
 // it begins at 0.
 
 // intShift is zero − 2^(bits−1): nil where that is 0, one tile row of it where
@@ -26,14 +26,14 @@ func intShift(bits int, zero []float32) []float32 {
 	return shift
 }
 
-// intStartPad is the number of rows that the kernels may read behind the last
-// token's group sums.
+// intStartPad is the number of rows after the last token's group sums that kernels may
+// read.
 const intStartPad = intTokens - 1
 
 // intSums are float sums for the kernels' two tiles, by token.
 type intSums [intTokens * 2 * intLanes]float32
 
-// intNoShift is where sums begin without zero points.
+// intNoShift holds the zeros at which sums begin if the weights have no zero points.
 var intNoShift intSums
 
 // intStart writes the beginning of one row tile's sums for some tokens into y,

@@ -55,8 +55,8 @@ func (c *KVCache) Bytes() int64 {
 		2*int64(cap(c.ks)+cap(c.km)+cap(c.vs)+cap(c.vm))
 }
 
-// Reserve makes room for n positions, and keeps the first `used`. What it takes
-// beyond n, to grow seldom, stays within limit (rounded up to a block).
+// Reserve makes room for n positions and keeps the first `used`. It allocates more than
+// n, so that it need not grow at every call, but at most limit, rounded up to a block.
 func (c *KVCache) Reserve(n, used, limit int) {
 	if n <= c.capacity {
 		return
@@ -86,7 +86,7 @@ func regrow[T any](old []T, heads, from, to, kept, width int) []T {
 	return s
 }
 
-// column says where in the keys of a head a position's column begins, in bytes
+// column returns where in the keys of a head the column of a position begins, in bytes
 // or float32s.
 func (c *KVCache) column(head, position int) int {
 	return (head*c.capacity+position&^(kvLanes-1))*c.keyRow() + position%kvLanes

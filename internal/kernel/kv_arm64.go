@@ -18,7 +18,7 @@ type kvScoreArgs struct {
 	dstRow     int // bytes from row to row
 }
 
-// kvCombineArgs are those of one that adds weighted values.
+// kvCombineArgs are the arguments of a kernel that adds weighted values to sums.
 type kvCombineArgs struct {
 	w       unsafe.Pointer
 	wRow    int // bytes from row to row
@@ -31,8 +31,8 @@ type kvCombineArgs struct {
 
 // The names of the kernels give rows × positions, or rows × dimensions, and the bits.
 
-// kvTileRows is how many of the rows that are left go into the next tile, with
-// fillers if it is more than there are.
+// kvTileRows returns the number of rows of the next tile if `left` rows are left. It may
+// be larger; the rows beyond are fillers.
 func kvTileRows(left int) int {
 	switch {
 	case Active() < NEON:
@@ -52,14 +52,15 @@ func kvUnit(rows int) int {
 	return kvLanes
 }
 
-// kvScoreBlocks does the work of scores if the active tier has assembly.
+// kvScoreBlocks computes what scores does, in assembly. It returns false if the active
+// tier has none.
 func kvScoreBlocks(c *KVCache, head, from, n int, q, total []float32, rows int, dst []float32, stride int) bool {
 	if Active() < NEON {
 		return false
 	}
 	at, row := head*c.capacity+from, c.keyRow()
 	a := kvScoreArgs{steps: row, groups: n / kvUnit(rows), q: first(q), total: first(total), dst: first(dst), dstRow: 4 * stride}
-	// The last element that the kernel touches, so that Go checks the bounds.
+	// Go checks the bounds of the last element that the kernel reads or writes.
 	_, _, _ = q[c.HeadDim*rows-1], total[rows-1], dst[(rows-1)*stride+n-1]
 	if c.Bits == 16 {
 		a.keys, a.blockBytes = unsafe.Pointer(&c.keys32[at*row]), 4*kvLanes*row
@@ -73,7 +74,8 @@ func kvScoreBlocks(c *KVCache, head, from, n int, q, total []float32, rows int, 
 	return true
 }
 
-// kvWeightBlocks does whole blocks of 16 and says how many numbers they are.
+// kvWeightBlocks computes what kvWeights does for the whole blocks of 16, and returns how
+// many numbers those are.
 func kvWeightBlocks(p []float32, scale, minimum []uint16, lanes *[kvLanes]float32) int {
 	n := elemBlocks(len(p))
 	if n == 0 {
@@ -83,7 +85,8 @@ func kvWeightBlocks(p []float32, scale, minimum []uint16, lanes *[kvLanes]float3
 	return n
 }
 
-// kvCombineBlocks does the work of combine if the active tier has assembly.
+// kvCombineBlocks computes what combine does, in assembly. It returns false if the
+// active tier has none.
 func kvCombineBlocks(c *KVCache, head, from, n int, w []float32, stride, rows int, sums []float32, dims int) bool {
 	if Active() < NEON {
 		return false

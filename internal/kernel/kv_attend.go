@@ -12,9 +12,9 @@ type KVScratch struct {
 	tiles                        []kvTile
 }
 
-// kvTile is a set of rows that go through the kernels together; what one of them
-// does not see has weight 0 there, which changes no bit as long as values are
-// finite. Rows past the last query are fillers.
+// kvTile is a set of rows that one call of a kernel computes together. Positions that a
+// row of them does not see have weight 0 in it, which changes no bit as long as values
+// are finite. Rows after the last query are fillers.
 type kvTile struct {
 	row, rows int
 	from, to  int // positions that any of its rows sees
@@ -26,9 +26,9 @@ const (
 	kvChunk      = 256       // positions that stay in the first-level cache
 )
 
-// KVQueries is how many query positions make a good call of [KVCache.Attend],
-// where group query heads share a kv head and the sequence has that many
-// positions: enough to share the unpacking, and scores that stay in the cache.
+// KVQueries returns how many query positions to pass to one call of [KVCache.Attend] if
+// `group` query heads share a kv head and the sequence has that many positions: enough
+// to unpack keys once for many queries, few enough for the scores to stay in the cache.
 func KVQueries(group, positions int) int {
 	rows := min(kvRows, kvScoreBytes/(4*max(positions, 1)))
 	return max(1, rows/group)
@@ -163,8 +163,8 @@ func (s *KVScratch) pack(t kvTile, q []float32, rows, stride, group, hd int) {
 	}
 }
 
-// unpackSums puts the sums of a row in the order of the dimensions. In 4 bits
-// the 16 bytes of a piece gave their low halves first.
+// unpackSums puts the sums of a row in the order of the dimensions. With 4 bits the
+// kernels sum the low halves of the 16 bytes of a piece first, then the high halves.
 func (c *KVCache) unpackSums(out, sums []float32, base float32) {
 	switch c.Bits {
 	case 16:

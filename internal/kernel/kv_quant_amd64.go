@@ -13,8 +13,8 @@ func kvRangeBlocks(x []float32) (lo, hi float32, abs uint32, ok bool) {
 	return out[0], out[1], math.Float32bits(out[2]), true
 }
 
-// kvRoundBlocks does the whole blocks of 16 of x, and says how many numbers they
-// are.
+// kvRoundBlocks computes what KVRound does for the whole blocks of 16 of x, and returns
+// how many numbers those are.
 func kvRoundBlocks(dst []byte, x []float32, bits int, minimum, inv, top float32) int {
 	n := len(x) &^ 15
 	if n == 0 || Active() < AVX2 {

@@ -2,8 +2,8 @@ package kernel
 
 import "unsafe"
 
-// kvSoftmaxRow does the work of kvProbabilities if the active tier has assembly
-// for it. All slices reach to the end of the last block of 16.
+// kvSoftmaxRow computes what kvProbabilities does, in assembly; ok is false if the active
+// tier has none. All slices reach to the end of the last block of 16.
 func kvSoftmaxRow(p []float32, n int, scale float32, vscale, vmin []uint16) (base float32, ok bool) {
 	if Active() < AVX512 || n == 0 || !(scale > 0) {
 		return 0, false
@@ -13,8 +13,8 @@ func kvSoftmaxRow(p []float32, n int, scale float32, vscale, vmin []uint16) (bas
 	return kvSoftmaxavx512(first(p), n, scale, unsafe.Pointer(&vscale[0]), unsafe.Pointer(&vmin[0])), true
 }
 
-// kvShiftBlocks writes x+by to dst, whole blocks of 16, and says how many
-// numbers they are.
+// kvShiftBlocks writes x+by to dst, whole blocks of 16, and returns how many numbers
+// those are.
 func kvShiftBlocks(dst, x []float32, by float32) int {
 	n := elemBlocks(len(dst))
 	if n == 0 {

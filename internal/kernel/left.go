@@ -5,19 +5,19 @@ import (
 	"unsafe"
 )
 
-// leftLimit and leftWidth are the largest order and width that MulLeft takes: so
-// that a panel of the right factor, whose rows lie the width apart, stays in the
-// first-level cache. With 2048 columns the packed product is faster.
+// leftLimit and leftWidth are the largest order and width that MulLeft takes. A panel of
+// the right factor, whose rows are the width apart, then stays in the first-level cache.
+// With 2048 columns the packed product is faster.
 const (
 	leftLimit = 160
 	leftWidth = 512
 )
 
-// MulLeft takes src as blocks [k × w] and sets those of dst to a [k × k] times
-// them, on this thread, if k is small and w whole registers wide on the active
-// tier; otherwise it returns false and does nothing. Its results are those of
-// [Pool.MatMulNN] to the bit. It copies neither factor, which costs that one
-// more than the product does.
+// MulLeft multiplies blocks [k × w] of src from the left by a [k × k] and writes the
+// results to dst, on the calling goroutine. It returns false and does nothing unless k is
+// small and w fills whole registers of the active tier. Its results are those of
+// [Pool.MatMulNN] to the bit. Unlike MatMulNN it copies neither factor, which would take
+// longer than the product.
 func MulLeft(dst, a, src []float32, k, w int) bool {
 	micro := microKernels[float32]()
 	if k < 1 || k > leftLimit || w < 1 || w > leftWidth || w%micro.width != 0 {

@@ -2,8 +2,8 @@ package kernel
 
 import "time"
 
-// Limits are what this machine's cores and memory can do at most, measured by
-// loops that do nothing else: a speed means something only beside them.
+// Limits are the highest speeds of this machine's cores and memory, measured by loops
+// that do nothing else, to compare the speed of kernels with.
 type Limits struct {
 	Int8 float64 // int8 multiply-adds on registers, two operations each, a second; 0: no such loop for this CPU
 	FMA  float64 // float32 multiply-adds on registers, two operations each, a second; 0: likewise

@@ -1,6 +1,6 @@
 package kernel
 
-// Loops that measure what the machine allows: see limits_arm64.s.
+// Loops that measure the machine's limits: see limits_arm64.s.
 
 func (p *Pool) peakInt8() (float64, bool) {
 	if Active() < NEONDot {

@@ -2,9 +2,9 @@ package kernel
 
 import "unsafe"
 
-// narrowRows is the most rows of a that are multiplied with b without packing
-// it: the products of one and a few tokens, which memory bounds. The sums have
-// the order of every other product.
+// narrowRows is the largest number of rows of a that are multiplied with b without
+// packing it. Such products, of one or a few tokens, are bound by memory. Their sums
+// have the same order as those of every other product.
 const narrowRows = 4
 
 // narrow computes what it can of columns j0…j1 without packing, whole tiles of

@@ -2,7 +2,7 @@
 
 #include "textflag.h"
 
-// Products of few rows of a with 16 rows of b, which are turned in registers
+// Products of few rows of a with 16 rows of b, which are transposed in registers
 // instead of being packed:
 //
 //	for t < T, i < 16:
@@ -37,7 +37,7 @@
 	ADDQ $bytes, CX; \
 	ADDQ $64, SI
 
-// AVX-512: see transpose_amd64.s for the two steps of turning.
+// AVX-512: see transpose_amd64.s for the two steps of a transposition.
 #define QUARTET(LOAD, p, u0, u1, u2, u3) \
 	LOAD((p), Z16); \
 	LOAD((p)(R8*1), Z17); \

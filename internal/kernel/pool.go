@@ -9,12 +9,12 @@ import (
 
 // Pool runs the chunks of a kernel on a fixed number of threads.
 //
-// Workers are goroutines that park when there is nothing to do: an idle pool
-// costs nothing. Between the products of a token the gaps are shorter than it
-// takes to wake a thread (with the runtime's delay before it moves a goroutine,
-// some 50 µs), so a worker looks out for the next job for poolSpin before it
-// parks, and so does the caller for the last chunk. Nobody waits for a worker
-// that has not begun: on a busy machine the caller does its chunks too.
+// Workers are goroutines that park when there is nothing to do, so that an idle pool
+// costs nothing. Between the products of a token the gaps are shorter than the time to
+// wake a thread (about 50 µs with the runtime's delay before it moves a goroutine).
+// Therefore a worker polls for the next job for poolSpin before it parks, and the caller
+// polls for the end of the last chunk. Nobody waits for a worker that has not begun: on a
+// busy machine the caller does that worker's chunks too.
 //
 // Every kernel splits its work by output, never along a sum, and takes its
 // chunk boundaries from the shape alone, so the number of threads never
@@ -25,7 +25,7 @@ type Pool struct {
 	mu      sync.Mutex // one Run at a time; a nested Run runs inline
 }
 
-// poolSpin bounds the time that a thread looks out for what is to come.
+// poolSpin is the longest time that a thread polls before it parks.
 const poolSpin = 20 * time.Microsecond
 
 type job struct {
@@ -53,7 +53,7 @@ func (j *job) work(thread int) {
 	}
 }
 
-// take is the next chunk for a thread.
+// take returns the next chunk for a thread.
 func (j *job) take(thread int) (int64, bool) {
 	if j.streams != nil {
 		return takeStream(j.streams, thread)
@@ -70,10 +70,10 @@ type worker struct {
 	wake   chan struct{}
 }
 
-// closeJob tells a worker to end.
+// closeJob is the job that makes a worker end.
 var closeJob = new(job)
 
-// give leaves a job for the worker; one that it has not begun is forgotten.
+// give passes a job to the worker, in place of one that it has not begun.
 func (w *worker) give(j *job) {
 	w.job.Store(j)
 	if w.parked.CompareAndSwap(true, false) {
@@ -99,7 +99,7 @@ func (w *worker) run() {
 	}
 }
 
-// spin waits until ok says so, poolSpin at most.
+// spin polls until ok returns true, for poolSpin at most.
 func spin(ok func() bool) {
 	if ok() {
 		return

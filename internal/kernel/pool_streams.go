@@ -2,14 +2,14 @@ package kernel
 
 import "sync/atomic"
 
-// runStreams is [Pool.Run] for chunks that lie one behind the other in memory and
-// are read once. Each thread has a stretch of them to itself, which the prefetchers
-// see as one stream, and takes the upper half of what is left of the longest other
-// one when it is through.
+// runStreams is [Pool.Run] for chunks that follow each other in memory and are read
+// once. Each thread gets a contiguous stretch of them, which the hardware prefetcher sees
+// as one stream. A thread that has finished its stretch takes the upper half of the
+// longest stretch that is left.
 func (p *Pool) runStreams(n int, fn func(i int)) { p.run(n, true, fn) }
 
-// stream is what is left of a thread's stretch: its next chunk in the upper half,
-// its end in the lower.
+// stream is what is left of a thread's stretch: its next chunk in the upper half of the
+// number, its end in the lower half.
 type stream struct {
 	span atomic.Uint64
 	_    [56]byte // a cache line of its own
@@ -58,8 +58,8 @@ func takeStream(streams []stream, thread int) (int64, bool) {
 		next, end := unpackSpan(seen)
 		mid := next + most/2
 		if longest.CompareAndSwap(seen, packSpan(next, mid)) {
-			// Only its thread stores to a stream that is through, and no stretch comes
-			// twice: who still holds an old value of it takes nothing.
+			// Only its own thread stores to a stream that is finished, and no stretch occurs
+			// twice: a thread that still holds an old value of the stream takes nothing.
 			own.Store(packSpan(mid+1, end))
 			return mid, true
 		}

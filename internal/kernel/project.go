@@ -4,11 +4,11 @@ import (
 	"sync"
 )
 
-// Projection multiplies tokens with a few vectors of a wave basis, z = F x: the
-// spectral branch's first half. A cosine or sine of period Cols/f mirrors
-// itself in the half turn and, up to a sign, in the quarter turn. Where all
-// rows of F do, to the bit, x is folded twice and each row takes a quarter of
-// the products and of the memory:
+// Projection multiplies tokens with a few vectors of a cosine and sine basis, z = F x:
+// the first half of the spectral branch. A cosine or sine of period Cols/f is symmetric
+// or antisymmetric about Cols/2 and about Cols/4. Where all rows of F are, to the bit, x
+// is folded twice, and a product with a row takes a quarter of the multiplications and of
+// the memory:
 //
 //	e[j] = x[j] ± x[n-j]     f[j] = e[j] ± e[n/2-j]     j < n/4
 //
@@ -21,10 +21,10 @@ type Projection struct {
 	blocks      []foldBlock
 	dense       []float32 // [Count×Cols] where rows don't fold: [Pool.MatMulNT]
 	stored      []storedBlock
-	removes     bool // takes what it projects on out of the tokens; stored bases only
+	removes     bool // subtracts the projection from the tokens; stored bases only
 }
 
-// foldBlock is up to 8 rows of F with the same signs.
+// foldBlock holds up to 8 rows of F with the same symmetries.
 type foldBlock struct {
 	class   int        // of the folded x
 	data    []float32  // [Cols/4/16][8][16]
@@ -32,8 +32,8 @@ type foldBlock struct {
 	quarter [8]float32 // F at Cols/4
 }
 
-// Classes of rows by the signs of their mirror images in the half and the
-// quarter turn. The last two are sines.
+// Classes of rows by the signs of their symmetry about Cols/2 and Cols/4. The last two
+// are sines.
 const (
 	foldPlusPlus = iota
 	foldPlusMinus
@@ -42,8 +42,8 @@ const (
 	foldClasses
 )
 
-// NewProjection makes a projection on the rows of f [count×cols], which it
-// keeps if they don't fold.
+// NewProjection makes a projection on the rows of f [count×cols]. It keeps f if the rows
+// do not fold.
 func NewProjection(f []float32, count, cols int) *Projection {
 	f = f[:count*cols]
 	p := &Projection{Count: count, Cols: cols}
@@ -193,8 +193,8 @@ func (p *Pool) Project(z []float32, ldz int, f *Projection, x []float32, ldx, to
 	p.Run(intCeil(tokens, per), func(i int) { f.chunk(z, ldz, x, ldx, i*per, min(tokens, (i+1)*per)) })
 }
 
-// projectChunk is the number of tokens in a chunk of work that is done while they
-// are in the cache: four chunks at least, where there are tokens enough.
+// projectChunk returns the number of tokens in a chunk of work, which is done while they
+// are in the cache. If there are tokens enough there are at least four chunks.
 func projectChunk(cols, tokens int) int { return min(intChunk(cols), max(2, intCeil(tokens, 4))) }
 
 // chunk projects tokens t0…t1-1.
@@ -208,9 +208,9 @@ func (p *Projection) chunk(z []float32, ldz int, x []float32, ldx, t0, t1 int) {
 	}
 }
 
-// QuantizeProject is before, [Pool.Project] and [Activations.Quantize] in one pass
-// over x, in one fork and join. before changes tokens from to end-1 in place, each
-// by itself; nil: nothing. f may be nil.
+// QuantizeProject does `before`, [Pool.Project] and [Activations.Quantize] in one pass
+// over x, in one fork and join. before changes tokens from…end-1 in place, each
+// independently of the others; it may be nil, and so may f.
 func (a *Activations) QuantizeProject(p *Pool, x []float32, ldx, tokens, cols int, grid ActGrid, group int, z []float32, ldz int, f *Projection,
 	before func(from, end int)) {
 	if f != nil && f.Cols != cols {
@@ -261,5 +261,5 @@ func foldDotsGo(out *[foldTokens][8]float32, data, x []float32, ldx, n, tokens i
 	}
 }
 
-// Folded says whether the rows fold: a quarter of the work.
+// Folded reports whether the rows fold, which saves three quarters of the work.
 func (p *Projection) Folded() bool { return p.dense == nil && p.stored == nil }

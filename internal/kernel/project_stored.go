@@ -2,8 +2,8 @@ package kernel
 
 import "fmt"
 
-// storedBlock is up to 8 vectors of a stored basis, the columns padded to a
-// multiple of 16: one copy serves the product and its way back.
+// storedBlock holds up to 8 vectors of a stored basis, the columns padded to a multiple
+// of 16. The product and its transpose use the same copy.
 type storedBlock struct {
 	data  []uint16 // IEEE binary16 [cols/16][8][16]
 	codes []int8   // or signed bytes, likewise; see byte_project.go
@@ -33,7 +33,7 @@ func NewStoredProjection(v []uint16, count, cols int, remove bool) *Projection {
 	return p
 }
 
-// Removes says whether the subspace is taken out of the tokens.
+// Removes reports whether the projection is subtracted from the tokens.
 func (p *Projection) Removes() bool { return p.removes }
 
 // project writes the products of the block's vectors with some tokens, at most
@@ -62,8 +62,8 @@ func (b *storedBlock) project(z []float32, ldz int, x []float32, ldx, cols, toke
 	}
 }
 
-// remove takes the block's vectors out of columns from to end of some tokens, at
-// most foldTokens. from is a multiple of 16, end too or the last.
+// remove subtracts the projection on the block's vectors from columns from…end-1 of some
+// tokens, at most foldTokens. from is a multiple of 16, and so is end unless it is the last.
 func (b *storedBlock) remove(x []float32, ldx, from, end int, z []float32, ldz, tokens int) {
 	var c [foldTokens][8]float32
 	for t := range tokens {

@@ -2,8 +2,8 @@ package kernel
 
 import "fmt"
 
-// syrkTokens is the most tokens that are summed in float32 before the sum goes
-// to float64.
+// syrkTokens is the largest number of tokens that are summed in float32 before the sum is
+// added to h in float64.
 const syrkTokens = 512
 
 // syrkBlock is the edge of the blocks of h that are computed at a time, a

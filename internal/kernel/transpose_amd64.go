@@ -2,7 +2,7 @@ package kernel
 
 import "unsafe"
 
-// transposer turns edge rows of blocks of edge columns.
+// transposer transposes blocks of edge rows and edge columns.
 type transposer struct {
 	edge int
 	fn   [F32 + 1]func(dst unsafe.Pointer, ldd int, src unsafe.Pointer, lds, blocks int)
