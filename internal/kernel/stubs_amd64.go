@@ -58,44 +58,6 @@ func byteTile1avx2(n int, c, z, y unsafe.Pointer, ldy int, update int)
 //go:noescape
 func byteTile4avx2(n int, c, z, y unsafe.Pointer, ldy int, update int)
 
-// clip_amd64.s
-
-//go:noescape
-func gridErroravx512(w, d unsafe.Pointer, by *GridStep, inv float32, lanes *[gridLanes]float32, blocks int)
-
-//go:noescape
-func gridRoundavx512(q unsafe.Pointer, w unsafe.Pointer, by *GridStep, blocks int)
-
-//go:noescape
-func gridValuesavx512(dst, q unsafe.Pointer, by *GridStep, blocks int)
-
-//go:noescape
-func gridRoundEachavx512(q, e, w, scale, shift unsafe.Pointer, by *GridStep, share float32, blocks int)
-
-//go:noescape
-func rangeavx512(x unsafe.Pointer, lanes *[3][gridLanes]float32, blocks int)
-
-//go:noescape
-func gridErroravx2(w, d unsafe.Pointer, by *GridStep, inv float32, lanes *[gridLanes]float32, blocks int)
-
-//go:noescape
-func gridRoundavx2(q unsafe.Pointer, w unsafe.Pointer, by *GridStep, blocks int)
-
-//go:noescape
-func gridValuesavx2(dst, q unsafe.Pointer, by *GridStep, blocks int)
-
-//go:noescape
-func gridRoundEachavx2(q, e, w, scale, shift unsafe.Pointer, by *GridStep, share float32, blocks int)
-
-//go:noescape
-func rangeavx2(x unsafe.Pointer, lanes *[3][gridLanes]float32, blocks int)
-
-//go:noescape
-func gridTurnavx512(q, e, gradient, change, scale, shift unsafe.Pointer, by *GridStep, h float32, blocks int) int
-
-//go:noescape
-func gridTurnavx2(q, e, gradient, change, scale, shift unsafe.Pointer, by *GridStep, h float32, blocks int) int
-
 // elem_avx2_amd64.s
 
 //go:noescape
@@ -205,6 +167,91 @@ func f64x2x8avx2(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c
 
 //go:noescape
 func f64x1x8avx2(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+// gemm_narrow_amd64.s
+
+//go:noescape
+func narrow1f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func narrow2f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func narrow4f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func narrow1f32avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func narrow2f32avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func narrow1f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func narrow2f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func narrow4f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func narrow1f16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func narrow2f16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func narrow1bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func narrow2bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func narrow4bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func narrow1bf16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func narrow2bf16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+// grid_amd64.s
+
+//go:noescape
+func gridErroravx512(w, d unsafe.Pointer, by *GridStep, inv float32, lanes *[gridLanes]float32, blocks int)
+
+//go:noescape
+func gridRoundavx512(q unsafe.Pointer, w unsafe.Pointer, by *GridStep, blocks int)
+
+//go:noescape
+func gridValuesavx512(dst, q unsafe.Pointer, by *GridStep, blocks int)
+
+//go:noescape
+func gridRoundEachavx512(q, e, w, scale, shift unsafe.Pointer, by *GridStep, share float32, blocks int)
+
+//go:noescape
+func rangeavx512(x unsafe.Pointer, lanes *[3][gridLanes]float32, blocks int)
+
+//go:noescape
+func gridErroravx2(w, d unsafe.Pointer, by *GridStep, inv float32, lanes *[gridLanes]float32, blocks int)
+
+//go:noescape
+func gridRoundavx2(q unsafe.Pointer, w unsafe.Pointer, by *GridStep, blocks int)
+
+//go:noescape
+func gridValuesavx2(dst, q unsafe.Pointer, by *GridStep, blocks int)
+
+//go:noescape
+func gridRoundEachavx2(q, e, w, scale, shift unsafe.Pointer, by *GridStep, share float32, blocks int)
+
+//go:noescape
+func rangeavx2(x unsafe.Pointer, lanes *[3][gridLanes]float32, blocks int)
+
+//go:noescape
+func gridTurnavx512(q, e, gradient, change, scale, shift unsafe.Pointer, by *GridStep, h float32, blocks int) int
+
+//go:noescape
+func gridTurnavx2(q, e, gradient, change, scale, shift unsafe.Pointer, by *GridStep, h float32, blocks int) int
 
 // hadamard_amd64.s
 
@@ -919,53 +966,6 @@ func intPeakVNNI(n int)
 //
 //go:noescape
 func intReadAVX2(p *byte, n int)
-
-// narrow_amd64.s
-
-//go:noescape
-func narrow1f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow2f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow4f32avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow1f32avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow2f32avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow1f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow2f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow4f16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow1f16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow2f16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow1bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow2bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow4bf16avx512(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow1bf16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
-
-//go:noescape
-func narrow2bf16avx2(blocks int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 
 // pause_amd64.s
 

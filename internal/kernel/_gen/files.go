@@ -88,7 +88,7 @@ var files = []file{
 	{"project_amd64.s", "project_amd64.tmpl", values{"Name": "fold", "Bytes": 4, "Load": "VMOVUPS %s, %s", "Out": false}},
 	{"project_stored_amd64.s", "project_stored_amd64.tmpl", values{"Name": "stored", "Bytes": 2, "Load": "VCVTPH2PS %s, %s", "Out": true}},
 	{"byte_project_amd64.s", "byte_project_amd64.tmpl", values{"Name": "byte", "Bytes": 1, "Load": "CODES(%s, %s)", "Out": true}},
-	{"narrow_amd64.s", "narrow_amd64.tmpl", values{
+	{"gemm_narrow_amd64.s", "gemm_narrow_amd64.tmpl", values{
 		"Types":   narrowTypes,
 		"Rows512": narrow512, "Rows256": narrow256,
 	}},
