@@ -58,33 +58,7 @@ func byteTile1avx2(n int, c, z, y unsafe.Pointer, ldy int, update int)
 //go:noescape
 func byteTile4avx2(n int, c, z, y unsafe.Pointer, ldy int, update int)
 
-// elem_avx2_amd64.s
-
-//go:noescape
-func expavx2(x unsafe.Pointer, blocks int)
-
-//go:noescape
-func maxScaledavx2(x unsafe.Pointer, scale float32, blocks int) float32
-
-//go:noescape
-func expSumavx2(x unsafe.Pointer, scale, top float32, lanes unsafe.Pointer, blocks int)
-
-//go:noescape
-func normalizeavx2(x unsafe.Pointer, inv float32, blocks int)
-
-//go:noescape
-func swigluavx2(gate, up unsafe.Pointer, blocks int)
-
-//go:noescape
-func addavx2(x, y unsafe.Pointer, blocks int)
-
-//go:noescape
-func mulScaledavx2(dst, x, weight unsafe.Pointer, scale float32, blocks int)
-
-//go:noescape
-func ropeavx2(lo, hi, cos, sin unsafe.Pointer, blocks int)
-
-// elem_avx512_amd64.s
+// elem_amd64.s
 
 //go:noescape
 func expavx512(x unsafe.Pointer, blocks int)
@@ -109,6 +83,30 @@ func mulScaledavx512(dst, x, weight unsafe.Pointer, scale float32, blocks int)
 
 //go:noescape
 func ropeavx512(lo, hi, cos, sin unsafe.Pointer, blocks int)
+
+//go:noescape
+func expavx2(x unsafe.Pointer, blocks int)
+
+//go:noescape
+func maxScaledavx2(x unsafe.Pointer, scale float32, blocks int) float32
+
+//go:noescape
+func expSumavx2(x unsafe.Pointer, scale, top float32, lanes unsafe.Pointer, blocks int)
+
+//go:noescape
+func normalizeavx2(x unsafe.Pointer, inv float32, blocks int)
+
+//go:noescape
+func swigluavx2(gate, up unsafe.Pointer, blocks int)
+
+//go:noescape
+func addavx2(x, y unsafe.Pointer, blocks int)
+
+//go:noescape
+func mulScaledavx2(dst, x, weight unsafe.Pointer, scale float32, blocks int)
+
+//go:noescape
+func ropeavx2(lo, hi, cos, sin unsafe.Pointer, blocks int)
 
 // gemm32_amd64.s
 

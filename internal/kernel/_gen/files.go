@@ -215,6 +215,7 @@ var files = []file{
 	{"kv_combine512_amd64.s", "kv_combine512_amd64.tmpl", values{"Shapes": kvCombine512}},
 	{"vector_amd64.s", "vector_amd64.tmpl", values{"Axpy": []element{{"axpy", "VMOVUPS", 4}, {"axpyF16", "VCVTPH2PS", 2}}}},
 	{"vector_arm64.s", "vector_arm64.tmpl", values{"Axpy": []element{{"axpy", "", 4}, {"axpyF16", "", 2}}}},
+	{"elem_amd64.s", "elem_amd64.tmpl", nil},
 	{"half_amd64.s", "half_amd64.tmpl", nil},
 	{"hadamard_amd64.s", "hadamard_amd64.tmpl", nil},
 	{"hadamard_arm64.s", "hadamard_arm64.tmpl", nil},
