@@ -28,7 +28,7 @@
 // The suffix _amd64 or _arm64 is the architecture, _other stands for the rest.
 // stubs_*.go declare the assembly routines; *_calls_*.go and *_sets_*.go choose
 // among variants of one routine. Files that begin with "Code generated" are written
-// by the program in _gen from its list of variants, files.go there:
+// by the program in _gen from its list of variants, variants.go there:
 //
 //	go generate ./internal/kernel
 package kernel

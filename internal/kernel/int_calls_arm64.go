@@ -147,14 +147,14 @@ func intNEONGroup(args *intArgs, bits, width int) {
 // intFloatNEON multiplies a row tile with some float tokens.
 func intFloatNEON(args *intArgs, bits, width int) {
 	switch bits<<4 | width {
-	case 4<<4 | 2:
-		intFloatNEON4x2(args)
 	case 4<<4 | 1:
 		intFloatNEON4x1(args)
-	case 8<<4 | 2:
-		intFloatNEON8x2(args)
+	case 4<<4 | 2:
+		intFloatNEON4x2(args)
 	case 8<<4 | 1:
 		intFloatNEON8x1(args)
+	case 8<<4 | 2:
+		intFloatNEON8x2(args)
 	default:
 		panic("kernel: intFloatNEON has no routine for these bits and tokens")
 	}

@@ -5,10 +5,10 @@
 //	go generate ./internal/kernel               writes them
 //	go run -C internal/kernel/_gen . -check     fails if that would change a file
 //
-// A kernel family is a template in asm/ and a row of the table in files.go. The
-// row names the variants (element types, tile heights, numbers of tokens, bits
-// of the weights): one variant more is one entry more. Assembly that has no
-// variants is written by hand, in the kernel package.
+// A kernel family is a template in asm/. variants.go lists its variants (types of
+// elements, rows of tiles, numbers of tokens, bits of weights), files*.go the files
+// that are written: one variant more is one entry more in variants.go. Assembly
+// that has no variants is written by hand, in the kernel package.
 package main
 
 import (

@@ -1,0 +1,98 @@
+package main
+
+// The integer kernels.
+var intFiles = []file{
+	// AVX-512 VNNI.
+	{"int_vnni4_amd64.s", "int_vnni_amd64.tmpl", values{"Bits": 4, "Tokens": tokensVNNI}},
+	{"int_vnni8_amd64.s", "int_vnni_amd64.tmpl", values{"Bits": 8, "Tokens": tokensVNNI}},
+	{"int_vnni_whole_amd64.s", "int_vnni_whole_amd64.tmpl", values{"Bits": byteBits}},
+	{"int_vnni_group_amd64.s", "int_vnni_group_amd64.tmpl", values{
+		"Kernels": []values{{"Bits": 4, "Tokens": tokensVNNI}, {"Bits": 8, "Tokens": tokensVNNI}},
+	}},
+	{"int_vnni_planes_amd64.s", "int_vnni_planes_amd64.tmpl", values{"Bits": planeBits, "Tokens": tokensPlane[:len(tokensPlane)-1]}},
+	{"int_vnni_planes1_amd64.s", "int_vnni_planes1_amd64.tmpl", values{"Bits": []int{5, 6, 7}}},
+
+	// AVX2 and AVX-VNNI.
+	{"int_avx2_amd64.s", "int256_amd64.tmpl", values{
+		"Title": "Weights of 4 and 8 bits × tokens of 8 bits, AVX2",
+		"Name":  "intAVX2W", "VNNI": false, "Group": false, "Planes": false, "Bits": byteBits, "Tokens": tokens256,
+	}},
+	{"int_avx2_planes_amd64.s", "int256_amd64.tmpl", values{
+		"Title": "Weights in bit planes × tokens of 8 bits, AVX2",
+		"Name":  "intAVX2W", "VNNI": false, "Group": false, "Planes": true, "Bits": planeBits, "Tokens": tokens256,
+	}},
+	{"int_avx2_group_amd64.s", "int256_amd64.tmpl", values{
+		"Title": "Weights of 4 and 8 bits × tokens in groups of channels, AVX2",
+		"Name":  "intAVX2Group", "VNNI": false, "Group": true, "Planes": false, "Bits": byteBits, "Tokens": tokens256,
+	}},
+	{"int_avxvnni_amd64.s", "int256_amd64.tmpl", values{
+		"Title": "Weights of 2 to 8 bits × tokens of 8 bits, AVX-VNNI",
+		"Name":  "intAVXVNNI", "VNNI": true, "Group": false, "Planes": true, "Bits": allBits, "Tokens": tokens256,
+	}},
+	{"int_avxvnni_group_amd64.s", "int256_amd64.tmpl", values{
+		"Title": "Weights of 4 and 8 bits × tokens in groups of channels, AVX-VNNI",
+		"Name":  "intAVXVNNIGroup", "VNNI": true, "Group": true, "Planes": false, "Bits": byteBits, "Tokens": tokens256,
+	}},
+
+	// NEON.
+	{"int_neon_arm64.s", "int_arm64.tmpl", values{
+		"Title": "Weights of 2 to 8 bits × tokens of 8 bits, without an int8 dot product",
+		"Names": []values{{"Name": "intNEON", "Dot": false}}, "Group": false, "Bits": allBits, "Tokens": tokensNEON,
+	}},
+	{"int_dot_arm64.s", "int_arm64.tmpl", values{
+		"Title": "Weights of 2 to 8 bits × tokens of 8 bits, with the int8 dot product of FEAT_DotProd",
+		"Names": []values{{"Name": "intDot", "Dot": true}}, "Group": false, "Bits": allBits, "Tokens": tokensNEON,
+	}},
+	{"int_group_arm64.s", "int_arm64.tmpl", values{
+		"Title": "Weights of 4 and 8 bits × tokens in groups of channels",
+		"Names": []values{{"Name": "intDotGroup", "Dot": true}, {"Name": "intNEONGroup", "Dot": false}},
+		"Group": true, "Bits": byteBits, "Tokens": tokensNEON,
+	}},
+
+	// Float tokens.
+	{"int_float512_amd64.s", "int_float512_amd64.tmpl", values{"Bits": floatBits, "Tokens": floatTokens512}},
+	{"int_float256_amd64.s", "int_float256_amd64.tmpl", values{"Bits": floatBits, "Tokens": floatTokens256}},
+	{"int_float_arm64.s", "int_float_arm64.tmpl", values{"Bits": byteBits, "Tokens": floatTokensNEON}},
+
+	// Bit planes to bytes, and where sums begin.
+	{"int_unpack512_amd64.s", "int_unpack512_amd64.tmpl", values{"Bits": planeBits}},
+	{"int_unpack256_amd64.s", "int_unpack256_amd64.tmpl", values{"Bits": planeBits}},
+	{"int_unpack_arm64.s", "int_unpack_arm64.tmpl", values{"Bits": planeBits}},
+	{"int_zero_amd64.s", "int_zero_amd64.tmpl", nil},
+
+	// The choice among them.
+	{"int_calls_amd64.go", "int_calls.tmpl", values{"Unsafe": false, "Families": []family{
+		call("intVNNI", "multiplies two row tiles with 2 to 12 tokens, or row tiles with one token.", "intVNNI%dx%d",
+			kernels{byteBits, tokensVNNI}, kernels{planeBits, tokensPlane}),
+		call("intVNNIGroup", "is intVNNI for tokens in groups of channels.", "intVNNIGroup%dx%d", kernels{byteBits, tokensVNNI}),
+		call("intAVX2", "multiplies a row tile with some tokens.", "intAVX2W%dx%d", kernels{allBits, tokens256}),
+		call("intAVX2Group", "is intAVX2 for tokens in groups of channels.", "intAVX2Group%dx%d", kernels{byteBits, tokens256}),
+		call("intAVXVNNI", "multiplies a row tile with some tokens.", "intAVXVNNI%dx%d", kernels{allBits, tokens256}),
+		call("intAVXVNNIGroup", "is intAVXVNNI for tokens in groups of channels.", "intAVXVNNIGroup%dx%d", kernels{byteBits, tokens256}),
+		call("intFloat512", "multiplies two row tiles with some float tokens.", "intFloat512W%dx%d", kernels{floatBits, floatTokens512}),
+		call("intFloat256", "multiplies a row tile with some float tokens.", "intFloat256W%dx%d", kernels{floatBits, floatTokens256}),
+		{"intVNNIWhole", "multiplies two row tiles whose rows are one group with 12 tokens.", "args *intArgs", "args", "intVNNI%dx12Whole", false, []kernels{{byteBits, nil}}},
+		{"intUnpack512", "unpacks two row tiles of bit planes to bytes.", "args *intUnpackArgs", "args", "intUnpack512W%d", false, []kernels{{planeBits, nil}}},
+		{"intUnpackAVX2", "unpacks a row tile of bit planes to bytes.", "args *intUnpackArgs", "args", "intUnpackAVX2W%d", false, []kernels{{planeBits, nil}}},
+	}}},
+	{"int_calls_arm64.go", "int_calls.tmpl", values{"Unsafe": true, "Families": []family{
+		call("intDot", "multiplies a row tile with some tokens.", "intDot%dx%d", kernels{allBits, tokensNEON}),
+		call("intDotGroup", "is intDot for tokens in groups of channels.", "intDotGroup%dx%d", kernels{byteBits, tokensNEON}),
+		call("intNEON", "multiplies a row tile with some tokens.", "intNEON%dx%d", kernels{allBits, tokensNEON}),
+		call("intNEONGroup", "is intNEON for tokens in groups of channels.", "intNEONGroup%dx%d", kernels{byteBits, tokensNEON}),
+		call("intFloatNEON", "multiplies a row tile with some float tokens.", "intFloatNEON%dx%d", kernels{byteBits, floatTokensNEON}),
+		{"intUnpackNEON", "unpacks a row tile of bit planes to bytes.", "dst, src unsafe.Pointer, steps, add int", "dst, src, steps, add", "intUnpackNEON%d", false, []kernels{{planeBits, nil}}},
+	}}},
+}
+
+// A family of integer kernels is called through one Go function: see int_calls.tmpl.
+type family struct {
+	Name, Doc, Parameters, Arguments, Format string
+	Width                                    bool
+	Kernels                                  []kernels
+}
+
+// call is a family whose routines take intArgs.
+func call(name, doc, format string, list ...kernels) family {
+	return family{name, doc, "args *intArgs", "args", format, true, list}
+}

@@ -1,0 +1,67 @@
+package main
+
+// The variants of the kernels. To add one, add it to its list here: the kernel, its
+// declaration and the function that chooses among the kernels follow. (Only the tiles
+// of a branch are chosen by hand, in half_tiles_*.go and byte_tiles_*.go.)
+
+// The integer kernels: numbers of tokens, and bits of the weights.
+var (
+	tokensVNNI  = []int{12, 8, 4, 2, 1} // two row tiles for 2 tokens or more
+	tokens256   = []int{4, 2, 1}
+	tokensNEON  = []int{4, 2, 1}
+	tokensPlane = []int{8, 4, 2, 1} // AVX-512 VNNI, weights in bit planes
+
+	byteBits  = []int{4, 8} // not in bit planes
+	planeBits = []int{2, 3, 5, 6, 7}
+	allBits   = []int{2, 3, 4, 5, 6, 7, 8}
+
+	// Weights that are multiplied with float tokens as they are stored; others are
+	// unpacked to bytes first.
+	floatBits       = []int{2, 3, 4, 8}
+	floatTokens512  = []int{4, 2, 1}
+	floatTokens256  = []int{2, 1}
+	floatTokensNEON = []int{1, 2}
+)
+
+// kernels are bits of weights, each with the same numbers of tokens.
+type kernels struct{ Bits, Tokens []int }
+
+// The register kernels of dense products: rows of their tiles.
+var (
+	heights512  = []int{12, 8, 4, 2, 1}
+	heights256  = []int{6, 4, 2, 1}
+	heightsNEON = []int{1, 2, 4, 6}
+)
+
+// An element is a type of stored numbers: how names spell it, what loads it as
+// float32, and its bytes.
+type element struct {
+	Name, Load string
+	Bytes      int
+}
+
+// Dense products of few rows: the types of b, and the rows of a.
+var (
+	narrowTypes = []element{{"f32", "LOADF32", 4}, {"f16", "LOADF16", 2}, {"bf16", "LOADBF16", 2}}
+	narrow512   = []int{1, 2, 4}
+	narrow256   = []int{1, 2}
+)
+
+// The tiles of a branch: numbers of tokens.
+var (
+	halfTokens512  = []int{1, 4, 8, 12}
+	byteTokens512  = []int{1, 4, 8} // pairs of tiles for 12 tokens are a routine of their own
+	tileTokens256  = []int{1, 4}
+	tileTokensNEON = []int{1, 4}
+)
+
+// A shape is what a kernel of attention takes: rows of queries or weights, and
+// positions (scores) or dimensions (values).
+type shape struct{ Rows, Dims int }
+
+var (
+	kvScore512   = []shape{{8, 32}, {4, 64}, {2, 64}, {1, 64}}
+	kvCombine512 = []shape{{8, 32}, {4, 32}, {2, 32}, {1, 64}, {1, 32}}
+	kvScore256   = []shape{{4, 16}, {1, 32}} // NEON too, where the routines are by hand
+	kvCombine256 = []shape{{4, 16}, {1, 32}}
+)
