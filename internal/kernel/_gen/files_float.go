@@ -12,7 +12,7 @@ var floatFiles = []file{
 	{"gemm32_arm64.s", "gemm_arm64.tmpl", values{"Type": "float32", "Bits": 32, "Heights": heightsNEON}},
 	{"gemm64_arm64.s", "gemm_arm64.tmpl", values{"Type": "float64", "Bits": 64, "Heights": heightsNEON}},
 	{"gemm_narrow_amd64.s", "gemm_narrow_amd64.tmpl", values{
-		"Types":   narrowTypes,
+		"Types":   storedTypes,
 		"Rows512": narrow512, "Rows256": narrow256,
 	}},
 	{"gemm_sets_amd64.go", "gemm_sets.tmpl", values{
@@ -23,8 +23,8 @@ var floatFiles = []file{
 			{"Name": "avx2Set64", "Bits": 64, "Columns": 64, "Tier": "avx2", "Heights": heights256},
 		},
 		"Narrow": []values{
-			{"Name": "narrow512", "Tier": "avx512", "Types": narrowTypes, "Rows": narrow512},
-			{"Name": "narrow256", "Tier": "avx2", "Types": narrowTypes, "Rows": narrow256},
+			{"Name": "narrow512", "Tier": "avx512", "Types": storedTypes, "Rows": narrow512},
+			{"Name": "narrow256", "Tier": "avx2", "Types": storedTypes, "Rows": narrow256},
 		},
 	}},
 	{"gemm_sets_arm64.go", "gemm_sets.tmpl", values{
@@ -69,6 +69,8 @@ var floatFiles = []file{
 
 	// Vectors.
 	{"elem_amd64.s", "elem_amd64.tmpl", nil},
+	{"elem_arm64.s", "elem_arm64.tmpl", nil},
+	{"transpose_amd64.s", "transpose_amd64.tmpl", values{"Types": storedTypes}},
 	{"half_amd64.s", "half_amd64.tmpl", nil},
 	{"hadamard_amd64.s", "hadamard_amd64.tmpl", nil},
 	{"hadamard_arm64.s", "hadamard_arm64.tmpl", nil},

@@ -40,9 +40,10 @@ type element struct {
 	Bytes      int
 }
 
-// Dense products of few rows: the types of b, and the rows of a.
+// Stored types that transpositions widen, and dense products of few rows: the types
+// of b. Then the rows of a in those.
 var (
-	narrowTypes = []element{{"f32", "LOADF32", 4}, {"f16", "LOADF16", 2}, {"bf16", "LOADBF16", 2}}
+	storedTypes = []element{{"f32", "LOADF32", 4}, {"f16", "LOADF16", 2}, {"bf16", "LOADBF16", 2}}
 	narrow512   = []int{1, 2, 4}
 	narrow256   = []int{1, 2}
 )
