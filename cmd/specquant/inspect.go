@@ -12,8 +12,8 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/pipeline"
 	"github.com/specquant/specquant/internal/recipe"
+	"github.com/specquant/specquant/internal/report"
 	"github.com/specquant/specquant/internal/spectrum"
 	"github.com/specquant/specquant/internal/tokenizer"
 )
@@ -59,7 +59,7 @@ func (c *inspectCmd) Run(e *env) error {
 
 // spectrum measures where the energy of the layers lies, before and after smoothing
 // by the α that was asked for.
-func (c *inspectCmd) spectrum(e *env) ([]pipeline.SpectrumRow, recipe.Alpha, error) {
+func (c *inspectCmd) spectrum(e *env) ([]report.SpectrumRow, recipe.Alpha, error) {
 	alpha := recipe.Off
 	if c.Alpha != "off" {
 		v, err := strconv.ParseFloat(c.Alpha, 64)
@@ -70,7 +70,7 @@ func (c *inspectCmd) spectrum(e *env) ([]pipeline.SpectrumRow, recipe.Alpha, err
 	}
 	pool := kernel.NewPool(c.Threads)
 	defer pool.Close()
-	rows, err := pipeline.Spectrum(e.ctx, c.Dir, pipeline.SpectrumOptions{Pool: pool, Alpha: alpha, Calibration: c.Calib, Windows: 8, Seeds: max(1, c.Seeds),
+	rows, err := report.Spectrum(e.ctx, c.Dir, report.SpectrumOptions{Pool: pool, Alpha: alpha, Calibration: c.Calib, Windows: 8, Seeds: max(1, c.Seeds),
 		Progress: func(block, blocks int) {
 			if e.isTerm {
 				fmt.Fprintf(e.err, "\rblock %d of %d", block, blocks)
@@ -196,16 +196,16 @@ func (c *inspectCmd) files(e *env, ck *checkpoint.Checkpoint) error {
 }
 
 // printSpectrum tabulates the low-frequency energy, and says what it means.
-func printSpectrum(e *env, rows []pipeline.SpectrumRow, alpha recipe.Alpha, seeds int) {
+func printSpectrum(e *env, rows []report.SpectrumRow, alpha recipe.Alpha, seeds int) {
 	fmt.Fprintf(e.out, "\nEnergy in the lowest %.0f %% of frequencies, beside the mean and range over %d shuffles of the channels.\n"+
-		"White noise has %.0f %%; the paper reports 92.3 %%.\n", 100*pipeline.LowBand, seeds, 100*pipeline.LowBand)
+		"White noise has %.0f %%; the paper reports 92.3 %%.\n", 100*report.LowBand, seeds, 100*report.LowBand)
 	t := newTable()
 	head := table.Row{"layer", "axis", "as it is", "shuffled"}
 	if alpha != recipe.Off {
 		head = append(head, "smoothed, α "+alpha.String(), "shuffled")
 	}
 	t.AppendHeader(head)
-	show := func(x pipeline.Energy) []any {
+	show := func(x report.Energy) []any {
 		return []any{fmt.Sprintf("%.1f %%", 100*x.Share), fmt.Sprintf("%.1f (%.1f–%.1f) %%", 100*x.Control, 100*x.Least, 100*x.Most)}
 	}
 	outside := map[spectrum.Axis]int{}

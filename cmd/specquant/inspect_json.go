@@ -5,7 +5,7 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/pipeline"
+	"github.com/specquant/specquant/internal/report"
 	"github.com/specquant/specquant/internal/tokenizer"
 )
 
@@ -50,9 +50,9 @@ type quantizedInfo struct {
 }
 
 type spectrumInfo struct {
-	Band   float64                `json:"band"`  // share of the frequencies, the lowest, whose energy is given
-	Alpha  string                 `json:"alpha"` // of the smoothing
-	Layers []pipeline.SpectrumRow `json:"layers"`
+	Band   float64              `json:"band"`  // share of the frequencies, the lowest, whose energy is given
+	Alpha  string               `json:"alpha"` // of the smoothing
+	Layers []report.SpectrumRow `json:"layers"`
 }
 
 // writeInspection is Run for programs.
@@ -76,7 +76,7 @@ func (c *inspectCmd) writeInspection(e *env, ck *checkpoint.Checkpoint) error {
 	default:
 		i.Unused = ck.Extra()
 		if err = ck.Check(); err == nil && !c.Brief {
-			i.Spectrum = &spectrumInfo{Band: pipeline.LowBand}
+			i.Spectrum = &spectrumInfo{Band: report.LowBand}
 			rows, alpha, failed := c.spectrum(e)
 			i.Spectrum.Alpha, i.Spectrum.Layers, err = alpha.String(), rows, failed
 		}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/specquant/specquant/internal/kernel"
-	"github.com/specquant/specquant/internal/pipeline"
+	"github.com/specquant/specquant/internal/layerbench"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -61,11 +61,11 @@ func (c *layerCmd) Run(e *env) error {
 	}
 	pool := kernel.NewPool(c.Threads)
 	defer pool.Close()
-	s, err := pipeline.NewSynthetic(pool, pipeline.SyntheticOptions{Out: c.Shape.out, In: c.Shape.in, Tokens: c.Tokens, HeldOut: c.HeldOut, Seed: c.Seed, Speed: c.Stages || c.JSON})
+	s, err := layerbench.NewSynthetic(pool, layerbench.SyntheticOptions{Out: c.Shape.out, In: c.Shape.in, Tokens: c.Tokens, HeldOut: c.HeldOut, Seed: c.Seed, Speed: c.Stages || c.JSON})
 	if err != nil {
 		return err
 	}
-	var all []*pipeline.LoneLayer
+	var all []*layerbench.LoneLayer
 	for _, b := range bits {
 		for _, r := range recipes {
 			if err := r.SetBits(b); err != nil {
@@ -99,10 +99,10 @@ func (c *layerCmd) Run(e *env) error {
 type syntheticLine struct {
 	Synthetic bool   `json:"synthetic"`
 	Seed      uint64 `json:"seed"`
-	*pipeline.LoneLayer
+	*layerbench.LoneLayer
 }
 
-func (c *layerCmd) print(e *env, s *pipeline.Synthetic, threads int, all []*pipeline.LoneLayer) {
+func (c *layerCmd) print(e *env, s *layerbench.Synthetic, threads int, all []*layerbench.LoneLayer) {
 	fmt.Fprintf(e.out, "synthetic layer, %d outputs × %d inputs, seed %d: Gaussian weights, %d columns 3 to 8 times larger; inputs with a covariance\n"+
 		"whose eigenvalues fall as 1/i in a random basis, %d outlier channels of 20 to 100, one token in 512 massive (1000 in two channels)\n"+
 		"calibrated on %d tokens, measured on %d others; %s, %d threads, kernels %s\n",

@@ -8,8 +8,8 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 // Method is quantization_config.quant_method of our artefacts, and Version the
@@ -111,7 +111,7 @@ type BranchFormat struct {
 
 // Stored says whether the artefact holds the basis of each input.
 func (b *BranchFormat) Stored() bool {
-	return b.Basis == method.BasisKLT || b.Basis == method.BasisSVD || b.Basis == method.BasisColumns
+	return b.Basis == recipe.BasisKLT || b.Basis == recipe.BasisSVD || b.Basis == recipe.BasisColumns
 }
 
 // ParseQuantization reads a quantization_config, or refuses another tool's.
@@ -198,10 +198,10 @@ func (q *Quantization) ActGrid() kernel.ActGrid {
 func (q *Quantization) checkActGroup() error {
 	switch {
 	case q.ActGroup == 0:
-	case !slices.Contains(method.ActGroups, q.ActGroup):
-		return fmt.Errorf("activation_group is %d, expected 0 or one of %v", q.ActGroup, method.ActGroups)
-	case q.Bits.Activations != method.ActGroupBits:
-		return fmt.Errorf("activation_group is %d with activations of %d bits, expected %d bits, or no groups", q.ActGroup, q.Bits.Activations, method.ActGroupBits)
+	case !slices.Contains(recipe.ActGroups, q.ActGroup):
+		return fmt.Errorf("activation_group is %d, expected 0 or one of %v", q.ActGroup, recipe.ActGroups)
+	case q.Bits.Activations != recipe.ActGroupBits:
+		return fmt.Errorf("activation_group is %d with activations of %d bits, expected %d bits, or no groups", q.ActGroup, q.Bits.Activations, recipe.ActGroupBits)
 	case q.Group != 0 && q.Group%q.ActGroup != 0 && q.ActGroup%q.Group != 0:
 		return fmt.Errorf("activation_group is %d and group_size %d, expected one to divide the other", q.ActGroup, q.Group)
 	}
@@ -218,7 +218,7 @@ const ManifestFile = checkpoint.ManifestFile
 // time and no machine, so that equal jobs write equal bytes.
 type Manifest struct {
 	Tool          string                `json:"tool"`
-	Recipe        *method.Recipe        `json:"recipe"`
+	Recipe        *recipe.Recipe        `json:"recipe"`
 	Inputs        []checkpoint.FileHash `json:"inputs"`                // the checkpoint's files
 	Calibration   *Calibration          `json:"calibration,omitempty"` // nil: none was needed
 	Rotations     []Rotation            `json:"rotations,omitempty"`   // how the recipe's were constructed

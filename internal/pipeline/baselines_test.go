@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,14 +12,14 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/testmodel"
 )
 
 // parsed is a recipe of a test.
-func parsed(t testing.TB, yaml string) *method.Recipe {
+func parsed(t testing.TB, yaml string) *recipe.Recipe {
 	t.Helper()
-	r, err := method.Parse([]byte("name: test\n"+yaml), "test")
+	r, err := recipe.Parse([]byte("name: test\n"+yaml), "test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,9 +33,9 @@ func TestBaselines(t *testing.T) {
 		"shared values": {Hidden: 48, Intermediate: 140, Heads: 4, KVHeads: 2, HeadDim: 12},
 		"own values":    {Hidden: 40, Intermediate: 140, Heads: 5, KVHeads: 5, HeadDim: 8, Bias: true},
 	} {
-		for _, recipe := range []string{"awq", "svdquant", "resq", "smoothquant"} {
-			t.Run(name+" "+recipe, func(t *testing.T) {
-				r, err := method.Load(recipe)
+		for _, method := range []string{"awq", "svdquant", "resq", "smoothquant"} {
+			t.Run(name+" "+method, func(t *testing.T) {
+				r, err := recipe.Load(method)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -53,9 +52,9 @@ func TestBaselines(t *testing.T) {
 					behindNorm := !strings.HasSuffix(l.Name, "o_proj") && !strings.HasSuffix(l.Name, "down_proj")
 					shared := shape.Heads != shape.KVHeads && strings.HasSuffix(l.Name, "o_proj")
 					switch {
-					case recipe == "smoothquant" && (l.Alpha == "0.85") != behindNorm:
+					case method == "smoothquant" && (l.Alpha == "0.85") != behindNorm:
 						t.Errorf("%s: smoothed by %s", l.Name, l.Alpha)
-					case recipe == "awq" && strings.HasPrefix(l.Alpha, "awq ") == shared:
+					case method == "awq" && strings.HasPrefix(l.Alpha, "awq ") == shared:
 						t.Errorf("%s: scaled by %s", l.Name, l.Alpha)
 					}
 				}
@@ -126,7 +125,7 @@ calibration: {samples: 4, tokens: 32}
 		t.Fatal(err)
 	}
 	var manifest struct {
-		Recipe struct{ Weights method.Weights }
+		Recipe struct{ Weights recipe.Weights }
 	}
 	if err := json.Unmarshal(raw, &manifest); err != nil {
 		t.Fatal(err)
@@ -157,103 +156,6 @@ func TestMixFileDamaged(t *testing.T) {
 		}
 		if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), mixFile) {
 			t.Errorf("%s: %v", damage, err)
-		}
-	}
-}
-
-// TestSearchAWQ: the exponent that is chosen for down has the least error in a
-// direct computation in float64, and the parts of the block that outputs are
-// compared of are those of the block.
-func TestSearchAWQ(t *testing.T) {
-	r := parsed(t, "bits: 4-16-16\nweights: {group: 32, zero: asymmetric}\nsmooth: {method: awq}\nsolve: {method: rtn}\ncalibration: {samples: 4, tokens: 32}\n")
-	o := options(t, testmodel.Options{Heads: 4, KVHeads: 4, HeadDim: 8, Bias: true}, r, 2)
-	j, err := prepare(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer j.ck.Close()
-	w, err := newWorker(&j.ck.Config, r, o.Pool, j.plan.Windows, j.plan.Tokens)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if w.x, err = w.fill(j.ck, j.set, ""); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.rotation.load(w.pool, j.ck, 0, &w.block); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.gather(t.Context(), -1, nil); err != nil {
-		t.Fatal(err)
-	}
-	for in := range llama.NumInputs {
-		pieces, size := w.partOutputs(in)
-		outputs := func(replaced map[llama.Which]*llama.Dense) ([]float32, error) {
-			all := make([]float32, 0, size)
-			err := pieces(replaced, func(at int, y []float32) {
-				if at != len(all) {
-					t.Errorf("input of %s: a piece at %d after %d values", in, at, len(all))
-				}
-				all = append(all, y...)
-			})
-			if len(all) != size {
-				t.Errorf("input of %s: %d values, %d were promised", in, len(all), size)
-			}
-			return all, err
-		}
-		exact, err := outputs(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		same, other := map[llama.Which]*llama.Dense{}, map[llama.Which]*llama.Dense{}
-		l := in.Readers()[len(in.Readers())-1]
-		d := w.block.Linears[l]
-		same[l] = &d
-		y, err := outputs(same)
-		if err != nil || relative(exact, y) != 0 {
-			t.Errorf("input of %s: its own layer changes the output by %v, %v", in, relative(exact, y), err)
-		}
-		twice := d
-		twice.W = append([]float32(nil), d.W...)
-		for i := range twice.W {
-			twice.W[i] *= 1.01
-		}
-		other[l] = &twice
-		if y, err = outputs(other); err != nil || relative(exact, y) == 0 || relative(exact, y) > 0.1 {
-			t.Errorf("input of %s: 1 %% more weight changes the output by %v, %v", in, relative(exact, y), err)
-		}
-	}
-
-	said, lambda, err := w.searchAWQ(t.Context(), llama.DownInput)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, s := &w.block.Linears[llama.Down], w.stats[llama.DownInput]
-	least, best := math.Inf(1), -1
-	for i, ratio := range method.AWQRatios() {
-		lambda := method.AWQScale(s.Act(nil).MeanAbs, ratio)
-		rounded := make([]float32, len(d.W))
-		if err := method.AWQRound(nil, w.grid(llama.Down), rounded, make([]int8, len(d.W)), d.W, lambda, d.Out, d.In); err != nil {
-			t.Fatal(err)
-		}
-		var e float64
-		for tok := range s.SampleTokens() {
-			for r := range d.Out {
-				var y float64
-				for c := range d.In {
-					y += float64(s.Sample[tok*d.In+c]) * (float64(rounded[r*d.In+c]) - float64(d.W[r*d.In+c]))
-				}
-				e += y * y
-			}
-		}
-		if e < least {
-			least, best = e, i
-		}
-	}
-	ratio := method.AWQRatios()[best]
-	want := method.AWQScale(s.Act(nil).MeanAbs, ratio)
-	for i, v := range want {
-		if lambda[i] != v {
-			t.Fatalf("chose %s, the direct computation %.2f", said, ratio)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/learn"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/stage"
 )
 
 // distilFile says that all blocks have been distilled and written beside the old
@@ -47,12 +48,12 @@ func (j *job) takeNew(ctx context.Context) (bool, error) {
 // distil tunes the finished blocks together, from the divergence of what the
 // model predicts, and writes them anew. The reference's activations are those
 // behind the last block.
-func (j *job) distil(ctx context.Context, w *worker) error {
+func (j *job) distil(ctx context.Context, st *stage.State) error {
 	j.event(Event{Block: j.ck.Config.Layers, Stage: "distilling"})
 	c, q := &j.ck.Config, j.quantization()
 	m := &learn.Model{}
 	var blocks [][llama.NumLinears]*artefact.Linear
-	var turns []blockTurns
+	var transforms []stage.BlockTransforms
 	var files []*checkpoint.File
 	defer func() {
 		for _, f := range files {
@@ -66,25 +67,25 @@ func (j *job) distil(ctx context.Context, w *worker) error {
 		}
 		files = append(files, f)
 		src, prefix := shardSource{f}, llama.TensorPrefix(i)
-		if err := w.readTurns(src, prefix); err != nil {
+		if err := st.ReadTransforms(src, prefix); err != nil {
 			return err
 		}
-		turns = append(turns, w.turns)
-		w.block = llama.DenseBlock{} // each block keeps its own memory
-		if w.block.AttnNorm, err = vector(src, prefix+"input_layernorm.weight"); err != nil {
+		transforms = append(transforms, st.Transforms)
+		st.Block = llama.DenseBlock{} // each block keeps its own memory
+		if st.Block.AttnNorm, err = vector(src, prefix+"input_layernorm.weight"); err != nil {
 			return err
 		}
-		if w.block.MLPNorm, err = vector(src, prefix+"post_attention_layernorm.weight"); err != nil {
+		if st.Block.MLPNorm, err = vector(src, prefix+"post_attention_layernorm.weight"); err != nil {
 			return err
 		}
 		var layers [llama.NumLinears]*artefact.Linear
-		w.prefix = prefix
+		st.Prefix = prefix
 		for l := range llama.NumLinears {
 			out, in := l.Shape(c)
 			if layers[l], err = artefact.ReadLinear(src, prefix+l.String(), out, in, q); err != nil {
 				return err
 			}
-			d := &w.block.Linears[l]
+			d := &st.Block.Linears[l]
 			d.Out, d.In, d.Bias, d.W = out, in, layers[l].Bias, make([]float32, out*in)
 			if layers[l].Whole.Rows > 0 {
 				layers[l].Dense(j.Pool, d.W)
@@ -92,15 +93,15 @@ func (j *job) distil(ctx context.Context, w *worker) error {
 				layers[l].Residual(d.W, j.Pool.Run)
 			}
 		}
-		block := w.block
-		m.Blocks = append(m.Blocks, w.learner(&layers, func(l llama.Which) []float32 { return block.Linears[l].W }))
+		block := st.Block
+		m.Blocks = append(m.Blocks, st.Learner(&layers, func(l llama.Which) []float32 { return block.Linears[l].W }))
 		blocks = append(blocks, layers)
 	}
 	var err error
-	if m.Norm, err = llama.Vector(j.ck, normWeight, c.HiddenSize); err != nil {
+	if m.Norm, err = llama.Vector(j.ck, stage.NormWeight, c.HiddenSize); err != nil {
 		return err
 	}
-	head, err := j.ck.Tensor(headWeight)
+	head, err := j.ck.Tensor(stage.HeadWeight)
 	if err != nil {
 		return err
 	}
@@ -108,30 +109,30 @@ func (j *job) distil(ctx context.Context, w *worker) error {
 	if err := head.Float32(m.Head); err != nil {
 		return err
 	}
-	if prepare, err := w.rotation.rest(j.Pool, j.ck); err != nil {
+	if prepare, err := st.Rotation.Rest(j.Pool, j.ck); err != nil {
 		return err
 	} else if prepare != nil {
-		prepare[headWeight](m.Head, c.VocabSize)
-		prepare[normWeight](m.Norm, 1)
+		prepare[stage.HeadWeight](m.Head, c.VocabSize)
+		prepare[stage.NormWeight](m.Norm, 1)
 	}
-	w.x.close()
-	if w.x, err = w.fill(j.ck, j.set, j.spill("activations.tmp")); err != nil {
+	st.Inputs.Close()
+	if st.Inputs, err = st.Fill(j.ck, j.set.Windows, j.spill("activations.tmp")); err != nil {
 		return err
 	}
-	first, last, err := learn.TuneModel(ctx, j.Pool, m, tuneWindows{w}, w.options(j.Recipe.Distil))
+	first, last, err := learn.TuneModel(ctx, j.Pool, m, st.TuneWindows(), st.TuneOptions(j.Recipe.Distil))
 	if err != nil {
 		return fmt.Errorf("distilling: %w", err)
 	}
 	j.event(Event{Block: c.Layers, Stage: fmt.Sprintf("tuned: divergence %.4f → %.4f nats a token", first, last)})
 	for i := range blocks {
 		b := m.Blocks[i]
-		learned(b, &blocks[i])
+		stage.Learned(b, &blocks[i])
 		path := filepath.Join(j.partial, j.shard(i))
 		var reports []artefact.Layer
 		if err := json.Unmarshal([]byte(files[i].Metadata[layersKey]), &reports); err != nil {
 			return err
 		}
-		if err := j.writeBlock(i, path+newSuffix, b.AttnNorm, b.MLPNorm, &blocks[i], &turns[i], reports); err != nil {
+		if err := j.writeBlock(i, path+newSuffix, b.AttnNorm, b.MLPNorm, &blocks[i], &transforms[i], reports); err != nil {
 			return err
 		}
 		j.event(Event{Block: c.Layers, Stage: fmt.Sprintf("block %d written", i+1)})
@@ -151,20 +152,13 @@ func (j *job) distil(ctx context.Context, w *worker) error {
 }
 
 // writeBlock writes a block's file.
-func (j *job) writeBlock(i int, path string, attnNorm, mlpNorm []float32, quantized *[llama.NumLinears]*artefact.Linear, turns *blockTurns, layers []artefact.Layer) error {
+func (j *job) writeBlock(i int, path string, attnNorm, mlpNorm []float32, quantized *[llama.NumLinears]*artefact.Linear, transforms *stage.BlockTransforms, layers []artefact.Layer) error {
 	prefix := llama.TensorPrefix(i)
 	specs := []checkpoint.TensorSpec{
 		artefact.Floats(prefix+"input_layernorm.weight", attnNorm),
 		artefact.Floats(prefix+"post_attention_layernorm.weight", mlpNorm),
 	}
-	if turns.keys != nil {
-		specs = append(specs, turns.keys.Tensors(prefix, &j.ck.Config)...)
-	}
-	for in, t := range turns.inputs {
-		if t != nil {
-			specs = append(specs, t.tensors(artefact.InputName(prefix+llama.Input(in).Readers()[0].String()))...)
-		}
-	}
+	specs = append(specs, transforms.Tensors(prefix, &j.ck.Config)...)
 	var written [llama.NumInputs]bool // the first reader may be in 16 bits and have no branch
 	for l := range llama.NumLinears {
 		if b := quantized[l].Branch; b != nil && b.Subspace != nil && !written[l.Input()] {

@@ -7,8 +7,9 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
+	"github.com/specquant/specquant/internal/stage"
 )
 
 // StrictError says that a strict job would not have done what its recipe says.
@@ -33,7 +34,7 @@ func (o *Options) strict(all []artefact.Fallback) error {
 // foreseen are the fallbacks that the model's shape, the recipe and the length of
 // the calibration text decide: windows × tokens of calibration, 0 of them if none
 // is needed.
-func foreseen(c *checkpoint.Config, r *method.Recipe, t *rotation, windows, tokens int) []artefact.Fallback {
+func foreseen(c *checkpoint.Config, r *recipe.Recipe, t *stage.Rotation, windows, tokens int) []artefact.Fallback {
 	var all []artefact.Fallback
 	add := func(kind, where, cause string, args ...any) {
 		all = append(all, artefact.Fallback{Kind: kind, Where: where, Cause: fmt.Sprintf(cause, args...)})
@@ -46,7 +47,7 @@ func foreseen(c *checkpoint.Config, r *method.Recipe, t *rotation, windows, toke
 			add(artefact.FallbackCalibration, "calibration.samples", "the text has %d windows of %d tokens, %d were asked for", windows, tokens, asked)
 		}
 	}
-	t.each(func(where string, width int, name string, even bool) {
+	t.Each(func(where string, width int, name string, even bool) {
 		if !even {
 			add(artefact.FallbackRotation, where, "no Hadamard matrix is known here at width %d: %s", width, name)
 		}
@@ -85,7 +86,7 @@ func foreseen(c *checkpoint.Config, r *method.Recipe, t *rotation, windows, toke
 }
 
 // budget says what limits a stored branch.
-func budget(b *method.Branch) string {
+func budget(b *recipe.Branch) string {
 	s := fmt.Sprintf("branch.components %v", b.Components)
 	if b.Share > 0 {
 		s = fmt.Sprintf("branch.share %v", b.Share)
@@ -97,7 +98,7 @@ func budget(b *method.Branch) string {
 }
 
 // anyQuantized says whether some block's layer is quantized.
-func anyQuantized(c *checkpoint.Config, r *method.Recipe, l llama.Which) bool {
+func anyQuantized(c *checkpoint.Config, r *recipe.Recipe, l llama.Which) bool {
 	for i := range c.Layers {
 		if r.LayerBits(llama.TensorPrefix(i)+l.String()) < quant.Full.Weights {
 			return true
@@ -107,7 +108,7 @@ func anyQuantized(c *checkpoint.Config, r *method.Recipe, l llama.Which) bool {
 }
 
 // met are the fallbacks that layers report.
-func met(r *method.Recipe, layers []artefact.Layer) []artefact.Fallback {
+func met(r *recipe.Recipe, layers []artefact.Layer) []artefact.Fallback {
 	var all []artefact.Fallback
 	for _, l := range layers {
 		if l.DeadChannels > 0 {
@@ -120,45 +121,8 @@ func met(r *method.Recipe, layers []artefact.Layer) []artefact.Fallback {
 		}
 		if l.Uncorrected {
 			all = append(all, artefact.Fallback{Kind: artefact.FallbackCorrect, Where: l.Name,
-				Cause: fmt.Sprintf("solve.correct would change the weights to more than %d times what they are: its input is nearly nothing", method.MostCorrection)})
+				Cause: fmt.Sprintf("solve.correct would change the weights to more than %d times what they are: its input is nearly nothing", stage.MostCorrection)})
 		}
 	}
-	return all
-}
-
-// each tells of the transforms of a recipe, by their keys.
-func (t *rotation) each(fn func(where string, width int, name string, even bool)) {
-	tell := func(where string, transform interface {
-		Width() int
-		Name() string
-	}) {
-		even := true
-		if e, ok := transform.(interface{ Even() bool }); ok {
-			even = e.Even()
-		}
-		fn(where, transform.Width(), transform.Name(), even)
-	}
-	if t.residual != nil {
-		tell("rotate.residual", t.residual)
-	}
-	if t.heads != nil {
-		tell("rotate.heads", t.heads)
-	}
-	if t.qk != nil {
-		tell("rotate.cache", t.qk.Keys)
-	}
-	for in, transform := range t.inputs {
-		if transform != nil {
-			tell("rotate."+[llama.NumInputs]string{"attn", "o", "mlp", "down"}[in], transform)
-		}
-	}
-}
-
-// names are the transforms as the manifest and the plan list them.
-func (t *rotation) names() []artefact.Rotation {
-	var all []artefact.Rotation
-	t.each(func(where string, width int, name string, _ bool) {
-		all = append(all, artefact.Rotation{Where: where, Width: width, Name: name})
-	})
 	return all
 }

@@ -17,7 +17,8 @@ import (
 	"github.com/specquant/specquant/internal/calibration"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/recipe"
+	"github.com/specquant/specquant/internal/stage"
 )
 
 // finish writes what is not a block, looks at the result and gives it its name.
@@ -140,12 +141,12 @@ const (
 func (j *job) writeRest() ([]string, error) {
 	c := &j.ck.Config
 	last := j.shard(c.Layers)
-	turn, err := newRotation(j.Recipe, c)
+	turn, err := stage.NewRotation(j.Recipe, c)
 	if err != nil {
 		return nil, err
 	}
-	turn.take(j.spun)
-	prepare, err := turn.rest(j.Pool, j.ck)
+	turn.Take(j.rotations)
+	prepare, err := turn.Rest(j.Pool, j.ck)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +159,7 @@ func (j *job) writeRest() ([]string, error) {
 		}
 		tied := c.TieEmbeddings && prepare[name] == nil
 		if table, other := j.tables(name); table.Bits != 16 {
-			if !(tied && name == embedWeight && table == other) { // else the output matrix stands for both
+			if !(tied && name == stage.EmbedWeight && table == other) { // else the output matrix stands for both
 				for _, s := range artefact.QuantizeTable(strings.TrimSuffix(name, ".weight"), t, artefact.TableGrid(table.Bits, table.Group), prepare[name], j.Pool.Run) {
 					specs = append(specs, s)
 					where[s.Name] = last
@@ -236,14 +237,14 @@ func (j *job) writeRest() ([]string, error) {
 
 // tables gives how the tensor called name is stored, the embedding or the output
 // matrix, and how the other of the two is. Every other tensor stays in 16 bits.
-func (j *job) tables(name string) (table, other method.Table) {
+func (j *job) tables(name string) (table, other recipe.Table) {
 	switch name {
-	case embedWeight:
+	case stage.EmbedWeight:
 		return j.Recipe.Embedding, j.Recipe.Head
-	case headWeight:
+	case stage.HeadWeight:
 		return j.Recipe.Head, j.Recipe.Embedding
 	}
-	return method.Table{Bits: 16}, method.Table{Bits: 16}
+	return recipe.Table{Bits: 16}, recipe.Table{Bits: 16}
 }
 
 // tied is the entry of config.json that says that the output matrix is the

@@ -14,7 +14,7 @@ import (
 // true: also of a job that was stopped between writing the manifest and giving
 // the artefact its name.
 func TestManifestSums(t *testing.T) {
-	o := options(t, testmodel.Options{}, recipe(t, "rtn", "4-8-16"), 2)
+	o := options(t, testmodel.Options{}, smallRecipe(t, "rtn", "4-8-16"), 2)
 	if err := os.WriteFile(filepath.Join(o.Dir, "LICENSE"), []byte("all is allowed"), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,8 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/recipe"
+	"github.com/specquant/specquant/internal/stage"
 	"github.com/specquant/specquant/internal/tokenizer"
 )
 
@@ -29,7 +30,7 @@ import (
 type Options struct {
 	Dir         string // the checkpoint
 	Out         string // the artefact's folder; must not exist
-	Recipe      *method.Recipe
+	Recipe      *recipe.Recipe
 	Calibration []string // text files; none: the embedded text
 	Pool        *kernel.Pool
 	MaxMemory   int64  // bytes; 0: no limit
@@ -71,16 +72,16 @@ func (e *RejectedError) Error() string {
 // job is a job under way.
 type job struct {
 	Options
-	ck       *checkpoint.Checkpoint
-	tok      *tokenizer.Tokenizer
-	set      *calibration.Set // nil: no calibration
-	plan     *Plan
-	partial  string
-	manifest artefact.Manifest
-	spun     *spun // learned rotations; nil: none
-	finished bool  // an earlier run has done all but clean up
-	start    time.Time
-	unlock   func()
+	ck        *checkpoint.Checkpoint
+	tok       *tokenizer.Tokenizer
+	set       *calibration.Set // nil: no calibration
+	plan      *Plan
+	partial   string
+	manifest  artefact.Manifest
+	rotations *stage.LearnedRotations // learned rotations; nil: none
+	finished  bool                    // an earlier run has done all but clean up
+	start     time.Time
+	unlock    func()
 }
 
 // Prepare opens the checkpoint, reads the calibration text and plans.
@@ -147,13 +148,7 @@ func (j *job) embedBytes() int64 {
 }
 
 // copied are the tensors that are not quantized.
-var copied = []string{embedWeight, normWeight, headWeight}
-
-const (
-	embedWeight = "model.embed_tokens.weight"
-	normWeight  = "model.norm.weight"
-	headWeight  = artefact.HeadName + ".weight"
-)
+var copied = []string{stage.EmbedWeight, stage.NormWeight, stage.HeadWeight}
 
 // PlanJob says what [Run] would do with the same options.
 func PlanJob(o Options) (*Plan, error) {
@@ -329,7 +324,7 @@ func (j *job) quantization() *artefact.Quantization {
 			q.Branch.Bits = 8
 		}
 	}
-	q.Zero, q.Transforms = r.Weights.Zero, transforms(r)
+	q.Zero, q.Transforms = r.Weights.Zero, stage.Transforms(r)
 	for i := range j.ck.Config.Layers {
 		for l := range llama.NumLinears {
 			name := llama.TensorPrefix(i) + l.String()
@@ -356,36 +351,36 @@ func (j *job) blocks(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w, err := newWorker(c, j.Recipe, j.Pool, windows, tokens)
+	st, err := stage.New(c, j.Recipe, j.Pool, windows, tokens)
 	if err != nil {
 		return err
 	}
 	if windows > 0 {
 		if j.Recipe.Spins() {
-			if err := j.spin(ctx, w); err != nil {
+			if err := j.spin(ctx, st); err != nil {
 				return err
 			}
 		}
 		if j.Recipe.Weights.Average > 0 {
-			if err := j.mix(ctx, w, j.spill("activations.tmp")); err != nil {
+			if err := j.mix(ctx, st, j.spill("activations.tmp")); err != nil {
 				return err
 			}
 		}
-		if w.x, err = w.fill(j.ck, j.set, j.spill("activations.tmp")); err != nil {
+		if st.Inputs, err = st.Fill(j.ck, j.set.Windows, j.spill("activations.tmp")); err != nil {
 			return err
 		}
-		defer func() { w.x.close() }() // distilling replaces it
-		if w.ref != nil {
-			if w.ref.x, err = w.fill(j.ck, j.set, j.spill("reference.tmp")); err != nil {
+		defer func() { st.Inputs.Close() }() // distilling replaces it
+		if st.Reference != nil {
+			if st.Reference.Inputs, err = st.Fill(j.ck, j.set.Windows, j.spill("reference.tmp")); err != nil {
 				return err
 			}
-			defer w.ref.x.close()
+			defer st.Reference.Inputs.Close()
 		}
 		if j.Recipe.Learn != nil {
-			if w.goals, err = newStore(windows, tokens*c.HiddenSize, j.spill("goals.tmp")); err != nil {
+			if st.Targets, err = stage.NewStore(windows, tokens*c.HiddenSize, j.spill("goals.tmp")); err != nil {
 				return err
 			}
-			defer w.goals.close()
+			defer st.Targets.Close()
 		}
 	}
 	for i := range c.Layers {
@@ -395,9 +390,8 @@ func (j *job) blocks(ctx context.Context) error {
 		if _, err := os.Stat(path); err == nil {
 			done = true
 		}
-		w.prefix = llama.TensorPrefix(i)
-		w.stage = func(s string) { j.event(Event{Block: i, Stage: s}) }
-		layers, err := j.block(ctx, w, i, path, done)
+		st.Tell = func(s string) { j.event(Event{Block: i, Stage: s}) }
+		layers, err := j.block(ctx, st, i, path, done)
 		if err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -412,7 +406,7 @@ func (j *job) blocks(ctx context.Context) error {
 		runtime.GC() // what is left over from one block is not to add to the next
 	}
 	if j.Recipe.Distil != nil && !distilled {
-		return j.distil(ctx, w)
+		return j.distil(ctx, st)
 	}
 	return nil
 }
@@ -425,55 +419,24 @@ func (j *job) spill(name string) string {
 	return filepath.Join(j.partial, name)
 }
 
-// fill stores the embeddings of the calibration windows, in memory or in the
-// file spill.
-func (w *worker) fill(ck *checkpoint.Checkpoint, set *calibration.Set, spill string) (*store, error) {
-	s, err := newStore(len(set.Windows), set.Tokens*ck.Config.HiddenSize, spill)
-	if err != nil {
-		return nil, err
-	}
-	for i, ids := range set.Windows {
-		x, err := s.get(i)
-		if err == nil {
-			err = llama.Embed(ck, x, ids)
-		}
-		if err == nil {
-			w.rotation.embed(w.pool, x, len(ids))
-			err = w.checkStream(x, "of embeddings", fullModel, i)
-		}
-		if err == nil {
-			err = s.put(i, x)
-		}
-		if err != nil {
-			s.close()
-			return nil, err
-		}
-	}
-	if t, err := ck.Tensor(copied[0]); err == nil {
-		t.Release()
-	}
-	return s, nil
-}
-
 // block quantizes block i, or reads what an earlier run made of it, and moves
 // the activations past it. The next block sees what the file says, so that a
 // resumed job can't differ.
-func (j *job) block(ctx context.Context, w *worker, i int, path string, done bool) ([]artefact.Layer, error) {
+func (j *job) block(ctx context.Context, st *stage.State, i int, path string, done bool) ([]artefact.Layer, error) {
 	var reports []artefact.Layer
-	w.rotated, w.runs, w.turns = false, [llama.NumLinears]*runLinear{}, blockTurns{}
 	if !done {
-		if err := w.rotation.load(w.pool, j.ck, i, &w.block); err != nil {
+		if err := st.Load(j.ck, i); err != nil {
 			return nil, err
 		}
-		quantized, layers, err := w.quantize(ctx)
+		quantized, layers, err := st.Quantize(ctx)
 		if err != nil {
 			return nil, err
 		}
 		if j.Recipe.Tune != nil {
-			if err := j.advanceReference(ctx, w, i); err != nil {
+			if err := st.AdvanceReference(ctx, j.ck, i); err != nil {
 				return nil, err
 			}
-			if err := w.tuned(ctx, &quantized); err != nil {
+			if err := st.Tune(ctx, &quantized); err != nil {
 				return nil, err
 			}
 		}
@@ -481,41 +444,31 @@ func (j *job) block(ctx context.Context, w *worker, i int, path string, done boo
 		for k := range layers {
 			layers[k].Name = prefix + layers[k].Name
 		}
-		if err := j.writeBlock(i, path, w.block.AttnNorm, w.block.MLPNorm, &quantized, &w.turns, layers); err != nil {
+		if err := j.writeBlock(i, path, st.Block.AttnNorm, st.Block.MLPNorm, &quantized, &st.Transforms, layers); err != nil {
 			return nil, err
 		}
 		reports = layers
 	} else {
 		var err error
-		if reports, err = j.reload(w, i, path); err != nil {
+		if reports, err = j.reload(st, i, path); err != nil {
 			return nil, err
 		}
 	}
-	if w.windows == 0 || i == j.ck.Config.Layers-1 && j.Recipe.Distil == nil {
+	if st.Windows == 0 || i == j.ck.Config.Layers-1 && j.Recipe.Distil == nil {
 		return reports, nil
 	}
-	w.stage("next block's input")
+	st.Tell("next block's input")
 	if j.Recipe.Calibration.Propagate == "full" {
-		if err := w.rotation.load(w.pool, j.ck, i, &w.block); err != nil {
+		if err := st.Rotation.Load(st.Pool, j.ck, i, &st.Block); err != nil {
 			return nil, err
 		}
-		return reports, w.advance(ctx, w.x, w.runner, w.block.Block(), llama.Hooks{})
+		return reports, st.Advance(ctx, st.Inputs, st.Runner, st.Block.Block(), llama.Hooks{})
 	}
-	if err := w.advance(ctx, w.x, w.runner, w.runnable(), llama.Hooks{KV: w.cacheHook()}); err != nil {
+	if err := st.Advance(ctx, st.Inputs, st.Runner, st.Runnable(), llama.Hooks{KV: st.CacheHook()}); err != nil {
 		return nil, err
 	}
-	if w.ref == nil || j.Recipe.Tune != nil && !done {
+	if st.Reference == nil || j.Recipe.Tune != nil && !done {
 		return reports, nil
 	}
-	return reports, j.advanceReference(ctx, w, i)
-}
-
-// advanceReference runs the full-precision model's activations through block i,
-// as it is loaded from the checkpoint: a resumed job has nothing else.
-func (j *job) advanceReference(ctx context.Context, w *worker, i int) error {
-	f := w.ref
-	if err := w.rotation.load(w.pool, j.ck, i, &f.block); err != nil {
-		return err
-	}
-	return w.advance(ctx, f.x, f.runner, f.block.Block(), llama.Hooks{})
+	return reports, st.AdvanceReference(ctx, j.ck, i)
 }

@@ -12,15 +12,15 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
-	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/testmodel"
 )
 
 // text is calibration text for the byte-level test models.
 var text = strings.Repeat("The quick brown fox jumps over the lazy dog; 12345 sphinxes of quartz judge my vow. ", 20)
 
-// recipe is the embedded recipe, with a shorter α grid and few tokens.
-func recipe(t testing.TB, name, bits string, change ...string) *method.Recipe {
+// smallRecipe is the embedded recipe, with a shorter α grid and few tokens.
+func smallRecipe(t testing.TB, name, bits string, change ...string) *recipe.Recipe {
 	t.Helper()
 	yaml := `
 name: ` + name + `
@@ -41,14 +41,14 @@ calibration: {samples: 8, tokens: 64, propagate: quantized}
 		}
 		yaml = strings.Replace(yaml, change[i], change[i+1], 1)
 	}
-	r, err := method.Parse([]byte(yaml), name)
+	r, err := recipe.Parse([]byte(yaml), name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
 
-func options(t testing.TB, o testmodel.Options, r *method.Recipe, threads int) Options {
+func options(t testing.TB, o testmodel.Options, r *recipe.Recipe, threads int) Options {
 	t.Helper()
 	dir := t.TempDir()
 	if err := testmodel.Write(filepath.Join(dir, "model"), o); err != nil {
@@ -141,7 +141,7 @@ func TestSameBytes(t *testing.T) {
 	for _, propagate := range []string{"quantized", "full"} {
 		t.Run(propagate, func(t *testing.T) {
 			shape := testmodel.Options{Layers: 3, Hidden: 40, Heads: 4, KVHeads: 2, HeadDim: 8, Bias: true}
-			o := options(t, shape, recipe(t, "spec", "4-4-4", "propagate: quantized", "propagate: "+propagate), 1)
+			o := options(t, shape, smallRecipe(t, "spec", "4-4-4", "propagate: quantized", "propagate: "+propagate), 1)
 			if _, err := Run(t.Context(), o); err != nil {
 				t.Fatal(err)
 			}
@@ -174,7 +174,7 @@ func TestSameBytes(t *testing.T) {
 
 // TestOtherJob: an unfinished job is not mixed with another.
 func TestOtherJob(t *testing.T) {
-	o := options(t, testmodel.Options{}, recipe(t, "spec", "4-4-4"), 1)
+	o := options(t, testmodel.Options{}, smallRecipe(t, "spec", "4-4-4"), 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	o.Progress = func(e Event) {
 		if e.Block == 1 {
@@ -185,7 +185,7 @@ func TestOtherJob(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.Progress = nil
-	o.Recipe = recipe(t, "spec", "4-8-8")
+	o.Recipe = smallRecipe(t, "spec", "4-8-8")
 	_, err := Run(t.Context(), o)
 	if err == nil || !strings.Contains(err.Error(), "another job") || !strings.Contains(err.Error(), "--restart") {
 		t.Fatalf("got %v", err)
@@ -204,7 +204,7 @@ func TestTwoAtOnce(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("folders can't be locked")
 	}
-	o := options(t, testmodel.Options{}, recipe(t, "rtn", "4-16-16"), 1)
+	o := options(t, testmodel.Options{}, smallRecipe(t, "rtn", "4-16-16"), 1)
 	second := o
 	var inner error
 	o.Progress = func(e Event) {
@@ -227,7 +227,7 @@ func TestFormsOfCheckpoint(t *testing.T) {
 		"sharded": {Shards: 3}, "bf16": {DType: checkpoint.BF16}, "f16 tied": {DType: checkpoint.F16, Tied: true},
 		"ragged": {Hidden: 36, Intermediate: 50, Heads: 3, KVHeads: 1, HeadDim: 12},
 	} {
-		for _, r := range []*method.Recipe{recipe(t, "rtn", "4-16-16"), recipe(t, "spec", "4-4-16"), recipe(t, "spec", "8-8-8", "axis: output", "axis: input")} {
+		for _, r := range []*recipe.Recipe{smallRecipe(t, "rtn", "4-16-16"), smallRecipe(t, "spec", "4-4-16"), smallRecipe(t, "spec", "8-8-8", "axis: output", "axis: input")} {
 			t.Run(name+" "+r.Name+" "+r.Bits.String(), func(t *testing.T) {
 				o := options(t, shape, r, 2)
 				m, err := Run(t.Context(), o)
@@ -251,7 +251,7 @@ func TestFormsOfCheckpoint(t *testing.T) {
 func TestBadInput(t *testing.T) {
 	break1 := func(name string, change func(dir string) error, want ...string) {
 		t.Run(name, func(t *testing.T) {
-			o := options(t, testmodel.Options{}, recipe(t, "spec", "4-4-4"), 1)
+			o := options(t, testmodel.Options{}, smallRecipe(t, "spec", "4-4-4"), 1)
 			if err := change(o.Dir); err != nil {
 				t.Fatal(err)
 			}

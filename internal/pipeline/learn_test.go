@@ -14,7 +14,8 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/recipe"
+	"github.com/specquant/specquant/internal/stage"
 	"github.com/specquant/specquant/internal/testmodel"
 )
 
@@ -137,43 +138,43 @@ func TestLearnedIsEquivalent(t *testing.T) {
 		} {
 			t.Run(name+" "+kind, func(t *testing.T) {
 				r := parsed(t, strings.Replace(learning[name], "bits: 4-4-4", "bits: 4-16-16", 1))
-				r.Weights.Layers = []method.LayerBits{{Match: "*", Bits: 16}}
-				r.Solve, r.Tune, r.Learn.Rate = method.Solve{Method: "rtn"}, nil, 0.2
+				r.Weights.Layers = []recipe.LayerBits{{Match: "*", Bits: 16}}
+				r.Solve, r.Tune, r.Learn.Rate = recipe.Solve{Method: "rtn"}, nil, 0.2
 				o := options(t, shape, r, 2)
 				j, err := prepare(o)
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer j.ck.Close()
-				w, err := newWorker(&j.ck.Config, r, o.Pool, j.plan.Windows, j.plan.Tokens)
+				st, err := stage.New(&j.ck.Config, r, o.Pool, j.plan.Windows, j.plan.Tokens)
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, s := range []**store{&w.x, &w.ref.x, &w.goals} {
-					if *s, err = w.fill(j.ck, j.set, ""); err != nil {
+				for _, s := range []**stage.Store{&st.Inputs, &st.Reference.Inputs, &st.Targets} {
+					if *s, err = st.Fill(j.ck, j.set.Windows, ""); err != nil {
 						t.Fatal(err)
 					}
 				}
-				if err := w.rotation.load(w.pool, j.ck, 0, &w.block); err != nil {
+				if err := st.Load(j.ck, 0); err != nil {
 					t.Fatal(err)
 				}
-				before := append([]float32(nil), w.block.Linears[llama.V].W...)
-				if _, _, err := w.quantize(t.Context()); err != nil {
+				before := append([]float32(nil), st.Block.Linears[llama.V].W...)
+				if _, _, err := st.Quantize(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				if e := relative(before, w.block.Linears[llama.V].W); e < 0.1 {
+				if e := stage.Relative(before, st.Block.Linears[llama.V].W); e < 0.1 {
 					t.Errorf("the weights have changed by %v, want a change that would show", e)
 				}
-				if err := w.advance(t.Context(), w.x, w.runner, w.runnable(), llama.Hooks{}); err != nil {
+				if err := st.Advance(t.Context(), st.Inputs, st.Runner, st.Runnable(), llama.Hooks{}); err != nil {
 					t.Fatal(err)
 				}
-				if err := j.advanceReference(t.Context(), w, 0); err != nil {
+				if err := st.AdvanceReference(t.Context(), j.ck, 0); err != nil {
 					t.Fatal(err)
 				}
-				for i := range w.windows {
-					got, _ := w.x.get(i)
-					want, _ := w.ref.x.get(i)
-					if e := relative(want, got); !(e < 2e-3) { // weights are rounded to 16-bit floats
+				for i := range st.Windows {
+					got, _ := st.Inputs.Get(i)
+					want, _ := st.Reference.Inputs.Get(i)
+					if e := stage.Relative(want, got); !(e < 2e-3) { // weights are rounded to 16-bit floats
 						t.Fatalf("window %d: differs by %v", i, e)
 					}
 				}
@@ -200,18 +201,18 @@ func TestSpun(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer j.ck.Close()
-	w, err := newWorker(&j.ck.Config, o.Recipe, o.Pool, j.plan.Windows, j.plan.Tokens)
+	st, err := stage.New(&j.ck.Config, o.Recipe, o.Pool, j.plan.Windows, j.plan.Tokens)
 	if err != nil {
 		t.Fatal(err)
 	}
-	start := linalg.Matrix(o.Pool, w.rotation.residual)
-	if err := j.spin(t.Context(), w); err != nil {
+	start := linalg.Matrix(o.Pool, st.Rotation.Residual)
+	if err := j.spin(t.Context(), st); err != nil {
 		t.Fatal(err)
 	}
-	if e := relative(start, linalg.Matrix(o.Pool, w.rotation.residual)); e < 0.01 {
+	if e := stage.Relative(start, linalg.Matrix(o.Pool, st.Rotation.Residual)); e < 0.01 {
 		t.Errorf("R1 has changed by %v", e)
 	}
-	for i, r := range append([]linalg.Transform{w.rotation.residual}, w.rotation.own...) {
+	for i, r := range append([]linalg.Transform{st.Rotation.Residual}, st.Rotation.Own...) {
 		n := r.Width()
 		m := linalg.Matrix(o.Pool, r)
 		r.Apply(o.Pool, m, n)
@@ -225,7 +226,7 @@ func TestSpun(t *testing.T) {
 			}
 		}
 	}
-	if len(w.rotation.own) != 3 || relative(linalg.Matrix(o.Pool, w.rotation.own[0]), linalg.Matrix(o.Pool, w.rotation.own[2])) == 0 {
+	if len(st.Rotation.Own) != 3 || stage.Relative(linalg.Matrix(o.Pool, st.Rotation.Own[0]), linalg.Matrix(o.Pool, st.Rotation.Own[2])) == 0 {
 		t.Error("the blocks' R2 are not each block's own")
 	}
 }
@@ -254,7 +255,7 @@ func TestStoredTurns(t *testing.T) {
 func TestLearningMemory(t *testing.T) {
 	c := &checkpoint.Config{HiddenSize: 4096, IntermediateSize: 11008, Layers: 32, Heads: 32, KVHeads: 32, HeadDim: 128, VocabSize: 32000}
 	plan := func(name string, maxMemory int64) (*Plan, error) {
-		r, err := method.Load(name)
+		r, err := recipe.Load(name)
 		if err != nil {
 			t.Fatal(err)
 		}

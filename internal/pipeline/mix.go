@@ -12,8 +12,8 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
-	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
+	"github.com/specquant/specquant/internal/stage"
 )
 
 // mixFile keeps the widths that a mixture gave the layers, by name, for a job that
@@ -28,12 +28,12 @@ const mixFile = "bits.json"
 // they are, small layers take their bits from large ones, and the mixture of the
 // average 4 is worse than 4 bits everywhere. spill is where activations go, "":
 // memory.
-func (j *job) mix(ctx context.Context, w *worker, spill string) error {
+func (j *job) mix(ctx context.Context, st *stage.State, spill string) error {
 	path := filepath.Join(j.partial, mixFile)
 	chosen := map[string]int{}
 	switch data, err := os.ReadFile(path); {
 	case errors.Is(err, fs.ErrNotExist):
-		if chosen, err = j.chooseMix(ctx, w, spill); err != nil {
+		if chosen, err = j.chooseMix(ctx, st, spill); err != nil {
 			return err
 		}
 		if data, err = json.MarshalIndent(chosen, "", "  "); err != nil {
@@ -61,34 +61,32 @@ func (j *job) mix(ctx context.Context, w *worker, spill string) error {
 			if !slices.Contains(r.Weights.MixWidths(), bits) {
 				return fmt.Errorf("%s: %s has %d bits, expected one of %v; remove %s and start again", path, name, bits, r.Weights.MixWidths(), j.partial)
 			}
-			r.Weights.Layers = append(r.Weights.Layers, method.LayerBits{Match: name, Bits: bits})
+			r.Weights.Layers = append(r.Weights.Layers, recipe.LayerBits{Match: name, Bits: bits})
 		}
 	}
-	j.Recipe, w.recipe = &r, &r
+	j.Recipe, st.Recipe = &r, &r
 	return nil
 }
 
 // chooseMix measures the errors of all layers at all widths and mixes.
-func (j *job) chooseMix(ctx context.Context, w *worker, spill string) (map[string]int, error) {
+func (j *job) chooseMix(ctx context.Context, st *stage.State, spill string) (map[string]int, error) {
 	weights := &j.Recipe.Weights
 	widths := weights.MixWidths()
 	var err error
-	if w.x, err = w.fill(j.ck, j.set, spill); err != nil {
+	if st.Inputs, err = st.Fill(j.ck, j.set.Windows, spill); err != nil {
 		return nil, err
 	}
-	defer w.x.close()
+	defer st.Inputs.Close()
 	var names []string
 	var sizes []int
 	var measured [][]float64
 	for i := range j.ck.Config.Layers {
 		j.event(Event{Stage: fmt.Sprintf("choosing bits, block %d", i)})
-		w.prefix = llama.TensorPrefix(i)
-		w.rotated, w.runs = false, [llama.NumLinears]*runLinear{}
-		if err := w.rotation.load(w.pool, j.ck, i, &w.block); err != nil {
+		if err := st.Load(j.ck, i); err != nil {
 			return nil, err
 		}
-		w.foldRotation()
-		if err := w.gather(ctx, -1, nil); err != nil {
+		st.FoldRotation()
+		if err := st.Gather(ctx, -1, nil); err != nil {
 			return nil, fmt.Errorf("block %d: %w", i, err)
 		}
 		for l := range llama.NumLinears {
@@ -96,25 +94,25 @@ func (j *job) chooseMix(ctx context.Context, w *worker, spill string) (map[strin
 			if weights.Named(name) {
 				continue
 			}
-			square := w.stats[l.Input()].Act(nil).MeanSquare
+			square := st.Stats[l.Input()].Act(nil).MeanSquare
 			var errs []float64
 			for _, bits := range widths {
-				e, err := w.weightError(&w.block.Linears[l], bits, square)
+				e, err := st.WeightError(&st.Block.Linears[l], bits, square)
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", name, err)
 				}
-				errs = append(errs, e*float64(len(w.block.Linears[l].W)))
+				errs = append(errs, e*float64(len(st.Block.Linears[l].W)))
 			}
 			names, measured = append(names, name), append(measured, errs)
-			sizes = append(sizes, len(w.block.Linears[l].W))
+			sizes = append(sizes, len(st.Block.Linears[l].W))
 		}
 		if i+1 < j.ck.Config.Layers {
-			if err := w.advance(ctx, w.x, w.runner, w.runnable(), llama.Hooks{}); err != nil {
+			if err := st.Advance(ctx, st.Inputs, st.Runner, st.Runnable(), llama.Hooks{}); err != nil {
 				return nil, err
 			}
 		}
 	}
-	bits, err := method.Mix(measured, widths, sizes, weights.Average)
+	bits, err := stage.Mix(measured, widths, sizes, weights.Average)
 	if err != nil {
 		return nil, err
 	}
@@ -123,33 +121,4 @@ func (j *job) chooseMix(ctx context.Context, w *worker, spill string) (map[strin
 		chosen[name] = bits[i]
 	}
 	return chosen, nil
-}
-
-// weightError is the share of a layer's output that rounding its weights to so
-// many bits costs, squared, channels taken to be independent:
-// Σ d_i (w − ŵ)²_ji / Σ d_i w²_ji.
-func (w *worker) weightError(d *llama.Dense, bits int, square []float64) (float64, error) {
-	g := quant.Grid{Bits: bits, Group: w.recipe.Weights.Group, Zero: w.recipe.Weights.Zero}
-	rounded := w.weights[:len(d.W)]
-	copy(rounded, d.W)
-	if err := w.round(g, rounded, d.Out, d.In); err != nil {
-		return 0, err
-	}
-	diff, norm := make([]float64, d.Out), make([]float64, d.Out)
-	w.pool.Run(d.Out, func(r int) {
-		for i, v := range d.W[r*d.In:][:d.In] {
-			e := float64(v) - float64(rounded[r*d.In+i])
-			diff[r] += square[i] * e * e
-			norm[r] += square[i] * float64(v) * float64(v)
-		}
-	})
-	var e, all float64
-	for r := range diff {
-		e += diff[r]
-		all += norm[r]
-	}
-	if all == 0 {
-		return 0, nil
-	}
-	return e / all, nil
 }

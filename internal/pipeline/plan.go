@@ -8,7 +8,8 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/recipe"
+	"github.com/specquant/specquant/internal/stage"
 )
 
 // Plan is what a job will read, hold, compute and write, decided from
@@ -56,9 +57,9 @@ const (
 
 // tableBytes is the size of embedding and output matrix as the recipe stores them;
 // copied is their size in the checkpoint.
-func tableBytes(c *checkpoint.Config, r *method.Recipe, copied int64) int64 {
+func tableBytes(c *checkpoint.Config, r *recipe.Recipe, copied int64) int64 {
 	values := float64(c.VocabSize) * float64(c.HiddenSize)
-	size := func(t method.Table) int64 {
+	size := func(t recipe.Table) int64 {
 		bits := float64(t.Bits)
 		if t.Group > 0 {
 			bits += 16 / float64(t.Group)
@@ -77,15 +78,15 @@ func tableBytes(c *checkpoint.Config, r *method.Recipe, copied int64) int64 {
 // NewPlan plans a job over windows × tokens of calibration. maxMemory (0: no
 // limit) decides whether activations spill; a limit that the rest alone exceeds
 // is an error that says what would do.
-func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *method.Recipe, threads, windows, tokens int, maxMemory int64) (*Plan, error) {
+func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *recipe.Recipe, threads, windows, tokens int, maxMemory int64) (*Plan, error) {
 	p := &Plan{Recipe: r.Name, Bits: r.Bits.String(), Threads: threads, Blocks: c.Layers,
 		Windows: windows, Tokens: tokens, MaxMemory: maxMemory, Read: weightBytes}
-	turn, err := newRotation(r, c)
+	turn, err := stage.NewRotation(r, c)
 	if err != nil {
 		return nil, err
 	}
-	p.Rotations, p.Fallbacks = turn.names(), foreseen(c, r, turn, windows, tokens)
-	layer, out, in := largest(c)
+	p.Rotations, p.Fallbacks = turn.Names(), foreseen(c, r, turn, windows, tokens)
+	layer, out, in := stage.Largest(c)
 	var blockWeights int64
 	for l := range llama.NumLinears {
 		o, i := l.Shape(c)
@@ -107,7 +108,7 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *metho
 	hold("the same, quantized", int64(float64(blockWeights)*(perWeight+branchBits/4)/8))
 	hold("work on the largest layer", int64(layer)*9+int64(float64(layer)*(perWeight+branchBits)/8))
 	if windows > 0 {
-		n := int64(min(sampleTokens, windows*tokens))
+		n := int64(min(stage.SampleTokens, windows*tokens))
 		var stats int64
 		for i := range llama.NumInputs {
 			stats += int64(i.Width(c)) * (4*n + 28)
@@ -200,9 +201,9 @@ func MB(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) 
 
 // work counts the floating-point operations of a job: forward passes over the
 // calibration windows, Hessians, factors, GPTQ and the search for α.
-func work(c *checkpoint.Config, r *method.Recipe, windows, tokens int) float64 {
+func work(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int) float64 {
 	t := float64(windows) * float64(tokens)
-	n := min(float64(sampleTokens), t)
+	n := min(float64(stage.SampleTokens), t)
 	var flops float64
 	for l := range llama.NumLinears {
 		o, i := l.Shape(c)
@@ -221,8 +222,8 @@ func work(c *checkpoint.Config, r *method.Recipe, windows, tokens int) float64 {
 		if r.Weights.Average > 0 { // a pass before all else, every width tried
 			flops += 2*w*t + 2*w*40*float64(len(r.Weights.MixWidths()))
 		}
-		if r.Smooth != nil && r.Smooth.Method == method.SmoothAWQ {
-			flops += float64(len(method.AWQRatios())) * (2*w*min(awqTokens, t) + 2*w*40)
+		if r.Smooth != nil && r.Smooth.Method == recipe.SmoothAWQ {
+			flops += float64(len(stage.AWQRatios())) * (2*w*min(stage.AWQTokens, t) + 2*w*40)
 		}
 		if r.Smooth != nil && len(r.Smooth.Alpha) > 1 {
 			flops += float64(len(r.Smooth.Alpha)) * (2*w*n*3 + 2*w*40)

@@ -6,7 +6,7 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/learn"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 // spinLimit is the most memory that learned rotations take unless --max-memory
@@ -15,7 +15,7 @@ const spinLimit = 32 << 30
 
 // learningMemory is what learning holds at the peak, beside what every job holds,
 // and which stage that is: they come one after the other. Nothing: 0.
-func learningMemory(c *checkpoint.Config, r *method.Recipe, windows, tokens int, maxMemory int64) (Item, error) {
+func learningMemory(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int, maxMemory int64) (Item, error) {
 	var most Item
 	count := func(stage string, bytes int64) {
 		if bytes > most.Bytes {
@@ -23,7 +23,7 @@ func learningMemory(c *checkpoint.Config, r *method.Recipe, windows, tokens int,
 		}
 	}
 	rows := func(batch int) int { return min(batch, windows) * tokens }
-	if l := r.Learn; l != nil && l.Method == method.LearnOmniQuant {
+	if l := r.Learn; l != nil && l.Method == recipe.LearnOmniQuant {
 		count(l.Method, learn.OmniQuantBytes(c, rows(l.Batch)))
 	} else if l != nil {
 		count(l.Method, learn.FlatQuantBytes(c, rows(l.Batch)))
@@ -48,7 +48,7 @@ func learningMemory(c *checkpoint.Config, r *method.Recipe, windows, tokens int,
 
 // learningWork counts the operations of learning, for one block: forwards and twice
 // that back.
-func learningWork(c *checkpoint.Config, r *method.Recipe, windows, tokens int) float64 {
+func learningWork(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int) float64 {
 	var weights float64
 	for l := range llama.NumLinears {
 		o, i := l.Shape(c)

@@ -8,7 +8,8 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/recipe"
+	"github.com/specquant/specquant/internal/stage"
 )
 
 // Limit makes the garbage collector keep to the plan: it runs often enough for the
@@ -30,17 +31,17 @@ const filePages = 14 << 20
 
 // stageMemory is what is held for a while only: by whichever of the stages needs
 // most, which come one after the other.
-func stageMemory(c *checkpoint.Config, r *method.Recipe, threads, windows, tokens int) []Item {
-	layer, out, in := largest(c)
+func stageMemory(c *checkpoint.Config, r *recipe.Recipe, threads, windows, tokens int) []Item {
+	layer, out, in := stage.Largest(c)
 	stages := [][]Item{{ // solving
 		{"factor of the widest Hessian", factorBytes(r, in)},
 		{"the largest layer, column by column", solveBytes(r, layer)},
 	}}
 	add := func(name string, bytes int64) { stages = append(stages, []Item{{name, bytes}}) }
-	if r.Smooth != nil && r.Smooth.Method == method.SmoothAWQ {
+	if r.Smooth != nil && r.Smooth.Method == recipe.SmoothAWQ {
 		add("outputs that AWQ compares", awqBytes(c, layer, windows, tokens))
 	}
-	if r.Weights.Clip == method.ClipAWQ {
+	if r.Weights.Clip == recipe.ClipAWQ {
 		add("AWQ's search for clips", awqClipBytes(r, layer, out, in))
 	}
 	if b := r.Branch; b.Stored() {
@@ -53,11 +54,11 @@ func stageMemory(c *checkpoint.Config, r *method.Recipe, threads, windows, token
 				continue
 			}
 			bytes := linalg.LeadingBytes(n, k) + 4*int64(k)*int64(n)
-			if b.Basis == method.BasisSVD {
+			if b.Basis == recipe.BasisSVD {
 				bytes += 8 * int64(n) * int64(n)
 			}
 			if b.Iterated() {
-				bytes = method.LowRankBytes(b, outputs, n, k) + 4*int64(min(sampleTokens, windows*tokens))*int64(k)
+				bytes = stage.LowRankBytes(b, outputs, n, k) + 4*int64(min(stage.SampleTokens, windows*tokens))*int64(k)
 			}
 			most = max(most, bytes)
 		}
@@ -67,7 +68,7 @@ func stageMemory(c *checkpoint.Config, r *method.Recipe, threads, windows, token
 			add("the branch's eigenproblem", most)
 		}
 	}
-	if transforms(r).Cache == artefact.Balanced {
+	if stage.Transforms(r).Cache == artefact.Balanced {
 		// Sums of each kv head, and of one what Balance works on: eight matrices,
 		// beside the eigenproblem.
 		d := int64(c.HeadDim)
@@ -92,25 +93,25 @@ func stageMemory(c *checkpoint.Config, r *method.Recipe, threads, windows, token
 }
 
 // factorBytes is what the factor of a Hessian of width n takes, and none takes none.
-func factorBytes(r *method.Recipe, n int) int64 {
+func factorBytes(r *recipe.Recipe, n int) int64 {
 	if !r.NeedsHessian() {
 		return 0
 	}
-	return method.FactorBytes(n, r.Solve)
+	return stage.FactorBytes(n, r.Solve)
 }
 
-func solveBytes(r *method.Recipe, layer int) int64 {
+func solveBytes(r *recipe.Recipe, layer int) int64 {
 	if r.Solve.Method != "gptq" {
 		return 0
 	}
-	return method.SolveBytes(layer, r.Solve)
+	return stage.SolveBytes(layer, r.Solve)
 }
 
 // awqBytes is the exact output that the trials are compared with, and the rounded
 // weights of an input's readers that the worker's own rooms do not have place for.
 func awqBytes(c *checkpoint.Config, layer, windows, tokens int) int64 {
-	_, out, _ := largest(c)
-	outputs := max(int64(awqWindows(windows, tokens)*tokens)*int64(c.HiddenSize), int64(min(sampleTokens, windows*tokens))*int64(out))
+	_, out, _ := stage.Largest(c)
+	outputs := max(int64(stage.AWQWindows(windows, tokens)*tokens)*int64(c.HiddenSize), int64(min(stage.SampleTokens, windows*tokens))*int64(out))
 	var beyond int64
 	for in := range llama.NumInputs {
 		free := []int{layer, layer}
@@ -131,10 +132,10 @@ func awqBytes(c *checkpoint.Config, layer, windows, tokens int) int64 {
 	return 4 * (outputs + beyond)
 }
 
-// awqClipBytes is a copy of the largest layer, and what [method.AWQClip] holds of
+// awqClipBytes is a copy of the largest layer, and what [stage.AWQClip] holds of
 // one group of all its rows: codes, the clipped weights, their errors, the errors
 // times the group's Gram matrix; and that matrix.
-func awqClipBytes(r *method.Recipe, layer, out, in int) int64 {
+func awqClipBytes(r *recipe.Recipe, layer, out, in int) int64 {
 	width := in
 	if g := r.Weights.Group; g > 0 {
 		width = min(g, in)
@@ -182,9 +183,9 @@ const (
 // where a recipe has any, in float64. What is no longer large enough, or nobody has
 // asked for since the collection before last, is garbage; of the float32 products,
 // which never stop, as much again.
-func packedBytes(r *method.Recipe, threads int, rows int64) int64 {
+func packedBytes(r *recipe.Recipe, threads int, rows int64) int64 {
 	each := min(packBlock, 4*packStride*rows) + 4*packPanel
-	if r.NeedsHessian() || r.Weights.Clip == method.ClipAWQ {
+	if r.NeedsHessian() || r.Weights.Clip == recipe.ClipAWQ {
 		each += 4 * packGram
 	}
 	each *= 2
@@ -196,7 +197,7 @@ func packedBytes(r *method.Recipe, threads int, rows int64) int64 {
 
 // comparing is what the job holds at its end, when blocks are done with: predictions
 // of both models are compared on a few tokens.
-func comparing(c *checkpoint.Config, r *method.Recipe, blockWeights, embedBytes int64, threads int) (items []Item, peak int64) {
+func comparing(c *checkpoint.Config, r *recipe.Recipe, blockWeights, embedBytes int64, threads int) (items []Item, peak int64) {
 	n := verifyTokens(c)
 	tokens, vocab := int64(n), int64(c.VocabSize)
 	perWeight := float64(r.Bits.Weights) + 1

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,7 +14,8 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/recipe"
+	"github.com/specquant/specquant/internal/stage"
 	"github.com/specquant/specquant/internal/testdata"
 )
 
@@ -62,7 +62,7 @@ func TestPlanMemory(t *testing.T) {
 
 func memoryChild(t *testing.T, name string) {
 	name, limit, limited := strings.Cut(name, " ")
-	r, err := method.Load(name)
+	r, err := recipe.Load(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func resident(t *testing.T, name string) int64 {
 func TestPlanWide(t *testing.T) {
 	c := &checkpoint.Config{HiddenSize: 4096, IntermediateSize: 11008, Layers: 32, Heads: 32, KVHeads: 32, HeadDim: 128, VocabSize: 32000, MaxPositions: 4096}
 	items := func(name string) map[string]int64 {
-		r, err := method.Load(name)
+		r, err := recipe.Load(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,11 +134,11 @@ func TestPlanWide(t *testing.T) {
 	// The MLP's two readers: one copy in float64 for the singular vectors, one of
 	// both together and one of what rounding leaves in float32.
 	readers := int64(2 * 11008 * 4096)
-	r, err := method.Load("svdquant")
+	r, err := recipe.Load("svdquant")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := method.LowRankBytes(r.Branch, 2*11008, 4096, 32); got < 16*readers || got > 18*readers {
+	if got := stage.LowRankBytes(r.Branch, 2*11008, 4096, 32); got < 16*readers || got > 18*readers {
 		t.Errorf("svdquant: %d bytes for a low-rank branch of %d weights", got, readers)
 	}
 	// Solving the widest input takes more still, later.
@@ -157,28 +157,9 @@ func TestPlanWide(t *testing.T) {
 	}
 }
 
-// What AWQ's trials take of the worker's rooms is not counted twice, and what does
-// not fit there is counted.
-func TestSpareRooms(t *testing.T) {
-	a, b := make([]float32, 10), make([]float32, 6)
-	rooms := spareRooms{a, b}
-	var got [][]float32
-	for i, n := range []int{6, 5, 4, 2} {
-		s := rooms.take(n)
-		if len(s) != n {
-			t.Fatalf("asked for %d, got %d", n, len(s))
-		}
-		for k := range s {
-			if s[k] != 0 {
-				t.Errorf("room %d overlaps another", i)
-			}
-			s[k] = float32(i + 1)
-		}
-		got = append(got, s)
-	}
-	if &got[0][0] != &a[0] || &got[2][0] != &a[6] || &got[1][0] != &b[0] || slices.Contains(a, 4) || slices.Contains(b, 4) {
-		t.Error("rooms are not where there is place")
-	}
+// TestAWQBytes: what AWQ's trials take of the scratch memory is not counted twice, and
+// what does not fit there is counted.
+func TestAWQBytes(t *testing.T) {
 	square := &checkpoint.Config{HiddenSize: 8, IntermediateSize: 8, Heads: 1, KVHeads: 1, HeadDim: 8}
 	if o, i := llama.Q.Shape(square); o*i != 64 {
 		t.Fatal("shape")

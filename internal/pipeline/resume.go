@@ -6,11 +6,11 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/stage"
 )
 
-// reload fills the worker's block from a finished shard.
-func (j *job) reload(w *worker, i int, path string) ([]artefact.Layer, error) {
+// reload fills the state's block from a finished shard.
+func (j *job) reload(st *stage.State, i int, path string) ([]artefact.Layer, error) {
 	f, err := checkpoint.OpenFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w; remove %s and start again", err, j.partial)
@@ -21,33 +21,8 @@ func (j *job) reload(w *worker, i int, path string) ([]artefact.Layer, error) {
 		return nil, fmt.Errorf("%s: metadata %s: %w; remove %s and start again", path, layersKey, err, j.partial)
 	}
 	src := shardSource{f}
-	prefix := llama.TensorPrefix(i)
-	if w.block.AttnNorm, err = vector(src, prefix+"input_layernorm.weight"); err != nil {
-		return nil, err
-	}
-	if w.block.MLPNorm, err = vector(src, prefix+"post_attention_layernorm.weight"); err != nil {
-		return nil, err
-	}
-	if err := w.readTurns(src, prefix); err != nil {
-		return nil, err
-	}
-	q := j.quantization()
-	for l := range llama.NumLinears {
-		out, in := l.Shape(&j.ck.Config)
-		linear, err := artefact.ReadLinear(src, prefix+l.String(), out, in, q)
-		if err != nil {
-			return nil, err
-		}
-		d := &w.block.Linears[l]
-		d.Out, d.In, d.Bias = out, in, linear.Bias
-		if cap(d.W) < out*in {
-			d.W = make([]float32, out*in)
-		}
-		d.W = d.W[:out*in]
-		w.install(l, linear)
-	}
-	w.rotated = true
-	return reports, nil
+	st.Begin(i)
+	return reports, st.Decode(src, j.quantization())
 }
 
 // shardSource gives the tensors of one file.

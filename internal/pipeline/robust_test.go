@@ -12,6 +12,7 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/stage"
 	"github.com/specquant/specquant/internal/testmodel"
 )
 
@@ -63,7 +64,7 @@ func residual(name string, w []float32, rows, cols, to, from int) {
 	switch {
 	case strings.HasSuffix(name, "o_proj.weight"), strings.HasSuffix(name, "down_proj.weight"):
 		copyChannel(w, cols, to, from)
-	case name == embedWeight:
+	case name == stage.EmbedWeight:
 		for r := range rows {
 			if w[r*cols+to] = 0; from >= 0 {
 				w[r*cols+to] = w[r*cols+from]

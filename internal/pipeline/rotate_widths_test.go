@@ -10,6 +10,7 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/stage"
 )
 
 // TestRotatedWidths: at the widths of models that other tools refuse, a layer with
@@ -25,9 +26,9 @@ func TestRotatedWidths(t *testing.T) {
 	} {
 		const hidden, rows, tokens = 8, 8, 3
 		c := &checkpoint.Config{HiddenSize: hidden, IntermediateSize: width, Layers: 1, Heads: 2, KVHeads: 2, HeadDim: 4, VocabSize: 300, MaxPositions: 64}
-		w := &worker{config: c, recipe: r, pool: pool}
+		st := &stage.State{Config: c, Recipe: r, Pool: pool}
 		var err error
-		if w.rotation, err = newRotation(r, c); err != nil {
+		if st.Rotation, err = stage.NewRotation(r, c); err != nil {
 			t.Fatal(err)
 		}
 		rng := rand.New(rand.NewPCG(uint64(width), 1))
@@ -40,13 +41,13 @@ func TestRotatedWidths(t *testing.T) {
 		}
 		for l := range llama.NumLinears {
 			out, in := l.Shape(c)
-			w.block.Linears[l] = llama.Dense{Out: out, In: in, W: random(out*in, 1/math.Sqrt(float64(in)))}
+			st.Block.Linears[l] = llama.Dense{Out: out, In: in, W: random(out*in, 1/math.Sqrt(float64(in)))}
 		}
-		w.block.AttnNorm, w.block.MLPNorm = random(hidden, 1), random(hidden, 1)
+		st.Block.AttnNorm, st.Block.MLPNorm = random(hidden, 1), random(hidden, 1)
 		gate, x := random(tokens*width, 1), random(tokens*hidden, 1)
 		// down's input is gate ⊙ up·x; the signs are folded into up's rows.
 		forward := func(turned bool) []float32 {
-			up, down := &w.block.Linears[llama.Up], &w.block.Linears[llama.Down]
+			up, down := &st.Block.Linears[llama.Up], &st.Block.Linears[llama.Down]
 			h, y := make([]float32, tokens*width), make([]float32, tokens*hidden)
 			up.Forward(pool, h, x, tokens)
 			for i := range h {
@@ -54,7 +55,7 @@ func TestRotatedWidths(t *testing.T) {
 			}
 			h[7] = 1000 // a massive value, times its channel's sign
 			if turned {
-				h[7] *= w.rotation.signs[llama.DownInput][7]
+				h[7] *= st.Rotation.Signs[llama.DownInput][7]
 				turn, err := artefact.NewTransform("hadamard", llama.DownInput, c) // as the runtime makes it
 				if err != nil {
 					t.Fatal(err)
@@ -65,8 +66,8 @@ func TestRotatedWidths(t *testing.T) {
 			return y
 		}
 		before := forward(false)
-		w.foldRotation()
-		if e := relative(before, forward(true)); !(e < 1e-5) {
+		st.FoldRotation()
+		if e := stage.Relative(before, forward(true)); !(e < 1e-5) {
 			t.Errorf("width %d: output off by %.2g", width, e)
 		}
 		plan, err := NewPlan(c, 1, 1, r, 1, 0, 0, 0)

@@ -13,37 +13,19 @@ import (
 	"github.com/specquant/specquant/internal/learn"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/stage"
 )
 
 // spinFile keeps the rotations that were learned, for a job that is taken up
 // again.
 const spinFile = "rotations.safetensors"
 
-// spun are learned rotations: R1, and R2 of each block; nil where the recipe has
-// none.
-type spun struct {
-	residual linalg.Transform
-	heads    []linalg.Transform
-}
-
-// take puts learned rotations in the place of those of the recipe; nil changes
-// nothing.
-func (t *rotation) take(s *spun) {
-	if s == nil {
-		return
-	}
-	if s.residual != nil {
-		t.residual = s.residual
-	}
-	t.own = s.heads
-}
-
 // spin learns the rotations, or reads what an earlier run has learned. What is used
 // is what the file says, in both cases.
-func (j *job) spin(ctx context.Context, w *worker) error {
+func (j *job) spin(ctx context.Context, st *stage.State) error {
 	path := filepath.Join(j.partial, spinFile)
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		if err := j.learnSpin(ctx, w, path); err != nil {
+		if err := j.learnSpin(ctx, st, path); err != nil {
 			return fmt.Errorf("rotate.learn: %w", err)
 		}
 	} else if err != nil {
@@ -54,7 +36,7 @@ func (j *job) spin(ctx context.Context, w *worker) error {
 		return fmt.Errorf("%w; remove %s and start again", err, j.partial)
 	}
 	defer f.Close()
-	src, c, s := shardSource{f}, &j.ck.Config, &spun{}
+	src, c, s := shardSource{f}, &j.ck.Config, &stage.LearnedRotations{}
 	square := func(name string, n int) (linalg.Transform, error) {
 		v, err := vector(src, name)
 		if err != nil {
@@ -66,34 +48,34 @@ func (j *job) spin(ctx context.Context, w *worker) error {
 		}
 		return t, nil
 	}
-	if w.rotation.residual != nil {
-		if s.residual, err = square("residual", c.HiddenSize); err != nil {
+	if st.Rotation.Residual != nil {
+		if s.Residual, err = square("residual", c.HiddenSize); err != nil {
 			return err
 		}
 	}
-	if w.rotation.heads != nil {
+	if st.Rotation.Heads != nil {
 		for i := range c.Layers {
 			t, err := square(fmt.Sprintf("heads.%d", i), c.HeadDim)
 			if err != nil {
 				return err
 			}
-			s.heads = append(s.heads, t)
+			s.Heads = append(s.Heads, t)
 		}
 	}
-	j.spun = s
-	w.rotation.take(s)
+	j.rotations = s
+	st.Rotation.Take(s)
 	return nil
 }
 
 // learnSpin loads the whole model, learns from where the recipe's random Hadamard
 // matrices stand, and writes what came of it.
-func (j *job) learnSpin(ctx context.Context, w *worker, path string) error {
+func (j *job) learnSpin(ctx context.Context, st *stage.State, path string) error {
 	j.event(Event{Stage: "learning rotations"})
 	c, r, o := &j.ck.Config, j.Recipe, j.Recipe.Rotate.Learn
-	m := &learn.Spin{Config: c, Rope: w.runner.Rope, QK: w.rotation.qk, Inputs: w.rotation.inputs,
+	m := &learn.Spin{Config: c, Rope: st.Runner.Rope, QK: st.Rotation.QK, Inputs: st.Rotation.Inputs,
 		Activations: r.Bits.Activations, KV: r.Bits.KV, Clip: float32(r.Activations.Clip), ActGroup: r.ActGrid().Group}
 	for in := range llama.NumInputs { // signs meet the values themselves, and the others' inputs
-		signs := w.rotation.signs[in]
+		signs := st.Rotation.Signs[in]
 		switch {
 		case m.Inputs[in] == nil:
 		case in == llama.OInput:
@@ -113,13 +95,13 @@ func (j *job) learnSpin(ctx context.Context, w *worker, path string) error {
 		m.Blocks = append(m.Blocks, b)
 	}
 	var err error
-	if m.Norm, err = llama.Vector(j.ck, normWeight, c.HiddenSize); err != nil {
+	if m.Norm, err = llama.Vector(j.ck, stage.NormWeight, c.HiddenSize); err != nil {
 		return err
 	}
 	for _, t := range []struct {
 		name string
 		to   *[]float32
-	}{{embedWeight, &m.Embed}, {headWeight, &m.Head}} {
+	}{{stage.EmbedWeight, &m.Embed}, {stage.HeadWeight, &m.Head}} {
 		tensor, err := j.ck.Tensor(t.name)
 		if err != nil {
 			return err
@@ -129,12 +111,12 @@ func (j *job) learnSpin(ctx context.Context, w *worker, path string) error {
 			return err
 		}
 	}
-	if w.rotation.residual != nil {
-		m.Residual = linalg.Matrix(j.Pool, w.rotation.residual)
+	if st.Rotation.Residual != nil {
+		m.Residual = linalg.Matrix(j.Pool, st.Rotation.Residual)
 	}
-	if w.rotation.heads != nil {
+	if st.Rotation.Heads != nil {
 		for range c.Layers {
-			m.Heads = append(m.Heads, linalg.Matrix(j.Pool, w.rotation.heads))
+			m.Heads = append(m.Heads, linalg.Matrix(j.Pool, st.Rotation.Heads))
 		}
 	}
 	first, last, err := learn.SpinQuant(ctx, j.Pool, m, j.set.Windows,

@@ -12,7 +12,8 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
+	"github.com/specquant/specquant/internal/recipe"
+	"github.com/specquant/specquant/internal/stage"
 	"github.com/specquant/specquant/internal/testmodel"
 )
 
@@ -99,7 +100,7 @@ func TestFallbackLines(t *testing.T) {
 
 // poisoned is a worker with its activations in memory, block 0 loaded, window 2 of
 // one of its stores damaged at token 5, channel 7.
-func poisoned(t *testing.T, yaml string, reference bool, bad float32) (*worker, *job) {
+func poisoned(t *testing.T, yaml string, reference bool, bad float32) (*stage.State, *job) {
 	t.Helper()
 	o := options(t, testmodel.Options{}, parsed(t, yaml), 2)
 	j, err := prepare(o)
@@ -107,35 +108,35 @@ func poisoned(t *testing.T, yaml string, reference bool, bad float32) (*worker, 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { j.ck.Close() })
-	w, err := newWorker(&j.ck.Config, o.Recipe, o.Pool, j.plan.Windows, j.plan.Tokens)
+	st, err := stage.New(&j.ck.Config, o.Recipe, o.Pool, j.plan.Windows, j.plan.Tokens)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.prefix = llama.TensorPrefix(0)
-	if w.x, err = w.fill(j.ck, j.set, ""); err != nil {
+	st.Prefix = llama.TensorPrefix(0)
+	if st.Inputs, err = st.Fill(j.ck, j.set.Windows, ""); err != nil {
 		t.Fatal(err)
 	}
-	if w.ref != nil {
-		if w.ref.x, err = w.fill(j.ck, j.set, ""); err != nil {
+	if st.Reference != nil {
+		if st.Reference.Inputs, err = st.Fill(j.ck, j.set.Windows, ""); err != nil {
 			t.Fatal(err)
 		}
-		if w.goals, err = newStore(w.windows, w.tokens*w.config.HiddenSize, ""); err != nil {
+		if st.Targets, err = stage.NewStore(st.Windows, st.Tokens*st.Config.HiddenSize, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s := w.x
+	s := st.Inputs
 	if reference {
-		s = w.ref.x
+		s = st.Reference.Inputs
 	}
-	x, err := s.get(2)
+	x, err := s.Get(2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	x[5*w.config.HiddenSize+7] = bad
-	if err := w.rotation.load(w.pool, j.ck, 0, &w.block); err != nil {
+	x[5*st.Config.HiddenSize+7] = bad
+	if err := st.Load(j.ck, 0); err != nil {
 		t.Fatal(err)
 	}
-	return w, j
+	return st, j
 }
 
 // TestNonFiniteActivations: one NaN or infinity, in whichever activations, is
@@ -148,26 +149,26 @@ func TestNonFiniteActivations(t *testing.T) {
 		for _, c := range []struct {
 			name, yaml string
 			reference  bool
-			run        func(ctx context.Context, w *worker, j *job) error
+			run        func(ctx context.Context, st *stage.State, j *job) error
 			want       string
 		}{
 			{"statistics", "bits: 4-4-4\nsolve: {method: gptq, damp: 0.01}\n" + rest, false,
-				func(ctx context.Context, w *worker, _ *job) error { return w.gather(ctx, -1, nil) }, "input of q,k,v"},
+				func(ctx context.Context, st *stage.State, _ *job) error { return st.Gather(ctx, -1, nil) }, "input of q,k,v"},
 			{"a whole block", fit, false,
-				func(ctx context.Context, w *worker, _ *job) error { _, _, err := w.quantize(ctx); return err }, "as quantized so far"},
+				func(ctx context.Context, st *stage.State, _ *job) error { _, _, err := st.Quantize(ctx); return err }, "as quantized so far"},
 			{"the reference, fitting", fit, true,
-				func(ctx context.Context, w *worker, _ *job) error { _, _, err := w.quantize(ctx); return err }, "full-precision model"},
-			{"next block's input", fit, false, func(ctx context.Context, w *worker, _ *job) error {
-				return w.advance(ctx, w.x, w.runner, w.runnable(), llama.Hooks{})
+				func(ctx context.Context, st *stage.State, _ *job) error { _, _, err := st.Quantize(ctx); return err }, "full-precision model"},
+			{"next block's input", fit, false, func(ctx context.Context, st *stage.State, _ *job) error {
+				return st.Advance(ctx, st.Inputs, st.Runner, st.Runnable(), llama.Hooks{})
 			}, "residual stream before model.layers.0"},
 			{"next block's reference", fit, true,
-				func(ctx context.Context, w *worker, j *job) error { return j.advanceReference(ctx, w, 0) }, "full-precision model"},
+				func(ctx context.Context, st *stage.State, j *job) error { return st.AdvanceReference(ctx, j.ck, 0) }, "full-precision model"},
 			{"learning", flat, true,
-				func(ctx context.Context, w *worker, _ *job) error { return w.learn(ctx) }, "full-precision model"},
+				func(ctx context.Context, st *stage.State, _ *job) error { return st.Learn(ctx) }, "full-precision model"},
 		} {
 			t.Run(fmt.Sprint(c.name, " ", bad), func(t *testing.T) {
-				w, j := poisoned(t, c.yaml, c.reference, bad)
-				err := c.run(t.Context(), w, j)
+				st, j := poisoned(t, c.yaml, c.reference, bad)
+				err := c.run(t.Context(), st, j)
 				if err == nil {
 					t.Fatal("no error")
 				}
@@ -216,7 +217,7 @@ func TestLayersLeftAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := parsed(t, yaml)
-			r.Weights.Layers = []method.LayerBits{{Match: "down_proj", Bits: 16}, {Match: "layers.0.*", Bits: 16}, {Match: "layers.1.self_attn.q_proj", Bits: 16}}
+			r.Weights.Layers = []recipe.LayerBits{{Match: "down_proj", Bits: 16}, {Match: "layers.0.*", Bits: 16}, {Match: "layers.1.self_attn.q_proj", Bits: 16}}
 			o := options(t, testmodel.Options{Layers: 3, DType: checkpoint.F16}, r, 2)
 			m, err := Run(t.Context(), o)
 			if err != nil {

@@ -35,7 +35,7 @@ func TestTables(t *testing.T) {
 		{"two formats, tied", six + "head: {bits: 8}\n", true, "embed_tokens.qweight lm_head.qweight"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := recipe(t, "rtn", "8-16-16", "name: rtn\n", "name: rtn\n"+c.yaml)
+			r := smallRecipe(t, "rtn", "8-16-16", "name: rtn\n", "name: rtn\n"+c.yaml)
 			o := options(t, testmodel.Options{Tied: c.tied, Hidden: 64}, r, 2)
 			if _, err := Run(t.Context(), o); err != nil {
 				t.Fatal(err)

@@ -135,7 +135,7 @@ func TestCheckSpace(t *testing.T) {
 // stopped is a job that was interrupted once a block was finished.
 func stopped(t *testing.T) Options {
 	t.Helper()
-	o := options(t, testmodel.Options{Layers: 3}, recipe(t, "spec", "4-4-4"), 1)
+	o := options(t, testmodel.Options{Layers: 3}, smallRecipe(t, "spec", "4-4-4"), 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	o.Progress = func(e Event) {
@@ -202,7 +202,7 @@ func TestUnfinished(t *testing.T) {
 // TestTakenUpAtTheEnd: a job killed before its folder had its name is done by the
 // same command.
 func TestTakenUpAtTheEnd(t *testing.T) {
-	o := options(t, testmodel.Options{}, recipe(t, "spec", "4-4-4"), 1)
+	o := options(t, testmodel.Options{}, smallRecipe(t, "spec", "4-4-4"), 1)
 	if _, err := Run(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestTakenUpAtTheEnd(t *testing.T) {
 // TestBarren: a job that failed before its first block was done is not in the way
 // of another; one that had a block is.
 func TestBarren(t *testing.T) {
-	o := options(t, testmodel.Options{}, recipe(t, "spec", "4-4-4"), 1)
+	o := options(t, testmodel.Options{}, smallRecipe(t, "spec", "4-4-4"), 1)
 	whole := filepath.Join(o.Dir, "model.safetensors")
 	good, err := os.ReadFile(whole)
 	if err != nil {
@@ -250,7 +250,7 @@ func TestBarren(t *testing.T) {
 		t.Errorf("the mended checkpoint: %v", err)
 	}
 	o = stopped(t)
-	o.Recipe = recipe(t, "spec", "4-8-8")
+	o.Recipe = smallRecipe(t, "spec", "4-8-8")
 	if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "another job") {
 		t.Errorf("got %v", err)
 	}

@@ -4,8 +4,8 @@ import (
 	"fmt"
 
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/spectrum"
+	"github.com/specquant/specquant/internal/stage"
 )
 
 // energyPoints is the number of steps of a cumulative curve.
@@ -69,7 +69,7 @@ func (e *EnergyCurves) add(k *looker, block int) error {
 	for w := range llama.NumLinears {
 		d := &k.block.Linears[w]
 		smoothed := append([]float32(nil), d.W...)
-		method.ScaleColumns(smoothed, k.lambda[w.Input()], run)
+		stage.ScaleColumns(smoothed, k.lambda[w.Input()], run)
 		for i, axis := range []spectrum.Axis{spectrum.OutputChannel, spectrum.InputChannel} {
 			a := &e.Axes[i]
 			a.Axis = axis

@@ -12,9 +12,9 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
+	"github.com/specquant/specquant/internal/stage"
 	"github.com/specquant/specquant/internal/tokenizer"
 )
 
@@ -77,7 +77,7 @@ type looker struct {
 	x       [][]float32 // of each window, what flows between the blocks
 	runner  *llama.Runner
 	block   llama.DenseBlock
-	stats   [llama.NumInputs]*method.Stats
+	stats   [llama.NumInputs]*stage.Stats
 	lambda  [llama.NumInputs][]float32 // of the block, as it was smoothed
 	surface [2]*candidate
 }
@@ -158,7 +158,7 @@ func (k *looker) begin() error {
 	}
 	k.runner = llama.NewRunner(c, k.Pool, n)
 	for i := range k.stats {
-		k.stats[i] = method.NewStats(llama.Input(i).Width(c), len(k.x)*n, min(256, len(k.x)*n))
+		k.stats[i] = stage.NewStats(llama.Input(i).Width(c), len(k.x)*n, min(256, len(k.x)*n))
 	}
 	return nil
 }
@@ -225,10 +225,10 @@ func (k *looker) input(block int, in llama.Input, first []float32) {
 	for _, l := range in.Readers() {
 		weights = append(weights, k.block.Linears[l].W)
 	}
-	lambda := method.Lambda(r.Alpha, s.AbsMax, method.ColumnMax(s.Width, weights...), tie(&k.ck.Config, in))
+	lambda := stage.Lambda(r.Alpha, s.AbsMax, stage.ColumnMax(s.Width, weights...), tie(&k.ck.Config, in))
 	k.lambda[in] = lambda
 	after := make([]float32, s.Width)
-	method.DivideTokens(after, s.AbsMax, lambda)
+	stage.DivideTokens(after, s.AbsMax, lambda)
 	r.Outliers, r.Peak = artefact.Outliers(s.AbsMax)
 	_, r.After = artefact.Outliers(after)
 	for c, v := range s.AbsMax {
@@ -284,7 +284,7 @@ func (k *looker) errors(i int) error {
 	return nil
 }
 
-func layerError(p *kernel.Pool, w, got []float32, stats *method.Stats, out, in int, q *artefact.Quantization) LayerError {
+func layerError(p *kernel.Pool, w, got []float32, stats *stage.Stats, out, in int, q *artefact.Quantization) LayerError {
 	n := stats.SampleTokens()
 	x := stats.Sample
 	product := func(w, x []float32) []float32 {

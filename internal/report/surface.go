@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/method"
 	"github.com/specquant/specquant/internal/recipe"
+	"github.com/specquant/specquant/internal/stage"
 )
 
 // Cells of a picture; what is larger is folded, each cell showing the largest
@@ -70,7 +70,7 @@ func (c *candidate) draw() Surface {
 	s := Surface{Name: fmt.Sprintf("block %d, input of %s", c.in.Block, c.in.Input), Reader: c.reader.String(),
 		Alpha: c.in.Alpha, Peak: c.in.Peak, After: c.in.After, Channels: width, Tokens: len(c.x) / width, Outputs: c.out}
 	s.Act, s.Weight = fold(c.x, width), fold(c.w, width)
-	method.DivideTokens(c.x, c.x, c.lambda)
+	stage.DivideTokens(c.x, c.x, c.lambda)
 	for r := 0; r < len(c.w); r += width {
 		for i, l := range c.lambda {
 			c.w[r+i] *= l

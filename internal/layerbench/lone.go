@@ -1,0 +1,213 @@
+package layerbench
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/recipe"
+	"github.com/specquant/specquant/internal/stage"
+)
+
+// LoneLayer is what a recipe has made of a [Synthetic] layer. All but what
+// takes time and memory is the same at any number of threads.
+type LoneLayer struct {
+	Recipe  string   `json:"recipe"`
+	Bits    string   `json:"bits"`
+	LeftOut []string `json:"left_out,omitempty"` // parts of the recipe that a lone layer has no use for
+	Out     int      `json:"out"`
+	In      int      `json:"in"`
+	Tokens  int      `json:"tokens"`
+	HeldOut int      `json:"held_out_tokens"`
+
+	Error         float64 `json:"error"`           // ‖y − y'‖/‖y‖ on the held-out tokens, as at run time
+	SampleError   float64 `json:"sample_error"`    // the same on a sample of the calibration tokens; 0: nothing was calibrated
+	BitsPerWeight float64 `json:"bits_per_weight"` // all that is stored, a basis of the input too
+	Components    float64 `json:"components"`      // of the branch, complex ones or vectors, mean of the channels
+	Smoothing     string  `json:"smoothing,omitempty"`
+	Damp          float64 `json:"damp,omitempty"`
+
+	Seconds float64 `json:"seconds"`
+	CPU     float64 `json:"cpu_seconds,omitempty"` // of all threads; 0: not known on this system
+	Peak    int64   `json:"peak_bytes"`            // Go heap at its peak, garbage and the layer's weights included, the tokens not
+	Stages  []Stage `json:"stages"`
+
+	// Speed of the float32 and float64 products, measured before and after, if asked for.
+	Product32 ProductRate `json:"matmul_float32"`
+	Product64 ProductRate `json:"matmul_float64"`
+}
+
+// Weights of the layer.
+func (l *LoneLayer) Weights() float64 { return float64(l.Out) * float64(l.In) }
+
+// LoneRecipe is what is left of a recipe for one layer that reads the output of a
+// norm, and the names of the parts that are left out because they need a model.
+func LoneRecipe(r *recipe.Recipe) (lone *recipe.Recipe, leftOut []string) {
+	c := *r
+	drop := func(has bool, name string) {
+		if has {
+			leftOut = append(leftOut, name)
+		}
+	}
+	drop(r.Solve.Correct != "", "correct")
+	drop(r.Tune != nil, "tune")
+	drop(r.Distil != nil, "distil")
+	drop(r.Learn != nil, "learn")
+	drop(r.Rotate != nil && r.Rotate.Learn != nil, "rotate.learn")
+	drop(len(r.Weights.Layers) > 0, "weights.layers")
+	drop(r.Weights.Average > 0, "weights.average")
+	c.Solve.Correct, c.Tune, c.Distil, c.Learn = "", nil, nil, nil
+	c.Weights.Layers, c.Weights.Average, c.Weights.Widths = nil, 0, nil
+	// The worker knows the layer as down, the one input that nothing but it reads
+	// and whose scales go into a diagonal before it.
+	if s := r.Smooth; s != nil {
+		c.Smooth = nil
+		if s.Has(llama.AttnInput) {
+			t := *s
+			t.Inputs = nil
+			c.Smooth = &t
+		}
+	}
+	if b := r.Branch; b != nil {
+		c.Branch = nil
+		if b.Has(llama.AttnInput) {
+			t := *b
+			t.Inputs = nil
+			c.Branch = &t
+		}
+	}
+	if o := r.Rotate; o != nil {
+		c.Rotate = nil
+		// R1, folded into a model, turns the input as a transform at run time does.
+		if o.Residual != "" || o.Attn != "" {
+			c.Rotate = &recipe.Rotate{Down: artefact.Hadamard, Seed: o.Seed}
+		}
+	}
+	c.Calibration.Propagate = "runtime" // the layer is left as it runs, to be measured
+	return &c, leftOut
+}
+
+// Quantize puts the layer through the stages of a recipe, as a job would, and
+// measures the result on the held-out tokens.
+func (s *Synthetic) Quantize(ctx context.Context, p *kernel.Pool, recipe *recipe.Recipe) (*LoneLayer, error) {
+	r, leftOut := LoneRecipe(recipe)
+	res := &LoneLayer{Recipe: r.Name, Bits: r.Bits.String(), LeftOut: leftOut, Out: s.Out, In: s.In, Tokens: s.Tokens, HeldOut: s.HeldOut}
+	speed := newProductMeter(min(s.Out, 2048), min(s.In, 2048))
+	if s.Speed {
+		speed.measure(p)
+	}
+	peak := watchHeap()
+	start, cpu := time.Now(), cpuSeconds()
+	clock := &clock{}
+	st, quantized, report, err := s.quantize(ctx, p, r, clock)
+	res.Seconds, res.Peak = time.Since(start).Seconds(), peak.stop()
+	res.CPU = cpuSeconds() - cpu
+	if err != nil {
+		return nil, fmt.Errorf("recipe %s: %w", r.Name, err)
+	}
+	if s.Speed {
+		speed.measure(p)
+	}
+	res.Product32, res.Product64 = mean(speed.rate32), mean(speed.rate64)
+	res.Stages = clock.stages
+	res.SampleError, res.BitsPerWeight, res.Smoothing, res.Damp = report.Error, report.BitsPerWeight, report.Alpha, report.Damp
+	res.Components = components(quantized.Branch)
+	res.Error = s.heldOutError(st)
+	return res, nil
+}
+
+func (s *Synthetic) quantize(ctx context.Context, p *kernel.Pool, r *recipe.Recipe, clock *clock) (*stage.State, *artefact.Linear, *artefact.Layer, error) {
+	fail := func(err error) (*stage.State, *artefact.Linear, *artefact.Layer, error) { return nil, nil, nil, err }
+	st, err := newState(s, p, r)
+	if err != nil {
+		return fail(err)
+	}
+	st.Clock = clock
+	var out [llama.NumLinears]*artefact.Linear
+	reports := make([]artefact.Layer, llama.NumLinears)
+	const in = llama.DownInput
+	if st.Windows > 0 && r.Smooth != nil {
+		clock.At(stage.PartStatistics, 0)
+		if err := st.Gather(ctx, in, nil); err != nil {
+			return fail(err)
+		}
+		clock.At(stage.PartSmoothing, searchWork(st))
+		if err := st.SmoothInput(ctx, in, reports); err != nil {
+			return fail(err)
+		}
+	}
+	clock.At(stage.PartRotation, 0)
+	st.FoldRotation()
+	if err := st.QuantizeInput(ctx, in, &out, reports); err != nil {
+		return fail(err)
+	}
+	clock.stop()
+	return st, out[llama.Down], &reports[llama.Down], nil
+}
+
+// newState is a state whose block has no layers but one.
+func newState(s *Synthetic, p *kernel.Pool, r *recipe.Recipe) (*stage.State, error) {
+	c := &checkpoint.Config{HiddenSize: s.Out, IntermediateSize: s.In, Layers: 1, Heads: 1, KVHeads: 1, HeadDim: 1}
+	windows, tokens := 0, 0
+	if r.NeedsCalibration() {
+		windows, tokens = s.Tokens/s.window, s.window
+	}
+	st, err := stage.NewLayer(c, r, p, windows, tokens)
+	if err != nil {
+		return nil, err
+	}
+	st.Source = s.feed(st)
+	st.Block.Linears[llama.Down] = llama.Dense{Out: s.Out, In: s.In, W: append([]float32(nil), s.weights...)}
+	ones := make([]float32, s.In)
+	for i := range ones {
+		ones[i] = 1
+	}
+	st.Block.Linears[llama.Up] = llama.Dense{Out: s.In, In: 1, W: ones}
+	return st, nil
+}
+
+// searchWork is the floating-point work of the products of a search for λ: the
+// outputs as they were and as they would be, the latter with the branch.
+func searchWork(st *stage.State) float64 {
+	d, samples := &st.Block.Linears[llama.Down], min(stage.SampleTokens, st.Windows*st.Tokens)
+	product := 2 * float64(samples) * float64(d.Out) * float64(d.In)
+	switch s := st.Recipe.Smooth; {
+	case s.Method == recipe.SmoothAWQ:
+		return product * float64(1+len(stage.AWQRatios()))
+	case len(s.Alpha) < 2:
+		return 0
+	case st.Recipe.Branch != nil && (!st.Recipe.Branch.Stored() || st.Recipe.Branch.Iterated()):
+		return product * float64(1+2*len(s.Alpha))
+	default:
+		return product * float64(1+len(s.Alpha))
+	}
+}
+
+// heldOutError is the error of the finished layer on tokens it has not seen.
+func (s *Synthetic) heldOutError(st *stage.State) float64 {
+	run := st.Runtime(llama.Down)
+	x, y := make([]float32, len(s.heldOut)), make([]float32, len(s.exact))
+	s.given(st, x, s.heldOut)
+	run.Forward(st.Pool, y, x, s.HeldOut)
+	return stage.Relative(s.exact, y)
+}
+
+// components is the mean number of components or basis vectors of a channel.
+func components(b *artefact.Branch) float64 {
+	switch {
+	case b == nil:
+		return 0
+	case b.Subspace != nil:
+		return float64(b.Subspace.Count)
+	}
+	sum := 0
+	kept := b.Spectrum().Kept
+	for _, k := range kept {
+		sum += k
+	}
+	return float64(sum) / float64(len(kept))
+}

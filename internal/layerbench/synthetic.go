@@ -1,0 +1,200 @@
+package layerbench
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/linalg"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/stage"
+)
+
+// SyntheticOptions describe a linear layer that no model has, and the tokens that
+// it is given. The zero value of all but Out and In is ready for use.
+type SyntheticOptions struct {
+	Out, In int
+	Tokens  int // of calibration, cut to whole windows of 512 where there are more; 0: 8192
+	HeldOut int // tokens that the error is measured on; 0: 1024
+	Seed    uint64
+	Speed   bool // also measure the speed of matrix products, before and after each recipe
+}
+
+// The model of the inputs of wide layers, see [NewSynthetic].
+const (
+	syntheticWindow  = 512    // tokens that calibration sees at once
+	syntheticDecay   = 1.0    // eigenvalue i of the covariance falls as i^-decay
+	outlierLeast     = 20.0   // an outlier channel is wider than the others by this much,
+	outlierMost      = 100.0  // at most by that much
+	massiveEvery     = 512    // tokens of which one is massive
+	massiveFirst     = 1000.0 // what it holds in one channel, in widths of an ordinary channel,
+	massiveSecond    = -600.0 // and in a second
+	heavyLeast       = 3.0    // a heavy column of the weights is larger than the others by this much,
+	heavyMost        = 8.0    // at most by that much
+	syntheticMaxSide = 1 << 16
+	syntheticMaxData = 1 << 30 // weights, and numbers of the tokens
+)
+
+// Synthetic is a linear layer without a model: weights, and a distribution of
+// inputs that looks like those of large models where it matters to quantization.
+type Synthetic struct {
+	SyntheticOptions
+
+	Outliers []int // channels that are wider than the rest
+	Heavy    []int // columns of the weights that are larger than the rest
+	Massive  [2]int
+
+	weights []float32 // [out × in]
+	calib   []float32 // [tokens × in]
+	heldOut []float32 // [held-out × in]
+	exact   []float32 // outputs of the layer for heldOut [held-out × out]
+	window  int
+}
+
+// NewSynthetic makes the layer. A token is x = S·B·z: z is Gaussian, its i-th part
+// with variance ∝ 1/i; B a random basis (two Hadamard transforms with random
+// signs), after which all channels are about equally wide, 1; S multiplies
+// 4 + in/1024 channels by 20 to 100, evenly in the logarithm. One token in 512, at
+// random, is massive: two channels hold 1000 and −600, give or take a tenth, as the first tokens
+// of large models do. Weights are Gaussian, columns 3 to 8 times larger for
+// 4 + in/1024 channels of their own. Held-out tokens are of the same distribution.
+func NewSynthetic(p *kernel.Pool, o SyntheticOptions) (*Synthetic, error) {
+	if o.Tokens == 0 {
+		o.Tokens = 8192
+	}
+	if o.HeldOut == 0 {
+		o.HeldOut = 1024
+	}
+	for _, v := range []struct {
+		name               string
+		value, least, most int
+	}{
+		{"outputs", o.Out, 16, syntheticMaxSide}, {"inputs", o.In, 32, syntheticMaxSide},
+		{"outputs × inputs", o.Out * o.In, 0, syntheticMaxData},
+		{"calibration tokens", o.Tokens, 16, syntheticMaxData / max(o.In, 1)},
+		{"held-out tokens", o.HeldOut, 16, syntheticMaxData / max(o.In, o.Out, 1)},
+	} {
+		if v.value < v.least || v.value > v.most {
+			return nil, fmt.Errorf("synthetic layer %d × %d: found %d %s, expected %d to %d", o.Out, o.In, v.value, v.name, v.least, v.most)
+		}
+	}
+	s := &Synthetic{window: min(o.Tokens, syntheticWindow)}
+	o.Tokens = o.Tokens / s.window * s.window
+	s.SyntheticOptions = o
+	first, err := linalg.NewRotation(o.In, o.Seed*4+1)
+	if err != nil {
+		return nil, err
+	}
+	second, err := linalg.NewRotation(o.In, o.Seed*4+2)
+	if err != nil {
+		return nil, err
+	}
+	r := rand.New(rand.NewPCG(o.Seed, streamLayout))
+	n := o.In
+	few := 4 + n/1024
+	order := r.Perm(n)
+	s.Outliers, s.Heavy = order[:few], order[few:2*few]
+	s.Massive = [2]int{order[2*few], order[2*few+1]}
+	scale := make([]float32, n)
+	for i := range scale {
+		scale[i] = 1
+	}
+	for _, c := range s.Outliers {
+		scale[c] = float32(outlierLeast * math.Pow(outlierMost/outlierLeast, r.Float64()))
+	}
+	heavy := make([]float32, n)
+	for i := range heavy {
+		heavy[i] = float32(1 / math.Sqrt(float64(n)))
+	}
+	for _, c := range s.Heavy {
+		heavy[c] *= float32(heavyLeast + (heavyMost-heavyLeast)*r.Float64())
+	}
+	s.weights = make([]float32, o.Out*n)
+	p.Run(o.Out, func(j int) {
+		row := rand.New(rand.NewPCG(o.Seed, streamWeights+uint64(j)))
+		for i := range n {
+			s.weights[j*n+i] = float32(row.NormFloat64()) * heavy[i]
+		}
+	})
+	turn := linalg.Chain{first, second}
+	s.calib = s.draw(p, o.Tokens, streamCalibration, scale, turn)
+	s.heldOut = s.draw(p, o.HeldOut, streamHeldOut, scale, turn)
+	s.exact = make([]float32, o.HeldOut*o.Out)
+	p.MatMulNT(s.exact, o.Out, s.heldOut, n, s.weights, n, o.HeldOut, o.Out, n, false)
+	return s, nil
+}
+
+// Streams of the generator, far enough apart for a token or row each.
+const (
+	streamLayout      = 0
+	streamWeights     = 1 << 40
+	streamCalibration = 2 << 40
+	streamHeldOut     = 3 << 40
+)
+
+// draw makes tokens [tokens × in], each from a generator of its own.
+func (s *Synthetic) draw(p *kernel.Pool, tokens int, stream uint64, scale []float32, basis linalg.Transform) []float32 {
+	n := s.In
+	var sum float64
+	deviation := make([]float64, n)
+	for i := range deviation {
+		deviation[i] = math.Pow(float64(i+1), -syntheticDecay/2)
+		sum += deviation[i] * deviation[i]
+	}
+	for i := range deviation {
+		deviation[i] *= math.Sqrt(float64(n) / sum)
+	}
+	x := make([]float32, tokens*n)
+	p.Run(tokens, func(t int) {
+		r := rand.New(rand.NewPCG(s.Seed, stream+uint64(t)))
+		for i, d := range deviation {
+			x[t*n+i] = float32(d * r.NormFloat64())
+		}
+	})
+	basis.Apply(p, x, tokens)
+	for t := range tokens {
+		row := x[t*n:][:n]
+		for i, v := range scale {
+			row[i] *= v
+		}
+	}
+	r := rand.New(rand.NewPCG(s.Seed, stream-1))
+	for from := 0; from < tokens; from += massiveEvery {
+		row := x[(from+r.IntN(min(massiveEvery, tokens-from)))*n:][:n]
+		row[s.Massive[0]] = float32(massiveFirst * (0.9 + 0.2*r.Float64()))
+		row[s.Massive[1]] = float32(massiveSecond * (0.9 + 0.2*r.Float64()))
+	}
+	return x
+}
+
+// feed gives a worker's tap the calibration tokens as the loaded layer now wants
+// them: what smoothing and rotation have folded out of the layer is in up, which
+// is a diagonal here, and the run-time transform follows.
+func (s *Synthetic) feed(st *stage.State) func(ctx context.Context, tap stage.Tap) error {
+	x := make([]float32, s.window*s.In)
+	return func(ctx context.Context, tap stage.Tap) error {
+		for first := 0; first < s.Tokens; first += s.window {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			s.given(st, x, s.calib[first*s.In:][:len(x)])
+			tap(llama.DownInput, x, s.window, s.In)
+		}
+		return nil
+	}
+}
+
+// given writes to dst what the loaded layer is given for the tokens x.
+func (s *Synthetic) given(st *stage.State, dst, x []float32) {
+	diagonal, n := st.Block.Linears[llama.Up].W, s.In
+	st.Pool.Run(len(x)/n, func(t int) {
+		for i, v := range x[t*n:][:n] {
+			dst[t*n+i] = v * diagonal[i]
+		}
+	})
+	if t := st.RuntimeTransform(llama.DownInput); t != nil {
+		t.Apply(st.Pool, dst, len(x)/n)
+	}
+}

@@ -1,0 +1,154 @@
+package report
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/calibration"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/recipe"
+	"github.com/specquant/specquant/internal/spectrum"
+	"github.com/specquant/specquant/internal/stage"
+	"github.com/specquant/specquant/internal/tokenizer"
+)
+
+// LowBand is the part of the spectrum that the paper says holds 92.3 % of the
+// energy.
+const LowBand = 0.2
+
+// SpectrumOptions describe a look at a model's spectral energy.
+type SpectrumOptions struct {
+	Pool        *kernel.Pool
+	Alpha       recipe.Alpha // smoothing to look at; recipe.Off: only the weights as they are
+	Calibration []string     // text files for it; none: the embedded text
+	Windows     int          // of calibration, at most
+	Seeds       int          // shuffles of the control
+	Progress    func(block, blocks int)
+}
+
+// Energy is the share of a layer's energy in the lowest [LowBand] of the
+// spectrum, beside the same after shuffling the channels.
+type Energy struct {
+	Share   float64 `json:"share"`
+	Control float64 `json:"shuffled"`       // mean over the shuffles
+	Least   float64 `json:"shuffled_least"` // of the shuffles
+	Most    float64 `json:"shuffled_most"`
+}
+
+// SpectrumRow is one linear layer on one axis, before and after smoothing.
+type SpectrumRow struct {
+	Layer  string        `json:"layer"`
+	Axis   spectrum.Axis `json:"axis"`
+	Before Energy        `json:"as_it_is"`
+	After  *Energy       `json:"smoothed,omitempty"` // nil: no smoothing was asked for
+}
+
+// Spectrum measures where the energy of every linear layer lies, block by
+// block. The basis is the Fourier basis.
+func Spectrum(ctx context.Context, dir string, o SpectrumOptions) ([]SpectrumRow, error) {
+	ck, err := checkpoint.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer ck.Close()
+	if err := ck.Check(); err != nil {
+		return nil, err
+	}
+	st, set, err := spectrumState(ck, dir, o)
+	if err != nil {
+		return nil, err
+	}
+	if set != nil {
+		if st.Inputs, err = st.Fill(ck, set.Windows, ""); err != nil {
+			return nil, err
+		}
+		defer st.Inputs.Close()
+	}
+	var rows []SpectrumRow
+	for i := range ck.Config.Layers {
+		if err := st.Load(ck, i); err != nil {
+			return nil, err
+		}
+		first := len(rows)
+		for l := range llama.NumLinears {
+			for _, axis := range []spectrum.Axis{spectrum.OutputChannel, spectrum.InputChannel} {
+				e, err := layerEnergy(&st.Block.Linears[l], axis, o)
+				if err != nil {
+					return nil, fmt.Errorf("block %d, %s: %w", i, l, err)
+				}
+				rows = append(rows, SpectrumRow{Layer: llama.TensorPrefix(i) + l.String(), Axis: axis, Before: e})
+			}
+		}
+		if o.Alpha != recipe.Off {
+			if err := st.Gather(ctx, -1, nil); err != nil {
+				return nil, fmt.Errorf("block %d: %w", i, err)
+			}
+			if i+1 < ck.Config.Layers { // the function is the same before and after
+				if err := st.Advance(ctx, st.Inputs, st.Runner, st.Block.Block(), llama.Hooks{}); err != nil {
+					return nil, err
+				}
+			}
+			var reports [llama.NumLinears]artefact.Layer
+			if err := st.Smooth(ctx, reports[:]); err != nil {
+				return nil, fmt.Errorf("block %d: %w", i, err)
+			}
+			for k := range rows[first:] {
+				r := &rows[first+k]
+				e, err := layerEnergy(&st.Block.Linears[k/2], r.Axis, o)
+				if err != nil {
+					return nil, fmt.Errorf("%s: %w", r.Layer, err)
+				}
+				r.After = &e
+			}
+		}
+		if o.Progress != nil {
+			o.Progress(i+1, ck.Config.Layers)
+		}
+	}
+	return rows, nil
+}
+
+// spectrumState is a state that smooths each input by the strength that is asked for,
+// and the calibration windows; nil where none is asked for.
+func spectrumState(ck *checkpoint.Checkpoint, dir string, o SpectrumOptions) (*stage.State, *calibration.Set, error) {
+	r := &recipe.Recipe{Smooth: &recipe.Smooth{Alpha: recipe.AlphaGrid{o.Alpha}}}
+	if o.Alpha == recipe.Off {
+		st, err := stage.New(&ck.Config, r, o.Pool, 0, 0)
+		return st, nil, err
+	}
+	tok, err := tokenizer.Load(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	texts, err := calibration.ReadFiles(o.Calibration)
+	if err != nil {
+		return nil, nil, err
+	}
+	set, err := calibration.NewSet(tok, texts, o.Windows, min(512, ck.Config.MaxPositions), 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	st, err := stage.New(&ck.Config, r, o.Pool, len(set.Windows), set.Tokens)
+	return st, set, err
+}
+
+func layerEnergy(d *llama.Dense, axis spectrum.Axis, o SpectrumOptions) (Energy, error) {
+	c, err := spectrum.Energy(d.W, d.Out, d.In, axis, "dft", o.Pool.Run)
+	if err != nil {
+		return Energy{}, err
+	}
+	e := Energy{Share: c.Share(LowBand), Least: 1}
+	for seed := range o.Seeds {
+		c, err := spectrum.ShuffledEnergy(d.W, d.Out, d.In, axis, "dft", uint64(seed)+1, o.Pool.Run)
+		if err != nil {
+			return Energy{}, err
+		}
+		s := c.Share(LowBand)
+		e.Control += s / float64(o.Seeds)
+		e.Least, e.Most = min(e.Least, s), max(e.Most, s)
+	}
+	return e, nil
+}

@@ -1,0 +1,150 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
+)
+
+// AWQTokens is about how many tokens of whole windows the attention's output is
+// compared on; what works on each token by itself is compared on the sample.
+const AWQTokens = 4096
+
+// searchAWQ tries AWQ's exponents for an input: its readers' weights are rounded
+// with each λ and the output of their part of the block is compared with what it
+// was, activations as they are: the method is for weights only. It returns what
+// the report says, and λ; nil where there is none to choose.
+//
+// As the authors do, it leaves o alone where heads share values.
+func (st *State) searchAWQ(ctx context.Context, in llama.Input) (string, []float32, error) {
+	if in == llama.OInput && st.Config.KVHeads != st.Config.Heads {
+		return "", nil, nil
+	}
+	rounded := map[llama.Which]*llama.Dense{}
+	spare := spareRooms{st.weights, st.weights2}
+	for _, l := range in.Readers() {
+		if d := st.Block.Linears[l]; st.grid(l).Bits < quant.Full.Weights {
+			d.W = spare.take(len(d.W))
+			rounded[l] = &d
+		}
+	}
+	if len(rounded) == 0 {
+		return "", nil, nil
+	}
+	outputs, size := st.partOutputs(in)
+	exact := make([]float32, size)
+	err := outputs(nil, func(at int, y []float32) { copy(exact[at:], y) })
+	if err != nil {
+		return "", nil, err
+	}
+	mean := st.Stats[in].Act(nil).MeanAbs
+	var best []float32
+	var bestRatio, least float64
+	for _, ratio := range AWQRatios() {
+		if err := ctx.Err(); err != nil {
+			return "", nil, err
+		}
+		lambda := AWQScale(mean, ratio)
+		for l, d := range rounded {
+			if err := AWQRound(st.Pool, st.grid(l), d.W, st.q[:len(d.W)], st.Block.Linears[l].W, lambda, d.Out, d.In); err != nil {
+				return "", nil, fmt.Errorf("%s: %w", l, err)
+			}
+		}
+		var e float64
+		err := outputs(rounded, func(at int, y []float32) {
+			for i, v := range exact[at:][:len(y)] {
+				d := float64(v) - float64(y[i])
+				e += d * d
+			}
+		})
+		if err != nil {
+			return "", nil, err
+		}
+		if best == nil || e < least {
+			best, bestRatio, least = lambda, ratio, e
+		}
+	}
+	return fmt.Sprintf("awq %.2f", bestRatio), best, nil
+}
+
+// spareRooms are buffers that nobody needs at the moment.
+type spareRooms [][]float32
+
+// take gives room for n values, with anything in it: of the buffers as long as one
+// of them has it.
+func (s spareRooms) take(n int) []float32 {
+	for i, room := range s {
+		if len(room) >= n {
+			s[i] = room[n:]
+			return room[:n:n]
+		}
+	}
+	return make([]float32, n)
+}
+
+// partOutputs gives a function that computes the output of the part of the loaded
+// block that an input feeds, on calibration tokens, with some of its layers
+// replaced: the attention with o for q, k and v; the MLP for gate and up; the
+// layer itself for o and down. It hands the output out piece by piece, from the
+// first value to the last of size, each piece valid until see returns.
+func (st *State) partOutputs(in llama.Input) (outputs func(replaced map[llama.Which]*llama.Dense, see func(at int, y []float32)) error, size int) {
+	layer := func(replaced map[llama.Which]*llama.Dense, l llama.Which) *llama.Dense {
+		if d, ok := replaced[l]; ok {
+			return d
+		}
+		return &st.Block.Linears[l]
+	}
+	x, samples := st.Stats[in].Sample, st.Stats[in].SampleTokens()
+	switch in {
+	case llama.AttnInput:
+		return func(replaced map[llama.Which]*llama.Dense, see func(int, []float32)) error {
+			b := st.Block.Block()
+			b.Q, b.K, b.V = layer(replaced, llama.Q), layer(replaced, llama.K), layer(replaced, llama.V)
+			return st.attentionOutputs(b, see)
+		}, AWQWindows(st.Windows, st.Tokens) * st.Tokens * st.Config.HiddenSize
+	case llama.MLPInput:
+		down := &st.Block.Linears[llama.Down]
+		gate, up := st.xhat[:samples*down.In], st.xq[:samples*down.In]
+		y := st.got[:samples*down.Out]
+		return func(replaced map[llama.Which]*llama.Dense, see func(int, []float32)) error {
+			layer(replaced, llama.Gate).Forward(st.Pool, gate, x, samples)
+			layer(replaced, llama.Up).Forward(st.Pool, up, x, samples)
+			st.Pool.SwiGLU(gate, up)
+			down.Forward(st.Pool, y, gate, samples)
+			see(0, y)
+			return nil
+		}, len(y)
+	}
+	l := in.Readers()[0]
+	y := st.got[:samples*st.Block.Linears[l].Out]
+	return func(replaced map[llama.Which]*llama.Dense, see func(int, []float32)) error {
+		layer(replaced, l).Forward(st.Pool, y, x, samples)
+		see(0, y)
+		return nil
+	}, len(y)
+}
+
+// awqWindows is how many calibration windows the attention's output is compared on.
+func AWQWindows(windows, tokens int) int { return min(windows, max(1, AWQTokens/tokens)) }
+
+// attentionOutputs hands out what b's attention adds to the residual stream, and
+// the stream before it, over windows evenly spaced among all, one after the other.
+func (st *State) attentionOutputs(b *llama.Block, see func(at int, y []float32)) error {
+	n := AWQWindows(st.Windows, st.Tokens)
+	at := 0
+	for i := range n {
+		x, err := st.Inputs.Get(i * st.Windows / n)
+		if err != nil {
+			return err
+		}
+		st.Runner.X = append(st.Runner.X[:0], x...)
+		st.Runner.Block(b, st.Runner.X, st.Tokens, llama.Hooks{Tap: func(in llama.Input, _ []float32, _, _ int) bool {
+			return in != llama.MLPInput // by then the attention has been added
+		}})
+		see(at, st.Runner.X)
+		at += len(st.Runner.X)
+	}
+	return nil
+}

@@ -1,0 +1,143 @@
+package stage
+
+import (
+	"math"
+
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/quant"
+)
+
+// AWQ (Lin et al., arXiv 2306.00978) scales input channels by how large their
+// activations are on average, s = E|x|^r (section 3.2, eq. 4 and 5), with the r
+// that leaves the least error in the output of the part of the block, and then
+// clips each group of weights to what serves its output best.
+
+// AWQRatios are the exponents r that AWQ tries: 0, 1/20, … 19/20.
+func AWQRatios() []float64 {
+	r := make([]float64, 20)
+	for i := range r {
+		r[i] = float64(i) / 20
+	}
+	return r
+}
+
+// awqFloor is the authors' least s before it is normalised.
+const awqFloor = 1e-4
+
+// AWQScale is λ = s of each channel, which the weights are multiplied by and
+// the activations divided by: s = max(E|x|^r, 1e-4), over √(max s·min s).
+func AWQScale(meanAbs []float64, ratio float64) []float32 {
+	s := make([]float64, len(meanAbs))
+	lo, hi := math.Inf(1), 0.0
+	for i, v := range meanAbs {
+		s[i] = max(math.Pow(v, ratio), awqFloor)
+		lo, hi = min(lo, s[i]), max(hi, s[i])
+	}
+	lambda := make([]float32, len(s))
+	for i, v := range s {
+		lambda[i] = float32(v / math.Sqrt(lo*hi))
+	}
+	return lambda
+}
+
+// AWQRound writes Q(w·s)/s to dst: w [rows × cols] as it will be once it is
+// rounded, in the coordinates that it has now. q is scratch for as many weights.
+func AWQRound(p *kernel.Pool, g quant.Grid, dst []float32, q []int8, w, s []float32, rows, cols int) error {
+	copy(dst, w)
+	ScaleColumns(dst, s, p.Run)
+	steps, err := g.Scales(dst, rows, cols, quant.ClipNone, p.Run)
+	if err != nil {
+		return err
+	}
+	g.RTN(q, dst, steps, rows, cols, p.Run)
+	g.Dequantize(dst, q, steps, rows, cols, p.Run)
+	p.Run(rows, func(r int) { DivideTokens(dst[r*cols:][:cols], dst[r*cols:][:cols], s) })
+	return nil
+}
+
+// The magnitudes that AWQ tries to clip a group at: 1, 1 − 1/20, … 1 − 9/20 of
+// its largest.
+const (
+	awqClipSteps = 10
+	awqClipGrid  = 20
+)
+
+// AWQClip clips each group of w [rows × cols], in place, to the magnitude whose
+// rounded weights have the least error in the group's part of the output,
+// Σ_t (Σ_i x_ti·(Q(w)_i − w_i))² over the tokens of x [tokens × cols]: the error
+// is dᵀ·G·d with the group's Gram matrix G = Σ x xᵀ, which all rows share.
+func AWQClip(p *kernel.Pool, g quant.Grid, w []float32, rows, cols int, x []float32, tokens int) error {
+	width := cols
+	if g.Groups(cols) > 1 {
+		width = g.Group
+	}
+	one := g // the grid of a group alone
+	one.Group = 0
+	q := make([]int8, rows*width)
+	part, d, gd := make([]float32, rows*width), make([]float32, rows*width), make([]float32, rows*width)
+	for lo := 0; lo < cols; lo += width {
+		m := min(width, cols-lo)
+		gram := groupGram(p, x, cols, lo, m, tokens)
+		least, best := make([]float64, rows), make([]float32, rows)
+		for step := range awqClipSteps {
+			ratio := 1 - float32(step)/awqClipGrid
+			p.Run(rows, func(r int) {
+				row := w[r*cols+lo:][:m]
+				clamp(part[r*m:][:m], row, largest(row)*ratio)
+			})
+			steps, err := one.Scales(part[:rows*m], rows, m, quant.ClipNone, p.Run)
+			if err != nil {
+				return err
+			}
+			one.RTN(q, part[:rows*m], steps, rows, m, p.Run)
+			one.Dequantize(d, q[:rows*m], steps, rows, m, p.Run)
+			p.Run(rows, func(r int) {
+				for i, v := range w[r*cols+lo:][:m] {
+					d[r*m+i] -= v
+				}
+			})
+			p.MatMulNN(gd, m, d, m, gram, m, rows, m, m, false)
+			for r := range rows {
+				var e float64
+				for i, v := range d[r*m:][:m] {
+					e += float64(v) * float64(gd[r*m+i])
+				}
+				if step == 0 || e < least[r] {
+					least[r], best[r] = e, ratio
+				}
+			}
+		}
+		p.Run(rows, func(r int) {
+			row := w[r*cols+lo:][:m]
+			clamp(row, row, largest(row)*best[r])
+		})
+	}
+	return nil
+}
+
+// groupGram is Σ x xᵀ of the m channels from lo on, [m × m].
+func groupGram(p *kernel.Pool, x []float32, cols, lo, m, tokens int) []float32 {
+	sum := make([]float64, m*m)
+	p.SyrkTN(sum, m, x[lo:], cols, tokens)
+	gram := make([]float32, len(sum))
+	for i, v := range sum {
+		gram[i] = float32(v / float64(max(tokens, 1)))
+	}
+	return gram
+}
+
+// largest is max |w|.
+func largest(w []float32) float32 {
+	var top float32
+	for _, v := range w {
+		top = max(top, v, -v)
+	}
+	return top
+}
+
+// clamp writes w, held within ±limit, to dst, which may be w.
+func clamp(dst, w []float32, limit float32) {
+	for i, v := range w {
+		dst[i] = min(max(v, -limit), limit)
+	}
+}

@@ -1,0 +1,22 @@
+package stage
+
+import "github.com/specquant/specquant/internal/quant"
+
+// beyond is the share of w [rows × cols] that lies more than half a step
+// beyond the ends of its grid.
+func beyond(g quant.Grid, w []float32, steps quant.Steps, rows, cols int) float64 {
+	lo, hi := g.Limits()
+	groups, width := g.Groups(cols), cols
+	if groups > 1 {
+		width = g.Group
+	}
+	count := 0
+	for r := range rows {
+		for c, v := range w[r*cols:][:cols] {
+			if s, d := steps.At(g, r*groups+c/width); v > (hi+0.5-d)*s || v < (lo-0.5-d)*s {
+				count++
+			}
+		}
+	}
+	return float64(count) / float64(rows) / float64(cols)
+}

@@ -1,0 +1,46 @@
+package stage
+
+import (
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/llama"
+)
+
+// Decode fills the block with what its finished, quantized form stands for: what
+// calibration sees of a block that an earlier run has quantized. [State.Begin] comes
+// before.
+func (st *State) Decode(src artefact.Source, q *artefact.Quantization) (err error) {
+	if st.Block.AttnNorm, err = vector(src, st.Prefix+"input_layernorm.weight"); err != nil {
+		return err
+	}
+	if st.Block.MLPNorm, err = vector(src, st.Prefix+"post_attention_layernorm.weight"); err != nil {
+		return err
+	}
+	if err := st.ReadTransforms(src, st.Prefix); err != nil {
+		return err
+	}
+	for l := range llama.NumLinears {
+		out, in := l.Shape(st.Config)
+		linear, err := artefact.ReadLinear(src, st.Prefix+l.String(), out, in, q)
+		if err != nil {
+			return err
+		}
+		d := &st.Block.Linears[l]
+		d.Out, d.In, d.Bias = out, in, linear.Bias
+		if cap(d.W) < out*in {
+			d.W = make([]float32, out*in)
+		}
+		d.W = d.W[:out*in]
+		st.install(l, linear)
+	}
+	st.rotated = true
+	return nil
+}
+
+func vector(src artefact.Source, name string) ([]float32, error) {
+	t, err := src.Tensor(name)
+	if err != nil {
+		return nil, err
+	}
+	v := make([]float32, t.Elems())
+	return v, t.Float32(v)
+}

@@ -1,0 +1,120 @@
+package stage
+
+import (
+	"context"
+	"slices"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/recipe"
+)
+
+// reference is the full-precision model beside the quantized one: its own
+// activations, and the loaded block before it is quantized, in the same
+// coordinates (rotated, smoothed), so that outputs can be subtracted.
+type Reference struct {
+	Inputs *Store // the residual stream before the block, in the full-precision model
+	Block  llama.DenseBlock
+	runner *llama.Runner
+
+	input, stream []float32 // of one window: of the layer, and of the residual stream before it
+}
+
+// keep copies the block, which is about to be quantized.
+func (f *Reference) keep(b *llama.DenseBlock) {
+	f.Block.AttnNorm = append(f.Block.AttnNorm[:0], b.AttnNorm...)
+	f.Block.MLPNorm = append(f.Block.MLPNorm[:0], b.MLPNorm...)
+	for l := range b.Linears {
+		d := &f.Block.Linears[l]
+		d.Out, d.In, d.Bias = b.Linears[l].Out, b.Linears[l].In, slices.Clone(b.Linears[l].Bias)
+		d.W = append(d.W[:0], b.Linears[l].W...)
+	}
+}
+
+// window runs one window of the full-precision model to the input: what layers
+// read there, and what the residual stream holds.
+func (f *Reference) window(st *State, i int, in llama.Input) error {
+	x, err := f.Inputs.Get(i)
+	if err != nil {
+		return err
+	}
+	f.runner.X = append(f.runner.X[:0], x...)
+	b := f.Block.Block()
+	st.setTransforms(b)
+	f.runner.Block(b, f.runner.X, st.Tokens, llama.Hooks{Tap: func(at llama.Input, x []float32, tokens, width int) bool {
+		if at != in {
+			return true
+		}
+		f.input = append(f.input[:0], x[:tokens*width]...)
+		return false
+	}})
+	f.stream = f.runner.X // what the block had added to it by then
+	if err := st.checkInput(f.input, in, fullModel, i); err != nil {
+		return err
+	}
+	return st.checkStream(f.stream, "before "+in.String(), fullModel, i)
+}
+
+// gatherFit collects, for the layers that read an input, the Hessian of what
+// their integers will see and Σ e x̂ᵀ [out × in] of each, e being what their
+// output then lacks of the full-precision model's: the two sides of the normal
+// equations. The layers' weights must be the residual by now.
+func (st *State) gatherFit(ctx context.Context, in llama.Input, runs []*runLinear, hessian []float64) (map[llama.Which][]float32, error) {
+	n := in.Width(st.Config)
+	sums := map[llama.Which][]float32{}
+	for i, l := range in.Readers() {
+		sums[l] = make([]float32, runs[i].residual.Out*n)
+	}
+	clear(hessian)
+	f := st.Reference
+	stream := st.Recipe.Solve.Correct == recipe.CorrectStream && (in == llama.OInput || in == llama.DownInput)
+	var y, e []float32
+	err := st.eachWindow(ctx, func(i int, x []float32) error {
+		if err := f.window(st, i, in); err != nil {
+			return err
+		}
+		var failed error
+		st.Runner.Block(st.Runnable(), x, st.Tokens, llama.Hooks{KV: st.CacheHook(), Tap: func(at llama.Input, v []float32, tokens, width int) bool {
+			if at != in {
+				return true
+			}
+			if failed = st.checkInput(v[:tokens*n], in, quantizedModel, i); failed != nil {
+				return false
+			}
+			for k, l := range in.Readers() {
+				r := runs[k]
+				out := r.residual.Out
+				xq, z := r.input(st.Pool, v, tokens)
+				if k == 0 {
+					st.Pool.SyrkTN(hessian, n, xq, n, tokens)
+				}
+				y, e = grow(y, tokens*out), grow(e, tokens*out)
+				r.product(st.Pool, y, v, xq, z, tokens)
+				full := &f.Block.Linears[l]
+				st.Pool.MatMulNT(e, out, f.input, n, full.W, n, tokens, out, n, false)
+				for i := range e {
+					e[i] -= y[i]
+				}
+				if stream {
+					for i := range e {
+						e[i] += f.stream[i] - x[i]
+					}
+				}
+				st.Pool.MatMulTN(sums[l], n, e, out, xq, n, out, n, tokens, true)
+			}
+			return false
+		}})
+		return failed
+	})
+	return sums, err
+}
+
+// AdvanceReference runs the full-precision model's activations through block i,
+// as it is loaded from the checkpoint: a resumed job has nothing else.
+func (st *State) AdvanceReference(ctx context.Context, ck *checkpoint.Checkpoint, i int) error {
+	f := st.Reference
+	if err := st.Rotation.Load(st.Pool, ck, i, &f.Block); err != nil {
+		return err
+	}
+	return st.Advance(ctx, f.Inputs, f.runner, f.Block.Block(), llama.Hooks{})
+}

@@ -1,0 +1,182 @@
+package stage
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/linalg"
+	"github.com/specquant/specquant/internal/recipe"
+)
+
+// Factor is the Hessian of one input, ordered, damped and inverted once for
+// all layers that read the input.
+type Factor struct {
+	n     int
+	order []int     // column order: position → column; nil: as they stand
+	l     []float32 // lower triangular L, H⁻¹ = LLᵀ, in that order [n × n]
+	h     []float32 // H, damped, in the order of the channels [n × n]; nil: nothing will ask for it
+
+	Damp float64 // what was needed, as a share of the mean diagonal
+	Dead int     // channels that no calibration token touched
+}
+
+// NewFactor takes H = Σ x̂ x̂ᵀ [n × n] and destroys it. Damping starts at the
+// recipe's and is raised tenfold, at most three times, while H is not positive
+// definite; the Factor says what it took.
+func NewFactor(p *kernel.Pool, h []float64, n int, s recipe.Solve) (*Factor, error) {
+	f := &Factor{n: n}
+	var mean float64
+	for i := range n {
+		d := h[i*n+i]
+		if math.IsNaN(d) || math.IsInf(d, 0) {
+			return nil, fmt.Errorf("the Hessian's diagonal is %v at channel %d", d, i)
+		}
+		mean += d
+		if d == 0 {
+			f.Dead++
+		}
+	}
+	mean /= float64(n)
+	if mean == 0 {
+		mean = 1
+	}
+	for i := range n {
+		if h[i*n+i] == 0 {
+			h[i*n+i] = mean // a dead channel is independent of all others: plain rounding
+		}
+	}
+	if s.ActOrder {
+		f.order = make([]int, n)
+		for i := range f.order {
+			f.order[i] = i
+		}
+		slices.SortStableFunc(f.order, func(a, b int) int {
+			switch da, db := h[a*n+a], h[b*n+b]; {
+			case da > db:
+				return -1
+			case da < db:
+				return 1
+			}
+			return 0
+		})
+	}
+	work := make([]float64, n*n)
+	for f.Damp = s.Damp; ; f.Damp *= 10 {
+		p.Run(n, func(i int) {
+			src := i
+			if f.order != nil {
+				src = f.order[i]
+			}
+			row := work[i*n:][:n]
+			for j := range row {
+				k := j
+				if f.order != nil {
+					k = f.order[j]
+				}
+				row[j] = h[src*n+k]
+			}
+			row[i] += f.Damp * mean
+		})
+		err := linalg.InverseUpper(p, work, n)
+		if err == nil {
+			break
+		}
+		var indefinite *linalg.NotPositiveDefinite
+		if !errors.As(err, &indefinite) || f.Damp >= s.Damp*999 {
+			return nil, fmt.Errorf("the Hessian can't be inverted, even with damping %.3g: %w", f.Damp, err)
+		}
+	}
+	f.l = make([]float32, n*n)
+	p.Run((n+tile-1)/tile, func(k int) { // turned over a tile at a time
+		for j0 := 0; j0 < n; j0 += tile {
+			for i := k * tile; i < min((k+1)*tile, n); i++ {
+				for j := j0; j < min(j0+tile, n); j++ {
+					f.l[i*n+j] = float32(work[j*n+i])
+				}
+			}
+		}
+	})
+	if s.Refines() {
+		f.h = make([]float32, n*n)
+		p.Run(n, func(i int) {
+			for j, v := range h[i*n:][:n] {
+				f.h[i*n+j] = float32(v)
+			}
+			f.h[i*n+i] = float32(h[i*n+i] + f.Damp*mean)
+		})
+	}
+	return f, nil
+}
+
+// column is the weights' column at a position of the factor's order.
+func (f *Factor) column(position int) int {
+	if f.order == nil {
+		return position
+	}
+	return f.order[position]
+}
+
+// FactorBytes is the peak memory of NewFactor, H excluded.
+func FactorBytes(n int, s recipe.Solve) int64 {
+	perEntry := int64(12)
+	if s.Refines() {
+		perEntry += 4
+	}
+	return perEntry * int64(n) * int64(n)
+}
+
+// SolveBytes is what GPTQ and what follows it hold of a layer of so many weights,
+// beside the weights and their codes.
+func SolveBytes(weights int, s recipe.Solve) int64 {
+	perWeight := int64(5)
+	if s.Rescale {
+		perWeight += 4
+	}
+	return perWeight * int64(weights)
+}
+
+// Correct adds to w [rows × n] what brings its output nearest to a target, in
+// the least squares of the calibration tokens: lack·H⁻¹, where lack is
+// Σ e x̂ᵀ [rows × n] of what the outputs lack, e, and H is the factor's damped
+// Hessian. It destroys lack.
+//
+// A correction more than [MostCorrection] times the weights is none: inputs that
+// are nearly nothing are being blown up to stand for something else. Then w stays
+// as it is and the answer is false.
+func (f *Factor) Correct(p *kernel.Pool, w, lack []float32, rows int) bool {
+	n := f.n
+	step := make([]float32, rows*n) // lack·L, then times Lᵀ, in the factor's order
+	p.Run(rows, func(r int) { copyOrdered(step[r*n:][:n], lack[r*n:][:n], f.order) })
+	p.MatMulNN(lack, n, step, n, f.l, n, rows, n, n, false)
+	p.MatMulNT(step, n, lack, n, f.l, n, rows, n, n, false)
+	if !(math.Sqrt(kernel.SumSquares(step)) <= MostCorrection*math.Sqrt(kernel.SumSquares(w))) {
+		return false
+	}
+	p.Run(rows, func(r int) {
+		row := w[r*n:][:n]
+		for i, v := range step[r*n:][:n] {
+			if f.order != nil {
+				i = f.order[i]
+			}
+			row[i] += v
+		}
+	})
+	return true
+}
+
+// MostCorrection is the largest [Factor.Correct], in norms of the weights. Those of
+// models that work are well below one.
+const MostCorrection = 10
+
+func copyOrdered(dst, src []float32, order []int) {
+	if order == nil {
+		copy(dst, src)
+		return
+	}
+	for i, k := range order {
+		dst[i] = src[k]
+	}
+}

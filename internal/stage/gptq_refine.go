@@ -1,0 +1,185 @@
+package stage
+
+import (
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
+)
+
+// Refine lowers what GPTQ has left of tr((W − Q) H (W − Q)ᵀ), H being damped, by
+// cyclic coordinate descent (QuantEase, Behdin et al., arXiv 2309.01885): each code
+// in turn is the one that is best with all others as they are. Before the first sweep
+// and after the last, if s says so, each scale is the one that is best for the codes as
+// they are, rounded to 16 bits; between sweeps it has brought no more. Nothing is taken
+// that does not lower the sum; q and steps.Scale are changed in place. The factor must
+// have been made for it.
+func (f *Factor) Refine(p *kernel.Pool, g quant.Grid, q []int8, w []float32, steps quant.Steps, rows int, s recipe.Solve) {
+	n := f.n
+	t := newTurned(g, steps, rows, n)
+	ld := t.ld
+	r := refinement{turned: t, p: p, g: g, h: f.h, w: w, block: min(gptqBlock, n)}
+	r.e, r.q, r.work = make([]float32, n*ld), make([]int8, n*ld), make([]float32, 2*r.block*ld)
+	t.each(p, func(c chunk) {
+		c.turn(r.e, w, nil)
+		kernel.TransposeBytes(kernel.Bytes(r.q[c.first:]), ld, kernel.Bytes(q[c.first*n:]), n, c.m, n)
+		for j := range n {
+			scale, shift := c.steps(j)
+			e := r.e[j*ld+c.first:][:c.m]
+			for i, v := range r.q[j*ld+c.first:][:c.m] {
+				e[i] -= quant.Value(v, scale[i], shift[i])
+			}
+		}
+	})
+	if s.Rescale {
+		r.u = make([]float32, t.width*ld)
+		r.rescale()
+	}
+	for range s.Sweeps {
+		r.sweep()
+	}
+	if s.Rescale && s.Sweeps > 0 {
+		r.rescale()
+	}
+	groups := g.Groups(n)
+	t.each(p, func(c chunk) {
+		c.back(q, r.q, nil)
+		for i := c.first; i < c.first+c.m; i++ {
+			for k := range groups {
+				steps.Scale[i*groups+k] = c.scale[k*ld+i]
+			}
+		}
+	})
+}
+
+// refinement is what [Factor.Refine] works on.
+type refinement struct {
+	*turned
+	p *kernel.Pool
+	g quant.Grid
+	h []float32 // [n × n]
+	w []float32 // [rows × n]
+
+	block int       // columns taken at a time
+	e     []float32 // w less what the codes stand for [n × rows]
+	q     []int8    // [n × rows]
+	u     []float32 // of a group: codes less their shift [width × rows]
+	work  []float32 // [2 × block × rows]
+}
+
+// sweep gives every code its turn. Like GPTQ it works by blocks, whose columns
+// fetch the gradient e·H in one product, by spans and by parts.
+func (r *refinement) sweep() {
+	n, ld := r.n, r.ld
+	for lo := 0; lo < n; lo += r.block {
+		hi := min(lo+r.block, n)
+		r.p.MatMulNN(r.work, ld, r.h[lo*n:], n, r.e, ld, hi-lo, r.rows, n, false)
+		r.each(r.p, func(c chunk) {
+			gradient, change := r.work[c.first:], r.work[r.block*ld+c.first:]
+			fetch := func(from, a, b int) {
+				if from < a {
+					inline.MatMulNN(gradient[(a-lo)*ld:], ld, r.h[a*n+from:], n, change[(from-lo)*ld:], ld, b-a, c.whole, a-from, true)
+				}
+			}
+			for s := lo; s < hi; s += gptqSpan {
+				end := min(s+gptqSpan, hi)
+				fetch(lo, s, end)
+				for a := s; a < end; a += gptqPart {
+					b := min(a+gptqPart, end)
+					fetch(s, a, b)
+					for j := a; j < b; j++ {
+						d := change[(j-lo)*ld:][:c.whole]
+						if !r.choose(c, j, gradient[(j-lo)*ld:], d) {
+							continue
+						}
+						for k := j + 1; k < b; k++ {
+							kernel.Axpy(gradient[(k-lo)*ld:][:c.whole], r.h[k*n+j], d)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// choose gives the codes of column j their best values and writes the change of e to
+// change; it says whether there is any.
+func (r *refinement) choose(c chunk, j int, gradient, change []float32) bool {
+	scale, shift := c.steps(j)
+	at, step := j*c.ld+c.first, r.g.Step(0, 0)
+	return kernel.GridTurn(r.q[at:][:c.whole], r.e[at:][:c.whole], gradient[:c.whole], change[:c.whole], scale, shift, &step, r.h[j*c.n+j])
+}
+
+// rescale fits each group's scale to its codes: with u their distances from the
+// zero point, in steps, the sum is a parabola in the scale, least at
+// s + (e·H·uᵀ)/(u·H·uᵀ).
+func (r *refinement) rescale() {
+	n, ld := r.n, r.ld
+	up, down := make([]float64, ld), make([]float64, ld)
+	for from := 0; from < n; from += r.width {
+		to := min(from+r.width, n)
+		clear(up)
+		clear(down)
+		r.each(r.p, func(c chunk) {
+			_, shift := c.steps(from)
+			for j := from; j < to; j++ {
+				row := r.u[(j-from)*ld+c.first:][:c.m]
+				for i, z := range r.q[j*ld+c.first:][:c.m] {
+					row[i] = float32(z) - shift[i]
+				}
+			}
+		})
+		he, hu := r.work[:r.block*ld], r.work[r.block*ld:]
+		for lo := from; lo < to; lo += r.block {
+			hi := min(lo+r.block, to)
+			r.p.MatMulNN(hu, ld, r.h[lo*n+from:], n, r.u, ld, hi-lo, r.rows, to-from, false)
+			if to-from < n { // or e·(H·uᵀ) is there already
+				r.p.MatMulNN(he, ld, r.h[lo*n:], n, r.e, ld, hi-lo, r.rows, n, false)
+			}
+			r.each(r.p, func(c chunk) {
+				for j := lo; j < hi; j++ {
+					u, y := r.u[(j-from)*ld+c.first:][:c.m], hu[(j-lo)*ld+c.first:][:c.m]
+					a, b := u, he[(j-lo)*ld+c.first:][:c.m]
+					if to-from == n {
+						a, b = y, r.e[j*ld+c.first:][:c.m]
+					}
+					for i, v := range u {
+						up[c.first+i] += float64(a[i]) * float64(b[i])
+						down[c.first+i] += float64(v) * float64(y[i])
+					}
+				}
+			})
+		}
+		r.each(r.p, func(c chunk) {
+			scale, _ := c.steps(from)
+			best := make([]float32, c.m)
+			scale = scale[:c.m]
+			for i, s := range scale {
+				best[i] = float32(float64(s) + up[c.first+i]/down[c.first+i])
+			}
+			kernel.RoundF16(best)
+			for i, s := range scale {
+				// It is rounded now: is it still better?
+				t, k := best[i], c.first+i
+				step := float64(t) - float64(s)
+				if !(t > 0 && t <= quant.MaxScale && step*(step*down[k]-2*up[k]) < 0) || r.zeros(k, from, to) {
+					continue
+				}
+				scale[i] = t
+				for j := from; j < to; j++ {
+					r.e[j*ld+k] += float32((s - t) * r.u[(j-from)*ld+k])
+				}
+			}
+		})
+	}
+}
+
+// zeros says whether a group's weights are zero: it is not to be blown up to take
+// errors of its neighbours.
+func (r *refinement) zeros(row, from, to int) bool {
+	for _, v := range r.w[row*r.n:][from:to] {
+		if v != 0 {
+			return false
+		}
+	}
+	return true
+}

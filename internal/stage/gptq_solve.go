@@ -1,0 +1,118 @@
+package stage
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/quant"
+)
+
+// GPTQ takes the columns in blocks (Frantar et al., arXiv 2210.17323), those of a
+// block in spans and those of a span in parts: what the columns before leave to a
+// block, span or part it fetches in one matrix product, and only within a part do
+// errors go from column to column. The authors change the rest of the row after
+// each block, which reads and writes more.
+const (
+	gptqBlock = 256
+	gptqSpan  = 32
+	gptqPart  = 8
+)
+
+// GPTQ quantizes w [rows × n] to q on the grid with the given steps, column
+// by column, spreading each column's rounding error over the columns to come
+// so that ‖(w − q) x̂‖ stays small. w is left alone.
+func (f *Factor) GPTQ(p *kernel.Pool, g quant.Grid, q []int8, w []float32, steps quant.Steps, rows int) {
+	f.solve(p, g, q, w, steps, rows, gptqSpan, nil)
+}
+
+// GPTQDynamic is GPTQ with the steps of each group taken when its first column's
+// turn comes, from the weights as what came before has changed them. It is the
+// authors' default; their static groups, and [Factor.GPTQ], take them from the
+// weights as they were given. d weighs the columns where clip wants that, as in
+// [quant.Grid.WeightedScales]. The factor must have no order: groups have to
+// come one after the other, and a block holds whole ones.
+func (f *Factor) GPTQDynamic(p *kernel.Pool, g quant.Grid, q []int8, w []float32, d []float64, clip quant.Clip, rows int) (quant.Steps, error) {
+	if f.order != nil {
+		return quant.Steps{}, errors.New("dynamic groups with act-order: the columns of a group do not come one after the other")
+	}
+	groups, span := g.Groups(f.n), gptqBlock
+	if groups > 1 {
+		if span = g.Group; gptqBlock%span != 0 {
+			return quant.Steps{}, fmt.Errorf("dynamic groups of %d inputs: expected a divisor of %d", span, gptqBlock)
+		}
+	}
+	steps := quant.Steps{Scale: make([]float32, rows*groups), Zero: g.FixedZero()}
+	if g.Zero == quant.ZeroAsymmetric {
+		steps.Zero = make([]float32, rows*groups)
+	}
+	failed := make([]error, rows)
+	var inline *kernel.Pool
+	f.solve(p, g, q, w, steps, rows, span, func(r, from int, group []float32) {
+		if failed[r] != nil {
+			return
+		}
+		var part []float64
+		if d != nil {
+			part = d[from:][:len(group)]
+		}
+		one, err := g.WeightedScales(group, part, 1, len(group), clip, inline.Run)
+		if err != nil {
+			failed[r] = fmt.Errorf("row %d, inputs counted from %d: %w", r, from, err)
+			return
+		}
+		k := r*groups + from/span
+		steps.Scale[k] = one.Scale[0]
+		if g.Zero == quant.ZeroAsymmetric {
+			steps.Zero[k] = one.Zero[0]
+		}
+	})
+	return steps, errors.Join(failed...)
+}
+
+// solve is GPTQ. begin, if not nil, is told of each row's next group, which then
+// begins a span, and of its weights as they are by then; it sets the group's steps.
+func (f *Factor) solve(p *kernel.Pool, g quant.Grid, q []int8, w []float32, steps quant.Steps, rows, span int, begin func(row, from int, group []float32)) {
+	n := f.n
+	t := newTurned(g, steps, rows, n)
+	ld := t.ld
+	// Of the columns to come e holds the weights, changed by what those before have
+	// left to them; of those before, −error over pivot.
+	e, codes := make([]float32, n*ld), make([]int8, n*ld)
+	t.each(p, func(c chunk) { c.turn(e, w, f.order) })
+	for lo := 0; lo < n; lo += gptqBlock {
+		hi := min(lo+gptqBlock, n)
+		if lo > 0 {
+			p.MatMulNN(e[lo*ld:], ld, f.l[lo*n:], n, e[:lo*ld], ld, hi-lo, rows, lo, true)
+		}
+		t.each(p, func(c chunk) {
+			column := func(j int) []float32 { return e[j*ld+c.first:][:c.whole] }
+			// fetch brings columns a to b what columns from to a leave to them.
+			fetch := func(from, a, b int) {
+				if from < a {
+					inline.MatMulNN(e[a*ld+c.first:], ld, f.l[a*n+from:], n, e[from*ld+c.first:], ld, b-a, c.whole, a-from, true)
+				}
+			}
+			for s := lo; s < hi; s += span {
+				end := min(s+span, hi)
+				fetch(lo, s, end)
+				if begin != nil && s%t.width == 0 {
+					c.begin(g, steps, s, end, e[s*ld+c.first:], w, begin)
+				}
+				for a := s; a < end; a += gptqPart {
+					b := min(a+gptqPart, end)
+					fetch(s, a, b)
+					for j := a; j < b; j++ {
+						scale, shift := c.steps(f.column(j))
+						step := g.Step(0, 0)
+						kernel.GridRoundEach(codes[j*ld+c.first:][:c.whole], column(j), column(j), scale, shift, &step, 1/f.l[j*n+j])
+						for k := j + 1; k < b; k++ {
+							kernel.Axpy(column(k), f.l[k*n+j], column(j))
+						}
+					}
+				}
+			}
+		})
+	}
+	t.each(p, func(c chunk) { c.back(q, codes, f.order) })
+}

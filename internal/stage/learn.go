@@ -1,0 +1,184 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/learn"
+	"github.com/specquant/specquant/internal/linalg"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
+)
+
+// BlockTransforms are the transforms that a block has to itself, stored with it;
+// nil: none.
+type BlockTransforms struct {
+	inputs [llama.NumInputs]*inputTransform
+	keys   *artefact.QK
+	qk     *llama.QK // what keys stands for
+}
+
+type inputTransform struct {
+	factors *learn.Turn // as they are stored; nil where they were read
+	linalg.Transform
+}
+
+// Tensors are the transforms of the block whose tensors start with prefix, as they
+// are stored.
+func (t *BlockTransforms) Tensors(prefix string, c *checkpoint.Config) (specs []checkpoint.TensorSpec) {
+	if t.keys != nil {
+		specs = t.keys.Tensors(prefix, c)
+	}
+	for in, x := range t.inputs {
+		if x == nil {
+			continue
+		}
+		f := x.factors
+		name := artefact.InputName(prefix + llama.Input(in).Readers()[0].String())
+		specs = append(specs, artefact.KroneckerTensors(name, f.Left, f.A, f.Right, f.B)...)
+	}
+	return specs
+}
+
+// Transform is what the runtime does to an input of the loaded block; nil: nothing.
+func (st *State) Transform(in llama.Input) linalg.Transform {
+	if t := st.Transforms.inputs[in]; t != nil {
+		return t.Transform
+	}
+	return st.Rotation.Inputs[in]
+}
+
+// ReadTransforms reads the transforms of the block whose tensors start with prefix.
+func (st *State) ReadTransforms(src artefact.Source, prefix string) error {
+	st.Transforms = BlockTransforms{}
+	formats := Transforms(st.Recipe)
+	if formats.Cache == artefact.Balanced {
+		q, err := artefact.ReadQK(src, prefix, st.Config)
+		if err != nil {
+			return err
+		}
+		if err := st.Transforms.take(q, st.Config); err != nil {
+			return err
+		}
+	}
+	for in := range llama.NumInputs {
+		if formats.Input(in) != artefact.Kronecker {
+			continue
+		}
+		left, right, a, b, err := artefact.ReadKronecker(src, prefix, in, st.Config)
+		if err != nil {
+			return err
+		}
+		f := &learn.Turn{A: a, B: b, Left: left, Right: right}
+		t, err := linalg.NewKronecker(left, a, right, b)
+		if err != nil {
+			return err
+		}
+		st.Transforms.inputs[in] = &inputTransform{f, t}
+	}
+	return nil
+}
+
+// learnWindows are what a block learns on: the activations that the recipe says,
+// and what the full-precision model has behind it.
+type learnWindows struct {
+	tuneWindows
+	input *Store
+}
+
+func (l learnWindows) Window(i int) (input, target []float32, err error) {
+	if input, err = l.input.Get(i); err != nil {
+		return nil, nil, err
+	}
+	target, err = l.st.Targets.Get(i)
+	return input, target, err
+}
+
+// Learn lets the loaded block, rotated by now, learn scales, transforms and the
+// ends of its weights' grids, and folds them in.
+func (st *State) Learn(ctx context.Context) error {
+	r, o := st.Recipe, st.Recipe.Learn
+	st.learnedSteps = [llama.NumLinears]*quant.Steps{}
+	st.Tell("full-precision output")
+	st.Reference.keep(&st.Block)
+	full := st.Reference.Block.Block()
+	st.setTransforms(full)
+	err := st.eachOf(ctx, st.Reference.Inputs, func(i int, x []float32) error {
+		if err := st.checkStream(x, st.before(), fullModel, i); err != nil {
+			return err
+		}
+		st.Reference.runner.Block(full, x, st.Tokens, llama.Hooks{})
+		if err := st.checkStream(x, st.behind(), fullModel, i); err != nil {
+			return err
+		}
+		return st.Targets.Set(i, x)
+	})
+	if err != nil {
+		return err
+	}
+	st.Tell("learning")
+	windows := learnWindows{tuneWindows{st}, st.Inputs}
+	if o.Input == recipe.InputFull {
+		windows.input = st.Reference.Inputs
+	}
+	b := st.Learner(&[llama.NumLinears]*artefact.Linear{}, nil)
+	rates := learn.Rates{Epochs: o.Epochs, Batch: o.Batch, Rate: o.Rate, ClipRate: o.ClipRate, Seed: r.Calibration.Seed}
+	run := learn.OmniQuant
+	if o.Method == recipe.LearnFlatQuant {
+		run = learn.FlatQuant
+	}
+	learned, err := run(ctx, st.Pool, b, windows, rates)
+	if err != nil {
+		return err
+	}
+	if err := st.foldLearned(b, learned); err != nil {
+		return err
+	}
+	st.Tell(fmt.Sprintf("learned: error %.4f → %.4f of what the block adds", learned.First, learned.Last))
+	return nil
+}
+
+// foldLearned puts what was learned into the loaded block.
+func (st *State) foldLearned(b *learn.Block, e *learn.Equivalent) error {
+	for in := range llama.NumInputs {
+		lambda := e.Lambda[in]
+		if in == llama.OInput {
+			lambda = st.spread(in, lambda)
+		}
+		for _, l := range in.Readers() {
+			ScaleColumns(st.Block.Linears[l].W, lambda, st.Pool.Run)
+		}
+		st.fold(in, lambda)
+	}
+	for in, turn := range e.Turn { // once v and up have the scales of what they produce
+		if turn == nil {
+			continue
+		}
+		forward, inverse, err := turn.Transform(st.Pool)
+		if err != nil {
+			return fmt.Errorf("transform of the input of %s: %w", llama.Input(in), err)
+		}
+		st.Transforms.inputs[in] = &inputTransform{turn, forward}
+		for _, l := range llama.Input(in).Readers() {
+			d := &st.Block.Linears[l]
+			inverse.Apply(st.Pool, d.W, d.Out)
+		}
+	}
+	for l := range llama.NumLinears {
+		if b.Layers[l].Bits == quant.FullBits {
+			continue
+		}
+		scale, zero, err := e.Steps(st.Pool, l, b.Layers[l])
+		if err != nil {
+			return err
+		}
+		st.learnedSteps[l] = &quant.Steps{Scale: scale, Zero: zero}
+		if zero == nil {
+			st.learnedSteps[l].Zero = st.grid(l).FixedZero()
+		}
+	}
+	return nil
+}

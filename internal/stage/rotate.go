@@ -1,0 +1,250 @@
+package stage
+
+import (
+	"fmt"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/linalg"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/recipe"
+)
+
+// rotation is what a recipe turns. R1 and R2 are folded into the weights and
+// leave nothing to do at run time; the others are applied to activations.
+type Rotation struct {
+	Residual linalg.Transform                  // R1, of the residual stream
+	Heads    linalg.Transform                  // R2, of each value head
+	QK       *llama.QK                         // R3, of each head of queries and keys
+	Inputs   [llama.NumInputs]linalg.Transform // at run time, before they are quantized
+	Own      []linalg.Transform                // R2 of each block, where they are learned
+	Signs    [llama.NumInputs]linalg.Signs     // folded into what precedes an input: no sum of like signs meets a row of ones
+}
+
+// Names of the tensors that are not in a block.
+const (
+	EmbedWeight = "model.embed_tokens.weight"
+	NormWeight  = "model.norm.weight"
+	HeadWeight  = artefact.HeadName + ".weight"
+)
+
+// newRotation makes the recipe's transforms for a model; nothing where the
+// recipe has none.
+func NewRotation(recipe *recipe.Recipe, c *checkpoint.Config) (*Rotation, error) {
+	t, r := &Rotation{}, recipe.Rotate
+	if r == nil {
+		return t, nil
+	}
+	var err error
+	if r.Residual != "" {
+		if t.Residual, err = linalg.NewRotation(c.HiddenSize, r.Seed); err != nil {
+			return nil, fmt.Errorf("rotate.residual: %w", err)
+		}
+	}
+	if r.Heads != "" {
+		if t.Heads, err = linalg.NewRotation(c.HeadDim, r.Seed+1); err != nil {
+			return nil, fmt.Errorf("rotate.heads: %w", err)
+		}
+	}
+	formats := Transforms(recipe)
+	if formats.Cache != "" { // balanced: of the blocks where that is not worth its bits
+		h, err := linalg.NewHadamard(c.HeadDim)
+		if err != nil {
+			return nil, fmt.Errorf("rotate.cache: %w", err)
+		}
+		t.QK = llama.Alike(h)
+	}
+	for in := range llama.NumInputs {
+		if formats.Input(in) == artefact.Kronecker {
+			continue // each block has its own
+		}
+		if t.Inputs[in], err = artefact.NewTransform(formats.Input(in), in, c); err != nil {
+			return nil, fmt.Errorf("rotate: %w", err)
+		}
+		if t.Inputs[in] == nil {
+			continue
+		}
+		n := in.Width(c)
+		if in == llama.OInput {
+			n = c.KVHeads * c.HeadDim
+		}
+		if t.Signs[in], err = linalg.NewSigns(n, r.Seed+2+uint64(in)); err != nil {
+			return nil, fmt.Errorf("rotate: %w", err)
+		}
+	}
+	return t, nil
+}
+
+// transforms are the recipe's in the artefact's terms.
+func Transforms(r *recipe.Recipe) (t artefact.Transforms) {
+	if o := r.Rotate; o != nil {
+		t = artefact.Transforms{Attn: o.Attn, O: o.O, MLP: o.MLP, Down: o.Down, Cache: r.CacheTransform()}
+	}
+	if r.Learn != nil && r.Learn.Method == recipe.LearnFlatQuant {
+		const k = artefact.Kronecker
+		t.Attn, t.O, t.MLP, t.Down = k, k, k, k
+	}
+	return t
+}
+
+// Load reads block i of the checkpoint as this recipe sees it: with R1 folded
+// in, where there is one.
+func (t *Rotation) Load(p *kernel.Pool, ck *checkpoint.Checkpoint, i int, b *llama.DenseBlock) error {
+	if t.Own != nil {
+		t.Heads = t.Own[i]
+	}
+	if err := llama.LoadBlock(ck, i, b); err != nil || t.Residual == nil {
+		return err
+	}
+	for l := range llama.NumLinears {
+		d := &b.Linears[l]
+		switch l.Input() {
+		case llama.AttnInput:
+			ScaleColumns(d.W, b.AttnNorm, p.Run)
+			linalg.FoldInput(p, d.W, d.Out, t.Residual)
+		case llama.MLPInput:
+			ScaleColumns(d.W, b.MLPNorm, p.Run)
+			linalg.FoldInput(p, d.W, d.Out, t.Residual)
+		default:
+			linalg.FoldOutput(p, d.W, d.In, t.Residual)
+			if d.Bias != nil {
+				t.Residual.Apply(p, d.Bias, 1)
+			}
+		}
+	}
+	for i := range b.AttnNorm {
+		b.AttnNorm[i], b.MLPNorm[i] = 1, 1
+	}
+	return nil
+}
+
+// Embed rotates embeddings x [tokens × hidden].
+func (t *Rotation) Embed(p *kernel.Pool, x []float32, tokens int) {
+	if t.Residual != nil {
+		t.Residual.Apply(p, x, tokens)
+	}
+}
+
+// Rest says how R1 changes the tensors that are not in a block; nothing for
+// those that stay as they are.
+func (t *Rotation) Rest(p *kernel.Pool, ck *checkpoint.Checkpoint) (map[string]func(w []float32, rows int), error) {
+	if t.Residual == nil {
+		return nil, nil
+	}
+	norm, err := llama.Vector(ck, NormWeight, ck.Config.HiddenSize)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]func(w []float32, rows int){
+		EmbedWeight: func(w []float32, rows int) { t.Residual.Apply(p, w, rows) },
+		HeadWeight: func(w []float32, rows int) {
+			ScaleColumns(w, norm, p.Run)
+			linalg.FoldInput(p, w, rows, t.Residual)
+		},
+		NormWeight: func(w []float32, _ int) {
+			for i := range w {
+				w[i] = 1
+			}
+		},
+	}, nil
+}
+
+// fold puts R2 and the inverses of the run-time transforms into the weights of
+// the loaded block.
+func (st *State) FoldRotation() {
+	t, c := st.Rotation, st.Config
+	if t.Heads != nil {
+		v, o := &st.Block.Linears[llama.V], &st.Block.Linears[llama.O]
+		for h := range c.KVHeads {
+			linalg.FoldOutput(st.Pool, v.W[h*c.HeadDim*v.In:][:c.HeadDim*v.In], v.In, t.Heads)
+		}
+		if v.Bias != nil {
+			t.Heads.Apply(st.Pool, v.Bias, c.KVHeads)
+		}
+		t.Heads.Apply(st.Pool, o.W, o.Out*c.Heads)
+	}
+	for in, transform := range t.Inputs {
+		in := llama.Input(in)
+		if transform == nil {
+			continue
+		}
+		signs := st.spread(in, t.Signs[in])
+		st.fold(in, signs)
+		for _, l := range in.Readers() {
+			d := &st.Block.Linears[l]
+			ScaleColumns(d.W, signs, st.Pool.Run)
+			linalg.FoldInput(st.Pool, d.W, d.Out, transform)
+		}
+	}
+	st.rotated = true
+}
+
+// spread gives each channel of o's input the sign of the value channel that it
+// is made of.
+func (st *State) spread(in llama.Input, signs linalg.Signs) []float32 {
+	if in != llama.OInput {
+		return signs
+	}
+	all := make([]float32, in.Width(st.Config))
+	for i, kv := range st.kvChannels() {
+		all[i] = signs[kv]
+	}
+	return all
+}
+
+// Each tells of the transforms of a recipe, by their keys.
+func (t *Rotation) Each(fn func(where string, width int, name string, even bool)) {
+	tell := func(where string, transform interface {
+		Width() int
+		Name() string
+	}) {
+		even := true
+		if e, ok := transform.(interface{ Even() bool }); ok {
+			even = e.Even()
+		}
+		fn(where, transform.Width(), transform.Name(), even)
+	}
+	if t.Residual != nil {
+		tell("rotate.residual", t.Residual)
+	}
+	if t.Heads != nil {
+		tell("rotate.heads", t.Heads)
+	}
+	if t.QK != nil {
+		tell("rotate.cache", t.QK.Keys)
+	}
+	for in, transform := range t.Inputs {
+		if transform != nil {
+			tell("rotate."+[llama.NumInputs]string{"attn", "o", "mlp", "down"}[in], transform)
+		}
+	}
+}
+
+// Names are the transforms as the manifest and the plan list them.
+func (t *Rotation) Names() []artefact.Rotation {
+	var all []artefact.Rotation
+	t.Each(func(where string, width int, name string, _ bool) {
+		all = append(all, artefact.Rotation{Where: where, Width: width, Name: name})
+	})
+	return all
+}
+
+// LearnedRotations are learned rotations: R1, and R2 of each block; nil where the recipe has
+// none.
+type LearnedRotations struct {
+	Residual linalg.Transform
+	Heads    []linalg.Transform
+}
+
+// Take puts learned rotations in the place of those of the recipe; nil changes
+// nothing.
+func (t *Rotation) Take(s *LearnedRotations) {
+	if s == nil {
+		return
+	}
+	if s.Residual != nil {
+		t.Residual = s.Residual
+	}
+	t.Own = s.Heads
+}

@@ -1,0 +1,159 @@
+package stage
+
+import (
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/linalg"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
+)
+
+// runLinear computes in float32 what the runtime computes with a quantized layer:
+// activations rounded, the branch's subspace taken out of them before, the
+// branch added.
+type runLinear struct {
+	residual *llama.Dense // scale·q and the bias
+	branch   *artefact.Branch
+	v, coeff []float32 // of a branch on a stored basis
+	act      kernel.ActGrid
+	s        *runScratch
+}
+
+// runScratch is the memory of one layer at work, shared by all.
+type runScratch struct {
+	acts     kernel.Activations
+	x, xq, z []float32
+}
+
+func newRunLinear(d *llama.Dense, b *artefact.Branch, act kernel.ActGrid, s *runScratch) *runLinear {
+	r := &runLinear{residual: d, branch: b, act: act, s: s}
+	if b != nil && b.Subspace != nil {
+		r.v, r.coeff = b.Subspace.Floats(), b.Coefficients()
+	}
+	return r
+}
+
+func grow(s []float32, n int) []float32 {
+	if cap(s) < n {
+		return make([]float32, n)
+	}
+	return s[:n]
+}
+
+// input is what the integers see of x [tokens × in], and z, the coefficients of
+// a stored basis. Both are valid until the next call.
+func (r *runLinear) input(p *kernel.Pool, x []float32, tokens int) (xq, z []float32) {
+	s, n := r.s, r.residual.In
+	xq = x[:tokens*n]
+	if r.v != nil {
+		k := r.branch.Subspace.Count
+		s.z = grow(s.z, tokens*k)
+		p.MatMulNT(s.z, k, x, n, r.v, n, tokens, k, n, false)
+		z = s.z
+		if r.branch.Subspace.Remove {
+			s.x = grow(s.x, tokens*n)
+			copy(s.x, xq)
+			for i, v := range z {
+				z[i] = -v
+			}
+			p.MatMulNN(s.x, n, z, k, r.v, n, tokens, n, k, true)
+			for i, v := range z {
+				z[i] = -v
+			}
+			xq = s.x
+		}
+	}
+	if r.act.Bits < quant.Full.Activations {
+		s.acts.Quantize(p, xq, n, tokens, n, r.act, 0)
+		s.xq = grow(s.xq, tokens*n)
+		s.acts.Dequantize(s.xq, n)
+		xq = s.xq
+	}
+	return xq, z
+}
+
+// Forward implements [llama.Linear].
+func (r *runLinear) Forward(p *kernel.Pool, y, x []float32, tokens int) {
+	xq, z := r.input(p, x, tokens)
+	r.product(p, y, x, xq, z, tokens)
+	llama.AddBias(y, r.residual.Bias, tokens)
+}
+
+// product writes y from what input gave, without the bias.
+func (r *runLinear) product(p *kernel.Pool, y, x, xq, z []float32, tokens int) {
+	d := r.residual
+	p.MatMulNT(y, d.Out, xq, d.In, d.W, d.In, tokens, d.Out, d.In, false)
+	switch {
+	case r.branch == nil:
+	case r.v != nil:
+		k := r.branch.Subspace.Count
+		p.MatMulNT(y, d.Out, z, k, r.coeff, k, tokens, d.Out, k, true)
+	default:
+		b := r.branch.Spectrum()
+		p.Run(tokens, func(t int) { b.Apply(y[t*d.Out:][:d.Out], x[t*d.In:][:d.In]) })
+	}
+}
+
+// Runnable is the loaded block as it stands: layers that are quantized already
+// as they will run, if the recipe wants that, the others in float32.
+func (st *State) Runnable() *llama.Block {
+	b := st.Block.Block()
+	for l, r := range st.runs {
+		if r == nil {
+			continue
+		}
+		*[]*llama.Linear{&b.Q, &b.K, &b.V, &b.O, &b.Gate, &b.Up, &b.Down}[l] = r
+	}
+	st.setTransforms(b)
+	return b
+}
+
+// Runtime is a quantized layer of the loaded block as it will run; nil: calibration
+// sees its weights in float32 (see calibration.propagate).
+func (st *State) Runtime(l llama.Which) llama.Linear {
+	if r := st.runs[l]; r != nil {
+		return r
+	}
+	return nil
+}
+
+// RuntimeTransform is what the runtime does to an input of the loaded block, once the
+// weights have the inverse folded in; nil: nothing.
+func (st *State) RuntimeTransform(in llama.Input) linalg.Transform {
+	if !st.rotated {
+		return nil
+	}
+	return st.Transform(in)
+}
+
+// setTransforms gives b the run-time transforms, once the weights have them folded in.
+func (st *State) setTransforms(b *llama.Block) {
+	if !st.rotated {
+		return
+	}
+	for in := range llama.NumInputs {
+		if t := st.Transform(in); t != nil {
+			b.Inputs[in] = t
+		}
+	}
+	b.QK = st.qk()
+}
+
+// CacheHook rounds keys and values as the runtime's cache does; nil where it
+// does not.
+func (st *State) CacheHook() func(k, v []float32, tokens int) {
+	f := quant.KV{Bits: st.Recipe.Bits.KV, HeadDim: st.Config.HeadDim}
+	if !st.Recipe.Runtime() || f.Bits >= quant.Full.KV {
+		return nil
+	}
+	heads, d := st.Config.KVHeads, f.HeadDim
+	return func(k, v []float32, tokens int) {
+		st.Pool.Run(tokens, func(t int) {
+			scratch := make([]byte, f.Bytes())
+			for o := t * heads * d; o < (t+1)*heads*d; o += d {
+				f.Emulate(k[o:][:d], scratch)
+				f.Emulate(v[o:][:d], scratch)
+			}
+		})
+	}
+}

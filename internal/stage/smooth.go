@@ -1,0 +1,200 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
+)
+
+// Smooth chooses α for each input of the block and folds 1/λ into what
+// precedes it: the norm's weight, the rows of v, the rows of up. The outputs'
+// inputs come first, since their λ changes the rows that the inputs' see.
+func (st *State) Smooth(ctx context.Context, reports []artefact.Layer) error {
+	for _, in := range []llama.Input{llama.DownInput, llama.OInput, llama.MLPInput, llama.AttnInput} {
+		if err := st.SmoothInput(ctx, in, reports); err != nil {
+			return fmt.Errorf("input of %s: %w", in, err)
+		}
+	}
+	return nil
+}
+
+// SmoothInput does it for one of them.
+func (st *State) SmoothInput(ctx context.Context, in llama.Input, reports []artefact.Layer) error {
+	chosen, lambda, err := st.lambda(ctx, in)
+	if err != nil {
+		return err
+	}
+	for _, l := range in.Readers() {
+		reports[l].Alpha = chosen
+	}
+	if lambda == nil {
+		return nil
+	}
+	for _, l := range in.Readers() {
+		ScaleColumns(st.Block.Linears[l].W, lambda, st.Pool.Run)
+	}
+	st.fold(in, lambda)
+	return nil
+}
+
+// lambda chooses λ of an input by the recipe's method, and says what it chose; nil
+// leaves the input as it is.
+func (st *State) lambda(ctx context.Context, in llama.Input) (chosen string, lambda []float32, err error) {
+	s := st.Recipe.Smooth
+	switch {
+	case !s.Has(in):
+	case s.Method == recipe.SmoothAWQ:
+		chosen, lambda, err = st.searchAWQ(ctx, in)
+	default:
+		var alpha recipe.Alpha
+		alpha, lambda, err = st.searchAlpha(ctx, in)
+		chosen = alpha.String()
+	}
+	if lambda == nil {
+		chosen = recipe.Off.String()
+	}
+	return chosen, lambda, err
+}
+
+// fold divides what produces the input by λ.
+func (st *State) fold(in llama.Input, lambda []float32) {
+	b := &st.Block
+	switch in {
+	case llama.AttnInput:
+		DivideTokens(b.AttnNorm, b.AttnNorm, lambda)
+	case llama.MLPInput:
+		DivideTokens(b.MLPNorm, b.MLPNorm, lambda)
+	case llama.DownInput:
+		up := &b.Linears[llama.Up]
+		DivideRows(up.W, up.Bias, lambda, st.Pool.Run)
+	case llama.OInput:
+		v := &b.Linears[llama.V]
+		rows := make([]float32, v.Out)
+		for i, kv := range st.kvChannels() {
+			rows[kv] = lambda[i] // equal for all query heads of the kv head
+		}
+		DivideRows(v.W, v.Bias, rows, st.Pool.Run)
+	}
+}
+
+// kvChannels maps each channel of the attention's output to the value channel
+// that it is made of.
+func (st *State) kvChannels() []int {
+	c := st.Config
+	tie := make([]int, c.Heads*c.HeadDim)
+	for i := range tie {
+		tie[i] = i/c.HeadDim/(c.Heads/c.KVHeads)*c.HeadDim + i%c.HeadDim
+	}
+	return tie
+}
+
+// searchAlpha tries the recipe's grid on the sample and returns the α with the
+// least output error after truncation and quantization, and its λ. The error
+// is the sum of the readers' relative squared errors; the residual is rounded,
+// since GPTQ at every α would cost a Hessian each.
+func (st *State) searchAlpha(ctx context.Context, in llama.Input) (recipe.Alpha, []float32, error) {
+	stats := st.Stats[in]
+	var tie []int
+	if in == llama.OInput {
+		tie = st.kvChannels()
+	}
+	var weights [][]float32
+	for _, l := range in.Readers() {
+		weights = append(weights, st.Block.Linears[l].W)
+	}
+	wMax := ColumnMax(stats.Width, weights...)
+	grid := st.Recipe.Smooth.Alpha
+	if len(grid) == 1 {
+		return grid[0], Lambda(grid[0], stats.AbsMax, wMax, tie), nil
+	}
+	for _, l := range in.Readers() { // what no α changes
+		d, samples := &st.Block.Linears[l], stats.SampleTokens()
+		st.exact[l] = grow(st.exact[l], samples*d.Out)
+		st.Pool.MatMulNT(st.exact[l], d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
+	}
+	var best []float32
+	var bestAlpha recipe.Alpha
+	var least float64
+	for _, alpha := range grid {
+		if err := ctx.Err(); err != nil {
+			return 0, nil, err
+		}
+		lambda := Lambda(alpha, stats.AbsMax, wMax, tie)
+		loss, err := st.loss(in, lambda)
+		if err != nil {
+			return 0, nil, err
+		}
+		if best == nil || loss < least {
+			best, bestAlpha, least = lambda, alpha, loss
+		}
+	}
+	return bestAlpha, best, nil
+}
+
+// loss is the readers' relative squared output error with the input divided by λ;
+// their exact outputs are known by now.
+func (st *State) loss(in llama.Input, lambda []float32) (float64, error) {
+	stats := st.Stats[in]
+	samples := stats.SampleTokens()
+	xhat := st.xhat[:samples*stats.Width]
+	DivideTokens(xhat, stats.Sample, lambda)
+	turn := st.Rotation.Inputs[in]
+	if turn != nil {
+		turn.Apply(st.Pool, xhat, samples)
+	}
+	low, err := st.smoothedLowRank(in, lambda)
+	if err != nil {
+		return 0, err
+	}
+	var sum float64
+	part := 0 // of the low-rank branch
+	for _, l := range in.Readers() {
+		d, g := &st.Block.Linears[l], st.grid(l)
+		if g.Bits == quant.Full.Weights {
+			continue
+		}
+		n := d.Out * d.In
+		residual, q := st.weights[:n], st.q[:n]
+		copy(residual, d.W)
+		ScaleColumns(residual, lambda, st.Pool.Run)
+		if turn != nil {
+			turn.Apply(st.Pool, residual, d.Out)
+		}
+		var kept []float32
+		if low != nil {
+			kept = st.weights2[:n]
+			st.Pool.MatMulNN(kept, d.In, low.C[part], low.K, low.V, d.In, d.Out, d.In, low.K, false)
+			st.subtract(residual, kept, d.In)
+			part++
+		} else if b := st.Recipe.Branch; b != nil && !b.Stored() {
+			branch, err := Spectral(b, residual, d.Out, d.In, stats.Act(lambda), st.Pool.Run)
+			if err != nil {
+				return 0, err
+			}
+			kept = st.weights2[:n]
+			clear(kept)
+			branch.AddTo(kept, 1, st.Pool.Run)
+			st.subtract(residual, kept, d.In)
+		}
+		scales, err := g.Scales(residual, d.Out, d.In, st.Recipe.Weights.Clip, st.Pool.Run)
+		if err != nil {
+			return 0, err
+		}
+		g.RTN(q, residual, scales, d.Out, d.In, st.Pool.Run)
+		g.Dequantize(residual, q, scales, d.Out, d.In, st.Pool.Run)
+		st.emulate(residual, kept, xhat, samples, d.Out, d.In)
+		e := Relative(st.exact[l], st.got[:samples*d.Out])
+		sum += e * e
+	}
+	return sum, nil
+}
+
+// subtract takes b from a, both of rows of n.
+func (st *State) subtract(a, b []float32, n int) {
+	st.Pool.Run(len(a)/n, func(r int) { kernel.Axpy(a[r*n:][:n], -1, b[r*n:][:n]) })
+}

@@ -1,0 +1,365 @@
+// Package stage holds the stages of quantization: what is done to one block of a
+// model, or to one layer. Each method has a file, with its paper and equations at the
+// top, and a second one for its solver where that is long. A stage works on a [State]
+// and knows neither the job's files nor the other blocks.
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
+)
+
+// SampleTokens is the number of calibration tokens on which smoothing is searched
+// and errors are reported.
+const SampleTokens = 512
+
+// State is what the stages work on: the block that is loaded, the activations of the
+// calibration windows before it, and memory that is used again for block after block.
+// A job, or whoever has a layer to quantize, makes one with [New] or [NewLayer].
+type State struct {
+	Config *checkpoint.Config
+	Recipe *recipe.Recipe
+	Pool   *kernel.Pool
+	Tell   func(stage string) // told what is being done, for people; never nil
+	Clock  Clock              // told where the time goes; nil: nobody asks
+
+	// The loaded block, in float32. Layer by layer its weights become what their
+	// quantized form stands for.
+	Block      llama.DenseBlock
+	Prefix     string          // of the names of its tensors
+	Transforms BlockTransforms // that are its own
+	Rotation   *Rotation       // of the whole model
+
+	rotated      bool                           // the rotation is folded into the block
+	runs         [llama.NumLinears]*runLinear   // layers that calibration sees as they will run
+	learnedSteps [llama.NumLinears]*quant.Steps // scales that were learned; nil: none
+	unrounded    [llama.NumLinears][]float32    // weights before they were rounded, for tuning
+
+	// Calibration: windows × tokens, 0 where none is needed.
+	Windows   int
+	Tokens    int        // of a window
+	Inputs    *Store     // the residual stream before the block, in the quantized model
+	Targets   *Store     // the full-precision block's output; nil: nothing is learned
+	Reference *Reference // the full-precision model beside the quantized one; nil: nothing is fitted
+	Runner    *llama.Runner
+	Stats     [llama.NumInputs]*Stats
+	Source    func(ctx context.Context, tap Tap) error // of a layer that stands alone; nil: the block gives each input
+	moments   *KeyMoments                              // while they are gathered
+	hessian   []float64                                // of the widest input
+
+	scratch
+}
+
+// scratch is memory that each stage may use while it runs, and that holds nothing
+// from one stage to the next.
+type scratch struct {
+	weights, weights2 []float32                   // of the largest layer [out × in]
+	q                 []int8                      // codes of the largest layer
+	want, got         []float32                   // outputs on the sample [SampleTokens × widest output]
+	xhat, xq          []float32                   // inputs on the sample [SampleTokens × widest input]
+	exact             [llama.NumLinears][]float32 // outputs on the sample before anything is done to a layer
+	acts              kernel.Activations
+	run               runScratch
+}
+
+// New makes the state for the blocks of a model, with calibration over so many
+// windows and tokens of each.
+func New(c *checkpoint.Config, r *recipe.Recipe, p *kernel.Pool, windows, tokens int) (*State, error) {
+	st, err := newState(c, r, p, windows, tokens)
+	if err != nil {
+		return nil, err
+	}
+	layer, out, in := Largest(c)
+	st.hold(layer, out, in, llama.AttnInput, llama.OInput, llama.MLPInput, llama.DownInput)
+	if windows == 0 {
+		return st, nil
+	}
+	if r.Fitting() {
+		st.Reference = &Reference{runner: llama.NewRunner(c, p, tokens)}
+	}
+	st.Runner = llama.NewRunner(c, p, tokens)
+	return st, nil
+}
+
+// NewLayer makes the state for one layer that stands alone as the block's down: c has
+// its width as IntermediateSize and its outputs as HiddenSize.
+func NewLayer(c *checkpoint.Config, r *recipe.Recipe, p *kernel.Pool, windows, tokens int) (*State, error) {
+	st, err := newState(c, r, p, windows, tokens)
+	if err != nil {
+		return nil, err
+	}
+	st.hold(c.HiddenSize*c.IntermediateSize, c.HiddenSize, c.IntermediateSize, llama.DownInput)
+	return st, nil
+}
+
+func newState(c *checkpoint.Config, r *recipe.Recipe, p *kernel.Pool, windows, tokens int) (*State, error) {
+	rotation, err := NewRotation(r, c)
+	if err != nil {
+		return nil, err
+	}
+	return &State{Config: c, Recipe: r, Pool: p, Windows: windows, Tokens: tokens, Rotation: rotation, Tell: func(string) {}}, nil
+}
+
+// Load reads block i of a checkpoint, with the model's rotation folded in, for the
+// stages to work on.
+func (st *State) Load(ck *checkpoint.Checkpoint, i int) error {
+	st.Begin(i)
+	return st.Rotation.Load(st.Pool, ck, i, &st.Block)
+}
+
+// Begin forgets what was known of the block before.
+func (st *State) Begin(i int) {
+	st.Prefix = llama.TensorPrefix(i)
+	st.rotated, st.runs, st.Transforms = false, [llama.NumLinears]*runLinear{}, BlockTransforms{}
+}
+
+// hold makes the memory for layers of at most so many weights, outputs and inputs,
+// and for what calibration tells of some of the inputs.
+func (st *State) hold(layer, out, in int, inputs ...llama.Input) {
+	st.weights, st.weights2, st.q = make([]float32, layer), make([]float32, layer), make([]int8, layer)
+	if st.Windows == 0 {
+		return
+	}
+	tokens := st.Windows * st.Tokens
+	n := min(SampleTokens, tokens)
+	for _, i := range inputs {
+		st.Stats[i] = NewStats(i.Width(st.Config), tokens, n)
+	}
+	st.want, st.got = make([]float32, n*out), make([]float32, n*out)
+	st.xhat, st.xq = make([]float32, n*in), make([]float32, n*in)
+	if st.Recipe.NeedsHessian() {
+		st.hessian = make([]float64, in*in)
+	}
+}
+
+// Largest returns the weights of the largest layer, and the widest output and input.
+func Largest(c *checkpoint.Config) (weights, out, in int) {
+	for l := range llama.NumLinears {
+		o, i := l.Shape(c)
+		weights, out, in = max(weights, o*i), max(out, o), max(in, i)
+	}
+	return weights, out, in
+}
+
+// eachWindow hands fn a copy of every calibration window's activations.
+func (st *State) eachWindow(ctx context.Context, fn func(i int, x []float32) error) error {
+	return st.eachOf(ctx, st.Inputs, fn)
+}
+
+// eachOf does the same with other activations.
+func (st *State) eachOf(ctx context.Context, s *Store, fn func(i int, x []float32) error) error {
+	for i := range st.Windows {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		x, err := s.Get(i)
+		if err != nil {
+			return err
+		}
+		st.Runner.X = append(st.Runner.X[:0], x...)
+		if err := fn(i, st.Runner.X); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Tap is told of what an input of the block is given, x [tokens × width], and says
+// whether the window goes on.
+type Tap = func(in llama.Input, x []float32, tokens, width int) bool
+
+// pass runs the calibration windows through the block, as it now stands, to
+// the tap; or what the source of a layer without a block gives.
+func (st *State) pass(ctx context.Context, tap Tap) error {
+	if st.Source != nil {
+		return st.Source(ctx, tap)
+	}
+	b := st.Runnable()
+	return st.eachWindow(ctx, func(_ int, x []float32) error {
+		st.Runner.Block(b, x, st.Tokens, llama.Hooks{Tap: tap, KV: st.CacheHook(), QK: st.momentsHook()})
+		return nil
+	})
+}
+
+// momentsHook gathers the moments of queries and keys, where somebody wants them.
+func (st *State) momentsHook() func(q, k []float32, tokens int) {
+	m := st.moments
+	if m == nil {
+		return nil
+	}
+	return func(q, k []float32, tokens int) { m.Add(st.Pool, q, k, tokens) }
+}
+
+// Advance runs stored activations through a block: they become the next
+// block's input.
+func (st *State) Advance(ctx context.Context, s *Store, r *llama.Runner, b *llama.Block, h llama.Hooks) error {
+	model := quantizedModel
+	if st.Reference != nil && s == st.Reference.Inputs {
+		model = fullModel
+	}
+	for i := range st.Windows {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		x, err := s.Get(i)
+		if err != nil {
+			return err
+		}
+		if err := st.checkStream(x, st.before(), model, i); err != nil {
+			return err // before the attention spreads it over other tokens
+		}
+		r.Block(b, x, st.Tokens, h)
+		if err := st.checkStream(x, st.behind(), model, i); err != nil {
+			return err
+		}
+		if err := s.Put(i, x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Gather collects the statistics of one input, or of all where only is < 0, and
+// the Hessian if there is a matrix for it.
+func (st *State) Gather(ctx context.Context, only llama.Input, hessian []float64) error {
+	var failed error
+	for i := range llama.NumInputs {
+		if only < 0 || i == only {
+			st.Stats[i].Reset()
+		}
+	}
+	clear(hessian)
+	err := st.pass(ctx, func(in llama.Input, x []float32, tokens, width int) bool {
+		if only >= 0 && in != only {
+			return true
+		}
+		if failed == nil {
+			failed = nonFinite(st.Stats[in].Add(x, tokens), "input of "+in.String(), quantizedModel, 0, st.Tokens)
+		}
+		if hessian != nil && failed == nil {
+			st.Pool.SyrkTN(hessian, width, x, width, tokens)
+		}
+		return failed == nil && (only < 0 || in != only)
+	})
+	return errors.Join(err, failed)
+}
+
+// Quantize replaces each linear layer of the loaded block by what its
+// quantized form stands for, and returns the quantized layers.
+func (st *State) Quantize(ctx context.Context) ([llama.NumLinears]*artefact.Linear, []artefact.Layer, error) {
+	var out [llama.NumLinears]*artefact.Linear
+	reports := make([]artefact.Layer, llama.NumLinears)
+	for l := range llama.NumLinears {
+		reports[l].Name = l.String()
+	}
+	fail := func(err error) ([llama.NumLinears]*artefact.Linear, []artefact.Layer, error) { return out, nil, err }
+	if st.Windows > 0 {
+		st.Tell("statistics")
+		if Transforms(st.Recipe).Cache == artefact.Balanced {
+			st.moments = NewKeyMoments(st.Config.Heads, st.Config.KVHeads, st.Config.HeadDim)
+		}
+		if err := st.Gather(ctx, -1, nil); err != nil {
+			return fail(err)
+		}
+		if m := st.moments; m != nil {
+			st.moments = nil
+			if err := st.balance(m); err != nil {
+				return fail(fmt.Errorf("keys: %w", err))
+			}
+		}
+		for l := range llama.NumLinears {
+			e, err := st.roundingError(l)
+			if err != nil {
+				return fail(fmt.Errorf("%s: %w", l, err))
+			}
+			reports[l].ErrorRTN = e
+			reports[l].Outliers, _ = artefact.Outliers(st.Stats[l.Input()].AbsMax)
+		}
+		if st.Recipe.Smooth != nil {
+			st.Tell("smoothing")
+			if err := st.Smooth(ctx, reports); err != nil {
+				return fail(err)
+			}
+		}
+	}
+	st.FoldRotation()
+	if st.Recipe.Learn != nil {
+		if err := st.Learn(ctx); err != nil {
+			return fail(err)
+		}
+	}
+	if st.Reference != nil {
+		st.Reference.keep(&st.Block)
+	}
+	for in := range llama.NumInputs {
+		st.Tell(in.String())
+		if err := st.QuantizeInput(ctx, in, &out, reports); err != nil {
+			return fail(err)
+		}
+	}
+	reports[llama.K].BitsPerWeight += st.keyBits()
+	return out, reports, nil
+}
+
+// grid is the grid of a layer's weights.
+func (st *State) grid(l llama.Which) quant.Grid {
+	return quant.Grid{Bits: st.Recipe.LayerBits(st.Prefix + l.String()), Group: st.Recipe.Weights.Group, Zero: st.Recipe.Weights.Zero}
+}
+
+// emulate writes to st.got what the runtime computes, in float32:
+// residual·Q(x) + kept·x.
+func (st *State) emulate(residual, kept, x []float32, samples, out, in int) {
+	xq := x
+	if grid := st.Recipe.ActGrid(); grid.Bits < quant.Full.Activations {
+		st.acts.Quantize(st.Pool, x, in, samples, in, grid, 0)
+		xq = st.xq[:samples*in]
+		st.acts.Dequantize(xq, in)
+	}
+	st.Pool.MatMulNT(st.got, out, xq, in, residual, in, samples, out, in, false)
+	if kept != nil {
+		st.Pool.MatMulNT(st.got, out, x, in, kept, in, samples, out, in, true)
+	}
+}
+
+// roundingError is the output error of plain rounding of the layer as it
+// stands, the yardstick of the report.
+func (st *State) roundingError(l llama.Which) (float64, error) {
+	d, stats := &st.Block.Linears[l], st.Stats[l.Input()]
+	samples := stats.SampleTokens()
+	st.Pool.MatMulNT(st.want, d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
+	g, n := st.grid(l), d.Out*d.In
+	if g.Bits == quant.Full.Weights {
+		return 0, nil
+	}
+	scales, err := g.Scales(d.W, d.Out, d.In, quant.ClipNone, st.Pool.Run)
+	if err != nil {
+		return 0, err
+	}
+	g.RTN(st.q[:n], d.W, scales, d.Out, d.In, st.Pool.Run)
+	g.Dequantize(st.weights[:n], st.q[:n], scales, d.Out, d.In, st.Pool.Run)
+	st.emulate(st.weights[:n], nil, stats.Sample, samples, d.Out, d.In)
+	return Relative(st.want[:samples*d.Out], st.got[:samples*d.Out]), nil
+}
+
+// Relative is ‖a − b‖/‖a‖.
+func Relative(a, b []float32) float64 {
+	var diff, norm float64
+	for i, v := range a {
+		d := float64(v) - float64(b[i])
+		diff += d * d
+		norm += float64(v) * float64(v)
+	}
+	if norm == 0 {
+		return 0
+	}
+	return math.Sqrt(diff / norm)
+}

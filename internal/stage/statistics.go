@@ -1,0 +1,108 @@
+// Package method holds the solvers of the stages of quantization, one in each
+// file: smoothing, the 16-bit branch, GPTQ and so on, as functions of weights
+// and statistics. It reads no files and knows nothing of the job.
+package stage
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/specquant/specquant/internal/spectrum"
+)
+
+// Stats gathers what the stages want to know of one input over the
+// calibration tokens: moments of each channel, and a sample of whole tokens.
+type Stats struct {
+	Width                  int
+	Tokens                 int
+	AbsMax                 []float32 // max |x| of each channel
+	sumAbs, sum, sumSquare []float64
+
+	Sample []float32 // [SampleTokens × width], evenly spaced over all tokens
+	every  int
+	limit  int
+}
+
+// NewStats prepares for an input of the given width, expected to see `tokens`
+// tokens, of which at most `sample` are kept.
+func NewStats(width, tokens, sample int) *Stats {
+	every := max(1, (tokens+sample-1)/max(sample, 1))
+	kept := min(sample, (tokens+every-1)/every)
+	return &Stats{Width: width, every: every, limit: kept,
+		AbsMax: make([]float32, width), sumAbs: make([]float64, width),
+		sum: make([]float64, width), sumSquare: make([]float64, width),
+		Sample: make([]float32, 0, kept*width)}
+}
+
+// Reset forgets everything and keeps the memory.
+func (s *Stats) Reset() {
+	s.Tokens, s.Sample = 0, s.Sample[:0]
+	clear(s.AbsMax)
+	clear(s.sumAbs)
+	clear(s.sum)
+	clear(s.sumSquare)
+}
+
+// SampleTokens is the number of whole tokens kept.
+func (s *Stats) SampleTokens() int { return len(s.Sample) / s.Width }
+
+// Add takes in x [tokens × width]. A value that is not finite is an error that
+// names the token, counted from the first one added, and the channel.
+func (s *Stats) Add(x []float32, tokens int) error {
+	for t := range tokens {
+		row := x[t*s.Width:][:s.Width]
+		for i, v := range row {
+			a := math.Float32frombits(math.Float32bits(v) &^ (1 << 31))
+			if !(a <= math.MaxFloat32) {
+				return &NonFiniteError{Token: s.Tokens + t, Channel: i, Value: v}
+			}
+			s.AbsMax[i] = max(s.AbsMax[i], a)
+			w := float64(v)
+			s.sum[i] += w
+			s.sumAbs[i] += float64(a)
+			s.sumSquare[i] += w * w
+		}
+		if (s.Tokens+t)%s.every == 0 && s.SampleTokens() < s.limit {
+			s.Sample = append(s.Sample, row...)
+		}
+	}
+	s.Tokens += tokens
+	return nil
+}
+
+// CheckFinite looks for a NaN or an infinity in x [tokens × width]. The error is
+// a [NonFiniteError] of the first one.
+func CheckFinite(x []float32, width int) error {
+	for i, v := range x {
+		if math.Float32bits(v)&0x7f800000 == 0x7f800000 {
+			return &NonFiniteError{Token: i / width, Channel: i % width, Value: v}
+		}
+	}
+	return nil
+}
+
+// NonFiniteError says where the calibration met a NaN or an infinity.
+type NonFiniteError struct {
+	Token, Channel int
+	Value          float32
+}
+
+func (e *NonFiniteError) Error() string {
+	return fmt.Sprintf("activation %v at calibration token %d, channel %d", e.Value, e.Token, e.Channel)
+}
+
+// Act returns the moments of the input divided by λ (nil: as it is).
+func (s *Stats) Act(lambda []float32) spectrum.ActStats {
+	a := spectrum.ActStats{Mean: make([]float64, s.Width), MeanAbs: make([]float64, s.Width), MeanSquare: make([]float64, s.Width)}
+	n := float64(max(s.Tokens, 1))
+	for i := range s.Width {
+		l := 1.0
+		if lambda != nil {
+			l = float64(lambda[i])
+		}
+		a.Mean[i] = s.sum[i] / n / l
+		a.MeanAbs[i] = s.sumAbs[i] / n / l
+		a.MeanSquare[i] = s.sumSquare[i] / n / (l * l)
+	}
+	return a
+}

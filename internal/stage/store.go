@@ -1,0 +1,118 @@
+package stage
+
+import (
+	"fmt"
+	"os"
+	"unsafe"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/llama"
+)
+
+// store holds the input of the current block for every calibration window:
+// [windows][tokens × hidden], in memory, or in a file past the memory limit.
+type Store struct {
+	window int // values of a window
+	ram    []float32
+	file   *os.File
+	buffer []float32
+}
+
+func NewStore(windows, values int, spill string) (*Store, error) {
+	s := &Store{window: values}
+	if spill == "" {
+		s.ram = make([]float32, windows*values)
+		return s, nil
+	}
+	f, err := os.Create(spill)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Truncate(4 * int64(windows) * int64(values)); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("spilling activations to %s: %w", spill, err)
+	}
+	s.file, s.buffer = f, make([]float32, values)
+	return s, nil
+}
+
+// get returns window i; what is changed in it is kept only by put.
+func (s *Store) Get(i int) ([]float32, error) {
+	if s.file == nil {
+		return s.ram[i*s.window:][:s.window], nil
+	}
+	_, err := s.file.ReadAt(raw(s.buffer), 4*int64(i)*int64(s.window))
+	if err != nil {
+		return nil, fmt.Errorf("reading spilled activations: %w", err)
+	}
+	return s.buffer, nil
+}
+
+// set stores window i from memory of its own.
+func (s *Store) Set(i int, x []float32) error {
+	if s.file == nil {
+		copy(s.ram[i*s.window:][:s.window], x)
+		return nil
+	}
+	return s.Put(i, x)
+}
+
+// put stores window i, which get has given out.
+func (s *Store) Put(i int, x []float32) error {
+	if s.file == nil {
+		return nil // changed in place
+	}
+	if _, err := s.file.WriteAt(raw(x), 4*int64(i)*int64(s.window)); err != nil {
+		return fmt.Errorf("spilling activations to %s: %w", s.file.Name(), err)
+	}
+	return nil
+}
+
+// close removes the spill file, if there is one; of nil, nothing.
+func (s *Store) Close() {
+	if s == nil {
+		return
+	}
+	if s.file != nil {
+		s.file.Close()
+		os.Remove(s.file.Name())
+	}
+}
+
+// raw views x as bytes in this machine's order: only this process reads them.
+func raw(x []float32) []byte {
+	if len(x) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(&x[0])), 4*len(x))
+}
+
+// Fill stores the embeddings of the calibration windows, in memory or in the
+// file spill.
+func (st *State) Fill(ck *checkpoint.Checkpoint, windows [][]int, spill string) (*Store, error) {
+	s, err := NewStore(len(windows), st.Tokens*ck.Config.HiddenSize, spill)
+	if err != nil {
+		return nil, err
+	}
+	for i, ids := range windows {
+		x, err := s.Get(i)
+		if err == nil {
+			err = llama.Embed(ck, x, ids)
+		}
+		if err == nil {
+			st.Rotation.Embed(st.Pool, x, len(ids))
+			err = st.checkStream(x, "of embeddings", fullModel, i)
+		}
+		if err == nil {
+			err = s.Put(i, x)
+		}
+		if err != nil {
+			s.Close()
+			return nil, err
+		}
+	}
+	if t, err := ck.Tensor(EmbedWeight); err == nil {
+		t.Release()
+	}
+	return s, nil
+}

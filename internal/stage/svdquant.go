@@ -1,0 +1,144 @@
+package stage
+
+import (
+	"context"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
+)
+
+// branched are the layers that share a stored basis of an input, and how many
+// vectors it has; none where the recipe or its budget leaves none.
+func (st *State) branched(in llama.Input) (layers []llama.Which, outputs, k int) {
+	b := st.Recipe.Branch
+	if !b.Stored() || !b.Has(in) {
+		return nil, 0, 0
+	}
+	for _, l := range in.Readers() {
+		if st.grid(l).Bits < quant.Full.Weights {
+			layers = append(layers, l)
+			outputs += st.Block.Linears[l].Out
+		}
+	}
+	if outputs == 0 {
+		return nil, 0, 0
+	}
+	if k = b.Dimensions(in.Width(st.Config), outputs); k == 0 {
+		return nil, 0, 0
+	}
+	return layers, outputs, k
+}
+
+// round replaces weights [out × in] by what they stand for once they are rounded.
+func (st *State) round(g quant.Grid, weights []float32, out, in int) error {
+	clip := st.Recipe.Weights.Clip
+	if clip == quant.ClipHessian {
+		clip = quant.ClipMSE // of the weights alone: this is a comparison
+	}
+	steps, err := g.Scales(weights, out, in, clip, st.Pool.Run)
+	if err != nil {
+		return err
+	}
+	q := st.q[:out*in]
+	g.RTN(q, weights, steps, out, in, st.Pool.Run)
+	g.Dequantize(weights, q, steps, out, in, st.Pool.Run)
+	return nil
+}
+
+// lowRank fits the branch of an input to what rounding leaves of its readers'
+// weights (SVDQuant). The error of a round is the sum of the readers' relative
+// squared output errors on the sample, activations as at run time, the residual
+// rounded to nearest.
+func (st *State) lowRank(ctx context.Context, in llama.Input, h []float64, layers []llama.Which, k int) (*artefact.Subspace, map[llama.Which][]float32, error) {
+	b, n := st.Recipe.Branch, in.Width(st.Config)
+	stats := st.Stats[in]
+	x, samples := stats.Sample, stats.SampleTokens()
+	xq := x
+	if grid := st.Recipe.ActGrid(); grid.Bits < quant.Full.Activations {
+		st.acts.Quantize(st.Pool, x, n, samples, n, grid, 0)
+		xq = st.xq[:samples*n]
+		st.acts.Dequantize(xq, n)
+	}
+	var weights, exact [][]float32
+	for _, l := range layers {
+		d := &st.Block.Linears[l]
+		st.exact[l] = grow(st.exact[l], samples*d.Out)
+		st.Pool.MatMulNT(st.exact[l], d.Out, x, n, d.W, n, samples, d.Out, n, false)
+		weights, exact = append(weights, d.W), append(exact, st.exact[l])
+	}
+	var white *Whitening
+	if b.Whiten {
+		var err error
+		if white, err = NewWhitening(st.Pool, h, n); err != nil {
+			return nil, nil, err
+		}
+	}
+	var z []float32
+	low, err := Iterate(st.Pool, b, weights, n, k, white, func(low *LowRank, residual [][]float32) (float64, error) {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		z = grow(z, samples*low.K)
+		st.Pool.MatMulNT(z, low.K, x, n, low.V, n, samples, low.K, n, false)
+		var sum float64
+		for i, l := range layers {
+			out := st.Block.Linears[l].Out
+			if err := st.round(st.grid(l), residual[i], out, n); err != nil {
+				return 0, err
+			}
+			y := st.got[:samples*out]
+			st.Pool.MatMulNT(y, out, xq, n, residual[i], n, samples, out, n, false)
+			st.Pool.MatMulNT(y, out, z, low.K, low.C[i], low.K, samples, out, low.K, true)
+			e := Relative(exact[i], y)
+			sum += e * e
+		}
+		return sum, nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	coeff := map[llama.Which][]float32{}
+	for i, l := range layers {
+		coeff[l] = low.C[i]
+	}
+	return artefact.NewSubspace(low.V, low.K, n, b.Width()), coeff, nil
+}
+
+// smoothedLowRank is the branch that the layers of an input would have if λ were
+// folded in, for the search of λ: one round, without whitening; nil if none.
+func (st *State) smoothedLowRank(in llama.Input, lambda []float32) (*LowRank, error) {
+	if !st.Recipe.Branch.Iterated() {
+		return nil, nil
+	}
+	layers, _, k := st.branched(in)
+	if k == 0 {
+		return nil, nil
+	}
+	spare := spareRooms{st.weights, st.weights2} // which the search needs only after this
+	var weights [][]float32
+	for _, l := range layers {
+		d := &st.Block.Linears[l]
+		s := spare.take(len(d.W))
+		copy(s, d.W)
+		ScaleColumns(s, lambda, st.Pool.Run)
+		if turn := st.Rotation.Inputs[in]; turn != nil {
+			turn.Apply(st.Pool, s, d.Out)
+		}
+		weights = append(weights, s)
+	}
+	return LowRankOf(st.Pool, weights, in.Width(st.Config), k, nil, SearchTolerance)
+}
+
+// coefficients are those of a layer on the basis of its input: W·Vᵀ, or the least
+// squares where 8 bits have left the basis a little crooked.
+func (st *State) coefficients(d *llama.Dense, s *artefact.Subspace) ([]float32, error) {
+	if s.Codes != nil {
+		return Coefficients(st.Pool, d.W, s.Floats(), d.Out, d.In, s.Count)
+	}
+	c := make([]float32, d.Out*s.Count)
+	st.Pool.MatMulNT(c, s.Count, d.W, d.In, s.Floats(), d.In, d.Out, s.Count, d.In, false)
+	kernel.RoundF16(c)
+	return c, nil
+}

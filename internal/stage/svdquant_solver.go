@@ -1,0 +1,204 @@
+package stage
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/linalg"
+	"github.com/specquant/specquant/internal/recipe"
+)
+
+// LowRank is SVDQuant's branch (Li et al., arXiv 2411.05007, section 4.2): the
+// weights of the layers that read one input are C·V plus a residual, V being
+// shared, the "down projection".
+type LowRank struct {
+	N, K int
+	V    []float32   // [k × n] orthonormal rows
+	C    [][]float32 // of each reader [out × k]
+}
+
+// SearchTolerance is how well singular vectors are computed that are only compared
+// with others.
+const SearchTolerance = 1e-3
+
+// Residual writes w − C·V of reader i, [out × n], to dst.
+func (l *LowRank) Residual(p *kernel.Pool, i int, dst, w []float32) {
+	out := len(w) / l.N
+	minus := make([]float32, len(l.C[i]))
+	for j, c := range l.C[i] {
+		minus[j] = -c
+	}
+	copy(dst, w)
+	p.MatMulNN(dst, l.N, minus, l.K, l.V, l.N, out, l.N, l.K, true)
+}
+
+// round makes everything an exact 16-bit float, as it will be stored.
+func (l *LowRank) round() {
+	kernel.RoundF16(l.V)
+	for _, c := range l.C {
+		kernel.RoundF16(c)
+	}
+}
+
+// Whitening turns weights so that all directions of their input count the same:
+// with Σ x xᵀ = S·Sᵀ, ‖E·x‖² over the tokens is ‖E·S‖² (as in SVD-LLM, arXiv
+// 2403.07378, and LQER, arXiv 2402.02446).
+type Whitening struct {
+	n      int
+	s      []float64 // lower triangular [n × n]
+	single []float32 // the same, for products with weights
+}
+
+// whitenDamp is added to the diagonal, as a share of its mean: it keeps S
+// invertible where tokens are few.
+const whitenDamp = 0.01
+
+// NewWhitening takes h = Σ x xᵀ [n × n] and leaves it alone.
+func NewWhitening(p *kernel.Pool, h []float64, n int) (*Whitening, error) {
+	t := &Whitening{n: n, s: make([]float64, n*n)}
+	copy(t.s, h)
+	var mean float64
+	for i := range n {
+		mean += h[i*n+i] / float64(n)
+	}
+	if mean == 0 {
+		mean = 1 // no activations at all: nothing to weigh by
+	}
+	for i := range n {
+		t.s[i*n+i] += whitenDamp * mean
+	}
+	if err := linalg.Cholesky(p, t.s, n); err != nil {
+		return nil, fmt.Errorf("whitening: %w", err)
+	}
+	t.single = make([]float32, n*n)
+	for i, v := range t.s {
+		t.single[i] = float32(v)
+	}
+	return t, nil
+}
+
+// apply is w·S, w [rows × n].
+func (t *Whitening) apply(p *kernel.Pool, w []float32, rows int) []float32 {
+	e := make([]float32, len(w))
+	p.MatMulNN(e, t.n, w, t.n, t.single, t.n, rows, t.n, t.n, false)
+	return e
+}
+
+// undo turns the rows of v [rows × n] back: v becomes v·S⁻¹.
+func (t *Whitening) undo(p *kernel.Pool, v []float64, rows int) {
+	n := t.n
+	p.Run(rows, func(r int) {
+		row := v[r*n:][:n]
+		for i := n - 1; i >= 0; i-- { // y·S = v from the last column on
+			s := t.s[i*n:][:i+1]
+			row[i] /= s[i]
+			for j := range i {
+				row[j] -= row[i] * s[j]
+			}
+		}
+	})
+}
+
+// LowRankOf is the best C·V of rank k for weights [out × n] of all readers
+// together, in the least squares of their entries, or of their outputs with a
+// whitening.
+func LowRankOf(p *kernel.Pool, weights [][]float32, n, k int, white *Whitening, tolerance float64) (*LowRank, error) {
+	all := weights[0]
+	if len(weights) > 1 {
+		all = slices.Concat(weights...)
+	}
+	rows := len(all) / n
+	k = min(k, rows, n)
+	e := all
+	if white != nil {
+		e = white.apply(p, all, rows)
+	}
+	svd, err := linalg.SVDTop(p, e, rows, n, k, tolerance)
+	if err != nil {
+		return nil, err
+	}
+	l := &LowRank{N: n, K: k, V: make([]float32, k*n)}
+	v := svd.V
+	c := make([]float64, rows*k) // U·Σ, one row for each output
+	for j := range k {
+		for r := range rows {
+			c[r*k+j] = svd.U[j*rows+r] * svd.S[j]
+		}
+	}
+	if white != nil {
+		// L = UΣ·(V·S⁻¹): the same product on an orthonormal basis of its rows,
+		// whose coefficients keep within 16-bit floats.
+		white.undo(p, v, k)
+		raw := append([]float64(nil), v...)
+		if _, err := linalg.Orthonormalize(p, v, k, n); err != nil {
+			return nil, err
+		}
+		turn := make([]float64, k*k) // V·S⁻¹ = turn·(orthonormal rows)
+		p.MatMulNT64(turn, k, raw, n, v, n, k, k, n, kernel.Set)
+		turned := make([]float64, rows*k)
+		p.MatMulNN64(turned, k, c, k, turn, k, rows, k, k, kernel.Set)
+		c = turned
+	}
+	for i, f := range v {
+		l.V[i] = float32(f)
+	}
+	for _, w := range weights {
+		part := make([]float32, len(w)/n*k)
+		for i := range part {
+			part[i] = float32(c[i])
+		}
+		l.C, c = append(l.C, part), c[len(part):]
+	}
+	l.round()
+	return l, nil
+}
+
+// Iterate is SVDQuant's loop: L = SVD_k(W − Q(W − L)), from Q = 0, for the
+// recipe's number of rounds or until the error rises; it returns the L with the
+// least. judge is given L and the residual of each reader [out × n], which it
+// replaces by what its rounded form stands for, and says what the error is.
+func Iterate(p *kernel.Pool, b *recipe.Branch, weights [][]float32, n, k int, white *Whitening, judge func(l *LowRank, residual [][]float32) (float64, error)) (*LowRank, error) {
+	target, residual := weights, make([][]float32, len(weights))
+	for i, w := range weights {
+		residual[i] = make([]float32, len(w))
+	}
+	var best *LowRank
+	var least float64
+	for range max(1, b.Rounds) {
+		l, err := LowRankOf(p, target, n, k, white, subspaceTolerance)
+		if err != nil {
+			return nil, err
+		}
+		for i, w := range weights {
+			l.Residual(p, i, residual[i], w)
+		}
+		e, err := judge(l, residual)
+		if err != nil {
+			return nil, err
+		}
+		if best != nil && !(e < least) {
+			break
+		}
+		best, least = l, e
+		for i, w := range weights {
+			for j, v := range w {
+				residual[i][j] = v - residual[i][j]
+			}
+		}
+		target = residual // which the next round is done with before it writes there
+	}
+	return best, nil
+}
+
+// LowRankBytes bounds what [Iterate] holds for readers of an input of n
+// channels with so many outputs together, its result of rank k included.
+func LowRankBytes(b *recipe.Branch, outputs, n, k int) int64 {
+	k = min(k, outputs, n)
+	weights := int64(outputs) * int64(n)
+	bytes := 4*2*weights + 4*2*int64(outputs+n)*int64(k) // residuals, all in one; this L and the best
+	if b.Whiten {
+		bytes += 12*int64(n)*int64(n) + 4*weights + 8*int64(outputs+n+k)*int64(k)
+	}
+	return bytes + linalg.SVDBytes(outputs, n, k) + 8*int64(outputs)*int64(k)
+}

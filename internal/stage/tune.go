@@ -1,0 +1,131 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/learn"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
+)
+
+// tuneWindows are what a block is tuned on: the quantized model's activations
+// before it, the full-precision model's behind it.
+type tuneWindows struct{ st *State }
+
+func (t tuneWindows) Count() int  { return t.st.Windows }
+func (t tuneWindows) Tokens() int { return t.st.Tokens }
+
+func (t tuneWindows) Window(i int) (input, target []float32, err error) {
+	if input, err = t.st.Inputs.Get(i); err != nil {
+		return nil, nil, err
+	}
+	target, err = t.st.Reference.Inputs.Get(i)
+	return input, target, err
+}
+
+// TuneWindows are what the loaded block is tuned on.
+func (st *State) TuneWindows() learn.Windows { return tuneWindows{st} }
+
+// Learner is the loaded block, with its quantized layers, as the tape wants it.
+// weights are what was rounded. A layer that is nil is not quantized yet.
+func (st *State) Learner(layers *[llama.NumLinears]*artefact.Linear, weights func(l llama.Which) []float32) *learn.Block {
+	r, c := st.Recipe, st.Config
+	b := &learn.Block{Config: c, Rope: st.Runner.Rope, AttnNorm: st.Block.AttnNorm, MLPNorm: st.Block.MLPNorm,
+		QK: st.qk(), Activations: r.Bits.Activations, KV: r.Bits.KV, Clip: float32(r.Activations.Clip), ActGroup: r.ActGrid().Group}
+	for in := range llama.NumInputs {
+		b.Inputs[in].Transform = st.Transform(in)
+		for _, l := range in.Readers() {
+			if layers[l] == nil {
+				continue
+			}
+			if br := layers[l].Branch; br != nil {
+				s := br.Subspace
+				b.Inputs[in] = learn.Input{Transform: st.Transform(in), Basis: s.Floats(), Count: s.Count, Remove: s.Remove}
+			}
+		}
+	}
+	for l := range llama.NumLinears {
+		q, d := layers[l], &st.Block.Linears[l]
+		n := d.Out * d.In
+		g := st.grid(l)
+		b.Layers[l] = &learn.Layer{Out: d.Out, In: d.In, Bits: g.Bits, Group: g.Group, Zero: g.Zero, W: d.W, Bias: d.Bias}
+		if q == nil || q.Whole.Rows > 0 {
+			continue
+		}
+		s := q.Steps()
+		t := b.Layers[l]
+		t.Group, t.Zero, t.W, t.Scale = q.Grid.Group, q.Grid.Zero, weights(l), s.Scale
+		if q.Zeros != nil {
+			t.Zeros = s.Zero
+		}
+		t.Levels = make([]int8, n)
+		kernel.UnpackTiles(t.Levels, q.Grid.Bits, q.Tiles, d.Out, d.In)
+		if q.Branch != nil {
+			t.Coeff = q.Branch.Coefficients()
+		}
+	}
+	return b
+}
+
+// TuneOptions are the recipe's.
+func (st *State) TuneOptions(o *recipe.Tune) learn.Options {
+	return learn.Options{Epochs: o.Epochs, Batch: o.Batch,
+		Rounding: o.Rounding, Scales: o.Scales, Branch: o.Branch, Norms: o.Norms, Seed: st.Recipe.Calibration.Seed}
+}
+
+// tuneBlock lets the quantized layers of the loaded block learn to give what the
+// full-precision block gives, whose outputs the reference holds by now, and
+// puts what they have become in their place.
+func (st *State) tuneBlock(ctx context.Context, layers *[llama.NumLinears]*artefact.Linear) (first, last float64, err error) {
+	b := st.Learner(layers, func(l llama.Which) []float32 { return st.unrounded[l] })
+	first, last, err = learn.Tune(ctx, st.Pool, b, tuneWindows{st}, st.TuneOptions(st.Recipe.Tune))
+	if err != nil {
+		return 0, 0, err
+	}
+	Learned(b, layers)
+	for l := range llama.NumLinears {
+		st.install(l, layers[l])
+	}
+	return first, last, nil
+}
+
+// Learned replaces layers by what they have become.
+func Learned(b *learn.Block, layers *[llama.NumLinears]*artefact.Linear) {
+	for l := range llama.NumLinears {
+		q, t := layers[l], b.Layers[l]
+		if q.Whole.Rows > 0 {
+			continue
+		}
+		branch := q.Branch
+		if branch != nil {
+			kernel.RoundF16(t.Coeff)
+			branch = artefact.NewSubspaceBranch(branch.Subspace, branch.Basis, t.Coeff, t.Out)
+		}
+		steps := quant.Steps{Scale: t.Scale, Zero: q.Grid.FixedZero()}
+		if q.Zeros != nil {
+			steps.Zero = t.Zeros
+		}
+		layers[l] = artefact.NewLinear(q.Grid, t.Levels, steps, t.Out, t.In, branch, q.Bias)
+	}
+}
+
+// keepUnrounded copies the weights that are about to be rounded, for tuning.
+func (st *State) keepUnrounded(l llama.Which, weights []float32) {
+	if st.Recipe.Tune != nil {
+		st.unrounded[l] = append(st.unrounded[l][:0], weights...)
+	}
+}
+
+// Tune tunes the block and says how far it came.
+func (st *State) Tune(ctx context.Context, layers *[llama.NumLinears]*artefact.Linear) error {
+	st.Tell("tuning")
+	first, last, err := st.tuneBlock(ctx, layers)
+	if err == nil {
+		st.Tell(fmt.Sprintf("tuned: error %.4f → %.4f of what the block adds", first, last))
+	}
+	return err
+}
