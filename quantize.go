@@ -2,6 +2,7 @@ package specquant
 
 import (
 	"context"
+	"errors"
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
@@ -22,6 +23,7 @@ type QuantizeOptions struct {
 	Calibration []string // text files; none: the embedded text
 	Threads     int      // 0: one for each CPU; the result does not depend on it
 	MaxMemory   int64    // bytes; 0: no limit
+	Size        int64    // bytes of the artefact, at most: takes as many bits a weight as fit; 0: as the recipe says
 	Restart     bool     // throw away an unfinished job instead of resuming it
 	Strict      bool     // make the first [Fallback] an error
 	KeepBad     bool     // accept a result that fails the comparison with full precision
@@ -44,6 +46,9 @@ func (o QuantizeOptions) job(dir, out string) (pipeline.Options, error) {
 	if err != nil {
 		return pipeline.Options{}, err
 	}
+	if o.Bits != "" && o.Size > 0 {
+		return pipeline.Options{}, errors.New("bits and a size are both given; the size decides the bits of the weights: give one of them")
+	}
 	if o.Bits != "" {
 		b, err := quant.ParseBits(o.Bits)
 		if err != nil {
@@ -53,7 +58,7 @@ func (o QuantizeOptions) job(dir, out string) (pipeline.Options, error) {
 			return pipeline.Options{}, err
 		}
 	}
-	j := pipeline.Options{Dir: dir, Out: out, Recipe: r, Calibration: o.Calibration, MaxMemory: o.MaxMemory,
+	j := pipeline.Options{Dir: dir, Out: out, Recipe: r, Calibration: o.Calibration, MaxMemory: o.MaxMemory, Size: o.Size,
 		Restart: o.Restart, Strict: o.Strict, Tool: "specquant " + Version}
 	if o.Progress != nil {
 		j.Progress = func(e pipeline.Event) { o.Progress(newEvent(e)) }

@@ -11,6 +11,7 @@ type jobFlags struct {
 	Dir       string   `arg:"" help:"Folder of the checkpoint: config.json, safetensors, tokenizer." placeholder:"DIR"`
 	Recipe    string   `default:"${recipe}" help:"Embedded recipe or a .yaml file." short:"r"`
 	Bits      string   `help:"Bits of weights-activations-KV, such as 4-4-16. Default: the recipe's own: 4-8-8 of ours, its authors' of a baseline (rtn 4-4-4, gptq and awq 4-16-16, smoothquant 8-8-16)." placeholder:"W-A-KV"`
+	Size      size     `help:"Most bytes that the result may take on disk, such as 90MB: as many bits a weight as fit. Not with --bits." placeholder:"SIZE"`
 	Calib     []string `help:"Calibration text files, UTF-8. Default: the embedded text." placeholder:"FILE" sep:"none"`
 	Threads   int      `help:"Threads; the result does not depend on them. 0: one for each CPU." default:"0"`
 	MaxMemory size     `help:"Memory limit, such as 8GB; past it calibration activations go to a file." placeholder:"SIZE"`
@@ -18,7 +19,7 @@ type jobFlags struct {
 }
 
 func (f *jobFlags) options() specquant.QuantizeOptions {
-	return specquant.QuantizeOptions{Recipe: f.Recipe, Bits: f.Bits, Calibration: f.Calib, Threads: f.Threads, MaxMemory: int64(f.MaxMemory), Strict: f.Strict}
+	return specquant.QuantizeOptions{Recipe: f.Recipe, Bits: f.Bits, Calibration: f.Calib, Threads: f.Threads, MaxMemory: int64(f.MaxMemory), Size: int64(f.Size), Strict: f.Strict}
 }
 
 type planCmd struct {

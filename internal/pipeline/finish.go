@@ -220,7 +220,7 @@ func (j *job) writeRest() ([]string, error) {
 	}
 	names := []string{last, indexFile, configFile}
 	for _, name := range append(j.tok.Files(), "LICENSE", "LICENSE.txt") {
-		data, err := os.ReadFile(filepath.Join(j.Dir, name))
+		data, err := sideFile(filepath.Join(j.Dir, name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -34,6 +34,7 @@ type Options struct {
 	Calibration []string // text files; none: the embedded text
 	Pool        *kernel.Pool
 	MaxMemory   int64  // bytes; 0: no limit
+	Size        int64  // bytes of the artefact, at most, see [fit]; 0: as the recipe says
 	Restart     bool   // throw away an unfinished job of the same name
 	Tool        string // name and version for the manifest
 	Strict      bool   // make the first fallback an error, see [artefact.Fallback]
@@ -116,7 +117,11 @@ func (j *job) open() error {
 	if n := j.tok.VocabSize(); n > c.VocabSize {
 		return fmt.Errorf("%s: the tokenizer has %d tokens, config.json's vocab_size is %d; the files do not belong together", j.Dir, n, c.VocabSize)
 	}
-	r := j.Recipe
+	r, err := j.filled()
+	if err != nil {
+		return err
+	}
+	j.Recipe = r
 	windows, tokens := 0, 0
 	if r.NeedsCalibration() || len(j.Calibration) > 0 {
 		texts, err := calibration.ReadFiles(j.Calibration)

@@ -58,14 +58,7 @@ const (
 // tableBytes is the size of embedding and output matrix as the recipe stores them;
 // copied is their size in the checkpoint.
 func tableBytes(c *checkpoint.Config, r *recipe.Recipe, copied int64) int64 {
-	values := float64(c.VocabSize) * float64(c.HiddenSize)
-	size := func(t recipe.Table) int64 {
-		bits := float64(t.Bits)
-		if t.Group > 0 {
-			bits += 16 / float64(t.Group)
-		}
-		return int64(values * bits / 8)
-	}
+	size := func(t recipe.Table) int64 { return quantizedBytes(t.Bits, t.Group, c.VocabSize, c.HiddenSize) }
 	switch {
 	case r.Head.Bits == 16 && r.Embedding.Bits == 16:
 		return copied
@@ -163,7 +156,10 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *recip
 		return nil, fmt.Errorf("the job needs at least %s of memory, --max-memory allows %s; the largest parts are %s",
 			MB(p.Peak), MB(maxMemory), p.largestItems())
 	}
-	p.Artefact = tableBytes(c, r, embedBytes) + int64(float64(blockWeights)*float64(c.Layers)*(float64(r.Bits.Weights)+0.3)/8)
+	p.Artefact = tableBytes(c, r, embedBytes) + linearBytes(c, r)
+	if r.Branch != nil {
+		p.Artefact += int64(float64(blockWeights) * float64(c.Layers) * r.Branch.Overhead / 8)
+	}
 	p.Disk = p.Artefact + p.Spill
 	p.Work = work(c, r, windows, tokens)
 	return p, nil

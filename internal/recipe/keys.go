@@ -131,6 +131,7 @@ var keys = slices.Concat(
 		{"weights.layers", LayerList, layerBits, 0, 0, leftOut, "Layers with another number of bits, as a list of {match: PATTERN, bits: N}. The pattern (as of Go's path.Match) is held against the end of the layer's name: down_proj, layers.0.*, *. The last that matches counts; 16: the layer is not quantized."},
 		{"weights.average", Number, nil, 0, 8, "0", "If not 0, the bits of the layers that weights.layers leaves alone are chosen so that their mean is at most this, by measured error."},
 		{"weights.widths", WholeList, weightBits, 0, 0, leftOut, "The numbers of bits that weights.average may choose from; left out: all."},
+		{"weights.fill", Word, []string{FillQ4}, 0, 0, leftOut, "q4_0: the bits of the weights are raised, and groups narrowed, as far as the whole artefact stays no larger than llama.cpp's Q4_0 file of the same model. Not where --bits or --size say what is wanted."},
 
 		{"smooth.method", Word, []string{SmoothAlpha, SmoothAWQ}, 0, 0, SmoothAlpha, "alpha: SmoothQuant's scales with a strength α; awq: AWQ's, powers of the mean activation."},
 		{"smooth.alpha", Strengths, nil, 0, 1, leftOut, "Strengths to try; of several, each input takes the one with the least output error. off: no smoothing (0 still divides by the largest weights)."},

@@ -92,11 +92,11 @@ func Parse(data []byte, file string) (*Recipe, error) {
 	return r, nil
 }
 
-// SetBits overrides the recipe's bits.
+// SetBits overrides the recipe's bits, and weights.fill, which would raise them.
 func (r *Recipe) SetBits(b quant.Bits) error {
 	if err := b.Check(); err != nil {
 		return err
 	}
-	r.Bits, r.BitsText = b, b.String()
+	r.Bits, r.BitsText, r.Weights.Fill = b, b.String(), ""
 	return nil
 }

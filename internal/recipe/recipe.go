@@ -46,7 +46,14 @@ type Weights struct {
 	// Layers leaves alone: see [Mix]. Only the integers count.
 	Average float64 `yaml:"average" json:"average,omitempty"`
 	Widths  []int   `yaml:"widths" json:"widths,omitempty"`
+
+	// Fill, if not empty, raises the recipe's bits of weights and narrows the groups
+	// as far as the whole artefact stays no larger than that file of the same model.
+	Fill string `yaml:"fill" json:"fill,omitempty"`
 }
+
+// FillQ4 stands for llama.cpp's Q4_0, about 4.5 bits a weight.
+const FillQ4 = "q4_0"
 
 // ClipAWQ searches each group's largest magnitude by its output error on a
 // sample of tokens, as AWQ does.

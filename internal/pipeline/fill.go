@@ -1,0 +1,130 @@
+package pipeline
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/recipe"
+)
+
+// A file size is met by the finest grid that still fits: more bits first, then
+// narrower groups. Mixing widths by layer to come closer was measured to be worse
+// than one width for all (docs/REPRODUCTION.md), because each bit less makes the
+// error of its layers four times as large.
+
+// fit returns a copy of the recipe whose weights have as many bits, and as narrow
+// groups, as make the artefact no larger than size bytes. The vocabulary's two
+// matrices stay as the recipe has them. extra is what else the folder will hold.
+// An error says what the smallest artefact would take.
+func fit(c *checkpoint.Config, r *recipe.Recipe, size, copied, extra int64) (*recipe.Recipe, error) {
+	fixed := tableBytes(c, r, copied) + extra
+	out := *r
+	for bits := 8; bits >= 2; bits-- {
+		for _, group := range []int{32, 64, 128, 0} {
+			out.Weights.Group, out.Bits.Weights = group, bits
+			if fixed+linearBytes(c, &out) <= size {
+				out.BitsText = out.Bits.String()
+				return &out, nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("a size of %s is asked for: with weights of 2 bits the model takes %s, of which embedding, output matrix and tokenizer are %s; ask for more, or give them fewer bits (head and embedding in the recipe)",
+		MB(size), MB(fixed+linearBytes(c, &out)), MB(fixed))
+}
+
+// linearBytes is the size of all blocks' linear layers, scales included, branches
+// not.
+func linearBytes(c *checkpoint.Config, r *recipe.Recipe) int64 {
+	var total int64
+	for i := range c.Layers {
+		for l := range llama.NumLinears {
+			rows, cols := l.Shape(c)
+			total += quantizedBytes(r.LayerBits(llama.TensorPrefix(i)+l.String()), r.Weights.Group, rows, cols)
+		}
+	}
+	return total
+}
+
+// quantizedBytes is the size of a matrix of so many bits with a 16-bit scale for each
+// group of columns; 16 bits have none.
+func quantizedBytes(bits, group, rows, cols int) int64 {
+	values := int64(rows) * int64(cols)
+	if bits == 16 {
+		return 2 * values
+	}
+	groups := 1
+	if group > 0 && group < cols {
+		groups = (cols + group - 1) / group
+	}
+	rows = (rows + 15) / 16 * 16 // as the kernels' tiles have them
+	return int64(rows)*int64(cols)*int64(bits)/8 + 2*int64(rows)*int64(groups)
+}
+
+// q4Bytes is the size of llama.cpp's Q4_0 file of the model: 4.5 bits a weight in
+// the blocks and in an embedding that is not the output matrix, 8.5 or (where the
+// width is a multiple of 256) 6.5625 in the output matrix, and the vocabulary, for
+// which the tokenizer's files stand.
+func q4Bytes(c *checkpoint.Config, tokenizer int64) int64 {
+	var weights int64
+	for l := range llama.NumLinears {
+		rows, cols := l.Shape(c)
+		weights += int64(rows) * int64(cols)
+	}
+	table := int64(c.VocabSize) * int64(c.HiddenSize)
+	output := table * 85 / 80
+	if c.HiddenSize%256 == 0 {
+		output = table * 105 / 128
+	}
+	total := int64(c.Layers)*weights*9/16 + output + tokenizer
+	if !c.TieEmbeddings {
+		total += table * 9 / 16
+	}
+	return total
+}
+
+// sideFile reads a file that goes into the artefact as it is, but that JSON loses
+// its white space between values: a tokenizer.json is often half of it.
+func sideFile(path string) ([]byte, error) {
+	data, err := os.ReadFile(path)
+	if err != nil || filepath.Ext(path) != ".json" {
+		return data, err
+	}
+	var short bytes.Buffer
+	if json.Compact(&short, data) != nil {
+		return data, nil // whoever needs it will say what is wrong with it
+	}
+	return append(short.Bytes(), '\n'), nil
+}
+
+// filled is the recipe with the bits that fill a size: the one that was asked for,
+// or, where the recipe says weights.fill, that of llama.cpp's Q4_0.
+func (j *job) filled() (*recipe.Recipe, error) {
+	r, c := j.Recipe, &j.ck.Config
+	var tokenizer int64
+	for _, name := range j.tok.Files() {
+		data, err := sideFile(filepath.Join(j.Dir, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		tokenizer += int64(len(data))
+	}
+	extra := tokenizer + 4*int64(2*c.Layers+1)*int64(c.HiddenSize) + int64(c.Layers+4)*blockBytes // norms in 32 bits
+	switch {
+	case j.Size > 0:
+		return fit(c, r, j.Size, j.embedBytes(), extra)
+	case r.Weights.Fill == recipe.FillQ4:
+		return fit(c, r, q4Bytes(c, tokenizer), j.embedBytes(), extra)
+	}
+	return r, nil
+}
+
+// blockBytes is more than manifest, index and headers take for each block, which name
+// its tensors, and its biases.
+const blockBytes = 8 << 10

@@ -1,0 +1,81 @@
+package pipeline
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/testmodel"
+)
+
+// What a size allows: more bits first, then narrower groups; each grid a little
+// less room away from the next.
+func TestFit(t *testing.T) {
+	c := &checkpoint.Config{HiddenSize: 576, IntermediateSize: 1536, Layers: 30, Heads: 9, KVHeads: 3, HeadDim: 64, VocabSize: 49152, TieEmbeddings: true}
+	for _, k := range []struct {
+		size        int64
+		bits, group int
+	}{
+		{400e6, 8, 32}, {118e6, 4, 32}, {115e6, 4, 64}, {112.7e6, 4, 128}, {111.4e6, 4, 0}, {127e6, 5, 128}, {85e6, 2, 0},
+	} {
+		r, err := fit(c, smallRecipe(t, "rtn", "4-8-8"), k.size, 2*49152*576, 1<<20)
+		if err != nil {
+			t.Fatalf("%d bytes: %v", k.size, err)
+		}
+		if r.Bits.Weights != k.bits || r.Weights.Group != k.group {
+			t.Errorf("%d bytes: %d bits in groups of %d, want %d of %d", k.size, r.Bits.Weights, r.Weights.Group, k.bits, k.group)
+		}
+	}
+	_, err := fit(c, smallRecipe(t, "rtn", "4-8-8"), 60e6, 2*49152*576, 1<<20)
+	if err == nil || !strings.Contains(err.Error(), "a size of 60.0 MB is asked for") || !strings.Contains(err.Error(), "2 bits") {
+		t.Errorf("60 MB: %v", err)
+	}
+}
+
+// TestSize: the artefact's folder is no larger than what was asked for, and not
+// much smaller.
+func TestSize(t *testing.T) {
+	r := smallRecipe(t, "rtn", "4-8-8", "name: rtn\n", "name: rtn\nhead: {bits: 8}\nembedding: {bits: 8}\n")
+	o := options(t, testmodel.Options{Hidden: 256, Intermediate: 512, Layers: 3}, r, 2)
+	o.Size = 2e6
+	m, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var total int64
+	entries, err := os.ReadDir(o.Out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil {
+			total += info.Size()
+		}
+	}
+	if total > o.Size || total < o.Size*8/10 {
+		t.Errorf("the folder has %d bytes in %.2f bits a weight, %d were asked for", total, m.BitsPerWeight, o.Size)
+	}
+}
+
+// The tokenizer's JSON loses its white space and nothing else; what is not JSON stays.
+func TestSideFile(t *testing.T) {
+	dir := t.TempDir()
+	for name, c := range map[string][2]string{
+		"a.json": {"{\n  \"a b\" : [ 1, 2 ],\n \"t\": \"x  y\\n\"}\n", `{"a b":[1,2],"t":"x  y\n"}` + "\n"},
+		"b.json": {"{ broken", "{ broken"},
+		"c.txt":  {"{ \"a\": 1 }", "{ \"a\": 1 }"},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(c[0]), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := sideFile(filepath.Join(dir, name)); err != nil || string(got) != c[1] {
+			t.Errorf("%s: %q, %v, want %q", name, got, err, c[1])
+		}
+	}
+	if _, err := sideFile(filepath.Join(dir, "none.json")); !os.IsNotExist(err) {
+		t.Errorf("a missing file: %v, want %v", err, fs.ErrNotExist)
+	}
+}
