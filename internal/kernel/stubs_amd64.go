@@ -225,12 +225,6 @@ func gridRoundavx512(q unsafe.Pointer, w unsafe.Pointer, by *GridStep, blocks in
 func gridValuesavx512(dst, q unsafe.Pointer, by *GridStep, blocks int)
 
 //go:noescape
-func gridRoundEachavx512(q, e, w, scale, shift unsafe.Pointer, by *GridStep, share float32, blocks int)
-
-//go:noescape
-func rangeavx512(x unsafe.Pointer, lanes *[3][gridLanes]float32, blocks int)
-
-//go:noescape
 func gridErroravx2(w, d unsafe.Pointer, by *GridStep, inv float32, lanes *[gridLanes]float32, blocks int)
 
 //go:noescape
@@ -240,7 +234,13 @@ func gridRoundavx2(q unsafe.Pointer, w unsafe.Pointer, by *GridStep, blocks int)
 func gridValuesavx2(dst, q unsafe.Pointer, by *GridStep, blocks int)
 
 //go:noescape
+func gridRoundEachavx512(q, e, w, scale, shift unsafe.Pointer, by *GridStep, share float32, blocks int)
+
+//go:noescape
 func gridRoundEachavx2(q, e, w, scale, shift unsafe.Pointer, by *GridStep, share float32, blocks int)
+
+//go:noescape
+func rangeavx512(x unsafe.Pointer, lanes *[3][gridLanes]float32, blocks int)
 
 //go:noescape
 func rangeavx2(x unsafe.Pointer, lanes *[3][gridLanes]float32, blocks int)

@@ -71,6 +71,7 @@ var floatFiles = []file{
 	{"elem_amd64.s", "elem_amd64.tmpl", nil},
 	{"elem_arm64.s", "elem_arm64.tmpl", nil},
 	{"transpose_amd64.s", "transpose_amd64.tmpl", values{"Types": storedTypes}},
+	{"grid_amd64.s", "grid_amd64.tmpl", nil},
 	{"half_amd64.s", "half_amd64.tmpl", nil},
 	{"hadamard_amd64.s", "hadamard_amd64.tmpl", nil},
 	{"hadamard_arm64.s", "hadamard_arm64.tmpl", nil},

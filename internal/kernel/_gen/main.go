@@ -94,8 +94,9 @@ func generate(dir string) (map[string][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !bytes.HasPrefix(text, []byte(generated)) {
-			assembly[filepath.Base(path)] = text
+		name := filepath.Base(path)
+		if out[name] == nil && !bytes.HasPrefix(text, []byte(generated)) {
+			assembly[name] = text
 		}
 	}
 	for arch, about := range architectures {
