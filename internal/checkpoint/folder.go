@@ -60,6 +60,9 @@ func Open(dir string) (*Checkpoint, error) {
 	c := &Checkpoint{Dir: dir, where: map[string]*File{}}
 	err = c.open()
 	if err == nil {
+		err = c.splitFused()
+	}
+	if err == nil {
 		err = c.checkLayers()
 	}
 	if err == nil {
@@ -83,9 +86,6 @@ func (c *Checkpoint) open() error {
 	}
 	if c.Config, err = ParseConfig(data, path); err != nil {
 		return err
-	}
-	if part := c.Config.notRun(); part != "" {
-		return unsupported("%s: a %s has %s, which is not implemented yet", path, c.Config.Architecture, part)
 	}
 	path = filepath.Join(c.Dir, generationFile)
 	if data, err = readSmall(path, maxConfig); err == nil {

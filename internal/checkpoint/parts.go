@@ -156,29 +156,3 @@ func (c *Config) NormWidth(n Norm) int {
 	}
 	return c.KVHeads * c.HeadDim
 }
-
-// notRun names the first part that the forward pass does not have; "" where it has
-// all of them.
-func (c *Config) notRun() string {
-	switch {
-	case c.Activation != SiLU:
-		return "the activation " + string(c.Activation)
-	case c.NoPreNorm:
-		return "blocks without norms before attention and MLP"
-	case c.PostNorm:
-		return "norms after attention and MLP"
-	case c.QKNorm != QKNone:
-		return "norms of queries and keys"
-	case c.Fused:
-		return "fused projections"
-	case c.RotaryDim > 0 || c.LocalTheta > 0 || c.NoRope != nil:
-		return "rotary embedding that differs by channel or block"
-	case c.Full != nil:
-		return "a window that differs by block"
-	case c.RopeScaling != nil && (c.RopeScaling.Kind == "yarn" || c.RopeScaling.Kind == "longrope"):
-		return "rope scaling " + c.RopeScaling.Kind
-	case c.AttnScale != 0 || c.EmbedScale != 0 || c.ResidualScale != 0 || c.LogitScale != 0:
-		return "multipliers"
-	}
-	return ""
-}

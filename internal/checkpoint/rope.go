@@ -168,6 +168,9 @@ func ropeScaling(f, s *fields, c *Config, of *family) *RopeScaling {
 		if r.OriginalMaxPositions == 0 {
 			r.OriginalMaxPositions = c.MaxPositions
 		}
+		if s.err == nil && c.RopeTheta <= 1 {
+			s.failf("rope_type", "is yarn, but rope_theta is %v, expected more than 1 with it", c.RopeTheta)
+		}
 		yarn(s, r)
 	case "longrope":
 		longRope(f, s, r, c)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
 )
 
 // Embed writes the embeddings of ids into x [tokens × hidden].
@@ -20,6 +21,7 @@ func (m *Model) Embed(x []float32, ids []int) error {
 		}
 		m.embed.Row(x[i*h:][:h], id)
 	}
+	llama.ScaleEmbeddings(m.Config, x)
 	return nil
 }
 
@@ -58,8 +60,8 @@ func (m *Model) RunBlock(ctx context.Context, index int, sets ...[][]float32) er
 				at = append(at, place{seq: seq, position: first + i})
 			}
 			s.at = at
-			m.block(l, index, at, false)
-			m.pool.AddTo(s.x, s.out)
+			m.block(l, index, at, nil)
+			m.added(l, n)
 			copy(part, s.x)
 		}
 	}

@@ -3,8 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
-	"math"
 
+	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
 )
@@ -151,6 +151,8 @@ func (m *Model) chunk(ctx context.Context, steps []Step, at []place) error {
 	for i, p := range at {
 		m.embed.Row(s.x[i*c.HiddenSize:][:c.HiddenSize], steps[p.step].IDs[p.offset])
 	}
+	llama.ScaleEmbeddings(c, s.x)
+	var before *layer
 	for i := range m.layers {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -159,13 +161,37 @@ func (m *Model) chunk(ctx context.Context, steps []Step, at []place) error {
 		if err != nil {
 			return err
 		}
-		m.block(l, i, at, i > 0)
+		m.block(l, i, at, before)
 		m.release(i)
+		before = l
 	}
-	if len(m.layers) > 0 {
-		m.pool.AddTo(s.x, s.out)
+	if before != nil {
+		m.added(before, n)
 	}
 	return nil
+}
+
+// added adds what the last block gave for n tokens to the stream.
+func (m *Model) added(last *layer, n int) {
+	h := m.Config.HiddenSize
+	if last.norms.MLPPost == nil && m.Config.ResidualScale == 0 {
+		m.pool.AddTo(m.s.x, m.s.out)
+		return
+	}
+	m.pool.Run(n, func(t int) { m.add(m.s.x[t*h:][:h], m.s.out[t*h:][:h], last.norms.MLPPost) })
+}
+
+// add adds out, normed where there is a norm for it and scaled where the architecture
+// does, to one token's stream x.
+func (m *Model) add(x, out, post []float32) {
+	if post != nil {
+		kernel.RMSNorm(out, out, post, m.Config.NormEps)
+	}
+	if s := m.Config.AddedScale(); s != 1 {
+		kernel.Axpy(x, s, out)
+		return
+	}
+	kernel.AddTo(x, out)
 }
 
 // reserve makes room for n rows.
@@ -189,29 +215,38 @@ func (s *scratch) filled(tokens int) {
 }
 
 // normed says that the next layers' input is the norm of s.x, after the result of
-// the layers before, if there are any, has been added to it: as each token is
-// needed, so that it is read once.
-func (m *Model) normed(weight []float32, add bool) {
-	s, h, eps := &m.s, m.Config.HiddenSize, m.Config.NormEps
+// the layers before, if there are any, has been added to it (normed by post, unless
+// that is nil): as each token is needed, so that it is read once.
+func (m *Model) normed(weight []float32, add bool, post []float32) {
+	s, h, eps, factors := &m.s, m.Config.HiddenSize, m.Config.NormEps, m.Config.NoPreNorm
 	s.fill = func(from, end int) {
 		for t := from; t < end; t++ {
-			x := s.x[t*h:][:h]
+			x, norm := s.x[t*h:][:h], s.norm[t*h:][:h]
 			if add {
-				kernel.AddTo(x, s.out[t*h:][:h])
+				m.add(x, s.out[t*h:][:h], post)
 			}
-			kernel.RMSNorm(s.norm[t*h:][:h], x, weight, eps)
+			if factors {
+				copy(norm, x)
+				kernel.Mul(norm, weight)
+				continue
+			}
+			kernel.RMSNorm(norm, x, weight, eps)
 		}
 	}
 }
 
 // block runs one block over the rows in s.x, to which the last result of the block
-// before, in s.out, is still to be added where add says so. It leaves its own there,
-// for the next.
-func (m *Model) block(l *layer, index int, at []place, add bool) {
+// before, in s.out, is still to be added, unless that block is nil. It leaves its own
+// there, for the next.
+func (m *Model) block(l *layer, index int, at []place, before *layer) {
 	c, s, n := m.Config, &m.s, len(at)
 	qw, kvw, hd := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim, c.HeadDim
 
-	m.normed(l.attnNorm, add)
+	var post []float32
+	if before != nil {
+		post = before.norms.MLPPost
+	}
+	m.normed(l.norms.AttnNorm, before != nil, post)
 	l.inputs[llama.AttnInput].forward(s, [][]float32{s.q, s.k, s.v}, s.norm, n)
 	for _, p := range at {
 		p.seq.blocks[index].Reserve(max(p.position+1, p.seq.want), p.position, m.Context)
@@ -229,12 +264,8 @@ func (m *Model) block(l *layer, index int, at []place, add bool) {
 	}
 	m.pool.Run(n, func(i int) {
 		q, k := s.q[i*qw:][:qw], s.k[i*kvw:][:kvw]
-		for o := 0; o < qw; o += hd {
-			m.rope.Apply(q[o:][:hd], at[i].position)
-		}
-		for o := 0; o < kvw; o += hd {
-			m.rope.Apply(k[o:][:hd], at[i].position)
-		}
+		llama.Turn(c, q, l.norms.QNorm, l.rope, at[i].position)
+		llama.Turn(c, k, l.norms.KNorm, l.rope, at[i].position)
 		if !together {
 			qk.Apply(nil, q, k)
 			store(i)
@@ -244,25 +275,29 @@ func (m *Model) block(l *layer, index int, at []place, add bool) {
 		qk.Apply(m.pool, s.q[:n*qw], s.k[:n*kvw])
 		m.pool.Run(n, store)
 	}
-	m.attention(index, at)
+	m.attention(index, l.window, at)
 	l.inputs[llama.OInput].forward(s, [][]float32{s.out}, s.attn, n)
 
-	m.normed(l.mlpNorm, true)
+	m.normed(l.norms.MLPNorm, true, l.norms.AttnPost)
 	l.inputs[llama.MLPInput].forward(s, [][]float32{s.gate, s.up}, s.norm, n)
-	inner := c.IntermediateSize
-	s.fill = func(from, end int) { kernel.SwiGLU(s.gate[from*inner:end*inner], s.up[from*inner:end*inner]) }
+	inner, gated := c.IntermediateSize, kernel.SwiGLU
+	if c.Activation == checkpoint.GELUTanh {
+		gated = kernel.GeGLU
+	}
+	s.fill = func(from, end int) { gated(s.gate[from*inner:end*inner], s.up[from*inner:end*inner]) }
 	l.inputs[llama.DownInput].forward(s, [][]float32{s.out}, s.gate, n)
 }
 
 // attentionJob is one kv head of one sequence, for rows next to each other.
 type attentionJob struct{ row, rows, head int }
 
-// attention fills s.attn: each row looks back at its own sequence.
-func (m *Model) attention(index int, at []place) {
+// attention fills s.attn: each row looks back at its own sequence, no further than
+// the window, if it is above 0.
+func (m *Model) attention(index, window int, at []place) {
 	c, s := m.Config, &m.s
 	hd, qw := c.HeadDim, c.Heads*c.HeadDim
 	group := c.Heads / c.KVHeads
-	scale := float32(1 / math.Sqrt(float64(hd)))
+	scale := c.AttentionScale()
 	s.jobs = s.jobs[:0]
 	for row := 0; row < len(at); {
 		end := row + 1
@@ -288,7 +323,7 @@ func (m *Model) attention(index int, at []place) {
 		p := at[j.row]
 		b := <-buffers
 		o := j.row*qw + j.head*group*hd
-		p.seq.blocks[index].Attend(b, s.attn[o:], s.q[o:], qw, j.head, group, p.position, j.rows, c.SlidingWindow, scale)
+		p.seq.blocks[index].Attend(b, s.attn[o:], s.q[o:], qw, j.head, group, p.position, j.rows, window, scale)
 		buffers <- b
 	})
 }
@@ -311,6 +346,9 @@ func (m *Model) emit(at []place, emit func(step, token int, logits []float32) er
 			return err
 		}
 		head.forward(s, [][]float32{s.logits}, s.norm, n)
+		if c.LogitSoftCap > 0 {
+			m.pool.SoftCap(s.logits, 1, float32(c.LogitSoftCap))
+		}
 		for i, r := range rows {
 			logits := s.logits[i*c.VocabSize:][:c.VocabSize]
 			if !finite(logits) {

@@ -37,6 +37,7 @@ type Model struct {
 
 	pool     *kernel.Pool
 	rope     *llama.Rope
+	local    *llama.Rope // of blocks with a window, where their base is another; else nil
 	layers   []*layer
 	stream   bool
 	norm     []float32
@@ -59,10 +60,12 @@ type rows interface {
 
 // layer is one block, ready to run.
 type layer struct {
-	attnNorm, mlpNorm []float32
-	inputs            [llama.NumInputs]projection
-	read              [llama.NumInputs][]*artefact.Linear // what is not ready yet
-	qk                *llama.QK                           // nil: nothing
+	norms  llama.Norms
+	rope   *llama.Rope // nil: queries and keys are not turned
+	window int         // tokens that are looked back on; 0: all
+	inputs [llama.NumInputs]projection
+	read   [llama.NumInputs][]*artefact.Linear // what is not ready yet
+	qk     *llama.QK                           // nil: nothing
 }
 
 // Open opens the folder of an artefact or of a checkpoint.
@@ -96,7 +99,7 @@ func New(ck *checkpoint.Checkpoint, o Options) (*Model, error) {
 		return nil, err
 	}
 	var err error
-	if m.norm, err = llama.Vector(ck, "model.norm.weight", c.HiddenSize); err != nil {
+	if m.norm, err = llama.OutputGain(ck); err != nil {
 		return nil, err
 	}
 	if m.embed, err = m.loadEmbedding(); err != nil {
@@ -122,11 +125,14 @@ func (m *Model) prepare(o Options) error {
 	m.Context = o.Context
 	if m.Context <= 0 {
 		m.Context = min(c.MaxPositions, defaultContext)
+		if s := c.RopeScaling; s != nil && s.Kind == "longrope" { // beyond, short texts too would be turned as long ones are
+			m.Context = min(m.Context, s.OriginalMaxPositions)
+		}
 	}
 	if m.Context > c.MaxPositions && c.RopeScaling == nil {
 		return fmt.Errorf("a context of %d tokens is asked for; the model was made for %d", m.Context, c.MaxPositions)
 	}
-	m.rope = llama.NewRope(c, m.Context)
+	m.rope, m.local = llama.NewRope(c, m.Context), llama.NewLocalRope(c, m.Context)
 	m.pool, m.s.pool = o.Pool, o.Pool
 	m.bases = newBasisCache()
 	m.layers = make([]*layer, c.Layers)
@@ -234,7 +240,7 @@ func (m *Model) NewSequence() *Sequence {
 
 // newCache is an empty cache for one block of one sequence.
 func (m *Model) newCache() kernel.KVCache {
-	return kernel.KVCache{Bits: m.kvBits, Heads: m.Config.KVHeads, HeadDim: m.Config.HeadDim}
+	return kernel.KVCache{Bits: m.kvBits, Heads: m.Config.KVHeads, HeadDim: m.Config.HeadDim, SoftCap: float32(m.Config.AttnSoftCap)}
 }
 
 // layer gives block i: loaded now if the model streams, and made ready when it
@@ -279,10 +285,16 @@ func (m *Model) release(i int) {
 	}
 }
 
+// newLayer is block i with what the config says of it.
+func (m *Model) newLayer(i int) *layer {
+	c := m.Config
+	return &layer{qk: m.qk, window: c.Window(i), rope: llama.PickRope(c, i, m.rope, m.local)}
+}
+
 func (m *Model) load(i int) (*layer, error) {
 	ck, c := m.Checkpoint, m.Config
 	prefix := llama.TensorPrefix(i)
-	l := &layer{qk: m.qk}
+	l := m.newLayer(i)
 	var err error
 	if m.Quantization != nil && m.Quantization.Transforms.Cache == artefact.Balanced {
 		q, err := artefact.ReadQK(ck, prefix, c)
@@ -293,11 +305,8 @@ func (m *Model) load(i int) (*layer, error) {
 			return nil, fmt.Errorf("%s: tensors of %s: %w", ck.Dir, prefix, err)
 		}
 	}
-	if l.attnNorm, err = llama.Vector(ck, prefix+"input_layernorm.weight", c.HiddenSize); err != nil {
-		return nil, err
-	}
-	if l.mlpNorm, err = llama.Vector(ck, prefix+"post_attention_layernorm.weight", c.HiddenSize); err != nil {
-		return nil, err
+	if err := l.norms.Read(c, ck, i, float32(c.NormOffset)); err != nil {
+		return nil, fmt.Errorf("%s: %w", ck.Dir, err)
 	}
 	for in := range llama.NumInputs {
 		if m.Quantization == nil {

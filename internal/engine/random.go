@@ -77,7 +77,8 @@ func newRandom(c checkpoint.Config, q artefact.Quantization, r Random, o Options
 	f := newFiller()
 	ones := func() []float32 { return slices.Repeat([]float32{1}, c.HiddenSize) }
 	for i := range m.layers {
-		l := &layer{attnNorm: ones(), mlpNorm: ones(), qk: m.qk}
+		l := m.newLayer(i)
+		l.norms.AttnNorm, l.norms.MLPNorm = ones(), ones()
 		if q.Transforms.Cache == artefact.Balanced {
 			var err error
 			if l.qk, err = f.keys(&c); err != nil {

@@ -116,7 +116,7 @@ func TestRandomBlockIsRunners(t *testing.T) {
 		rng := newRand(46)
 		const window = queryRows + 20
 		s, _ := randomSpec(rng, c, window)
-		d := llama.DenseBlock{AttnNorm: s.Norms[0].Data, MLPNorm: s.Norms[1].Data}
+		d := llama.DenseBlock{Norms: llama.Norms{AttnNorm: s.Norms[0].Data, MLPNorm: s.Norms[1].Data}}
 		for w := range llama.NumLinears {
 			out, in := w.Shape(c)
 			d.Linears[w] = llama.Dense{Out: out, In: in, W: s.Weights[w].Data, Bias: s.Bias[w].Data}

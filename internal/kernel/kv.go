@@ -13,9 +13,10 @@ import "fmt"
 // Values are rows, filled up with zeros to 32 dimensions:
 // [kv_heads][capacity][row]. Scales and minima are [kv_heads][capacity].
 type KVCache struct {
-	Bits           int // 4, 8, or 16 for float32
-	Heads, HeadDim int // kv heads; head_dim, which is even
-	capacity       int // positions that fit, a multiple of kvAlign
+	Bits           int     // 4, 8, or 16 for float32
+	Heads, HeadDim int     // kv heads; head_dim, which is even
+	SoftCap        float32 // c in c·tanh(s/c) of the scaled scores s; 0: none
+	capacity       int     // positions that fit, a multiple of kvAlign
 
 	keys, values   []byte
 	keys32         []float32

@@ -44,7 +44,8 @@ func KVScratchBytes(group, headDim, positions int) int64 {
 // group query heads of one kv head. The query of position first+t and head h of
 // the group is q[t·stride+h·head_dim:][:head_dim], and its result goes to the
 // same place of out. A query at position p sees the positions up to p, if
-// window > 0 the last `window` of them: out = Σ softmax(scale·q·k)·v.
+// window > 0 the last `window` of them: out = Σ softmax(scale·q·k)·v, the scaled
+// scores capped where the cache has a SoftCap.
 func (c *KVCache) Attend(s *KVScratch, out, q []float32, stride, head, group, first, n, window int, scale float32) {
 	hd := c.HeadDim
 	see := func(row int) (from, to int) {
@@ -78,20 +79,27 @@ func (c *KVCache) Attend(s *KVScratch, out, q []float32, stride, head, group, fi
 			}
 		}
 	}
+	after := scale
+	if c.SoftCap > 0 {
+		after = 1
+	}
 	for _, t := range s.tiles {
 		for r := t.row; r < min(t.row+t.rows, rows); r++ {
 			from, to := see(r)
 			row := s.scores[r*width:][:width]
+			if c.SoftCap > 0 {
+				SoftCap(row[from-lo:to-lo], scale, c.SoftCap)
+			}
 			// Lanes of the weights begin at multiples of 16, whatever the row.
 			start, end := from&^(kvLanes-1), alignUp(to, kvLanes)
 			clear(row[min(t.from, start)-lo : from-lo])
 			clear(row[to-lo : max(t.to, end)-lo])
 			if c.Bits == 16 {
-				Softmax(row[from-lo:to-lo], scale)
+				Softmax(row[from-lo:to-lo], after)
 				continue
 			}
 			at := head * c.capacity
-			s.base[r] = kvProbabilities(row[start-lo:end-lo], from-start, to-start, scale, c.vs[at+start:at+end], c.vm[at+start:at+end])
+			s.base[r] = kvProbabilities(row[start-lo:end-lo], from-start, to-start, after, c.vs[at+start:at+end], c.vm[at+start:at+end])
 		}
 	}
 	clear(s.sums)

@@ -1,12 +1,11 @@
-// Package llama is the LLaMA architecture in full precision: the definition
-// that everything else in the project is measured against. It reads a
-// checkpoint block by block, runs one sequence at a time, and lets a caller
-// tap the inputs of the linear layers, which is what calibration needs.
+// Package llama is the forward pass in full precision, of LLaMA and of all
+// architectures that are made of the parts of [checkpoint.Parts]: the definition
+// that everything else in the project is measured against. It reads a checkpoint
+// block by block, runs one sequence at a time, and lets a caller tap the inputs of
+// the linear layers, which is what calibration needs.
 package llama
 
 import (
-	"math"
-
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 )
@@ -45,9 +44,10 @@ func AddBias(y, b []float32, tokens int) {
 
 // Block is one transformer block.
 type Block struct {
-	AttnNorm, MLPNorm []float32 // RMSNorm weights [hidden]
-	Q, K, V, O        Linear
-	Gate, Up, Down    Linear
+	Index int // of the block, for what differs by block: window and rotation
+	Norms
+	Q, K, V, O     Linear
+	Gate, Up, Down Linear
 
 	// Inputs are transforms of what linear layers read, whose weights have the
 	// inverse folded in; nil: none.
@@ -96,6 +96,7 @@ type Runner struct {
 	Config *checkpoint.Config
 	Pool   *kernel.Pool
 	Rope   *Rope
+	Local  *Rope // of blocks with a window, where their base is another; else nil
 
 	X []float32 // for the caller: a copy of a window to run in place
 
@@ -106,14 +107,14 @@ type Runner struct {
 
 // NewRunner prepares for sequences of up to the given number of tokens.
 func NewRunner(c *checkpoint.Config, p *kernel.Pool, tokens int) *Runner {
-	return &Runner{Config: c, Pool: p, Rope: NewRope(c, tokens)}
+	return &Runner{Config: c, Pool: p, Rope: NewRope(c, tokens), Local: NewLocalRope(c, tokens)}
 }
 
 // RunnerBytes is the scratch memory of a runner at that many tokens.
 func RunnerBytes(c *checkpoint.Config, threads, tokens int) int64 {
 	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
 	cache := kernel.KVCache{Bits: 16, Heads: c.KVHeads, HeadDim: c.HeadDim}
-	perToken := 4*int64(2*c.HiddenSize+2*q+2*kv+2*c.IntermediateSize+c.HeadDim) + cache.PositionBytes()
+	perToken := 4*int64(2*c.HiddenSize+2*q+2*kv+2*c.IntermediateSize+2*c.Rotary()) + cache.PositionBytes()
 	return int64(tokens)*perToken + int64(threads)*kernel.KVScratchBytes(c.Heads/c.KVHeads, c.HeadDim, tokens)
 }
 
@@ -141,20 +142,17 @@ func (r *Runner) Block(b *Block, x []float32, tokens int, h Hooks) bool {
 	r.k, r.v = grow(r.k, tokens*kvw), grow(r.v, tokens*kvw)
 	r.gate, r.up = grow(r.gate, tokens*c.IntermediateSize), grow(r.up, tokens*c.IntermediateSize)
 
-	p.RMSNorm(r.norm, x, b.AttnNorm, c.NormEps, tokens)
+	r.before(r.norm, x, b.AttnNorm, tokens)
 	if !tap(AttnInput, r.norm, tokens, hidden) {
 		return false
 	}
 	b.Q.Forward(p, r.q, r.norm, tokens)
 	b.K.Forward(p, r.k, r.norm, tokens)
 	b.V.Forward(p, r.v, r.norm, tokens)
+	rope := PickRope(c, b.Index, r.Rope, r.Local)
 	p.Run(tokens, func(t int) {
-		for o := 0; o < qw; o += c.HeadDim {
-			r.Rope.Apply(r.q[t*qw+o:][:c.HeadDim], t)
-		}
-		for o := 0; o < kvw; o += c.HeadDim {
-			r.Rope.Apply(r.k[t*kvw+o:][:c.HeadDim], t)
-		}
+		Turn(c, r.q[t*qw:][:qw], b.QNorm, rope, t)
+		Turn(c, r.k[t*kvw:][:kvw], b.KNorm, rope, t)
 	})
 	if h.QK != nil {
 		h.QK(r.q, r.k, tokens)
@@ -163,36 +161,91 @@ func (r *Runner) Block(b *Block, x []float32, tokens int, h Hooks) bool {
 	if h.KV != nil {
 		h.KV(r.k, r.v, tokens)
 	}
-	r.attention(tokens)
+	r.attention(b.Index, tokens)
 	if !tap(OInput, r.attn, tokens, qw) {
 		return false
 	}
 	b.O.Forward(p, r.out, r.attn, tokens)
-	p.AddTo(x, r.out)
+	r.add(x, b.AttnPost, tokens)
 
-	p.RMSNorm(r.norm, x, b.MLPNorm, c.NormEps, tokens)
+	r.before(r.norm, x, b.MLPNorm, tokens)
 	if !tap(MLPInput, r.norm, tokens, hidden) {
 		return false
 	}
 	b.Gate.Forward(p, r.gate, r.norm, tokens)
 	b.Up.Forward(p, r.up, r.norm, tokens)
-	p.SwiGLU(r.gate, r.up)
+	Gated(p, c, r.gate, r.up)
 	if !tap(DownInput, r.gate, tokens, c.IntermediateSize) {
 		return false
 	}
 	b.Down.Forward(p, r.out, r.gate, tokens)
-	p.AddTo(x, r.out)
+	r.add(x, b.MLPPost, tokens)
 	return true
 }
 
+// before writes what attention or MLP read of x [tokens × hidden].
+func (r *Runner) before(dst, x, gain []float32, tokens int) {
+	c := r.Config
+	if !c.NoPreNorm {
+		r.Pool.RMSNorm(dst, x, gain, c.NormEps, tokens)
+		return
+	}
+	copy(dst, x)
+	r.Pool.Run(tokens, func(t int) { kernel.Mul(dst[t*len(gain):][:len(gain)], gain) })
+}
+
+// add adds r.out [tokens × hidden] to x: normed where there is a norm for it, and
+// scaled where the architecture does.
+func (r *Runner) add(x, post []float32, tokens int) {
+	c, p := r.Config, r.Pool
+	if post != nil {
+		p.RMSNorm(r.out, r.out, post, c.NormEps, tokens)
+	}
+	scale := c.AddedScale()
+	if scale == 1 {
+		p.AddTo(x, r.out)
+		return
+	}
+	h := c.HiddenSize
+	p.Run(tokens, func(t int) { kernel.Axpy(x[t*h:][:h], scale, r.out[t*h:][:h]) })
+}
+
+// Gated writes activation(gate)·up over gate.
+func Gated(p *kernel.Pool, c *checkpoint.Config, gate, up []float32) {
+	if c.Activation == checkpoint.GELUTanh {
+		p.GeGLU(gate, up)
+		return
+	}
+	p.SwiGLU(gate, up)
+}
+
+// Turn norms the heads of one token's queries or keys, where gain is not nil, and
+// turns them to its position, where rope is not nil.
+func Turn(c *checkpoint.Config, heads, gain []float32, rope *Rope, position int) {
+	hd := c.HeadDim
+	if gain != nil && c.QKNorm == checkpoint.QKWhole {
+		kernel.RMSNorm(heads, heads, gain, c.NormEps)
+		gain = nil
+	}
+	for o := 0; o < len(heads); o += hd {
+		x := heads[o:][:hd]
+		if gain != nil {
+			kernel.RMSNorm(x, x, gain, c.NormEps)
+		}
+		if rope != nil {
+			rope.Apply(x, position)
+		}
+	}
+}
+
 // attention fills attn from q, k, v: causal, grouped-query, with a sliding
-// window where the architecture has one.
-func (r *Runner) attention(tokens int) {
+// window and capped scores where the block has them.
+func (r *Runner) attention(block, tokens int) {
 	c := r.Config
 	hd, qw, kvw := c.HeadDim, c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
 	group := c.Heads / c.KVHeads
-	scale := float32(1 / math.Sqrt(float64(hd)))
-	r.cache.Bits, r.cache.Heads, r.cache.HeadDim = 16, c.KVHeads, hd
+	scale, window := c.AttentionScale(), c.Window(block)
+	r.cache.Bits, r.cache.Heads, r.cache.HeadDim, r.cache.SoftCap = 16, c.KVHeads, hd, float32(c.AttnSoftCap)
 	r.cache.Reserve(tokens, 0, tokens)
 	r.Pool.Run(tokens, func(t int) {
 		for h := range c.KVHeads {
@@ -212,7 +265,7 @@ func (r *Runner) attention(tokens int) {
 		head, first := i%c.KVHeads, (blocks-1-i/c.KVHeads)*each // those that see most come first
 		s := <-buffers
 		o := first*qw + head*group*hd
-		r.cache.Attend(s, r.attn[o:], r.q[o:], qw, head, group, first, min(each, tokens-first), c.SlidingWindow, scale)
+		r.cache.Attend(s, r.attn[o:], r.q[o:], qw, head, group, first, min(each, tokens-first), window, scale)
 		buffers <- s
 	})
 }

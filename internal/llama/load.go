@@ -10,8 +10,9 @@ import (
 // DenseBlock is a block with float32 weights, whose memory is reused from one
 // block of the checkpoint to the next.
 type DenseBlock struct {
-	AttnNorm, MLPNorm []float32
-	Linears           [NumLinears]Dense
+	Index int // of the block in the checkpoint
+	Norms
+	Linears [NumLinears]Dense
 }
 
 // Which names one of the seven linear layers of a block.
@@ -86,7 +87,7 @@ func (w Which) Shape(c *checkpoint.Config) (out, in int) {
 // DenseBlock changes what it computes.
 func (d *DenseBlock) Block() *Block {
 	l := &d.Linears
-	return &Block{AttnNorm: d.AttnNorm, MLPNorm: d.MLPNorm,
+	return &Block{Index: d.Index, Norms: d.Norms,
 		Q: &l[Q], K: &l[K], V: &l[V], O: &l[O], Gate: &l[Gate], Up: &l[Up], Down: &l[Down]}
 }
 
@@ -97,13 +98,11 @@ func TensorPrefix(i int) string { return fmt.Sprintf("model.layers.%d.", i) }
 // lets go of the file's pages.
 func LoadBlock(ck *checkpoint.Checkpoint, i int, dst *DenseBlock) error {
 	prefix := TensorPrefix(i)
+	dst.Index = i
+	if err := dst.Norms.Read(&ck.Config, ck, i, float32(ck.Config.NormOffset)); err != nil {
+		return err
+	}
 	var err error
-	if dst.AttnNorm, err = loadVector(ck, prefix+"input_layernorm.weight", dst.AttnNorm); err != nil {
-		return err
-	}
-	if dst.MLPNorm, err = loadVector(ck, prefix+"post_attention_layernorm.weight", dst.MLPNorm); err != nil {
-		return err
-	}
 	for w := range NumLinears {
 		l := &dst.Linears[w]
 		l.Out, l.In = w.Shape(&ck.Config)
@@ -122,7 +121,7 @@ func LoadBlock(ck *checkpoint.Checkpoint, i int, dst *DenseBlock) error {
 
 // loadVector reads a tensor of any shape as float32 into dst's memory if it is
 // large enough.
-func loadVector(ck *checkpoint.Checkpoint, name string, dst []float32) ([]float32, error) {
+func loadVector(ck Source, name string, dst []float32) ([]float32, error) {
 	t, err := ck.Tensor(name)
 	if err != nil {
 		return nil, err
@@ -152,7 +151,17 @@ func Embed(ck *checkpoint.Checkpoint, x []float32, ids []int) error {
 			return err
 		}
 	}
+	ScaleEmbeddings(&ck.Config, x[:len(ids)*hidden])
 	return nil
+}
+
+// ScaleEmbeddings multiplies embeddings by the architecture's factor, if it has one.
+func ScaleEmbeddings(c *checkpoint.Config, x []float32) {
+	if s := c.EmbeddingScale(); s != 1 {
+		for i := range x {
+			x[i] *= s
+		}
+	}
 }
 
 // Half returns a tensor of the checkpoint as a matrix that kernels read in

@@ -57,7 +57,7 @@ func LogitsOfAll(ck *checkpoint.Checkpoint, p *kernel.Pool, sequences [][]int, h
 // Head applies the final norm and the output matrix to x [tokens × hidden].
 func Head(ck *checkpoint.Checkpoint, p *kernel.Pool, x []float32, tokens int) ([]float32, error) {
 	c := &ck.Config
-	norm, err := loadVector(ck, "model.norm.weight", nil)
+	norm, err := OutputGain(ck)
 	if err != nil {
 		return nil, err
 	}
@@ -68,5 +68,8 @@ func Head(ck *checkpoint.Checkpoint, p *kernel.Pool, x []float32, tokens int) ([
 	p.RMSNorm(x, x, norm, c.NormEps, tokens)
 	logits := make([]float32, tokens*c.VocabSize)
 	p.MatMulHalf(logits, c.VocabSize, x, c.HiddenSize, head, tokens)
+	if c.LogitSoftCap > 0 {
+		p.SoftCap(logits, 1, float32(c.LogitSoftCap))
+	}
 	return logits, nil
 }

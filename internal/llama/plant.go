@@ -25,6 +25,9 @@ func Plant(ck *checkpoint.Checkpoint, dst string, channels int, factor float32, 
 	if channels < 1 || channels > c.HiddenSize || !(factor > 0) {
 		return fmt.Errorf("planting %d channels × %v: expected 1 to %d channels and a positive factor", channels, factor, c.HiddenSize)
 	}
+	if c.NoPreNorm {
+		return fmt.Errorf("planting: a %s has no norms before its linear layers whose gains could grow", c.Architecture)
+	}
 	chosen := rand.New(rand.NewPCG(seed, 0x504c414e54)).Perm(c.HiddenSize)[:channels]
 	slices.Sort(chosen)
 	if err := os.Mkdir(dst, 0o755); err != nil {
@@ -33,7 +36,7 @@ func Plant(ck *checkpoint.Checkpoint, dst string, channels int, factor float32, 
 	scaled := map[string]bool{}
 	for i := range c.Layers {
 		p := TensorPrefix(i)
-		scaled[p+"input_layernorm.weight"], scaled[p+"post_attention_layernorm.weight"] = true, true
+		scaled[p+c.NormName(checkpoint.AttnNorm)+".weight"], scaled[p+c.NormName(checkpoint.MLPNorm)+".weight"] = true, true
 		for _, w := range []Which{Q, K, V, Gate, Up} {
 			scaled[p+w.String()+".weight"] = true
 		}
@@ -50,7 +53,7 @@ func Plant(ck *checkpoint.Checkpoint, dst string, channels int, factor float32, 
 				return err
 			}
 			if scaled[name] {
-				plant(v, t.Shape, chosen, factor)
+				plant(v, t.Shape, chosen, factor, float32(c.NormOffset))
 			}
 			data, err := checkpoint.AppendFloats(nil, checkpoint.F32, v)
 			if err != nil {
@@ -78,11 +81,12 @@ func Plant(ck *checkpoint.Checkpoint, dst string, channels int, factor float32, 
 	return nil
 }
 
-// plant multiplies a norm's gains, or divides a matrix's columns.
-func plant(v []float32, shape, chosen []int, factor float32) {
+// plant multiplies a norm's gains, which are offset more than what is stored, or
+// divides a matrix's columns.
+func plant(v []float32, shape, chosen []int, factor, offset float32) {
 	if len(shape) == 1 {
 		for _, i := range chosen {
-			v[i] *= factor
+			v[i] = (v[i]+offset)*factor - offset
 		}
 		return
 	}

@@ -139,7 +139,7 @@ var foldConfig = checkpoint.Config{HiddenSize: 20, IntermediateSize: 28, Layers:
 	MaxPositions: 32, NormEps: 1e-5, RopeTheta: 10000}
 
 func randomBlock(rng *rand.Rand, c *checkpoint.Config, bias bool) *llama.DenseBlock {
-	b := &llama.DenseBlock{AttnNorm: make([]float32, c.HiddenSize), MLPNorm: make([]float32, c.HiddenSize)}
+	b := &llama.DenseBlock{Norms: llama.Norms{AttnNorm: make([]float32, c.HiddenSize), MLPNorm: make([]float32, c.HiddenSize)}}
 	for i := range b.AttnNorm {
 		b.AttnNorm[i], b.MLPNorm[i] = float32(math.Exp(rng.NormFloat64())), float32(math.Exp(2*rng.NormFloat64()))
 	}
