@@ -54,6 +54,7 @@ func (j *job) distil(ctx context.Context, st *stage.State) error {
 	m := &learn.Model{}
 	var blocks [][llama.NumLinears]*artefact.Linear
 	var transforms []stage.BlockTransforms
+	var norms []llama.Norms
 	var files []*checkpoint.File
 	defer func() {
 		for _, f := range files {
@@ -72,10 +73,8 @@ func (j *job) distil(ctx context.Context, st *stage.State) error {
 		}
 		transforms = append(transforms, st.Transforms)
 		st.Block = llama.DenseBlock{} // each block keeps its own memory
-		if st.Block.AttnNorm, err = vector(src, prefix+"input_layernorm.weight"); err != nil {
-			return err
-		}
-		if st.Block.MLPNorm, err = vector(src, prefix+"post_attention_layernorm.weight"); err != nil {
+		st.Block.Index = i
+		if err := st.Block.Norms.Read(c, src, i, 0); err != nil {
 			return err
 		}
 		var layers [llama.NumLinears]*artefact.Linear
@@ -96,9 +95,10 @@ func (j *job) distil(ctx context.Context, st *stage.State) error {
 		block := st.Block
 		m.Blocks = append(m.Blocks, st.Learner(&layers, func(l llama.Which) []float32 { return block.Linears[l].W }))
 		blocks = append(blocks, layers)
+		norms = append(norms, st.Block.Norms)
 	}
 	var err error
-	if m.Norm, err = llama.Vector(j.ck, stage.NormWeight, c.HiddenSize); err != nil {
+	if m.Norm, err = llama.FinalGain(j.ck); err != nil {
 		return err
 	}
 	head, err := j.ck.Tensor(stage.HeadWeight)
@@ -132,7 +132,8 @@ func (j *job) distil(ctx context.Context, st *stage.State) error {
 		if err := json.Unmarshal([]byte(files[i].Metadata[layersKey]), &reports); err != nil {
 			return err
 		}
-		if err := j.writeBlock(i, path+newSuffix, b.AttnNorm, b.MLPNorm, &blocks[i], &transforms[i], reports); err != nil {
+		norms[i].AttnNorm, norms[i].MLPNorm = b.AttnNorm, b.MLPNorm
+		if err := j.writeBlock(i, path+newSuffix, &norms[i], &blocks[i], &transforms[i], reports); err != nil {
 			return err
 		}
 		j.event(Event{Block: c.Layers, Stage: fmt.Sprintf("block %d written", i+1)})
@@ -152,11 +153,13 @@ func (j *job) distil(ctx context.Context, st *stage.State) error {
 }
 
 // writeBlock writes a block's file.
-func (j *job) writeBlock(i int, path string, attnNorm, mlpNorm []float32, quantized *[llama.NumLinears]*artefact.Linear, transforms *stage.BlockTransforms, layers []artefact.Layer) error {
+func (j *job) writeBlock(i int, path string, norms *llama.Norms, quantized *[llama.NumLinears]*artefact.Linear, transforms *stage.BlockTransforms, layers []artefact.Layer) error {
 	prefix := llama.TensorPrefix(i)
-	specs := []checkpoint.TensorSpec{
-		artefact.Floats(prefix+"input_layernorm.weight", attnNorm),
-		artefact.Floats(prefix+"post_attention_layernorm.weight", mlpNorm),
+	var specs []checkpoint.TensorSpec
+	for place := range checkpoint.NumNorms {
+		if gain := *norms.At(place); gain != nil {
+			specs = append(specs, artefact.Floats(prefix+j.ck.Config.NormName(place)+".weight", gain))
+		}
 	}
 	specs = append(specs, transforms.Tensors(prefix, &j.ck.Config)...)
 	var written [llama.NumInputs]bool // the first reader may be in 16 bits and have no branch

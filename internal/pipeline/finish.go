@@ -177,6 +177,15 @@ func (j *job) writeRest() ([]string, error) {
 		if t.Name != name {
 			continue // tied: stored under its other name
 		}
+		if name == stage.NormWeight && c.NormOffset != 0 { // an artefact has the gains themselves
+			gain, err := llama.FinalGain(j.ck)
+			if err != nil {
+				return nil, err
+			}
+			specs = append(specs, artefact.Floats(name, gain))
+			where[name] = last
+			continue
+		}
 		specs = append(specs, checkpoint.TensorSpec{Name: name, DType: t.DType, Shape: t.Shape, Data: t.Data})
 		where[name] = last
 	}
@@ -249,11 +258,17 @@ func (j *job) tables(name string) (table, other recipe.Table) {
 
 // tied is the entry of config.json that says that the output matrix is the
 // embedding.
-var tied = regexp.MustCompile(`("tie_word_embeddings"\s*:\s*)true`)
+var tied = regexp.MustCompile(`("tie_word_embeddings"\s*:\s*)(?:true|null)`)
 
 // untied is config.json of a model whose embedding and output matrix have
 // become different.
-func untied(config []byte) []byte { return tied.ReplaceAll(config, []byte("${1}false")) }
+func untied(config []byte) []byte {
+	if !tied.Match(config) { // the family's default
+		start := bytes.IndexByte(config, '{') + 1
+		return slices.Concat(config[:start], []byte("\n  \"tie_word_embeddings\": false,"), config[start:])
+	}
+	return tied.ReplaceAll(config, []byte("${1}false"))
+}
 
 // withQuantization adds the quantization_config to config.json, leaving the
 // rest as it was, in its order.

@@ -449,7 +449,7 @@ func (j *job) block(ctx context.Context, st *stage.State, i int, path string, do
 		for k := range layers {
 			layers[k].Name = prefix + layers[k].Name
 		}
-		if err := j.writeBlock(i, path, st.Block.AttnNorm, st.Block.MLPNorm, &quantized, &st.Transforms, layers); err != nil {
+		if err := j.writeBlock(i, path, &st.Block.Norms, &quantized, &st.Transforms, layers); err != nil {
 			return nil, err
 		}
 		reports = layers

@@ -74,6 +74,9 @@ func tableBytes(c *checkpoint.Config, r *recipe.Recipe, copied int64) int64 {
 func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *recipe.Recipe, threads, windows, tokens int, maxMemory int64) (*Plan, error) {
 	p := &Plan{Recipe: r.Name, Bits: r.Bits.String(), Threads: threads, Blocks: c.Layers,
 		Windows: windows, Tokens: tokens, MaxMemory: maxMemory, Read: weightBytes}
+	if err := suits(c, r); err != nil {
+		return nil, err
+	}
 	turn, err := stage.NewRotation(r, c)
 	if err != nil {
 		return nil, err

@@ -95,7 +95,7 @@ func (j *job) learnSpin(ctx context.Context, st *stage.State, path string) error
 		m.Blocks = append(m.Blocks, b)
 	}
 	var err error
-	if m.Norm, err = llama.Vector(j.ck, stage.NormWeight, c.HiddenSize); err != nil {
+	if m.Norm, err = llama.FinalGain(j.ck); err != nil {
 		return err
 	}
 	for _, t := range []struct {

@@ -111,7 +111,7 @@ func (st *State) partOutputs(in llama.Input) (outputs func(replaced map[llama.Wh
 		return func(replaced map[llama.Which]*llama.Dense, see func(int, []float32)) error {
 			layer(replaced, llama.Gate).Forward(st.Pool, gate, x, samples)
 			layer(replaced, llama.Up).Forward(st.Pool, up, x, samples)
-			st.Pool.SwiGLU(gate, up)
+			llama.Gated(st.Pool, st.Config, gate, up)
 			down.Forward(st.Pool, y, gate, samples)
 			see(0, y)
 			return nil

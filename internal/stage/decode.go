@@ -8,11 +8,8 @@ import (
 // Decode fills the block with what its finished, quantized form stands for: what
 // calibration sees of a block that an earlier run has quantized. [State.Begin] comes
 // before.
-func (st *State) Decode(src artefact.Source, q *artefact.Quantization) (err error) {
-	if st.Block.AttnNorm, err = vector(src, st.Prefix+"input_layernorm.weight"); err != nil {
-		return err
-	}
-	if st.Block.MLPNorm, err = vector(src, st.Prefix+"post_attention_layernorm.weight"); err != nil {
+func (st *State) Decode(src artefact.Source, q *artefact.Quantization) error {
+	if err := st.Block.Norms.Read(st.Config, src, st.Block.Index, 0); err != nil {
 		return err
 	}
 	if err := st.ReadTransforms(src, st.Prefix); err != nil {

@@ -22,8 +22,7 @@ type Reference struct {
 
 // keep copies the block, which is about to be quantized.
 func (f *Reference) keep(b *llama.DenseBlock) {
-	f.Block.AttnNorm = append(f.Block.AttnNorm[:0], b.AttnNorm...)
-	f.Block.MLPNorm = append(f.Block.MLPNorm[:0], b.MLPNorm...)
+	f.Block.Index, f.Block.Norms = b.Index, b.Norms.Clone()
 	for l := range b.Linears {
 		d := &f.Block.Linears[l]
 		d.Out, d.In, d.Bias = b.Linears[l].Out, b.Linears[l].In, slices.Clone(b.Linears[l].Bias)
@@ -97,7 +96,7 @@ func (st *State) gatherFit(ctx context.Context, in llama.Input, runs []*runLinea
 				}
 				if stream {
 					for i := range e {
-						e[i] += f.stream[i] - x[i]
+						e[i] += (f.stream[i] - x[i]) / st.Config.AddedScale()
 					}
 				}
 				st.Pool.MatMulTN(sums[l], n, e, out, xq, n, out, n, tokens, true)

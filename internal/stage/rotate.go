@@ -132,7 +132,7 @@ func (t *Rotation) Rest(p *kernel.Pool, ck *checkpoint.Checkpoint) (map[string]f
 	if t.Residual == nil {
 		return nil, nil
 	}
-	norm, err := llama.Vector(ck, NormWeight, ck.Config.HiddenSize)
+	norm, err := llama.FinalGain(ck)
 	if err != nil {
 		return nil, err
 	}

@@ -118,7 +118,7 @@ func (st *State) Load(ck *checkpoint.Checkpoint, i int) error {
 
 // Begin forgets what was known of the block before.
 func (st *State) Begin(i int) {
-	st.Prefix = llama.TensorPrefix(i)
+	st.Prefix, st.Block.Index = llama.TensorPrefix(i), i
 	st.rotated, st.runs, st.Transforms = false, [llama.NumLinears]*runLinear{}, BlockTransforms{}
 }
 

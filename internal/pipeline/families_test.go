@@ -1,0 +1,127 @@
+package pipeline
+
+import (
+	"context"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/specquant/specquant/internal/engine"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/recipe"
+	"github.com/specquant/specquant/internal/testmodel"
+)
+
+// familyLogits are the logits of the folder's model for the text [tokens × vocab].
+func familyLogits(t *testing.T, dir string, ids []int) []float32 {
+	t.Helper()
+	m, err := engine.Open(dir, engine.Options{Context: len(ids)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	var all []float32
+	err = m.Forward(context.Background(), []engine.Step{{Seq: m.NewSequence(), IDs: ids, Want: engine.WantAll}}, func(_, _ int, logits []float32) error {
+		all = append(all, logits...)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// divergence is the mean KL divergence in nats a token of b from a.
+func divergence(a, b []float32, vocab int) float64 {
+	logp := func(x []float32) []float64 {
+		top, sum := float64(x[0]), 0.0
+		for _, v := range x {
+			top = max(top, float64(v))
+		}
+		for _, v := range x {
+			sum += math.Exp(float64(v) - top)
+		}
+		p := make([]float64, len(x))
+		for i, v := range x {
+			p[i] = float64(v) - top - math.Log(sum)
+		}
+		return p
+	}
+	var kl float64
+	for r := 0; r < len(a); r += vocab {
+		p, q := logp(a[r:][:vocab]), logp(b[r:][:vocab])
+		for i := range p {
+			kl += math.Exp(p[i]) * (p[i] - q[i])
+		}
+	}
+	return kl / float64(len(a)/vocab)
+}
+
+// TestFamilies: what recipes fold into the weights of each family changes nothing
+// where nothing is rounded to fewer than 16 bits, and little where it is; or the
+// recipe is refused by name.
+func TestFamilies(t *testing.T) {
+	const calibration = "calibration: {samples: 6, tokens: 32, propagate: runtime}\n"
+	postNorm := map[string]bool{"gemma2": true, "gemma3": true, "olmo2": true}
+	recipes := []struct {
+		name, yaml string
+		most       float64 // divergence, in nats a token
+		refused    string  // what an error must say for families with norms behind attention and MLP
+	}{
+		{"smoothed and turned", "bits: 8-16-16\nweights: {layers: [{match: \"*_proj\", bits: 16}]}\nsmooth: {alpha: [0.5]}\nrotate: {heads: hadamard, cache: balanced, attn: hadamard, o: hadamard, mlp: hadamard, down: hadamard, seed: 3}\n" +
+			"solve: {method: rtn}\n" + calibration, 5e-6, ""},
+		{"stream turned", "bits: 8-16-16\nweights: {layers: [{match: \"*_proj\", bits: 16}]}\nrotate: {residual: hadamard, heads: hadamard, down: hadamard, seed: 3}\nsolve: {method: rtn}\n", 5e-6, "rotate.residual"},
+		{"rtn", "bits: 8-8-8\nsolve: {method: rtn}\n", 2e-3, ""},
+		{"fitted", "bits: 8-8-8\nsolve: {method: gptq, damp: 0.01, correct: stream}\n" + calibration, 8e-3, "solve.correct"},
+		{"specquant-fast", "", 0.35, ""},
+		{"awq", "", 0.1, ""},
+	}
+	for _, f := range testmodel.Families() {
+		t.Run(f.Name, func(t *testing.T) {
+			dir := t.TempDir()
+			model := filepath.Join(dir, "model")
+			if err := f.Write(model); err != nil {
+				t.Fatal(err)
+			}
+			calib := filepath.Join(dir, "calibration.txt")
+			if err := os.WriteFile(calib, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			pool := kernel.NewPool(2)
+			defer pool.Close()
+			full := familyLogits(t, model, f.IDs)
+			vocab := len(f.Last)
+			for _, rc := range recipes {
+				var r *recipe.Recipe
+				if rc.yaml == "" {
+					var err error
+					if r, err = recipe.Load(rc.name); err != nil {
+						t.Fatal(err)
+					}
+					r.Calibration.Tokens, r.Calibration.Samples = 32, 6
+				} else {
+					r = parsed(t, rc.yaml)
+				}
+				out := filepath.Join(dir, strings.ReplaceAll(rc.name, " ", "-"))
+				o := Options{Dir: model, Out: out, Recipe: r, Calibration: []string{calib}, Pool: pool, Tool: "test"}
+				_, err := Run(t.Context(), o)
+				if rc.refused != "" && postNorm[f.Name] {
+					if err == nil || !strings.Contains(err.Error(), rc.refused) {
+						t.Errorf("%s: %v, expected an error about %s", rc.name, err, rc.refused)
+					}
+					continue
+				}
+				if err != nil {
+					t.Fatalf("%s: %v", rc.name, err)
+				}
+				kl := divergence(full, familyLogits(t, out, f.IDs), vocab)
+				t.Logf("%s: divergence %.2g", rc.name, kl)
+				if !(kl <= rc.most) {
+					t.Errorf("%s: divergence %v, expected at most %v", rc.name, kl, rc.most)
+				}
+			}
+		})
+	}
+}
