@@ -1,0 +1,252 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+)
+
+// Cached is a model in the cache, or one quantized here.
+type Cached struct {
+	Name      string // OWNER/REPO, or OWNER/REPO:LABEL of a quantized one
+	Quantized bool
+	Dir       string // of all its files
+	Path      string // what to open: a folder, or "" where there is none
+	GGUF      []string
+	Bytes     int64
+	Modified  time.Time
+	Commit    string
+}
+
+// List is every model in the cache and the store, by name.
+func (c Config) List() ([]Cached, error) {
+	var out []Cached
+	entries, err := os.ReadDir(c.Cache)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, e := range entries {
+		rest, ok := strings.CutPrefix(e.Name(), "models--")
+		if !ok || !e.IsDir() {
+			continue
+		}
+		n, err := ParseName(strings.Replace(rest, "--", "/", 1))
+		if err != nil {
+			continue
+		}
+		m := Cached{Name: n.Repo, Dir: filepath.Join(c.Cache, e.Name())}
+		m.Bytes, m.Modified = sizeOf(m.Dir)
+		if commit, dir := c.snapshot(n); dir != "" {
+			m.Commit = commit
+			m.GGUF = ggufs(dir)
+			if _, err := os.Stat(filepath.Join(dir, "config.json")); err == nil {
+				m.Path = dir
+			}
+		}
+		out = append(out, m)
+	}
+	repos, err := os.ReadDir(filepath.Join(c.Store, "models"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, r := range repos {
+		n, err := ParseName(strings.Replace(r.Name(), "--", "/", 1))
+		if err != nil || !r.IsDir() {
+			continue
+		}
+		labels, err := os.ReadDir(filepath.Join(c.Store, "models", r.Name()))
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range labels {
+			dir := filepath.Join(c.Store, "models", r.Name(), l.Name())
+			if _, err := os.Stat(filepath.Join(dir, "config.json")); err != nil || checkPath(l.Name()) != nil {
+				continue
+			}
+			m := Cached{Name: n.Repo + ":" + l.Name(), Quantized: true, Dir: dir, Path: dir}
+			m.Bytes, m.Modified = sizeOf(dir)
+			out = append(out, m)
+		}
+	}
+	sort.SliceStable(out, func(i, k int) bool { return strings.ToLower(out[i].Name) < strings.ToLower(out[k].Name) })
+	return out, nil
+}
+
+// snapshot is the commit and folder that a name's revision stands for; "": not here.
+func (c Config) snapshot(n Name) (commit, dir string) {
+	root := filepath.Join(c.Cache, n.folder())
+	commit = n.revision()
+	if !sha1Text.MatchString(commit) {
+		data, err := os.ReadFile(filepath.Join(root, "refs", filepath.FromSlash(commit)))
+		if err != nil || !sha1Text.MatchString(strings.TrimSpace(string(data))) {
+			return "", ""
+		}
+		commit = strings.TrimSpace(string(data))
+	}
+	dir = filepath.Join(root, "snapshots", commit)
+	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
+		return "", ""
+	}
+	return commit, dir
+}
+
+// StorePath is where a model quantized here lies, or is to lie.
+func (c Config) StorePath(n Name, label string) string {
+	return filepath.Join(c.Store, "models", strings.ReplaceAll(n.Repo, "/", "--"), label)
+}
+
+func ggufs(dir string) (out []string) {
+	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.HasSuffix(strings.ToLower(path), ".gguf") {
+			if rel, err := filepath.Rel(dir, path); err == nil {
+				out = append(out, filepath.ToSlash(rel))
+			}
+		}
+		return nil
+	})
+	return out
+}
+
+// sizeOf is what a folder takes on the disk, links not followed, and when it was last
+// changed.
+func sizeOf(dir string) (bytes int64, modified time.Time) {
+	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return nil
+		}
+		if info, err := d.Info(); err == nil {
+			if info.Mode().IsRegular() {
+				bytes += info.Size()
+			}
+			if info.ModTime().After(modified) {
+				modified = info.ModTime()
+			}
+		}
+		return nil
+	})
+	return bytes, modified
+}
+
+// Remove deletes a model: of the cache with all its revisions, or one quantized here. It
+// gives the folder that is gone and its size.
+func (c Config) Remove(name string) (dir string, bytes int64, err error) {
+	m, err := c.Find(name)
+	if err != nil {
+		return "", 0, err
+	}
+	dir = m.Dir
+	if err := os.RemoveAll(dir); err != nil {
+		return "", 0, err
+	}
+	if m.Quantized {
+		os.Remove(filepath.Dir(dir)) // if that was the last
+	} else {
+		os.RemoveAll(filepath.Join(c.Cache, ".locks", filepath.Base(dir)))
+	}
+	return dir, m.Bytes, nil
+}
+
+// Find is the one model of a name: OWNER/REPO, or REPO where only one owner has it, with
+// a label for one quantized here.
+func (c Config) Find(name string) (*Cached, error) {
+	n, err := ParseName(name)
+	if err != nil {
+		return nil, err
+	}
+	all, err := c.List()
+	if err != nil {
+		return nil, err
+	}
+	var found []Cached
+	for _, m := range all {
+		repo, label, _ := strings.Cut(m.Name, ":")
+		if m.Quantized && label != n.File || !m.Quantized && n.File != "" && c.hasGGUF(m, n.File) == "" {
+			continue
+		}
+		if strings.EqualFold(repo, n.Repo) || !strings.Contains(n.Repo, "/") && strings.EqualFold(repo[strings.Index(repo, "/")+1:], n.Repo) {
+			found = append(found, m)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, &NotHereError{Name: n}
+	case 1:
+		return &found[0], nil
+	}
+	names := make([]string, len(found))
+	for i, m := range found {
+		names[i] = m.Name
+	}
+	return nil, fmt.Errorf("%s may be %s; say which", name, strings.Join(names, " or "))
+}
+
+// hasGGUF is the file of a cached model that a user means by part of its name.
+func (c Config) hasGGUF(m Cached, want string) string {
+	var found []string
+	for _, f := range m.GGUF {
+		base := f[strings.LastIndex(f, "/")+1:]
+		if f == want || base == want {
+			return f
+		}
+		if strings.Contains(strings.ToLower(base), strings.ToLower(want)) {
+			found = append(found, f)
+		}
+	}
+	if len(found) == 1 {
+		return found[0]
+	}
+	return ""
+}
+
+// NotHereError says that no model of a name is here.
+type NotHereError struct{ Name Name }
+
+func (e *NotHereError) Error() string {
+	return fmt.Sprintf("there is no folder or file %s, and no model of this name in the store (specquant list); to fetch it: specquant pull %s", e.Name, e.Name)
+}
+
+// Resolve turns what a user wrote for a model into the folder or the GGUF file to open: a
+// path that is there stays as it is, a name is looked up.
+func (c Config) Resolve(name string) (string, error) {
+	if _, err := os.Stat(name); err == nil {
+		return name, nil
+	}
+	if _, err := ParseName(name); err != nil || strings.HasPrefix(name, ".") {
+		return name, nil // a path that is not there: whoever opens it says so
+	}
+	m, err := c.Find(name)
+	if err != nil {
+		return "", err
+	}
+	n, _ := ParseName(name)
+	if m.Quantized {
+		return m.Path, nil
+	}
+	repo, err := ParseName(m.Name)
+	if err != nil {
+		return "", err
+	}
+	repo.Revision = n.Revision
+	_, dir := c.snapshot(repo)
+	if dir == "" {
+		return "", &NotHereError{Name: n}
+	}
+	if n.File != "" {
+		return filepath.Join(dir, filepath.FromSlash(c.hasGGUF(*m, n.File))), nil
+	}
+	if _, err := os.Stat(filepath.Join(dir, "config.json")); err == nil {
+		return dir, nil
+	}
+	switch len(m.GGUF) {
+	case 1:
+		return filepath.Join(dir, filepath.FromSlash(m.GGUF[0])), nil
+	case 0:
+		return "", fmt.Errorf("%s is here only in part; specquant pull %s completes it", m.Name, m.Name)
+	}
+	return "", fmt.Errorf("%s holds several GGUF files; choose one: %s:%s", m.Name, m.Name, strings.Join(m.GGUF, ", "+m.Name+":"))
+}

@@ -1,0 +1,280 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Limits on what a hub may say.
+const (
+	maxAnswer = 16 << 20 // bytes of the list of a repository's files
+	maxFiles  = 100_000  // files of a repository
+	maxSize   = 4 << 40  // bytes of one file
+)
+
+// Client talks to a hub.
+type Client struct {
+	Config
+	HTTP    *http.Client  // nil: one of our own
+	Tries   int           // attempts in a row that bring nothing; 0: 6
+	Backoff time.Duration // wait before the second attempt, which doubles; 0: 1 s
+	Stall   time.Duration // a connection that brings nothing for so long is given up; 0: 60 s
+	Log     func(format string, args ...any)
+}
+
+func (c *Client) client() *http.Client {
+	base := c.HTTP
+	if base == nil {
+		base = &http.Client{Transport: transport}
+	}
+	copied := *base
+	copied.CheckRedirect = c.redirect
+	return &copied
+}
+
+// transport has no limit of the whole time: a model takes hours on a slow line.
+var transport = &http.Transport{
+	Proxy:                 http.ProxyFromEnvironment,
+	DialContext:           (&net.Dialer{Timeout: 20 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+	TLSHandshakeTimeout:   20 * time.Second,
+	ResponseHeaderTimeout: 60 * time.Second,
+	MaxIdleConnsPerHost:   8,
+	ForceAttemptHTTP2:     true,
+}
+
+// redirect follows to another host, as hubs ask for large files, but never takes the
+// token there, nor goes from https to http.
+func (c *Client) redirect(req *http.Request, via []*http.Request) error {
+	if len(via) >= 10 {
+		return errors.New("more than 10 redirections")
+	}
+	if via[len(via)-1].URL.Scheme == "https" && req.URL.Scheme != "https" {
+		return fmt.Errorf("the hub sends on from https to %s", req.URL.Redacted())
+	}
+	if !c.ownHost(req.URL) {
+		req.Header.Del("Authorization")
+	}
+	return nil
+}
+
+func (c *Client) ownHost(u *url.URL) bool {
+	own, err := url.Parse(c.Endpoint)
+	return err == nil && own.Scheme == u.Scheme && own.Host == u.Host
+}
+
+func (c *Client) request(ctx context.Context, path string) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Endpoint+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("User-Agent", "specquant")
+	if c.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.Token)
+	}
+	return req, nil
+}
+
+// File is a file of a repository.
+type File struct {
+	Path string
+	Size int64
+	Hash string // sha256 of a large file, or git's sha1 of a small one; it names the blob
+}
+
+// Repo is what a hub says of a repository.
+type Repo struct {
+	Name   Name
+	Commit string
+	Files  []File
+}
+
+var (
+	sha1Text   = regexp.MustCompile(`^[0-9a-f]{40}$`)
+	sha256Text = regexp.MustCompile(`^[0-9a-f]{64}$`)
+)
+
+// List asks for the files of a repository.
+func (c *Client) List(ctx context.Context, n Name) (*Repo, error) {
+	if c.Offline {
+		return nil, fmt.Errorf("%s is not in the store, and HF_HUB_OFFLINE forbids to fetch it", n)
+	}
+	var answer struct {
+		Commit string `json:"sha"`
+		Files  []struct {
+			Path string `json:"rfilename"`
+			Size *int64 `json:"size"`
+			Blob string `json:"blobId"`
+			LFS  *struct {
+				SHA256 string `json:"sha256"`
+				Size   int64  `json:"size"`
+			} `json:"lfs"`
+		} `json:"siblings"`
+	}
+	err := c.retry(ctx, n.Repo, func() (bool, error) {
+		req, err := c.request(ctx, "/api/models/"+n.Repo+"/revision/"+url.PathEscape(n.revision())+"?blobs=true")
+		if err != nil {
+			return false, err
+		}
+		resp, err := c.client().Do(req)
+		if err != nil {
+			return false, temporary{err}
+		}
+		defer resp.Body.Close()
+		if err := c.status(n, "", resp); err != nil {
+			return false, err
+		}
+		data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+		if err != nil {
+			return false, temporary{err}
+		}
+		if len(data) > maxAnswer {
+			return false, fmt.Errorf("%s: the hub's list of files has more than %d bytes", n.Repo, maxAnswer)
+		}
+		if err := json.Unmarshal(data, &answer); err != nil {
+			return false, fmt.Errorf("%s: the hub's list of files is damaged: %w", n.Repo, err)
+		}
+		return false, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !sha1Text.MatchString(answer.Commit) {
+		return nil, fmt.Errorf("%s: the hub gives %q as the commit, expected 40 hexadecimal digits", n.Repo, clip(answer.Commit))
+	}
+	if len(answer.Files) > maxFiles {
+		return nil, fmt.Errorf("%s: the hub lists %d files, the limit is %d", n.Repo, len(answer.Files), maxFiles)
+	}
+	r := &Repo{Name: n, Commit: answer.Commit}
+	for _, f := range answer.Files {
+		if checkPath(f.Path) != nil {
+			continue // never one that is wanted
+		}
+		out := File{Path: f.Path, Hash: f.Blob}
+		if f.Size != nil {
+			out.Size = *f.Size
+		}
+		ok := sha1Text.MatchString(out.Hash) && f.Size != nil
+		if f.LFS != nil {
+			out.Hash, out.Size = f.LFS.SHA256, f.LFS.Size
+			ok = sha256Text.MatchString(out.Hash)
+		}
+		if !ok || out.Size < 0 || out.Size > maxSize {
+			return nil, fmt.Errorf("%s: the hub gives no usable size and hash of %s; a mirror must answer /api/models/…?blobs=true as huggingface.co does", n.Repo, f.Path)
+		}
+		r.Files = append(r.Files, out)
+	}
+	return r, nil
+}
+
+// temporary marks an error after which it is worth trying again.
+type temporary struct{ error }
+
+func (t temporary) Unwrap() error { return t.error }
+
+// waitError is a temporary error with the time that the hub asks to wait.
+type waitError struct {
+	error
+	wait time.Duration
+}
+
+func (w waitError) Unwrap() error { return w.error }
+
+// maxWait bounds how long a hub can make us wait before the next attempt.
+const maxWait = 5 * time.Minute
+
+// status turns an answer that is not one into an error that says what to do.
+func (c *Client) status(n Name, file string, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusPartialContent {
+		return nil
+	}
+	what := n.Repo
+	if file != "" {
+		what += ": " + file
+	}
+	io.CopyN(io.Discard, resp.Body, 1<<16)
+	code := resp.Header.Get("X-Error-Code")
+	withToken := "a token of an account that may (HF_TOKEN)"
+	if c.Token != "" {
+		withToken = "a token of an account that may: the one of HF_TOKEN may not"
+	}
+	switch {
+	case code == "GatedRepo" || resp.StatusCode == http.StatusForbidden:
+		return fmt.Errorf("%s is gated: its owner asks for consent first; accept the conditions at %s/%s, then come back with %s", what, c.Endpoint, n.Repo, withToken)
+	case code == "RevisionNotFound":
+		return fmt.Errorf("%s has no revision %s", n.Repo, n.revision())
+	case code == "EntryNotFound":
+		return fmt.Errorf("%s is not there", what)
+	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusNotFound:
+		return fmt.Errorf("%s: %s has no such repository, or it is private and needs %s; is the name right?", what, c.Endpoint, withToken)
+	case resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500 || resp.StatusCode == http.StatusRequestTimeout:
+		return waitError{temporary{fmt.Errorf("%s: the hub answers %s", what, resp.Status)}, retryAfter(resp.Header.Get("Retry-After"))}
+	}
+	return fmt.Errorf("%s: the hub answers %s", what, resp.Status)
+}
+
+// retryAfter reads the header: seconds, or a date. 0: it says nothing.
+func retryAfter(h string) time.Duration {
+	if n, err := strconv.Atoi(strings.TrimSpace(h)); err == nil && n > 0 {
+		return min(time.Duration(min(n, 1<<20))*time.Second, maxWait)
+	}
+	if t, err := http.ParseTime(h); err == nil {
+		return min(max(time.Until(t), 0), maxWait)
+	}
+	return 0
+}
+
+// retry calls try until it succeeds, fails for good, or has brought nothing several
+// times in a row. try says whether it has brought something.
+func (c *Client) retry(ctx context.Context, what string, try func() (progress bool, err error)) error {
+	tries, wait := c.Tries, c.Backoff
+	if tries <= 0 {
+		tries = 6
+	}
+	if wait <= 0 {
+		wait = time.Second
+	}
+	pause := wait
+	for n := 1; ; n++ {
+		progress, err := try()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		var t temporary
+		if !errors.As(err, &t) {
+			return err
+		}
+		if progress {
+			n, pause = 1, wait
+		}
+		if n >= tries {
+			return fmt.Errorf("%w; given up after %d attempts; the same command goes on where this one has stopped", err, n)
+		}
+		now := pause
+		var w waitError
+		if errors.As(err, &w) && w.wait > 0 {
+			now = w.wait
+		}
+		if c.Log != nil {
+			c.Log("%s: %v; trying again in %v", what, err, now.Round(100*time.Millisecond))
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(now):
+		}
+		pause = min(2*pause, maxWait)
+	}
+}

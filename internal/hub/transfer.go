@@ -1,0 +1,318 @@
+package hub
+
+import (
+	"context"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// transfer fetches one file.
+type transfer struct {
+	*Client
+	repo          *Repo
+	file          File
+	dir, snapshot string
+	progress      Progress
+
+	etag string // of the answer that the partial file came from; "": not known
+}
+
+func (t *transfer) run(ctx context.Context) error {
+	path := filepath.Join(t.snapshot, filepath.FromSlash(t.file.Path))
+	blob := filepath.Join(t.dir, "blobs", t.file.Hash)
+	if st, err := os.Stat(path); err == nil && st.Size() == t.file.Size {
+		return nil
+	}
+	unlock, err := t.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if st, err := os.Stat(blob); err == nil && st.Size() == t.file.Size {
+		return link(blob, path) // whole, perhaps by the process that had the lock
+	}
+	t.progress.File(t.file.Path)
+	partial := blob + ".incomplete"
+	f, err := os.OpenFile(partial, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := t.download(ctx, f); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(partial, blob); err != nil {
+		return err
+	}
+	os.Remove(partial + ".etag")
+	t.progress.Done(t.file.Path, t.file.Size)
+	return link(blob, path)
+}
+
+// lock keeps other processes from the same file.
+func (t *transfer) lock(ctx context.Context) (unlock func(), err error) {
+	path := filepath.Join(t.Cache, ".locks", t.repo.Name.folder(), t.file.Hash+".lock")
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	for said := false; ; {
+		ok, err := tryLock(f)
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+		if ok {
+			return func() { f.Close() }, nil
+		}
+		if !said {
+			t.progress.Waiting(t.file.Path)
+			said = true
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// newHash is the hash that names the blob: sha256, or git's sha1 of a small file.
+func (t *transfer) newHash() hash.Hash {
+	if len(t.file.Hash) == 64 {
+		return sha256.New()
+	}
+	h := sha1.New()
+	fmt.Fprintf(h, "blob %d\x00", t.file.Size)
+	return h
+}
+
+// download brings the partial file to its end and checks it. A file whose hash is wrong
+// is fetched once more from the start: what was here before may have been another's.
+func (t *transfer) download(ctx context.Context, f *os.File) error {
+	for again := range 2 {
+		err := t.whole(ctx, f)
+		var wrong *hashError
+		if !errors.As(err, &wrong) {
+			return err
+		}
+		if e := t.restart(f); e != nil {
+			return e
+		}
+		if again == 1 {
+			return err
+		}
+		if t.Log != nil {
+			t.Log("%v; fetching it once more", err)
+		}
+	}
+	return nil
+}
+
+// hashError says that what came is not the file that the hub has listed.
+type hashError struct{ path, got, want string }
+
+func (e *hashError) Error() string {
+	return fmt.Sprintf("%s: what came has the hash %s, the hub lists %s; the hub, or something on the way, is damaged", e.path, e.got, e.want)
+}
+
+func (t *transfer) whole(ctx context.Context, f *os.File) error {
+	h := t.newHash()
+	at, err := t.resumed(f, h)
+	if err != nil {
+		return err
+	}
+	w := io.MultiWriter(f, h)
+	err = t.retry(ctx, t.repo.Name.Repo+": "+t.file.Path, func() (bool, error) {
+		if at == t.file.Size {
+			return false, nil
+		}
+		n, err := t.get(ctx, at, func() error { // from the start, as the server will not go on
+			t.progress.Add(-at)
+			at = 0
+			h.Reset()
+			if len(t.file.Hash) == 40 {
+				fmt.Fprintf(h, "blob %d\x00", t.file.Size)
+			}
+			if err := f.Truncate(0); err != nil {
+				return err
+			}
+			_, err := f.Seek(0, io.SeekStart)
+			return err
+		}, w)
+		at += n
+		if err == nil && at < t.file.Size {
+			err = temporary{fmt.Errorf("the connection ended after %d of %d bytes", at, t.file.Size)}
+		}
+		return n > 0, err
+	})
+	if err != nil {
+		return err
+	}
+	if got := hex.EncodeToString(h.Sum(nil)); got != t.file.Hash {
+		return &hashError{t.file.Path, got, t.file.Hash}
+	}
+	return nil
+}
+
+// resumed reads what is here of the file into the hash and gives its length.
+func (t *transfer) resumed(f *os.File, h hash.Hash) (int64, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	if st.Size() > t.file.Size {
+		return 0, t.restart(f)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return 0, err
+	}
+	if data, err := os.ReadFile(f.Name() + ".etag"); err == nil && len(data) < 1024 {
+		t.etag = string(data)
+	}
+	return io.Copy(h, f)
+}
+
+func (t *transfer) restart(f *os.File) error {
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	t.progress.Add(-min(st.Size(), t.file.Size))
+	t.etag = ""
+	os.Remove(f.Name() + ".etag")
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
+	_, err = f.Seek(0, io.SeekStart)
+	return err
+}
+
+// get asks for the file from byte at on and writes what comes. fresh is called before
+// the first byte where the server sends the file from its start instead.
+func (t *transfer) get(ctx context.Context, at int64, fresh func() error, w io.Writer) (n int64, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	parts := strings.Split(t.file.Path, "/")
+	for i := range parts {
+		parts[i] = url.PathEscape(parts[i])
+	}
+	req, err := t.request(ctx, "/"+t.repo.Name.Repo+"/resolve/"+t.repo.Commit+"/"+strings.Join(parts, "/"))
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Accept-Encoding", "identity")
+	if at > 0 {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", at))
+		if t.etag != "" && !strings.HasPrefix(t.etag, "W/") { // a weak one can't be compared byte for byte
+			req.Header.Set("If-Range", t.etag)
+		}
+	}
+	resp, err := t.client().Do(req)
+	if err != nil {
+		return 0, temporary{err}
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && at > 0 {
+		if err := fresh(); err != nil {
+			return 0, err
+		}
+		return 0, temporary{errors.New("the server does not have the rest of the file")}
+	}
+	if err := t.status(t.repo.Name, t.file.Path, resp); err != nil {
+		return 0, err
+	}
+	switch {
+	case resp.StatusCode == http.StatusPartialContent && at > 0:
+		if from, ok := rangeStart(resp.Header.Get("Content-Range")); !ok || from != at {
+			return 0, temporary{fmt.Errorf("the server sends %q, asked for from byte %d", clip(resp.Header.Get("Content-Range")), at)}
+		}
+		if tag := resp.Header.Get("ETag"); t.etag != "" && tag != "" && tag != t.etag {
+			t.setETag(tag)
+			if err := fresh(); err != nil {
+				return 0, err
+			}
+			return 0, temporary{errors.New("the file has changed on the server")}
+		}
+	case at > 0: // the whole file, because it has changed or there are no ranges
+		if err := fresh(); err != nil {
+			return 0, err
+		}
+		at = 0
+	}
+	if l := resp.ContentLength; l >= 0 && l > t.file.Size-at {
+		return 0, fmt.Errorf("%s: %s: the server sends %d bytes, the hub lists %d", t.repo.Name.Repo, t.file.Path, l+at, t.file.Size)
+	}
+	t.setETag(resp.Header.Get("ETag"))
+	return t.copy(w, resp.Body, t.file.Size-at, cancel)
+}
+
+// setETag keeps the tag of what is being fetched, for this and for a later process.
+func (t *transfer) setETag(tag string) {
+	if tag == t.etag || len(tag) >= 1024 {
+		return
+	}
+	t.etag = tag
+	os.WriteFile(filepath.Join(t.dir, "blobs", t.file.Hash+".incomplete.etag"), []byte(tag), 0o644)
+}
+
+// copy takes at most limit bytes, and gives a connection up that brings nothing.
+func (t *transfer) copy(w io.Writer, body io.Reader, limit int64, cancel func()) (n int64, err error) {
+	stall := t.Stall
+	if stall <= 0 {
+		stall = 60 * time.Second
+	}
+	watch := time.AfterFunc(stall, cancel)
+	defer watch.Stop()
+	buf := make([]byte, 256<<10)
+	for {
+		k, err := body.Read(buf)
+		watch.Reset(stall)
+		if int64(k) > limit-n {
+			return n, fmt.Errorf("%s: %s: the server sends more than the %d bytes that the hub lists", t.repo.Name.Repo, t.file.Path, t.file.Size)
+		}
+		if k > 0 {
+			if _, err := w.Write(buf[:k]); err != nil {
+				return n, fmt.Errorf("%s: %w", t.file.Path, err)
+			}
+			n += int64(k)
+			t.progress.Add(int64(k))
+		}
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, temporary{err}
+		}
+	}
+}
+
+// rangeStart reads "bytes 100-199/200".
+func rangeStart(h string) (int64, bool) {
+	rest, ok := strings.CutPrefix(h, "bytes ")
+	if !ok {
+		return 0, false
+	}
+	from, _, ok := strings.Cut(rest, "-")
+	n, err := strconv.ParseInt(from, 10, 64)
+	return n, ok && err == nil
+}
