@@ -21,6 +21,10 @@ type chatCmd struct {
 	System    string   `short:"s" help:"System message: what the model is to be and to do." placeholder:"TEXT"`
 	MaxTokens int      `short:"n" help:"Tokens of an answer, at most. 0: as many as fit." default:"0"`
 	Think     string   `help:"For models that can reason before they answer: on or off; auto leaves it to the model's template." enum:"auto,on,off" default:"auto"`
+	Quantize  bool     `help:"Quantize the model first, unless that has been done, and keep the result in the store; says what it costs. For names, not for folders."`
+	Recipe    string   `help:"With --quantize: the recipe." default:"quarot" placeholder:"NAME"`
+	Bits      string   `help:"With --quantize: bits of weights, activations and cache." default:"4-8-8"`
+	Full      bool     `help:"Take the model as it was fetched, even if a quantized one is in the store."`
 	Ctx       int      `help:"Context in tokens. 0: the model's own, at most 8192." default:"0"`
 	Threads   int      `help:"Threads. 0: one for each CPU." default:"0"`
 
@@ -46,7 +50,11 @@ func (c *chatCmd) Run(e *env) error {
 	if err := c.options().Check(); err != nil {
 		return err
 	}
-	m, err := specquant.Open(c.Dir, specquant.Options{Threads: c.Threads, Context: c.Ctx})
+	dir, err := c.model(e)
+	if err != nil {
+		return err
+	}
+	m, err := specquant.Open(dir, specquant.Options{Threads: c.Threads, Context: c.Ctx})
 	if err != nil {
 		return err
 	}

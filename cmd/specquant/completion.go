@@ -218,10 +218,10 @@ func topCommands(n *kong.Node) []*kong.Node {
 	return slices.DeleteFunc(slices.Clone(n.Children), func(c *kong.Node) bool { return c.Hidden })
 }
 
-// The placeholder of a flag or argument says what it is: DIR, OUT, A and B are
+// The placeholder of a flag or argument says what it is: DIR, OUT, A, B and MODEL are
 // folders, and what has FILE in its name is a file.
 func isFolder(v *kong.Value) bool {
-	return slices.Contains([]string{"DIR", "OUT", "OUT|DIR", "A", "B"}, v.Tag.PlaceHolder)
+	return slices.Contains([]string{"DIR", "OUT", "OUT|DIR", "A", "B", "MODEL"}, v.Tag.PlaceHolder)
 }
 
 func isFile(v *kong.Value) bool { return isFolder(v) || strings.Contains(v.Tag.PlaceHolder, "FILE") }

@@ -29,6 +29,10 @@ type cli struct {
 	Diff     diffCmd     `cmd:"" help:"Compare two models block by block."`
 	Run      runCmd      `cmd:"" help:"Continue a text."`
 	Chat     chatCmd     `cmd:"" help:"Talk to a model in the terminal."`
+	Pull     pullCmd     `cmd:"" help:"Fetch a model from Hugging Face into the store."`
+	List     listCmd     `cmd:"" help:"List the models in the store."`
+	Show     showCmd     `cmd:"" help:"Show the files of a model in the store."`
+	Rm       rmCmd       `cmd:"" help:"Remove a model from the store."`
 	Compare  compareCmd  `cmd:"" help:"Quantize by several recipes and tabulate what each costs."`
 	Report   reportCmd   `cmd:"" help:"Write a page about a model for a person to read."`
 	Doctor   doctorCmd   `cmd:"" help:"Say why a quantized model is bad, and what would mend it."`
@@ -106,7 +110,9 @@ func command(args []string, out, errOut io.Writer) int {
 		fmt.Fprintln(errOut, `Run "specquant --help" or "specquant COMMAND --help".`)
 		return 2
 	}
-	err = k.Run(e)
+	if err = resolveNames(k); err == nil {
+		err = k.Run(e)
+	}
 	switch {
 	case err == nil:
 		return 0

@@ -21,6 +21,11 @@ func TestMain(m *testing.M) {
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error { // nobody's own models, and no real hub
+			e.Setenv("HF_HOME", filepath.Join(e.WorkDir, "hf"))
+			e.Setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			// mkmodel DIR writes a small random checkpoint.
 			"mkmodel": func(ts *testscript.TestScript, neg bool, args []string) {
@@ -31,6 +36,13 @@ func TestScript(t *testing.T) {
 				dir := ts.MkAbs(args[0])
 				ts.Check(testmodel.Write(dir, testmodel.Options{Layers: 2, Context: 128}))
 				ts.Check(os.WriteFile(filepath.Join(dir, "chat_template.jinja"), []byte("{% for m in messages %}{{ m.role[0] }}:{{ m.content }}|{% endfor %}a:"), 0o644))
+			},
+			// hub DIR serves the folder as the repository org/model of a hub, and counts
+			// what is asked for in the file DIR.log.
+			"hub": func(ts *testscript.TestScript, neg bool, args []string) {
+				server := serveHub(ts.MkAbs(args[0]))
+				ts.Defer(server.Close)
+				ts.Setenv("HF_ENDPOINT", server.URL)
 			},
 			// mktext FILE N writes N sentences.
 			"mktext": func(ts *testscript.TestScript, neg bool, args []string) {

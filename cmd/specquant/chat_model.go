@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/hub"
+)
+
+// model is the folder or file to talk to: what the argument names, or a quantized one of
+// it that lies in the store, or is made now.
+func (c *chatCmd) model(e *env) (string, error) {
+	config, err := hub.FromEnv()
+	if err != nil {
+		return "", err
+	}
+	_, statErr := os.Stat(c.Dir)
+	name, nameErr := hub.ParseName(c.Dir)
+	if statErr == nil || nameErr != nil || name.File != "" {
+		if c.Quantize {
+			return "", fmt.Errorf("--quantize takes the name of a checkpoint in the store; for a folder: specquant quantize %s -o OUT", c.Dir)
+		}
+		return config.Resolve(c.Dir)
+	}
+	m, err := config.Find(c.Dir)
+	if err != nil {
+		return "", err
+	}
+	if name, err = hub.ParseName(m.Name); err != nil {
+		return "", err
+	}
+	if c.Quantize {
+		return c.quantized(e, config, name)
+	}
+	if !c.Full {
+		if q := newestQuantized(config, name); q != nil {
+			fmt.Fprintf(e.err, "taking %s, quantized here before; --full takes the model as it was fetched\n", q.Name)
+			return q.Path, nil
+		}
+	}
+	return config.Resolve(c.Dir)
+}
+
+// newestQuantized is the latest quantization of a model in the store; nil: there is none.
+func newestQuantized(config hub.Config, name hub.Name) *hub.Cached {
+	all, err := config.List()
+	if err != nil {
+		return nil
+	}
+	var newest *hub.Cached
+	for i, m := range all {
+		if m.Quantized && strings.HasPrefix(m.Name, name.Repo+":") && (newest == nil || m.Modified.After(newest.Modified)) {
+			newest = &all[i]
+		}
+	}
+	return newest
+}
+
+// quantized gives the quantized model of a name, made now if it is not in the store.
+func (c *chatCmd) quantized(e *env, config hub.Config, name hub.Name) (string, error) {
+	recipe := strings.TrimSuffix(filepath.Base(c.Recipe), ".yaml")
+	bits, err := specquant.ParseBits(c.Bits)
+	if err != nil {
+		return "", err
+	}
+	out := config.StorePath(name, recipe+"-"+bits.String())
+	if _, err := os.Stat(filepath.Join(out, "config.json")); err == nil {
+		return out, nil
+	}
+	dir, err := config.Resolve(name.Repo)
+	if err != nil {
+		return "", err
+	}
+	o := specquant.QuantizeOptions{Recipe: c.Recipe, Bits: c.Bits, Threads: c.Threads}
+	plan, err := specquant.PlanQuantize(dir, o)
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprintf(e.err, "quantizing %s by %s at %s takes about %s, %s of memory and %s of disk, once\n", name.Repo, plan.Recipe, plan.Bits, durationText(plan.Duration), bytesText(plan.Peak), bytesText(plan.Disk))
+	if !e.confirm("go on?", true) {
+		return "", errors.New("nothing was quantized; without --quantize the model is taken as it is")
+	}
+	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+		return "", err
+	}
+	job := quantizeCmd{jobFlags: jobFlags{Dir: dir, Recipe: c.Recipe, Bits: c.Bits, Threads: c.Threads}, Out: newFolder(out)}
+	if err := job.Run(e); err != nil {
+		return "", err
+	}
+	return out, nil
+}
