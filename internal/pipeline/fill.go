@@ -103,10 +103,16 @@ func sideFile(path string) ([]byte, error) {
 	return append(short.Bytes(), '\n'), nil
 }
 
-// filled is the recipe with the bits that fill a size: the one that was asked for,
-// or, where the recipe says weights.fill, that of llama.cpp's Q4_0.
-func (j *job) filled() (*recipe.Recipe, error) {
-	r, c := j.Recipe, &j.ck.Config
+// resolved is the recipe as it holds for this checkpoint: with one format for an
+// embedding that is also the output matrix, and with the bits that fill a size: the
+// one that was asked for, or, where the recipe says weights.fill, that of
+// llama.cpp's Q4_0.
+func (j *job) resolved() (*recipe.Recipe, error) {
+	c, own := &j.ck.Config, *j.Recipe
+	r := &own
+	if staysTied(c, r) {
+		r.Embedding = r.Head
+	}
 	var tokenizer int64
 	for _, name := range j.tok.Files() {
 		data, err := sideFile(filepath.Join(j.Dir, name))

@@ -157,17 +157,15 @@ func (j *job) writeRest() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		tied := c.TieEmbeddings && prepare[name] == nil
-		if table, other := j.tables(name); table.Bits != 16 {
-			if !(tied && name == stage.EmbedWeight && table == other) { // else the output matrix stands for both
-				for _, s := range artefact.QuantizeTable(strings.TrimSuffix(name, ".weight"), t, artefact.TableGrid(table.Bits, table.Group), prepare[name], j.Pool.Run) {
-					specs = append(specs, s)
-					where[s.Name] = last
-				}
+		if table := j.table(name); table.Bits != 16 {
+			if name == stage.EmbedWeight && staysTied(c, j.Recipe) {
+				continue // the output matrix stands for both
 			}
-			if !(tied && t.Name == name && other.Bits == 16) { // else the other needs it as it is
-				continue
+			for _, s := range artefact.QuantizeTable(strings.TrimSuffix(name, ".weight"), t, artefact.TableGrid(table.Bits, table.Group), prepare[name], j.Pool.Run) {
+				specs = append(specs, s)
+				where[s.Name] = last
 			}
+			continue
 		}
 		if fn := prepare[name]; fn != nil { // tied or not, it is a tensor of its own now
 			specs = append(specs, changed(name, t, fn))
@@ -244,16 +242,16 @@ func (j *job) writeRest() ([]string, error) {
 	return names, nil
 }
 
-// tables gives how the tensor called name is stored, the embedding or the output
-// matrix, and how the other of the two is. Every other tensor stays in 16 bits.
-func (j *job) tables(name string) (table, other recipe.Table) {
+// table is how the tensor of that name is stored, if it is the embedding or the
+// output matrix. Every other tensor stays in 16 bits.
+func (j *job) table(name string) recipe.Table {
 	switch name {
 	case stage.EmbedWeight:
-		return j.Recipe.Embedding, j.Recipe.Head
+		return j.Recipe.Embedding
 	case stage.HeadWeight:
-		return j.Recipe.Head, j.Recipe.Embedding
+		return j.Recipe.Head
 	}
-	return recipe.Table{Bits: 16}, recipe.Table{Bits: 16}
+	return recipe.Table{Bits: 16}
 }
 
 // tied is the entry of config.json that says that the output matrix is the

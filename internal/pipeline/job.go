@@ -117,7 +117,7 @@ func (j *job) open() error {
 	if n := j.tok.VocabSize(); n > c.VocabSize {
 		return fmt.Errorf("%s: the tokenizer has %d tokens, config.json's vocab_size is %d; the files do not belong together", j.Dir, n, c.VocabSize)
 	}
-	r, err := j.filled()
+	r, err := j.resolved()
 	if err != nil {
 		return err
 	}

@@ -62,10 +62,17 @@ func tableBytes(c *checkpoint.Config, r *recipe.Recipe, copied int64) int64 {
 	switch {
 	case r.Head.Bits == 16 && r.Embedding.Bits == 16:
 		return copied
-	case c.TieEmbeddings && r.Head == r.Embedding:
+	case staysTied(c, r):
 		return size(r.Head)
 	}
 	return size(r.Head) + size(r.Embedding)
+}
+
+// staysTied reports whether embedding and output matrix, which are one in the
+// checkpoint, still are in the artefact: a rotation of the residual stream makes two
+// of them. Then the recipe's head decides how it is stored.
+func staysTied(c *checkpoint.Config, r *recipe.Recipe) bool {
+	return c.TieEmbeddings && (r.Rotate == nil || r.Rotate.Residual == "")
 }
 
 // NewPlan plans a job over windows × tokens of calibration. maxMemory (0: no

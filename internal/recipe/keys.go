@@ -85,7 +85,7 @@ func Sections() []Section {
 		{"distil", true, "After all blocks are quantized they are tuned together, to predict what the full-precision model predicts."},
 		{"activations", false, "The grid to which the inputs of the layers are rounded at run time."},
 		{"head", false, "How the output matrix is stored: one row for each token of the vocabulary, rounded to nearest on a symmetric grid."},
-		{"embedding", false, "The same for the embedding."},
+		{"embedding", false, "The same for the embedding. Where it is also the output matrix, head decides, unless a rotation of the residual stream makes two of them."},
 		{"calibration", false, "Which text the statistics come from, and what the layers see of it."},
 	}
 }
