@@ -98,6 +98,13 @@ func (c *inspectCmd) architecture(e *env, ck *checkpoint.Checkpoint) error {
 	if m.SlidingWindow > 0 {
 		line("window", "%d tokens", m.SlidingWindow)
 	}
+	for i, part := range m.Describe() {
+		name := ""
+		if i == 0 {
+			name = "parts"
+		}
+		line(name, "%s", part)
+	}
 	tied := ""
 	if m.TieEmbeddings {
 		tied = ", embeddings tied"

@@ -29,7 +29,7 @@ type family struct {
 // families are the architectures that are read. A new one that is made of the
 // parts there are is an entry here, a golden and a line of docs/ARCHITECTURES.md.
 var families = []family{
-	{class: "LlamaForCausalLM", types: []string{"llama"}, models: "LLaMA 1, 2, 3, 3.1, 3.2, SmolLM2 and alike",
+	{class: "LlamaForCausalLM", types: []string{"llama"}, models: "LLaMA 1 to 3.2, SmolLM2",
 		positions: 2048, theta: 10000, bos: 1, eos: 2, read: []func(*fields, *Config){attentionBias, mlpBias}},
 	{class: "MistralForCausalLM", types: []string{"mistral"}, models: "Mistral, Ministral 8B",
 		positions: 32 * 4096, theta: 10000, bos: 1, eos: 2, read: []func(*fields, *Config){windowOfAll(4096)}},

@@ -3,8 +3,10 @@ package checkpoint
 import (
 	"maps"
 	"math"
+	"os"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -138,6 +140,19 @@ func TestNormNames(t *testing.T) {
 	} {
 		if !slices.Equal(tt.got, tt.want) {
 			t.Errorf("found %v, expected %v", tt.got, tt.want)
+		}
+	}
+}
+
+// TestFamiliesDocumented: the page has a line for each family.
+func TestFamiliesDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/ARCHITECTURES.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if !strings.Contains(string(page), "| `"+f.class+"` | "+f.models) {
+			t.Errorf("docs/ARCHITECTURES.md has no line of %s (%s)", f.class, f.models)
 		}
 	}
 }
