@@ -1,5 +1,5 @@
 // Command mkmodel writes a random checkpoint of any shape, to measure memory
-// and time on.
+// and time on, or the small one of a family that goldens are of.
 package main
 
 import (
@@ -21,13 +21,23 @@ func main() {
 	flag.IntVar(&o.Context, "context", 512, "context in tokens")
 	flag.IntVar(&o.Shards, "shards", 1, "weight files")
 	dtype := flag.String("dtype", "F32", "F32, F16 or BF16")
+	family := flag.String("family", "", "write the golden model of this name, such as gemma3; other flags don't count")
 	flag.Parse()
 	o.DType = checkpoint.DType(*dtype)
 	if flag.NArg() != 1 {
 		fmt.Fprintln(os.Stderr, "usage: mkmodel [flags] DIR")
 		os.Exit(2)
 	}
-	if err := testmodel.Write(flag.Arg(0), o); err != nil {
+	write := func(dir string) error { return testmodel.Write(dir, o) }
+	if *family != "" {
+		write = func(string) error { return fmt.Errorf("no golden model of %q", *family) }
+		for _, f := range testmodel.Families() {
+			if f.Name == *family {
+				write = f.Write
+			}
+		}
+	}
+	if err := write(flag.Arg(0)); err != nil {
 		fmt.Fprintln(os.Stderr, "mkmodel:", err)
 		os.Exit(1)
 	}
