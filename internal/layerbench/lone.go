@@ -127,8 +127,6 @@ func (s *Synthetic) quantize(ctx context.Context, p *kernel.Pool, r *recipe.Reci
 		return fail(err)
 	}
 	st.Clock = clock
-	var out [llama.NumLinears]*artefact.Linear
-	reports := make([]artefact.Layer, llama.NumLinears)
 	const in = llama.DownInput
 	if st.Windows > 0 && r.Smooth != nil {
 		clock.At(stage.PartStatistics, 0)
@@ -136,17 +134,19 @@ func (s *Synthetic) quantize(ctx context.Context, p *kernel.Pool, r *recipe.Reci
 			return fail(err)
 		}
 		clock.At(stage.PartSmoothing, searchWork(st))
-		if err := st.SmoothInput(ctx, in, reports); err != nil {
+		if err := st.SmoothInput(ctx, in); err != nil {
 			return fail(err)
 		}
 	}
 	clock.At(stage.PartRotation, 0)
 	st.FoldRotation()
-	if err := st.QuantizeInput(ctx, in, &out, reports); err != nil {
-		return fail(err)
+	for _, step := range stage.InputSteps(st.Config, r, 0, in, st.Windows > 0) {
+		if err := st.Do(ctx, step); err != nil {
+			return fail(err)
+		}
 	}
 	clock.stop()
-	return st, out[llama.Down], &reports[llama.Down], nil
+	return st, st.Quantized[llama.Down], &st.Reports[llama.Down], nil
 }
 
 // newState is a state whose block has no layers but one.
@@ -160,6 +160,7 @@ func newState(s *Synthetic, p *kernel.Pool, r *recipe.Recipe) (*stage.State, err
 	if err != nil {
 		return nil, err
 	}
+	st.Begin(0)
 	st.Source = s.feed(st)
 	st.Block.Linears[llama.Down] = llama.Dense{Out: s.Out, In: s.In, W: append([]float32(nil), s.weights...)}
 	ones := make([]float32, s.In)

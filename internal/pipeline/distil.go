@@ -36,7 +36,7 @@ func (j *job) takeNew(ctx context.Context) (bool, error) {
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
-		path := filepath.Join(j.partial, j.shard(i))
+		path := j.blockFile(i)
 		if err := os.Rename(path+newSuffix, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return false, err
 		}
@@ -127,9 +127,9 @@ func (j *job) distil(ctx context.Context, st *stage.State) error {
 	for i := range blocks {
 		b := m.Blocks[i]
 		stage.Learned(b, &blocks[i])
-		path := filepath.Join(j.partial, j.shard(i))
-		var reports []artefact.Layer
-		if err := json.Unmarshal([]byte(files[i].Metadata[layersKey]), &reports); err != nil {
+		path := j.blockFile(i)
+		reports, err := readReports(files[i])
+		if err != nil {
 			return err
 		}
 		norms[i].AttnNorm, norms[i].MLPNorm = b.AttnNorm, b.MLPNorm

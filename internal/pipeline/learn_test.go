@@ -159,13 +159,13 @@ func TestLearnedIsEquivalent(t *testing.T) {
 					t.Fatal(err)
 				}
 				before := append([]float32(nil), st.Block.Linears[llama.V].W...)
-				if _, _, err := st.Quantize(t.Context()); err != nil {
+				if err := quantizeBlock(t.Context(), st); err != nil {
 					t.Fatal(err)
 				}
 				if e := stage.Relative(before, st.Block.Linears[llama.V].W); e < 0.1 {
 					t.Errorf("the weights have changed by %v, want a change that would show", e)
 				}
-				if err := st.Advance(t.Context(), st.Inputs, st.Runner, st.Runnable(), llama.Hooks{}); err != nil {
+				if err := st.AdvanceInputs(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				if err := st.AdvanceReference(t.Context(), j.ck, 0); err != nil {

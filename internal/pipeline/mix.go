@@ -107,7 +107,7 @@ func (j *job) chooseMix(ctx context.Context, st *stage.State, spill string) (map
 			sizes = append(sizes, len(st.Block.Linears[l].W))
 		}
 		if i+1 < j.ck.Config.Layers {
-			if err := st.Advance(ctx, st.Inputs, st.Runner, st.Runnable(), llama.Hooks{}); err != nil {
+			if err := st.AdvanceExact(ctx); err != nil {
 				return nil, err
 			}
 		}

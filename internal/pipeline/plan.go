@@ -34,6 +34,8 @@ type Plan struct {
 	Rotations []artefact.Rotation // how the recipe's are constructed at these widths
 	Fallbacks []artefact.Fallback // where the job will not do what the recipe says
 
+	Schedule *Schedule // every step
+
 	Work     float64       // floating-point operations
 	Duration time.Duration // at the speed measured just now
 }
@@ -89,6 +91,7 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *recip
 		return nil, err
 	}
 	p.Rotations, p.Fallbacks = turn.Names(), foreseen(c, r, turn, windows, tokens)
+	p.Schedule = newSchedule(c, r, windows)
 	layer, out, in := stage.Largest(c)
 	var blockWeights int64
 	for l := range llama.NumLinears {

@@ -9,20 +9,28 @@ import (
 	"github.com/specquant/specquant/internal/stage"
 )
 
-// reload fills the state's block from a finished shard.
-func (j *job) reload(st *stage.State, i int, path string) ([]artefact.Layer, error) {
+// reload makes the state's block what calibration sees of block i, which an earlier run
+// has written, and reads the report of its layers.
+func (j *job) reload(st *stage.State, i int) error {
+	path := j.blockFile(i)
 	f, err := checkpoint.OpenFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("%w; remove %s and start again", err, j.partial)
+		return fmt.Errorf("%w; remove %s and start again", err, j.partial)
 	}
 	defer f.Close()
-	var reports []artefact.Layer
-	if err := json.Unmarshal([]byte(f.Metadata[layersKey]), &reports); err != nil {
-		return nil, fmt.Errorf("%s: metadata %s: %w; remove %s and start again", path, layersKey, err, j.partial)
-	}
-	src := shardSource{f}
 	st.Begin(i)
-	return reports, st.Decode(src, j.quantization())
+	if st.Reports, err = readReports(f); err != nil {
+		return fmt.Errorf("%w; remove %s and start again", err, j.partial)
+	}
+	return st.Decode(shardSource{f}, j.quantization())
+}
+
+// readReports reads what a block's file says of its layers.
+func readReports(f *checkpoint.File) (reports []artefact.Layer, err error) {
+	if err := json.Unmarshal([]byte(f.Metadata[layersKey]), &reports); err != nil {
+		return nil, fmt.Errorf("%s: metadata %s: %w", f.Path(), layersKey, err)
+	}
+	return reports, nil
 }
 
 // shardSource gives the tensors of one file.

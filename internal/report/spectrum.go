@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/calibration"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
@@ -87,12 +86,11 @@ func Spectrum(ctx context.Context, dir string, o SpectrumOptions) ([]SpectrumRow
 				return nil, fmt.Errorf("block %d: %w", i, err)
 			}
 			if i+1 < ck.Config.Layers { // the function is the same before and after
-				if err := st.Advance(ctx, st.Inputs, st.Runner, st.Block.Block(), llama.Hooks{}); err != nil {
+				if err := st.AdvanceExact(ctx); err != nil {
 					return nil, err
 				}
 			}
-			var reports [llama.NumLinears]artefact.Layer
-			if err := st.Smooth(ctx, reports[:]); err != nil {
+			if err := st.Smooth(ctx); err != nil {
 				return nil, fmt.Errorf("block %d: %w", i, err)
 			}
 			for k := range rows[first:] {

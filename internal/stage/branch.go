@@ -1,134 +1,180 @@
 package stage
 
 import (
-	"cmp"
+	"context"
 	"fmt"
-	"slices"
+	"time"
 
+	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/kernel"
-	"github.com/specquant/specquant/internal/linalg"
-	"github.com/specquant/specquant/internal/recipe"
-	"github.com/specquant/specquant/internal/spectrum"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
 )
 
-// Spectral decides which coefficients of w [rows × cols] stay in 16 bits and
-// returns them, rounded. act describes the layer's input.
-func Spectral(b *recipe.Branch, w []float32, rows, cols int, act spectrum.ActStats, run func(n int, fn func(i int))) (*spectrum.Branch, error) {
-	axis, err := spectrum.ParseAxis(b.Axis)
-	if err != nil {
-		return nil, err
+// The branch (SpecQuant, arXiv 2511.11663, section 3.3): a layer's weights are split
+// into W = C·V + R. The product C·V, of few components, stays in 16 or 8 bits and
+// reads activations that are not rounded; R is quantized.
+//
+// With a Fourier basis V is known, and each output channel keeps its own components
+// (see [Spectral]). A stored basis is made from the model, one for each input, and
+// shared by the layers that read it (see [Vectors], and svdquant.go for the one that is
+// fitted to the rounding).
+//
+// Reads the weights and the input's statistics and second moments. Changes the
+// weights, which become R, and with branch.remove the second moments, which become
+// those of x − Vᵀ·V·x. Holds the basis and the coefficients until the layers are solved.
+
+// Basis chooses the stored basis of an input.
+func (st *State) Basis(ctx context.Context, in llama.Input) error {
+	st.at(PartBasis, 0)
+	var err error
+	if st.group.subspace, st.group.coeff, err = st.subspace(ctx, in, st.group.moments); err != nil {
+		return fmt.Errorf("input of %s: %w", in, err)
 	}
-	length, channels := cols, rows
-	if axis == spectrum.InputChannel {
-		length, channels = rows, cols
+	return nil
+}
+
+// Split takes the branch out of the layers that read an input, and keeps what their
+// outputs on the sample were before.
+func (st *State) Split(in llama.Input) error {
+	if st.Windows == 0 { // the first step of the input
+		st.Tell(in.String())
 	}
-	basis, err := spectrum.NewBasis(b.Basis, length)
-	if err != nil {
-		return nil, err
+	st.at(PartBranch, 0)
+	for _, l := range in.Readers() {
+		start := time.Now()
+		r, err := st.splitLayer(l, in, st.group.subspace, st.group.coeff[l], &st.Reports[l])
+		if err != nil {
+			return fmt.Errorf("%s: %w", l, err)
+		}
+		st.group.runs[l] = r
+		st.Reports[l].Seconds = time.Since(start).Seconds()
 	}
-	mean := b.PerChannel(axis, rows, cols)
-	score := make([]float64, channels)
-	if b.Temperature > 0 || b.Literal {
-		if score, err = spectrum.Score(b.Importance, axis, w, rows, cols, act); err != nil {
+	st.group.coeff = nil // the branches have them now
+	return nil
+}
+
+// RemoveBranch takes out of the second moments of the input at hand what its branch
+// carries.
+func (st *State) RemoveBranch() {
+	removeSubspace(st.Pool, st.group.moments, st.group.subspace)
+}
+
+// subspace chooses the stored basis of an input, with the second moments h of its
+// activations. The coefficients of its readers are nil where they are those of the
+// readers' own weights.
+func (st *State) subspace(ctx context.Context, in llama.Input, h []float64) (s *artefact.Subspace, coeff map[llama.Which][]float32, err error) {
+	b, n := st.Recipe.Branch, in.Width(st.Config)
+	layers, k := branchOf(st.Config, st.Recipe, st.Prefix, in)
+	outputs := 0
+	for _, l := range layers {
+		outputs += st.Block.Linears[l].Out
+	}
+	if b.Iterated() {
+		if s, coeff, err = st.lowRank(ctx, in, h, layers, k); err != nil {
+			return nil, nil, err
+		}
+	} else {
+		var weights [][]float32
+		for _, l := range layers {
+			weights = append(weights, st.Block.Linears[l].W)
+		}
+		v, err := Vectors(st.Pool, b, h, weights, n, k)
+		if err != nil {
+			return nil, nil, err
+		}
+		s = artefact.NewSubspace(v, k, n, b.Width())
+	}
+	s.Remove, s.Outputs = b.Remove, outputs
+	return s, coeff, nil
+}
+
+// removeSubspace turns the second moments h of x into those of x − Vᵀ·V·x.
+func removeSubspace(p *kernel.Pool, h []float64, s *artefact.Subspace) {
+	n, k := s.Width, s.Count
+	v := make([]float64, k*n)
+	for i, f := range s.Floats() {
+		v[i] = float64(f)
+	}
+	u := make([]float64, n*k) // H·Vᵀ
+	for range 2 {             // H − H·VᵀV, and the same from the left, H being symmetric
+		p.MatMulNT64(u, k, h, n, v, n, n, k, n, kernel.Set)
+		p.MatMulNN64(h, n, u, k, v, n, n, n, k, kernel.Subtract)
+		transposeSquare(p, h, n)
+	}
+	for i := range n { // a diagonal that rounding has made negative is zero
+		h[i*n+i] = max(h[i*n+i], 0)
+	}
+}
+
+// transposeTile is the edge of the squares that are turned over at a time: two of
+// them fit a core's first cache.
+const transposeTile = 32
+
+// transposeSquare turns h [n × n] over its diagonal.
+func transposeSquare(p *kernel.Pool, h []float64, n int) {
+	p.Run((n+transposeTile-1)/transposeTile, func(tile int) {
+		i0 := tile * transposeTile
+		i1 := min(i0+transposeTile, n)
+		for j0 := 0; j0 <= i0; j0 += transposeTile {
+			for i := i0; i < i1; i++ {
+				for j := j0; j < min(j0+transposeTile, i); j++ {
+					h[i*n+j], h[j*n+i] = h[j*n+i], h[i*n+j]
+				}
+			}
+		}
+	})
+}
+
+// splitLayer takes the branch out of a layer's weights, which become the residual. On
+// a stored basis coeff are its coefficients, if they are known by now.
+func (st *State) splitLayer(l llama.Which, in llama.Input, subspace *artefact.Subspace, coeff []float32, report *artefact.Layer) (*runLinear, error) {
+	d, r := &st.Block.Linears[l], st.Recipe
+	stats := st.Stats[in]
+	var samples int
+	if stats != nil { // what the error is measured against
+		samples = stats.SampleTokens()
+		st.exact[l] = grow(st.exact[l], samples*d.Out)
+		st.Pool.MatMulNT(st.exact[l], d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
+	}
+	act := r.ActGrid()
+	if st.grid(l).Bits == quant.Full.Weights {
+		act = kernel.ActGrid{Bits: quant.Full.Activations}
+	}
+	run := newRunLinear(d, nil, act, &st.run)
+	if r.Branch == nil || st.grid(l).Bits == quant.Full.Weights {
+		return run, nil
+	}
+	energy := kernel.SumSquares(d.W)
+	var branch *artefact.Branch
+	switch {
+	case subspace != nil:
+		if coeff == nil {
+			var err error
+			if coeff, err = st.coefficients(d, subspace); err != nil {
+				return nil, err
+			}
+		}
+		branch = artefact.NewSubspaceBranch(subspace, r.Branch.Basis, coeff, d.Out)
+	case r.Branch.Stored(): // the budget leaves none
+		return run, nil
+	default:
+		kept, err := Spectral(r.Branch, d.W, d.Out, d.In, stats.Act(nil), st.Pool.Run)
+		if err != nil {
 			return nil, err
 		}
+		branch = artefact.NewBranch(kept, r.Branch.Truncate)
 	}
-	budget := spectrum.Budget{Mean: mean, Tau: b.Temperature, Literal: b.Literal, Width: cols}
-	kept := budget.Allocate(score, basis.Components())
-	if axis == spectrum.OutputChannel {
-		levelGroups(kept, truncationGroup)
+	branch.AddTo(st.Pool, d.W, -1)
+	if energy > 0 {
+		report.EnergyKept = branchEnergy(st.Pool, branch, st.weights[:d.Out*d.In]) / energy
 	}
-	return spectrum.Truncate(w, rows, cols, axis, b.Basis, kept, kernel.RoundF16, run)
+	return newRunLinear(d, branch, act, &st.run), nil
 }
 
-// subspaceTolerance is how well a basis has to satisfy its eigenproblem: far
-// below what 16 bits keep of it.
-const subspaceTolerance = 1e-6
-
-// Vectors returns the basis of an input [k × n], rows orthonormal, the most
-// important first. h is Σ x̂ x̂ᵀ [n × n], weights those of the readers.
-func Vectors(p *kernel.Pool, b *recipe.Branch, h []float64, weights [][]float32, n, k int) ([]float32, error) {
-	v := make([]float32, k*n)
-	switch b.Basis {
-	case recipe.BasisColumns:
-		order := make([]int, n)
-		for i := range order {
-			order[i] = i
-		}
-		slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(h[j*n+j], h[i*n+i]) })
-		for i, c := range order[:k] {
-			v[i*n+c] = 1
-		}
-		return v, nil
-	case recipe.BasisSVD:
-		h = make([]float64, n*n)
-		for _, w := range weights {
-			p.SyrkTN(h, n, w, n, len(w)/n)
-		}
-	}
-	leading, err := linalg.TopEigen(p, h, n, k, subspaceTolerance)
-	if err != nil {
-		return nil, err
-	}
-	for i, x := range leading.Vectors {
-		v[i] = float32(x)
-	}
-	return v, nil
-}
-
-// truncationGroup is the number of output channels that share a budget, the
-// rows that kernels compute together: what is stored and computed is then what
-// was decided, without padding.
-const truncationGroup = 16
-
-// levelGroups sorts channels by their budget, cuts them into groups of n and
-// gives each channel of a group its mean, carrying fractions on to the next
-// group so that the total stays within one group's rounding.
-func levelGroups(kept []int, n int) {
-	order := make([]int, len(kept))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return kept[b] - kept[a] })
-	carry := 0
-	for len(order) > 0 {
-		group := order[:min(n, len(order))]
-		order = order[len(group):]
-		sum := carry
-		for _, c := range group {
-			sum += kept[c]
-		}
-		// A short last group can be carried more than one each: no channel gets
-		// more than the largest of its group was given.
-		each := min(sum/len(group), kept[group[0]])
-		for _, c := range group {
-			kept[c] = each
-		}
-		carry = sum - each*len(group)
-	}
-}
-
-// Coefficients are those of w [out × n] on the basis v [k × n] with the least
-// squares, w·Vᵀ·(V·Vᵀ)⁻¹, as exact 16-bit floats: where rounding has left the basis
-// not quite orthonormal, w less C·V is orthogonal to it nevertheless.
-func Coefficients(p *kernel.Pool, w, v []float32, out, n, k int) ([]float32, error) {
-	wide := make([]float64, len(v))
-	for i, x := range v {
-		wide[i] = float64(x)
-	}
-	gram := make([]float64, k*k)
-	p.MatMulNT64(gram, k, wide, n, wide, n, k, k, n, kernel.Set)
-	if err := linalg.InverseUpper(p, gram, k); err != nil { // (V·Vᵀ)⁻¹ = UᵀU
-		return nil, fmt.Errorf("the basis, rounded, is no longer one: %w", err)
-	}
-	u := make([]float32, len(gram))
-	for i, x := range gram {
-		u[i] = float32(x)
-	}
-	c, step := make([]float32, out*k), make([]float32, out*k)
-	p.MatMulNT(c, k, w, n, v, n, out, k, n, false)
-	p.MatMulNT(step, k, c, k, u, k, out, k, k, false)
-	p.MatMulNN(c, k, step, k, u, k, out, k, k, false)
-	kernel.RoundF16(c)
-	return c, nil
+// branchEnergy is ‖W'‖² of the weights that the branch stands for.
+func branchEnergy(p *kernel.Pool, b *artefact.Branch, scratch []float32) float64 {
+	clear(scratch)
+	b.AddTo(p, scratch, 1)
+	return kernel.SumSquares(scratch)
 }

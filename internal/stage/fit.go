@@ -54,15 +54,16 @@ func (f *Reference) window(st *State, i int, in llama.Input) error {
 	return st.checkStream(f.stream, "before "+in.String(), fullModel, i)
 }
 
-// gatherFit collects, for the layers that read an input, the Hessian of what
-// their integers will see and Σ e x̂ᵀ [out × in] of each, e being what their
-// output then lacks of the full-precision model's: the two sides of the normal
-// equations. The layers' weights must be the residual by now.
-func (st *State) gatherFit(ctx context.Context, in llama.Input, runs []*runLinear, hessian []float64) (map[llama.Which][]float32, error) {
+// Fit collects, for the layers that read an input, the Hessian Σ x̂ x̂ᵀ of what their
+// integers will see, and Σ e x̂ᵀ [out × in] of each, e being what their output then lacks
+// of the full-precision model's: the two sides of the normal equations. The layers'
+// weights are the residual by now.
+func (st *State) Fit(ctx context.Context, in llama.Input) error {
+	hessian := st.group.moments
 	n := in.Width(st.Config)
 	sums := map[llama.Which][]float32{}
-	for i, l := range in.Readers() {
-		sums[l] = make([]float32, runs[i].residual.Out*n)
+	for _, l := range in.Readers() {
+		sums[l] = make([]float32, st.group.runs[l].residual.Out*n)
 	}
 	clear(hessian)
 	f := st.Reference
@@ -81,7 +82,7 @@ func (st *State) gatherFit(ctx context.Context, in llama.Input, runs []*runLinea
 				return false
 			}
 			for k, l := range in.Readers() {
-				r := runs[k]
+				r := st.group.runs[l]
 				out := r.residual.Out
 				xq, z := r.input(st.Pool, v, tokens)
 				if k == 0 {
@@ -105,7 +106,8 @@ func (st *State) gatherFit(ctx context.Context, in llama.Input, runs []*runLinea
 		}})
 		return failed
 	})
-	return sums, err
+	st.group.missing = sums
+	return err
 }
 
 // AdvanceReference runs the full-precision model's activations through block i,
@@ -115,5 +117,5 @@ func (st *State) AdvanceReference(ctx context.Context, ck *checkpoint.Checkpoint
 	if err := st.Rotation.Load(st.Pool, ck, i, &f.Block); err != nil {
 		return err
 	}
-	return st.Advance(ctx, f.Inputs, f.runner, f.Block.Block(), llama.Hooks{})
+	return st.advance(ctx, f.Inputs, f.runner, f.Block.Block(), llama.Hooks{})
 }

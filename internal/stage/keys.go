@@ -1,6 +1,8 @@
 package stage
 
 import (
+	"fmt"
+
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/llama"
@@ -26,7 +28,17 @@ func (st *State) qk() *llama.QK {
 	return st.Rotation.QK
 }
 
-// balance chooses what the loaded block does to queries and keys.
+// BalanceKeys chooses what the loaded block does to queries and keys, from the moments
+// that [State.Statistics] gathered.
+func (st *State) BalanceKeys() error {
+	m := st.moments
+	st.moments = nil
+	if err := st.balance(m); err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
+	return nil
+}
+
 func (st *State) balance(m *KeyMoments) error {
 	c, mean := st.Config, m.Mean()
 	q, err := artefact.NewQK(c, mean, nil)

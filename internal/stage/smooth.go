@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
@@ -14,9 +13,10 @@ import (
 // Smooth chooses α for each input of the block and folds 1/λ into what
 // precedes it: the norm's weight, the rows of v, the rows of up. The outputs'
 // inputs come first, since their λ changes the rows that the inputs' see.
-func (st *State) Smooth(ctx context.Context, reports []artefact.Layer) error {
+func (st *State) Smooth(ctx context.Context) error {
+	st.Tell("smoothing")
 	for _, in := range []llama.Input{llama.DownInput, llama.OInput, llama.MLPInput, llama.AttnInput} {
-		if err := st.SmoothInput(ctx, in, reports); err != nil {
+		if err := st.SmoothInput(ctx, in); err != nil {
 			return fmt.Errorf("input of %s: %w", in, err)
 		}
 	}
@@ -24,13 +24,13 @@ func (st *State) Smooth(ctx context.Context, reports []artefact.Layer) error {
 }
 
 // SmoothInput does it for one of them.
-func (st *State) SmoothInput(ctx context.Context, in llama.Input, reports []artefact.Layer) error {
+func (st *State) SmoothInput(ctx context.Context, in llama.Input) error {
 	chosen, lambda, err := st.lambda(ctx, in)
 	if err != nil {
 		return err
 	}
 	for _, l := range in.Readers() {
-		reports[l].Alpha = chosen
+		st.Reports[l].Alpha = chosen
 	}
 	if lambda == nil {
 		return nil

@@ -6,8 +6,6 @@ package stage
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"math"
 
 	"github.com/specquant/specquant/internal/artefact"
@@ -56,7 +54,24 @@ type State struct {
 	moments   *KeyMoments                              // while they are gathered
 	hessian   []float64                                // of the widest input
 
+	// What has become of the block's layers.
+	Quantized [llama.NumLinears]*artefact.Linear
+	Reports   []artefact.Layer // one for each layer
+
+	group group
 	scratch
+}
+
+// group is what the stages of one input hand on to the next, from the second moments
+// of the input to the solutions of the layers that read it.
+type group struct {
+	moments  []float64                    // Σ x xᵀ [n × n], in State.hessian; nil: nobody wants them
+	subspace *artefact.Subspace           // the stored basis of the branch; nil: none
+	coeff    map[llama.Which][]float32    // on that basis, where they are not those of the layer's own weights
+	runs     [llama.NumLinears]*runLinear // the readers, split into residual and branch
+	missing  map[llama.Which][]float32    // Σ e x̂ᵀ [out × in], see [State.Fit]; nil: nothing is fitted
+	factor   *Factor                      // of the moments; nil: weights are rounded to nearest
+	diagonal []float64                    // of the moments; nil: nobody wants it
 }
 
 // scratch is memory that each stage may use while it runs, and that holds nothing
@@ -120,6 +135,10 @@ func (st *State) Load(ck *checkpoint.Checkpoint, i int) error {
 func (st *State) Begin(i int) {
 	st.Prefix, st.Block.Index = llama.TensorPrefix(i), i
 	st.rotated, st.runs, st.Transforms = false, [llama.NumLinears]*runLinear{}, BlockTransforms{}
+	st.Quantized, st.Reports, st.group = [llama.NumLinears]*artefact.Linear{}, make([]artefact.Layer, llama.NumLinears), group{}
+	for l := range llama.NumLinears {
+		st.Reports[l].Name = l.String()
+	}
 }
 
 // hold makes the memory for layers of at most so many weights, outputs and inputs,
@@ -199,9 +218,31 @@ func (st *State) momentsHook() func(q, k []float32, tokens int) {
 	return func(q, k []float32, tokens int) { m.Add(st.Pool, q, k, tokens) }
 }
 
-// Advance runs stored activations through a block: they become the next
-// block's input.
-func (st *State) Advance(ctx context.Context, s *Store, r *llama.Runner, b *llama.Block, h llama.Hooks) error {
+// AdvanceInputs moves the calibration activations through the block as it will run:
+// they become the next block's input.
+func (st *State) AdvanceInputs(ctx context.Context) error {
+	st.Tell("next block's input")
+	return st.advance(ctx, st.Inputs, st.Runner, st.Runnable(), llama.Hooks{KV: st.CacheHook()})
+}
+
+// AdvanceFull moves them through block i of the checkpoint instead, which is loaded
+// again.
+func (st *State) AdvanceFull(ctx context.Context, ck *checkpoint.Checkpoint, i int) error {
+	st.Tell("next block's input")
+	if err := st.Rotation.Load(st.Pool, ck, i, &st.Block); err != nil {
+		return err
+	}
+	return st.advance(ctx, st.Inputs, st.Runner, st.Block.Block(), llama.Hooks{})
+}
+
+// AdvanceExact moves them through the block as it stands, with the cache in full
+// precision.
+func (st *State) AdvanceExact(ctx context.Context) error {
+	return st.advance(ctx, st.Inputs, st.Runner, st.Runnable(), llama.Hooks{})
+}
+
+// advance runs stored activations through a block, in place.
+func (st *State) advance(ctx context.Context, s *Store, r *llama.Runner, b *llama.Block, h llama.Hooks) error {
 	model := quantizedModel
 	if st.Reference != nil && s == st.Reference.Inputs {
 		model = fullModel
@@ -228,88 +269,6 @@ func (st *State) Advance(ctx context.Context, s *Store, r *llama.Runner, b *llam
 	return nil
 }
 
-// Gather collects the statistics of one input, or of all where only is < 0, and
-// the Hessian if there is a matrix for it.
-func (st *State) Gather(ctx context.Context, only llama.Input, hessian []float64) error {
-	var failed error
-	for i := range llama.NumInputs {
-		if only < 0 || i == only {
-			st.Stats[i].Reset()
-		}
-	}
-	clear(hessian)
-	err := st.pass(ctx, func(in llama.Input, x []float32, tokens, width int) bool {
-		if only >= 0 && in != only {
-			return true
-		}
-		if failed == nil {
-			failed = nonFinite(st.Stats[in].Add(x, tokens), "input of "+in.String(), quantizedModel, 0, st.Tokens)
-		}
-		if hessian != nil && failed == nil {
-			st.Pool.SyrkTN(hessian, width, x, width, tokens)
-		}
-		return failed == nil && (only < 0 || in != only)
-	})
-	return errors.Join(err, failed)
-}
-
-// Quantize replaces each linear layer of the loaded block by what its
-// quantized form stands for, and returns the quantized layers.
-func (st *State) Quantize(ctx context.Context) ([llama.NumLinears]*artefact.Linear, []artefact.Layer, error) {
-	var out [llama.NumLinears]*artefact.Linear
-	reports := make([]artefact.Layer, llama.NumLinears)
-	for l := range llama.NumLinears {
-		reports[l].Name = l.String()
-	}
-	fail := func(err error) ([llama.NumLinears]*artefact.Linear, []artefact.Layer, error) { return out, nil, err }
-	if st.Windows > 0 {
-		st.Tell("statistics")
-		if Transforms(st.Recipe).Cache == artefact.Balanced {
-			st.moments = NewKeyMoments(st.Config.Heads, st.Config.KVHeads, st.Config.HeadDim)
-		}
-		if err := st.Gather(ctx, -1, nil); err != nil {
-			return fail(err)
-		}
-		if m := st.moments; m != nil {
-			st.moments = nil
-			if err := st.balance(m); err != nil {
-				return fail(fmt.Errorf("keys: %w", err))
-			}
-		}
-		for l := range llama.NumLinears {
-			e, err := st.roundingError(l)
-			if err != nil {
-				return fail(fmt.Errorf("%s: %w", l, err))
-			}
-			reports[l].ErrorRTN = e
-			reports[l].Outliers, _ = artefact.Outliers(st.Stats[l.Input()].AbsMax)
-		}
-		if st.Recipe.Smooth != nil {
-			st.Tell("smoothing")
-			if err := st.Smooth(ctx, reports); err != nil {
-				return fail(err)
-			}
-		}
-	}
-	st.FoldRotation()
-	if st.Recipe.Learn != nil {
-		if err := st.Learn(ctx); err != nil {
-			return fail(err)
-		}
-	}
-	if st.Reference != nil {
-		st.Reference.keep(&st.Block)
-	}
-	for in := range llama.NumInputs {
-		st.Tell(in.String())
-		if err := st.QuantizeInput(ctx, in, &out, reports); err != nil {
-			return fail(err)
-		}
-	}
-	reports[llama.K].BitsPerWeight += st.keyBits()
-	return out, reports, nil
-}
-
 // grid is the grid of a layer's weights.
 func (st *State) grid(l llama.Which) quant.Grid {
 	return quant.Grid{Bits: st.Recipe.LayerBits(st.Prefix + l.String()), Group: st.Recipe.Weights.Group, Zero: st.Recipe.Weights.Zero}
@@ -328,26 +287,6 @@ func (st *State) emulate(residual, kept, x []float32, samples, out, in int) {
 	if kept != nil {
 		st.Pool.MatMulNT(st.got, out, x, in, kept, in, samples, out, in, true)
 	}
-}
-
-// roundingError is the output error of plain rounding of the layer as it
-// stands, the yardstick of the report.
-func (st *State) roundingError(l llama.Which) (float64, error) {
-	d, stats := &st.Block.Linears[l], st.Stats[l.Input()]
-	samples := stats.SampleTokens()
-	st.Pool.MatMulNT(st.want, d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
-	g, n := st.grid(l), d.Out*d.In
-	if g.Bits == quant.Full.Weights {
-		return 0, nil
-	}
-	scales, err := g.Scales(d.W, d.Out, d.In, quant.ClipNone, st.Pool.Run)
-	if err != nil {
-		return 0, err
-	}
-	g.RTN(st.q[:n], d.W, scales, d.Out, d.In, st.Pool.Run)
-	g.Dequantize(st.weights[:n], st.q[:n], scales, d.Out, d.In, st.Pool.Run)
-	st.emulate(st.weights[:n], nil, stats.Sample, samples, d.Out, d.In)
-	return Relative(st.want[:samples*d.Out], st.got[:samples*d.Out]), nil
 }
 
 // Relative is ‖a − b‖/‖a‖.

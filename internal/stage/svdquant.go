@@ -4,31 +4,36 @@ import (
 	"context"
 
 	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
-// branched are the layers that share a stored basis of an input, and how many
-// vectors it has; none where the recipe or its budget leaves none.
-func (st *State) branched(in llama.Input) (layers []llama.Which, outputs, k int) {
-	b := st.Recipe.Branch
+// branchOf lists the layers of a block that share a stored basis of an input, and how
+// many vectors it has; none where the recipe or its budget leaves none. prefix is that of
+// the block's tensors.
+func branchOf(c *checkpoint.Config, r *recipe.Recipe, prefix string, in llama.Input) (layers []llama.Which, k int) {
+	b := r.Branch
 	if !b.Stored() || !b.Has(in) {
-		return nil, 0, 0
+		return nil, 0
 	}
+	outputs := 0
 	for _, l := range in.Readers() {
-		if st.grid(l).Bits < quant.Full.Weights {
+		if r.LayerBits(prefix+l.String()) < quant.Full.Weights {
+			out, _ := l.Shape(c)
 			layers = append(layers, l)
-			outputs += st.Block.Linears[l].Out
+			outputs += out
 		}
 	}
 	if outputs == 0 {
-		return nil, 0, 0
+		return nil, 0
 	}
-	if k = b.Dimensions(in.Width(st.Config), outputs); k == 0 {
-		return nil, 0, 0
+	if k = b.Dimensions(in.Width(c), outputs); k == 0 {
+		return nil, 0
 	}
-	return layers, outputs, k
+	return layers, k
 }
 
 // round replaces weights [out × in] by what they stand for once they are rounded.
@@ -112,7 +117,7 @@ func (st *State) smoothedLowRank(in llama.Input, lambda []float32) (*LowRank, er
 	if !st.Recipe.Branch.Iterated() {
 		return nil, nil
 	}
-	layers, _, k := st.branched(in)
+	layers, k := branchOf(st.Config, st.Recipe, st.Prefix, in)
 	if k == 0 {
 		return nil, nil
 	}

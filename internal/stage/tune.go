@@ -121,9 +121,9 @@ func (st *State) keepUnrounded(l llama.Which, weights []float32) {
 }
 
 // Tune tunes the block and says how far it came.
-func (st *State) Tune(ctx context.Context, layers *[llama.NumLinears]*artefact.Linear) error {
+func (st *State) Tune(ctx context.Context) error {
 	st.Tell("tuning")
-	first, last, err := st.tuneBlock(ctx, layers)
+	first, last, err := st.tuneBlock(ctx, &st.Quantized)
 	if err == nil {
 		st.Tell(fmt.Sprintf("tuned: error %.4f → %.4f of what the block adds", first, last))
 	}

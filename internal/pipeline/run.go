@@ -1,0 +1,154 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/stage"
+)
+
+// blocks carries out the schedule up to and without its last step, which needs none of
+// what the blocks hold in memory. Blocks that an earlier run has written are decoded.
+func (j *job) blocks(ctx context.Context) error {
+	distilled, err := j.takeNew(ctx)
+	if err != nil {
+		return err
+	}
+	st, err := stage.New(&j.ck.Config, j.Recipe, j.Pool, j.plan.Windows, j.plan.Tokens)
+	if err != nil {
+		return err
+	}
+	defer func() { closeStores(st) }()
+	for _, step := range j.plan.Schedule.Before {
+		if err := j.before(ctx, st, step); err != nil {
+			return err
+		}
+	}
+	for i := range j.plan.Schedule.Blocks {
+		if err := j.block(ctx, st, i); err != nil {
+			return err
+		}
+	}
+	for _, step := range j.plan.Schedule.After {
+		if step.Kind == stepDistil && !distilled {
+			if err := j.distil(ctx, st); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// closeStores removes the files that activations have been spilled to.
+func closeStores(st *stage.State) {
+	st.Inputs.Close()
+	st.Targets.Close()
+	if st.Reference != nil {
+		st.Reference.Inputs.Close()
+	}
+}
+
+// before carries out a step that comes before the first block.
+func (j *job) before(ctx context.Context, st *stage.State, step stage.Step) error {
+	switch step.Kind {
+	case stepSpin:
+		return j.spin(ctx, st)
+	case stepMix:
+		if err := j.mix(ctx, st, j.spill("activations.tmp")); err != nil {
+			return err
+		}
+		j.plan.Schedule.Blocks = newSchedule(&j.ck.Config, j.Recipe, j.plan.Windows).Blocks // the layers' bits are known now
+		return nil
+	case stepEmbed:
+		return j.embed(st)
+	}
+	return fmt.Errorf("no such step before the blocks: %q", step.Kind)
+}
+
+// embed makes the input of the first block, and what else is held of all windows.
+func (j *job) embed(st *stage.State) (err error) {
+	if st.Inputs, err = st.Fill(j.ck, j.set.Windows, j.spill("activations.tmp")); err != nil {
+		return err
+	}
+	if st.Reference != nil {
+		if st.Reference.Inputs, err = st.Fill(j.ck, j.set.Windows, j.spill("reference.tmp")); err != nil {
+			return err
+		}
+	}
+	if j.Recipe.Learn != nil {
+		st.Targets, err = stage.NewStore(st.Windows, st.Tokens*st.Config.HiddenSize, j.spill("targets.tmp"))
+	}
+	return err
+}
+
+// spill is the file that activations go to; "": they stay in memory.
+func (j *job) spill(name string) string {
+	if j.plan.Spill == 0 {
+		return ""
+	}
+	return filepath.Join(j.partial, name)
+}
+
+// block quantizes block i, or decodes what an earlier run has made of it, and moves
+// calibration past it. The next block sees what the file says, so that a resumed job
+// can't differ.
+func (j *job) block(ctx context.Context, st *stage.State, i int) error {
+	start := time.Now()
+	st.Tell = func(s string) { j.event(Event{Block: i, Stage: s}) }
+	steps := j.plan.Schedule.Blocks[i]
+	_, err := os.Stat(j.blockFile(i))
+	done := err == nil
+	if done {
+		steps = resumed(steps)
+	}
+	for _, step := range steps {
+		if err := j.do(ctx, st, i, step); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return fmt.Errorf("block %d: %w", i, err)
+		}
+	}
+	layers := st.Reports
+	if err := j.strict(met(j.Recipe, layers)); err != nil {
+		return err
+	}
+	j.manifest.Layers = append(j.manifest.Layers, layers...)
+	j.event(Event{Block: i + 1, Layers: layers, Seconds: time.Since(start).Seconds(), Resumed: done})
+	runtime.GC() // what is left over from one block is not to add to the next
+	return nil
+}
+
+// blockFile is the path of a block's file.
+func (j *job) blockFile(i int) string { return filepath.Join(j.partial, j.shard(i)) }
+
+// do carries out a step of block i.
+func (j *job) do(ctx context.Context, st *stage.State, i int, step stage.Step) error {
+	switch step.Kind {
+	case stepLoad:
+		return st.Load(j.ck, i)
+	case stepDecode:
+		return j.reload(st, i)
+	case stepWrite:
+		prefix := llama.TensorPrefix(i)
+		for k := range st.Reports {
+			st.Reports[k].Name = prefix + st.Reports[k].Name
+		}
+		err := j.writeBlock(i, j.blockFile(i), &st.Block.Norms, &st.Quantized, &st.Transforms, st.Reports)
+		st.Quantized = [llama.NumLinears]*artefact.Linear{} // what calibration needs of them is in the block
+		return err
+	case stepAdvance:
+		return st.AdvanceInputs(ctx)
+	case stepAdvanceFull:
+		return st.AdvanceFull(ctx, j.ck, i)
+	case stepAdvanceReference:
+		return st.AdvanceReference(ctx, j.ck, i)
+	}
+	return st.Do(ctx, step)
+}

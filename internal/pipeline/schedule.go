@@ -1,0 +1,114 @@
+package pipeline
+
+import (
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/recipe"
+	"github.com/specquant/specquant/internal/stage"
+)
+
+// The steps of a job beside those that package stage does to a loaded block.
+const (
+	stepSpin   stage.Kind = "learn rotations of the whole model"
+	stepMix    stage.Kind = "choose bits of each layer"
+	stepEmbed  stage.Kind = "embed calibration windows"
+	stepLoad   stage.Kind = "load"
+	stepDecode stage.Kind = "decode what an earlier run has written"
+	stepWrite  stage.Kind = "write"
+	stepDistil stage.Kind = "distil"
+	stepFinish stage.Kind = "write the rest, compare with full precision, rename"
+
+	// Calibration moves on to the next block: through the block as it will run, or, as
+	// calibration.propagate says, through the full-precision block; and the
+	// full-precision model beside it through its own.
+	stepAdvance          stage.Kind = "advance calibration"
+	stepAdvanceFull      stage.Kind = "advance calibration in full precision"
+	stepAdvanceReference stage.Kind = "advance full-precision calibration"
+)
+
+// Schedule lists every step of a job in its order. It is plain data, made from
+// config.json and the recipe before anything is read; the run carries it out. Where
+// the bits of layers are chosen by measurement (weights.average) the blocks' steps are
+// made again once they are known.
+type Schedule struct {
+	Before []stage.Step   // before the first block
+	Blocks [][]stage.Step // of each block
+	After  []stage.Step
+}
+
+// newSchedule makes the schedule of a recipe with so many calibration windows.
+func newSchedule(c *checkpoint.Config, r *recipe.Recipe, windows int) *Schedule {
+	s := &Schedule{}
+	add := func(list *[]stage.Step, when bool, kinds ...stage.Kind) {
+		for _, k := range kinds {
+			if when {
+				*list = append(*list, stage.Step{Kind: k})
+			}
+		}
+	}
+	calibrated := windows > 0
+	add(&s.Before, calibrated && r.Spins(), stepSpin)
+	add(&s.Before, calibrated && r.Weights.Average > 0, stepMix)
+	add(&s.Before, calibrated, stepEmbed)
+	for i := range c.Layers {
+		var b []stage.Step
+		add(&b, true, stepLoad)
+		b = append(b, stage.Steps(c, r, i, calibrated)...)
+		add(&b, r.Tune != nil, stepAdvanceReference, stage.StepTune)
+		add(&b, true, stepWrite)
+		if calibrated && (i < c.Layers-1 || r.Distil != nil) { // somebody wants what comes after the block
+			full := r.Calibration.Propagate == "full"
+			add(&b, full, stepAdvanceFull)
+			add(&b, !full, stepAdvance)
+			add(&b, !full && r.Fitting() && r.Tune == nil, stepAdvanceReference)
+		}
+		s.Blocks = append(s.Blocks, b)
+	}
+	add(&s.After, r.Distil != nil, stepDistil)
+	add(&s.After, true, stepFinish)
+	return s
+}
+
+// resumed is what is left of a block's steps when an earlier run has written the
+// block: it is decoded, and calibration moves on.
+func resumed(steps []stage.Step) []stage.Step {
+	is := func(kind stage.Kind) func(stage.Step) bool {
+		return func(s stage.Step) bool { return s.Kind == kind }
+	}
+	written := slices.IndexFunc(steps, is(stepWrite))
+	left := append([]stage.Step{{Kind: stepDecode}}, steps[written+1:]...)
+	if len(left) > 1 && slices.ContainsFunc(steps[:written], is(stepAdvanceReference)) {
+		left = append(left, stage.Step{Kind: stepAdvanceReference})
+	}
+	return left
+}
+
+// Print writes the schedule for people, blocks with equal steps together.
+func (s *Schedule) Print(w io.Writer) {
+	lines := func(heading string, steps []stage.Step) {
+		if len(steps) == 0 {
+			return
+		}
+		fmt.Fprintln(w, heading)
+		for _, step := range steps {
+			fmt.Fprintf(w, "  %s\n", step)
+		}
+	}
+	lines("before the blocks", s.Before)
+	for first := 0; first < len(s.Blocks); {
+		end := first + 1
+		for end < len(s.Blocks) && slices.Equal(s.Blocks[end], s.Blocks[first]) {
+			end++
+		}
+		heading := fmt.Sprintf("block %d", first)
+		if end > first+1 {
+			heading = fmt.Sprintf("blocks %d to %d", first, end-1)
+		}
+		lines(heading, s.Blocks[first])
+		first = end
+	}
+	lines("after the blocks", s.After)
+}

@@ -1,0 +1,103 @@
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
+)
+
+// What calibration tells the other stages of a block's inputs.
+
+// Statistics gathers, in one pass over the calibration windows, what smoothing and the
+// report want to know of the block's four inputs, and the moments of queries and keys
+// where keys are to be balanced.
+func (st *State) Statistics(ctx context.Context) error {
+	st.Tell("statistics")
+	if Transforms(st.Recipe).Cache == artefact.Balanced {
+		st.moments = NewKeyMoments(st.Config.Heads, st.Config.KVHeads, st.Config.HeadDim)
+	}
+	return st.Gather(ctx, -1, nil)
+}
+
+// Moments gathers the statistics of one input again, the layers before it being
+// quantized by now, and its second moments Σ x xᵀ where the recipe needs them.
+func (st *State) Moments(ctx context.Context, in llama.Input) error {
+	st.Tell(in.String())
+	st.group = group{}
+	n := in.Width(st.Config)
+	operations := 0.0
+	if st.hessian != nil {
+		st.group.moments = st.hessian[:n*n]
+		operations = float64(st.Windows*st.Tokens) * float64(n) * float64(n+1)
+	}
+	st.at(PartMoments, operations)
+	if err := st.Gather(ctx, in, st.group.moments); err != nil {
+		return err
+	}
+	for _, l := range in.Readers() {
+		_, st.Reports[l].Peak = artefact.Outliers(st.Stats[in].AbsMax)
+	}
+	return nil
+}
+
+// Gather collects the statistics of one input, or of all where only is < 0, and
+// the Hessian if there is a matrix for it.
+func (st *State) Gather(ctx context.Context, only llama.Input, hessian []float64) error {
+	var failed error
+	for i := range llama.NumInputs {
+		if only < 0 || i == only {
+			st.Stats[i].Reset()
+		}
+	}
+	clear(hessian)
+	err := st.pass(ctx, func(in llama.Input, x []float32, tokens, width int) bool {
+		if only >= 0 && in != only {
+			return true
+		}
+		if failed == nil {
+			failed = nonFinite(st.Stats[in].Add(x, tokens), "input of "+in.String(), quantizedModel, 0, st.Tokens)
+		}
+		if hessian != nil && failed == nil {
+			st.Pool.SyrkTN(hessian, width, x, width, tokens)
+		}
+		return failed == nil && (only < 0 || in != only)
+	})
+	return errors.Join(err, failed)
+}
+
+// Baseline measures plain rounding of each layer as it stands, for the report.
+func (st *State) Baseline() error {
+	for l := range llama.NumLinears {
+		e, err := st.roundingError(l)
+		if err != nil {
+			return fmt.Errorf("%s: %w", l, err)
+		}
+		st.Reports[l].ErrorRTN = e
+		st.Reports[l].Outliers, _ = artefact.Outliers(st.Stats[l.Input()].AbsMax)
+	}
+	return nil
+}
+
+// roundingError is the output error of plain rounding of the layer as it
+// stands, the yardstick of the report.
+func (st *State) roundingError(l llama.Which) (float64, error) {
+	d, stats := &st.Block.Linears[l], st.Stats[l.Input()]
+	samples := stats.SampleTokens()
+	st.Pool.MatMulNT(st.want, d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
+	g, n := st.grid(l), d.Out*d.In
+	if g.Bits == quant.Full.Weights {
+		return 0, nil
+	}
+	scales, err := g.Scales(d.W, d.Out, d.In, quant.ClipNone, st.Pool.Run)
+	if err != nil {
+		return 0, err
+	}
+	g.RTN(st.q[:n], d.W, scales, d.Out, d.In, st.Pool.Run)
+	g.Dequantize(st.weights[:n], st.q[:n], scales, d.Out, d.In, st.Pool.Run)
+	st.emulate(st.weights[:n], nil, stats.Sample, samples, d.Out, d.In)
+	return Relative(st.want[:samples*d.Out], st.got[:samples*d.Out]), nil
+}

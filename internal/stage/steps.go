@@ -1,0 +1,161 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
+)
+
+// Kind is what a step does.
+type Kind string
+
+// The steps of a block, in the order in which a block goes through them.
+const (
+	StepStatistics Kind = "statistics"              // of all inputs, see [State.Statistics]
+	StepKeys       Kind = "balance keys"            // [State.BalanceKeys]
+	StepBaseline   Kind = "error of plain rounding" // [State.Baseline]
+	StepSmooth     Kind = "smooth"                  // [State.Smooth]
+	StepFold       Kind = "fold rotations"          // [State.FoldRotation]
+	StepLearn      Kind = "learn"                   // [State.Learn]
+	StepKeep       Kind = "keep full precision"     // [Reference.keep]
+
+	// Once for each of the four inputs.
+	StepMoments  Kind = "second moments"  // [State.Moments]
+	StepBasis    Kind = "basis of branch" // [State.Basis]
+	StepSplit    Kind = "split"           // [State.Split]
+	StepRemove   Kind = "remove branch"   // [State.RemoveBranch]
+	StepFit      Kind = "fit"             // [State.Fit]
+	StepDiagonal Kind = "diagonal"        // [State.Diagonal]
+	StepFactor   Kind = "factor"          // [State.Factor]
+	StepSolve    Kind = "solve"           // [State.Solve], once for each layer that reads the input
+
+	StepTune Kind = "tune" // [State.Tune]
+)
+
+// Step is one thing to do to a block. It is plain data: [Steps] decides what there is
+// to do, and [State.Do] does it.
+type Step struct {
+	Kind  Kind
+	Input llama.Input // of the steps from StepMoments to StepSolve
+	Layer llama.Which // of StepSolve
+	Bits  int         // of StepSolve: what the layer is rounded to; 16: it stays as it is
+}
+
+// perInput reports whether a step is about one input.
+func (s Step) perInput() bool {
+	switch s.Kind {
+	case StepMoments, StepBasis, StepSplit, StepRemove, StepFit, StepDiagonal, StepFactor, StepSolve:
+		return true
+	}
+	return false
+}
+
+// String is one line for people.
+func (s Step) String() string {
+	switch {
+	case s.Kind == StepSolve && s.Bits == quant.FullBits:
+		return fmt.Sprintf("leave %s in 16 bits", s.Layer)
+	case s.Kind == StepSolve:
+		return fmt.Sprintf("solve %s to %d bits", s.Layer, s.Bits)
+	case s.perInput():
+		return fmt.Sprintf("%s, input of %s", s.Kind, s.Input)
+	}
+	return string(s.Kind)
+}
+
+// Steps lists what a recipe does to block i of a model between loading it and writing
+// what it has become, but for tuning. calibrated: there are calibration windows.
+func Steps(c *checkpoint.Config, r *recipe.Recipe, i int, calibrated bool) []Step {
+	var steps []Step
+	add := func(when bool, k Kind) {
+		if when {
+			steps = append(steps, Step{Kind: k})
+		}
+	}
+	add(calibrated, StepStatistics)
+	add(calibrated && Transforms(r).Cache == artefact.Balanced, StepKeys)
+	add(calibrated, StepBaseline)
+	add(calibrated && r.Smooth != nil, StepSmooth)
+	add(true, StepFold)
+	add(calibrated && r.Learn != nil, StepLearn)
+	add(calibrated && r.Fitting(), StepKeep)
+	for in := range llama.NumInputs {
+		steps = append(steps, InputSteps(c, r, i, in, calibrated)...)
+	}
+	return steps
+}
+
+// InputSteps lists what is done to the layers of block i that read one input, once the
+// block has been smoothed and rotated.
+func InputSteps(c *checkpoint.Config, r *recipe.Recipe, i int, in llama.Input, calibrated bool) []Step {
+	var steps []Step
+	add := func(when bool, k Kind) {
+		if when {
+			steps = append(steps, Step{Kind: k, Input: in})
+		}
+	}
+	moments := calibrated && r.NeedsHessian()
+	_, k := branchOf(c, r, llama.TensorPrefix(i), in)
+	add(calibrated, StepMoments)
+	add(k > 0, StepBasis)
+	add(true, StepSplit)
+	add(k > 0 && r.Branch.Remove && moments, StepRemove)
+	add(calibrated && r.Solve.Correct != "", StepFit)
+	add(moments && r.Weights.Clip == quant.ClipHessian, StepDiagonal)
+	add(moments && r.Solve.Method == "gptq", StepFactor)
+	for _, l := range in.Readers() {
+		steps = append(steps, Step{Kind: StepSolve, Input: in, Layer: l, Bits: r.LayerBits(llama.TensorPrefix(i) + l.String())})
+	}
+	return steps
+}
+
+// Do carries out a step on the loaded block.
+func (st *State) Do(ctx context.Context, s Step) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	switch s.Kind {
+	case StepStatistics:
+		return st.Statistics(ctx)
+	case StepKeys:
+		return st.BalanceKeys()
+	case StepBaseline:
+		return st.Baseline()
+	case StepSmooth:
+		return st.Smooth(ctx)
+	case StepFold:
+		st.FoldRotation()
+		return nil
+	case StepLearn:
+		return st.Learn(ctx)
+	case StepKeep:
+		st.Reference.keep(&st.Block)
+		return nil
+	case StepMoments:
+		return st.Moments(ctx, s.Input)
+	case StepBasis:
+		return st.Basis(ctx, s.Input)
+	case StepSplit:
+		return st.Split(s.Input)
+	case StepRemove:
+		st.RemoveBranch()
+		return nil
+	case StepFit:
+		return st.Fit(ctx, s.Input)
+	case StepDiagonal:
+		st.Diagonal(s.Input)
+		return nil
+	case StepFactor:
+		return st.Factor(s.Input)
+	case StepSolve:
+		return st.Solve(s.Layer)
+	case StepTune:
+		return st.Tune(ctx)
+	}
+	return fmt.Errorf("no such step of a block: %q", s.Kind)
+}
