@@ -39,7 +39,9 @@ func (c *pullCmd) Run(e *env) error {
 		fmt.Fprintf(e.err, "%s: %s fetched in %s, %s a second; checked against the hub's hashes\n", name, bytesText(got.Fetched), durationText(took), bytesText(int64(float64(got.Fetched)/took.Seconds())))
 	}
 	fmt.Fprintf(e.err, "to talk to it: specquant chat %s\n", name)
-	fmt.Fprintln(e.out, got.Path)
+	if !e.isTerm { // for scripts
+		fmt.Fprintln(e.out, got.Path)
+	}
 	return nil
 }
 
