@@ -58,14 +58,17 @@ type ChatStats struct {
 
 // HasChatTemplate says whether the model's files hold a chat template.
 func (m *Model) HasChatTemplate() bool {
-	_, err := chat.Load(m.dir)
+	_, err := m.chatTemplate()
 	return !errors.Is(err, chat.ErrNone)
 }
+
+// chatTemplate finds the template in the model's files.
+func (m *Model) chatTemplate() (*chat.Template, error) { return chat.Load(m.dir) }
 
 // NewChat begins a conversation. [ErrNoChatTemplate] says that the model has no chat
 // template.
 func (m *Model) NewChat(o ChatOptions) (*Chat, error) {
-	t, err := chat.Load(m.dir)
+	t, err := m.chatTemplate()
 	if err != nil {
 		return nil, err
 	}

@@ -102,17 +102,7 @@ func (s subject) controls(ids []int) (out []int) {
 	return out
 }
 
-// isControl says whether an id is a special token, or one by which the template marks
-// something: the text of such a one is that token, but not when a user writes it.
-func (s subject) isControl(id int) bool {
-	p := s.tok.Token(id)
-	if s.tok.IsSpecial(id) || p == "" || !s.template.marks(p) {
-		return s.tok.IsSpecial(id)
-	}
-	trusted, err1 := s.tok.EncodeMarked(p, nil, s.template.marks)
-	users, err2 := s.tok.EncodeMarked(p, []tokenizer.Span{{From: 0, To: len(p)}}, s.template.marks)
-	return err1 == nil && err2 == nil && slices.Equal(trusted, []int{id}) && !slices.Equal(users, trusted)
-}
+func (s subject) isControl(id int) bool { return s.template.isControl(s.tok, id) }
 
 func (s subject) encode(t *testing.T, r Request) (ids []int, text string) {
 	t.Helper()
@@ -241,5 +231,18 @@ func TestDumpPrompts(t *testing.T) {
 	data, _ := json.Marshal(rows)
 	if err := os.WriteFile(path, data, 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestEndOfTurn finds the token that ends an answer.
+func TestEndOfTurn(t *testing.T) {
+	want := map[string]string{"own": "<|end|>", "llama3": "<|eot_id|>", "llama2": "</s>"}
+	for _, s := range subjects(t) {
+		id, ok := s.template.EndOfTurn(s.tok)
+		t.Logf("%s: %q, %v", s.name, s.tok.Token(id), ok)
+		w, known := want[s.name]
+		if known && (ok != (w != "") || ok && s.tok.Token(id) != w) {
+			t.Errorf("%s: %q, expected %q", s.name, s.tok.Token(id), w)
+		}
 	}
 }

@@ -76,6 +76,9 @@ func New(s Source) (*Template, error) {
 // chat_template.json. [ErrNone] says that there is none.
 func Load(dir string) (*Template, error) {
 	s := Source{Templates: map[string]string{}, Tokens: map[string]string{}}
+	if st, err := os.Stat(dir); err == nil && !st.IsDir() {
+		return nil, ErrNone
+	}
 	config, err := read(dir, "tokenizer_config.json")
 	if err != nil {
 		return nil, err

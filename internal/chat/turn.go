@@ -2,35 +2,49 @@ package chat
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/specquant/specquant/internal/tokenizer"
 )
 
 // EndOfTurn finds the token by which the template ends what the assistant says: the
-// control token that follows a message of it. Files often name only the token that
-// ends a text.
+// first control token that follows a message of it, closing marks such as </think>
+// left aside. Files often name only the token that ends a text.
 func (t *Template) EndOfTurn(tok *tokenizer.Tokenizer) (id int, ok bool) {
-	p, err := t.Render(context.Background(), Request{Continue: true, Messages: []Message{
-		{Role: "user", Content: "Question"}, {Role: "assistant", Content: "Answer"}}})
-	full := ""
-	if err == nil { // Continue has cut it after the answer: render it again, whole
-		req := Request{Messages: []Message{{Role: "user", Content: "Question"}, {Role: "assistant", Content: "Answer"}, {Role: "user", Content: "Next"}}}
-		var whole *Prompt
-		if whole, err = t.Render(context.Background(), req); err == nil {
-			full = whole.Text()
+	const answer = "Lorem ipsum"
+	p, err := t.Render(context.Background(), Request{Messages: []Message{{Role: "user", Content: "Q"}, {Role: "assistant", Content: answer}, {Role: "user", Content: "Q"}}})
+	if err != nil {
+		return 0, false
+	}
+	_, rest, ok := strings.Cut(p.Text(), answer)
+	if !ok {
+		return 0, false
+	}
+	ids, err := tok.EncodeMarked(strings.TrimLeft(rest, " \n"), nil, t.marks)
+	if err != nil {
+		return 0, false
+	}
+	for _, id := range ids {
+		if !t.isControl(tok, id) {
+			return 0, false
+		}
+		if tok.IsSpecial(id) || !strings.HasPrefix(tok.Token(id), "</") {
+			return id, true
 		}
 	}
-	if err != nil || !strings.HasPrefix(full, p.Text()) {
-		return 0, false
+	return 0, false
+}
+
+// isControl says whether an id is a special token, or one by which the template marks
+// something: its text is that token where the template says it, and not where a user
+// does.
+func (t *Template) isControl(tok *tokenizer.Tokenizer, id int) bool {
+	p := tok.Token(id)
+	if tok.IsSpecial(id) || p == "" || !t.marks(p) {
+		return tok.IsSpecial(id)
 	}
-	ids, err := tok.EncodeMarked(strings.TrimLeft(full[len(p.Text()):], " \n"), nil, t.marks)
-	if err != nil || len(ids) == 0 {
-		return 0, false
-	}
-	piece := tok.Token(ids[0])
-	if !tok.IsSpecial(ids[0]) && !t.marks(piece) || !strings.HasPrefix(strings.TrimLeft(full[len(p.Text()):], " \n"), piece) {
-		return 0, false
-	}
-	return ids[0], true
+	trusted, err1 := tok.EncodeMarked(p, nil, t.marks)
+	users, err2 := tok.EncodeMarked(p, []tokenizer.Span{{From: 0, To: len(p)}}, t.marks)
+	return err1 == nil && err2 == nil && slices.Equal(trusted, []int{id}) && !slices.Equal(users, trusted)
 }
