@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/specquant/specquant/internal/artefact"
@@ -41,10 +42,7 @@ type Plan struct {
 }
 
 // Item is a named amount of memory.
-type Item struct {
-	Name  string
-	Bytes int64
-}
+type Item = stage.Item
 
 // programBytes is what the process holds whatever the model: the binary's
 // pages, Go's runtime, stacks.
@@ -92,7 +90,7 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *recip
 	}
 	p.Rotations, p.Fallbacks = turn.Names(), foreseen(c, r, turn, windows, tokens)
 	p.Schedule = newSchedule(c, r, windows)
-	layer, out, in := stage.Largest(c)
+	_, out, _ := stage.Largest(c)
 	var blockWeights int64
 	for l := range llama.NumLinears {
 		o, i := l.Shape(c)
@@ -100,39 +98,26 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *recip
 	}
 	hold := func(name string, bytes int64) {
 		if bytes > 0 {
-			p.Memory = append(p.Memory, Item{name, bytes})
+			p.Memory = append(p.Memory, Item{Name: name, Bytes: bytes})
 			p.Peak += bytes
 		}
 	}
 	branchBits := 0.0
-	if b := r.Branch; b != nil {
-		branchBits = 8 // of a weight, at most, while it is worked on
+	if r.Branch != nil {
+		branchBits = 2
 	}
-	perWeight := float64(r.Bits.Weights) + 1
+	shape := stage.Shape{Config: c, Recipe: r, Threads: threads, Windows: windows, Tokens: tokens}
 	hold("program", programBytes)
 	hold("one block in float32", 4*blockWeights)
-	hold("the same, quantized", int64(float64(blockWeights)*(perWeight+branchBits/4)/8))
-	hold("work on the largest layer", int64(layer)*9+int64(float64(layer)*(perWeight+branchBits)/8))
+	hold("the same, quantized", int64(float64(blockWeights)*(float64(r.Bits.Weights)+1+branchBits)/8))
+	for _, i := range shape.Kept() {
+		hold(i.Name, i.Bytes)
+	}
 	if windows > 0 {
-		n := int64(min(stage.SampleTokens, windows*tokens))
-		var stats int64
-		for i := range llama.NumInputs {
-			stats += int64(i.Width(c)) * (4*n + 28)
-		}
-		outputs, readers := outputs(c)
-		hold("calibration statistics and samples", stats+n*4*int64(2*out+2*in)+n*int64(in)+n*4*outputs)
-		if r.Runtime() {
-			hold("activations as the runtime rounds them", int64(tokens)*10*int64(in))
-		}
-		if r.Solve.Correct != "" {
-			hold("fitting to full precision", 4*(readers+int64(layer))+8*int64(tokens)*int64(out)+4*int64(tokens)*int64(in+c.HiddenSize))
-		}
-		if r.NeedsHessian() {
-			hold("Hessian of the widest input", 8*int64(in)*int64(in))
-		}
-		for _, i := range stageMemory(c, r, threads, windows, tokens) {
+		for _, i := range slices.Concat(p.Schedule.transient(shape), shape.Pooled()) {
 			hold(i.Name, i.Bytes)
 		}
+		n := int64(min(stage.SampleTokens, windows*tokens))
 		hold("operands of products, packed", packedBytes(r, threads, max(n, int64(tokens), int64(out))))
 		window := 4 * int64(tokens) * int64(c.HiddenSize)
 		hold("running one window", llama.RunnerBytes(c, threads, tokens)+window)
@@ -188,21 +173,6 @@ func (p *Plan) largestItems() string {
 		}
 	}
 	return fmt.Sprintf("%q (%s) and %q (%s)", a.Name, MB(a.Bytes), b.Name, MB(b.Bytes))
-}
-
-// outputs is the number of outputs of a block's layers together, and the weights
-// of the layers that read one input, at most.
-func outputs(c *checkpoint.Config) (all, readers int64) {
-	for in := range llama.NumInputs {
-		var weights int64
-		for _, l := range in.Readers() {
-			o, i := l.Shape(c)
-			all += int64(o)
-			weights += int64(o) * int64(i)
-		}
-		readers = max(readers, weights)
-	}
-	return all, readers
 }
 
 // MB writes bytes in megabytes.

@@ -19,7 +19,7 @@ func learningMemory(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int,
 	var most Item
 	count := func(stage string, bytes int64) {
 		if bytes > most.Bytes {
-			most = Item{"learning: " + stage, bytes}
+			most = Item{Name: "learning: " + stage, Bytes: bytes}
 		}
 	}
 	rows := func(batch int) int { return min(batch, windows) * tokens }

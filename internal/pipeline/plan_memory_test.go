@@ -13,7 +13,6 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
-	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/stage"
 	"github.com/specquant/specquant/internal/testdata"
@@ -154,18 +153,5 @@ func TestPlanWide(t *testing.T) {
 	}
 	if got := items("specquant-fast")["operands of products, packed"]; got < 2*2*(640<<10) {
 		t.Errorf("specquant-fast: %d bytes for packed operands", got)
-	}
-}
-
-// TestAWQBytes: what AWQ's trials take of the scratch memory is not counted twice, and
-// what does not fit there is counted.
-func TestAWQBytes(t *testing.T) {
-	square := &checkpoint.Config{HiddenSize: 8, IntermediateSize: 8, Heads: 1, KVHeads: 1, HeadDim: 8}
-	if o, i := llama.Q.Shape(square); o*i != 64 {
-		t.Fatal("shape")
-	}
-	// Three readers of 64 weights in rooms of 64 each: one does not fit.
-	if got := awqBytes(square, 64, 1, 1); got != 4*(8+64) {
-		t.Errorf("%d bytes, want %d", got, 4*(8+64))
 	}
 }

@@ -72,6 +72,23 @@ func newSchedule(c *checkpoint.Config, r *recipe.Recipe, windows int) *Schedule 
 	return s
 }
 
+// transient is what is held for a while only, at most: by the step that holds most.
+func (s *Schedule) transient(shape stage.Shape) (most []stage.Item) {
+	var peak int64
+	for _, steps := range s.Blocks {
+		for _, step := range steps {
+			items, sum := step.Holds(shape), int64(0)
+			for _, i := range items {
+				sum += i.Bytes
+			}
+			if sum > peak {
+				most, peak = items, sum
+			}
+		}
+	}
+	return most
+}
+
 // resumed is what is left of a block's steps when an earlier run has written the
 // block: it is decoded, and calibration moves on.
 func resumed(steps []stage.Step) []stage.Step {

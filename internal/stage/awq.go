@@ -148,3 +148,29 @@ func (st *State) attentionOutputs(b *llama.Block, see func(at int, y []float32))
 	}
 	return nil
 }
+
+// awqBytes is the exact output that the trials are compared with, and the rounded
+// weights of an input's readers that the scratch memory has no room for.
+func awqBytes(s Shape) int64 {
+	c := s.Config
+	layer, out, _ := Largest(c)
+	outputs := max(int64(AWQWindows(s.Windows, s.Tokens)*s.Tokens)*int64(c.HiddenSize), int64(s.samples())*int64(out))
+	var overflow int64
+	for in := range llama.NumInputs {
+		free := []int{layer, layer}
+		var more int64
+	readers:
+		for _, l := range in.Readers() {
+			o, i := l.Shape(c)
+			for k, f := range free {
+				if f >= o*i {
+					free[k] -= o * i
+					continue readers
+				}
+			}
+			more += int64(o) * int64(i)
+		}
+		overflow = max(overflow, more)
+	}
+	return 4 * (outputs + overflow)
+}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 // AWQ (Lin et al., arXiv 2306.00978) scales input channels by how large their
@@ -140,4 +141,15 @@ func clamp(dst, w []float32, limit float32) {
 	for i, v := range w {
 		dst[i] = min(max(v, -limit), limit)
 	}
+}
+
+// awqClipBytes is a copy of a layer [out × in], and what [AWQClip] holds of
+// one group of all its rows: codes, the clipped weights, their errors, the errors
+// times the group's Gram matrix; and that matrix.
+func awqClipBytes(r *recipe.Recipe, out, in int) int64 {
+	width := in
+	if g := r.Weights.Group; g > 0 {
+		width = min(g, in)
+	}
+	return 4*int64(out)*int64(in) + int64(out)*int64(width)*(1+3*4) + int64(width)*int64(width)*(8+4)
 }

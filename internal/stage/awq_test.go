@@ -155,3 +155,16 @@ func TestSpareRooms(t *testing.T) {
 		t.Error("rooms are not where there is place")
 	}
 }
+
+// TestAWQBytes: what AWQ's trials take of the scratch memory is not counted twice, and
+// what does not fit there is counted.
+func TestAWQBytes(t *testing.T) {
+	square := &checkpoint.Config{HiddenSize: 8, IntermediateSize: 8, Heads: 1, KVHeads: 1, HeadDim: 8}
+	if o, i := llama.Q.Shape(square); o*i != 64 {
+		t.Fatal("shape")
+	}
+	// Three readers of 64 weights in rooms of 64 each: one does not fit.
+	if got := awqBytes(Shape{Config: square, Windows: 1, Tokens: 1}); got != 4*(8+64) {
+		t.Errorf("%d bytes, want %d", got, 4*(8+64))
+	}
+}

@@ -7,8 +7,10 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 // The branch (SpecQuant, arXiv 2511.11663, section 3.3): a layer's weights are split
@@ -177,4 +179,23 @@ func branchEnergy(p *kernel.Pool, b *artefact.Branch, scratch []float32) float64
 	clear(scratch)
 	b.AddTo(p, scratch, 1)
 	return kernel.SumSquares(scratch)
+}
+
+// basisBytes is what choosing the stored basis of an input takes.
+func basisBytes(s Shape, in llama.Input) int64 {
+	c, b := s.Config, s.Recipe.Branch
+	n, outputs := in.Width(c), 0
+	for _, l := range in.Readers() {
+		o, _ := l.Shape(c)
+		outputs += o
+	}
+	k := b.Dimensions(n, outputs)
+	if b.Iterated() {
+		return LowRankBytes(b, outputs, n, k) + 4*int64(s.samples())*int64(k)
+	}
+	bytes := linalg.LeadingBytes(n, k) + 4*int64(k)*int64(n)
+	if b.Basis == recipe.BasisSVD {
+		bytes += 8 * int64(n) * int64(n)
+	}
+	return bytes
 }

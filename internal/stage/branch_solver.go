@@ -132,3 +132,20 @@ func Coefficients(p *kernel.Pool, w, v []float32, out, n, k int) ([]float32, err
 	kernel.RoundF16(c)
 	return c, nil
 }
+
+// Sizes of what internal/spectrum keeps for each thread: the channels that are
+// transformed together, with the padding of each, and the vectors of those that go
+// by products.
+const (
+	spectrumChannels = 64
+	spectrumPadding  = 8
+	spectrumDirect   = 64
+)
+
+// channelBytes is the float64 memory in which channels of n are transformed: a
+// block of them and its coefficients for each thread, and the basis vectors, those
+// of the call before beside them.
+func channelBytes(threads, n int) int64 {
+	block := spectrumChannels*int64(n+spectrumPadding) + spectrumChannels*spectrumDirect
+	return 8 * (int64(threads)*block + 2*spectrumDirect*int64(n))
+}

@@ -119,3 +119,11 @@ func (st *State) AdvanceReference(ctx context.Context, ck *checkpoint.Checkpoint
 	}
 	return st.advance(ctx, f.Inputs, f.runner, f.Block.Block(), llama.Hooks{})
 }
+
+// fitBytes is what fitting holds: Σ e x̂ᵀ of the readers of an input and the step of one
+// layer; of one window the outputs of a layer and their errors, and what the
+// full-precision model has before the layer and in its residual stream.
+func fitBytes(c *checkpoint.Config, tokens, layer, out, in int) int64 {
+	_, weights := readers(c)
+	return 4*(weights+int64(layer)) + 8*int64(tokens)*int64(out) + 4*int64(tokens)*int64(in+c.HiddenSize)
+}

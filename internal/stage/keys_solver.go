@@ -3,6 +3,7 @@ package stage
 import (
 	"math"
 
+	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/linalg"
 )
@@ -205,4 +206,11 @@ func sandwich(p *kernel.Pool, a, b []float64, n int) []float64 {
 		}
 	}
 	return v
+}
+
+// keysBytes are the sums of each kv head, and of one head what Balance works on: eight
+// matrices, beside the eigenproblem.
+func keysBytes(c *checkpoint.Config) int64 {
+	d := int64(c.HeadDim)
+	return 2*8*int64(c.KVHeads)*d*d + 8*8*d*d + linalg.LeadingBytes(c.HeadDim, c.HeadDim) + 4*int64(c.KVHeads)*d*d
 }

@@ -25,6 +25,10 @@ type runScratch struct {
 	x, xq, z []float32
 }
 
+// runScratchBytes is the memory of a runScratch for an input of so many channels: what
+// is left once the branch is taken out, that rounded, and its codes.
+func runScratchBytes(tokens, width int) int64 { return int64(tokens) * (4 + 4 + 2) * int64(width) }
+
 func newRunLinear(d *llama.Dense, b *artefact.Branch, act kernel.ActGrid, s *runScratch) *runLinear {
 	r := &runLinear{residual: d, branch: b, act: act, s: s}
 	if b != nil && b.Subspace != nil {

@@ -142,7 +142,8 @@ func (st *State) Begin(i int) {
 }
 
 // hold makes the memory for layers of at most so many weights, outputs and inputs,
-// and for what calibration tells of some of the inputs.
+// and for what calibration tells of some of the inputs. What it takes is told by
+// weightScratchBytes, statsBytes and sampleScratchBytes, and the Hessian.
 func (st *State) hold(layer, out, in int, inputs ...llama.Input) {
 	st.weights, st.weights2, st.q = make([]float32, layer), make([]float32, layer), make([]int8, layer)
 	if st.Windows == 0 {
@@ -158,6 +159,27 @@ func (st *State) hold(layer, out, in int, inputs ...llama.Input) {
 	if st.Recipe.NeedsHessian() {
 		st.hessian = make([]float64, in*in)
 	}
+}
+
+// weightScratchBytes is the scratch memory for a layer of so many weights: two float32
+// copies and a code.
+func weightScratchBytes(layer int) int64 { return int64(layer) * (4 + 4 + 1) }
+
+// statsBytes are the statistics of a block's four inputs, with samples of n tokens.
+func statsBytes(c *checkpoint.Config, n int) (bytes int64) {
+	for in := range llama.NumInputs {
+		bytes += int64(in.Width(c)) * (4*int64(n) + 4 + 3*8)
+	}
+	return bytes
+}
+
+// sampleScratchBytes is the scratch memory on a sample of n tokens: outputs wanted and
+// got, inputs smoothed and rounded, codes of the inputs, and the exact outputs of all
+// layers.
+func sampleScratchBytes(c *checkpoint.Config, n int) int64 {
+	_, out, in := Largest(c)
+	outputs, _ := readers(c)
+	return int64(n) * (4*int64(2*out+2*in) + int64(in) + 4*outputs)
 }
 
 // Largest returns the weights of the largest layer, and the widest output and input.

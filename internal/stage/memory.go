@@ -1,0 +1,125 @@
+package stage
+
+import (
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/recipe"
+)
+
+// Item is a named amount of memory.
+type Item struct {
+	Name  string
+	Bytes int64
+}
+
+// Shape is what decides how much memory the stages take: a model, a recipe, and how
+// much calibration there is.
+type Shape struct {
+	Config          *checkpoint.Config
+	Recipe          *recipe.Recipe
+	Threads         int
+	Windows, Tokens int // of calibration, and of a window; 0: none
+}
+
+// samples is the number of tokens in the sample.
+func (s Shape) samples() int { return min(SampleTokens, s.Windows*s.Tokens) }
+
+// Holds is the memory that a step takes while it runs, beside what a [State] has all
+// the time. Each part is declared beside the code that allocates it.
+func (step Step) Holds(s Shape) (items []Item) {
+	c, r, in := s.Config, s.Recipe, step.Input
+	add := func(name string, bytes int64) {
+		if bytes > 0 {
+			items = append(items, Item{name, bytes})
+		}
+	}
+	switch step.Kind {
+	case StepStatistics, StepKeys:
+		if Transforms(r).Cache == artefact.Balanced {
+			add("moments of queries and keys", keysBytes(c))
+		}
+	case StepSmooth:
+		if r.Smooth.Method == recipe.SmoothAWQ {
+			add("outputs that AWQ compares", awqBytes(s))
+		}
+	case StepBasis:
+		name := "the branch's eigenproblem"
+		if r.Branch.Iterated() {
+			name = "singular vectors of the branch"
+		}
+		add(name, basisBytes(s, in))
+	case StepFactor:
+		add("factor of the widest Hessian", FactorBytes(in.Width(c), r.Solve))
+	case StepSolve:
+		out, width := step.Layer.Shape(c)
+		if s.Windows > 0 && r.Solve.Method == "gptq" {
+			add("factor of the widest Hessian", FactorBytes(width, r.Solve))
+			add("the largest layer, column by column", SolveBytes(out*width, r.Solve))
+		}
+		if r.Weights.Clip == recipe.ClipAWQ {
+			add("AWQ's search for clips", awqClipBytes(r, out, width))
+		}
+	}
+	return items
+}
+
+// Kept is the memory of the state that [New] makes, but for the model's runners and the
+// activations of all windows, whose size the job decides.
+func (s Shape) Kept() (items []Item) {
+	c, r := s.Config, s.Recipe
+	layer, out, in := Largest(c)
+	add := func(name string, bytes int64) {
+		if bytes > 0 {
+			items = append(items, Item{name, bytes})
+		}
+	}
+	add("work on the largest layer", weightScratchBytes(layer)+quantizedBytes(r, layer))
+	if s.Windows == 0 {
+		return items
+	}
+	add("calibration statistics and samples", statsBytes(c, s.samples())+sampleScratchBytes(c, s.samples()))
+	if r.Runtime() {
+		add("activations as the runtime rounds them", runScratchBytes(s.Tokens, in))
+	}
+	if r.Solve.Correct != "" {
+		add("fitting to full precision", fitBytes(c, s.Tokens, layer, out, in))
+	}
+	if r.NeedsHessian() {
+		add("Hessian of the widest input", 8*int64(in)*int64(in))
+	}
+	return items
+}
+
+// Pooled is the memory that stages leave in pools for the next time.
+func (s Shape) Pooled() []Item {
+	if b := s.Recipe.Branch; b == nil || b.Stored() || s.Windows == 0 {
+		return nil
+	}
+	_, out, in := Largest(s.Config)
+	return []Item{{"the branch's channels", channelBytes(s.Threads, max(in, out))}}
+}
+
+// quantizedBytes bounds the quantized form of so many weights while it is worked on.
+func quantizedBytes(r *recipe.Recipe, weights int) int64 {
+	bits := float64(r.Bits.Weights) + 1
+	if r.Branch != nil {
+		bits += 8 // of a weight, at most
+	}
+	return int64(float64(weights) * bits / 8)
+}
+
+// readers is the number of outputs of a block's layers together, and the weights of the
+// layers that read one input, at most.
+func readers(c *checkpoint.Config) (outputs, weights int64) {
+	for in := range llama.NumInputs {
+		var sum int64
+		for _, l := range in.Readers() {
+			o, i := l.Shape(c)
+			outputs += int64(o)
+			sum += int64(o) * int64(i)
+		}
+		weights = max(weights, sum)
+	}
+	return outputs, weights
+}
