@@ -28,7 +28,7 @@ type chatCmd struct {
 	Ctx       int      `help:"Context in tokens. 0: the model's own, at most 8192." default:"0"`
 	Threads   int      `help:"Threads. 0: one for each CPU." default:"0"`
 
-	samplingFlags `embed:"" set:"temp=-1" set:"temp_auto= -1: as the model's makers say in generation_config.json, with their top-k and top-p, else 0." set:"dry=0.8" set:"dry_allowed=8"`
+	samplingFlags `kong:"embed,set='temp=-1',set='temp_auto= -1: as generation_config.json recommends, with its top-k and top-p, else 0.',set='dry=0.8',set='dry_allowed=8'"`
 }
 
 // maxQuestion bounds one message, in bytes.
@@ -109,8 +109,33 @@ type chatSession struct {
 
 // run reads messages and commands until the input or the patience ends.
 func (s *chatSession) run(in chatInput) error {
+	// What ends the program while it waits: SIGTERM, and from a pipe Ctrl-C. At a terminal
+	// Ctrl-C only gives up the line or the answer.
+	leave, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if !s.talking {
+		leave = s.ctx
+	}
+	type line struct {
+		text string
+		err  error
+	}
+	lines := make(chan line, 1)
 	for {
-		text, err := in.Read()
+		go func() {
+			text, err := in.Read()
+			lines <- line{text, err}
+		}()
+		var l line
+		select {
+		case l = <-lines:
+		case <-leave.Done():
+			if s.talking {
+				fmt.Fprintln(s.err) // leave the line that was being typed
+			}
+			return context.Canceled
+		}
+		text, err := l.text, l.err
 		switch {
 		case errors.Is(err, errInterrupted):
 			fmt.Fprintln(s.err, "(/bye or Ctrl-D to leave)")

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/reeflective/readline"
+	"golang.org/x/term"
 )
 
 // chatInput is where messages come from.
@@ -29,7 +30,7 @@ const blockMark = `"""`
 // newChatInput reads from the terminal with line editing and history, or else line by
 // line from standard input.
 func newChatInput(e *env) chatInput {
-	if e.in == nil || !isTerminalInput(e.in) || !e.isTerm {
+	if e.in == nil || !isTerminalInput(e.in) || !e.isTerm || !isTerminal(os.Stdout) { // the editor draws on standard output
 		in := e.in
 		if in == nil {
 			in = strings.NewReader("")
@@ -37,6 +38,7 @@ func newChatInput(e *env) chatInput {
 		return &lineInput{bufio.NewReader(in)}
 	}
 	t := &terminalInput{shell: readline.NewShell()}
+	t.before, _ = term.GetState(int(os.Stdin.Fd()))
 	t.shell.Prompt.Primary(func() string { return ">>> " })
 	t.shell.Prompt.Secondary(func() string { return "... " })
 	t.shell.AcceptMultiline = func(line []rune) bool { return blockClosed(string(line)) }
@@ -86,10 +88,20 @@ func unblock(text string) string {
 }
 
 // terminalInput is a person at a terminal.
-type terminalInput struct{ shell *readline.Shell }
+type terminalInput struct {
+	shell  *readline.Shell
+	before *term.State // of the terminal
+}
 
 func (t *terminalInput) Terminal() bool { return true }
-func (t *terminalInput) Close() error   { return nil }
+
+// Close leaves the terminal as it was, even in the middle of a line.
+func (t *terminalInput) Close() error {
+	if t.before == nil {
+		return nil
+	}
+	return term.Restore(int(os.Stdin.Fd()), t.before)
+}
 
 func (t *terminalInput) Read() (string, error) {
 	text, err := t.shell.Readline()

@@ -24,7 +24,7 @@ type runCmd struct {
 	IgnoreEOS bool     `name:"ignore-eos" help:"Go on past the end-of-text token."`
 	Choices   int      `help:"Continuations, one after the other, each with the next seed." default:"1"`
 
-	samplingFlags `embed:"" set:"temp=0.8" set:"temp_auto=" set:"dry=0" set:"dry_allowed=2"`
+	samplingFlags `kong:"embed,set='temp=0.8',set='temp_auto=',set='dry=0',set='dry_allowed=2'"`
 }
 
 // maxPrompt bounds what is read from standard input, in bytes.
