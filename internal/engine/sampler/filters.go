@@ -8,29 +8,74 @@ import (
 
 // filtered keeps the tokens that the filters let through, and at least one. Their
 // weights are in proportion to their probabilities.
-func (s *Sampler) filtered(keep []candidate) []candidate {
+func (s *Sampler) filtered(all []candidate) []candidate {
 	topP, typical := s.TopP > 0 && s.TopP < 1, s.Typical > 0 && s.Typical < 1
 	if s.TopK == 0 && !topP && !typical && s.MinP == 0 {
-		return keep
+		return all
 	}
-	slices.SortFunc(keep, byProbability)
+	keep := all
 	if s.TopK > 0 {
-		keep = keep[:min(s.TopK, len(keep))]
+		keep = mostLikely(keep, s.TopK, nil)
 	}
 	if typical {
 		keep = typicalOf(keep, s.Typical)
 		slices.SortFunc(keep, byProbability)
 	}
+	// Top-p and min-p each keep the first of the tokens in order, so no more need be put in
+	// order than the shorter of the two keeps.
+	limit, sum := math.Inf(1), 0.0
 	if topP {
-		keep = nucleus(keep, s.TopP)
+		limit = s.TopP * total(keep)
 	}
-	for i, c := range keep {
-		if c.p < s.MinP*keep[0].p {
-			keep = keep[:i]
-			break
+	most := 0.0
+	for _, c := range keep {
+		most = max(most, c.p)
+	}
+	return mostLikely(keep, len(keep), func(c candidate) bool {
+		if sum >= limit || c.p < s.MinP*most {
+			return false
+		}
+		sum += c.p
+		return true
+	})
+}
+
+// mostLikely puts the n most likely tokens first, in order, and gives them: fewer where
+// more refuses one. A heap does it, because few of a vocabulary are wanted.
+func mostLikely(all []candidate, n int, more func(c candidate) bool) []candidate {
+	// The heap fills all from its end: all[len(all)-1-i] is node i, the root the most likely.
+	size := len(all)
+	at := func(i int) *candidate { return &all[len(all)-1-i] }
+	before := func(a, b *candidate) bool { return a.p > b.p || a.p == b.p && a.id < b.id } // byProbability, inlined
+	down := func(i int) {
+		for {
+			child := 2*i + 1
+			if child >= size {
+				return
+			}
+			if child+1 < size && before(at(child+1), at(child)) {
+				child++
+			}
+			if !before(at(child), at(i)) {
+				return
+			}
+			*at(i), *at(child) = *at(child), *at(i)
+			i = child
 		}
 	}
-	return keep
+	for i := size/2 - 1; i >= 0; i-- {
+		down(i)
+	}
+	for k := range min(n, len(all)) {
+		if more != nil && !more(*at(0)) && k > 0 {
+			return all[:k]
+		}
+		// The last node lies at all[k]: the root goes there, it to the root.
+		*at(0), all[k] = all[k], *at(0)
+		size--
+		down(0)
+	}
+	return all[:min(n, len(all))]
 }
 
 // nucleus keeps the first tokens, in the order they are in, that together have the

@@ -262,3 +262,41 @@ func TestLogProbs(t *testing.T) {
 		t.Errorf("%v", most)
 	}
 }
+
+// TestMostLikely compares the heap with sorting everything.
+func TestMostLikely(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range 500 {
+		all := make([]candidate, 1+rng.IntN(60))
+		for i := range all {
+			all[i] = candidate{i, float64(rng.IntN(20)) / 20}
+		}
+		sorted := slices.SortedFunc(slices.Values(all), byProbability)
+		n := 1 + rng.IntN(70)
+		cut := float64(rng.IntN(25)) / 20
+		want := sorted[:min(n, len(sorted))]
+		for i, c := range want {
+			if c.p < cut && i > 0 {
+				want = want[:i]
+				break
+			}
+		}
+		got := mostLikely(slices.Clone(all), n, func(c candidate) bool { return c.p >= cut })
+		if !slices.Equal(got, want) {
+			t.Fatalf("%v\n of %v from %v:\n%v\nexpected %v", n, all, cut, got, want)
+		}
+	}
+}
+
+// BenchmarkNext draws from a vocabulary of Qwen's size with the filters that run sets.
+func BenchmarkNext(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	logits := make([]float32, 151_936)
+	for i := range logits {
+		logits[i] = float32(rng.NormFloat64() * 3)
+	}
+	s := New(Options{Temperature: 0.8, TopK: 40, TopP: 0.95, MinP: 0.05}, nil, nil)
+	for b.Loop() {
+		s.Next(logits)
+	}
+}
