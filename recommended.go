@@ -2,8 +2,9 @@ package specquant
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
+
+	"github.com/specquant/specquant/internal/input"
 )
 
 // RecommendedSampling is how the model's makers say that it should be sampled: the
@@ -12,10 +13,7 @@ import (
 // greedily and ok is false.
 func (m *Model) RecommendedSampling() (o GenerateOptions, ok bool) {
 	path := filepath.Join(m.dir, "generation_config.json")
-	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() || st.Size() > 1<<20 {
-		return o, false
-	}
-	data, err := os.ReadFile(path)
+	data, err := input.ReadFile(path, 1<<20)
 	if err != nil {
 		return o, false
 	}

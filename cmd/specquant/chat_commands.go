@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/input"
 )
 
 // chatCommands are what a line that begins with a slash may say.
@@ -138,14 +139,7 @@ func (s *chatSession) load(path string) error {
 	if path == "" {
 		return errors.New("/load needs the name of a file")
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() || info.Size() > 64<<20 {
-		return fmt.Errorf("%s: expected a file of at most 64 MiB", path)
-	}
-	data, err := os.ReadFile(path)
+	data, err := input.ReadFile(path, input.MaxSmall)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ type compareCmd struct {
 }
 
 func (c *compareCmd) Run(e *env) error {
-	text, err := readText(c.Text)
+	text, err := e.readText(c.Text)
 	if err != nil {
 		return err
 	}

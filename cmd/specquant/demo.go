@@ -35,6 +35,7 @@ func (c *demoCmd) Run(e *env) error {
 			return err
 		}
 		defer os.RemoveAll(tmp)
+		e.scratch.Store(&tmp)
 		dir = tmp
 	} else if err := os.Mkdir(dir, 0o755); err != nil {
 		return err

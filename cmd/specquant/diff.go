@@ -18,7 +18,7 @@ type diffCmd struct {
 }
 
 func (c *diffCmd) Run(e *env) error {
-	text, err := readText(c.Text)
+	text, err := e.readText(c.Text)
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func (c *doctorCmd) Run(e *env) error {
 	}
 	var overlaps []eval.Overlap
 	if c.Text != "" {
-		text, err := readText(c.Text)
+		text, err := e.readText(c.Text)
 		if err != nil {
 			return err
 		}

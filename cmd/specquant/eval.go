@@ -10,6 +10,7 @@ import (
 
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/input"
 )
 
 type evalCmd struct {
@@ -31,18 +32,14 @@ type evalFlags struct {
 // maxText bounds an evaluation text.
 const maxText = 1 << 30
 
-func readText(path string) (string, error) {
-	info, err := os.Stat(path)
+// readText reads an evaluation text: a file, or a pipe for as long as the command
+// is not interrupted.
+func (e *env) readText(path string) (string, error) {
+	text, err := input.ReadText(e.ctx, path, maxText)
 	if err != nil {
 		return "", err
 	}
-	if info.Size() > maxText {
-		return "", fmt.Errorf("%s: has %d bytes, more than %d", path, info.Size(), maxText)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
+	data := text.Data
 	if len(data) == 0 {
 		return "", fmt.Errorf("%s: is empty", path)
 	}
@@ -131,7 +128,7 @@ func (c *pplCmd) Run(e *env) error {
 		d := divergenceCmd{Dir: c.Dir, Against: c.Against, evalFlags: c.evalFlags}
 		return d.Run(e)
 	}
-	text, err := readText(c.Text)
+	text, err := e.readText(c.Text)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func (c *divergenceCmd) Run(e *env) error {
 	if c.Worst < 0 || c.Worst > 10000 {
 		return fmt.Errorf("--worst is %d, expected 0 to 10000", c.Worst)
 	}
-	text, err := readText(c.Text)
+	text, err := e.readText(c.Text)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -170,18 +169,6 @@ func (c *inspectCmd) quantized(e *env, ck *checkpoint.Checkpoint) error {
 	}
 	printLayers(e.out, m.Layers)
 	return nil
-}
-
-func (c *inspectCmd) manifest() (*artefact.Manifest, error) {
-	text, err := readText(c.Dir + "/" + artefact.ManifestFile)
-	if err != nil {
-		return nil, err
-	}
-	m := &artefact.Manifest{}
-	if err := json.Unmarshal([]byte(text), m); err != nil {
-		return nil, fmt.Errorf("%s/%s: %w", c.Dir, artefact.ManifestFile, err)
-	}
-	return m, nil
 }
 
 // files says whether the files are those that were written. It reads them all,

@@ -103,6 +103,6 @@ func (c *inspectCmd) quantizedInfo(ck *checkpoint.Checkpoint) (*quantizedInfo, e
 			i.Files = "verified"
 		}
 	}
-	i.Manifest, err = c.manifest()
+	i.Manifest, err = artefact.ReadManifest(c.Dir)
 	return i, err
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -63,6 +64,8 @@ type env struct {
 	out    io.Writer // results
 	err    io.Writer // progress and errors
 	isTerm bool      // err is a terminal
+
+	scratch atomic.Pointer[string] // a temporary folder, removed even if the command does not end by itself; nil: none
 }
 
 func main() {
@@ -110,9 +113,12 @@ func command(args []string, out, errOut io.Writer) int {
 		fmt.Fprintln(errOut, `Run "specquant --help" or "specquant COMMAND --help".`)
 		return 2
 	}
-	if err = resolveNames(k); err == nil {
-		err = k.Run(e)
-	}
+	err = interruptible(e, func() error {
+		if err := resolveNames(k); err != nil {
+			return err
+		}
+		return k.Run(e)
+	})
 	switch {
 	case err == nil:
 		return 0

@@ -27,6 +27,9 @@ type planCmd struct {
 }
 
 func (c *planCmd) Run(e *env) error {
+	if err := e.readPipes(c.Calib); err != nil {
+		return err
+	}
 	p, err := specquant.PlanQuantize(c.Dir, c.options())
 	if err != nil {
 		return err

@@ -37,6 +37,9 @@ func (c *quantizeCmd) Run(e *env) error {
 	if err := pipeline.CheckTarget(out); err != nil {
 		return err
 	}
+	if err := e.readPipes(c.Calib); err != nil {
+		return err
+	}
 	o := c.options()
 	o.Restart, o.KeepBad = c.Restart, c.KeepBad
 	plan, err := specquant.PlanQuantize(c.Dir, o)

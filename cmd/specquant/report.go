@@ -55,7 +55,7 @@ func (c *reportCmd) Run(e *env) error {
 		}
 	}
 	if c.Text != "" {
-		text, err := readText(c.Text)
+		text, err := e.readText(c.Text)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/input"
 	"golang.org/x/term"
 )
 
@@ -34,7 +36,7 @@ func (c *runCmd) Run(e *env) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	prompt, err := c.prompt(e.in)
+	prompt, err := c.prompt(e.ctx, e.in)
 	if err != nil {
 		return err
 	}
@@ -106,7 +108,7 @@ func (c *runCmd) check() error {
 // prompt is the text to continue, from wherever it comes. It is refused where it is
 // not UTF-8: what the tokenizer would put for bytes that are not is not what was
 // asked.
-func (c *runCmd) prompt(in io.Reader) (string, error) {
+func (c *runCmd) prompt(ctx context.Context, in io.Reader) (string, error) {
 	var text, where string
 	switch {
 	case c.Prompt != nil && len(c.Text) > 0:
@@ -117,12 +119,15 @@ func (c *runCmd) prompt(in io.Reader) (string, error) {
 		text, where = strings.Join(c.Text, " "), "the prompt"
 	case in == nil || isTerminalInput(in): // nobody is asked for one: the model begins by itself
 	default:
-		data, err := io.ReadAll(io.LimitReader(in, maxPrompt+1))
-		if err != nil {
-			return "", fmt.Errorf("reading the prompt from standard input: %w; give it as an argument", err)
-		}
-		if len(data) > maxPrompt {
+		data, err := input.ReadAll(ctx, func() (io.Reader, error) { return in, nil }, "standard input", maxPrompt)
+		var large *input.LargeError
+		switch {
+		case errors.As(err, &large):
 			return "", fmt.Errorf("standard input has more than %d bytes, the limit of a prompt; give a shorter one", maxPrompt)
+		case ctx.Err() != nil:
+			return "", ctx.Err()
+		case err != nil:
+			return "", fmt.Errorf("reading the prompt from standard input: %w; give it as an argument", err)
 		}
 		text, where = strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r"), "standard input"
 	}

@@ -29,7 +29,7 @@ func TestPrompt(t *testing.T) {
 		{name: "input past the limit", stdin: strings.Repeat("x", maxPrompt+1), err: "more than 1048576 bytes"},
 		{name: "two", run: runCmd{Prompt: text("a"), Text: []string{"b"}}, err: "two prompts"},
 	} {
-		got, err := c.run.prompt(strings.NewReader(c.stdin))
+		got, err := c.run.prompt(t.Context(), strings.NewReader(c.stdin))
 		if c.err == "" && (err != nil || got != c.want) || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
 			t.Errorf("%s: %.40q, %v; want %.40q, %q", c.name, got, err, c.want, c.err)
 		}

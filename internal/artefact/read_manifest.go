@@ -3,15 +3,16 @@ package artefact
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
+
+	"github.com/specquant/specquant/internal/input"
 )
 
 // ReadManifest reads the manifest of the artefact in a folder; fs.ErrNotExist if
 // there is none.
 func ReadManifest(dir string) (*Manifest, error) {
 	path := filepath.Join(dir, ManifestFile)
-	data, err := os.ReadFile(path)
+	data, err := input.ReadFile(path, input.MaxSmall)
 	if err != nil {
 		return nil, err
 	}

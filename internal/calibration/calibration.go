@@ -3,17 +3,18 @@
 package calibration
 
 import (
+	"context"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"unicode/utf8"
 
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/input"
 )
 
 //go:embed default.txt
@@ -32,8 +33,8 @@ const minTokens = 256
 // holdOut is which of the windows are held out: every tenth.
 const holdOut = 10
 
-// maxText bounds one calibration file.
-const maxText = 1 << 30
+// MaxText bounds one calibration file, in bytes.
+const MaxText = 1 << 30
 
 // Encoder is the part of a tokenizer that calibration needs.
 type Encoder interface {
@@ -46,27 +47,22 @@ type Text struct {
 	Text   string
 }
 
-// ReadFiles reads text files; with none, it gives the default text.
-func ReadFiles(files []string) ([]Text, error) {
+// ReadFiles reads text files, or pipes, for which it waits as long as ctx lasts; with
+// none, it gives the default text.
+func ReadFiles(ctx context.Context, files []string) ([]Text, error) {
 	if len(files) == 0 {
 		sum := sha256.Sum256([]byte(defaultText))
 		return []Text{{checkpoint.FileHash{Name: DefaultName, Bytes: int64(len(defaultText)), SHA256: hex.EncodeToString(sum[:])}, defaultText}}, nil
 	}
 	var out []Text
 	for _, f := range files {
-		info, err := os.Stat(f)
+		text, err := input.ReadText(ctx, f, MaxText)
 		if err != nil {
 			return nil, fmt.Errorf("calibration text: %w", err)
 		}
-		if !info.Mode().IsRegular() {
-			return nil, fmt.Errorf("calibration text %s: is not a regular file", f)
-		}
-		if info.Size() > maxText {
-			return nil, fmt.Errorf("calibration text %s: has %d bytes, more than %d; a few megabytes are plenty", f, info.Size(), maxText)
-		}
-		data, err := os.ReadFile(f)
-		if err != nil {
-			return nil, fmt.Errorf("calibration text: %w", err)
+		data, name := text.Data, f
+		if text.Pipe {
+			name = input.PipeName
 		}
 		if len(data) == 0 {
 			return nil, fmt.Errorf("calibration text %s: is empty", f)
@@ -75,7 +71,7 @@ func ReadFiles(files []string) ([]Text, error) {
 			return nil, fmt.Errorf("calibration text %s: is not UTF-8; convert it first", f)
 		}
 		sum := sha256.Sum256(data)
-		out = append(out, Text{checkpoint.FileHash{Name: f, Bytes: int64(len(data)), SHA256: hex.EncodeToString(sum[:])}, string(data)})
+		out = append(out, Text{checkpoint.FileHash{Name: name, Bytes: int64(len(data)), SHA256: hex.EncodeToString(sum[:])}, string(data)})
 	}
 	return out, nil
 }

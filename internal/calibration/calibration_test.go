@@ -246,7 +246,7 @@ func put(t *testing.T, name string, data []byte) string {
 
 func TestReadFiles(t *testing.T) {
 	a, b := put(t, "a.txt", []byte("first\n")), put(t, "b.txt", []byte("zweite, schön"))
-	got, err := ReadFiles([]string{a, b})
+	got, err := ReadFiles(t.Context(), []string{a, b})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +261,7 @@ func TestReadFiles(t *testing.T) {
 }
 
 func TestDefaultText(t *testing.T) {
-	got, err := ReadFiles(nil)
+	got, err := ReadFiles(t.Context(), nil)
 	if err != nil || len(got) != 1 {
 		t.Fatalf("%d texts, %v", len(got), err)
 	}
@@ -278,7 +278,7 @@ func TestDefaultText(t *testing.T) {
 func TestReadFilesRefuses(t *testing.T) {
 	good := put(t, "good.txt", []byte("text"))
 	large := put(t, "large.txt", nil)
-	if err := os.Truncate(large, maxText+1); err != nil {
+	if err := os.Truncate(large, MaxText+1); err != nil {
 		t.Skip("no sparse files here:", err)
 	}
 	for _, c := range []struct {
@@ -287,13 +287,13 @@ func TestReadFilesRefuses(t *testing.T) {
 	}{
 		{"missing", filepath.Join(t.TempDir(), "none.txt"), "none.txt"},
 		{"empty", put(t, "empty.txt", nil), "empty.txt: is empty"},
-		{"folder", t.TempDir(), "not a regular file"},
+		{"folder", t.TempDir(), "expected a regular file"},
 		{"Latin-1", put(t, "latin.txt", []byte("sch\xf6n")), "latin.txt: is not UTF-8"},
 		{"UTF-16", put(t, "wide.txt", []byte("\xff\xfea\x00")), "is not UTF-8"},
-		{"large", large, "more than 1073741824"},
+		{"large", large, "at most 1073741824"},
 		{"no name", "", "calibration text"},
 	} {
-		got, err := ReadFiles([]string{good, c.file})
+		got, err := ReadFiles(t.Context(), []string{good, c.file})
 		if err == nil || got != nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "calibration text") {
 			t.Errorf("%s: %d texts, error %v lacks %q", c.name, len(got), err, c.want)
 		}

@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/jinja"
 )
 
@@ -167,18 +168,9 @@ func (s *Source) addTokens(data []byte) error {
 // read gives a file of the folder; nil: it is not there.
 func read(dir, name string) ([]byte, error) {
 	path := filepath.Join(dir, name)
-	st, err := os.Stat(path)
+	data, err := input.ReadFile(path, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: is not a file", path)
-	}
-	if st.Size() > maxFile {
-		return nil, fmt.Errorf("%s: has %d bytes, the limit is %d", path, st.Size(), maxFile)
-	}
-	return os.ReadFile(path)
+	return data, err
 }

@@ -65,14 +65,7 @@ func share(n int, worker func() func(i int)) {
 }
 
 func hashFile(path string, buf []byte) (FileHash, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return FileHash{}, err
-	}
-	if !st.Mode().IsRegular() {
-		return FileHash{}, malformed("%s: not a regular file (%s)", path, st.Mode().Type())
-	}
-	f, err := os.Open(path)
+	f, _, err := openRegular(path)
 	if err != nil {
 		return FileHash{}, err
 	}

@@ -3,12 +3,15 @@ package checkpoint
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/specquant/specquant/internal/input"
 )
 
 // maxIndex is the longest model.safetensors.index.json that is read, maxConfig
@@ -80,24 +83,22 @@ func checkShardName(s string) error {
 
 // readSmall reads a whole file of at most limit bytes.
 func readSmall(path string, limit int64) ([]byte, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return nil, err
+	data, err := input.ReadFile(path, limit)
+	return data, asMalformed(err)
+}
+
+// openRegular opens a file on disk for reading; see [input.Open].
+func openRegular(path string) (*os.File, fs.FileInfo, error) {
+	f, st, err := input.Open(path)
+	return f, st, asMalformed(err)
+}
+
+// asMalformed makes ErrMalformed of what is no file on disk, or too large.
+func asMalformed(err error) error {
+	var special *input.NotRegularError
+	var large *input.LargeError
+	if errors.As(err, &special) || errors.As(err, &large) {
+		return malformed("%s", err.Error())
 	}
-	if !st.Mode().IsRegular() {
-		return nil, malformed("%s: not a regular file (%s)", path, st.Mode().Type())
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(data)) > limit {
-		return nil, malformed("%s: larger than %d bytes, the most that is read of such a file", path, limit)
-	}
-	return data, nil
+	return err
 }

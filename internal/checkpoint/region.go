@@ -26,21 +26,8 @@ func openRegion(path string) (*region, error) {
 // openRegionWith is openRegion with the mapping function given, so that the
 // ReadAt path is tested on every system.
 func openRegionWith(path string, mapper func(*os.File, int64) ([]byte, error)) (*region, error) {
-	// Stat before Open: opening a FIFO would wait for its writer.
-	st, err := os.Stat(path)
+	f, st, err := openRegular(path)
 	if err != nil {
-		return nil, err
-	}
-	if !st.Mode().IsRegular() {
-		return nil, malformed("%s: not a regular file (%s)", path, st.Mode().Type())
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	// The size that counts is the open file's, should the name have changed hands.
-	if st, err = f.Stat(); err != nil {
-		f.Close()
 		return nil, err
 	}
 	r := &region{path: path, size: st.Size()}

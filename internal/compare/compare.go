@@ -18,6 +18,7 @@ import (
 	"github.com/specquant/specquant/internal/calibration"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/eval"
+	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/pipeline"
 	"github.com/specquant/specquant/internal/quant"
@@ -135,7 +136,7 @@ type Table struct {
 // inside a quantization, is taken up where it was.
 func Run(ctx context.Context, dir string, o Options) (*Table, error) {
 	c := &comparison{Options: o, dir: dir}
-	if err := c.begin(); err != nil {
+	if err := c.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer c.close()
@@ -183,7 +184,7 @@ type comparison struct {
 // cell is one row to be: a recipe with its bits, or nil for full precision.
 type cell struct{ recipe *recipe.Recipe }
 
-func (c *comparison) begin() error {
+func (c *comparison) begin(ctx context.Context) error {
 	if len(c.Recipes) == 0 {
 		c.Recipes = []string{"rtn", recipe.Paper, recipe.Default}
 		if c.Ablation != "" {
@@ -201,7 +202,7 @@ func (c *comparison) begin() error {
 			return err
 		}
 	}
-	texts, err := calibration.ReadFiles(c.Calibration)
+	texts, err := calibration.ReadFiles(ctx, c.Calibration)
 	if err != nil {
 		return err
 	}
@@ -347,7 +348,7 @@ func (c *comparison) find(x cell) (row Row, err error) {
 	for _, build := range append([]string{c.build}, c.Builds...) {
 		key, _ := c.key(x, build)
 		path := filepath.Join(c.Work, key+".json")
-		data, err := os.ReadFile(path)
+		data, err := input.ReadFile(path, input.MaxSmall)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -391,7 +392,7 @@ const secondsSuffix = ".seconds"
 // make quantizes to the folder out, or finds it quantized, and measures it.
 func (c *comparison) make(ctx context.Context, r *recipe.Recipe, out string) (Row, error) {
 	var spent float64
-	if data, err := os.ReadFile(out + secondsSuffix); err == nil {
+	if data, err := input.ReadFile(out+secondsSuffix, input.MaxSmall); err == nil {
 		if err := json.Unmarshal(data, &spent); err != nil {
 			spent = 0
 		}

@@ -165,7 +165,7 @@ func TestCompareKept(t *testing.T) {
 		o := o
 		o.Kept, o.Builds = true, builds
 		c := &comparison{Options: o, dir: dir}
-		if err := c.begin(); err != nil {
+		if err := c.begin(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		defer c.close()

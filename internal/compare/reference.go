@@ -14,6 +14,7 @@ import (
 
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/eval"
+	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/tokenizer"
 )
@@ -220,7 +221,7 @@ func BuildOf(version, program string) (string, error) {
 			return "", err
 		}
 	}
-	f, err := os.Open(program)
+	f, _, err := input.Open(program)
 	if err != nil {
 		return "", err
 	}

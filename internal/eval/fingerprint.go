@@ -15,6 +15,7 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/input"
 )
 
 // Fingerprint says what a number was measured on, so that it can be compared
@@ -114,7 +115,7 @@ func ModelHash(ck *checkpoint.Checkpoint) (string, error) {
 	if ck.Config.Quantization == nil {
 		field(h, []byte("checkpoint"))
 		field(h, ck.Config.Raw)
-		generation, err := os.ReadFile(filepath.Join(ck.Dir, generationFile))
+		generation, err := input.ReadFile(filepath.Join(ck.Dir, generationFile), input.MaxSmall)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", err
 		}

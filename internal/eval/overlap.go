@@ -15,6 +15,7 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/calibration"
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/input"
 )
 
 // Overlap is what an evaluation text has in common with one calibration text.
@@ -54,7 +55,7 @@ const maxCalibration = 1 << 30
 // the artefact was made, if it still has the recorded hash.
 func Overlaps(dir, text string) ([]Overlap, error) {
 	path := filepath.Join(dir, artefact.ManifestFile)
-	data, err := os.ReadFile(path)
+	data, err := input.ReadFile(path, input.MaxSmall)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -100,7 +101,7 @@ func readSource(s checkpoint.FileHash) (text, unknown string) {
 	case info.Size() != s.Bytes || info.Size() > maxCalibration:
 		return "", "the file of this name is another one now"
 	}
-	data, err := os.ReadFile(s.Name)
+	data, err := input.ReadFile(s.Name, maxCalibration)
 	if err != nil {
 		return "", "it can't be read"
 	}

@@ -9,6 +9,8 @@ import (
 	"sort"
 	"strings"
 	"time"
+
+	"github.com/specquant/specquant/internal/input"
 )
 
 // Cached is a model in the cache, or one quantized here.
@@ -82,7 +84,7 @@ func (c Config) snapshot(n Name) (commit, dir string) {
 	root := filepath.Join(c.Cache, n.folder())
 	commit = n.revision()
 	if !sha1Text.MatchString(commit) {
-		data, err := os.ReadFile(filepath.Join(root, "refs", filepath.FromSlash(commit)))
+		data, err := input.ReadFile(filepath.Join(root, "refs", filepath.FromSlash(commit)), 1<<12)
 		if err != nil || !sha1Text.MatchString(strings.TrimSpace(string(data))) {
 			return "", ""
 		}

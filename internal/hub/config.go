@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/specquant/specquant/internal/input"
 )
 
 // Config says where models are and come from. [FromEnv] reads it from the variables
@@ -40,7 +42,7 @@ func FromEnv() (Config, error) {
 		Offline:  isTrue(os.Getenv("HF_HUB_OFFLINE")) || isTrue(os.Getenv("TRANSFORMERS_OFFLINE")),
 	}
 	if c.Token == "" {
-		if data, err := os.ReadFile(expand(first(os.Getenv("HF_TOKEN_PATH"), filepath.Join(hf, "token")), home)); err == nil && len(data) < 1<<12 {
+		if data, err := input.ReadFile(expand(first(os.Getenv("HF_TOKEN_PATH"), filepath.Join(hf, "token")), home), 1<<12); err == nil && len(data) < 1<<12 {
 			c.Token = string(data)
 		}
 	}

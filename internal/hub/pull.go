@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/specquant/specquant/internal/input"
 )
 
 // Progress is told how a pull goes on. Its methods are called by several goroutines.
@@ -75,7 +77,7 @@ func (c *Client) Pull(ctx context.Context, n Name, p Progress) (*Pulled, error) 
 
 // writeRef makes a name stand for a commit, in one step.
 func writeRef(path, commit string) error {
-	if old, err := os.ReadFile(path); err == nil && string(old) == commit {
+	if old, err := input.ReadFile(path, 1<<12); err == nil && string(old) == commit {
 		return nil
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

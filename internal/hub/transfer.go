@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/specquant/specquant/internal/input"
 )
 
 // transfer fetches one file.
@@ -186,7 +188,7 @@ func (t *transfer) resumed(f *os.File, h hash.Hash) (int64, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return 0, err
 	}
-	if data, err := os.ReadFile(f.Name() + ".etag"); err == nil && len(data) < 1024 {
+	if data, err := input.ReadFile(f.Name()+".etag", 1<<12); err == nil && len(data) < 1024 {
 		t.etag = string(data)
 	}
 	return io.Copy(h, f)

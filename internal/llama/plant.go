@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/input"
 )
 
 // Plant writes a copy of the checkpoint to the folder dst with outliers that
@@ -67,7 +68,7 @@ func Plant(ck *checkpoint.Checkpoint, dst string, channels int, factor float32, 
 		return err
 	}
 	for _, name := range append([]string{"config.json"}, tokenizer...) {
-		data, err := os.ReadFile(filepath.Join(ck.Dir, name))
+		data, err := input.ReadFile(filepath.Join(ck.Dir, name), 4*input.MaxSmall)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -92,7 +92,7 @@ func q4Bytes(c *checkpoint.Config, tokenizer int64) int64 {
 // sideFile reads a file that goes into the artefact as it is, but that JSON loses
 // its white space between values: a tokenizer.json is often half of it.
 func sideFile(path string) ([]byte, error) {
-	data, err := os.ReadFile(path)
+	data, err := input.ReadFile(path, 4*input.MaxSmall)
 	if err != nil || filepath.Ext(path) != ".json" {
 		return data, err
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/calibration"
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
@@ -123,7 +124,7 @@ func (j *job) open() error {
 	j.Recipe = r
 	windows, tokens := 0, 0
 	if r.NeedsCalibration() || len(j.Calibration) > 0 {
-		texts, err := calibration.ReadFiles(j.Calibration)
+		texts, err := calibration.ReadFiles(context.Background(), j.Calibration)
 		if err != nil {
 			return err
 		}
@@ -248,7 +249,7 @@ func (j *job) takeUp(want []byte) error {
 		}
 	}
 	path := filepath.Join(j.partial, jobFile)
-	have, err := os.ReadFile(path)
+	have, err := input.ReadFile(path, input.MaxSmall)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if have, err = j.readFinished(); err != nil {
@@ -282,7 +283,7 @@ func (j *job) barren() bool {
 // job's own files, and returns what job.json would hold; nil where there is none.
 func (j *job) readFinished() ([]byte, error) {
 	path := filepath.Join(j.partial, artefact.ManifestFile)
-	data, err := os.ReadFile(path)
+	data, err := input.ReadFile(path, input.MaxSmall)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

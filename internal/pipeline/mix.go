@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/stage"
@@ -31,7 +31,7 @@ const mixFile = "bits.json"
 func (j *job) mix(ctx context.Context, st *stage.State, spill string) error {
 	path := filepath.Join(j.partial, mixFile)
 	chosen := map[string]int{}
-	switch data, err := os.ReadFile(path); {
+	switch data, err := input.ReadFile(path, input.MaxSmall); {
 	case errors.Is(err, fs.ErrNotExist):
 		if chosen, err = j.chooseMix(ctx, st, spill); err != nil {
 			return err

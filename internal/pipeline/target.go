@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/input"
 )
 
 // CheckTarget says why a job can't write the folder out: no name, a name that is
@@ -115,7 +116,7 @@ func (e *UnfinishedError) Error() string {
 // CheckFinished returns an [UnfinishedError] where dir is the folder of a job that
 // is under way, was stopped or failed; nil for all else, whatever it is.
 func CheckFinished(dir string) error {
-	data, err := os.ReadFile(filepath.Join(dir, jobFile))
+	data, err := input.ReadFile(filepath.Join(dir, jobFile), input.MaxSmall)
 	if err != nil {
 		return nil
 	}

@@ -2,15 +2,14 @@ package recipe
 
 import (
 	"embed"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/quant"
 )
 
@@ -61,19 +60,9 @@ func Load(name string) (*Recipe, error) {
 		}
 		return nil, fmt.Errorf("unknown recipe %q; use one of %s, or a .yaml file", name, strings.Join(Names(), ", "))
 	}
-	info, err := os.Stat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("recipe %s: no such file", name)
-	}
+	data, err := input.ReadFile(name, maxRecipe)
 	if err != nil {
-		return nil, err
-	}
-	if info.Size() > maxRecipe {
-		return nil, fmt.Errorf("recipe %s: has %d bytes, expected a YAML file of at most %d", name, info.Size(), maxRecipe)
-	}
-	data, err := os.ReadFile(name)
-	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("recipe %w", err)
 	}
 	return Parse(data, name)
 }

@@ -91,7 +91,7 @@ func LookAt(ctx context.Context, ck *checkpoint.Checkpoint, o LookOptions) (*Loo
 		return nil, err
 	}
 	k := &looker{LookOptions: o, ck: ck}
-	if err := k.begin(); err != nil {
+	if err := k.begin(ctx); err != nil {
 		return nil, err
 	}
 	for i := range ck.Config.Layers {
@@ -113,7 +113,7 @@ func LookAt(ctx context.Context, ck *checkpoint.Checkpoint, o LookOptions) (*Loo
 	return k.look, nil
 }
 
-func (k *looker) begin() error {
+func (k *looker) begin(ctx context.Context) error {
 	c := &k.ck.Config
 	if s := k.Of; s != nil {
 		for l := range llama.NumLinears {
@@ -128,7 +128,7 @@ func (k *looker) begin() error {
 	if err != nil {
 		return err
 	}
-	texts, err := calibration.ReadFiles(k.Calibration)
+	texts, err := calibration.ReadFiles(ctx, k.Calibration)
 	if err != nil {
 		return err
 	}

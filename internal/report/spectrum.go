@@ -56,7 +56,7 @@ func Spectrum(ctx context.Context, dir string, o SpectrumOptions) ([]SpectrumRow
 	if err := ck.Check(); err != nil {
 		return nil, err
 	}
-	st, set, err := spectrumState(ck, dir, o)
+	st, set, err := spectrumState(ctx, ck, dir, o)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func Spectrum(ctx context.Context, dir string, o SpectrumOptions) ([]SpectrumRow
 
 // spectrumState is a state that smooths each input by the strength that is asked for,
 // and the calibration windows; nil where none is asked for.
-func spectrumState(ck *checkpoint.Checkpoint, dir string, o SpectrumOptions) (*stage.State, *calibration.Set, error) {
+func spectrumState(ctx context.Context, ck *checkpoint.Checkpoint, dir string, o SpectrumOptions) (*stage.State, *calibration.Set, error) {
 	r := &recipe.Recipe{Smooth: &recipe.Smooth{Alpha: recipe.AlphaGrid{o.Alpha}}}
 	if o.Alpha == recipe.Off {
 		st, err := stage.New(&ck.Config, r, o.Pool, 0, 0)
@@ -121,7 +121,7 @@ func spectrumState(ck *checkpoint.Checkpoint, dir string, o SpectrumOptions) (*s
 	if err != nil {
 		return nil, nil, err
 	}
-	texts, err := calibration.ReadFiles(o.Calibration)
+	texts, err := calibration.ReadFiles(ctx, o.Calibration)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -9,12 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/pipeline"
@@ -123,17 +123,10 @@ func (s *Subject) read(pool *kernel.Pool) error {
 // report rests on.
 func readManifest(dir string) (*artefact.Manifest, error) {
 	path := filepath.Join(dir, artefact.ManifestFile)
-	st, err := os.Stat(path)
+	data, err := input.ReadFile(path, maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: missing, expected the manifest that quantizing writes; quantize again", path)
 	}
-	if err != nil {
-		return nil, err
-	}
-	if st.Size() > maxManifest {
-		return nil, fmt.Errorf("%s: has %d bytes, expected a manifest of at most %d", path, st.Size(), maxManifest)
-	}
-	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}

@@ -150,7 +150,7 @@ func TestFileSizeLimit(t *testing.T) {
 	if err := os.Truncate(dir+"/tokenizer.json", MaxFileBytes+1); err != nil {
 		t.Skip("no sparse files here:", err)
 	}
-	if _, err := Load(dir); err == nil || !bytes.Contains([]byte(err.Error()), []byte("the limit is")) {
+	if _, err := Load(dir); err == nil || !bytes.Contains([]byte(err.Error()), []byte("expected at most")) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -3,10 +3,11 @@ package tokenizer
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/specquant/specquant/internal/input"
 )
 
 // ownFiles are the files of a checkpoint folder that belong to its tokenizer,
@@ -26,7 +27,7 @@ var ownFiles = []string{
 // Whatever is not supported is an error that names it (see the package
 // documentation). Callers must compare [Tokenizer.VocabSize] with the model's.
 func Load(dir string) (*Tokenizer, error) {
-	read := func(name string) ([]byte, error) { return readFile(filepath.Join(dir, name), name) }
+	read := func(name string) ([]byte, error) { return readFile(filepath.Join(dir, name)) }
 	side, err := readSidecar(read)
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer: %s: %w", dir, err)
@@ -94,28 +95,17 @@ func parseModel(data []byte, side *sidecar) (*Tokenizer, error) {
 
 // readFile reads a whole file of at most MaxFileBytes; a file that is not
 // there gives nil.
-func readFile(path, name string) ([]byte, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
+func readFile(path string) ([]byte, error) {
+	data, err := input.ReadFile(path, MaxFileBytes)
+	var special *input.NotRegularError
+	var large *input.LargeError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
+	case errors.As(err, &special): // the folder is told by the caller
+		special.Path = filepath.Base(path)
+	case errors.As(err, &large):
+		large.Path = filepath.Base(path)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: is not a file", name)
-	}
-	if st.Size() > MaxFileBytes {
-		return nil, fmt.Errorf("%s: has %d bytes, the limit is %d", name, st.Size(), MaxFileBytes)
-	}
-	data := make([]byte, st.Size())
-	if _, err := io.ReadFull(f, data); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return data, nil
+	return data, err
 }

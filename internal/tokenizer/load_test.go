@@ -32,7 +32,7 @@ func TestLoadNothing(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "tokenizer.json"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), "tokenizer.json: is not a file") {
+	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), "tokenizer.json: is a folder") {
 		t.Errorf("a folder named tokenizer.json: %v", err)
 	}
 }

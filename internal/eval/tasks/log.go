@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/specquant/specquant/internal/input"
 )
 
 // LogHeader is the first line of a log: what must be equal for its samples to
@@ -155,7 +157,7 @@ func (l *Log) Close() error {
 func ReadLog(path string) (LogHeader, []Sample, error) {
 	var h LogHeader
 	var out []Sample
-	f, err := os.Open(path)
+	f, _, err := input.Open(path)
 	if err != nil {
 		return h, nil, err
 	}

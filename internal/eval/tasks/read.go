@@ -9,10 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/specquant/specquant/internal/input"
 )
 
 // Limits on what is read. The largest published split has 10,042 questions in
@@ -40,18 +41,14 @@ func (t *Task) Read(paths ...string) ([]Question, error) {
 }
 
 func (t *Task) readFile(path string, out *[]Question) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxFile {
-		return fmt.Errorf("%s: expected a regular file of at most %d bytes", path, int64(maxFile))
-	}
-	f, err := os.Open(path)
+	f, info, err := input.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	if info.Size() > maxFile {
+		return &input.LargeError{Path: path, Limit: maxFile}
+	}
 	if filepath.Ext(path) == ".parquet" {
 		return t.readParquet(f, info.Size(), path, out)
 	}

@@ -1,0 +1,140 @@
+// Package input opens and reads every file that a command is given by name: so
+// that nothing waits for ever for a file that is no file on disk (a named pipe
+// without a writer, a device), nothing without a limit is read into memory, and
+// what was wrong is told in one way.
+//
+// [Open] and [ReadFile] take regular files only. [ReadText] takes pipes too, for
+// text that another program writes, and gives up when its context ends.
+package input
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// MaxSmall bounds a file that holds settings or a list, in bytes: a hundred blocks'
+// manifest is under a megabyte.
+const MaxSmall = 64 << 20
+
+// NotRegularError says that a path names something else than a file on disk.
+type NotRegularError struct {
+	Path string
+	Mode fs.FileMode
+}
+
+func (e *NotRegularError) Error() string {
+	remedy := "; copy what it gives into a file and name that"
+	if e.Mode.IsDir() {
+		remedy = ""
+	}
+	return fmt.Sprintf("%s: is %s, expected a regular file%s", e.Path, kind(e.Mode), remedy)
+}
+
+// LargeError says that a file is larger than what is read of its kind.
+type LargeError struct {
+	Path  string
+	Limit int64 // bytes
+}
+
+func (e *LargeError) Error() string {
+	return fmt.Sprintf("%s: has too many bytes, expected at most %d in a file of this kind", e.Path, e.Limit)
+}
+
+// kind is what a person calls a file of that mode.
+func kind(m fs.FileMode) string {
+	switch {
+	case m.IsDir():
+		return "a folder"
+	case m&fs.ModeNamedPipe != 0:
+		return "a pipe (FIFO)"
+	case m&fs.ModeSocket != 0:
+		return "a socket"
+	case m&fs.ModeDevice != 0:
+		return "a device"
+	}
+	return "a special file"
+}
+
+// Open opens a regular file for reading, links followed. It never waits: a pipe is
+// opened without waiting for its writer, and refused. The kind is that of the open
+// file, so that a name that changes hands in between is no way around the check.
+func Open(path string) (*os.File, fs.FileInfo, error) {
+	f, err := openNow(path)
+	if err != nil {
+		// A socket can't be opened at all, which the system tells in its own way.
+		if st, failed := os.Stat(path); failed == nil && !st.Mode().IsRegular() && !st.IsDir() {
+			return nil, nil, &NotRegularError{path, st.Mode()}
+		}
+		return nil, nil, missing(path, err)
+	}
+	st, err := f.Stat()
+	if err == nil && !st.Mode().IsRegular() {
+		err = &NotRegularError{path, st.Mode()}
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, st, nil
+}
+
+// ReadFile reads a whole regular file of at most limit bytes.
+func ReadFile(path string, limit int64) ([]byte, error) {
+	f, st, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if st.Size() > limit {
+		return nil, &LargeError{path, limit}
+	}
+	return readAll(f, path, st.Size(), limit)
+}
+
+// readAll reads what is expected to be size bytes, and is at most limit.
+func readAll(r io.Reader, path string, size, limit int64) ([]byte, error) {
+	// One byte more than the size: the end is seen without growing.
+	data := make([]byte, 0, max(min(size, limit), 511)+1)
+	for {
+		n, err := r.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		if int64(len(data)) > limit {
+			return nil, &LargeError{path, limit}
+		}
+		if errors.Is(err, io.EOF) {
+			return data, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: reading it failed: %w", path, err)
+		}
+		if len(data) == cap(data) {
+			data = append(data, 0)[:len(data)]
+		}
+	}
+}
+
+// missingError says what could not be opened, in words; the system's error is
+// behind it.
+type missingError struct {
+	text string
+	err  error
+}
+
+func (e *missingError) Error() string { return e.text }
+func (e *missingError) Unwrap() error { return e.err }
+
+// missing puts the system's refusal to open a file into words.
+func missing(path string, err error) error {
+	switch {
+	case path == "":
+		return &missingError{"the name of a file is empty", err}
+	case errors.Is(err, fs.ErrNotExist):
+		return &missingError{path + ": there is no such file", err}
+	case errors.Is(err, fs.ErrPermission):
+		return &missingError{path + ": may not be read; change its permissions", err}
+	}
+	return fmt.Errorf("%s: can't be opened: %w", path, errors.Unwrap(err))
+}
