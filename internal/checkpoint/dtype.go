@@ -3,6 +3,8 @@ package checkpoint
 import (
 	"slices"
 	"strings"
+
+	"github.com/specquant/specquant/internal/ggml"
 )
 
 // DType is an element type by its safetensors name.
@@ -60,7 +62,22 @@ func (d DType) Bits() int {
 func (d DType) Size() int { return d.Bits() / 8 }
 
 // Float reports whether Tensor.Float32 can convert the type.
-func (d DType) Float() bool { return d == F64 || d == F32 || d == F16 || d == BF16 }
+func (d DType) Float() bool { return d == F64 || d == F32 || d == F16 || d == BF16 || d.Block() != nil }
+
+// Block is the type of quantized weights that a GGUF file calls so: elements in
+// blocks with scales of their own. nil for all other types. Bits and Size of
+// such a type are 0.
+func (d DType) Block() *ggml.Type { return ggml.ByName(string(d)) }
+
+// RowBytes is the size of a row of n elements; false where the type is unknown or
+// its blocks, or bytes, do not divide the row.
+func (d DType) RowBytes(n int) (int, bool) {
+	if t := d.Block(); t != nil {
+		return t.RowBytes(n)
+	}
+	size, ok := d.payload(n)
+	return int(size), ok
+}
 
 // dtypeNames is the list of known types for error messages.
 func dtypeNames() string {

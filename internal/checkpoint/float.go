@@ -4,10 +4,13 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"github.com/specquant/specquant/internal/ggml"
 )
 
 // Float32 converts the tensor into dst, whose length must be Elems(). F32,
-// F16 and BF16 convert exactly; F64 rounds to nearest even. The first NaN or
+// F16 and BF16 convert exactly; F64 rounds to nearest even; quantized types of
+// GGUF give what package ggml says they stand for. The first NaN or
 // infinity (or F64 beyond float32's range) is an error, ErrNotFinite, that
 // names file, tensor, flat index, [row,col] and value; dst is then partly
 // written. A dtype that holds no floats is ErrUnsupported.
@@ -21,6 +24,9 @@ func (t Tensor) Float32(dst []float32) error {
 	}
 	if !t.DType.Float() {
 		return unsupported("%s: tensor %q has dtype %s, expected a float type (F32, F16, BF16 or F64)", t.File, t.Name, t.DType)
+	}
+	if b := t.DType.Block(); b != nil {
+		return t.dequantize(dst, b)
 	}
 	if want := n * t.DType.Size(); len(t.Data) != want {
 		return malformed("%s: tensor %q has %d bytes of data, expected %d for %d elements of %s",
@@ -39,6 +45,21 @@ func (t Tensor) Float32(dst []float32) error {
 	}
 	if bad >= 0 {
 		return &kindError{ErrNotFinite, fmt.Sprintf("%s is %v, expected a finite float32; the checkpoint is damaged or was trained into overflow: get it again", t.at(bad), t.value(bad))}
+	}
+	return nil
+}
+
+// dequantize is Float32 of the quantized types of GGUF.
+func (t Tensor) dequantize(dst []float32, b *ggml.Type) error {
+	if want := len(dst) / b.Elems * b.Bytes; len(dst)%b.Elems != 0 || len(t.Data) != want {
+		return malformed("%s: tensor %q has %d bytes of data, expected %d for %d elements of %s",
+			t.File, t.Name, len(t.Data), want, len(dst), t.DType)
+	}
+	b.Dequantize(dst, t.Data)
+	for i, v := range dst {
+		if math.Float32bits(v)&0x7f800000 == 0x7f800000 {
+			return &kindError{ErrNotFinite, fmt.Sprintf("%s is %v, expected a finite float32: the scale of its block of %s is damaged; get the file again", t.at(i), v, t.DType)}
+		}
 	}
 	return nil
 }

@@ -21,13 +21,14 @@ const (
 )
 
 // importHint tells what to do with a GGUF file.
-const importHint = "import it first: specquant import FILE.gguf -o DIR"
+const importHint = "give the file itself, or import it: specquant import FILE.gguf -o DIR"
 
 // Checkpoint is an open model folder: its config and all its weight files,
 // mapped. Reading is safe for concurrent use; Close must come last.
 type Checkpoint struct {
-	Dir    string
+	Dir    string // or the path of a GGUF file
 	Config Config
+	GGUF   *GGUF // nil: a folder
 
 	files []*File
 	where map[string]*File // of each tensor
@@ -38,7 +39,7 @@ type Checkpoint struct {
 	tensorHash string     // "": not computed yet
 }
 
-// Open opens a Hugging Face folder: config.json, the end tokens of
+// Open opens a GGUF file (see [OpenGGUF]), or a Hugging Face folder: config.json, the end tokens of
 // generation_config.json where there is one, and model.safetensors or the
 // shards that model.safetensors.index.json lists. Every header is verified
 // (see OpenFile), that every tensor of the index is in its shard and no tensor
@@ -52,8 +53,8 @@ func Open(dir string) (*Checkpoint, error) {
 		return nil, err
 	}
 	if !st.IsDir() {
-		if strings.HasSuffix(dir, ".gguf") {
-			return nil, unsupported("%s: a GGUF file, expected a model folder; %s", dir, importHint)
+		if IsGGUF(dir) {
+			return openGGUFModel(dir)
 		}
 		return nil, malformed("%s: a file, expected a model folder with %s and %s", dir, configFile, weightsFile)
 	}
@@ -168,7 +169,7 @@ func (c *Checkpoint) explainMissing(want string) error {
 		return filepath.Base(m[0])
 	}
 	if g := has("*.gguf"); g != "" {
-		return unsupported("%s: no %s, but the GGUF file %s; import it first: specquant import %s -o DIR",
+		return unsupported("%s: no %s, but the GGUF file %s; give that: %s",
 			c.Dir, want, g, filepath.Join(c.Dir, g))
 	}
 	if want == weightsFile {

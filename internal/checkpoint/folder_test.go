@@ -152,8 +152,8 @@ func TestOpenRefuses(t *testing.T) {
 		{"no weights", ErrNotFound, []string{"model.safetensors"}, []func(string){rm(s1, s2, indexFile)}},
 		{"no index", ErrNotFound, []string{s1, indexFile}, []func(string){rm(indexFile)}},
 		{"pickles", ErrUnsupported, []string{"pytorch_model.bin", "safe_serialization"}, []func(string){rm(s1, s2, indexFile), file("pytorch_model.bin", "")}},
-		{"gguf", ErrUnsupported, []string{"specquant import", "m.gguf", "-o DIR"}, []func(string){rm(s1, s2, indexFile), file("m.gguf", "")}},
-		{"gguf without config", ErrUnsupported, []string{"specquant import"}, []func(string){rm(s1, s2, indexFile, configFile), file("m.gguf", "")}},
+		{"gguf", ErrUnsupported, []string{"m.gguf", "give that"}, []func(string){rm(s1, s2, indexFile), file("m.gguf", "")}},
+		{"gguf without config", ErrUnsupported, []string{"give that"}, []func(string){rm(s1, s2, indexFile, configFile), file("m.gguf", "")}},
 		{"truncated shard", ErrMalformed, []string{s2, "truncated"}, []func(string){func(dir string) {
 			if err := os.Truncate(filepath.Join(dir, s2), 900); err != nil {
 				t.Fatal(err)
@@ -177,7 +177,9 @@ func TestOpenRefuses(t *testing.T) {
 		t.Errorf("no folder: %v", err)
 	}
 	_, err := Open(writeTemp(t, "m.gguf", nil))
-	wantErr(t, err, ErrUnsupported, "specquant import")
+	wantErr(t, err, ErrMalformed, "a file, expected a model folder")
+	_, err = Open(writeTemp(t, "m.bin", []byte("GGUF")))
+	wantErr(t, err, ErrMalformed, "truncated")
 }
 
 func TestCheck(t *testing.T) {

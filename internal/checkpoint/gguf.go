@@ -2,15 +2,20 @@ package checkpoint
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"math"
 	"slices"
+	"strings"
+
+	"github.com/specquant/specquant/internal/ggml"
 )
 
-// GGUF is an open GGUF file of unquantized tensors. Close must come after the
-// last use of any tensor.
+// GGUF is an open GGUF file, with all parts of one that is split. Close must
+// come after the last use of any tensor.
 type GGUF struct {
 	Version int
 
@@ -18,25 +23,32 @@ type GGUF struct {
 	// uint8 to int64, float32, float64, bool, string, or a slice of these.
 	Metadata map[string]any
 
-	region  *region
-	entries map[string]*entry // begin and end are offsets in the file
+	path    string
+	regions []*region         // of the parts
+	entries map[string]*entry // begin and end are offsets in the region of the entry
 }
 
-// ggmlTypes names the tensor types of GGUF by number, for errors.
-var ggmlTypes = map[uint32]string{
-	0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 6: "Q5_0", 7: "Q5_1", 8: "Q8_0", 9: "Q8_1",
-	10: "Q2_K", 11: "Q3_K", 12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 15: "Q8_K",
-	16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S",
-	22: "IQ2_S", 23: "IQ4_XS", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64",
-	29: "IQ1_M", 30: "BF16", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4",
-}
+// maxGGUFParts bounds the files of a model that is split.
+const maxGGUFParts = 1000
 
 // OpenGGUF maps a GGUF file of version 1, 2 or 3 and checks its header in full.
-// Tensors of other types than F32, F16 and BF16 are ErrUnsupported by name:
-// a quantized file is no source for quantizing.
+// The first of several parts opens the others beside it. Tensors of a type that
+// is not read are ErrUnsupported by name.
 //
 // Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
 func OpenGGUF(path string) (*GGUF, error) {
+	g, err := openGGUFPart(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.openParts(); err != nil {
+		g.Close()
+		return nil, err
+	}
+	return g, nil
+}
+
+func openGGUFPart(path string) (*GGUF, error) {
 	r, err := openRegion(path)
 	if err != nil {
 		return nil, err
@@ -46,8 +58,58 @@ func OpenGGUF(path string) (*GGUF, error) {
 		r.close()
 		return nil, err
 	}
-	g.region = r
+	g.path, g.regions = path, []*region{r}
+	for _, e := range g.entries {
+		e.region = r
+	}
 	return g, nil
+}
+
+// openParts opens the other parts of a model that is split, whose files are
+// called NAME-00001-of-00003.gguf and so on, as llama.cpp writes them.
+func (g *GGUF) openParts() error {
+	meta := func(p *GGUF, key string) int64 {
+		n, _ := asInt(p.Metadata[key])
+		return n
+	}
+	count, no := meta(g, "split.count"), meta(g, "split.no")
+	if count <= 1 {
+		return nil
+	}
+	suffix := func(i int64) string { return fmt.Sprintf("-%05d-of-%05d.gguf", i+1, count) }
+	stem, ok := strings.CutSuffix(g.path, suffix(0))
+	switch {
+	case count > maxGGUFParts:
+		return malformed("%s: metadata \"split.count\" is %d, expected at most %d", g.path, count, maxGGUFParts)
+	case no != 0:
+		return unsupported("%s: is part %d of %d of a model; open the first part, whose name ends in %s", g.path, no+1, count, suffix(0))
+	case !ok:
+		return unsupported("%s: is the first of %d parts, expected a name that ends in %s, so that the others can be found; rename it", g.path, count, suffix(0))
+	}
+	for i := int64(1); i < count; i++ {
+		path := stem + suffix(i)
+		p, err := openGGUFPart(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return notFound("%s: part %d of %d is missing: %s; download it too", g.path, i+1, count, path)
+		}
+		if err != nil {
+			return err
+		}
+		g.regions = append(g.regions, p.regions...)
+		if c, n := meta(p, "split.count"), meta(p, "split.no"); c != count || n != i {
+			return malformed("%s: says that it is part %d of %d, expected part %d of %d; the files do not belong together", path, n+1, c, i+1, count)
+		}
+		for name, e := range p.entries {
+			if g.entries[name] != nil {
+				return malformed("%s: tensor %q is in %s too, expected it in one part", path, name, g.entries[name].region.path)
+			}
+			g.entries[name] = e
+		}
+	}
+	if want := meta(g, "split.tensors.count"); want != 0 && want != int64(len(g.entries)) {
+		return malformed("%s: the %d parts have %d tensors, metadata \"split.tensors.count\" says %d; download them again", g.path, count, len(g.entries), want)
+	}
+	return nil
 }
 
 // parseGGUF reads and checks everything before the tensors' data.
@@ -127,25 +189,25 @@ func ggufEntry(c *cursor, i int, align int64) (*entry, error) {
 	if c.err != nil {
 		return nil, c.err
 	}
-	switch kind {
-	case 0:
+	switch t := ggml.Types[kind]; {
+	case t != nil:
+		e.dtype = DType(t.Name)
+	case kind == 0:
 		e.dtype = F32
-	case 1:
+	case kind == 1:
 		e.dtype = F16
-	case 30:
+	case kind == 30:
 		e.dtype = BF16
 	default:
-		name := ggmlTypes[kind]
+		name := ggml.Unread[kind]
 		if name == "" {
 			name = "unknown"
 		}
-		return nil, unsupported("%s: tensor %q has type %s (%d), expected F32, F16 or BF16; use a GGUF of the full-precision model", c.file, e.name, name, kind)
+		return nil, unsupported("%s: tensor %q has type %s (%d), expected F32, F16, BF16 or a quantized type that is listed in docs/GGUF.md; get the model in another type", c.file, e.name, name, kind)
 	}
-	n, ok := product(e.shape)
-	bytes, fits := e.dtype.payload(n)
-	if !ok || !fits {
-		c.failf(where, "shape %v: the number of elements or bytes overflows", e.shape)
-		return nil, c.err
+	bytes, err := e.size(c, where)
+	if err != nil {
+		return nil, err
 	}
 	if off > math.MaxInt64/2 || off%uint64(align) != 0 || bytes > math.MaxInt64/4 {
 		c.failf(where, "data offset %d with %d bytes, expected a multiple of %d within the file", off, bytes, align)
@@ -153,6 +215,31 @@ func ggufEntry(c *cursor, i int, align int64) (*entry, error) {
 	}
 	e.begin, e.end = int64(off), int64(off)+bytes
 	return e, nil
+}
+
+// size is the bytes of an entry by its type and shape, which may be anything.
+func (e *entry) size(c *cursor, where string) (int64, error) {
+	n, ok := product(e.shape)
+	if b := e.dtype.Block(); b != nil && ok {
+		cols := 1
+		if len(e.shape) > 0 {
+			cols = e.shape[len(e.shape)-1]
+		}
+		if cols%b.Elems != 0 {
+			c.failf(where, "rows of %d elements, expected a multiple of %d, the block of type %s", cols, b.Elems, e.dtype)
+			return 0, c.err
+		}
+		if int64(n/b.Elems) <= math.MaxInt64/int64(b.Bytes) {
+			return int64(n/b.Elems) * int64(b.Bytes), nil
+		}
+		ok = false
+	}
+	bytes, fits := e.dtype.payload(n)
+	if !ok || !fits {
+		c.failf(where, "shape %v: the number of elements or bytes overflows", e.shape)
+		return 0, c.err
+	}
+	return bytes, nil
 }
 
 // place turns offsets in the data into offsets in the file, and checks that
@@ -183,13 +270,19 @@ func (g *GGUF) Tensor(name string) (Tensor, bool) {
 	if !ok {
 		return Tensor{}, false
 	}
-	t := Tensor{Name: name, DType: e.dtype, Shape: slices.Clone(e.shape), File: g.region.path, region: g.region, off: e.begin}
-	t.Data, t.err = g.region.bytes(e.begin, e.end-e.begin)
+	t := Tensor{Name: name, DType: e.dtype, Shape: slices.Clone(e.shape), File: e.region.path, region: e.region, off: e.begin}
+	t.Data, t.err = e.region.bytes(e.begin, e.end-e.begin)
 	return t, true
 }
 
-// Close unmaps the file; no tensor of it may be used afterwards.
-func (g *GGUF) Close() error { return g.region.close() }
+// Close unmaps the files; no tensor of them may be used afterwards.
+func (g *GGUF) Close() error {
+	var errs []error
+	for _, r := range g.regions {
+		errs = append(errs, r.close())
+	}
+	return errors.Join(errs...)
+}
 
 // asInt is a metadata value of any integer type.
 func asInt(v any) (int64, bool) {

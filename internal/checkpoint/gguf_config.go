@@ -7,30 +7,6 @@ import (
 	"strconv"
 )
 
-// hfConfig is the config.json that an import writes.
-type hfConfig struct {
-	Architectures    []string       `json:"architectures"`
-	ModelType        string         `json:"model_type"`
-	HiddenSize       int64          `json:"hidden_size"`
-	IntermediateSize int64          `json:"intermediate_size"`
-	Layers           int64          `json:"num_hidden_layers"`
-	Heads            int64          `json:"num_attention_heads"`
-	KVHeads          int64          `json:"num_key_value_heads"`
-	HeadDim          int64          `json:"head_dim,omitempty"`
-	VocabSize        int64          `json:"vocab_size"`
-	MaxPositions     int64          `json:"max_position_embeddings"`
-	NormEps          json.Number    `json:"rms_norm_eps"`
-	RopeTheta        json.Number    `json:"rope_theta"`
-	RopeScaling      map[string]any `json:"rope_scaling"`
-	HiddenAct        string         `json:"hidden_act"`
-	AttentionBias    bool           `json:"attention_bias"`
-	MLPBias          bool           `json:"mlp_bias"`
-	BOS              *int           `json:"bos_token_id"`
-	EOS              *int           `json:"eos_token_id"`
-	Tie              bool           `json:"tie_word_embeddings"`
-	TorchDType       string         `json:"torch_dtype"`
-}
-
 // ggufKeys reads the metadata of one architecture with a sticky error.
 type ggufKeys struct {
 	g      *GGUF
@@ -38,17 +14,28 @@ type ggufKeys struct {
 	err    error
 }
 
+// int is a whole number; def stands for an absent key, which is an error where def
+// is negative. Some files have a list, one for each block, of which all must be the
+// same.
 func (k *ggufKeys) int(key string, def int64) int64 {
 	v, ok := k.g.Metadata[k.prefix+key]
+	if list, isList := v.([]int32); isList && len(list) > 0 {
+		for i, n := range list {
+			if n != list[0] && k.err == nil {
+				k.err = unsupported("%s: metadata %q: %d in block 0 and %d in block %d; blocks that differ are not supported", k.g.path, k.prefix+key, list[0], n, i)
+			}
+		}
+		v = list[0]
+	}
 	if !ok {
 		if def < 0 && k.err == nil {
-			k.err = malformed("%s: metadata %q is missing, and it is required", k.g.region.path, k.prefix+key)
+			k.err = malformed("%s: metadata %q is missing, and it is required", k.g.path, k.prefix+key)
 		}
 		return def
 	}
 	n, ok := asInt(v)
 	if (!ok || n < 0) && k.err == nil {
-		k.err = unsupported("%s: metadata %q: found %T %v, expected a whole number", k.g.region.path, k.prefix+key, v, v)
+		k.err = unsupported("%s: metadata %q: found %T %v, expected a whole number", k.g.path, k.prefix+key, v, v)
 	}
 	return n
 }
@@ -64,66 +51,96 @@ func (k *ggufKeys) float(key string, def json.Number) json.Number {
 		f = x
 	default:
 		if ok && k.err == nil {
-			k.err = malformed("%s: metadata %q: found %T %v, expected a float", k.g.region.path, k.prefix+key, v, v)
+			k.err = malformed("%s: metadata %q: found %T %v, expected a float", k.g.path, k.prefix+key, v, v)
 		} else if def == "" && k.err == nil {
-			k.err = malformed("%s: metadata %q is missing, and it is required", k.g.region.path, k.prefix+key)
+			k.err = malformed("%s: metadata %q is missing, and it is required", k.g.path, k.prefix+key)
 		}
 		return def
 	}
 	if (math.IsNaN(f) || math.IsInf(f, 0)) && k.err == nil {
-		k.err = malformed("%s: metadata %q: found %v, expected a finite number", k.g.region.path, k.prefix+key, f)
+		k.err = malformed("%s: metadata %q: found %v, expected a finite number", k.g.path, k.prefix+key, f)
 	}
 	return json.Number(strconv.FormatFloat(f, 'g', -1, bits))
 }
 
+// optional is float where the key is there, else "".
+func (k *ggufKeys) optional(key string) json.Number {
+	if _, ok := k.g.Metadata[k.prefix+key]; !ok {
+		return ""
+	}
+	return k.float(key, "")
+}
+
 func (k *ggufKeys) has(tensor string) bool { return k.g.entries[tensor] != nil }
 
-// config translates the metadata of a llama-architecture file (which Mistral
-// files are too) into a config.json, and parses it, so that an import passes
-// the same checks as a folder from elsewhere.
+// hfConfig is the config.json of a GGUF file's model, in Hugging Face's terms.
+type hfConfig map[string]any
+
+// set adds a field unless there is no number.
+func (c hfConfig) set(key string, v json.Number) {
+	if v != "" {
+		c[key] = v
+	}
+}
+
+// config translates the metadata into a config.json, and parses it, so that a
+// GGUF passes the same checks as a folder from elsewhere.
 func (g *GGUF) config() ([]byte, Config, error) {
-	file := g.region.path
 	arch, _ := g.Metadata["general.architecture"].(string)
-	if arch != "llama" {
-		return nil, Config{}, unsupported("%s: general.architecture is %q, expected \"llama\"; %s", file, arch, supportedText)
+	family := ggufFamilies[arch]
+	if family == nil {
+		return nil, Config{}, unsupported("%s: general.architecture is %q, expected one of %s", g.path, arch, ggufArchitectures())
 	}
-	k := &ggufKeys{g: g, prefix: "llama."}
+	k := &ggufKeys{g: g, prefix: arch + "."}
 	c := hfConfig{
-		Architectures:    []string{"LlamaForCausalLM"},
-		ModelType:        "llama",
-		HiddenSize:       k.int("embedding_length", -1),
-		IntermediateSize: k.int("feed_forward_length", -1),
-		Layers:           k.int("block_count", -1),
-		Heads:            k.int("attention.head_count", -1),
-		MaxPositions:     k.int("context_length", -1),
-		NormEps:          k.float("attention.layer_norm_rms_epsilon", ""),
-		RopeTheta:        k.float("rope.freq_base", "10000"),
-		HiddenAct:        "silu",
-		AttentionBias:    k.has("blk.0.attn_q.bias"),
-		MLPBias:          k.has("blk.0.ffn_gate.bias"),
-		Tie:              !k.has("output.weight"),
-		TorchDType:       g.mainDType(),
+		"architectures":           []string{family.class},
+		"model_type":              family.modelType,
+		"hidden_size":             k.int("embedding_length", -1),
+		"intermediate_size":       k.int("feed_forward_length", -1),
+		"num_hidden_layers":       k.int("block_count", -1),
+		"max_position_embeddings": k.int("context_length", -1),
+		"rms_norm_eps":            k.float("attention.layer_norm_rms_epsilon", ""),
+		"rope_theta":              k.float("rope.freq_base", "10000"),
+		"tie_word_embeddings":     !k.has("output.weight"),
+		"torch_dtype":             g.mainDType(),
+		"bos_token_id":            nil,
+		"eos_token_id":            nil,
 	}
-	c.KVHeads = k.int("attention.head_count_kv", c.Heads)
-	c.HeadDim = k.int("attention.key_length", 0)
-	if v := k.int("attention.value_length", c.HeadDim); v != c.HeadDim && k.err == nil {
-		k.err = unsupported("%s: attention.value_length is %d and key_length %d, expected the same", file, v, c.HeadDim)
-	}
+	heads := k.int("attention.head_count", -1)
+	c["num_attention_heads"], c["num_key_value_heads"] = heads, k.int("attention.head_count_kv", heads)
 	if n := k.int("expert_count", 0); n != 0 && k.err == nil {
-		k.err = unsupported("%s: a mixture of %d experts, expected a dense model; %s", file, n, supportedText)
+		k.err = unsupported("%s: a mixture of %d experts, expected a dense model; %s", g.path, n, supportedText)
 	}
+	dim := k.int("attention.key_length", 0)
+	if dim > 0 {
+		c["head_dim"] = dim
+	} else if heads > 0 {
+		dim = c["hidden_size"].(int64) / heads
+	}
+	if v := k.int("attention.value_length", dim); v != dim && k.err == nil {
+		k.err = unsupported("%s: attention.value_length is %d and key_length %d, expected the same", g.path, v, dim)
+	}
+	vocab := int64(0)
 	if e := g.entries["token_embd.weight"]; e != nil && len(e.shape) == 2 {
-		c.VocabSize = int64(e.shape[0])
+		vocab = int64(e.shape[0])
 	}
-	c.VocabSize = k.int("vocab_size", c.VocabSize)
-	for key, dst := range map[string]**int{"bos_token_id": &c.BOS, "eos_token_id": &c.EOS} {
-		if n, ok := asInt(g.Metadata["tokenizer.ggml."+key]); ok && n >= 0 && n < c.VocabSize {
-			id := int(n)
-			*dst = &id
-		}
+	vocab = k.int("vocab_size", vocab)
+	c["vocab_size"] = vocab
+	if n, ok := asInt(g.Metadata["tokenizer.ggml.bos_token_id"]); ok && n >= 0 && n < vocab {
+		c["bos_token_id"] = n
+	}
+	if ends := g.EndTokens(); len(ends) > 0 {
+		c["eos_token_id"] = ends
+	}
+	turned := k.int("rope.dimension_count", dim)
+	if turned != dim && dim > 0 {
+		c["partial_rotary_factor"] = float64(turned) / float64(dim)
 	}
 	if k.err == nil {
-		c.RopeScaling, k.err = g.ropeScaling(k, c.RopeTheta)
+		c["rope_scaling"], k.err = g.ropeScaling(k, c["rope_theta"].(json.Number), turned)
+	}
+	if family.fields != nil {
+		family.fields(k, c, dim)
 	}
 	if k.err != nil {
 		return nil, Config{}, k.err
@@ -132,15 +149,42 @@ func (g *GGUF) config() ([]byte, Config, error) {
 	if err != nil {
 		return nil, Config{}, err
 	}
-	cfg, err := ParseConfig(data, file+" (as config.json)")
-	if err != nil {
-		return nil, Config{}, err
-	}
-	if n := k.int("rope.dimension_count", int64(cfg.HeadDim)); n != int64(cfg.HeadDim) {
-		return nil, Config{}, unsupported("%s: llama.rope.dimension_count is %d, expected the whole head of %d", file, n, cfg.HeadDim)
-	}
-	return append(data, '\n'), cfg, k.err
+	data = append(data, '\n')
+	cfg, err := ParseConfig(data, g.path+" (as config.json)")
+	return data, cfg, err
 }
+
+// EndTokens are the ids that end a text or a turn, below the vocabulary's size:
+// those that the metadata name, and the control tokens that chat models are known to
+// end their turns with.
+func (g *GGUF) EndTokens() []int {
+	const prefix = "tokenizer.ggml."
+	tokens, _ := g.Metadata[prefix+"tokens"].([]string)
+	types, _ := g.Metadata[prefix+"token_type"].([]int32)
+	var ends []int
+	add := func(id int) {
+		if len(ends) < maxEOS && !slices.Contains(ends, id) {
+			ends = append(ends, id)
+		}
+	}
+	for _, key := range []string{"eos_token_id", "eot_token_id", "eom_token_id"} {
+		if n, ok := asInt(g.Metadata[prefix+key]); ok && n >= 0 && n < int64(len(tokens)) {
+			add(int(n))
+		}
+	}
+	for id := range min(len(tokens), len(types)) {
+		if types[id] == controlToken && slices.Contains(endTexts, tokens[id]) {
+			add(id)
+		}
+	}
+	return ends
+}
+
+// controlToken is the type of a token that is not text.
+const controlToken = 3
+
+// endTexts are how chat models write the end of a turn, or of all.
+var endTexts = []string{"<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|end_of_text|>", "<|endoftext|>", "</s>"}
 
 // mainDType is the torch name of the type that holds the most bytes.
 func (g *GGUF) mainDType() string {
@@ -157,24 +201,73 @@ func (g *GGUF) mainDType() string {
 	return "bfloat16"
 }
 
-// ropeScaling translates the file's scaling keys, or recovers the llama3 kind
-// from the divisors that llama.cpp's converter stores as rope_freqs.weight.
-func (g *GGUF) ropeScaling(k *ggufKeys, theta json.Number) (map[string]any, error) {
-	file := g.region.path
-	kind, isSet := g.Metadata["llama.rope.scaling.type"].(string)
-	if isSet && kind != "none" && kind != "linear" {
-		return nil, unsupported("%s: llama.rope.scaling.type is %q, expected none or linear", file, kind)
+// ropeScaling translates the file's scaling keys and factors. The llama3 kind is
+// recovered from the divisors that llama.cpp's converter stores as
+// rope_freqs.weight, longrope from its two tensors of factors. turned is the number
+// of a head's channels that rotate.
+func (g *GGUF) ropeScaling(k *ggufKeys, theta json.Number, turned int64) (map[string]any, error) {
+	kind, isSet := g.Metadata[k.prefix+"rope.scaling.type"].(string)
+	if isSet && kind != "none" && kind != "linear" && kind != "yarn" && kind != "longrope" {
+		return nil, unsupported("%s: %srope.scaling.type is %q, expected none, linear, yarn or longrope", g.path, k.prefix, kind)
+	}
+	if long := g.entries["rope_factors_long.weight"]; long != nil {
+		return g.longRope(k, turned)
 	}
 	factor := k.float("rope.scaling.factor", k.float("rope.scale_linear", "0"))
+	f, _ := factor.Float64()
 	t, ok := g.Tensor("rope_freqs.weight")
-	if !ok {
-		if f, _ := factor.Float64(); kind == "none" || f == 0 || f == 1 {
-			return nil, k.err
+	switch {
+	case ok:
+		return g.llama3Scaling(t, theta)
+	case kind == "yarn":
+		factor = k.float("rope.scaling.factor", "")
+		s := map[string]any{"rope_type": "yarn", "factor": factor, "original_max_position_embeddings": k.int("rope.scaling.original_context_length", -1)}
+		for key, from := range map[string]string{"attention_factor": "rope.scaling.attn_factor", "beta_fast": "rope.scaling.yarn_beta_fast", "beta_slow": "rope.scaling.yarn_beta_slow"} {
+			hfConfig(s).set(key, k.optional(from))
 		}
-		return map[string]any{"rope_type": "linear", "factor": factor}, k.err
+		return s, k.err
+	case kind == "none" || f == 0 || f == 1:
+		return nil, k.err
 	}
+	return map[string]any{"rope_type": "linear", "factor": factor}, k.err
+}
+
+// vector reads a tensor of float32 values of which the metadata expect so many.
+func (g *GGUF) vector(name string, n int64) ([]float32, error) {
+	t, ok := g.Tensor(name)
+	if !ok {
+		return nil, notFound("%s: tensor %q is missing, expected %d values of F32", g.path, name, n)
+	}
+	if t.DType != F32 || len(t.Shape) != 1 || int64(t.Shape[0]) != n {
+		return nil, unsupported("%s: tensor %s is %s %v, expected a vector of %d values of F32", g.path, name, t.DType, t.Shape, n)
+	}
+	v := make([]float32, n)
+	return v, t.Float32(v)
+}
+
+// longRope is the scaling of Phi-3's long contexts.
+func (g *GGUF) longRope(k *ggufKeys, turned int64) (map[string]any, error) {
+	if turned < 2 || turned > maxHeadDim {
+		return nil, malformed("%s: %srope.dimension_count is %d, expected 2 to %d", g.path, k.prefix, turned, maxHeadDim)
+	}
+	long, err := g.vector("rope_factors_long.weight", turned/2)
+	if err != nil {
+		return nil, err
+	}
+	short, err := g.vector("rope_factors_short.weight", turned/2)
+	if err != nil {
+		return nil, err
+	}
+	s := map[string]any{"rope_type": "longrope", "long_factor": long, "short_factor": short,
+		"original_max_position_embeddings": k.int("rope.scaling.original_context_length", -1)}
+	hfConfig(s).set("attention_factor", k.optional("rope.scaling.attn_factor"))
+	return s, k.err
+}
+
+// llama3Scaling finds the parameters whose divisors t holds.
+func (g *GGUF) llama3Scaling(t Tensor, theta json.Number) (map[string]any, error) {
 	if t.DType != F32 || len(t.Shape) != 1 || t.Elems() > maxHeadDim {
-		return nil, unsupported("%s: tensor rope_freqs.weight is %s %v, expected a vector of F32", file, t.DType, t.Shape)
+		return nil, unsupported("%s: tensor rope_freqs.weight is %s %v, expected a vector of F32", g.path, t.DType, t.Shape)
 	}
 	div := make([]float32, t.Elems())
 	if err := t.Float32(div); err != nil {
@@ -190,7 +283,7 @@ func (g *GGUF) ropeScaling(k *ggufKeys, theta json.Number) (map[string]any, erro
 	}
 	for i, got := range div {
 		if want := s.llama3Divisor(i, len(div), base); math.Abs(float64(got)-want) > 1e-4*want {
-			return nil, unsupported("%s: tensor rope_freqs.weight: element %d is %v, expected %v for Llama 3 scaling by %v; other frequency factors cannot be expressed", file, i, got, want, s.Factor)
+			return nil, unsupported("%s: tensor rope_freqs.weight: element %d is %v, expected %v for Llama 3 scaling by %v; other frequency factors cannot be expressed", g.path, i, got, want, s.Factor)
 		}
 	}
 	return map[string]any{"rope_type": s.Kind, "factor": s.Factor, "low_freq_factor": s.LowFreqFactor,

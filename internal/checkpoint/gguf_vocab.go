@@ -10,7 +10,7 @@ import "math"
 func (g *GGUF) Vocabulary() (tokens []string, scores []float32, types []int32, model string, bos, eos int, err error) {
 	fail := func(key, format string, a ...any) {
 		if err == nil {
-			err = malformed("%s: metadata %q: "+format, append([]any{g.region.path, key}, a...)...)
+			err = malformed("%s: metadata %q: "+format, append([]any{g.path, key}, a...)...)
 		}
 	}
 	const prefix = "tokenizer.ggml."

@@ -6,14 +6,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 )
 
 // ImportGGUF turns the GGUF file src into the Hugging Face folder dst:
 // config.json, model.safetensors and, where writeTokenizer is given, what it
-// writes into dir from the file's vocabulary. Weights are copied bit for bit;
-// the rows of q and k are put back into Hugging Face's order (see unrotate).
+// writes into dir from the file's vocabulary. Weights in F32, F16 and BF16 are copied
+// bit for bit, quantized ones are rounded to F16; the rows of q and k are put into
+// Hugging Face's order (see unpaired).
 //
 // dst must not exist or be empty. It is built beside its place, reopened and
 // checked, and only then renamed, so that dst is either complete or untouched.
@@ -86,88 +85,61 @@ func verifyImport(dir string) error {
 	return c.Check()
 }
 
-// ggufParts maps the parts of a block's Hugging Face names to GGUF's.
-var ggufParts = map[string]string{
-	"input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
-	"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
-	"mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
-}
-
-// ggufName is the GGUF name of a tensor of Config.Expected.
-func ggufName(name string) string {
-	switch name {
-	case embedName:
-		return "token_embd.weight"
-	case normName:
-		return "output_norm.weight"
-	case headName:
-		return "output.weight"
-	}
-	layer, part, _ := strings.Cut(strings.TrimPrefix(name, "model.layers."), ".")
-	dot := strings.LastIndexByte(part, '.')
-	return "blk." + layer + "." + ggufParts[part[:dot]] + part[dot:]
-}
-
-// importSpecs pairs every tensor that the config expects with its source, and
-// refuses a file that has others.
+// importSpecs are the tensors of the folder. Quantized ones become F16: a weight
+// then differs from what its block stands for by at most 1 in 2048.
 func (g *GGUF) importSpecs(cfg Config) ([]TensorSpec, error) {
-	file := g.region.path
-	used := map[string]bool{"rope_freqs.weight": true}
+	entries, err := g.named(cfg)
+	if err != nil {
+		return nil, err
+	}
 	var specs []TensorSpec
-	for _, want := range cfg.Expected() {
-		name := ggufName(want.Name)
-		e := g.entries[name]
-		if e == nil {
-			return nil, notFound("%s: tensor %q is missing, expected shape %v", file, name, want.Shape)
+	for _, e := range entries {
+		f := &File{region: e.region, entries: map[string]*entry{e.name: e}}
+		spec := TensorSpec{Name: e.name, DType: e.dtype, Shape: e.shape}
+		if e.dtype.Block() != nil {
+			spec.DType = F16
 		}
-		if !slices.Equal(e.shape, want.Shape) {
-			return nil, malformed("%s: tensor %q has shape %v, expected %v by the metadata", file, name, e.shape, want.Shape)
-		}
-		used[name] = true
-		heads := 0
-		switch {
-		case strings.Contains(want.Name, ".q_proj."):
-			heads = cfg.Heads
-		case strings.Contains(want.Name, ".k_proj."):
-			heads = cfg.KVHeads
-		}
-		specs = append(specs, TensorSpec{Name: want.Name, DType: e.dtype, Shape: want.Shape, Write: func(w io.Writer) error {
-			t, _ := g.Tensor(name)
+		spec.Write = func(w io.Writer) error {
+			t, _ := f.Tensor(e.name)
 			if t.err != nil {
 				return t.err
 			}
 			defer t.Release()
-			if heads > 0 {
-				return unrotate(w, t, heads)
+			if e.dtype.Block() == nil {
+				_, err := w.Write(t.Data)
+				return err
 			}
-			_, err := w.Write(t.Data)
-			return err
-		}})
-	}
-	for _, name := range g.Names() {
-		if !used[name] && !strings.HasSuffix(name, ".attn_rot_embd") {
-			return nil, unsupported("%s: tensor %q is no part of a LLaMA model; %s", file, name, supportedText)
+			return writeHalves(w, t)
 		}
+		specs = append(specs, spec)
 	}
 	return specs, nil
 }
 
-// unrotate writes the rows of q or k in Hugging Face's order. Rotary embedding
-// turns pairs of a head's rows: GGUF, like Meta's files, has the two rows of a
-// pair side by side (2j, 2j+1), Hugging Face half a head apart (j, j+dim/2).
-// t is [heads*dim, in], or [heads*dim] for a bias.
-func unrotate(w io.Writer, t Tensor, heads int) error {
-	rows := t.Shape[0]
-	rowBytes := len(t.Data) / rows
-	half := rows / heads / 2
-	for h := range heads {
-		for part := range 2 {
-			for j := range half {
-				src := h*2*half + 2*j + part
-				if _, err := w.Write(t.Data[src*rowBytes : (src+1)*rowBytes]); err != nil {
-					return err
-				}
-			}
+// writeHalves writes a quantized matrix as F16, some rows at a time.
+func writeHalves(w io.Writer, t Tensor) error {
+	rows, cols := 1, t.Shape[len(t.Shape)-1]
+	if len(t.Shape) > 1 {
+		rows = t.Elems() / cols
+	}
+	each := max(1, (1<<18)/cols)
+	values := make([]float32, each*cols)
+	var out []byte
+	for first := 0; first < rows; first += each {
+		n := min(each, rows-first)
+		part := t
+		if len(t.Shape) > 1 {
+			part = t.Rows(first, n)
+		}
+		err := part.Float32(values[:n*cols])
+		if err == nil {
+			out, err = AppendFloats(out[:0], F16, values[:n*cols])
+		}
+		if err != nil {
+			return fmt.Errorf("%s: tensor %q: rows counted from %d: %w", t.File, t.Name, first, err)
+		}
+		if _, err := w.Write(out); err != nil {
+			return err
 		}
 	}
 	return nil

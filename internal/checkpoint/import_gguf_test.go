@@ -187,8 +187,9 @@ func TestImportGGUFVariants(t *testing.T) {
 		{"linear scaling", func(k map[string]any, s map[string][]uint64) {
 			k["llama.rope.scaling.type"], k["llama.rope.scaling.factor"] = "linear", float32(4)
 		}, nil, nil},
-		{"yarn", func(k map[string]any, s map[string][]uint64) { k["llama.rope.scaling.type"] = "yarn" }, ErrUnsupported, []string{"yarn"}},
-		{"other architecture", func(k map[string]any, s map[string][]uint64) { k["general.architecture"] = "qwen2" }, ErrUnsupported, []string{"qwen2"}},
+		{"yarn", func(k map[string]any, s map[string][]uint64) { k["llama.rope.scaling.type"] = "yarn" }, ErrMalformed, []string{"rope.scaling.factor"}},
+		{"other scaling", func(k map[string]any, s map[string][]uint64) { k["llama.rope.scaling.type"] = "ntk" }, ErrUnsupported, []string{"ntk"}},
+		{"other architecture", func(k map[string]any, s map[string][]uint64) { k["general.architecture"] = "rwkv7" }, ErrUnsupported, []string{"rwkv7", "llama"}},
 		{"experts", func(k map[string]any, s map[string][]uint64) { k["llama.expert_count"] = 8 }, ErrUnsupported, []string{"8 experts"}},
 		{"missing key", func(k map[string]any, s map[string][]uint64) { delete(k, "llama.block_count") }, ErrMalformed, []string{"llama.block_count"}},
 		{"missing eps", func(k map[string]any, s map[string][]uint64) { delete(k, "llama.attention.layer_norm_rms_epsilon") }, ErrMalformed, []string{"layer_norm_rms_epsilon"}},
@@ -196,7 +197,7 @@ func TestImportGGUFVariants(t *testing.T) {
 		{"missing tensor", func(k map[string]any, s map[string][]uint64) { delete(s, "blk.0.ffn_up.weight") }, ErrNotFound, []string{"blk.0.ffn_up.weight"}},
 		{"shape", func(k map[string]any, s map[string][]uint64) { s["blk.0.ffn_up.weight"] = []uint64{8, 13} }, ErrMalformed, []string{"[13 8]", "[12 8]"}},
 		{"strange tensor", func(k map[string]any, s map[string][]uint64) { s["blk.0.attn_q_norm.weight"] = []uint64{4} }, ErrUnsupported, []string{"attn_q_norm"}},
-		{"partial rotation", func(k map[string]any, s map[string][]uint64) { k["llama.rope.dimension_count"] = 2 }, ErrUnsupported, []string{"dimension_count"}},
+		{"partial rotation", func(k map[string]any, s map[string][]uint64) { k["llama.rope.dimension_count"] = 2 }, ErrUnsupported, []string{"partial_rotary_factor"}},
 		{"strange rope_freqs", func(k map[string]any, s map[string][]uint64) { s["rope_freqs.weight"] = []uint64{2} }, ErrUnsupported, []string{"rope_freqs.weight"}},
 	}
 	for _, tt := range tests {

@@ -25,6 +25,11 @@ type entry struct {
 	dtype      DType
 	shape      []int
 	begin, end int64
+
+	// Of GGUF only: the file, where a model has several, and what makes the
+	// tensor's bytes of those in the file; nil: they are the same.
+	region *region
+	make   func(t Tensor) []byte
 }
 
 // header is a safetensors header that has been checked against its file.

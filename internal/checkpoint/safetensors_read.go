@@ -102,6 +102,9 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 	t.Data, t.err = f.region.bytes(t.off, e.end-e.begin)
 	if t.err != nil {
 		t.err = fmt.Errorf("tensor %q: %w", name, t.err)
+	} else if e.make != nil {
+		t.Data = e.make(t)
+		t.region = nil // Data is not in the map
 	}
 	return t, true
 }

@@ -27,6 +27,27 @@ func (t Tensor) Elems() int {
 	return n
 }
 
+// Rows is the tensor's rows first to first+n−1, a matrix of n rows (of a vector, n
+// elements). Rows are as long as the last dimension; all others count as rows.
+func (t Tensor) Rows(first, n int) Tensor {
+	cols, matrix := 1, len(t.Shape) > 1
+	if matrix {
+		cols = t.Shape[len(t.Shape)-1]
+	}
+	rows := t.Elems() / max(1, cols)
+	if first < 0 || n < 0 || first > rows-n {
+		panic(fmt.Sprintf("checkpoint: rows %d to %d of %d", first, first+n, rows))
+	}
+	if size, ok := t.DType.RowBytes(cols); ok && t.err == nil {
+		t.Data = t.Data[first*size : (first+n)*size : (first+n)*size]
+		t.off += int64(first * size)
+	}
+	if t.Shape = []int{n}; matrix {
+		t.Shape = []int{n, cols}
+	}
+	return t
+}
+
 // Err is the reason why Data is missing, which can only happen where files are
 // not memory-mapped and reading failed. Float32 returns it too.
 func (t Tensor) Err() error { return t.err }

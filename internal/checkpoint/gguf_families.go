@@ -1,0 +1,146 @@
+package checkpoint
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// ggufFamily is what a general.architecture of GGUF is in Hugging Face's terms.
+type ggufFamily struct {
+	class, modelType string
+
+	// paired says that the two rows of queries and keys that turn together lie side
+	// by side, where Hugging Face has them half a head apart.
+	paired bool
+	// offset says that norm weights are stored with the 1 that Hugging Face's model
+	// adds to them.
+	offset bool
+	names  map[string]string // parts of a block's names that differ from ggufParts
+
+	// fields adds what config.json has of this family only. dim is the head's width.
+	fields func(k *ggufKeys, c hfConfig, dim int64)
+}
+
+// ggufFamilies are the architectures that can be translated; whether this program
+// runs one is decided by [ParseConfig], as for a folder.
+var ggufFamilies = map[string]*ggufFamily{
+	"llama":   {class: "LlamaForCausalLM", modelType: "llama", paired: true, fields: llamaFields},
+	"qwen2":   {class: "Qwen2ForCausalLM", modelType: "qwen2"},
+	"qwen3":   {class: "Qwen3ForCausalLM", modelType: "qwen3", fields: attentionBiasField},
+	"gemma2":  {class: "Gemma2ForCausalLM", modelType: "gemma2", offset: true, names: postNormNames, fields: gemma2Fields},
+	"gemma3":  {class: "Gemma3ForCausalLM", modelType: "gemma3_text", offset: true, names: postNormNames, fields: gemma3Fields},
+	"phi3":    {class: "Phi3ForCausalLM", modelType: "phi3", fields: phi3Fields},
+	"granite": {class: "GraniteForCausalLM", modelType: "granite", paired: true, fields: graniteFields},
+	"olmo2":   {class: "Olmo2ForCausalLM", modelType: "olmo2", names: postNormNames, fields: olmo2Fields},
+	"smollm3": {class: "SmolLM3ForCausalLM", modelType: "smollm3", paired: true, fields: llamaFields},
+}
+
+// ggufArchitectures lists the names for an error.
+func ggufArchitectures() string {
+	return strings.Join(slices.Sorted(maps.Keys(ggufFamilies)), ", ")
+}
+
+// ggufParts maps the parts of a block's Hugging Face names to GGUF's.
+var ggufParts = map[string]string{
+	"input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
+	"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
+	"self_attn.qkv_proj": "attn_qkv", "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm",
+	"mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down", "mlp.gate_up_proj": "ffn_up",
+}
+
+// postNormNames are those of blocks that norm what attention and feed-forward give.
+var postNormNames = map[string]string{
+	"post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm", "post_feedforward_layernorm": "post_ffw_norm",
+}
+
+// name is the GGUF name of a tensor of Config.Expected; "" for one that GGUF does not have.
+func (f *ggufFamily) name(hf string) string {
+	switch hf {
+	case embedName:
+		return "token_embd.weight"
+	case normName:
+		return "output_norm.weight"
+	case headName:
+		return "output.weight"
+	}
+	layer, part, _ := strings.Cut(strings.TrimPrefix(hf, blockPrefix), ".")
+	dot := strings.LastIndexByte(part, '.')
+	if dot < 0 {
+		return ""
+	}
+	name := f.names[part[:dot]]
+	if name == "" {
+		name = ggufParts[part[:dot]]
+	}
+	if name == "" {
+		return ""
+	}
+	return "blk." + layer + "." + name + part[dot:]
+}
+
+func attentionBiasField(k *ggufKeys, c hfConfig, dim int64) {
+	c["attention_bias"] = k.has("blk.0.attn_q.bias")
+}
+
+func llamaFields(k *ggufKeys, c hfConfig, dim int64) {
+	attentionBiasField(k, c, dim)
+	c["mlp_bias"] = k.has("blk.0.ffn_gate.bias")
+	if n := k.int("attention.sliding_window", 0); n > 0 { // Mistral's first models
+		c["architectures"], c["model_type"] = []string{"MistralForCausalLM"}, "mistral"
+		c["sliding_window"] = n
+	}
+}
+
+// gemmaFields are of Gemma 2 and 3. blocks is the number of blocks of the one model
+// whose attention is scaled by the width of the hidden state over the heads, instead
+// of that of a head.
+func gemmaFields(k *ggufKeys, c hfConfig, dim, blocks int64) {
+	c["hidden_activation"] = "gelu_pytorch_tanh"
+	c["sliding_window"] = k.int("attention.sliding_window", 4096)
+	c["query_pre_attn_scalar"] = dim
+	if heads := c["num_attention_heads"].(int64); c["num_hidden_layers"] == blocks && heads > 0 {
+		c["query_pre_attn_scalar"] = c["hidden_size"].(int64) / heads
+	}
+}
+
+func gemma2Fields(k *ggufKeys, c hfConfig, dim int64) {
+	gemmaFields(k, c, dim, 46)
+	c["attn_logit_softcapping"] = k.float("attn_logit_softcapping", "50")
+	c["final_logit_softcapping"] = k.float("final_logit_softcapping", "30")
+}
+
+func gemma3Fields(k *ggufKeys, c hfConfig, dim int64) {
+	gemmaFields(k, c, dim, 62)
+	c["sliding_window_pattern"] = k.int("attention.sliding_window_pattern", 6)
+	c["rope_local_base_freq"] = k.float("rope.freq_base_swa", "10000")
+	if cap := k.optional("final_logit_softcapping"); cap != "" {
+		c["final_logit_softcapping"] = cap
+	}
+}
+
+func phi3Fields(k *ggufKeys, c hfConfig, dim int64) {
+	c["sliding_window"] = nil
+	if n := k.int("attention.sliding_window", 0); n > 0 {
+		c["sliding_window"] = n
+	}
+	if n := k.int("rope.scaling.original_context_length", 0); n > 0 {
+		c["original_max_position_embeddings"] = n
+	}
+}
+
+func graniteFields(k *ggufKeys, c hfConfig, dim int64) {
+	llamaFields(k, c, dim)
+	c["embedding_multiplier"] = k.float("embedding_scale", "1")
+	c["residual_multiplier"] = k.float("residual_scale", "1")
+	c["logits_scaling"] = k.float("logit_scale", "1")
+	c.set("attention_multiplier", k.float("attention.scale", json.Number("1")))
+}
+
+func olmo2Fields(k *ggufKeys, c hfConfig, dim int64) {
+	attentionBiasField(k, c, dim)
+	if n := k.int("attention.sliding_window", 0); n > 0 && k.err == nil {
+		k.err = unsupported("%s: olmo2.attention.sliding_window is %d (OLMo 3), expected OLMo 2, which has none", k.g.path, n)
+	}
+}
