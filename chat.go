@@ -12,6 +12,7 @@ import (
 
 	"github.com/specquant/specquant/internal/chat"
 	"github.com/specquant/specquant/internal/engine"
+	"github.com/specquant/specquant/internal/gguf"
 )
 
 // ErrNoChatTemplate says that a model was not made for conversations: its files hold no
@@ -63,7 +64,9 @@ func (m *Model) HasChatTemplate() bool {
 }
 
 // chatTemplate finds the template in the model's files.
-func (m *Model) chatTemplate() (*chat.Template, error) { return chat.Load(m.dir) }
+func (m *Model) chatTemplate() (*chat.Template, error) {
+	return gguf.LoadTemplate(m.engine.Checkpoint)
+}
 
 // NewChat begins a conversation. [ErrNoChatTemplate] says that the model has no chat
 // template.

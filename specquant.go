@@ -5,6 +5,7 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/engine"
+	"github.com/specquant/specquant/internal/gguf"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/tokenizer"
 )
@@ -34,8 +35,9 @@ type Model struct {
 	pool   *kernel.Pool
 }
 
-// Open opens a folder that [Quantize] has written, or a Hugging Face
-// checkpoint. Weights stay in the memory map.
+// Open opens a folder that [Quantize] has written, a Hugging Face checkpoint, or a
+// GGUF file. Weights stay in the memory map; those of a GGUF file that are quantized
+// are laid out anew in memory.
 func Open(dir string, o Options) (*Model, error) {
 	pool := kernel.NewPool(o.Threads)
 	m, err := engine.Open(dir, engine.Options{Pool: pool, Context: o.Context})
@@ -44,7 +46,7 @@ func Open(dir string, o Options) (*Model, error) {
 		return nil, err
 	}
 	model := &Model{dir: dir, engine: m, pool: pool}
-	if model.tok, err = tokenizer.Load(dir); err == nil {
+	if model.tok, err = gguf.LoadTokenizer(m.Checkpoint); err == nil {
 		if n := model.tok.VocabSize(); n > m.Config.VocabSize {
 			err = fmt.Errorf("%s: the tokenizer has %d tokens, config.json's vocab_size is %d; the files do not belong together", dir, n, m.Config.VocabSize)
 		}

@@ -9,12 +9,12 @@ import (
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/gguf"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/report"
 	"github.com/specquant/specquant/internal/spectrum"
-	"github.com/specquant/specquant/internal/tokenizer"
 )
 
 type inspectCmd struct {
@@ -112,7 +112,7 @@ func (c *inspectCmd) architecture(e *env, ck *checkpoint.Checkpoint) error {
 	parameters, linear := countWeights(m)
 	line("parameters", "%.4g million, %.4g million of them in the blocks' linear layers", float64(parameters)/1e6, float64(linear)/1e6)
 	line("on disk", "%s in %d files", bytesText(ck.Bytes()), len(ck.Files()))
-	tok, err := tokenizer.Load(c.Dir)
+	tok, err := gguf.LoadTokenizer(ck)
 	if err != nil {
 		return err
 	}

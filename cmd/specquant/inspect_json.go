@@ -5,8 +5,8 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/gguf"
 	"github.com/specquant/specquant/internal/report"
-	"github.com/specquant/specquant/internal/tokenizer"
 )
 
 // inspection is what inspect says of a model, as programs read it.
@@ -65,7 +65,7 @@ func (c *inspectCmd) writeInspection(e *env, ck *checkpoint.Checkpoint) error {
 		i.RopeScaling, i.RopeFactor = s.Kind, s.Factor
 	}
 	i.Parameters, i.LinearParameters = countWeights(m)
-	tok, err := tokenizer.Load(c.Dir)
+	tok, err := gguf.LoadTokenizer(ck)
 	if err != nil {
 		return err
 	}

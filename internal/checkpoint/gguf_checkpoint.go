@@ -69,6 +69,9 @@ func (g *GGUF) named(cfg Config) ([]*entry, error) {
 	for _, want := range cfg.Expected() {
 		name := family.name(want.Name)
 		src := g.entries[name]
+		if cfg.Fused {
+			src, name = g.fusedPart(cfg, want, src, name)
+		}
 		if src == nil {
 			return nil, notFound("%s: tensor %q is missing, expected shape %v", g.path, name, want.Shape)
 		}
@@ -103,6 +106,39 @@ func (g *GGUF) named(cfg Config) ([]*entry, error) {
 		}
 	}
 	return out, nil
+}
+
+// fusedPart is a projection's own rows of a tensor that holds several, one below the
+// other, and that tensor's name; src where it is stored apart.
+func (g *GGUF) fusedPart(cfg Config, want ExpectedTensor, src *entry, name string) (*entry, string) {
+	q, kv, inner := cfg.Heads*cfg.HeadDim, cfg.KVHeads*cfg.HeadDim, cfg.IntermediateSize
+	for _, p := range []struct {
+		part, own, whole string
+		first, rows, all int
+	}{
+		{"self_attn.q_proj", "attn_q", "attn_qkv", 0, q, q + 2*kv},
+		{"self_attn.k_proj", "attn_k", "attn_qkv", q, kv, q + 2*kv},
+		{"self_attn.v_proj", "attn_v", "attn_qkv", q + kv, kv, q + 2*kv},
+		{"mlp.gate_proj", "ffn_gate", "ffn_up", 0, inner, 2 * inner},
+		{"mlp.up_proj", "ffn_up", "ffn_up", inner, inner, 2 * inner},
+	} {
+		if !strings.Contains(want.Name, "."+p.part+".") {
+			continue
+		}
+		whole := strings.Replace(name, "."+p.own+".", "."+p.whole+".", 1)
+		e := g.entries[whole]
+		if e == nil || len(e.shape) == 0 || e.shape[0] != p.all {
+			return src, name
+		}
+		row := (e.end - e.begin) / int64(p.all)
+		part := *e
+		part.shape = slices.Clone(e.shape)
+		part.shape[0] = p.rows
+		part.begin += int64(p.first) * row
+		part.end = part.begin + int64(p.rows)*row
+		return &part, whole
+	}
+	return src, name
 }
 
 // unpaired is the data of q or k with its rows in Hugging Face's order. Rotary

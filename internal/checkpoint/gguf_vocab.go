@@ -55,3 +55,21 @@ func (g *GGUF) Vocabulary() (tokens []string, scores []float32, types []int32, m
 	}
 	return tokens, scores, types, model, bos, eos, nil
 }
+
+// TokenID is a token's id by its key in the tokenizer's metadata; -1 where it is absent.
+func (g *GGUF) TokenID(key string) (int, error) {
+	const prefix = "tokenizer.ggml."
+	v, ok := g.Metadata[prefix+key]
+	if !ok {
+		return -1, nil
+	}
+	tokens, _ := g.Metadata[prefix+"tokens"].([]string)
+	n, isInt := asInt(v)
+	if !isInt || n < 0 || n >= int64(len(tokens)) {
+		return -1, malformed("%s: metadata %q: found %v, expected a token id below %d", g.path, prefix+key, v, len(tokens))
+	}
+	return int(n), nil
+}
+
+// Path is the path of the file, of the first part of one that is split.
+func (g *GGUF) Path() string { return g.path }

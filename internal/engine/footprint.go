@@ -14,8 +14,13 @@ type Footprint struct {
 // Footprint counts the model's.
 func (m *Model) Footprint() Footprint {
 	var f Footprint
-	count := func(p projection) (products int64) {
+	var count func(p projection) (products int64)
+	count = func(p projection) (products int64) {
 		switch l := p.(type) {
+		case *several:
+			for _, part := range l.parts {
+				products += count(part)
+			}
 		case *plain:
 			for _, w := range l.weights {
 				f.Weights += int64(len(w.Data))

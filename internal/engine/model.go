@@ -44,7 +44,8 @@ type Model struct {
 	embed    rows
 	head     projection // nil: made of headRead when first needed
 	headRead *artefact.Linear
-	kvBits   int // of the cache; 16: as float32
+	kept     quant.Bits // of a GGUF file's own quantized weights; zero: there are none
+	kvBits   int        // of the cache; 16: as float32
 	bases    *basisCache
 	qk       *llama.QK                         // of all blocks; nil: none, or each has its own
 	inputs   [llama.NumInputs]linalg.Transform // shared by all layers, where they are the same
@@ -94,6 +95,9 @@ func New(ck *checkpoint.Checkpoint, o Options) (*Model, error) {
 		m.Quantization = q
 	} else if err := ck.Check(); err != nil {
 		return nil, err
+	}
+	if ck.Quantized() {
+		m.kept = keptBitsOf(ck)
 	}
 	if err := m.prepare(o); err != nil {
 		return nil, err
@@ -171,11 +175,27 @@ func (m *Model) loadEmbedding() (rows, error) {
 		}
 		return artefact.NewRows(l), nil
 	}
+	if m.kept.Weights > 0 {
+		t, err := m.Checkpoint.Tensor(artefact.EmbeddingName + ".weight")
+		if err != nil {
+			return nil, err
+		}
+		if t.DType.Block() != nil {
+			return keptRows{t}, checkRows(m.pool, t)
+		}
+	}
 	h, err := m.matrix(artefact.EmbeddingName + ".weight")
 	return &h, err
 }
 
 func (m *Model) loadHead() (projection, error) {
+	if m.kept.Weights > 0 {
+		t, err := m.Checkpoint.Tensor(artefact.HeadName + ".weight")
+		if err != nil {
+			return nil, err
+		}
+		return m.keep([]checkpoint.Tensor{t}, [][]float32{nil})
+	}
 	if m.Quantization == nil || m.Quantization.Head == 16 {
 		h, err := m.matrix(artefact.HeadName + ".weight")
 		return &plain{weights: []kernel.HalfMatrix{h}, bias: [][]float32{nil}}, err
@@ -214,10 +234,13 @@ func (m *Model) Close() error {
 
 // Bits are the bits that the model runs in.
 func (m *Model) Bits() quant.Bits {
-	if m.Quantization == nil {
-		return quant.Full
+	switch {
+	case m.Quantization != nil:
+		return m.Quantization.Bits
+	case m.kept.Weights > 0:
+		return m.kept
 	}
-	return m.Quantization.Bits
+	return quant.Full
 }
 
 // Truncated is the share of branch coefficients that run-time truncation has
@@ -309,7 +332,9 @@ func (m *Model) load(i int) (*layer, error) {
 		return nil, fmt.Errorf("%s: %w", ck.Dir, err)
 	}
 	for in := range llama.NumInputs {
-		if m.Quantization == nil {
+		if m.kept.Weights > 0 {
+			l.inputs[in], err = m.keepInput(prefix, in)
+		} else if m.Quantization == nil {
 			l.inputs[in], err = m.loadPlain(prefix, in)
 		} else {
 			l.read[in], err = m.readQuantized(prefix, in)

@@ -1,43 +1,23 @@
-// Package gguf turns GGUF models into Hugging Face folders, weights by package
-// checkpoint and vocabulary by package tokenizer.
+// Package gguf joins what a GGUF file has of a model: weights and architecture, by
+// package checkpoint, with its tokenizer and its chat template.
 package gguf
 
 import (
-	"bytes"
-	"fmt"
 	"path/filepath"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/tokenizer"
 )
 
-// Import writes the model in the file src to the folder dst, which must not
-// exist. Weights must be F32, F16 or BF16, the vocabulary SentencePiece's.
+// Import writes the model in the file src to the Hugging Face folder dst, which must
+// not exist. Quantized weights become F16.
 func Import(src, dst string) error {
-	return checkpoint.ImportGGUF(src, dst, writeTokenizer)
-}
-
-func writeTokenizer(dir string, g *checkpoint.GGUF) error {
-	tokens, scores, types, model, bos, eos, err := g.Vocabulary()
-	if err != nil {
-		return err
-	}
-	if model != "llama" || scores == nil {
-		return fmt.Errorf("the file's tokenizer is %q, expected \"llama\" (SentencePiece with scores); take the model's original Hugging Face folder instead", model)
-	}
-	pieces := make([]tokenizer.Piece, len(tokens))
-	for i, t := range tokens {
-		pieces[i] = tokenizer.Piece{Text: t, Score: scores[i], Type: tokenizer.PieceNormal}
-		if types != nil {
-			pieces[i].Type = tokenizer.PieceType(types[i])
+	return checkpoint.ImportGGUF(src, dst, func(dir string, g *checkpoint.GGUF) error {
+		files, err := TokenizerFiles(g)
+		for name, data := range files {
+			if err == nil {
+				err = checkpoint.WriteFileAtomic(filepath.Join(dir, name), data)
+			}
 		}
-	}
-	o := tokenizer.DefaultSentencePieceOptions()
-	o.BOS, o.EOS = bos, eos
-	o.AddBOS = bos >= 0
-	var b bytes.Buffer
-	if err := tokenizer.WriteSentencePiece(&b, pieces, o); err != nil {
 		return err
-	}
-	return checkpoint.WriteFileAtomic(filepath.Join(dir, "tokenizer.model"), b.Bytes())
+	})
 }

@@ -139,15 +139,11 @@ func Embed(ck *checkpoint.Checkpoint, x []float32, ids []int) error {
 		return err
 	}
 	hidden := ck.Config.HiddenSize
-	row := t
-	row.Shape = []int{1, hidden}
-	stride := hidden * t.DType.Size()
 	for i, id := range ids {
 		if id < 0 || id >= ck.Config.VocabSize {
 			return fmt.Errorf("token id %d is outside the vocabulary of %d", id, ck.Config.VocabSize)
 		}
-		row.Data = t.Data[id*stride:][:stride]
-		if err := row.Float32(x[i*hidden:][:hidden]); err != nil {
+		if err := t.Rows(id, 1).Float32(x[i*hidden:][:hidden]); err != nil {
 			return err
 		}
 	}

@@ -44,6 +44,21 @@ func Load(dir string) (*Tokenizer, error) {
 	return t, nil
 }
 
+// LoadFiles is [Load] for files in memory, by name; where names their origin for
+// errors. [Tokenizer.Files] is then empty.
+func LoadFiles(where string, files map[string][]byte) (*Tokenizer, error) {
+	read := func(name string) ([]byte, error) { return files[name], nil }
+	side, err := readSidecar(read)
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer: %s: %w", where, err)
+	}
+	t, err := loadFrom(read, side)
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer: %s: %w", where, err)
+	}
+	return t, nil
+}
+
 func loadFrom(read func(string) ([]byte, error), side *sidecar) (*Tokenizer, error) {
 	data, err := read("tokenizer.json")
 	if err != nil {

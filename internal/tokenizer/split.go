@@ -15,6 +15,12 @@ const (
 	patternQwen2  = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 )
 
+// The patterns of two families, for vocabularies that come without a tokenizer.json.
+const (
+	PatternLlama3 = patternLlama3
+	PatternQwen2  = patternQwen2
+)
+
 // splitter returns the length of the first match of a pattern in s, which is
 // not empty. The patterns match at every place, so matches lie side by side.
 type splitter func(s string) int
