@@ -118,6 +118,16 @@ func manPage(n *kong.Node) string {
 	}
 	line(".SH ENVIRONMENT")
 	line(".TP\n.B %s\n%s", roff(kernel.EnvTier), roff("Lowers the instruction set that the kernels use: portable, avx2, avxvnni or avx512; on arm64 portable or neon."))
+	for _, v := range [][2]string{
+		{"HF_HOME, HF_HUB_CACHE", "Where Hugging Face's cache lies, in which models are looked up by name and into which pull fetches them."},
+		{"HF_TOKEN, HF_TOKEN_PATH", "The token for private and gated repositories, or the file that holds it."},
+		{"HF_ENDPOINT", "Address of the hub. Default: https://huggingface.co."},
+		{"HF_HUB_OFFLINE", "1: fetch nothing."},
+		{"SPECQUANT_HOME", "Where models lie that chat --quantize has made. Default: specquant beside HF_HOME."},
+		{"SPECQUANT_HISTORY", "File of the lines typed in chat; none: keep none."},
+	} {
+		line(".TP\n.B %s\n%s", roff(v[0]), roff(v[1]))
+	}
 	return b.String()
 }
 

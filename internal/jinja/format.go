@@ -1,11 +1,14 @@
 package jinja
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
 	"strings"
 )
+
+var errFormat = errors.New("the format is not supported")
 
 // percent is Python's "…" % values, for %s %r %d %i %f %x and %%, with a width and a
 // precision.
@@ -132,7 +135,7 @@ func (r *renderer) formatted(v Value, flags string, verb byte) (Text, error) {
 	return Text{}, errFormat
 }
 
-// formatMethod is str.format, for {} {0} {name} and {name[key]}-less fields with a
+// formatMethod is str.format, for the fields {} {0} {name} with a
 // simple specification such as :>8, :02d and :.2f.
 func formatMethod(r *renderer, t Text, a *args) (Value, error) {
 	var b builder

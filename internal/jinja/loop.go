@@ -4,7 +4,6 @@ import "fmt"
 
 // loop is the value of "loop" inside a for.
 type loop struct {
-	r     *renderer
 	items []Value
 	i     int // index0
 	depth int
@@ -93,7 +92,7 @@ func (r *renderer) loop(n *forNode, over Value, s *scope, depth int) error {
 	if len(items) == 0 {
 		return r.run(n.otherwise, s)
 	}
-	l := &loop{r: r, items: items, depth: depth}
+	l := &loop{items: items, depth: depth}
 	if n.recursive {
 		l.again = func(a *args) (Value, error) {
 			v, err := a.bind("iterable")

@@ -2,7 +2,6 @@ package jinja
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"strings"
 	"unicode"
@@ -353,7 +352,7 @@ func cased(words bool) func(*renderer, Text, *args) (Value, error) {
 
 // strip takes white space, or the characters given, off the ends.
 func strip(r *renderer, t Text, chars Value, left, right bool) (Value, error) {
-	cut := unicode.IsSpace
+	cut := func(c rune) bool { return unicode.IsSpace(c) || c >= 0x1c && c <= 0x1f } // str.isspace
 	if chars != nil {
 		set, err := wantText(chars, "the characters")
 		if err != nil {
@@ -363,8 +362,6 @@ func strip(r *renderer, t Text, chars Value, left, right bool) (Value, error) {
 		if err := r.made(min(len(set.s)*len(t.s)/16, math.MaxInt32)); err != nil {
 			return nil, err
 		}
-	} else {
-		cut = func(c rune) bool { return unicode.IsSpace(c) || c >= 0x1c && c <= 0x1f } // str.isspace
 	}
 	from, to := 0, len(t.s)
 	if left {
@@ -453,5 +450,3 @@ func split(right bool) func(*renderer, Text, *args) (Value, error) {
 		return texts(r, parts)
 	}
 }
-
-var errFormat = fmt.Errorf("the format is not supported")
