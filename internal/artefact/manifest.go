@@ -109,7 +109,7 @@ type BranchFormat struct {
 	Bits int `json:"bits,omitempty"`
 }
 
-// Stored says whether the artefact holds the basis of each input.
+// Stored reports whether the artefact holds the basis of each input.
 func (b *BranchFormat) Stored() bool {
 	return b.Basis == recipe.BasisKLT || b.Basis == recipe.BasisSVD || b.Basis == recipe.BasisColumns
 }

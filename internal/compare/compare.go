@@ -342,7 +342,7 @@ func (c *comparison) add(ctx context.Context, x cell) error {
 	return nil
 }
 
-// find reads a finished cell, this program's own first; Reused says whether there
+// find reads a finished cell, this program's own first; Reused reports whether there
 // is one.
 func (c *comparison) find(x cell) (row Row, err error) {
 	for _, build := range append([]string{c.build}, c.Builds...) {

@@ -82,7 +82,7 @@ func LoneRecipe(r *recipe.Recipe) (lone *recipe.Recipe, leftOut []string) {
 	}
 	if o := r.Rotate; o != nil {
 		c.Rotate = nil
-		// R1, folded into a model, turns the input as a transform at run time does.
+		// R1, folded into a model, changes the input as a transform at run time does.
 		if o.Residual != "" || o.Attn != "" {
 			c.Rotate = &recipe.Rotate{Down: artefact.Hadamard, Seed: o.Seed}
 		}

@@ -88,7 +88,7 @@ func tridiagonalEigen(p *kernel.Pool, d, e []float64) (values, vectors []float64
 
 // implicitQR diagonalizes the tridiagonal matrix of d and e, turning the rows of
 // q with it, and sorts the result ascending: QR steps with Wilkinson's shift
-// (Golub and Van Loan, Matrix Computations, algorithm 8.3.3). It says whether it
+// (Golub and Van Loan, Matrix Computations, algorithm 8.3.3). It reports whether it
 // converged.
 func implicitQR(d, e []float64, q view) bool {
 	n := len(d)

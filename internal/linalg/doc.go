@@ -83,5 +83,5 @@ func mulNT(p *kernel.Pool, c, a, b view, m, n, k int, u kernel.Update) {
 	p.MatMulNT64(c.data, c.ld, a.data, a.ld, b.data, b.ld, m, n, k, u)
 }
 
-// pivotValid says whether v can be a pivot of a Cholesky factorization.
+// pivotValid reports whether v can be a pivot of a Cholesky factorization.
 func pivotValid(v float64) bool { return v > 0 && !math.IsInf(v, 1) }

@@ -59,7 +59,7 @@ func swap(a, b []float64) {
 }
 
 // fixSign makes the component of largest size positive, the first of equals, and
-// says whether that took a change.
+// reports whether that took a change.
 func fixSign(v []float64) bool {
 	top := 0.0
 	for _, x := range v {

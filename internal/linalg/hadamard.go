@@ -181,7 +181,7 @@ func (h *Hadamard) ApplyT(p *kernel.Pool, x []float32, rows int) {
 	h.apply(p, x, rows, true)
 }
 
-// Even says whether all entries are ±1/√n.
+// Even reports whether all entries are ±1/√n.
 func (h *Hadamard) Even() bool { return h.even }
 
 // Name is the construction, as in "Paley I 44 × Sylvester 128", in the order of
@@ -219,7 +219,7 @@ func (t *Heads) Apply(p *kernel.Pool, x []float32, rows int) { t.h.Apply(p, x, r
 // ApplyT implements [Transform].
 func (t *Heads) ApplyT(p *kernel.Pool, x []float32, rows int) { t.h.ApplyT(p, x, rows) }
 
-// Even says whether the entries of H are ±1/√heads.
+// Even reports whether the entries of H are ±1/√heads.
 func (t *Heads) Even() bool { return t.h.Even() }
 
 // Name implements [Transform].

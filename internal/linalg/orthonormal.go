@@ -75,7 +75,7 @@ func normalize(v []float64) float64 {
 }
 
 // against makes row i, of length 1 or less, orthogonal to rows from … i-1, and
-// of length 1. It says whether there was something left.
+// of length 1. It reports whether there was something left.
 func against(x []float64, from, i, n int) bool {
 	row := x[i*n:][:n]
 	for range 2 {

@@ -92,7 +92,7 @@ func (r *Rotation) ApplyT(p *kernel.Pool, x []float32, rows int) {
 // Dense returns the matrix H·S, [n × n].
 func (r *Rotation) Dense(p *kernel.Pool) []float32 { return Matrix(p, r) }
 
-// Even says whether all entries are ±1/√n.
+// Even reports whether all entries are ±1/√n.
 func (r *Rotation) Even() bool { return r.Hadamard.Even() }
 
 // Name implements [Transform].

@@ -24,7 +24,7 @@ const distilFile = "distilled"
 const newSuffix = ".new"
 
 // takeNew puts the distilled blocks in the place of the old ones, if they are all
-// there, and says whether they are. What a killed job has renamed by then is gone
+// there, and reports whether they are. What a killed job has renamed by then is gone
 // from under its first name.
 func (j *job) takeNew(ctx context.Context) (bool, error) {
 	if _, err := os.Lstat(filepath.Join(j.partial, distilFile)); errors.Is(err, fs.ErrNotExist) {
@@ -47,7 +47,7 @@ func (j *job) takeNew(ctx context.Context) (bool, error) {
 
 // distil tunes the finished blocks together, from the divergence of what the
 // model predicts, and writes them anew. The reference's activations are those
-// behind the last block.
+// after the last block.
 func (j *job) distil(ctx context.Context, st *stage.State) error {
 	j.event(Event{Block: j.ck.Config.Layers, Stage: "distilling"})
 	c, q := &j.ck.Config, j.quantization()

@@ -31,10 +31,10 @@ func (o *Options) strict(all []artefact.Fallback) error {
 	return &StrictError{all}
 }
 
-// foreseen are the fallbacks that the model's shape, the recipe and the length of
+// plannedFallbacks are the fallbacks that the model's shape, the recipe and the length of
 // the calibration text decide: windows × tokens of calibration, 0 of them if none
 // is needed.
-func foreseen(c *checkpoint.Config, r *recipe.Recipe, t *stage.Rotation, windows, tokens int) []artefact.Fallback {
+func plannedFallbacks(c *checkpoint.Config, r *recipe.Recipe, t *stage.Rotation, windows, tokens int) []artefact.Fallback {
 	var all []artefact.Fallback
 	add := func(kind, where, cause string, args ...any) {
 		all = append(all, artefact.Fallback{Kind: kind, Where: where, Cause: fmt.Sprintf(cause, args...)})
@@ -97,7 +97,7 @@ func budget(b *recipe.Branch) string {
 	return s
 }
 
-// anyQuantized says whether some block's layer is quantized.
+// anyQuantized reports whether some block's layer is quantized.
 func anyQuantized(c *checkpoint.Config, r *recipe.Recipe, l llama.Which) bool {
 	for i := range c.Layers {
 		if r.LayerBits(llama.TensorPrefix(i)+l.String()) < quant.Full.Weights {
@@ -107,8 +107,8 @@ func anyQuantized(c *checkpoint.Config, r *recipe.Recipe, l llama.Which) bool {
 	return false
 }
 
-// met are the fallbacks that layers report.
-func met(r *recipe.Recipe, layers []artefact.Layer) []artefact.Fallback {
+// observedFallbacks are the fallbacks that layers report.
+func observedFallbacks(r *recipe.Recipe, layers []artefact.Layer) []artefact.Fallback {
 	var all []artefact.Fallback
 	for _, l := range layers {
 		if l.DeadChannels > 0 {
@@ -121,7 +121,7 @@ func met(r *recipe.Recipe, layers []artefact.Layer) []artefact.Fallback {
 		}
 		if l.Uncorrected {
 			all = append(all, artefact.Fallback{Kind: artefact.FallbackCorrect, Where: l.Name,
-				Cause: fmt.Sprintf("solve.correct would change the weights to more than %d times what they are: its input is nearly nothing", stage.MostCorrection)})
+				Cause: fmt.Sprintf("solve.correct would change the weights to more than %d times what they are: its input is nearly zero", stage.MostCorrection)})
 		}
 	}
 	return all

@@ -34,7 +34,7 @@ func (j *job) finish(ctx context.Context) error {
 		stored += n * l.BitsPerWeight
 	}
 	j.manifest.BitsPerWeight = stored / weights
-	j.manifest.Fallbacks = slices.Concat(j.plan.Fallbacks, met(j.Recipe, j.manifest.Layers))
+	j.manifest.Fallbacks = slices.Concat(j.plan.Fallbacks, observedFallbacks(j.Recipe, j.manifest.Layers))
 	if j.Verify != nil {
 		j.event(Event{Block: j.ck.Config.Layers, Stage: "comparing with full precision"})
 		fitted, heldOut, err := j.verifyWindows()
@@ -141,12 +141,12 @@ const (
 func (j *job) writeRest() ([]string, error) {
 	c := &j.ck.Config
 	last := j.shard(c.Layers)
-	turn, err := stage.NewRotation(j.Recipe, c)
+	rotation, err := stage.NewRotation(j.Recipe, c)
 	if err != nil {
 		return nil, err
 	}
-	turn.Take(j.rotations)
-	prepare, err := turn.Rest(j.Pool, j.ck)
+	rotation.Take(j.rotations)
+	prepare, err := rotation.Rest(j.Pool, j.ck)
 	if err != nil {
 		return nil, err
 	}

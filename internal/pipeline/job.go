@@ -59,7 +59,8 @@ type Event struct {
 // PartialSuffix is appended to the artefact's name while it is being made.
 const PartialSuffix = ".partial"
 
-// RejectedError says that an artefact was written and found to talk nonsense.
+// RejectedError is the error of a job whose artefact was written, but predicts far worse
+// than full precision.
 type RejectedError struct {
 	Check artefact.Check
 	Dir   string
@@ -262,7 +263,7 @@ func (j *job) takeUp(want []byte) error {
 		return err
 	}
 	if !bytes.Equal(have, want) {
-		if j.barren() {
+		if j.isEmpty() {
 			return checkpoint.WriteFileAtomic(path, want)
 		}
 		return fmt.Errorf("%s is the unfinished work of another job (recipe, bits, calibration, checkpoint or version differ); remove it or say --restart", j.partial)
@@ -270,9 +271,9 @@ func (j *job) takeUp(want []byte) error {
 	return nil
 }
 
-// barren says whether nothing lies in the folder that took work: a job that failed
-// before its first block was done is not in the way of the next one.
-func (j *job) barren() bool {
+// isEmpty reports whether the folder holds no finished work: what a job left that failed
+// before its first block was written does not stop another job.
+func (j *job) isEmpty() bool {
 	entries, err := os.ReadDir(j.partial)
 	return err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
 		return e.Name() != jobFile && filepath.Ext(e.Name()) != ".tmp"

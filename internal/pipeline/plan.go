@@ -84,11 +84,11 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *recip
 	if err := suits(c, r); err != nil {
 		return nil, err
 	}
-	turn, err := stage.NewRotation(r, c)
+	rotation, err := stage.NewRotation(r, c)
 	if err != nil {
 		return nil, err
 	}
-	p.Rotations, p.Fallbacks = turn.Names(), foreseen(c, r, turn, windows, tokens)
+	p.Rotations, p.Fallbacks = rotation.Names(), plannedFallbacks(c, r, rotation, windows, tokens)
 	p.Schedule = newSchedule(c, r, windows)
 	_, out, _ := stage.Largest(c)
 	var blockWeights int64

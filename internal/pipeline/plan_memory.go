@@ -83,6 +83,6 @@ func verifyTokens(c *checkpoint.Config) int {
 	return min(256, c.MaxPositions, max(32, (16<<20)/c.VocabSize))
 }
 
-// freeMemory gives back what a stage of the job has left behind, so that it does not
+// freeMemory returns freed memory to the system, so that what earlier steps held does not
 // add to what the next one holds.
 func freeMemory() { debug.FreeOSMemory() }

@@ -116,7 +116,7 @@ func (j *job) block(ctx context.Context, st *stage.State, i int) error {
 		}
 	}
 	layers := st.Reports
-	if err := j.strict(met(j.Recipe, layers)); err != nil {
+	if err := j.strict(observedFallbacks(j.Recipe, layers)); err != nil {
 		return err
 	}
 	j.manifest.Layers = append(j.manifest.Layers, layers...)

@@ -52,8 +52,8 @@ func CheckTarget(out string) error {
 	return os.Remove(probe)
 }
 
-// CheckSpace says whether the disk that out will lie on has room for what the plan
-// writes. What an unfinished job of that name takes by now counts as there. Where
+// CheckSpace is an error if the disk that out will lie on has no room for what the plan
+// writes. What an unfinished job of that name already takes counts as free. Where
 // the free space is not known, no disk is too small.
 func CheckSpace(out string, p *Plan) error {
 	out = filepath.Clean(out)

@@ -15,7 +15,7 @@ type Learn struct {
 	Rate     float64 `yaml:"rate" json:"rate"`           // AdamW's, of scales (their logarithms) and transforms
 	ClipRate float64 `yaml:"clip-rate" json:"clip_rate"` // of the logits of the weights' clips; 0: the whole range
 	// Input is what the block is given while it learns to give what the
-	// full-precision model has behind it: quantized (or empty), the quantized
+	// full-precision model gives after it: quantized (or empty), the quantized
 	// model's activations, or full, the full-precision model's.
 	Input string `yaml:"input" json:"input,omitempty"`
 }
@@ -39,7 +39,7 @@ type LearnRotation struct {
 	Windows int     `yaml:"windows" json:"windows"` // calibration windows a step
 }
 
-// Spins says whether rotations are learned: at 16 bits nothing depends on them.
+// Spins reports whether rotations are learned: at 16 bits nothing depends on them.
 func (r *Recipe) Spins() bool {
 	return r.Rotate != nil && r.Rotate.Learn != nil && (r.Bits.Activations < quant.FullBits || r.Bits.KV < quant.FullBits)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/specquant/specquant/internal/quant"
 )
 
-// NeedsCalibration says whether any stage looks at activations.
+// NeedsCalibration reports whether any stage looks at activations.
 func (r *Recipe) NeedsCalibration() bool {
 	return r.Smooth != nil || r.Fitting() || r.Spins() || r.Branch != nil || r.Solve.Method == "gptq" ||
 		r.Weights.Clip == quant.ClipHessian || r.Weights.Clip == ClipAWQ || r.Weights.Average > 0 || r.CacheTransform() == balanced
@@ -31,12 +31,12 @@ func (r *Recipe) LayerBits(name string) int {
 	return bits
 }
 
-// Named says whether the recipe sets the layer's bits by name.
+// Named reports whether the recipe sets the layer's bits by name.
 func (w *Weights) Named(name string) bool {
 	return slices.ContainsFunc(w.Layers, func(l LayerBits) bool { return matches(l.Match, name) })
 }
 
-// matches says whether the pattern fits the name's end: its last parts, as many
+// matches reports whether the pattern fits the name's end: its last parts, as many
 // as the pattern has.
 func matches(pattern, name string) bool {
 	parts := strings.Split(name, ".")
@@ -48,19 +48,19 @@ func matches(pattern, name string) bool {
 	return false
 }
 
-// NeedsHessian says whether any stage looks at the second moments of a layer's input.
+// NeedsHessian reports whether any stage looks at the second moments of a layer's input.
 func (r *Recipe) NeedsHessian() bool {
 	return r.Solve.Method == "gptq" || r.Weights.Clip == quant.ClipHessian ||
 		r.Branch.Stored() && (r.Branch.Basis != BasisSVD || r.Branch.Whiten)
 }
 
-// Fitting says whether the weights are fitted to the full-precision model's
+// Fitting reports whether the weights are fitted to the full-precision model's
 // outputs, which takes its activations beside the quantized one's.
 func (r *Recipe) Fitting() bool {
 	return r.Solve.Correct != "" || r.Learn != nil || r.Tune != nil || r.Distil != nil
 }
 
-// Runtime says whether calibration sees activations and cache quantized.
+// Runtime reports whether calibration sees activations and cache quantized.
 func (r *Recipe) Runtime() bool { return r.Calibration.Propagate == "runtime" }
 
 // Passes are the multiply-adds of all that is done to a layer's weights, as GPTQ's

@@ -43,7 +43,7 @@ type Weights struct {
 
 	// Average, if not 0, replaces the recipe's bits by a mixture of Widths (none:
 	// all there are) with no more bits a weight than that, over the layers that
-	// Layers leaves alone: see [Mix]. Only the integers count.
+	// Layers leaves alone: see package stage. Only the integers count.
 	Average float64 `yaml:"average" json:"average,omitempty"`
 	Widths  []int   `yaml:"widths" json:"widths,omitempty"`
 
@@ -74,11 +74,11 @@ type Smooth struct {
 
 // The ways to choose λ.
 const (
-	SmoothAlpha = "alpha" // SmoothQuant's formula, see [Lambda]
-	SmoothAWQ   = "awq"   // AWQ's, see [AWQScale]
+	SmoothAlpha = "alpha" // SmoothQuant's formula
+	SmoothAWQ   = "awq"   // AWQ's
 )
 
-// Has says whether the input is smoothed.
+// Has reports whether the input is smoothed.
 func (s *Smooth) Has(in llama.Input) bool { return s != nil && among(s.Inputs, in) }
 
 // inputNames are the inputs as recipes name them.
@@ -101,18 +101,18 @@ type Branch struct {
 	Bits   int      `yaml:"bits" json:"bits,omitempty"`     // of basis and coefficients: 16 (or 0), or 8
 	Inputs []string `yaml:"inputs" json:"inputs,omitempty"` // which of attn, o, mlp, down have one; none: all
 
-	// Of basis svd only, see [Branch.Iterate].
+	// Of basis svd only, see package stage.
 	Rounds int  `yaml:"rounds" json:"rounds,omitempty"` // most rounds of SVDQuant's iteration; 0: the weights' own singular vectors
 	Whiten bool `yaml:"whiten" json:"whiten,omitempty"` // weigh the directions of the input by how large they are
 }
 
-// Has says whether the layers that read an input have a branch.
+// Has reports whether the layers that read an input have a branch.
 func (b *Branch) Has(in llama.Input) bool { return b != nil && among(b.Inputs, in) }
 
-// Iterated says whether the branch is fitted to what rounding leaves.
+// Iterated reports whether the branch is fitted to what rounding leaves.
 func (b *Branch) Iterated() bool { return b != nil && (b.Rounds > 0 || b.Whiten) }
 
-// Stored says whether the basis is made from the model, one for each input, and
+// Stored reports whether the basis is made from the model, one for each input, and
 // kept in the artefact.
 func (b *Branch) Stored() bool {
 	return b != nil && (b.Basis == BasisKLT || b.Basis == BasisSVD || b.Basis == BasisColumns)
@@ -142,12 +142,12 @@ type Solve struct {
 	Correct string `yaml:"correct" json:"correct,omitempty"`
 
 	// Sweeps are passes of coordinate descent after GPTQ, Rescale fits the scales to
-	// the integers before the first and after the last: see [Factor.Refine].
+	// the integers before the first and after the last: see package stage.
 	Sweeps  int  `yaml:"sweeps" json:"sweeps,omitempty"`
 	Rescale bool `yaml:"rescale" json:"rescale,omitempty"`
 }
 
-// Refines says whether anything is done after GPTQ.
+// Refines reports whether anything is done after GPTQ.
 func (s *Solve) Refines() bool { return s.Sweeps > 0 || s.Rescale }
 
 // Tune lets each quantized block learn, by gradients through its rounding, to

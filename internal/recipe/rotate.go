@@ -2,8 +2,8 @@ package recipe
 
 import "github.com/specquant/specquant/internal/llama"
 
-// Rotate turns activations so that no channel stands out, and the weights
-// against it (QuaRot, arXiv 2404.00456). "hadamard" or empty: none.
+// Rotate says which rotations spread large channels over all channels (QuaRot, arXiv
+// 2404.00456): "hadamard", or empty for none.
 type Rotate struct {
 	Residual string `yaml:"residual" json:"residual,omitempty"` // R1: the residual stream, folded into the weights
 	Heads    string `yaml:"heads" json:"heads,omitempty"`       // R2: each head of the values, folded
@@ -37,7 +37,7 @@ const balancedBits = 4
 // CacheTransform is what is done at run time to queries and keys after RoPE:
 // "hadamard", of each head, "balanced", or "" for nothing. Balanced keys are less
 // their mean, which softmax does not notice, and share the spread of keys and
-// queries evenly, in every direction: see [KeyMoments.Balance]. That is for a
+// queries evenly, in every direction: see package stage. That is for a
 // cache of 4 bits; one of more has no need of it, and nothing is done.
 func (r *Recipe) CacheTransform() string {
 	if r.Rotate == nil || r.Rotate.Cache == balanced && r.Bits.KV > balancedBits {

@@ -40,7 +40,7 @@ func TestLogAxis(t *testing.T) {
 	}
 }
 
-// wellFormed says whether a drawing is XML, which a browser would forgive.
+// wellFormed reports whether a drawing is XML, which a browser would forgive.
 func wellFormed(t *testing.T, what, s string) {
 	t.Helper()
 	d := xml.NewDecoder(strings.NewReader(s))

@@ -102,7 +102,7 @@ func Fold(found []Finding, most int) []Finding {
 	return out
 }
 
-// Healthy says whether none of the findings is bad.
+// Healthy reports whether none of the findings is bad.
 func Healthy(found []Finding) bool {
 	return !slices.ContainsFunc(found, func(f Finding) bool { return f.Bad })
 }
@@ -212,7 +212,7 @@ func channels(outliers []artefact.Outlier) string {
 	return strings.Join(out, ", ")
 }
 
-// judged says whether a layer's output error is a verdict on it. It is none where
+// judged reports whether a layer's output error is a verdict on it. It is none where
 // the layer was fitted toward the full-precision model (solve.correct): it takes
 // back what those before it have lost, so that its error on its own inputs rises,
 // beyond plain rounding's if need be, while the model's falls.
@@ -220,19 +220,19 @@ func (d *diagnosis) judged(l *Layer) bool {
 	return d.recipe.Solve.Correct == "" || l.Uncorrected
 }
 
-// badLayer says whether a layer's output error is bad, by what is known.
+// badLayer reports whether a layer's output error is bad, by what is known.
 func (d *diagnosis) badLayer(l *Layer) bool {
 	e, known := l.OutputError()
 	return known && d.judged(l) && d.bad(e)
 }
 
-// suspect says whether what is odd about a layer explains a loss: its own, or,
+// suspect reports whether what is odd about a layer explains a loss: its own, or,
 // where that is no verdict, the model's.
 func (d *diagnosis) suspect(l *Layer) bool {
 	return d.badLayer(l) || d.lost && !d.judged(l)
 }
 
-// bad says whether an output error is.
+// bad reports whether an output error is.
 func (d *diagnosis) bad(e float64) bool {
 	limit := badError
 	if d.Quantization.Bits.Activations == 4 {

@@ -173,7 +173,7 @@ func (d *diagnosis) recipes() []string {
 	return []string{"--recipe " + betterRecipe}
 }
 
-// is says whether the recipe is the embedded one, whatever its bits: a changed copy
+// is reports whether the recipe is the embedded one, whatever its bits: a changed copy
 // may have kept the name.
 func (d *diagnosis) is(name string) bool {
 	if d.recipe.Name != name {

@@ -8,6 +8,14 @@ import (
 	"github.com/specquant/specquant/internal/quant"
 )
 
+// AWQ (Lin et al., arXiv 2306.00978): smoothing for rounded weights and activations in 16
+// bits. λ = E|x|^r, with the exponent r whose rounded weights change the output of their
+// part of the block least; awq_solver.go has the scales and the clips.
+//
+// Reads the samples of the inputs, and of attn's whole windows. Changes the weights and
+// what precedes them, as smooth.go does. Holds, while it searches, the exact output and
+// rounded copies of the weights (awqBytes).
+
 // AWQTokens is about how many tokens of whole windows the attention's output is
 // compared on; what works on each token by itself is compared on the sample.
 const AWQTokens = 4096
@@ -69,7 +77,7 @@ func (st *State) searchAWQ(ctx context.Context, in llama.Input) (string, []float
 	return fmt.Sprintf("awq %.2f", bestRatio), best, nil
 }
 
-// spareRooms are buffers that nobody needs at the moment.
+// spareRooms are scratch buffers that nothing uses at the moment.
 type spareRooms [][]float32
 
 // take gives room for n values, with anything in it: of the buffers as long as one

@@ -91,7 +91,7 @@ func (st *State) subspace(ctx context.Context, in llama.Input, h []float64) (s *
 	return s, coeff, nil
 }
 
-// removeSubspace turns the second moments h of x into those of x − Vᵀ·V·x.
+// removeSubspace replaces the second moments h of x by those of x − Vᵀ·V·x.
 func removeSubspace(p *kernel.Pool, h []float64, s *artefact.Subspace) {
 	n, k := s.Width, s.Count
 	v := make([]float64, k*n)
@@ -109,11 +109,11 @@ func removeSubspace(p *kernel.Pool, h []float64, s *artefact.Subspace) {
 	}
 }
 
-// transposeTile is the edge of the squares that are turned over at a time: two of
-// them fit a core's first cache.
+// transposeTile is the edge of the squares that are transposed at a time: two of them
+// fit a core's first-level cache.
 const transposeTile = 32
 
-// transposeSquare turns h [n × n] over its diagonal.
+// transposeSquare transposes h [n × n] in place.
 func transposeSquare(p *kernel.Pool, h []float64, n int) {
 	p.Run((n+transposeTile-1)/transposeTile, func(tile int) {
 		i0 := tile * transposeTile
@@ -129,7 +129,7 @@ func transposeSquare(p *kernel.Pool, h []float64, n int) {
 }
 
 // splitLayer takes the branch out of a layer's weights, which become the residual. On
-// a stored basis coeff are its coefficients, if they are known by now.
+// a stored basis coeff are its coefficients; nil: those of the layer's own weights.
 func (st *State) splitLayer(l llama.Which, in llama.Input, subspace *artefact.Subspace, coeff []float32, report *artefact.Layer) (*runLinear, error) {
 	d, r := &st.Block.Linears[l], st.Recipe
 	stats := st.Stats[in]

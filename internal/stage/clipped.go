@@ -2,9 +2,9 @@ package stage
 
 import "github.com/specquant/specquant/internal/quant"
 
-// beyond is the share of w [rows × cols] that lies more than half a step
+// clippedShare is the share of w [rows × cols] that lies more than half a step
 // beyond the ends of its grid.
-func beyond(g quant.Grid, w []float32, steps quant.Steps, rows, cols int) float64 {
+func clippedShare(g quant.Grid, w []float32, steps quant.Steps, rows, cols int) float64 {
 	lo, hi := g.Limits()
 	groups, width := g.Groups(cols), cols
 	if groups > 1 {

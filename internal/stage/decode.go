@@ -32,12 +32,3 @@ func (st *State) Decode(src artefact.Source, q *artefact.Quantization) error {
 	st.rotated = true
 	return nil
 }
-
-func vector(src artefact.Source, name string) ([]float32, error) {
-	t, err := src.Tensor(name)
-	if err != nil {
-		return nil, err
-	}
-	v := make([]float32, t.Elems())
-	return v, t.Float32(v)
-}

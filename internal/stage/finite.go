@@ -36,17 +36,17 @@ func (st *State) checkStream(x []float32, where, model string, window int) error
 	return nonFinite(CheckFinite(x, st.Config.HiddenSize), "residual stream "+where, model, window, st.Tokens)
 }
 
-// checkInput looks at what the layers behind an input read in a window.
+// checkInput looks at what the layers that read an input are given in a window.
 func (st *State) checkInput(x []float32, in llama.Input, model string, window int) error {
 	return nonFinite(CheckFinite(x, in.Width(st.Config)), "input of "+in.String(), model, window, st.Tokens)
 }
 
-// before and behind name the places on both sides of the loaded block.
+// before and after name the places on both sides of the loaded block.
 func (st *State) before() string { return "before " + strings.TrimSuffix(st.Prefix, ".") }
-func (st *State) behind() string { return "behind " + strings.TrimSuffix(st.Prefix, ".") }
+func (st *State) after() string  { return "after " + strings.TrimSuffix(st.Prefix, ".") }
 
-// checkHalf says which weight of a layer [out × in] does not fit a 16-bit float,
-// which is what stays of layers that are not quantized.
+// checkHalf is an error if a weight of a layer [out × in] does not fit a 16-bit float, in
+// which layers that are not quantized are stored.
 func checkHalf(w []float32, in int) error {
 	for i, v := range w {
 		if h := kernel.ToF16(v); h&0x7c00 == 0x7c00 {

@@ -9,7 +9,17 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// reference is the full-precision model beside the quantized one: its own
+// Fitting (GPTAQ, Li et al., arXiv 2504.02692). The quantized model gives a layer inputs
+// x̂ that differ from the full-precision model's x. Before W is rounded it is changed to
+// W + E·H⁻¹ with E = Σ (W·x − W·x̂)·x̂ᵀ and H = Σ x̂·x̂ᵀ, which makes its output on x̂ the
+// nearest to W·x. With solve.correct: stream, o and down also aim at the residual stream
+// of the full-precision model.
+//
+// Reads both models' activations of all windows. Changes the second moments of the input,
+// which become those of x̂ as the runtime rounds it; factor and solve do the rest. Holds
+// E of each layer until the layers are solved (fitBytes).
+
+// Reference is the full-precision model beside the quantized one: its own
 // activations, and the loaded block before it is quantized, in the same
 // coordinates (rotated, smoothed), so that outputs can be subtracted.
 type Reference struct {
@@ -55,9 +65,9 @@ func (f *Reference) window(st *State, i int, in llama.Input) error {
 }
 
 // Fit collects, for the layers that read an input, the Hessian Σ x̂ x̂ᵀ of what their
-// integers will see, and Σ e x̂ᵀ [out × in] of each, e being what their output then lacks
-// of the full-precision model's: the two sides of the normal equations. The layers'
-// weights are the residual by now.
+// integers will see, and Σ e x̂ᵀ [out × in] of each, e being the difference of the full-precision
+// model's output from theirs: the two sides of the normal equations. The layers'
+// weights have been split already.
 func (st *State) Fit(ctx context.Context, in llama.Input) error {
 	hessian := st.group.moments
 	n := in.Width(st.Config)

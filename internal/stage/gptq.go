@@ -11,6 +11,21 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
+// GPTQ (Frantar et al., arXiv 2210.17323). With H = Σ x xᵀ the second moments of a
+// layer's input, rounding the weights W to Q costs tr((W − Q) H (W − Q)ᵀ) in the layer's
+// output. Columns are rounded one after the other; with H⁻¹ = L·Lᵀ, column j leaves to
+// each column k after it
+//
+//	W_k ← W_k − (W_j − Q_j)·L_kj / L_jj
+//
+// which is the least error that is possible with the columns up to j fixed.
+//
+// gptq.go factors H, gptq_solve.go rounds, gptq_columns.go has the memory layout that
+// both it and gptq_refine.go (coordinate descent afterwards) work in, and solve.go is the
+// stage: it reads the second moments and the residual weights of the layers, replaces
+// the weights by what their codes stand for, and holds the factor until the last layer
+// that reads the input is solved.
+
 // Factor is the Hessian of one input, ordered, damped and inverted once for
 // all layers that read the input.
 type Factor struct {
@@ -25,7 +40,7 @@ type Factor struct {
 
 // NewFactor takes H = Σ x̂ x̂ᵀ [n × n] and destroys it. Damping starts at the
 // recipe's and is raised tenfold, at most three times, while H is not positive
-// definite; the Factor says what it took.
+// definite; Factor.Damp is what it took.
 func NewFactor(p *kernel.Pool, h []float64, n int, s recipe.Solve) (*Factor, error) {
 	f := &Factor{n: n}
 	var mean float64
@@ -90,7 +105,7 @@ func NewFactor(p *kernel.Pool, h []float64, n int, s recipe.Solve) (*Factor, err
 		}
 	}
 	f.l = make([]float32, n*n)
-	p.Run((n+tile-1)/tile, func(k int) { // turned over a tile at a time
+	p.Run((n+tile-1)/tile, func(k int) { // transposed, a tile at a time
 		for j0 := 0; j0 < n; j0 += tile {
 			for i := k * tile; i < min((k+1)*tile, n); i++ {
 				for j := j0; j < min(j0+tile, n); j++ {
@@ -138,20 +153,20 @@ func SolveBytes(weights int, s recipe.Solve) int64 {
 	return perWeight * int64(weights)
 }
 
-// Correct adds to w [rows × n] what brings its output nearest to a target, in
-// the least squares of the calibration tokens: lack·H⁻¹, where lack is
-// Σ e x̂ᵀ [rows × n] of what the outputs lack, e, and H is the factor's damped
-// Hessian. It destroys lack.
+// Correct adds to w [rows × n] the change that brings its output nearest to a target,
+// in the least squares of the calibration tokens: residual·H⁻¹, where residual is
+// Σ e xᵀ [rows × n], e is target − output of each token, and H is the factor's damped
+// Hessian. residual is overwritten.
 //
-// A correction more than [MostCorrection] times the weights is none: inputs that
-// are nearly nothing are being blown up to stand for something else. Then w stays
-// as it is and the answer is false.
-func (f *Factor) Correct(p *kernel.Pool, w, lack []float32, rows int) bool {
+// A change of more than [MostCorrection] times the norm of the weights is not made: it
+// comes from inputs that are nearly zero, and amplifies their noise. Then w stays as it
+// is and Correct returns false.
+func (f *Factor) Correct(p *kernel.Pool, w, residual []float32, rows int) bool {
 	n := f.n
-	step := make([]float32, rows*n) // lack·L, then times Lᵀ, in the factor's order
-	p.Run(rows, func(r int) { copyOrdered(step[r*n:][:n], lack[r*n:][:n], f.order) })
-	p.MatMulNN(lack, n, step, n, f.l, n, rows, n, n, false)
-	p.MatMulNT(step, n, lack, n, f.l, n, rows, n, n, false)
+	step := make([]float32, rows*n) // residual·L, then times Lᵀ, in the factor's order
+	p.Run(rows, func(r int) { copyOrdered(step[r*n:][:n], residual[r*n:][:n], f.order) })
+	p.MatMulNN(residual, n, step, n, f.l, n, rows, n, n, false)
+	p.MatMulNT(step, n, residual, n, f.l, n, rows, n, n, false)
 	if !(math.Sqrt(kernel.SumSquares(step)) <= MostCorrection*math.Sqrt(kernel.SumSquares(w))) {
 		return false
 	}

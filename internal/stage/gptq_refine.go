@@ -7,20 +7,20 @@ import (
 )
 
 // Refine lowers what GPTQ has left of tr((W − Q) H (W − Q)ᵀ), H being damped, by
-// cyclic coordinate descent (QuantEase, Behdin et al., arXiv 2309.01885): each code
-// in turn is the one that is best with all others as they are. Before the first sweep
+// cyclic coordinate descent (QuantEase, Behdin et al., arXiv 2309.01885): one
+// code after the other is set to what is best with all others as they are. Before the first sweep
 // and after the last, if s says so, each scale is the one that is best for the codes as
 // they are, rounded to 16 bits; between sweeps it has brought no more. Nothing is taken
 // that does not lower the sum; q and steps.Scale are changed in place. The factor must
 // have been made for it.
 func (f *Factor) Refine(p *kernel.Pool, g quant.Grid, q []int8, w []float32, steps quant.Steps, rows int, s recipe.Solve) {
 	n := f.n
-	t := newTurned(g, steps, rows, n)
+	t := newColumns(g, steps, rows, n)
 	ld := t.ld
-	r := refinement{turned: t, p: p, g: g, h: f.h, w: w, block: min(gptqBlock, n)}
+	r := refinement{columns: t, p: p, g: g, h: f.h, w: w, block: min(gptqBlock, n)}
 	r.e, r.q, r.work = make([]float32, n*ld), make([]int8, n*ld), make([]float32, 2*r.block*ld)
 	t.each(p, func(c chunk) {
-		c.turn(r.e, w, nil)
+		c.transpose(r.e, w, nil)
 		kernel.TransposeBytes(kernel.Bytes(r.q[c.first:]), ld, kernel.Bytes(q[c.first*n:]), n, c.m, n)
 		for j := range n {
 			scale, shift := c.steps(j)
@@ -42,7 +42,7 @@ func (f *Factor) Refine(p *kernel.Pool, g quant.Grid, q []int8, w []float32, ste
 	}
 	groups := g.Groups(n)
 	t.each(p, func(c chunk) {
-		c.back(q, r.q, nil)
+		c.transposeBack(q, r.q, nil)
 		for i := c.first; i < c.first+c.m; i++ {
 			for k := range groups {
 				steps.Scale[i*groups+k] = c.scale[k*ld+i]
@@ -53,7 +53,7 @@ func (f *Factor) Refine(p *kernel.Pool, g quant.Grid, q []int8, w []float32, ste
 
 // refinement is what [Factor.Refine] works on.
 type refinement struct {
-	*turned
+	*columns
 	p *kernel.Pool
 	g quant.Grid
 	h []float32 // [n × n]
@@ -66,8 +66,9 @@ type refinement struct {
 	work  []float32 // [2 × block × rows]
 }
 
-// sweep gives every code its turn. Like GPTQ it works by blocks, whose columns
-// fetch the gradient e·H in one product, by spans and by parts.
+// sweep chooses every code anew, once. Like GPTQ it works by blocks, spans and parts: the
+// gradient e·H of a block is one product, and changes within the block are added to it
+// span by span and part by part.
 func (r *refinement) sweep() {
 	n, ld := r.n, r.ld
 	for lo := 0; lo < n; lo += r.block {
@@ -75,17 +76,19 @@ func (r *refinement) sweep() {
 		r.p.MatMulNN(r.work, ld, r.h[lo*n:], n, r.e, ld, hi-lo, r.rows, n, false)
 		r.each(r.p, func(c chunk) {
 			gradient, change := r.work[c.first:], r.work[r.block*ld+c.first:]
-			fetch := func(from, a, b int) {
+			// addChanges adds to the gradient of columns a … b−1 what the changes of
+			// columns from … a−1 make.
+			addChanges := func(from, a, b int) {
 				if from < a {
 					inline.MatMulNN(gradient[(a-lo)*ld:], ld, r.h[a*n+from:], n, change[(from-lo)*ld:], ld, b-a, c.whole, a-from, true)
 				}
 			}
 			for s := lo; s < hi; s += gptqSpan {
 				end := min(s+gptqSpan, hi)
-				fetch(lo, s, end)
+				addChanges(lo, s, end)
 				for a := s; a < end; a += gptqPart {
 					b := min(a+gptqPart, end)
-					fetch(s, a, b)
+					addChanges(s, a, b)
 					for j := a; j < b; j++ {
 						d := change[(j-lo)*ld:][:c.whole]
 						if !r.choose(c, j, gradient[(j-lo)*ld:], d) {
@@ -102,7 +105,7 @@ func (r *refinement) sweep() {
 }
 
 // choose gives the codes of column j their best values and writes the change of e to
-// change; it says whether there is any.
+// change; it reports whether there is any.
 func (r *refinement) choose(c chunk, j int, gradient, change []float32) bool {
 	scale, shift := c.steps(j)
 	at, step := j*c.ld+c.first, r.g.Step(0, 0)
@@ -158,7 +161,7 @@ func (r *refinement) rescale() {
 			}
 			kernel.RoundF16(best)
 			for i, s := range scale {
-				// It is rounded now: is it still better?
+				// The scale has been rounded to 16 bits: is it still better?
 				t, k := best[i], c.first+i
 				step := float64(t) - float64(s)
 				if !(t > 0 && t <= quant.MaxScale && step*(step*down[k]-2*up[k]) < 0) || r.zeros(k, from, to) {
@@ -173,8 +176,8 @@ func (r *refinement) rescale() {
 	}
 }
 
-// zeros says whether a group's weights are zero: it is not to be blown up to take
-// errors of its neighbours.
+// zeros reports whether all weights of a group are zero. Such a group stays zero: its
+// scale is not raised to compensate errors of other groups.
 func (r *refinement) zeros(row, from, to int) bool {
 	for _, v := range r.w[row*r.n:][from:to] {
 		if v != 0 {

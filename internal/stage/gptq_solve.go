@@ -8,11 +8,11 @@ import (
 	"github.com/specquant/specquant/internal/quant"
 )
 
-// GPTQ takes the columns in blocks (Frantar et al., arXiv 2210.17323), those of a
-// block in spans and those of a span in parts: what the columns before leave to a
-// block, span or part it fetches in one matrix product, and only within a part do
-// errors go from column to column. The authors change the rest of the row after
-// each block, which reads and writes more.
+// Columns are taken in blocks, those of a block in spans and those of a span in parts.
+// Before a block, span or part is rounded, the errors of all earlier columns are added to
+// its weights in one matrix product; only within a part is that done column by column.
+// The authors instead change the rest of the row after each block, which reads and
+// writes more memory.
 const (
 	gptqBlock = 256
 	gptqSpan  = 32
@@ -26,8 +26,8 @@ func (f *Factor) GPTQ(p *kernel.Pool, g quant.Grid, q []int8, w []float32, steps
 	f.solve(p, g, q, w, steps, rows, gptqSpan, nil)
 }
 
-// GPTQDynamic is GPTQ with the steps of each group taken when its first column's
-// turn comes, from the weights as what came before has changed them. It is the
+// GPTQDynamic is GPTQ with the steps of each group chosen when its first column is
+// reached, from the weights as the columns before have changed them. It is the
 // authors' default; their static groups, and [Factor.GPTQ], take them from the
 // weights as they were given. d weighs the columns where clip wants that, as in
 // [quant.Grid.WeightedScales]. The factor must have no order: groups have to
@@ -70,16 +70,17 @@ func (f *Factor) GPTQDynamic(p *kernel.Pool, g quant.Grid, q []int8, w []float32
 	return steps, errors.Join(failed...)
 }
 
-// solve is GPTQ. begin, if not nil, is told of each row's next group, which then
-// begins a span, and of its weights as they are by then; it sets the group's steps.
+// solve is GPTQ. begin, if not nil, is called for each row when a group begins, with
+// the index of its first column and its weights as the columns before have changed them;
+// it sets the group's steps. A group then begins a span.
 func (f *Factor) solve(p *kernel.Pool, g quant.Grid, q []int8, w []float32, steps quant.Steps, rows, span int, begin func(row, from int, group []float32)) {
 	n := f.n
-	t := newTurned(g, steps, rows, n)
+	t := newColumns(g, steps, rows, n)
 	ld := t.ld
-	// Of the columns to come e holds the weights, changed by what those before have
-	// left to them; of those before, −error over pivot.
+	// e holds, of the columns that are not rounded yet, the weights with the errors of
+	// earlier columns added; of those that are, −error/pivot.
 	e, codes := make([]float32, n*ld), make([]int8, n*ld)
-	t.each(p, func(c chunk) { c.turn(e, w, f.order) })
+	t.each(p, func(c chunk) { c.transpose(e, w, f.order) })
 	for lo := 0; lo < n; lo += gptqBlock {
 		hi := min(lo+gptqBlock, n)
 		if lo > 0 {
@@ -87,21 +88,22 @@ func (f *Factor) solve(p *kernel.Pool, g quant.Grid, q []int8, w []float32, step
 		}
 		t.each(p, func(c chunk) {
 			column := func(j int) []float32 { return e[j*ld+c.first:][:c.whole] }
-			// fetch brings columns a to b what columns from to a leave to them.
-			fetch := func(from, a, b int) {
+			// addErrors adds to the weights of columns a … b−1 what the errors of
+			// columns from … a−1 change in them.
+			addErrors := func(from, a, b int) {
 				if from < a {
 					inline.MatMulNN(e[a*ld+c.first:], ld, f.l[a*n+from:], n, e[from*ld+c.first:], ld, b-a, c.whole, a-from, true)
 				}
 			}
 			for s := lo; s < hi; s += span {
 				end := min(s+span, hi)
-				fetch(lo, s, end)
+				addErrors(lo, s, end)
 				if begin != nil && s%t.width == 0 {
 					c.begin(g, steps, s, end, e[s*ld+c.first:], w, begin)
 				}
 				for a := s; a < end; a += gptqPart {
 					b := min(a+gptqPart, end)
-					fetch(s, a, b)
+					addErrors(s, a, b)
 					for j := a; j < b; j++ {
 						scale, shift := c.steps(f.column(j))
 						step := g.Step(0, 0)
@@ -114,5 +116,5 @@ func (f *Factor) solve(p *kernel.Pool, g quant.Grid, q []int8, w []float32, step
 			}
 		})
 	}
-	t.each(p, func(c chunk) { c.back(q, codes, f.order) })
+	t.each(p, func(c chunk) { c.transposeBack(q, codes, f.order) })
 }

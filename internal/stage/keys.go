@@ -8,13 +8,21 @@ import (
 	"github.com/specquant/specquant/internal/llama"
 )
 
-// keysWorth is how much of the rounding noise in the products of queries and keys
-// balanced keys must leave at most. Where they leave more, they are not worth
-// their bits: the block has Hadamard's matrix, as without.
+// Balanced keys, for a cache of 4 bits (ours; keys_solver.go has the equations). Before
+// keys are rounded, their mean is taken away, which softmax does not notice, and keys and
+// queries are multiplied by a matrix and its inverse transposed, chosen so that the
+// products q·k suffer least from the rounding.
+//
+// Reads the moments of queries and keys that the statistics gathered. Changes no weight:
+// the block gets a transform of its own, stored with it.
+
+// keysWorth is the most rounding noise in the products of queries and keys that balancing
+// may leave, as a share of the noise without. Where it leaves more, it is not worth the
+// bits of its matrices, and the block's keys get the Hadamard matrix instead.
 const keysWorth = 0.8
 
-// take takes over what the block does to queries and keys.
-func (t *BlockTransforms) take(q *artefact.QK, c *checkpoint.Config) (err error) {
+// setKeys makes q what the block does to queries and keys.
+func (t *BlockTransforms) setKeys(q *artefact.QK, c *checkpoint.Config) (err error) {
 	t.keys = q
 	t.qk, err = q.Transform(c)
 	return err
@@ -58,7 +66,7 @@ func (st *State) balance(m *KeyMoments) error {
 			q = full
 		}
 	}
-	return st.Transforms.take(q, c)
+	return st.Transforms.setKeys(q, c)
 }
 
 // keyBits are the bits of what is stored for the keys, by weight of their layer.

@@ -13,6 +13,14 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
+// Learned scales, transforms and clips: OmniQuant (Shao et al., arXiv 2308.13137) and
+// FlatQuant (Sun et al., arXiv 2410.09426). Package learn descends; here is what the block
+// learns on and how what it learned is folded in.
+//
+// Reads the activations before the block in both models. Changes the weights, what
+// precedes them, and the steps of the grids; gives the block transforms of its own. Holds
+// the full-precision block's output of all windows (State.Targets).
+
 // BlockTransforms are the transforms that a block has to itself, stored with it;
 // nil: none.
 type BlockTransforms struct {
@@ -60,7 +68,7 @@ func (st *State) ReadTransforms(src artefact.Source, prefix string) error {
 		if err != nil {
 			return err
 		}
-		if err := st.Transforms.take(q, st.Config); err != nil {
+		if err := st.Transforms.setKeys(q, st.Config); err != nil {
 			return err
 		}
 	}
@@ -83,7 +91,7 @@ func (st *State) ReadTransforms(src artefact.Source, prefix string) error {
 }
 
 // learnWindows are what a block learns on: the activations that the recipe says,
-// and what the full-precision model has behind it.
+// and the full-precision block's output.
 type learnWindows struct {
 	tuneWindows
 	input *Store
@@ -97,8 +105,8 @@ func (l learnWindows) Window(i int) (input, target []float32, err error) {
 	return input, target, err
 }
 
-// Learn lets the loaded block, rotated by now, learn scales, transforms and the
-// ends of its weights' grids, and folds them in.
+// Learn lets the loaded block learn scales, transforms and the ends of its weights'
+// grids, and folds them in. It has been rotated before.
 func (st *State) Learn(ctx context.Context) error {
 	r, o := st.Recipe, st.Recipe.Learn
 	st.learnedSteps = [llama.NumLinears]*quant.Steps{}
@@ -111,7 +119,7 @@ func (st *State) Learn(ctx context.Context) error {
 			return err
 		}
 		st.Reference.runner.Block(full, x, st.Tokens, llama.Hooks{})
-		if err := st.checkStream(x, st.behind(), fullModel, i); err != nil {
+		if err := st.checkStream(x, st.after(), fullModel, i); err != nil {
 			return err
 		}
 		return st.Targets.Set(i, x)
@@ -153,15 +161,15 @@ func (st *State) foldLearned(b *learn.Block, e *learn.Equivalent) error {
 		}
 		st.fold(in, lambda)
 	}
-	for in, turn := range e.Turn { // once v and up have the scales of what they produce
-		if turn == nil {
+	for in, factors := range e.Turn { // after v and up have been given the scales of what they produce
+		if factors == nil {
 			continue
 		}
-		forward, inverse, err := turn.Transform(st.Pool)
+		forward, inverse, err := factors.Transform(st.Pool)
 		if err != nil {
 			return fmt.Errorf("transform of the input of %s: %w", llama.Input(in), err)
 		}
-		st.Transforms.inputs[in] = &inputTransform{turn, forward}
+		st.Transforms.inputs[in] = &inputTransform{factors, forward}
 		for _, l := range llama.Input(in).Readers() {
 			d := &st.Block.Linears[l]
 			inverse.Apply(st.Pool, d.W, d.Out)

@@ -7,6 +7,11 @@ import (
 	"github.com/specquant/specquant/internal/quant"
 )
 
+// Mixed widths: each layer gets its own number of bits, so that the errors of all layers
+// together are small at a given average. The job measures, before the blocks are
+// quantized, what each width costs each layer ([State.WeightError]); [Mix] shares the bits
+// out.
+
 // mixture is a choice of a width for each layer, and what is known of all
 // choices.
 type mixture struct {

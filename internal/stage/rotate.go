@@ -11,15 +11,23 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// rotation is what a recipe turns. R1 and R2 are folded into the weights and
-// leave nothing to do at run time; the others are applied to activations.
+// Rotations (QuaRot, Ashkboos et al., arXiv 2404.00456). An orthogonal matrix R between
+// two layers, W·x = (W·Rᵀ)·(R·x), spreads large channels over all channels. R1 (the
+// residual stream) and R2 (each head of the values) are folded into the weights on both
+// sides and cost nothing at run time; R3 (queries and keys) and R4 and its kin (the
+// inputs of layers) are computed at run time, and only their inverses are folded.
+//
+// Reads the recipe alone. Changes the weights of the block. Holds the transforms, for the
+// whole model.
+
+// Rotation is the transforms of a recipe, made for the widths of a model.
 type Rotation struct {
 	Residual linalg.Transform                  // R1, of the residual stream
 	Heads    linalg.Transform                  // R2, of each value head
 	QK       *llama.QK                         // R3, of each head of queries and keys
 	Inputs   [llama.NumInputs]linalg.Transform // at run time, before they are quantized
 	Own      []linalg.Transform                // R2 of each block, where they are learned
-	Signs    [llama.NumInputs]linalg.Signs     // folded into what precedes an input: no sum of like signs meets a row of ones
+	Signs    [llama.NumInputs]linalg.Signs     // random signs, folded into what precedes an input: else a token whose channels are all alike would end in one channel
 }
 
 // Names of the tensors that are not in a block.
@@ -193,7 +201,8 @@ func (st *State) spread(in llama.Input, signs linalg.Signs) []float32 {
 	return all
 }
 
-// Each tells of the transforms of a recipe, by their keys.
+// Each calls fn for each transform that there is, with its key in the recipe, its width,
+// the name of its construction, and whether it spreads every channel evenly.
 func (t *Rotation) Each(fn func(where string, width int, name string, even bool)) {
 	tell := func(where string, transform interface {
 		Width() int
@@ -230,8 +239,8 @@ func (t *Rotation) Names() []artefact.Rotation {
 	return all
 }
 
-// LearnedRotations are learned rotations: R1, and R2 of each block; nil where the recipe has
-// none.
+// LearnedRotations are R1, and R2 of each block, as rotate.learn found them (SpinQuant,
+// Liu et al., arXiv 2405.16406); nil where the recipe has none.
 type LearnedRotations struct {
 	Residual linalg.Transform
 	Heads    []linalg.Transform

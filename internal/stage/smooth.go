@@ -10,9 +10,21 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// Smooth chooses α for each input of the block and folds 1/λ into what
-// precedes it: the norm's weight, the rows of v, the rows of up. The outputs'
-// inputs come first, since their λ changes the rows that the inputs' see.
+// Smoothing (SmoothQuant, Xiao et al., arXiv 2211.10438; section 3.2 of SpecQuant). The
+// channels of a layer's input are divided by λ and the weights that read them multiplied,
+//
+//	W·x = (W·diag(λ))·(x/λ),  λ_i = max|x_i|^α / max_j|W_ji|^(1−α)
+//
+// which changes nothing in full precision, and moves large activations into the weights,
+// which are easier to round. 1/λ is folded into what produces the input: the gain of the
+// norm, the rows of v, or the rows of up.
+//
+// Reads the statistics and samples of the inputs. Changes the weights of the block and
+// its norms. Holds nothing afterwards.
+
+// Smooth chooses α for each input of the block and folds λ and 1/λ in. The inputs of
+// down and o come first, since their λ changes the rows of up and v, which read the
+// other two.
 func (st *State) Smooth(ctx context.Context) error {
 	st.Tell("smoothing")
 	for _, in := range []llama.Input{llama.DownInput, llama.OInput, llama.MLPInput, llama.AttnInput} {
@@ -23,7 +35,7 @@ func (st *State) Smooth(ctx context.Context) error {
 	return nil
 }
 
-// SmoothInput does it for one of them.
+// SmoothInput does this for one input.
 func (st *State) SmoothInput(ctx context.Context, in llama.Input) error {
 	chosen, lambda, err := st.lambda(ctx, in)
 	if err != nil {
@@ -137,15 +149,15 @@ func (st *State) searchAlpha(ctx context.Context, in llama.Input) (recipe.Alpha,
 }
 
 // loss is the readers' relative squared output error with the input divided by λ;
-// their exact outputs are known by now.
+// st.exact has their outputs before.
 func (st *State) loss(in llama.Input, lambda []float32) (float64, error) {
 	stats := st.Stats[in]
 	samples := stats.SampleTokens()
 	xhat := st.xhat[:samples*stats.Width]
 	DivideTokens(xhat, stats.Sample, lambda)
-	turn := st.Rotation.Inputs[in]
-	if turn != nil {
-		turn.Apply(st.Pool, xhat, samples)
+	rotation := st.Rotation.Inputs[in]
+	if rotation != nil {
+		rotation.Apply(st.Pool, xhat, samples)
 	}
 	low, err := st.smoothedLowRank(in, lambda)
 	if err != nil {
@@ -162,8 +174,8 @@ func (st *State) loss(in llama.Input, lambda []float32) (float64, error) {
 		residual, q := st.weights[:n], st.q[:n]
 		copy(residual, d.W)
 		ScaleColumns(residual, lambda, st.Pool.Run)
-		if turn != nil {
-			turn.Apply(st.Pool, residual, d.Out)
+		if rotation != nil {
+			rotation.Apply(st.Pool, residual, d.Out)
 		}
 		var kept []float32
 		if low != nil {

@@ -100,8 +100,8 @@ func (st *State) layer(l llama.Which, run *runLinear, factor *Factor, diagonal [
 	return quantized, nil
 }
 
-// solve quantizes the weights of d, which are left alone, and says which share of
-// them lies beyond the grid.
+// solve quantizes the weights of d, which are left alone, and returns which share of
+// them is clipped by the grid.
 func (st *State) solve(l llama.Which, g quant.Grid, d *llama.Dense, branch *artefact.Branch, factor *Factor, diagonal []float64) (*artefact.Linear, float64, error) {
 	st.at(PartScales, 0)
 	defer st.at(PartError, 0)
@@ -146,7 +146,7 @@ func (st *State) solve(l llama.Which, g quant.Grid, d *llama.Dense, branch *arte
 		factor.Refine(st.Pool, g, q, weights, steps, d.Out, st.Recipe.Solve)
 	}
 	st.at(PartPack, 0)
-	return artefact.NewLinear(g, q, steps, d.Out, d.In, branch, d.Bias), beyond(g, d.W, steps, d.Out, d.In), nil
+	return artefact.NewLinear(g, q, steps, d.Out, d.In, branch, d.Bias), clippedShare(g, d.W, steps, d.Out, d.In), nil
 }
 
 // outputError is ‖y − y'‖/‖y‖ of a quantized layer on the sample, its

@@ -214,7 +214,7 @@ func (st *State) eachOf(ctx context.Context, s *Store, fn func(i int, x []float3
 	return nil
 }
 
-// Tap is told of what an input of the block is given, x [tokens × width], and says
+// Tap is told of what an input of the block is given, x [tokens × width], and reports
 // whether the window goes on.
 type Tap = func(in llama.Input, x []float32, tokens, width int) bool
 
@@ -281,7 +281,7 @@ func (st *State) advance(ctx context.Context, s *Store, r *llama.Runner, b *llam
 			return err // before the attention spreads it over other tokens
 		}
 		r.Block(b, x, st.Tokens, h)
-		if err := st.checkStream(x, st.behind(), model, i); err != nil {
+		if err := st.checkStream(x, st.after(), model, i); err != nil {
 			return err
 		}
 		if err := s.Put(i, x); err != nil {

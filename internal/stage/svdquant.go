@@ -11,6 +11,13 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
+// SVDQuant's branch (Li et al., arXiv 2411.05007): L = SVD_k(W − Q(W − L)), the best
+// rank-k part of what rounding leaves, for the layers that share an input together.
+// svdquant_solver.go has the decomposition and the iteration; here is what judges a round.
+//
+// Reads the sample and second moments of the input and the weights of its readers.
+// Changes nothing: branch.go splits the layers. Holds a few copies of the weights.
+
 // branchOf lists the layers of a block that share a stored basis of an input, and how
 // many vectors it has; none where the recipe or its budget leaves none. prefix is that of
 // the block's tensors.
@@ -128,8 +135,8 @@ func (st *State) smoothedLowRank(in llama.Input, lambda []float32) (*LowRank, er
 		s := spare.take(len(d.W))
 		copy(s, d.W)
 		ScaleColumns(s, lambda, st.Pool.Run)
-		if turn := st.Rotation.Inputs[in]; turn != nil {
-			turn.Apply(st.Pool, s, d.Out)
+		if rotation := st.Rotation.Inputs[in]; rotation != nil {
+			rotation.Apply(st.Pool, s, d.Out)
 		}
 		weights = append(weights, s)
 	}

@@ -41,7 +41,7 @@ func (l *LowRank) round() {
 	}
 }
 
-// Whitening turns weights so that all directions of their input count the same:
+// Whitening multiplies weights so that all directions of their input count the same:
 // with Σ x xᵀ = S·Sᵀ, ‖E·x‖² over the tokens is ‖E·S‖² (as in SVD-LLM, arXiv
 // 2403.07378, and LQER, arXiv 2402.02446).
 type Whitening struct {
@@ -85,7 +85,7 @@ func (t *Whitening) apply(p *kernel.Pool, w []float32, rows int) []float32 {
 	return e
 }
 
-// undo turns the rows of v [rows × n] back: v becomes v·S⁻¹.
+// undo takes the whitening out of the rows of v [rows × n]: v becomes v·S⁻¹.
 func (t *Whitening) undo(p *kernel.Pool, v []float64, rows int) {
 	n := t.n
 	p.Run(rows, func(r int) {
@@ -134,11 +134,11 @@ func LowRankOf(p *kernel.Pool, weights [][]float32, n, k int, white *Whitening, 
 		if _, err := linalg.Orthonormalize(p, v, k, n); err != nil {
 			return nil, err
 		}
-		turn := make([]float64, k*k) // V·S⁻¹ = turn·(orthonormal rows)
-		p.MatMulNT64(turn, k, raw, n, v, n, k, k, n, kernel.Set)
-		turned := make([]float64, rows*k)
-		p.MatMulNN64(turned, k, c, k, turn, k, rows, k, k, kernel.Set)
-		c = turned
+		toRows := make([]float64, k*k) // V·S⁻¹ = toRows·(orthonormal rows)
+		p.MatMulNT64(toRows, k, raw, n, v, n, k, k, n, kernel.Set)
+		changed := make([]float64, rows*k)
+		p.MatMulNN64(changed, k, c, k, toRows, k, rows, k, k, kernel.Set)
+		c = changed
 	}
 	for i, f := range v {
 		l.V[i] = float32(f)

@@ -12,8 +12,17 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// tuneWindows are what a block is tuned on: the quantized model's activations
-// before it, the full-precision model's behind it.
+// Tuning (AutoRound, Cheng et al., arXiv 2309.05516, and its kin): the quantized block
+// learns, by gradients through its rounding, what is added to each weight before it is
+// rounded, its scales, the branch's coefficients and the norms' gains, so that its output
+// comes near the full-precision block's.
+//
+// Reads the activations before the block in the quantized model and after it in the
+// full-precision model. Changes the quantized layers. Holds the weights before they were
+// rounded, and a tape (learn.TuneBytes).
+
+// tuneWindows are what a block is tuned on: the quantized model's activations before it,
+// the full-precision model's after it.
 type tuneWindows struct{ st *State }
 
 func (t tuneWindows) Count() int  { return t.st.Windows }
@@ -78,7 +87,7 @@ func (st *State) TuneOptions(o *recipe.Tune) learn.Options {
 }
 
 // tuneBlock lets the quantized layers of the loaded block learn to give what the
-// full-precision block gives, whose outputs the reference holds by now, and
+// full-precision block gives, whose outputs the reference already holds, and
 // puts what they have become in their place.
 func (st *State) tuneBlock(ctx context.Context, layers *[llama.NumLinears]*artefact.Linear) (first, last float64, err error) {
 	b := st.Learner(layers, func(l llama.Which) []float32 { return st.unrounded[l] })
@@ -120,7 +129,7 @@ func (st *State) keepUnrounded(l llama.Which, weights []float32) {
 	}
 }
 
-// Tune tunes the block and says how far it came.
+// Tune tunes the block and tells how far its error fell.
 func (st *State) Tune(ctx context.Context) error {
 	st.Tell("tuning")
 	first, last, err := st.tuneBlock(ctx, &st.Quantized)

@@ -69,7 +69,7 @@ func ratios(w io.Writer, all rows, name, bits string) {
 		{"best baseline without gradients", func(model string) []measured { return of(all, model, bits, free) }},
 		{"best learned baseline", func(model string) []measured { return of(all, model, bits, learned) }},
 		{"quarot with our activation grids", func(model string) []measured {
-			return slices.DeleteFunc(of(all, model, bits, apart), func(m measured) bool { return m.Name != ourGrids || !fourBitActivations(bits) })
+			return slices.DeleteFunc(of(all, model, bits, otherFormat), func(m measured) bool { return m.Name != ourGrids || !fourBitActivations(bits) })
 		}},
 	}
 	for _, a := range against {

@@ -56,10 +56,10 @@ var texts = map[string]text{
 type kind int
 
 const (
-	free    kind = iota // a baseline without gradients
-	apart               // another, which the best baseline leaves out: its bits or grids are not the others'
-	learned             // a baseline with gradients
-	ours                // the paper's method and what we made of it
+	free        kind = iota // a baseline without gradients
+	otherFormat             // another, which the best baseline leaves out: its bits or grids are not the others'
+	learned                 // a baseline with gradients
+	ours                    // the paper's method and what we made of it
 )
 
 // rowRecipe is a row of the tables.
@@ -103,12 +103,12 @@ var recipes = []rowRecipe{
 	{Name: "awq", Kind: free},
 	{Name: "quarot", Kind: free},
 	{Name: "svdquant", Kind: free},
-	{Name: "resq", Kind: apart},
+	{Name: "resq", Kind: otherFormat},
 	{Name: "omniquant", Kind: learned},
 	{Name: "flatquant", Kind: learned},
 	{Name: "spinquant", Kind: learned},
-	{Name: ourGrids, Label: "quarot, activations in 16s", Kind: apart},
-	{Name: "quarot-activations-in-16s-weights-in-32s", Label: "quarot, activations in 16s, weights in 32s", Kind: apart},
+	{Name: ourGrids, Label: "quarot, activations in 16s", Kind: otherFormat},
+	{Name: "quarot-activations-in-16s-weights-in-32s", Label: "quarot, activations in 16s, weights in 32s", Kind: otherFormat},
 	{Name: paper, Kind: ours},
 	{Name: fast, Kind: ours},
 	{Name: best, Kind: ours},
@@ -127,7 +127,7 @@ var only = []struct{ Recipes, Models, Settings []string }{
 	{slow, []string{"planted-books-5m"}, nil},
 }
 
-// allowed says whether a cell of the tables is to be had at all.
+// allowed reports whether a cell of the tables is to be had at all.
 func allowed(recipe, model, bits string) bool {
 	for _, o := range only {
 		if slices.Contains(o.Recipes, recipe) && slices.Contains(o.Models, model) && !slices.Contains(o.Settings, bits) {

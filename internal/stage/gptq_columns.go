@@ -5,24 +5,26 @@ import (
 	"github.com/specquant/specquant/internal/quant"
 )
 
-// turned is a layer column by column: weights, errors and codes lie [columns × rows],
-// so that a vector register holds a column of many rows.
-type turned struct {
+// columns is the layout in which GPTQ works on a layer: weights, errors and codes are
+// stored column by column, [columns × rows], so that a vector register holds one column
+// of many rows.
+type columns struct {
 	rows, n int
-	ld      int       // from column to column
-	width   int       // columns of a group
-	scale   []float32 // [groups × rows], as are
-	shift   []float32
+	ld      int       // values from one column to the next
+	width   int       // columns that share a step: a group, or all
+	scale   []float32 // [groups × rows]
+	shift   []float32 // [groups × rows]
 }
 
-// lanes is the rows that chunks are filled up to a multiple of: those of a vector,
-// which no kernel leaves to a slower loop that rounds otherwise.
+// lanes is a multiple of the rows in a vector register of any kernel. Chunks are padded
+// to a multiple of it, so that no kernel has a rest that a slower loop would round
+// differently.
 const lanes = 16
 
-func newTurned(g quant.Grid, steps quant.Steps, rows, n int) *turned {
-	t := &turned{rows: rows, n: n, ld: (rows + lanes - 1) / lanes * lanes, width: n}
+func newColumns(g quant.Grid, steps quant.Steps, rows, n int) *columns {
+	t := &columns{rows: rows, n: n, ld: (rows + lanes - 1) / lanes * lanes, width: n}
 	if t.ld%(2*lanes) == 0 {
-		t.ld += lanes // columns at powers of two would share few lines of a cache
+		t.ld += lanes // columns a power of two apart would compete for few sets of the cache
 	}
 	groups := g.Groups(n)
 	if groups > 1 {
@@ -30,7 +32,7 @@ func newTurned(g quant.Grid, steps quant.Steps, rows, n int) *turned {
 	}
 	t.scale, t.shift = make([]float32, groups*t.ld), make([]float32, groups*t.ld)
 	for i := range t.scale {
-		t.scale[i] = 1 // where there is no row
+		t.scale[i] = 1 // of rows that are padding
 	}
 	for k := range groups {
 		chunk{t, 0, rows, rows}.readSteps(g, steps, k)
@@ -38,28 +40,29 @@ func newTurned(g quant.Grid, steps quant.Steps, rows, n int) *turned {
 	return t
 }
 
-// chunk is some rows of it.
+// chunk is some of the rows, for one thread.
 type chunk struct {
-	*turned
+	*columns
 	first, m int // the first row, and how many there are
-	whole    int // m, filled up with what counts for nothing
+	whole    int // m, padded to whole vectors
 }
 
-// inline is for products within a chunk, the chunks having the threads.
+// inline is the pool for products within a chunk: it runs them in the chunk's own thread.
 var inline *kernel.Pool
 
-// each calls fn for all chunks of the rows. What comes out for a row does not depend
-// on its company, since that depends on the number of threads.
-func (t *turned) each(p *kernel.Pool, fn func(c chunk)) {
-	const least, most, turns = 32, 192, 4
-	size := min(max(t.rows/(p.Threads()*turns)/least*least, least), most)
+// each calls fn for all chunks of the rows. How rows are divided into chunks depends on
+// the number of threads, so the result for a row must not depend on the other rows of its
+// chunk.
+func (t *columns) each(p *kernel.Pool, fn func(c chunk)) {
+	const least, most, chunksPerThread = 32, 192, 4
+	size := min(max(t.rows/(p.Threads()*chunksPerThread)/least*least, least), most)
 	p.Run((t.rows+size-1)/size, func(i int) {
 		m := min(size, t.rows-i*size)
 		fn(chunk{t, i * size, m, (m + lanes - 1) / lanes * lanes})
 	})
 }
 
-// readSteps takes the steps of group k of all rows.
+// readSteps copies the steps of group k of the chunk's rows.
 func (c chunk) readSteps(g quant.Grid, steps quant.Steps, k int) {
 	groups := g.Groups(c.n)
 	for i := c.first; i < c.first+c.m; i++ {
@@ -67,18 +70,19 @@ func (c chunk) readSteps(g quant.Grid, steps quant.Steps, k int) {
 	}
 }
 
-// steps are the scales and shifts of column j, of whole vectors.
+// steps are the scales and shifts of column j, padded to whole vectors.
 func (c chunk) steps(j int) (scale, shift []float32) {
 	k := j/c.width*c.ld + c.first
 	return c.scale[k:][:c.whole], c.shift[k:][:c.whole]
 }
 
-// tile is how many columns are turned at a time: those of all rows of a chunk fit
-// the first cache.
+// tile is how many columns are transposed at a time: so many of a chunk's rows fit the
+// first-level cache.
 const tile = 16
 
-// turn writes w to dst, its columns in the given order; nil: as they stand.
-func (c chunk) turn(dst, w []float32, order []int) {
+// transpose writes w [rows × n] to dst [n × rows], its columns in the given order; nil: as
+// they are.
+func (c chunk) transpose(dst, w []float32, order []int) {
 	w = w[c.first*c.n:]
 	if order == nil {
 		kernel.Transpose(dst[c.first:], c.ld, w, c.n, c.m, c.n)
@@ -87,16 +91,17 @@ func (c chunk) turn(dst, w []float32, order []int) {
 	to := inverseOrder(order)
 	some := make([]float32, tile*c.whole)
 	for j := 0; j < c.n; j += tile {
-		columns := min(tile, c.n-j)
-		kernel.Transpose(some, c.whole, w[j:], c.n, c.m, columns)
-		for k := range columns {
+		many := min(tile, c.n-j)
+		kernel.Transpose(some, c.whole, w[j:], c.n, c.m, many)
+		for k := range many {
 			copy(dst[to[j+k]*c.ld+c.first:][:c.m], some[k*c.whole:])
 		}
 	}
 }
 
-// back writes codes, whose columns are in the given order, to q as they stand there.
-func (c chunk) back(q, codes []int8, order []int) {
+// transposeBack writes codes [n × rows], whose columns are in the given order, to q
+// [rows × n] in their original order.
+func (c chunk) transposeBack(q, codes []int8, order []int) {
 	to, from := kernel.Bytes(q[c.first*c.n:]), kernel.Bytes(codes[c.first:])
 	if order == nil {
 		kernel.TransposeBytes(to, c.n, from, c.ld, c.n, c.m)
@@ -122,8 +127,9 @@ func inverseOrder(order []int) []int {
 	return at
 }
 
-// begin tells of the group that begins with column from, whose weights are in v up
-// to column end, and takes the steps that it is given.
+// begin calls the function of that name for each row of the chunk with the group that
+// begins at column from, whose weights are in v up to column end, and reads the steps
+// that it has set.
 func (c chunk) begin(g quant.Grid, steps quant.Steps, from, end int, v, w []float32, begin func(row, from int, group []float32)) {
 	group := make([]float32, end-from)
 	for i := range c.m {
