@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -75,7 +76,7 @@ func TestSideFile(t *testing.T) {
 			t.Errorf("%s: %q, %v, want %q", name, got, err, c[1])
 		}
 	}
-	if _, err := sideFile(filepath.Join(dir, "none.json")); !os.IsNotExist(err) {
+	if _, err := sideFile(filepath.Join(dir, "none.json")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing file: %v, want %v", err, fs.ErrNotExist)
 	}
 }
