@@ -24,7 +24,7 @@ func TestPriced(t *testing.T) {
 		"specquant": {q: artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 8, KV: 8}, Zero: quant.ZeroSymmetric, Branch: &artefact.BranchFormat{Basis: "dft", Axis: "output"}},
 			temp: 1, keep: map[llama.Input][3]int{llama.AttnInput: {2048, 2048, 16}, llama.DownInput: {2048, 256, 2}}},
 		// a cache of 8 bits has no transform; a narrow input gets fewer vectors: .25 bits a weight, 8·(256+2048)/(256·2048) each
-		"specquant-fast": {q: artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 8, KV: 8}, Zero: quant.ZeroCentred, Transforms: artefact.Transforms{Attn: h, O: h, MLP: h, Down: h},
+		"specquant-klt": {q: artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 8, KV: 8}, Zero: quant.ZeroCentred, Transforms: artefact.Transforms{Attn: h, O: h, MLP: h, Down: h},
 			Branch: &artefact.BranchFormat{Basis: "klt", Axis: "output", Remove: true, Bits: 8}},
 			keep: map[llama.Input][3]int{llama.AttnInput: {2560, 2048, 16}, llama.DownInput: {2048, 256, 7}}},
 	} {
@@ -50,7 +50,7 @@ func TestPriced(t *testing.T) {
 			}
 		}
 	}
-	r, err := recipe.Load("specquant-fast")
+	r, err := recipe.Load("specquant-klt")
 	if err != nil {
 		t.Fatal(err)
 	}

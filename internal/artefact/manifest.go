@@ -59,6 +59,7 @@ type Transforms struct {
 	O     string `json:"o,omitempty"`     // hadamard, heads (across heads only) or kronecker
 	MLP   string `json:"mlp,omitempty"`   // of the input of gate and up: hadamard or kronecker
 	Down  string `json:"down,omitempty"`  // hadamard or kronecker
+	Head  string `json:"head,omitempty"`  // of the input of a quantized output matrix: hadamard
 	Cache string `json:"cache,omitempty"` // of queries and keys after RoPE: hadamard, of each head, or balanced
 }
 
@@ -82,6 +83,9 @@ func (t Transforms) check() error {
 		default:
 			return fmt.Errorf("transform of the input of %s is %q, expected %s or %s (or %s, for o)", in, name, Hadamard, Kronecker, Heads)
 		}
+	}
+	if t.Head != "" && t.Head != Hadamard {
+		return fmt.Errorf("transforms.head is %q, expected %s", t.Head, Hadamard)
 	}
 	if t.Cache != "" && t.Cache != Hadamard && t.Cache != Balanced {
 		return fmt.Errorf("transforms.cache is %q, expected %s or %s", t.Cache, Hadamard, Balanced)

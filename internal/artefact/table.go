@@ -35,11 +35,16 @@ func tableClip(bits int) quant.Clip {
 	return quant.ClipMSE
 }
 
+// Rounder writes the integers of rows of weights w [rows × columns] to q, on the
+// grid of the given scales. It may change w.
+type Rounder func(q []int8, w []float32, scales quant.Steps, rows int)
+
 // QuantizeTable returns the matrix t [vocabulary × hidden] rounded to the grid,
 // as tensors under the given name that compute themselves while they are
-// written. prepare, if not nil, changes each set of rows before; run shares out
-// the work of n independent pieces.
-func QuantizeTable(name string, t checkpoint.Tensor, g quant.Grid, prepare func(w []float32, rows int), run func(n int, fn func(i int))) []checkpoint.TensorSpec {
+// written. prepare, if not nil, changes each set of rows before; round, if not nil,
+// rounds them, otherwise each weight is rounded to nearest; run shares out the work
+// of n independent pieces.
+func QuantizeTable(name string, t checkpoint.Tensor, g quant.Grid, prepare func(w []float32, rows int), round Rounder, run func(n int, fn func(i int))) []checkpoint.TensorSpec {
 	rows, cols := t.Shape[0], t.Shape[1]
 	// each calls fn with every chunk quantized.
 	each := func(fn func(l *Linear) error) error {
@@ -60,7 +65,11 @@ func QuantizeTable(name string, t checkpoint.Tensor, g quant.Grid, prepare func(
 			if err != nil {
 				return fmt.Errorf("%s: tensor %s: rows counted from %d: %w", t.File, t.Name, first, err)
 			}
-			g.RTN(q, w[:n*cols], scales, n, cols, run)
+			if round != nil {
+				round(q[:n*cols], w[:n*cols], scales, n)
+			} else {
+				g.RTN(q, w[:n*cols], scales, n, cols, run)
+			}
 			if err := fn(NewLinear(g, q[:n*cols], scales, n, cols, nil, nil)); err != nil {
 				return err
 			}

@@ -23,7 +23,7 @@ func TestTable(t *testing.T) {
 	head, _ := f.Tensor("head")
 	for _, g := range []quant.Grid{TableGrid(8, 0), TableGrid(6, 32), TableGrid(4, 64), TableGrid(5, 128)} {
 		t.Run(fmt.Sprintf("%d bits, groups of %d", g.Bits, g.Group), func(t *testing.T) {
-			stored := write(t, QuantizeTable(HeadName, head, g, nil, inSequence))
+			stored := write(t, QuantizeTable(HeadName, head, g, nil, nil, inSequence))
 			format := &Quantization{Head: g.Bits, HeadGroup: g.Group, Embedding: g.Bits, EmbeddingGroup: g.Group}
 			l, err := format.ReadHead(fileSource{stored}, rows, cols)
 			if err != nil {
@@ -63,7 +63,7 @@ func TestTableRefuses(t *testing.T) {
 		w[(tableChunk+1)*cols+2] = v
 		f := write(t, []checkpoint.TensorSpec{{Name: "head", DType: checkpoint.F32, Shape: []int{rows, cols}, Data: bytesOf(w)}})
 		head, _ := f.Tensor("head")
-		for _, s := range QuantizeTable(HeadName, head, TableGrid(8, 0), nil, inSequence) {
+		for _, s := range QuantizeTable(HeadName, head, TableGrid(8, 0), nil, nil, inSequence) {
 			wantError(t, s.Name, s.Write(&bytes.Buffer{}), want, "counted from 2048", "layer.safetensors")
 		}
 	}

@@ -22,6 +22,14 @@ func NewTransform(name string, in llama.Input, c *checkpoint.Config) (linalg.Tra
 	return nil, fmt.Errorf("transform %q of the input of %s; expected %s or %s", name, in, Hadamard, Heads)
 }
 
+// HeadTransform makes the transform of the output matrix's input; nil for none.
+func (t Transforms) HeadTransform(c *checkpoint.Config) (linalg.Transform, error) {
+	if t.Head == "" {
+		return nil, nil
+	}
+	return linalg.NewHadamard(c.HiddenSize)
+}
+
 // QK is what is done to queries and keys after RoPE where all blocks do the same;
 // nil where nothing is done, or blocks have their own: see [ReadQK].
 func (t Transforms) QK(c *checkpoint.Config) (*llama.QK, error) {

@@ -19,7 +19,7 @@ func (m *Model) Embed(x []float32, ids []int) error {
 		if id < 0 || id >= m.Config.VocabSize {
 			return fmt.Errorf("token id %d is outside the vocabulary of %d", id, m.Config.VocabSize)
 		}
-		m.embed.Row(x[i*h:][:h], id)
+		m.embedRow(x[i*h:][:h], id)
 	}
 	llama.ScaleEmbeddings(m.Config, x)
 	return nil

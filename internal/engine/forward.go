@@ -149,7 +149,7 @@ func (m *Model) chunk(ctx context.Context, steps []Step, at []place) error {
 	c, s, n := m.Config, &m.s, len(at)
 	m.reserve(n)
 	for i, p := range at {
-		m.embed.Row(s.x[i*c.HiddenSize:][:c.HiddenSize], steps[p.step].IDs[p.offset])
+		m.embedRow(s.x[i*c.HiddenSize:][:c.HiddenSize], steps[p.step].IDs[p.offset])
 	}
 	llama.ScaleEmbeddings(c, s.x)
 	var before *layer

@@ -42,7 +42,9 @@ type Model struct {
 	stream   bool
 	norm     []float32
 	embed    rows
-	head     projection // nil: made of headRead when first needed
+	turn     linalg.Transform // of the output matrix's input; nil: none
+	unturn   linalg.Transform // embeddings are rows of an output matrix that is transformed: what undoes it; nil: nothing
+	head     projection       // nil: made of headRead when first needed
 	headRead *artefact.Linear
 	kept     quant.Bits // of a GGUF file's own quantized weights; zero: there are none
 	kvBits   int        // of the cache; 16: as float32
@@ -148,6 +150,9 @@ func (m *Model) prepare(o Options) error {
 	if m.qk, err = t.QK(c); err != nil {
 		return err
 	}
+	if m.turn, err = t.HeadTransform(c); err != nil {
+		return err
+	}
 	for in := range llama.NumInputs {
 		if name := t.Input(in); name != artefact.Kronecker { // those are each block's own
 			if m.inputs[in], err = artefact.NewTransform(name, in, c); err != nil {
@@ -156,6 +161,14 @@ func (m *Model) prepare(o Options) error {
 		}
 	}
 	return nil
+}
+
+// embedRow writes the embedding of token id to dst [hidden].
+func (m *Model) embedRow(dst []float32, id int) {
+	m.embed.Row(dst, id)
+	if m.unturn != nil {
+		m.unturn.ApplyT(nil, dst, 1)
+	}
 }
 
 // matrix gives a matrix [vocab × hidden] in its stored type.
@@ -172,6 +185,9 @@ func (m *Model) loadEmbedding() (rows, error) {
 		l, err := q.ReadEmbedding(m.Checkpoint, m.Config.VocabSize, m.Config.HiddenSize)
 		if err != nil {
 			return nil, err
+		}
+		if m.Config.TieEmbeddings && q.SharesTables() {
+			m.unturn = m.turn
 		}
 		return artefact.NewRows(l), nil
 	}
@@ -212,16 +228,16 @@ func (m *Model) loadHead() (projection, error) {
 func (m *Model) output() (projection, error) {
 	var err error
 	if m.head == nil {
-		m.head, err = newHead(m.headRead)
+		m.head, err = newHead(m.headRead, m.turn)
 		m.headRead = nil
 	}
 	return m.head, err
 }
 
-// newHead makes the quantized output matrix ready: its input is quantized to 8
-// bits, whatever the blocks' are.
-func newHead(l *artefact.Linear) (projection, error) {
-	return newQuantized([]*artefact.Linear{l}, &artefact.Quantization{Bits: quant.Bits{Weights: l.Grid.Bits, Activations: 8}, Group: l.Grid.Group, ActClip: 1}, nil, nil)
+// newHead makes the quantized output matrix ready: its input is transformed, if
+// transform is not nil, and quantized to 8 bits, whatever the blocks' are.
+func newHead(l *artefact.Linear, transform linalg.Transform) (projection, error) {
+	return newQuantized([]*artefact.Linear{l}, &artefact.Quantization{Bits: quant.Bits{Weights: l.Grid.Bits, Activations: 8}, Group: l.Grid.Group, ActClip: 1}, nil, transform)
 }
 
 // Close lets go of the files. The model must not be used afterwards.

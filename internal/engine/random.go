@@ -118,7 +118,7 @@ func newRandom(c checkpoint.Config, q artefact.Quantization, r Random, o Options
 	}
 	switch {
 	case head != nil && c.TieEmbeddings && q.SharesTables():
-		m.embed = artefact.NewRows(head)
+		m.embed, m.unturn = artefact.NewRows(head), m.turn
 	case q.Embedding != 16:
 		m.embed = artefact.NewRows(f.linear(vocab, hidden, artefact.TableGrid(q.Embedding, q.EmbeddingGroup)))
 	default:
@@ -127,7 +127,7 @@ func newRandom(c checkpoint.Config, q artefact.Quantization, r Random, o Options
 	}
 	if head != nil {
 		var err error
-		m.head, err = newHead(head)
+		m.head, err = newHead(head, m.turn)
 		return m, err
 	}
 	if embedding.Rows == 0 || !c.TieEmbeddings {

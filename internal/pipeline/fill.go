@@ -69,8 +69,9 @@ func quantizedBytes(bits, group, rows, cols int) int64 {
 
 // q4Bytes is the size of llama.cpp's Q4_0 file of the model: 4.5 bits a weight in
 // the blocks and in an embedding that is not the output matrix, 8.5 or (where the
-// width is a multiple of 256) 6.5625 in the output matrix, and the vocabulary, for
-// which the tokenizer's files stand.
+// width is a multiple of 256) 6.5625 in the output matrix, norms in 32 bits, and the
+// vocabulary, which takes about an eighth more than the tokenizer's files without
+// white space.
 func q4Bytes(c *checkpoint.Config, tokenizer int64) int64 {
 	var weights int64
 	for l := range llama.NumLinears {
@@ -82,7 +83,8 @@ func q4Bytes(c *checkpoint.Config, tokenizer int64) int64 {
 	if c.HiddenSize%256 == 0 {
 		output = table * 105 / 128
 	}
-	total := int64(c.Layers)*weights*9/16 + output + tokenizer
+	norms := 4 * int64(2*c.Layers+1) * int64(c.HiddenSize)
+	total := int64(c.Layers)*weights*9/16 + output + norms + tokenizer*9/8
 	if !c.TieEmbeddings {
 		total += table * 9 / 16
 	}
@@ -111,7 +113,7 @@ func (j *job) resolved() (*recipe.Recipe, error) {
 	c, own := &j.ck.Config, *j.Recipe
 	r := &own
 	if staysTied(c, r) {
-		r.Embedding = r.Head
+		r.Embedding = r.Head.Table()
 	}
 	var tokenizer int64
 	for _, name := range j.tok.Files() {
@@ -126,7 +128,11 @@ func (j *job) resolved() (*recipe.Recipe, error) {
 	case j.Size > 0:
 		return fit(c, r, j.Size, j.embedBytes(), extra)
 	case r.Weights.Fill == recipe.FillQ4:
-		return fit(c, r, q4Bytes(c, tokenizer), j.embedBytes(), extra)
+		filled, err := fit(c, r, q4Bytes(c, tokenizer), j.embedBytes(), extra)
+		if err != nil || filled.Bits.Weights < r.Bits.Weights {
+			return r, nil // the recipe's own bits are the least, whatever the size
+		}
+		return filled, nil
 	}
 	return r, nil
 }

@@ -80,3 +80,16 @@ func TestSideFile(t *testing.T) {
 		t.Errorf("a missing file: %v, want %v", err, fs.ErrNotExist)
 	}
 }
+
+// weights.fill raises bits and never takes any: of a model so small that its tokenizer
+// is most of it the recipe's own are kept.
+func TestFillIsNoLess(t *testing.T) {
+	r := smallRecipe(t, "rtn", "4-8-8", "name: rtn\n", "name: rtn\nweights: {fill: q4_0, group: 64}\n")
+	m, err := Run(t.Context(), options(t, testmodel.Options{}, r, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Recipe.Bits.Weights != 4 || m.Recipe.Weights.Group != 64 {
+		t.Errorf("%d bits in groups of %d, want 4 of 64", m.Recipe.Bits.Weights, m.Recipe.Weights.Group)
+	}
+}

@@ -161,7 +161,11 @@ func (j *job) writeRest() ([]string, error) {
 			if name == stage.EmbedWeight && staysTied(c, j.Recipe) {
 				continue // the output matrix stands for both
 			}
-			for _, s := range artefact.QuantizeTable(strings.TrimSuffix(name, ".weight"), t, artefact.TableGrid(table.Bits, table.Group), prepare[name], j.Pool.Run) {
+			grid, before, round := artefact.TableGrid(table.Bits, table.Group), prepare[name], artefact.Rounder(nil)
+			if name == stage.HeadWeight {
+				before, round = j.head.Prepare(before), j.head.Rounder(grid)
+			}
+			for _, s := range artefact.QuantizeTable(strings.TrimSuffix(name, ".weight"), t, grid, before, round, j.Pool.Run) {
 				specs = append(specs, s)
 				where[s.Name] = last
 			}
@@ -249,7 +253,7 @@ func (j *job) table(name string) recipe.Table {
 	case stage.EmbedWeight:
 		return j.Recipe.Embedding
 	case stage.HeadWeight:
-		return j.Recipe.Head
+		return j.Recipe.Head.Table()
 	}
 	return recipe.Table{Bits: 16}
 }

@@ -77,6 +77,7 @@ type job struct {
 	ck        *checkpoint.Checkpoint
 	tok       *tokenizer.Tokenizer
 	set       *calibration.Set // nil: no calibration
+	head      *stage.Head      // how the output matrix is rounded; set when all blocks are done
 	plan      *Plan
 	partial   string
 	manifest  artefact.Manifest

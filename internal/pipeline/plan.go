@@ -63,9 +63,9 @@ func tableBytes(c *checkpoint.Config, r *recipe.Recipe, copied int64) int64 {
 	case r.Head.Bits == 16 && r.Embedding.Bits == 16:
 		return copied
 	case staysTied(c, r):
-		return size(r.Head)
+		return size(r.Head.Table())
 	}
-	return size(r.Head) + size(r.Embedding)
+	return size(r.Head.Table()) + size(r.Embedding)
 }
 
 // staysTied reports whether embedding and output matrix, which are one in the

@@ -35,11 +35,18 @@ func (j *job) blocks(ctx context.Context) error {
 			return err
 		}
 	}
+	if j.head, err = stage.NewHead(j.Pool, &j.ck.Config, stage.Transforms(j.Recipe)); err != nil {
+		return err
+	}
 	for _, step := range j.plan.Schedule.After {
-		if step.Kind == stepDistil && !distilled {
-			if err := j.distil(ctx, st); err != nil {
-				return err
-			}
+		switch {
+		case step.Kind == stage.StepHead:
+			err = j.head.Measure(ctx, st, j.ck)
+		case step.Kind == stepDistil && !distilled:
+			err = j.distil(ctx, st)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

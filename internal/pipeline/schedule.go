@@ -59,7 +59,7 @@ func newSchedule(c *checkpoint.Config, r *recipe.Recipe, windows int) *Schedule 
 		b = append(b, stage.Steps(c, r, i, calibrated)...)
 		add(&b, r.Tune != nil, stepAdvanceReference, stage.StepTune)
 		add(&b, true, stepWrite)
-		if calibrated && (i < c.Layers-1 || r.Distil != nil) { // somebody wants what comes after the block
+		if calibrated && (i < c.Layers-1 || r.Distil != nil || r.Head.Method == "gptq") { // somebody wants what comes after the block
 			full := r.Calibration.Propagate == "full"
 			add(&b, full, stepAdvanceFull)
 			add(&b, !full, stepAdvance)
@@ -67,6 +67,7 @@ func newSchedule(c *checkpoint.Config, r *recipe.Recipe, windows int) *Schedule 
 		}
 		s.Blocks = append(s.Blocks, b)
 	}
+	add(&s.After, calibrated && r.Head.Method == "gptq", stage.StepHead)
 	add(&s.After, r.Distil != nil, stepDistil)
 	add(&s.After, true, stepFinish)
 	return s
@@ -75,7 +76,7 @@ func newSchedule(c *checkpoint.Config, r *recipe.Recipe, windows int) *Schedule 
 // transient is what is held for a while only, at most: by the step that holds most.
 func (s *Schedule) transient(shape stage.Shape) (most []stage.Item) {
 	var peak int64
-	for _, steps := range s.Blocks {
+	for _, steps := range append(slices.Clone(s.Blocks), s.After) {
 		for _, step := range steps {
 			items, sum := step.Holds(shape), int64(0)
 			for _, i := range items {

@@ -144,7 +144,7 @@ func TestScheduleOfRecipes(t *testing.T) {
 				t.Errorf("%s, block %d: %v", name, i, steps)
 			}
 			moves := 0
-			if windows > 0 && (i < 2 || r.Distil != nil) {
+			if windows > 0 && (i < 2 || r.Distil != nil || r.Head.Method == "gptq") {
 				moves = 1
 			}
 			left := resumed(steps)

@@ -18,6 +18,7 @@ import (
 func TestTables(t *testing.T) {
 	const six, rotated = "embedding: {bits: 6, group: 32}\n", "rotate: {residual: hadamard}\n"
 	const six16 = "head: {bits: 6, group: 32}\n"
+	const turned = "head: {bits: 6, group: 32, transform: hadamard}\n"
 	for _, c := range []struct {
 		name, yaml string
 		tied       bool
@@ -30,6 +31,8 @@ func TestTables(t *testing.T) {
 		{"both, tied, rotated: they differ now", six + six16 + rotated, true, "embed_tokens.qweight lm_head.qweight"},
 		{"head only", six16, false, "embed_tokens.weight lm_head.qweight"},
 		{"head only, tied: it stands for both", six16, true, "lm_head.qweight"},
+		{"head transformed, tied", turned, true, "lm_head.qweight"},
+		{"head transformed", turned, false, "embed_tokens.weight lm_head.qweight"},
 		{"embedding only", six, false, "embed_tokens.qweight lm_head.weight"},
 		{"embedding only, tied: the head decides", six, true, "embed_tokens.weight"},
 		{"two formats, tied: the head decides", six16 + "embedding: {bits: 4}\n", true, "lm_head.qweight"},
@@ -86,7 +89,7 @@ func TestTables(t *testing.T) {
 				all += math.Pow(float64(want[i]), 2)
 			}
 			limit := 0.0
-			if strings.Contains(c.yaml, six) && !c.tied || strings.Contains(c.yaml, six16) && c.tied {
+			if strings.Contains(c.yaml, six) && !c.tied || strings.Contains(c.yaml, "head: {bits: 6") && c.tied {
 				limit = 0.04
 			}
 			if e := math.Sqrt(off / all); e > limit {

@@ -84,8 +84,8 @@ func Sections() []Section {
 		{"tune", true, "Each quantized block is tuned by gradients to give what the full-precision block gives."},
 		{"distil", true, "After all blocks are quantized they are tuned together, to predict what the full-precision model predicts."},
 		{"activations", false, "The grid to which the inputs of the layers are rounded at run time."},
-		{"head", false, "How the output matrix is stored: one row for each token of the vocabulary, rounded to nearest on a symmetric grid."},
-		{"embedding", false, "The same for the embedding. Where it is also the output matrix, head decides, unless a rotation of the residual stream makes two of them."},
+		{"head", false, "How the output matrix is stored, which has one row for each token of the vocabulary, on a symmetric grid."},
+		{"embedding", false, "The same for the embedding, which is rounded to nearest. Where it is also the output matrix, head decides, unless a rotation of the residual stream makes two of them."},
 		{"calibration", false, "Which text the statistics come from, and what the layers see of it."},
 	}
 }
@@ -186,6 +186,9 @@ var keys = slices.Concat(
 	},
 	tableKeys("head"), tableKeys("embedding"),
 	[]Key{
+		{"head.method", Word, []string{"rtn", "gptq"}, 0, 0, "rtn", "rtn: rounded to nearest; gptq: on what the last block gives for the calibration text, with solve.damp and solve.act-order."},
+		{"head.transform", Word, []string{hadamard}, 0, 0, leftOut, "A Hadamard transform of the matrix's input at run time, undone in the matrix, so that a few large channels do not set the grid to which that input is rounded (8 bits)."},
+
 		{"calibration.samples", Whole, nil, 1, maxWindows, "256", "Windows taken from the text, at most."},
 		{"calibration.tokens", Whole, nil, 2, maxTokens, "2048", "Tokens of a window, at most the model's context."},
 		{"calibration.seed", Whole, nil, 0, maxSeed, "0", "Chooses the windows where the text has more."},

@@ -27,7 +27,7 @@ type Recipe struct {
 	Learn       *Learn      `yaml:"learn" json:"learn,omitempty"`
 	Distil      *Tune       `yaml:"distil" json:"distil,omitempty"`
 	Activations Activations `yaml:"activations" json:"activations"`
-	Head        Table       `yaml:"head" json:"head"`
+	Head        Head        `yaml:"head" json:"head"`
 	Embedding   Table       `yaml:"embedding" json:"embedding,omitzero"`
 	Calibration Calibration `yaml:"calibration" json:"calibration"`
 
@@ -187,14 +187,26 @@ func (r *Recipe) ActGrid() kernel.ActGrid {
 	return g
 }
 
-// Table is how one of the two matrices with a row for each token of the
-// vocabulary is stored: the embedding, and the output matrix (head). In small
-// models with large vocabularies they are most of the file. Each row is rounded
-// to nearest on a symmetric grid.
+// Table is how a matrix with a row for each token of the vocabulary is stored: the
+// embedding, and the output matrix (see [Head]). In small models with large
+// vocabularies they are most of the file. The grid is symmetric.
 type Table struct {
 	Bits  int `yaml:"bits" json:"bits"`             // 2 to 8, or 16: as it is
 	Group int `yaml:"group" json:"group,omitempty"` // columns that share a scale: 32, 64 or 128; 0: the whole row
 }
+
+// Head is how the output matrix is stored: as a [Table], and how it is rounded.
+type Head struct {
+	Bits   int    `yaml:"bits" json:"bits"`
+	Group  int    `yaml:"group" json:"group,omitempty"`
+	Method string `yaml:"method" json:"method,omitempty"` // rtn or gptq
+	// Transform, hadamard or empty, is done to the matrix's input at run time, so that
+	// the 8 bits to which it is rounded are not spent on a few large channels.
+	Transform string `yaml:"transform" json:"transform,omitempty"`
+}
+
+// Table is the format alone.
+func (h Head) Table() Table { return Table{h.Bits, h.Group} }
 
 // Calibration is what the calibration text is used for.
 type Calibration struct {

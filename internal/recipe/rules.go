@@ -101,6 +101,10 @@ func (r *Recipe) checkSolve() error {
 		return fmt.Errorf("calibration.propagate: found %q, expected runtime with solve.correct: what is corrected is what the runtime does", r.Calibration.Propagate)
 	case s.Refines() && !gptq:
 		return fmt.Errorf("solve.sweeps, solve.rescale: found with method %s, expected gptq, whose Hessian they use", s.Method)
+	case r.Head.Method == "gptq" && !gptq:
+		return fmt.Errorf("head.method: found gptq with solve.method %s, expected gptq in both: it takes the damping from there", s.Method)
+	case (r.Head.Method == "gptq" || r.Head.Transform != "") && r.Head.Bits == 16:
+		return errors.New("head.method, head.transform: found with 16 bits, expected fewer (head.bits)")
 	case gptq && s.Damp == 0:
 		return errors.New("solve.damp: missing; GPTQ needs one, usually 0.01")
 	case s.DynamicGroups && !gptq:

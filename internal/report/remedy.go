@@ -45,6 +45,9 @@ func weightsLine(w recipe.Weights) string {
 	if len(w.Widths) > 0 {
 		parts = append(parts, "widths: ["+numbers(w.Widths)+"]")
 	}
+	if w.Fill != "" {
+		parts = append(parts, "fill: "+w.Fill)
+	}
 	return "weights: {" + strings.Join(parts, ", ") + "}"
 }
 
@@ -107,7 +110,7 @@ func (d *diagnosis) weights(change func(w *recipe.Weights)) []string {
 // groups is the remedy of smaller groups, where there are none.
 func (d *diagnosis) groups() []string {
 	return d.weights(func(w *recipe.Weights) {
-		if w.Group == 0 {
+		if w.Group == 0 && w.Fill == "" { // a file size that is filled decides the groups
 			w.Group = 64
 		}
 	})

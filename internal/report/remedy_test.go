@@ -116,15 +116,15 @@ func TestRemedies(t *testing.T) {
 // TestRemedyKeeps: a line that takes a section's place says again what it does not
 // change.
 func TestRemedyKeeps(t *testing.T) {
-	s := subject(t, "specquant-fast", "4-8-8")
+	s := subject(t, "specquant-best", "4-8-8")
 	d := &diagnosis{Subject: s, recipe: s.Manifest.Recipe}
-	r := paste(t, "specquant-fast", d.groups()[0])
+	r := paste(t, "specquant-best", d.groups()[0])
 	want := s.Manifest.Recipe.Weights
 	want.Group = 64
 	if weightsLine(r.Weights) != weightsLine(want) || r.Weights.Zero != quant.ZeroCentred || r.Weights.Clip != quant.ClipHessian {
 		t.Errorf("weights %+v, want %+v", r.Weights, want)
 	}
-	r = paste(t, "specquant-fast", d.solve()[0])
+	r = paste(t, "specquant-best", d.solve()[0])
 	wantSolve := s.Manifest.Recipe.Solve
 	wantSolve.Damp = 0.05
 	if r.Solve != wantSolve {

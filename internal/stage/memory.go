@@ -49,6 +49,8 @@ func (step Step) Holds(s Shape) (items []Item) {
 			name = "singular vectors of the branch"
 		}
 		add(name, basisBytes(s, in))
+	case StepHead:
+		add("moments and factor of the output matrix's input", headBytes(c, r))
 	case StepFactor:
 		add("factor of the widest Hessian", FactorBytes(in.Width(c), r.Solve))
 	case StepSolve:

@@ -89,6 +89,7 @@ func Transforms(r *recipe.Recipe) (t artefact.Transforms) {
 	if o := r.Rotate; o != nil {
 		t = artefact.Transforms{Attn: o.Attn, O: o.O, MLP: o.MLP, Down: o.Down, Cache: r.CacheTransform()}
 	}
+	t.Head = r.Head.Transform
 	if r.Learn != nil && r.Learn.Method == recipe.LearnFlatQuant {
 		const k = artefact.Kronecker
 		t.Attn, t.O, t.MLP, t.Down = k, k, k, k

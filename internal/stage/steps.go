@@ -25,14 +25,15 @@ const (
 	StepKeep       Kind = "keep full precision"     // [Reference.keep]
 
 	// Once for each of the four inputs.
-	StepMoments  Kind = "second moments"  // [State.Moments]
-	StepBasis    Kind = "basis of branch" // [State.Basis]
-	StepSplit    Kind = "split"           // [State.Split]
-	StepRemove   Kind = "remove branch"   // [State.RemoveBranch]
-	StepFit      Kind = "fit"             // [State.Fit]
-	StepDiagonal Kind = "diagonal"        // [State.Diagonal]
-	StepFactor   Kind = "factor"          // [State.Factor]
-	StepSolve    Kind = "solve"           // [State.Solve], once for each layer that reads the input
+	StepMoments  Kind = "second moments"                         // [State.Moments]
+	StepBasis    Kind = "basis of branch"                        // [State.Basis]
+	StepSplit    Kind = "split"                                  // [State.Split]
+	StepRemove   Kind = "remove branch"                          // [State.RemoveBranch]
+	StepFit      Kind = "fit"                                    // [State.Fit]
+	StepDiagonal Kind = "diagonal"                               // [State.Diagonal]
+	StepFactor   Kind = "factor"                                 // [State.Factor]
+	StepSolve    Kind = "solve"                                  // [State.Solve], once for each layer that reads the input
+	StepHead     Kind = "measure the input of the output matrix" // [Head.Measure], after all blocks
 
 	StepTune Kind = "tune" // [State.Tune]
 )

@@ -1,6 +1,6 @@
 // Command ledger makes the tables of section 2 of docs/REPRODUCTION.md: every
 // recipe on every model at every setting by one protocol, what each part of
-// specquant-fast is worth, and other calibration seeds.
+// specquant-klt is worth, and other calibration seeds.
 //
 //	go run ./scripts/ledger -data ../shared/data -work DIR docs/REPRODUCTION.md
 //

@@ -22,7 +22,7 @@ type change struct {
 	Value any
 }
 
-// parts are the changes of specquant-fast that show what each part is worth.
+// parts are the changes of specquant-klt that show what each part is worth.
 // Those that change nothing, as the recipe has not what they take away, are left
 // out of the table.
 var parts = []struct {
@@ -47,7 +47,7 @@ var parts = []struct {
 // seedNumbers are the seeds of the calibration windows beside the tables' own, 0.
 var seedNumbers = []int{1, 2, 3}
 
-// partRecipes are the variants of specquant-fast, and the labels of those that
+// partRecipes are the variants of specquant-klt, and the labels of those that
 // change nothing.
 func partRecipes() (out []rowRecipe, idle []string, err error) {
 	base, err := source(fast)

@@ -58,8 +58,8 @@ func TestPlan(t *testing.T) {
 		{cell{"books-1m", "4-4-4", "quarot-seed-2"}, true},
 		{cell{"books-1m", "4-4-4", "rtn-seed-2"}, false},
 		{cell{"books-1m", "4-4-4", "omniquant-seed-2"}, false},
-		{cell{"books-1m", "4-4-4", "specquant-fast-without-branch"}, true},
-		{cell{"books-1m", "2-8-8", "specquant-fast-without-branch"}, false},
+		{cell{"books-1m", "4-4-4", "specquant-klt-without-branch"}, true},
+		{cell{"books-1m", "2-8-8", "specquant-klt-without-branch"}, false},
 	} {
 		if got := has(c.Model, c.Bits, c.Recipe); got != c.want {
 			t.Errorf("%v: planned %v, want %v", c.cell, got, c.want)

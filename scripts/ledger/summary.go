@@ -25,11 +25,11 @@ func named(list []measured) string {
 	return fmt.Sprintf("%s (%s)", short(b.Row.KL.Mean), b.label())
 }
 
-// summary is one line for each model and setting on which specquant-fast and a
+// summary is one line for each model and setting on which specquant-klt and a
 // baseline were run: the divergences that decide.
 func summary(all rows) string {
 	var s strings.Builder
-	s.WriteString("| model | bits | rtn | best baseline without gradients | quarot with our activation grids | best learned baseline | specquant (paper) | specquant-fast | specquant-best | fast ÷ best baseline without gradients | best ÷ the same |\n")
+	s.WriteString("| model | bits | rtn | best baseline without gradients | quarot with our activation grids | best learned baseline | specquant (paper) | specquant-klt | specquant-best | fast ÷ best baseline without gradients | best ÷ the same |\n")
 	s.WriteString("|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, m := range models {
 		for _, bits := range m.Settings {

@@ -76,7 +76,7 @@ func table(all rows, m model, bits string) string {
 	return s.String() + "\n"
 }
 
-// partTable shows variants of specquant-fast beside it: divergence and bits.
+// partTable shows variants of specquant-klt beside it: divergence and bits.
 func partTable(all rows, variants []rowRecipe) string {
 	entry := func(model, recipe string) string {
 		row, ok := all[cell{model, partBits, recipe}]

@@ -19,25 +19,25 @@ func fake(kl, bits float64) compare.Row {
 
 func fakeRows() rows {
 	return rows{
-		{Model: "books-1m"}:                                      fake(0, 16),
-		{"books-1m", "4-4-4", "rtn"}:                             fake(0.4, 4.1),
-		{"books-1m", "4-4-4", "quarot"}:                          fake(0.2, 4.1),
-		{"books-1m", "4-4-4", "resq"}:                            fake(0.09, 5.1),
-		{"books-1m", "4-4-4", ourGrids}:                          fake(0.15, 4.1),
-		{"books-1m", "4-4-4", "flatquant"}:                       fake(0.18, 4.1),
-		{"books-1m", "4-4-4", fast}:                              fake(0.1, 4.35),
-		{"books-1m", "4-4-4", best}:                              fake(0.05, 4.35),
-		{"books-1m", "4-4-4", "specquant-fast-without-branch"}:   fake(0.1236, 4.1),
-		{"books-1m", "4-4-4", "quarot-seed-1"}:                   fake(0.21, 4.1),
-		{"books-1m", "4-4-4", "quarot-seed-3"}:                   fake(0.23, 4.1),
-		{"books-1m", "4-8-8", "rtn"}:                             fake(0.04, 4.1),
-		{"books-1m", "4-8-8", ourGrids}:                          fake(0.03, 4.1),
-		{"books-1m", "4-8-8", fast}:                              fake(0.02, 4.35),
-		{"planted-books-1m", "4-4-4", "rtn"}:                     fake(5, 4.1),
-		{"planted-books-1m", "4-4-4", "gptq"}:                    fake(1.5, 4.1),
-		{"planted-books-1m", "4-4-4", fast}:                      fake(0.1, 4.35),
-		{"tinystories-656k", "4-4-4", "rtn"}:                     fake(0.4, 4.1), // no line of the summary
-		{"tinystories-656k", "4-4-4", "specquant-fast-clip-mse"}: fake(0.5, 4.1),
+		{Model: "books-1m"}:                                     fake(0, 16),
+		{"books-1m", "4-4-4", "rtn"}:                            fake(0.4, 4.1),
+		{"books-1m", "4-4-4", "quarot"}:                         fake(0.2, 4.1),
+		{"books-1m", "4-4-4", "resq"}:                           fake(0.09, 5.1),
+		{"books-1m", "4-4-4", ourGrids}:                         fake(0.15, 4.1),
+		{"books-1m", "4-4-4", "flatquant"}:                      fake(0.18, 4.1),
+		{"books-1m", "4-4-4", fast}:                             fake(0.1, 4.35),
+		{"books-1m", "4-4-4", best}:                             fake(0.05, 4.35),
+		{"books-1m", "4-4-4", "specquant-klt-without-branch"}:   fake(0.1236, 4.1),
+		{"books-1m", "4-4-4", "quarot-seed-1"}:                  fake(0.21, 4.1),
+		{"books-1m", "4-4-4", "quarot-seed-3"}:                  fake(0.23, 4.1),
+		{"books-1m", "4-8-8", "rtn"}:                            fake(0.04, 4.1),
+		{"books-1m", "4-8-8", ourGrids}:                         fake(0.03, 4.1),
+		{"books-1m", "4-8-8", fast}:                             fake(0.02, 4.35),
+		{"planted-books-1m", "4-4-4", "rtn"}:                    fake(5, 4.1),
+		{"planted-books-1m", "4-4-4", "gptq"}:                   fake(1.5, 4.1),
+		{"planted-books-1m", "4-4-4", fast}:                     fake(0.1, 4.35),
+		{"tinystories-656k", "4-4-4", "rtn"}:                    fake(0.4, 4.1), // no line of the summary
+		{"tinystories-656k", "4-4-4", "specquant-klt-clip-mse"}: fake(0.5, 4.1),
 	}
 }
 
@@ -110,12 +110,12 @@ func TestClaims(t *testing.T) {
 	var b bytes.Buffer
 	claims(&b, all)
 	for _, want := range []string{
-		"specquant-fast is measured in 3 cells; less divergence than it have 2:\n",
+		"specquant-klt is measured in 3 cells; less divergence than it have 2:\n",
 		"  books-1m 4-4-4: resq 0.09000 (5.100 bits a weight) against 0.10000 (4.350), 7.1 standard errors\n",
 		"  books-1m 4-4-4: specquant-best 0.05000",
 		"specquant-best is measured in 1 cells; less divergence than it have 0:\n",
-		"specquant-fast ÷ best baseline without gradients at 4-4-4: books-1m 0.50, planted-books-1m 0.07\n",
-		"specquant-fast ÷ quarot with our activation grids at 4-4-4: books-1m 0.67\n",
+		"specquant-klt ÷ best baseline without gradients at 4-4-4: books-1m 0.50, planted-books-1m 0.07\n",
+		"specquant-klt ÷ quarot with our activation grids at 4-4-4: books-1m 0.67\n",
 		"specquant-best ÷ best learned baseline at 4-4-4: books-1m 0.28\n",
 		"1 fallbacks:\n  books-1m rtn: group, input of o: too wide (at 4-8-8)\n",
 	} {
