@@ -33,8 +33,10 @@ type Plan struct {
 	Rotations []Rotation // how the recipe's are constructed at the model's widths
 	Fallbacks []Fallback // where the job will not do what the recipe says
 
-	Work     float64       // floating-point operations
-	Duration time.Duration // of the job, from the speed of this machine measured just now
+	Work float64 // floating-point operations
+	// The range of the time that the job takes, from the speed of this machine measured just now.
+	Least, Most time.Duration
+	Load        float64 // what other programs do on each processor just now, 1 is all it can; it widens the range
 }
 
 // MemoryItem is one of the parts of a job's memory.
@@ -50,7 +52,7 @@ func (p *Plan) Limit() (restore func()) { return (&pipeline.Plan{Peak: p.Peak}).
 func newPlan(p *pipeline.Plan) *Plan {
 	out := &Plan{Recipe: p.Recipe, Bits: p.Bits, Threads: p.Threads, Blocks: p.Blocks, Windows: p.Windows, Tokens: p.Tokens,
 		Peak: p.Peak, MaxMemory: p.MaxMemory, Spill: p.Spill, Read: p.Read, Artefact: p.Artefact, Disk: p.Disk,
-		Rotations: newRotations(p.Rotations), Fallbacks: newFallbacks(p.Fallbacks), Work: p.Work, Duration: p.Duration}
+		Rotations: newRotations(p.Rotations), Fallbacks: newFallbacks(p.Fallbacks), Work: p.Work, Least: p.Least, Most: p.Most, Load: p.Load}
 	for _, i := range p.Memory {
 		out.Memory = append(out.Memory, MemoryItem(i))
 	}
@@ -67,10 +69,15 @@ type Event struct {
 	Elapsed time.Duration // since the job began
 	Seconds float64       // that the finished block took
 	Resumed bool          // an earlier run had finished the block
+
+	// The range of the time that is left: what the plan says until a block is finished,
+	// from then on what blocks have taken. 0 and 0: longer than was foreseen.
+	LeftLeast, LeftMost time.Duration
 }
 
 func newEvent(e pipeline.Event) Event {
-	return Event{Block: e.Block, Blocks: e.Blocks, Stage: e.Stage, Layers: newLayers(e.Layers), Elapsed: e.Elapsed, Seconds: e.Seconds, Resumed: e.Resumed}
+	return Event{Block: e.Block, Blocks: e.Blocks, Stage: e.Stage, Layers: newLayers(e.Layers), Elapsed: e.Elapsed, Seconds: e.Seconds, Resumed: e.Resumed,
+		LeftLeast: e.LeftLeast, LeftMost: e.LeftMost}
 }
 
 // Report is what a job has made: where the artefact comes from, and what was seen of

@@ -80,7 +80,7 @@ func (c *chatCmd) quantized(e *env, config hub.Config, name hub.Name) (string, e
 	if err != nil {
 		return "", err
 	}
-	fmt.Fprintf(e.err, "quantizing %s by %s at %s takes about %s, %s of memory and %s of disk, once\n", name.Repo, plan.Recipe, plan.Bits, durationText(plan.Duration), bytesText(plan.Peak), bytesText(plan.Disk))
+	fmt.Fprintf(e.err, "quantizing %s by %s at %s takes %s, %s of memory and %s of disk, once\n", name.Repo, plan.Recipe, plan.Bits, spanText(plan.Least, plan.Most), bytesText(plan.Peak), bytesText(plan.Disk))
 	if !e.confirm("go on?", true) {
 		return "", errors.New("nothing was quantized; without --quantize the model is taken as it is")
 	}

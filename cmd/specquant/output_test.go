@@ -30,7 +30,7 @@ func TestOutputLost(t *testing.T) {
 	}
 	for _, args := range []string{
 		"", "--help", "--version", "help", "help run", "version", "recipes", "recipes rtn", "recipes --json", "info", "info --json", "completion zsh", "man", "man run",
-		"inspect " + dir + " --brief", "inspect " + dir + " --brief --json", "plan " + dir + " -r rtn", "run " + dir + " -p a -n 2 --ignore-eos",
+		"inspect " + dir + " --brief", "inspect " + dir + " --brief --json", "plan " + dir + " -r rtn", "plan " + dir + " -r rtn --json", "run " + dir + " -p a -n 2 --ignore-eos",
 		"layer --shape 32x32 --tokens 64 --recipes rtn", "layer --shape 32x32 --tokens 64 --recipes rtn --json", "bench " + dir + " --prefill 4 --decode 1 --batch 1 --rounds 1 --json",
 	} {
 		_, whole, _ := call(strings.Fields(args)...)

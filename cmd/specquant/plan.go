@@ -24,6 +24,7 @@ func (f *jobFlags) options() specquant.QuantizeOptions {
 
 type planCmd struct {
 	jobFlags
+	JSON bool `name:"json" help:"Write JSON; sizes in bytes, times in seconds."`
 }
 
 func (c *planCmd) Run(e *env) error {
@@ -34,8 +35,55 @@ func (c *planCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	if c.JSON {
+		return e.writeJSON(planOf(p))
+	}
 	printPlan(e, p)
 	return nil
+}
+
+// jobPlan is a plan as programs read it: sizes in bytes, times in seconds.
+type jobPlan struct {
+	Recipe       string               `json:"recipe"`
+	Bits         string               `json:"bits"`
+	Threads      int                  `json:"threads"`
+	Blocks       int                  `json:"blocks"`
+	Windows      int                  `json:"calibration_windows"` // 0: none is needed
+	Tokens       int                  `json:"calibration_tokens_per_window"`
+	Memory       []memoryItem         `json:"memory"` // what is held at the peak
+	Peak         int64                `json:"peak_bytes"`
+	MaxMemory    int64                `json:"max_memory_bytes,omitempty"`
+	Spill        int64                `json:"spilled_bytes"`
+	Read         int64                `json:"read_bytes"`
+	Artefact     int64                `json:"artefact_bytes"`
+	Disk         int64                `json:"disk_bytes"`
+	Rotations    []specquant.Rotation `json:"rotations"`
+	Fallbacks    []specquant.Fallback `json:"fallbacks"`
+	Operations   float64              `json:"floating_point_operations"`
+	LeastSeconds float64              `json:"seconds_least"`
+	MostSeconds  float64              `json:"seconds_most"`
+	Load         float64              `json:"load_per_cpu"` // of the machine by other programs, just now
+}
+
+type memoryItem struct {
+	Name  string `json:"name"`
+	Bytes int64  `json:"bytes"`
+}
+
+func planOf(p *specquant.Plan) jobPlan {
+	j := jobPlan{Recipe: p.Recipe, Bits: p.Bits, Threads: p.Threads, Blocks: p.Blocks, Windows: p.Windows, Tokens: p.Tokens, Peak: p.Peak, MaxMemory: p.MaxMemory,
+		Spill: p.Spill, Read: p.Read, Artefact: p.Artefact, Disk: p.Disk, Rotations: p.Rotations, Fallbacks: p.Fallbacks, Operations: p.Work,
+		LeastSeconds: p.Least.Seconds(), MostSeconds: p.Most.Seconds(), Load: p.Load}
+	for _, i := range p.Memory {
+		j.Memory = append(j.Memory, memoryItem(i))
+	}
+	if j.Rotations == nil {
+		j.Rotations = []specquant.Rotation{}
+	}
+	if j.Fallbacks == nil {
+		j.Fallbacks = []specquant.Fallback{}
+	}
+	return j
 }
 
 func printPlan(e *env, p *specquant.Plan) {
@@ -61,7 +109,15 @@ func printPlan(e *env, p *specquant.Plan) {
 		fmt.Fprintf(w, "%-13s %s\n", heading("fallbacks", i), line)
 	}
 	fmt.Fprintf(w, "writes        about %s; at most %s of disk in use at once\n", bytesText(p.Artefact), bytesText(p.Disk))
-	fmt.Fprintf(w, "work          %.3g GFLOP, about %s on this machine\n", p.Work/1e9, durationText(p.Duration))
+	fmt.Fprintf(w, "work          %.3g GFLOP, %s on this machine%s\n", p.Work/1e9, spanText(p.Least, p.Most), busyText(p))
+}
+
+// busyText says why the range of the time is wide.
+func busyText(p *specquant.Plan) string {
+	if p.Load < 0.75 {
+		return ""
+	}
+	return " (other programs keep this machine busy)"
 }
 
 // heading is the name of a list before its first line.

@@ -2,11 +2,9 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"sync/atomic"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/specquant/specquant"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
@@ -14,30 +12,77 @@ import (
 
 // progress shows a job: a bar on a terminal, a line for each block elsewhere.
 type progress struct {
-	e     *env
-	bars  *mpb.Progress
-	bar   *mpb.Bar
-	stage atomic.Value // string
-	last  time.Time
+	e    *env
+	bars *mpb.Progress
+	bar  *mpb.Bar
+	told atomic.Pointer[told] // nil: nothing yet
 }
 
-func newProgress(e *env, blocks int) *progress {
-	p := &progress{e: e, last: time.Now()}
-	p.stage.Store("")
-	if e.isTerm {
-		p.bars = mpb.New(mpb.WithOutput(e.err), mpb.WithWidth(40))
+// told is what the job has said last.
+type told struct {
+	specquant.Event
+	at time.Time
+}
+
+// quiet: nothing is shown.
+func newProgress(e *env, blocks int, quiet bool) *progress {
+	p := &progress{e: e}
+	if quiet {
+		p.e = nil
+	} else if e.isTerm {
+		p.bars = mpb.New(mpb.WithOutput(e.err), mpb.WithWidth(24))
 		p.bar = p.bars.AddBar(int64(blocks),
 			mpb.BarRemoveOnComplete(),
-			mpb.PrependDecorators(decor.CountersNoUnit("block %d/%d")),
-			mpb.AppendDecorators(decor.EwmaETA(decor.ET_STYLE_GO, 4), decor.Any(func(decor.Statistics) string { return "  " + p.stage.Load().(string) })),
+			mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return p.told.Load().block() })),
+			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return p.told.Load().now(time.Now()) })),
 		)
 	}
 	return p
 }
 
+// block says at which block the job is.
+func (t *told) block() string {
+	if t == nil {
+		return "starting"
+	}
+	return fmt.Sprintf("block %d of %d", min(t.Block+1, t.Blocks), t.Blocks)
+}
+
+// now says how much time is left at a moment, and what is being done.
+func (t *told) now(now time.Time) string {
+	if t == nil {
+		return ""
+	}
+	s := leftText(t.Event, now.Sub(t.at))
+	if t.Stage != "" {
+		s += ", " + t.Stage
+	}
+	return s
+}
+
+// leftText is the range of the time left, some time after an event said it.
+func leftText(v specquant.Event, later time.Duration) string {
+	least, most := max(0, v.LeftLeast-later), max(0, v.LeftMost-later)
+	if most == 0 {
+		return "longer than planned"
+	}
+	return spanText(least, most) + " left"
+}
+
 func (p *progress) event(v specquant.Event) {
-	p.stage.Store(v.Stage)
+	if p.e == nil {
+		return
+	}
+	p.told.Store(&told{v, time.Now()})
+	if p.bar != nil {
+		p.bar.SetCurrent(int64(v.Block))
+		return
+	}
 	if v.Layers == nil {
+		return
+	}
+	if v.Resumed {
+		fmt.Fprintf(p.e.err, "block %d/%d: taken over from the earlier run\n", v.Block, v.Blocks)
 		return
 	}
 	var e, rtn float64
@@ -45,22 +90,12 @@ func (p *progress) event(v specquant.Event) {
 		e += l.Error / float64(len(v.Layers))
 		rtn += l.ErrorRTN / float64(len(v.Layers))
 	}
-	if p.bar != nil {
-		p.bar.EwmaIncrBy(1, time.Since(p.last))
-		p.last = time.Now()
-		return
-	}
-	if v.Resumed {
-		fmt.Fprintf(p.e.err, "block %d/%d: taken over from the earlier run\n", v.Block, v.Blocks)
-		return
-	}
-	left := time.Duration(float64(v.Elapsed) / float64(v.Block) * float64(v.Blocks-v.Block))
 	fmt.Fprintf(p.e.err, "block %d/%d: %.1f s", v.Block, v.Blocks, v.Seconds)
 	if rtn > 0 {
 		fmt.Fprintf(p.e.err, ", output error %.3f (plain rounding %.3f)", e, rtn)
 	}
 	if v.Block < v.Blocks {
-		fmt.Fprintf(p.e.err, ", about %s left", durationText(left))
+		fmt.Fprintf(p.e.err, ", %s", leftText(v, 0))
 	}
 	fmt.Fprintln(p.e.err)
 }
@@ -70,30 +105,4 @@ func (p *progress) done() {
 		p.bar.Abort(true)
 		p.bars.Wait()
 	}
-}
-
-// printLayers writes the report of each layer.
-func printLayers(w io.Writer, layers []specquant.Layer) {
-	t := newTable()
-	t.SetOutputMirror(w)
-	t.SuppressEmptyColumns() // which errors are known depends on the recipe
-	t.AppendHeader(table.Row{"layer", "α", "energy kept", "bits/weight", "output error", "no branch", "plain rounding", "seconds"})
-	for _, l := range layers {
-		num := func(v float64) string {
-			if v == 0 {
-				return ""
-			}
-			return fmt.Sprintf("%.4f", v)
-		}
-		kept := ""
-		if l.EnergyKept > 0 {
-			kept = fmt.Sprintf("%.1f %%", 100*l.EnergyKept)
-		}
-		seconds := ""
-		if l.Seconds > 0 { // unknown for blocks of an earlier run and in a manifest
-			seconds = fmt.Sprintf("%.2f", l.Seconds)
-		}
-		t.AppendRow(table.Row{l.Name, l.Alpha, kept, fmt.Sprintf("%.3f", l.BitsPerWeight), num(l.Error), num(l.ErrorNoBranch), num(l.ErrorRTN), seconds})
-	}
-	t.Render()
 }

@@ -19,6 +19,8 @@ type quantizeCmd struct {
 	Out     newFolder `help:"Folder to write; must not exist." short:"o" required:"" placeholder:"OUT"`
 	Restart bool      `help:"Throw away the unfinished work of an earlier run instead of taking it up."`
 	KeepBad bool      `help:"Accept a result that fails the comparison with full precision."`
+	Verbose bool      `short:"v" xor:"loud" help:"Print a line for each layer at the end, instead of one for each kind of layer."`
+	Quiet   bool      `short:"q" xor:"loud" help:"Print errors and warnings only."`
 }
 
 // newFolder is the name of a folder to write. An empty one would be the current
@@ -52,8 +54,10 @@ func (c *quantizeCmd) Run(e *env) error {
 	// The plan's figure holds only if garbage does not pile up beside what is
 	// planned.
 	defer plan.Limit()()
-	fmt.Fprintf(e.err, "%s → %s: %s at %s, %s of memory, about %s\n", c.Dir, out, plan.Recipe, plan.Bits, bytesText(plan.Peak), durationText(plan.Duration))
-	p := newProgress(e, plan.Blocks)
+	if !c.Quiet {
+		fmt.Fprintf(e.err, "%s → %s: %s at %s, %s of memory, takes %s%s\n", c.Dir, out, plan.Recipe, plan.Bits, bytesText(plan.Peak), spanText(plan.Least, plan.Most), busyText(plan))
+	}
+	p := newProgress(e, plan.Blocks, c.Quiet)
 	finished := 0
 	o.Progress = func(v specquant.Event) {
 		finished = v.Block
@@ -67,7 +71,7 @@ func (c *quantizeCmd) Run(e *env) error {
 		}
 		return err
 	}
-	printReport(e, r, out)
+	c.printReport(e, r, out)
 	return nil
 }
 
@@ -81,20 +85,31 @@ func resumable(e *env, err error) bool {
 	return e.ctx.Err() != nil || errors.As(err, &path) || errors.As(err, &link) || errors.As(err, &no)
 }
 
-func printReport(e *env, r *specquant.Report, out string) {
-	printLayers(e.out, r.Layers)
+func (c *quantizeCmd) printReport(e *env, r *specquant.Report, out string) {
+	tooClose := ""
+	if k := r.Check; k != nil && k.Ratio() > specquant.MaxRatio {
+		tooClose = fmt.Sprintf("warning: the divergence on held-out text is %.1f times that on the text the weights were fitted to; they follow the calibration text too closely: give more and other text (--calib), or a recipe that fits less\n", k.Ratio())
+	}
+	if c.Quiet {
+		fmt.Fprint(e.err, tooClose)
+		return
+	}
+	if c.Verbose {
+		printLayers(e.out, r.Layers)
+	} else {
+		printSummary(e.out, r.Layers)
+		fmt.Fprintf(e.out, "every layer: specquant inspect %s, or as a page: specquant report %s -o report.html\n", out, out)
+	}
 	fmt.Fprintf(e.out, "\n%s: %.3f bits a weight (scales and branch counted)", out, r.BitsPerWeight)
 	if k := r.Check; k != nil {
 		fmt.Fprintf(e.out, "; reopened and compared on %d %s tokens: perplexity %.4g, full precision %.4g, KL divergence %.3g, top-1 agreement %.1f %%",
 			k.Tokens, tokensOf(k), k.Perplexity, k.PerplexityRef, k.KL, 100*k.Top1)
 		if ratio := k.Ratio(); ratio > 0 {
 			fmt.Fprintf(e.out, "; KL on the text it was fitted to %.3g, generalization ratio %.2f", k.KLFitted, ratio)
-			if ratio > specquant.MaxRatio {
-				fmt.Fprintf(e.out, "\nwarning: the divergence on held-out text is %.1f times that on the text the weights were fitted to; they follow the calibration text too closely: give more and other text (--calib), or a recipe that fits less", ratio)
-			}
 		}
 	}
 	fmt.Fprintln(e.out)
+	fmt.Fprint(e.out, tooClose)
 	printFallbacks(e.out, r.Fallbacks)
 }
 

@@ -75,3 +75,30 @@ func durationText(d time.Duration) string {
 		return fmt.Sprintf("%.1f h", d.Hours())
 	}
 }
+
+// spanText writes a range of durations for people, in one unit and no more precisely
+// than it is known.
+func spanText(least, most time.Duration) string {
+	unit, name := time.Second, "s"
+	switch {
+	case most >= 2*time.Hour:
+		unit, name = time.Hour, "h"
+	case most >= 2*time.Minute:
+		unit, name = time.Minute, "min"
+	}
+	number := func(d time.Duration) string {
+		v := float64(d) / float64(unit)
+		if v < 9.95 && unit != time.Minute {
+			return fmt.Sprintf("%.1f", v)
+		}
+		return fmt.Sprintf("%.0f", v)
+	}
+	a, b := number(least), number(most)
+	switch {
+	case a == b:
+		return a + " " + name
+	case a == "0" || a == "0.0":
+		return "at most " + b + " " + name
+	}
+	return a + " to " + b + " " + name
+}

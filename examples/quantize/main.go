@@ -27,7 +27,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("%s at %s: %.1f GB of memory, about %s\n", plan.Recipe, plan.Bits, float64(plan.Peak)/1e9, plan.Duration.Round(1e9))
+	fmt.Printf("%s at %s: %.1f GB of memory, %s to %s\n", plan.Recipe, plan.Bits, float64(plan.Peak)/1e9, plan.Least.Round(1e9), plan.Most.Round(1e9))
 	o.Progress = func(e specquant.Event) {
 		if e.Layers != nil {
 			fmt.Printf("block %d of %d\n", e.Block, e.Blocks)

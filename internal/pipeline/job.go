@@ -54,6 +54,10 @@ type Event struct {
 	Elapsed       time.Duration    // since the job began
 	Seconds       float64          // the block just finished took
 	Resumed       bool             // the block was finished by an earlier run
+
+	// The range of the time that is left; 0 and 0 where the job takes longer than
+	// was foreseen.
+	LeftLeast, LeftMost time.Duration
 }
 
 // PartialSuffix is appended to the artefact's name while it is being made.
@@ -82,6 +86,7 @@ type job struct {
 	partial   string
 	manifest  artefact.Manifest
 	rotations *stage.LearnedRotations // learned rotations; nil: none
+	left      *remaining              // time; nil: nobody asks
 	finished  bool                    // an earlier run has done all but clean up
 	start     time.Time
 	unlock    func()
@@ -181,6 +186,11 @@ func Run(ctx context.Context, o Options) (*artefact.Manifest, error) {
 	defer j.ck.Close()
 	if err := CheckSpace(o.Out, j.plan); err != nil {
 		return nil, err
+	}
+	if j.Progress != nil {
+		j.plan.Measure(o.Pool)
+		j.left = j.plan.remaining()
+		j.event(Event{Stage: "reading the checkpoint"})
 	}
 	if err := j.begin(); err != nil {
 		return nil, err
@@ -315,6 +325,8 @@ func (j *job) shard(i int) string {
 func (j *job) event(e Event) {
 	if j.Progress != nil {
 		e.Blocks, e.Elapsed = j.ck.Config.Layers, time.Since(j.start)
+		j.left.told(e)
+		e.LeftLeast, e.LeftMost = j.left.at(time.Now())
 		j.Progress(e)
 	}
 }

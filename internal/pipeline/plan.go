@@ -7,7 +7,6 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/stage"
@@ -37,8 +36,13 @@ type Plan struct {
 
 	Schedule *Schedule // every step
 
-	Work     float64       // floating-point operations
-	Duration time.Duration // at the speed measured just now
+	Work        float64       // floating-point operations
+	Least, Most time.Duration // the range of the time it takes, at the speeds measured just now
+	Load        float64       // of the machine by other programs, a processor, just now; it widens the range
+
+	config               *checkpoint.Config
+	phases               phases
+	before, block, after span // of their time, once it is measured
 }
 
 // Item is a named amount of memory.
@@ -79,7 +83,7 @@ func staysTied(c *checkpoint.Config, r *recipe.Recipe) bool {
 // limit) decides whether activations spill; a limit that the rest alone exceeds
 // is an error that says what would do.
 func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *recipe.Recipe, threads, windows, tokens int, maxMemory int64) (*Plan, error) {
-	p := &Plan{Recipe: r.Name, Bits: r.Bits.String(), Threads: threads, Blocks: c.Layers,
+	p := &Plan{config: c, Recipe: r.Name, Bits: r.Bits.String(), Threads: threads, Blocks: c.Layers,
 		Windows: windows, Tokens: tokens, MaxMemory: maxMemory, Read: weightBytes}
 	if err := suits(c, r); err != nil {
 		return nil, err
@@ -159,7 +163,11 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *recip
 		p.Artefact += int64(float64(blockWeights) * float64(c.Layers) * r.Branch.Overhead / 8)
 	}
 	p.Disk = p.Artefact + p.Spill
-	p.Work = work(c, r, windows, tokens)
+	p.phases = efforts(c, r, windows, tokens, weightBytes, p.Artefact)
+	total := p.phases.before
+	total.add(p.phases.block, float64(c.Layers))
+	total.add(p.phases.after, 1)
+	p.Work = total.operations()
 	return p, nil
 }
 
@@ -177,72 +185,3 @@ func (p *Plan) largestItems() string {
 
 // MB writes bytes in megabytes.
 func MB(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }
-
-// work counts the floating-point operations of a job: forward passes over the
-// calibration windows, Hessians, factors, GPTQ and the search for α.
-func work(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int) float64 {
-	t := float64(windows) * float64(tokens)
-	n := min(float64(stage.SampleTokens), t)
-	var flops float64
-	for l := range llama.NumLinears {
-		o, i := l.Shape(c)
-		w := float64(o) * float64(i)
-		passes := 2.0 // statistics, and onwards to the next block
-		switch l.Input() {
-		case llama.AttnInput:
-			passes += 3
-		case llama.OInput:
-			passes += 2
-		case llama.MLPInput:
-			passes++
-		}
-		flops += 2 * w * t * passes
-		flops += 2 * w * 40        // scales, clip search, packing
-		if r.Weights.Average > 0 { // a pass before all else, every width tried
-			flops += 2*w*t + 2*w*40*float64(len(r.Weights.MixWidths()))
-		}
-		if r.Smooth != nil && r.Smooth.Method == recipe.SmoothAWQ {
-			flops += float64(len(stage.AWQRatios())) * (2*w*min(stage.AWQTokens, t) + 2*w*40)
-		}
-		if r.Smooth != nil && len(r.Smooth.Alpha) > 1 {
-			flops += float64(len(r.Smooth.Alpha)) * (2*w*n*3 + 2*w*40)
-		}
-		if windows > 0 && r.Solve.Method == "gptq" {
-			solves := 1.0
-			if r.Branch != nil {
-				solves = 2
-			}
-			flops += solves * w * float64(i) * r.Solve.Passes()
-		}
-	}
-	if windows > 0 && r.Solve.Method == "gptq" {
-		for i := range llama.NumInputs {
-			d := float64(i.Width(c))
-			flops += t*d*d + 2*d*d*d // the Hessian's triangle; its factor, in float64
-		}
-	}
-	attention := 4 * float64(c.Heads*c.HeadDim) * t * float64(tokens) / 2 * 5
-	return (flops + attention + learningWork(c, r, windows, tokens)) * float64(c.Layers)
-}
-
-// Measure fills in the seconds from a short run of the float32 product that
-// most of the work consists of.
-func (p *Plan) Measure(pool *kernel.Pool) {
-	const n = 512
-	a, b, out := make([]float32, n*n), make([]float32, n*n), make([]float32, n*n)
-	for i := range a {
-		a[i], b[i] = float32(i%7), float32(i%5)
-	}
-	pool.MatMulNT(out, n, a, n, b, n, n, n, n, false)
-	rounds, start := 0, time.Now()
-	for time.Since(start) < 200*time.Millisecond {
-		pool.MatMulNT(out, n, a, n, b, n, n, n, n, false)
-		rounds++
-	}
-	perSecond := float64(rounds) * 2 * n * n * n / time.Since(start).Seconds()
-	p.Duration = time.Duration(p.Work / perSecond / efficiency * float64(time.Second))
-}
-
-// efficiency is the share of the product's speed that a whole job reaches,
-// seen on models of 1 to 100 million parameters.
-const efficiency = 0.35

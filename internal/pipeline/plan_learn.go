@@ -46,31 +46,34 @@ func learningMemory(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int,
 	return most, nil
 }
 
-// learningWork counts the operations of learning, for one block: forwards and twice
-// that back.
-func learningWork(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int) float64 {
+// learningEffort is the work of learning: of one block, and what is done once before
+// and behind the blocks.
+type learningEffort struct{ before, block, after float64 }
+
+// learningWork counts the operations of learning: forwards and twice that back.
+func learningWork(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int) (work learningEffort) {
 	var weights float64
 	for l := range llama.NumLinears {
 		o, i := l.Shape(c)
 		weights += float64(o) * float64(i)
 	}
+	layers := float64(c.Layers)
 	token := 6*weights + 12*float64(c.Heads*c.HeadDim)*float64(tokens)/2*1.5
-	head := 6 * float64(c.VocabSize) * float64(c.HiddenSize) / float64(c.Layers)
+	head := 6 * float64(c.VocabSize) * float64(c.HiddenSize)
 	t := float64(windows) * float64(tokens)
-	var flops float64
 	if r.Learn != nil {
-		flops += float64(r.Learn.Epochs) * t * token
+		work.block += float64(r.Learn.Epochs) * t * token
 	}
 	if r.Tune != nil {
-		flops += float64(r.Tune.Epochs) * t * token
+		work.block += float64(r.Tune.Epochs) * t * token
 	}
 	if r.Distil != nil {
-		flops += float64(r.Distil.Epochs) * t * (token + head)
+		work.after += float64(r.Distil.Epochs) * t * (token*layers + head)
 	}
 	if r.Spins() {
 		o := r.Rotate.Learn
 		h := float64(c.HiddenSize)
-		flops += float64(o.Steps*min(o.Windows, windows)) * float64(tokens) * (token + head + 24*h*h)
+		work.before += float64(o.Steps*min(o.Windows, windows)) * float64(tokens) * ((token+24*h*h)*layers + head)
 	}
-	return flops
+	return work
 }

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/stage"
@@ -109,7 +108,7 @@ func resident(t *testing.T, name string) int64 {
 
 // The plan of a model too large for any test counts what grows with its width.
 func TestPlanWide(t *testing.T) {
-	c := &checkpoint.Config{HiddenSize: 4096, IntermediateSize: 11008, Layers: 32, Heads: 32, KVHeads: 32, HeadDim: 128, VocabSize: 32000, MaxPositions: 4096}
+	c := wideConfig()
 	items := func(name string) map[string]int64 {
 		r, err := recipe.Load(name)
 		if err != nil {

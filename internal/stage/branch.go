@@ -40,7 +40,7 @@ func (st *State) Basis(ctx context.Context, in llama.Input) error {
 // outputs on the sample were before.
 func (st *State) Split(in llama.Input) error {
 	if st.Windows == 0 { // the first step of the input
-		st.Tell(in.String())
+		st.Tell(quantizing(in))
 	}
 	st.at(PartBranch, 0)
 	for _, l := range in.Readers() {

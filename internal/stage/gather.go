@@ -16,17 +16,30 @@ import (
 // report want to know of the block's four inputs, and the moments of queries and keys
 // where keys are to be balanced.
 func (st *State) Statistics(ctx context.Context) error {
-	st.Tell("statistics")
+	st.Tell("measuring the activations")
 	if Transforms(st.Recipe).Cache == artefact.Balanced {
 		st.moments = NewKeyMoments(st.Config.Heads, st.Config.KVHeads, st.Config.HeadDim)
 	}
 	return st.Gather(ctx, -1, nil)
 }
 
+// quantizing says which layers are worked on, to one who has not read the code.
+func quantizing(in llama.Input) string {
+	switch in {
+	case llama.AttnInput:
+		return "quantizing attention (q, k, v)"
+	case llama.OInput:
+		return "quantizing attention (output)"
+	case llama.MLPInput:
+		return "quantizing feed-forward (gate, up)"
+	}
+	return "quantizing feed-forward (down)"
+}
+
 // Moments gathers the statistics of one input again, the layers before it being
 // quantized by now, and its second moments Σ x xᵀ where the recipe needs them.
 func (st *State) Moments(ctx context.Context, in llama.Input) error {
-	st.Tell(in.String())
+	st.Tell(quantizing(in))
 	st.group = group{}
 	n := in.Width(st.Config)
 	operations := 0.0

@@ -110,7 +110,7 @@ func (l learnWindows) Window(i int) (input, target []float32, err error) {
 func (st *State) Learn(ctx context.Context) error {
 	r, o := st.Recipe, st.Recipe.Learn
 	st.learnedSteps = [llama.NumLinears]*quant.Steps{}
-	st.Tell("full-precision output")
+	st.Tell("running the full-precision block")
 	st.Reference.keep(&st.Block)
 	full := st.Reference.Block.Block()
 	st.setTransforms(full)
@@ -127,7 +127,7 @@ func (st *State) Learn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	st.Tell("learning")
+	st.Tell("learning transforms")
 	windows := learnWindows{tuneWindows{st}, st.Inputs}
 	if o.Input == recipe.InputFull {
 		windows.input = st.Reference.Inputs

@@ -26,7 +26,7 @@ import (
 // down and o come first, since their λ changes the rows of up and v, which read the
 // other two.
 func (st *State) Smooth(ctx context.Context) error {
-	st.Tell("smoothing")
+	st.Tell("smoothing outliers")
 	for _, in := range []llama.Input{llama.DownInput, llama.OInput, llama.MLPInput, llama.AttnInput} {
 		if err := st.SmoothInput(ctx, in); err != nil {
 			return fmt.Errorf("input of %s: %w", in, err)

@@ -243,14 +243,14 @@ func (st *State) momentsHook() func(q, k []float32, tokens int) {
 // AdvanceInputs moves the calibration activations through the block as it will run:
 // they become the next block's input.
 func (st *State) AdvanceInputs(ctx context.Context) error {
-	st.Tell("next block's input")
+	st.Tell("computing the next block's input")
 	return st.advance(ctx, st.Inputs, st.Runner, st.Runnable(), llama.Hooks{KV: st.CacheHook()})
 }
 
 // AdvanceFull moves them through block i of the checkpoint instead, which is loaded
 // again.
 func (st *State) AdvanceFull(ctx context.Context, ck *checkpoint.Checkpoint, i int) error {
-	st.Tell("next block's input")
+	st.Tell("computing the next block's input")
 	if err := st.Rotation.Load(st.Pool, ck, i, &st.Block); err != nil {
 		return err
 	}

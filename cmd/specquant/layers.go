@@ -1,0 +1,103 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/specquant/specquant"
+)
+
+// printLayers writes the report of each layer.
+func printLayers(w io.Writer, layers []specquant.Layer) {
+	t := newTable()
+	t.SetOutputMirror(w)
+	t.SuppressEmptyColumns() // which errors are known depends on the recipe
+	t.AppendHeader(table.Row{"layer", "α", "energy kept", "bits/weight", "output error", "no branch", "plain rounding", "seconds"})
+	for _, l := range layers {
+		seconds := ""
+		if l.Seconds > 0 { // unknown for blocks of an earlier run and in a manifest
+			seconds = fmt.Sprintf("%.2f", l.Seconds)
+		}
+		t.AppendRow(table.Row{l.Name, l.Alpha, keptText(l.EnergyKept), fmt.Sprintf("%.3f", l.BitsPerWeight), errorText(l.Error), errorText(l.ErrorNoBranch), errorText(l.ErrorRTN), seconds})
+	}
+	t.Render()
+}
+
+func keptText(share float64) string {
+	if share > 0 {
+		return fmt.Sprintf("%.1f %%", 100*share)
+	}
+	return ""
+}
+
+// errorText leaves out what is not known.
+func errorText(v float64) string {
+	if v == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.4f", v)
+}
+
+// layerKind is what a layer is called in every block, such as self_attn.q_proj.
+func layerKind(name string) string {
+	parts := strings.Split(name, ".")
+	if len(parts) < 2 {
+		return name
+	}
+	return strings.Join(parts[len(parts)-2:], ".")
+}
+
+// worstLayers is how many layers a summary names.
+const worstLayers = 5
+
+// printSummary writes a line for each kind of layer, means over the blocks, and then
+// the layers with the largest errors.
+func printSummary(w io.Writer, layers []specquant.Layer) {
+	kinds := map[string][]specquant.Layer{}
+	var order []string
+	for _, l := range layers {
+		k := layerKind(l.Name)
+		if kinds[k] == nil {
+			order = append(order, k)
+		}
+		kinds[k] = append(kinds[k], l)
+	}
+	t := newTable()
+	t.SetOutputMirror(w)
+	t.SuppressEmptyColumns()
+	t.AppendHeader(table.Row{"kind of layer", "layers", "energy kept", "bits/weight", "output error", "worst", "plain rounding"})
+	for _, k := range order {
+		all := kinds[k]
+		mean := func(of func(l specquant.Layer) float64) (m float64) {
+			for _, l := range all {
+				m += of(l) / float64(len(all))
+			}
+			return m
+		}
+		worst := slices.MaxFunc(all, byError).Error
+		if len(all) == 1 {
+			worst = 0
+		}
+		t.AppendRow(table.Row{k, len(all), keptText(mean(func(l specquant.Layer) float64 { return l.EnergyKept })),
+			fmt.Sprintf("%.3f", mean(func(l specquant.Layer) float64 { return l.BitsPerWeight })),
+			errorText(mean(func(l specquant.Layer) float64 { return l.Error })), errorText(worst), errorText(mean(func(l specquant.Layer) float64 { return l.ErrorRTN }))})
+	}
+	t.Render()
+	sorted := slices.Clone(layers)
+	slices.SortStableFunc(sorted, func(a, b specquant.Layer) int { return -byError(a, b) })
+	var worst []string
+	for _, l := range sorted[:min(worstLayers, len(sorted))] {
+		if l.Error > 0 {
+			worst = append(worst, fmt.Sprintf("%s %.4f", l.Name, l.Error))
+		}
+	}
+	if len(worst) > 0 && len(layers) > len(order) { // else the table has just said so
+		fmt.Fprintf(w, "largest output errors: %s\n", strings.Join(worst, ", "))
+	}
+}
+
+func byError(a, b specquant.Layer) int { return cmp.Compare(a.Error, b.Error) }

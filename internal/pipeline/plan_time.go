@@ -1,0 +1,309 @@
+package pipeline
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/recipe"
+	"github.com/specquant/specquant/internal/stage"
+)
+
+// kind is a kind of operation whose speed is measured by itself: one does not
+// follow from another, on another processor least of all.
+type kind int
+
+const (
+	products kind = iota // float32 matrix products, in operations; attention is counted here too
+	moments              // second moments of activations (the Hessians), in operations
+	wide                 // float64 matrix products (factors, eigenproblems), in operations
+	elements             // activations rounded as at run time, and other work on one number after the other
+	stored               // bytes read, hashed, or written and read again: not measured, see storedRate
+	kinds
+)
+
+// effort is how much of each kind a part of a job has to do.
+type effort [kinds]float64
+
+func (e *effort) add(other effort, times float64) {
+	for k, n := range other {
+		e[k] += n * times
+	}
+}
+
+// operations are those on floating-point numbers.
+func (e *effort) operations() float64 { return e[products] + e[moments] + e[wide] }
+
+// phases are the parts of a job: what is done once before the blocks, one block,
+// and what is done once behind them.
+type phases struct{ before, block, after effort }
+
+// efforts counts what a job does: the passes of the calibration windows through the
+// blocks, the second moments, their factors, rounding, learning, and the comparison
+// at the end.
+func efforts(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int, read, artefact int64) phases {
+	var p phases
+	t := float64(windows) * float64(tokens)
+	n := min(float64(stage.SampleTokens), t)
+	b := &p.block
+	// A pass ends at the input that it is for: statistics and the next block's
+	// input run the whole block, the second moments of q,k,v none of it.
+	passes := [llama.NumInputs]float64{llama.AttnInput: 5, llama.OInput: 4, llama.MLPInput: 3, llama.DownInput: 2}
+	attention := 4.
+	if r.Fitting() { // the full-precision block runs beside it
+		for i := range passes {
+			passes[i] *= 2
+		}
+		attention *= 2
+	}
+	var weights float64
+	for l := range llama.NumLinears {
+		o, i := l.Shape(c)
+		w := float64(o) * float64(i)
+		weights += w
+		b[products] += 2 * w * t * passes[l.Input()]
+		b[products] += 2 * w * n * 4 // outputs on the sample: exact, plainly rounded, quantized
+		b[elements] += w * elementsAWeight
+		if r.Weights.Average > 0 { // a pass before all else, every width tried
+			p.before[products] += 2 * w * t * float64(c.Layers)
+			p.before[elements] += w * elementsAWeight * float64(len(r.Weights.MixWidths())) * float64(c.Layers)
+		}
+		if r.Smooth != nil && r.Smooth.Method == recipe.SmoothAWQ {
+			b[products] += float64(len(stage.AWQRatios())) * 2 * w * min(stage.AWQTokens, t)
+			b[elements] += float64(len(stage.AWQRatios())) * w
+		}
+		if r.Smooth != nil && len(r.Smooth.Alpha) > 1 {
+			b[products] += float64(len(r.Smooth.Alpha)) * 2 * w * n * 3
+			b[elements] += float64(len(r.Smooth.Alpha)) * w
+		}
+		if windows > 0 && r.Solve.Method == "gptq" {
+			solves := 1.0
+			if r.Branch != nil && !r.Branch.Stored() {
+				solves = 2 // once more without it, for the report
+			}
+			b[products] += solves * w * float64(i) * r.Solve.Passes()
+		}
+	}
+	if windows > 0 {
+		b[products] += 4 * float64(c.Heads*c.HeadDim) * t * float64(tokens) / 2 * attention
+		for i := range llama.NumInputs {
+			d := float64(i.Width(c))
+			b[elements] += t * d * passes[i] // rounded, turned or normalized, copied
+			if r.NeedsHessian() {
+				b[moments] += t * d * d
+			}
+			if r.Solve.Method == "gptq" {
+				b[wide] += 2 * d * d * d
+			}
+			if r.Branch.Stored() && r.Branch.Has(i) {
+				b[wide] += 4 * d * d * d
+			}
+		}
+	}
+	learning := learningWork(c, r, windows, tokens)
+	b[products] += learning.block
+	p.before[products] += learning.before
+	p.after[products] += learning.after
+	// The comparison runs both models over a window, and reads what was written.
+	vt := float64(verifyTokens(c))
+	all := weights*float64(c.Layers) + float64(c.VocabSize)*float64(c.HiddenSize)
+	p.after[products] += 2 * all * vt * 2
+	p.before[stored] += float64(read) // hashed
+	p.after[stored] += 2 * float64(artefact)
+	b[stored] += float64(read) / float64(c.Layers)
+	return p
+}
+
+// elementsAWeight is how much of [elements] the work on one weight is: its scale,
+// the search for its clip, packing.
+const elementsAWeight = 12
+
+// storedRate is taken for bytes that are hashed, or written to a disk and read
+// again: what an ordinary disk does with the page cache before it. blockSeconds is
+// the time that a block's file takes to reach the disk.
+const (
+	storedRate   = 400e6
+	blockSeconds = 0.03
+)
+
+// speeds are how many operations of each kind a second does: a low quartile and the
+// most of what was seen.
+type speeds [kinds]struct{ least, most float64 }
+
+// measureSpeeds runs each kind of operation for a moment, at the model's widths as
+// far as they are not too large for that, in turns: what else the machine does is in
+// all of them, and in the distance between the least and the most.
+func measureSpeeds(c *checkpoint.Config, pool *kernel.Pool, tokens int) speeds {
+	const widest = 2048
+	if tokens == 0 {
+		tokens = stage.SampleTokens
+	}
+	m, in, out := min(tokens, 256), min(c.HiddenSize, widest), min(c.IntermediateSize, widest)
+	if m < 1 || in < 1 || out < 1 {
+		m, in, out = 64, 64, 64
+	}
+	x, w, y := make([]float32, m*max(in, out)), make([]float32, out*in), make([]float32, m*out)
+	for i := range x {
+		x[i] = float32(i%7) - 3
+	}
+	for i := range w {
+		w[i] = float32(i%5) - 2
+	}
+	h := make([]float64, in*in)
+	n := min(in, 512)
+	a, b := make([]float64, n*n), make([]float64, n*n)
+	var acts kernel.Activations
+	run := [kinds]struct {
+		operations float64
+		once       func()
+	}{
+		products: {2 * float64(m) * float64(in) * float64(out), func() { pool.MatMulNT(y, out, x, in, w, in, m, out, in, false) }},
+		moments:  {float64(m) * float64(in) * float64(in), func() { pool.SyrkTN(h, in, x, in, m) }},
+		wide:     {2 * float64(n) * float64(n) * float64(n), func() { pool.MatMulNT64(b, n, a, n, a, n, n, n, n, kernel.Set) }},
+		elements: {float64(m) * float64(in), func() {
+			acts.Quantize(pool, x, in, m, in, kernel.ActGrid{Bits: 8}, 0)
+			acts.Dequantize(y[:min(len(y), m*in)], min(in, out))
+		}},
+	}
+	if out < in { // y must have room
+		y = make([]float32, m*in)
+	}
+	for k := range stored {
+		run[k].once() // memory touched, threads awake
+	}
+	var seen [kinds][]float64
+	for range speedRounds {
+		for k := range stored {
+			rounds, start := 0., time.Now()
+			for rounds == 0 || time.Since(start) < speedTime {
+				run[k].once()
+				rounds++
+			}
+			seen[k] = append(seen[k], rounds*run[k].operations/time.Since(start).Seconds())
+		}
+	}
+	s := speeds{}
+	for k := range stored {
+		slices.Sort(seen[k])
+		// Not the very least: a moment in which others had the machine does not last.
+		s[k].least, s[k].most = seen[k][speedRounds/4], seen[k][speedRounds-1]
+	}
+	s[stored].least, s[stored].most = storedRate, storedRate
+	return s
+}
+
+// speedRounds turns of speedTime for each kind take a sixth of a second.
+const (
+	speedRounds = 6
+	speedTime   = 6 * time.Millisecond
+)
+
+// A job takes longer than its counted operations alone would: what is between them
+// is not counted. Seen on models of a quarter to 500 million parameters, by ten
+// recipes, on a busy machine and an idle one.
+const (
+	leastFactor = 0.9
+	mostFactor  = 1.6
+)
+
+// seconds is the range of the time that an effort takes.
+func (s *speeds) seconds(e effort) (least, most float64) {
+	for k := range kinds {
+		least += leastFactor * e[k] / s[k].most
+		most += mostFactor * e[k] / s[k].least
+	}
+	return least, most
+}
+
+// Measure fills in the time from a short run of the operations that dominate.
+func (p *Plan) Measure(pool *kernel.Pool) {
+	s := measureSpeeds(p.config, pool, p.Tokens)
+	p.before.least, p.before.most = s.seconds(p.phases.before)
+	p.block.least, p.block.most = s.seconds(p.phases.block)
+	p.after.least, p.after.most = s.seconds(p.phases.after)
+	p.block.least, p.block.most = p.block.least+blockSeconds, p.block.most+2*blockSeconds
+	// A run this short is let through by a busy machine, a long one is not.
+	p.Load = machineLoad() / float64(runtime.NumCPU())
+	for _, s := range []*span{&p.before, &p.block, &p.after} {
+		s.most *= 1 + p.Load/3
+	}
+	n := float64(p.Blocks)
+	p.Least = seconds(p.before.least + n*p.block.least + p.after.least)
+	p.Most = seconds(p.before.most + n*p.block.most + p.after.most)
+}
+
+// machineLoad is how many threads of all programs have wanted a processor at a time,
+// on average of the last minute; 0 where the system does not say.
+func machineLoad() float64 {
+	data, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0
+	}
+	var load float64
+	if _, err := fmt.Sscan(string(data), &load); err != nil || !(load >= 0) {
+		return 0
+	}
+	return load
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// span is a range of seconds.
+type span struct{ least, most float64 }
+
+// remaining says how much time a job has left: what its plan says until a block is
+// finished, from then on what its blocks have really taken.
+type remaining struct {
+	plan   *Plan
+	since  time.Time // when the last block was finished, or the job begun
+	done   int
+	recent []float64 // seconds of the last blocks that this run made, not taken over
+}
+
+// recentBlocks are those whose time is taken for that of the blocks to come: a
+// machine is not equally busy for hours.
+const recentBlocks = 5
+
+// remaining begins to count the time of a measured plan's job.
+func (p *Plan) remaining() *remaining { return &remaining{plan: p, since: time.Now()} }
+
+// told takes in what the job says.
+func (r *remaining) told(e Event) {
+	if e.Block == r.done {
+		return
+	}
+	r.done, r.since = e.Block, time.Now()
+	if !e.Resumed {
+		r.recent = append(r.recent, e.Seconds)
+		r.recent = r.recent[max(0, len(r.recent)-recentBlocks):]
+	}
+}
+
+// at is the range of the time left at a moment; 0 and 0 where the job is already
+// taking longer than was foreseen.
+func (r *remaining) at(now time.Time) (least, most time.Duration) {
+	p := r.plan
+	block, after := p.block, p.after
+	if n := len(r.recent); n > 0 {
+		block = span{slices.Min(r.recent), slices.Max(r.recent)}
+		if n == 1 { // nothing is known of how much blocks differ
+			block = span{0.9 * r.recent[0], 1.2 * r.recent[0]}
+		}
+		// What comes behind the blocks is off by as much as they were.
+		foreseen, behind := p.block.middle(), p.after.middle()
+		after = span{behind * block.least / foreseen, behind * block.most / foreseen}
+	}
+	left, spent := float64(p.Blocks-r.done), now.Sub(r.since).Seconds()
+	lo, hi := left*block.least+after.least, left*block.most+after.most
+	if r.done == 0 {
+		lo, hi = lo+p.before.least, hi+p.before.most
+	}
+	return seconds(max(0, lo-spent)), seconds(max(0, hi-spent))
+}
+
+func (s span) middle() float64 { return (s.least + s.most) / 2 }
