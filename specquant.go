@@ -47,8 +47,8 @@ func Open(dir string, o Options) (*Model, error) {
 	}
 	model := &Model{dir: dir, engine: m, pool: pool}
 	if model.tok, err = gguf.LoadTokenizer(m.Checkpoint); err == nil {
-		if n := model.tok.VocabSize(); n > m.Config.VocabSize {
-			err = fmt.Errorf("%s: the tokenizer has %d tokens, config.json's vocab_size is %d; the files do not belong together", dir, n, m.Config.VocabSize)
+		if err = model.tok.Fits(m.Config.VocabSize); err != nil {
+			err = fmt.Errorf("%s: %w", dir, err)
 		}
 	}
 	if err != nil {

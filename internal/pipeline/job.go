@@ -121,8 +121,8 @@ func (j *job) open() error {
 	if j.tok, err = tokenizer.Load(j.Dir); err != nil {
 		return err
 	}
-	if n := j.tok.VocabSize(); n > c.VocabSize {
-		return fmt.Errorf("%s: the tokenizer has %d tokens, config.json's vocab_size is %d; the files do not belong together", j.Dir, n, c.VocabSize)
+	if err := j.tok.Fits(c.VocabSize); err != nil {
+		return fmt.Errorf("%s: %w", j.Dir, err)
 	}
 	r, err := j.resolved()
 	if err != nil {

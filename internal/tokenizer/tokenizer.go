@@ -27,6 +27,7 @@ package tokenizer
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"unicode/utf8"
 )
@@ -206,9 +207,22 @@ func (t *Tokenizer) ID(piece string) (id int, ok bool) {
 	return id, ok
 }
 
-// VocabSize is the highest id + 1, added tokens included. A model whose
-// embedding has fewer rows cannot be used with this tokenizer.
+// VocabSize is the highest id + 1, added tokens included. Whether a model with
+// fewer embeddings can be used with the tokenizer, [Tokenizer.Fits] says.
 func (t *Tokenizer) VocabSize() int { return len(t.pieces) }
+
+// Fits says whether a model with embeddings for the ids below vocab can be used with
+// the tokenizer: ids beyond must be special tokens that no ordinary text gives, as
+// the place of an image in the tokenizer that text models of Gemma 3 share with
+// others. A text that spells one out can't be run.
+func (t *Tokenizer) Fits(vocab int) error {
+	for id := vocab; id < len(t.pieces); id++ {
+		if t.pieces[id] != "" && !t.IsSpecial(id) || id == t.bos || slices.Contains(t.eos, id) {
+			return fmt.Errorf("the tokenizer has %d tokens, among them %q with the id %d, config.json's vocab_size is %d; the files do not belong together", len(t.pieces), t.pieces[id], id, vocab)
+		}
+	}
+	return nil
+}
 
 // BOS returns the id that begins a sequence, if the files name one. Whether
 // Encode adds it is the template's matter.
