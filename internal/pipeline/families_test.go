@@ -125,3 +125,39 @@ func TestFamilies(t *testing.T) {
 		})
 	}
 }
+
+// TestFamiliesSameBytes: an interruption anywhere and any number of threads leave no
+// trace where blocks have norms, windows and rotations of their own.
+func TestFamiliesSameBytes(t *testing.T) {
+	r := parsed(t, "bits: 4-8-8\nsmooth: {alpha: [off, 0.5]}\nrotate: {heads: hadamard, o: hadamard, cache: balanced, seed: 3}\n"+
+		"solve: {method: gptq, damp: 0.01, correct: outputs}\ncalibration: {samples: 4, tokens: 32, propagate: runtime}\n")
+	for _, f := range testmodel.Families() {
+		if f.Name != "gemma3" && f.Name != "olmo2" && f.Name != "smollm3" {
+			continue
+		}
+		t.Run(f.Name, func(t *testing.T) {
+			dir := t.TempDir()
+			model, calib := filepath.Join(dir, "model"), filepath.Join(dir, "calibration.txt")
+			if err := f.Write(model); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(calib, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			o := Options{Dir: model, Out: filepath.Join(dir, "out"), Recipe: r, Calibration: []string{calib}, Pool: kernel.NewPool(1), Tool: "test"}
+			defer o.Pool.Close()
+			if _, err := Run(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+			want := sums(t, o.Out)
+			stopAnywhere(t, o, want)
+			o.Out += "-threads"
+			o.Pool = kernel.NewPool(3)
+			defer o.Pool.Close()
+			if _, err := Run(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+			same(t, "three threads", sums(t, o.Out), want)
+		})
+	}
+}

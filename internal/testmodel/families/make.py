@@ -37,7 +37,7 @@ MODELS = {
     "phi4-mini-short": ("Phi3", dict(tie_word_embeddings=True, original_max_position_embeddings=64, num_attention_heads=4, num_key_value_heads=1,
                                      rope_parameters=dict(rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.75, short_factor=long(6, 1), long_factor=long(6, 20)))),
     "granite": ("Granite", dict(embedding_multiplier=3.0, residual_multiplier=0.7, attention_multiplier=0.125, logits_scaling=0.5, tie_word_embeddings=True)),
-    "granite-bias": ("Granite", dict(attention_bias=True, mlp_bias=True, residual_multiplier=0.5, attention_multiplier=0.25)),
+    "granite-bias": ("Granite", dict(attention_bias=True, mlp_bias=True, residual_multiplier=0.5, attention_multiplier=0.4)),
     "olmo2": ("Olmo2", dict()),
     "smollm3": ("SmolLM3", dict(num_hidden_layers=4, no_rope_layers=[1, 1, 1, 0])),
 }
