@@ -63,13 +63,6 @@ type place struct {
 	emit     bool
 }
 
-func grow(s []float32, n int) []float32 {
-	if cap(s) < n {
-		return make([]float32, n)
-	}
-	return s[:n]
-}
-
 // Forward feeds tokens to sequences, many at once, and hands out the logits
 // that are wanted: emit is called with the step, the index of the token in the
 // step, and its logits [vocab], which are valid until emit returns. Results do
@@ -198,10 +191,10 @@ func (m *Model) add(x, out, post []float32) {
 func (m *Model) reserve(n int) {
 	c, s := m.Config, &m.s
 	qw, kvw := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
-	s.x, s.norm, s.out = grow(s.x, n*c.HiddenSize), grow(s.norm, n*c.HiddenSize), grow(s.out, n*c.HiddenSize)
-	s.q, s.attn = grow(s.q, n*qw), grow(s.attn, n*qw)
-	s.k, s.v = grow(s.k, n*kvw), grow(s.v, n*kvw)
-	s.gate, s.up = grow(s.gate, n*c.IntermediateSize), grow(s.up, n*c.IntermediateSize)
+	s.x, s.norm, s.out = kernel.Grow(s.x, n*c.HiddenSize), kernel.Grow(s.norm, n*c.HiddenSize), kernel.Grow(s.out, n*c.HiddenSize)
+	s.q, s.attn = kernel.Grow(s.q, n*qw), kernel.Grow(s.attn, n*qw)
+	s.k, s.v = kernel.Grow(s.k, n*kvw), kernel.Grow(s.v, n*kvw)
+	s.gate, s.up = kernel.Grow(s.gate, n*c.IntermediateSize), kernel.Grow(s.up, n*c.IntermediateSize)
 }
 
 // filled makes all tokens of an input that was to be made as it is needed.
@@ -335,12 +328,12 @@ func (m *Model) emit(at []place, emit func(step, token int, logits []float32) er
 	var rows []int
 	flush := func() error {
 		n := len(rows)
-		s.norm = grow(s.norm, n*c.HiddenSize)
+		s.norm = kernel.Grow(s.norm, n*c.HiddenSize)
 		for i, r := range rows {
 			copy(s.norm[i*c.HiddenSize:][:c.HiddenSize], s.x[r*c.HiddenSize:])
 		}
 		m.pool.RMSNorm(s.norm, s.norm[:n*c.HiddenSize], m.norm, c.NormEps, n)
-		s.logits = grow(s.logits, n*c.VocabSize)
+		s.logits = kernel.Grow(s.logits, n*c.VocabSize)
 		head, err := m.output()
 		if err != nil {
 			return err

@@ -204,7 +204,7 @@ func (l *quantized) forward(s *scratch, ys [][]float32, x []float32, tokens int)
 	var fused kernel.Branches // what the products can add by themselves
 	var project *kernel.Projection
 	if l.count > 0 && !s.skipBranch {
-		s.z = grow(s.z, tokens*l.count)
+		s.z = kernel.Grow(s.z, tokens*l.count)
 		fused = kernel.Branches{Tiles: l.tiles, Bytes: l.bytes, Z: s.z, Ldz: l.count}
 		project = l.project
 	}
@@ -255,7 +255,7 @@ func (l *quantized) addTruncated(s *scratch, y []float32, b *artefact.Branch, to
 // addColumns adds the columns kept whole, and the inverse transform of the
 // summed coefficients of the others.
 func (l *quantized) addColumns(s *scratch, y []float32, b *artefact.Branch, inv inverse, x []float32, tokens int) {
-	s.u = grow(s.u, tokens*inv.count)
+	s.u = kernel.Grow(s.u, tokens*inv.count)
 	clear(s.u)
 	s.pool.Run(tokens, func(t int) {
 		row, u, out := x[t*l.in:][:l.in], s.u[t*inv.count:][:inv.count], y[t*b.Out:][:b.Out]

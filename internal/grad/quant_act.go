@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/quant"
 )
 
 // ActQuant says how activations are quantized on the way through.
@@ -130,10 +131,10 @@ func quantizeToken(y, x []float32, bits int, cLo, cHi float32) (delta, zero floa
 	if delta == 0 {
 		delta = 1
 	} else {
-		zero = min(roundEven(-lo/delta), n)
+		zero = min(quant.RoundEven(-lo/delta), n)
 	}
 	for i, v := range x {
-		y[i] = delta * (min(max(roundEven(v/delta)+zero, 0), n) - zero)
+		y[i] = delta * (min(max(quant.RoundEven(v/delta)+zero, 0), n) - zero)
 	}
 	return delta, zero
 }
@@ -149,16 +150,6 @@ func extremes(x []float32) (lo, hi int) {
 		}
 	}
 	return lo, hi
-}
-
-// roundEven rounds half to even. Beyond 2²² a float32 of weights or activations
-// over its scale is far outside every grid and only has to stay there.
-func roundEven(v float32) float32 {
-	const magic = 3 << 22
-	if v > 1<<21 || v < -(1<<21) {
-		return v
-	}
-	return (float32(v) + magic) - magic
 }
 
 // tokenGrid is the grid of one token.
@@ -184,7 +175,7 @@ func (k tokenGrid) backward(dx, x, dy []float32) (ends [2]float64) {
 	below, above := -k.zero-lo/k.delta, k.top-k.zero-lo/k.delta
 	for i, v := range x {
 		d, u := dy[i], v/k.delta
-		switch q := roundEven(u) + k.zero; {
+		switch q := quant.RoundEven(u) + k.zero; {
 		case q < 0:
 			gDelta += float64(d * below)
 			gLo += float64(d)

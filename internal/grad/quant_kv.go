@@ -47,7 +47,7 @@ func kvGradient(dx, x, dy []float32, s, m, top float32) {
 	inv := 1 / s
 	for i, v := range x {
 		d := dy[i]
-		switch q := roundEven((v - m) * inv); {
+		switch q := quant.RoundEven((v - m) * inv); {
 		case q < 0:
 			gm += float64(d)
 		case q > top:

@@ -167,9 +167,9 @@ func (s WeightQuant) steps(v, scale float32, i int) float32 {
 // place is the level nearest to u steps, which may lie outside of the grid.
 func (k weightGrid) place(u float32) float32 {
 	if k.centred {
-		return roundEven(u + k.zero)
+		return quant.RoundEven(u + k.zero)
 	}
-	return roundEven(u) + k.zero
+	return quant.RoundEven(u) + k.zero
 }
 
 func (k weightGrid) level(u float32) float32 { return min(max(k.place(u), 0), k.top) }
@@ -226,7 +226,7 @@ func (s WeightQuant) grid(w []float32, i int) weightGrid {
 	case s.Scale != nil:
 		k.zero = s.ZeroPoint[i]
 	default:
-		k.zero = min(max(roundEven(-lo/k.scale), 0), k.top)
+		k.zero = min(max(quant.RoundEven(-lo/k.scale), 0), k.top)
 	}
 	return k
 }

@@ -94,17 +94,6 @@ func (e *equivalent) learn(name string, rows, cols int, start float32, rate floa
 	return v
 }
 
-// valueChannels maps each channel of the attention's output to the value channel
-// that it is made of.
-func (e *equivalent) valueChannels() []int {
-	c := e.b.Config
-	from := make([]int, c.Heads*c.HeadDim)
-	for i := range from {
-		from[i] = i/c.HeadDim/(c.Heads/c.KVHeads)*c.HeadDim + i%c.HeadDim
-	}
-	return from
-}
-
 // lay puts the block, with what has been learned by now folded in and rounded, on
 // the tape.
 func (e *equivalent) lay(t *grad.Tape) {
@@ -114,7 +103,7 @@ func (e *equivalent) lay(t *grad.Tape) {
 		lambda[in] = t.Exp(e.scale[in])
 		columns[in] = lambda[in]
 		if in == llama.OInput {
-			columns[in] = t.Gather(lambda[in], e.valueChannels())
+			columns[in] = t.Gather(lambda[in], llama.ValueChannels(e.b.Config))
 		}
 		if e.turns[in] != nil {
 			turned[in] = e.turns[in].on(t)

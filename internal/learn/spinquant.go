@@ -162,10 +162,7 @@ func (s *spin) hook(t *grad.Tape, spec *grad.BlockSpec, r2 *grad.Var) {
 	if m.Values != nil {
 		signs = grad.Const(1, len(m.Values), m.Values)
 	}
-	spread := make([]int, c.Heads*c.HeadDim) // the value channel of each of o's
-	for i := range spread {
-		spread[i] = i/c.HeadDim/(c.Heads/c.KVHeads)*c.HeadDim + i%c.HeadDim
-	}
+	spread := llama.ValueChannels(c) // the value channel of each of o's
 	spec.Input = func(in llama.Input, x *grad.Var) *grad.Var {
 		turned := s.r1 != nil && (in == llama.AttnInput || in == llama.MLPInput)
 		if turned {

@@ -118,13 +118,6 @@ func RunnerBytes(c *checkpoint.Config, threads, tokens int) int64 {
 	return int64(tokens)*perToken + int64(threads)*kernel.KVScratchBytes(c.Heads/c.KVHeads, c.HeadDim, tokens)
 }
 
-func grow(s []float32, n int) []float32 {
-	if cap(s) < n {
-		return make([]float32, n)
-	}
-	return s[:n]
-}
-
 // Block runs one block over x [tokens × hidden], in place, as positions
 // 0 … tokens-1 of one sequence. It reports whether it came to the end.
 func (r *Runner) Block(b *Block, x []float32, tokens int, h Hooks) bool {
@@ -136,11 +129,11 @@ func (r *Runner) Block(b *Block, x []float32, tokens int, h Hooks) bool {
 		}
 		return h.Tap == nil || h.Tap(in, x, tokens, width)
 	}
-	r.norm = grow(r.norm, tokens*hidden)
-	r.out = grow(r.out, tokens*hidden)
-	r.q, r.attn = grow(r.q, tokens*qw), grow(r.attn, tokens*qw)
-	r.k, r.v = grow(r.k, tokens*kvw), grow(r.v, tokens*kvw)
-	r.gate, r.up = grow(r.gate, tokens*c.IntermediateSize), grow(r.up, tokens*c.IntermediateSize)
+	r.norm = kernel.Grow(r.norm, tokens*hidden)
+	r.out = kernel.Grow(r.out, tokens*hidden)
+	r.q, r.attn = kernel.Grow(r.q, tokens*qw), kernel.Grow(r.attn, tokens*qw)
+	r.k, r.v = kernel.Grow(r.k, tokens*kvw), kernel.Grow(r.v, tokens*kvw)
+	r.gate, r.up = kernel.Grow(r.gate, tokens*c.IntermediateSize), kernel.Grow(r.up, tokens*c.IntermediateSize)
 
 	r.before(r.norm, x, b.AttnNorm, tokens)
 	if !tap(AttnInput, r.norm, tokens, hidden) {

@@ -126,7 +126,7 @@ func loadVector(ck Source, name string, dst []float32) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	dst = grow(dst, t.Elems())
+	dst = kernel.Grow(dst, t.Elems())
 	err = t.Float32(dst)
 	t.Release()
 	return dst, err

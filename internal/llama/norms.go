@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
 )
 
 // Norms are the gains of a block's norms. An architecture without norms before
@@ -47,7 +48,7 @@ func (n *Norms) Read(c *checkpoint.Config, src Source, i int, offset float32) er
 			*at = nil
 			continue
 		case !c.HasNorm(place) && !src.Has(name):
-			*at = grow(*at, width)
+			*at = kernel.Grow(*at, width)
 			for k := range *at {
 				(*at)[k] = 1
 			}

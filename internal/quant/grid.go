@@ -126,11 +126,11 @@ func (s Steps) check(groups int) error {
 	return nil
 }
 
-// roundEven rounds half to even. Adding and taking away 1.5·2²³ does it within
+// RoundEven rounds half to even. Adding and taking away 1.5·2²³ does it within
 // ±2²², which holds every grid; beyond, the value is clamped by its caller. The
 // conversion keeps compilers from fusing a product in v with the sum, which
 // would round differently from machine to machine.
-func roundEven(v float32) float32 {
+func RoundEven(v float32) float32 {
 	const magic = 3 << 22
 	if v > 1<<21 || v < -(1<<21) {
 		return v

@@ -122,7 +122,7 @@ func (g Grid) fit(least, most, ratio float32) step {
 			return step{1, 0}
 		}
 		s := round((most - least) * ratio / top)
-		return step{s, min(max(roundEven(-least*ratio/s), 0), top)}
+		return step{s, min(max(RoundEven(-least*ratio/s), 0), top)}
 	}
 	if reach == 0 {
 		return step{1, -lo}

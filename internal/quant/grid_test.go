@@ -184,8 +184,8 @@ func TestRoundEvenIsMathRoundToEven(t *testing.T) {
 		if rapid.Bool().Draw(t, "tie") {
 			v = float32(math.Floor(float64(v))) + 0.5
 		}
-		if got, want := roundEven(v), float32(math.RoundToEven(float64(v))); got != want {
-			t.Fatalf("roundEven(%v) = %v, want %v", v, got, want)
+		if got, want := RoundEven(v), float32(math.RoundToEven(float64(v))); got != want {
+			t.Fatalf("RoundEven(%v) = %v, want %v", v, got, want)
 		}
 	})
 }

@@ -207,11 +207,7 @@ func tie(c *checkpoint.Config, in llama.Input) []int {
 	if in != llama.OInput {
 		return nil
 	}
-	t := make([]int, c.Heads*c.HeadDim)
-	for i := range t {
-		t[i] = i/c.HeadDim/(c.Heads/c.KVHeads)*c.HeadDim + i%c.HeadDim
-	}
-	return t
+	return llama.ValueChannels(c)
 }
 
 // defaultAlpha is the strength shown where none was chosen by a job.

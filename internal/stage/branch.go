@@ -136,7 +136,7 @@ func (st *State) splitLayer(l llama.Which, in llama.Input, subspace *artefact.Su
 	var samples int
 	if stats != nil { // what the error is measured against
 		samples = stats.SampleTokens()
-		st.exact[l] = grow(st.exact[l], samples*d.Out)
+		st.exact[l] = kernel.Grow(st.exact[l], samples*d.Out)
 		st.Pool.MatMulNT(st.exact[l], d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
 	}
 	act := r.ActGrid()

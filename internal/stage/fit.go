@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -98,7 +99,7 @@ func (st *State) Fit(ctx context.Context, in llama.Input) error {
 				if k == 0 {
 					st.Pool.SyrkTN(hessian, n, xq, n, tokens)
 				}
-				y, e = grow(y, tokens*out), grow(e, tokens*out)
+				y, e = kernel.Grow(y, tokens*out), kernel.Grow(e, tokens*out)
 				r.product(st.Pool, y, v, xq, z, tokens)
 				full := &f.Block.Linears[l]
 				st.Pool.MatMulNT(e, out, f.input, n, full.W, n, tokens, out, n, false)

@@ -196,7 +196,7 @@ func (st *State) spread(in llama.Input, signs linalg.Signs) []float32 {
 		return signs
 	}
 	all := make([]float32, in.Width(st.Config))
-	for i, kv := range st.kvChannels() {
+	for i, kv := range llama.ValueChannels(st.Config) {
 		all[i] = signs[kv]
 	}
 	return all

@@ -37,13 +37,6 @@ func newRunLinear(d *llama.Dense, b *artefact.Branch, act kernel.ActGrid, s *run
 	return r
 }
 
-func grow(s []float32, n int) []float32 {
-	if cap(s) < n {
-		return make([]float32, n)
-	}
-	return s[:n]
-}
-
 // input is what the integers see of x [tokens × in], and z, the coefficients of
 // a stored basis. Both are valid until the next call.
 func (r *runLinear) input(p *kernel.Pool, x []float32, tokens int) (xq, z []float32) {
@@ -51,11 +44,11 @@ func (r *runLinear) input(p *kernel.Pool, x []float32, tokens int) (xq, z []floa
 	xq = x[:tokens*n]
 	if r.v != nil {
 		k := r.branch.Subspace.Count
-		s.z = grow(s.z, tokens*k)
+		s.z = kernel.Grow(s.z, tokens*k)
 		p.MatMulNT(s.z, k, x, n, r.v, n, tokens, k, n, false)
 		z = s.z
 		if r.branch.Subspace.Remove {
-			s.x = grow(s.x, tokens*n)
+			s.x = kernel.Grow(s.x, tokens*n)
 			copy(s.x, xq)
 			for i, v := range z {
 				z[i] = -v
@@ -69,7 +62,7 @@ func (r *runLinear) input(p *kernel.Pool, x []float32, tokens int) (xq, z []floa
 	}
 	if r.act.Bits < quant.Full.Activations {
 		s.acts.Quantize(p, xq, n, tokens, n, r.act, 0)
-		s.xq = grow(s.xq, tokens*n)
+		s.xq = kernel.Grow(s.xq, tokens*n)
 		s.acts.Dequantize(s.xq, n)
 		xq = s.xq
 	}

@@ -87,22 +87,11 @@ func (st *State) fold(in llama.Input, lambda []float32) {
 	case llama.OInput:
 		v := &b.Linears[llama.V]
 		rows := make([]float32, v.Out)
-		for i, kv := range st.kvChannels() {
+		for i, kv := range llama.ValueChannels(st.Config) {
 			rows[kv] = lambda[i] // equal for all query heads of the kv head
 		}
 		DivideRows(v.W, v.Bias, rows, st.Pool.Run)
 	}
-}
-
-// kvChannels maps each channel of the attention's output to the value channel
-// that it is made of.
-func (st *State) kvChannels() []int {
-	c := st.Config
-	tie := make([]int, c.Heads*c.HeadDim)
-	for i := range tie {
-		tie[i] = i/c.HeadDim/(c.Heads/c.KVHeads)*c.HeadDim + i%c.HeadDim
-	}
-	return tie
 }
 
 // searchAlpha tries the recipe's grid on the sample and returns the α with the
@@ -113,7 +102,7 @@ func (st *State) searchAlpha(ctx context.Context, in llama.Input) (recipe.Alpha,
 	stats := st.Stats[in]
 	var tie []int
 	if in == llama.OInput {
-		tie = st.kvChannels()
+		tie = llama.ValueChannels(st.Config)
 	}
 	var weights [][]float32
 	for _, l := range in.Readers() {
@@ -126,7 +115,7 @@ func (st *State) searchAlpha(ctx context.Context, in llama.Input) (recipe.Alpha,
 	}
 	for _, l := range in.Readers() { // what no α changes
 		d, samples := &st.Block.Linears[l], stats.SampleTokens()
-		st.exact[l] = grow(st.exact[l], samples*d.Out)
+		st.exact[l] = kernel.Grow(st.exact[l], samples*d.Out)
 		st.Pool.MatMulNT(st.exact[l], d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
 	}
 	var best []float32

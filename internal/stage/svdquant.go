@@ -76,7 +76,7 @@ func (st *State) lowRank(ctx context.Context, in llama.Input, h []float64, layer
 	var weights, exact [][]float32
 	for _, l := range layers {
 		d := &st.Block.Linears[l]
-		st.exact[l] = grow(st.exact[l], samples*d.Out)
+		st.exact[l] = kernel.Grow(st.exact[l], samples*d.Out)
 		st.Pool.MatMulNT(st.exact[l], d.Out, x, n, d.W, n, samples, d.Out, n, false)
 		weights, exact = append(weights, d.W), append(exact, st.exact[l])
 	}
@@ -92,7 +92,7 @@ func (st *State) lowRank(ctx context.Context, in llama.Input, h []float64, layer
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		z = grow(z, samples*low.K)
+		z = kernel.Grow(z, samples*low.K)
 		st.Pool.MatMulNT(z, low.K, x, n, low.V, n, samples, low.K, n, false)
 		var sum float64
 		for i, l := range layers {
