@@ -72,7 +72,9 @@ type Token struct {
 	Choice int    // which continuation it belongs to, from 0
 }
 
-// Generate continues the prompt, yielding each token as soon as it is known.
+// Generate continues the prompt, yielding each token as soon as it is known. BOS goes
+// before the prompt if the model wants one and the prompt does not begin with it; EOS
+// never goes behind it, whatever the tokenizer does to a text that is complete.
 // It ends at the end-of-text token, at a stop string, after MaxTokens, or with an
 // error: the context's, [ContextError], or one of the model's files. Breaking out of
 // the loop stops the work.
@@ -83,7 +85,7 @@ func (m *Model) Generate(ctx context.Context, prompt string, o GenerateOptions) 
 			fail(err)
 			return
 		}
-		ids, err := m.tok.Encode(prompt, true)
+		ids, err := m.tok.EncodePrompt(prompt)
 		if err != nil {
 			fail(err)
 			return

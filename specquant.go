@@ -70,8 +70,9 @@ func (m *Model) Bits() Bits { return Bits(m.engine.Bits()) }
 // Context is the most tokens that a text with its continuation may have.
 func (m *Model) Context() int { return m.engine.Context }
 
-// Encode turns text into token ids, with the BOS token if the model wants one.
-func (m *Model) Encode(text string) ([]int, error) { return m.tok.Encode(text, true) }
+// Encode turns text into the token ids that [Model.Generate] continues: with the BOS
+// token if the model wants one and the text does not begin with it.
+func (m *Model) Encode(text string) ([]int, error) { return m.tok.EncodePrompt(text) }
 
 // Decode turns token ids into text, leaving special tokens out.
 func (m *Model) Decode(ids []int) string { return m.tok.Decode(ids) }

@@ -89,7 +89,7 @@ func (m *matcher) split(text string, g *guard, emit func(part string, at, id int
 	if text == "" {
 		return nil
 	}
-	done := 0
+	done, spaceEnd := 0, 0
 	if m != nil {
 		for i := 0; i < len(text); {
 			if !m.first[text[i]] {
@@ -110,10 +110,19 @@ func (m *matcher) split(text string, g *guard, emit func(part string, at, id int
 				continue
 			}
 			if tok.LStrip {
-				start = max(trimRightSpace(text[:start]), done)
+				// No further back than the last token: white space is looked at once.
+				if start > done {
+					start = done + trimRightSpace(text[done:start])
+				} else {
+					start = done
+				}
 			}
 			if tok.RStrip {
-				stop += leadingSpace(text[stop:])
+				// A token inside white space that was measured already ends with it.
+				if stop >= spaceEnd {
+					spaceEnd = stop + leadingSpace(text[stop:])
+				}
+				stop = spaceEnd
 			}
 			if done < start {
 				if err := emit(text[done:start], done, -1); err != nil {

@@ -40,6 +40,10 @@ func FuzzTokenizerJSON(f *testing.F) {
 	}
 	f.Add([]byte(`{"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":[["a","b"]]},"decoder":{"type":"Fuse"}}`))
 	f.Add([]byte(`{"model":{"vocab":{},"merges":[]}}`))
+	f.Add([]byte(promptDoc)) // a normalized added token behind Prepend, EOS in the template
+	f.Add([]byte(`{"pre_tokenizer":{"type":"Split","pattern":{"Regex":"(([a-zA-Z ]+)+)+!"},"behavior":"Isolated","invert":false},"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"decoder":{"type":"ByteLevel"}}`))
+	f.Add([]byte(`{"added_tokens":[{"id":1,"content":" ","lstrip":true,"rstrip":true}],"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"decoder":{"type":"ByteLevel"}}`))
+	f.Add([]byte("\xef\xbb\xbf{}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if tok, err := parseHF(data, &sidecar{}); err == nil {
 			exercise(t, tok)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -107,7 +108,17 @@ func buildHF(p hfParts, side *sidecar) (*Tokenizer, error) {
 	if err := t.addTokens(added, len(p.vocab)); err != nil {
 		return nil, fmt.Errorf("added_tokens: %w", err)
 	}
-	if t.decode, err = parseDecoder(p.decoder, t.pieces, byteLevel, isAdded(added)); err != nil {
+	// A token that is looked for in normalized text stands for its normalized form,
+	// which a Prepend normalizer begins with a space.
+	forms := slices.Clone(t.pieces)
+	for _, a := range added {
+		if a.Normalized {
+			if forms[a.ID], err = t.normalize(a.Content, true); err != nil {
+				return nil, fmt.Errorf("added_tokens: %w", err)
+			}
+		}
+	}
+	if t.decode, err = parseDecoder(p.decoder, forms, byteLevel, isAdded(added)); err != nil {
 		return nil, fmt.Errorf("decoder: %w", err)
 	}
 	tmpl, err := parsePostProcessor(p.postProcessor, t, 0)
@@ -245,11 +256,16 @@ func wholeWords(ids map[string]int, byteLevel bool) map[string]int32 {
 	return whole
 }
 
+// maxAddedBytes bounds the added tokens together: what they are looked for with takes
+// some hundred bytes of memory for each of theirs. Published vocabularies have a
+// hundred kilobytes.
+const maxAddedBytes = 4 << 20
+
 // addTokens puts added tokens into the vocabulary and builds their matchers.
 // modelSize is the number of tokens of the model, behind which Hugging Face
 // numbers new ones whatever the file says: another id is refused.
 func (t *Tokenizer) addTokens(added []addedToken, modelSize int) error {
-	next := modelSize
+	next, bytes := modelSize, 0
 	for _, a := range added {
 		if a.Content == "" {
 			return fmt.Errorf("id %d: the content is empty", a.ID)
@@ -259,6 +275,12 @@ func (t *Tokenizer) addTokens(added []addedToken, modelSize int) error {
 		}
 		if !utf8.ValidString(a.Content) {
 			return fmt.Errorf("token %q is not valid UTF-8", clip(a.Content))
+		}
+		if len(a.Content) > MaxPieceBytes {
+			return fmt.Errorf("token %q has %d bytes, the limit is %d", clip(a.Content), len(a.Content), MaxPieceBytes)
+		}
+		if bytes += len(a.Content); bytes > maxAddedBytes {
+			return fmt.Errorf("have more than %d bytes together, the limit", maxAddedBytes)
 		}
 		old, ok := t.ids[a.Content]
 		switch {

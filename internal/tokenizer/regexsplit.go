@@ -3,13 +3,9 @@ package tokenizer
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/dlclark/regexp2"
 )
-
-// regexTimeout ends a match that backtracks for ever.
-const regexTimeout = 30 * time.Second
 
 // contractions is the one part of the published patterns that ignores case.
 // Engines disagree on what that means (ſ is an s to Hugging Face's, not to
@@ -25,14 +21,18 @@ const (
 // than in Hugging Face's engine, Oniguruma, is refused: it would give wrong ids.
 func compileRegex(pattern string) (*regexp2.Regexp, error) {
 	p := strings.ReplaceAll(pattern, contractions, contractionsSpelt)
-	if err := checkRegex(p); err != nil {
+	err := checkRegex(p)
+	if err == nil {
+		err = checkRepeats(p)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("split pattern %q: %w", pattern, err)
 	}
 	re, err := regexp2.Compile(p, regexp2.None)
 	if err != nil {
 		return nil, fmt.Errorf("split pattern %q: not supported: %w", pattern, err)
 	}
-	re.MatchTimeout = regexTimeout
+	re.MatchTimeout = regexMatchTime
 	return re, nil
 }
 
@@ -129,8 +129,12 @@ func regexSpans(re *regexp2.Regexp, s string) ([]span, error) {
 		return at
 	}
 	done := 0
+	f := newRegexFinder(re, s)
 	m, err := re.FindStringMatch(s)
-	for ; err == nil && m != nil; m, err = re.FindNextMatch(m) {
+	for ; m != nil && err == nil; m, err = re.FindNextMatch(m) {
+		if err := f.check(nil); err != nil {
+			return nil, err
+		}
 		start := bytesTo(m.Index)
 		end := bytesTo(m.Index + m.Length)
 		if start == end {
@@ -143,7 +147,7 @@ func regexSpans(re *regexp2.Regexp, s string) ([]span, error) {
 		done = end
 	}
 	if err != nil {
-		return nil, fmt.Errorf("split pattern: %w", err)
+		return nil, f.check(err)
 	}
 	if done < len(s) {
 		spans = append(spans, span{done, len(s), false})

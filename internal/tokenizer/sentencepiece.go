@@ -105,6 +105,16 @@ func newSentencePiece(pieces []Piece, o SentencePieceOptions, side *sidecar) (*T
 			m.bytes[b] = int32(id)
 		}
 	}
+	err := checkCuts(func(yield func(int) bool) {
+		for _, p := range pieces {
+			if !yield(len(p.Text)) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
 	if m.unk < 0 && !o.ByteFallback {
 		return nil, fmt.Errorf("vocabulary has neither an unknown piece nor byte fallback")
 	}

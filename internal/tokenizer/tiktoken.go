@@ -73,12 +73,19 @@ func parseTiktoken(data []byte) ([]string, error) {
 		tokens[rank] = string(tok)
 		top = max(top, rank)
 	}
-	for rank, tok := range tokens[:top+1] {
+	tokens = tokens[:top+1]
+	for rank, tok := range tokens {
 		if tok == "" {
 			return nil, fmt.Errorf("rank %d is missing", rank)
 		}
 	}
-	return tokens[:top+1], nil
+	return tokens, checkCuts(func(yield func(int) bool) {
+		for _, tok := range tokens {
+			if !yield(len(tok)) {
+				return
+			}
+		}
+	})
 }
 
 // newTiktoken builds the tokenizer of Llama-3's tokenizer.model.

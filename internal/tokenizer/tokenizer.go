@@ -37,7 +37,7 @@ import (
 const (
 	MaxFileBytes  = 256 << 20 // size of one tokenizer file
 	MaxVocab      = 1 << 20   // highest id + 1, added tokens included
-	MaxPieceBytes = 1 << 10   // one piece of a tokenizer.model
+	MaxPieceBytes = 1 << 10   // one piece of a tokenizer.model, one added token
 	MaxTextBytes  = 1 << 30   // text of one Encode call
 )
 
@@ -76,6 +76,22 @@ func (t *Tokenizer) Encode(text string, addSpecial bool) ([]int, error) {
 // special are still found, as Hugging Face does.
 func (t *Tokenizer) EncodeOrdinary(text string) ([]int, error) {
 	return t.encodeGuarded(text, false, &guard{all: true})
+}
+
+// EncodePrompt is Encode for a text that is to be continued. What the template puts
+// before a text goes before it, but a special token that the text itself begins with
+// is not put there a second time (no model was trained on two BOS). What the template
+// puts behind a text is left out: behind EOS a model begins another text.
+func (t *Tokenizer) EncodePrompt(text string) ([]int, error) {
+	ids, err := t.encodeGuarded(text, false, nil)
+	if err != nil {
+		return nil, err
+	}
+	written := 0
+	for written < min(len(ids), len(t.prefix)) && ids[written] == t.prefix[written] && t.IsSpecial(ids[written]) {
+		written++
+	}
+	return slices.Concat(t.prefix, ids[written:]), nil
 }
 
 // encodeGuarded is Encode where g says which added tokens may be found; nil: all.
