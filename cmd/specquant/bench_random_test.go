@@ -23,8 +23,8 @@ func TestPriced(t *testing.T) {
 			Transforms: artefact.Transforms{Attn: artefact.Kronecker, O: artefact.Kronecker, MLP: artefact.Kronecker, Down: artefact.Kronecker, Cache: h}}},
 		"specquant": {q: artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 8, KV: 8}, Zero: quant.ZeroSymmetric, Branch: &artefact.BranchFormat{Basis: "dft", Axis: "output"}},
 			temp: 1, keep: map[llama.Input][3]int{llama.AttnInput: {2048, 2048, 16}, llama.DownInput: {2048, 256, 2}}},
-		// a cache of 8 bits has no transform; a narrow input gets fewer vectors: .25 bits a weight, 8·(256+2048)/(256·2048) each
-		"specquant-klt": {q: artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 8, KV: 8}, Zero: quant.ZeroCentred, Transforms: artefact.Transforms{Attn: h, O: h, MLP: h, Down: h},
+		// a narrow input gets fewer vectors: .25 bits a weight, 8·(256+2048)/(256·2048) each
+		"specquant-klt": {q: artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 8, KV: 8}, Zero: quant.ZeroCentred, Transforms: artefact.Transforms{Attn: h, O: h, MLP: h, Down: h, Cache: artefact.Balanced},
 			Branch: &artefact.BranchFormat{Basis: "klt", Axis: "output", Remove: true, Bits: 8}},
 			keep: map[llama.Input][3]int{llama.AttnInput: {2560, 2048, 16}, llama.DownInput: {2048, 256, 7}}},
 	} {

@@ -17,7 +17,7 @@ func TestBalancedKeys(t *testing.T) {
 	for i := range 60 {
 		ids = append(ids, 32+(i*37)%90)
 	}
-	for bits, want := range map[string]string{"4-16-4": artefact.Balanced, "4-4-4": artefact.Balanced, "4-16-8": ""} {
+	for bits, want := range map[string]string{"4-16-4": artefact.Balanced, "4-4-4": artefact.Balanced, "4-16-8": artefact.Balanced, "4-16-16": ""} {
 		t.Run(bits, func(t *testing.T) {
 			dir := quantizeBy(t, "name: t\nbits: "+bits+"\nrotate: {cache: balanced}\nsolve: {method: gptq, damp: 0.01}\ncalibration: {tokens: 64, propagate: runtime}\n", 0)
 			ck, err := checkpoint.Open(dir)

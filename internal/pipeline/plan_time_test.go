@@ -24,17 +24,17 @@ func TestEfforts(t *testing.T) {
 		}
 		return efforts(c, r, windows, 512, 1e9, 3e8)
 	}
-	rtn, gptq, fast, best, spin := of("rtn", 0), of("gptq", 64), of("specquant-fast", 64), of("specquant-best", 64), of("spinquant", 64)
+	rtn, gptq, klt, best, spin := of("rtn", 0), of("gptq", 64), of("specquant-klt", 64), of("specquant-best", 64), of("spinquant", 64)
 	if rtn.block[moments] != 0 || rtn.block[products] >= gptq.block[products]/100 {
 		t.Errorf("rtn: %v of a block, beside gptq's %v", rtn.block, gptq.block)
 	}
-	if gptq.block[moments] <= 0 || gptq.block[wide] <= 0 || fast.block[wide] <= gptq.block[wide] {
-		t.Errorf("gptq %v, specquant-fast %v", gptq.block, fast.block)
+	if gptq.block[moments] <= 0 || gptq.block[wide] <= 0 || klt.block[wide] <= gptq.block[wide] {
+		t.Errorf("gptq %v, specquant-klt %v", gptq.block, klt.block)
 	}
-	if best.block[products] <= 2*fast.block[products] || best.after[products] <= fast.after[products] {
-		t.Errorf("specquant-best %v and %v, specquant-fast %v and %v", best.block, best.after, fast.block, fast.after)
+	if best.block[products] <= 2*klt.block[products] || best.after[products] <= klt.after[products] {
+		t.Errorf("specquant-best %v and %v, specquant-klt %v and %v", best.block, best.after, klt.block, klt.after)
 	}
-	if spin.before[products] <= fast.before[products] {
+	if spin.before[products] <= klt.before[products] {
 		t.Errorf("spinquant: %v before the blocks", spin.before)
 	}
 	twice := of("gptq", 128)

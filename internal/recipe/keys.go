@@ -139,7 +139,7 @@ var keys = slices.Concat(
 
 		{"rotate.residual", Word, []string{hadamard}, 0, 0, leftOut, "R1, of the residual stream, folded into the weights."},
 		{"rotate.heads", Word, []string{hadamard}, 0, 0, leftOut, "R2, of each head of the values, folded into the weights."},
-		{"rotate.cache", Word, []string{hadamard, balanced}, 0, 0, leftOut, "R3, of each head of queries and keys after RoPE, at run time. balanced: keys less their mean, with their spread balanced against the queries'; where that does not pay, and for a cache of more than 4 bits, hadamard or nothing."},
+		{"rotate.cache", Word, []string{hadamard, balanced}, 0, 0, leftOut, "R3, of each head of queries and keys after RoPE, at run time. balanced: keys less their mean, with their spread balanced against the queries'; where that does not pay, hadamard; for a cache of 16 bits, nothing."},
 		{"rotate.attn", Word, []string{hadamard}, 0, 0, leftOut, "The input of q, k and v, at run time."},
 		{"rotate.o", Word, []string{hadamard, "heads"}, 0, 0, leftOut, "The input of o, at run time. heads: only across heads, where rotate.heads already rotates within each head."},
 		{"rotate.mlp", Word, []string{hadamard}, 0, 0, leftOut, "The input of gate and up, at run time."},

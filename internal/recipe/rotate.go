@@ -32,13 +32,14 @@ const (
 )
 
 // balancedBits is the most bits of a cache whose keys are worth balancing.
-const balancedBits = 4
+const balancedBits = 8
 
 // CacheTransform is what is done at run time to queries and keys after RoPE:
 // "hadamard", of each head, "balanced", or "" for nothing. Balanced keys are less
 // their mean, which softmax does not notice, and share the spread of keys and
-// queries evenly, in every direction: see package stage. That is for a
-// cache of 4 bits; one of more has no need of it, and nothing is done.
+// queries evenly, in every direction: see package stage. A cache of 16 bits has no
+// need of it, and nothing is done. One of 8 has: where keys have large biases, as
+// Qwen2.5's do, rounding them as they are was most of the model's whole loss.
 func (r *Recipe) CacheTransform() string {
 	if r.Rotate == nil || r.Rotate.Cache == balanced && r.Bits.KV > balancedBits {
 		return ""

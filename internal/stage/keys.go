@@ -8,7 +8,7 @@ import (
 	"github.com/specquant/specquant/internal/llama"
 )
 
-// Balanced keys, for a cache of 4 bits (ours; keys_solver.go has the equations). Before
+// Balanced keys, for a cache of 4 or 8 bits (ours; keys_solver.go has the equations). Before
 // keys are rounded, their mean is taken away, which softmax does not notice, and keys and
 // queries are multiplied by a matrix and its inverse transposed, chosen so that the
 // products q·k suffer least from the rounding.

@@ -1,11 +1,13 @@
 // Command peers measures specquant against llama.cpp on this machine, in turns
 // (A B A B …), so that whatever else the machine does falls on both.
 //
+//	go run ./scripts/peers -llama-bench PATH/llama-bench -gguf MODEL-Q4_0.gguf -model MODEL-sq
 //	go run ./scripts/peers -llama-bench PATH/llama-bench -gguf MODEL.gguf -shape tinyllama-1.1b
 //
-// The GGUF file is the peer's model of the same shape (random weights do). Every
-// round starts both programs afresh; the table shows medians and ranges over
-// the rounds, and the median of the rounds' ratios.
+// With -model it is a real artefact, as specquant quantize writes it, against the same
+// model as a GGUF file; with -shape both have random weights of one shape. Every round
+// starts both programs afresh, each of which warms up or repeats what it measures; the
+// table shows medians and ranges over the rounds, and the median of the rounds' ratios.
 package main
 
 import (
@@ -28,6 +30,7 @@ func main() {
 	bench := flag.String("llama-bench", "", "path of llama.cpp's llama-bench, or of a fork's")
 	gguf := flag.String("gguf", "", "the peer's model")
 	extra := flag.String("peer-flags", "", "further flags for llama-bench, such as -rtr 1")
+	model := flag.String("model", "", "folder of a quantized model to measure, instead of a shape")
 	shape := flag.String("shape", "tinyllama-1.1b", "shape for specquant bench")
 	bits := flag.String("bits", "4-8-8", "bits for specquant bench")
 	branch := flag.Int("branch", 16, "branch components for specquant bench, without a recipe")
@@ -41,20 +44,45 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := run(*bench, *gguf, strings.Fields(*extra), *shape, *recipe, *bits, *branch, *threads, *prefill, *decode, *rounds); err != nil {
+	if err := run(*bench, *gguf, strings.Fields(*extra), ours{*model, *shape, *recipe, *bits, *branch}, *threads, *prefill, *decode, *rounds); err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)
 		os.Exit(1)
 	}
 }
 
-func run(bench, gguf string, extra []string, shape, recipe, bits string, branch, threads, prefill, decode, rounds int) error {
+// ours is what specquant bench is to measure.
+type ours struct {
+	model               string // a folder; "": the shape
+	shape, recipe, bits string
+	branch              int
+}
+
+func (o ours) String() string {
+	if o.model != "" {
+		return filepath.Base(o.model)
+	}
+	return fmt.Sprintf("%s %s %s", o.shape, cmp.Or(o.recipe, "dft branch"), o.bits)
+}
+
+// flags are those of specquant bench.
+func (o ours) flags() []string {
+	switch {
+	case o.model != "":
+		return []string{o.model}
+	case o.recipe != "":
+		return []string{"--shape", o.shape, "--bits", o.bits, "--recipe", o.recipe}
+	}
+	return []string{"--shape", o.shape, "--bits", o.bits, "--branch", strconv.Itoa(o.branch)}
+}
+
+func run(bench, gguf string, extra []string, what ours, threads, prefill, decode, rounds int) error {
 	dir, err := os.MkdirTemp("", "specquant-peers-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	ours := filepath.Join(dir, "specquant")
-	if out, err := exec.Command("go", "build", "-o", ours, "./cmd/specquant").CombinedOutput(); err != nil {
+	program := filepath.Join(dir, "specquant")
+	if out, err := exec.Command("go", "build", "-o", program, "./cmd/specquant").CombinedOutput(); err != nil {
 		return fmt.Errorf("building specquant: %w\n%s", err, out)
 	}
 	var a, b []sample
@@ -64,26 +92,26 @@ func run(bench, gguf string, extra []string, shape, recipe, bits string, branch,
 			return err
 		}
 		a = append(a, s)
-		if s, err = own(ours, shape, recipe, bits, branch, threads, prefill, decode); err != nil {
+		if s, err = own(program, what, threads, prefill, decode); err != nil {
 			return err
 		}
 		b = append(b, s)
 		fmt.Fprintf(os.Stderr, "round %d of %d: peer %.1f and %.1f, specquant %.1f and %.1f tokens a second\n",
 			i+1, rounds, a[i]["prefill"], a[i]["decode"], b[i]["prefill"], b[i]["decode"])
 	}
-	fmt.Printf("%s %s %s against %s, %d threads, %d rounds in turns, tokens a second: median (range)\n\n", shape, cmp.Or(recipe, "dft branch"), bits, filepath.Base(gguf), threads, rounds)
+	fmt.Printf("%s against %s, %d threads, %d rounds in turns, tokens a second: median (range)\n\n", what, filepath.Base(gguf), threads, rounds)
 	fmt.Println("| what | peer | specquant | ratio |")
 	fmt.Println("|---|---|---|---|")
-	for _, what := range []string{"prefill", "decode"} {
+	for _, row := range []string{"prefill", "decode"} {
 		var ratios []float64
 		for i := range a {
-			ratios = append(ratios, b[i][what]/a[i][what])
+			ratios = append(ratios, b[i][row]/a[i][row])
 		}
 		n := prefill
-		if what == "decode" {
+		if row == "decode" {
 			n = decode
 		}
-		fmt.Printf("| %s %d | %s | %s | %s |\n", what, n, spread(values(a, what), 1), spread(values(b, what), 1), spread(ratios, 2))
+		fmt.Printf("| %s %d | %s | %s | %s |\n", row, n, spread(values(a, row), 1), spread(values(b, row), 1), spread(ratios, 2))
 	}
 	return nil
 }
@@ -105,7 +133,7 @@ func spread(v []float64, digits int) string {
 
 // peer runs llama-bench once.
 func peer(bench, gguf string, extra []string, threads, prefill, decode int) (sample, error) {
-	args := append([]string{"-m", gguf, "-t", strconv.Itoa(threads), "-p", strconv.Itoa(prefill), "-n", strconv.Itoa(decode), "-r", "1", "-o", "json"}, extra...)
+	args := append([]string{"-m", gguf, "-t", strconv.Itoa(threads), "-p", strconv.Itoa(prefill), "-n", strconv.Itoa(decode), "-r", repeats, "-o", "json"}, extra...)
 	cmd := exec.Command(bench, args...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -135,15 +163,14 @@ func peer(bench, gguf string, extra []string, threads, prefill, decode int) (sam
 	return s, nil
 }
 
+// repeats is how often each program measures in a round: the first time pages of the
+// model come in, and llama-bench has a run of its own for that.
+const repeats = "3"
+
 // own runs specquant bench once.
-func own(path, shape, recipe, bits string, branch, threads, prefill, decode int) (sample, error) {
-	args := []string{"bench", "--shape", shape, "--bits", bits, "--threads", strconv.Itoa(threads),
-		"--prefill", strconv.Itoa(prefill), "--decode", strconv.Itoa(decode), "--batch", "1", "--rounds", "1", "--json"}
-	if recipe != "" {
-		args = append(args, "--recipe", recipe)
-	} else {
-		args = append(args, "--branch", strconv.Itoa(branch))
-	}
+func own(path string, what ours, threads, prefill, decode int) (sample, error) {
+	args := append([]string{"bench", "--threads", strconv.Itoa(threads), "--prefill", strconv.Itoa(prefill),
+		"--decode", strconv.Itoa(decode), "--batch", "1", "--rounds", repeats, "--json"}, what.flags()...)
 	cmd := exec.Command(path, args...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
