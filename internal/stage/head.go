@@ -40,9 +40,14 @@ func NewHead(p *kernel.Pool, c *checkpoint.Config, formats artefact.Transforms) 
 func (h *Head) Measure(ctx context.Context, st *State, ck *checkpoint.Checkpoint) error {
 	st.Tell("output matrix")
 	c := st.Config
-	norm, err := llama.Vector(ck, "model.norm.weight", c.HiddenSize)
+	norm, err := llama.FinalGain(ck)
 	if err != nil {
 		return err
+	}
+	if rest, err := st.Rotation.Rest(st.Pool, ck); err != nil {
+		return err
+	} else if rest != nil { // the gains have gone into the rotated matrix
+		rest[NormWeight](norm, 1)
 	}
 	n := c.HiddenSize
 	moments := make([]float64, n*n)
