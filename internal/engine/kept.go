@@ -13,14 +13,25 @@ import (
 
 // The weights of a GGUF file that are already quantized are kept: the same
 // integers, scales and minimums, laid out for the integer kernels when the model is
-// opened. Their inputs are quantized to 8 bits, a scale and a zero point for each
-// token; that is all that is lost.
+// opened. Their inputs are quantized to 8 bits, with a scale for 32 channels of a
+// token; that is all that is lost. A scale for the whole token loses several times as
+// much beside outliers, and none of the models was made for that. Where the machine
+// has no fast kernels for it, inputs stay float32.
 
-// keptBits are the bits of activations and cache beside weights of a GGUF file.
+// Activations and cache beside weights of a GGUF file.
 const (
-	keptActivations = 8
-	keptKV          = 16
+	keptActBits  = 8
+	keptActGroup = 32
+	keptKVBits   = 16
 )
+
+// keptGrid is the grid of the activations.
+func keptGrid() kernel.ActGrid {
+	if !kernel.ByteGroups() {
+		return kernel.ActGrid{Bits: quant.FullBits}
+	}
+	return kernel.ActGrid{Bits: keptActBits, Clip: 1, Group: keptActGroup}
+}
 
 // relay lays a quantized matrix out for the kernels, tiles of rows in parallel.
 // Scales are exact. A minimum becomes a zero point in units of the scale, which is
@@ -161,7 +172,7 @@ func (m *Model) keep(tensors []checkpoint.Tensor, biases [][]float32) (projectio
 		}
 		part := groups[group]
 		if part == nil && group > 0 {
-			part = &quantized{in: t.Shape[1], act: kernel.ActGrid{Bits: keptActivations, Clip: 1}, group: group}
+			part = &quantized{in: t.Shape[1], act: keptGrid(), group: group}
 			groups[group] = part
 			all.parts = append(all.parts, part)
 		} else if part == nil {
@@ -252,5 +263,5 @@ func keptBitsOf(ck *checkpoint.Checkpoint) quant.Bits {
 			best = bits
 		}
 	}
-	return quant.Bits{Weights: best, Activations: keptActivations, KV: keptKV}
+	return quant.Bits{Weights: best, Activations: keptGrid().Bits, KV: keptKVBits}
 }

@@ -13,12 +13,19 @@ const intTokenPad = 12
 type ActGrid struct {
 	Bits  int     // 2 to 8
 	Clip  float32 // share of its range that a grid covers, more than 0 and at most 1
-	Group int     // channels that share a grid: a multiple of 8, with 2 to 4 bits; 0: the whole token
+	Group int     // channels that share a grid: a multiple of 8, with 2 to 4 bits, or 8; 0: the whole token
 }
 
 // actGroupBits is the most bits with groups of channels: what they store, u − z,
 // must stay small. Kernels count on |Q| ≤ 15.
+//
+// Grids of 8 bits in groups are symmetric instead, so that u − z fits a signed byte:
+// Δ = max |x|·clip / 127, z = 127, u up to 254. The kernels that multiply pairs of
+// bytes into 16 bits can't take them; see [ByteGroups].
 const actGroupBits = 4
+
+// byteGroupTop is the largest |Q| of groups of 8 bits.
+const byteGroupTop = 127
 
 // Activations holds tokens quantized for [Pool.MulInt], one scale and one zero
 // point for each token:
@@ -50,8 +57,8 @@ type Activations struct {
 
 // reset sizes the buffers, with all padding zero.
 func (a *Activations) reset(tokens, cols int, grid ActGrid, group int) {
-	if grid.Group != 0 && (grid.Group < 0 || grid.Group%8 != 0 || grid.Bits > actGroupBits) {
-		panic(fmt.Sprintf("kernel: groups of %d channels of %d bits; groups are multiples of 8 and need 2 to %d bits", grid.Group, grid.Bits, actGroupBits))
+	if grid.Group != 0 && (grid.Group < 0 || grid.Group%8 != 0 || grid.Bits > actGroupBits && grid.Bits != 8) {
+		panic(fmt.Sprintf("kernel: groups of %d channels of %d bits; groups are multiples of 8 and need 2 to %d bits, or 8", grid.Group, grid.Bits, actGroupBits))
 	}
 	a.Tokens, a.Cols, a.Bits, a.Group, a.ActGroup = tokens, cols, grid.Bits, group, grid.Group
 	if a.ActGroup >= cols {
@@ -157,6 +164,19 @@ func actRange(x []float32, clip float32, bits int) (delta, z float32) {
 		return 1, 0
 	}
 	return delta, min(float32(math.RoundToEven(float64(-lo/delta))), top)
+}
+
+// byteRange is the symmetric grid of 8 bits of the values x: NaN where it is none.
+func byteRange(x []float32, clip float32) (delta float32) {
+	lo, hi, abs := intRange(x)
+	delta = max(hi, -lo) * clip / byteGroupTop
+	switch {
+	case abs >= 0x7f800000 || !(delta <= math.MaxFloat32):
+		return float32(math.NaN())
+	case delta == 0:
+		return 1
+	}
+	return delta
 }
 
 // sums fills the group sums of token t.

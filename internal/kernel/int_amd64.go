@@ -100,7 +100,15 @@ func intWidth(n, tiles int) int {
 	return max(n, tiles) // the kernels of two row tiles take at least two tokens
 }
 
+// ByteGroups reports whether this machine has fast products with activations of 8 bits
+// in groups of channels. Without, they are right but slow.
+func ByteGroups() bool { return active == AVXVNNI || active >= AVX512VNNI }
+
 func intMulPair(pr *intProduct, a *Activations, tile, t0, t1 int) {
+	if a.bytes() && !ByteGroups() {
+		intMulPairPortable(pr, a, tile, t0, t1)
+		return
+	}
 	vnni := active >= AVX512VNNI
 	var u *intUnpacked
 	if active >= AVX2 && intPlanar(pr.w.Bits) && (a.ActGroup > 0 || !pr.w.wholeSteps() || vnni && t1-t0 > intPlaneTokens) {

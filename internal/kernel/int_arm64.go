@@ -95,8 +95,12 @@ func intUnpack(u *intUnpacked, w *IntMatrix, tile, tiles int) {
 	}
 }
 
+// ByteGroups reports whether this machine has fast products with activations of 8 bits
+// in groups of channels. Without, they are right but slow.
+func ByteGroups() bool { return false }
+
 func intMulPair(pr *intProduct, a *Activations, tile, t0, t1 int) {
-	if active < NEON {
+	if active < NEON || a.bytes() {
 		intMulPairPortable(pr, a, tile, t0, t1)
 		return
 	}

@@ -18,6 +18,9 @@ import "fmt"
 // see int_zero.go, else at 0. Groups of the weights that are finer than those of
 // the activations are parts by themselves.
 
+// bytes reports whether the tokens are in groups of 8 bits, which only some kernels take.
+func (a *Activations) bytes() bool { return a.ActGroup > 0 && a.Bits == 8 }
+
 // intActSum is a part of a token.
 type intActSum struct {
 	shift int32 // −8·Σ q, where the kernels' integer sums begin
@@ -43,7 +46,12 @@ func (a *Activations) groupedToken(t int, x []float32, clip float32) {
 	top := actTop(a.Bits)
 	for g := range grids {
 		lo, hi := g*size, min(a.Cols, (g+1)*size)
-		delta, z := actRange(x[lo:hi], clip, a.Bits)
+		var delta, z float32
+		if a.Bits == 8 {
+			delta, z, top = byteRange(x[lo:hi], clip), byteGroupTop, 2*byteGroupTop
+		} else {
+			delta, z = actRange(x[lo:hi], clip, a.Bits)
+		}
 		if delta == delta {
 			intQuantize(q[lo:hi], x[lo:hi], delta, z, top, int32(z))
 		} else {

@@ -28,7 +28,7 @@ func TestGroupedMeaning(t *testing.T) {
 			w, q := intRandomZeros(t, r, bits, s.rows, s.cols, s.group, false, intZeros((bits+i)%3))
 			x := intRandomTokens(r, tokens, s.cols)
 			var a Activations
-			a.Quantize(nil, x, s.cols, tokens, s.cols, ActGrid{Bits: 2 + (bits+i)%3, Clip: 0.9, Group: s.act}, s.group)
+			a.Quantize(nil, x, s.cols, tokens, s.cols, ActGrid{Bits: []int{2, 3, 4, 8}[(bits+i)%4], Clip: 0.9, Group: s.act}, s.group)
 			dx := make([]float32, tokens*s.cols)
 			a.Dequantize(dx, s.cols)
 			y := make([]float32, tokens*s.rows)
@@ -74,10 +74,14 @@ func TestGroupedTiers(t *testing.T) {
 						x[s.cols/2] = float32(math.Inf(1))
 					}
 					var a Activations
-					a.Quantize(pool, x, s.cols, tokens, s.cols, ActGrid{Bits: 4 - i%3, Clip: 1, Group: s.act}, s.group)
-					if i%5 == 4 { // extremes: no saturation anywhere
+					a.Quantize(pool, x, s.cols, tokens, s.cols, ActGrid{Bits: []int{4, 3, 2, 8}[i%4], Clip: 1, Group: s.act}, s.group)
+					if i%5 == 4 || i == 11 { // extremes: no saturation anywhere
+						most := 15
+						if a.Bits == 8 {
+							most = byteGroupTop
+						}
 						for n := range tokens * s.cols {
-							a.Q[n/s.cols*a.Stride+n%s.cols] = int8(15 - 30*(n/3%2))
+							a.Q[n/s.cols*a.Stride+n%s.cols] = int8(most - 2*most*(n/3%2))
 						}
 						for n := range tokens {
 							a.partSums(n)
@@ -183,7 +187,7 @@ func TestGroupsRefused(t *testing.T) {
 		grid  ActGrid
 		group int
 	}{
-		{ActGrid{8, 1, 32}, 0}, {ActGrid{5, 1, 32}, 0}, {ActGrid{4, 1, 12}, 0}, {ActGrid{4, 1, -8}, 0},
+		{ActGrid{7, 1, 32}, 0}, {ActGrid{5, 1, 32}, 0}, {ActGrid{4, 1, 12}, 0}, {ActGrid{4, 1, -8}, 0},
 		{ActGrid{4, 1, 32}, 24}, {ActGrid{4, 1, 48}, 64},
 	} {
 		func() {
@@ -206,7 +210,7 @@ func TestGroupedProject(t *testing.T) {
 	var a, b Activations
 	grid := ActGrid{4, 1, 32}
 	a.Quantize(nil, x, n, tokens, n, grid, 64)
-	b.Quantize(nil, x, n, 2, n, ActGrid{Bits: 8, Clip: 1}, 0) // nothing of it may remain
+	b.Quantize(nil, x, n, 2, n, ActGrid{Bits: 5, Clip: 1}, 0) // nothing of it may remain
 	b.QuantizeProject(nil, x, n, tokens, n, grid, 64, z, count, p, nil)
 	if !slices.Equal(a.Q, b.Q) || !slices.Equal(a.parts, b.parts) || intDiffer(a.fsum, b.fsum) >= 0 {
 		t.Error("quantized otherwise")

@@ -2,6 +2,10 @@
 
 package kernel
 
+// ByteGroups reports whether this machine has fast products with activations of 8 bits
+// in groups of channels. Without, they are right but slow.
+func ByteGroups() bool { return false }
+
 func intMulPair(pr *intProduct, a *Activations, tile, t0, t1 int) {
 	intMulPairPortable(pr, a, tile, t0, t1)
 }
