@@ -89,33 +89,49 @@ func ScaleLen(rows, cols, group int) int {
 // bytes, bits is 2 to 8, and every q must fit its bits; higher bits are dropped.
 func PackTiles(dst []byte, bits int, q []int8, rows, cols int) {
 	dst = dst[:TileBytes(bits, rows, cols)]
-	step, size, off := intStep(bits), intStepBytes(bits), byte(intOffset(bits))
-	steps, top := intCeil(cols, step), byte(1<<bits-1)
-	at := func(r, c int) byte {
-		if r >= rows || c >= cols {
-			return off
-		}
-		return (byte(q[r*cols+c]) + off) & top
-	}
-	var u [intPlaneStep * intLanes]byte
-	for i := 0; i < len(dst); i += size {
-		tile, s := i/size/steps, i/size%steps
-		b := dst[i : i+size]
-		if intPlanar(bits) {
-			for n := range u {
-				u[n] = at(tile*intLanes+n%64/4, s*step+n/64*4+n%4)
+	size := intTileBytes(bits, cols)
+	// One tile in the layout of 8 bits, from which the others are put together.
+	u := make([]byte, intCeil(cols, intPlaneStep)*intPlaneStep*intLanes)
+	for tile := 0; tile*intLanes < rows; tile++ {
+		b, from := dst[tile*size:][:size], tile*intLanes
+		intSpread(u, q[from*cols:], bits, min(intLanes, rows-from), cols)
+		switch {
+		case bits == 8:
+			copy(b, u)
+		case bits == 4:
+			for s := 0; s < size; s += 64 {
+				low, high, to := u[2*s:][:64], u[2*s+64:][:64], b[s:][:64]
+				for n, v := range low {
+					to[n] = v | high[n]<<4
+				}
 			}
+		default:
 			clear(b)
-			intPackPlanes(b, u[:], bits)
-			continue
-		}
-		for n := range b {
-			r, c := tile*intLanes+n/4, s*step+n%4
-			if bits == 8 {
-				b[n] = at(r, c)
-			} else {
-				b[n] = at(r, c) | at(r, c+4)<<4
+			for s := 0; s < size; s += 64 * bits {
+				intPackPlanes(b[s:], u[s/bits*8:], bits)
 			}
+		}
+	}
+}
+
+// intSpread writes rows of signed integers as stored values to u, a byte each in the
+// layout of 8 bits; rows and columns of padding get the offset.
+func intSpread(u []byte, q []int8, bits, rows, cols int) {
+	off, top := byte(intOffset(bits)), byte(1<<bits-1)
+	if rows < intLanes || cols*intLanes < len(u) {
+		for i := range u {
+			u[i] = off
+		}
+	}
+	for lane := range rows {
+		row, at := q[lane*cols:][:cols], 4*lane
+		for ; len(row) >= 4; row, at = row[4:], at+64 {
+			to := u[at : at+4 : at+4]
+			to[0], to[1] = (byte(row[0])+off)&top, (byte(row[1])+off)&top
+			to[2], to[3] = (byte(row[2])+off)&top, (byte(row[3])+off)&top
+		}
+		for i, v := range row {
+			u[at+i] = (byte(v) + off) & top
 		}
 	}
 }

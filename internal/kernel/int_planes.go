@@ -83,8 +83,9 @@ func intPackPlanes(dst, src []byte, bits int) {
 			}
 			at, shift := intField(p, s)
 			block := rest[at:][:64]
+			mask := byte(1<<p - 1)
 			for n, u := range src[s*64:][:64] {
-				block[n] |= u >> low & (1<<p - 1) << shift
+				block[n] |= u >> (low & 7) & mask << (shift & 7)
 			}
 			rest, low = rest[64*p:], low+p
 		}
