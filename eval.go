@@ -10,8 +10,8 @@ import (
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/eval/tasks"
+	"github.com/specquant/specquant/internal/gguf"
 	"github.com/specquant/specquant/internal/kernel"
-	"github.com/specquant/specquant/internal/tokenizer"
 )
 
 // OverlapError says that an evaluation text has been calibrated on.
@@ -121,7 +121,13 @@ func (m *Model) fingerprint(text string) (Fingerprint, error) {
 	f := Fingerprint{Text: eval.TextHash(text), Bits: m.Bits().String(), Tool: "specquant " + Version}
 	ck := m.engine.Checkpoint
 	var err error
-	if f.Tokenizer, err = eval.TokenizerHash(ck.Dir, m.tok.Files()); err != nil {
+	if ck.GGUF != nil {
+		files, err := gguf.TokenizerFiles(ck.GGUF)
+		if err != nil {
+			return f, err
+		}
+		f.Tokenizer = eval.TokenizerDataHash(files)
+	} else if f.Tokenizer, err = eval.TokenizerHash(ck.Dir, m.tok.Files()); err != nil {
 		return f, err
 	}
 	f.Model, err = eval.ModelHash(ck)
@@ -375,7 +381,7 @@ func Diff(ctx context.Context, dir, ref, text string, o DiffOptions) (*DiffRepor
 		if err != nil {
 			return nil, err
 		}
-		tok, err := tokenizer.Load(dir)
+		tok, err := gguf.LoadTokenizer(m.Checkpoint)
 		if err != nil {
 			m.Close()
 			return nil, err

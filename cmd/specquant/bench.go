@@ -18,7 +18,7 @@ import (
 )
 
 type benchCmd struct {
-	Dir      string `arg:"" optional:"" help:"Folder of a quantized model or of a checkpoint." placeholder:"OUT"`
+	Dir      string `arg:"" optional:"" help:"Folder of a quantized model or of a checkpoint, or a GGUF file." placeholder:"OUT"`
 	Shape    string `help:"Random weights of a known shape instead of a model: ${shapes}." placeholder:"NAME"`
 	Recipe   string `help:"Price this recipe, embedded or a .yaml file: the random model is as it would make it." short:"r"`
 	Bits     string `help:"Bits of the random model, W-A-KV; else the recipe's, or 4-8-8."`

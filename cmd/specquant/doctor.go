@@ -78,7 +78,7 @@ func (c *doctorCmd) Run(e *env) error {
 
 // lookAt runs a checkpoint over a little text.
 func lookAt(e *env, dir string, o report.LookOptions) (*report.Look, error) {
-	ck, err := checkpoint.Open(dir)
+	ck, err := checkpoint.OpenFolder(dir)
 	if err != nil {
 		return nil, err
 	}

@@ -113,7 +113,7 @@ func (e *env) writeJSON(v any) error {
 }
 
 type pplCmd struct {
-	Dir string `arg:"" help:"Folder of a quantized model or of a checkpoint." placeholder:"OUT"`
+	Dir string `arg:"" help:"Folder of a quantized model or of a checkpoint, or a GGUF file." placeholder:"OUT"`
 	evalFlags
 	Protocol  string `help:"gptq: windows of 2048, each token but the first scored. llama.cpp: chunks of 512 with BOS, second half scored. lm-eval: word perplexity of documents." enum:"gptq,llama.cpp,lm-eval" default:"gptq"`
 	Documents string `help:"lm-eval protocol: divide the text at WikiText's headings, at blank lines, or not (auto, wikitext, blank, file)." enum:"auto,wikitext,blank,file" default:"auto"`

@@ -7,7 +7,7 @@ import (
 )
 
 type importCmd struct {
-	File string    `arg:"" help:"GGUF file with a llama architecture in F32, F16 or BF16." placeholder:"FILE.gguf"`
+	File string    `arg:"" help:"GGUF file. Quantized weights become F16." placeholder:"FILE.gguf"`
 	Out  newFolder `short:"o" required:"" help:"Folder to write; must not exist." placeholder:"DIR"`
 }
 

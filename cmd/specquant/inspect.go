@@ -18,7 +18,7 @@ import (
 )
 
 type inspectCmd struct {
-	Dir     string   `arg:"" help:"Folder of a checkpoint or of a quantized model." placeholder:"DIR"`
+	Dir     string   `arg:"" help:"Folder of a checkpoint or of a quantized model, or a GGUF file." placeholder:"DIR"`
 	Brief   bool     `help:"Leave out the spectral energy and the comparison of sums, which read all weights."`
 	Alpha   string   `help:"Smoothing strength to look at, 0 to 1, or off." default:"0.5"`
 	Calib   []string `help:"Calibration text files for the smoothing. Default: the embedded text." placeholder:"FILE" sep:"none"`
@@ -44,6 +44,9 @@ func (c *inspectCmd) Run(e *env) error {
 	}
 	if err := ck.Check(); err != nil {
 		return err
+	}
+	if ck.GGUF != nil {
+		return c.gguf(e, ck)
 	}
 	if c.Brief {
 		return nil

@@ -34,6 +34,7 @@ type inspection struct {
 	Unused           []string       `json:"unused_tensors,omitempty"`
 	Quantized        *quantizedInfo `json:"quantized,omitempty"` // none: a checkpoint in full precision
 	Spectrum         *spectrumInfo  `json:"spectrum,omitempty"`  // none: --brief, or quantized
+	GGUF             []typeInfo     `json:"gguf_types,omitempty"`
 }
 
 type tokenizerInfo struct {
@@ -71,6 +72,8 @@ func (c *inspectCmd) writeInspection(e *env, ck *checkpoint.Checkpoint) error {
 	}
 	i.Tokenizer = tokenizerInfo{tok.Kind(), tok.VocabSize(), tok.Warnings()}
 	switch {
+	case ck.GGUF != nil:
+		i.GGUF = ggufTypes(ck)
 	case m.Quantization != nil:
 		i.Quantized, err = c.quantizedInfo(ck)
 	default:

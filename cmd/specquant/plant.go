@@ -17,7 +17,7 @@ type plantCmd struct {
 }
 
 func (c *plantCmd) Run(e *env) error {
-	ck, err := checkpoint.Open(c.Dir)
+	ck, err := checkpoint.OpenFolder(c.Dir)
 	if err != nil {
 		return err
 	}

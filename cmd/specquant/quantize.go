@@ -42,6 +42,10 @@ func (c *quantizeCmd) Run(e *env) error {
 	if err := e.readPipes(c.Calib); err != nil {
 		return err
 	}
+	imported, err := c.fromGGUF(e, out)
+	if err != nil {
+		return err
+	}
 	o := c.options()
 	o.Restart, o.KeepBad = c.Restart, c.KeepBad
 	plan, err := specquant.PlanQuantize(c.Dir, o)
@@ -70,6 +74,11 @@ func (c *quantizeCmd) Run(e *env) error {
 			fmt.Fprintf(e.err, "%d of %d blocks are finished and kept in %s; the same command takes them up\n", finished, plan.Blocks, out+pipeline.PartialSuffix)
 		}
 		return err
+	}
+	if imported != "" {
+		if err := os.RemoveAll(imported); err != nil {
+			return err
+		}
 	}
 	c.printReport(e, r, out)
 	return nil

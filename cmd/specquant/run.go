@@ -17,7 +17,7 @@ import (
 )
 
 type runCmd struct {
-	Dir       string   `arg:"" help:"Folder of a quantized model or of a checkpoint." placeholder:"OUT"`
+	Dir       string   `arg:"" help:"Folder of a quantized model or of a checkpoint, or a GGUF file." placeholder:"OUT"`
 	Text      []string `arg:"" optional:"" name:"text" help:"Text to continue. Without it and --prompt it is read from standard input, at most 1 MiB, less a final newline, unless that is a terminal."`
 	Prompt    *string  `short:"p" help:"Text to continue, instead of the argument." placeholder:"TEXT"`
 	N         int      `short:"n" help:"Tokens to generate, at most. 0: until the context is full." default:"256"`

@@ -20,6 +20,14 @@ func IsGGUF(path string) bool {
 	return n == 4 && string(magic[:]) == "GGUF"
 }
 
+// OpenFolder is [Open] for work that needs a folder: it refuses a GGUF file.
+func OpenFolder(dir string) (*Checkpoint, error) {
+	if IsGGUF(dir) {
+		return nil, unsupported("%s: a GGUF file, expected a folder; make one: specquant import %s -o DIR", dir, dir)
+	}
+	return Open(dir)
+}
+
 // openGGUFModel opens a GGUF file as a model: its tensors have Hugging Face's
 // names, shapes and order of rows, and the types that they have in the file.
 func openGGUFModel(path string) (*Checkpoint, error) {

@@ -51,6 +51,9 @@ func (r *reference) cut(dir, text string, window, most int) error {
 	if r.model.Quantization != nil {
 		return fmt.Errorf("%s: is quantized already; compare recipes on the original checkpoint", dir)
 	}
+	if r.model.Checkpoint.GGUF != nil {
+		return fmt.Errorf("%s: is a GGUF file, expected a folder; make one of a file in full precision: specquant import %s -o DIR", dir, dir)
+	}
 	var err error
 	if r.tok, err = tokenizer.Load(dir); err != nil {
 		return err

@@ -71,7 +71,7 @@ type layer struct {
 	qk     *llama.QK                           // nil: nothing
 }
 
-// Open opens the folder of an artefact or of a checkpoint.
+// Open opens the folder of an artefact or of a checkpoint, or a GGUF file.
 func Open(dir string, o Options) (*Model, error) {
 	ck, err := checkpoint.Open(dir)
 	if err != nil {

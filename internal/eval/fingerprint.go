@@ -89,6 +89,18 @@ func TokenizerHash(dir string, files []string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
+// TokenizerDataHash is [TokenizerHash] of files in memory, by name: those that stand
+// for the tokenizer of a GGUF file.
+func TokenizerDataHash(files map[string][]byte) string {
+	h := sha256.New()
+	for _, name := range encodingFiles {
+		if data, ok := files[name]; ok {
+			fmt.Fprintf(h, "%s %x\n", name, sha256.Sum256(data))
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
 // generationFile may name the tokens that begin and end a text; see [ModelHash].
 const generationFile = "generation_config.json"
 
@@ -115,9 +127,13 @@ func ModelHash(ck *checkpoint.Checkpoint) (string, error) {
 	if ck.Config.Quantization == nil {
 		field(h, []byte("checkpoint"))
 		field(h, ck.Config.Raw)
-		generation, err := input.ReadFile(filepath.Join(ck.Dir, generationFile), input.MaxSmall)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", err
+		var generation []byte
+		if ck.GGUF == nil { // its end tokens are in config.json
+			var err error
+			generation, err = input.ReadFile(filepath.Join(ck.Dir, generationFile), input.MaxSmall)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return "", err
+			}
 		}
 		field(h, generation)
 		tensors, err := ck.TensorHash()

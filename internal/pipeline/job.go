@@ -97,7 +97,7 @@ func prepare(o Options) (*job, error) {
 	o.Out = filepath.Clean(o.Out)
 	j := &job{Options: o, start: time.Now(), partial: o.Out + PartialSuffix}
 	var err error
-	if j.ck, err = checkpoint.Open(o.Dir); err != nil {
+	if j.ck, err = checkpoint.OpenFolder(o.Dir); err != nil {
 		return nil, err
 	}
 	c := &j.ck.Config

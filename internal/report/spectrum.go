@@ -48,7 +48,7 @@ type SpectrumRow struct {
 // Spectrum measures where the energy of every linear layer lies, block by
 // block. The basis is the Fourier basis.
 func Spectrum(ctx context.Context, dir string, o SpectrumOptions) ([]SpectrumRow, error) {
-	ck, err := checkpoint.Open(dir)
+	ck, err := checkpoint.OpenFolder(dir)
 	if err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@ func Open(dir string, pool *kernel.Pool) (*Subject, error) {
 	if err := pipeline.CheckFinished(dir); err != nil {
 		return nil, err
 	}
-	ck, err := checkpoint.Open(dir)
+	ck, err := checkpoint.OpenFolder(dir)
 	if err != nil {
 		return nil, err
 	}
