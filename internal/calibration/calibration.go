@@ -23,8 +23,12 @@ var defaultText string
 // DefaultName stands for the embedded text where sources are listed.
 const DefaultName = "(embedded calibration text)"
 
-// Default is the text used where the caller gives none: English of many kinds,
-// some code, some French, German and Spanish, written for this project.
+// Default is the text used where the caller gives none, 207 kB written for this
+// project. Its breadth is its purpose: a fit to one kind of text costs on the
+// others. Some 190 short sections, no two neighbours of a kind, are stories,
+// articles, chats in the forms of several model families, source code in many
+// languages, pages of the web, and prose in twenty languages. The two blank
+// lines between sections mean nothing to the program.
 func Default() string { return defaultText }
 
 // minTokens is the least calibration that is accepted.

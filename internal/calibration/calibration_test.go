@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/specquant/specquant/internal/checkpoint"
@@ -270,8 +271,47 @@ func TestDefaultText(t *testing.T) {
 	if got[0].Source != want || got[0].Text != Default() {
 		t.Errorf("source %+v, want %+v", got[0].Source, want)
 	}
-	if len(Default()) < 50_000 || !utf8.ValidString(Default()) || strings.Contains(Default(), "\r") {
-		t.Errorf("%d bytes: want 50 kB or more of UTF-8 with plain line ends", len(Default()))
+	if len(Default()) < 200_000 || !utf8.ValidString(Default()) || strings.Contains(Default(), "\r") {
+		t.Errorf("%d bytes: want 200 kB or more of UTF-8 with plain line ends", len(Default()))
+	}
+}
+
+// TestDefaultTextIsBroad holds every tenth of the embedded text to several
+// scripts, code and chat: a window must not see one kind of text only.
+func TestDefaultTextIsBroad(t *testing.T) {
+	all := Default()
+	for _, script := range []*unicode.RangeTable{
+		unicode.Arabic, unicode.Cyrillic, unicode.Devanagari, unicode.Greek, unicode.Han, unicode.Hangul, unicode.Hebrew, unicode.Hiragana,
+	} {
+		if strings.IndexFunc(all, func(r rune) bool { return unicode.Is(script, r) }) < 0 {
+			t.Errorf("no letter of %v", script.R16[0])
+		}
+	}
+	for _, form := range []string{"User:", "### Instruction:", "Q:", "<|im_start|>", "<|start_header_id|>", "[INST]", "<start_of_turn>"} {
+		if strings.Count(all, form) < 2 {
+			t.Errorf("%d times %q, want 2 or more", strings.Count(all, form), form)
+		}
+	}
+	for i := range 10 {
+		part := all[i*len(all)/10 : (i+1)*len(all)/10]
+		letters, others := 0, 0
+		for _, r := range part {
+			if unicode.IsLetter(r) {
+				letters++
+				if r > unicode.MaxASCII {
+					others++
+				}
+			}
+		}
+		if others*100 < letters {
+			t.Errorf("tenth %d: %d of %d letters are outside ASCII, want 1 %% or more", i, others, letters)
+		}
+		if n := strings.Count(part, "{") + strings.Count(part, "= "); n < 10 {
+			t.Errorf("tenth %d: %d signs of code, want 10 or more", i, n)
+		}
+		if n := strings.Count(part, "\n\n\n"); n < 10 {
+			t.Errorf("tenth %d: %d ends of sections, want 10 or more", i, n)
+		}
 	}
 }
 
