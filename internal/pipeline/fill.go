@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path/filepath"
 
+	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/llama"
@@ -67,11 +68,21 @@ func quantizedBytes(bits, group, rows, cols int) int64 {
 	return int64(rows)*int64(cols)*int64(bits)/8 + 2*int64(rows)*int64(groups)
 }
 
-// q4Bytes is the size of llama.cpp's Q4_0 file of the model: 4.5 bits a weight in
-// the blocks and in an embedding that is not the output matrix, 8.5 or (where the
-// width is a multiple of 256) 6.5625 in the output matrix, norms in 32 bits, and the
-// vocabulary, which takes about an eighth more than the tokenizer's files without
-// white space.
+// keyBytes is what balanced keys store at most: for each kv head a matrix in 8 bits,
+// with a 16-bit scale for each of its rows, and the keys' mean.
+func keyBytes(c *checkpoint.Config, r *recipe.Recipe) int64 {
+	if r.CacheTransform() != artefact.Balanced {
+		return 0
+	}
+	n := int64(c.HeadDim)
+	return int64(c.Layers) * int64(c.KVHeads) * (n*n + 2*n + 2*n)
+}
+
+// q4Bytes is the size of llama.cpp's Q4_0 file of the model, made with an importance
+// matrix: 4.5 bits a weight in the blocks, 5 in down of the first eighth of them, 4.5
+// in an embedding that is not the output matrix, 8.5 or (where the width is a multiple
+// of 256) 6.5625 in the output matrix, norms in 32 bits, and the vocabulary, which takes
+// about an eighth more than the tokenizer's files without white space.
 func q4Bytes(c *checkpoint.Config, tokenizer int64) int64 {
 	var weights int64
 	for l := range llama.NumLinears {
@@ -83,8 +94,10 @@ func q4Bytes(c *checkpoint.Config, tokenizer int64) int64 {
 	if c.HiddenSize%256 == 0 {
 		output = table * 105 / 128
 	}
+	out, in := llama.Down.Shape(c)
+	finer := int64(c.Layers/8) * int64(out) * int64(in) / 16
 	norms := 4 * int64(2*c.Layers+1) * int64(c.HiddenSize)
-	total := int64(c.Layers)*weights*9/16 + output + norms + tokenizer*9/8
+	total := int64(c.Layers)*weights*9/16 + finer + output + norms + tokenizer*9/8
 	if !c.TieEmbeddings {
 		total += table * 9 / 16
 	}
@@ -123,7 +136,7 @@ func (j *job) resolved() (*recipe.Recipe, error) {
 		}
 		tokenizer += int64(len(data))
 	}
-	extra := tokenizer + 4*int64(2*c.Layers+1)*int64(c.HiddenSize) + int64(c.Layers+4)*blockBytes // norms in 32 bits
+	extra := tokenizer + keyBytes(c, r) + 4*int64(2*c.Layers+1)*int64(c.HiddenSize) + int64(c.Layers+4)*blockBytes // norms in 32 bits
 	switch {
 	case j.Size > 0:
 		return fit(c, r, j.Size, j.embedBytes(), extra)
