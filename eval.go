@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"github.com/specquant/specquant/internal/jsonfloat"
 	"strings"
 
 	"github.com/specquant/specquant/internal/checkpoint"
@@ -299,6 +300,17 @@ type WorstToken struct {
 	NLL       float64 `json:"nll"`
 }
 
+// MarshalJSON implements json.Marshaler: what is infinite is "Infinity".
+func (w WorstToken) MarshalJSON() ([]byte, error) {
+	type plain WorstToken
+	return json.Marshal(struct {
+		plain
+		KL     jsonfloat.Float `json:"kl"` // in place of the fields of that name
+		NLLRef jsonfloat.Float `json:"nll_reference"`
+		NLL    jsonfloat.Float `json:"nll"`
+	}{plain(w), jsonfloat.Float(w.KL), jsonfloat.Float(w.NLLRef), jsonfloat.Float(w.NLL)})
+}
+
 // DivergenceReport is a model held against a reference.
 type DivergenceReport struct {
 	Divergence
@@ -311,7 +323,7 @@ type DivergenceReport struct {
 func (r *DivergenceReport) MarshalJSON() ([]byte, error) {
 	return json.Marshal(map[string]any{
 		"tokens": r.Tokens, "perplexity_reference": r.PerplexityRef, "perplexity": r.Perplexity, "perplexity_change": r.Change, "nll_change": r.NLLChange,
-		"kl": r.KL, "kl_backwards": r.KLBack, "top1": r.Top1, "top5": r.Top5, "kl_percentiles": r.KLPercentiles, "kl_max": r.KLMax,
+		"kl": r.KL, "kl_backwards": r.KLBack, "top1": r.Top1, "top5": r.Top5, "kl_percentiles": r.KLPercentiles, "kl_max": jsonfloat.Float(r.KLMax),
 		"worst": r.Worst, "calibration_overlap": r.Overlap, "fingerprint": r.Fingerprint,
 	})
 }

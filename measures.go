@@ -1,8 +1,10 @@
 package specquant
 
 import (
+	"encoding/json"
 	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/eval/tasks"
+	"github.com/specquant/specquant/internal/jsonfloat"
 	"github.com/specquant/specquant/internal/quant"
 )
 
@@ -29,6 +31,13 @@ type Estimate struct {
 	Mean   float64 `json:"mean"`
 	StdErr float64 `json:"std_err"`
 }
+
+// MarshalJSON implements json.Marshaler. A standard error that is not known, as of one
+// value, is null; an infinite mean is "Infinity".
+func (e Estimate) MarshalJSON() ([]byte, error) { return eval.Estimate(e).MarshalJSON() }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (e *Estimate) UnmarshalJSON(data []byte) error { return (*eval.Estimate)(e).UnmarshalJSON(data) }
 
 // estimate is the public form of an estimate that may be missing.
 func estimate(e *eval.Estimate) *Estimate {
@@ -100,6 +109,16 @@ type Deviation struct {
 	SNR      float64 `json:"snr_db"`         // 10·log10(Σ‖b‖²/Σ‖a−b‖²); 999 where there is no difference
 }
 
+// MarshalJSON implements json.Marshaler: what is no number, since one of the models
+// overflows, is null.
+func (d Deviation) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Relative jsonfloat.Float `json:"relative_error"`
+		Cosine   jsonfloat.Float `json:"cosine"`
+		SNR      jsonfloat.Float `json:"snr_db"`
+	}{jsonfloat.Float(d.Relative), jsonfloat.Float(d.Cosine), jsonfloat.Float(d.SNR)})
+}
+
 func newBlockError(b eval.BlockError) BlockError {
 	return BlockError{Block: b.Block, Stream: Deviation(b.Stream), Own: Deviation(b.Own)}
 }
@@ -151,6 +170,14 @@ type Divergence struct {
 type Percentile struct {
 	Share float64 `json:"share"`
 	KL    float64 `json:"kl"`
+}
+
+// MarshalJSON implements json.Marshaler: an infinite divergence is "Infinity".
+func (p Percentile) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Share float64         `json:"share"`
+		KL    jsonfloat.Float `json:"kl"`
+	}{p.Share, jsonfloat.Float(p.KL)})
 }
 
 func newDivergence(d eval.Divergence) Divergence {

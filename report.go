@@ -160,6 +160,12 @@ type Check struct {
 	KLFitted float64 `json:"kl_fitted,omitempty"`
 }
 
+// MarshalJSON implements json.Marshaler: what is infinite is "Infinity".
+func (c Check) MarshalJSON() ([]byte, error) { return artefact.Check(c).MarshalJSON() }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (c *Check) UnmarshalJSON(data []byte) error { return (*artefact.Check)(c).UnmarshalJSON(data) }
+
 // Ratio is the generalization ratio, KL over KLFitted; 0: unknown. Far above 1,
 // the model has learned its calibration text instead of the language.
 func (c *Check) Ratio() float64 {

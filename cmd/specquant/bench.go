@@ -13,6 +13,7 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/klauspost/cpuid/v2"
+	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/kernel"
 )
@@ -23,20 +24,21 @@ type benchCmd struct {
 	Recipe   string `help:"Price this recipe, embedded or a .yaml file: the random model is as it would make it." short:"r"`
 	Bits     string `help:"Bits of the random model, W-A-KV; else the recipe's, or 4-8-8."`
 	Group    *int   `help:"Inputs a scale in the random model; 0: the whole row. Else the recipe's."`
-	HeadBits int    `help:"Bits of the random model's output matrix, 8 or 16." default:"8"`
+	HeadBits *int   `help:"Bits of the random model's output matrix, 8 or 16; else 8."`
 	Branch   *int   `help:"Fourier components of each channel of a random model without a recipe; else 16."`
-	Prefill  []int  `help:"Prompt lengths to measure." default:"512"`
-	Decode   int    `help:"Tokens to generate." default:"64"`
+	Prefill  []int  `help:"Prompt lengths to measure. Default: 512, or the model's context where that is shorter."`
+	Decode   *int   `help:"Tokens to generate; 0: none. Default: 64, or what the model's context leaves."`
 	Batch    []int  `help:"Sequences decoded together." default:"1,8"`
 	Ctx      int    `help:"Tokens already in the cache when decoding." default:"0"`
 	Threads  int    `help:"Threads. 0: one for each CPU." default:"0"`
-	Rounds   int    `help:"Repetitions; the median counts." default:"5"`
+	Rounds   int    `help:"Repetitions; the median counts, of an even number the mean of the two in the middle." default:"5"`
 	JSON     bool   `name:"json" help:"One JSON object for each measurement."`
 	Markdown bool   `help:"Write a Markdown table."`
 
-	meter  *kernel.LimitMeter
-	limits kernel.Limits // medians of the turns taken with the last timings
-	share  kernel.Limits // medians of the timings' rates over those of their turns
+	decodeTokens int // to generate, once the context is known
+	meter        *kernel.LimitMeter
+	limits       kernel.Limits // medians of the turns taken with the last timings
+	share        kernel.Limits // medians of the timings' rates over those of their turns
 }
 
 // measurement is one line of a benchmark. Rates are medians over the rounds.
@@ -52,10 +54,11 @@ type measurement struct {
 	Bits      string  `json:"bits"`
 	GOPS      float64 `json:"gops"`            // multiply-adds in linear layers, two operations each
 	Int8      float64 `json:"int8_gops"`       // this machine's int8 dot-product peak, median of turns taken with the rounds
-	OfInt8    float64 `json:"share_of_int8"`   // of that
+	OfInt8    float64 `json:"share_of_int8"`   // of that, at most 1
 	GBs       float64 `json:"gb_per_second"`   // weights and cache read
 	Read      float64 `json:"read_gbs"`        // this machine's memory read rate, likewise
-	OfRead    float64 `json:"share_of_read"`   // of that
+	OfRead    float64 `json:"share_of_read"`   // of that, at most 1; 0 with FromCache
+	FromCache bool    `json:"read_from_cache"` // faster than memory can be read: the weights lie in the processor's caches
 	Branch    float64 `json:"branch_share"`    // of the time, from alternate runs without the branch
 	BytesRead int64   `json:"bytes_a_pass"`    // weights and cache
 	Turning   float64 `json:"transform_share"` // of the time, that of the run-time transforms, likewise
@@ -77,7 +80,7 @@ func (c *benchCmd) Run(e *env) error {
 	}
 	f := m.Footprint()
 	if !c.JSON {
-		fmt.Fprintf(e.out, "%s %s, %d threads, kernels %s, bits %s\n", cpuName(), runtime.GOARCH, pool.Threads(), kernel.Active(), m.Bits())
+		fmt.Fprintf(e.out, "%s %s, %s, kernels %s, bits %s\n", cpuName(), runtime.GOARCH, plural(pool.Threads(), "thread"), kernel.Active(), m.Bits())
 		fmt.Fprintf(e.out, "limits, best of five: memory read %.1f GB/s, int8 %.0f GOPS, float32 %.0f GFLOPS\n", limits.Read/1e9, limits.Int8/1e9, limits.FMA/1e9)
 		fmt.Fprintf(e.out, "a pass reads %s of weights (branch %s); the cache takes %.1f kB a token\n", bytesText(f.Weights), bytesText(f.Branch), float64(f.KV)/1e3)
 	}
@@ -86,9 +89,11 @@ func (c *benchCmd) Run(e *env) error {
 		r.Threads, r.Bits, r.Rounds, r.Recipe = pool.Threads(), m.Bits().String(), c.Rounds, c.Recipe
 		r.Int8, r.Read = c.limits.Int8/1e9, c.limits.Read/1e9
 		if r.Int8 > 0 {
-			r.OfInt8 = 1e9 * r.GOPS / r.Tokens * c.share.Int8
+			r.OfInt8 = min(1, 1e9*r.GOPS/r.Tokens*c.share.Int8)
 		}
-		r.OfRead = 1e9 * r.GBs / r.Tokens * c.share.Read
+		if r.OfRead = 1e9 * r.GBs / r.Tokens * c.share.Read; r.OfRead > 1 {
+			r.OfRead, r.FromCache = 0, true
+		}
 		all = append(all, r)
 		if c.JSON {
 			json.NewEncoder(e.out).Encode(r)
@@ -101,7 +106,7 @@ func (c *benchCmd) Run(e *env) error {
 		}
 		add(r)
 	}
-	if c.Decode > 0 {
+	if c.decodeTokens > 0 {
 		for _, batch := range c.Batch {
 			r, err := c.decode(e.ctx, m, f, batch)
 			if err != nil {
@@ -116,14 +121,18 @@ func (c *benchCmd) Run(e *env) error {
 	t := newTable()
 	t.AppendHeader(table.Row{"what", "tokens/s", "range", "GOPS", "of int8 peak", "GB/s", "of read rate", "branch's share", "transforms' share"})
 	for _, r := range all {
-		percent := func(v float64) string {
-			if v == 0 {
+		percent := func(v float64, known bool) string {
+			if !known {
 				return ""
 			}
 			return fmt.Sprintf("%.1f %%", 100*v)
 		}
-		t.AppendRow(table.Row{r.Name, fmt.Sprintf("%.1f", r.Tokens), fmt.Sprintf("%.1f–%.1f", r.Least, r.Most), fmt.Sprintf("%.0f", r.GOPS), percent(r.OfInt8),
-			fmt.Sprintf("%.1f", r.GBs), percent(r.OfRead), percent(r.Branch), percent(r.Turning)})
+		read := percent(r.OfRead, true)
+		if r.FromCache {
+			read = "from cache"
+		}
+		t.AppendRow(table.Row{r.Name, fmt.Sprintf("%.1f", r.Tokens), fmt.Sprintf("%.1f–%.1f", r.Least, r.Most), fmt.Sprintf("%.0f", r.GOPS), percent(r.OfInt8, r.Int8 > 0),
+			fmt.Sprintf("%.1f", r.GBs), read, percent(r.Branch, f.Branch > 0), percent(r.Turning, m.Transformed())})
 	}
 	if c.Markdown {
 		fmt.Fprintln(e.out, t.RenderMarkdown())
@@ -144,9 +153,13 @@ func cpuName() string {
 }
 
 func (c *benchCmd) open(pool *kernel.Pool) (*engine.Model, error) {
-	o := engine.Options{Pool: pool, Context: max(slices.Max(append(c.Prefill, 0)), c.Ctx+c.Decode+1)}
-	if c.Decode < 0 || c.Ctx < 0 || c.Rounds < 1 {
-		return nil, errors.New("--decode, --ctx and --rounds can't be negative, and there is at least one round")
+	switch {
+	case c.Ctx < 0:
+		return nil, fmt.Errorf("--ctx: found %d, expected a number of tokens", c.Ctx)
+	case c.Decode != nil && *c.Decode < 0:
+		return nil, fmt.Errorf("--decode: found %d, expected a number of tokens", *c.Decode)
+	case c.Rounds < 1:
+		return nil, fmt.Errorf("--rounds: found %d, expected 1 or more", c.Rounds)
 	}
 	for _, n := range append(slices.Clone(c.Prefill), c.Batch...) {
 		if n < 1 {
@@ -157,13 +170,60 @@ func (c *benchCmd) open(pool *kernel.Pool) (*engine.Model, error) {
 	case c.Shape != "" && c.Dir != "":
 		return nil, errors.New("give a model or --shape, not both")
 	case c.Shape != "":
-		return c.random(o)
-	case c.Recipe != "" || c.Bits != "" || c.Group != nil || c.Branch != nil:
-		return nil, errors.New("--recipe, --bits, --group and --branch describe a random model; give --shape with them")
+		shape, ok := engine.Shapes[c.Shape]
+		if !ok {
+			return nil, fmt.Errorf("--shape %s: expected one of %s", c.Shape, strings.Join(engine.ShapeNames(), ", "))
+		}
+		context, err := c.fit(shape.MaxPositions)
+		if err != nil {
+			return nil, err
+		}
+		return c.random(engine.Options{Pool: pool, Context: context})
+	case c.Recipe != "" || c.Bits != "" || c.Group != nil || c.Branch != nil || c.HeadBits != nil:
+		return nil, errors.New("--recipe, --bits, --group, --head-bits and --branch describe a random model; give --shape with them")
 	case c.Dir != "":
-		return engine.Open(c.Dir, o)
+		ck, err := checkpoint.Open(c.Dir)
+		if err != nil {
+			return nil, err
+		}
+		context, err := c.fit(ck.Config.MaxPositions)
+		ck.Close()
+		if err != nil {
+			return nil, err
+		}
+		return engine.Open(c.Dir, engine.Options{Pool: pool, Context: context})
 	}
 	return nil, errors.New("give the folder of a model, or --shape " + strings.Join(engine.ShapeNames(), "|"))
+}
+
+// What is measured unless it is said, in tokens, and in a shorter context less.
+const (
+	benchPrefill = 512
+	benchDecode  = 64
+)
+
+// fit fills in how much is measured where it is not said, so that it fits a model
+// that was made for so many tokens, and returns the context to open it with. What is
+// said must fit.
+func (c *benchCmd) fit(limit int) (context int, err error) {
+	if len(c.Prefill) == 0 {
+		c.Prefill = []int{min(benchPrefill, limit)}
+	}
+	if n := slices.Max(c.Prefill); n > limit {
+		return 0, fmt.Errorf("--prefill: found %d tokens, the model's context is %d", n, limit)
+	}
+	before := max(c.Ctx, 1) // decoding begins behind a token
+	if before >= limit {
+		return 0, fmt.Errorf("--ctx: found %d tokens, expected fewer than the model's context of %d", c.Ctx, limit)
+	}
+	c.decodeTokens = min(benchDecode, limit-before)
+	if c.Decode != nil {
+		c.decodeTokens = *c.Decode
+	}
+	if before+c.decodeTokens > limit {
+		return 0, fmt.Errorf("--decode: found %d tokens after %s, the model's context is %d", c.decodeTokens, plural(before, "token"), limit)
+	}
+	return max(slices.Max(c.Prefill), min(c.Ctx+c.decodeTokens+1, limit)), nil
 }
 
 // better takes the best of both.
@@ -188,13 +248,17 @@ func (c *benchCmd) timings(work float64, fn func() error) (median, least, most f
 		rates, int8s, reads = append(rates, rate), append(int8s, int8), append(reads, read)
 		ofInt8, ofRead = append(ofInt8, rate/int8), append(ofRead, rate/read)
 	}
-	for _, s := range [][]float64{rates, int8s, reads, ofInt8, ofRead} {
-		slices.Sort(s)
-	}
-	mid := len(rates) / 2
-	c.limits = kernel.Limits{Int8: int8s[mid], Read: reads[mid]}
-	c.share = kernel.Limits{Int8: ofInt8[mid], Read: ofRead[mid]}
-	return rates[mid], rates[0], rates[len(rates)-1], nil
+	c.limits = kernel.Limits{Int8: medianOf(int8s), Read: medianOf(reads)}
+	c.share = kernel.Limits{Int8: medianOf(ofInt8), Read: medianOf(ofRead)}
+	return medianOf(rates), slices.Min(rates), slices.Max(rates), nil
+}
+
+// medianOf is the value in the middle of v, which is not empty; of an even number the
+// mean of the two in the middle.
+func medianOf(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	n := len(v)
+	return (v[(n-1)/2] + v[n/2]) / 2
 }
 
 func none(int, int, []float32) error { return nil }
@@ -239,7 +303,7 @@ func (c *benchCmd) decode(ctx context.Context, m *engine.Model, f engine.Footpri
 			s.Truncate(start)
 			steps[i] = engine.Step{Seq: s, IDs: []int{i % m.Config.VocabSize}, Want: engine.WantLast}
 		}
-		for range c.Decode {
+		for range c.decodeTokens {
 			if err := m.Forward(ctx, steps, none); err != nil {
 				return err
 			}
@@ -251,7 +315,7 @@ func (c *benchCmd) decode(ctx context.Context, m *engine.Model, f engine.Footpri
 	}
 	r := measurement{Name: fmt.Sprintf("decode, batch %d", batch), Batch: batch, Context: c.Ctx}
 	var err error
-	if r.Branch, r.Turning, err = shares(m, f, c.Rounds*c.Decode, func() error {
+	if r.Branch, r.Turning, err = shares(m, f, c.Rounds*c.decodeTokens, func() error {
 		for _, s := range seqs {
 			s.Truncate(start)
 		}
@@ -259,10 +323,10 @@ func (c *benchCmd) decode(ctx context.Context, m *engine.Model, f engine.Footpri
 	}); err != nil {
 		return r, err
 	}
-	if r.Tokens, r.Least, r.Most, err = c.timings(float64(c.Decode*batch), once); err != nil {
+	if r.Tokens, r.Least, r.Most, err = c.timings(float64(c.decodeTokens*batch), once); err != nil {
 		return r, err
 	}
-	cache := f.KV * int64(batch) * int64(start+c.Decode/2)
+	cache := f.KV * int64(batch) * int64(start+c.decodeTokens/2)
 	r.BytesRead = f.Weights + cache
 	r.GOPS = 2 * float64(f.Products+f.Head) * r.Tokens / 1e9
 	r.GBs = float64(r.BytesRead) * r.Tokens / float64(batch) / 1e9
@@ -284,25 +348,31 @@ func shares(m *engine.Model, f engine.Footprint, rounds int, once func() error) 
 }
 
 // share is the share of the time that goes to what can be skipped, from passes
-// with and without it in turns: the median over the pairs.
+// with and without it in turns: of the medians, since another program that has the
+// processor in one of a pair would make any share of a single pair. A share that is
+// lost in the noise, below nothing, is 0.
 func share(skip func(bool), rounds int, once func() error) (float64, error) {
 	defer skip(false)
-	var shares []float64
-	for range rounds {
-		var took [2]time.Duration
+	var took [2][]float64 // with it, without it
+	for range max(rounds, sharePairs) {
 		for i := range took {
 			skip(i == 1)
 			start := time.Now()
 			if err := once(); err != nil {
 				return 0, err
 			}
-			took[i] = time.Since(start)
+			took[i] = append(took[i], time.Since(start).Seconds())
 		}
-		shares = append(shares, 1-took[1].Seconds()/took[0].Seconds())
 	}
-	slices.Sort(shares)
-	return shares[len(shares)/2], nil
+	return shareOf(medianOf(took[0]), medianOf(took[1])), nil
 }
+
+// sharePairs are the fewest passes with and without that a share is taken from,
+// however few rounds are asked for.
+const sharePairs = 5
+
+// shareOf is the share of the time that goes to what the shorter time lacks.
+func shareOf(with, without float64) float64 { return min(max(0, 1-without/with), 1) }
 
 // peakMemory is the most memory the process has held, or 0 where the system
 // does not say.

@@ -29,7 +29,7 @@ func (c *benchCmd) random(o engine.Options) (*engine.Model, error) {
 		}
 	}
 	if c.Recipe == "" {
-		q := artefact.Quantization{Bits: b, Head: c.HeadBits, Branch: &artefact.BranchFormat{Basis: "dft", Axis: "output"}}
+		q := artefact.Quantization{Bits: b, Head: c.headBits(), Branch: &artefact.BranchFormat{Basis: "dft", Axis: "output"}}
 		if c.Group != nil {
 			q.Group = *c.Group
 		}
@@ -58,8 +58,16 @@ func (c *benchCmd) random(o engine.Options) (*engine.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	q.Head = c.HeadBits
+	q.Head = c.headBits()
 	return engine.NewRandom(c.Shape, q, random, o)
+}
+
+// headBits are those of a random model's output matrix.
+func (c *benchCmd) headBits() int {
+	if c.HeadBits != nil {
+		return *c.HeadBits
+	}
+	return 8
 }
 
 // priced is what the runtime has to do for a model of a shape that the recipe

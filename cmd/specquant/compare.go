@@ -107,15 +107,15 @@ func printTable(w io.Writer, t *specquant.Table, markdown bool) {
 	for _, r := range t.Rows {
 		kl, top1, seconds := "", "", ""
 		if r.Recipe != specquant.FullPrecision {
-			kl = fmt.Sprintf("%.5f ± %.5f", r.KL.Mean, r.KL.StdErr)
-			top1 = fmt.Sprintf("%.1f ± %.1f %%", 100*r.Top1.Mean, 100*r.Top1.StdErr)
+			kl = estimateText(r.KL, 1, "%.5f")
+			top1 = estimateText(r.Top1, 100, "%.1f") + " %"
 			seconds = fmt.Sprintf("%.1f", r.Seconds)
 		}
 		row := table.Row{r.Recipe}
 		if t.Ablation == "components" {
 			row = append(row, tick(r.Recipe != specquant.FullPrecision), tick(strings.Contains(r.Recipe, "+ smoothing")), tick(strings.Contains(r.Recipe, "+ branch")))
 		}
-		row = append(row, r.Bits, fmt.Sprintf("%.3f ± %.3f", r.Perplexity.Mean, r.Perplexity.StdErr), kl, top1,
+		row = append(row, r.Bits, estimateText(r.Perplexity, 1, "%.3f"), kl, top1,
 			fmt.Sprintf("%.3f", r.BitsPerWeight), bytesText(r.Bytes), seconds)
 		if t.Ablation == "groups" && r.Recipe != specquant.FullPrecision {
 			base, k, _ := strings.Cut(r.Recipe, " components ")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,6 +33,14 @@ type diagnosis struct {
 	Healthy       bool             `json:"healthy"`      // no finding is bad
 	ErrorsKnown   bool             `json:"errors_known"` // of the layers' outputs; else look again with --against
 	Findings      []report.Finding `json:"findings"`
+}
+
+// Validate refuses a flag that would do nothing.
+func (c *doctorCmd) Validate() error {
+	if len(c.Calib) > 0 && c.Against == "" {
+		return errors.New("--calib: is the text of a run of the checkpoint; name that with --against DIR")
+	}
+	return nil
 }
 
 func (c *doctorCmd) Run(e *env) error {
@@ -98,7 +107,7 @@ func lookAt(e *env, dir string, o report.LookOptions) (*report.Look, error) {
 func basisOf(look *report.Look) string {
 	basis := "the job's own report"
 	if look != nil {
-		basis += fmt.Sprintf(" and %d windows of %d tokens of %s", look.Windows, look.Tokens, look.Source)
+		basis += fmt.Sprintf(" and %s of %d tokens of %s", plural(look.Windows, "window"), look.Tokens, look.Source)
 	}
 	return basis
 }

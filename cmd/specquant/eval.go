@@ -116,11 +116,14 @@ type pplCmd struct {
 	Dir string `arg:"" help:"Folder of a quantized model or of a checkpoint, or a GGUF file." placeholder:"OUT"`
 	evalFlags
 	Protocol  string `help:"gptq: windows of 2048, each token but the first scored. llama.cpp: chunks of 512 with BOS, second half scored. lm-eval: word perplexity of documents." enum:"gptq,llama.cpp,lm-eval" default:"gptq"`
-	Documents string `help:"lm-eval protocol: divide the text at WikiText's headings, at blank lines, or not (auto, wikitext, blank, file)." enum:"auto,wikitext,blank,file" default:"auto"`
+	Documents string `help:"lm-eval protocol: divide the text at WikiText's headings, at blank lines, or not (auto, wikitext, blank, file). Default: auto." enum:"auto,wikitext,blank,file," default:""`
 	Against   string `help:"Compare with this checkpoint; the same as eval divergence." placeholder:"DIR"`
 }
 
 func (c *pplCmd) Run(e *env) error {
+	if c.Documents != "" && c.Protocol != "lm-eval" {
+		return fmt.Errorf("--documents %s: the %s protocol does not divide the text into documents; say --protocol lm-eval, or leave it out", c.Documents, c.Protocol)
+	}
 	if c.Against != "" {
 		if c.Protocol != "gptq" {
 			return fmt.Errorf("--against measures by the gptq protocol only")
@@ -156,10 +159,10 @@ func (c *pplCmd) Run(e *env) error {
 	if r.Unit != "token" {
 		name = r.Unit + " perplexity "
 	}
-	fmt.Fprintf(e.out, "%s %.4f ± %.4f  %s\n", name, r.Perplexity.Mean, r.Perplexity.StdErr, r.Fingerprint)
+	fmt.Fprintf(e.out, "%s %s  %s\n", name, estimateText(r.Perplexity, 1, "%.4f"), r.Fingerprint)
 	if r.PerByte != nil {
-		fmt.Fprintf(e.out, "byte perplexity  %.4f ± %.4f, %.4f ± %.4f bits per byte, %d words, %d bytes\n",
-			r.PerByte.Mean, r.PerByte.StdErr, r.BitsPerByte.Mean, r.BitsPerByte.StdErr, r.Words, r.Bytes)
+		fmt.Fprintf(e.out, "byte perplexity  %s, %s bits per byte, %s, %s\n",
+			estimateText(*r.PerByte, 1, "%.4f"), estimateText(*r.BitsPerByte, 1, "%.4f"), plural(r.Words, "word"), plural(r.Bytes, "byte"))
 	}
 	return nil
 }

@@ -45,11 +45,11 @@ func (c *divergenceCmd) Run(e *env) error {
 	}
 	fmt.Fprintf(e.out, "%s\n", d.Fingerprint)
 	row := func(name string, v specquant.Estimate, scale float64, format string) {
-		fmt.Fprintf(e.out, "%-34s "+format+" ± "+format+"\n", name, scale*v.Mean, scale*v.StdErr)
+		fmt.Fprintf(e.out, "%-34s %s\n", name, estimateText(v, scale, format))
 	}
 	row(fmt.Sprintf("perplexity, %s", ref.Bits()), d.PerplexityRef, 1, "%.4f")
 	row(fmt.Sprintf("perplexity, %s", m.Bits()), d.Perplexity, 1, "%.4f")
-	fmt.Fprintf(e.out, "%-34s %+.4f ± %.4f\n", "change (paired)", d.Change.Mean, d.Change.StdErr)
+	fmt.Fprintf(e.out, "%-34s %s\n", "change (paired)", estimateText(d.Change, 1, "%+.4f"))
 	row("KL divergence, nats a token", d.KL, 1, "%.5f")
 	row("KL divergence, backwards", d.KLBack, 1, "%.5f")
 	row("top-1 agreement, %", d.Top1, 100, "%.2f")

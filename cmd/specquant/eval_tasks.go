@@ -36,7 +36,7 @@ func (c *tasksCmd) Run(e *env) error {
 	}
 	o := specquant.TaskOptions{Tasks: c.Tasks, Data: c.Data, Limit: c.Limit, Seed: c.Seed, BOS: c.BOS, SkipLong: c.SkipLong, Log: c.Log, Batch: c.Batch,
 		Done: func(r specquant.TaskResult) {
-			fmt.Fprintf(e.err, "%s: %s %.2f ± %.2f %%, %d questions in %.1f s\n", r.Task, r.Metric, 100*r.Score.Mean, 100*r.Score.StdErr, r.Questions, r.Seconds)
+			fmt.Fprintf(e.err, "%s: %s %s %%, %s in %.1f s\n", r.Task, r.Metric, estimateText(r.Score, 100, "%.2f"), plural(r.Questions, "question"), r.Seconds)
 		}}
 	if e.isTerm {
 		o.Progress = func(task string, done, all int) { e.tick(task+" questions")(done, all) }
@@ -52,7 +52,7 @@ func (c *tasksCmd) Run(e *env) error {
 		if v == nil {
 			return ""
 		}
-		return fmt.Sprintf("%.2f ± %.2f", 100*v.Mean, 100*v.StdErr)
+		return estimateText(*v, 100, "%.2f")
 	}
 	tw := newTable()
 	tw.AppendHeader(table.Row{"task", "questions", "acc, %", "acc_norm, %", "truncated", "seconds"})

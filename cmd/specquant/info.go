@@ -55,7 +55,7 @@ func (c infoCmd) Run(e *env) error {
 		fmt.Fprintf(e.out, "%-12s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	line("version", "specquant %s, %s %s/%s", m.Version, m.Go, m.OS, m.Arch)
-	line("cpu", "%s, %d threads available", cpuName(), m.Threads)
+	line("cpu", "%s, %s available", cpuName(), plural(m.Threads, "thread"))
 	line("features", "%s", strings.Join(m.Features, " "))
 	if m.L2 > 0 {
 		line("caches", "L1 %s, L2 %s, L3 %s", bytesText(int64(m.L1)), bytesText(int64(m.L2)), bytesText(int64(m.L3)))

@@ -89,7 +89,7 @@ func (c *inspectCmd) architecture(e *env, ck *checkpoint.Checkpoint) error {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(e.out, "%-14s %s\n", name, fmt.Sprintf(format, args...))
 	}
-	line("architecture", "%s, %d blocks", m.Architecture, m.Layers)
+	line("architecture", "%s, %s", m.Architecture, plural(m.Layers, "block"))
 	line("hidden", "%d, feed-forward %d", m.HiddenSize, m.IntermediateSize)
 	line("attention", "%d heads of %d, %d key/value heads", m.Heads, m.HeadDim, m.KVHeads)
 	rope := fmt.Sprintf("theta %g", m.RopeTheta)
@@ -114,7 +114,7 @@ func (c *inspectCmd) architecture(e *env, ck *checkpoint.Checkpoint) error {
 	line("vocabulary", "%d%s", m.VocabSize, tied)
 	parameters, linear := countWeights(m)
 	line("parameters", "%.4g million, %.4g million of them in the blocks' linear layers", float64(parameters)/1e6, float64(linear)/1e6)
-	line("on disk", "%s in %d files", bytesText(ck.Bytes()), len(ck.Files()))
+	line("on disk", "%s in %s", bytesText(ck.Bytes()), plural(len(ck.Files()), "file"))
 	tok, err := gguf.LoadTokenizer(ck)
 	if err != nil {
 		return err
@@ -124,7 +124,7 @@ func (c *inspectCmd) architecture(e *env, ck *checkpoint.Checkpoint) error {
 		line("", "note: %s", w)
 	}
 	if extra := ck.Extra(); len(extra) > 0 && m.Quantization == nil {
-		line("not used", "%d tensors that the architecture does not have", len(extra))
+		line("not used", "%s that the architecture does not have", plural(len(extra), "tensor"))
 		for _, kind := range foldNames(extra) {
 			line("", "%s", kind)
 		}
@@ -164,7 +164,7 @@ func (c *inspectCmd) quantized(e *env, ck *checkpoint.Checkpoint) error {
 	}
 	fmt.Fprintf(e.out, "%-14s %s by %s, %.3f bits a weight\n", "recipe", m.Recipe.Name, m.Tool, m.BitsPerWeight)
 	if m.Calibration != nil {
-		fmt.Fprintf(e.out, "%-14s %d windows of %d tokens", "calibration", m.Calibration.Windows, m.Calibration.Tokens)
+		fmt.Fprintf(e.out, "%-14s %s of %d tokens", "calibration", plural(m.Calibration.Windows, "window"), m.Calibration.Tokens)
 		for _, s := range m.Calibration.Sources {
 			fmt.Fprintf(e.out, ", %s", s.Name)
 		}
@@ -230,7 +230,7 @@ func printSpectrum(e *env, rows []report.SpectrumRow, alpha recipe.Alpha, seeds 
 	}
 	t.AppendSeparator()
 	for _, axis := range []spectrum.Axis{spectrum.OutputChannel, spectrum.InputChannel} {
-		row := table.Row{fmt.Sprintf("mean of %d layers", count), axis}
+		row := table.Row{fmt.Sprintf("mean of %s", plural(count, "layer")), axis}
 		for _, v := range mean[axis][:len(head)-2] {
 			row = append(row, fmt.Sprintf("%.1f %%", 100*v/float64(count)))
 		}

@@ -105,8 +105,8 @@ type syntheticLine struct {
 func (c *layerCmd) print(e *env, s *layerbench.Synthetic, threads int, all []*layerbench.LoneLayer) {
 	fmt.Fprintf(e.out, "synthetic layer, %d outputs × %d inputs, seed %d: Gaussian weights, %d columns 3 to 8 times larger; inputs with a covariance\n"+
 		"whose eigenvalues fall as 1/i in a random basis, %d outlier channels of 20 to 100, one token in 512 massive (1000 in two channels)\n"+
-		"calibrated on %d tokens, measured on %d others; %s, %d threads, kernels %s\n",
-		s.Out, s.In, s.Seed, len(s.Heavy), len(s.Outliers), s.Tokens, s.HeldOut, runtime.GOARCH, threads, kernel.Active())
+		"calibrated on %d tokens, measured on %d others; %s, %s, kernels %s\n",
+		s.Out, s.In, s.Seed, len(s.Heavy), len(s.Outliers), s.Tokens, s.HeldOut, runtime.GOARCH, plural(threads, "thread"), kernel.Active())
 	left := map[string]bool{}
 	for _, l := range all {
 		if len(l.LeftOut) > 0 && !left[l.Recipe] {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -113,6 +114,7 @@ func command(args []string, out, errOut io.Writer) int {
 		fmt.Fprintln(errOut, `Run "specquant --help" or "specquant COMMAND --help".`)
 		return 2
 	}
+	defer limitThreads(k)()
 	err = interruptible(e, func() error {
 		if err := resolveNames(k); err != nil {
 			return err
@@ -128,6 +130,18 @@ func command(args []string, out, errOut io.Writer) int {
 	}
 	fmt.Fprintln(errOut, "specquant:", err)
 	return 1
+}
+
+// limitThreads makes --threads hold for all that the process does at once, hashing and
+// collecting garbage too. The function it returns takes that back.
+func limitThreads(k *kong.Context) (restore func()) {
+	for _, f := range k.Flags() {
+		if n, ok := k.FlagValue(f).(int); ok && f.Name == "threads" && n > 0 && n < runtime.GOMAXPROCS(0) {
+			before := runtime.GOMAXPROCS(n)
+			return func() { runtime.GOMAXPROCS(before) }
+		}
+	}
+	return func() {}
 }
 
 // newParser reads the definition of the command line. exit is told the code where

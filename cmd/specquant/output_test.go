@@ -3,9 +3,13 @@ package main
 import (
 	"bytes"
 	"errors"
+	"github.com/specquant/specquant"
+	"math"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/specquant/specquant/internal/testmodel"
 )
@@ -49,5 +53,45 @@ func TestOutputLost(t *testing.T) {
 	o.Write([]byte("x"))
 	if code := o.status(2, &bytes.Buffer{}); code != 2 || !errors.Is(o.err, syscall.ENOSPC) {
 		t.Errorf("%d, %v", code, o.err)
+	}
+}
+
+// TestLimitThreads: --threads holds for the whole process while the command runs.
+func TestLimitThreads(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
+	for args, want := range map[string]int{"plan x --threads 1": 1, "plan x": 4, "plan x --threads 0": 4, "plan x --threads 9": 4, "eval ppl x --text y --threads 3": 3, "info": 4} {
+		parser, err := newParser(&cli{}, &bytes.Buffer{}, &bytes.Buffer{}, func(int) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := parser.Parse(strings.Fields(args))
+		if err != nil {
+			t.Fatal(args, err)
+		}
+		restore := limitThreads(k)
+		if got := runtime.GOMAXPROCS(0); got != want {
+			t.Errorf("%s: %d threads at once, want %d", args, got, want)
+		}
+		restore()
+		if got := runtime.GOMAXPROCS(0); got != 4 {
+			t.Errorf("%s: %d threads afterwards", args, got)
+		}
+	}
+}
+
+func TestEstimateText(t *testing.T) {
+	for want, v := range map[string]specquant.Estimate{"1.5000 ± 0.2500": {Mean: 1.5, StdErr: 0.25}, "2.0000 ± unknown": {Mean: 2, StdErr: math.NaN()}, "+Inf ± unknown": {Mean: math.Inf(1), StdErr: math.NaN()}} {
+		if got := estimateText(v, 1, "%.4f"); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if got := estimateText(specquant.Estimate{Mean: 1, StdErr: 2}, 1, "%+.1f"); got != "+1.0 ± 2.0" {
+		t.Error(got)
+	}
+	for want, d := range map[string][2]time.Duration{"1.0 to 3.3 s": {time.Second, 3300 * time.Millisecond}, "9 to 14 min": {9 * time.Minute, 14 * time.Minute}, "2.0 to 5.5 h": {2 * time.Hour, 330 * time.Minute},
+		"at most 0.3 s": {time.Millisecond, 300 * time.Millisecond}, "20 s": {19900 * time.Millisecond, 20 * time.Second}, "1 to 2 min": {time.Minute, 2 * time.Minute}} {
+		if got := spanText(d[0], d[1]); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
 	}
 }

@@ -88,13 +88,13 @@ func planOf(p *specquant.Plan) jobPlan {
 
 func printPlan(e *env, p *specquant.Plan) {
 	w := e.out
-	fmt.Fprintf(w, "recipe        %s at %s, %d threads\n", p.Recipe, p.Bits, p.Threads)
+	fmt.Fprintf(w, "recipe        %s at %s, %s\n", p.Recipe, p.Bits, plural(p.Threads, "thread"))
 	if p.Windows > 0 {
-		fmt.Fprintf(w, "calibration   %d windows of %d tokens\n", p.Windows, p.Tokens)
+		fmt.Fprintf(w, "calibration   %s of %d tokens\n", plural(p.Windows, "window"), p.Tokens)
 	} else {
 		fmt.Fprintf(w, "calibration   none needed\n")
 	}
-	fmt.Fprintf(w, "reads         %s of weights in %d blocks, one at a time\n", bytesText(p.Read), p.Blocks)
+	fmt.Fprintf(w, "reads         %s of weights in %s, one at a time\n", bytesText(p.Read), plural(p.Blocks, "block"))
 	fmt.Fprintf(w, "memory        %s at the peak:\n", bytesText(p.Peak))
 	for _, i := range p.Memory {
 		fmt.Fprintf(w, "  %10s  %s\n", bytesText(i.Bytes), i.Name)

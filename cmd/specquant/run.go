@@ -86,7 +86,7 @@ func (c *runCmd) Run(e *env) error {
 	if n == 0 && m.HasChatTemplate() {
 		fmt.Fprintf(e.err, "the model ended the text at once: it was made for conversations, and run continues text as it stands; to ask it something: specquant chat %s\n", c.Dir)
 	}
-	fmt.Fprintf(e.err, "%d tokens in %s, %.1f a second, bits %s\n", n, durationText(time.Since(start)), float64(n)/time.Since(start).Seconds(), m.Bits())
+	fmt.Fprintf(e.err, "%s in %s, %.1f a second, bits %s\n", plural(n, "token"), durationText(time.Since(start)), float64(n)/time.Since(start).Seconds(), m.Bits())
 	return nil
 }
 

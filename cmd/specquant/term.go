@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"github.com/specquant/specquant"
 	"io"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -101,4 +103,14 @@ func spanText(least, most time.Duration) string {
 		return "at most " + b + " " + name
 	}
 	return a + " to " + b + " " + name
+}
+
+// estimateText writes a mean and its standard error in a format such as %.4f, both
+// times the scale. An error that is not known, as of one value, is said to be so.
+func estimateText(v specquant.Estimate, scale float64, format string) string {
+	text := fmt.Sprintf(format, scale*v.Mean)
+	if math.IsNaN(v.StdErr) {
+		return text + " ± unknown"
+	}
+	return text + " ± " + fmt.Sprintf(strings.ReplaceAll(format, "+", ""), scale*v.StdErr)
 }

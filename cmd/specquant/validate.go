@@ -27,7 +27,18 @@ func (c *reportCmd) Validate() error {
 	if info, err := os.Stat(c.Out); err == nil && info.IsDir() {
 		return fmt.Errorf("--out: %s is a folder, expected the name of a file such as report.html", c.Out)
 	}
+	if c.MaxWindows != 0 && c.Text == "" {
+		return errors.New("--max-windows: says how much of --text FILE is measured; give that too, or leave it out")
+	}
 	return checkWindows(c.MaxWindows, "all")
+}
+
+// Validate refuses a seed that draws nothing.
+func (c *tasksCmd) Validate() error {
+	if c.Seed != 0 && c.Limit == 0 {
+		return errors.New("--seed: draws the questions of --limit; give that too, or leave it out")
+	}
+	return nil
 }
 
 // checkData says which flag names the folder of the task files, if it is not there

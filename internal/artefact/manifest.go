@@ -3,6 +3,7 @@ package artefact
 import (
 	"encoding/json"
 	"fmt"
+	"github.com/specquant/specquant/internal/jsonfloat"
 	"slices"
 
 	"github.com/specquant/specquant/internal/checkpoint"
@@ -291,6 +292,32 @@ type Check struct {
 	// many tokens; 0: not measured. A much smaller one than KL shows that the model
 	// has learned its calibration text instead of the language: see [Check.Ratio].
 	KLFitted float64 `json:"kl_fitted,omitempty"`
+}
+
+// checkJSON is a check as the manifest has it.
+type checkJSON struct {
+	HeldOut       bool            `json:"held_out"`
+	Tokens        int             `json:"tokens"`
+	PerplexityRef jsonfloat.Float `json:"perplexity_full"`
+	Perplexity    jsonfloat.Float `json:"perplexity"`
+	KL            jsonfloat.Float `json:"kl"`
+	Top1          jsonfloat.Float `json:"top1_agreement"`
+	Passed        bool            `json:"passed"`
+	KLFitted      jsonfloat.Float `json:"kl_fitted,omitempty"`
+}
+
+// MarshalJSON implements json.Marshaler: a result that is accepted although it gives
+// a token no probability has an infinite perplexity.
+func (c Check) MarshalJSON() ([]byte, error) {
+	return json.Marshal(checkJSON{c.HeldOut, c.Tokens, jsonfloat.Float(c.PerplexityRef), jsonfloat.Float(c.Perplexity), jsonfloat.Float(c.KL), jsonfloat.Float(c.Top1), c.Passed, jsonfloat.Float(c.KLFitted)})
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (c *Check) UnmarshalJSON(data []byte) error {
+	var v checkJSON
+	err := json.Unmarshal(data, &v)
+	*c = Check{v.HeldOut, v.Tokens, float64(v.PerplexityRef), float64(v.Perplexity), float64(v.KL), float64(v.Top1), v.Passed, float64(v.KLFitted)}
+	return err
 }
 
 // Ratio is the generalization ratio: divergence from full precision on held-out

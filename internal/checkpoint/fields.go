@@ -148,6 +148,10 @@ func (f *fields) tokens(key string, def, vocab int) []int {
 			f.failf(key, "token id %d, expected one below vocab_size %d", id, vocab)
 			return nil
 		}
+		if id < -1 { // −1 is how some files say none
+			f.failf(key, "token id %d, expected one from 0, or -1 for none", id)
+			return nil
+		}
 		if id >= 0 && !slices.Contains(out, int(id)) {
 			out = append(out, int(id))
 		}

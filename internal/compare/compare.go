@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/specquant/specquant/internal/jsonfloat"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -83,26 +84,26 @@ type Row struct {
 
 // rowJSON is a row as programs read it.
 type rowJSON struct {
-	Recipe        string  `json:"recipe"`
-	Bits          string  `json:"bits"`
-	PPL           float64 `json:"ppl"`
-	PPLErr        float64 `json:"ppl_se"`
-	KL            float64 `json:"kl"`
-	KLErr         float64 `json:"kl_se"`
-	Top1          float64 `json:"top1"`
-	Top1Err       float64 `json:"top1_se"`
-	BitsPerWeight float64 `json:"bits_per_weight"`
-	Bytes         int64   `json:"bytes"`
-	Seconds       float64 `json:"seconds"`
-	Prefill       float64 `json:"prefill_seconds,omitempty"`
+	Recipe        string          `json:"recipe"`
+	Bits          string          `json:"bits"`
+	PPL           jsonfloat.Float `json:"ppl"`
+	PPLErr        jsonfloat.Float `json:"ppl_se"`
+	KL            jsonfloat.Float `json:"kl"`
+	KLErr         jsonfloat.Float `json:"kl_se"`
+	Top1          jsonfloat.Float `json:"top1"`
+	Top1Err       jsonfloat.Float `json:"top1_se"`
+	BitsPerWeight float64         `json:"bits_per_weight"`
+	Bytes         int64           `json:"bytes"`
+	Seconds       float64         `json:"seconds"`
+	Prefill       float64         `json:"prefill_seconds,omitempty"`
 
 	Fallbacks []artefact.Fallback `json:"fallbacks,omitempty"`
 }
 
 // MarshalJSON implements json.Marshaler.
 func (r Row) MarshalJSON() ([]byte, error) {
-	return json.Marshal(rowJSON{r.Recipe, r.Bits, r.Perplexity.Mean, r.Perplexity.StdErr, r.KL.Mean, r.KL.StdErr,
-		r.Top1.Mean, r.Top1.StdErr, r.BitsPerWeight, r.Bytes, r.Seconds, r.Prefill, r.Fallbacks})
+	return json.Marshal(rowJSON{r.Recipe, r.Bits, jsonfloat.Float(r.Perplexity.Mean), jsonfloat.Float(r.Perplexity.StdErr), jsonfloat.Float(r.KL.Mean), jsonfloat.Float(r.KL.StdErr),
+		jsonfloat.Float(r.Top1.Mean), jsonfloat.Float(r.Top1.StdErr), r.BitsPerWeight, r.Bytes, r.Seconds, r.Prefill, r.Fallbacks})
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -111,8 +112,8 @@ func (r *Row) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &v); err != nil {
 		return err
 	}
-	*r = Row{Recipe: v.Recipe, Bits: v.Bits, Perplexity: eval.Estimate{Mean: v.PPL, StdErr: v.PPLErr}, KL: eval.Estimate{Mean: v.KL, StdErr: v.KLErr},
-		Top1: eval.Estimate{Mean: v.Top1, StdErr: v.Top1Err}, BitsPerWeight: v.BitsPerWeight, Bytes: v.Bytes, Seconds: v.Seconds, Prefill: v.Prefill, Fallbacks: v.Fallbacks}
+	*r = Row{Recipe: v.Recipe, Bits: v.Bits, Perplexity: eval.Estimate{Mean: float64(v.PPL), StdErr: float64(v.PPLErr)}, KL: eval.Estimate{Mean: float64(v.KL), StdErr: float64(v.KLErr)},
+		Top1: eval.Estimate{Mean: float64(v.Top1), StdErr: float64(v.Top1Err)}, BitsPerWeight: v.BitsPerWeight, Bytes: v.Bytes, Seconds: v.Seconds, Prefill: v.Prefill, Fallbacks: v.Fallbacks}
 	return nil
 }
 
@@ -306,6 +307,21 @@ func (c *comparison) add(ctx context.Context, x cell) error {
 		}
 	case c.Kept:
 		return nil
+	}
+	if !row.Reused {
+		// One at a time makes cells in a folder: two that make the same would write to
+		// the same files. What another has made meanwhile is found.
+		unlock, err := lockFolder(ctx, c.Work)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		if row, err = c.find(x); err != nil {
+			return err
+		}
+	}
+	switch {
+	case row.Reused:
 	case x.recipe == nil:
 		if row, err = c.ref.row(ctx); err != nil {
 			return err

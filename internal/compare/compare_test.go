@@ -3,12 +3,15 @@ package compare
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
@@ -269,5 +272,52 @@ func TestVariants(t *testing.T) {
 	}
 	if _, err := variants(rtn, "axis", c); err == nil {
 		t.Error("an ablation of plain rounding")
+	}
+}
+
+// TestComparesTogether: comparisons that work in one folder at once wait for each
+// other's cells and take them, instead of writing to the same files.
+func TestComparesTogether(t *testing.T) {
+	dir, o := compareSetup(t)
+	var mu sync.Mutex
+	made := map[string]int{}
+	o.Cell = func(r Row) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !r.Reused {
+			made[r.Recipe]++
+		}
+	}
+	var all [3]*Table
+	var errs [3]error
+	var wg sync.WaitGroup
+	for i := range all {
+		wg.Go(func() { all[i], errs[i] = Run(t.Context(), dir, o) })
+	}
+	wg.Wait()
+	for i, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "together", all[i], all[0])
+	}
+	if len(made) != 2 {
+		t.Errorf("made %v, expected two rows", made)
+	}
+	for name, n := range made {
+		if n != 1 {
+			t.Errorf("%s: made %d times", name, n)
+		}
+	}
+	// Who waits can be stopped.
+	unlock, err := lockFolder(t.Context(), o.Work)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer stop()
+	if _, err := lockFolder(ctx, o.Work); !errors.Is(err, context.DeadlineExceeded) {
+		t.Skipf("folders can't be locked here: %v", err)
 	}
 }

@@ -47,9 +47,9 @@ func (f Fingerprint) String() string {
 		parts = append(parts, f.Documents)
 	}
 	if f.Windows > 0 {
-		parts = append(parts, fmt.Sprintf("%d windows", f.Windows))
+		parts = append(parts, count(f.Windows, "window"))
 	}
-	parts = append(parts, fmt.Sprintf("%d tokens", f.Tokens), "tok "+short(f.Tokenizer))
+	parts = append(parts, count(f.Tokens, "token"), "tok "+short(f.Tokenizer))
 	if f.Text != "" {
 		parts = append(parts, "text "+short(f.Text))
 	}
@@ -58,6 +58,13 @@ func (f Fingerprint) String() string {
 		parts = append(parts, "against "+short(f.Against))
 	}
 	return "[" + strings.Join(append(parts, "bits "+f.Bits), ", ") + "]"
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func short(hash string) string { return hash[:min(8, len(hash))] }

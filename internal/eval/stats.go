@@ -1,10 +1,13 @@
 package eval
 
 import (
+	"encoding/json"
 	"math"
 	"slices"
 
 	"github.com/specquant/specquant/internal/kernel"
+
+	"github.com/specquant/specquant/internal/jsonfloat"
 )
 
 // Estimate is a mean and its standard error, taking what it is over as
@@ -14,8 +17,29 @@ type Estimate struct {
 	StdErr float64 `json:"std_err"`
 }
 
+// estimateJSON is an estimate as programs read it: the error null where it is not
+// known, the mean "Infinity" where it is that.
+type estimateJSON struct {
+	Mean   jsonfloat.Float `json:"mean"`
+	StdErr jsonfloat.Float `json:"std_err"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (e Estimate) MarshalJSON() ([]byte, error) {
+	return json.Marshal(estimateJSON{jsonfloat.Float(e.Mean), jsonfloat.Float(e.StdErr)})
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (e *Estimate) UnmarshalJSON(data []byte) error {
+	var v estimateJSON
+	err := json.Unmarshal(data, &v)
+	*e = Estimate{float64(v.Mean), float64(v.StdErr)}
+	return err
+}
+
 // Mean is the mean of v, with the standard error s/√n of the sample's own
-// standard deviation s (divisor n−1); of one value the error is 0.
+// standard deviation s (divisor n−1). Of one value the error is NaN: it says nothing
+// of how much others would differ. So it is where the mean is infinite.
 func Mean(v []float64) Estimate {
 	n := float64(len(v))
 	var sum, square float64
@@ -26,7 +50,7 @@ func Mean(v []float64) Estimate {
 	for _, x := range v {
 		square += (x - m) * (x - m)
 	}
-	e := Estimate{Mean: m}
+	e := Estimate{Mean: m, StdErr: math.NaN()}
 	if n > 1 {
 		e.StdErr = math.Sqrt(square / (n - 1) / n)
 	}
@@ -65,7 +89,7 @@ func ratio(x, w []float64) Estimate {
 		d := x[i] - r*w[i]
 		square += d * d
 	}
-	e := Estimate{Mean: r}
+	e := Estimate{Mean: r, StdErr: math.NaN()}
 	if n > 1 {
 		e.StdErr = math.Sqrt(square*n/(n-1)) / sw
 	}

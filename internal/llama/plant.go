@@ -31,7 +31,17 @@ func Plant(ck *checkpoint.Checkpoint, dst string, channels int, factor float32, 
 	}
 	chosen := rand.New(rand.NewPCG(seed, 0x504c414e54)).Perm(c.HiddenSize)[:channels]
 	slices.Sort(chosen)
-	if err := os.Mkdir(dst, 0o755); err != nil {
+	if _, err := os.Lstat(dst); err == nil {
+		return fmt.Errorf("%s exists; remove it or choose another name", dst)
+	}
+	// Under its name the copy appears when it is whole.
+	whole := filepath.Clean(dst)
+	dst, err := os.MkdirTemp(filepath.Dir(whole), filepath.Base(whole)+".tmp-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dst)
+	if err := os.Chmod(dst, 0o755); err != nil {
 		return err
 	}
 	scaled := map[string]bool{}
@@ -79,7 +89,7 @@ func Plant(ck *checkpoint.Checkpoint, dst string, channels int, factor float32, 
 			return err
 		}
 	}
-	return nil
+	return checkpoint.RenameDir(dst, whole)
 }
 
 // plant multiplies a norm's gains, which are offset more than what is stored, or

@@ -287,6 +287,51 @@ func TestBrowser(t *testing.T) {
 	}
 }
 
+// TestBrowserNarrow: on a narrow screen nothing that can't be scrolled reaches beyond
+// its edge, and a caption can be read without scrolling.
+func TestBrowserNarrow(t *testing.T) {
+	dir, out, pool := made(t, "specquant", "4-4-4")
+	_, html := page(t, dir, out, pool)
+	if strings.Contains(html, "<caption") {
+		t.Error("the caption of a wide table is as wide as the table: write it above")
+	}
+	browser, err := exec.LookPath("chromium")
+	if err != nil || testing.Short() {
+		t.Skip("no Chromium")
+	}
+	html = regexp.MustCompile(`<meta http-equiv="Content-Security-Policy"[^>]*>`).ReplaceAllString(html, "")
+	html = strings.Replace(html, "</body>", `<script>
+let beyond = [];
+for (const e of document.querySelectorAll("body *")) {
+	const r = e.getBoundingClientRect();
+	if (r.width > 0 && r.right > innerWidth + 1 && !e.closest(".scroll")) beyond.push(e.tagName + " " + e.textContent.slice(0, 60));
+	if (e.tagName == "text") {
+		const p = e.ownerSVGElement.getBoundingClientRect();
+		if (r.right > p.right + 1 || r.left < p.left - 1) beyond.push("cut off in a chart: " + e.textContent);
+	}
+}
+document.body.innerText = "width " + innerWidth + ": [" + beyond.join("; ") + "]";
+</script></body>`, 1)
+	tmp := t.TempDir()
+	file := filepath.Join(tmp, "page.html")
+	if err := os.WriteFile(file, []byte(html), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+		"--user-data-dir="+filepath.Join(tmp, "profile"), "--window-size=400,3000", "--dump-dom", "file://"+file)
+	text, err := cmd.Output()
+	if err != nil {
+		t.Skipf("%s does not run here: %v", browser, err)
+	}
+	found := regexp.MustCompile(`width \d+: \[([^\]]*)\]`).FindStringSubmatch(string(text))
+	if found == nil {
+		t.Fatalf("%.300s", text)
+	}
+	if found[1] != "" {
+		t.Error(found[0])
+	}
+}
+
 func brightness(img image.Image) (mean float64, colours int) {
 	seen := map[[3]uint32]bool{}
 	b := img.Bounds()

@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"github.com/specquant/specquant/internal/jsonfloat"
 	"strings"
 	"unicode/utf8"
 
@@ -18,6 +20,28 @@ type Scored struct {
 	Chars   int     `json:"chars"`   // characters of the answer: code points
 	Bytes   int     `json:"bytes"`   // of the answer
 	Greedy  bool    `json:"greedy"`  // every token was the most likely one
+}
+
+// scoredJSON is a choice as a line of a log has it.
+type scoredJSON struct {
+	LogProb jsonfloat.Float `json:"logprob"`
+	Tokens  int             `json:"tokens"`
+	Chars   int             `json:"chars"`
+	Bytes   int             `json:"bytes"`
+	Greedy  bool            `json:"greedy"`
+}
+
+// MarshalJSON implements json.Marshaler: the logarithm of no probability is "-Infinity".
+func (s Scored) MarshalJSON() ([]byte, error) {
+	return json.Marshal(scoredJSON{jsonfloat.Float(s.LogProb), s.Tokens, s.Chars, s.Bytes, s.Greedy})
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *Scored) UnmarshalJSON(data []byte) error {
+	var v scoredJSON
+	err := json.Unmarshal(data, &v)
+	*s = Scored{float64(v.LogProb), v.Tokens, v.Chars, v.Bytes, v.Greedy}
+	return err
 }
 
 // Sample is the record of one question: one line of a log.

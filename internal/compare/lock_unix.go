@@ -1,0 +1,42 @@
+//go:build unix
+
+package compare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockEvery is how often a folder that another process has locked is tried again.
+const lockEvery = 100 * time.Millisecond
+
+// lockFolder waits until no other process, and no other comparison of this one, has
+// the folder, and has it until unlock is called or the process ends, however it ends.
+func lockFolder(ctx context.Context, dir string) (unlock func(), err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil:
+			return func() { f.Close() }, nil
+		case errors.Is(err, unix.EINTR):
+			continue
+		case !errors.Is(err, unix.EWOULDBLOCK): // a file system without locks
+			return func() { f.Close() }, nil
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, fmt.Errorf("%s: waiting for another comparison that works there: %w", dir, ctx.Err())
+		case <-time.After(lockEvery):
+		}
+	}
+}
