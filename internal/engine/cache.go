@@ -20,6 +20,22 @@ func (s *Sequence) Tokens() int { return s.tokens }
 // Truncate forgets all but the first n tokens.
 func (s *Sequence) Truncate(n int) { s.tokens = min(s.tokens, max(n, 0)) }
 
+// CopyPrefix makes the sequence hold the first n tokens of another sequence of the same
+// model, and nothing else: what follows is computed as if it had been fed them. n must
+// be at most from.Tokens().
+func (s *Sequence) CopyPrefix(from *Sequence, n int) {
+	if from == s || from.model != s.model || n > from.tokens {
+		panic("engine: a prefix is copied from another sequence of the same model")
+	}
+	s.tokens = n
+	if n == 0 {
+		return
+	}
+	for i := range s.blocks {
+		s.blocks[i].CopyFrom(&from.blocks[i], n, s.model.Context)
+	}
+}
+
 // Bytes is the memory that the cache holds now.
 func (s *Sequence) Bytes() int64 {
 	var n int64

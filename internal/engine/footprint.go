@@ -55,9 +55,14 @@ func (m *Model) Footprint() Footprint {
 		f.Head = count(head)
 	}
 	f.Weights += f.Branch
-	cache := m.newCache()
-	f.KV = cache.PositionBytes() * int64(m.Config.Layers)
+	f.KV = m.CacheBytes()
 	return f
+}
+
+// CacheBytes is the memory of the cache that a token of context adds.
+func (m *Model) CacheBytes() int64 {
+	cache := m.newCache()
+	return cache.PositionBytes() * int64(m.Config.Layers)
 }
 
 // SkipBranch leaves the branch out of the computation, to measure what it costs.

@@ -87,6 +87,35 @@ func regrow[T any](old []T, heads, from, to, kept, width int) []T {
 	return s
 }
 
+// CopyFrom makes the cache hold the first n positions of another of the same shape,
+// and nothing else. limit is that of [KVCache.Reserve].
+func (c *KVCache) CopyFrom(src *KVCache, n, limit int) {
+	if c.Bits != src.Bits || c.Heads != src.Heads || c.HeadDim != src.HeadDim || n > src.capacity {
+		panic("kernel: copy between caches of different shapes")
+	}
+	c.Reserve(n, 0, limit)
+	n = alignUp(n, kvLanes)
+	copyHeads(c.keys, src.keys, c.Heads, c.capacity, src.capacity, n, c.keyRow())
+	copyHeads(c.values, src.values, c.Heads, c.capacity, src.capacity, n, c.valueRow())
+	copyHeads(c.keys32, src.keys32, c.Heads, c.capacity, src.capacity, n, c.keyRow())
+	copyHeads(c.values32, src.values32, c.Heads, c.capacity, src.capacity, n, c.valueRow())
+	copyHeads(c.ks, src.ks, c.Heads, c.capacity, src.capacity, n, 1)
+	copyHeads(c.km, src.km, c.Heads, c.capacity, src.capacity, n, 1)
+	copyHeads(c.vs, src.vs, c.Heads, c.capacity, src.capacity, n, 1)
+	copyHeads(c.vm, src.vm, c.Heads, c.capacity, src.capacity, n, 1)
+}
+
+// copyHeads copies the first n positions of each head between arrays
+// [heads][capacity][width], unless the cache does not use them.
+func copyHeads[T any](dst, src []T, heads, to, from, n, width int) {
+	if len(src) == 0 {
+		return
+	}
+	for h := range heads {
+		copy(dst[h*to*width:][:n*width], src[h*from*width:][:n*width])
+	}
+}
+
 // column returns where in the keys of a head the column of a position begins, in bytes
 // or float32s.
 func (c *KVCache) column(head, position int) int {

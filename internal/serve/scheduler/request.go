@@ -1,0 +1,80 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/specquant/specquant/internal/engine/sampler"
+)
+
+// Errors of [Scheduler.Do] that are not about the request.
+var (
+	ErrClosed = errors.New("the server is shutting down")
+	// ErrBusy is wrapped by a [BusyError].
+	ErrBusy = errors.New("the server is busy: its queue is full")
+)
+
+// BusyError says that the queue is full.
+type BusyError struct {
+	RetryAfter time.Duration // when there may be room, guessed from how long answers took lately
+}
+
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("%v; try again in %d seconds", ErrBusy, int(e.RetryAfter.Seconds()))
+}
+
+func (e *BusyError) Unwrap() error { return ErrBusy }
+
+// Request is a text to continue.
+type Request struct {
+	Prompt    []int // token ids, at least one
+	MaxTokens int   // 0: as many as fit the context
+	Sampling  sampler.Options
+	Ends      func(id int) bool // whether a token ends the text; it is not part of it
+	LogProbs  int               // -1: none; else the number of most likely tokens to name beside each drawn one
+	// Emit is told each token as soon as it is drawn; false ends the text with it. It is
+	// called by one goroutine at a time, never after Do has returned, and must not block.
+	Emit func(Token) bool
+	// Follows says that this is a further continuation for a client whose first one is
+	// under way: a full queue does not refuse it.
+	Follows bool
+}
+
+// Token is a token that was drawn.
+type Token struct {
+	ID      int
+	LogProb float64           // of the model's own distribution, where Request.LogProbs asks for it
+	Top     []sampler.LogProb // the most likely ones, in order
+}
+
+// Why a text ended.
+const (
+	FinishStop   = "stop"   // the model ended it, or Emit
+	FinishLength = "length" // MaxTokens, or the context is full
+)
+
+// Result is what is known of a text when it has ended, whether by itself or by an error.
+type Result struct {
+	Cached int    // tokens of the prompt that were not computed, but kept from before
+	Tokens int    // that were drawn and belong to the text
+	Finish string // FinishStop or FinishLength; "" after an error
+}
+
+// task is a request under way.
+type task struct {
+	Request
+	ctx     context.Context
+	sampler *sampler.Sampler
+	limit   int // tokens to draw, at most
+	lane    *lane
+	begun   time.Time
+
+	drawn  int       // the token drawn last, to be fed next; valid where result.Tokens > 0
+	logits []float32 // of this round; empty: none
+	result Result
+	ended  bool
+	err    error
+	done   chan struct{} // closed when result and err are final
+}

@@ -1,0 +1,435 @@
+// Package scheduler shares one model among many requests by continuous batching: in each
+// round every text that is being generated gets one token, and texts whose prompts have
+// not been computed yet get a piece of them, in the order of arrival.
+//
+// A request's answer does not depend on what else is under way: the engine's rows do not
+// depend on the batch, each text has a random sequence of its own, and a cache that is
+// kept from before holds the very bits that would be computed anew.
+//
+// Memory is bounded when the scheduler is made: by the number of lanes, each of which
+// holds at most one context's cache, and by the length of the queue.
+package scheduler
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/specquant/specquant/internal/engine"
+	"github.com/specquant/specquant/internal/engine/sampler"
+)
+
+// Options bound a scheduler. The zero value has the defaults.
+type Options struct {
+	Slots int // texts that are generated at once; 0: 8
+	Keep  int // ended texts whose caches are kept besides; 0: 8, -1: none
+	Queue int // requests that wait for a slot; 0: 64, -1: none
+	Piece int // tokens of prompts that are computed in one round while other texts are generated; 0: 128
+}
+
+// alonePiece is the piece of a prompt that is computed in one round while no text waits
+// for its next token. It bounds how long a canceled request keeps its slot.
+const alonePiece = 512
+
+func (o *Options) defaults() {
+	set := func(p *int, v int) {
+		if *p == 0 {
+			*p = v
+		}
+		*p = max(*p, 0)
+	}
+	set(&o.Slots, 8)
+	set(&o.Keep, 8)
+	set(&o.Queue, 64)
+	set(&o.Piece, 128)
+}
+
+// Check says which option makes no sense.
+func (o Options) Check() error {
+	for _, c := range []struct {
+		name             string
+		value, low, high int
+	}{{"slots", o.Slots, 0, 256}, {"kept conversations", o.Keep, -1, 1024}, {"queue", o.Queue, -1, 65536}, {"piece of a prompt", o.Piece, 0, 65536}} {
+		if c.value < c.low || c.value > c.high {
+			return fmt.Errorf("%s: found %d, expected %d to %d", c.name, c.value, c.low, c.high)
+		}
+	}
+	return nil
+}
+
+// Stats count what a scheduler has done since it was made.
+type Stats struct {
+	Active, Waiting int   // texts being generated, requests in the queue
+	CacheBytes      int64 // memory of all caches now
+	Prompt, Cached  int64 // tokens of prompts that were computed, and that were kept from before
+	Generated       int64 // tokens that were drawn
+	Rounds          int64
+}
+
+// Scheduler shares a model. Its methods may be called by any number of goroutines.
+type Scheduler struct {
+	model   *engine.Model
+	options Options
+	lanes   []*lane
+	clock   uint64 // rounds begun
+	active  []*task
+	stopped chan struct{} // closed when the loop has ended
+	wake    chan struct{} // capacity 1: there is something to do
+
+	mu     sync.Mutex // guards what follows
+	queue  []*task
+	closed bool
+	stats  Stats
+	took   time.Duration // how long a text takes, smoothed
+}
+
+// New begins to share a model, which the scheduler alone uses from now on.
+func New(m *engine.Model, o Options) *Scheduler {
+	o.defaults()
+	s := &Scheduler{model: m, options: o, stopped: make(chan struct{}), wake: make(chan struct{}, 1), took: time.Second}
+	for range o.Slots + o.Keep {
+		s.lanes = append(s.lanes, &lane{seq: m.NewSequence()})
+	}
+	go s.loop()
+	return s
+}
+
+// Options are those in use, defaults filled in.
+func (s *Scheduler) Options() Options { return s.options }
+
+// CacheLimit is the most memory that the caches may take, in bytes.
+func (s *Scheduler) CacheLimit() int64 {
+	// A cache has room for whole blocks of 64 positions.
+	return int64(len(s.lanes)) * int64((s.model.Context+63)/64*64) * s.model.CacheBytes()
+}
+
+// Stats are the figures of now.
+func (s *Scheduler) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.stats
+	st.Waiting = len(s.queue)
+	return st
+}
+
+// Do continues a text and returns when it has ended, or with the context's error soon
+// after the context has. It returns [engine.ContextError] for a prompt that leaves no
+// room for an answer, a [BusyError] or [ErrClosed] without having begun.
+func (s *Scheduler) Do(ctx context.Context, r Request) (Result, error) {
+	if len(r.Prompt) == 0 {
+		return Result{}, fmt.Errorf("the prompt has no tokens")
+	}
+	if n := len(r.Prompt) + 1; n > s.model.Context {
+		return Result{}, &engine.ContextError{Tokens: n, Context: s.model.Context}
+	}
+	for _, id := range r.Prompt {
+		if id < 0 || id >= s.model.Config.VocabSize {
+			return Result{}, fmt.Errorf("token id %d is outside the vocabulary of %d", id, s.model.Config.VocabSize)
+		}
+	}
+	t := &task{Request: r, ctx: ctx, limit: s.model.Context - len(r.Prompt), done: make(chan struct{})}
+	if r.MaxTokens > 0 {
+		t.limit = min(t.limit, r.MaxTokens)
+	}
+	if err := s.enqueue(t); err != nil {
+		return Result{}, err
+	}
+	stop := context.AfterFunc(ctx, func() { s.forget(t) })
+	defer stop()
+	<-t.done
+	return t.result, t.err
+}
+
+func (s *Scheduler) enqueue(t *task) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return ErrClosed
+	case !t.Follows && len(s.queue) >= s.options.Queue && s.stats.Active+len(s.queue) >= s.options.Slots+s.options.Queue:
+		wait := s.took * time.Duration(len(s.queue)+1) / time.Duration(s.options.Slots)
+		return &BusyError{RetryAfter: min(max(wait.Round(time.Second), time.Second), time.Minute)}
+	}
+	s.queue = append(s.queue, t)
+	s.awake()
+	return nil
+}
+
+// forget takes a canceled request out of the queue, or lets the loop find out.
+func (s *Scheduler) forget(t *task) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.queue, t); i >= 0 {
+		s.queue = slices.Delete(s.queue, i, i+1)
+		t.err = context.Cause(t.ctx)
+		close(t.done)
+		return
+	}
+	s.awake()
+}
+
+func (s *Scheduler) awake() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Close ends all requests with [ErrClosed] and returns when the model is no longer in
+// use.
+func (s *Scheduler) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.awake()
+	s.mu.Unlock()
+	<-s.stopped
+}
+
+// loop is the one goroutine that uses the model.
+func (s *Scheduler) loop() {
+	defer close(s.stopped)
+	for {
+		s.mu.Lock()
+		closed := s.closed
+		s.mu.Unlock()
+		if closed {
+			s.abandon()
+			return
+		}
+		if s.admit(); len(s.active) == 0 {
+			<-s.wake
+			continue
+		}
+		s.round()
+	}
+}
+
+// abandon ends everything.
+func (s *Scheduler) abandon() {
+	s.mu.Lock()
+	waiting := s.queue
+	s.queue = nil
+	s.mu.Unlock()
+	for _, t := range waiting {
+		t.err = ErrClosed
+		close(t.done)
+	}
+	for _, t := range s.active {
+		s.end(t, ErrClosed)
+	}
+	s.active = nil
+}
+
+// admit ends what was canceled and gives free slots to those that wait, in the order of
+// arrival.
+func (s *Scheduler) admit() {
+	for _, t := range s.active {
+		if t.ctx.Err() != nil {
+			s.end(t, context.Cause(t.ctx))
+		}
+	}
+	s.active = slices.DeleteFunc(s.active, func(t *task) bool { return t.ended })
+	for len(s.active) < s.options.Slots {
+		s.mu.Lock()
+		var t *task
+		if len(s.queue) > 0 {
+			t = s.queue[0]
+			s.queue = slices.Delete(s.queue, 0, 1)
+			s.stats.Active = len(s.active) + 1
+		}
+		s.mu.Unlock()
+		if t == nil {
+			break
+		}
+		s.begin(t)
+		s.active = append(s.active, t)
+	}
+	s.mu.Lock()
+	s.stats.Active = len(s.active)
+	s.mu.Unlock()
+}
+
+// begin gives a request its lane.
+func (s *Scheduler) begin(t *task) {
+	s.clock++
+	t.begun = time.Now()
+	t.lane = s.take(t.Prompt)
+	t.lane.task, t.lane.used = t, s.clock
+	t.result.Cached = len(t.lane.tokens)
+	t.sampler = sampler.New(t.Sampling, t.Prompt, nil)
+	s.mu.Lock()
+	s.stats.Cached += int64(t.result.Cached)
+	s.mu.Unlock()
+}
+
+// end makes a text's result final; its cache is kept.
+func (s *Scheduler) end(t *task, err error) {
+	if t.ended {
+		return
+	}
+	s.clock++
+	t.ended, t.err = true, err
+	t.lane.task, t.lane.used = nil, s.clock
+	if err == nil {
+		s.mu.Lock()
+		s.took += (time.Since(t.begun) - s.took) / 8
+		s.mu.Unlock()
+	}
+	close(t.done)
+}
+
+// round computes one batch and draws what can be drawn. A panic in it ends the texts
+// that were part of it and nothing else.
+func (s *Scheduler) round() {
+	defer func() {
+		if p := recover(); p != nil {
+			for _, t := range s.active {
+				s.spoil(t, fmt.Errorf("internal error: %v\n%s", p, debug.Stack()))
+			}
+		}
+	}()
+	tasks, steps := s.batch()
+	err := s.forward(tasks, steps)
+	if err != nil && len(tasks) > 1 { // whose fault is it?
+		for i, t := range tasks {
+			if err := s.forward(tasks[i:i+1], steps[i:i+1]); err != nil {
+				s.spoil(t, err)
+			}
+		}
+	} else if err != nil {
+		s.spoil(tasks[0], err)
+	}
+	var computed, drawn int64
+	for i, t := range tasks {
+		if t.ended {
+			continue
+		}
+		t.lane.tokens = append(t.lane.tokens, steps[i].IDs...)
+		if t.result.Tokens == 0 {
+			computed += int64(len(steps[i].IDs))
+		}
+		if len(t.logits) > 0 {
+			drawn++
+		}
+	}
+	s.draw(tasks)
+	var bytes int64
+	for _, l := range s.lanes {
+		bytes += l.seq.Bytes()
+	}
+	s.mu.Lock()
+	s.stats.Rounds++
+	s.stats.Prompt += computed
+	s.stats.Generated += drawn
+	s.stats.CacheBytes = bytes
+	s.mu.Unlock()
+}
+
+// batch says what is to be computed: the next token of each text, and pieces of prompts.
+func (s *Scheduler) batch() ([]*task, []engine.Step) {
+	var tasks []*task
+	var steps []engine.Step
+	for _, t := range s.active {
+		t.logits = t.logits[:0]
+		if len(t.lane.tokens) >= len(t.Prompt) {
+			tasks = append(tasks, t)
+			steps = append(steps, engine.Step{Seq: t.lane.seq, IDs: []int{t.drawn}, Want: engine.WantLast})
+		}
+	}
+	left := s.options.Piece
+	if len(tasks) == 0 {
+		left = max(left, alonePiece)
+	}
+	for _, t := range s.active { // in the order of arrival
+		rest := t.Prompt[min(len(t.lane.tokens), len(t.Prompt)):]
+		n := min(len(rest), left)
+		if n == 0 {
+			continue
+		}
+		left -= n
+		want := engine.WantNone
+		if n == len(rest) {
+			want = engine.WantLast
+		}
+		tasks = append(tasks, t)
+		steps = append(steps, engine.Step{Seq: t.lane.seq, IDs: rest[:n], Want: want})
+	}
+	return tasks, steps
+}
+
+// forward computes steps and leaves each task its logits. After an error the sequences
+// are as they were.
+func (s *Scheduler) forward(tasks []*task, steps []engine.Step) error {
+	for _, t := range tasks {
+		t.logits = t.logits[:0]
+	}
+	return s.model.Forward(context.Background(), steps, func(step, _ int, logits []float32) error {
+		tasks[step].logits = append(tasks[step].logits[:0], logits...)
+		return nil
+	})
+}
+
+// spoil ends a text with an error of the computation and forgets its cache, which may be
+// worthless.
+func (s *Scheduler) spoil(t *task, err error) {
+	if t.ended {
+		return
+	}
+	t.lane.seq, t.lane.tokens = s.model.NewSequence(), nil
+	s.end(t, err)
+}
+
+// draw draws the next token of each text that has logits, each by itself.
+func (s *Scheduler) draw(tasks []*task) {
+	var wait sync.WaitGroup
+	finished := make([]func(), len(tasks)) // what each goroutine leaves to be done by this one
+	for i, t := range tasks {
+		if t.ended || len(t.logits) == 0 {
+			continue
+		}
+		wait.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					err := fmt.Errorf("internal error: %v\n%s", p, debug.Stack())
+					finished[i] = func() { s.spoil(t, err) }
+				}
+			}()
+			if t.next() {
+				finished[i] = func() { s.end(t, nil) }
+			}
+		})
+	}
+	wait.Wait()
+	for _, f := range finished {
+		if f != nil {
+			f()
+		}
+	}
+}
+
+// next draws a token and says whether the text has ended.
+func (t *task) next() (ended bool) {
+	id := t.sampler.Next(t.logits)
+	if t.Ends != nil && t.Ends(id) {
+		t.result.Finish = FinishStop
+		return true
+	}
+	token := Token{ID: id}
+	if t.LogProbs >= 0 {
+		token.LogProb, token.Top = sampler.LogProbs(t.logits, id, t.LogProbs)
+	}
+	t.drawn = id
+	t.result.Tokens++
+	switch {
+	case t.Emit != nil && !t.Emit(token):
+		t.result.Finish = FinishStop
+	case t.result.Tokens >= t.limit:
+		t.result.Finish = FinishLength
+	default:
+		return false
+	}
+	return true
+}
