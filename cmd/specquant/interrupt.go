@@ -24,6 +24,9 @@ func interruptible(e *env, command func() error) error {
 		return err
 	case <-e.ctx.Done():
 	}
+	if e.drains.Load() {
+		return <-done
+	}
 	select {
 	case err := <-done:
 		return err

@@ -31,6 +31,7 @@ type cli struct {
 	Diff     diffCmd     `cmd:"" help:"Compare two models block by block."`
 	Run      runCmd      `cmd:"" help:"Continue a text."`
 	Chat     chatCmd     `cmd:"" help:"Talk to a model in the terminal."`
+	Serve    serveCmd    `cmd:"" help:"Serve a model: OpenAI's API, and a page to chat on."`
 	Pull     pullCmd     `cmd:"" help:"Fetch a model from Hugging Face into the store."`
 	List     listCmd     `cmd:"" help:"List the models in the store."`
 	Show     showCmd     `cmd:"" help:"Show the files of a model in the store."`
@@ -66,6 +67,7 @@ type env struct {
 	err    io.Writer // progress and errors
 	isTerm bool      // err is a terminal
 
+	drains  atomic.Bool            // the command ends by itself after a signal, in a time that it bounds
 	scratch atomic.Pointer[string] // a temporary folder, removed even if the command does not end by itself; nil: none
 }
 

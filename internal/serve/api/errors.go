@@ -1,0 +1,84 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/specquant/specquant/internal/engine"
+	"github.com/specquant/specquant/internal/jinja"
+	"github.com/specquant/specquant/internal/serve/scheduler"
+)
+
+// Error is an error in the form of OpenAI's API.
+type Error struct {
+	Status  int    `json:"-"`
+	Message string `json:"message"`
+	Type    string `json:"type"`
+	Param   string `json:"param,omitempty"` // the field of the request that it is about
+	Code    string `json:"code,omitempty"`
+
+	retryAfter int // seconds; 0: not said
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// invalid is an error about a field of the request.
+func invalid(param, format string, args ...any) *Error {
+	return &Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Param: param, Message: param + ": " + fmt.Sprintf(format, args...)}
+}
+
+// unsupported is an error about something that this server does not do.
+func unsupported(param, what string) *Error {
+	return &Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "unsupported", Param: param, Message: param + ": " + what}
+}
+
+// errorOf gives the error in OpenAI's form. What is no fault of the client's is not
+// shown to it in detail: the log has it.
+func errorOf(err error) *Error {
+	var known *Error
+	var long *engine.ContextError
+	var busy *scheduler.BusyError
+	var raised *jinja.RaisedError
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &long):
+		return &Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "context_length_exceeded", Param: "messages", Message: fmt.Sprintf("the prompt with at least one token of an answer takes %d tokens; the context is %d", long.Tokens, long.Context)}
+	case errors.As(err, &busy):
+		return &Error{Status: http.StatusTooManyRequests, Type: "rate_limit_error", Code: "queue_full", Message: busy.Error(), retryAfter: int(busy.RetryAfter.Seconds())}
+	case errors.Is(err, scheduler.ErrClosed):
+		return &Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "shutting_down", Message: err.Error(), retryAfter: 5}
+	case errors.As(err, &raised):
+		return &Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Param: "messages", Message: "the model's chat template refuses the conversation: " + raised.Error()}
+	case errors.As(err, &large):
+		return &Error{Status: http.StatusRequestEntityTooLarge, Type: "invalid_request_error", Message: fmt.Sprintf("the request's body has more than %d bytes", large.Limit)}
+	case errors.Is(err, errTimeout):
+		return &Error{Status: http.StatusGatewayTimeout, Type: "server_error", Code: "timeout", Message: err.Error()}
+	case errors.Is(err, context.Canceled):
+		return &Error{Status: 499, Type: "invalid_request_error", Code: "canceled", Message: "the client went away"}
+	}
+	return &Error{Status: http.StatusInternalServerError, Type: "server_error", Message: "internal error; the server's log says more"}
+}
+
+// WriteError answers with an error.
+func WriteError(w http.ResponseWriter, e *Error) {
+	if e.retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(e.retryAfter))
+	}
+	writeJSON(w, e.Status, map[string]*Error{"error": e})
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	data, err := json.Marshal(v)
+	if err != nil { // none of our types can fail
+		panic(err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	w.Write(append(data, '\n'))
+}

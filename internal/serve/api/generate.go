@@ -1,0 +1,242 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/specquant/specquant/internal/engine/sampler"
+	"github.com/specquant/specquant/internal/serve/scheduler"
+	"github.com/specquant/specquant/internal/tokenizer"
+)
+
+// job is all that one HTTP request wants to have generated.
+type job struct {
+	prompts  [][]int
+	choices  int // of each prompt; the i-th has the seed + i
+	max      int // tokens of each; 0: as many as fit
+	sampling sampler.Options
+	stops    []string
+	ends     map[int]bool
+	logProbs int  // -1: none
+	follows  bool // the text continues the prompt's, so that its first word is spaced as one inside a text
+}
+
+// event is what happened to a choice.
+type event struct {
+	choice int
+	text   string // what may be shown
+	tokens []drawn
+	finish string // the choice has ended
+}
+
+// drawn is a token with what logprobs asks about it.
+type drawn struct {
+	scheduler.Token
+	offset int // bytes of text before it
+}
+
+// usage counts tokens, in OpenAI's form.
+type usage struct {
+	Prompt     int `json:"prompt_tokens"`
+	Completion int `json:"completion_tokens"`
+	Total      int `json:"total_tokens"`
+	Details    struct {
+		Cached int `json:"cached_tokens"`
+	} `json:"prompt_tokens_details"`
+}
+
+// running is a job under way: events come by next.
+type running struct {
+	cancel context.CancelCauseFunc
+	ready  chan struct{} // capacity 1: there are events, or it has ended
+	done   chan struct{} // closed when nothing more will come
+
+	mu     sync.Mutex
+	events []event // not more than the tokens that were asked for
+	usage  usage
+	err    error
+}
+
+// generate begins a job. The caller must call stop in the end.
+func (a *API) generate(ctx context.Context, j job) *running {
+	ctx, cancel := context.WithCancelCause(ctx)
+	r := &running{cancel: cancel, ready: make(chan struct{}, 1), done: make(chan struct{})}
+	start := time.Now()
+	var first sync.Once
+	var all sync.WaitGroup
+	one := func(index int, follows bool, begun func()) {
+		defer func() {
+			if p := recover(); p != nil {
+				r.fail(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+			}
+		}()
+		prompt := j.prompts[index/j.choices]
+		c := choice{index: index, stream: a.Tokenizer.Stream()}
+		c.stops, _ = sampler.NewStops(j.stops) // checked
+		if j.follows {
+			for _, id := range prompt {
+				c.stream.Next(id)
+			}
+		}
+		sampling := j.sampling
+		sampling.Seed += uint64(index % j.choices)
+		result, err := a.Scheduler.Do(ctx, scheduler.Request{Prompt: prompt, MaxTokens: j.max, Sampling: sampling, LogProbs: j.logProbs, Follows: follows,
+			Ends: func(id int) bool { return j.ends[id] },
+			Emit: func(t scheduler.Token) bool {
+				first.Do(func() { a.metrics.first.Observe(time.Since(start).Seconds()) })
+				begun()
+				e, more := c.push(t, j.logProbs >= 0)
+				r.add(e)
+				return more
+			}})
+		if err != nil {
+			r.fail(err)
+			return
+		}
+		r.count(len(prompt), result, index%j.choices == 0)
+		r.add(c.finish(result.Finish))
+	}
+	for p := range j.prompts {
+		all.Go(func() {
+			// The first choice computes the prompt; the others begin when that can be copied.
+			computed := make(chan struct{})
+			var once sync.Once
+			begun := func() { once.Do(func() { close(computed) }) }
+			var rest sync.WaitGroup
+			for i := 1; i < j.choices; i++ {
+				rest.Go(func() {
+					select {
+					case <-computed:
+						one(p*j.choices+i, true, func() {})
+					case <-ctx.Done():
+					}
+				})
+			}
+			one(p*j.choices, p > 0, begun)
+			begun()
+			rest.Wait()
+		})
+	}
+	go func() {
+		all.Wait()
+		close(r.done)
+	}()
+	return r
+}
+
+// stop ends a job, if it has not ended, and waits until nothing of it is under way.
+func (r *running) stop() {
+	r.cancel(context.Canceled)
+	<-r.done
+}
+
+func (r *running) signal() {
+	select {
+	case r.ready <- struct{}{}:
+	default:
+	}
+}
+
+func (r *running) add(e event) {
+	if e.text == "" && len(e.tokens) == 0 && e.finish == "" {
+		return
+	}
+	r.mu.Lock()
+	r.events = append(r.events, e)
+	r.mu.Unlock()
+	r.signal()
+}
+
+// fail ends all choices: one that failed is not to be mistaken for a whole answer.
+func (r *running) fail(err error) {
+	r.mu.Lock()
+	if r.err == nil {
+		r.err = err
+	}
+	r.mu.Unlock()
+	r.cancel(err)
+	r.signal()
+}
+
+func (r *running) count(prompt int, result scheduler.Result, first bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if first { // a prompt is counted once, however many choices it has
+		r.usage.Prompt += prompt
+		r.usage.Details.Cached += result.Cached
+	}
+	r.usage.Completion += result.Tokens
+	r.usage.Total = r.usage.Prompt + r.usage.Completion
+}
+
+// next waits for events until they are there, the job has ended (then there are none
+// and no error), or a time has passed (then waited is true).
+func (r *running) next(limit time.Duration) (events []event, waited bool, err error) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for {
+		var ended bool
+		select {
+		case <-r.ready:
+		case <-r.done:
+			ended = true
+		case <-timer.C:
+			return nil, true, nil
+		}
+		r.mu.Lock()
+		events, r.events = r.events, nil
+		err = r.err
+		r.mu.Unlock()
+		if len(events) > 0 && err == nil || err != nil || ended {
+			return events, false, err
+		}
+	}
+}
+
+// choice turns the tokens of one text into what may be shown of it.
+type choice struct {
+	index  int
+	stream *tokenizer.Stream
+	stops  *sampler.Stops
+	shown  int
+	ended  bool // by a stop string
+}
+
+func (c *choice) push(t scheduler.Token, logProbs bool) (e event, more bool) {
+	e = event{choice: c.index}
+	if logProbs {
+		e.tokens = []drawn{{t, c.shown}}
+	}
+	var stop string
+	e.text, stop = c.stops.Push(c.stream.Next(t.ID))
+	c.shown += len(e.text)
+	c.ended = stop != ""
+	return e, !c.ended
+}
+
+// finish gives what was held back and why the text has ended.
+func (c *choice) finish(why string) event {
+	e := event{choice: c.index, finish: why}
+	if c.ended {
+		e.finish = scheduler.FinishStop
+		return e
+	}
+	text, stop := c.stops.Push(c.stream.Flush())
+	if e.text = text; stop == "" {
+		e.text += c.stops.Flush()
+	}
+	return e
+}
+
+// ends are the tokens that end a text.
+func ends(lists ...[]int) map[int]bool {
+	m := map[int]bool{}
+	for _, id := range slices.Concat(lists...) {
+		m[id] = true
+	}
+	return m
+}

@@ -1,0 +1,87 @@
+package api
+
+import "math"
+
+// lowest stands for the logarithm of probability 0, which JSON can't say; it is what
+// OpenAI's API uses.
+const lowest = -9999
+
+// Log-probabilities of a chat, in OpenAI's form.
+type (
+	tokenLogProb struct {
+		Token   string  `json:"token"`
+		LogProb float64 `json:"logprob"`
+		Bytes   []int   `json:"bytes"`
+	}
+	chosenLogProb struct {
+		tokenLogProb
+		Top []tokenLogProb `json:"top_logprobs"`
+	}
+	chatLogProbs struct {
+		Content []chosenLogProb `json:"content"`
+	}
+)
+
+// tokenText is the text of a token by itself; a special one has its name.
+func (a *API) tokenText(id int) string {
+	if a.Tokenizer.IsSpecial(id) {
+		return a.Tokenizer.Token(id)
+	}
+	return a.Tokenizer.Decode([]int{id})
+}
+
+func (a *API) logProb(id int, p float64) tokenLogProb {
+	if !(p > lowest) || math.IsInf(p, 0) {
+		p = lowest
+	}
+	text := a.tokenText(id)
+	bytes := make([]int, len(text))
+	for i := range len(text) {
+		bytes[i] = int(text[i])
+	}
+	return tokenLogProb{text, p, bytes}
+}
+
+// chatLogProbs are those of some tokens; nil: none were asked for.
+func (a *API) chatLogProbs(tokens []drawn) *chatLogProbs {
+	if len(tokens) == 0 {
+		return nil
+	}
+	out := &chatLogProbs{}
+	for _, t := range tokens {
+		c := chosenLogProb{tokenLogProb: a.logProb(t.ID, t.LogProb), Top: []tokenLogProb{}}
+		for _, m := range t.Top {
+			c.Top = append(c.Top, a.logProb(m.ID, m.P))
+		}
+		out.Content = append(out.Content, c)
+	}
+	return out
+}
+
+// textLogProbs are those of a completion, in the form of OpenAI's older API.
+type textLogProbs struct {
+	Tokens  []string             `json:"tokens"`
+	Chosen  []float64            `json:"token_logprobs"`
+	Top     []map[string]float64 `json:"top_logprobs"`
+	Offsets []int                `json:"text_offset"`
+}
+
+func (a *API) textLogProbs(tokens []drawn) *textLogProbs {
+	if len(tokens) == 0 {
+		return nil
+	}
+	out := &textLogProbs{}
+	for _, t := range tokens {
+		c := a.logProb(t.ID, t.LogProb)
+		top := map[string]float64{}
+		for _, m := range t.Top {
+			one := a.logProb(m.ID, m.P)
+			if _, there := top[one.Token]; !there { // pieces of characters look the same; the likeliest counts
+				top[one.Token] = one.LogProb
+			}
+		}
+		out.Tokens, out.Chosen = append(out.Tokens, c.Token), append(out.Chosen, c.LogProb)
+		out.Top, out.Offsets = append(out.Top, top), append(out.Offsets, t.offset)
+	}
+	return out
+}

@@ -1,0 +1,216 @@
+package serve
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/serve/api"
+)
+
+// keys are those that clients may show; nil: none is needed. Only their hashes are kept,
+// which also have one length, as a comparison in constant time needs.
+type keys [][sha256.Size]byte
+
+// Limits of a file of keys.
+const (
+	maxKeyFile = 1 << 20
+	maxKeys    = 1000
+	minKey     = 16
+)
+
+// readKeys reads a file with a key a line; empty lines and those that begin with # are
+// left out.
+func readKeys(path string) (keys, error) {
+	data, err := input.ReadFile(path, maxKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	if st, err := os.Stat(path); err == nil && st.Mode().Perm()&0o004 != 0 {
+		return nil, fmt.Errorf("%s: every user of this machine can read the keys; try: chmod 600 %s", path, path)
+	}
+	var k keys
+	s := bufio.NewScanner(bytes.NewReader(data))
+	for line := 1; s.Scan(); line++ {
+		text := strings.TrimSpace(s.Text())
+		switch {
+		case text == "" || strings.HasPrefix(text, "#"):
+			continue
+		case len(text) < minKey:
+			return nil, fmt.Errorf("%s: line %d: a key of %d characters, expected at least %d; try: openssl rand -hex 32", path, line, len(text), minKey)
+		case strings.ContainsAny(text, " \t"):
+			return nil, fmt.Errorf("%s: line %d: a key with a blank in it", path, line)
+		case len(k) == maxKeys:
+			return nil, fmt.Errorf("%s: more than %d keys", path, maxKeys)
+		}
+		k = append(k, sha256.Sum256([]byte(text)))
+	}
+	if err := s.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(k) == 0 {
+		return nil, fmt.Errorf("%s: there is no key in it; without --api-key-file everybody who reaches the server may use it", path)
+	}
+	return k, nil
+}
+
+// shown says whether a request shows one of the keys: as a bearer token, or as the
+// password of HTTP's basic authentication, which browsers ask for.
+func (k keys) shown(r *http.Request) bool {
+	key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		if _, key, ok = r.BasicAuth(); !ok {
+			return false
+		}
+	}
+	got, same := sha256.Sum256([]byte(strings.TrimSpace(key))), 0
+	for i := range k { // all of them, whichever it is
+		same |= subtle.ConstantTimeCompare(got[:], k[i][:])
+	}
+	return same == 1
+}
+
+// guard decides who may ask, before any handler sees a request.
+type guard struct {
+	next    http.Handler
+	hosts   []string // names by which clients may call the server, beside IP addresses and localhost
+	origins []string // of pages that browsers may let use it
+	cross   *http.CrossOriginProtection
+	keys    keys
+	log     *slog.Logger
+	write   time.Duration // for a client to take what was written
+	observe func(path string, status int, took time.Duration)
+}
+
+// checkOrigins says which origin is none.
+func checkOrigins(origins []string) error {
+	for _, o := range origins {
+		u, err := url.Parse(o)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || o != u.Scheme+"://"+u.Host {
+			return fmt.Errorf("--cors-origin: found %q, expected an origin such as https://example.org; there is none that stands for all", o)
+		}
+	}
+	return nil
+}
+
+// known says whether a Host header names this server. A page that a browser got from
+// elsewhere can make its own name point here (DNS rebinding); it can't make the browser
+// send another name. IP addresses can't be rebound.
+func (g *guard) known(host string) bool {
+	name := host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		name = h
+	}
+	name = strings.ToLower(strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(name, "["), "]"), "."))
+	return name == "localhost" || net.ParseIP(name) != nil || slices.Contains(g.hosts, name)
+}
+
+func (g *guard) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	w := &writer{ResponseWriter: rw, limit: g.write}
+	defer func() {
+		p := recover()
+		begun := w.status != 0
+		if p != nil && p != http.ErrAbortHandler {
+			g.log.Error("a handler failed", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			if !begun {
+				api.WriteError(w, &api.Error{Status: http.StatusInternalServerError, Type: "server_error", Message: "internal error; the server's log says more"})
+			}
+		}
+		path := r.Pattern // a route, not what the client wrote
+		if path == "" {
+			path = "none"
+		}
+		took := time.Since(start)
+		g.observe(path, w.status, took)
+		g.log.Info("request", "method", r.Method, "path", path, "status", w.status, "seconds", took.Seconds(), "bytes", w.bytes, "from", r.RemoteAddr)
+		if p != nil && begun { // whatever was sent is not whole: the client must see that
+			panic(http.ErrAbortHandler)
+		}
+	}()
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	refuse := func(status int, code, format string, args ...any) {
+		api.WriteError(w, &api.Error{Status: status, Type: "invalid_request_error", Code: code, Message: fmt.Sprintf(format, args...)})
+	}
+	if !g.known(r.Host) {
+		refuse(http.StatusForbidden, "unknown_host", "the server does not answer to the name %.100q; start it with --allow-host if it should", r.Host)
+		return
+	}
+	if origin := r.Header.Get("Origin"); origin != "" && slices.Contains(g.origins, origin) {
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+		h.Add("Vary", "Origin")
+		if r.Method == http.MethodOptions {
+			h.Set("Access-Control-Allow-Methods", "GET, POST")
+			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+			h.Set("Access-Control-Max-Age", "600")
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+	}
+	if err := g.cross.Check(r); err != nil {
+		refuse(http.StatusForbidden, "cross_origin", "a page of another origin may not use this server; start it with --cors-origin if it should")
+		return
+	}
+	if g.keys != nil && r.URL.Path != "/health" && !g.keys.shown(r) {
+		h.Set("WWW-Authenticate", `Basic realm="specquant: the password is an API key", charset="UTF-8"`)
+		api.WriteError(w, &api.Error{Status: http.StatusUnauthorized, Type: "authentication_error", Code: "invalid_api_key", Message: "an API key is needed: Authorization: Bearer KEY"})
+		return
+	}
+	g.next.ServeHTTP(w, r)
+}
+
+// writer counts what is sent and gives the client a bounded time to take each piece.
+type writer struct {
+	http.ResponseWriter
+	limit  time.Duration
+	status int
+	bytes  int64
+}
+
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *writer) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *writer) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	w.deadline()
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// FlushError is what [http.ResponseController] calls.
+func (w *writer) FlushError() error {
+	w.deadline()
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+func (w *writer) deadline() {
+	if err := http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.limit)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return // the connection is gone, as the write will find
+	}
+}
