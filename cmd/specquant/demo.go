@@ -42,6 +42,7 @@ func (c *demoCmd) Run(e *env) error {
 	}
 	model, out := filepath.Join(dir, "books-1m"), filepath.Join(dir, "books-1m-4-4-4")
 	if err := unpackDemo(model); err != nil {
+		os.RemoveAll(dir) // made just now, and of no use
 		return err
 	}
 	text, err := demoFiles.ReadFile("demo/evaluation.txt")

@@ -41,6 +41,14 @@ func (c *tasksCmd) Validate() error {
 	return nil
 }
 
+// Validate refuses what a brief look does not look at.
+func (c *inspectCmd) Validate() error {
+	if c.Brief && len(c.Calib) > 0 {
+		return errors.New("--calib: is the text for the spectral energy, which --brief leaves out; give one of them")
+	}
+	return nil
+}
+
 // checkData says which flag names the folder of the task files, if it is not there
 // and a task needs it.
 func (c *tasksCmd) checkData() error {

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/calibration"
@@ -117,7 +118,7 @@ func (j *job) verifyWindows() (fitted, heldOut [][]int, err error) {
 		return part(j.set.Windows), part(j.set.HeldOut), nil
 	}
 	text := calibration.Default()
-	ids, err := j.tok.Encode(text[:min(len(text), 32*limit)], true)
+	ids, err := j.tok.Encode(beginning(text, 32*limit), true)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -127,6 +128,18 @@ func (j *job) verifyWindows() (fitted, heldOut [][]int, err error) {
 		windows, ids = append(windows, ids[:n]), ids[n:]
 	}
 	return nil, part(windows), nil
+}
+
+// beginning is at most the first n bytes of a text: no character is cut in two, which
+// no tokenizer would take.
+func beginning(text string, n int) string {
+	if n >= len(text) {
+		return text
+	}
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return text[:n]
 }
 
 // The names of files that are not blocks.

@@ -5,10 +5,28 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/calibration"
 	"github.com/specquant/specquant/internal/testmodel"
 )
+
+// Wherever the embedded text is cut, what is left is text.
+func TestBeginning(t *testing.T) {
+	for n, want := range []string{"", "a", "a", "aé", "aé", "aé", "aé", "aé🙂", "aé🙂b", "aé🙂b"} {
+		if got := beginning("aé🙂b", n); got != want {
+			t.Errorf("%d bytes: %q, want %q", n, got, want)
+		}
+	}
+	text := calibration.Default()
+	for n := range min(len(text), 20000) {
+		got := beginning(text, n)
+		if last, size := utf8.DecodeLastRuneInString(got); len(got) > n || len(got) < n-3 || n > 3 && last == utf8.RuneError && size == 1 {
+			t.Fatalf("%d bytes: %d, the last character %q", n, len(got), last)
+		}
+	}
+}
 
 // The manifest has the sum of every other file of the artefact, and they are
 // true: also of a job that was stopped between writing the manifest and giving
