@@ -142,11 +142,12 @@ type TaskOptions struct {
 	Limit int      // questions of each task; 0: all
 	Seed  uint64   // which ones: 0 the first, else a draw by the seed
 	BOS   bool     // put BOS before each text; lm-eval does not
-	// SkipLong leaves out questions with a choice that alone is longer than the
-	// context, instead of failing.
-	SkipLong bool
-	Log      string // JSON lines, one a question; an existing one is gone on with
-	Batch    int    // tokens in the model's cache together; 0: 2048; changes no result
+	// Strict makes an error of a question that can't be posed to this model, as where a
+	// choice is longer than its context or adds no token to it. Else it is left out, and
+	// named in the result and its fingerprint.
+	Strict bool
+	Log    string // JSON lines, one a question; an existing one is gone on with
+	Batch  int    // tokens in the model's cache together; 0: 2048; changes no result
 
 	Progress func(task string, done, all int) // may be nil
 	Done     func(TaskResult)                 // told of each finished task; may be nil
@@ -178,7 +179,7 @@ func (m *Model) RunTasks(ctx context.Context, o TaskOptions) (*TaskReport, error
 	}
 	ready := make([]*tasks.Prepared, len(set))
 	for i, s := range set {
-		ready[i], err = s.task.Prepare(m.tok, s.questions, tasks.Options{MaxLength: m.engine.Context, BOS: o.BOS, Limit: o.Limit, Seed: o.Seed, SkipLong: o.SkipLong})
+		ready[i], err = s.task.Prepare(m.tok, s.questions, tasks.Options{MaxLength: m.engine.Context, BOS: o.BOS, Limit: o.Limit, Seed: o.Seed, Strict: o.Strict})
 		if err != nil {
 			return nil, err
 		}
@@ -202,6 +203,7 @@ func (m *Model) RunTasks(ctx context.Context, o TaskOptions) (*TaskReport, error
 	}
 	runner := &eval.Runner{Model: m.engine, BatchTokens: o.Batch}
 	var scores []eval.Estimate
+	var leftOut []string
 	for i, s := range set {
 		p := tasks.Options{Log: log}
 		if o.Progress != nil {
@@ -216,6 +218,9 @@ func (m *Model) RunTasks(ctx context.Context, o TaskOptions) (*TaskReport, error
 		r.Tasks = append(r.Tasks, result)
 		scores = append(scores, v.Score)
 		f.Tokens += v.Tokens
+		if len(v.LeftOut) > 0 {
+			leftOut = append(leftOut, tasks.LeftOutText(v.Task, v.LeftOut))
+		}
 		if o.Done != nil {
 			o.Done(result)
 		}
@@ -223,6 +228,7 @@ func (m *Model) RunTasks(ctx context.Context, o TaskOptions) (*TaskReport, error
 	if err := log.Close(); err != nil {
 		return nil, err
 	}
+	f.LeftOut = strings.Join(leftOut, ", ")
 	r.Average, r.Fingerprint = Estimate(eval.Average(scores)), f
 	return r, nil
 }

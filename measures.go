@@ -63,7 +63,8 @@ type Fingerprint struct {
 	Model     string `json:"model_sha256"`
 	Against   string `json:"against_sha256,omitempty"` // the reference model
 	Bits      string `json:"bits"`
-	Tool      string `json:"tool,omitempty"` // name and version of the program
+	Tool      string `json:"tool,omitempty"`     // name and version of the program
+	LeftOut   string `json:"left_out,omitempty"` // questions of tasks that could not be posed
 }
 
 // String is the short form, in one bracket.
@@ -134,7 +135,8 @@ type TaskResult struct {
 	AccNorm    *Estimate `json:"acc_norm,omitempty"`   // accuracy with choices normalised by their length; nil: the task has none
 	Perplexity *Estimate `json:"perplexity,omitempty"` // of LAMBADA's last words
 	Truncated  int       `json:"truncated"`            // questions whose context did not fit
-	Skipped    int       `json:"skipped"`              // questions left out because a choice does not fit
+	Skipped    int       `json:"skipped"`              // questions left out because they can't be posed to this model
+	LeftOut    []LeftOut `json:"left_out,omitempty"`   // which, and why
 	Reused     int       `json:"reused"`               // questions taken from the log of an earlier run
 	Tokens     int       `json:"tokens"`               // computed
 	PerChoice  int       `json:"tokens_per_choice"`    // tokens if each choice had been computed with its own context
@@ -143,9 +145,19 @@ type TaskResult struct {
 	Data       string    `json:"data_sha256,omitempty"`
 }
 
+// LeftOut is a question that was left out.
+type LeftOut struct {
+	Question int    `json:"question"` // its place in the files, from 0
+	Reason   string `json:"reason"`
+}
+
 func newTaskResult(r tasks.Result) TaskResult {
+	var left []LeftOut
+	for _, l := range r.LeftOut {
+		left = append(left, LeftOut(l))
+	}
 	return TaskResult{Task: r.Task, Questions: r.Questions, Whole: r.Whole, Metric: r.Metric, Score: Estimate(r.Score), Acc: Estimate(r.Acc),
-		AccNorm: estimate(r.AccNorm), Perplexity: estimate(r.Perplexity), Truncated: r.Truncated, Skipped: r.Skipped, Reused: r.Reused,
+		AccNorm: estimate(r.AccNorm), Perplexity: estimate(r.Perplexity), Truncated: r.Truncated, Skipped: r.Skipped, LeftOut: left, Reused: r.Reused,
 		Tokens: r.Tokens, PerChoice: r.PerChoice, Seconds: r.Seconds, Files: r.Files, Data: r.Data}
 }
 

@@ -144,7 +144,7 @@ func (s *chatSession) load(path string) error {
 		return err
 	}
 	var c saved
-	if err := json.Unmarshal(data, &c); err != nil {
+	if err := input.JSON(data, &c); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	for i, m := range c.Messages {

@@ -8,18 +8,18 @@ import (
 )
 
 type tasksCmd struct {
-	Dir      string   `arg:"" help:"Folder of a quantized model or of a checkpoint." placeholder:"OUT"`
-	Tasks    []string `help:"Tasks, or TASK=FILE: ${tasks}. Default: all nine." placeholder:"TASK"`
-	Data     string   `help:"Folder with the task files, JSON lines or Parquet. Default: data/tasks." default:"data/tasks" placeholder:"DIR"`
-	Limit    int      `help:"Questions of each task. 0: all." default:"0"`
-	Seed     uint64   `help:"Which questions, with --limit. 0: the first; else a draw by this seed." default:"0"`
-	BOS      bool     `name:"bos" help:"Put BOS before each text, which lm-eval does not."`
-	SkipLong bool     `help:"Leave out questions with a choice longer than the model's context, instead of failing."`
-	Log      string   `help:"Write a JSON line for each question; an existing log is gone on with." placeholder:"FILE.jsonl"`
-	Ctx      int      `help:"Context in tokens. 0: the model's own, at most 8192." default:"0"`
-	Batch    int      `help:"Tokens in the cache together; the result does not depend on it." default:"2048"`
-	JSON     bool     `name:"json" help:"Write JSON, with the whole fingerprint."`
-	Threads  int      `help:"Threads; the result does not depend on them. 0: one for each CPU." default:"0"`
+	Dir     string   `arg:"" help:"Folder of a quantized model or of a checkpoint." placeholder:"OUT"`
+	Tasks   []string `help:"Tasks, or TASK=FILE: ${tasks}. Default: all nine." placeholder:"TASK"`
+	Data    string   `help:"Folder with the task files, JSON lines or Parquet. Default: data/tasks." default:"data/tasks" placeholder:"DIR"`
+	Limit   int      `help:"Questions of each task. 0: all." default:"0"`
+	Seed    uint64   `help:"Which questions, with --limit. 0: the first; else a draw by this seed." default:"0"`
+	BOS     bool     `name:"bos" help:"Put BOS before each text, which lm-eval does not."`
+	Strict  bool     `help:"Make an error of a question that can't be posed to this model (a choice adds no token to its context, or is longer than the model's), which is otherwise left out and named."`
+	Log     string   `help:"Write a JSON line for each question; an existing log is gone on with." placeholder:"FILE.jsonl"`
+	Ctx     int      `help:"Context in tokens. 0: the model's own, at most 8192." default:"0"`
+	Batch   int      `help:"Tokens in the cache together; the result does not depend on it." default:"2048"`
+	JSON    bool     `name:"json" help:"Write JSON, with the whole fingerprint."`
+	Threads int      `help:"Threads; the result does not depend on them. 0: one for each CPU." default:"0"`
 }
 
 func (c *tasksCmd) Run(e *env) error {
@@ -34,7 +34,7 @@ func (c *tasksCmd) Run(e *env) error {
 	if err := e.noteSums(c.Dir); err != nil {
 		return err
 	}
-	o := specquant.TaskOptions{Tasks: c.Tasks, Data: c.Data, Limit: c.Limit, Seed: c.Seed, BOS: c.BOS, SkipLong: c.SkipLong, Log: c.Log, Batch: c.Batch,
+	o := specquant.TaskOptions{Tasks: c.Tasks, Data: c.Data, Limit: c.Limit, Seed: c.Seed, BOS: c.BOS, Strict: c.Strict, Log: c.Log, Batch: c.Batch,
 		Done: func(r specquant.TaskResult) {
 			fmt.Fprintf(e.err, "%s: %s %s %%, %s in %.1f s\n", r.Task, r.Metric, estimateText(r.Score, 100, "%.2f"), plural(r.Questions, "question"), r.Seconds)
 		}}
@@ -62,7 +62,14 @@ func (c *tasksCmd) Run(e *env) error {
 			questions += fmt.Sprintf(" of %d", t.Whole)
 		}
 		if t.Skipped > 0 {
-			questions += fmt.Sprintf(", %d too long", t.Skipped)
+			questions += fmt.Sprintf(", %d left out", t.Skipped)
+			for i, l := range t.LeftOut {
+				if i == 3 {
+					fmt.Fprintf(e.err, "note: %s: %d more are left out; --json names them all\n", t.Task, len(t.LeftOut)-i)
+					break
+				}
+				fmt.Fprintf(e.err, "note: %s: question %d is left out: %s\n", t.Task, l.Question, l.Reason)
+			}
 		}
 		tw.AppendRow(table.Row{t.Task, questions, percent(&t.Acc), percent(t.AccNorm), t.Truncated, fmt.Sprintf("%.1f", t.Seconds)})
 	}

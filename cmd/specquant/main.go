@@ -111,8 +111,11 @@ func command(args []string, out, errOut io.Writer) int {
 		fmt.Fprintln(errOut, "specquant: standard output:", err)
 		return 1
 	}
+	if err == nil {
+		err = checkFlags(k)
+	}
 	if err != nil {
-		fmt.Fprintln(errOut, "specquant:", err)
+		fmt.Fprintln(errOut, "specquant:", parseErrorText(err))
 		fmt.Fprintln(errOut, `Run "specquant --help" or "specquant COMMAND --help".`)
 		return 2
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
@@ -126,12 +127,12 @@ func ParseQuantization(raw json.RawMessage, file string) (*Quantization, error) 
 	var whose struct {
 		Method string `json:"quant_method"`
 	}
-	if err := json.Unmarshal(raw, &whose); err != nil {
+	if err := input.JSON(raw, &whose); err != nil {
 		return nil, fmt.Errorf("%s: quantization_config: %w", file, err)
 	}
 	q.Method = whose.Method
 	if q.Method == Method {
-		if err := json.Unmarshal(raw, &q); err != nil {
+		if err := input.JSON(raw, &q); err != nil {
 			return nil, fmt.Errorf("%s: quantization_config: %w", file, err)
 		}
 	}

@@ -1,7 +1,6 @@
 package artefact
 
 import (
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 
@@ -17,7 +16,7 @@ func ReadManifest(dir string) (*Manifest, error) {
 		return nil, err
 	}
 	var m Manifest
-	if err := json.Unmarshal(data, &m); err != nil {
+	if err := input.JSON(data, &m); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return &m, nil

@@ -125,7 +125,7 @@ func (s *Source) fromConfig(data []byte) error {
 	var c struct {
 		Template json.RawMessage `json:"chat_template"`
 	}
-	if err := json.Unmarshal(data, &c); err != nil {
+	if err := input.JSON(data, &c); err != nil {
 		return err
 	}
 	var one string
@@ -147,7 +147,7 @@ func (s *Source) fromConfig(data []byte) error {
 // addTokens reads the texts of special tokens, where they are not known yet.
 func (s *Source) addTokens(data []byte) error {
 	var all map[string]json.RawMessage
-	if err := json.Unmarshal(data, &all); err != nil {
+	if err := input.JSON(data, &all); err != nil {
 		return err
 	}
 	for name, raw := range all {

@@ -112,9 +112,9 @@ func TestParseConfigDefaults(t *testing.T) {
 }
 
 func TestParseConfigCutOff(t *testing.T) {
-	for _, text := range []string{"", "{", `{"a": 1`, `{"a": {"b": `, `{"a"`} {
+	for text, want := range map[string]string{"": "is empty", "{": "the end after", `{"a": 1`: "the end after", `{"a": {"b": `: "the end after", `{"a"`: "the end after"} {
 		_, err := ParseConfig([]byte(text), "config.json")
-		if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "the end after") {
+		if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}

@@ -15,6 +15,7 @@ func FuzzSafetensorsHeader(f *testing.F) {
 		`{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}`,
 		`{"a":{"dtype":"F4","shape":[-1],"data_offsets":[9223372036854775807,9223372036854775807]}}`,
 		`{"a":{"dtype":"F64","shape":[0,1],"data_offsets":[0,0]},"a":null}`,
+		`{"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"b":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}`, "\xef\xbb\xbf{}", `{a}`, `null`,
 	} {
 		f.Add([]byte(h), int64(8))
 	}
@@ -42,7 +43,7 @@ func FuzzSafetensorsHeader(f *testing.F) {
 }
 
 func FuzzConfig(f *testing.F) {
-	for _, s := range []string{tinyConfig, llama32v4, llama32v5, `{"architectures":["MistralForCausalLM"]}`, `{"rope_scaling":{"type":"yarn"}}`,
+	for _, s := range []string{tinyConfig, llama32v4, llama32v5, `{"architectures":["MistralForCausalLM"]}`, `{"rope_scaling":{"type":"yarn"}}`, "\xef\xbb\xbf{}", "null", `[1]`, `{"a":1 "b":2}`,
 		string(edited(f, familyEdits("Gemma3ForCausalLM", map[string]string{"sliding_window": "8"}))),
 		string(edited(f, familyEdits("SmolLM3ForCausalLM", map[string]string{"no_rope_layers": "[1,0,1,1]"}))),
 		string(edited(f, familyEdits("GraniteForCausalLM", map[string]string{"logits_scaling": "8"}))),

@@ -16,9 +16,13 @@ import (
 
 // maxIndex is the longest model.safetensors.index.json that is read, maxConfig
 // the longest config.json or generation_config.json, in bytes.
+//
+// maxIndexed is the most tensors that an index may list: mixtures of experts have a
+// hundred thousand.
 const (
-	maxIndex  = maxHeader
-	maxConfig = 16 << 20
+	maxIndexed = 1 << 19
+	maxIndex   = maxHeader
+	maxConfig  = 16 << 20
 )
 
 // parseIndex reads a model.safetensors.index.json: which shard, a file beside
@@ -26,6 +30,9 @@ const (
 // that an index cannot reach outside its folder (the file itself may be a
 // symbolic link, as in the Hugging Face cache).
 func parseIndex(data []byte, file string) (map[string]string, error) {
+	if err := checkStart(data, file); err != nil {
+		return nil, err
+	}
 	if !utf8.Valid(data) {
 		return nil, malformed("%s: not valid UTF-8", file)
 	}
@@ -52,6 +59,9 @@ func parseIndex(data []byte, file string) (map[string]string, error) {
 			if err := checkShardName(shard); err != nil {
 				return malformed("%s: weight_map: tensor %q: shard name %q %v", file, name, shard, err)
 			}
+			if len(weights) == maxIndexed {
+				return malformed("%s: weight_map lists more than %d tensors, the limit", file, maxIndexed)
+			}
 			weights[name] = shard
 			return nil
 		})
@@ -71,6 +81,8 @@ func parseIndex(data []byte, file string) (map[string]string, error) {
 // checkShardName accepts plain safetensors file names only.
 func checkShardName(s string) error {
 	switch {
+	case s == "":
+		return fmt.Errorf("is empty, expected a plain file name")
 	case strings.ContainsAny(s, "/\\:\x00") || !filepath.IsLocal(s) || filepath.Base(s) != s:
 		return fmt.Errorf("leaves the folder, expected a plain file name")
 	case !strings.HasSuffix(s, ".safetensors"):

@@ -15,6 +15,10 @@ import (
 // reference implementation has the same limit.
 const maxHeader = 100_000_000
 
+// maxTensors is the most tensors that one file may have. Published files have some
+// thousand; what is read of each takes about half a kilobyte of memory.
+const maxTensors = 1 << 17
+
 // maxRank bounds the dimensions of one tensor; model weights have at most 5.
 const maxRank = 32
 
@@ -68,6 +72,9 @@ func parseHeader(path string, data []byte, dataOff, dataLen int64) (*header, err
 				h.metadata[key] = s
 				return nil
 			})
+		}
+		if len(h.entries) == maxTensors {
+			return malformed("%s: has more than %d tensors, the limit for one file", where, maxTensors)
 		}
 		e, err := decodeEntry(dec, path, name)
 		h.entries[name] = e

@@ -8,6 +8,8 @@ import (
 	"io"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/specquant/specquant/internal/input"
 )
 
 // Helpers for JSON whose keys matter: encoding/json lets the last of two equal
@@ -22,7 +24,7 @@ func decodeObject(dec *json.Decoder, where string, field func(key string) error)
 		return notJSON(dec, where, err)
 	}
 	if tok != json.Delim('{') {
-		return malformed("%s: found %v, expected a JSON object", where, tok)
+		return malformed("%s: found %s, expected a JSON object", where, tokenName(tok))
 	}
 	seen := map[string]bool{}
 	for dec.More() {
@@ -32,7 +34,7 @@ func decodeObject(dec *json.Decoder, where string, field func(key string) error)
 		}
 		key, ok := tok.(string)
 		if !ok {
-			return malformed("%s: found %v, expected a key", where, tok)
+			return malformed("%s: found %s, expected a key", where, tokenName(tok))
 		}
 		if seen[key] {
 			return malformed("%s: key %q appears twice", where, key)
@@ -54,11 +56,41 @@ func notJSON(dec *json.Decoder, where string, err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return malformed("%s: found the end after %d bytes, in the middle of a JSON object; fetch or copy the file again", where, dec.InputOffset())
 	}
+	if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
+		return malformed("%s: is not JSON: byte %d: %s", where, dec.InputOffset(), input.SyntaxText(syntax))
+	}
 	return malformed("%s: %v", where, err)
+}
+
+// tokenName is what a reader calls a token of JSON.
+func tokenName(tok json.Token) string {
+	switch v := tok.(type) {
+	case nil:
+		return "null"
+	case json.Delim:
+		if v == '[' {
+			return "a list"
+		}
+		return v.String()
+	case string:
+		return fmt.Sprintf("the string %.60q", v)
+	}
+	return fmt.Sprint(tok)
+}
+
+// checkStart refuses what is not JSON from its first bytes on.
+func checkStart(data []byte, where string) error {
+	if err := input.JSONStart(data); err != nil {
+		return malformed("%s: %v", where, err)
+	}
+	return nil
 }
 
 // rawObject splits a JSON document that is one object into its fields.
 func rawObject(data []byte, where string) (map[string]json.RawMessage, error) {
+	if err := checkStart(data, where); err != nil {
+		return nil, err
+	}
 	if !utf8.Valid(data) {
 		return nil, malformed("%s: not valid UTF-8", where)
 	}

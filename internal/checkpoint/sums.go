@@ -2,7 +2,6 @@ package checkpoint
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/specquant/specquant/internal/input"
 )
 
 // ManifestFile is the file of a quantized model's folder that tells how it was
@@ -46,7 +47,7 @@ func parseSums(data []byte, file string) ([]FileHash, error) {
 	var m struct {
 		Files []FileHash `json:"files"`
 	}
-	if err := json.Unmarshal(data, &m); err != nil {
+	if err := input.JSON(data, &m); err != nil {
 		return nil, malformed("%s: %v; %s", file, err, sumsHint)
 	}
 	seen := map[string]bool{}

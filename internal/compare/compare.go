@@ -109,7 +109,7 @@ func (r Row) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON implements json.Unmarshaler.
 func (r *Row) UnmarshalJSON(data []byte) error {
 	var v rowJSON
-	if err := json.Unmarshal(data, &v); err != nil {
+	if err := input.JSON(data, &v); err != nil {
 		return err
 	}
 	*r = Row{Recipe: v.Recipe, Bits: v.Bits, Perplexity: eval.Estimate{Mean: float64(v.PPL), StdErr: float64(v.PPLErr)}, KL: eval.Estimate{Mean: float64(v.KL), StdErr: float64(v.KLErr)},
@@ -371,7 +371,7 @@ func (c *comparison) find(x cell) (row Row, err error) {
 		if err != nil {
 			return Row{}, err
 		}
-		if err := json.Unmarshal(data, &row); err != nil {
+		if err := input.JSON(data, &row); err != nil {
 			return Row{}, fmt.Errorf("%s: %w; remove the file", path, err)
 		}
 		info, err := os.Stat(path)
@@ -409,7 +409,7 @@ const secondsSuffix = ".seconds"
 func (c *comparison) make(ctx context.Context, r *recipe.Recipe, out string) (Row, error) {
 	var spent float64
 	if data, err := input.ReadFile(out+secondsSuffix, input.MaxSmall); err == nil {
-		if err := json.Unmarshal(data, &spent); err != nil {
+		if err := input.JSON(data, &spent); err != nil {
 			spent = 0
 		}
 	}

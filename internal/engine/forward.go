@@ -92,6 +92,16 @@ func (m *Model) Forward(ctx context.Context, steps []Step, emit func(step, token
 			}
 		}
 	}
+	tokens, grows := 0, false
+	for _, st := range steps {
+		tokens += st.Seq.want
+		grows = grows || len(st.Seq.blocks) > 0 && st.Seq.want > st.Seq.blocks[0].Capacity()
+	}
+	if grows {
+		if err := m.checkMemory(tokens, fmt.Sprintf("a batch of %d sequences with %d tokens together", len(steps), tokens)); err != nil {
+			return err
+		}
+	}
 	err := m.forward(ctx, steps, emit)
 	if err != nil {
 		for i, st := range steps {

@@ -138,6 +138,11 @@ func (m *Model) prepare(o Options) error {
 	if m.Context > c.MaxPositions && c.RopeScaling == nil {
 		return fmt.Errorf("a context of %d tokens is asked for; the model was made for %d", m.Context, c.MaxPositions)
 	}
+	if o.Context > 0 {
+		if err := m.checkMemory(m.Context, fmt.Sprintf("a context of %d tokens", m.Context)); err != nil {
+			return err
+		}
+	}
 	m.rope, m.local = llama.NewRope(c, m.Context), llama.NewLocalRope(c, m.Context)
 	m.pool, m.s.pool = o.Pool, o.Pool
 	m.bases = newBasisCache()

@@ -34,6 +34,7 @@ type Fingerprint struct {
 	Against   string `json:"against_sha256,omitempty"`
 	Bits      string `json:"bits"`
 	Tool      string `json:"tool,omitempty"`
+	LeftOut   string `json:"left_out,omitempty"` // questions of tasks that could not be posed
 }
 
 // String is the short form, in one bracket.
@@ -56,6 +57,9 @@ func (f Fingerprint) String() string {
 	parts = append(parts, "model "+short(f.Model))
 	if f.Against != "" {
 		parts = append(parts, "against "+short(f.Against))
+	}
+	if f.LeftOut != "" {
+		parts = append(parts, "without "+f.LeftOut)
 	}
 	return "[" + strings.Join(append(parts, "bits "+f.Bits), ", ") + "]"
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -63,7 +62,7 @@ func Overlaps(dir, text string) ([]Overlap, error) {
 		return nil, err
 	}
 	var m artefact.Manifest
-	if err := json.Unmarshal(data, &m); err != nil {
+	if err := input.JSON(data, &m); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if m.Calibration == nil {
@@ -93,6 +92,9 @@ func readSource(s checkpoint.FileHash) (text, unknown string) {
 			return text, ""
 		}
 		return "", "this program embeds another text than the one that wrote the artefact"
+	}
+	if s.Name == input.PipeName {
+		return "", "it came through a pipe and is not kept"
 	}
 	info, err := os.Stat(s.Name)
 	switch {

@@ -114,9 +114,13 @@ func spin(ok func() bool) {
 	}
 }
 
-// NewPool returns a pool of the given number of threads; 0 or less means one
-// thread per CPU that Go may use.
+// MaxThreads is the most threads of a pool.
+const MaxThreads = 1024
+
+// NewPool returns a pool of the given number of threads, [MaxThreads] at most; 0 or
+// less means one thread per CPU that Go may use.
 func NewPool(threads int) *Pool {
+	threads = min(threads, MaxThreads)
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}

@@ -303,7 +303,7 @@ func (j *job) readFinished() ([]byte, error) {
 		return nil, err
 	}
 	var m artefact.Manifest
-	if err := json.Unmarshal(data, &m); err != nil {
+	if err := input.JSON(data, &m); err != nil {
 		return nil, fmt.Errorf("%s: %w; remove %s and start again", path, err, j.partial)
 	}
 	begun := m

@@ -45,7 +45,7 @@ func (j *job) mix(ctx context.Context, st *stage.State, spill string) error {
 	case err != nil:
 		return err
 	default:
-		if err := json.Unmarshal(data, &chosen); err != nil {
+		if err := input.JSON(data, &chosen); err != nil {
 			return fmt.Errorf("%s: %w; remove %s and start again", path, err, j.partial)
 		}
 	}

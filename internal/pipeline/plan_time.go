@@ -2,12 +2,12 @@ package pipeline
 
 import (
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"time"
 
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
@@ -240,7 +240,7 @@ func (p *Plan) Measure(pool *kernel.Pool) {
 // machineLoad is how many threads of all programs have wanted a processor at a time,
 // on average of the last minute; 0 where the system does not say.
 func machineLoad() float64 {
-	data, err := os.ReadFile("/proc/loadavg")
+	data, err := input.ReadFile("/proc/loadavg", input.MaxSmall)
 	if err != nil {
 		return 0
 	}

@@ -1,11 +1,11 @@
 package pipeline
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/stage"
 )
 
@@ -27,7 +27,7 @@ func (j *job) reload(st *stage.State, i int) error {
 
 // readReports reads what a block's file says of its layers.
 func readReports(f *checkpoint.File) (reports []artefact.Layer, err error) {
-	if err := json.Unmarshal([]byte(f.Metadata[layersKey]), &reports); err != nil {
+	if err := input.JSON([]byte(f.Metadata[layersKey]), &reports); err != nil {
 		return nil, fmt.Errorf("%s: metadata %s: %w", f.Path(), layersKey, err)
 	}
 	return reports, nil

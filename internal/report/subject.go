@@ -5,7 +5,6 @@
 package report
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -131,7 +130,7 @@ func readManifest(dir string) (*artefact.Manifest, error) {
 		return nil, err
 	}
 	var m artefact.Manifest
-	if err := json.Unmarshal(data, &m); err != nil {
+	if err := input.JSON(data, &m); err != nil {
 		return nil, fmt.Errorf("%s: %w; quantize again", path, err)
 	}
 	if m.Recipe == nil {

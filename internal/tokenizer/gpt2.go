@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/specquant/specquant/internal/input"
 )
 
 // pairClass is what the tokenizer_class of a folder with vocab.json and
@@ -41,8 +43,9 @@ func parsePair(vocabJSON, mergesTxt []byte, side *sidecar) (*Tokenizer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer_config.json: %w", err)
 	}
-	if !json.Valid(vocabJSON) {
-		return nil, fmt.Errorf("vocab.json: is not valid JSON")
+	var any json.RawMessage
+	if err := input.JSON(vocabJSON, &any); err != nil {
+		return nil, fmt.Errorf("vocab.json: %w", err)
 	}
 	vocab, err := parseVocab(vocabJSON)
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/specquant/specquant/internal/input"
 )
 
 // hfFile is a tokenizer.json. Truncation and padding are left out on purpose:
@@ -37,7 +39,7 @@ type hfModel struct {
 // it say.
 func parseHF(data []byte, side *sidecar) (*Tokenizer, error) {
 	var f hfFile
-	if err := json.Unmarshal(data, &f); err != nil {
+	if err := input.JSON(data, &f); err != nil {
 		return nil, fmt.Errorf("not a tokenizer.json: %w", err)
 	}
 	if isNull(f.Model) {
@@ -47,7 +49,7 @@ func parseHF(data []byte, side *sidecar) (*Tokenizer, error) {
 		Type   *string         `json:"type"`
 		Merges json.RawMessage `json:"merges"`
 	}
-	if err := json.Unmarshal(f.Model, &head); err != nil {
+	if err := input.JSON(f.Model, &head); err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
 	// Files from before the type was written are told by having merges.
@@ -361,7 +363,7 @@ func componentType(raw json.RawMessage) (string, error) {
 	var c struct {
 		Type *string `json:"type"`
 	}
-	if err := json.Unmarshal(raw, &c); err != nil {
+	if err := input.JSON(raw, &c); err != nil {
 		return "", err
 	}
 	if c.Type == nil {
@@ -373,9 +375,7 @@ func componentType(raw json.RawMessage) (string, error) {
 // decodeStrict reads a component. A field not known here may change ids, so it
 // is an error.
 func decodeStrict(raw json.RawMessage, into any) error {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.DisallowUnknownFields()
-	return d.Decode(into)
+	return input.StrictJSON(raw, into)
 }
 
 func unsupported(what, supported string) error {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/specquant/specquant/internal/input"
 )
 
 // vocabEntry is one token of a vocabulary.
@@ -96,11 +98,11 @@ func parseMerges(raw json.RawMessage) ([][2]string, error) {
 		return nil, fmt.Errorf("are missing")
 	}
 	var lines []string
-	if err := json.Unmarshal(raw, &lines); err == nil {
+	if err := input.JSON(raw, &lines); err == nil {
 		return splitMerges(lines)
 	}
 	var pairs [][]string
-	if err := json.Unmarshal(raw, &pairs); err != nil {
+	if err := input.JSON(raw, &pairs); err != nil {
 		return nil, fmt.Errorf(`are neither ["a b", …] nor [["a", "b"], …]: %w`, err)
 	}
 	if len(pairs) > maxMerges {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sort"
 	"strconv"
+
+	"github.com/specquant/specquant/internal/input"
 )
 
 // sidecar is what the files beside the vocabulary say, each absent value nil.
@@ -39,7 +41,10 @@ func (t *tokenText) UnmarshalJSON(b []byte) error {
 		*t = tokenText(c.Content)
 		return err
 	}
-	return json.Unmarshal(b, (*string)(t))
+	if err := json.Unmarshal(b, (*string)(t)); err != nil {
+		return fmt.Errorf("found %s, expected a token: a string, or an object with its content", clip(string(b)))
+	}
+	return nil
 }
 
 // idList is an id, a list of ids, or null.
@@ -51,6 +56,9 @@ func (l *idList) UnmarshalJSON(b []byte) error {
 	}
 	var id *int
 	err := json.Unmarshal(b, &id)
+	if err != nil {
+		return fmt.Errorf("found %s, expected a token id or a list of them", clip(string(b)))
+	}
 	if id != nil {
 		*l = idList{*id}
 	}
@@ -66,7 +74,7 @@ func readSidecar(read func(name string) ([]byte, error)) (*sidecar, error) {
 		if err != nil || data == nil {
 			return false, err
 		}
-		if err := json.Unmarshal(data, into); err != nil {
+		if err := input.JSON(data, into); err != nil {
 			return false, fmt.Errorf("%s: %w", name, err)
 		}
 		return true, nil
@@ -89,7 +97,7 @@ func readSidecar(read func(name string) ([]byte, error)) (*sidecar, error) {
 			return nil, fmt.Errorf("tokenizer_config.json: added_tokens_decoder: %q is not an id", clip(key))
 		}
 		a := sideToken{flags: true}
-		if err := json.Unmarshal(raw, &a.addedToken); err != nil {
+		if err := input.JSON(raw, &a.addedToken); err != nil {
 			return nil, fmt.Errorf("tokenizer_config.json: added_tokens_decoder: id %d: %w", id, err)
 		}
 		a.ID = id

@@ -86,7 +86,7 @@ func (l *Log) load(h LogHeader) error {
 			}
 		} else {
 			var s Sample
-			if err := json.Unmarshal(line, &s); err != nil {
+			if err := input.JSON(line, &s); err != nil {
 				return fmt.Errorf("%s: line %d: is not a sample: %w; remove the log or name another", l.path, n, err)
 			}
 			key := sampleKey{s.Task, s.Index}
@@ -123,6 +123,15 @@ func (l *Log) get(task string, index int) (Sample, bool) {
 	}
 	s, ok := l.have[sampleKey{task, index}]
 	return s, ok
+}
+
+// agrees says whether what the log has of a question, if anything, is of this question.
+func (l *Log) agrees(task string, p *prepared) error {
+	q := p.question
+	if old, ok := l.get(task, q.Index); ok && (old.Context != p.hash || old.Gold != q.Gold || len(old.Choices) != len(q.Choices)) {
+		return fmt.Errorf("question %d is not the one that the log %s has; the data has changed: remove the log or name another", q.Index, l.path)
+	}
+	return nil
 }
 
 // append writes finished samples.
@@ -165,10 +174,10 @@ func ReadLog(path string) (LogHeader, []Sample, error) {
 	err = lines(f, path, func(n int, line []byte) error {
 		var err error
 		if n == 1 {
-			err = json.Unmarshal(line, &h)
+			err = input.JSON(line, &h)
 		} else {
 			var s Sample
-			err = json.Unmarshal(line, &s)
+			err = input.JSON(line, &s)
 			out = append(out, s)
 		}
 		if err != nil {

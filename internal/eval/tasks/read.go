@@ -121,7 +121,7 @@ func (t *Task) readJSONL(src io.Reader, path string, out *[]Question) error {
 		d := json.NewDecoder(bytes.NewReader(line))
 		d.UseNumber()
 		if err := d.Decode(&r.fields); err != nil {
-			return r.errorf("", "is not a JSON object: %v", err)
+			return r.errorf("", "is not a JSON object: %v", input.JSONError(line, err))
 		}
 		if r.fields == nil {
 			return r.errorf("", "is null, expected a JSON object")

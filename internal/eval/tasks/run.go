@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/specquant/specquant/internal/eval"
@@ -23,7 +25,7 @@ type Options struct {
 	BOS       bool   // put BOS before each text; lm-eval does not
 	Limit     int    // questions; 0: all
 	Seed      uint64 // which ones: 0 the first, else a draw by the seed
-	SkipLong  bool   // leave out questions with a choice longer than MaxLength instead of failing
+	Strict    bool   // a question that can't be posed is an error; else it is left out and named
 	Batch     int    // questions handed to the scorer together; 0: 256
 	Log       *Log   // may be nil
 
@@ -44,13 +46,35 @@ type Result struct {
 	// Perplexity of LAMBADA's last words: exp of the mean −log p of a word.
 	Perplexity *eval.Estimate `json:"perplexity,omitempty"`
 	Truncated  int            `json:"truncated"` // questions whose context did not fit
-	Skipped    int            `json:"skipped"`   // questions left out because a choice does not fit
-	Reused     int            `json:"reused"`    // taken from the log of an earlier run
-	Tokens     int            `json:"tokens"`    // of contexts and continuations, each context once, those of reused questions not
+	Skipped    int            `json:"skipped"`   // questions left out because they can't be posed to this model
+	LeftOut    []LeftOut      `json:"left_out,omitempty"`
+	Reused     int            `json:"reused"` // taken from the log of an earlier run
+	Tokens     int            `json:"tokens"` // of contexts and continuations, each context once, those of reused questions not
 	PerChoice  int            `json:"tokens_per_choice"`
 	Seconds    float64        `json:"seconds"`
 	Files      []string       `json:"files,omitempty"`
 	Data       string         `json:"data_sha256,omitempty"`
+}
+
+// LeftOut is a question that can't be posed: a choice that adds no token to its
+// context or is longer than the model's, text that the vocabulary can't express.
+type LeftOut struct {
+	Question int    `json:"question"` // its place in the files, from 0
+	Reason   string `json:"reason"`
+}
+
+// LeftOutText names left-out questions of a task in few words, for a fingerprint: the
+// numbers of up to eight, else how many and the begin of their hash.
+func LeftOutText(task string, all []LeftOut) string {
+	var numbers []string
+	for _, l := range all {
+		numbers = append(numbers, strconv.Itoa(l.Question))
+	}
+	list := strings.Join(numbers, " ")
+	if len(all) > 8 {
+		list = fmt.Sprintf("%d questions (%s)", len(all), eval.TextHash(list)[:8])
+	}
+	return task + " " + list
 }
 
 // Choose gives the questions of a limited run, in their order.
@@ -80,12 +104,13 @@ func Choose(questions []Question, limit int, seed uint64) []Question {
 type Prepared struct {
 	task    *Task
 	whole   int // questions of the published split
-	skipped int
+	leftOut []LeftOut
 	items   []*prepared
 }
 
 // Prepare turns questions into tokens, so that whatever is wrong with one is
-// found before a model is asked the first.
+// found before a model is asked the first. One that can't be posed does not cost the
+// others their answers: it is left out, unless o is strict.
 func (t *Task) Prepare(enc eval.Encoder, questions []Question, o Options) (*Prepared, error) {
 	p, err := newPrompt(enc, o.BOS, o.MaxLength)
 	if err != nil {
@@ -95,18 +120,21 @@ func (t *Task) Prepare(enc eval.Encoder, questions []Question, o Options) (*Prep
 	questions = Choose(questions, o.Limit, o.Seed)
 	for i := range questions {
 		ready, err := p.prepare(&questions[i])
-		var long *LongError
 		switch {
-		case errors.As(err, &long) && o.SkipLong:
-			out.skipped++
-		case err != nil:
+		case err != nil && o.Strict:
 			return nil, fmt.Errorf("%s: %w", t.Name, err)
+		case err != nil:
+			out.leftOut = append(out.leftOut, LeftOut{questions[i].Index, errors.Unwrap(err).Error()})
 		default:
 			out.items = append(out.items, ready)
 		}
 	}
 	if len(out.items) == 0 {
-		return nil, fmt.Errorf("%s has no questions (%d were left out)", t.Name, out.skipped)
+		reason := ""
+		if len(out.leftOut) > 0 {
+			reason = fmt.Sprintf(": all %d were left out, the first because %s", len(out.leftOut), out.leftOut[0].Reason)
+		}
+		return nil, fmt.Errorf("%s has no questions%s", t.Name, reason)
 	}
 	return out, nil
 }
@@ -120,7 +148,12 @@ func (p *Prepared) Run(ctx context.Context, s Scorer, o Options) (*Result, error
 		batch = defaultBatch
 	}
 	t := p.task
-	r := &Result{Task: t.Name, Whole: p.whole, Skipped: p.skipped, Metric: t.Metric()}
+	r := &Result{Task: t.Name, Whole: p.whole, Skipped: len(p.leftOut), LeftOut: p.leftOut, Metric: t.Metric()}
+	for _, item := range p.items { // before any is asked
+		if err := o.Log.agrees(t.Name, item); err != nil {
+			return nil, fmt.Errorf("%s: %w", t.Name, err)
+		}
+	}
 	samples := make([]Sample, 0, len(p.items))
 	for len(samples) < len(p.items) {
 		part := p.items[len(samples):min(len(samples)+batch, len(p.items))]
@@ -145,9 +178,6 @@ func (t *Task) batch(ctx context.Context, s Scorer, items []*prepared, log *Log,
 	for i, p := range items {
 		q := p.question
 		if old, ok := log.get(t.Name, q.Index); ok {
-			if old.Context != p.hash || old.Gold != q.Gold || len(old.Choices) != len(q.Choices) {
-				return nil, fmt.Errorf("question %d is not the one that the log %s has; the data has changed: remove the log or name another", q.Index, log.path)
-			}
 			t.decide(&old)
 			samples[i] = old
 			r.Reused++

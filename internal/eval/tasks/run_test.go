@@ -94,14 +94,14 @@ func TestRun(t *testing.T) {
 		t.Error("no questions: accepted")
 	}
 	// With a context of four the long answer does not fit.
-	r, err = runTask(piqa, &oracle{}, letters{}, four, Options{MaxLength: 4, SkipLong: true})
+	r, err = runTask(piqa, &oracle{}, letters{}, four, Options{MaxLength: 4})
 	if err != nil || r.Questions != 3 || r.Skipped != 1 || r.Whole != 1838 || math.Abs(r.Acc.Mean-2./3) > 1e-15 {
 		t.Errorf("without long choices: %+v, %v", r, err)
 	}
-	if _, err := runTask(piqa, &oracle{}, letters{}, four, Options{MaxLength: 1, SkipLong: true}); err == nil || !strings.Contains(err.Error(), "4 were left out") {
+	if _, err := runTask(piqa, &oracle{}, letters{}, four, Options{MaxLength: 1}); err == nil || !strings.Contains(err.Error(), "4 were left out") {
 		t.Errorf("all left out: %v", err)
 	}
-	if _, err := runTask(piqa, &oracle{}, letters{}, four, Options{MaxLength: 1}); err == nil || !strings.Contains(err.Error(), "piqa: question 0, choice 0") {
+	if _, err := runTask(piqa, &oracle{}, letters{}, four, Options{MaxLength: 1, Strict: true}); err == nil || !strings.Contains(err.Error(), "piqa: question 0, choice 0") {
 		t.Errorf("choices past the context: %v", err)
 	}
 }

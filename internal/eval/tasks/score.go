@@ -121,7 +121,7 @@ func (p *prompt) encodePair(context, continuation string) (c, rest []int, err er
 type LongError struct{ Tokens, MaxLength int }
 
 func (e *LongError) Error() string {
-	return fmt.Sprintf("a choice has %d tokens, more than the model's context of %d; leave such questions out (--skip-long) or take a longer context", e.Tokens, e.MaxLength)
+	return fmt.Sprintf("a choice has %d tokens, more than the model's context of %d; take a longer context", e.Tokens, e.MaxLength)
 }
 
 // span joins context and continuation and cuts from the left what the model

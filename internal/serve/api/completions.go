@@ -53,7 +53,7 @@ func (a *API) prompts(ctx context.Context, c *completionRequest) (all [][]int, e
 	}
 	err = a.work(ctx, func(context.Context) error {
 		for _, text := range texts {
-			ids, err := a.Tokenizer.Encode(text, true)
+			ids, err := a.Tokenizer.EncodePrompt(text)
 			if err != nil {
 				return invalid("prompt", "%v", err)
 			}

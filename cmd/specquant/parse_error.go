@@ -1,0 +1,101 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"github.com/specquant/specquant/internal/kernel"
+)
+
+// parseWords puts what the command line's parser says of a value into words.
+var parseWords = []struct {
+	found   *regexp.Regexp
+	instead string
+}{
+	{regexp.MustCompile(`^expected "<(\w+)>.*"$`), "the argument <$1> is missing"},
+	{regexp.MustCompile(`expected a valid \d+ bit int but got (".*")`), "found $1, expected a whole number"},
+	{regexp.MustCompile(`expected a valid \d+ bit uint but got (".*")`), "found $1, expected a whole number from 0"},
+	{regexp.MustCompile(`expected an int but got (".*") \([^)]*\)`), "found $1, expected a whole number"},
+	{regexp.MustCompile(`expected a float but got (".*") \([^)]*\)`), "found $1, expected a number"},
+	{regexp.MustCompile(`bool value must be true, 1, yes, false, 0 or no but got (".*")`), "found $1, expected true or false"},
+	{regexp.MustCompile(`expected bool but got (".*") \([^)]*\)`), "found $1, expected true or false"},
+	{regexp.MustCompile(`expected (\S+) value but got "EOL" \(<EOL>\)`), "found no value, expected one behind it"},
+	{regexp.MustCompile(`expected (.*?) value but got (".*") \(.*\)`), "found $2, expected a value of its own"},
+}
+
+var unexpectedArgument = regexp.MustCompile(`^unexpected argument (.+?)(, did you mean .*)?$`)
+
+// parseErrorText is what is wrong with the command line, for who typed it.
+func parseErrorText(err error) string {
+	text := err.Error()
+	var parse *kong.ParseError
+	if m := unexpectedArgument.FindStringSubmatch(text); m != nil && errors.As(err, &parse) && parse.Context != nil {
+		node := parse.Context.Selected()
+		if node == nil {
+			node = parse.Context.Model.Node
+		}
+		var names []string
+		for _, child := range node.Children {
+			if !child.Hidden {
+				names = append(names, child.Name)
+			}
+		}
+		switch {
+		case len(names) == 0:
+			return fmt.Sprintf("%s: found %q, expected no further argument; quote a text that has spaces", node.Name, m[1])
+		case node == parse.Context.Model.Node:
+			return fmt.Sprintf("there is no command %q%s; the commands are %s", m[1], m[2], strings.Join(names, ", "))
+		}
+		return fmt.Sprintf("%s has no %q%s; it has %s", node.Name, m[1], m[2], strings.Join(names, ", "))
+	}
+	for _, w := range parseWords {
+		text = w.found.ReplaceAllString(text, w.instead)
+	}
+	return text
+}
+
+// flagLimits bound flags that decide on memory or time, the same in every command.
+var flagLimits = map[string]int64{
+	"threads": kernel.MaxThreads,
+	"batch":   1 << 20, // sequences, or tokens in the cache together
+	"prefill": 1 << 27, // tokens, as many as a config may allow
+	"decode":  1 << 27,
+	"ctx":     1 << 27,
+	"rounds":  1000,
+	"seeds":   1000,
+	"choices": 10000,
+}
+
+// maxSequences bounds each entry of a list of batches: the sequences that are decoded
+// together.
+const maxSequences = 4096
+
+// checkFlags holds the numbers of the command line against their limits.
+func checkFlags(k *kong.Context) error {
+	for _, f := range k.Flags() {
+		limit, ok := flagLimits[f.Name]
+		if !ok {
+			continue
+		}
+		values := []reflect.Value{f.Target}
+		if f.Target.Kind() == reflect.Slice {
+			if f.Name == "batch" {
+				limit = maxSequences
+			}
+			values = nil
+			for i := range f.Target.Len() {
+				values = append(values, f.Target.Index(i))
+			}
+		}
+		for _, v := range values {
+			if v.CanInt() && (v.Int() > limit || v.Int() < 0 && f.Name == "threads") {
+				return fmt.Errorf("--%s: found %d, expected at most %d, the limit, and not below 0", f.Name, v.Int(), limit)
+			}
+		}
+	}
+	return nil
+}

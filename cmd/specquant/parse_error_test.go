@@ -1,0 +1,41 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+// What is wrong with a command line is told in words, with exit code 2.
+func TestCommandLineErrors(t *testing.T) {
+	for line, want := range map[string]string{
+		"frobnicate":                    `there is no command "frobnicate"; the commands are demo, inspect`,
+		"quantzie DIR":                  `did you mean "quantize"?`,
+		"eval frobnicate DIR":           `eval has no "frobnicate"; it has ppl, tasks, divergence`,
+		"inspect DIR more":              `inspect: found "more", expected no further argument`,
+		"run":                           "the argument <dir> is missing",
+		"run DIR -n x":                  `--n: found "x", expected a whole number`,
+		"run DIR -n 1.5":                `--n: found "1.5", expected a whole number`,
+		"run DIR --seed -1":             `--seed`,
+		"run DIR --temp warm":           `--temp: found "warm", expected a number`,
+		"run DIR --threads 1000000":     "--threads: found 1000000, expected at most 1024, the limit",
+		"run DIR --threads=-1":          "--threads: found -1",
+		"bench DIR --threads 1025":      "expected at most 1024",
+		"bench DIR --batch 1,2000000":   "--batch: found 2000000, expected at most 4096",
+		"bench DIR --rounds 100000":     "--rounds: found 100000, expected at most 1000",
+		"bench DIR --prefill 999999999": "--prefill: found 999999999",
+		"inspect DIR --seeds 1000000":   "--seeds: found 1000000",
+		"run DIR --ctx 999999999999":    "--ctx: found 999999999999",
+		"eval ppl DIR":                  "missing flags: --text=FILE",
+	} {
+		var out, errs bytes.Buffer
+		if code := run(strings.Fields(line), &out, &errs); code != 2 || !strings.Contains(errs.String(), want) {
+			t.Errorf("%s: code %d, %s\nwant %s", line, code, errs.String(), want)
+		}
+		for _, word := range []string{"unexpected argument", "bit int", "strconv", "EOL", "*kong"} {
+			if strings.Contains(errs.String(), word) {
+				t.Errorf("%s: %s", line, errs.String())
+			}
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package input
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"regexp"
+	"strings"
+)
+
+// bom is the byte order mark that some editors put before UTF-8.
+var bom = []byte("\xef\xbb\xbf")
+
+// JSON is json.Unmarshal with errors that say in words what is wrong and where.
+func JSON(data []byte, into any) error {
+	if err := json.Unmarshal(data, into); err != nil {
+		return JSONError(data, err)
+	}
+	return nil
+}
+
+// StrictJSON is [JSON] where a field that into does not have is an error too.
+func StrictJSON(data []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return JSONError(data, err)
+	}
+	return nil
+}
+
+// JSONError puts what encoding/json says of data into words for who wrote it: the
+// place, what was found there and what was expected.
+func JSONError(data []byte, err error) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	if err := JSONStart(data); err != nil {
+		return err
+	}
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &syntax) && strings.HasPrefix(syntax.Error(), "unexpected end"):
+		return fmt.Errorf("found the end after %d bytes, in the middle of the JSON; fetch or copy it again", len(data))
+	case errors.As(err, &syntax):
+		at := max(min(int(syntax.Offset)-1, len(data)), 0)
+		return fmt.Errorf("is not JSON: line %d, column %d: %s", 1+bytes.Count(data[:at], []byte("\n")), at-bytes.LastIndexByte(data[:at], '\n'), SyntaxText(syntax))
+	case errors.As(err, &kind):
+		where := ""
+		if kind.Field != "" {
+			where = fmt.Sprintf("field %q: ", kind.Field)
+		}
+		return fmt.Errorf("%sfound %s, expected %s", where, valueName(kind.Value), kindName(kind.Type))
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		return fmt.Errorf("field %s is not known", name)
+	}
+	if text, ok := strings.CutPrefix(err.Error(), "json: "); ok {
+		return errors.New(text)
+	}
+	return err
+}
+
+// JSONStart says of data that can't be JSON by its first bytes what it is instead.
+func JSONStart(data []byte) error {
+	switch {
+	case bytes.HasPrefix(data, bom):
+		return errors.New("begins with a byte order mark (the bytes EF BB BF), which JSON does not have; save it as UTF-8 without one")
+	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
+		return errors.New("is UTF-16; save it as UTF-8")
+	case len(bytes.TrimSpace(data)) == 0:
+		return errors.New("is empty, expected JSON")
+	}
+	return nil
+}
+
+var invalidCharacter = regexp.MustCompile(`^invalid character (.+?)(?: (looking for beginning of|after|in) (.+))?$`)
+
+// SyntaxText says of a syntax error what was found and what was expected.
+func SyntaxText(e *json.SyntaxError) string {
+	m := invalidCharacter.FindStringSubmatch(e.Error())
+	if m == nil {
+		return e.Error()
+	}
+	what := strings.NewReplacer("object key:value pair", "a key with its value", "array element", "an element of a list", "object key", "a key",
+		"top-level value", "its end", "string literal", "a string", "string escape code", "an escape in a string").Replace(m[3])
+	switch m[2] {
+	case "":
+		return fmt.Sprintf("found %s, which can't stand there", m[1])
+	case "after":
+		return fmt.Sprintf("found %s, which can't stand behind %s", m[1], what)
+	case "in":
+		return fmt.Sprintf("found %s, which can't stand in %s", m[1], what)
+	}
+	return fmt.Sprintf("found %s, expected %s", m[1], strings.NewReplacer("a key string", "a key in quotes", "value", "a value").Replace(what))
+}
+
+// valueName is what a reader calls a JSON value by encoding/json's word for it.
+func valueName(v string) string {
+	switch kind, rest, _ := strings.Cut(v, " "); kind {
+	case "array":
+		return "a list"
+	case "object":
+		return "an object"
+	case "string":
+		return "a string"
+	case "bool":
+		return "true or false"
+	case "number":
+		if rest != "" {
+			return rest
+		}
+		return "a number"
+	}
+	return v
+}
+
+// kindName is what a writer of JSON calls a value of a Go type.
+func kindName(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return kindName(t.Elem())
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return "a whole number"
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return "a whole number from 0"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.String:
+		return "a string"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	}
+	return "an object"
+}
