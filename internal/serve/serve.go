@@ -153,9 +153,6 @@ func (s *Server) open(dir string) (*api.API, error) {
 	return api.New(a), nil
 }
 
-// Handler answers requests.
-func (s *Server) Handler() http.Handler { return s.handler }
-
 // CacheLimit is the most memory that the caches of all texts may take, in bytes.
 func (s *Server) CacheLimit() int64 { return s.scheduler.CacheLimit() }
 
