@@ -140,6 +140,7 @@ func (j *job) open() error {
 			return err
 		}
 		windows, tokens = len(j.set.Windows), j.set.Tokens
+		freeMemory() // what encoding the text took is not to add to what the blocks hold
 	}
 	j.plan, err = NewPlan(c, j.ck.Bytes(), j.embedBytes(), r, j.Pool.Threads(), windows, tokens, j.MaxMemory)
 	if err != nil {
