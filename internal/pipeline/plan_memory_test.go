@@ -22,8 +22,9 @@ const memoryRecipe = "SPECQUANT_TEST_MEMORY"
 
 // runtimeGrowth is what a process takes beside the plan's parts once it works, which
 // the plan has in [programBytes]: the collector's tables, threads' stacks, pages of the
-// binary and of the checkpoint.
-const runtimeGrowth = 6e6
+// binary and of the checkpoint. Of svdquant, whose iterations run on both threads, runs
+// of one build differ by 7 MB.
+const runtimeGrowth = 9e6
 
 // TestPlanMemory compares the plan with what a process really takes: how far its
 // resident memory has grown at most, as the system counts it.
