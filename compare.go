@@ -30,6 +30,7 @@ type CompareOptions struct {
 	// missing. "": a temporary folder, removed at the end.
 	Work string
 
+	Note     func(string)                       // told what is amiss although the comparison goes on; may be nil
 	Cell     func(Row)                          // told of every finished row; may be nil
 	Progress func(recipe, bits string, e Event) // told how far the quantization of a cell is; may be nil
 }
@@ -100,6 +101,7 @@ func Ablations() []string { return compare.Ablations() }
 func CompareRecipes(ctx context.Context, dir string, o CompareOptions) (*Table, error) {
 	c := compare.Options{Recipes: o.Recipes, Bits: o.Bits, Ablation: o.Ablation, Calibration: o.Calibration, Text: o.Text,
 		Window: o.Window, MaxWindows: o.MaxWindows, Version: Version, Threads: o.Threads, MaxMemory: o.MaxMemory, Strict: o.Strict, Work: o.Work}
+	c.Note = o.Note
 	if o.Cell != nil {
 		c.Cell = func(r compare.Row) { o.Cell(newRow(r)) }
 	}

@@ -149,6 +149,7 @@ type TaskOptions struct {
 	Log    string // JSON lines, one a question; an existing one is gone on with
 	Batch  int    // tokens in the model's cache together; 0: 2048; changes no result
 
+	Note     func(string)                     // told of a damaged log, which is gone on with from before the damage; may be nil
 	Progress func(task string, done, all int) // may be nil
 	Done     func(TaskResult)                 // told of each finished task; may be nil
 }
@@ -200,6 +201,9 @@ func (m *Model) RunTasks(ctx context.Context, o TaskOptions) (*TaskReport, error
 			return nil, err
 		}
 		defer log.Close()
+		if log.Cut != "" && o.Note != nil {
+			o.Note(log.Cut)
+		}
 	}
 	runner := &eval.Runner{Model: m.engine, BatchTokens: o.Batch}
 	var scores []eval.Estimate

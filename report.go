@@ -69,6 +69,7 @@ type Event struct {
 	Elapsed time.Duration // since the job began
 	Seconds float64       // that the finished block took
 	Resumed bool          // an earlier run had finished the block
+	Note    string        // what is amiss although the job goes on, such as damaged work of an earlier run; else ""
 
 	// The range of the time that is left: what the plan says until a block is finished,
 	// from then on what blocks have taken. 0 and 0: longer than was foreseen.
@@ -76,7 +77,7 @@ type Event struct {
 }
 
 func newEvent(e pipeline.Event) Event {
-	return Event{Block: e.Block, Blocks: e.Blocks, Stage: e.Stage, Layers: newLayers(e.Layers), Elapsed: e.Elapsed, Seconds: e.Seconds, Resumed: e.Resumed,
+	return Event{Block: e.Block, Blocks: e.Blocks, Stage: e.Stage, Layers: newLayers(e.Layers), Elapsed: e.Elapsed, Seconds: e.Seconds, Resumed: e.Resumed, Note: e.Note,
 		LeftLeast: e.LeftLeast, LeftMost: e.LeftMost}
 }
 

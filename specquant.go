@@ -67,6 +67,14 @@ func (m *Model) Close() error {
 // Bits are the bits the model runs in; 16-16-16 is full precision.
 func (m *Model) Bits() Bits { return Bits(m.engine.Bits()) }
 
+// Dir is the folder or file that the model was opened from.
+func (m *Model) Dir() string { return m.engine.Checkpoint.Dir }
+
+// Unsummed says that a quantized model, written by an early version, does not carry sums
+// of all its files: damage to it may go unnoticed. All others have been held against
+// their sums when they were opened.
+func (m *Model) Unsummed() bool { return m.engine.Checkpoint.Unsummed }
+
 // Context is the most tokens that a text with its continuation may have.
 func (m *Model) Context() int { return m.engine.Context }
 

@@ -68,11 +68,16 @@ type measurement struct {
 func (c *benchCmd) Run(e *env) error {
 	pool := kernel.NewPool(c.Threads)
 	defer pool.Close()
+	start := time.Now()
 	m, err := c.open(pool)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
+	opening := time.Since(start)
+	if m.Checkpoint != nil {
+		e.noteUnsummed(m.Checkpoint.Unsummed, c.Dir)
+	}
 	c.meter = pool.NewLimitMeter()
 	limits := c.meter.Measure()
 	for range 4 {
@@ -81,6 +86,13 @@ func (c *benchCmd) Run(e *env) error {
 	f := m.Footprint()
 	if !c.JSON {
 		fmt.Fprintf(e.out, "%s %s, %s, kernels %s, bits %s\n", cpuName(), runtime.GOARCH, plural(pool.Threads(), "thread"), kernel.Active(), m.Bits())
+		if m.Checkpoint != nil {
+			fmt.Fprintf(e.out, "opened in %.3f s", opening.Seconds())
+			if t := m.Checkpoint.Checking; t > 0 {
+				fmt.Fprintf(e.out, ", %.3f s of it to hold %s against their sums", t.Seconds(), bytesText(m.Checkpoint.Bytes()))
+			}
+			fmt.Fprintln(e.out)
+		}
 		fmt.Fprintf(e.out, "limits, best of five: memory read %.1f GB/s, int8 %.0f GOPS, float32 %.0f GFLOPS\n", limits.Read/1e9, limits.Int8/1e9, limits.FMA/1e9)
 		fmt.Fprintf(e.out, "a pass reads %s of weights (branch %s); the cache takes %.1f kB a token\n", bytesText(f.Weights), bytesText(f.Branch), float64(f.KV)/1e3)
 	}

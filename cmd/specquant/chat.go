@@ -59,6 +59,7 @@ func (c *chatCmd) Run(e *env) error {
 		return err
 	}
 	defer m.Close()
+	e.noteSums(m)
 	if o, ok := m.RecommendedSampling(); ok && recommended {
 		c.Temp, c.TopK, c.TopP, c.MinP = o.Temperature, o.TopK, o.TopP, o.MinP
 		if o.RepetitionPenalty > 0 {

@@ -50,6 +50,7 @@ func (c *compareCmd) Run(e *env) error {
 			}
 			fmt.Fprintf(e.err, "%s%s %s: perplexity %.4g%s\n", e.clear(), r.Recipe, r.Bits, r.Perplexity.Mean, reused)
 		}}
+	o.Note = func(s string) { fmt.Fprintf(e.err, "%snote: %s\n", e.clear(), s) }
 	if e.isTerm {
 		o.Progress = func(recipe, bits string, v specquant.Event) {
 			fmt.Fprintf(e.err, "%s%s %s: block %d of %d %s", e.clear(), recipe, bits, v.Block, v.Blocks, v.Stage)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/checkpoint"
 )
 
 type diffCmd struct {
@@ -22,8 +23,13 @@ func (c *diffCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if err := e.noteSums(c.Dir, c.Against); err != nil {
-		return err
+	for _, dir := range []string{c.Dir, c.Against} {
+		ck, err := checkpoint.Open(dir)
+		if err != nil {
+			return err
+		}
+		e.noteUnsummed(ck.Unsummed, dir)
+		ck.Close()
 	}
 	o := specquant.DiffOptions{Window: c.Ctx, MaxWindows: c.MaxWindows, Threads: c.Threads}
 	if e.isTerm {

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"unicode/utf8"
 
 	"github.com/specquant/specquant"
@@ -64,22 +62,18 @@ func (e *env) verify(ck *checkpoint.Checkpoint) error {
 	return err
 }
 
-// noteSums says of artefacts whose manifest has no sums that damage to them goes
-// unnoticed. The fingerprint of a measurement verifies those that have them.
-func (e *env) noteSums(dirs ...string) error {
-	for _, dir := range dirs {
-		if _, err := os.Stat(filepath.Join(dir, checkpoint.ManifestFile)); err != nil {
-			continue // a checkpoint, or what opening it will tell
-		}
-		sums, err := checkpoint.ReadSums(dir)
-		if err != nil {
-			return err
-		}
-		if sums == nil {
-			fmt.Fprintf(e.err, "note: %s: its %s has no sums of the files (early versions wrote none), so damage can't be noticed; quantize again to have them\n", dir, checkpoint.ManifestFile)
-		}
+// noteSums says of models that do not carry sums of all their files that damage to
+// them goes unnoticed.
+func (e *env) noteSums(models ...*specquant.Model) {
+	for _, m := range models {
+		e.noteUnsummed(m.Unsummed(), m.Dir())
 	}
-	return nil
+}
+
+func (e *env) noteUnsummed(unsummed bool, dir string) {
+	if unsummed {
+		fmt.Fprintf(e.err, "note: %s: does not carry sums of all its files (early versions wrote none), so damage may go unnoticed; quantize again to have them\n", dir)
+	}
 }
 
 // tick shows progress on a terminal, in one line.
@@ -140,9 +134,7 @@ func (c *pplCmd) Run(e *env) error {
 		return err
 	}
 	defer m.Close()
-	if err := e.noteSums(c.Dir); err != nil {
-		return err
-	}
+	e.noteSums(m)
 	o := specquant.PerplexityOptions{Protocol: c.Protocol, Window: c.Ctx, MaxWindows: c.MaxWindows, Strict: c.Strict, Progress: e.tick("tokens")}
 	if c.Protocol == "lm-eval" {
 		o.Documents = c.Documents

@@ -32,9 +32,7 @@ func (c *divergenceCmd) Run(e *env) error {
 		return err
 	}
 	defer ref.Close()
-	if err := e.noteSums(c.Dir, c.Against); err != nil {
-		return err
-	}
+	e.noteSums(m, ref)
 	d, err := m.Divergence(e.ctx, ref, text, specquant.DivergenceOptions{Window: c.Ctx, MaxWindows: c.MaxWindows, Worst: c.Worst, Strict: c.Strict, Progress: e.tick("tokens")})
 	if err != nil {
 		return err

@@ -31,13 +31,12 @@ func (c *tasksCmd) Run(e *env) error {
 		return err
 	}
 	defer m.Close()
-	if err := e.noteSums(c.Dir); err != nil {
-		return err
-	}
+	e.noteSums(m)
 	o := specquant.TaskOptions{Tasks: c.Tasks, Data: c.Data, Limit: c.Limit, Seed: c.Seed, BOS: c.BOS, Strict: c.Strict, Log: c.Log, Batch: c.Batch,
 		Done: func(r specquant.TaskResult) {
 			fmt.Fprintf(e.err, "%s: %s %s %%, %s in %.1f s\n", r.Task, r.Metric, estimateText(r.Score, 100, "%.2f"), plural(r.Questions, "question"), r.Seconds)
 		}}
+	o.Note = func(s string) { fmt.Fprintf(e.err, "%snote: %s\n", e.clear(), s) }
 	if e.isTerm {
 		o.Progress = func(task string, done, all int) { e.tick(task+" questions")(done, all) }
 	}

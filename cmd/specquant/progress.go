@@ -12,7 +12,8 @@ import (
 
 // progress shows a job: a bar on a terminal, a line for each block elsewhere.
 type progress struct {
-	e    *env
+	e    *env // nil: quiet
+	note *env // where notes go, which are told even then
 	bars *mpb.Progress
 	bar  *mpb.Bar
 	told atomic.Pointer[told] // nil: nothing yet
@@ -26,7 +27,7 @@ type told struct {
 
 // quiet: nothing is shown.
 func newProgress(e *env, blocks int, quiet bool) *progress {
-	p := &progress{e: e}
+	p := &progress{e: e, note: e}
 	if quiet {
 		p.e = nil
 	} else if e.isTerm {
@@ -70,6 +71,10 @@ func leftText(v specquant.Event, later time.Duration) string {
 }
 
 func (p *progress) event(v specquant.Event) {
+	if v.Note != "" {
+		fmt.Fprintf(p.note.err, "%snote: %s\n", p.note.clear(), v.Note)
+		return
+	}
 	if p.e == nil {
 		return
 	}

@@ -45,6 +45,7 @@ func (c *runCmd) Run(e *env) error {
 		return err
 	}
 	defer m.Close()
+	e.noteSums(m)
 	ids, err := m.Encode(prompt)
 	switch {
 	case err != nil:

@@ -17,10 +17,11 @@ import (
 // Method is quantization_config.quant_method of our artefacts, and Version the
 // format that this code writes. It reads version 1 too, which had no
 // transforms, no stored bases, no zero points and one width for all layers. Version
-// 4 brought embeddings of fewer than 16 bits, and output matrices of other than 8.
+// 4 brought embeddings of fewer than 16 bits, and output matrices of other than 8;
+// version 5 sums of each tensor, without which its files are refused.
 const (
 	Method  = "specquant"
-	Version = 4
+	Version = 5
 )
 
 // Quantization is the quantization_config of config.json: all that a reader

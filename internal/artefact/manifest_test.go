@@ -51,7 +51,7 @@ func TestParseQuantizationRefuses(t *testing.T) {
 		{`{}`, []string{`quant_method is ""`, "specquant"}},
 		{`{"quant_method":"gptq","bits":4,"group_size":"x"}`, []string{`"gptq"`, "other tools"}},
 		{swap(`"specquant"`, `7`), []string{"quant_method"}},
-		{swap(`"format_version":1`, `"format_version":5`), []string{"format_version is 5", "reads 1 to 4"}},
+		{swap(`"format_version":1`, `"format_version":6`), []string{"format_version is 6", "reads 1 to 5"}},
 		{swap(`"format_version":1,`, ``), []string{"format_version is 0"}},
 		{swap(`"weights":4`, `"weights":9`), []string{"weights in 9 bits"}},
 		{swap(`"activations":8`, `"activations":7`), []string{"activations in 7 bits"}},

@@ -52,11 +52,8 @@ func QuantizeTable(name string, t checkpoint.Tensor, g quant.Grid, prepare func(
 		q := make([]int8, len(w))
 		for first := 0; first < rows; first += tableChunk {
 			n := min(tableChunk, rows-first)
-			part := t
-			size := t.DType.Size() * cols
-			part.Shape, part.Data = []int{n, cols}, t.Data[first*size:][:n*size]
-			if err := part.Float32(w[:n*cols]); err != nil {
-				return fmt.Errorf("rows counted from %d: %w", first, err)
+			if err := t.Rows(first, n).Float32(w[:n*cols]); err != nil {
+				return err
 			}
 			if prepare != nil {
 				prepare(w[:n*cols], n)

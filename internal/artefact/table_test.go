@@ -58,13 +58,13 @@ func TestTable(t *testing.T) {
 // A bad weight is reported with where its part of the matrix starts.
 func TestTableRefuses(t *testing.T) {
 	const rows, cols = tableChunk + 3, 4
-	for want, v := range map[string]float32{"[1,2]": float32(math.NaN()), "row 1, group 0": 1e30} {
+	for want, v := range map[string]float32{"[2049,2]": float32(math.NaN()), "row 1, group 0: ": 1e30} {
 		w := make([]float32, rows*cols)
 		w[(tableChunk+1)*cols+2] = v
 		f := write(t, []checkpoint.TensorSpec{{Name: "head", DType: checkpoint.F32, Shape: []int{rows, cols}, Data: bytesOf(w)}})
 		head, _ := f.Tensor("head")
 		for _, s := range QuantizeTable(HeadName, head, TableGrid(8, 0), nil, nil, inSequence) {
-			wantError(t, s.Name, s.Write(&bytes.Buffer{}), want, "counted from 2048", "layer.safetensors")
+			wantError(t, s.Name, s.Write(&bytes.Buffer{}), want, "layer.safetensors")
 		}
 	}
 }

@@ -51,6 +51,18 @@ func (a *AtomicFile) Write(p []byte) (int, error) {
 	return n, a.fail(err)
 }
 
+// replace writes p over the file's first bytes, of which there are as many by now.
+func (a *AtomicFile) replace(p []byte) error {
+	if a.err != nil {
+		return a.err
+	}
+	if err := a.fail(a.w.Flush()); err != nil {
+		return err
+	}
+	_, err := a.f.WriteAt(p, 0)
+	return a.fail(err)
+}
+
 // Commit makes the file appear under its name, on the disk itself: data,
 // rename and folder entry are flushed in this order. On failure the temporary
 // is removed.

@@ -41,8 +41,10 @@ func (c *Checkpoint) Check() error {
 		e := f.entries[name]
 		if !slices.Equal(e.shape, want.Shape) {
 			fault(malformed("%s: tensor %q has shape %v, expected %v by config.json", f.Path(), name, e.shape, want.Shape))
+		} else if e.dtype == F64 {
+			fault(unsupported("%s: tensor %q has dtype F64, which models are not run in, expected F32, F16 or BF16; convert it, in Python: model.to(torch.float32).save_pretrained(DIR)", f.Path(), name))
 		} else if !e.dtype.Float() {
-			fault(unsupported("%s: tensor %q has dtype %s, expected F32, F16, BF16 or F64", f.Path(), name, e.dtype))
+			fault(unsupported("%s: tensor %q has dtype %s, expected F32, F16 or BF16", f.Path(), name, e.dtype))
 		}
 	}
 	for _, name := range c.Names() {

@@ -44,7 +44,7 @@ func (t Tensor) Float32(dst []float32) error {
 		bad = fromF64(dst, t.Data)
 	}
 	if bad >= 0 {
-		return &kindError{ErrNotFinite, fmt.Sprintf("%s is %v, expected a finite float32; the checkpoint is damaged or was trained into overflow: get it again", t.at(bad), t.value(bad))}
+		return t.notFinite(bad)
 	}
 	return nil
 }

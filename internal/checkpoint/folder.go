@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Names of the files of a Hugging Face folder.
@@ -29,6 +30,11 @@ type Checkpoint struct {
 	Dir    string // or the path of a GGUF file
 	Config Config
 	GGUF   *GGUF // nil: a folder
+	// Unsummed says that a quantized model, of an early version, does not carry sums of
+	// all its files: damage to it may go unnoticed.
+	Unsummed bool
+	// Checking is how long Open took to hold a quantized model against its sums.
+	Checking time.Duration
 
 	files []*File
 	where map[string]*File // of each tensor
@@ -44,9 +50,10 @@ type Checkpoint struct {
 // shards that model.safetensors.index.json lists. Every header is verified
 // (see OpenFile), that every tensor of the index is in its shard and no tensor
 // in two, that none is of a block beyond num_hidden_layers, and the files' sizes
-// where a quantized model's manifest lists them. No weight is read, and other names
-// and shapes are not yet held against the config: that is Check. The contents of
-// a quantized model's files are compared by Verify.
+// where a quantized model's manifest lists them. A quantized model is read whole and
+// held against the sums that its files carry (CRC-32C; the sha256 of weights are
+// compared by Verify). Of a checkpoint no weight is read, and other names and shapes are
+// not yet held against the config: that is Check.
 func Open(dir string) (*Checkpoint, error) {
 	st, err := os.Stat(dir)
 	if err != nil {
@@ -68,6 +75,12 @@ func Open(dir string) (*Checkpoint, error) {
 	}
 	if err == nil {
 		err = c.checkSizes()
+	}
+	if err == nil {
+		start := time.Now()
+		if err = c.checkContents(); c.Config.Quantization != nil {
+			c.Checking = time.Since(start)
+		}
 	}
 	if err != nil {
 		c.Close()

@@ -17,6 +17,7 @@ type File struct {
 	region  *region
 	entries map[string]*entry
 	dataOff int64
+	sums    []sealedEntry // that the file carries of its tensors, in the order of their data; nil: none
 }
 
 // OpenFile maps the safetensors file at path and checks its header in full:
@@ -63,7 +64,15 @@ func newFile(r *region) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &File{Metadata: h.metadata, region: r, entries: h.entries, dataOff: dataOff}, nil
+	head, err = r.bytes(0, dataOff)
+	if err != nil {
+		return nil, err
+	}
+	sums, err := readSums(r.path, head, h)
+	if err != nil {
+		return nil, err
+	}
+	return &File{Metadata: h.metadata, region: r, entries: h.entries, dataOff: dataOff, sums: sums}, nil
 }
 
 // notSafetensors recognises what is often found under a .safetensors name and

@@ -37,6 +37,11 @@ type TensorSpec struct {
 // descending element size, in the order given, each aligned to its element.
 // A memory map of the file can thus be used without copying.
 func WriteFile(path string, tensors []TensorSpec, metadata map[string]string) error {
+	return writeFile(path, tensors, metadata, false)
+}
+
+// writeFile does it, with sums or without.
+func writeFile(path string, tensors []TensorSpec, metadata map[string]string, sealed bool) error {
 	lay, err := newLayout(path, tensors, metadata)
 	if err != nil {
 		return err
@@ -49,14 +54,17 @@ func WriteFile(path string, tensors []TensorSpec, metadata map[string]string) er
 	if _, err := a.Write(lay.header); err != nil {
 		return err
 	}
+	sums := make([]uint32, len(lay.order))
 	for i, t := range lay.order {
+		through := summing{w: a}
 		if t.Write == nil {
-			if _, err := a.Write(t.Data); err != nil {
+			if _, err := through.Write(t.Data); err != nil {
 				return err
 			}
+			sums[i] = through.sum
 			continue
 		}
-		w := exactWriter{w: a, left: lay.sizes[i]}
+		w := exactWriter{w: &through, left: lay.sizes[i]}
 		if err := t.Write(&w); err != nil {
 			if a.err != nil { // the disk's error, already dressed
 				return a.err
@@ -66,6 +74,15 @@ func WriteFile(path string, tensors []TensorSpec, metadata map[string]string) er
 		if w.left != 0 {
 			return fmt.Errorf("write %s: tensor %q: %d bytes were not written of %d for shape %v of %s",
 				path, t.Name, w.left, lay.sizes[i], t.Shape, t.DType)
+		}
+		sums[i] = through.sum
+	}
+	if sealed {
+		if err := sealHeader(lay.header, lay.inPlace(sums)); err != nil {
+			return fmt.Errorf("write %s: %w", path, err)
+		}
+		if err := a.replace(lay.header); err != nil {
+			return err
 		}
 	}
 	return a.Commit()
@@ -77,6 +94,24 @@ type layout struct {
 	order  []TensorSpec
 	sizes  []int64 // payload of order[i] in bytes
 	bytes  int64   // sum of sizes
+}
+
+// inPlace puts sums of the tensors in the order in which a reader finds them.
+func (lay *layout) inPlace(sums []uint32) []uint32 {
+	entries := make([]*entry, len(lay.order))
+	of := map[*entry]uint32{}
+	var at int64
+	for i, t := range lay.order {
+		entries[i] = &entry{name: t.Name, begin: at, end: at + lay.sizes[i]}
+		of[entries[i]] = sums[i]
+		at += lay.sizes[i]
+	}
+	slices.SortFunc(entries, byPlace)
+	out := make([]uint32, len(entries))
+	for i, e := range entries {
+		out[i] = of[e]
+	}
+	return out
 }
 
 func newLayout(path string, tensors []TensorSpec, metadata map[string]string) (*layout, error) {

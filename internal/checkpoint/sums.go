@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,9 +28,10 @@ var ErrNoSums = errors.New("no sums of the files")
 // sumsHint tells what to do with files that are not those that were written.
 const sumsHint = "the artefact is damaged or was changed: copy it again, or quantize again"
 
-// ReadSums reads what the manifest in dir says of the other files; nil where
-// there is no manifest, or one without the list, as early versions wrote it.
-func ReadSums(dir string) ([]FileHash, error) {
+// readManifestSums reads what the manifest in dir says of the other files; nil where
+// there is no manifest, or one without the list, as early versions wrote it. mustSeal
+// says that the manifest must carry its own sum.
+func readManifestSums(dir string, mustSeal bool) ([]FileHash, error) {
 	path := filepath.Join(dir, ManifestFile)
 	data, err := readSmall(path, maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -37,6 +39,11 @@ func ReadSums(dir string) ([]FileHash, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	switch err := CheckSeal(data); {
+	case err == nil:
+	case errors.Is(err, ErrDamaged), mustSeal:
+		return nil, damaged("%s: is not the text that was written: the sum at its end does not fit; %s", path, sumsHint)
 	}
 	return parseSums(data, path)
 }
@@ -72,6 +79,65 @@ func parseSums(data []byte, file string) ([]FileHash, error) {
 // where it lists none. Open has held their sizes against it.
 func (c *Checkpoint) Sums() []FileHash { return c.sums }
 
+// sealedVersion is the first version of the artefact's format whose files must carry
+// sums of their own content.
+const sealedVersion = 5
+
+// formatVersion is that of a quantized model; 0 where its config has none.
+func (c *Checkpoint) formatVersion() int {
+	var q struct {
+		Version int `json:"format_version"`
+	}
+	_ = json.Unmarshal(c.Config.Quantization, &q) // whoever reads it will say what is wrong with it
+	return q.Version
+}
+
+// checkContents holds what a quantized model's files contain against the sums that they
+// carry, so that no damage goes unnoticed: the tensors against their CRC-32C, all other
+// files against the manifest's sha256, and the manifest against its own sum. Models of
+// versions that had no such sums are read as far as they have any.
+func (c *Checkpoint) checkContents() error {
+	if c.Config.Quantization == nil {
+		return nil
+	}
+	version, sealed := c.formatVersion(), true
+	for _, f := range c.files {
+		sealed = sealed && f.Sealed()
+	}
+	if !sealed && version >= sealedVersion {
+		return damaged("%s: a .safetensors file carries no sums of its tensors, expected them in format_version %d; %s", c.Dir, version, sumsHint)
+	}
+	c.Unsummed = !sealed || c.sums == nil
+	var small []string
+	var at []int
+	for i, s := range c.sums {
+		if filepath.Ext(s.Name) != ".safetensors" {
+			small, at = append(small, filepath.Join(c.Dir, s.Name)), append(at, i)
+		}
+	}
+	found, err := HashFiles(small...)
+	if err != nil {
+		return err
+	}
+	byIndex := map[int]FileHash{}
+	for k, i := range at {
+		byIndex[i] = found[k]
+	}
+	err = c.compare(func(i int) (FileHash, error) {
+		if f, ok := byIndex[i]; ok {
+			return f, nil
+		}
+		return c.sums[i], nil
+	})
+	if err != nil || !sealed {
+		return err
+	}
+	if err := checkSums(c.files); err != nil {
+		return fmt.Errorf("%w; %s", err, sumsHint)
+	}
+	return nil
+}
+
 // checkSizes reads the manifest of a quantized model and holds the files' sizes
 // against it, without reading them. A file that decides on the result must be
 // listed.
@@ -80,7 +146,7 @@ func (c *Checkpoint) checkSizes() error {
 		return nil
 	}
 	var err error
-	if c.sums, err = ReadSums(c.Dir); err != nil || c.sums == nil {
+	if c.sums, err = readManifestSums(c.Dir, c.formatVersion() >= sealedVersion); err != nil || c.sums == nil {
 		return err
 	}
 	read := []string{configFile}

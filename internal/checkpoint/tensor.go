@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 const intBits = strconv.IntSize
@@ -18,6 +19,8 @@ type Tensor struct {
 
 	region *region
 	off    int64 // of Data in the file
+	whole  []int // of rows that [Tensor.Rows] has cut out: the shape that they are of
+	first  int   // and how many elements lie before them
 	err    error // why Data could not be read, where the file is not mapped
 }
 
@@ -28,7 +31,8 @@ func (t Tensor) Elems() int {
 }
 
 // Rows is the tensor's rows first to first+n−1, a matrix of n rows (of a vector, n
-// elements). Rows are as long as the last dimension; all others count as rows.
+// elements). Rows are as long as the last dimension; all others count as rows. Errors
+// count their elements as the whole tensor does.
 func (t Tensor) Rows(first, n int) Tensor {
 	cols, matrix := 1, len(t.Shape) > 1
 	if matrix {
@@ -42,6 +46,10 @@ func (t Tensor) Rows(first, n int) Tensor {
 		t.Data = t.Data[first*size : (first+n)*size : (first+n)*size]
 		t.off += int64(first * size)
 	}
+	if t.whole == nil {
+		t.whole = t.Shape
+	}
+	t.first += first * cols
 	if t.Shape = []int{n}; matrix {
 		t.Shape = []int{n, cols}
 	}
@@ -61,12 +69,18 @@ func (t Tensor) Release() {
 	}
 }
 
-// at names an element for an error message: flat index, and row and column of
-// the matrix that has the last dimension as its columns.
+// at names an element for an error message: its place among all, and its index in
+// each dimension.
 func (t Tensor) at(i int) string {
-	cols := 1
-	if len(t.Shape) > 0 {
-		cols = max(1, t.Shape[len(t.Shape)-1])
+	shape := t.Shape
+	if t.whole != nil {
+		shape, i = t.whole, i+t.first
 	}
-	return fmt.Sprintf("%s: tensor %q: element %d [%d,%d]", t.File, t.Name, i, i/cols, i%cols)
+	index := make([]string, len(shape))
+	rest := i
+	for d := len(shape) - 1; d >= 0; d-- {
+		index[d] = strconv.Itoa(rest % max(1, shape[d]))
+		rest /= max(1, shape[d])
+	}
+	return fmt.Sprintf("%s: tensor %q: element %d [%s]", t.File, t.Name, i, strings.Join(index, ","))
 }

@@ -54,6 +54,9 @@ type Options struct {
 
 	// Cell is told of every finished row; it may be nil.
 	Cell func(Row)
+	// Note is told what people should know although the comparison goes on: kept work that
+	// is damaged and made again. It may be nil.
+	Note func(string)
 	// Progress is told how far the quantization of a cell is; it may be nil.
 	Progress func(recipe, bits string, e pipeline.Event)
 }
@@ -236,6 +239,10 @@ func (c *comparison) begin(ctx context.Context) error {
 		return err
 	}
 	ck := c.ref.model.Checkpoint
+	if _, err := ck.Scan(); err != nil {
+		c.close()
+		return err
+	}
 	paths := append([]string{filepath.Join(c.dir, "config.json")}, ck.Files()...)
 	for _, f := range c.ref.tok.Files() {
 		paths = append(paths, filepath.Join(c.dir, f))
@@ -340,7 +347,10 @@ func (c *comparison) add(ctx context.Context, x cell) error {
 		if err != nil {
 			return err
 		}
-		if err := checkpoint.WriteFileAtomic(filepath.Join(c.Work, key+".json"), append(data, '\n')); err != nil {
+		if data, err = checkpoint.Seal(append(data, '\n')); err != nil {
+			return err
+		}
+		if err := checkpoint.WriteFileAtomic(filepath.Join(c.Work, key+".json"), data); err != nil {
 			return err
 		}
 		row.Made, row.Build = time.Now(), c.build
@@ -371,6 +381,10 @@ func (c *comparison) find(x cell) (row Row, err error) {
 		if err != nil {
 			return Row{}, err
 		}
+		if err := checkpoint.CheckSeal(data); errors.Is(err, checkpoint.ErrDamaged) || err != nil && build == c.build {
+			c.note("%s %v; the cell is made again", path, err)
+			continue
+		} // cells of early versions have no sums
 		if err := input.JSON(data, &row); err != nil {
 			return Row{}, fmt.Errorf("%s: %w; remove the file", path, err)
 		}
@@ -382,6 +396,13 @@ func (c *comparison) find(x cell) (row Row, err error) {
 		return row, nil
 	}
 	return Row{}, nil
+}
+
+// note tells people what goes on although it should not have been.
+func (c *comparison) note(format string, a ...any) {
+	if c.Note != nil {
+		c.Note(fmt.Sprintf(format, a...))
+	}
 }
 
 // key names a cell of a build by all that its row depends on, and the folder in
@@ -405,23 +426,59 @@ func (c *comparison) key(x cell, build string) (key, out string) {
 // secondsSuffix names the file that remembers how long earlier runs took.
 const secondsSuffix = ".seconds"
 
+// secondsOf is what that file holds.
+type secondsOf struct {
+	Seconds float64 `json:"seconds"`
+}
+
+// checkKept removes the artefact that a stopped run has left for a cell, if it is not
+// as it was written: it is made again.
+func (c *comparison) checkKept(out string) error {
+	if _, err := os.Stat(out); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	err := artefact.Verify(out)
+	if err == nil {
+		return nil
+	}
+	c.note("%v; the cell is made again", err)
+	return os.RemoveAll(out)
+}
+
 // make quantizes to the folder out, or finds it quantized, and measures it.
 func (c *comparison) make(ctx context.Context, r *recipe.Recipe, out string) (Row, error) {
 	var spent float64
 	if data, err := input.ReadFile(out+secondsSuffix, input.MaxSmall); err == nil {
-		if err := input.JSON(data, &spent); err != nil {
-			spent = 0
+		var s secondsOf
+		if err = checkpoint.CheckSeal(data); err == nil {
+			err = input.JSON(data, &s)
 		}
+		if spent = s.Seconds; err != nil {
+			c.note("%s %v; the seconds of earlier runs are left out of the cell's", out+secondsSuffix, err)
+		}
+	}
+	if err := c.checkKept(out); err != nil {
+		return Row{}, err
 	}
 	report, err := artefact.ReadManifest(out)
 	if errors.Is(err, fs.ErrNotExist) {
 		start, earlier := time.Now(), spent
 		remember := func() error {
 			spent = earlier + time.Since(start).Seconds()
-			return checkpoint.WriteFileAtomic(out+secondsSuffix, fmt.Appendf(nil, "%g", spent))
+			data, err := json.Marshal(secondsOf{spent})
+			if err == nil {
+				data, err = checkpoint.Seal(data)
+			}
+			if err != nil {
+				return err
+			}
+			return checkpoint.WriteFileAtomic(out+secondsSuffix, data)
 		}
 		job := pipeline.Options{Dir: c.dir, Out: out, Recipe: r, Pool: c.pool, MaxMemory: c.MaxMemory, Strict: c.Strict, Tool: "specquant " + c.Version,
 			Progress: func(e pipeline.Event) {
+				if e.Note != "" {
+					c.note("%s", e.Note)
+				}
 				if c.Progress != nil {
 					c.Progress(r.Name, r.Bits.String(), e)
 				}
@@ -434,10 +491,6 @@ func (c *comparison) make(ctx context.Context, r *recipe.Recipe, out string) (Ro
 		}
 		if report, err = pipeline.Run(ctx, job); err == nil {
 			err = remember()
-		}
-	} else if err == nil { // kept from a run that was stopped
-		if err = artefact.Verify(out); errors.Is(err, artefact.ErrNoSums) {
-			err = nil
 		}
 	}
 	if err != nil {

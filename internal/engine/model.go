@@ -114,6 +114,9 @@ func New(ck *checkpoint.Checkpoint, o Options) (*Model, error) {
 	if m.head, err = m.loadHead(); err != nil {
 		return nil, err
 	}
+	if m.stream {
+		ck.Release() // Open has read what a quantized model's sums are held against
+	}
 	if !m.stream {
 		for i := range m.layers {
 			if m.layers[i], err = m.load(i); err != nil {

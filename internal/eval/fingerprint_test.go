@@ -133,8 +133,11 @@ func TestArtefactHash(t *testing.T) {
 		}
 		change(t, filepath.Join(bad, file), do)
 		ck, err := checkpoint.Open(bad)
-		if err != nil {
-			t.Fatal(err)
+		if err != nil { // all but weights without sums of their own is read there
+			if file == shard || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "sha256") {
+				t.Errorf("%s is not what the manifest says: %v", file, err)
+			}
+			continue
 		}
 		defer ck.Close()
 		if h, err := ModelHash(ck); err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "sha256") {

@@ -218,6 +218,9 @@ func (s WeightQuant) grid(w []float32, i int) weightGrid {
 		raw /= s.half()
 	}
 	k.scale, k.held = scale16(raw)
+	if raw == 0 && k.centred {
+		k.scale = quant.ZeroGroupScale // as quant.Grid does: zeros stay zeros
+	}
 	switch {
 	case s.symmetric():
 		k.zero = float32(int(1) << (s.Bits - 1))

@@ -94,13 +94,22 @@ func (e *equivalent) learn(name string, rows, cols int, start float32, rate floa
 	return v
 }
 
+// lambda are the scales of an input's channels; those of dead ones are 1.
+func (e *equivalent) lambda(t *grad.Tape, in llama.Input) *grad.Var {
+	s := e.scale[in]
+	if live := e.b.Live[in]; live != nil {
+		s = t.Mul(s, grad.Const(1, len(live), live))
+	}
+	return t.Exp(s)
+}
+
 // lay puts the block, with what has been learned by now folded in and rounded, on
 // the tape.
 func (e *equivalent) lay(t *grad.Tape) {
 	var lambda, columns [llama.NumInputs]*grad.Var
 	var turned [llama.NumInputs]turnVars
 	for in := range llama.NumInputs {
-		lambda[in] = t.Exp(e.scale[in])
+		lambda[in] = e.lambda(t, in)
 		columns[in] = lambda[in]
 		if in == llama.OInput {
 			columns[in] = t.Gather(lambda[in], llama.ValueChannels(e.b.Config))
@@ -183,7 +192,7 @@ func (e *equivalent) result(t *grad.Tape, first, last float64) *Equivalent {
 	r := &Equivalent{First: first, Last: last}
 	values := func(v *grad.Var) []float32 { return append([]float32(nil), v.Data...) }
 	for in := range llama.NumInputs {
-		r.Lambda[in] = values(t.Exp(e.scale[in]))
+		r.Lambda[in] = values(e.lambda(t, in))
 		if e.turns[in] != nil {
 			r.Turn[in] = e.turns[in].result(t)
 		}

@@ -51,6 +51,11 @@ type Block struct {
 	Activations, KV   int       // bits
 	Clip              float32   // of activations
 	ActGroup          int       // channels that share a grid; 0: the whole token
+
+	// Live is 1 for the channels of an input that calibration touches, 0 for the
+	// others, whose scales nothing measured could support: they are not learned. Of o
+	// it is by value channel. nil: all are live.
+	Live [llama.NumInputs][]float32
 }
 
 // Options say how long and how fast is learned. Rates are per step, relative to
@@ -202,7 +207,7 @@ func rms(x []float32) float64 {
 }
 
 // scaleSize is the root mean square of the scales, without those of groups that
-// hold nothing but zeros: theirs are 1, far from what the others are.
+// hold nothing but zeros: theirs are far from what the others are.
 func (l *Layer) scaleSize() float64 {
 	groups := len(l.Scale) / l.Out
 	size := l.In
@@ -211,6 +216,9 @@ func (l *Layer) scaleSize() float64 {
 	}
 	var live []float32
 	for g, s := range l.Scale {
+		if s <= quant.ZeroGroupScale {
+			continue
+		}
 		lo := g/groups*l.In + g%groups*size
 		zero := l.shift(g)
 		for _, q := range l.Levels[lo:min(lo+size, (g/groups+1)*l.In)] {

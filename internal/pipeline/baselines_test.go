@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
@@ -150,12 +151,22 @@ func TestMixFileDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.Progress = nil
-	for _, damage := range []string{"{", `{"model.layers.0.mlp.up_proj": 3}`} {
-		if err := os.WriteFile(filepath.Join(o.Out+PartialSuffix, mixFile), []byte(damage), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), mixFile) {
-			t.Errorf("%s: %v", damage, err)
-		}
+	wrong, err := checkpoint.Seal([]byte(`{"model.layers.0.mlp.up_proj": 3}`)) // whoever wrote that
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(o.Out+PartialSuffix, mixFile), wrong, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), mixFile) {
+		t.Errorf("%s: %v", wrong, err)
+	}
+	if err := os.WriteFile(filepath.Join(o.Out+PartialSuffix, mixFile), []byte("{"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	told := ""
+	o.Progress = func(e Event) { told += e.Note }
+	if _, err := Run(t.Context(), o); err != nil || !strings.Contains(told, mixFile) || !strings.Contains(told, "chosen again") {
+		t.Errorf("%v, told %q", err, told)
 	}
 }

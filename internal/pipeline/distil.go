@@ -32,6 +32,9 @@ func (j *job) takeNew(ctx context.Context) (bool, error) {
 	} else if err != nil {
 		return false, err
 	}
+	if whole, err := j.checkNew(); err != nil || !whole {
+		return false, err
+	}
 	for i := range j.ck.Config.Layers {
 		if err := ctx.Err(); err != nil {
 			return false, err
@@ -43,6 +46,59 @@ func (j *job) takeNew(ctx context.Context) (bool, error) {
 		j.event(Event{Block: j.ck.Config.Layers, Stage: fmt.Sprintf("distilled block %d", i+1)})
 	}
 	return true, nil
+}
+
+// checkNew says whether all distilled blocks, renamed by now or not, are as they were
+// written. If not, they are thrown away: distilling is done again from the blocks before
+// it, or, where one of those has been replaced by now, everything from the first block.
+func (j *job) checkNew() (bool, error) {
+	var fault error
+	renamed := map[string]bool{}
+	for i := range j.ck.Config.Layers {
+		path := j.blockFile(i)
+		if _, err := os.Lstat(path + newSuffix); errors.Is(err, fs.ErrNotExist) {
+			renamed[path] = true
+		} else if err != nil {
+			return false, err
+		} else {
+			path += newSuffix
+		}
+		switch err := checkpoint.CheckFile(path); {
+		case err == nil || fault != nil:
+		case notAsWritten(err) || errors.Is(err, fs.ErrNotExist):
+			fault = err
+		default:
+			return false, err
+		}
+	}
+	if fault == nil {
+		return true, nil
+	}
+	again := "the blocks are distilled again"
+	if len(renamed) > 0 {
+		again = "all blocks are made again, since distilled ones have replaced some"
+	}
+	j.event(Event{Note: fmt.Sprintf("%v; %s", fault, again)})
+	for i := range j.ck.Config.Layers { // the mark last: until then a killed job comes here again
+		path := j.blockFile(i)
+		if len(renamed) > 0 {
+			if err := remove(path); err != nil {
+				return false, err
+			}
+		}
+		if err := remove(path + newSuffix); err != nil {
+			return false, err
+		}
+	}
+	return false, remove(filepath.Join(j.partial, distilFile))
+}
+
+// remove removes a file if it is there.
+func remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // distil tunes the finished blocks together, from the divergence of what the
@@ -174,5 +230,5 @@ func (j *job) writeBlock(i int, path string, norms *llama.Norms, quantized *[lla
 	if err != nil {
 		return err
 	}
-	return checkpoint.WriteFile(path, specs, map[string]string{"format": "pt", layersKey: string(report)})
+	return checkpoint.WriteSealed(path, specs, map[string]string{"format": "pt", layersKey: string(report)})
 }

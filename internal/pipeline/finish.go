@@ -55,14 +55,23 @@ func (j *job) finish(ctx context.Context) error {
 	if j.manifest.Files, err = artefact.Sums(j.partial, j.files(rest)); err != nil {
 		return err
 	}
-	data, err := json.MarshalIndent(&j.manifest, "", "  ")
+	data, err := sealedJSON(&j.manifest)
 	if err != nil {
 		return err
 	}
-	if err := checkpoint.WriteFileAtomic(filepath.Join(j.partial, artefact.ManifestFile), append(data, '\n')); err != nil {
+	if err := checkpoint.WriteFileAtomic(filepath.Join(j.partial, artefact.ManifestFile), data); err != nil {
 		return err
 	}
 	return j.publish()
+}
+
+// sealedJSON is a manifest as it is written, with a sum of its text.
+func sealedJSON(m *artefact.Manifest) ([]byte, error) {
+	data, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return checkpoint.Seal(append(data, '\n'))
 }
 
 // files are the names of all files of the artefact but the manifest: the blocks'
@@ -204,7 +213,7 @@ func (j *job) writeRest() ([]string, error) {
 		specs = append(specs, checkpoint.TensorSpec{Name: name, DType: t.DType, Shape: t.Shape, Data: t.Data})
 		where[name] = last
 	}
-	if err := checkpoint.WriteFile(filepath.Join(j.partial, last), specs, map[string]string{"format": "pt"}); err != nil {
+	if err := checkpoint.WriteSealed(filepath.Join(j.partial, last), specs, map[string]string{"format": "pt"}); err != nil {
 		return nil, err
 	}
 	for _, s := range specs {

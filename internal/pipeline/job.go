@@ -6,7 +6,6 @@ package pipeline
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -54,6 +53,7 @@ type Event struct {
 	Elapsed       time.Duration    // since the job began
 	Seconds       float64          // the block just finished took
 	Resumed       bool             // the block was finished by an earlier run
+	Note          string           // what people should know although the job goes on; else ""
 
 	// The range of the time that is left; 0 and 0 where the job takes longer than
 	// was foreseen.
@@ -193,6 +193,9 @@ func Run(ctx context.Context, o Options) (*artefact.Manifest, error) {
 		j.left = j.plan.remaining()
 		j.event(Event{Stage: "reading the checkpoint"})
 	}
+	if err := j.scan(); err != nil {
+		return nil, err
+	}
 	if err := j.begin(); err != nil {
 		return nil, err
 	}
@@ -231,7 +234,7 @@ func (j *job) begin() error {
 	if j.set != nil {
 		j.manifest.Calibration = &artefact.Calibration{Sources: j.set.Sources, Windows: len(j.set.Windows), HeldOut: len(j.set.HeldOut), Tokens: j.set.Tokens, Hash: j.set.Hash}
 	}
-	want, err := json.MarshalIndent(&j.manifest, "", "  ")
+	want, err := sealedJSON(&j.manifest)
 	if err != nil {
 		return err
 	}
@@ -251,14 +254,8 @@ func (j *job) begin() error {
 // takeUp makes sure that what lies in the locked folder belongs to this job.
 func (j *job) takeUp(want []byte) error {
 	if j.Restart {
-		entries, err := os.ReadDir(j.partial)
-		if err != nil {
+		if err := j.clear(); err != nil {
 			return err
-		}
-		for _, e := range entries {
-			if err := os.RemoveAll(filepath.Join(j.partial, e.Name())); err != nil {
-				return err
-			}
 		}
 	}
 	path := filepath.Join(j.partial, jobFile)
@@ -278,9 +275,54 @@ func (j *job) takeUp(want []byte) error {
 		if j.isEmpty() {
 			return checkpoint.WriteFileAtomic(path, want)
 		}
+		if err := checkpoint.CheckSeal(have); err != nil {
+			return fmt.Errorf("%s: %w, so it can't be told whose work %s is; remove that folder or say --restart", path, err, j.partial)
+		}
 		return fmt.Errorf("%s is the unfinished work of another job (recipe, bits, calibration, checkpoint or version differ); remove it or say --restart", j.partial)
 	}
+	if j.finished {
+		return j.checkFinished(path, want)
+	}
 	return nil
+}
+
+// clear removes all that lies in the locked folder.
+func (j *job) clear() error {
+	entries, err := os.ReadDir(j.partial)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := os.RemoveAll(filepath.Join(j.partial, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkFinished holds the files of a job that lacks only its name against its
+// manifest. Where they are not those that were written, the job is begun anew: what it
+// could be taken up with has been removed by then.
+func (j *job) checkFinished(path string, want []byte) error {
+	fault := ""
+	for _, f := range j.manifest.Files {
+		h, err := checkpoint.HashFiles(filepath.Join(j.partial, f.Name))
+		if err != nil {
+			fault = err.Error()
+		} else if h[0] != f {
+			fault = fmt.Sprintf("%s is damaged: its sha256 is %s, expected %s", filepath.Join(j.partial, f.Name), h[0].SHA256, f.SHA256)
+		}
+	}
+	if fault == "" {
+		return nil
+	}
+	j.event(Event{Note: fault + "; the job is begun anew"})
+	m := &j.manifest
+	j.finished, m.Layers, m.BitsPerWeight, m.Fallbacks, m.Check, m.Files = false, nil, 0, nil, nil, nil
+	if err := j.clear(); err != nil {
+		return err
+	}
+	return checkpoint.WriteFileAtomic(path, want)
 }
 
 // isEmpty reports whether the folder holds no finished work: what a job left that failed
@@ -303,17 +345,29 @@ func (j *job) readFinished() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var m artefact.Manifest
-	if err := input.JSON(data, &m); err != nil {
+	if j.manifest, err = readManifest(data); err != nil {
 		return nil, fmt.Errorf("%s: %w; remove %s and start again", path, err, j.partial)
 	}
-	begun := m
-	begun.Layers, begun.BitsPerWeight, begun.Fallbacks, begun.Check, begun.Files = nil, 0, nil, nil, nil
-	if data, err = json.MarshalIndent(&begun, "", "  "); err != nil {
+	j.finished = true
+	return begunOf(data)
+}
+
+// readManifest reads a manifest and holds it against its sum.
+func readManifest(data []byte) (m artefact.Manifest, err error) {
+	if err := checkpoint.CheckSeal(data); err != nil {
+		return m, err
+	}
+	return m, input.JSON(data, &m)
+}
+
+// begunOf is what job.json held when the job of a manifest was begun.
+func begunOf(manifest []byte) ([]byte, error) {
+	m, err := readManifest(manifest)
+	if err != nil {
 		return nil, err
 	}
-	j.manifest, j.finished = m, true
-	return data, nil
+	m.Layers, m.BitsPerWeight, m.Fallbacks, m.Check, m.Files = nil, 0, nil, nil, nil
+	return sealedJSON(&m)
 }
 
 // shardName is the file of a block, counted from 1, of how many files.

@@ -1,9 +1,12 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -292,6 +295,57 @@ func TestBadInput(t *testing.T) {
 		_, err = f.WriteAt([]byte{0, 0, 0xc0, 0x7f}, info.Size()/2&^3)
 		return err
 	}, "NaN", `tensor "model.layers`, "element")
+	for name, at := range map[string][2]int{
+		"model.embed_tokens.weight": {5, 3}, "lm_head.weight": {7, 0}, "model.norm.weight": {4, -1},
+		"model.layers.1.mlp.down_proj.weight": {31, 55}, "model.layers.0.input_layernorm.weight": {0, -1},
+	} { // named by element before the first block
+		for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(-1))} {
+			index := fmt.Sprintf("[%d,%d]", at[0], at[1])
+			if at[1] < 0 {
+				index = fmt.Sprintf("[%d]", at[0])
+			}
+			break1(fmt.Sprint(name, bad), func(dir string) error {
+				f, err := checkpoint.OpenFile(weights(dir))
+				if err != nil {
+					return err
+				}
+				defer f.Close()
+				tensor, _ := f.Tensor(name)
+				i := at[0]
+				if at[1] >= 0 {
+					i = i*tensor.Shape[1] + at[1]
+				}
+				data, err := os.ReadFile(weights(dir))
+				if err != nil {
+					return err
+				}
+				where := bytes.Index(data, tensor.Data) + 4*i
+				binary.LittleEndian.PutUint32(data[where:], math.Float32bits(bad))
+				return os.WriteFile(weights(dir), data, 0o644)
+			}, fmt.Sprint("is ", bad), `tensor "`+name+`"`, index, "model.safetensors")
+		}
+	}
+	break1("F64", func(dir string) error {
+		f, err := checkpoint.OpenFile(weights(dir))
+		if err != nil {
+			return err
+		}
+		var specs []checkpoint.TensorSpec
+		for _, name := range f.Names() {
+			tensor, _ := f.Tensor(name)
+			w := make([]float32, tensor.Elems())
+			if err := tensor.Float32(w); err != nil {
+				return err
+			}
+			data, err := checkpoint.AppendFloats(nil, checkpoint.F64, w)
+			if err != nil {
+				return err
+			}
+			specs = append(specs, checkpoint.TensorSpec{Name: name, DType: checkpoint.F64, Shape: tensor.Shape, Data: data})
+		}
+		f.Close()
+		return checkpoint.WriteFile(weights(dir), specs, nil)
+	}, "F64", `tensor "model.embed_tokens.weight"`, "more tensors", "convert it")
 }
 
 // testmodelConfig rewrites the model with other fields in its config.json.

@@ -31,7 +31,21 @@ const mixFile = "bits.json"
 func (j *job) mix(ctx context.Context, st *stage.State, spill string) error {
 	path := filepath.Join(j.partial, mixFile)
 	chosen := map[string]int{}
-	switch data, err := input.ReadFile(path, input.MaxSmall); {
+	data, err := input.ReadFile(path, input.MaxSmall)
+	if err == nil {
+		err = checkpoint.CheckSeal(data)
+	}
+	switch {
+	case err == nil:
+		if data, err = checkpoint.Unseal(data); err == nil {
+			err = json.Unmarshal(data, &chosen)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w; remove %s and start again", path, err, j.partial)
+		}
+	case errors.Is(err, checkpoint.ErrNoSeal), errors.Is(err, checkpoint.ErrDamaged):
+		j.event(Event{Note: fmt.Sprintf("%s: %v; the bits are chosen again", path, err)})
+		fallthrough
 	case errors.Is(err, fs.ErrNotExist):
 		if chosen, err = j.chooseMix(ctx, st, spill); err != nil {
 			return err
@@ -39,15 +53,14 @@ func (j *job) mix(ctx context.Context, st *stage.State, spill string) error {
 		if data, err = json.MarshalIndent(chosen, "", "  "); err != nil {
 			return err
 		}
+		if data, err = checkpoint.Seal(data); err != nil {
+			return err
+		}
 		if err := checkpoint.WriteFileAtomic(path, data); err != nil {
 			return err
 		}
-	case err != nil:
-		return err
 	default:
-		if err := input.JSON(data, &chosen); err != nil {
-			return fmt.Errorf("%s: %w; remove %s and start again", path, err, j.partial)
-		}
+		return err
 	}
 	r := *j.Recipe
 	r.Weights.Layers = slices.Clone(r.Weights.Layers)

@@ -1,13 +1,42 @@
 package pipeline
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/stage"
 )
+
+// intact says whether a file that an earlier run has written is there, and as it was
+// written. One that is damaged is removed, and people are told so and what is done
+// again.
+func (j *job) intact(path, again string) (bool, error) {
+	err := checkpoint.CheckFile(path)
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case !notAsWritten(err):
+		return false, err
+	}
+	j.event(Event{Note: fmt.Sprintf("%v; %s", err, again)})
+	return false, remove(path)
+}
+
+// notAsWritten says whether an error is about what a file holds, not about reading it.
+func notAsWritten(err error) bool {
+	for _, kind := range []error{checkpoint.ErrDamaged, checkpoint.ErrNoSeal, checkpoint.ErrMalformed, checkpoint.ErrUnsupported} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}
 
 // reload makes the state's block what calibration sees of block i, which an earlier run
 // has written, and reads the report of its layers.

@@ -29,8 +29,10 @@ func changed(name string, t checkpoint.Tensor, fn func(w []float32, rows int)) c
 		raw := make([]byte, 0, len(w)*spec.DType.Size())
 		for first := 0; first < rows; first += changedRows {
 			n := min(changedRows, rows-first)
-			part, size := t, t.DType.Size()*cols
-			part.Shape, part.Data = []int{n, cols}, t.Data[first*size:][:n*size]
+			part := t
+			if len(t.Shape) == 2 {
+				part = t.Rows(first, n)
+			}
 			if err := part.Float32(w[:n*cols]); err != nil {
 				return err
 			}

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"time"
@@ -109,8 +108,10 @@ func (j *job) block(ctx context.Context, st *stage.State, i int) error {
 	start := time.Now()
 	st.Tell = func(s string) { j.event(Event{Block: i, Stage: s}) }
 	steps := j.plan.Schedule.Blocks[i]
-	_, err := os.Stat(j.blockFile(i))
-	done := err == nil
+	done, err := j.intact(j.blockFile(i), fmt.Sprintf("block %d is made again", i))
+	if err != nil {
+		return err
+	}
 	if done {
 		steps = resumed(steps)
 	}

@@ -2,10 +2,7 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/specquant/specquant/internal/artefact"
@@ -24,12 +21,12 @@ const spinFile = "rotations.safetensors"
 // is what the file says, in both cases.
 func (j *job) spin(ctx context.Context, st *stage.State) error {
 	path := filepath.Join(j.partial, spinFile)
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+	if done, err := j.intact(path, "the rotations are learned again"); err != nil {
+		return err
+	} else if !done {
 		if err := j.learnSpin(ctx, st, path); err != nil {
 			return fmt.Errorf("rotate.learn: %w", err)
 		}
-	} else if err != nil {
-		return err
 	}
 	f, err := checkpoint.OpenFile(path)
 	if err != nil {
@@ -92,6 +89,7 @@ func (j *job) learnSpin(ctx context.Context, st *stage.State, path string) error
 		if err := llama.LoadBlock(j.ck, i, b); err != nil {
 			return err
 		}
+		stage.Level(j.Pool, c, b)
 		m.Blocks = append(m.Blocks, b)
 	}
 	var err error
@@ -135,7 +133,7 @@ func (j *job) learnSpin(ctx context.Context, st *stage.State, path string) error
 		s.Shape = []int{c.HeadDim, c.HeadDim}
 		specs = append(specs, s)
 	}
-	if err := checkpoint.WriteFile(path, specs, nil); err != nil {
+	if err := checkpoint.WriteSealed(path, specs, nil); err != nil {
 		return err
 	}
 	j.event(Event{Stage: fmt.Sprintf("learned rotations: loss %.4f → %.4f nats a token", first, last)})

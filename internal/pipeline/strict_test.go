@@ -195,11 +195,11 @@ func TestNonFiniteActivations(t *testing.T) {
 // TestNonFiniteJob: weights that are finite, and make activations that are not.
 func TestNonFiniteJob(t *testing.T) {
 	for name, yaml := range degenerate {
-		o := options(t, testmodel.Options{}, parsed(t, yaml+"calibration: {samples: 3, tokens: 32, propagate: runtime}\n"), 2)
+		o := options(t, testmodel.Options{Bias: true}, parsed(t, yaml+"calibration: {samples: 3, tokens: 32, propagate: runtime}\n"), 2)
 		edit(t, o.Dir, func(name string, w []float32, rows, cols int) {
-			if name == "model.layers.1.mlp.gate_proj.weight" || name == "model.layers.1.mlp.up_proj.weight" {
+			if name == "model.layers.1.mlp.gate_proj.bias" || name == "model.layers.1.mlp.up_proj.bias" {
 				for i := range w {
-					w[i] *= 1e25
+					w[i] = 1e25
 				}
 			}
 		})
@@ -275,15 +275,15 @@ func TestLayersLeftAlone(t *testing.T) {
 // TestTooLargeFor16Bits: a layer that is left alone but does not fit is refused by
 // name.
 func TestTooLargeFor16Bits(t *testing.T) {
-	r := parsed(t, "bits: 4-16-16\nweights: {layers: [{match: k_proj, bits: 16}]}\nsolve: {method: rtn}\n")
+	r := parsed(t, "bits: 4-16-16\nweights: {layers: [{match: gate_proj, bits: 16}]}\nsolve: {method: rtn}\n")
 	o := options(t, testmodel.Options{DType: checkpoint.BF16}, r, 2)
 	edit(t, o.Dir, func(name string, w []float32, rows, cols int) {
-		if name == "model.layers.1.self_attn.k_proj.weight" {
+		if name == "model.layers.1.mlp.gate_proj.weight" {
 			w[3*cols+4] = 1 << 17
 		}
 	})
 	_, err := Run(t.Context(), o)
-	if err == nil || !strings.Contains(err.Error(), "block 1: self_attn.k_proj: output 3, input 4: weight 131072 does not fit") {
+	if err == nil || !strings.Contains(err.Error(), `tensor "model.layers.1.mlp.gate_proj.weight": the largest weight is 1.31e+05, expected`) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := checkpoint.Open(filepath.Clean(o.Out)); err == nil {

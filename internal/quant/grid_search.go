@@ -29,9 +29,14 @@ const MaxScale = 65504
 // smallestScale is the least positive 16-bit float.
 const smallestScale = 1.0 / (1 << 24)
 
+// ZeroGroupScale is the scale of a group of zeros on a centred grid, which has no
+// level that stands for zero. A 16-bit float holds it as zero, so that what is stored
+// gives zeros back; until then it can be divided by.
+const ZeroGroupScale = 1.0 / (1 << 40)
+
 // Scales returns the parameters of the grid for w [rows × cols], scales rounded
-// to 16 bits. A group of zeros has scale 1 (the smallest there is on a centred
-// grid, which has no zero). A group whose weights are not finite, or need a scale
+// to 16 bits. A group of zeros has scale 1 ([ZeroGroupScale] on a centred
+// grid). A group whose weights are not finite, or need a scale
 // above 65504, is an error.
 func (g Grid) Scales(w []float32, rows, cols int, clip Clip, run func(n int, fn func(i int))) (Steps, error) {
 	return g.WeightedScales(w, nil, rows, cols, clip, run)
@@ -116,6 +121,9 @@ func (g Grid) fit(least, most, ratio float32) step {
 	reach := max(-least, most)
 	switch g.Zero {
 	case ZeroCentred:
+		if reach == 0 {
+			return step{ZeroGroupScale, top / 2}
+		}
 		return step{round(reach * ratio / (top / 2)), top / 2}
 	case ZeroAsymmetric:
 		if least == most {

@@ -259,7 +259,7 @@ func TestZeros(t *testing.T) {
 			[]int8{-4, 0, 2, 3}, []float32{-7, -3, -1, 0}},
 		{"asymmetric, zeros and a group", Grid{Bits: 2, Group: 2, Zero: ZeroAsymmetric}, []float32{0, 0, 3, -6}, []float32{1, 3}, []float32{0, 2},
 			[]int8{-2, -2, 1, -2}, []float32{0, 0, 3, -6}},
-		{"centred zeros", Grid{Bits: 2, Zero: ZeroCentred}, []float32{0}, []float32{smallestScale}, []float32{1.5},
+		{"centred zeros", Grid{Bits: 2, Zero: ZeroCentred}, []float32{0}, []float32{ZeroGroupScale}, []float32{1.5},
 			[]int8{-2}, nil},
 	} {
 		steps := mustScales(t, c.grid, c.w, 1, len(c.w), ClipNone)

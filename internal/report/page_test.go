@@ -225,7 +225,12 @@ func TestAgainstAnotherModel(t *testing.T) {
 func TestBrokenManifest(t *testing.T) {
 	_, out, pool := made(t, "rtn", "4-8-8")
 	path := filepath.Join(out, "specquant.json")
-	for content, want := range map[string]string{"{": "specquant.json", "{}": "field recipe is missing", "": "missing, expected the manifest"} {
+	sealed, err := checkpoint.Seal([]byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	empty := string(sealed)
+	for content, want := range map[string]string{"{": "specquant.json", "{}": "specquant.json: is not the text that was written", empty: "field recipe is missing", "": "missing, expected the manifest"} {
 		if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
 			t.Fatal(err)
 		}

@@ -56,6 +56,9 @@ func Spectrum(ctx context.Context, dir string, o SpectrumOptions) ([]SpectrumRow
 	if err := ck.Check(); err != nil {
 		return nil, err
 	}
+	if _, err := ck.Scan(); err != nil {
+		return nil, err
+	}
 	st, set, err := spectrumState(ctx, ck, dir, o)
 	if err != nil {
 		return nil, err

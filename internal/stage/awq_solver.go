@@ -26,17 +26,24 @@ func AWQRatios() []float64 {
 const awqFloor = 1e-4
 
 // AWQScale is λ = s of each channel, which the weights are multiplied by and
-// the activations divided by: s = max(E|x|^r, 1e-4), over √(max s·min s).
+// the activations divided by: s = max(E|x|^r, 1e-4), over √(max s·min s). A channel
+// that is dead in the activations is left alone: nothing says how large it will be
+// where it is not. (The authors give it the floor, and blow it up where it wakes.)
 func AWQScale(meanAbs []float64, ratio float64) []float32 {
 	s := make([]float64, len(meanAbs))
 	lo, hi := math.Inf(1), 0.0
 	for i, v := range meanAbs {
-		s[i] = max(math.Pow(v, ratio), awqFloor)
-		lo, hi = min(lo, s[i]), max(hi, s[i])
+		if v > 0 {
+			s[i] = max(math.Pow(v, ratio), awqFloor)
+			lo, hi = min(lo, s[i]), max(hi, s[i])
+		}
 	}
 	lambda := make([]float32, len(s))
 	for i, v := range s {
-		lambda[i] = float32(v / math.Sqrt(lo*hi))
+		lambda[i] = 1
+		if v > 0 {
+			lambda[i] = float32(v / math.Sqrt(lo*hi))
+		}
 	}
 	return lambda
 }
@@ -121,6 +128,20 @@ func groupGram(p *kernel.Pool, x []float32, cols, lo, m, tokens int) []float32 {
 	sum := make([]float64, m*m)
 	p.SyrkTN(sum, m, x[lo:], cols, tokens)
 	gram := make([]float32, len(sum))
+	var mean float64 // of the channels that the tokens touch
+	var live int
+	for i := range m {
+		if v := sum[i*m+i]; v > 0 {
+			mean += v
+			live++
+		}
+	}
+	mean /= float64(max(live, 1))
+	for i := range m {
+		if sum[i*m+i] == 0 {
+			sum[i*m+i] = mean // a dead channel is no reason to clip its weights away
+		}
+	}
 	for i, v := range sum {
 		gram[i] = float32(v / float64(max(tokens, 1)))
 	}

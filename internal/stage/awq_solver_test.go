@@ -20,7 +20,9 @@ func TestAWQScale(t *testing.T) {
 	}{
 		{[]float64{16, 1, 4}, 0.5, []float32{2, 0.5, 1}},
 		{[]float64{16, 1, 4}, 0, []float32{1, 1, 1}},
-		{[]float64{4, 0}, 0.5, []float32{2 / float32(math.Sqrt(2e-4)), 1e-4 / float32(math.Sqrt(2e-4))}}, // a dead channel: the floor
+		{[]float64{16, 0, 1, 4}, 0.5, []float32{2, 1, 0.5, 1}}, // a dead channel is left alone
+		{[]float64{0, 0}, 0.5, []float32{1, 1}},
+		{[]float64{4, 1e-20}, 0.5, []float32{2 / float32(math.Sqrt(2e-4)), 1e-4 / float32(math.Sqrt(2e-4))}}, // the floor
 		{[]float64{4, 0}, 0, []float32{1, 1}},
 	} {
 		if got := AWQScale(c.mean, c.ratio); !near(got, c.want, 1e-6) {

@@ -133,6 +133,9 @@ func (st *State) Learn(ctx context.Context) error {
 		windows.input = st.Reference.Inputs
 	}
 	b := st.Learner(&[llama.NumLinears]*artefact.Linear{}, nil)
+	for in := range llama.NumInputs {
+		b.Live[in] = st.live(in)
+	}
 	rates := learn.Rates{Epochs: o.Epochs, Batch: o.Batch, Rate: o.Rate, ClipRate: o.ClipRate, Seed: r.Calibration.Seed}
 	run := learn.OmniQuant
 	if o.Method == recipe.LearnFlatQuant {
@@ -147,6 +150,31 @@ func (st *State) Learn(ctx context.Context) error {
 	}
 	st.Tell(fmt.Sprintf("learned: error %.4f → %.4f of what the block adds", learned.First, learned.Last))
 	return nil
+}
+
+// live is 1 for each channel of an input that calibration has touched, 0 for the
+// others; of o by value channel; nil: all are. The statistics are those of the block
+// before it was smoothed and rotated; what precedes a run-time transform keeps its
+// channels.
+func (st *State) live(in llama.Input) []float32 {
+	if in == llama.OInput && st.Rotation.Heads != nil {
+		return nil // each value channel is a mixture of its head's by now
+	}
+	top := st.Stats[in].AbsMax
+	live := make([]float32, len(top))
+	if in == llama.OInput {
+		live = make([]float32, st.Config.KVHeads*st.Config.HeadDim)
+	}
+	channels := llama.ValueChannels(st.Config)
+	for i, v := range top {
+		if in == llama.OInput {
+			i = channels[i]
+		}
+		if v > 0 {
+			live[i] = 1
+		}
+	}
+	return live
 }
 
 // foldLearned puts what was learned into the loaded block.

@@ -97,14 +97,18 @@ func Transforms(r *recipe.Recipe) (t artefact.Transforms) {
 	return t
 }
 
-// Load reads block i of the checkpoint as this recipe sees it: with R1 folded
-// in, where there is one.
+// Load reads block i of the checkpoint as this recipe sees it: with the sides of its
+// pairs at one level (see [Level]), and R1 folded in, where there is one.
 func (t *Rotation) Load(p *kernel.Pool, ck *checkpoint.Checkpoint, i int, b *llama.DenseBlock) error {
 	if t.Own != nil {
 		t.Heads = t.Own[i]
 	}
-	if err := llama.LoadBlock(ck, i, b); err != nil || t.Residual == nil {
+	if err := llama.LoadBlock(ck, i, b); err != nil {
 		return err
+	}
+	Level(p, &ck.Config, b)
+	if t.Residual == nil {
+		return nil
 	}
 	for l := range llama.NumLinears {
 		d := &b.Linears[l]

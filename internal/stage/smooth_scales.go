@@ -2,6 +2,7 @@ package stage
 
 import (
 	"math"
+	"slices"
 
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -33,6 +34,7 @@ func Lambda(alpha recipe.Alpha, actMax, wMax []float32, tie []int) []float32 {
 	if tie != nil {
 		actMax, wMax = tieMax(actMax, tie), tieMax(wMax, tie)
 	}
+	actMax = supported(actMax)
 	var sum float64
 	var live int
 	for i := range lambda {
@@ -52,6 +54,35 @@ func Lambda(alpha recipe.Alpha, actMax, wMax []float32, tie []int) []float32 {
 		}
 	}
 	return lambda
+}
+
+// leastSupport is the share of a typical channel's largest |x| below which nothing is
+// concluded from a channel being small.
+const leastSupport = 1.0 / 16
+
+// supported are the channels' largest magnitudes, those that are not zero held to a
+// share of the median one at least. What is smaller may be no more than the error that
+// rounding has left in a channel that calibration does not touch: blown up by as much
+// as that is small, the channel would drown all others where a text does touch it.
+func supported(actMax []float32) []float32 {
+	var live []float32
+	for _, v := range actMax {
+		if v > 0 {
+			live = append(live, v)
+		}
+	}
+	if len(live) == 0 {
+		return actMax
+	}
+	slices.Sort(live)
+	least := live[len(live)/2] * leastSupport
+	out := make([]float32, len(actMax))
+	for i, v := range actMax {
+		if v > 0 {
+			out[i] = max(v, least)
+		}
+	}
+	return out
 }
 
 func tieMax(v []float32, tie []int) []float32 {

@@ -49,7 +49,9 @@ func TestLambda(t *testing.T) {
 		{"tied", 1, []float32{4, 0.25, 1, 1}, []float32{1, 1, 1, 1}, []int{0, 1, 0, 1}, []float32{2, 0.5, 2, 0.5}},
 		// A channel that one head never uses is alive through the other.
 		{"tied to a dead one", 1, []float32{4, 0, 0, 1}, []float32{0, 1, 1, 1}, []int{0, 1, 0, 1}, []float32{2, 0.5, 2, 0.5}},
-		{"limits", 1, []float32{1e30, 1e-30}, []float32{1, 1}, nil, []float32{lambdaMax, lambdaMin}},
+		{"limits", 0, []float32{1, 1}, []float32{1e-30, 1e30}, nil, []float32{lambdaMax, lambdaMin}},
+		// Less than a sixteenth of the median channel supports no more: 8 over ½.
+		{"hardly touched", 1, []float32{8, 1e-6, 8}, []float32{1, 1, 1}, nil, []float32{2.5198421, 0.15749013, 2.5198421}},
 	} {
 		act, w := slices.Clone(c.act), slices.Clone(c.w)
 		got := Lambda(c.alpha, act, w, c.tie)
@@ -78,6 +80,7 @@ func TestLambdaProperties(t *testing.T) {
 			w[i] = float32(math.Exp(exponents.Draw(t, "w")))
 		}
 		got := Lambda(recipe.Alpha(alpha), act, w, nil)
+		act = supported(act)
 		raw := func(i int) float64 {
 			return math.Pow(float64(act[i]), alpha) / math.Pow(float64(w[i]), 1-alpha)
 		}

@@ -12,13 +12,10 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// Diagonal keeps the diagonal of an input's second moments, E[x²] times the number of
-// tokens, which weighs the errors in the search for clips (weights.clip: hessian).
+// Diagonal keeps the importance of an input's channels, which weighs the errors in the
+// search for clips (weights.clip: hessian).
 func (st *State) Diagonal(in llama.Input) {
-	n := in.Width(st.Config)
-	for i := range n {
-		st.group.diagonal = append(st.group.diagonal, st.group.moments[i*n+i])
-	}
+	st.group.diagonal = importance(st.group.moments, in.Width(st.Config))
 }
 
 // Factor inverts and factors an input's second moments, which are GPTQ's Hessian, once

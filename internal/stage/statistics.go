@@ -106,3 +106,24 @@ func (s *Stats) Act(lambda []float32) spectrum.ActStats {
 	}
 	return a
 }
+
+// importance is the diagonal of the second moments h [n × n] of an input, with the
+// mean of the others for channels that no calibration token touches: that nothing was
+// seen of them is no reason to clip their weights away.
+func importance(h []float64, n int) []float64 {
+	d := make([]float64, n)
+	var sum float64
+	live := 0
+	for i := range d {
+		if d[i] = h[i*n+i]; d[i] > 0 {
+			sum += d[i]
+			live++
+		}
+	}
+	for i, v := range d {
+		if v <= 0 {
+			d[i] = sum / float64(max(live, 1))
+		}
+	}
+	return d
+}

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"fmt"
+	"hash/crc32"
 	"os"
 	"unsafe"
 
@@ -16,6 +17,8 @@ type Store struct {
 	ram    []float32
 	file   *os.File
 	buffer []float32
+	sums   []uint32 // CRC-32C of each window in the file
+	known  []bool   // windows that have been written
 }
 
 func NewStore(windows, values int, spill string) (*Store, error) {
@@ -33,6 +36,7 @@ func NewStore(windows, values int, spill string) (*Store, error) {
 		return nil, fmt.Errorf("spilling activations to %s: %w", spill, err)
 	}
 	s.file, s.buffer = f, make([]float32, values)
+	s.sums, s.known = make([]uint32, windows), make([]bool, windows)
 	return s, nil
 }
 
@@ -44,6 +48,9 @@ func (s *Store) Get(i int) ([]float32, error) {
 	_, err := s.file.ReadAt(raw(s.buffer), 4*int64(i)*int64(s.window))
 	if err != nil {
 		return nil, fmt.Errorf("reading spilled activations: %w", err)
+	}
+	if s.known[i] && crc32.Checksum(raw(s.buffer), castagnoli) != s.sums[i] {
+		return nil, fmt.Errorf("%s: window %d of the activations is not what was written there: the disk or the memory is damaged; run again, which takes the finished blocks up, with another disk or without --max-memory", s.file.Name(), i)
 	}
 	return s.buffer, nil
 }
@@ -65,8 +72,11 @@ func (s *Store) Put(i int, x []float32) error {
 	if _, err := s.file.WriteAt(raw(x), 4*int64(i)*int64(s.window)); err != nil {
 		return fmt.Errorf("spilling activations to %s: %w", s.file.Name(), err)
 	}
+	s.sums[i], s.known[i] = crc32.Checksum(raw(x), castagnoli), true
 	return nil
 }
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // close removes the spill file, if there is one; of nil, nothing.
 func (s *Store) Close() {

@@ -66,6 +66,11 @@ func (st *State) Learner(layers *[llama.NumLinears]*artefact.Linear, weights fun
 			continue
 		}
 		s := q.Steps()
+		for i, v := range s.Scale {
+			if v == 0 { // stored so; learning divides by it
+				s.Scale[i] = quant.ZeroGroupScale
+			}
+		}
 		t := b.Layers[l]
 		t.Group, t.Zero, t.W, t.Scale = q.Grid.Group, q.Grid.Zero, weights(l), s.Scale
 		if q.Zeros != nil {
@@ -113,6 +118,11 @@ func Learned(b *learn.Block, layers *[llama.NumLinears]*artefact.Linear) {
 		if branch != nil {
 			kernel.RoundF16(t.Coeff)
 			branch = artefact.NewSubspaceBranch(branch.Subspace, branch.Basis, t.Coeff, t.Out)
+		}
+		for i, v := range q.Steps().Scale {
+			if v == 0 { // a group of zeros stays one
+				t.Scale[i] = 0
+			}
 		}
 		steps := quant.Steps{Scale: t.Scale, Zero: q.Grid.FixedZero()}
 		if q.Zeros != nil {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/input"
 )
 
@@ -29,6 +30,10 @@ type Log struct {
 	path string
 	file *os.File
 	have map[sampleKey]Sample
+
+	// Cut says which line was damaged when the log was opened, and that it and what
+	// followed it have been cut off, to be computed again; "" if none was.
+	Cut string
 }
 
 type sampleKey struct {
@@ -63,12 +68,13 @@ func (l *Log) load(h LogHeader) error {
 	if !info.Mode().IsRegular() || info.Size() > maxLog {
 		return fmt.Errorf("%s: expected a regular file of at most %d bytes", l.path, int64(maxLog))
 	}
-	want, err := json.Marshal(h)
+	want, err := sealed(h)
 	if err != nil {
 		return err
 	}
 	r := bufio.NewReaderSize(l.file, 1<<20)
 	var whole int64 // bytes of finished lines
+lines:
 	for n := 1; ; n++ {
 		line, err := r.ReadSlice('\n')
 		if errors.Is(err, io.EOF) { // what is left is unfinished
@@ -82,9 +88,19 @@ func (l *Log) load(h LogHeader) error {
 		}
 		if n == 1 {
 			if !bytes.Equal(bytes.TrimSpace(line), want) {
+				switch err := checkpoint.CheckSeal(bytes.TrimSuffix(line, []byte("\n"))); {
+				case errors.Is(err, checkpoint.ErrNoSeal):
+					return fmt.Errorf("%s: its lines carry no sums: it is damaged, or of an early version; remove it or name another", l.path)
+				case err != nil:
+					return fmt.Errorf("%s: its first line %w; remove it or name another", l.path, err)
+				}
 				return fmt.Errorf("%s: is the log of another run (%s), expected %s; remove it or name another", l.path, brief(line), want)
 			}
 		} else {
+			if err := checkpoint.CheckSeal(bytes.TrimSuffix(line, []byte("\n"))); err != nil {
+				l.Cut = fmt.Sprintf("%s: line %d %v; it and what follows are computed again", l.path, n, err)
+				break lines
+			}
 			var s Sample
 			if err := input.JSON(line, &s); err != nil {
 				return fmt.Errorf("%s: line %d: is not a sample: %w; remove the log or name another", l.path, n, err)
@@ -107,6 +123,15 @@ func (l *Log) load(h LogHeader) error {
 		_, err = l.file.Write(append(want, '\n'))
 	}
 	return err
+}
+
+// sealed is a line of the log: v as JSON, with a sum of the line.
+func sealed(v any) ([]byte, error) {
+	line, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return checkpoint.Seal(line)
 }
 
 func brief(line []byte) string {
@@ -141,7 +166,7 @@ func (l *Log) append(samples []Sample) error {
 	}
 	var out bytes.Buffer
 	for _, s := range samples {
-		line, err := json.Marshal(s)
+		line, err := sealed(s)
 		if err != nil {
 			return err
 		}
@@ -172,7 +197,10 @@ func ReadLog(path string) (LogHeader, []Sample, error) {
 	}
 	defer f.Close()
 	err = lines(f, path, func(n int, line []byte) error {
-		var err error
+		err := checkpoint.CheckSeal(bytes.TrimSuffix(line, []byte("\n")))
+		if errors.Is(err, checkpoint.ErrDamaged) {
+			return fmt.Errorf("%s: line %d %w", path, n, err)
+		}
 		if n == 1 {
 			err = input.JSON(line, &h)
 		} else {

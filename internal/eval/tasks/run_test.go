@@ -194,15 +194,30 @@ func TestResume(t *testing.T) {
 	if _, err := run("whole", &oracle{}, h, changed); err == nil || !strings.Contains(err.Error(), "question 1 is not the one that the log") {
 		t.Errorf("changed data: %v", err)
 	}
-	header, _ := json.Marshal(h)
+	early, _ := json.Marshal(h)
+	header, _ := sealed(h)
+	line := func(v any) string {
+		text, err := sealed(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text) + "\n"
+	}
+	damagedHeader := bytes.Replace(header, []byte("lm-eval"), []byte("lm-evam"), 1)
 	for text, want := range map[string]string{
-		"hello":                             "is not a log of samples",
-		"hello\n":                           "log of another run",
-		string(header) + "\nx\n":            "line 2: is not a sample",
-		string(header) + "\n{}\n":           "line 2: question 0 of  is there twice or empty",
-		string(content("whole")) + "{}\n":   "line 6",
-		string(header[:20]):                 "", // a run that was killed at once
-		string(header) + "\n{\"task\":\"pi": "",
+		"hello":                                  "is not a log of samples",
+		"hello\n":                                "carry no sums",
+		string(early) + "\n":                     "carry no sums",
+		string(damagedHeader) + "\n":             "first line is damaged",
+		string(header) + "\n" + line(struct{}{}): "line 2: question 0 of  is there twice or empty",
+		string(content("whole")) + line(struct{}{}): "line 6",
+		string(header[:20]):                         "", // a run that was killed at once
+		string(header) + "\n{\"task\":\"pi":         "",
+		// Lines that are damaged, and what follows them, are computed again.
+		string(header) + "\nx\n": "",
+		string(bytes.Replace(content("whole"), []byte("-5"), []byte("-4"), 1)):       "",
+		string(bytes.Replace(content("whole"), []byte("true"), []byte("trud"), 2)):   "",
+		string(bytes.Replace(content("whole"), []byte("}\n{"), []byte("}\x0b{"), 2)): "first line",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, "bad"), []byte(text), 0o644); err != nil {
 			t.Fatal(err)

@@ -1,0 +1,173 @@
+package checkpoint
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// SumsKey is the metadata of a safetensors file that carries its own sums: CRC-32C in
+// eight hexadecimal digits each, apart by spaces. The first is that of the header, from
+// the file's first byte to where the data begins, with zeros in the place of these
+// eight digits; then one for each tensor, in the order of their data.
+const SumsKey = "specquant.crc32c"
+
+// WriteSealed is [WriteFile] with the sums of [SumsKey] in the metadata.
+func WriteSealed(path string, tensors []TensorSpec, metadata map[string]string) error {
+	all := map[string]string{SumsKey: strings.Repeat(noDigits+" ", len(tensors)) + noDigits}
+	for k, v := range metadata {
+		all[k] = v
+	}
+	return writeFile(path, tensors, all, true)
+}
+
+// sealMarkOfHeader stands before the sums in the header's text.
+const sealMarkOfHeader = `"` + SumsKey + `":"`
+
+// sealHeader puts the sums of the tensors, in the order of their data, and of the header
+// itself in their places.
+func sealHeader(header []byte, sums []uint32) error {
+	at := bytes.Index(header, []byte(sealMarkOfHeader))
+	if at < 0 {
+		return fmt.Errorf("the header has no place for sums")
+	}
+	at += len(sealMarkOfHeader)
+	for i, s := range sums {
+		copy(header[at+(i+1)*(len(noDigits)+1):], digits(s))
+	}
+	copy(header[at:], digits(crc32.Checksum(header, castagnoli)))
+	return nil
+}
+
+// readSums checks the header of a file that carries sums and returns those of its
+// tensors, in the order of their data; nil where it carries none. head are the bytes
+// before the data.
+func readSums(path string, head []byte, h *header) ([]sealedEntry, error) {
+	text, ok := h.metadata[SumsKey]
+	if !ok {
+		return nil, nil
+	}
+	at := bytes.Index(head, []byte(sealMarkOfHeader))
+	fields := strings.Split(text, " ")
+	if at < 0 || len(fields) != len(h.entries)+1 || len(text) != len(fields)*(len(noDigits)+1)-1 {
+		return nil, damaged("%s: the header's %s has %d sums, expected one for itself and %d tensors", path, SumsKey, len(fields), len(h.entries))
+	}
+	if err := checkDigits(head, at+len(sealMarkOfHeader)); err != nil {
+		return nil, damaged("%s: the header is not the one that was written: its CRC-32C is not %s", path, fields[0])
+	}
+	sums := make([]sealedEntry, 0, len(h.entries))
+	for _, e := range h.entries {
+		sums = append(sums, sealedEntry{entry: e})
+	}
+	slices.SortFunc(sums, func(a, b sealedEntry) int { return byPlace(a.entry, b.entry) })
+	for i, f := range fields[1:] {
+		v, err := strconv.ParseUint(f, 16, 32)
+		if err != nil {
+			return nil, damaged("%s: the header's %s has %q, expected eight hexadecimal digits", path, SumsKey, f)
+		}
+		sums[i].sum = uint32(v)
+	}
+	return sums, nil
+}
+
+// sealedEntry is a tensor with the sum that its file carries of it.
+type sealedEntry struct {
+	*entry
+	sum uint32
+}
+
+// damaged is an error that is both [ErrMalformed] and [ErrDamaged].
+func damaged(format string, a ...any) error {
+	return &damagedError{fmt.Sprintf(format, a...)}
+}
+
+type damagedError struct{ msg string }
+
+func (e *damagedError) Error() string   { return e.msg }
+func (e *damagedError) Unwrap() []error { return []error{ErrMalformed, ErrDamaged} }
+
+// Sealed says whether the file carries sums; its header is then known to be intact.
+func (f *File) Sealed() bool { return f.sums != nil }
+
+// CheckSums reads all tensors, on all CPUs, and holds them against the sums that the
+// file carries. The error, [ErrDamaged], names the first tensor at fault; a file
+// without sums is [ErrNoSeal].
+func (f *File) CheckSums() error { return checkSums([]*File{f}) }
+
+// checkSums does it for several files at once.
+func checkSums(files []*File) error {
+	type piece struct {
+		f *File
+		sealedEntry
+	}
+	var all []piece
+	for _, f := range files {
+		if !f.Sealed() {
+			return &kindError{ErrNoSeal, fmt.Sprintf("%s: carries no sums of its tensors", f.Path())}
+		}
+		for _, e := range f.sums {
+			all = append(all, piece{f, e})
+		}
+	}
+	// The largest first, lest one thread be left with it at the end.
+	order := make([]int, len(all))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Compare(all[b].end-all[b].begin, all[a].end-all[a].begin)
+	})
+	errs := make([]error, len(all))
+	share(len(all), func() func(i int) {
+		return func(i int) {
+			p := all[order[i]]
+			data, err := p.f.region.bytes(p.f.dataOff+p.begin, p.end-p.begin)
+			if err == nil {
+				if sum := crc32.Checksum(data, castagnoli); sum != p.sum {
+					err = damaged("%s: tensor %q is damaged: its CRC-32C is %08x, expected %08x", p.f.Path(), p.name, sum, p.sum)
+				}
+			}
+			errs[order[i]] = err
+		}
+	})
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// byPlace is the order of tensors in a file; those without data, which lie at one place,
+// go by name.
+func byPlace(a, b *entry) int {
+	return cmp.Or(cmp.Compare(a.begin, b.begin), cmp.Compare(a.end, b.end), strings.Compare(a.name, b.name))
+}
+
+// CheckFile opens a file that must carry sums and compares them all: nil, or an error
+// that is [ErrDamaged], [ErrNoSeal], or of the system.
+func CheckFile(path string) error {
+	f, err := OpenFile(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.CheckSums()
+}
+
+// summing is a writer that takes the CRC-32C of what goes through it.
+type summing struct {
+	w   io.Writer
+	sum uint32
+}
+
+func (s *summing) Write(p []byte) (int, error) {
+	n, err := s.w.Write(p)
+	s.sum = crc32.Update(s.sum, castagnoli, p[:n])
+	return n, err
+}

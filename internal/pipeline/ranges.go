@@ -1,0 +1,96 @@
+package pipeline
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
+	"github.com/specquant/specquant/internal/stage"
+)
+
+// What the largest weight of a tensor must allow: scales are 16-bit floats, and below
+// leastScale they have less than three bits of precision left.
+const (
+	leastScale = 1.0 / (1 << 21)
+	leastHalf  = 1.0 / (1 << 14) // of what stays in 16 bits: below, it loses precision
+)
+
+// scan reads all weights once before any work: what is not finite is refused by
+// element, and what 16-bit scales can't hold by tensor.
+func (j *job) scan() error {
+	tops, err := j.ck.Scan()
+	if err != nil {
+		return err
+	}
+	return checkRanges(j.ck, j.Recipe, tops)
+}
+
+// checkRanges refuses the first tensor whose scales would not fit a 16-bit float, once
+// the block's pairs are at one level (see [stage.Level]). tops are the largest
+// magnitudes of the tensors as they are stored.
+func checkRanges(ck *checkpoint.Checkpoint, r *recipe.Recipe, tops map[string]float64) error {
+	c := &ck.Config
+	top := func(name string) (float64, string, bool) {
+		t, err := ck.Tensor(name)
+		if err != nil {
+			return 0, "", false
+		}
+		v, ok := tops[t.Name]
+		return v, t.File, ok && v > 0
+	}
+	for i := range c.Layers {
+		prefix := llama.TensorPrefix(i)
+		var w [llama.NumLinears]float64
+		for l := range llama.NumLinears {
+			w[l], _, _ = top(prefix + l.String() + ".weight")
+		}
+		norm := func(place checkpoint.Norm) float64 {
+			if !c.HasNorm(place) {
+				return 1
+			}
+			v, _, _ := top(prefix + c.NormName(place) + ".weight")
+			return v + c.NormOffset
+		}
+		levelled := stage.LevelTops(c, norm(checkpoint.AttnNorm), norm(checkpoint.MLPNorm), w)
+		for l := range llama.NumLinears {
+			name := prefix + l.String()
+			if _, file, ok := top(name + ".weight"); ok {
+				if err := checkRange(levelled[l], r.LayerBits(name)); err != nil {
+					return fmt.Errorf("%s: tensor %q: %w", file, name+".weight", err)
+				}
+			}
+		}
+	}
+	for _, t := range []struct {
+		name  string
+		table recipe.Table
+	}{{stage.EmbedWeight, r.Embedding}, {stage.HeadWeight, r.Head.Table()}} {
+		v, file, ok := top(t.name)
+		if !ok || t.table.Bits == quant.Full.Weights { // stays as it is
+			continue
+		}
+		if err := checkRange(v, t.table.Bits); err != nil {
+			return fmt.Errorf("%s: tensor %q: %w", file, t.name, err)
+		}
+	}
+	return nil
+}
+
+// checkRange says whether a tensor with such a largest weight can be held in so many bits.
+func checkRange(top float64, bits int) error {
+	const cure = "rescale the checkpoint so that its weights lie near 1"
+	if bits == quant.Full.Weights {
+		if top < leastHalf || top > quant.MaxScale {
+			return fmt.Errorf("the largest weight is %.3g, expected %.3g to %d for 16-bit floats; %s", top, leastHalf, quant.MaxScale, cure)
+		}
+		return nil
+	}
+	steps := math.Exp2(float64(bits-1)) - 0.5
+	if scale := top / steps; scale < leastScale || scale > quant.MaxScale {
+		return fmt.Errorf("the largest weight is %.3g, which needs a scale of %.3g in %d bits, expected %.3g to %d for a 16-bit float; %s", top, scale, bits, leastScale, quant.MaxScale, cure)
+	}
+	return nil
+}

@@ -1,0 +1,248 @@
+package stage
+
+import (
+	"math"
+	"slices"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
+)
+
+// Scales are stored in 16-bit floats, and the cache has 16-bit ranges. A checkpoint in
+// 32-bit floats may have values of 1e-7 whose readers multiply them by 1e5: the same
+// function as with ones, but its scales would not fit. What is multiplied later can be
+// divided before, so such pairs are brought to one level when a block is loaded. The
+// factors are powers of two: nothing is rounded, and the block computes the same bits.
+
+// How far the two sides of a pair may lie apart, as a power of two, before they are
+// levelled. Trained models stay well inside; what lies inside is left as it is.
+const (
+	apartWhole   = 12 // the typical channels of two layers: a factor of 64 on each side
+	apartNorm    = 16 // the same of a norm and the layers behind it
+	apartChannel = 16 // one channel from the typical one
+)
+
+// Level brings the sides of each pair of the block to one level: norms and what reads
+// them, queries and keys, values and o, up and down.
+func Level(p *kernel.Pool, c *checkpoint.Config, b *llama.DenseBlock) {
+	l := &b.Linears
+	levelNorm(p, b.AttnNorm, &l[llama.Q], &l[llama.K], &l[llama.V])
+	levelNorm(p, b.MLPNorm, &l[llama.Gate], &l[llama.Up])
+	if c.QKNorm == checkpoint.QKNone { // else their norms take any factor out again
+		levelKeys(p, c, &l[llama.Q], &l[llama.K])
+	}
+
+	// Each value channel meets the columns of all query heads of its kv head.
+	v, o := &l[llama.V], &l[llama.O]
+	tie := llama.ValueChannels(c)
+	columns := make([]float32, v.Out)
+	for i, top := range columnTops(p, o) {
+		columns[tie[i]] = max(columns[tie[i]], top)
+	}
+	if shift := shifts(rowTops(p, v), columns, apartWhole); shift != nil {
+		spread := make([]int, o.In)
+		for i, kv := range tie {
+			spread[i] = -shift[kv]
+		}
+		shiftRows(p, v, shift)
+		shiftColumns(p, o, spread)
+	}
+
+	up, down := &l[llama.Up], &l[llama.Down]
+	if shift := shifts(rowTops(p, up), columnTops(p, down), apartWhole); shift != nil {
+		shiftRows(p, up, shift)
+		shiftColumns(p, down, negated(shift))
+	}
+}
+
+// levelNorm does it for a norm's gains and the layers that read what it gives, as far as
+// all of these have need of it: what one of them alone has too much, its own pair takes.
+func levelNorm(p *kernel.Pool, gain []float32, readers ...*llama.Dense) {
+	tops := make([]float32, len(gain))
+	for i, g := range gain {
+		tops[i] = max(g, -g)
+	}
+	var shift []int
+	for k, d := range readers {
+		one := shifts(tops, columnTops(p, d), apartNorm)
+		if one == nil {
+			return
+		}
+		if k == 0 {
+			shift = one
+			continue
+		}
+		for i, s := range one {
+			shift[i] = common(shift[i], s)
+		}
+	}
+	for i, s := range shift {
+		gain[i] = scaled(gain[i], s)
+	}
+	for _, d := range readers {
+		shiftColumns(p, d, negated(shift))
+	}
+}
+
+// common is the part of two shifts that both have: the smaller one, or nothing where
+// they go apart.
+func common(a, b int) int {
+	switch {
+	case a > 0 && b > 0:
+		return min(a, b)
+	case a < 0 && b < 0:
+		return max(a, b)
+	}
+	return 0
+}
+
+// levelKeys does it for the queries and the keys of each kv head. The channels of a
+// head share a factor: RoPE mixes them.
+func levelKeys(p *kernel.Pool, c *checkpoint.Config, q, k *llama.Dense) {
+	share := c.Heads / c.KVHeads * c.HeadDim // rows of q to each kv head
+	queries, keys := rowTops(p, q), rowTops(p, k)
+	left, right := make([]float32, c.KVHeads), make([]float32, c.KVHeads)
+	for h := range c.KVHeads {
+		left[h] = slices.Max(queries[h*share:][:share])
+		right[h] = slices.Max(keys[h*c.HeadDim:][:c.HeadDim])
+	}
+	shift := shifts(left, right, apartWhole)
+	if shift == nil {
+		return
+	}
+	ofQueries, ofKeys := make([]int, q.Out), make([]int, k.Out)
+	for i := range ofQueries {
+		ofQueries[i] = shift[i/share]
+	}
+	for i := range ofKeys {
+		ofKeys[i] = -shift[i/c.HeadDim]
+	}
+	shiftRows(p, q, ofQueries)
+	shiftRows(p, k, ofKeys)
+}
+
+// shifts are the exponents s of the powers of two by which each channel of the left
+// side is multiplied, and divided on the right; nil where all are zero. left and right
+// are the largest magnitudes of each channel; channels without weights on one side stay.
+func shifts(left, right []float32, apart float64) []int {
+	var gaps []float64 // log₂ of right over left
+	gap := func(i int) float64 { return math.Log2(float64(right[i])) - math.Log2(float64(left[i])) }
+	for i := range left {
+		if left[i] > 0 && right[i] > 0 {
+			gaps = append(gaps, gap(i))
+		}
+	}
+	if len(gaps) == 0 {
+		return nil
+	}
+	slices.Sort(gaps)
+	typical := gaps[len(gaps)/2]
+	whole := 0
+	if math.Abs(typical) >= apart {
+		whole = int(math.Round(typical / 2))
+	}
+	shift := make([]int, len(left))
+	for i := range shift {
+		shift[i] = whole
+		if left[i] > 0 && right[i] > 0 && math.Abs(gap(i)-typical) >= apartChannel {
+			shift[i] += int(math.Round((gap(i) - typical) / 2))
+		}
+	}
+	if !slices.ContainsFunc(shift, func(s int) bool { return s != 0 }) {
+		return nil
+	}
+	return shift
+}
+
+func negated(shift []int) []int {
+	out := make([]int, len(shift))
+	for i, s := range shift {
+		out[i] = -s
+	}
+	return out
+}
+
+// scaled is v·2^s.
+func scaled(v float32, s int) float32 { return float32(math.Ldexp(float64(v), s)) }
+
+// rowTops are the largest magnitudes of the rows of a layer.
+func rowTops(p *kernel.Pool, d *llama.Dense) []float32 {
+	top := make([]float32, d.Out)
+	p.Run(d.Out, func(r int) {
+		for _, v := range d.W[r*d.In:][:d.In] {
+			top[r] = max(top[r], v, -v)
+		}
+	})
+	return top
+}
+
+// columnTops are the largest magnitudes of its columns.
+func columnTops(p *kernel.Pool, d *llama.Dense) []float32 {
+	const width = 256 // columns that one thread takes
+	top := make([]float32, d.In)
+	p.Run((d.In+width-1)/width, func(k int) {
+		part := top[k*width : min(d.In, (k+1)*width)]
+		for r := range d.Out {
+			for i, v := range d.W[r*d.In+k*width:][:len(part)] {
+				part[i] = max(part[i], v, -v)
+			}
+		}
+	})
+	return top
+}
+
+// shiftRows multiplies each row of a layer and its bias by a power of two.
+func shiftRows(p *kernel.Pool, d *llama.Dense, shift []int) {
+	p.Run(d.Out, func(r int) {
+		row := d.W[r*d.In:][:d.In]
+		for i, v := range row {
+			row[i] = scaled(v, shift[r])
+		}
+		if d.Bias != nil {
+			d.Bias[r] = scaled(d.Bias[r], shift[r])
+		}
+	})
+}
+
+// shiftColumns multiplies each column by one.
+func shiftColumns(p *kernel.Pool, d *llama.Dense, shift []int) {
+	p.Run(d.Out, func(r int) {
+		row := d.W[r*d.In:][:d.In]
+		for i, v := range row {
+			row[i] = scaled(v, shift[i])
+		}
+	})
+}
+
+// LevelTops are the largest magnitudes of a block's linear layers once [Level] has been
+// at them, told from those of the layers and of the norms before attention and MLP as
+// they are stored: to the power of two, where no single channel stands out.
+func LevelTops(c *checkpoint.Config, attnNorm, mlpNorm float64, w [llama.NumLinears]float64) [llama.NumLinears]float64 {
+	pair := func(left, right, apart float64) int {
+		if left == 0 || right == 0 || math.Abs(math.Log2(right/left)) < apart {
+			return 0
+		}
+		return int(math.Round(math.Log2(right/left) / 2))
+	}
+	for in, norm := range map[llama.Input]float64{llama.AttnInput: attnNorm, llama.MLPInput: mlpNorm} {
+		readers := in.Readers()
+		shift := pair(norm, w[readers[0]], apartNorm)
+		for _, l := range readers[1:] {
+			shift = common(shift, pair(norm, w[l], apartNorm))
+		}
+		for _, l := range readers {
+			w[l] = math.Ldexp(w[l], -shift)
+		}
+	}
+	between := func(l, r llama.Which) {
+		shift := pair(w[l], w[r], apartWhole)
+		w[l], w[r] = math.Ldexp(w[l], shift), math.Ldexp(w[r], -shift)
+	}
+	if c.QKNorm == checkpoint.QKNone {
+		between(llama.Q, llama.K)
+	}
+	between(llama.V, llama.O)
+	between(llama.Up, llama.Down)
+	return w
+}
