@@ -19,7 +19,7 @@ import (
 
 type inspectCmd struct {
 	Dir     string   `arg:"" help:"Folder of a checkpoint or of a quantized model, or a GGUF file." placeholder:"DIR"`
-	Brief   bool     `help:"Leave out the spectral energy and the comparison of sums, which read all weights."`
+	Brief   bool     `help:"Leave out the spectral energy and the sha256 of all files."`
 	Alpha   string   `help:"Smoothing strength to look at, 0 to 1, or off." default:"0.5"`
 	Calib   []string `help:"Calibration text files for the smoothing. Default: the embedded text." placeholder:"FILE" sep:"none"`
 	Seeds   int      `help:"Shuffles of the control." default:"4"`
@@ -178,7 +178,7 @@ func (c *inspectCmd) quantized(e *env, ck *checkpoint.Checkpoint) error {
 // unless asked to be brief.
 func (c *inspectCmd) files(e *env, ck *checkpoint.Checkpoint) error {
 	if c.Brief && ck.Sums() != nil {
-		fmt.Fprintf(e.out, "%-14s %d of the sizes that the manifest says; without --brief their contents are compared too\n", "files", len(ck.Sums()))
+		fmt.Fprintf(e.out, "%-14s %d of the sizes that the manifest says; without --brief their sha256 are compared too\n", "files", len(ck.Sums()))
 		return nil
 	}
 	switch err := ck.Verify(); {
