@@ -11,19 +11,24 @@ import (
 	"github.com/specquant/specquant/internal/pipeline"
 )
 
+// EvaluationText is a text that models are compared on, with the name that tables
+// give it.
+type EvaluationText struct{ Name, Content string }
+
 // CompareOptions describe a table of recipes at bit settings, all measured on
-// one text by one protocol. Only Text has to be given.
+// the same texts by one protocol. Only Texts has to be given.
 type CompareOptions struct {
 	Recipes     []string // embedded names or .yaml files; none: rtn, [PaperRecipe] and [DefaultRecipe], for an ablation [PaperRecipe]
-	Bits        []string // none: 4-16-16, 4-4-16 and 4-4-4, the paper's settings; for an ablation 4-4-16, as in its tables 3 and 4
+	Bits        []string // W-A-KV such as 4-8-8, a size such as 92MB that is filled with bits, or "default", the recipe's own; none: 4-16-16, 4-4-16 and 4-4-4, the paper's settings; for an ablation 4-4-16, as in its tables 3 and 4
+	Also        []string // models measured as they are beside those that are made: quantized folders, GGUF files
 	Ablation    string   // "", or one of [Ablations]: the rows are then variants of the recipes
 	Calibration []string // text files; none: the embedded text
-	Text        string   // the evaluation text itself, not a file's name
-	Window      int      // tokens of a window; 0: 2048, at most the model's context
-	MaxWindows  int      // how many windows of the text are evaluated; 0: all
-	Threads     int      // 0: one for each CPU
-	MaxMemory   int64    // bytes that a quantization may take; 0: no limit
-	Strict      bool     // an evaluation text that was calibrated on, and a [Fallback], are errors
+	Texts       []EvaluationText
+	Window      int   // tokens of a window; 0: 2048, at most the model's context
+	MaxWindows  int   // how many windows of each text are evaluated; 0: all
+	Threads     int   // 0: one for each CPU
+	MaxMemory   int64 // bytes that a quantization may take; 0: no limit
+	Strict      bool  // an evaluation text that was calibrated on, and a [Fallback], are errors
 
 	// Work is the folder in which finished cells, and what an interrupted
 	// comparison has begun, are kept and found again; it is made where it is
@@ -38,16 +43,23 @@ type CompareOptions struct {
 // FullPrecision is the name of the reference's row.
 const FullPrecision = compare.FullPrecision
 
+// AsItIs is [Row.Bits] of a model that was not quantized here and does not say its own.
+const AsItIs = compare.AsItIs
+
 // Row is one line of a comparison. Perplexity, KL and Top1 are over all predicted
-// tokens of the evaluation windows. Its JSON is flat: ppl, ppl_se and so on.
+// tokens of all texts. Its JSON is flat: ppl, ppl_se and so on.
 type Row struct {
-	Recipe        string     // [FullPrecision] for the reference
-	Bits          string     // of weights, activations and KV cache, such as 4-4-16
+	Recipe        string     // [FullPrecision] for the reference; of a model of [CompareOptions.Also] its path
+	Bits          string     // of weights, activations and KV cache, such as 4-4-16; [AsItIs]
 	Perplexity    Estimate   // a token
 	KL            Estimate   // divergence from full precision, nats a token
 	Top1          Estimate   // share of tokens whose most likely token is full precision's
+	WorstShare    float64    // share of the summed KL that the thousandth of the tokens with the most has
+	ByText        []Measure  // the same for each text, where there are several
+	HeldOutKL     float64    // KL on the windows of the calibration text that were not fitted on; 0: there were none
 	BitsPerWeight float64    // of the linear layers of the blocks, scales and branch counted
 	Bytes         int64      // all weights on disk, embeddings included
+	TotalBytes    int64      // of the model's whole folder or file, tokenizer and all
 	Seconds       float64    // to quantize; of an interrupted job, those of all its runs
 	Prefill       float64    // seconds, the best of five passes of one window; 0: only ablation "groups" takes it
 	Fallbacks     []Fallback // where the job did not do what the recipe says
@@ -56,31 +68,59 @@ type Row struct {
 	Made   time.Time // when its file was written, by the file system's clock; not in the JSON
 }
 
+// Generalization is the generalization ratio: KL on the evaluation texts over that on
+// held-out windows of the calibration text; 0 where that is not known. Far above 1, a
+// recipe has learned the style of its calibration text.
+func (r Row) Generalization() float64 {
+	return (&compare.Row{KL: eval.Estimate(r.KL), HeldOutKL: r.HeldOutKL}).Generalization()
+}
+
+// Measure is a row's result on one of several texts.
+type Measure struct {
+	Text       string   // its name
+	Tokens     int      // predicted
+	Perplexity Estimate // a token
+	KL         Estimate // divergence from full precision, nats a token
+	Top1       Estimate // share of tokens whose most likely token is full precision's
+	WorstShare float64  // share of the summed KL that the thousandth of the tokens with the most has
+}
+
 // MarshalJSON implements json.Marshaler.
 func (r Row) MarshalJSON() ([]byte, error) {
+	var measures []compare.Measure
+	for _, m := range r.ByText {
+		measures = append(measures, compare.Measure{Text: m.Text, Tokens: m.Tokens, Perplexity: eval.Estimate(m.Perplexity), KL: eval.Estimate(m.KL), Top1: eval.Estimate(m.Top1), WorstShare: m.WorstShare})
+	}
 	var fallbacks []artefact.Fallback
 	for _, f := range r.Fallbacks {
 		fallbacks = append(fallbacks, artefact.Fallback(f))
 	}
 	return json.Marshal(compare.Row{Recipe: r.Recipe, Bits: r.Bits, Perplexity: eval.Estimate(r.Perplexity), KL: eval.Estimate(r.KL), Top1: eval.Estimate(r.Top1),
-		BitsPerWeight: r.BitsPerWeight, Bytes: r.Bytes, Seconds: r.Seconds, Prefill: r.Prefill, Fallbacks: fallbacks})
+		WorstShare: r.WorstShare, ByText: measures, HeldOutKL: r.HeldOutKL,
+		BitsPerWeight: r.BitsPerWeight, Bytes: r.Bytes, TotalBytes: r.TotalBytes, Seconds: r.Seconds, Prefill: r.Prefill, Fallbacks: fallbacks})
 }
 
 // newRow is the public form of a row.
 func newRow(r compare.Row) Row {
-	return Row{Recipe: r.Recipe, Bits: r.Bits, Perplexity: Estimate(r.Perplexity), KL: Estimate(r.KL), Top1: Estimate(r.Top1), BitsPerWeight: r.BitsPerWeight,
-		Bytes: r.Bytes, Seconds: r.Seconds, Prefill: r.Prefill, Fallbacks: newFallbacks(r.Fallbacks), Reused: r.Reused, Made: r.Made}
+	row := Row{Recipe: r.Recipe, Bits: r.Bits, Perplexity: Estimate(r.Perplexity), KL: Estimate(r.KL), Top1: Estimate(r.Top1), WorstShare: r.WorstShare, HeldOutKL: r.HeldOutKL,
+		BitsPerWeight: r.BitsPerWeight, Bytes: r.Bytes, TotalBytes: r.TotalBytes, Seconds: r.Seconds, Prefill: r.Prefill, Fallbacks: newFallbacks(r.Fallbacks),
+		Reused: r.Reused, Made: r.Made}
+	for _, m := range r.ByText {
+		row.ByText = append(row.ByText, Measure{Text: m.Text, Tokens: m.Tokens, Perplexity: Estimate(m.Perplexity), KL: Estimate(m.KL), Top1: Estimate(m.Top1), WorstShare: m.WorstShare})
+	}
+	return row
 }
 
 // Table is a comparison with its protocol.
 type Table struct {
 	Protocol    string   `json:"protocol"`           // what makes two tables comparable, in a line
 	Ablation    string   `json:"ablation,omitempty"` // as asked for
-	Windows     int      `json:"windows"`            // evaluated
-	Window      int      `json:"window"`             // tokens of each
+	Texts       []string `json:"texts"`              // their names
+	Windows     int      `json:"windows"`            // evaluated, of all texts
+	Window      int      `json:"window"`             // tokens of each, of the longest where a text is shorter
 	Tokens      int      `json:"tokens"`             // predicted, in each row
 	ModelHash   string   `json:"model_sha256"`       // of the hashes of the checkpoint's files
-	TextHash    string   `json:"text_sha256"`        // of the evaluation text
+	TextHash    string   `json:"text_sha256"`        // of the evaluation text; of several, of their hashes
 	Calibration []string `json:"calibration_sha256"` // of the calibration texts
 	Warnings    []string `json:"warnings,omitempty"` // such as an evaluation text that was calibrated on
 	Rows        []Row    `json:"rows"`               // full precision first
@@ -99,8 +139,11 @@ func Ablations() []string { return compare.Ablations() }
 // holds are not computed again, and a comparison that was interrupted, even
 // inside a quantization, is taken up where it was.
 func CompareRecipes(ctx context.Context, dir string, o CompareOptions) (*Table, error) {
-	c := compare.Options{Recipes: o.Recipes, Bits: o.Bits, Ablation: o.Ablation, Calibration: o.Calibration, Text: o.Text,
+	c := compare.Options{Recipes: o.Recipes, Bits: o.Bits, Ablation: o.Ablation, Also: o.Also, Calibration: o.Calibration,
 		Window: o.Window, MaxWindows: o.MaxWindows, Version: Version, Threads: o.Threads, MaxMemory: o.MaxMemory, Strict: o.Strict, Work: o.Work}
+	for _, t := range o.Texts {
+		c.Texts = append(c.Texts, compare.Text(t))
+	}
 	c.Note = o.Note
 	if o.Cell != nil {
 		c.Cell = func(r compare.Row) { o.Cell(newRow(r)) }
@@ -112,7 +155,7 @@ func CompareRecipes(ctx context.Context, dir string, o CompareOptions) (*Table, 
 	if err != nil {
 		return nil, publicError(err)
 	}
-	table := &Table{Protocol: t.Protocol, Ablation: t.Ablation, Windows: t.Windows, Window: t.Window, Tokens: t.Tokens,
+	table := &Table{Protocol: t.Protocol, Ablation: t.Ablation, Texts: t.Texts, Windows: t.Windows, Window: t.Window, Tokens: t.Tokens,
 		ModelHash: t.ModelHash, TextHash: t.TextHash, Calibration: t.Calibration, Warnings: t.Warnings}
 	for _, r := range t.Rows {
 		table.Rows = append(table.Rows, newRow(r))

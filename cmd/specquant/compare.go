@@ -15,11 +15,12 @@ import (
 type compareCmd struct {
 	Dir        string   `arg:"" help:"Folder of the checkpoint." placeholder:"DIR"`
 	Recipes    []string `help:"Recipes: embedded names or .yaml files. Default: rtn,specquant; for an ablation: specquant." placeholder:"RECIPE"`
-	Bits       []string `help:"Bit settings W-A-KV. Default: 4-16-16,4-4-16,4-4-4; for an ablation: 4-4-16." placeholder:"BITS"`
+	Bits       []string `help:"Bit settings: W-A-KV such as 4-8-8, a size such as 92MB that is filled with bits, or 'default', what quantize does by itself. Default: 4-16-16,4-4-16,4-4-4; for an ablation: 4-4-16." placeholder:"BITS"`
+	Also       []string `help:"Models measured as they are, beside those that are made: quantized folders, GGUF files." placeholder:"MODEL" sep:"none"`
 	Ablation   string   `help:"Variants of the recipes instead of the recipes: components, groups, importance or axis." enum:"components,groups,importance,axis," default:"" placeholder:"WHAT"`
 	Calib      []string `help:"Calibration text files, UTF-8. Default: the embedded text." placeholder:"FILE" sep:"none"`
-	Text       string   `help:"Evaluation text file, UTF-8." required:"" placeholder:"FILE"`
-	MaxWindows int      `help:"Evaluate on the first windows only. 0: all." default:"0"`
+	Text       []string `help:"Evaluation text files, UTF-8. Of several, each has its own column." required:"" placeholder:"FILE" sep:"none"`
+	MaxWindows int      `help:"Evaluate on the first windows of each text only. 0: all." default:"0"`
 	Ctx        int      `help:"Tokens of a window. 0: the model's own context, at most 2048." default:"0"`
 	Work       string   `help:"Folder that keeps finished rows, and what an interrupted run has begun. Default: specquant/compare in the user's cache folder." placeholder:"DIR"`
 	MaxMemory  size     `help:"Most memory that a quantization may take, such as 16GB. 0: no limit." default:"0" placeholder:"SIZE"`
@@ -30,9 +31,13 @@ type compareCmd struct {
 }
 
 func (c *compareCmd) Run(e *env) error {
-	text, err := e.readText(c.Text)
-	if err != nil {
-		return err
+	texts := make([]specquant.EvaluationText, len(c.Text))
+	for i, path := range c.Text {
+		content, err := e.readText(path)
+		if err != nil {
+			return err
+		}
+		texts[i] = specquant.EvaluationText{Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), Content: content}
 	}
 	if c.Work == "" {
 		cache, err := os.UserCacheDir()
@@ -41,14 +46,14 @@ func (c *compareCmd) Run(e *env) error {
 		}
 		c.Work = filepath.Join(cache, "specquant", "compare")
 	}
-	o := specquant.CompareOptions{Recipes: c.Recipes, Bits: c.Bits, Ablation: c.Ablation, Calibration: c.Calib, Text: text,
+	o := specquant.CompareOptions{Recipes: c.Recipes, Bits: c.Bits, Also: c.Also, Ablation: c.Ablation, Calibration: c.Calib, Texts: texts,
 		Window: c.Ctx, MaxWindows: c.MaxWindows, Threads: c.Threads, MaxMemory: int64(c.MaxMemory), Work: c.Work, Strict: c.Strict,
 		Cell: func(r specquant.Row) {
 			reused := ""
 			if r.Reused {
 				reused = ", kept from an earlier run"
 			}
-			fmt.Fprintf(e.err, "%s%s %s: perplexity %.4g%s\n", e.clear(), r.Recipe, r.Bits, r.Perplexity.Mean, reused)
+			fmt.Fprintf(e.err, "%s%s %s: perplexity %.4g, KL divergence %.4g%s\n", e.clear(), r.Recipe, r.Bits, r.Perplexity.Mean, r.KL.Mean, reused)
 		}}
 	o.Note = func(s string) { fmt.Fprintf(e.err, "%snote: %s\n", e.clear(), s) }
 	if e.isTerm {
@@ -76,7 +81,7 @@ func (c *compareCmd) Run(e *env) error {
 		enc.SetIndent("", "  ")
 		return enc.Encode(t)
 	}
-	fmt.Fprintf(e.out, "%s on %s, %s\n", c.Dir, c.Text, t.Protocol)
+	fmt.Fprintf(e.out, "%s on %s, %s\n", c.Dir, strings.Join(c.Text, ", "), t.Protocol)
 	if c.Markdown {
 		fmt.Fprintln(e.out)
 	}
@@ -99,25 +104,51 @@ func printTable(w io.Writer, t *specquant.Table, markdown bool) {
 	if t.Ablation == "components" {
 		head = append(head, "quant", "smooth", "branch")
 	}
-	head = append(head, "bits W-A-KV", "perplexity", "KL divergence", "top-1 agreement", "bits/weight", "size", "seconds")
+	head = append(head, "bits W-A-KV", "perplexity", "KL divergence")
+	if len(t.Texts) > 1 {
+		for _, name := range t.Texts {
+			head = append(head, "KL, "+name)
+		}
+	}
+	head = append(head, "top-1 agreement", "bits/weight", "size")
+	if len(t.Texts) > 1 {
+		head = append(head, "unlike ÷ held out")
+	}
+	head = append(head, "seconds")
 	if t.Ablation == "groups" {
 		head = append(head, "size overhead", "prefill", "latency overhead")
 	}
 	tw.AppendHeader(head)
 	without := map[string]specquant.Row{} // rows without a branch
 	for _, r := range t.Rows {
-		kl, top1, seconds := "", "", ""
+		kl, top1, ratio, seconds := "", "", "", ""
 		if r.Recipe != specquant.FullPrecision {
 			kl = estimateText(r.KL, 1, "%.5f")
 			top1 = estimateText(r.Top1, 100, "%.1f") + " %"
+		}
+		if g := r.Generalization(); g > 0 {
+			ratio = fmt.Sprintf("%.2f", g)
+		}
+		if r.Seconds > 0 {
 			seconds = fmt.Sprintf("%.1f", r.Seconds)
 		}
 		row := table.Row{r.Recipe}
 		if t.Ablation == "components" {
 			row = append(row, tick(r.Recipe != specquant.FullPrecision), tick(strings.Contains(r.Recipe, "+ smoothing")), tick(strings.Contains(r.Recipe, "+ branch")))
 		}
-		row = append(row, r.Bits, estimateText(r.Perplexity, 1, "%.3f"), kl, top1,
-			fmt.Sprintf("%.3f", r.BitsPerWeight), bytesText(r.Bytes), seconds)
+		row = append(row, r.Bits, estimateText(r.Perplexity, 1, "%.3f"), kl)
+		for _, m := range r.ByText {
+			cell := ""
+			if r.Recipe != specquant.FullPrecision {
+				cell = estimateText(m.KL, 1, "%.5f")
+			}
+			row = append(row, cell)
+		}
+		row = append(row, top1, fmt.Sprintf("%.3f", r.BitsPerWeight), bytesText(r.TotalBytes))
+		if len(t.Texts) > 1 {
+			row = append(row, ratio)
+		}
+		row = append(row, seconds)
 		if t.Ablation == "groups" && r.Recipe != specquant.FullPrecision {
 			base, k, _ := strings.Cut(r.Recipe, " components ")
 			if k == "0" {

@@ -53,7 +53,7 @@ func (c *demoCmd) Run(e *env) error {
 	fmt.Fprintln(e.out, "(specquant) and by what we make of it (specquant-fast) at the paper's three bit settings, each measured against")
 	fmt.Fprintln(e.out, "full precision on a text that neither training nor calibration has seen.")
 	fmt.Fprintln(e.out)
-	t, err := specquant.CompareRecipes(e.ctx, model, specquant.CompareOptions{Text: string(text), Threads: c.Threads,
+	t, err := specquant.CompareRecipes(e.ctx, model, specquant.CompareOptions{Texts: []specquant.EvaluationText{{Name: "books", Content: string(text)}}, Threads: c.Threads,
 		Cell: func(r specquant.Row) {
 			if e.isTerm {
 				fmt.Fprintf(e.err, "\r\x1b[K%s %s done, %s", r.Recipe, r.Bits, durationText(time.Since(start)))

@@ -2,16 +2,16 @@ package main
 
 import (
 	"fmt"
-	"github.com/specquant/specquant"
 	"io"
 	"math"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/input"
 	"golang.org/x/term"
 )
 
@@ -33,23 +33,9 @@ type size int64
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (s *size) UnmarshalText(text []byte) error {
-	t := strings.ToUpper(strings.TrimSpace(string(text)))
-	units := []struct {
-		suffix string
-		bytes  float64
-	}{{"KIB", 1 << 10}, {"MIB", 1 << 20}, {"GIB", 1 << 30}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}, {"B", 1}, {"", 1}}
-	for _, u := range units {
-		if !strings.HasSuffix(t, u.suffix) {
-			continue
-		}
-		v, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(t, u.suffix)), 64)
-		if err != nil || !(v >= 0 && v*u.bytes <= 1<<60) {
-			break
-		}
-		*s = size(v * u.bytes)
-		return nil
-	}
-	return fmt.Errorf("%q is not a size; write it as 16GB or 500MiB", text)
+	n, err := input.Size(string(text))
+	*s = size(n)
+	return err
 }
 
 // bytesText writes a number of bytes for people.

@@ -1,6 +1,7 @@
 // Package compare makes tables of recipes at bit settings: each cell quantizes a
-// checkpoint and measures the result against full precision, on one text by one
-// protocol. Finished cells are kept in a folder and found again.
+// checkpoint and measures the result against full precision, on the same texts by
+// the same protocol. Models that exist already, such as another program's GGUF
+// files, stand beside them. Finished cells are kept in a folder and found again.
 package compare
 
 import (
@@ -8,10 +9,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/specquant/specquant/internal/jsonfloat"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/jsonfloat"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/pipeline"
 	"github.com/specquant/specquant/internal/quant"
@@ -27,15 +29,16 @@ import (
 )
 
 // Options describe a table of recipes at bit settings, all measured on
-// one text by one protocol.
+// the same texts by one protocol.
 type Options struct {
-	Recipes     []string // none: rtn and specquant; for an ablation: specquant
-	Bits        []string // none: 4-16-16, 4-4-16, 4-4-4, the paper's settings; for an ablation: 4-4-16, as in its tables 3 and 4
+	Recipes     []string // none: rtn, the paper's and the default one; for an ablation: the paper's
+	Bits        []string // settings as [parseSetting] reads them; none: 4-16-16, 4-4-16, 4-4-4, the paper's settings; for an ablation: 4-4-16, as in its tables 3 and 4
+	Also        []string // models measured as they are, beside those that are made: quantized folders, GGUF files
 	Ablation    string   // "", or one of [Ablations]: the rows are then variants of the recipes
 	Calibration []string // text files; none: the embedded text
-	Text        string   // the evaluation text itself
+	Texts       []Text   // what is evaluated on
 	Window      int      // tokens of a window; 0: 2048, at most the model's context
-	MaxWindows  int      // 0: all
+	MaxWindows  int      // of each text; 0: all
 	Version     string   // of the program, for manifests and the names of cells
 	Threads     int
 	MaxMemory   int64 // bytes, of a quantization; 0: no limit
@@ -61,20 +64,31 @@ type Options struct {
 	Progress func(recipe, bits string, e pipeline.Event)
 }
 
+// Text is an evaluation text with the name that tables give it.
+type Text struct{ Name, Content string }
+
 // FullPrecision is the name of the reference's row.
 const FullPrecision = "full precision"
 
+// AsItIs is the bit setting of a row that was not quantized here and whose own
+// setting is not known.
+const AsItIs = "as it is"
+
 // Row is one line of a comparison. Perplexity, KL and top-1 agreement are over
-// all predicted tokens of the evaluation windows; the rest of the fields count
+// all predicted tokens of all texts; the rest of the fields count
 // what is stored. Its JSON is flat: ppl, ppl_se and so on.
 type Row struct {
-	Recipe        string // [FullPrecision] for the reference
-	Bits          string
+	Recipe        string // [FullPrecision] for the reference; of a model of [Options.Also] its path
+	Bits          string // of weights, activations and KV cache as made, such as 5-8-8; [AsItIs]
 	Perplexity    eval.Estimate
 	KL            eval.Estimate // from full precision, nats a token
 	Top1          eval.Estimate // share of equal most likely tokens
+	WorstShare    float64       // share of the summed KL that the thousandth of the tokens with the most has
+	ByText        []Measure     // the same for each text, where there are several
+	HeldOutKL     float64       // KL on the windows of the calibration text that were not fitted on; 0: there were none
 	BitsPerWeight float64       // of the linear layers of the blocks, scales and branch counted
 	Bytes         int64         // all weights on disk, embeddings included
+	TotalBytes    int64         // of the model's whole folder or file, tokenizer and all
 	Seconds       float64       // to quantize; of an interrupted job, those of all its runs
 	Prefill       float64       // seconds, the best of five passes of one window; 0: only ablation "groups" takes it
 
@@ -83,6 +97,26 @@ type Row struct {
 	Reused bool      // found finished in the work folder; not stored
 	Made   time.Time // when its file was written, by the file system's clock; not stored
 	Build  string    // the program that made it, as [BuildOf] names it; not stored
+}
+
+// Measure is a row's result on one of several texts.
+type Measure struct {
+	Text       string        `json:"text"`
+	Tokens     int           `json:"tokens"` // predicted
+	Perplexity eval.Estimate `json:"ppl"`
+	KL         eval.Estimate `json:"kl"`
+	Top1       eval.Estimate `json:"top1"`
+	WorstShare float64       `json:"kl_worst_share"`
+}
+
+// Generalization is the generalization ratio: KL on the evaluation texts over that on
+// held-out windows of the calibration text; 0 where that is not known. Far above 1, a
+// recipe has learned the style of its calibration text.
+func (r *Row) Generalization() float64 {
+	if r.HeldOutKL <= 0 {
+		return 0
+	}
+	return r.KL.Mean / r.HeldOutKL
 }
 
 // rowJSON is a row as programs read it.
@@ -95,8 +129,12 @@ type rowJSON struct {
 	KLErr         jsonfloat.Float `json:"kl_se"`
 	Top1          jsonfloat.Float `json:"top1"`
 	Top1Err       jsonfloat.Float `json:"top1_se"`
+	WorstShare    float64         `json:"kl_worst_share,omitempty"`
+	ByText        []Measure       `json:"texts,omitempty"`
+	HeldOutKL     float64         `json:"kl_held_out,omitempty"`
 	BitsPerWeight float64         `json:"bits_per_weight"`
 	Bytes         int64           `json:"bytes"`
+	TotalBytes    int64           `json:"total_bytes,omitempty"`
 	Seconds       float64         `json:"seconds"`
 	Prefill       float64         `json:"prefill_seconds,omitempty"`
 
@@ -106,7 +144,8 @@ type rowJSON struct {
 // MarshalJSON implements json.Marshaler.
 func (r Row) MarshalJSON() ([]byte, error) {
 	return json.Marshal(rowJSON{r.Recipe, r.Bits, jsonfloat.Float(r.Perplexity.Mean), jsonfloat.Float(r.Perplexity.StdErr), jsonfloat.Float(r.KL.Mean), jsonfloat.Float(r.KL.StdErr),
-		jsonfloat.Float(r.Top1.Mean), jsonfloat.Float(r.Top1.StdErr), r.BitsPerWeight, r.Bytes, r.Seconds, r.Prefill, r.Fallbacks})
+		jsonfloat.Float(r.Top1.Mean), jsonfloat.Float(r.Top1.StdErr),
+		r.WorstShare, r.ByText, r.HeldOutKL, r.BitsPerWeight, r.Bytes, r.TotalBytes, r.Seconds, r.Prefill, r.Fallbacks})
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -116,7 +155,8 @@ func (r *Row) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*r = Row{Recipe: v.Recipe, Bits: v.Bits, Perplexity: eval.Estimate{Mean: float64(v.PPL), StdErr: float64(v.PPLErr)}, KL: eval.Estimate{Mean: float64(v.KL), StdErr: float64(v.KLErr)},
-		Top1: eval.Estimate{Mean: float64(v.Top1), StdErr: float64(v.Top1Err)}, BitsPerWeight: v.BitsPerWeight, Bytes: v.Bytes, Seconds: v.Seconds, Prefill: v.Prefill, Fallbacks: v.Fallbacks}
+		Top1: eval.Estimate{Mean: float64(v.Top1), StdErr: float64(v.Top1Err)}, WorstShare: v.WorstShare, ByText: v.ByText, HeldOutKL: v.HeldOutKL,
+		BitsPerWeight: v.BitsPerWeight, Bytes: v.Bytes, TotalBytes: v.TotalBytes, Seconds: v.Seconds, Prefill: v.Prefill, Fallbacks: v.Fallbacks}
 	return nil
 }
 
@@ -124,11 +164,12 @@ func (r *Row) UnmarshalJSON(data []byte) error {
 type Table struct {
 	Protocol    string   `json:"protocol"` // what makes two tables comparable, in a line
 	Ablation    string   `json:"ablation,omitempty"`
-	Windows     int      `json:"windows"`
-	Window      int      `json:"window"`
-	Tokens      int      `json:"tokens"` // predicted, in each row
+	Texts       []string `json:"texts"`   // their names
+	Windows     int      `json:"windows"` // of all texts
+	Window      int      `json:"window"`  // tokens of each, of the longest where a text is shorter
+	Tokens      int      `json:"tokens"`  // predicted, in each row
 	ModelHash   string   `json:"model_sha256"`
-	TextHash    string   `json:"text_sha256"`
+	TextHash    string   `json:"text_sha256"` // of the text; of several, of their hashes
 	Calibration []string `json:"calibration_sha256"`
 	Warnings    []string `json:"warnings,omitempty"`
 	Rows        []Row    `json:"rows"`
@@ -151,21 +192,22 @@ func Run(ctx context.Context, dir string, o Options) (*Table, error) {
 	if err := c.add(ctx, cell{}); err != nil {
 		return nil, err
 	}
-	for _, bits := range c.Bits {
-		b, err := quant.ParseBits(bits)
-		if err != nil {
+	for _, path := range c.Also {
+		if err := c.add(ctx, cell{also: path}); err != nil {
 			return nil, err
 		}
+	}
+	for _, s := range c.settings {
 		for _, r := range recipes {
-			r := *r
-			if err := r.SetBits(b); err != nil {
+			x, err := s.cell(r)
+			if err != nil {
 				return nil, err
 			}
-			if err := c.add(ctx, cell{recipe: &r}); err != nil {
+			if err := c.add(ctx, x); err != nil {
 				if ctx.Err() != nil {
 					return nil, ctx.Err()
 				}
-				return nil, fmt.Errorf("%s at %s: %w", r.Name, b, err)
+				return nil, fmt.Errorf("%s at %s: %w", r.Name, s.text, err)
 			}
 		}
 	}
@@ -176,6 +218,7 @@ func Run(ctx context.Context, dir string, o Options) (*Table, error) {
 type comparison struct {
 	Options
 	dir       string
+	settings  []setting
 	temporary bool // Work is removed at the end
 	pool      *kernel.Pool
 	ref       *reference
@@ -185,8 +228,14 @@ type comparison struct {
 	table     Table
 }
 
-// cell is one row to be: a recipe with its bits, or nil for full precision.
-type cell struct{ recipe *recipe.Recipe }
+// cell is one row to be: a recipe with its bits, or a model that exists; neither is
+// full precision.
+type cell struct {
+	recipe *recipe.Recipe
+	size   int64                 // bytes that the artefact may have, filled with bits; 0: as the recipe says
+	also   string                // path of a model that is measured as it is
+	files  []checkpoint.FileHash // its files
+}
 
 func (c *comparison) begin(ctx context.Context) error {
 	if len(c.Recipes) == 0 {
@@ -202,20 +251,33 @@ func (c *comparison) begin(ctx context.Context) error {
 		}
 	}
 	for _, b := range c.Bits {
-		if _, err := quant.ParseBits(b); err != nil {
+		s, err := parseSetting(b)
+		if err != nil {
 			return err
 		}
+		c.settings = append(c.settings, s)
+	}
+	if len(c.Texts) == 0 {
+		return errors.New("no evaluation text is given")
 	}
 	texts, err := calibration.ReadFiles(ctx, c.Calibration)
 	if err != nil {
 		return err
 	}
-	textHash := hashText(c.Text)
+	hashes := make([]string, len(c.Texts))
+	for i, t := range c.Texts {
+		hashes[i] = hashText(t.Content)
+		c.table.Texts = append(c.table.Texts, t.Name)
+	}
+	textHash := hashes[0]
+	if len(hashes) > 1 {
+		textHash = hashJSON(hashes)
+	}
 	var calibrated []string
 	for _, t := range texts {
 		c.sources = append(c.sources, t.Source)
 		calibrated = append(calibrated, t.Source.SHA256)
-		if t.Source.SHA256 == textHash {
+		if slices.Contains(hashes, t.Source.SHA256) {
 			c.table.Warnings = append(c.table.Warnings, fmt.Sprintf("the evaluation text is the calibration text %s; the rows that calibrate are flattered", t.Source.Name))
 		}
 	}
@@ -234,7 +296,7 @@ func (c *comparison) begin(ctx context.Context) error {
 		return err
 	}
 	c.pool = kernel.NewPool(c.Threads)
-	if c.ref, err = newReference(c.dir, c.pool, c.Text, c.Window, c.MaxWindows); err != nil {
+	if c.ref, err = newReference(c.dir, c.pool, c.Texts, c.Window, c.MaxWindows); err != nil {
 		c.close()
 		return err
 	}
@@ -243,16 +305,19 @@ func (c *comparison) begin(ctx context.Context) error {
 		c.close()
 		return err
 	}
-	paths := append([]string{filepath.Join(c.dir, "config.json")}, ck.Files()...)
+	c.ref.files = append([]string{filepath.Join(c.dir, "config.json")}, ck.Files()...)
 	for _, f := range c.ref.tok.Files() {
-		paths = append(paths, filepath.Join(c.dir, f))
+		c.ref.files = append(c.ref.files, filepath.Join(c.dir, f))
 	}
-	if c.inputs, err = checkpoint.HashFiles(paths...); err != nil {
+	if c.inputs, err = checkpoint.HashFiles(c.ref.files...); err != nil {
 		c.close()
 		return err
 	}
-	w, t := c.ref.windows, &c.table
-	t.Ablation, t.Windows, t.Window, t.Tokens = c.Ablation, len(w), len(w[0]), len(w)*(len(w[0])-1)
+	t := &c.table
+	t.Ablation, t.Windows = c.Ablation, len(c.ref.windows)
+	for _, w := range c.ref.windows {
+		t.Window, t.Tokens = max(t.Window, len(w)), t.Tokens+len(w)-1
+	}
 	t.TextHash, t.Calibration, t.ModelHash = textHash, calibrated, hashJSON(c.inputs)
 	t.Protocol = fmt.Sprintf("gptq protocol: %d windows of %d tokens, %d predicted in each row; sha256 of text %s, model %s, calibration %s; specquant %s; ± standard error",
 		t.Windows, t.Window, t.Tokens, t.TextHash[:12], t.ModelHash[:12], shortHashes(calibrated), c.Version)
@@ -303,6 +368,12 @@ func (c *comparison) recipes() ([]*recipe.Recipe, error) {
 
 // add finds or makes a cell and appends its row.
 func (c *comparison) add(ctx context.Context, x cell) error {
+	var err error
+	if x.also != "" {
+		if x.files, err = modelFiles(x.also); err != nil {
+			return err
+		}
+	}
 	row, err := c.find(x)
 	key, out := c.key(x, c.build)
 	switch {
@@ -329,18 +400,26 @@ func (c *comparison) add(ctx context.Context, x cell) error {
 	}
 	switch {
 	case row.Reused:
+	case x.also != "":
+		if row, err = c.ref.measure(ctx, x.also, false); err != nil {
+			return fmt.Errorf("%s: %w", x.also, err)
+		}
 	case x.recipe == nil:
 		if row, err = c.ref.row(ctx); err != nil {
 			return err
 		}
 	default:
-		if row, err = c.make(ctx, x.recipe, out); err != nil {
+		if row, err = c.make(ctx, x, out); err != nil {
 			return err
 		}
 	}
-	row.Recipe, row.Bits = FullPrecision, quant.Full.String()
-	if x.recipe != nil {
-		row.Recipe, row.Bits = x.recipe.Name, x.recipe.Bits.String()
+	switch {
+	case x.also != "":
+		row.Recipe = x.also
+	case x.recipe != nil:
+		row.Recipe = x.recipe.Name
+	default:
+		row.Recipe, row.Bits = FullPrecision, quant.Full.String()
 	}
 	if !row.Reused {
 		data, err := json.MarshalIndent(row, "", "  ")
@@ -411,10 +490,19 @@ func (c *comparison) note(format string, a ...any) {
 func (c *comparison) key(x cell, build string) (key, out string) {
 	id := map[string]any{"build": build, "inputs": c.inputs, "text": c.table.TextHash, "window": c.table.Window, "windows": c.table.Windows,
 		"prefill": c.Ablation == "groups"}
+	if len(c.Texts) > 1 {
+		id["texts"] = c.ref.perText()
+	}
+	if x.also != "" {
+		id["also"] = x.files
+	}
 	if r := x.recipe; r != nil {
 		content := *r
 		content.Name, content.About = "", ""
 		id["recipe"] = content
+		if x.size > 0 {
+			id["size"] = x.size
+		}
 		if r.NeedsCalibration() {
 			id["calibration"] = c.table.Calibration
 		}
@@ -446,7 +534,8 @@ func (c *comparison) checkKept(out string) error {
 }
 
 // make quantizes to the folder out, or finds it quantized, and measures it.
-func (c *comparison) make(ctx context.Context, r *recipe.Recipe, out string) (Row, error) {
+func (c *comparison) make(ctx context.Context, x cell, out string) (Row, error) {
+	r := x.recipe
 	var spent float64
 	if data, err := input.ReadFile(out+secondsSuffix, input.MaxSmall); err == nil {
 		var s secondsOf
@@ -474,7 +563,7 @@ func (c *comparison) make(ctx context.Context, r *recipe.Recipe, out string) (Ro
 			}
 			return checkpoint.WriteFileAtomic(out+secondsSuffix, data)
 		}
-		job := pipeline.Options{Dir: c.dir, Out: out, Recipe: r, Pool: c.pool, MaxMemory: c.MaxMemory, Strict: c.Strict, Tool: "specquant " + c.Version,
+		job := pipeline.Options{Dir: c.dir, Out: out, Recipe: r, Size: x.size, Pool: c.pool, MaxMemory: c.MaxMemory, Strict: c.Strict, Tool: "specquant " + c.Version,
 			Progress: func(e pipeline.Event) {
 				if e.Note != "" {
 					c.note("%s", e.Note)
@@ -500,15 +589,6 @@ func (c *comparison) make(ctx context.Context, r *recipe.Recipe, out string) (Ro
 		return Row{}, &pipeline.StrictError{Fallbacks: report.Fallbacks}
 	}
 	row, err := c.ref.measure(ctx, out, c.Ablation == "groups")
-	row.BitsPerWeight, row.Seconds, row.Fallbacks = report.BitsPerWeight, spent, report.Fallbacks
+	row.Seconds, row.Fallbacks = spent, report.Fallbacks
 	return row, err
-}
-
-// storedBits is the size of a weight of the checkpoint's linear layers.
-func storedBits(ck *checkpoint.Checkpoint) float64 {
-	t, err := ck.Tensor("model.layers.0.mlp.down_proj.weight")
-	if err != nil || t.Elems() == 0 {
-		return 0
-	}
-	return 8 * float64(len(t.Data)) / float64(t.Elems())
 }

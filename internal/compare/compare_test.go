@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -45,7 +46,7 @@ func compareSetup(t *testing.T) (dir string, o Options) {
 	if err := os.WriteFile(recipe, []byte(smallRecipe), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return dir, Options{Version: "0.0.0", Recipes: []string{recipe}, Bits: []string{"4-4-16"}, Text: strings.Repeat("Some text to be measured on, 1 2 3. ", 20), Threads: 2, Work: filepath.Join(tmp, "work")}
+	return dir, Options{Version: "0.0.0", Recipes: []string{recipe}, Bits: []string{"4-4-16"}, Texts: []Text{{"some", strings.Repeat("Some text to be measured on, 1 2 3. ", 20)}}, Threads: 2, Work: filepath.Join(tmp, "work")}
 }
 
 // same holds two tables to each other but for how long they took.
@@ -319,5 +320,80 @@ func TestComparesTogether(t *testing.T) {
 	defer stop()
 	if _, err := lockFolder(ctx, o.Work); !errors.Is(err, context.DeadlineExceeded) {
 		t.Skipf("folders can't be locked here: %v", err)
+	}
+}
+
+// TestSeveralTexts: what is measured over all texts is what their own measures make, the
+// first text's are those of a comparison on it alone, and a model that exists stands
+// beside those that are made with the same figures.
+func TestSeveralTexts(t *testing.T) {
+	dir, o := compareSetup(t)
+	o.Recipes = []string{"rtn"}
+	o.Bits = []string{"8-8-8", DefaultBits}
+	alone, err := Run(t.Context(), dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Texts = append(o.Texts, Text{"other", strings.Repeat("Another text altogether; it is longer! ", 40)})
+	o.Also = []string{filepath.Join(t.TempDir(), "made")}
+	r, err := recipe.Load("rtn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.SetBits(quant.Bits{Weights: 8, Activations: 8, KV: 8}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pipeline.Run(t.Context(), pipeline.Options{Dir: dir, Out: o.Also[0], Recipe: r, Tool: "specquant " + o.Version}); err != nil {
+		t.Fatal(err)
+	}
+	table, err := Run(t.Context(), dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(table.Rows) != 4 || len(alone.Rows) != 3 {
+		t.Fatalf("%d and %d rows", len(table.Rows), len(alone.Rows))
+	}
+	for i, r := range table.Rows {
+		var tokens int
+		var kl float64
+		for _, m := range r.ByText {
+			tokens, kl = tokens+m.Tokens, kl+float64(m.Tokens)*m.KL.Mean
+		}
+		if len(r.ByText) != 2 || r.ByText[1].Text != "other" || tokens != table.Tokens || math.Abs(kl/float64(tokens)-r.KL.Mean) > 1e-9 {
+			t.Errorf("row %d: %+v of %d tokens, KL %g", i, r.ByText, table.Tokens, r.KL.Mean)
+		}
+		if i > 0 && !(r.WorstShare > 0 && r.WorstShare <= 1) {
+			t.Errorf("row %d: worst share %g", i, r.WorstShare)
+		}
+		if r.TotalBytes <= r.Bytes {
+			t.Errorf("row %d: %d bytes in all, weights %d", i, r.TotalBytes, r.Bytes)
+		}
+	}
+	also, made := table.Rows[1], table.Rows[2]
+	if also.Recipe != o.Also[0] || also.Bits != "8-8-8" || also.KL != made.KL || also.BitsPerWeight != made.BitsPerWeight || also.TotalBytes == 0 {
+		t.Errorf("as it is %+v, made %+v", also, made)
+	}
+	if made.ByText[0].KL != alone.Rows[1].KL {
+		t.Errorf("the first text has KL %v among others, %v alone", made.ByText[0].KL, alone.Rows[1].KL)
+	}
+	if own := table.Rows[3]; own.Bits != "4-4-4" {
+		t.Errorf("the recipe's own bits are %s", own.Bits)
+	}
+}
+
+func TestParseSetting(t *testing.T) {
+	for text, want := range map[string]setting{
+		"4-8-8":     {text: "4-8-8", bits: quant.Bits{Weights: 4, Activations: 8, KV: 8}},
+		DefaultBits: {text: DefaultBits},
+		"92MB":      {text: "92MB", size: 92e6},
+	} {
+		if got, err := parseSetting(text); err != nil || got != want {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "4-8", "9-8-8", "-1MB", "much"} {
+		if got, err := parseSetting(text); err == nil {
+			t.Errorf("%q: %+v", text, got)
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/input"
@@ -27,27 +28,31 @@ const heldLogits = 1 << 30
 // logits on the first of them.
 type reference struct {
 	model   *engine.Model
+	files   []string // of the model
 	tok     *tokenizer.Tokenizer
 	pool    *kernel.Pool
-	windows [][]int
+	texts   []Text
+	ends    []int       // the window after the last one of each text
+	windows [][]int     // of all texts, one after the other
 	logits  [][]float32 // of each window [tokens − 1 × vocab]; nil: not computed yet
 	hold    int         // windows whose logits are kept
 }
 
-func newReference(dir string, pool *kernel.Pool, text string, window, most int) (*reference, error) {
+func newReference(dir string, pool *kernel.Pool, texts []Text, window, most int) (*reference, error) {
 	m, err := engine.Open(dir, engine.Options{Pool: pool})
 	if err != nil {
 		return nil, err
 	}
-	r := &reference{model: m, pool: pool}
-	if err := r.cut(dir, text, window, most); err != nil {
+	r := &reference{model: m, pool: pool, texts: texts}
+	if err := r.cut(dir, window, most); err != nil {
 		r.close()
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *reference) cut(dir, text string, window, most int) error {
+// cut makes the evaluation windows, at most most of each text; 0: all.
+func (r *reference) cut(dir string, window, most int) error {
 	if r.model.Quantization != nil {
 		return fmt.Errorf("%s: is quantized already; compare recipes on the original checkpoint", dir)
 	}
@@ -58,23 +63,41 @@ func (r *reference) cut(dir, text string, window, most int) error {
 	if r.tok, err = tokenizer.Load(dir); err != nil {
 		return err
 	}
-	ids, err := r.tok.Encode(text, true)
-	if err != nil {
-		return err
-	}
 	if window == 0 {
 		window = 2048
 	}
-	if r.windows, err = eval.Windows(ids, min(window, r.model.Context)); err != nil {
-		return err
+	for _, t := range r.texts {
+		ids, err := r.tok.Encode(t.Content, true)
+		if err != nil {
+			return err
+		}
+		w, err := eval.Windows(ids, min(window, r.model.Context))
+		if err != nil {
+			return fmt.Errorf("%s: %w", t.Name, err)
+		}
+		if most > 0 && len(w) > most {
+			w = w[:most]
+		}
+		r.windows = append(r.windows, w...)
+		r.ends = append(r.ends, len(r.windows))
 	}
-	if most > 0 && len(r.windows) > most {
-		r.windows = r.windows[:most]
+	longest := 0
+	for _, w := range r.windows {
+		longest = max(longest, len(w))
 	}
-	each := 4 * (len(r.windows[0]) - 1) * r.model.Config.VocabSize
-	r.hold = min(len(r.windows), heldLogits/each)
+	r.hold = min(len(r.windows), heldLogits/(4*(longest-1)*r.model.Config.VocabSize))
 	r.logits = make([][]float32, r.hold)
 	return nil
+}
+
+// perText counts the windows of each text.
+func (r *reference) perText() []int {
+	out := make([]int, len(r.ends))
+	begin := 0
+	for i, end := range r.ends {
+		out[i], begin = end-begin, end
+	}
+	return out
 }
 
 func (r *reference) close() {
@@ -123,10 +146,32 @@ func (r *reference) row(ctx context.Context) (Row, error) {
 			return Row{}, err
 		}
 	}
-	return Row{Perplexity: eval.Perplexed(nll), Top1: eval.Estimate{Mean: 1}, BitsPerWeight: storedBits(r.model.Checkpoint), Bytes: r.model.Checkpoint.Bytes()}, nil
+	row := Row{Perplexity: eval.Perplexed(nll), Top1: eval.Estimate{Mean: 1}, BitsPerWeight: storedBits(r.model.Checkpoint), Bytes: r.model.Checkpoint.Bytes(),
+		TotalBytes: fileBytes(r.files)}
+	r.split(func(text string, begin, end int) {
+		row.ByText = append(row.ByText, Measure{Text: text, Tokens: end - begin, Perplexity: eval.Perplexed(nll[begin:end]), Top1: eval.Estimate{Mean: 1}})
+	})
+	return row, nil
 }
 
-// measure compares the artefact in dir with the reference.
+// split calls f for each text with its predicted tokens, begin to end of those of all
+// texts; not at all where there is one.
+func (r *reference) split(f func(text string, begin, end int)) {
+	if len(r.texts) == 1 {
+		return
+	}
+	w, begin := 0, 0
+	for i, t := range r.texts {
+		end := begin
+		for ; w < r.ends[i]; w++ {
+			end += len(r.windows[w]) - 1
+		}
+		f(t.Name, begin, end)
+		begin = end
+	}
+}
+
+// measure compares the model at a path, a folder or a GGUF file, with the reference.
 func (r *reference) measure(ctx context.Context, dir string, prefill bool) (Row, error) {
 	m, err := engine.Open(dir, engine.Options{Pool: r.pool, Context: r.model.Context})
 	if err != nil {
@@ -160,7 +205,26 @@ func (r *reference) measure(ctx context.Context, dir string, prefill bool) (Row,
 		tokens = append(tokens, more...)
 	}
 	d := eval.Summarize(tokens)
-	row := Row{Perplexity: d.Perplexity, KL: d.KL, Top1: d.Top1, Bytes: m.Checkpoint.Bytes()}
+	row := Row{Bits: AsItIs, Perplexity: d.Perplexity, KL: d.KL, Top1: d.Top1, WorstShare: worstShare(tokens), BitsPerWeight: storedBits(m.Checkpoint), Bytes: m.Checkpoint.Bytes()}
+	r.split(func(text string, begin, end int) {
+		d := eval.Summarize(tokens[begin:end])
+		row.ByText = append(row.ByText, Measure{Text: text, Tokens: d.Tokens, Perplexity: d.Perplexity, KL: d.KL, Top1: d.Top1, WorstShare: worstShare(tokens[begin:end])})
+	})
+	files, err := modelPaths(dir)
+	if err != nil {
+		return Row{}, err
+	}
+	row.TotalBytes = fileBytes(files)
+	if m.Quantization != nil {
+		report, err := artefact.ReadManifest(dir)
+		if err != nil {
+			return Row{}, err
+		}
+		row.Bits, row.BitsPerWeight = m.Quantization.Bits.String(), report.BitsPerWeight
+		if c := report.Check; c != nil && c.HeldOut {
+			row.HeldOutKL = c.KL
+		}
+	}
 	if prefill {
 		row.Prefill, err = prefillSeconds(ctx, m, r.windows[0])
 	}

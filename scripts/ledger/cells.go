@@ -38,7 +38,7 @@ func (l *ledger) options(m model) (dir string, o compare.Options, err error) {
 	if err != nil {
 		return "", o, err
 	}
-	return dir, compare.Options{Version: specquant.Version, Calibration: []string{calibration}, Text: evaluation, MaxWindows: m.Windows, Threads: l.Threads, Work: l.Work}, nil
+	return dir, compare.Options{Version: specquant.Version, Calibration: []string{calibration}, Texts: []compare.Text{{Name: m.Text, Content: evaluation}}, MaxWindows: m.Windows, Threads: l.Threads, Work: l.Work}, nil
 }
 
 // find reads what is kept of the jobs' cells.

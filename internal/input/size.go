@@ -1,0 +1,31 @@
+package input
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// sizeUnits are tried in this order: the longer suffix of two that fit comes first.
+var sizeUnits = []struct {
+	suffix string
+	bytes  float64
+}{{"KIB", 1 << 10}, {"MIB", 1 << 20}, {"GIB", 1 << 30}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}, {"B", 1}, {"", 1}}
+
+// Size reads a number of bytes as people write it, such as 16GB, 500MiB or 1.5g: at
+// most 2⁶⁰.
+func Size(s string) (int64, error) {
+	t := strings.ToUpper(strings.TrimSpace(s))
+	for _, u := range sizeUnits {
+		number, found := strings.CutSuffix(t, u.suffix)
+		if !found {
+			continue
+		}
+		v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+		if err != nil || !(v >= 0 && v*u.bytes <= 1<<60) {
+			break
+		}
+		return int64(v * u.bytes), nil
+	}
+	return 0, fmt.Errorf("%q is not a size; write it as 16GB or 500MiB", s)
+}
