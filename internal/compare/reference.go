@@ -20,22 +20,15 @@ import (
 	"github.com/specquant/specquant/internal/tokenizer"
 )
 
-// heldLogits bounds the full-precision logits that a comparison keeps, in
-// bytes. Windows beyond are run again for every row.
-const heldLogits = 1 << 30
-
-// reference is the full-precision model with the evaluation windows, and its
-// logits on the first of them.
+// reference is the full-precision model with the evaluation windows.
 type reference struct {
 	model   *engine.Model
 	files   []string // of the model
 	tok     *tokenizer.Tokenizer
 	pool    *kernel.Pool
 	texts   []Text
-	ends    []int       // the window after the last one of each text
-	windows [][]int     // of all texts, one after the other
-	logits  [][]float32 // of each window [tokens − 1 × vocab]; nil: not computed yet
-	hold    int         // windows whose logits are kept
+	ends    []int   // the window after the last one of each text
+	windows [][]int // of all texts, one after the other
 }
 
 func newReference(dir string, pool *kernel.Pool, texts []Text, window, most int) (*reference, error) {
@@ -81,13 +74,15 @@ func (r *reference) cut(dir string, window, most int) error {
 		r.windows = append(r.windows, w...)
 		r.ends = append(r.ends, len(r.windows))
 	}
-	longest := 0
-	for _, w := range r.windows {
-		longest = max(longest, len(w))
-	}
-	r.hold = min(len(r.windows), heldLogits/(4*(longest-1)*r.model.Config.VocabSize))
-	r.logits = make([][]float32, r.hold)
 	return nil
+}
+
+// longest is the number of tokens of the longest window.
+func (r *reference) longest() (n int) {
+	for _, w := range r.windows {
+		n = max(n, len(w))
+	}
+	return n
 }
 
 // perText counts the windows of each text.
@@ -106,38 +101,10 @@ func (r *reference) close() {
 	}
 }
 
-// window gives the logits of window i, which is below hold.
-func (r *reference) window(ctx context.Context, i int) ([]float32, error) {
-	if r.logits[i] != nil {
-		return r.logits[i], nil
-	}
-	vocab, ids := r.model.Config.VocabSize, r.windows[i]
-	out := make([]float32, (len(ids)-1)*vocab)
-	err := r.model.Forward(ctx, []engine.Step{{Seq: r.model.NewSequence(), IDs: ids[:len(ids)-1], Want: engine.WantAll}}, func(_, t int, logits []float32) error {
-		copy(out[t*vocab:], logits)
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	r.logits[i] = out
-	return out, nil
-}
-
 // row is the reference's own row.
 func (r *reference) row(ctx context.Context) (Row, error) {
 	var nll []float64
-	vocab := r.model.Config.VocabSize
-	for i := range r.hold {
-		logits, err := r.window(ctx, i)
-		if err != nil {
-			return Row{}, err
-		}
-		for t, id := range r.windows[i][1:] {
-			nll = append(nll, eval.NLL(logits[t*vocab:][:vocab], id))
-		}
-	}
-	for _, ids := range r.windows[r.hold:] {
+	for _, ids := range r.windows {
 		err := r.model.Forward(ctx, []engine.Step{{Seq: r.model.NewSequence(), IDs: ids[:len(ids)-1], Want: engine.WantAll}}, func(_, t int, logits []float32) error {
 			nll = append(nll, eval.NLL(logits, ids[t+1]))
 			return nil
@@ -171,52 +138,49 @@ func (r *reference) split(f func(text string, begin, end int)) {
 	}
 }
 
-// measure compares the model at a path, a folder or a GGUF file, with the reference.
-func (r *reference) measure(ctx context.Context, dir string, prefill bool) (Row, error) {
-	m, err := engine.Open(dir, engine.Options{Pool: r.pool, Context: r.model.Context})
+// measure compares models with the reference, which is run once for all of them. The
+// paths are of folders or GGUF files.
+func (r *reference) measure(ctx context.Context, paths []string) ([]Row, error) {
+	models := make([]*engine.Model, len(paths))
+	for i, path := range paths {
+		m, err := engine.Open(path, engine.Options{Pool: r.pool, Context: r.longest()})
+		if err != nil {
+			return nil, err
+		}
+		defer m.Close()
+		if got, want := m.Config.VocabSize, r.model.Config.VocabSize; got != want {
+			return nil, fmt.Errorf("%s: has a vocabulary of %d tokens, expected %d", path, got, want)
+		}
+		models[i] = m
+	}
+	tokens, err := eval.CompareAll(ctx, r.model, models, r.windows, nil)
 	if err != nil {
-		return Row{}, err
+		return nil, err
 	}
-	defer m.Close()
-	vocab := r.model.Config.VocabSize
-	if m.Config.VocabSize != vocab {
-		return Row{}, fmt.Errorf("%s: has a vocabulary of %d tokens, expected %d", dir, m.Config.VocabSize, vocab)
-	}
-	var tokens []eval.Token
-	for i := range r.hold {
-		ref, err := r.window(ctx, i)
-		if err != nil {
-			return Row{}, err
-		}
-		ids := r.windows[i]
-		err = m.Forward(ctx, []engine.Step{{Seq: m.NewSequence(), IDs: ids[:len(ids)-1], Want: engine.WantAll}}, func(_, t int, logits []float32) error {
-			tokens = append(tokens, eval.CompareLogits(ref[t*vocab:][:vocab], logits, ids[t+1]))
-			return nil
-		})
-		if err != nil {
-			return Row{}, err
+	rows := make([]Row, len(paths))
+	for i := range rows {
+		if rows[i], err = r.summarize(paths[i], models[i], tokens[i]); err != nil {
+			return nil, err
 		}
 	}
-	if rest := r.windows[r.hold:]; len(rest) > 0 {
-		more, err := eval.Compare(ctx, r.model, m, rest, nil)
-		if err != nil {
-			return Row{}, err
-		}
-		tokens = append(tokens, more...)
-	}
+	return rows, nil
+}
+
+// summarize is the row of a model that was compared token by token.
+func (r *reference) summarize(path string, m *engine.Model, tokens []eval.Token) (Row, error) {
 	d := eval.Summarize(tokens)
 	row := Row{Bits: AsItIs, Perplexity: d.Perplexity, KL: d.KL, Top1: d.Top1, WorstShare: worstShare(tokens), BitsPerWeight: storedBits(m.Checkpoint), Bytes: m.Checkpoint.Bytes()}
 	r.split(func(text string, begin, end int) {
 		d := eval.Summarize(tokens[begin:end])
 		row.ByText = append(row.ByText, Measure{Text: text, Tokens: d.Tokens, Perplexity: d.Perplexity, KL: d.KL, Top1: d.Top1, WorstShare: worstShare(tokens[begin:end])})
 	})
-	files, err := modelPaths(dir)
+	files, err := modelPaths(path)
 	if err != nil {
 		return Row{}, err
 	}
 	row.TotalBytes = fileBytes(files)
 	if m.Quantization != nil {
-		report, err := artefact.ReadManifest(dir)
+		report, err := artefact.ReadManifest(path)
 		if err != nil {
 			return Row{}, err
 		}
@@ -225,10 +189,17 @@ func (r *reference) measure(ctx context.Context, dir string, prefill bool) (Row,
 			row.HeldOutKL = c.KL
 		}
 	}
-	if prefill {
-		row.Prefill, err = prefillSeconds(ctx, m, r.windows[0])
+	return row, nil
+}
+
+// prefill times one window on the artefact in dir, in seconds.
+func (r *reference) prefill(ctx context.Context, dir string) (float64, error) {
+	m, err := engine.Open(dir, engine.Options{Pool: r.pool, Context: r.longest()})
+	if err != nil {
+		return 0, err
 	}
-	return row, err
+	defer m.Close()
+	return prefillSeconds(ctx, m, r.windows[0])
 }
 
 // prefillSeconds is the shortest of a few passes of the tokens.

@@ -256,6 +256,9 @@ func (m *Model) Close() error {
 	return m.Checkpoint.Close()
 }
 
+// Pool gives the threads that the model works on; nil: the calling goroutine alone.
+func (m *Model) Pool() *kernel.Pool { return m.pool }
+
 // Bits are the bits that the model runs in.
 func (m *Model) Bits() quant.Bits {
 	switch {

@@ -45,19 +45,30 @@ func (t *top5) add(id int, v float32) {
 }
 
 // CompareLogits compares the model's logits with the reference's at a position
-// whose next token is id.
+// whose next token is id. Sums are in float64.
 func CompareLogits(ref, logits []float32, id int) Token {
 	t := Token{ID: id}
-	zr, z := logSumExp(ref), logSumExp(logits)
-	t.NLLRef, t.NLL = zr-float64(ref[id]), z-float64(logits[id])
 	var a, b top5
 	for i := range ref {
-		lr, l := float64(ref[i])-zr, float64(logits[i])-z
-		t.KL += math.Exp(lr) * (lr - l)
-		t.KLBack += math.Exp(l) * (l - lr)
 		a.add(i, ref[i])
 		b.add(i, logits[i])
 	}
+	// With weights exp(x − max) in place of probabilities, both divergences come from
+	// one pass: Σ p_ref (log p_ref − log p) = Σ p_ref (x_ref − x) − (log Z_ref − log Z).
+	topRef, top := float64(a.val[0]), float64(b.val[0])
+	var sumRef, sum, apartRef, apart float64
+	for i := range ref {
+		xr, x := float64(ref[i]), float64(logits[i])
+		wr, w := math.Exp(xr-topRef), math.Exp(x-top)
+		sumRef += wr
+		sum += w
+		apartRef += wr * (xr - x)
+		apart += w * (x - xr)
+	}
+	zr, z := topRef+math.Log(sumRef), top+math.Log(sum)
+	t.NLLRef, t.NLL = zr-float64(ref[id]), z-float64(logits[id])
+	t.KL = max(0, apartRef/sumRef-(zr-z))
+	t.KLBack = max(0, apart/sum-(z-zr))
 	t.TopRef, t.Top = a.id[0], b.id[0]
 	t.SameTop1 = t.Top == t.TopRef
 	for _, x := range a.id[:a.n] {

@@ -3,7 +3,6 @@ package eval
 import (
 	"encoding/json"
 	"math"
-	"slices"
 
 	"github.com/specquant/specquant/internal/kernel"
 
@@ -99,16 +98,6 @@ func ratio(x, w []float64) Estimate {
 // quantile is the value of ascending v below which the share q lies.
 func quantile(v []float64, q float64) float64 {
 	return v[min(int(q*float64(len(v))), len(v)-1)]
-}
-
-// logSumExp is log Σ exp(x), in float64.
-func logSumExp(x []float32) float64 {
-	top := slices.Max(x)
-	var sum float64
-	for _, v := range x {
-		sum += math.Exp(float64(v - top))
-	}
-	return float64(top) + math.Log(sum)
 }
 
 // NLL is −log p(id) under the logits, in nats, to 1e-7: exponentials are

@@ -54,39 +54,70 @@ func NLLs(ctx context.Context, r *Runner, parts []Part, progress func(tokens int
 // Compare runs two models over the same windows, a piece at a time, and
 // compares their predictions at every position.
 func Compare(ctx context.Context, ref, m *engine.Model, windows [][]int, progress func(tokens int)) ([]Token, error) {
+	out, err := CompareAll(ctx, ref, []*engine.Model{m}, windows, progress)
+	if err != nil {
+		return nil, err
+	}
+	return out[0], nil
+}
+
+// CompareAll is [Compare] of several models with one reference, whose predictions are
+// computed once. progress is told the tokens that all models are through with; it may
+// be nil.
+func CompareAll(ctx context.Context, ref *engine.Model, models []*engine.Model, windows [][]int, progress func(tokens int)) ([][]Token, error) {
 	vocab := ref.Config.VocabSize
-	if m.Config.VocabSize != vocab {
-		return nil, fmt.Errorf("the models have vocabularies of %d and %d tokens and can't be compared", vocab, m.Config.VocabSize)
+	for _, m := range models {
+		if m.Config.VocabSize != vocab {
+			return nil, fmt.Errorf("the models have vocabularies of %d and %d tokens and can't be compared", vocab, m.Config.VocabSize)
+		}
 	}
 	piece := max(1, batchLogits/4/vocab)
-	var held []float32
-	var out []Token
+	var held, got []float32
+	out := make([][]Token, len(models))
+	seqs := make([]*engine.Sequence, len(models))
 	for i, w := range windows {
-		a, b := ref.NewSequence(), m.NewSequence()
+		a := ref.NewSequence()
+		for k, m := range models {
+			seqs[k] = m.NewSequence()
+		}
 		for first := 0; first < len(w)-1; first += piece {
 			part := w[first:min(first+piece, len(w)-1)] // the last token predicts nothing here
-			held = append(held[:0], make([]float32, len(part)*vocab)...)
-			err := ref.Forward(ctx, []engine.Step{{Seq: a, IDs: part, Want: engine.WantAll}}, func(_, t int, logits []float32) error {
-				copy(held[t*vocab:], logits)
-				return nil
-			})
-			if err != nil {
+			var err error
+			if held, err = predictions(ctx, ref, a, part, held); err != nil {
 				return nil, err
 			}
-			err = m.Forward(ctx, []engine.Step{{Seq: b, IDs: part, Want: engine.WantAll}}, func(_, t int, logits []float32) error {
-				next := first + t + 1
-				c := CompareLogits(held[t*vocab:][:vocab], logits, w[next])
-				c.Window, c.At = i, next
-				out = append(out, c)
-				return nil
-			})
-			if err != nil {
-				return nil, err
+			for k, m := range models {
+				if got, err = predictions(ctx, m, seqs[k], part, got); err != nil {
+					return nil, err
+				}
+				tokens := make([]Token, len(part))
+				m.Pool().Run(len(part), func(t int) {
+					next := first + t + 1
+					tokens[t] = CompareLogits(held[t*vocab:][:vocab], got[t*vocab:][:vocab], w[next])
+					tokens[t].Window, tokens[t].At = i, next
+				})
+				out[k] = append(out[k], tokens...)
 			}
 		}
-		if progress != nil {
-			progress(len(out))
+		if progress != nil && len(models) > 0 {
+			progress(len(out[0]))
 		}
 	}
 	return out, nil
+}
+
+// predictions appends ids to a sequence and gives the logits at each of them,
+// [len(ids) × vocab], in buf where it is long enough.
+func predictions(ctx context.Context, m *engine.Model, seq *engine.Sequence, ids []int, buf []float32) ([]float32, error) {
+	vocab := m.Config.VocabSize
+	if n := len(ids) * vocab; cap(buf) < n {
+		buf = make([]float32, n)
+	} else {
+		buf = buf[:n]
+	}
+	err := m.Forward(ctx, []engine.Step{{Seq: seq, IDs: ids, Want: engine.WantAll}}, func(_, t int, logits []float32) error {
+		copy(buf[t*vocab:], logits)
+		return nil
+	})
+	return buf, err
 }
