@@ -17,8 +17,8 @@ type Equivalent struct {
 	// Lambda divides the channels of an input [width], and multiplies the columns
 	// of the layers that read it. That of o is by value channel [kv_heads·head_dim].
 	Lambda [llama.NumInputs][]float32
-	// Turn is applied to an input after that; nil: none.
-	Turn [llama.NumInputs]*Turn
+	// Transform is applied to an input after that; nil: none.
+	Transform [llama.NumInputs]*Kronecker
 	// Lo and Hi [out × groups] are the shares of the range of each group of weights
 	// that its grid covers below and above zero; nil: all of it. Grids with one
 	// scale for both ends have Hi only.
@@ -27,8 +27,8 @@ type Equivalent struct {
 	First, Last float64 // mean loss of the first and the last epoch, relative to the power of what the block adds
 }
 
-// Turn is an invertible Kronecker product P = Left ⊗ Right of the orders A and B.
-type Turn struct {
+// Kronecker is an invertible Kronecker product P = Left ⊗ Right of the orders A and B.
+type Kronecker struct {
 	A, B        int
 	Left, Right []float32
 }
@@ -47,15 +47,15 @@ const clipLogit = 4
 // equivalent is the block on the tape: [llama.DenseBlock] as it was, and what is
 // done to it.
 type equivalent struct {
-	b       *Block
-	spec    *grad.BlockSpec
-	weights [llama.NumLinears]*grad.Var // as they were
-	bias    [llama.NumLinears]*grad.Var
-	gains   [2]*grad.Var
-	scale   [llama.NumInputs]*grad.Var // ln λ; of o by value channel
-	turns   [llama.NumInputs]*svdTurn  // nil: none
-	lo, hi  [llama.NumLinears]*grad.Var
-	groups  []grad.Group
+	b          *Block
+	spec       *grad.BlockSpec
+	weights    [llama.NumLinears]*grad.Var // as they were
+	bias       [llama.NumLinears]*grad.Var
+	gains      [2]*grad.Var
+	scale      [llama.NumInputs]*grad.Var     // ln λ; of o by value channel
+	transforms [llama.NumInputs]*svdTransform // nil: none
+	lo, hi     [llama.NumLinears]*grad.Var
+	groups     []grad.Group
 }
 
 func newEquivalent(b *Block, window int, o Rates) *equivalent {
@@ -103,9 +103,9 @@ func (e *equivalent) lambda(t *grad.Tape, in llama.Input) *grad.Var {
 	return t.Exp(s)
 }
 
-// lay puts the block, with what has been learned by now folded in and rounded, on
+// record puts the block, with what has been learned by now folded in and rounded, on
 // the tape.
-func (e *equivalent) lay(t *grad.Tape) {
+func (e *equivalent) record(t *grad.Tape) {
 	var lambda, columns [llama.NumInputs]*grad.Var
 	var turned [llama.NumInputs]turnVars
 	for in := range llama.NumInputs {
@@ -114,8 +114,8 @@ func (e *equivalent) lay(t *grad.Tape) {
 		if in == llama.OInput {
 			columns[in] = t.Gather(lambda[in], llama.ValueChannels(e.b.Config))
 		}
-		if e.turns[in] != nil {
-			turned[in] = e.turns[in].on(t)
+		if e.transforms[in] != nil {
+			turned[in] = e.transforms[in].on(t)
 		}
 	}
 	s := e.spec
@@ -136,7 +136,7 @@ func (e *equivalent) lay(t *grad.Tape) {
 				bias = t.Div(bias, rows)
 			}
 		}
-		if e.turns[in] != nil {
+		if e.transforms[in] != nil {
 			weights = turned[in].weights(t, weights)
 		}
 		if l.Bits < quant.FullBits {
@@ -146,7 +146,7 @@ func (e *equivalent) lay(t *grad.Tape) {
 	}
 	var exact [llama.NumInputs]*grad.Var
 	s.Input = func(in llama.Input, x *grad.Var) *grad.Var {
-		if e.turns[in] != nil {
+		if e.transforms[in] != nil {
 			x = turned[in].activations(t, x)
 		}
 		exact[in] = x
@@ -179,7 +179,7 @@ func (e *equivalent) train(ctx context.Context, p *kernel.Pool, w Windows, o Rat
 	adam := &grad.AdamW{Groups: e.groups, Schedule: schedule}
 	first, last, err := descend(ctx, w, Options{Epochs: o.Epochs, Batch: o.Batch, Seed: o.Seed}, e.b.Config.HiddenSize, adam, t,
 		func(x, target []float32, rows int) (*grad.Var, error) {
-			e.lay(t)
+			e.record(t)
 			return blockLoss(t, e.spec, x, target, rows), nil
 		})
 	if err != nil {
@@ -193,8 +193,8 @@ func (e *equivalent) result(t *grad.Tape, first, last float64) *Equivalent {
 	values := func(v *grad.Var) []float32 { return append([]float32(nil), v.Data...) }
 	for in := range llama.NumInputs {
 		r.Lambda[in] = values(e.lambda(t, in))
-		if e.turns[in] != nil {
-			r.Turn[in] = e.turns[in].result(t)
+		if e.transforms[in] != nil {
+			r.Transform[in] = e.transforms[in].result(t)
 		}
 	}
 	for w := range llama.NumLinears {

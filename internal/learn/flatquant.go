@@ -34,7 +34,7 @@ func FlatQuant(ctx context.Context, p *kernel.Pool, b *Block, w Windows, o Rates
 		if err != nil {
 			return nil, fmt.Errorf("transform of the input of %s: %w", in, err)
 		}
-		e.turns[in] = t
+		e.transforms[in] = t
 		e.groups = append(e.groups, grad.Group{Params: t.params(), Rate: o.Rate})
 	}
 	steps := (w.Count() + o.Batch - 1) / o.Batch
@@ -52,14 +52,14 @@ func Squarest(n int) (a, b int) {
 	return a, n / a
 }
 
-// svdTurn is a Kronecker product on the tape.
-type svdTurn [2]svdFactor
+// svdTransform is a Kronecker product on the tape.
+type svdTransform [2]svdFactor
 
 // svdFactor is the matrix start·Cayley(u)·diag(exp s)·Cayley(v)ᵀ.
 type svdFactor struct{ start, u, s, v *grad.Var }
 
-func newSVDTurn(p *kernel.Pool, width int, seed uint64) (*svdTurn, error) {
-	var t svdTurn
+func newSVDTurn(p *kernel.Pool, width int, seed uint64) (*svdTransform, error) {
+	var t svdTransform
 	a, b := Squarest(width)
 	for i, n := range []int{a, b} {
 		start, err := linalg.NewRotation(n, seed<<1|uint64(i))
@@ -73,14 +73,14 @@ func newSVDTurn(p *kernel.Pool, width int, seed uint64) (*svdTurn, error) {
 	return &t, nil
 }
 
-func (s *svdTurn) params() []*grad.Var {
+func (s *svdTransform) params() []*grad.Var {
 	return []*grad.Var{s[0].u, s[0].s, s[0].v, s[1].u, s[1].s, s[1].v}
 }
 
 // turnVars are the factors and the transposes of their inverses.
 type turnVars struct{ factor, inverse [2]*grad.Var }
 
-func (s *svdTurn) on(t *grad.Tape) (y turnVars) {
+func (s *svdTransform) on(t *grad.Tape) (y turnVars) {
 	for i, f := range s {
 		u, v, e := t.MulNN(f.start, t.Cayley(f.u)), t.Cayley(f.v), t.Exp(f.s)
 		y.factor[i] = t.MulNT(t.Mul(u, e), v)
@@ -99,15 +99,15 @@ func (v *turnVars) weights(t *grad.Tape, w *grad.Var) *grad.Var {
 	return t.Kronecker(w, v.inverse[0], v.inverse[1])
 }
 
-func (s *svdTurn) result(t *grad.Tape) *Turn {
+func (s *svdTransform) result(t *grad.Tape) *Kronecker {
 	y := s.on(t)
-	return &Turn{A: y.factor[0].Rows, B: y.factor[1].Rows,
+	return &Kronecker{A: y.factor[0].Rows, B: y.factor[1].Rows,
 		Left: append([]float32(nil), y.factor[0].Data...), Right: append([]float32(nil), y.factor[1].Data...)}
 }
 
 // Transform is the turn as it is applied to activations, and inverse what is
 // applied to the rows of the weights that read them: P⁻ᵀ.
-func (r *Turn) Transform(p *kernel.Pool) (forward, inverse linalg.Transform, err error) {
+func (r *Kronecker) Transform(p *kernel.Pool) (forward, inverse linalg.Transform, err error) {
 	if forward, err = linalg.NewKronecker(r.Left, r.A, r.Right, r.B); err != nil {
 		return nil, nil, err
 	}

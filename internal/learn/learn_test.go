@@ -132,7 +132,7 @@ func TestFlatQuantLearns(t *testing.T) {
 	if !(e.Last < 0.85*e.First) {
 		t.Errorf("error %v → %v", e.First, e.Last)
 	}
-	for in, turn := range e.Turn {
+	for in, turn := range e.Transform {
 		n := llama.Input(in).Width(s.c)
 		if turn.A*turn.B != n || turn.A < 4 {
 			t.Errorf("factors of %d and %d for %d", turn.A, turn.B, n)
@@ -184,17 +184,17 @@ func TestSixteenBits(t *testing.T) {
 		e := newEquivalent(s.block(quant.FullBits, quant.ZeroSymmetric), s.Tokens(), Rates{Rate: 1})
 		for in := range llama.NumInputs {
 			var err error
-			if e.turns[in], err = newSVDTurn(p, in.Width(s.c), 5); err != nil {
+			if e.transforms[in], err = newSVDTurn(p, in.Width(s.c), 5); err != nil {
 				t.Fatal(err)
 			}
-			for _, v := range append(e.turns[in].params(), e.scale[in]) {
+			for _, v := range append(e.transforms[in].params(), e.scale[in]) {
 				for i := range v.Data {
 					v.Data[i] = float32(0.4 * rng.NormFloat64())
 				}
 			}
 		}
 		tape := &grad.Tape{Pool: p}
-		e.lay(tape)
+		e.record(tape)
 		if l := blockLoss(tape, e.spec, s.x[0], s.target[0], s.Tokens()); l.Data[0] > 1e-8 {
 			t.Errorf("equivalent transforms change the block by %v", l.Data[0])
 		}
@@ -374,10 +374,10 @@ func TestMemory(t *testing.T) {
 		e := newEquivalent(s.block(4, quant.ZeroAsymmetric), s.Tokens(), Rates{Rate: 1, ClipRate: 1})
 		if turned {
 			for in := range llama.NumInputs {
-				e.turns[in], _ = newSVDTurn(p, in.Width(c), 1)
+				e.transforms[in], _ = newSVDTurn(p, in.Width(c), 1)
 			}
 		}
-		e.lay(tape)
+		e.record(tape)
 		tape.Backward(blockLoss(tape, e.spec, x, target, rows))
 		tape.Reset()
 		held := tape.Bytes() + parameters(e.groups)

@@ -23,14 +23,6 @@ func (e *StrictError) Error() string {
 	return s + "; change the recipe, or leave --strict out and find them listed at the end"
 }
 
-// strict makes fallbacks an error, where the job is strict.
-func (o *Options) strict(all []artefact.Fallback) error {
-	if !o.Strict || len(all) == 0 {
-		return nil
-	}
-	return &StrictError{all}
-}
-
 // plannedFallbacks are the fallbacks that the model's shape, the recipe and the length of
 // the calibration text decide: windows × tokens of calibration, 0 of them if none
 // is needed.

@@ -65,15 +65,6 @@ func (j *job) finish(ctx context.Context) error {
 	return j.publish()
 }
 
-// sealedJSON is a manifest as it is written, with a sum of its text.
-func sealedJSON(m *artefact.Manifest) ([]byte, error) {
-	data, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return nil, err
-	}
-	return checkpoint.Seal(append(data, '\n'))
-}
-
 // files are the names of all files of the artefact but the manifest: the blocks'
 // and what writeRest has written.
 func (j *job) files(rest []string) []string {
@@ -150,12 +141,6 @@ func beginning(text string, n int) string {
 	}
 	return text[:n]
 }
-
-// The names of files that are not blocks.
-const (
-	configFile = "config.json"
-	indexFile  = "model.safetensors.index.json"
-)
 
 // writeRest writes the tensors that are copied, the index, config.json with
 // its quantization_config, and the tokenizer's files as they are. It returns

@@ -16,10 +16,6 @@ import (
 	"github.com/specquant/specquant/internal/stage"
 )
 
-// mixFile keeps the widths that a mixture gave the layers, by name, for a job that
-// is taken up again.
-const mixFile = "bits.json"
-
 // mix gives each layer that the recipe leaves free its share of weights.average,
 // as exceptions to the bits of the job's own copy of the recipe. Errors are
 // measured in a pass before all else: the model as it is, R1 and R2 folded in,

@@ -45,40 +45,6 @@ type Plan struct {
 	before, block, after span // of their time, once it is measured
 }
 
-// Item is a named amount of memory.
-type Item = stage.Item
-
-// programBytes is what the process holds whatever the model: the binary's
-// pages, Go's runtime, stacks.
-const programBytes = 24 << 20
-
-// slack is what garbage adds to the rest: the collector runs whenever the heap has
-// grown by [gcPercent] of what was alive.
-const (
-	gcPercent = 10
-	slack     = gcPercent / 100.
-)
-
-// tableBytes is the size of embedding and output matrix as the recipe stores them;
-// copied is their size in the checkpoint.
-func tableBytes(c *checkpoint.Config, r *recipe.Recipe, copied int64) int64 {
-	size := func(t recipe.Table) int64 { return quantizedBytes(t.Bits, t.Group, c.VocabSize, c.HiddenSize) }
-	switch {
-	case r.Head.Bits == 16 && r.Embedding.Bits == 16:
-		return copied
-	case staysTied(c, r):
-		return size(r.Head.Table())
-	}
-	return size(r.Head.Table()) + size(r.Embedding)
-}
-
-// staysTied reports whether embedding and output matrix, which are one in the
-// checkpoint, still are in the artefact: a rotation of the residual stream makes two
-// of them. Then the recipe's head decides how it is stored.
-func staysTied(c *checkpoint.Config, r *recipe.Recipe) bool {
-	return c.TieEmbeddings && (r.Rotate == nil || r.Rotate.Residual == "")
-}
-
 // NewPlan plans a job over windows × tokens of calibration. maxMemory (0: no
 // limit) decides whether activations spill; a limit that the rest alone exceeds
 // is an error that says what would do.
@@ -183,6 +149,3 @@ func (p *Plan) largestItems() string {
 	}
 	return fmt.Sprintf("%q (%s) and %q (%s)", a.Name, MB(a.Bytes), b.Name, MB(b.Bytes))
 }
-
-// MB writes bytes in megabytes.
-func MB(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }

@@ -9,23 +9,6 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// Limit makes the garbage collector keep to the plan: it runs often enough for the
-// share of garbage that the plan counts, and more often where the heap comes near
-// the plan's peak, giving freed memory back at once. The function that it returns
-// puts the process's settings back.
-func (p *Plan) Limit() (restore func()) {
-	percent := debug.SetGCPercent(gcPercent)
-	limit := debug.SetMemoryLimit(max(p.Peak-filePages, 1))
-	return func() {
-		debug.SetGCPercent(percent)
-		debug.SetMemoryLimit(limit)
-	}
-}
-
-// filePages is the part of [programBytes] that Go's runtime does not have in its
-// hands: pages of the binary.
-const filePages = 14 << 20
-
 // Sizes of what internal/kernel keeps for each thread to pack the operands of its
 // products: rows of at most so many terms with their padding, no more than fit the
 // second-level cache, and a panel of columns.

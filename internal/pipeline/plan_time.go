@@ -1,13 +1,10 @@
 package pipeline
 
 import (
-	"fmt"
-	"runtime"
 	"slices"
 	"time"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
@@ -220,90 +217,9 @@ func (s *speeds) seconds(e effort) (least, most float64) {
 	return least, most
 }
 
-// Measure fills in the time from a short run of the operations that dominate.
-func (p *Plan) Measure(pool *kernel.Pool) {
-	s := measureSpeeds(p.config, pool, p.Tokens)
-	p.before.least, p.before.most = s.seconds(p.phases.before)
-	p.block.least, p.block.most = s.seconds(p.phases.block)
-	p.after.least, p.after.most = s.seconds(p.phases.after)
-	p.block.least, p.block.most = p.block.least+blockSeconds, p.block.most+2*blockSeconds
-	// A run this short is let through by a busy machine, a long one is not.
-	p.Load = machineLoad() / float64(runtime.NumCPU())
-	for _, s := range []*span{&p.before, &p.block, &p.after} {
-		s.most *= 1 + p.Load/3
-	}
-	n := float64(p.Blocks)
-	p.Least = seconds(p.before.least + n*p.block.least + p.after.least)
-	p.Most = seconds(p.before.most + n*p.block.most + p.after.most)
-}
-
-// machineLoad is how many threads of all programs have wanted a processor at a time,
-// on average of the last minute; 0 where the system does not say.
-func machineLoad() float64 {
-	data, err := input.ReadFile("/proc/loadavg", input.MaxSmall)
-	if err != nil {
-		return 0
-	}
-	var load float64
-	if _, err := fmt.Sscan(string(data), &load); err != nil || !(load >= 0) {
-		return 0
-	}
-	return load
-}
-
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // span is a range of seconds.
 type span struct{ least, most float64 }
-
-// remaining says how much time a job has left: what its plan says until a block is
-// finished, from then on what its blocks have really taken.
-type remaining struct {
-	plan   *Plan
-	since  time.Time // when the last block was finished, or the job begun
-	done   int
-	recent []float64 // seconds of the last blocks that this run made, not taken over
-}
-
-// recentBlocks are those whose time is taken for that of the blocks to come: a
-// machine is not equally busy for hours.
-const recentBlocks = 5
-
-// remaining begins to count the time of a measured plan's job.
-func (p *Plan) remaining() *remaining { return &remaining{plan: p, since: time.Now()} }
-
-// told takes in what the job says.
-func (r *remaining) told(e Event) {
-	if e.Block == r.done {
-		return
-	}
-	r.done, r.since = e.Block, time.Now()
-	if !e.Resumed {
-		r.recent = append(r.recent, e.Seconds)
-		r.recent = r.recent[max(0, len(r.recent)-recentBlocks):]
-	}
-}
-
-// at is the range of the time left at a moment; 0 and 0 where the job is already
-// taking longer than was foreseen.
-func (r *remaining) at(now time.Time) (least, most time.Duration) {
-	p := r.plan
-	block, after := p.block, p.after
-	if n := len(r.recent); n > 0 {
-		block = span{slices.Min(r.recent), slices.Max(r.recent)}
-		if n == 1 { // nothing is known of how much blocks differ
-			block = span{0.9 * r.recent[0], 1.2 * r.recent[0]}
-		}
-		// What comes behind the blocks is off by as much as they were.
-		foreseen, behind := p.block.middle(), p.after.middle()
-		after = span{behind * block.least / foreseen, behind * block.most / foreseen}
-	}
-	left, spent := float64(p.Blocks-r.done), now.Sub(r.since).Seconds()
-	lo, hi := left*block.least+after.least, left*block.most+after.most
-	if r.done == 0 {
-		lo, hi = lo+p.before.least, hi+p.before.most
-	}
-	return seconds(max(0, lo-spent)), seconds(max(0, hi-spent))
-}
 
 func (s span) middle() float64 { return (s.least + s.most) / 2 }

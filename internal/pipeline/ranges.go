@@ -18,16 +18,6 @@ const (
 	leastHalf  = 1.0 / (1 << 14) // of what stays in 16 bits: below, it loses precision
 )
 
-// scan reads all weights once before any work: what is not finite is refused by
-// element, and what 16-bit scales can't hold by tensor.
-func (j *job) scan() error {
-	tops, err := j.ck.Scan()
-	if err != nil {
-		return err
-	}
-	return checkRanges(j.ck, j.Recipe, tops)
-}
-
 // checkRanges refuses the first tensor whose scales would not fit a 16-bit float, once
 // the block's pairs are at one level (see [stage.Level]). tops are the largest
 // magnitudes of the tensors as they are stored.

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"runtime"
 	"time"
 
@@ -93,14 +92,6 @@ func (j *job) embed(st *stage.State) (err error) {
 	return err
 }
 
-// spill is the file that activations go to; "": they stay in memory.
-func (j *job) spill(name string) string {
-	if j.plan.Spill == 0 {
-		return ""
-	}
-	return filepath.Join(j.partial, name)
-}
-
 // block quantizes block i, or decodes what an earlier run has made of it, and moves
 // calibration past it. The next block sees what the file says, so that a resumed job
 // can't differ.
@@ -132,9 +123,6 @@ func (j *job) block(ctx context.Context, st *stage.State, i int) error {
 	runtime.GC() // what is left over from one block is not to add to the next
 	return nil
 }
-
-// blockFile is the path of a block's file.
-func (j *job) blockFile(i int) string { return filepath.Join(j.partial, j.shard(i)) }
 
 // do carries out a step of block i.
 func (j *job) do(ctx context.Context, st *stage.State, i int, step stage.Step) error {

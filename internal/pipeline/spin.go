@@ -13,10 +13,6 @@ import (
 	"github.com/specquant/specquant/internal/stage"
 )
 
-// spinFile keeps the rotations that were learned, for a job that is taken up
-// again.
-const spinFile = "rotations.safetensors"
-
 // spin learns the rotations, or reads what an earlier run has learned. What is used
 // is what the file says, in both cases.
 func (j *job) spin(ctx context.Context, st *stage.State) error {

@@ -30,7 +30,7 @@ type BlockTransforms struct {
 }
 
 type inputTransform struct {
-	factors *learn.Turn // as they are stored; nil where they were read
+	factors *learn.Kronecker // as they are stored; nil where they were read
 	linalg.Transform
 }
 
@@ -80,7 +80,7 @@ func (st *State) ReadTransforms(src artefact.Source, prefix string) error {
 		if err != nil {
 			return err
 		}
-		f := &learn.Turn{A: a, B: b, Left: left, Right: right}
+		f := &learn.Kronecker{A: a, B: b, Left: left, Right: right}
 		t, err := linalg.NewKronecker(left, a, right, b)
 		if err != nil {
 			return err
@@ -189,7 +189,7 @@ func (st *State) foldLearned(b *learn.Block, e *learn.Equivalent) error {
 		}
 		st.fold(in, lambda)
 	}
-	for in, factors := range e.Turn { // after v and up have been given the scales of what they produce
+	for in, factors := range e.Transform { // after v and up have been given the scales of what they produce
 		if factors == nil {
 			continue
 		}

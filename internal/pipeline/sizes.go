@@ -3,9 +3,7 @@ package pipeline
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 
 	"github.com/specquant/specquant/internal/artefact"
@@ -13,7 +11,45 @@ import (
 	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
+	"github.com/specquant/specquant/internal/stage"
 )
+
+// Item is a named amount of memory.
+type Item = stage.Item
+
+// MB writes bytes in megabytes.
+func MB(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }
+
+// programBytes is what the process holds whatever the model: the binary's
+// pages, Go's runtime, stacks.
+const programBytes = 24 << 20
+
+// slack is what garbage adds to the rest: the collector runs whenever the heap has
+// grown by [gcPercent] of what was alive.
+const (
+	gcPercent = 10
+	slack     = gcPercent / 100.
+)
+
+// tableBytes is the size of embedding and output matrix as the recipe stores them;
+// copied is their size in the checkpoint.
+func tableBytes(c *checkpoint.Config, r *recipe.Recipe, copied int64) int64 {
+	size := func(t recipe.Table) int64 { return quantizedBytes(t.Bits, t.Group, c.VocabSize, c.HiddenSize) }
+	switch {
+	case r.Head.Bits == 16 && r.Embedding.Bits == 16:
+		return copied
+	case staysTied(c, r):
+		return size(r.Head.Table())
+	}
+	return size(r.Head.Table()) + size(r.Embedding)
+}
+
+// staysTied reports whether embedding and output matrix, which are one in the
+// checkpoint, still are in the artefact: a rotation of the residual stream makes two
+// of them. Then the recipe's head decides how it is stored.
+func staysTied(c *checkpoint.Config, r *recipe.Recipe) bool {
+	return c.TieEmbeddings && (r.Rotate == nil || r.Rotate.Residual == "")
+}
 
 // A file size is met by the finest grid that still fits: more bits first, then
 // narrower groups. Mixing widths by layer to come closer was measured to be worse
@@ -116,38 +152,6 @@ func sideFile(path string) ([]byte, error) {
 		return data, nil // whoever needs it will say what is wrong with it
 	}
 	return append(short.Bytes(), '\n'), nil
-}
-
-// resolved is the recipe as it holds for this checkpoint: with one format for an
-// embedding that is also the output matrix, and with the bits that fill a size: the
-// one that was asked for, or, where the recipe says weights.fill, that of
-// llama.cpp's Q4_0.
-func (j *job) resolved() (*recipe.Recipe, error) {
-	c, own := &j.ck.Config, *j.Recipe
-	r := &own
-	if staysTied(c, r) {
-		r.Embedding = r.Head.Table()
-	}
-	var tokenizer int64
-	for _, name := range j.tok.Files() {
-		data, err := sideFile(filepath.Join(j.Dir, name))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-		tokenizer += int64(len(data))
-	}
-	extra := tokenizer + keyBytes(c, r) + 4*int64(2*c.Layers+1)*int64(c.HiddenSize) + int64(c.Layers+4)*blockBytes // norms in 32 bits
-	switch {
-	case j.Size > 0:
-		return fit(c, r, j.Size, j.embedBytes(), extra)
-	case r.Weights.Fill == recipe.FillQ4:
-		filled, err := fit(c, r, q4Bytes(c, tokenizer), j.embedBytes(), extra)
-		if err != nil || filled.Bits.Weights < r.Bits.Weights {
-			return r, nil // the recipe's own bits are the least, whatever the size
-		}
-		return filled, nil
-	}
-	return r, nil
 }
 
 // blockBytes is more than manifest, index and headers take for each block, which name

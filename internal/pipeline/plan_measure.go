@@ -1,0 +1,58 @@
+package pipeline
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/kernel"
+)
+
+// Measure fills in the time from a short run of the operations that dominate.
+func (p *Plan) Measure(pool *kernel.Pool) {
+	s := measureSpeeds(p.config, pool, p.Tokens)
+	p.before.least, p.before.most = s.seconds(p.phases.before)
+	p.block.least, p.block.most = s.seconds(p.phases.block)
+	p.after.least, p.after.most = s.seconds(p.phases.after)
+	p.block.least, p.block.most = p.block.least+blockSeconds, p.block.most+2*blockSeconds
+	// A run this short is let through by a busy machine, a long one is not.
+	p.Load = machineLoad() / float64(runtime.NumCPU())
+	for _, s := range []*span{&p.before, &p.block, &p.after} {
+		s.most *= 1 + p.Load/3
+	}
+	n := float64(p.Blocks)
+	p.Least = seconds(p.before.least + n*p.block.least + p.after.least)
+	p.Most = seconds(p.before.most + n*p.block.most + p.after.most)
+}
+
+// machineLoad is how many threads of all programs have wanted a processor at a time,
+// on average of the last minute; 0 where the system does not say.
+func machineLoad() float64 {
+	data, err := input.ReadFile("/proc/loadavg", input.MaxSmall)
+	if err != nil {
+		return 0
+	}
+	var load float64
+	if _, err := fmt.Sscan(string(data), &load); err != nil || !(load >= 0) {
+		return 0
+	}
+	return load
+}
+
+// Limit makes the garbage collector keep to the plan: it runs often enough for the
+// share of garbage that the plan counts, and more often where the heap comes near
+// the plan's peak, giving freed memory back at once. The function that it returns
+// puts the process's settings back.
+func (p *Plan) Limit() (restore func()) {
+	percent := debug.SetGCPercent(gcPercent)
+	limit := debug.SetMemoryLimit(max(p.Peak-filePages, 1))
+	return func() {
+		debug.SetGCPercent(percent)
+		debug.SetMemoryLimit(limit)
+	}
+}
+
+// filePages is the part of [programBytes] that Go's runtime does not have in its
+// hands: pages of the binary.
+const filePages = 14 << 20

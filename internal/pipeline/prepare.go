@@ -1,0 +1,125 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/specquant/specquant/internal/calibration"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/recipe"
+	"github.com/specquant/specquant/internal/tokenizer"
+)
+
+// Prepare opens the checkpoint, reads the calibration text and plans.
+func prepare(o Options) (*job, error) {
+	o.Out = filepath.Clean(o.Out)
+	j := &job{Options: o, start: time.Now(), partial: o.Out + PartialSuffix}
+	var err error
+	if j.ck, err = checkpoint.OpenFolder(o.Dir); err != nil {
+		return nil, err
+	}
+	c := &j.ck.Config
+	if c.Quantization != nil {
+		j.ck.Close()
+		return nil, fmt.Errorf("%s: is quantized already (config.json has a quantization_config); quantize the original checkpoint", o.Dir)
+	}
+	if err := j.open(); err != nil {
+		j.ck.Close()
+		return nil, err
+	}
+	return j, nil
+}
+
+func (j *job) open() error {
+	if err := j.ck.Check(); err != nil {
+		return err
+	}
+	c := &j.ck.Config
+	var err error
+	if j.tok, err = tokenizer.Load(j.Dir); err != nil {
+		return err
+	}
+	if err := j.tok.Fits(c.VocabSize); err != nil {
+		return fmt.Errorf("%s: %w", j.Dir, err)
+	}
+	r, err := j.resolved()
+	if err != nil {
+		return err
+	}
+	j.Recipe = r
+	windows, tokens := 0, 0
+	if r.NeedsCalibration() || len(j.Calibration) > 0 {
+		texts, err := calibration.ReadFiles(context.Background(), j.Calibration)
+		if err != nil {
+			return err
+		}
+		j.set, err = calibration.NewSet(j.tok, texts, r.Calibration.Samples, min(r.Calibration.Tokens, c.MaxPositions), r.Calibration.Seed)
+		if err != nil {
+			return err
+		}
+		windows, tokens = len(j.set.Windows), j.set.Tokens
+		freeMemory() // what encoding the text took is not to add to what the blocks hold
+	}
+	j.plan, err = NewPlan(c, j.ck.Bytes(), j.embedBytes(), r, j.Pool.Threads(), windows, tokens, j.MaxMemory)
+	if err != nil {
+		return err
+	}
+	return j.strict(j.plan.Fallbacks)
+}
+
+// embedBytes is the size of what is copied as it is.
+func (j *job) embedBytes() int64 {
+	var n int64
+	for _, name := range copied {
+		if t, err := j.ck.Tensor(name); err == nil && t.Name == name {
+			n += int64(len(t.Data))
+		}
+	}
+	return n
+}
+
+// resolved is the recipe as it holds for this checkpoint: with one format for an
+// embedding that is also the output matrix, and with the bits that fill a size: the
+// one that was asked for, or, where the recipe says weights.fill, that of
+// llama.cpp's Q4_0.
+func (j *job) resolved() (*recipe.Recipe, error) {
+	c, own := &j.ck.Config, *j.Recipe
+	r := &own
+	if staysTied(c, r) {
+		r.Embedding = r.Head.Table()
+	}
+	var tokenizer int64
+	for _, name := range j.tok.Files() {
+		data, err := sideFile(filepath.Join(j.Dir, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		tokenizer += int64(len(data))
+	}
+	extra := tokenizer + keyBytes(c, r) + 4*int64(2*c.Layers+1)*int64(c.HiddenSize) + int64(c.Layers+4)*blockBytes // norms in 32 bits
+	switch {
+	case j.Size > 0:
+		return fit(c, r, j.Size, j.embedBytes(), extra)
+	case r.Weights.Fill == recipe.FillQ4:
+		filled, err := fit(c, r, q4Bytes(c, tokenizer), j.embedBytes(), extra)
+		if err != nil || filled.Bits.Weights < r.Bits.Weights {
+			return r, nil // the recipe's own bits are the least, whatever the size
+		}
+		return filled, nil
+	}
+	return r, nil
+}
+
+// scan reads all weights once before any work: what is not finite is refused by
+// element, and what 16-bit scales can't hold by tensor.
+func (j *job) scan() error {
+	tops, err := j.ck.Scan()
+	if err != nil {
+		return err
+	}
+	return checkRanges(j.ck, j.Recipe, tops)
+}

@@ -1,0 +1,174 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/stage"
+)
+
+// jobFile is what makes two runs the same job.
+const jobFile = "job.json"
+
+// mixFile keeps the widths that a mixture gave the layers, by name, for a job that
+// is taken up again.
+const mixFile = "bits.json"
+
+// spinFile keeps the rotations that were learned, for a job that is taken up
+// again.
+const spinFile = "rotations.safetensors"
+
+// distilFile says that all blocks have been distilled and written beside the old
+// ones: a job that is taken up has only to rename them.
+const distilFile = "distilled"
+
+// newSuffix is appended to the name of a distilled block until all are written.
+const newSuffix = ".new"
+
+// shardName is the file of a block, counted from 1, of how many files.
+const shardName = "model-%05d-of-%05d.safetensors"
+
+// The names of files that are not blocks.
+const (
+	configFile = "config.json"
+	indexFile  = "model.safetensors.index.json"
+)
+
+// copied are the tensors that are not quantized.
+var copied = []string{stage.EmbedWeight, stage.NormWeight, stage.HeadWeight}
+
+// layersKey is the shard's metadata entry that holds the report of its layers.
+const layersKey = "specquant.layers"
+
+func (j *job) shard(i int) string {
+	return fmt.Sprintf(shardName, i+1, j.ck.Config.Layers+1)
+}
+
+// blockFile is the path of a block's file.
+func (j *job) blockFile(i int) string { return filepath.Join(j.partial, j.shard(i)) }
+
+// spill is the file that activations go to; "": they stay in memory.
+func (j *job) spill(name string) string {
+	if j.plan.Spill == 0 {
+		return ""
+	}
+	return filepath.Join(j.partial, name)
+}
+
+// remove removes a file if it is there.
+func remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// writeBlock writes a block's file.
+func (j *job) writeBlock(i int, path string, norms *llama.Norms, quantized *[llama.NumLinears]*artefact.Linear, transforms *stage.BlockTransforms, layers []artefact.Layer) error {
+	prefix := llama.TensorPrefix(i)
+	var specs []checkpoint.TensorSpec
+	for place := range checkpoint.NumNorms {
+		if gain := *norms.At(place); gain != nil {
+			specs = append(specs, artefact.Floats(prefix+j.ck.Config.NormName(place)+".weight", gain))
+		}
+	}
+	specs = append(specs, transforms.Tensors(prefix, &j.ck.Config)...)
+	var written [llama.NumInputs]bool // the first reader may be in 16 bits and have no branch
+	for l := range llama.NumLinears {
+		if b := quantized[l].Branch; b != nil && b.Subspace != nil && !written[l.Input()] {
+			written[l.Input()] = true
+			specs = append(specs, b.Subspace.Tensors(artefact.InputName(prefix+l.String()))...)
+		}
+		specs = append(specs, quantized[l].Tensors(prefix+l.String())...)
+	}
+	report, err := json.Marshal(layers)
+	if err != nil {
+		return err
+	}
+	return checkpoint.WriteSealed(path, specs, map[string]string{"format": "pt", layersKey: string(report)})
+}
+
+// quantization is what a reader of the artefact has to know.
+func (j *job) quantization() *artefact.Quantization {
+	r := j.Recipe
+	q := &artefact.Quantization{Method: artefact.Method, Version: artefact.Version, Bits: r.Bits,
+		Group: r.Weights.Group, ActClip: r.Activations.Clip, ActGroup: r.ActGrid().Group,
+		Head: r.Head.Bits, HeadGroup: r.Head.Group, Embedding: r.Embedding.Bits, EmbeddingGroup: r.Embedding.Group}
+	if b := r.Branch; b != nil {
+		q.Branch = &artefact.BranchFormat{Basis: b.Basis, Axis: b.Axis, Truncate: b.Truncate, Remove: b.Remove}
+		if b.Width() == 8 {
+			q.Branch.Bits = 8
+		}
+	}
+	q.Zero, q.Transforms = r.Weights.Zero, stage.Transforms(r)
+	for i := range j.ck.Config.Layers {
+		for l := range llama.NumLinears {
+			name := llama.TensorPrefix(i) + l.String()
+			if bits := r.LayerBits(name); bits != r.Bits.Weights {
+				if q.Layers == nil {
+					q.Layers = map[string]int{}
+				}
+				q.Layers[name] = bits
+			}
+		}
+	}
+	return q
+}
+
+// sealedJSON is a manifest as it is written, with a sum of its text.
+func sealedJSON(m *artefact.Manifest) ([]byte, error) {
+	data, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return checkpoint.Seal(append(data, '\n'))
+}
+
+// readManifest reads a manifest and holds it against its sum.
+func readManifest(data []byte) (m artefact.Manifest, err error) {
+	if err := checkpoint.CheckSeal(data); err != nil {
+		return m, err
+	}
+	return m, input.JSON(data, &m)
+}
+
+// readReports reads what a block's file says of its layers.
+func readReports(f *checkpoint.File) (reports []artefact.Layer, err error) {
+	if err := input.JSON([]byte(f.Metadata[layersKey]), &reports); err != nil {
+		return nil, fmt.Errorf("%s: metadata %s: %w", f.Path(), layersKey, err)
+	}
+	return reports, nil
+}
+
+// shardSource gives the tensors of one file.
+type shardSource struct{ f *checkpoint.File }
+
+func (s shardSource) Has(name string) bool {
+	_, ok := s.f.Tensor(name)
+	return ok
+}
+
+func (s shardSource) Tensor(name string) (checkpoint.Tensor, error) {
+	t, ok := s.f.Tensor(name)
+	if !ok {
+		return t, fmt.Errorf("%s: has no tensor %s", s.f.Path(), name)
+	}
+	return t, nil
+}
+
+func vector(src shardSource, name string) ([]float32, error) {
+	t, err := src.Tensor(name)
+	if err != nil {
+		return nil, err
+	}
+	v := make([]float32, t.Elems())
+	return v, t.Float32(v)
+}
