@@ -27,6 +27,8 @@ type serveCmd struct {
 	Queue   int    `help:"Requests that may wait for a slot; more are refused with status 429." default:"64"`
 	Threads int    `help:"Threads. 0: one for each CPU." default:"0"`
 
+	PlainSampling bool `name:"plain-sampling" help:"What a request does not say is temperature 1 and nothing else. Default: as the model's generation_config.json recommends, where it does."`
+
 	APIKeyFile  string        `name:"api-key-file" help:"File with a key a line: clients must show one of them, for everything but /health." placeholder:"FILE"`
 	AllowHost   []string      `name:"allow-host" help:"A name by which clients may call the server, beside IP addresses and localhost. Repeatable." placeholder:"NAME"`
 	CORSOrigin  []string      `name:"cors-origin" help:"Origin of web pages that may use the server, such as https://example.org. Repeatable." placeholder:"URL"`
@@ -65,7 +67,7 @@ func (c *serveCmd) Run(e *env) error {
 		}
 		return n
 	}
-	o := serve.Options{Name: c.name(), Threads: c.Threads, Context: c.Ctx, Scheduler: scheduler.Options{Slots: c.Slots, Keep: noneIfZero(c.Keep), Queue: noneIfZero(c.Queue)},
+	o := serve.Options{Name: c.name(), Threads: c.Threads, Context: c.Ctx, Scheduler: scheduler.Options{Slots: c.Slots, Keep: noneIfZero(c.Keep), Queue: noneIfZero(c.Queue)}, PlainDefaults: c.PlainSampling,
 		Hosts: append([]string{c.Host}, c.AllowHost...), Origins: c.CORSOrigin, KeyFile: c.APIKeyFile, Connections: c.Connections, Timeout: c.Timeout, Drain: c.Drain, Log: slog.New(handler)}
 	s, err := serve.Open(dir, o)
 	if err != nil {

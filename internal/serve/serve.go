@@ -14,6 +14,7 @@ import (
 
 	"github.com/specquant/specquant/internal/chat"
 	"github.com/specquant/specquant/internal/engine"
+	"github.com/specquant/specquant/internal/engine/sampler"
 	"github.com/specquant/specquant/internal/gguf"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/serve/api"
@@ -28,6 +29,9 @@ type Options struct {
 	Threads   int    // 0: one for each CPU
 	Context   int    // tokens of a text, at most; 0: the model's own, at most 8192
 	Scheduler scheduler.Options
+	// PlainDefaults leaves the model's generation_config.json aside: what a request does
+	// not say is then temperature 1 and nothing else, as of OpenAI.
+	PlainDefaults bool
 
 	Hosts       []string      // names by which clients may call the server, beside IP addresses and localhost
 	Origins     []string      // of pages that may use it
@@ -145,12 +149,33 @@ func (s *Server) open(dir string) (*api.API, error) {
 			a.TurnEnds = []int{id}
 		}
 	}
+	if a.Defaults, err = s.samplingDefaults(); err != nil {
+		return nil, err
+	}
 	s.scheduler = scheduler.New(m, o.Scheduler)
 	a.Scheduler = s.scheduler
 	so := s.scheduler.Options()
 	o.Log.Info("model", "name", o.Name, "bits", m.Bits().String(), "context", m.Context, "slots", so.Slots, "kept", so.Keep, "queue", so.Queue,
-		"cache_limit_bytes", s.scheduler.CacheLimit(), "chat_template", a.Template != nil)
+		"cache_limit_bytes", s.scheduler.CacheLimit(), "chat_template", a.Template != nil,
+		"temperature", a.Defaults.Temperature, "top_p", a.Defaults.TopP, "top_k", a.Defaults.TopK, "repetition_penalty", a.Defaults.RepetitionPenalty)
 	return api.New(a), nil
+}
+
+// samplingDefaults are those of requests that say nothing: what the model's makers
+// recommend, else OpenAI's.
+func (s *Server) samplingDefaults() (sampler.Options, error) {
+	plain := sampler.Options{Temperature: 1, TopP: 1, RepetitionPenalty: 1}
+	if s.options.PlainDefaults || s.model.Checkpoint.GGUF != nil {
+		return plain, nil
+	}
+	o, ok, err := sampler.Recommended(s.model.Checkpoint.Dir)
+	switch {
+	case err != nil:
+		return o, fmt.Errorf("%w; --plain-sampling leaves the file aside", err)
+	case !ok:
+		return plain, nil
+	}
+	return o, nil
 }
 
 // CacheLimit is the most memory that the caches of all texts may take, in bytes.

@@ -55,9 +55,15 @@ func (s *syncBuffer) String() string { s.mu.Lock(); defer s.mu.Unlock(); return 
 // server is a served test model and the log.
 func server(t *testing.T, o Options) (s *Server, url string, log *syncBuffer) {
 	t.Helper()
+	return serverOf(t, modelDir(t), o)
+}
+
+// serverOf serves the model of a folder.
+func serverOf(t *testing.T, dir string, o Options) (s *Server, url string, log *syncBuffer) {
+	t.Helper()
 	log = &syncBuffer{}
 	o.Name, o.Threads, o.Log = "test", 2, slog.New(slog.NewTextHandler(log, nil))
-	s, err := Open(modelDir(t), o)
+	s, err := Open(dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/specquant/specquant/internal/chat"
+	"github.com/specquant/specquant/internal/engine/sampler"
 	"github.com/specquant/specquant/internal/serve/scheduler"
 	"github.com/specquant/specquant/internal/tokenizer"
 )
@@ -43,8 +44,9 @@ type Options struct {
 	Context   int            // tokens
 	Vocab     int            // tokens of the model's vocabulary
 	Scheduler *scheduler.Scheduler
-	Timeout   time.Duration // of a request; 0: 10 minutes
-	ReadTime  time.Duration // to send a body in; 0: 30 seconds
+	Defaults  sampler.Options // of a draw that a request says nothing about
+	Timeout   time.Duration   // of a request; 0: 10 minutes
+	ReadTime  time.Duration   // to send a body in; 0: 30 seconds
 	Log       *slog.Logger
 }
 

@@ -215,7 +215,7 @@ func (a *API) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	j := job{prompts: [][]int{prompt}, choices: value(c.N, 1), max: value(c.MaxTokens, 0), sampling: c.sampling(), stops: c.Stop, ends: ends(a.Ends, a.TurnEnds), logProbs: -1}
+	j := job{prompts: [][]int{prompt}, choices: value(c.N, 1), max: value(c.MaxTokens, 0), sampling: c.sampling(a.Defaults), stops: c.Stop, ends: ends(a.Ends, a.TurnEnds), logProbs: -1}
 	if c.LogProbs {
 		j.logProbs = value(c.TopLogProbs, 0)
 	}

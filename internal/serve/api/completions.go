@@ -106,7 +106,7 @@ func (a *API) completions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	j := job{prompts: prompts, choices: value(c.N, 1), max: value(c.MaxTokens, 16), sampling: c.sampling(), stops: c.Stop, ends: ends(a.Ends), logProbs: value(c.LogProbs, -1), follows: true}
+	j := job{prompts: prompts, choices: value(c.N, 1), max: value(c.MaxTokens, 16), sampling: c.sampling(a.Defaults), stops: c.Stop, ends: ends(a.Ends), logProbs: value(c.LogProbs, -1), follows: true}
 	run := a.generate(r.Context(), j)
 	defer run.stop()
 	answer := textAnswer{ID: newID("cmpl-"), Object: "text_completion", Created: time.Now().Unix(), Model: a.Name}

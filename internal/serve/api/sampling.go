@@ -9,8 +9,8 @@ import (
 	"github.com/specquant/specquant/internal/engine/sampler"
 )
 
-// common are the fields that chats and completions share. Unset ones have OpenAI's
-// defaults.
+// common are the fields that chats and completions share. Unset ones have the model's
+// own defaults (Options.Defaults), else OpenAI's.
 type common struct {
 	Model            string             `json:"model"`
 	Stream           bool               `json:"stream"`
@@ -111,11 +111,13 @@ func (c *common) check(vocab int) error {
 	return nil
 }
 
-// sampling are the options of the draw. Without a seed there is a random one.
-func (c *common) sampling() sampler.Options {
-	o := sampler.Options{Temperature: value(c.Temperature, 1), TopP: value(c.TopP, 1), TopK: value(c.TopK, 0), MinP: value(c.MinP, 0),
-		PresencePenalty: value(c.PresencePenalty, 0), FrequencyPenalty: value(c.FrequencyPenalty, 0), RepetitionPenalty: value(c.RepetitionPenalty, 1), Seed: rand.Uint64()}
-	if o.TopP == 0 { // of the sampler it means "all"
+// sampling are the options of the draw: what a request says, else what defaults say.
+// Without a seed there is a random one.
+func (c *common) sampling(defaults sampler.Options) sampler.Options {
+	d := defaults
+	o := sampler.Options{Temperature: value(c.Temperature, d.Temperature), TopP: value(c.TopP, d.TopP), TopK: value(c.TopK, d.TopK), MinP: value(c.MinP, d.MinP),
+		PresencePenalty: value(c.PresencePenalty, 0), FrequencyPenalty: value(c.FrequencyPenalty, 0), RepetitionPenalty: value(c.RepetitionPenalty, d.RepetitionPenalty), Seed: rand.Uint64()}
+	if c.TopP != nil && *c.TopP == 0 { // of the sampler it means "all"
 		o.TopK = 1
 	}
 	if c.Seed != nil {
