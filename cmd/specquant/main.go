@@ -31,7 +31,7 @@ type cli struct {
 	Diff     diffCmd     `cmd:"" help:"Compare two models block by block."`
 	Run      runCmd      `cmd:"" help:"Continue a text."`
 	Chat     chatCmd     `cmd:"" help:"Talk to a model in the terminal."`
-	Serve    serveCmd    `cmd:"" help:"Serve a model: OpenAI's API, and a page to chat on."`
+	Serve    serveCmd    `cmd:"" help:"Serve a model: the APIs of OpenAI, Anthropic and Ollama, and a page to chat on."`
 	Pull     pullCmd     `cmd:"" help:"Fetch a model from Hugging Face into the store."`
 	List     listCmd     `cmd:"" help:"List the models in the store."`
 	Show     showCmd     `cmd:"" help:"Show the files of a model in the store."`

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/serve"
 	"github.com/specquant/specquant/internal/serve/scheduler"
 )
@@ -67,7 +68,7 @@ func (c *serveCmd) Run(e *env) error {
 		}
 		return n
 	}
-	o := serve.Options{Name: c.name(), Threads: c.Threads, Context: c.Ctx, Scheduler: scheduler.Options{Slots: c.Slots, Keep: noneIfZero(c.Keep), Queue: noneIfZero(c.Queue)}, PlainDefaults: c.PlainSampling,
+	o := serve.Options{Name: c.name(), Version: specquant.Version, Threads: c.Threads, Context: c.Ctx, Scheduler: scheduler.Options{Slots: c.Slots, Keep: noneIfZero(c.Keep), Queue: noneIfZero(c.Queue)}, PlainDefaults: c.PlainSampling,
 		Hosts: append([]string{c.Host}, c.AllowHost...), Origins: c.CORSOrigin, KeyFile: c.APIKeyFile, Connections: c.Connections, Timeout: c.Timeout, Drain: c.Drain, Log: slog.New(handler)}
 	s, err := serve.Open(dir, o)
 	if err != nil {

@@ -67,14 +67,16 @@ func readKeys(path string) (keys, error) {
 	return k, nil
 }
 
-// shown says whether a request shows one of the keys: as a bearer token, or as the
-// password of HTTP's basic authentication, which browsers ask for.
+// shown says whether a request shows one of the keys: as a bearer token, as the password
+// of HTTP's basic authentication, which browsers ask for, or in Anthropic's header
+// x-api-key. What stands in Authorization goes before.
 func (k keys) shown(r *http.Request) bool {
 	key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
-		if _, key, ok = r.BasicAuth(); !ok {
-			return false
-		}
+		_, key, ok = r.BasicAuth()
+	}
+	if !ok {
+		key = r.Header.Get("X-Api-Key")
 	}
 	got, same := sha256.Sum256([]byte(strings.TrimSpace(key))), 0
 	for i := range k { // all of them, whichever it is
@@ -127,7 +129,7 @@ func (g *guard) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		if p != nil && p != http.ErrAbortHandler {
 			g.log.Error("a handler failed", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			if !begun {
-				api.WriteError(w, &api.Error{Status: http.StatusInternalServerError, Type: "server_error", Message: "internal error; the server's log says more"})
+				api.WriteError(w, r, &api.Error{Status: http.StatusInternalServerError, Type: "server_error", Message: "internal error; the server's log says more"})
 			}
 		}
 		path := r.Pattern // a route, not what the client wrote
@@ -146,7 +148,7 @@ func (g *guard) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	refuse := func(status int, code, format string, args ...any) {
-		api.WriteError(w, &api.Error{Status: status, Type: "invalid_request_error", Code: code, Message: fmt.Sprintf(format, args...)})
+		api.WriteError(w, r, &api.Error{Status: status, Type: "invalid_request_error", Code: code, Message: fmt.Sprintf(format, args...)})
 	}
 	if !g.known(r.Host) {
 		refuse(http.StatusForbidden, "unknown_host", "the server does not answer to the name %.100q; start it with --allow-host if it should", r.Host)
@@ -158,7 +160,7 @@ func (g *guard) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		h.Add("Vary", "Origin")
 		if r.Method == http.MethodOptions {
 			h.Set("Access-Control-Allow-Methods", "GET, POST")
-			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Api-Key, Anthropic-Version, Anthropic-Beta")
 			h.Set("Access-Control-Max-Age", "600")
 			w.WriteHeader(http.StatusNoContent)
 			return
@@ -170,7 +172,7 @@ func (g *guard) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	if g.keys != nil && r.URL.Path != "/health" && !g.keys.shown(r) {
 		h.Set("WWW-Authenticate", `Basic realm="specquant: the password is an API key", charset="UTF-8"`)
-		api.WriteError(w, &api.Error{Status: http.StatusUnauthorized, Type: "authentication_error", Code: "invalid_api_key", Message: "an API key is needed: Authorization: Bearer KEY"})
+		api.WriteError(w, r, &api.Error{Status: http.StatusUnauthorized, Type: "authentication_error", Code: "invalid_api_key", Message: "an API key is needed: Authorization: Bearer KEY, or x-api-key: KEY"})
 		return
 	}
 	g.next.ServeHTTP(w, r)

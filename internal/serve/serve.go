@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 // Options say how a model is served. Zero values have defaults.
 type Options struct {
 	Name      string // of the model, as clients call it
+	Version   string // of the server, as clients that ask are told
 	Threads   int    // 0: one for each CPU
 	Context   int    // tokens of a text, at most; 0: the model's own, at most 8192
 	Scheduler scheduler.Options
@@ -141,7 +143,7 @@ func (s *Server) open(dir string) (*api.API, error) {
 	if err != nil && !errors.Is(err, chat.ErrNone) {
 		return nil, err
 	}
-	a := api.Options{Name: o.Name, Tokenizer: tok, Ends: append(tok.EOS(), m.Config.EOS...), Context: m.Context, Vocab: tok.VocabSize(),
+	a := api.Options{Name: o.Name, Details: details(m), Version: o.Version, Tokenizer: tok, Ends: append(tok.EOS(), m.Config.EOS...), Context: m.Context, Vocab: tok.VocabSize(),
 		Timeout: o.Timeout, ReadTime: o.ReadTime, Log: o.Log}
 	if err == nil {
 		a.Template = template
@@ -159,6 +161,24 @@ func (s *Server) open(dir string) (*api.API, error) {
 		"cache_limit_bytes", s.scheduler.CacheLimit(), "chat_template", a.Template != nil,
 		"temperature", a.Defaults.Temperature, "top_p", a.Defaults.TopP, "top_k", a.Defaults.TopK, "repetition_penalty", a.Defaults.RepetitionPenalty)
 	return api.New(a), nil
+}
+
+// details say what a model is.
+func details(m *engine.Model) api.Details {
+	c, ck := m.Config, m.Checkpoint
+	d := api.Details{Architecture: c.ModelType, Format: "safetensors", Bits: m.Bits().String(), Bytes: ck.Bytes(), Parameters: m.Footprint().Products + int64(c.VocabSize)*int64(c.HiddenSize)}
+	if !c.TieEmbeddings {
+		d.Parameters += int64(c.VocabSize) * int64(c.HiddenSize)
+	}
+	if ck.GGUF != nil {
+		d.Format = "gguf"
+	}
+	if files := ck.Files(); len(files) > 0 {
+		if st, err := os.Stat(files[0]); err == nil {
+			d.Modified = st.ModTime()
+		}
+	}
+	return d
 }
 
 // samplingDefaults are those of requests that say nothing: what the model's makers

@@ -159,7 +159,7 @@ func TestRefusals(t *testing.T) {
 		{"completions", `{"prompt":[-1]}`, 400, "prompt"},
 		{"completions", `{"prompt":null}`, 400, "prompt"},
 		{"completions", `{"prompt":["a","b","c","d","e"],"n":2}`, 400, "prompt"},
-		{"responses", `{}`, 404, "no such path"},
+		{"nothing", `{}`, 404, "no such path"},
 	} {
 		status, _, body := call(t, "POST", url+"/v1/"+c.path, c.body)
 		var e struct {

@@ -1,5 +1,5 @@
-// Package api answers OpenAI's API for one model: what it does not do it refuses by
-// name. Who may ask is decided before, in internal/serve.
+// Package api answers OpenAI's API, Anthropic's messages and Ollama's chat for one model:
+// what it does not do it refuses by name. Who may ask is decided before, in internal/serve.
 package api
 
 import (
@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/specquant/specquant/internal/chat"
@@ -37,6 +38,8 @@ var errTimeout = errors.New("the request took longer than the server allows")
 // Options are what an API is made of.
 type Options struct {
 	Name      string // of the model, as clients call it
+	Details   Details
+	Version   string // of the server
 	Tokenizer *tokenizer.Tokenizer
 	Template  *chat.Template // nil: the model was not made for conversations
 	Ends      []int          // tokens that end a text
@@ -72,20 +75,44 @@ func New(o Options) *API {
 // Register adds the API's routes.
 func (a *API) Register(mux *http.ServeMux) {
 	for pattern, f := range map[string]func(http.ResponseWriter, *http.Request) error{
-		"POST /v1/chat/completions": a.chatCompletions,
-		"POST /v1/completions":      a.completions,
-		"GET /v1/models":            a.models,
-		"GET /v1/models/{name...}":  a.model,
-		"POST /tokenize":            a.tokenize,
-		"POST /detokenize":          a.detokenize,
-		"GET /health":               a.health,
+		"POST /v1/chat/completions":      a.chatCompletions,
+		"POST /v1/completions":           a.completions,
+		"POST /v1/responses":             a.responses,
+		"/v1/responses/{id}":             a.storedResponse,
+		"POST /v1/messages":              a.messages,
+		"POST /v1/messages/count_tokens": a.countTokens,
+		"GET /v1/models":                 a.models,
+		"GET /v1/models/{name...}":       a.model,
+		"POST /api/chat":                 a.ollamaChat,
+		"POST /api/generate":             a.ollamaGenerate,
+		"POST /api/show":                 a.ollamaShow,
+		"GET /api/tags":                  a.ollamaTags,
+		"GET /api/version":               a.ollamaVersion,
+		"POST /tokenize":                 a.tokenize,
+		"POST /detokenize":               a.detokenize,
+		"GET /health":                    a.health,
 	} {
 		mux.Handle(pattern, a.handler(f))
 	}
 	mux.Handle("GET /metrics", a.metrics.handler())
-	mux.Handle("/", a.handler(func(_ http.ResponseWriter, r *http.Request) error {
-		return &Error{Status: http.StatusNotFound, Type: "invalid_request_error", Code: "unknown_path", Message: fmt.Sprintf("%s %s: this server has no such path", r.Method, r.URL.Path)}
-	}))
+	mux.Handle("/", a.handler(func(w http.ResponseWriter, r *http.Request) error { return unknown(mux, w, r) }))
+}
+
+// unknown is the answer where no route fits: another method would, or none.
+func unknown(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) error {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		other := r.Clone(r.Context())
+		other.Method = method
+		if _, pattern := mux.Handler(other); pattern != "/" {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) == 0 {
+		return &Error{Status: http.StatusNotFound, Type: "invalid_request_error", Code: "unknown_path", Message: fmt.Sprintf("%.10q %.200q: this server has no such path", r.Method, r.URL.Path)}
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	return &Error{Status: http.StatusMethodNotAllowed, Type: "invalid_request_error", Code: "wrong_method", Message: fmt.Sprintf("%.200q: found method %.10q, expected %s", r.URL.Path, r.Method, strings.Join(allowed, " or "))}
 }
 
 // handler bounds a request's time and turns an error into an answer.
@@ -98,7 +125,7 @@ func (a *API) handler(f func(http.ResponseWriter, *http.Request) error) http.Han
 			if e.Status >= 500 {
 				a.Log.Error("request failed", "path", r.URL.Path, "error", err)
 			}
-			WriteError(w, e)
+			WriteError(w, r, e)
 		}
 	})
 }

@@ -145,12 +145,17 @@ func checkMessage(m chat.Message) error {
 }
 
 // chatPrompt is the conversation as tokens.
-func (a *API) chatPrompt(ctx context.Context, c *chatRequest) (ids []int, err error) {
+func (a *API) chatPrompt(ctx context.Context, c *chatRequest) ([]int, error) {
+	return a.prompt(ctx, chat.Request{Messages: c.Messages, Variables: c.TemplateVariables})
+}
+
+// prompt is a conversation as tokens, through the model's template.
+func (a *API) prompt(ctx context.Context, c chat.Request) (ids []int, err error) {
 	if a.Template == nil {
 		return nil, &Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "no_chat_template", Message: fmt.Sprintf("%s has no chat template: it was not made for conversations; use /v1/completions", a.Name)}
 	}
 	err = a.work(ctx, func(ctx context.Context) error {
-		p, err := a.Template.Render(ctx, chat.Request{Messages: c.Messages, Variables: c.TemplateVariables})
+		p, err := a.Template.Render(ctx, c)
 		var raised *jinja.RaisedError
 		switch {
 		case ctx.Err() != nil:

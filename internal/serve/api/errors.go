@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/jinja"
@@ -65,12 +66,24 @@ func errorOf(err error) *Error {
 	return &Error{Status: http.StatusInternalServerError, Type: "server_error", Message: "internal error; the server's log says more"}
 }
 
-// WriteError answers with an error.
-func WriteError(w http.ResponseWriter, e *Error) {
+// WriteError answers a request with an error, in the form of the API that its path
+// belongs to.
+func WriteError(w http.ResponseWriter, r *http.Request, e *Error) {
 	if e.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(e.retryAfter))
 	}
-	writeJSON(w, e.Status, map[string]*Error{"error": e})
+	writeJSON(w, e.Status, dialectOf(r.URL.Path)(e))
+}
+
+// dialectOf gives what makes the body of an error, for the API that a path belongs to.
+func dialectOf(path string) func(*Error) any {
+	switch {
+	case strings.HasPrefix(path, "/v1/messages"):
+		return anthropicError
+	case strings.HasPrefix(path, "/api/"):
+		return ollamaError
+	}
+	return func(e *Error) any { return map[string]*Error{"error": e} }
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

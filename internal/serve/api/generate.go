@@ -31,6 +31,7 @@ type event struct {
 	text   string // what may be shown
 	tokens []drawn
 	finish string // the choice has ended
+	stop   string // by which of the stop strings; "": by none
 }
 
 // drawn is a token with what logprobs asks about it.
@@ -203,7 +204,7 @@ type choice struct {
 	stream *tokenizer.Stream
 	stops  *sampler.Stops
 	shown  int
-	ended  bool // by a stop string
+	ended  string // the stop string that ended the text; "": none
 }
 
 func (c *choice) push(t scheduler.Token, logProbs bool) (e event, more bool) {
@@ -211,24 +212,21 @@ func (c *choice) push(t scheduler.Token, logProbs bool) (e event, more bool) {
 	if logProbs {
 		e.tokens = []drawn{{t, c.shown}}
 	}
-	var stop string
-	e.text, stop = c.stops.Push(c.stream.Next(t.ID))
+	e.text, c.ended = c.stops.Push(c.stream.Next(t.ID))
 	c.shown += len(e.text)
-	c.ended = stop != ""
-	return e, !c.ended
+	return e, c.ended == ""
 }
 
 // finish gives what was held back and why the text has ended.
 func (c *choice) finish(why string) event {
 	e := event{choice: c.index, finish: why}
-	if c.ended {
-		e.finish = scheduler.FinishStop
-		return e
+	if c.ended == "" {
+		if e.text, c.ended = c.stops.Push(c.stream.Flush()); c.ended == "" {
+			e.text += c.stops.Flush()
+			return e
+		}
 	}
-	text, stop := c.stops.Push(c.stream.Flush())
-	if e.text = text; stop == "" {
-		e.text += c.stops.Flush()
-	}
+	e.finish, e.stop = scheduler.FinishStop, c.ended
 	return e
 }
 

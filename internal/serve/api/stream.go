@@ -12,16 +12,16 @@ const beat = 15 * time.Second
 
 // sse writes server-sent events.
 type sse struct {
-	w     http.ResponseWriter
-	begun bool
+	w      http.ResponseWriter
+	headed bool
 }
 
 // begin sends the headers: from here on errors are events.
 func (s *sse) begin() {
-	if s.begun {
+	if s.headed {
 		return
 	}
-	s.begun = true
+	s.headed = true
 	h := s.w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
@@ -37,6 +37,9 @@ func (s *sse) raw(text string) error {
 	return http.NewResponseController(s.w).Flush()
 }
 
+func (s *sse) begun() bool { return s.headed }
+func (s *sse) beat() error { return s.raw(": waiting\n\n") }
+
 func (s *sse) data(v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -45,47 +48,90 @@ func (s *sse) data(v any) error {
 	return s.raw("data: " + string(data) + "\n\n")
 }
 
-// streamed sends a job's events as they come. chunk makes what is sent of one, last
-// what is sent at the end with the usage; nil: nothing.
-func (a *API) streamed(w http.ResponseWriter, r *running, first func(choice int) any, chunk func(event) any, last func(usage) any) error {
-	s := &sse{w: w}
-	begun := map[int]bool{}
+// event is data under a name.
+func (s *sse) event(name string, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return s.raw("event: " + name + "\ndata: " + string(data) + "\n\n")
+}
+
+// stream writes an answer as it comes, in the form of one API. An error of its methods
+// says that the client is gone.
+type stream interface {
+	begun() bool // the status has been sent: errors are part of the stream from here on
+	beat() error // nothing has come for a while
+	piece(e event) error
+	end(u usage) error
+	fail(e *Error)
+}
+
+// follow sends a job's events as they come. It returns an error that is still to be
+// answered.
+func (a *API) follow(r *running, s stream) error {
 	for {
 		events, waited, err := r.next(beat)
 		switch {
 		case waited:
-			if s.raw(": waiting\n\n") != nil {
-				return nil // the client is gone
+			if s.beat() != nil {
+				return nil
 			}
 			continue
-		case err != nil && !s.begun:
+		case err != nil && !s.begun():
 			return err
 		case err != nil:
 			e := errorOf(err)
 			if e.Status >= 500 {
 				a.Log.Error("stream failed", "error", err)
 			}
-			s.data(map[string]*Error{"error": e})
+			s.fail(e)
 			return nil
 		case len(events) == 0:
-			if last != nil && s.data(last(r.usage)) != nil {
-				return nil
-			}
-			s.raw("data: [DONE]\n\n")
+			s.end(r.usage)
 			return nil
 		}
 		for _, e := range events {
-			if first != nil && !begun[e.choice] {
-				begun[e.choice] = true
-				if s.data(first(e.choice)) != nil {
-					return nil
-				}
-			}
-			if s.data(chunk(e)) != nil {
+			if s.piece(e) != nil {
 				return nil
 			}
 		}
 	}
+}
+
+// chunks is the stream of OpenAI's completions.
+type chunks struct {
+	sse
+	first   func(choice int) any // sent before the first piece of a choice; nil: nothing
+	chunk   func(event) any
+	last    func(usage) any // sent at the end; nil: nothing
+	started map[int]bool
+}
+
+func (c *chunks) piece(e event) error {
+	if c.first != nil && !c.started[e.choice] {
+		c.started[e.choice] = true
+		if err := c.data(c.first(e.choice)); err != nil {
+			return err
+		}
+	}
+	return c.data(c.chunk(e))
+}
+
+func (c *chunks) end(u usage) error {
+	if c.last != nil {
+		if err := c.data(c.last(u)); err != nil {
+			return err
+		}
+	}
+	return c.raw("data: [DONE]\n\n")
+}
+
+func (c *chunks) fail(e *Error) { c.data(map[string]*Error{"error": e}) }
+
+// streamed sends a job's events in the form of OpenAI's completions.
+func (a *API) streamed(w http.ResponseWriter, r *running, first func(choice int) any, chunk func(event) any, last func(usage) any) error {
+	return a.follow(r, &chunks{sse: sse{w: w}, first: first, chunk: chunk, last: last, started: map[int]bool{}})
 }
 
 // whole is a choice when it is finished.
@@ -93,6 +139,7 @@ type whole struct {
 	text   string
 	tokens []drawn
 	finish string
+	stop   string
 }
 
 // collected waits for all choices.
@@ -116,7 +163,7 @@ func collected(r *running, n int) ([]whole, error) {
 			c.text += e.text
 			c.tokens = append(c.tokens, e.tokens...)
 			if e.finish != "" {
-				c.finish = e.finish
+				c.finish, c.stop = e.finish, e.stop
 			}
 		}
 	}

@@ -1,0 +1,106 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/specquant/specquant/internal/chat"
+)
+
+// converse begins the answer to a conversation for the APIs that are not OpenAI's chat
+// completions, with the same limits and the same way through the template. open says that
+// the answer goes on with the last message, which is the beginning of it. prompt is the
+// number of its tokens.
+func (a *API) converse(ctx context.Context, messages []chat.Message, open bool, c *common) (run *running, prompt int, err error) {
+	ids, err := a.prompt(ctx, chat.Request{Messages: messages, Continue: open})
+	if err != nil {
+		return nil, 0, err
+	}
+	j := job{prompts: [][]int{ids}, choices: 1, max: value(c.MaxTokens, 0), sampling: c.sampling(a.Defaults), stops: c.Stop, ends: ends(a.Ends, a.TurnEnds), logProbs: -1, follows: open}
+	return a.generate(ctx, j), len(ids), nil
+}
+
+// roles checks the messages' number and roles.
+func roles(param string, messages []chat.Message, known ...string) error {
+	if len(messages) == 0 || len(messages) > MaxMessages {
+		return invalid(param, "found %d messages, expected 1 to %d", len(messages), MaxMessages)
+	}
+	for i, m := range messages {
+		if !slices.Contains(known, m.Role) {
+			return invalid(param, "item %d: role: found %.40q, expected one of %s", i, m.Role, strings.Join(known, ", "))
+		}
+	}
+	return nil
+}
+
+// textOf reads a text, or a list of parts of the kinds that are texts, as one text. Other
+// parts are refused by the name of their kind. Fields of parts beside type and text are
+// without effect.
+func textOf(raw json.RawMessage, kinds ...string) (string, error) {
+	var text *string
+	if len(raw) == 0 || json.Unmarshal(raw, &text) == nil {
+		if text == nil {
+			return "", errors.New("content is missing")
+		}
+		return *text, nil
+	}
+	var parts []struct {
+		Type string  `json:"type"`
+		Text *string `json:"text"`
+	}
+	if json.Unmarshal(raw, &parts) != nil {
+		return "", errors.New("expected a text or a list of parts")
+	}
+	var texts []string
+	for i, p := range parts {
+		if !slices.Contains(kinds, p.Type) {
+			return "", fmt.Errorf("part %d is %.40q; this server takes text only (%s): no images, audio, files or tools", i, p.Type, strings.Join(kinds, ", "))
+		}
+		if p.Text == nil {
+			return "", fmt.Errorf("part %d has no text", i)
+		}
+		texts = append(texts, *p.Text)
+	}
+	return strings.Join(texts, "\n"), nil
+}
+
+// field is one of a request that is refused where it asks for something.
+type field struct {
+	name string
+	raw  json.RawMessage
+}
+
+// refuse refuses the first field that asks for something.
+func refuse(fields ...field) error {
+	for _, f := range fields {
+		if asks(f.raw) {
+			return unsupported(f.name, "is not supported by this server")
+		}
+	}
+	return nil
+}
+
+// renamed gives an error about a field the name that the field has in another API.
+func renamed(err error, names map[string]string) error {
+	var e *Error
+	if !errors.As(err, &e) || names[e.Param] == "" {
+		return err
+	}
+	out := *e
+	out.Param = names[e.Param]
+	out.Message = out.Param + strings.TrimPrefix(e.Message, e.Param)
+	return &out
+}
+
+// answered waits for the one text of a job.
+func answered(run *running) (whole, error) {
+	all, err := collected(run, 1)
+	if err != nil {
+		return whole{}, err
+	}
+	return all[0], nil
+}

@@ -1,0 +1,295 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/specquant/specquant/internal/chat"
+)
+
+// ollamaRequest is the body of Ollama's /api/chat and /api/generate.
+type ollamaRequest struct {
+	Model   string        `json:"model"`
+	Stream  *bool         `json:"stream"` // true where it is not there
+	Options ollamaOptions `json:"options"`
+
+	Messages []ollamaMessage `json:"messages"` // of /api/chat
+	Prompt   string          `json:"prompt"`   // of /api/generate
+	System   string          `json:"system"`   // likewise
+	Raw      bool            `json:"raw"`      // likewise: the prompt as it is, without the template
+
+	// Refused by name where they ask for something.
+	Format      json.RawMessage `json:"format"`
+	Tools       json.RawMessage `json:"tools"`
+	Think       json.RawMessage `json:"think"`
+	Suffix      json.RawMessage `json:"suffix"`
+	Template    json.RawMessage `json:"template"`
+	Images      json.RawMessage `json:"images"`
+	Context     json.RawMessage `json:"context"`
+	LogProbs    json.RawMessage `json:"logprobs"`
+	TopLogProbs json.RawMessage `json:"top_logprobs"`
+
+	// Taken and without effect: the server was told at its start.
+	KeepAlive json.RawMessage `json:"keep_alive"`
+}
+
+// ollamaOptions are those of a draw. Those of the engine are without effect: the server
+// was told at its start.
+type ollamaOptions struct {
+	Temperature      *float64  `json:"temperature"`
+	TopP             *float64  `json:"top_p"`
+	TopK             *int      `json:"top_k"`
+	MinP             *float64  `json:"min_p"`
+	Seed             *int64    `json:"seed"`
+	NumPredict       *int      `json:"num_predict"` // tokens; negative: as many as fit
+	Stop             stopTexts `json:"stop"`
+	RepeatPenalty    *float64  `json:"repeat_penalty"`
+	PresencePenalty  *float64  `json:"presence_penalty"`
+	FrequencyPenalty *float64  `json:"frequency_penalty"`
+
+	TypicalP    json.RawMessage `json:"typical_p"`     // refused by name
+	Mirostat    json.RawMessage `json:"mirostat"`      // refused by name, if not 0
+	RepeatLastN json.RawMessage `json:"repeat_last_n"` // without effect: penalties look at the whole text
+	NumCtx      json.RawMessage `json:"num_ctx"`
+	NumKeep     json.RawMessage `json:"num_keep"`
+	NumBatch    json.RawMessage `json:"num_batch"`
+	NumGPU      json.RawMessage `json:"num_gpu"`
+	MainGPU     json.RawMessage `json:"main_gpu"`
+	NumThread   json.RawMessage `json:"num_thread"`
+	UseMMap     json.RawMessage `json:"use_mmap"`
+	Numa        json.RawMessage `json:"numa"`
+	LowVRAM     json.RawMessage `json:"low_vram"`
+}
+
+type ollamaMessage struct {
+	Role      string          `json:"role"`
+	Content   string          `json:"content"`
+	Thinking  string          `json:"thinking"` // of answers of before; left out of the prompt
+	Images    json.RawMessage `json:"images"`
+	ToolCalls json.RawMessage `json:"tool_calls"`
+	ToolName  json.RawMessage `json:"tool_name"`
+}
+
+// ollamaNames are what Ollama calls fields of [common].
+var ollamaNames = map[string]string{"max_tokens": "options.num_predict", "stop": "options.stop", "temperature": "options.temperature", "top_p": "options.top_p", "top_k": "options.top_k",
+	"min_p": "options.min_p", "repetition_penalty": "options.repeat_penalty", "presence_penalty": "options.presence_penalty", "frequency_penalty": "options.frequency_penalty"}
+
+// check checks what both requests have.
+func (q *ollamaRequest) check(vocab int) (*common, error) {
+	off := func(raw json.RawMessage) json.RawMessage { // what says no asks for nothing
+		switch string(raw) {
+		case "false", `""`, "0":
+			return nil
+		}
+		return raw
+	}
+	o := &q.Options
+	if err := refuse(field{"format", off(q.Format)}, field{"tools", q.Tools}, field{"think", off(q.Think)}, field{"suffix", off(q.Suffix)}, field{"template", off(q.Template)}, field{"images", q.Images},
+		field{"context", q.Context}, field{"logprobs", off(q.LogProbs)}, field{"top_logprobs", off(q.TopLogProbs)}, field{"options.typical_p", o.TypicalP}, field{"options.mirostat", off(o.Mirostat)}); err != nil {
+		return nil, err
+	}
+	c := &common{Stream: value(q.Stream, true), Temperature: o.Temperature, TopP: o.TopP, TopK: o.TopK, MinP: o.MinP, Seed: o.Seed, Stop: o.Stop, RepetitionPenalty: o.RepeatPenalty,
+		PresencePenalty: o.PresencePenalty, FrequencyPenalty: o.FrequencyPenalty}
+	if n := o.NumPredict; n != nil && *n != -1 && *n != -2 { // Ollama's words for "no limit"
+		c.MaxTokens = n
+	}
+	return c, renamed(c.check(vocab), ollamaNames)
+}
+
+// messages are the conversation of /api/chat.
+func (q *ollamaRequest) messages() ([]chat.Message, error) {
+	var out []chat.Message
+	for i, m := range q.Messages {
+		if err := refuse(field{"images", m.Images}, field{"tool_calls", m.ToolCalls}); err != nil {
+			return nil, unsupported("messages", fmt.Sprintf("item %d: %v", i, err))
+		}
+		out = append(out, chat.Message{Role: m.Role, Content: m.Content})
+	}
+	return out, roles("messages", out, "system", "user", "assistant")
+}
+
+// ollamaTag is what Ollama's clients may write behind a name.
+const ollamaTag = ":latest"
+
+// ollamaChunk is a line of an answer. The last one has counts and times, in nanoseconds.
+type ollamaChunk struct {
+	Model      string            `json:"model"`
+	CreatedAt  time.Time         `json:"created_at"`
+	Message    map[string]string `json:"message,omitempty"`  // of /api/chat
+	Response   *string           `json:"response,omitempty"` // of /api/generate
+	Done       bool              `json:"done"`
+	DoneReason string            `json:"done_reason,omitempty"`
+
+	Total        time.Duration `json:"total_duration,omitempty"`
+	Load         time.Duration `json:"load_duration,omitempty"`
+	PromptCount  int           `json:"prompt_eval_count,omitempty"`
+	PromptTime   time.Duration `json:"prompt_eval_duration,omitempty"`
+	Count        int           `json:"eval_count,omitempty"`
+	GenerateTime time.Duration `json:"eval_duration,omitempty"`
+}
+
+// ollamaStream writes an answer as lines of JSON, or gathers it into one.
+type ollamaStream struct {
+	w      http.ResponseWriter
+	model  string
+	chat   bool // /api/chat
+	stream bool
+	headed bool
+	text   strings.Builder // what is not streamed
+	finish string
+
+	start, first time.Time // of the request, and of its first token
+}
+
+func (s *ollamaStream) begun() bool { return s.headed }
+func (s *ollamaStream) beat() error { return nil } // a line without meaning would be none to Ollama's clients
+
+func (s *ollamaStream) chunk(text string) ollamaChunk {
+	c := ollamaChunk{Model: s.model, CreatedAt: time.Now().UTC()}
+	if s.chat {
+		c.Message = map[string]string{"role": "assistant", "content": text}
+	} else {
+		c.Response = &text
+	}
+	return c
+}
+
+func (s *ollamaStream) line(v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if !s.headed {
+		s.headed = true
+		s.w.Header().Set("Content-Type", "application/x-ndjson")
+		s.w.Header().Set("Cache-Control", "no-store")
+		s.w.WriteHeader(http.StatusOK)
+	}
+	if _, err := s.w.Write(append(data, '\n')); err != nil {
+		return err
+	}
+	return http.NewResponseController(s.w).Flush()
+}
+
+func (s *ollamaStream) piece(e event) error {
+	if s.first.IsZero() {
+		s.first = time.Now()
+	}
+	if e.finish != "" {
+		s.finish = e.finish
+	}
+	switch {
+	case e.text == "":
+		return nil
+	case !s.stream:
+		s.text.WriteString(e.text)
+		return nil
+	}
+	return s.line(s.chunk(e.text))
+}
+
+func (s *ollamaStream) end(u usage) error {
+	c, now := s.chunk(s.text.String()), time.Now()
+	c.Done, c.DoneReason = true, s.finish
+	c.Total, c.PromptTime, c.GenerateTime = now.Sub(s.start), s.first.Sub(s.start), now.Sub(s.first)
+	c.PromptCount, c.Count = u.Prompt, u.Completion
+	if s.stream {
+		return s.line(c)
+	}
+	writeJSON(s.w, http.StatusOK, c)
+	return nil
+}
+
+func (s *ollamaStream) fail(e *Error) { s.line(ollamaError(e)) }
+
+// readOllama reads a request of Ollama's.
+func (a *API) readOllama(w http.ResponseWriter, r *http.Request) (*ollamaRequest, *common, error) {
+	q := &ollamaRequest{}
+	if err := a.read(w, r, q); err != nil {
+		return nil, nil, err
+	}
+	if err := a.named(strings.TrimSuffix(q.Model, ollamaTag)); err != nil {
+		return nil, nil, err
+	}
+	c, err := q.check(a.Vocab)
+	return q, c, err
+}
+
+func (a *API) ollamaChat(w http.ResponseWriter, r *http.Request) error {
+	start := time.Now()
+	q, c, err := a.readOllama(w, r)
+	if err != nil {
+		return err
+	}
+	if q.Prompt != "" || q.System != "" || q.Raw {
+		return invalid("prompt", "prompt, system and raw belong to /api/generate; /api/chat takes messages")
+	}
+	s := &ollamaStream{w: w, model: q.Model, chat: true, stream: c.Stream, start: start}
+	if len(q.Messages) == 0 {
+		return s.loaded()
+	}
+	messages, err := q.messages()
+	if err != nil {
+		return err
+	}
+	run, _, err := a.converse(r.Context(), messages, false, c)
+	if err != nil {
+		return err
+	}
+	defer run.stop()
+	return a.follow(run, s)
+}
+
+// loaded answers a request that only wants the model to be loaded.
+func (s *ollamaStream) loaded() error {
+	c := s.chunk("")
+	c.Done, c.DoneReason = true, "load"
+	writeJSON(s.w, http.StatusOK, c)
+	return nil
+}
+
+func (a *API) ollamaGenerate(w http.ResponseWriter, r *http.Request) error {
+	start := time.Now()
+	q, c, err := a.readOllama(w, r)
+	if err != nil {
+		return err
+	}
+	if len(q.Messages) > 0 {
+		return invalid("messages", "belong to /api/chat; /api/generate takes a prompt")
+	}
+	s := &ollamaStream{w: w, model: q.Model, stream: c.Stream, start: start}
+	var run *running
+	switch {
+	case q.Prompt == "":
+		return s.loaded()
+	case q.Raw || a.Template == nil:
+		if q.System != "" {
+			return invalid("system", "needs a chat template: raw leaves it out, and a model that was not made for conversations has none")
+		}
+		raw, err := json.Marshal(q.Prompt)
+		if err != nil {
+			return err
+		}
+		prompts, err := a.prompts(r.Context(), &completionRequest{Prompt: raw})
+		if err != nil {
+			return err
+		}
+		run = a.generate(r.Context(), job{prompts: prompts, choices: 1, max: value(c.MaxTokens, 0), sampling: c.sampling(a.Defaults), stops: c.Stop, ends: ends(a.Ends), logProbs: -1, follows: true})
+	default:
+		var messages []chat.Message
+		if q.System != "" {
+			messages = append(messages, chat.Message{Role: "system", Content: q.System})
+		}
+		if run, _, err = a.converse(r.Context(), append(messages, chat.Message{Role: "user", Content: q.Prompt}), false, c); err != nil {
+			return renamed(err, map[string]string{"messages": "prompt"})
+		}
+	}
+	defer run.stop()
+	return a.follow(run, s)
+}
+
+// ollamaError is an error in Ollama's form.
+func ollamaError(e *Error) any { return map[string]string{"error": e.Message} }

@@ -1,0 +1,76 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Details say what a model is.
+type Details struct {
+	Architecture string // as config.json's model_type has it
+	Format       string // "gguf" or "safetensors"
+	Bits         string // of weights, activations and cache, such as 4-8-8
+	Parameters   int64  // numbers in its weights
+	Bytes        int64  // of its files
+	Modified     time.Time
+}
+
+type ollamaDetails struct {
+	Format       string   `json:"format"`
+	Family       string   `json:"family"`
+	Families     []string `json:"families"`
+	Parameters   string   `json:"parameter_size"`
+	Quantization string   `json:"quantization_level"`
+}
+
+func (d Details) ollama() ollamaDetails {
+	size := fmt.Sprintf("%.1fM", float64(d.Parameters)/1e6)
+	if d.Parameters >= 1e9 {
+		size = fmt.Sprintf("%.1fB", float64(d.Parameters)/1e9)
+	}
+	return ollamaDetails{Format: d.Format, Family: d.Architecture, Families: []string{d.Architecture}, Parameters: size, Quantization: d.Bits}
+}
+
+// ollamaTags is Ollama's list of models.
+func (a *API) ollamaTags(w http.ResponseWriter, _ *http.Request) error {
+	writeJSON(w, http.StatusOK, map[string]any{"models": []map[string]any{{"name": a.Name, "model": a.Name, "modified_at": a.Details.Modified.UTC(), "size": a.Details.Bytes, "digest": "", "details": a.Details.ollama()}}})
+	return nil
+}
+
+// ollamaShow says what a model is.
+func (a *API) ollamaShow(w http.ResponseWriter, r *http.Request) error {
+	var q struct {
+		Model   string `json:"model"`
+		Name    string `json:"name"` // what older clients call it
+		Verbose bool   `json:"verbose"`
+	}
+	if err := a.read(w, r, &q); err != nil {
+		return err
+	}
+	if q.Model == "" {
+		q.Model = q.Name
+	}
+	if q.Model == "" {
+		return invalid("model", "is missing")
+	}
+	if err := a.named(strings.TrimSuffix(q.Model, ollamaTag)); err != nil {
+		return err
+	}
+	template := ""
+	if a.Template != nil {
+		template = a.Template.Source
+	}
+	d := a.Details
+	writeJSON(w, http.StatusOK, map[string]any{"modelfile": "", "parameters": fmt.Sprintf("temperature %v\ntop_p %v\ntop_k %d\nrepeat_penalty %v", a.Defaults.Temperature, a.Defaults.TopP, a.Defaults.TopK, a.Defaults.RepetitionPenalty),
+		"template": template, "details": d.ollama(), "modified_at": d.Modified.UTC(), "capabilities": []string{"completion"},
+		"model_info": map[string]any{"general.architecture": d.Architecture, "general.parameter_count": d.Parameters, d.Architecture + ".context_length": a.Context}})
+	return nil
+}
+
+// ollamaVersion is the version of this server, which is not Ollama's.
+func (a *API) ollamaVersion(w http.ResponseWriter, _ *http.Request) error {
+	writeJSON(w, http.StatusOK, map[string]string{"version": a.Version})
+	return nil
+}
