@@ -48,7 +48,7 @@ type scratch struct {
 	skipBranch, skipTransforms bool // for measurements: leave the branch (and biases), or the transforms, out
 
 	x, norm, q, k, v, attn, out, gate, up []float32
-	kv                                    []*kernel.KVScratch
+	kv                                    chan *kernel.KVScratch // one for each thread
 	jobs                                  []attentionJob
 	logits                                []float32
 	at                                    []place
@@ -243,42 +243,13 @@ func (m *Model) normed(weight []float32, add bool, post []float32) {
 // there, for the next.
 func (m *Model) block(l *layer, index int, at []place, before *layer) {
 	c, s, n := m.Config, &m.s, len(at)
-	qw, kvw, hd := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim, c.HeadDim
-
 	var post []float32
 	if before != nil {
 		post = before.norms.MLPPost
 	}
 	m.normed(l.norms.AttnNorm, before != nil, post)
 	l.inputs[llama.AttnInput].forward(s, [][]float32{s.q, s.k, s.v}, s.norm, n)
-	for _, p := range at {
-		p.seq.blocks[index].Reserve(max(p.position+1, p.seq.want), p.position, m.Context)
-	}
-	qk := l.qk
-	if s.skipTransforms {
-		qk = nil
-	}
-	together := n > 1 && qk.Wide(hd) // matrices are worth a product of many rows
-	store := func(i int) {
-		for h := range c.KVHeads {
-			k, v := s.k[i*kvw+h*hd:][:hd], s.v[i*kvw+h*hd:][:hd]
-			put(&at[i].seq.blocks[index], h, at[i].position, k, v)
-		}
-	}
-	m.pool.Run(n, func(i int) {
-		q, k := s.q[i*qw:][:qw], s.k[i*kvw:][:kvw]
-		llama.Turn(c, q, l.norms.QNorm, l.rope, at[i].position)
-		llama.Turn(c, k, l.norms.KNorm, l.rope, at[i].position)
-		if !together {
-			qk.Apply(nil, q, k)
-			store(i)
-		}
-	})
-	if together {
-		qk.Apply(m.pool, s.q[:n*qw], s.k[:n*kvw])
-		m.pool.Run(n, store)
-	}
-	m.attention(index, l.window, at)
+	m.attend(l, index, at)
 	l.inputs[llama.OInput].forward(s, [][]float32{s.out}, s.attn, n)
 
 	m.normed(l.norms.MLPNorm, true, l.norms.AttnPost)
@@ -289,46 +260,6 @@ func (m *Model) block(l *layer, index int, at []place, before *layer) {
 	}
 	s.fill = func(from, end int) { gated(s.gate[from*inner:end*inner], s.up[from*inner:end*inner]) }
 	l.inputs[llama.DownInput].forward(s, [][]float32{s.out}, s.gate, n)
-}
-
-// attentionJob is one kv head of one sequence, for rows next to each other.
-type attentionJob struct{ row, rows, head int }
-
-// attention fills s.attn: each row looks back at its own sequence, no further than
-// the window, if it is above 0.
-func (m *Model) attention(index, window int, at []place) {
-	c, s := m.Config, &m.s
-	hd, qw := c.HeadDim, c.Heads*c.HeadDim
-	group := c.Heads / c.KVHeads
-	scale := c.AttentionScale()
-	s.jobs = s.jobs[:0]
-	for row := 0; row < len(at); {
-		end := row + 1
-		for end < len(at) && at[end].seq == at[row].seq {
-			end++
-		}
-		for each := kernel.KVQueries(group, at[end-1].position+1); row < end; row += each {
-			for h := range c.KVHeads {
-				s.jobs = append(s.jobs, attentionJob{row, min(each, end-row), h})
-			}
-		}
-		row = end
-	}
-	buffers := make(chan *kernel.KVScratch, m.pool.Threads())
-	for i := range m.pool.Threads() {
-		if i == len(s.kv) {
-			s.kv = append(s.kv, &kernel.KVScratch{})
-		}
-		buffers <- s.kv[i]
-	}
-	m.pool.Run(len(s.jobs), func(i int) {
-		j := s.jobs[len(s.jobs)-1-i] // those that see most come first
-		p := at[j.row]
-		b := <-buffers
-		o := j.row*qw + j.head*group*hd
-		p.seq.blocks[index].Attend(b, s.attn[o:], s.q[o:], qw, j.head, group, p.position, j.rows, window, scale)
-		buffers <- b
-	})
 }
 
 // emit applies the final norm and the output matrix to the rows that are

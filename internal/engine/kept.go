@@ -36,7 +36,7 @@ func keptGrid() kernel.ActGrid {
 // relay lays a quantized matrix out for the kernels, tiles of rows in parallel.
 // Scales are exact. A minimum becomes a zero point in units of the scale, which is
 // within a float32's rounding of it.
-func relay(p *kernel.Pool, t checkpoint.Tensor) (*kernel.IntMatrix, error) {
+func relay(p *kernel.Pool, pages *largePages, t checkpoint.Tensor) (*kernel.IntMatrix, error) {
 	b := t.DType.Block()
 	if t.Err() != nil {
 		return nil, t.Err()
@@ -49,7 +49,12 @@ func relay(p *kernel.Pool, t checkpoint.Tensor) (*kernel.IntMatrix, error) {
 	groups := cols / b.Group
 	const lanes = 16
 	tiles := (rows + lanes - 1) / lanes
-	data := make([]byte, kernel.TileBytes(b.Bits, rows, cols))
+	length := kernel.TileBytes(b.Bits, rows, cols)
+	data := pages.take(length)
+	if data == nil {
+		data = make([]byte, length)
+	}
+	data = data[:length:length]
 	scale := make([]float32, kernel.ScaleLen(rows, cols, b.Group))
 	var zero []float32
 	if b.HasMin {
@@ -198,7 +203,7 @@ func (m *Model) keep(tensors []checkpoint.Tensor, biases [][]float32) (projectio
 			p.weights, p.bias = append(p.weights, h), append(p.bias, biases[i])
 			continue
 		}
-		w, err := relay(m.pool, t)
+		w, err := relay(m.pool, &m.pages, t)
 		if err != nil {
 			return nil, err
 		}

@@ -50,7 +50,7 @@ func TestRelayKeepsWeights(t *testing.T) {
 	for _, b := range ggml.Types {
 		rows, cols, tokens := 37, 512, 3
 		w := randomBlocks(rng, b, rows, cols)
-		m, err := relay(pool, w)
+		m, err := relay(pool, &largePages{}, w)
 		if err != nil {
 			t.Fatalf("%s: %v", b.Name, err)
 		}
@@ -93,7 +93,7 @@ func TestRelayScaleZero(t *testing.T) {
 func TestRelayRefusesScales(t *testing.T) {
 	w := randomBlocks(rand.New(rand.NewPCG(1, 1)), ggml.ByName("Q4_0"), 20, 64)
 	w.Data[17*36], w.Data[17*36+1] = 0, 0x7c // infinity
-	_, err := relay(nil, w)
+	_, err := relay(nil, &largePages{}, w)
 	if err == nil || !strings.Contains(err.Error(), "row 17") {
 		t.Errorf("error %v, expected one of row 17", err)
 	}

@@ -51,6 +51,7 @@ type Model struct {
 	bases    *basisCache
 	qk       *llama.QK                         // of all blocks; nil: none, or each has its own
 	inputs   [llama.NumInputs]linalg.Transform // shared by all layers, where they are the same
+	pages    largePages
 	s        scratch
 }
 
@@ -101,6 +102,10 @@ func New(ck *checkpoint.Checkpoint, o Options) (*Model, error) {
 	if ck.Quantized() {
 		m.kept = keptBitsOf(ck)
 	}
+	if !m.stream {
+		m.allowLargePages(ck.Bytes())
+	}
+	ck.Release() // Open has read what a quantized model's sums are held against
 	if err := m.prepare(o); err != nil {
 		return nil, err
 	}
@@ -113,9 +118,6 @@ func New(ck *checkpoint.Checkpoint, o Options) (*Model, error) {
 	}
 	if m.head, err = m.loadHead(); err != nil {
 		return nil, err
-	}
-	if m.stream {
-		ck.Release() // Open has read what a quantized model's sums are held against
 	}
 	if !m.stream {
 		for i := range m.layers {
@@ -236,8 +238,12 @@ func (m *Model) loadHead() (projection, error) {
 func (m *Model) output() (projection, error) {
 	var err error
 	if m.head == nil {
+		m.settle([]*artefact.Linear{m.headRead})
 		m.head, err = newHead(m.headRead, m.turn)
 		m.headRead = nil
+		if len(m.pages.regions) > 0 {
+			m.Checkpoint.Release()
+		}
 	}
 	return m.head, err
 }
@@ -250,6 +256,7 @@ func newHead(l *artefact.Linear, transform linalg.Transform) (projection, error)
 
 // Close lets go of the files. The model must not be used afterwards.
 func (m *Model) Close() error {
+	m.pages.close()
 	if m.Checkpoint == nil { // made by NewRandom
 		return nil
 	}
@@ -302,10 +309,13 @@ func (m *Model) layer(i int) (*layer, error) {
 			return nil, err
 		}
 	}
+	made := false
 	for in, read := range l.read {
 		if read == nil {
 			continue
 		}
+		m.settle(read)
+		made = true
 		t := m.inputs[in]
 		if m.Quantization.Transforms.Input(llama.Input(in)) == artefact.Kronecker {
 			if t, err = artefact.ReadTransform(m.Checkpoint, llama.TensorPrefix(i), llama.Input(in), m.Config, m.Quantization.Transforms); err != nil {
@@ -317,21 +327,16 @@ func (m *Model) layer(i int) (*layer, error) {
 		}
 		l.read[in] = nil
 	}
+	if made && len(m.pages.regions) > 0 {
+		m.dropBlock(i)
+	}
 	return l, nil
 }
 
 // release lets go of block i's pages if the model streams.
 func (m *Model) release(i int) {
-	if !m.stream {
-		return
-	}
-	prefix := llama.TensorPrefix(i)
-	for _, name := range m.Checkpoint.Names() {
-		if len(name) > len(prefix) && name[:len(prefix)] == prefix {
-			if t, err := m.Checkpoint.Tensor(name); err == nil {
-				t.Release()
-			}
-		}
+	if m.stream {
+		m.dropBlock(i)
 	}
 }
 

@@ -158,7 +158,8 @@ func (pr *intProduct) branchOne(first, end int) {
 // Cache blocking: a chunk is some pairs of row tiles times a panel of tokens,
 // so that the weights and the tokens' panel stay in a core's L2 together.
 const (
-	intWeightChunk = 128 << 10 // bytes of weights in a chunk, if a pair of tiles is less
+	intWeightChunk = 128 << 10 // bytes of weights in a chunk, at most, if a pair of tiles is less
+	intStreamChunk = 16 << 10  // and at least, where there are intTokens or fewer
 	intTokenPanel  = 448 << 10 // bytes of tokens in a panel
 	intTokens      = 12        // tokens of the widest kernel
 	intStreamed    = intTokens // up to so many tokens, the weights are read as streams: see runStreams
@@ -167,6 +168,15 @@ const (
 // intSplit sets the chunks of row tiles and returns their number over all products. It
 // depends on the shapes only.
 func intSplit(prods []intProduct, tokens int, check func(*intProduct)) int {
+	chunk := intWeightChunk
+	if tokens <= intStreamed {
+		// Small matrices too are in many chunks, so that threads end at the same time.
+		bytes := 0
+		for i := range prods {
+			bytes += len(prods[i].w.Tiles)
+		}
+		chunk = min(chunk, max(intStreamChunk, bytes/32))
+	}
 	total := 0
 	for i := range prods {
 		pr := &prods[i]
@@ -176,7 +186,7 @@ func intSplit(prods []intProduct, tokens int, check func(*intProduct)) int {
 			panic(fmt.Sprintf("kernel: result of %d values, rows %d apart, is too short for %d×%d", len(pr.y), pr.ldy, tokens, w.Rows))
 		}
 		pair := 2 * intTileBytes(w.Bits, w.Cols)
-		pr.pairs = max(1, intWeightChunk/pair)
+		pr.pairs = max(1, chunk/pair)
 		pr.parts = intCeil(intCeil(w.Rows, 2*intLanes), pr.pairs)
 		total += pr.parts
 	}

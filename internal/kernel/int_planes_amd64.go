@@ -52,6 +52,7 @@ type intStartArgs struct {
 	groups    int
 
 	scaleTile, shiftTile uintptr // to the second tile's, of 12 tokens
+	tiles                int     // row tiles, of one token with AVX-512
 }
 
 // intStart writes where the sums of one or two row tiles begin, in the order of
@@ -73,6 +74,16 @@ func intStart(y *intSums, w *IntMatrix, sums []float32, tile, tiles, tokens int)
 		intStart512x12(&args)
 		return
 	}
+	if tokens == 1 && active >= AVX512 && tile+tiles <= intCeil(w.Rows, intLanes) {
+		at := tile * groups * intLanes
+		args.y, args.sum, args.tiles = unsafe.Pointer(y), unsafe.Pointer(&sums[0]), tiles
+		args.scale, args.shift = unsafe.Pointer(&w.Scale[at]), unsafe.Pointer(&w.shift[0])
+		if len(w.shift) > intLanes {
+			args.shift, args.shiftNext = unsafe.Pointer(&w.shift[at]), intLanes*4
+		}
+		intStart512x1(&args)
+		return
+	}
 	for i := range tiles {
 		// Kernels compute the last tile twice where it has no neighbour.
 		at := min(tile+i, intCeil(w.Rows, intLanes)-1) * groups * intLanes
@@ -83,6 +94,7 @@ func intStart(y *intSums, w *IntMatrix, sums []float32, tile, tiles, tokens int)
 		if tokens == 1 {
 			args.y, args.sum = unsafe.Pointer(&y[i*intLanes]), unsafe.Pointer(&sums[0])
 			if active >= AVX512 {
+				args.tiles = 1
 				intStart512x1(&args)
 			} else {
 				intStartAVX2x1(&args)

@@ -59,11 +59,18 @@ group:
 	RET
 
 // func intStart512x1(args *intStartArgs)
+// Row tiles of one token: scales, shifts and results of the next tile follow in memory.
 TEXT ·intStart512x1(SB), NOSPLIT, $0-8
 	START_ENTER
+	MOVQ intStartArgs_tiles(R12), BX
+	MOVQ CX, AX
+	MOVQ R8, R11
+
+tile:
 	VPXORD Z0, Z0, Z0
 
 group:
+	PREFETCHT0  1024(SI)
 	VMOVUPS     (SI), Z4
 	VMULPS      (R9), Z4, Z4
 	VMULPS.BCST (R8), Z4, Z5
@@ -75,6 +82,11 @@ group:
 	JNZ         group
 
 	VMOVUPS Z0, (DI)
+	ADDQ    $64, DI
+	MOVQ    AX, CX
+	MOVQ    R11, R8
+	DECQ    BX
+	JNZ     tile
 	VZEROUPPER
 	RET
 

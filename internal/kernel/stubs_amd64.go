@@ -780,6 +780,8 @@ func intVNNI8x12Whole(args *intArgs)
 //go:noescape
 func intStart512x4(args *intStartArgs)
 
+// Row tiles of one token: scales, shifts and results of the next tile follow in memory.
+//
 //go:noescape
 func intStart512x1(args *intStartArgs)
 

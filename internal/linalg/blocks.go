@@ -11,18 +11,32 @@ import (
 // query heads share a kv head.
 type Blocks struct {
 	size, share, count int
-	matrices           []float32 // [count × size × size]
+	flipped            []float32 // the matrices, transposed: [count] panels of blockColumns columns, [size × columns]
 }
+
+// blockColumns is the width of the panels of a matrix: products of few rows read them as
+// they lie, as one stream of memory.
+const blockColumns = 32
 
 // NewBlocks returns the transform of rows of count·share pieces, of which pieces
 // share·i … share·(i+1)−1 are multiplied by matrix i of matrices
-// [count × size × size]. It keeps matrices.
+// [count × size × size].
 func NewBlocks(matrices []float32, count, size, share int) (*Blocks, error) {
 	if count < 1 || size < 1 || share < 1 || count > MaxWidth/size/share || len(matrices) != count*size*size {
 		return nil, fmt.Errorf("linalg: %d numbers for %d blocks of order %d, each %d times; want %d, and a width of at most %d",
 			len(matrices), count, size, share, count*size*size, MaxWidth)
 	}
-	return &Blocks{size: size, share: share, count: count, matrices: matrices}, nil
+	flipped := make([]float32, 0, len(matrices))
+	for first := 0; first < len(matrices); first += size * size {
+		for from := 0; from < size; from += blockColumns {
+			for j := range size {
+				for i := from; i < min(from+blockColumns, size); i++ {
+					flipped = append(flipped, matrices[first+i*size+j])
+				}
+			}
+		}
+	}
+	return &Blocks{size: size, share: share, count: count, flipped: flipped}, nil
 }
 
 // Width implements [Transform].
@@ -40,24 +54,41 @@ const blockRows = 64
 func (b *Blocks) apply(p *kernel.Pool, x []float32, rows int, transpose bool) {
 	checkRows(b, x, rows)
 	n, width := b.size, b.Width()
+	if rows == 1 { // the pieces that share a matrix are the rows of one product
+		p.Run(b.count, func(i int) { b.multiply(i, x[i*b.share*n:], n, b.share, transpose) })
+		return
+	}
 	parts := (rows + blockRows - 1) / blockRows
 	p.Run(b.count*b.share*parts, func(i int) {
 		piece, first := i/parts, i%parts*blockRows
-		m := min(blockRows, rows-first)
-		s := getScratch(m * n)
-		defer scratch.Put(s)
-		src := x[first*width+piece*n:]
-		matrix := b.matrices[piece/b.share*n*n:][:n*n]
-		var inline *kernel.Pool
-		if transpose {
-			inline.MatMulNN(*s, n, src, width, matrix, n, m, n, n, false)
-		} else {
-			inline.MatMulNT(*s, n, src, width, matrix, n, m, n, n, false)
-		}
-		for r := range m {
-			copy(src[r*width:][:n], (*s)[r*n:])
-		}
+		b.multiply(piece/b.share, x[first*width+piece*n:], width, min(blockRows, rows-first), transpose)
 	})
+}
+
+// ApplyBlock is Apply for the pieces of one row that share matrix i,
+// x [share × size].
+func (b *Blocks) ApplyBlock(i int, x []float32) {
+	b.multiply(i, x[:b.share*b.size], b.size, b.share, false)
+}
+
+// multiply replaces rows of x, ld apart, by matrix i, or its transpose, times each.
+func (b *Blocks) multiply(i int, x []float32, ld, rows int, transpose bool) {
+	n := b.size
+	s := getScratch(rows * n)
+	defer scratch.Put(s)
+	var inline *kernel.Pool
+	for from := 0; from < n; from += blockColumns {
+		columns := min(blockColumns, n-from)
+		panel := b.flipped[(i*n+from)*n:][:columns*n]
+		if transpose {
+			inline.MatMulNT(*s, n, x[from:], ld, panel, columns, rows, n, columns, from > 0)
+		} else {
+			inline.MatMulNN((*s)[from:], n, x, ld, panel, columns, rows, columns, n, false)
+		}
+	}
+	for r := range rows {
+		copy(x[r*ld:][:n], (*s)[r*n:])
+	}
 }
 
 // Name implements [Transform].

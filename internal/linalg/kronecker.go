@@ -113,6 +113,9 @@ func getScratch(n int) *[]float32 {
 
 // multiply transforms the rows of x, factor by factor from the left.
 func (t *product) multiply(p *kernel.Pool, x []float32, transpose bool) {
+	if t.flipped(x, transpose) {
+		return
+	}
 	cur := x
 	var other []float32
 	scale, w := t.scale, t.n
@@ -137,6 +140,47 @@ func (t *product) multiply(p *kernel.Pool, x []float32, transpose bool) {
 	if &cur[0] != &x[0] {
 		copy(x, cur)
 	}
+}
+
+// flipRows is the order of the Sylvester matrix that flipped takes: its butterflies stay
+// within a block of the vector kernels.
+const flipRows = 16
+
+// flipped is multiply for Sylvester 16 ⊗ F, as 576 = 16·36 has it. A row is a matrix
+// X [16 × k] there and becomes H·X·Fᵀ, whose transpose is F·(Xᵀ·H): rows of 16, and F as
+// the left factor, both of which fill registers where rows of k do not. Two rows go side
+// by side. It returns false and does nothing for other products, or where there is no
+// kernel for it. The sums are those of multiply, to the bit.
+func (t *product) flipped(x []float32, transpose bool) bool {
+	if len(t.terms) != 2 || t.tail != 1 || t.terms[0].matrix != nil || t.terms[0].k != flipRows || t.terms[1].matrix == nil {
+		return false
+	}
+	f := t.terms[1]
+	left, k := f.matrix, f.k
+	if transpose {
+		left = f.transposed()
+	}
+	const width = 2 * flipRows
+	s := getScratch(2 * k * width)
+	defer scratch.Put(s)
+	in, out := (*s)[:k*width], (*s)[k*width:]
+	for at := 0; at < len(x); at += 2 * t.n {
+		rows := min(2, (len(x)-at)/t.n)
+		if rows == 1 {
+			clear(in)
+		}
+		for r := range rows {
+			kernel.Transpose(in[r*flipRows:], width, x[at+r*t.n:][:t.n], k, flipRows, k)
+		}
+		kernel.Hadamard(in, flipRows, 1, t.scale)
+		if !kernel.MulLeft(out, left, in, k, width) {
+			return false
+		}
+		for r := range rows {
+			kernel.Transpose(x[at+r*t.n:][:t.n], k, out[r*flipRows:], width, k, flipRows)
+		}
+	}
+	return true
 }
 
 // Dense is any square matrix as a transform.

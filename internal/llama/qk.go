@@ -12,7 +12,7 @@ import (
 type QK struct {
 	Mean []float32 // taken off the keys [kv_heads·head_dim]; nil: nothing
 
-	// Of the rows of all heads, or, where they are narrower, of each head; nil:
+	// Of the rows of all heads, both a [linalg.Blocks], or of each head alike; nil:
 	// none.
 	Queries, Keys linalg.Transform
 }
@@ -30,6 +30,27 @@ func (t *QK) Apply(p *kernel.Pool, q, k []float32) {
 		t.Queries.Apply(p, q, len(q)/t.Queries.Width())
 		t.Keys.Apply(p, k, len(k)/t.Keys.Width())
 	}
+}
+
+// ApplyHead is Apply for one token and one kv head: its key k [head_dim], and q, the
+// queries that see it [heads/kv_heads · head_dim].
+func (t *QK) ApplyHead(head int, q, k []float32) {
+	if t == nil {
+		return
+	}
+	if len(t.Mean) > 0 {
+		kernel.Axpy(k, -1, t.Mean[head*len(k):][:len(k)])
+	}
+	if t.Keys == nil {
+		return
+	}
+	if keys, ok := t.Keys.(*linalg.Blocks); ok {
+		t.Queries.(*linalg.Blocks).ApplyBlock(head, q)
+		keys.ApplyBlock(head, k)
+		return
+	}
+	t.Queries.Apply(nil, q, len(q)/len(k))
+	t.Keys.Apply(nil, k, 1)
 }
 
 // Alike is the QK that turns each head of queries and keys by the same

@@ -1,0 +1,50 @@
+package linalg
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/specquant/specquant/internal/kernel"
+)
+
+// Products that are multiplied as transposes have the sums of the factors one after the
+// other, to the bit.
+func TestFlippedProducts(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for _, n := range []int{192, 320, 576} {
+		h, err := NewHadamard(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.terms[0].k != flipRows || h.terms[0].matrix != nil || len(h.terms) != 2 {
+			t.Fatalf("width %d is %s: not what this test is for", n, h.Name())
+		}
+		f := h.terms[1]
+		for rows := 1; rows <= 5; rows++ {
+			for _, transpose := range []bool{false, true} {
+				x := make([]float32, rows*n)
+				for i := range x {
+					x[i] = float32(rng.NormFloat64())
+				}
+				in, want := append([]float32(nil), x...), make([]float32, len(x))
+				kernel.Hadamard(in, flipRows, f.k, h.scale)
+				right := f.transposed()
+				if transpose {
+					right = f.matrix
+				}
+				(*kernel.Pool)(nil).MatMulNN(want, f.k, in, f.k, right, f.k, rows*flipRows, f.k, f.k, false)
+				apply := h.Apply
+				if transpose {
+					apply = h.ApplyT
+				}
+				apply(nil, x, rows)
+				for i := range x {
+					if math.Float32bits(x[i]) != math.Float32bits(want[i]) {
+						t.Fatalf("width %d, %d rows, transpose %v: element %d is %v, want %v", n, rows, transpose, i, x[i], want[i])
+					}
+				}
+			}
+		}
+	}
+}
