@@ -20,11 +20,13 @@ const (
 // Want says which logits a caller is interested in.
 type Want int
 
-// None, the last token's, or every token's.
+// None, the last token's, or every token's; or of every token, instead of logits, the last
+// block's output after the final norm, which is what the output matrix reads.
 const (
 	WantNone Want = iota
 	WantLast
 	WantAll
+	WantHidden
 )
 
 // Step is what one sequence is to be fed.
@@ -60,12 +62,13 @@ type place struct {
 	step     int // index into the steps
 	offset   int // index into the step's tokens
 	position int
-	emit     bool
+	emit     bool // its logits are wanted
+	hidden   bool // its last hidden state is
 }
 
 // Forward feeds tokens to sequences, many at once, and hands out the logits
 // that are wanted: emit is called with the step, the index of the token in the
-// step, and its logits [vocab], which are valid until emit returns. Results do
+// step, and its logits [vocab], or its hidden state [hidden] where that is wanted, which are valid until emit returns. Results do
 // not depend on what else is in the batch.
 //
 // It ends early, with the context's error, between blocks; sequences are then
@@ -129,7 +132,7 @@ func (m *Model) forward(ctx context.Context, steps []Step, emit func(step, token
 				continue
 			}
 			at = append(at, place{seq: st.Seq, step: step, offset: offset, position: st.Seq.tokens,
-				emit: st.Want == WantAll || st.Want == WantLast && offset == len(st.IDs)-1})
+				emit: st.Want == WantAll || st.Want == WantLast && offset == len(st.IDs)-1, hidden: st.Want == WantHidden})
 			st.Seq.tokens++
 			offset++
 		}
@@ -141,6 +144,9 @@ func (m *Model) forward(ctx context.Context, steps []Step, emit func(step, token
 			return err
 		}
 		if err := m.emit(at, emit); err != nil {
+			return err
+		}
+		if err := m.emitHidden(at, emit); err != nil {
 			return err
 		}
 	}
@@ -269,11 +275,7 @@ func (m *Model) emit(at []place, emit func(step, token int, logits []float32) er
 	var rows []int
 	flush := func() error {
 		n := len(rows)
-		s.norm = kernel.Grow(s.norm, n*c.HiddenSize)
-		for i, r := range rows {
-			copy(s.norm[i*c.HiddenSize:][:c.HiddenSize], s.x[r*c.HiddenSize:])
-		}
-		m.pool.RMSNorm(s.norm, s.norm[:n*c.HiddenSize], m.norm, c.NormEps, n)
+		m.finalNorm(rows)
 		s.logits = kernel.Grow(s.logits, n*c.VocabSize)
 		head, err := m.output()
 		if err != nil {
@@ -318,4 +320,38 @@ func finite(x []float32) bool {
 		sum += v - v // NaN for either
 	}
 	return sum == 0
+}
+
+// finalNorm leaves the final norm of rows of s.x in s.norm.
+func (m *Model) finalNorm(rows []int) {
+	s, h, n := &m.s, m.Config.HiddenSize, len(rows)
+	s.norm = kernel.Grow(s.norm, n*h)
+	for i, r := range rows {
+		copy(s.norm[i*h:][:h], s.x[r*h:])
+	}
+	m.pool.RMSNorm(s.norm, s.norm[:n*h], m.norm, m.Config.NormEps, n)
+}
+
+// emitHidden hands out the final norm of the rows whose hidden state is wanted.
+func (m *Model) emitHidden(at []place, emit func(step, token int, hidden []float32) error) error {
+	var rows []int
+	for i, p := range at {
+		if p.hidden {
+			rows = append(rows, i)
+		}
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	m.finalNorm(rows)
+	for i, r := range rows {
+		hidden := m.s.norm[i*m.Config.HiddenSize:][:m.Config.HiddenSize]
+		if !finite(hidden) {
+			return fmt.Errorf("the hidden state of token %d is not finite: the model's weights or its quantization are damaged", at[r].position)
+		}
+		if err := emit(at[r].step, at[r].offset, hidden); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -25,6 +25,7 @@ var routes = []route{
 	{"/v1/chat/completions", `{` + hi + `,"max_tokens":2}`, []string{`{` + hi + `,"max_tokens":-1}`, `{` + hi + `,"max_tokens":1e99}`, `{` + hi + `,"temperature":-1}`, `{` + hi + `,"top_k":-3}`, `{` + hi + `,"seed":1e40}`,
 		`{"messages":[{"role":"</s>","content":"x"}]}`, `{"messages":[{"role":"</s><s>system","content":"x"}]}`}, `{"messages":[{"role":"user","content":%s}],"max_tokens":1}`, "usage.prompt_tokens"},
 	{"/v1/completions", `{"prompt":"a","max_tokens":2}`, []string{`{"prompt":"a","max_tokens":-1}`, `{"prompt":"a","n":100000}`, `{"prompt":[-5]}`, `{"prompt":[1e12]}`, `{"prompt":"a","logprobs":-1}`}, "", ""},
+	{"/v1/embeddings", `{"input":"hi"}`, []string{`{"input":[-1]}`, `{"input":[1e12]}`, `{"input":"a","dimensions":-1}`, `{"input":"a","encoding_format":"int8"}`, `{"input":[]}`, `{}`, `{"input":[""` + strings.Repeat(`,"a"`, 256) + `]}`}, `{"input":%s}`, "usage.prompt_tokens"},
 	{"/v1/responses", `{"input":"hi","max_output_tokens":2}`, []string{`{"input":"a","max_output_tokens":-1}`, `{"input":"a","max_output_tokens":1e99}`, `{"input":"a","top_p":9}`, `{"input":"a","temperature":1e300}`, `{"input":[{"role":"</s>","content":"x"}]}`, `{"input":7}`, `{}`,
 		`{"input":[]}`}, `{"input":%s,"max_output_tokens":1}`, "usage.input_tokens"},
 	{"/v1/messages", `{` + hi + `,"max_tokens":2}`, []string{`{` + hi + `}`, `{` + hi + `,"max_tokens":0}`, `{` + hi + `,"max_tokens":-1}`, `{` + hi + `,"max_tokens":1e99}`, `{` + hi + `,"max_tokens":1,"temperature":-1}`, `{` + hi + `,"max_tokens":1,"top_k":-1}`,

@@ -166,7 +166,7 @@ func (s *Server) open(dir string) (*api.API, error) {
 // details say what a model is.
 func details(m *engine.Model) api.Details {
 	c, ck := m.Config, m.Checkpoint
-	d := api.Details{Architecture: c.ModelType, Format: "safetensors", Bits: m.Bits().String(), Bytes: ck.Bytes(), Parameters: m.Footprint().Products + int64(c.VocabSize)*int64(c.HiddenSize)}
+	d := api.Details{Architecture: c.ModelType, Format: "safetensors", Bits: m.Bits().String(), Bytes: ck.Bytes(), Width: c.HiddenSize, Parameters: m.Footprint().Products + int64(c.VocabSize)*int64(c.HiddenSize)}
 	if !c.TieEmbeddings {
 		d.Parameters += int64(c.VocabSize) * int64(c.HiddenSize)
 	}

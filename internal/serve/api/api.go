@@ -77,6 +77,7 @@ func (a *API) Register(mux *http.ServeMux) {
 	for pattern, f := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"POST /v1/chat/completions":      a.chatCompletions,
 		"POST /v1/completions":           a.completions,
+		"POST /v1/embeddings":            a.embeddings,
 		"POST /v1/responses":             a.responses,
 		"/v1/responses/{id}":             a.storedResponse,
 		"POST /v1/messages":              a.messages,

@@ -35,17 +35,8 @@ func (c *completionRequest) check(vocab int) error {
 
 // prompts gives the token ids of all prompts.
 func (a *API) prompts(ctx context.Context, c *completionRequest) (all [][]int, err error) {
-	var one string
-	var texts []string
-	var ids []int
-	switch {
-	case json.Unmarshal(c.Prompt, &one) == nil && string(c.Prompt) != "null":
-		texts = []string{one}
-	case json.Unmarshal(c.Prompt, &texts) == nil && len(texts) > 0:
-	case json.Unmarshal(c.Prompt, &ids) == nil && len(ids) > 0:
-		all = [][]int{ids}
-	case json.Unmarshal(c.Prompt, &all) == nil && len(all) > 0:
-	default:
+	texts, all, ok := textsOrIDs(c.Prompt)
+	if !ok {
 		return nil, invalid("prompt", "expected a text, a list of token ids, or a list of either")
 	}
 	if n := max(len(texts), len(all)) * value(c.N, 1); n > MaxChoices {
@@ -61,17 +52,44 @@ func (a *API) prompts(ctx context.Context, c *completionRequest) (all [][]int, e
 		}
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return all, checkIDs("prompt", all, a.Vocab)
+}
+
+// textsOrIDs reads a text, token ids, or a list of either.
+func textsOrIDs(raw json.RawMessage) (texts []string, all [][]int, ok bool) {
+	var one string
+	var ids []int
+	switch {
+	case string(raw) == "null":
+		return nil, nil, false
+	case json.Unmarshal(raw, &one) == nil:
+		return []string{one}, nil, true
+	case json.Unmarshal(raw, &texts) == nil && len(texts) > 0:
+		return texts, nil, true
+	case json.Unmarshal(raw, &ids) == nil && len(ids) > 0:
+		return nil, [][]int{ids}, true
+	case json.Unmarshal(raw, &all) == nil && len(all) > 0:
+		return nil, all, true
+	}
+	return nil, nil, false
+}
+
+// checkIDs refuses texts without tokens and ids that the vocabulary does not have.
+func checkIDs(param string, all [][]int, vocab int) error {
 	for _, ids := range all {
 		if len(ids) == 0 {
-			return nil, invalid("prompt", "is empty, and the model has no token that begins a text")
+			return invalid(param, "is empty, and the model has no token that begins a text")
 		}
 		for _, id := range ids {
-			if id < 0 || id >= a.Vocab {
-				return nil, invalid("prompt", "found token id %d, expected 0 to %d", id, a.Vocab-1)
+			if id < 0 || id >= vocab {
+				return invalid(param, "found token id %d, expected 0 to %d", id, vocab-1)
 			}
 		}
 	}
-	return all, err
+	return nil
 }
 
 type (

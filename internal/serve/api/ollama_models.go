@@ -13,6 +13,7 @@ type Details struct {
 	Format       string // "gguf" or "safetensors"
 	Bits         string // of weights, activations and cache, such as 4-8-8
 	Parameters   int64  // numbers in its weights
+	Width        int    // numbers of a token's hidden state
 	Bytes        int64  // of its files
 	Modified     time.Time
 }
@@ -64,8 +65,8 @@ func (a *API) ollamaShow(w http.ResponseWriter, r *http.Request) error {
 	}
 	d := a.Details
 	writeJSON(w, http.StatusOK, map[string]any{"modelfile": "", "parameters": fmt.Sprintf("temperature %v\ntop_p %v\ntop_k %d\nrepeat_penalty %v", a.Defaults.Temperature, a.Defaults.TopP, a.Defaults.TopK, a.Defaults.RepetitionPenalty),
-		"template": template, "details": d.ollama(), "modified_at": d.Modified.UTC(), "capabilities": []string{"completion"},
-		"model_info": map[string]any{"general.architecture": d.Architecture, "general.parameter_count": d.Parameters, d.Architecture + ".context_length": a.Context}})
+		"template": template, "details": d.ollama(), "modified_at": d.Modified.UTC(), "capabilities": []string{"completion", "embedding"},
+		"model_info": map[string]any{"general.architecture": d.Architecture, "general.parameter_count": d.Parameters, d.Architecture + ".context_length": a.Context, d.Architecture + ".embedding_length": d.Width}})
 	return nil
 }
 

@@ -32,10 +32,13 @@ func common(a, b []int) int {
 }
 
 // take chooses an idle lane for a prompt and makes it hold as much of the prompt's
-// beginning as any lane does, less the last token, whose logits are needed. There must
-// be an idle lane.
-func (s *Scheduler) take(prompt []int) *lane {
+// beginning as any lane does, less the last token, whose logits are needed; anew: none of
+// it, because every token is to be computed. There must be an idle lane.
+func (s *Scheduler) take(prompt []int, anew bool) *lane {
 	want := prompt[:len(prompt)-1]
+	if anew {
+		want = nil
+	}
 	var best, oldest *lane
 	length := 0
 	for _, l := range s.lanes {

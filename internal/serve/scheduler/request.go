@@ -40,6 +40,9 @@ type Request struct {
 	// Follows says that this is a further continuation for a client whose first one is
 	// under way: a full queue does not refuse it.
 	Follows bool
+	// Mean asks for the mean of the prompt's last hidden states (Result.Mean) instead of a
+	// continuation. Nothing is drawn.
+	Mean bool
 }
 
 // Token is a token that was drawn.
@@ -60,6 +63,9 @@ type Result struct {
 	Cached int    // tokens of the prompt that were not computed, but kept from before
 	Tokens int    // that were drawn and belong to the text
 	Finish string // FinishStop or FinishLength; "" after an error
+	// Mean [hidden] is the mean over the prompt's tokens of what the output matrix reads,
+	// where Request.Mean asks for it.
+	Mean []float64
 }
 
 // task is a request under way.
@@ -73,6 +79,8 @@ type task struct {
 
 	drawn  int       // the token drawn last, to be fed next; valid where result.Tokens > 0
 	logits []float32 // of this round; empty: none
+	sum    []float64 // of the hidden states of the prompt so far, where Mean asks for it
+	ahead  []float64 // the same with this round's piece of the prompt; worthless if the round fails
 	result Result
 	ended  bool
 	err    error

@@ -256,7 +256,7 @@ func (s *Scheduler) admit() {
 func (s *Scheduler) begin(t *task) {
 	s.clock++
 	t.begun = time.Now()
-	t.lane = s.take(t.Prompt)
+	t.lane = s.take(t.Prompt, t.Mean)
 	t.lane.task, t.lane.used = t, s.clock
 	t.result.Cached = len(t.lane.tokens)
 	t.sampler = sampler.New(t.Sampling, t.Prompt, nil)
@@ -273,6 +273,9 @@ func (s *Scheduler) end(t *task, err error) {
 	s.clock++
 	t.ended, t.err = true, err
 	t.lane.task, t.lane.used = nil, s.clock
+	if t.Mean { // no next turn begins with it: it is the first to give way
+		t.lane.used = 0
+	}
 	if err == nil {
 		s.mu.Lock()
 		s.took += (time.Since(t.begun) - s.took) / 8
@@ -310,6 +313,9 @@ func (s *Scheduler) round() {
 		t.lane.tokens = append(t.lane.tokens, steps[i].IDs...)
 		if t.result.Tokens == 0 {
 			computed += int64(len(steps[i].IDs))
+		}
+		if t.Mean && t.summed() {
+			s.end(t, nil)
 		}
 		if len(t.logits) > 0 {
 			drawn++
@@ -351,7 +357,10 @@ func (s *Scheduler) batch() ([]*task, []engine.Step) {
 		}
 		left -= n
 		want := engine.WantNone
-		if n == len(rest) {
+		switch {
+		case t.Mean:
+			want = engine.WantHidden
+		case n == len(rest):
 			want = engine.WantLast
 		}
 		tasks = append(tasks, t)
@@ -364,10 +373,14 @@ func (s *Scheduler) batch() ([]*task, []engine.Step) {
 // are as they were.
 func (s *Scheduler) forward(tasks []*task, steps []engine.Step) error {
 	for _, t := range tasks {
-		t.logits = t.logits[:0]
+		t.logits, t.ahead = t.logits[:0], append(t.ahead[:0], t.sum...)
 	}
 	return s.model.Forward(context.Background(), steps, func(step, _ int, logits []float32) error {
-		tasks[step].logits = append(tasks[step].logits[:0], logits...)
+		if t := tasks[step]; !t.Mean {
+			t.logits = append(t.logits[:0], logits...)
+		} else {
+			t.addHidden(logits)
+		}
 		return nil
 	})
 }
