@@ -9,12 +9,13 @@ import (
 	"github.com/specquant/specquant/internal/spectrum"
 )
 
-// Branch is the part of a layer in 16 bits, or 8 on a stored basis, in the order in which it is computed.
+// Branch is the part of a layer that is stored in 16 bits (or 8, on a stored basis), in the
+// order in which it is computed.
 //
-// On the output axis, rows are sorted by the number of coefficients they keep
-// and cut into truncation groups of 16, each padded to its longest row. On the
-// input axis, each column that keeps anything is stored with its coefficients;
-// one that keeps everything is stored as the column itself.
+// On the output axis, rows are sorted by the number of coefficients they keep and cut into
+// truncation groups of 16, each padded to its longest row. On the input axis, each column
+// that keeps any coefficients is stored with them; one that keeps all of them is stored as
+// the original column.
 type Branch struct {
 	Axis     spectrum.Axis
 	Basis    string
@@ -29,12 +30,12 @@ type Branch struct {
 	FullColumns []int32  // columns kept whole
 	Full        []uint16 // [full columns × out]
 
-	Subspace *Subspace         // of stored bases, whose coefficients are in Tiles or Codes; else nil
-	Codes    *kernel.ByteTiles // where Subspace has Codes, instead of Tiles; else nil
+	Subspace *Subspace         // for stored bases, whose coefficients are in Tiles or Codes; otherwise nil
+	Codes    *kernel.ByteTiles // 8-bit coefficients if Subspace.Codes is set, instead of Tiles; otherwise nil
 }
 
-// NewBranch lays out what the spectral stage kept. Coefficients must be exact
-// 16-bit floats.
+// NewBranch converts the coefficients kept by the spectral stage to the stored layout. They
+// must be exact 16-bit floats.
 func NewBranch(b *spectrum.Branch, truncate float64) *Branch {
 	s := &Branch{Axis: b.Axis, Basis: b.Basis, Out: b.Rows, In: b.Cols, Truncate: truncate}
 	if b.Axis == spectrum.OutputChannel {
@@ -93,7 +94,7 @@ func (s *Branch) tile(b *spectrum.Branch) {
 	s.Tiles = t
 }
 
-// MaxCoefficients is the longest prefix of the basis that any channel keeps.
+// MaxCoefficients is the largest number of basis vectors that any channel uses.
 func (s *Branch) MaxCoefficients() int {
 	if s.Codes != nil {
 		return s.Codes.Count
@@ -111,7 +112,8 @@ func (s *Branch) MaxCoefficients() int {
 	return longest
 }
 
-// Bytes is what the branch takes on disk.
+// Bytes is the size of the branch on disk. A basis shared by several layers is counted in
+// proportion to their outputs.
 func (s *Branch) Bytes() int {
 	if v := s.Subspace; v != nil {
 		coeff := 2 * len(s.Tiles.Data)
@@ -130,8 +132,8 @@ func (s *Branch) Bytes() int {
 	return 4*len(s.Columns) + 4*len(s.Offset) + 2*len(s.Coeff) + 4*len(s.FullColumns) + 2*len(s.Full)
 }
 
-// Spectrum gives back the branch as the spectral stage knows it; rows padded in
-// a truncation group carry zeros.
+// Spectrum converts the branch to the form of the spectral stage; rows that were padded in
+// a truncation group have zero coefficients.
 func (s *Branch) Spectrum() *spectrum.Branch {
 	length, channels := s.In, s.Out
 	if s.Axis == spectrum.InputChannel {
@@ -166,7 +168,7 @@ func (s *Branch) Spectrum() *spectrum.Branch {
 	}
 	basis, err := spectrum.NewBasis(s.Basis, length)
 	if err != nil {
-		panic(err) // readBranch and the recipe have checked the name
+		panic(err) // readBranch and the recipe's checks allow only known names
 	}
 	components := map[int]int{}
 	for k := range basis.Components() + 1 {
@@ -236,7 +238,7 @@ func (s *Branch) tensors(name string) []checkpoint.TensorSpec {
 	}
 }
 
-// readBranch reads the branch of the layer of that name; nil if it has none.
+// readBranch reads the branch of the named layer; nil if it has none.
 func readBranch(src Source, layer string, out, in int, q *BranchFormat) (*Branch, error) {
 	if q.Stored() {
 		return readSubspaceBranch(src, layer, out, in, q)
@@ -252,7 +254,7 @@ func readBranch(src Source, layer string, out, in int, q *BranchFormat) (*Branch
 	if err != nil {
 		return nil, err
 	}
-	legal := make([]bool, length+1) // counts that end on a whole component
+	legal := make([]bool, length+1) // counts that end at a whole component
 	for k := range basis.Components() + 1 {
 		legal[basis.Coefficients(k)] = true
 	}
@@ -267,13 +269,13 @@ func readBranch(src Source, layer string, out, in int, q *BranchFormat) (*Branch
 	return s, nil
 }
 
-// checkCount says what is wrong with a channel's number of coefficients.
+// checkCount returns an error if a channel's number of coefficients is not allowed.
 func checkCount(n int64, legal []bool) error {
 	if n < 0 || n >= int64(len(legal)) {
 		return fmt.Errorf("%d coefficients, expected 0 to %d", n, len(legal)-1)
 	}
 	if !legal[n] {
-		return fmt.Errorf("%d coefficients, expected a count that ends on a whole component", n)
+		return fmt.Errorf("%d coefficients, expected a count that ends at a whole component", n)
 	}
 	return nil
 }

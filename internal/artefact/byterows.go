@@ -9,8 +9,8 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// ByteRows is a matrix of signed bytes with a 16-bit scale for each row. A number
-// stands for code·scale, which is exact in float32.
+// ByteRows is a matrix of signed bytes with a 16-bit scale for each row. An element decodes
+// to code·scale, which is exact in float32.
 type ByteRows struct {
 	Codes  []int8   // [rows × cols], −127 to 127
 	Scales []uint16 // 16-bit floats [rows]
@@ -19,8 +19,8 @@ type ByteRows struct {
 // byteTop is the largest code.
 const byteTop = 127
 
-// maxByteScale is the largest scale whose products are in the range of 16-bit floats:
-// 127·515.5 = 65468.5, below 65504.
+// maxByteScale is the largest scale for which every code·scale is within the range of
+// 16-bit floats: 127·515.5 = 65468.5, below 65504.
 const maxByteScale = 515.5
 
 // NewByteRows rounds v [rows × cols]: each row's scale is its largest magnitude
@@ -45,7 +45,7 @@ func NewByteRows(v []float32, rows, cols int) *ByteRows {
 	return b
 }
 
-// floats are the numbers [rows × cols].
+// floats returns the decoded numbers [rows × cols].
 func (b *ByteRows) floats(cols int) []float32 {
 	v := make([]float32, len(b.Codes))
 	for i, c := range b.Codes {
@@ -54,11 +54,11 @@ func (b *ByteRows) floats(cols int) []float32 {
 	return v
 }
 
-// bytes is their size on disk, rows not padded.
+// bytes is the size on disk; rows are not padded.
 func (b *ByteRows) bytes() int { return len(b.Codes) + 2*len(b.Scales) }
 
-// newByteTiles rounds a branch's coefficients [out × count], with a scale for each
-// component: their sizes differ most.
+// newByteTiles rounds a branch's coefficients [out × count] to bytes with one scale for
+// each component, because magnitudes differ most between components.
 func newByteTiles(coeff []float32, out, count int) *kernel.ByteTiles {
 	rows := NewByteRows(transposed(coeff, out, count), count, out)
 	tiles := (out + tileRows - 1) / tileRows
@@ -71,12 +71,11 @@ func newByteTiles(coeff []float32, out, count int) *kernel.ByteTiles {
 	return t
 }
 
-// byteTilesBytes is their size on disk.
+// byteTilesBytes is the size of t on disk.
 func byteTilesBytes(t *kernel.ByteTiles) int { return len(t.Codes) + 2*len(t.Scale) }
 
-// byteTensors are a branch's coefficients in tiles of 16 outputs as those in 16
-// bits, name + ".coeff" [tiles, count, 16], and a scale for each component,
-// ".scales" [count].
+// byteTensors returns a branch's 8-bit coefficients in tiles of 16 outputs, name + ".coeff"
+// [tiles, count, 16], and a scale for each component, name + ".scales" [count].
 func byteTensors(t *kernel.ByteTiles, name string) []checkpoint.TensorSpec {
 	tiles := (t.Rows + tileRows - 1) / tileRows
 	return []checkpoint.TensorSpec{
@@ -85,7 +84,7 @@ func byteTensors(t *kernel.ByteTiles, name string) []checkpoint.TensorSpec {
 	}
 }
 
-// readCodes reads n signed bytes, which stay where the source has them.
+// readCodes reads n signed bytes without copying them.
 func readCodes(src Source, name string, n int) ([]int8, error) {
 	t, err := src.Tensor(name)
 	if err != nil {
@@ -100,7 +99,8 @@ func readCodes(src Source, name string, n int) ([]int8, error) {
 	return unsafe.Slice((*int8)(unsafe.Pointer(&t.Data[0])), n), nil
 }
 
-// readByteScales reads n scales whose products with codes are 16-bit floats in size.
+// readByteScales reads n scales; one that could exceed the range of 16-bit floats is an
+// error.
 func readByteScales(src Source, name string, n int) ([]uint16, error) {
 	s, err := halves(src, name, n)
 	if err != nil {
@@ -114,7 +114,7 @@ func readByteScales(src Source, name string, n int) ([]uint16, error) {
 	return s, nil
 }
 
-// readByteRows reads a matrix of bytes and the tensor of its rows' scales.
+// readByteRows reads a matrix of bytes (name) and the scales of its rows (scales).
 func readByteRows(src Source, name, scales string, rows, cols int) (b *ByteRows, err error) {
 	b = &ByteRows{}
 	if b.Codes, err = readCodes(src, name, rows*cols); err != nil {
@@ -124,7 +124,7 @@ func readByteRows(src Source, name, scales string, rows, cols int) (b *ByteRows,
 	return b, err
 }
 
-// readByteTiles reads what byteTensors has written.
+// readByteTiles reads the tensors written by byteTensors.
 func readByteTiles(src Source, name string, out, count int) (*kernel.ByteTiles, error) {
 	tiles := (out + tileRows - 1) / tileRows
 	codes, err := readCodes(src, name+".coeff", tiles*count*tileRows)

@@ -5,9 +5,8 @@ import (
 	"strings"
 )
 
-// Fallback is a place where a job did something else than its recipe says,
-// because the model or the text left it no choice. Jobs list them; a strict job
-// makes each an error.
+// Fallback is a deviation of a job from its recipe that the model or the text made
+// necessary. Jobs list them; with --strict each is an error.
 type Fallback struct {
 	Kind  string `json:"kind"`  // one of the kinds below
 	Where string `json:"where"` // a layer, an input of all blocks, or a key of the recipe
@@ -16,26 +15,26 @@ type Fallback struct {
 
 // The kinds of fallbacks.
 const (
-	FallbackDamping     = "damping"       // the Hessian took more damping than the recipe's
-	FallbackDead        = "dead channels" // inputs that no calibration token touched: rounded to nearest
-	FallbackRotation    = "rotation"      // no Hadamard matrix of that width is known: part of it is a cosine transform
-	FallbackBranch      = "branch"        // the budget left an input without one
-	FallbackGroup       = "group"         // wider than the layer: one scale a row
-	FallbackCorrect     = "correction"    // toward the full-precision model: larger than the weights, so left out
+	FallbackDamping     = "damping"       // the Hessian needed more damping than the recipe's
+	FallbackDead        = "dead channels" // inputs that are zero for all calibration tokens: their weights are rounded to nearest
+	FallbackRotation    = "rotation"      // no Hadamard matrix is known for the width: part of the transform is a cosine transform
+	FallbackBranch      = "branch"        // the budget leaves an input without a branch
+	FallbackGroup       = "group"         // wider than the layer: one scale for each row
+	FallbackCorrect     = "correction"    // the fit to the full-precision model would exceed the weights themselves: left out
 	FallbackCalibration = "calibration"   // the text has fewer or shorter windows than asked for
 )
 
-// FallbackKinds lists them, in the order in which jobs meet them.
+// FallbackKinds lists them in the order in which they can occur.
 var FallbackKinds = []string{FallbackCalibration, FallbackRotation, FallbackGroup, FallbackBranch, FallbackDead, FallbackDamping, FallbackCorrect}
 
-// String is one line.
+// String describes the fallback in one line.
 func (f Fallback) String() string { return fmt.Sprintf("%s, %s: %s", f.Kind, f.Where, f.Cause) }
 
-// fallbackPlaces is how many places a line names.
+// fallbackPlaces is the number of places that one line names.
 const fallbackPlaces = 3
 
-// FallbackLines tells of fallbacks in a few lines: those of one kind and cause
-// share one, which names the first places and counts the others.
+// FallbackLines summarizes fallbacks: those with the same kind and cause share a line,
+// which names the first places and counts the rest.
 func FallbackLines(all []Fallback) []string {
 	type line struct{ kind, cause string }
 	var order []line
@@ -58,8 +57,8 @@ func FallbackLines(all []Fallback) []string {
 	return out
 }
 
-// Rotation says how a transform of the recipe was constructed at the model's
-// width: Hadamard matrices are not known at all of them.
+// Rotation tells how a transform of the recipe was constructed at the model's width, since
+// Hadamard matrices are not known for all widths.
 type Rotation struct {
 	Where string `json:"where"` // the recipe's key, "rotate.down"
 	Width int    `json:"width"`

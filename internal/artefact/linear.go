@@ -1,6 +1,10 @@
-// Package artefact is the quantized model as it lies on disk, in memory: what
-// the pipeline writes and the engine reads. docs/FORMAT.md is its
-// specification.
+// Package artefact is the quantized model on disk and in memory: what the pipeline writes
+// and the engine reads. docs/FORMAT.md is its specification.
+//
+// manifest.go has the manifest and the reader's settings; linear.go a layer, branch.go and
+// subspace.go its branch, qk.go the transform of queries and keys, table.go the embedding
+// and output matrix, transform.go the run-time transforms, fallback.go deviations from the
+// recipe.
 package artefact
 
 import (
@@ -23,21 +27,21 @@ type Linear struct {
 	Grid    quant.Grid
 	Tiles   []byte   // the integers in the kernels' layout, see kernel.IntMatrix
 	Scales  []uint16 // 16-bit floats [tile][group][16]
-	Zeros   []uint16 // zero points in the same order, if the grid is asymmetric
+	Zeros   []uint16 // zero points in the same order, for asymmetric grids
 	Branch  *Branch  // nil: none
 	Bias    []float32
 
-	Whole kernel.HalfMatrix // a layer that is not quantized has this and a bias only
+	Whole kernel.HalfMatrix // the weights of a layer that is not quantized, which has only this and a bias
 }
 
-// NewWhole is a layer that is not quantized, in 16 bits: w [out × in] must be
-// exact 16-bit floats.
+// NewWhole makes a layer that is stored unquantized in 16 bits: w [out × in] must be exact
+// 16-bit floats.
 func NewWhole(w []float32, out, in int, bias []float32) *Linear {
 	h := toHalf(w)
 	return &Linear{Out: out, In: in, Bias: bias, Whole: kernel.HalfMatrix{Data: bytesOf(h), DType: kernel.F16, Rows: out, Cols: in}}
 }
 
-// NewLinear packs q [out × in] and its steps [out × groups]; the branch may be nil.
+// NewLinear packs codes q [out × in] and steps [out × groups]; the branch may be nil.
 func NewLinear(g quant.Grid, q []int8, steps quant.Steps, out, in int, branch *Branch, bias []float32) *Linear {
 	l := &Linear{Out: out, In: in, Grid: g, Branch: branch, Bias: bias,
 		Tiles: make([]byte, kernel.TileBytes(g.Bits, out, in))}
@@ -49,7 +53,7 @@ func NewLinear(g quant.Grid, q []int8, steps quant.Steps, out, in int, branch *B
 	return l
 }
 
-// tile lays out the groups' parameters [out × groups] as they are stored.
+// tile converts the groups' parameters [out × groups] to 16-bit floats in the stored order.
 func (l *Linear) tile(v []float32) []uint16 {
 	tiled := make([]float32, kernel.ScaleLen(l.Out, l.In, l.Grid.Group))
 	kernel.PackScales(tiled, v, l.Out, l.In, l.Grid.Group)
@@ -90,8 +94,8 @@ const tileRows = 16
 
 func (l *Linear) tiles() int { return (l.Out + tileRows - 1) / tileRows }
 
-// Matrix returns the integer part as the kernels want it. The tiles are
-// shared, not copied.
+// Matrix returns the integer part in the form that kernels take. The tiles are shared, not
+// copied.
 func (l *Linear) Matrix() (*kernel.IntMatrix, error) {
 	zero := l.Grid.FixedZero()
 	if l.Zeros != nil {
@@ -100,15 +104,14 @@ func (l *Linear) Matrix() (*kernel.IntMatrix, error) {
 	return kernel.NewIntMatrix(l.Grid.Bits, l.Out, l.In, l.Grid.Group, l.Tiles, floats(l.Scales), zero)
 }
 
-// Residual writes what the integers stand for to dst [out × in].
+// Residual writes the decoded integer part to dst [out × in].
 func (l *Linear) Residual(dst []float32, run func(n int, fn func(i int))) {
 	q := make([]int8, l.Out*l.In)
 	kernel.UnpackTiles(q, l.Grid.Bits, l.Tiles, l.Out, l.In)
 	l.Grid.Dequantize(dst, q, l.Steps(), l.Out, l.In, run)
 }
 
-// Dense writes the weights that the layer stands for, branch and residual, to
-// dst [out × in].
+// Dense writes the decoded weights, residual plus branch, to dst [out × in].
 func (l *Linear) Dense(p *kernel.Pool, dst []float32) {
 	if l.Whole.Rows > 0 {
 		p.Run(l.Out, func(r int) { l.Whole.Row(dst[r*l.In:][:l.In], r) })
@@ -121,8 +124,8 @@ func (l *Linear) Dense(p *kernel.Pool, dst []float32) {
 	}
 }
 
-// StoredBits is the size of everything that is stored for the weights, bias
-// excluded, in bits per weight.
+// StoredBits is the size of everything stored for the weights, without the bias, in bits
+// per weight.
 func (l *Linear) StoredBits() float64 {
 	if l.Whole.Rows > 0 {
 		return 16
@@ -162,15 +165,15 @@ func (l *Linear) Tensors(name string) []checkpoint.TensorSpec {
 	return specs
 }
 
-// Source gives tensors by name, as checkpoint.Checkpoint does. A tensor whose
-// data could not be read is an error.
+// Source returns tensors by name, as checkpoint.Checkpoint does. It returns an error if a
+// tensor's data cannot be read.
 type Source interface {
 	Has(name string) bool
 	Tensor(name string) (checkpoint.Tensor, error)
 }
 
-// ReadLinear reads the layer of the given shape. The integers and the branch
-// stay in the memory map.
+// ReadLinear reads the named layer of the given shape. The integers and the branch are not
+// copied out of the memory map.
 func ReadLinear(src Source, name string, out, in int, q *Quantization) (*Linear, error) {
 	l := &Linear{Out: out, In: in}
 	bits := q.LayerBits(name)
@@ -243,7 +246,7 @@ func (l *Linear) readWhole(src Source, name string) error {
 	return err
 }
 
-// halves reads a tensor of n finite 16-bit floats; n < 0 takes any number.
+// halves reads a tensor of n finite 16-bit floats; n < 0 accepts any number.
 func halves(src Source, name string, n int) ([]uint16, error) {
 	t, err := src.Tensor(name)
 	if err != nil {
@@ -262,13 +265,13 @@ func halves(src Source, name string, n int) ([]uint16, error) {
 	return out, nil
 }
 
-// fileOf is the file that holds a tensor, for an error.
+// fileOf is the name of the file that holds a tensor, for errors.
 func fileOf(src Source, name string) string {
 	t, _ := src.Tensor(name)
 	return t.File
 }
 
-// numberOf is the expected number of values for an error; none where any will do.
+// numberOf is the expected number of values, for errors; empty if any number is accepted.
 func numberOf(n int) string {
 	if n < 0 {
 		return ""
@@ -276,7 +279,7 @@ func numberOf(n int) string {
 	return fmt.Sprintf("%d of ", n)
 }
 
-// integers reads a tensor of n values of type I32 or U16; n < 0 takes any number.
+// integers reads a tensor of n values of type I32 or U16; n < 0 accepts any number.
 func integers(src Source, name string, n int) ([]int32, error) {
 	t, err := src.Tensor(name)
 	if err != nil {
@@ -296,8 +299,8 @@ func integers(src Source, name string, n int) ([]int32, error) {
 	return out, nil
 }
 
-// bytesOf views numbers as the little-endian bytes that are stored. Every CPU
-// that Go's unsafe view runs on here is little-endian; see littleEndian.
+// bytesOf returns numbers as their little-endian bytes without copying, which needs a
+// little-endian CPU; see littleEndian.
 func bytesOf[T int8 | uint16 | int32 | float32](v []T) []byte {
 	if len(v) == 0 {
 		return nil

@@ -14,11 +14,11 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// Method is quantization_config.quant_method of our artefacts, and Version the
-// format that this code writes. It reads version 1 too, which had no
-// transforms, no stored bases, no zero points and one width for all layers. Version
-// 4 brought embeddings of fewer than 16 bits, and output matrices of other than 8;
-// version 5 sums of each tensor, without which its files are refused.
+// Method is quantization_config.quant_method of our artefacts, and Version the format that
+// this code writes. It also reads version 1, which had no transforms, stored bases or zero
+// points, and one width for all layers. Version 4 added embeddings of fewer than 16 bits
+// and output matrices of other than 8; version 5 added a checksum for each tensor, without
+// which a version 5 file is refused.
 const (
 	Method  = "specquant"
 	Version = 5
@@ -30,23 +30,23 @@ type Quantization struct {
 	Method  string        `json:"quant_method"`
 	Version int           `json:"format_version"`
 	Bits    quant.Bits    `json:"bits"`
-	Group   int           `json:"group_size"`      // inputs a scale; 0: the whole row
-	ActClip float64       `json:"activation_clip"` // share of a token's range that is covered
-	Head    int           `json:"head_bits"`       // of the output matrix: 2 to 8, or 16 for as it was
+	Group   int           `json:"group_size"`      // inputs that share a scale; 0: the whole row
+	ActClip float64       `json:"activation_clip"` // fraction of a token's range that the grid covers
+	Head    int           `json:"head_bits"`       // of the output matrix: 2 to 8, or 16: not quantized
 	Branch  *BranchFormat `json:"branch,omitempty"`
 
 	// Zero is the kind of the weights' zero points: symmetric (or absent),
 	// centred or asymmetric.
 	Zero quant.ZeroKind `json:"zero_point,omitempty"`
-	// HeadGroup is the number of columns of the output matrix that share a scale;
-	// 0: the whole row. Embedding and EmbeddingGroup are the same of the embedding,
-	// where absent bits stand for 16. A tied model whose two have the same format
-	// stores the output matrix only.
+	// HeadGroup is the number of columns of the output matrix that share a scale; 0: the
+	// whole row. Embedding and EmbeddingGroup are the same for the embedding, where absent
+	// bits mean 16. A tied model in which both have the same format stores only the output
+	// matrix.
 	HeadGroup      int `json:"head_group_size,omitempty"`
 	Embedding      int `json:"embedding_bits,omitempty"`
 	EmbeddingGroup int `json:"embedding_group_size,omitempty"`
-	// Layers are the bits of layers that have others than bits.weights, by name;
-	// 16: not quantized.
+	// Layers are the bits of layers that differ from bits.weights, by name; 16: not
+	// quantized.
 	Layers map[string]int `json:"layer_bits,omitempty"`
 	// ActGroup is the number of input channels that share a grid: 16, 32, 64 or
 	// 128, with activations of 4 bits; 0: the whole token.
@@ -55,7 +55,7 @@ type Quantization struct {
 	Transforms Transforms `json:"transforms,omitzero"`
 }
 
-// Transforms names the maps of activations that a runtime applies, whose
+// Transforms names the transforms of activations that the runtime applies and whose
 // inverses are folded into the weights. Empty: none.
 type Transforms struct {
 	Attn  string `json:"attn,omitempty"`  // of the input of q, k and v: hadamard or kronecker
@@ -63,17 +63,17 @@ type Transforms struct {
 	MLP   string `json:"mlp,omitempty"`   // of the input of gate and up: hadamard or kronecker
 	Down  string `json:"down,omitempty"`  // hadamard or kronecker
 	Head  string `json:"head,omitempty"`  // of the input of a quantized output matrix: hadamard
-	Cache string `json:"cache,omitempty"` // of queries and keys after RoPE: hadamard, of each head, or balanced
+	Cache string `json:"cache,omitempty"` // of queries and keys after RoPE: hadamard (for each head) or balanced
 }
 
-// Input is the transform's name for one of the four inputs.
+// Input is the name of the transform of one of the four inputs.
 func (t Transforms) Input(in llama.Input) string {
 	return [llama.NumInputs]string{t.Attn, t.O, t.MLP, t.Down}[in]
 }
 
-// The transforms by name.
+// The names of transforms.
 const (
-	Hadamard  = "hadamard"  // of the whole width
+	Hadamard  = "hadamard"  // over the whole width
 	Heads     = "heads"     // a Hadamard matrix across the attention heads
 	Kronecker = "kronecker" // two matrices stored with the layer
 	Balanced  = "balanced"  // of queries and keys: see [QK]
@@ -104,15 +104,15 @@ func (q *Quantization) LayerBits(name string) int {
 	return q.Bits.Weights
 }
 
-// BranchFormat says how the 16-bit branch is to be computed.
+// BranchFormat tells how the 16-bit branch is computed.
 type BranchFormat struct {
 	Basis    string  `json:"basis"`
 	Axis     string  `json:"axis"`
 	Truncate float64 `json:"truncate"`
-	// Remove says that the branch's subspace is taken out of the activations
-	// before they are quantized. Only stored bases.
+	// Remove: the branch's subspace is removed from the activations before they are
+	// quantized. Only for stored bases.
 	Remove bool `json:"remove,omitempty"`
-	// Bits are those of a stored basis and its coefficients: 8, or 16 where absent.
+	// Bits are those of a stored basis and its coefficients: 8 or 16; absent: 16.
 	Bits int `json:"bits,omitempty"`
 }
 
@@ -121,9 +121,9 @@ func (b *BranchFormat) Stored() bool {
 	return b.Basis == recipe.BasisKLT || b.Basis == recipe.BasisSVD || b.Basis == recipe.BasisColumns
 }
 
-// ParseQuantization reads a quantization_config, or refuses another tool's.
+// ParseQuantization reads a quantization_config; that of another tool is an error.
 func ParseQuantization(raw json.RawMessage, file string) (*Quantization, error) {
-	// The method first: another tool's fields may bear our names and mean other things.
+	// Check the method first: another tool may use our field names with other meanings.
 	var q Quantization
 	var whose struct {
 		Method string `json:"quant_method"`
@@ -197,7 +197,7 @@ func ParseQuantization(raw json.RawMessage, file string) (*Quantization, error) 
 	return &q, nil
 }
 
-// ActGrid says how the inputs of quantized layers are rounded, if they are.
+// ActGrid is the grid to which the inputs of quantized layers are rounded.
 func (q *Quantization) ActGrid() kernel.ActGrid {
 	return kernel.ActGrid{Bits: q.Bits.Activations, Clip: float32(q.ActClip), Group: q.ActGroup}
 }
@@ -221,54 +221,54 @@ const maxGroup = 1 << 20
 // ManifestFile is the manifest's name in the artefact.
 const ManifestFile = checkpoint.ManifestFile
 
-// Manifest says where an artefact comes from and what the job saw. It holds no
+// Manifest records where an artefact comes from and what the job measured. It contains no
 // time and no machine, so that equal jobs write equal bytes.
 type Manifest struct {
 	Tool          string                `json:"tool"`
 	Recipe        *recipe.Recipe        `json:"recipe"`
 	Inputs        []checkpoint.FileHash `json:"inputs"`                // the checkpoint's files
 	Calibration   *Calibration          `json:"calibration,omitempty"` // nil: none was needed
-	Rotations     []Rotation            `json:"rotations,omitempty"`   // how the recipe's were constructed
+	Rotations     []Rotation            `json:"rotations,omitempty"`   // how the recipe's rotations were constructed
 	Layers        []Layer               `json:"layers"`
-	BitsPerWeight float64               `json:"bits_per_weight"`     // over the quantized layers, everything counted
-	Fallbacks     []Fallback            `json:"fallbacks,omitempty"` // where the job did not do what the recipe says
+	BitsPerWeight float64               `json:"bits_per_weight"`     // over the quantized layers, everything stored included
+	Fallbacks     []Fallback            `json:"fallbacks,omitempty"` // where the job deviated from its recipe
 	Check         *Check                `json:"check,omitempty"`
 
-	// Files are all other files of the artefact, sorted by name; none in the
-	// artefacts of early versions. See [Verify].
+	// Files are all other files of the artefact, sorted by name; artefacts of early
+	// versions list none. See [Verify].
 	Files []checkpoint.FileHash `json:"files,omitempty"`
 }
 
-// Calibration is the text that the stages looked at.
+// Calibration is the text that the statistics come from.
 type Calibration struct {
 	Sources []checkpoint.FileHash `json:"sources"`
 	Windows int                   `json:"windows"`
-	HeldOut int                   `json:"held_out_windows,omitempty"` // judged on, not fitted on
+	HeldOut int                   `json:"held_out_windows,omitempty"` // used to judge the result, never fitted on
 	Tokens  int                   `json:"tokens_per_window"`
 	Hash    string                `json:"token_sha256"` // of the token ids used, as little-endian uint32
 }
 
-// Layer is what the job reports of one linear layer. Errors are relative:
-// ‖y − y'‖ / ‖y‖ over calibration tokens, activations quantized.
+// Layer is the report on one linear layer. Errors are relative: ‖y − y'‖ / ‖y‖ over
+// calibration tokens, with activations quantized.
 type Layer struct {
 	Name          string  `json:"name"`
 	Alpha         string  `json:"alpha,omitempty"`
-	EnergyKept    float64 `json:"energy_kept"` // share of ‖Ŵ‖² in the branch
+	EnergyKept    float64 `json:"energy_kept"` // fraction of ‖Ŵ‖² in the branch
 	BitsPerWeight float64 `json:"bits_per_weight"`
-	Error         float64 `json:"error"`           // this recipe, before tune and distil change the layer
+	Error         float64 `json:"error"`           // with this recipe, before tune and distil change the layer
 	ErrorNoBranch float64 `json:"error_no_branch"` // the same without the branch
 	ErrorRTN      float64 `json:"error_rtn"`       // plain rounding of the original weights
 	Damp          float64 `json:"damp,omitempty"`
 	DeadChannels  int     `json:"dead_channels,omitempty"`
-	Uncorrected   bool    `json:"uncorrected,omitempty"` // solve.correct was left out: it exceeded the weights themselves
-	Seconds       float64 `json:"-"`                     // to split, solve and measure it; equal jobs write equal bytes, so it stays out of the file
+	Uncorrected   bool    `json:"uncorrected,omitempty"` // solve.correct was left out because it exceeded the weights themselves
+	Seconds       float64 `json:"-"`                     // to split, solve and measure the layer; not in the file, because equal jobs write equal bytes
 
-	// Clipped is the share of the (residual) weights that lie beyond the ends
-	// of their grid before they are rounded.
+	// Clipped is the fraction of the (residual) weights beyond the ends of their grid,
+	// before rounding.
 	Clipped float64 `json:"clipped,omitempty"`
-	// Outliers are the input channels whose largest |x| stands out, largest
-	// first, before smoothing; Peak is the largest channel's |x| over the median
-	// channel's after smoothing. Both are over the calibration tokens.
+	// Outliers are the input channels with unusually large |x|, largest first, before
+	// smoothing; Peak is the largest channel's maximum |x| relative to the median
+	// channel's, after smoothing. Both are over the calibration tokens.
 	Outliers []Outlier `json:"outliers,omitempty"`
 	Peak     float64   `json:"peak,omitempty"`
 }
@@ -276,11 +276,11 @@ type Layer struct {
 // Outlier is a channel of a layer's input.
 type Outlier struct {
 	Channel int     `json:"channel"`
-	Ratio   float64 `json:"ratio"` // its largest |x| over the median channel's
+	Ratio   float64 `json:"ratio"` // its maximum |x| relative to the median channel's
 }
 
-// Check is the comparison with full precision made after writing: on windows of
-// the calibration text that nothing was fitted on, if there are any.
+// Check is the comparison with full precision after writing, on windows of the calibration
+// text that nothing was fitted on, if there are any.
 type Check struct {
 	HeldOut       bool    `json:"held_out"` // false: on the calibration text itself
 	Tokens        int     `json:"tokens"`
@@ -290,13 +290,13 @@ type Check struct {
 	Top1          float64 `json:"top1_agreement"`
 	Passed        bool    `json:"passed"`
 
-	// KLFitted is the divergence on windows that the weights were fitted on, over as
-	// many tokens; 0: not measured. A much smaller one than KL shows that the model
-	// has learned its calibration text instead of the language: see [Check.Ratio].
+	// KLFitted is the divergence on as many tokens of the windows that the weights were
+	// fitted on; 0: not measured. If it is much smaller than KL, the model has memorized
+	// its calibration text instead of learning the language: see [Check.Ratio].
 	KLFitted float64 `json:"kl_fitted,omitempty"`
 }
 
-// checkJSON is a check as the manifest has it.
+// checkJSON is a Check as it is stored in the manifest.
 type checkJSON struct {
 	HeldOut       bool            `json:"held_out"`
 	Tokens        int             `json:"tokens"`
@@ -308,8 +308,8 @@ type checkJSON struct {
 	KLFitted      jsonfloat.Float `json:"kl_fitted,omitempty"`
 }
 
-// MarshalJSON implements json.Marshaler: a result that is accepted although it gives
-// a token no probability has an infinite perplexity.
+// MarshalJSON implements json.Marshaler. A result that was accepted although it gives a
+// token probability 0 has an infinite perplexity, which JSON numbers cannot hold.
 func (c Check) MarshalJSON() ([]byte, error) {
 	return json.Marshal(checkJSON{c.HeldOut, c.Tokens, jsonfloat.Float(c.PerplexityRef), jsonfloat.Float(c.Perplexity), jsonfloat.Float(c.KL), jsonfloat.Float(c.Top1), c.Passed, jsonfloat.Float(c.KLFitted)})
 }
@@ -322,8 +322,8 @@ func (c *Check) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// Ratio is the generalization ratio: divergence from full precision on held-out
-// text over that on the text that was fitted on. 0: unknown.
+// Ratio is the generalization ratio: the divergence from full precision on held-out text
+// divided by that on text the weights were fitted on. 0: unknown.
 func (c *Check) Ratio() float64 {
 	if !c.HeldOut || c.KLFitted <= 0 {
 		return 0
@@ -331,5 +331,5 @@ func (c *Check) Ratio() float64 {
 	return c.KL / c.KLFitted
 }
 
-// MaxRatio is the generalization ratio above which a job warns.
+// MaxRatio is the generalization ratio above which a job prints a warning.
 const MaxRatio = 2

@@ -5,16 +5,15 @@ import (
 	"slices"
 )
 
-// A channel stands out whose largest |x| is this many times the median
-// channel's; at most so many are reported.
+// A channel is an outlier if its maximum |x| is at least outlierRatio times the median
+// channel's; at most outlierCount are reported.
 const (
 	outlierRatio = 8
 	outlierCount = 8
 )
 
-// Outliers returns the channels that stand out by their largest |x|, absMax,
-// largest first, and the largest maximum over the median one, 0 where that is
-// 0.
+// Outliers returns the outlier channels by their maximum |x| (absMax), largest first, and
+// the largest maximum divided by the median one, or 0 if the median is 0.
 func Outliers(absMax []float32) (out []Outlier, peak float64) {
 	if len(absMax) == 0 {
 		return nil, 0

@@ -10,20 +10,21 @@ import (
 	"github.com/specquant/specquant/internal/llama"
 )
 
-// QK is what a block does to queries and keys after RoPE, as it is stored: see
-// [llama.QK]. The queries' matrices are made from the keys' when they are read.
+// QK is a block's transform of queries and keys after RoPE, as it is stored: see
+// [llama.QK]. The matrices for the queries are computed from those for the keys when they
+// are read.
 type QK struct {
 	Mean []uint16  // 16-bit floats [kv_heads × head_dim]
-	Keys *ByteRows // of each kv head [kv_heads·head_dim × head_dim]; nil: Hadamard
+	Keys *ByteRows // for each kv head [kv_heads·head_dim × head_dim]; nil: a Hadamard matrix
 }
 
-// NewQK rounds mean [kv_heads × head_dim] and keys [kv_heads × head_dim × head_dim],
-// or nil for Hadamard's matrix, to what is stored.
+// NewQK rounds mean [kv_heads × head_dim] and keys [kv_heads × head_dim × head_dim] (nil
+// for the Hadamard matrix) to the stored formats.
 func NewQK(c *checkpoint.Config, mean, keys []float32) (*QK, error) {
 	q := &QK{Mean: toHalf(mean)}
 	for i, h := range q.Mean {
 		if h&0x7c00 == 0x7c00 {
-			return nil, fmt.Errorf("keys have the mean %v in channel %d of kv head %d, which no 16-bit float holds; use rotate.cache: hadamard", mean[i], i%c.HeadDim, i/c.HeadDim)
+			return nil, fmt.Errorf("the mean of the keys is %v in channel %d of kv head %d, expected the range of a 16-bit float (±65504); use rotate.cache: hadamard", mean[i], i%c.HeadDim, i/c.HeadDim)
 		}
 	}
 	if keys != nil {
@@ -32,7 +33,8 @@ func NewQK(c *checkpoint.Config, mean, keys []float32) (*QK, error) {
 	return q, nil
 }
 
-// Matrices are the keys' [kv_heads × head_dim × head_dim]: code·scale, exact.
+// Matrices returns the decoded matrices for the keys [kv_heads × head_dim × head_dim],
+// exactly.
 func (q *QK) Matrices(headDim int) []float32 {
 	m := make([]float32, len(q.Keys.Codes))
 	for i, c := range q.Keys.Codes {
@@ -41,7 +43,7 @@ func (q *QK) Matrices(headDim int) []float32 {
 	return m
 }
 
-// Bytes is their size on disk.
+// Bytes is the size on disk.
 func (q *QK) Bytes() int {
 	n := 2 * len(q.Mean)
 	if q.Keys != nil {
@@ -50,7 +52,7 @@ func (q *QK) Bytes() int {
 	return n
 }
 
-// Tensors are those of the block whose names start with prefix.
+// Tensors returns the tensors to store; prefix is that of the block's tensor names.
 func (q *QK) Tensors(prefix string, c *checkpoint.Config) []checkpoint.TensorSpec {
 	specs := []checkpoint.TensorSpec{{Name: prefix + "cache.mean", DType: checkpoint.F16, Shape: []int{c.KVHeads, c.HeadDim}, Data: bytesOf(q.Mean)}}
 	if q.Keys == nil {
@@ -61,7 +63,7 @@ func (q *QK) Tensors(prefix string, c *checkpoint.Config) []checkpoint.TensorSpe
 		checkpoint.TensorSpec{Name: prefix + "cache.scales", DType: checkpoint.F16, Shape: []int{c.KVHeads, c.HeadDim}, Data: bytesOf(q.Keys.Scales)})
 }
 
-// ReadQK reads what Tensors has written.
+// ReadQK reads the tensors written by Tensors.
 func ReadQK(src Source, prefix string, c *checkpoint.Config) (*QK, error) {
 	q := &QK{}
 	var err error
@@ -74,7 +76,7 @@ func ReadQK(src Source, prefix string, c *checkpoint.Config) (*QK, error) {
 	return q, err
 }
 
-// Transform is what the runtime does.
+// Transform returns the transform in the form that package llama applies.
 func (q *QK) Transform(c *checkpoint.Config) (*llama.QK, error) {
 	t := &llama.QK{Mean: toFloat(q.Mean)}
 	if q.Keys == nil {
@@ -92,13 +94,13 @@ func (q *QK) Transform(c *checkpoint.Config) (*llama.QK, error) {
 		}
 		inverse := linalg.Invert(m, n)
 		if inverse == nil {
-			return nil, fmt.Errorf("cache.keys: the matrix of kv head %d has no inverse; the artefact is damaged, make it again", h)
+			return nil, fmt.Errorf("cache.keys: the matrix of kv head %d has no inverse; the artefact is damaged; quantize again", h)
 		}
 		for i := range n {
 			for j := range n {
 				v := float32(inverse[j*n+i])
 				if math.IsInf(float64(v), 0) || v != v {
-					return nil, fmt.Errorf("cache.keys: the inverse of the matrix of kv head %d is not finite; the artefact is damaged, make it again", h)
+					return nil, fmt.Errorf("cache.keys: the inverse of the matrix of kv head %d is not finite; the artefact is damaged; quantize again", h)
 				}
 				queries[(h*n+i)*n+j] = v
 			}

@@ -10,26 +10,25 @@ import (
 	"github.com/specquant/specquant/internal/spectrum"
 )
 
-// Subspace is a stored basis V of the lowest "frequencies" of one input, in the
-// order of their importance, shared by the layers that read it: the
-// Karhunen-Loève basis of the calibration's activations (klt), or the singular
-// vectors of the weights (svd).
+// Subspace is a stored basis V of one input, most important vectors first, shared by the
+// layers that read the input: the Karhunen-Loève basis of the calibration activations
+// (klt), the singular vectors of the weights (svd), or single channels (columns).
 //
-// The branch of each reader is C·z, z = V·x. With Remove, the integers see
-// x − Vᵀz instead of x: what the branch carries does not widen the grid of the
-// activations.
+// The branch of each layer is C·z with z = V·x. With Remove, the integer part is computed
+// from x − Vᵀz instead of x, so that what the branch carries does not widen the
+// activations' grid.
 type Subspace struct {
 	Width, Count int
 	Vectors      []uint16 // 16-bit floats [count × width]; nil: Codes
 	Remove       bool
-	Outputs      int // of all readers together: each bears its share of the bytes
+	Outputs      int // total of all readers: each is charged its share of the bytes
 
-	// Codes are the vectors of a basis in 8 bits; the coefficients of branches on
-	// it are then too. nil: 16 bits.
+	// Codes are the vectors of a basis in 8 bits; then the coefficients of its branches
+	// have 8 bits too. nil: 16 bits.
 	Codes *ByteRows
 }
 
-// NewSubspace is the basis v [count × width] in 16 or 8 bits.
+// NewSubspace makes the basis v [count × width] in 16 or 8 bits.
 func NewSubspace(v []float32, count, width, bits int) *Subspace {
 	s := &Subspace{Width: width, Count: count}
 	if bits == 8 {
@@ -48,7 +47,7 @@ func (s *Subspace) bytes() int {
 	return 2 * len(s.Vectors)
 }
 
-// Floats are the vectors as float32 [count × width].
+// Floats returns the vectors as float32 [count × width].
 func (s *Subspace) Floats() []float32 {
 	if s.Codes != nil {
 		return s.Codes.floats(s.Width)
@@ -56,7 +55,7 @@ func (s *Subspace) Floats() []float32 {
 	return toFloat(s.Vectors)
 }
 
-// Projection is the product with the vectors, as the runtime computes it.
+// Projection is the product V·x as the runtime computes it.
 func (s *Subspace) Projection() *kernel.Projection {
 	if c := s.Codes; c != nil {
 		return kernel.NewByteProjection(c.Codes, toFloat(c.Scales), s.Count, s.Width, s.Remove)
@@ -64,8 +63,8 @@ func (s *Subspace) Projection() *kernel.Projection {
 	return kernel.NewStoredProjection(s.Vectors, s.Count, s.Width, s.Remove)
 }
 
-// NewSubspaceBranch is the branch of a layer with coefficients [out × count] on a
-// stored basis: exact 16-bit floats, which a basis in 8 bits rounds further.
+// NewSubspaceBranch makes the branch of a layer with coefficients [out × count] on a stored
+// basis. They must be exact 16-bit floats; if the basis has 8 bits, they are rounded to 8.
 func NewSubspaceBranch(s *Subspace, basis string, coeff []float32, out int) *Branch {
 	b := &Branch{Axis: spectrum.OutputChannel, Basis: basis, Out: out, In: s.Width, Subspace: s}
 	if s.Codes != nil {
@@ -88,7 +87,7 @@ func NewSubspaceBranch(s *Subspace, basis string, coeff []float32, out int) *Bra
 	return b
 }
 
-// transposed is m [rows × cols] as [cols × rows].
+// transposed returns m [rows × cols] as [cols × rows].
 func transposed(m []float32, rows, cols int) []float32 {
 	t := make([]float32, len(m))
 	for r := range rows {
@@ -99,7 +98,7 @@ func transposed(m []float32, rows, cols int) []float32 {
 	return t
 }
 
-// Coefficients are those of a branch on a stored basis [out × count].
+// Coefficients returns the coefficients of a branch on a stored basis [out × count].
 func (s *Branch) Coefficients() []float32 {
 	n := s.Subspace.Count
 	c := make([]float32, s.Out*n)
@@ -115,7 +114,7 @@ func (s *Branch) Coefficients() []float32 {
 	return c
 }
 
-// AddTo adds sign times the weights that the branch stands for to dst [out × in].
+// AddTo adds sign times the branch's weights to dst [out × in].
 func (s *Branch) AddTo(p *kernel.Pool, dst []float32, sign float32) {
 	if s.Subspace == nil {
 		s.Spectrum().AddTo(dst, sign, p.Run)
@@ -124,8 +123,8 @@ func (s *Branch) AddTo(p *kernel.Pool, dst []float32, sign float32) {
 	addProduct(p, dst, s.Coefficients(), s.Subspace.Floats(), s.Out, s.In, s.Subspace.Count, sign)
 }
 
-// Removed takes the subspace out of the rows of w [rows × in] where the runtime
-// takes it out of the activations: w − w·VᵀV.
+// Removed removes the subspace from the rows of w [rows × in] if the runtime removes it
+// from the activations: w − w·VᵀV.
 func (s *Branch) Removed(p *kernel.Pool, w []float32, rows int) {
 	if s.Subspace == nil || !s.Subspace.Remove {
 		return
@@ -145,11 +144,11 @@ func addProduct(p *kernel.Pool, dst, a, b []float32, m, n, k int, sign float32) 
 	p.MatMulNN(dst, n, scaled, k, b, n, m, n, k, true)
 }
 
-// inputKeys are the names of a block's inputs in the artefact.
+// inputKeys are the names of a block's inputs in tensor names.
 var inputKeys = [llama.NumInputs]string{"attn", "o", "mlp", "down"}
 
-// InputName is the start of the names of what is stored for the input of a
-// layer; "" for a layer outside the blocks.
+// InputName is the prefix of the tensors stored for the input of a layer; "" for a layer
+// outside the blocks.
 func InputName(layer string) string {
 	for l := range llama.NumLinears {
 		if prefix, ok := strings.CutSuffix(layer, l.String()); ok {
@@ -159,7 +158,7 @@ func InputName(layer string) string {
 	return ""
 }
 
-// Tensors are the subspace as it is stored with the input of that name.
+// Tensors returns the subspace as it is stored; input is the prefix from [InputName].
 func (s *Subspace) Tensors(input string) []checkpoint.TensorSpec {
 	basis := checkpoint.TensorSpec{Name: input + ".basis", DType: checkpoint.F16, Shape: []int{s.Count, s.Width}, Data: bytesOf(s.Vectors)}
 	if s.Codes == nil {
@@ -169,8 +168,8 @@ func (s *Subspace) Tensors(input string) []checkpoint.TensorSpec {
 	return []checkpoint.TensorSpec{basis, {Name: input + ".basis_scales", DType: checkpoint.F16, Shape: []int{s.Count}, Data: bytesOf(s.Codes.Scales)}}
 }
 
-// readSubspaceBranch reads the branch of a layer on its input's stored basis.
-// Where there is no basis, the input has no branch.
+// readSubspaceBranch reads the branch of a layer on the stored basis of its input; nil if
+// the input has no basis.
 func readSubspaceBranch(src Source, name string, out, in int, q *BranchFormat) (*Branch, error) {
 	basis := InputName(name) + ".basis"
 	if !src.Has(basis) {

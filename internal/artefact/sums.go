@@ -7,11 +7,11 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 )
 
-// ErrNoSums says that an artefact's manifest has no sums of the other files:
-// an early version wrote it.
+// ErrNoSums means that an artefact's manifest, written by an early version, has no
+// checksums of the other files.
 var ErrNoSums = checkpoint.ErrNoSums
 
-// Sums takes the sums of an artefact's files for its manifest, sorted by name.
+// Sums computes the checksums of an artefact's files for its manifest, sorted by name.
 // names are relative to dir.
 func Sums(dir string, names []string) ([]checkpoint.FileHash, error) {
 	var paths []string
@@ -21,10 +21,10 @@ func Sums(dir string, names []string) ([]checkpoint.FileHash, error) {
 	return checkpoint.HashFiles(paths...)
 }
 
-// Verify opens the artefact in dir, reads all its files and holds them against
-// the sums in its manifest: see [checkpoint.Checkpoint.Verify]. Errors:
-// ErrMalformed and ErrNotFound of package checkpoint, naming the file, what was
-// found, what was expected and what to do; [ErrNoSums].
+// Verify opens the artefact in dir, reads all its files and compares them with the
+// checksums in its manifest: see [checkpoint.Checkpoint.Verify]. Errors: ErrMalformed and
+// ErrNotFound of package checkpoint, naming the file, what was found, what was expected and
+// what to do; [ErrNoSums].
 func Verify(dir string) error {
 	ck, err := checkpoint.Open(dir)
 	if err != nil {

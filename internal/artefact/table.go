@@ -10,24 +10,24 @@ import (
 	"github.com/specquant/specquant/internal/quant"
 )
 
-// The names of the two matrices with a row for each token of the vocabulary.
-// Quantized, a matrix has the tensors name + ".qweight" and name + ".scales"
-// in place of name + ".weight".
+// The names of the two matrices that have a row for each token of the vocabulary. A
+// quantized one has the tensors name + ".qweight" and name + ".scales" instead of name +
+// ".weight".
 const (
 	HeadName      = "lm_head"
 	EmbeddingName = "model.embed_tokens"
 )
 
-// tableChunk is the number of rows that are quantized at a time: a vocabulary
-// may have more rows than memory has room for.
+// tableChunk is the number of rows that are quantized at a time: a whole matrix may not fit
+// into memory.
 const tableChunk = 2048
 
-// TableGrid is the grid of an embedding or output matrix: symmetric, so that
-// zeros stay zeros.
+// TableGrid is the grid of an embedding or output matrix: symmetric, so that zeros stay
+// zeros.
 func TableGrid(bits, group int) quant.Grid { return quant.Grid{Bits: bits, Group: group} }
 
-// tableClip is how the scales of such a grid are chosen. With 8 bits the range
-// is so fine that cutting it off brings nothing.
+// tableClip is how the scales of such a grid are chosen. At 8 bits the grid is so fine that
+// clipping brings nothing.
 func tableClip(bits int) quant.Clip {
 	if bits == 8 {
 		return quant.ClipNone
@@ -35,18 +35,17 @@ func tableClip(bits int) quant.Clip {
 	return quant.ClipMSE
 }
 
-// Rounder writes the integers of rows of weights w [rows × columns] to q, on the
-// grid of the given scales. It may change w.
+// Rounder writes the codes of rows of weights w [rows × columns] to q, on the grid with the
+// given scales. It may change w.
 type Rounder func(q []int8, w []float32, scales quant.Steps, rows int)
 
-// QuantizeTable returns the matrix t [vocabulary × hidden] rounded to the grid,
-// as tensors under the given name that compute themselves while they are
-// written. prepare, if not nil, changes each set of rows before; round, if not nil,
-// rounds them, otherwise each weight is rounded to nearest; run shares out the work
-// of n independent pieces.
+// QuantizeTable returns the matrix t [vocabulary × hidden] rounded to grid g, as tensors
+// with the given name whose data is computed while they are written. prepare, if not nil,
+// changes each chunk of rows first; round, if not nil, rounds them, otherwise weights are
+// rounded to nearest; run executes n independent pieces of work.
 func QuantizeTable(name string, t checkpoint.Tensor, g quant.Grid, prepare func(w []float32, rows int), round Rounder, run func(n int, fn func(i int))) []checkpoint.TensorSpec {
 	rows, cols := t.Shape[0], t.Shape[1]
-	// each calls fn with every chunk quantized.
+	// each calls fn with every quantized chunk.
 	each := func(fn func(l *Linear) error) error {
 		w := make([]float32, min(rows, tableChunk)*cols)
 		q := make([]int8, len(w))
@@ -91,8 +90,8 @@ func (q *Quantization) ReadHead(src Source, vocab, hidden int) (*Linear, error) 
 	return readTable(src, HeadName, vocab, hidden, q.Head, q.HeadGroup)
 }
 
-// ReadEmbedding reads the quantized embedding [vocabulary × hidden]: its own, or
-// the output matrix of a tied model that stores no other.
+// ReadEmbedding reads the quantized embedding [vocabulary × hidden]: its own tensors, or
+// the output matrix of a tied model that stores only that.
 func (q *Quantization) ReadEmbedding(src Source, vocab, hidden int) (*Linear, error) {
 	if q.SharesTables() && !src.Has(EmbeddingName+".qweight") {
 		return q.ReadHead(src, vocab, hidden)
@@ -100,8 +99,8 @@ func (q *Quantization) ReadEmbedding(src Source, vocab, hidden int) (*Linear, er
 	return readTable(src, EmbeddingName, vocab, hidden, q.Embedding, q.EmbeddingGroup)
 }
 
-// SharesTables reports whether embedding and output matrix have the same format,
-// in which a tied model needs only one of them.
+// SharesTables reports whether embedding and output matrix have the same format, so that a
+// tied model needs only one of them.
 func (q *Quantization) SharesTables() bool {
 	return q.Head == q.Embedding && q.HeadGroup == q.EmbeddingGroup && q.Head != 16
 }
@@ -110,8 +109,8 @@ func readTable(src Source, name string, vocab, hidden, bits, group int) (*Linear
 	return ReadLinear(src, name, vocab, hidden, &Quantization{Bits: quant.Bits{Weights: bits}, Group: group})
 }
 
-// CheckTables checks the formats of embedding and output matrix, and fills in 16
-// bits for an embedding of unsaid bits: artefacts from before there was a choice.
+// CheckTables checks the formats of embedding and output matrix, and sets an embedding
+// without bits, as in old artefacts, to 16.
 func (q *Quantization) CheckTables() error {
 	if q.Embedding == 0 {
 		q.Embedding = 16
@@ -130,17 +129,17 @@ func (q *Quantization) CheckTables() error {
 	return nil
 }
 
-// Rows looks up single rows of a quantized matrix, as an embedding does. Its
-// method Row may be called by one goroutine at a time.
+// Rows decodes single rows of a quantized matrix, as an embedding needs. Row must not be
+// called by several goroutines at once.
 type Rows struct {
 	l     *Linear
 	codes []int8 // of one row
 }
 
-// NewRows makes l, which has no branch, ready for [Rows.Row].
+// NewRows makes a Rows for l, which must have no branch.
 func NewRows(l *Linear) *Rows { return &Rows{l: l, codes: make([]int8, l.In)} }
 
-// Row writes what row r stands for to dst [In].
+// Row writes the decoded row r to dst [In].
 func (t *Rows) Row(dst []float32, r int) {
 	l := t.l
 	kernel.UnpackRow(t.codes, l.Grid.Bits, l.Tiles, r, l.In)

@@ -8,8 +8,8 @@ import (
 	"github.com/specquant/specquant/internal/llama"
 )
 
-// NewTransform makes the transform of that name for an input of the model; nil
-// for none. Kronecker factors are read by [ReadTransform].
+// NewTransform makes the named transform for an input of the model; nil for none. Kronecker
+// factors are read by [ReadTransform].
 func NewTransform(name string, in llama.Input, c *checkpoint.Config) (linalg.Transform, error) {
 	switch name {
 	case "":
@@ -19,7 +19,7 @@ func NewTransform(name string, in llama.Input, c *checkpoint.Config) (linalg.Tra
 	case Heads:
 		return linalg.NewHeads(c.Heads, c.HeadDim)
 	}
-	return nil, fmt.Errorf("transform %q of the input of %s; expected %s or %s", name, in, Hadamard, Heads)
+	return nil, fmt.Errorf("transform of the input of %[2]s: found %[1]q, expected %[3]s or %[4]s", name, in, Hadamard, Heads)
 }
 
 // HeadTransform makes the transform of the output matrix's input; nil for none.
@@ -30,8 +30,8 @@ func (t Transforms) HeadTransform(c *checkpoint.Config) (linalg.Transform, error
 	return linalg.NewHadamard(c.HiddenSize)
 }
 
-// QK is what is done to queries and keys after RoPE where all blocks do the same;
-// nil where nothing is done, or blocks have their own: see [ReadQK].
+// QK is the transform of queries and keys after RoPE that all blocks share; nil if there is
+// none or each block has its own: see [ReadQK].
 func (t Transforms) QK(c *checkpoint.Config) (*llama.QK, error) {
 	if t.Cache != Hadamard {
 		return nil, nil
@@ -40,8 +40,8 @@ func (t Transforms) QK(c *checkpoint.Config) (*llama.QK, error) {
 	return llama.Alike(h), err
 }
 
-// ReadTransform makes the transform of an input of the block whose tensors
-// start with prefix; nil for none.
+// ReadTransform makes the transform of an input of a block; prefix is that of the block's
+// tensor names; nil for none.
 func ReadTransform(src Source, prefix string, in llama.Input, c *checkpoint.Config, t Transforms) (linalg.Transform, error) {
 	if t.Input(in) != Kronecker {
 		return NewTransform(t.Input(in), in, c)
@@ -53,8 +53,8 @@ func ReadTransform(src Source, prefix string, in llama.Input, c *checkpoint.Conf
 	return linalg.NewKronecker(left, a, right, b)
 }
 
-// ReadKronecker reads the factors left [a × a] and right [b × b] of the transform
-// of an input of the block whose tensors start with prefix.
+// ReadKronecker reads the factors left [a × a] and right [b × b] of the transform of a
+// block's input; prefix is that of the block's tensor names.
 func ReadKronecker(src Source, prefix string, in llama.Input, c *checkpoint.Config) (left, right []float32, a, b int, err error) {
 	var sides [2][]float32
 	var orders [2]int
@@ -74,13 +74,14 @@ func ReadKronecker(src Source, prefix string, in llama.Input, c *checkpoint.Conf
 		}
 	}
 	if orders[0]*orders[1] != in.Width(c) {
-		return nil, nil, 0, 0, fmt.Errorf("%s: the transform's factors are of order %d and %d, expected a product of %d, the width of the input of %s",
+		return nil, nil, 0, 0, fmt.Errorf("%s: the transform's factors have orders %d and %d, expected a product of %d, the width of the input of %s",
 			fileOf(src, prefix+"inputs."+inputKeys[in]+".left"), orders[0], orders[1], in.Width(c), in)
 	}
 	return sides[0], sides[1], orders[0], orders[1], nil
 }
 
-// KroneckerTensors are the factors as they are stored with the input of that name.
+// KroneckerTensors returns the factors as they are stored; input is the prefix from
+// [InputName].
 func KroneckerTensors(input string, left []float32, a int, right []float32, b int) []checkpoint.TensorSpec {
 	return []checkpoint.TensorSpec{
 		{Name: input + ".left", DType: checkpoint.F32, Shape: []int{a, a}, Data: bytesOf(left)},

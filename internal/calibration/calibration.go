@@ -1,5 +1,5 @@
-// Package calibration turns text into the windows of tokens that calibration
-// looks at.
+// Package calibration turns text into the windows of tokens on which calibration statistics
+// are gathered.
 package calibration
 
 import (
@@ -20,24 +20,24 @@ import (
 //go:embed default.txt
 var defaultText string
 
-// DefaultName stands for the embedded text where sources are listed.
+// DefaultName names the embedded text in lists of sources.
 const DefaultName = "(embedded calibration text)"
 
-// Default is the text used where the caller gives none, 207 kB written for this
-// project. Its breadth is its purpose: a fit to one kind of text costs on the
-// others. Some 190 short sections, no two neighbours of a kind, are stories,
-// articles, chats in the forms of several model families, source code in many
-// languages, pages of the web, and prose in twenty languages. The two blank
-// lines between sections mean nothing to the program.
+// Default is the text used if the caller gives none: 207 kB, written for this project. It
+// is broad on purpose, because fitting to one kind of text makes the model worse on others.
+// About 190 short sections, neighbours always of different kinds, are stories, articles,
+// chats in the formats of several model families, source code in many languages, web pages,
+// and prose in twenty languages. The two blank lines between sections have no special
+// meaning to the program.
 func Default() string { return defaultText }
 
-// minTokens is the least calibration that is accepted.
+// minTokens is the smallest number of calibration tokens that is accepted.
 const minTokens = 256
 
-// holdOut is which of the windows are held out: every tenth.
+// holdOut: every tenth window is held out.
 const holdOut = 10
 
-// MaxText bounds one calibration file, in bytes.
+// MaxText is the largest size of one calibration file in bytes.
 const MaxText = 1 << 30
 
 // Encoder is the part of a tokenizer that calibration needs.
@@ -45,14 +45,14 @@ type Encoder interface {
 	Encode(text string, addSpecial bool) ([]int, error)
 }
 
-// Text is calibration text with its origin.
+// Text is a calibration text and where it comes from.
 type Text struct {
 	Source checkpoint.FileHash
 	Text   string
 }
 
-// ReadFiles reads text files, or pipes, for which it waits as long as ctx lasts; with
-// none, it gives the default text.
+// ReadFiles reads text files or pipes; it waits for pipes until ctx ends. Without files it
+// returns the default text.
 func ReadFiles(ctx context.Context, files []string) ([]Text, error) {
 	if len(files) == 0 {
 		sum := sha256.Sum256([]byte(defaultText))
@@ -72,7 +72,7 @@ func ReadFiles(ctx context.Context, files []string) ([]Text, error) {
 			return nil, fmt.Errorf("calibration text %s: is empty", f)
 		}
 		if !utf8.Valid(data) {
-			return nil, fmt.Errorf("calibration text %s: is not UTF-8; convert it first", f)
+			return nil, fmt.Errorf("calibration text %s: is not UTF-8; convert it to UTF-8", f)
 		}
 		sum := sha256.Sum256(data)
 		out = append(out, Text{checkpoint.FileHash{Name: name, Bytes: int64(len(data)), SHA256: hex.EncodeToString(sum[:])}, string(data)})
@@ -80,24 +80,23 @@ func ReadFiles(ctx context.Context, files []string) ([]Text, error) {
 	return out, nil
 }
 
-// Set is the windows of tokens to calibrate on, all of one length.
+// Set is the calibration windows, all of the same length.
 type Set struct {
 	Sources []checkpoint.FileHash
-	Windows [][]int // what is fitted on
-	HeldOut [][]int // what is never fitted on: the result is judged there
-	Tokens  int     // of a window
+	Windows [][]int // used for statistics and fitting
+	HeldOut [][]int // never fitted on: the result is judged on these
+	Tokens  int     // in each window
 	Hash    string  // sha256 of all ids as little-endian uint32
 }
 
-// NewSet encodes the texts, one after the other, and takes up to `samples`
-// windows of `tokens` tokens that do not overlap: all of them if there are no
-// more, else a choice by the seed, in the order of the text. Of ten windows and
-// more, every tenth is held out, at most a ninth of samples. Text shorter than
-// one window makes one shorter window; less than 256 tokens, and less than a
-// window, is an error.
+// NewSet encodes the texts, one after the other, and takes up to `samples` windows of
+// `tokens` tokens that do not overlap: all of them if there are no more, otherwise a random
+// choice by seed, kept in the order of the text. Every tenth window is held out, at most
+// samples/9 of them (but one is allowed). A text shorter than one window makes one shorter
+// window; fewer than 256 tokens, if that is less than a window, is an error.
 func NewSet(enc Encoder, texts []Text, samples, tokens int, seed uint64) (*Set, error) {
 	if samples < 1 || tokens < 1 {
-		return nil, fmt.Errorf("calibration on %d windows of %d tokens: expected at least 1 of 1", samples, tokens)
+		return nil, fmt.Errorf("calibration on %d windows of %d tokens: expected at least 1 window of 1 token", samples, tokens)
 	}
 	s := &Set{Tokens: tokens}
 	var ids []int

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Bits is a setting of weight, activation and KV cache bits, written W-A-KV.
-// 16 means not quantized.
+// Bits is the number of bits of weights, activations and KV cache, written W-A-KV. 16 means
+// not quantized.
 type Bits struct {
 	Weights     int `json:"weights"`
 	Activations int `json:"activations"`
@@ -34,7 +34,7 @@ var (
 	KVBits         = []int{4, 8, 16}
 )
 
-// Check says which part of a setting is not supported.
+// Check returns an error naming the first part whose number of bits is not supported.
 func (b Bits) Check() error {
 	for _, part := range []struct {
 		name string

@@ -12,23 +12,23 @@ import (
 //
 //	w ≈ scale·(u − zero), u in [0, 2^bits−1]
 //
-// The codes that functions take and give are q = u − 2^(bits−1), which fit a
-// signed byte. Scales and zero points are 16-bit floats.
+// Functions take and return the codes q = u − 2^(bits−1), which fit into a signed byte.
+// Scales and zero points are 16-bit floats.
 type Grid struct {
 	Bits  int      // 2 to 8
 	Group int      // inputs that share a scale; 0: the whole row
 	Zero  ZeroKind // "" is symmetric
 }
 
-// Steps are the parameters of a grid's groups, [rows × groups]. Zero is in units
-// of u: nil for a symmetric grid, one value where it is the same everywhere.
+// Steps are the scales and zero points of a grid's groups, [rows × groups]. Zero is in
+// units of u: nil for a symmetric grid, one value if it is the same for all groups.
 type Steps struct {
 	Scale []float32
 	Zero  []float32
 }
 
-// At is what group i, counted over rows, has: w ≈ scale·(q − shift), so shift is
-// the zero point in units of q.
+// At returns the parameters of group i, counted over all rows: w ≈ scale·(q − shift), so
+// shift is the zero point in units of q.
 func (s Steps) At(g Grid, i int) (scale, shift float32) {
 	switch len(s.Zero) {
 	case 0:
@@ -42,8 +42,8 @@ func (s Steps) At(g Grid, i int) (scale, shift float32) {
 	return scale, s.Zero[i] + lo
 }
 
-// FixedZero is the zero point of all groups, in units of u, as in [Steps]: nil
-// unless the grid is centred.
+// FixedZero is the common zero point of all groups in units of u, as in [Steps]; nil unless
+// the grid is centred.
 func (g Grid) FixedZero() []float32 {
 	if g.Zero != ZeroCentred {
 		return nil
@@ -59,7 +59,7 @@ func (g Grid) Groups(cols int) int {
 	return (cols + g.Group - 1) / g.Group
 }
 
-// width is the inputs of a group, of the last one at most.
+// width is the number of inputs in a group; the last group may have fewer.
 func (g Grid) width(cols int) int {
 	if g.Groups(cols) == 1 {
 		return max(1, cols)
@@ -73,20 +73,20 @@ func (g Grid) Limits() (lo, hi float32) {
 	return -half, half - 1
 }
 
-// Round returns the q nearest to w on the grid of scale s and shift d, as
-// [Steps.At] gives them.
+// Round returns the code q nearest to w on the grid with scale s and shift d, as returned
+// by [Steps.At].
 func (g Grid) Round(w, s, d float32) int8 {
 	step := g.Step(s, d)
 	return int8(step.Level(float32(w/s) + d))
 }
 
-// Step is the grid of one group as kernels want it.
+// Step is the grid of one group in the form that kernels take.
 func (g Grid) Step(s, d float32) kernel.GridStep {
 	lo, hi := g.Limits()
 	return kernel.GridStep{Scale: s, Shift: d, Lo: lo, Hi: hi}
 }
 
-// Value is what q stands for: s·(q − d).
+// Value is the weight that q decodes to: s·(q − d).
 func Value(q int8, s, d float32) float32 { return s * (float32(q) - d) }
 
 // RTN rounds each weight of w [rows × cols] to its nearest grid point.
@@ -97,7 +97,7 @@ func (g Grid) RTN(q []int8, w []float32, steps Steps, rows, cols int, run func(n
 	})
 }
 
-// Dequantize writes what q stands for to dst [rows × cols].
+// Dequantize writes the decoded weights of q to dst [rows × cols].
 func (g Grid) Dequantize(dst []float32, q []int8, steps Steps, rows, cols int, run func(n int, fn func(i int))) {
 	g.each(steps, rows, cols, run, func(lo, hi int, s, d float32) {
 		step := g.Step(s, d)
@@ -105,7 +105,7 @@ func (g Grid) Dequantize(dst []float32, q []int8, steps Steps, rows, cols int, r
 	})
 }
 
-// each calls fn with the ends of every group in a matrix and its parameters.
+// each calls fn with the index range of every group in a matrix and its scale and shift.
 func (g Grid) each(steps Steps, rows, cols int, run func(n int, fn func(i int)), fn func(lo, hi int, s, d float32)) {
 	groups, width := g.Groups(cols), g.width(cols)
 	run(rows, func(r int) {
@@ -116,7 +116,7 @@ func (g Grid) each(steps Steps, rows, cols int, run func(n int, fn func(i int)),
 	})
 }
 
-// check says which group of a matrix has no 16-bit scale.
+// check returns an error for the first group whose scale is not a finite 16-bit float.
 func (s Steps) check(groups int) error {
 	for i, v := range s.Scale {
 		if math.IsInf(float64(v), 0) || v != v {

@@ -6,16 +6,16 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// Clip says how far below its largest weight a group's grid may reach.
+// Clip is how far a group's grid may end below its largest weight.
 type Clip string
 
 const (
 	ClipNone Clip = "none" // the grid covers the largest weight
-	ClipMSE  Clip = "mse"  // the ratio with the least squared error
+	ClipMSE  Clip = "mse"  // the clipping ratio with the smallest squared error
 )
 
-// clipStep and clipSteps make the ratios 1, 0.975, … 0.5. Grids of few codes do
-// best far inside the range: theirs go on to 0.1.
+// clipStep and clipSteps define the clipping ratios 1, 0.975, … 0.5. Grids of at most
+// clipFewBits bits do best far inside the range: for them the ratios continue to 0.1.
 const (
 	clipStep     = 0.025
 	clipSteps    = 21
@@ -26,26 +26,24 @@ const (
 // MaxScale is the largest 16-bit float.
 const MaxScale = 65504
 
-// smallestScale is the least positive 16-bit float.
+// smallestScale is the smallest positive 16-bit float.
 const smallestScale = 1.0 / (1 << 24)
 
-// ZeroGroupScale is the scale of a group of zeros on a centred grid, which has no
-// level that stands for zero. A 16-bit float holds it as zero, so that what is stored
-// gives zeros back; until then it can be divided by.
+// ZeroGroupScale is the scale of an all-zero group on a centred grid, which has no level at
+// zero. It becomes zero when stored as a 16-bit float, so the stored group decodes to
+// zeros; in float32 it is nonzero and can be divided by.
 const ZeroGroupScale = 1.0 / (1 << 40)
 
-// Scales returns the parameters of the grid for w [rows × cols], scales rounded
-// to 16 bits. A group of zeros has scale 1 ([ZeroGroupScale] on a centred
-// grid). A group whose weights are not finite, or need a scale
-// above 65504, is an error.
+// Scales returns the parameters of the grid for w [rows × cols], with scales rounded to 16
+// bits. An all-zero group gets scale 1 ([ZeroGroupScale] on a centred grid). A group whose
+// weights are not finite, or need a scale above 65504, is an error.
 func (g Grid) Scales(w []float32, rows, cols int, clip Clip, run func(n int, fn func(i int))) (Steps, error) {
 	return g.WeightedScales(w, nil, rows, cols, clip, run)
 }
 
-// WeightedScales is [Grid.Scales] with an importance d of each column, such as
-// the Hessian's diagonal: the search takes the ratio with the least Σ d·(w − ŵ)².
-// nil: all columns count the same. d has cols finite values, none negative; only
-// their ratios matter.
+// WeightedScales is [Grid.Scales] with an importance d for each column, such as the
+// Hessian's diagonal: the search minimizes Σ d·(w − ŵ)². If d is nil, all columns count the
+// same. d has cols finite, nonnegative values, of which only the ratios matter.
 func (g Grid) WeightedScales(w []float32, d []float64, rows, cols int, clip Clip, run func(n int, fn func(i int))) (Steps, error) {
 	groups, width := g.Groups(cols), g.width(cols)
 	s := Steps{Scale: make([]float32, rows*groups), Zero: g.FixedZero()}
@@ -71,8 +69,8 @@ func (g Grid) WeightedScales(w []float32, d []float64, rows, cols int, clip Clip
 	return s, s.check(groups)
 }
 
-// shares are the importances over their greatest, which no sum overflows; nil if
-// all are zero.
+// shares divides the importances by the largest one, so that no sum overflows; nil if all
+// are zero.
 func shares(d []float64) []float32 {
 	var top float64
 	for _, v := range d {
@@ -88,7 +86,7 @@ func shares(d []float64) []float32 {
 	return out
 }
 
-// step is what a group gets; zero is in units of u.
+// step is the scale and zero point of one group; zero is in units of u.
 type step struct{ scale, zero float32 }
 
 // search finds a group's scale and zero point.
@@ -112,8 +110,8 @@ func (g Grid) search(w, importance []float32, clip Clip) step {
 	return best
 }
 
-// fit is the grid that covers a share of the range from least to most, which
-// holds zero.
+// fit returns the grid that covers a fraction (ratio) of the range from least to most,
+// which includes zero.
 func (g Grid) fit(least, most, ratio float32) step {
 	lo, hi := g.Limits()
 	top := float32(int(1)<<g.Bits - 1)
@@ -138,7 +136,7 @@ func (g Grid) fit(least, most, ratio float32) step {
 	return step{round(reach * ratio / hi), -lo}
 }
 
-// squaredError is Σ d·(w − ŵ)², given up once it passes the limit.
+// squaredError returns Σ d·(w − ŵ)², or a partial sum as soon as it exceeds the limit.
 func (g Grid) squaredError(w, importance []float32, by step, limit float32) float32 {
 	lo, _ := g.Limits()
 	s := g.Step(by.scale, by.zero+lo)

@@ -11,14 +11,14 @@ type KV struct {
 	HeadDim int // even
 }
 
-// Bytes is the packed size of a vector's integers.
+// Bytes is the packed size of the codes of one vector.
 func (f KV) Bytes() int { return f.HeadDim * f.Bits / 8 }
 
 // Quantize packs x [head_dim] into dst and returns the scale and the minimum,
 // both exact 16-bit floats.
 func (f KV) Quantize(dst []byte, x []float32) (scale, minimum float32) {
 	lo, hi := kernel.KVRange(x[:f.HeadDim])
-	// A 16-bit minimum reaches no further; finite in, finite out.
+	// A 16-bit minimum reaches no further; finite inputs must give finite outputs.
 	lo, hi = max(lo, -65504), min(hi, 65504)
 	top := float32(int(1)<<f.Bits - 1)
 	scale = max(roundF16((hi-lo)/top), smallestScale)
@@ -27,7 +27,7 @@ func (f KV) Quantize(dst []byte, x []float32) (scale, minimum float32) {
 	return scale, minimum
 }
 
-// Dequantize unpacks a vector.
+// Dequantize unpacks a vector and decodes it.
 func (f KV) Dequantize(dst []float32, src []byte, scale, minimum float32) {
 	if f.Bits == 4 {
 		for i, b := range src[:f.HeadDim/2] {
@@ -41,7 +41,7 @@ func (f KV) Dequantize(dst []float32, src []byte, scale, minimum float32) {
 	}
 }
 
-// Emulate replaces x by what the cache gives back.
+// Emulate replaces x by its value after a round trip through the cache.
 func (f KV) Emulate(x []float32, scratch []byte) {
 	scale, minimum := f.Quantize(scratch, x)
 	f.Dequantize(x, scratch, scale, minimum)

@@ -6,10 +6,10 @@ import (
 	"github.com/specquant/specquant/internal/spectrum"
 )
 
-// PerChannel is k̄, the mean number of components a channel keeps in a layer
-// [rows × cols]: the recipe's number, lowered to its limit of bits per weight
-// but never below one component, unless the recipe asks for less. One component
-// is two 16-bit numbers, in the cosine basis one.
+// PerChannel is k̄, the mean number of components that a channel keeps in a layer [rows ×
+// cols]: the recipe's number, lowered to its limit of bits per weight but not below one
+// component unless the recipe asks for less. A component is two 16-bit numbers, or one in
+// the cosine basis.
 func (b *Branch) PerChannel(axis spectrum.Axis, rows, cols int) float64 {
 	length := cols
 	if axis == spectrum.InputChannel {
@@ -26,7 +26,7 @@ func (b *Branch) PerChannel(axis spectrum.Axis, rows, cols int) float64 {
 	return min(k, float64(most))
 }
 
-// Width is the bits of a number of the branch.
+// Width is the number of bits in which a number of the branch is stored.
 func (b *Branch) Width() int {
 	if b.Bits == 0 {
 		return 16
@@ -34,10 +34,10 @@ func (b *Branch) Width() int {
 	return b.Bits
 }
 
-// Dimensions is the number of basis vectors that an input of n channels gets whose
-// readers have so many outputs together: the recipe's number or share, lowered to
-// its limit of bits per weight. A vector costs [Branch.Width] bits for each input,
-// to store it, and for each output.
+// Dimensions is the number of basis vectors for an input of n channels whose readers have
+// this many outputs in total: the recipe's number or share, lowered to its limit of bits
+// per weight. A vector costs [Branch.Width] bits for each input channel, for the basis, and
+// for each output, for the coefficients.
 func (b *Branch) Dimensions(n, outputs int) int {
 	k := b.Components
 	if b.Share > 0 {

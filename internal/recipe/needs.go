@@ -8,13 +8,13 @@ import (
 	"github.com/specquant/specquant/internal/quant"
 )
 
-// NeedsCalibration reports whether any stage looks at activations.
+// NeedsCalibration reports whether any stage needs activations.
 func (r *Recipe) NeedsCalibration() bool {
 	return r.Smooth != nil || r.Fitting() || r.Spins() || r.Branch != nil || r.Solve.Method == "gptq" || r.Head.Method == "gptq" ||
 		r.Weights.Clip == quant.ClipHessian || r.Weights.Clip == ClipAWQ || r.Weights.Average > 0 || r.CacheTransform() == balanced
 }
 
-// What solve.correct aims at.
+// The values of solve.correct: the target of the fit.
 const (
 	CorrectOutputs = "outputs"
 	CorrectStream  = "stream"
@@ -31,13 +31,13 @@ func (r *Recipe) LayerBits(name string) int {
 	return bits
 }
 
-// Named reports whether the recipe sets the layer's bits by name.
+// Named reports whether weights.layers sets the bits of this layer.
 func (w *Weights) Named(name string) bool {
 	return slices.ContainsFunc(w.Layers, func(l LayerBits) bool { return matches(l.Match, name) })
 }
 
-// matches reports whether the pattern fits the name's end: its last parts, as many
-// as the pattern has.
+// matches reports whether the pattern matches the end of the name: as many of its last
+// dot-separated parts as the pattern has.
 func matches(pattern, name string) bool {
 	parts := strings.Split(name, ".")
 	for from := range parts {
@@ -48,23 +48,23 @@ func matches(pattern, name string) bool {
 	return false
 }
 
-// NeedsHessian reports whether any stage looks at the second moments of a layer's input.
+// NeedsHessian reports whether any stage needs the second moments of a layer's input.
 func (r *Recipe) NeedsHessian() bool {
 	return r.Solve.Method == "gptq" || r.Weights.Clip == quant.ClipHessian ||
 		r.Branch.Stored() && (r.Branch.Basis != BasisSVD || r.Branch.Whiten)
 }
 
-// Fitting reports whether the weights are fitted to the full-precision model's
-// outputs, which takes its activations beside the quantized one's.
+// Fitting reports whether the weights are fitted to the full-precision model's outputs, for
+// which its activations are needed in addition to the quantized model's.
 func (r *Recipe) Fitting() bool {
 	return r.Solve.Correct != "" || r.Learn != nil || r.Tune != nil || r.Distil != nil
 }
 
-// Runtime reports whether calibration sees activations and cache quantized.
+// Runtime reports whether calibration emulates quantized activations and a quantized cache.
 func (r *Recipe) Runtime() bool { return r.Calibration.Propagate == "runtime" }
 
-// Passes are the multiply-adds of all that is done to a layer's weights, as GPTQ's
-// own: n²/2 a row.
+// Passes is the number of multiply-adds for everything done to a layer's weights, in units
+// of GPTQ's own, n²/2 per row.
 func (s *Solve) Passes() float64 {
 	passes := 1 + 2*float64(s.Sweeps)
 	if s.Rescale {
@@ -73,7 +73,7 @@ func (s *Solve) Passes() float64 {
 	return passes
 }
 
-// MixWidths are the widths that a mixture may use, ascending.
+// MixWidths are the numbers of bits that a mixture may use, ascending.
 func (w *Weights) MixWidths() []int {
 	widths := slices.Clone(w.Widths)
 	if len(widths) == 0 {

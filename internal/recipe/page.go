@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// Help lists the keys for a terminal: path, default and range of each, and what it
-// does, in lines of at most 80 characters.
+// Help lists the keys for a terminal: path, values, default and effect of each, in lines of
+// at most 80 characters.
 func Help() string {
 	var out strings.Builder
-	out.WriteString("A recipe is a YAML file of these sections and keys. A key without a default has to be given where its section is.\n")
+	out.WriteString("A recipe is a YAML file of these sections and keys. A key without a default is required if its section is present.\n")
 	for _, s := range Sections() {
 		title := s.Name
 		if s.Optional {
@@ -47,18 +47,18 @@ func wrap(out *strings.Builder, indent, text string, width int) {
 	out.WriteString(line + "\n")
 }
 
-// Page is docs/RECIPES.md: the same as tables, and the embedded recipes.
+// Page is docs/RECIPES.md: the embedded recipes, and the contents of Help as tables.
 func Page() ([]byte, error) {
 	var out bytes.Buffer
 	out.WriteString(`# Recipes
 
 <!-- Written by "go test ./internal/recipe -run TestPage -update" from the table of keys. Do not edit. -->
 
-A recipe says how a model is quantized: a YAML file of sections, one for each stage. ` + "`specquant recipes`" + ` lists those that are embedded in the
-program, ` + "`specquant recipes NAME > mine.yaml`" + ` prints one as a start for your own, and ` + "`specquant quantize -r mine.yaml …`" + ` uses it.
+A recipe describes how a model is quantized: a YAML file with a section for each stage. ` + "`specquant recipes`" + ` lists the recipes embedded in the
+program, ` + "`specquant recipes NAME > mine.yaml`" + ` saves one as a starting point for your own, and ` + "`specquant quantize -r mine.yaml …`" + ` uses it.
 
-A section that is optional leaves its stage out where it is not given. Unknown keys, values outside their limits, and parts that do not go
-together are errors.
+If an optional section is absent, its stage is skipped. Unknown keys, values outside their limits, and settings that exclude each other are
+errors.
 
 ## Embedded recipes
 

@@ -15,7 +15,7 @@ import (
 
 // Embedded recipes that the program names.
 const (
-	Default = "specquant-fast" // used where none is named
+	Default = "specquant-fast" // used if no recipe is named
 	Paper   = "specquant"      // the method as published
 )
 
@@ -26,7 +26,7 @@ var embedded embed.FS
 func Names() []string {
 	entries, err := embedded.ReadDir("recipes")
 	if err != nil {
-		panic(err) // the folder is in the binary
+		panic(err) // the folder is embedded in the binary
 	}
 	var names []string
 	for _, e := range entries {
@@ -36,8 +36,8 @@ func Names() []string {
 	return names
 }
 
-// Source is the YAML of an embedded recipe, comments included; the error names
-// those there are.
+// Source is the YAML of an embedded recipe, comments included; for an unknown name the
+// error lists the embedded recipes.
 func Source(name string) ([]byte, error) {
 	data, err := embedded.ReadFile(path.Join("recipes", name+".yaml"))
 	if err != nil {
@@ -46,7 +46,7 @@ func Source(name string) ([]byte, error) {
 	return data, nil
 }
 
-// maxRecipe bounds a recipe file.
+// maxRecipe is the largest size of a recipe file in bytes.
 const maxRecipe = 1 << 20
 
 // Load reads an embedded recipe by name, or a YAML file by path.
@@ -67,9 +67,9 @@ func Load(name string) (*Recipe, error) {
 	return Parse(data, name)
 }
 
-// Parse reads a recipe strictly: a key that does not exist, a value of the wrong
-// kind or outside its limits, and parts that do not go together are errors that
-// name the file, the key and, where one is to blame, its line and column.
+// Parse reads a recipe strictly: an unknown key, a value of the wrong type or outside its
+// limits, and settings that exclude each other are errors that name the file, the key and,
+// if possible, its line and column.
 func Parse(data []byte, file string) (*Recipe, error) {
 	r, err := read(data)
 	if err == nil {
@@ -81,7 +81,7 @@ func Parse(data []byte, file string) (*Recipe, error) {
 	return r, nil
 }
 
-// SetBits overrides the recipe's bits, and weights.fill, which would raise them.
+// SetBits overrides the recipe's bits and removes weights.fill, which would raise them.
 func (r *Recipe) SetBits(b quant.Bits) error {
 	if err := b.Check(); err != nil {
 		return err

@@ -15,8 +15,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// read makes a recipe from YAML by the table of keys: defaults first, then what the
-// document says. Values are checked by themselves; what goes with what is not.
+// read makes a recipe from YAML by the table of keys: defaults first, then the values in
+// the document. Each value is checked by itself; conflicts between values are found later,
+// by check.
 func read(data []byte) (*Recipe, error) {
 	if err := checkText(data); err != nil {
 		return nil, err
@@ -24,13 +25,13 @@ func read(data []byte) (*Recipe, error) {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, second yaml.Node
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
-		return nil, errors.New("is empty, expected name, bits, solve and what else the method needs")
+		return nil, errors.New("is empty, expected at least name, bits and solve")
 	} else if err != nil {
 		return nil, err
 	}
 	if err := dec.Decode(&second); !errors.Is(err, io.EOF) {
 		if err == nil {
-			err = errors.New("expected one")
+			err = errors.New("expected only one document")
 		}
 		return nil, fmt.Errorf("has a second YAML document: %w", err)
 	}
@@ -38,7 +39,7 @@ func read(data []byte) (*Recipe, error) {
 	for i := range keys {
 		k := &keys[i]
 		if k.Default == "" || k.Default == leftOut || sections[k.section()].Optional {
-			continue // in an optional section, what is left out is the zero value, which means the default
+			continue // in an optional section, an absent key keeps the zero value, which means its default
 		}
 		if err := k.set(r.field(k.Path), &yaml.Node{Kind: yaml.ScalarNode, Value: k.Default}); err != nil {
 			return nil, fmt.Errorf("default of %w", err)
@@ -47,12 +48,12 @@ func read(data []byte) (*Recipe, error) {
 	return r, r.readSection("", doc.Content[0])
 }
 
-// at is an error about a place in the document.
+// at returns an error with the line and column of a node.
 func at(n *yaml.Node, format string, args ...any) error {
 	return fmt.Errorf("[%d:%d] %w", n.Line, n.Column, fmt.Errorf(format, args...))
 }
 
-// found names a value in an error.
+// found quotes a value for an error.
 func found(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.ScalarNode:
@@ -65,7 +66,7 @@ func found(n *yaml.Node) string {
 	return "another kind of value"
 }
 
-// resolve follows an alias (*name) to what it stands for, and refuses tags that
+// resolve follows an alias (*name) to the node that it refers to, and refuses tags that
 // YAML itself does not define.
 func resolve(n *yaml.Node) (*yaml.Node, error) {
 	if n.Kind == yaml.AliasNode {
@@ -77,10 +78,10 @@ func resolve(n *yaml.Node) (*yaml.Node, error) {
 	return n, nil
 }
 
-// isNull reports whether a value is left out: nothing after the colon, or null.
+// isNull reports whether a value is absent: nothing after the colon, or null.
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
 
-// readSection fills in the keys of a section, "" being the whole document.
+// readSection fills in the keys of a section; "" is the whole document.
 func (r *Recipe) readSection(section string, n *yaml.Node) error {
 	n, err := resolve(n)
 	if err != nil {
@@ -117,7 +118,7 @@ func (r *Recipe) readSection(section string, n *yaml.Node) error {
 		case k != nil:
 			err = k.set(r.field(path), value)
 		default:
-			r.field(path) // makes the section, even if nothing is in it
+			r.field(path) // creates the section, even if it is empty
 			err = r.readSection(path, value)
 		}
 		if err != nil {
@@ -127,7 +128,7 @@ func (r *Recipe) readSection(section string, n *yaml.Node) error {
 	return nil
 }
 
-// keysOf are the names that a section may have.
+// keysOf lists the key names that a section may have.
 func keysOf(section string) []string {
 	names := map[string]bool{}
 	for _, k := range keys {
@@ -150,8 +151,8 @@ func keysOf(section string) []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// field is the field of the recipe that a path leads to by its yaml tags. Sections
-// on the way that are nil are made.
+// field returns the field of the recipe at a path, found by the yaml tags. Sections on the
+// way that are nil are created.
 func (r *Recipe) field(path string) reflect.Value {
 	v := reflect.ValueOf(r).Elem()
 	for name := range strings.SplitSeq(path, ".") {
@@ -170,7 +171,7 @@ func (r *Recipe) field(path string) reflect.Value {
 	return v
 }
 
-// set reads a value of the key's kind into its field.
+// set converts a value to the key's type and stores it in its field.
 func (k *Key) set(field reflect.Value, n *yaml.Node) error {
 	wrong := func(n *yaml.Node, kind string) error {
 		return at(n, "%s: found %s, expected %s", k.Path, found(n), kind)
@@ -224,7 +225,7 @@ func (k *Key) set(field reflect.Value, n *yaml.Node) error {
 			switch {
 			case item.Kind == yaml.ScalarNode && item.Value == "off":
 				grid = append(grid, Off)
-			case ok && f >= k.Min && f <= k.Max: // Off, which is −1, is no number of a recipe
+			case ok && f >= k.Min && f <= k.Max: // Off, which is −1, cannot be written as a number
 				grid = append(grid, Alpha(f))
 			case ok:
 				return at(item, "%s: %v is neither off nor a number from %v to %v", k.Path, f, k.Min, k.Max)
@@ -239,7 +240,7 @@ func (k *Key) set(field reflect.Value, n *yaml.Node) error {
 	return nil
 }
 
-// setList reads a list.
+// setList does the same for a list.
 func (k *Key) setList(field reflect.Value, n *yaml.Node) error {
 	if n.Kind != yaml.SequenceNode {
 		return at(n, "%s: found %s, expected a list", k.Path, found(n))
@@ -272,7 +273,7 @@ func (k *Key) setList(field reflect.Value, n *yaml.Node) error {
 	return nil
 }
 
-// layer reads one of weights.layers.
+// layer reads one element of weights.layers.
 func (k *Key) layer(n *yaml.Node) (l LayerBits, err error) {
 	if n.Kind != yaml.MappingNode {
 		return l, at(n, "%s: found %s, expected {match: PATTERN, bits: N}", k.Path, found(n))
@@ -334,7 +335,7 @@ func (k *Key) whole(n *yaml.Node) (uint64, error) {
 	return i, nil
 }
 
-// number reads a number; ok is false where the value is none.
+// number reads a number; ok is false if the value is not one.
 func number(n *yaml.Node) (f float64, ok bool) {
 	if n.Kind != yaml.ScalarNode || n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
 		return 0, false
@@ -345,8 +346,8 @@ func number(n *yaml.Node) (f float64, ok bool) {
 	return f, n.Decode(&f) == nil
 }
 
-// checkText refuses what is no text file, before any of it is quoted in an error and
-// so sent to a terminal.
+// checkText refuses a file that is not text before any of it is quoted in an error and so
+// sent to a terminal.
 func checkText(data []byte) error {
 	for at := 0; at < len(data); {
 		r, size := utf8.DecodeRune(data[at:])

@@ -13,7 +13,7 @@ import (
 	"github.com/specquant/specquant/internal/spectrum"
 )
 
-// Recipe says how a model is quantized. Zero values leave a stage out.
+// Recipe describes how a model is quantized. A section that is nil leaves its stage out.
 type Recipe struct {
 	Name        string      `yaml:"name" json:"name"`
 	About       string      `yaml:"about" json:"about,omitempty"`
@@ -31,45 +31,45 @@ type Recipe struct {
 	Embedding   Table       `yaml:"embedding" json:"embedding,omitzero"`
 	Calibration Calibration `yaml:"calibration" json:"calibration"`
 
-	Bits quant.Bits `yaml:"-" json:"-"` // BitsText, read
+	Bits quant.Bits `yaml:"-" json:"-"` // BitsText, parsed
 }
 
 // Weights is the grid of the (residual) weights.
 type Weights struct {
-	Group  int            `yaml:"group" json:"group"`             // inputs a scale: 0 (whole row), 32, 64 or 128
+	Group  int            `yaml:"group" json:"group"`             // inputs that share a scale: 32, 64 or 128; 0: the whole row
 	Clip   quant.Clip     `yaml:"clip" json:"clip"`               // none, mse, hessian: squared errors weighted by E[x²], or awq: by the group's output, for all but q and k
 	Zero   quant.ZeroKind `yaml:"zero" json:"zero"`               // symmetric, centred or asymmetric
-	Layers []LayerBits    `yaml:"layers" json:"layers,omitempty"` // exceptions to the recipe's bits, the last that matches counts
+	Layers []LayerBits    `yaml:"layers" json:"layers,omitempty"` // layers with other bits; the last match applies
 
-	// Average, if not 0, replaces the recipe's bits by a mixture of Widths (none:
-	// all there are) with no more bits a weight than that, over the layers that
-	// Layers leaves alone: see package stage. Only the integers count.
+	// Average, if not 0, replaces the recipe's bits by a mixture of Widths (empty: all
+	// widths) with at most this many bits per weight on average, over the layers not named
+	// in Layers: see package stage. Only the integers count.
 	Average float64 `yaml:"average" json:"average,omitempty"`
 	Widths  []int   `yaml:"widths" json:"widths,omitempty"`
 
-	// Fill, if not empty, raises the recipe's bits of weights and narrows the groups
-	// as far as the whole artefact stays no larger than that file of the same model.
+	// Fill, if not empty, raises the bits of the weights and narrows the groups as long as
+	// the whole artefact is no larger than the named file of the same model.
 	Fill string `yaml:"fill" json:"fill,omitempty"`
 }
 
-// FillQ4 stands for llama.cpp's Q4_0, about 4.5 bits a weight.
+// FillQ4 is llama.cpp's Q4_0 format, about 4.5 bits per weight.
 const FillQ4 = "q4_0"
 
-// ClipAWQ searches each group's largest magnitude by its output error on a
+// ClipAWQ chooses the magnitude at which each group is clipped by the output error on a
 // sample of tokens, as AWQ does.
 const ClipAWQ quant.Clip = "awq"
 
-// LayerBits gives some layers another width.
+// LayerBits gives some layers another number of bits.
 type LayerBits struct {
-	Match string `yaml:"match" json:"match"` // of the name, as in path.Match, against its end: "down_proj", "layers.0.*", "*"
+	Match string `yaml:"match" json:"match"` // path.Match pattern for the end of the layer's name: "down_proj", "layers.0.*", "*"
 	Bits  int    `yaml:"bits" json:"bits"`   // 2 to 8; 16: the layer is not quantized
 }
 
 // Smooth moves activation outliers into the weights (METHOD: stage one).
 type Smooth struct {
 	Method string    `yaml:"method" json:"method,omitempty"` // alpha (or empty), or awq
-	Alpha  AlphaGrid `yaml:"alpha" json:"alpha,omitempty"`   // the strengths to try; one value fixes it
-	Inputs []string  `yaml:"inputs" json:"inputs,omitempty"` // which of attn, o, mlp, down; none: all
+	Alpha  AlphaGrid `yaml:"alpha" json:"alpha,omitempty"`   // the strengths to try; a single value is not searched
+	Inputs []string  `yaml:"inputs" json:"inputs,omitempty"` // which of attn, o, mlp, down; empty: all
 }
 
 // The ways to choose λ.
@@ -88,97 +88,95 @@ var inputNames = [llama.NumInputs]string{"attn", "o", "mlp", "down"}
 type Branch struct {
 	Basis       string              `yaml:"basis" json:"basis"`
 	Axis        string              `yaml:"axis" json:"axis"`
-	Components  float64             `yaml:"components" json:"components"`   // kept per channel, on average
-	Overhead    float64             `yaml:"overhead" json:"overhead"`       // most bits per weight for the branch; 0: no limit
+	Components  float64             `yaml:"components" json:"components"`   // kept by each channel, on average
+	Overhead    float64             `yaml:"overhead" json:"overhead"`       // largest number of bits per weight for the branch; 0: no limit
 	Importance  spectrum.Importance `yaml:"importance" json:"importance"`   // what makes a channel important
 	Temperature float64             `yaml:"temperature" json:"temperature"` // τ of the softmax over channels; 0: uniform
 	Literal     bool                `yaml:"literal" json:"literal"`         // eq. 13 as printed
 	Truncate    float64             `yaml:"truncate" json:"truncate"`       // run-time truncation ε
-	Remove      bool                `yaml:"remove" json:"remove,omitempty"` // take the subspace out of the activations that are quantized
+	Remove      bool                `yaml:"remove" json:"remove,omitempty"` // remove the subspace from the activations before they are quantized
 
 	// Of stored bases only.
-	Share  float64  `yaml:"share" json:"share,omitempty"`   // of the input's width that the basis spans, instead of components
+	Share  float64  `yaml:"share" json:"share,omitempty"`   // basis vectors as a fraction of the input's width, instead of components
 	Bits   int      `yaml:"bits" json:"bits,omitempty"`     // of basis and coefficients: 16 (or 0), or 8
-	Inputs []string `yaml:"inputs" json:"inputs,omitempty"` // which of attn, o, mlp, down have one; none: all
+	Inputs []string `yaml:"inputs" json:"inputs,omitempty"` // which of attn, o, mlp, down have a branch; empty: all
 
 	// Of basis svd only, see package stage.
-	Rounds int  `yaml:"rounds" json:"rounds,omitempty"` // most rounds of SVDQuant's iteration; 0: the weights' own singular vectors
-	Whiten bool `yaml:"whiten" json:"whiten,omitempty"` // weigh the directions of the input by how large they are
+	Rounds int  `yaml:"rounds" json:"rounds,omitempty"` // largest number of rounds of SVDQuant's iteration; 0: the weights' own singular vectors
+	Whiten bool `yaml:"whiten" json:"whiten,omitempty"` // weight the directions of the input by their magnitude
 }
 
 // Has reports whether the layers that read an input have a branch.
 func (b *Branch) Has(in llama.Input) bool { return b != nil && among(b.Inputs, in) }
 
-// Iterated reports whether the branch is fitted to what rounding leaves.
+// Iterated reports whether the branch is fitted to the rounding error of the weights.
 func (b *Branch) Iterated() bool { return b != nil && (b.Rounds > 0 || b.Whiten) }
 
-// Stored reports whether the basis is made from the model, one for each input, and
-// kept in the artefact.
+// Stored reports whether the basis is computed from the model, one for each input, and
+// stored in the artefact.
 func (b *Branch) Stored() bool {
 	return b != nil && (b.Basis == BasisKLT || b.Basis == BasisSVD || b.Basis == BasisColumns)
 }
 
-// The bases that are made from the model.
+// The bases that are computed from the model.
 const (
 	BasisKLT     = "klt"     // the leading eigenvectors of E[x̂ x̂ᵀ]
 	BasisSVD     = "svd"     // the leading right singular vectors of the readers' weights
-	BasisColumns = "columns" // the channels with the most energy, as they are
+	BasisColumns = "columns" // single channels, those with the most energy
 )
 
 // Solve quantizes the residual (stage three).
 type Solve struct {
 	Method   string  `yaml:"method" json:"method"`       // rtn or gptq
-	Damp     float64 `yaml:"damp" json:"damp,omitempty"` // share of the mean diagonal added to the Hessian
+	Damp     float64 `yaml:"damp" json:"damp,omitempty"` // added to the Hessian's diagonal, relative to its mean
 	ActOrder bool    `yaml:"act-order" json:"act_order"` // quantize the columns with the largest diagonal first
 
-	// DynamicGroups takes each group's scale from the weights as GPTQ has changed
-	// them by then, not from those it was given.
+	// DynamicGroups computes each group's scale from the weights as GPTQ has changed them
+	// so far, instead of the original weights.
 	DynamicGroups bool `yaml:"dynamic-groups" json:"dynamic_groups,omitempty"`
 
-	// Correct fits the weights, before they are quantized, to what they will be
-	// given: "outputs" aims at the full-precision layer's output on its own input
-	// (as GPTAQ, arXiv 2504.02692, does), "stream" also makes o and down take back
-	// the error that the residual stream has gathered. Empty: the layer as it is.
+	// Correct fits the weights, before they are quantized, to the activations they will
+	// read: "outputs" aims at the full-precision layer's output on its own input (as GPTAQ,
+	// arXiv 2504.02692, does); "stream" makes o and down also compensate the accumulated
+	// error of the residual stream. Empty: no fit.
 	Correct string `yaml:"correct" json:"correct,omitempty"`
 
-	// Sweeps are passes of coordinate descent after GPTQ, Rescale fits the scales to
-	// the integers before the first and after the last: see package stage.
+	// Sweeps is the number of passes of coordinate descent after GPTQ; Rescale fits the
+	// scales to the integers before the first pass and after the last: see package stage.
 	Sweeps  int  `yaml:"sweeps" json:"sweeps,omitempty"`
 	Rescale bool `yaml:"rescale" json:"rescale,omitempty"`
 }
 
-// Refines reports whether anything is done after GPTQ.
+// Refines reports whether anything follows GPTQ.
 func (s *Solve) Refines() bool { return s.Sweeps > 0 || s.Rescale }
 
-// Tune lets each quantized block learn, by gradients through its rounding, to
-// give what the full-precision block gives: as OmniQuant (arXiv 2308.13137),
-// AutoRound (2309.05516) and their kin do. Rates are those of Adam's first
-// step; 0 leaves a part as it is.
+// Tune trains each quantized block, by gradients through its rounding, to reproduce the
+// full-precision block's output, as OmniQuant (arXiv 2308.13137), AutoRound (2309.05516)
+// and similar methods do. Rates are those of Adam's first step; 0 leaves a part unchanged.
 type Tune struct {
 	Epochs   int     `yaml:"epochs" json:"epochs"`     // passes over the calibration windows
-	Batch    int     `yaml:"batch" json:"batch"`       // windows a step
-	Rounding float64 `yaml:"rounding" json:"rounding"` // of what is added to each weight before it is rounded, in steps of its grid
-	Scales   float64 `yaml:"scales" json:"scales"`     // of the scales, as a share of them
-	Branch   float64 `yaml:"branch" json:"branch"`     // of the branch's coefficients, as a share
-	Norms    float64 `yaml:"norms" json:"norms"`       // of the norms' gains, as a share
+	Batch    int     `yaml:"batch" json:"batch"`       // windows per step
+	Rounding float64 `yaml:"rounding" json:"rounding"` // of the offset added to each weight before rounding, in steps of its grid
+	Scales   float64 `yaml:"scales" json:"scales"`     // of the scales, relative to each
+	Branch   float64 `yaml:"branch" json:"branch"`     // of the branch's coefficients, relative to each
+	Norms    float64 `yaml:"norms" json:"norms"`       // of the norms' gains, relative to each
 }
 
-// Activations is the grid of the inputs, one a token.
+// Activations is the grid of the layers' inputs, one for each token.
 type Activations struct {
-	Clip float64 `yaml:"clip" json:"clip"` // share of the range that is covered, in (0, 1]
+	Clip float64 `yaml:"clip" json:"clip"` // fraction of the range that is covered, in (0, 1]
 	// Group is the number of channels that share a grid at 4 bits: 16, 32, 64 or
 	// 128; 0: the whole token. At 8 and 16 bits it has no effect.
 	Group int `yaml:"group" json:"group,omitempty"`
 }
 
-// ActGroups are the sizes of groups of channels, beside 0, and ActGroupBits the
-// bits of activations that they are for.
+// ActGroups are the possible group sizes of activations, besides 0, and ActGroupBits the
+// number of bits for which they have an effect.
 var ActGroups = []int{16, 32, 64, 128}
 
 const ActGroupBits = 4
 
-// ActGrid is how the inputs of quantized layers are rounded at run time, if
-// they are.
+// ActGrid is the grid to which the inputs of quantized layers are rounded at run time.
 func (r *Recipe) ActGrid() kernel.ActGrid {
 	g := kernel.ActGrid{Bits: r.Bits.Activations, Clip: float32(r.Activations.Clip)}
 	if g.Bits == ActGroupBits {
@@ -188,39 +186,39 @@ func (r *Recipe) ActGrid() kernel.ActGrid {
 }
 
 // Table is how a matrix with a row for each token of the vocabulary is stored: the
-// embedding, and the output matrix (see [Head]). In small models with large
-// vocabularies they are most of the file. The grid is symmetric.
+// embedding or the output matrix (see [Head]). In small models with large vocabularies
+// these are most of the file. The grid is symmetric.
 type Table struct {
-	Bits  int `yaml:"bits" json:"bits"`             // 2 to 8, or 16: as it is
+	Bits  int `yaml:"bits" json:"bits"`             // 2 to 8, or 16: not quantized
 	Group int `yaml:"group" json:"group,omitempty"` // columns that share a scale: 32, 64 or 128; 0: the whole row
 }
 
-// Head is how the output matrix is stored: as a [Table], and how it is rounded.
+// Head is how the output matrix is stored, as a [Table], and how it is rounded.
 type Head struct {
 	Bits   int    `yaml:"bits" json:"bits"`
 	Group  int    `yaml:"group" json:"group,omitempty"`
 	Method string `yaml:"method" json:"method,omitempty"` // rtn or gptq
-	// Transform, hadamard or empty, is done to the matrix's input at run time, so that
-	// the 8 bits to which it is rounded are not spent on a few large channels.
+	// Transform, hadamard or empty, is applied to the matrix's input at run time, so that
+	// its 8-bit grid is not determined by a few large channels.
 	Transform string `yaml:"transform" json:"transform,omitempty"`
 }
 
-// Table is the format alone.
+// Table is the storage format alone.
 func (h Head) Table() Table { return Table{h.Bits, h.Group} }
 
-// Calibration is what the calibration text is used for.
+// Calibration is how the calibration text is used.
 type Calibration struct {
-	Samples   int    `yaml:"samples" json:"samples"`     // windows taken from the text, at most
-	Tokens    int    `yaml:"tokens" json:"tokens"`       // tokens of a window, at most the model's context
-	Seed      uint64 `yaml:"seed" json:"seed"`           // chooses the windows where the text has more
-	Propagate string `yaml:"propagate" json:"propagate"` // what later layers see: quantized weights, full precision, or runtime: activations and cache quantized too
+	Samples   int    `yaml:"samples" json:"samples"`     // largest number of windows taken from the text
+	Tokens    int    `yaml:"tokens" json:"tokens"`       // tokens in each window; at most the model's context
+	Seed      uint64 `yaml:"seed" json:"seed"`           // chooses the windows if the text has more
+	Propagate string `yaml:"propagate" json:"propagate"` // what later layers are calibrated on: outputs of quantized weights, of full precision, or of the emulated runtime, with activations and cache quantized too
 }
 
-// Alpha is a smoothing strength; Off stands for no smoothing.
+// Alpha is a smoothing strength.
 type Alpha float64
 
-// Off leaves an input as it is. It is not α = 0, which still divides by the
-// weights' maxima.
+// Off leaves an input unsmoothed. This differs from α = 0, which divides by the weights'
+// maxima.
 const Off Alpha = -1
 
 func (a Alpha) String() string {
@@ -230,5 +228,6 @@ func (a Alpha) String() string {
 	return fmt.Sprintf("%.2f", float64(a))
 }
 
-// AlphaGrid is a list of strengths in a recipe: numbers in [0, 1] and "off", or one of them.
+// AlphaGrid is the strengths to try: in a recipe, a number in [0, 1], "off", or a list of
+// these.
 type AlphaGrid []Alpha

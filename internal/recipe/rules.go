@@ -11,8 +11,8 @@ import (
 	"github.com/specquant/specquant/internal/spectrum"
 )
 
-// check says what is missing from a recipe whose values are each within their
-// limits, and which of its parts do not go together.
+// check returns an error for a required key that is missing and for settings that exclude
+// each other. The values themselves must be within their limits.
 func (r *Recipe) check() error {
 	if r.Name == "" {
 		return errors.New("name: missing")
@@ -33,7 +33,7 @@ func (r *Recipe) check() error {
 	return nil
 }
 
-// checkMissing looks for the keys without a default in the sections that there are.
+// checkMissing looks for required keys in the sections that the recipe has.
 func (r *Recipe) checkMissing() error {
 	for i := range keys {
 		k := &keys[i]
@@ -45,7 +45,7 @@ func (r *Recipe) checkMissing() error {
 	return nil
 }
 
-// expected is what a key that is missing could be.
+// expected describes the possible values of a missing key.
 func (k *Key) expected() string {
 	if k.Kind == Word {
 		return "one of " + k.Range()
@@ -78,15 +78,15 @@ func (r *Recipe) checkWeights() error {
 	w := &r.Weights
 	for _, l := range w.Layers {
 		if _, err := path.Match(l.Match, ""); err != nil || l.Match == "" {
-			return fmt.Errorf("weights.layers: match %q is not a pattern; expected such as down_proj or layers.0.*", l.Match)
+			return fmt.Errorf("weights.layers: match %q is not a valid pattern; expected one such as down_proj or layers.0.*", l.Match)
 		}
 	}
 	widths := w.MixWidths()
 	switch least, most := widths[0], widths[len(widths)-1]; {
 	case w.Average == 0 && len(w.Widths) > 0:
-		return errors.New("weights.average: missing; weights.widths are what it mixes")
+		return errors.New("weights.average: missing, expected with weights.widths: the average that they are mixed to")
 	case w.Average != 0 && (w.Average < float64(least) || w.Average > float64(most)):
-		return fmt.Errorf("weights.average: found %v, expected %d to %d, the least and the most of weights.widths", w.Average, least, most)
+		return fmt.Errorf("weights.average: found %v, expected %d to %d, the smallest and the largest of weights.widths", w.Average, least, most)
 	}
 	return nil
 }
@@ -106,11 +106,11 @@ func (r *Recipe) checkSolve() error {
 	case (r.Head.Method == "gptq" || r.Head.Transform != "") && r.Head.Bits == 16:
 		return errors.New("head.method, head.transform: found with 16 bits, expected fewer (head.bits)")
 	case gptq && s.Damp == 0:
-		return errors.New("solve.damp: missing; GPTQ needs one, usually 0.01")
+		return errors.New("solve.damp: missing, expected with method gptq, usually 0.01")
 	case s.DynamicGroups && !gptq:
 		return fmt.Errorf("solve.dynamic-groups: found with method %s, expected gptq, which changes weights as it goes", s.Method)
 	case s.DynamicGroups && s.ActOrder:
-		return errors.New("solve.dynamic-groups: found with act-order, which leaves no group in one piece; set one of them to false")
+		return errors.New("solve.dynamic-groups: found with act-order, which separates the columns of a group; set one of them to false")
 	case s.DynamicGroups && r.Weights.Clip == ClipAWQ:
 		return errors.New("solve.dynamic-groups: found with weights.clip awq, which clips the weights before; expected none, mse or hessian")
 	}
@@ -131,7 +131,7 @@ func (r *Recipe) checkSmooth() error {
 	}
 	for in := range llama.NumInputs {
 		if r.Rotate.Input(in) != "" && s.Has(in) {
-			return fmt.Errorf("rotate.%s: found with smooth.method %s, which scales the channels of that input as they are; leave one out, or name other smooth.inputs", inputNames[in], SmoothAWQ)
+			return fmt.Errorf("rotate.%s: found with smooth.method %s, which scales the unrotated channels of that input; leave one out, or name other smooth.inputs", inputNames[in], SmoothAWQ)
 		}
 	}
 	return nil
@@ -142,9 +142,9 @@ func (r *Recipe) checkRotate() error {
 	switch {
 	case o == nil || o.Learn == nil:
 	case o.Cache == balanced:
-		return fmt.Errorf("rotate.cache: found %s with rotate.learn, expected hadamard: rotations are learned before there are keys to balance", balanced)
+		return fmt.Errorf("rotate.cache: found %s with rotate.learn, expected hadamard: rotations are learned before keys are balanced", balanced)
 	case o.Residual == "" && o.Heads == "":
-		return errors.New("rotate.learn: found without rotate.residual and rotate.heads, which are what is learned; expected at least one of them")
+		return errors.New("rotate.learn: found without rotate.residual and rotate.heads, the rotations that it learns; expected at least one of them")
 	}
 	return nil
 }
@@ -158,19 +158,19 @@ func (r *Recipe) checkBranch() error {
 	case b.Share > 0 && b.Components != 0:
 		return errors.New("branch.share: found with branch.components, expected one of them")
 	case !stored && (b.Share > 0 || b.Bits == 8 || len(b.Inputs) > 0):
-		return fmt.Errorf("branch: share, bits and inputs are of stored bases, found with basis %s; leave them out", b.Basis)
+		return fmt.Errorf("branch: share, bits and inputs apply to stored bases only, found with basis %s; leave them out", b.Basis)
 	case !stored && b.Remove:
 		return fmt.Errorf("branch.remove: found with basis %s, expected klt, svd or columns", b.Basis)
 	case !stored && b.Importance == "":
 		return fmt.Errorf("branch.importance: missing, expected one of %s", byPath["branch.importance"].Range())
 	case b.Basis != BasisSVD && b.Iterated():
-		return fmt.Errorf("branch: rounds and whiten are of basis svd, found with basis %s; leave them out", b.Basis)
+		return fmt.Errorf("branch: rounds and whiten apply to basis svd only, found with basis %s; leave them out", b.Basis)
 	case b.Remove && b.Iterated():
-		return errors.New("branch.remove: found with rounds or whiten, whose coefficients stand for what rounding leaves of the weights; leave one out")
+		return errors.New("branch.remove: found with rounds or whiten, whose coefficients are fitted to rounding errors; leave one out")
 	case stored && b.Axis != spectrum.OutputChannel.String():
 		return fmt.Errorf("branch.axis: found %q, expected output with basis %s", b.Axis, b.Basis)
 	case stored && (b.Truncate > 0 || b.Literal || b.Temperature > 0):
-		return fmt.Errorf("branch: truncate, literal and temperature are of the Fourier bases, found with basis %s; leave them out", b.Basis)
+		return fmt.Errorf("branch: truncate, literal and temperature apply to the Fourier bases only, found with basis %s; leave them out", b.Basis)
 	case b.Truncate > 0 && b.Axis == spectrum.InputChannel.String():
 		return fmt.Errorf("branch.truncate: found %v, expected 0 on axis input; only the output axis has a projection to cut", b.Truncate)
 	}
@@ -192,13 +192,13 @@ func (r *Recipe) checkLearn() error {
 	}
 	for in := range llama.NumInputs {
 		if r.Rotate.Input(in) != "" {
-			return fmt.Errorf("rotate.%s: found with learn, which scales the channels of that input as they are; leave one out", inputNames[in])
+			return fmt.Errorf("rotate.%s: found with learn, which scales the unrotated channels of that input; leave one out", inputNames[in])
 		}
 	}
 	return nil
 }
 
-// checkTune is about tune and distil.
+// checkTune checks the sections tune and distil.
 func (r *Recipe) checkTune() error {
 	for _, section := range []string{"tune", "distil"} {
 		switch {
@@ -212,7 +212,7 @@ func (r *Recipe) checkTune() error {
 	return nil
 }
 
-// among reports whether a list of inputs has one; an empty list has all.
+// among reports whether a list of inputs contains one; an empty list contains all.
 func among(list []string, in llama.Input) bool {
 	return len(list) == 0 || slices.Contains(list, inputNames[in])
 }

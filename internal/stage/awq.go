@@ -8,30 +8,30 @@ import (
 	"github.com/specquant/specquant/internal/quant"
 )
 
-// AWQ (Lin et al., arXiv 2306.00978): smoothing for rounded weights and activations in 16
-// bits. λ = E|x|^r, with the exponent r whose rounded weights change the output of their
-// part of the block least; awq_solver.go has the scales and the clips.
+// AWQ (Lin et al., arXiv 2306.00978): smoothing for quantized weights with activations in
+// 16 bits. λ = E|x|^r, where the exponent r is chosen so that the rounded weights change
+// the output of their part of the block least; awq_solver.go computes the scales and clips.
 //
-// Reads the samples of the inputs, and of attn's whole windows. Changes the weights and
-// what precedes them, as smooth.go does. Holds, while it searches, the exact output and
-// rounded copies of the weights (awqBytes).
+// Reads the samples of the inputs and, for q, k and v, whole calibration windows. Changes
+// the weights and the layers before them, as smooth.go does. Holds, during the search, the
+// exact output and rounded copies of the weights (awqBytes).
 
-// AWQTokens is about how many tokens of whole windows the attention's output is
-// compared on; what works on each token by itself is compared on the sample.
+// AWQTokens is roughly how many tokens, in whole windows, the attention output is compared
+// on. Layers that process each token separately are compared on the sample instead.
 const AWQTokens = 4096
 
-// searchAWQ tries AWQ's exponents for an input: its readers' weights are rounded
-// with each λ and the output of their part of the block is compared with what it
-// was, activations as they are: the method is for weights only. It returns what
-// the report says, and λ; nil where there is none to choose.
+// searchAWQ tries AWQ's exponents for one input. For each λ it rounds the weights that read
+// the input and compares the output of their part of the block with the exact one;
+// activations are not rounded, because the method quantizes weights only. It returns a
+// description for the report and λ, which is nil if the input is to be left as it is.
 //
-// As the authors do, it leaves o alone where heads share values.
+// As in the authors' code, o is left alone where several query heads share a value head.
 func (st *State) searchAWQ(ctx context.Context, in llama.Input) (string, []float32, error) {
 	if in == llama.OInput && st.Config.KVHeads != st.Config.Heads {
 		return "", nil, nil
 	}
 	rounded := map[llama.Which]*llama.Dense{}
-	spare := spareRooms{st.weights, st.weights2}
+	spare := spareBuffers{st.weights, st.weights2}
 	for _, l := range in.Readers() {
 		if d := st.Block.Linears[l]; st.grid(l).Bits < quant.Full.Weights {
 			d.W = spare.take(len(d.W))
@@ -77,12 +77,12 @@ func (st *State) searchAWQ(ctx context.Context, in llama.Input) (string, []float
 	return fmt.Sprintf("awq %.2f", bestRatio), best, nil
 }
 
-// spareRooms are scratch buffers that nothing uses at the moment.
-type spareRooms [][]float32
+// spareBuffers are scratch buffers that are not in use at the moment.
+type spareBuffers [][]float32
 
-// take gives room for n values, with anything in it: of the buffers as long as one
-// of them has it.
-func (s spareRooms) take(n int) []float32 {
+// take returns an uninitialized buffer of n values: a spare one if it is long enough,
+// otherwise a new one.
+func (s spareBuffers) take(n int) []float32 {
 	for i, room := range s {
 		if len(room) >= n {
 			s[i] = room[n:]
@@ -92,11 +92,11 @@ func (s spareRooms) take(n int) []float32 {
 	return make([]float32, n)
 }
 
-// partOutputs gives a function that computes the output of the part of the loaded
-// block that an input feeds, on calibration tokens, with some of its layers
-// replaced: the attention with o for q, k and v; the MLP for gate and up; the
-// layer itself for o and down. It hands the output out piece by piece, from the
-// first value to the last of size, each piece valid until see returns.
+// partOutputs returns a function that computes, on calibration tokens, the output of the
+// part of the loaded block that an input feeds, with some of its layers replaced: attention
+// and o for q, k and v; the MLP for gate and up; the layer alone for o and down. The output
+// has size values and is passed to see piece by piece, in order; a piece is valid until see
+// returns.
 func (st *State) partOutputs(in llama.Input) (outputs func(replaced map[llama.Which]*llama.Dense, see func(at int, y []float32)) error, size int) {
 	layer := func(replaced map[llama.Which]*llama.Dense, l llama.Which) *llama.Dense {
 		if d, ok := replaced[l]; ok {
@@ -134,11 +134,11 @@ func (st *State) partOutputs(in llama.Input) (outputs func(replaced map[llama.Wh
 	}, len(y)
 }
 
-// awqWindows is how many calibration windows the attention's output is compared on.
+// AWQWindows is how many calibration windows the attention output is compared on.
 func AWQWindows(windows, tokens int) int { return min(windows, max(1, AWQTokens/tokens)) }
 
-// attentionOutputs hands out what b's attention adds to the residual stream, and
-// the stream before it, over windows evenly spaced among all, one after the other.
+// attentionOutputs passes to see, for windows evenly spaced over the calibration set, what
+// b's attention adds to the residual stream and the stream before it.
 func (st *State) attentionOutputs(b *llama.Block, see func(at int, y []float32)) error {
 	n := AWQWindows(st.Windows, st.Tokens)
 	at := 0
@@ -157,8 +157,8 @@ func (st *State) attentionOutputs(b *llama.Block, see func(at int, y []float32))
 	return nil
 }
 
-// awqBytes is the exact output that the trials are compared with, and the rounded
-// weights of an input's readers that the scratch memory has no room for.
+// awqBytes is the memory of the exact output that the trials are compared with, and of the
+// rounded weights that do not fit into the scratch memory.
 func awqBytes(s Shape) int64 {
 	c := s.Config
 	layer, out, _ := Largest(c)

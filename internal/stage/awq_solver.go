@@ -8,10 +8,10 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// AWQ (Lin et al., arXiv 2306.00978) scales input channels by how large their
-// activations are on average, s = E|x|^r (section 3.2, eq. 4 and 5), with the r
-// that leaves the least error in the output of the part of the block, and then
-// clips each group of weights to what serves its output best.
+// AWQ (Lin et al., arXiv 2306.00978) scales input channels by the average magnitude of
+// their activations, s = E|x|^r (section 3.2, eq. 4 and 5), with the r that leaves the
+// smallest error in the output of that part of the block. It then clips each group of
+// weights at the magnitude that leaves the smallest output error.
 
 // AWQRatios are the exponents r that AWQ tries: 0, 1/20, … 19/20.
 func AWQRatios() []float64 {
@@ -22,13 +22,14 @@ func AWQRatios() []float64 {
 	return r
 }
 
-// awqFloor is the authors' least s before it is normalised.
+// awqFloor is the authors' lower limit of s before normalization.
 const awqFloor = 1e-4
 
-// AWQScale is λ = s of each channel, which the weights are multiplied by and
-// the activations divided by: s = max(E|x|^r, 1e-4), over √(max s·min s). A channel
-// that is dead in the activations is left alone: nothing says how large it will be
-// where it is not. (The authors give it the floor, and blow it up where it wakes.)
+// AWQScale returns λ = s for each channel, by which the weights are multiplied and the
+// activations divided: s = max(E|x|^r, 1e-4), normalized by √(max s·min s). A channel whose
+// calibration activations are all zero gets λ = 1, because nothing is known about its size
+// on other text. (The authors give it the floor, which amplifies it by orders of magnitude
+// if other text does use it.)
 func AWQScale(meanAbs []float64, ratio float64) []float32 {
 	s := make([]float64, len(meanAbs))
 	lo, hi := math.Inf(1), 0.0
@@ -48,8 +49,8 @@ func AWQScale(meanAbs []float64, ratio float64) []float32 {
 	return lambda
 }
 
-// AWQRound writes Q(w·s)/s to dst: w [rows × cols] as it will be once it is
-// rounded, in the coordinates that it has now. q is scratch for as many weights.
+// AWQRound writes Q(w·s)/s to dst: the weights w [rows × cols] after rounding in scaled
+// coordinates, converted back to the current ones. q is scratch of rows·cols codes.
 func AWQRound(p *kernel.Pool, g quant.Grid, dst []float32, q []int8, w, s []float32, rows, cols int) error {
 	copy(dst, w)
 	ScaleColumns(dst, s, p.Run)
@@ -63,23 +64,23 @@ func AWQRound(p *kernel.Pool, g quant.Grid, dst []float32, q []int8, w, s []floa
 	return nil
 }
 
-// The magnitudes that AWQ tries to clip a group at: 1, 1 − 1/20, … 1 − 9/20 of
-// its largest.
+// The clipping magnitudes that AWQ tries for a group: 1, 1 − 1/20, … 1 − 9/20 of its
+// largest weight.
 const (
 	awqClipSteps = 10
 	awqClipGrid  = 20
 )
 
-// AWQClip clips each group of w [rows × cols], in place, to the magnitude whose
-// rounded weights have the least error in the group's part of the output,
-// Σ_t (Σ_i x_ti·(Q(w)_i − w_i))² over the tokens of x [tokens × cols]: the error
-// is dᵀ·G·d with the group's Gram matrix G = Σ x xᵀ, which all rows share.
+// AWQClip clips each group of w [rows × cols], in place, at the magnitude whose rounded
+// weights leave the smallest error in the group's contribution to the output, Σ_t (Σ_i
+// x_ti·(Q(w)_i − w_i))² over the tokens of x [tokens × cols]. This error is dᵀ·G·d with the
+// rounding errors d and the group's Gram matrix G = Σ x xᵀ, which all rows share.
 func AWQClip(p *kernel.Pool, g quant.Grid, w []float32, rows, cols int, x []float32, tokens int) error {
 	width := cols
 	if g.Groups(cols) > 1 {
 		width = g.Group
 	}
-	one := g // the grid of a group alone
+	one := g // a grid with one scale for the group
 	one.Group = 0
 	q := make([]int8, rows*width)
 	part, d, gd := make([]float32, rows*width), make([]float32, rows*width), make([]float32, rows*width)
@@ -123,12 +124,12 @@ func AWQClip(p *kernel.Pool, g quant.Grid, w []float32, rows, cols int, x []floa
 	return nil
 }
 
-// groupGram is Σ x xᵀ of the m channels from lo on, [m × m].
+// groupGram returns Σ x xᵀ over the m channels that start at lo, [m × m].
 func groupGram(p *kernel.Pool, x []float32, cols, lo, m, tokens int) []float32 {
 	sum := make([]float64, m*m)
 	p.SyrkTN(sum, m, x[lo:], cols, tokens)
 	gram := make([]float32, len(sum))
-	var mean float64 // of the channels that the tokens touch
+	var mean float64 // of the diagonal, over channels with any activation
 	var live int
 	for i := range m {
 		if v := sum[i*m+i]; v > 0 {
@@ -139,7 +140,7 @@ func groupGram(p *kernel.Pool, x []float32, cols, lo, m, tokens int) []float32 {
 	mean /= float64(max(live, 1))
 	for i := range m {
 		if sum[i*m+i] == 0 {
-			sum[i*m+i] = mean // a dead channel is no reason to clip its weights away
+			sum[i*m+i] = mean // keeps the weights of unused channels from being clipped away
 		}
 	}
 	for i, v := range sum {
@@ -157,16 +158,16 @@ func largest(w []float32) float32 {
 	return top
 }
 
-// clamp writes w, held within ±limit, to dst, which may be w.
+// clamp writes w, limited to ±limit, to dst, which may be w.
 func clamp(dst, w []float32, limit float32) {
 	for i, v := range w {
 		dst[i] = min(max(v, -limit), limit)
 	}
 }
 
-// awqClipBytes is a copy of a layer [out × in], and what [AWQClip] holds of
-// one group of all its rows: codes, the clipped weights, their errors, the errors
-// times the group's Gram matrix; and that matrix.
+// awqClipBytes is the memory of a copy of a layer [out × in] and of what [AWQClip] holds
+// for one group in all rows: codes, clipped weights, their errors, the errors times the
+// Gram matrix, and that matrix.
 func awqClipBytes(r *recipe.Recipe, out, in int) int64 {
 	width := in
 	if g := r.Weights.Group; g > 0 {

@@ -136,7 +136,7 @@ func TestSearchAWQ(t *testing.T) {
 // not fit there is counted.
 func TestSpareRooms(t *testing.T) {
 	a, b := make([]float32, 10), make([]float32, 6)
-	rooms := spareRooms{a, b}
+	rooms := spareBuffers{a, b}
 	var got [][]float32
 	for i, n := range []int{6, 5, 4, 2} {
 		s := rooms.take(n)

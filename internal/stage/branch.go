@@ -36,10 +36,10 @@ func (st *State) Basis(ctx context.Context, in llama.Input) error {
 	return nil
 }
 
-// Split takes the branch out of the layers that read an input, and keeps what their
-// outputs on the sample were before.
+// Split separates the branch from the layers that read an input, and keeps their exact
+// outputs on the sample for later comparison.
 func (st *State) Split(in llama.Input) error {
-	if st.Windows == 0 { // the first step of the input
+	if st.Windows == 0 { // then this is the input's first step
 		st.Tell(quantizing(in))
 	}
 	st.at(PartBranch, 0)
@@ -52,19 +52,18 @@ func (st *State) Split(in llama.Input) error {
 		st.group.runs[l] = r
 		st.Reports[l].Seconds = time.Since(start).Seconds()
 	}
-	st.group.coeff = nil // the branches have them now
+	st.group.coeff = nil // the branches hold the coefficients from here on
 	return nil
 }
 
-// RemoveBranch takes out of the second moments of the input at hand what its branch
-// carries.
+// RemoveBranch subtracts from the second moments of the current input the part that its
+// branch carries.
 func (st *State) RemoveBranch() {
 	removeSubspace(st.Pool, st.group.moments, st.group.subspace)
 }
 
-// subspace chooses the stored basis of an input, with the second moments h of its
-// activations. The coefficients of its readers are nil where they are those of the
-// readers' own weights.
+// subspace chooses the stored basis of an input from the second moments h of its
+// activations. coeff is nil for layers whose coefficients follow from their own weights.
 func (st *State) subspace(ctx context.Context, in llama.Input, h []float64) (s *artefact.Subspace, coeff map[llama.Which][]float32, err error) {
 	b, n := st.Recipe.Branch, in.Width(st.Config)
 	layers, k := branchOf(st.Config, st.Recipe, st.Prefix, in)
@@ -99,18 +98,18 @@ func removeSubspace(p *kernel.Pool, h []float64, s *artefact.Subspace) {
 		v[i] = float64(f)
 	}
 	u := make([]float64, n*k) // H·Vᵀ
-	for range 2 {             // H − H·VᵀV, and the same from the left, H being symmetric
+	for range 2 {             // H − H·VᵀV, then the same from the left, since H is symmetric
 		p.MatMulNT64(u, k, h, n, v, n, n, k, n, kernel.Set)
 		p.MatMulNN64(h, n, u, k, v, n, n, n, k, kernel.Subtract)
 		transposeSquare(p, h, n)
 	}
-	for i := range n { // a diagonal that rounding has made negative is zero
+	for i := range n { // rounding errors may have made the diagonal negative
 		h[i*n+i] = max(h[i*n+i], 0)
 	}
 }
 
-// transposeTile is the edge of the squares that are transposed at a time: two of them
-// fit a core's first-level cache.
+// transposeTile is the edge length of the square tiles of a transposition: two of them fit
+// into a core's first-level cache.
 const transposeTile = 32
 
 // transposeSquare transposes h [n × n] in place.
@@ -128,13 +127,13 @@ func transposeSquare(p *kernel.Pool, h []float64, n int) {
 	})
 }
 
-// splitLayer takes the branch out of a layer's weights, which become the residual. On
-// a stored basis coeff are its coefficients; nil: those of the layer's own weights.
+// splitLayer separates the branch from a layer's weights, which become the residual. coeff
+// are its coefficients on a stored basis, or nil to compute them from the layer's weights.
 func (st *State) splitLayer(l llama.Which, in llama.Input, subspace *artefact.Subspace, coeff []float32, report *artefact.Layer) (*runLinear, error) {
 	d, r := &st.Block.Linears[l], st.Recipe
 	stats := st.Stats[in]
 	var samples int
-	if stats != nil { // what the error is measured against
+	if stats != nil { // the exact output, the reference for errors
 		samples = stats.SampleTokens()
 		st.exact[l] = kernel.Grow(st.exact[l], samples*d.Out)
 		st.Pool.MatMulNT(st.exact[l], d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
@@ -158,7 +157,7 @@ func (st *State) splitLayer(l llama.Which, in llama.Input, subspace *artefact.Su
 			}
 		}
 		branch = artefact.NewSubspaceBranch(subspace, r.Branch.Basis, coeff, d.Out)
-	case r.Branch.Stored(): // the budget leaves none
+	case r.Branch.Stored(): // the budget leaves no components
 		return run, nil
 	default:
 		kept, err := Spectral(r.Branch, d.W, d.Out, d.In, stats.Act(nil), st.Pool.Run)
@@ -174,14 +173,14 @@ func (st *State) splitLayer(l llama.Which, in llama.Input, subspace *artefact.Su
 	return newRunLinear(d, branch, act, &st.run), nil
 }
 
-// branchEnergy is ‖W'‖² of the weights that the branch stands for.
+// branchEnergy is ‖W'‖² of the weights W' that the branch represents.
 func branchEnergy(p *kernel.Pool, b *artefact.Branch, scratch []float32) float64 {
 	clear(scratch)
 	b.AddTo(p, scratch, 1)
 	return kernel.SumSquares(scratch)
 }
 
-// basisBytes is what choosing the stored basis of an input takes.
+// basisBytes is the memory needed to choose the stored basis of an input.
 func basisBytes(s Shape, in llama.Input) int64 {
 	c, b := s.Config, s.Recipe.Branch
 	n, outputs := in.Width(c), 0

@@ -11,8 +11,8 @@ import (
 	"github.com/specquant/specquant/internal/spectrum"
 )
 
-// Spectral decides which coefficients of w [rows × cols] stay in 16 bits and
-// returns them, rounded. act describes the layer's input.
+// Spectral decides which Fourier coefficients of w [rows × cols] stay in 16 bits and
+// returns them, rounded to 16 bits. act describes the layer's input.
 func Spectral(b *recipe.Branch, w []float32, rows, cols int, act spectrum.ActStats, run func(n int, fn func(i int))) (*spectrum.Branch, error) {
 	axis, err := spectrum.ParseAxis(b.Axis)
 	if err != nil {
@@ -41,12 +41,13 @@ func Spectral(b *recipe.Branch, w []float32, rows, cols int, act spectrum.ActSta
 	return spectrum.Truncate(w, rows, cols, axis, b.Basis, kept, kernel.RoundF16, run)
 }
 
-// subspaceTolerance is how well a basis has to satisfy its eigenproblem: far
-// below what 16 bits keep of it.
+// subspaceTolerance is the relative residual at which the eigenproblem of a basis counts as
+// solved: far below the precision of the 16 bits that the basis is stored in.
 const subspaceTolerance = 1e-6
 
-// Vectors returns the basis of an input [k × n], rows orthonormal, the most
-// important first. h is Σ x̂ x̂ᵀ [n × n], weights those of the readers.
+// Vectors returns the basis of an input [k × n], with orthonormal rows in descending order
+// of importance. h is Σ x̂ x̂ᵀ [n × n]; weights are those of the layers that read the
+// input.
 func Vectors(p *kernel.Pool, b *recipe.Branch, h []float64, weights [][]float32, n, k int) ([]float32, error) {
 	v := make([]float32, k*n)
 	switch b.Basis {
@@ -76,14 +77,14 @@ func Vectors(p *kernel.Pool, b *recipe.Branch, h []float64, weights [][]float32,
 	return v, nil
 }
 
-// truncationGroup is the number of output channels that share a budget, the
-// rows that kernels compute together: what is stored and computed is then what
-// was decided, without padding.
+// truncationGroup is the number of output channels that share a budget. It equals the
+// number of rows that kernels compute together, so nothing is stored or computed as
+// padding.
 const truncationGroup = 16
 
-// levelGroups sorts channels by their budget, cuts them into groups of n and
-// gives each channel of a group its mean, carrying fractions on to the next
-// group so that the total stays within one group's rounding.
+// levelGroups sorts channels by budget, cuts them into groups of n and gives every channel
+// of a group the mean budget of the group, carrying fractions on to the next group so that
+// the total changes by the rounding of one group at most.
 func levelGroups(kept []int, n int) {
 	order := make([]int, len(kept))
 	for i := range order {
@@ -98,8 +99,8 @@ func levelGroups(kept []int, n int) {
 		for _, c := range group {
 			sum += kept[c]
 		}
-		// A short last group can be carried more than one each: no channel gets
-		// more than the largest of its group was given.
+		// The carry may exceed one per channel of a short last group: no channel gets more
+		// than the largest budget in its group.
 		each := min(sum/len(group), kept[group[0]])
 		for _, c := range group {
 			kept[c] = each
@@ -108,9 +109,9 @@ func levelGroups(kept []int, n int) {
 	}
 }
 
-// Coefficients are those of w [out × n] on the basis v [k × n] with the least
-// squares, w·Vᵀ·(V·Vᵀ)⁻¹, as exact 16-bit floats: where rounding has left the basis
-// not quite orthonormal, w less C·V is orthogonal to it nevertheless.
+// Coefficients returns the least-squares coefficients of w [out × n] on the basis v [k ×
+// n], w·Vᵀ·(V·Vᵀ)⁻¹, rounded to 16-bit floats. The inverse corrects for a basis that is no
+// longer exactly orthonormal after its own rounding.
 func Coefficients(p *kernel.Pool, w, v []float32, out, n, k int) ([]float32, error) {
 	wide := make([]float64, len(v))
 	for i, x := range v {
@@ -119,7 +120,7 @@ func Coefficients(p *kernel.Pool, w, v []float32, out, n, k int) ([]float32, err
 	gram := make([]float64, k*k)
 	p.MatMulNT64(gram, k, wide, n, wide, n, k, k, n, kernel.Set)
 	if err := linalg.InverseUpper(p, gram, k); err != nil { // (V·Vᵀ)⁻¹ = UᵀU
-		return nil, fmt.Errorf("the basis, rounded, is no longer one: %w", err)
+		return nil, fmt.Errorf("the basis vectors are linearly dependent after rounding: %w", err)
 	}
 	u := make([]float32, len(gram))
 	for i, x := range gram {
@@ -133,18 +134,17 @@ func Coefficients(p *kernel.Pool, w, v []float32, out, n, k int) ([]float32, err
 	return c, nil
 }
 
-// Sizes of what internal/spectrum keeps for each thread: the channels that are
-// transformed together, with the padding of each, and the vectors of those that go
-// by products.
+// Memory that internal/spectrum keeps for each thread: the padded channels that are
+// transformed together, and the basis vectors of those that are multiplied instead.
 const (
 	spectrumChannels = 64
 	spectrumPadding  = 8
 	spectrumDirect   = 64
 )
 
-// channelBytes is the float64 memory in which channels of n are transformed: a
-// block of them and its coefficients for each thread, and the basis vectors, those
-// of the call before beside them.
+// channelBytes is the float64 memory in which channels of length n are transformed: for
+// each thread a block of channels and its coefficients, and two sets of basis vectors, that
+// of this call and that of the previous one.
 func channelBytes(threads, n int) int64 {
 	block := spectrumChannels*int64(n+spectrumPadding) + spectrumChannels*spectrumDirect
 	return 8 * (int64(threads)*block + 2*spectrumDirect*int64(n))

@@ -2,8 +2,8 @@ package stage
 
 import "github.com/specquant/specquant/internal/quant"
 
-// clippedShare is the share of w [rows × cols] that lies more than half a step
-// beyond the ends of its grid.
+// clippedShare is the fraction of the weights w [rows × cols] that lie more than half a
+// step beyond the ends of their grid.
 func clippedShare(g quant.Grid, w []float32, steps quant.Steps, rows, cols int) float64 {
 	lo, hi := g.Limits()
 	groups, width := g.Groups(cols), cols

@@ -1,9 +1,9 @@
 package stage
 
-// Clock is told where the time of a layer goes.
+// Clock measures how the time spent on a layer is divided among its parts.
 type Clock interface {
-	// At ends the part under way and begins, or takes up, the named one, whose matrix
-	// products have so many floating-point operations more to do.
+	// At ends the current part and starts or resumes the named one, which has flops more
+	// floating-point operations in matrix products to do.
 	At(part string, flops float64)
 }
 
@@ -15,14 +15,14 @@ const (
 	PartMoments    = "second moments"
 	PartBasis      = "basis"
 	PartBranch     = "branch"
-	PartFactor     = "inverse" // the only one with products in float64
+	PartFactor     = "inverse" // the only part with matrix products in float64
 	PartScales     = "scales"
 	PartSolve      = "rounding"
 	PartPack       = "packing"
 	PartError      = "error on the sample"
 )
 
-// at tells the clock, if there is one.
+// at notifies the clock, if there is one.
 func (st *State) at(part string, flops float64) {
 	if st.Clock != nil {
 		st.Clock.At(part, flops)

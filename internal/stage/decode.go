@@ -5,9 +5,9 @@ import (
 	"github.com/specquant/specquant/internal/llama"
 )
 
-// Decode fills the block with what its finished, quantized form stands for: what
-// calibration sees of a block that an earlier run has quantized. [State.Begin] comes
-// before.
+// Decode fills the block with the weights that its finished, quantized form decodes to:
+// what calibration uses for a block that an earlier run has quantized. Call [State.Begin]
+// first.
 func (st *State) Decode(src artefact.Source, q *artefact.Quantization) error {
 	if err := st.Block.Norms.Read(st.Config, src, st.Block.Index, 0); err != nil {
 		return err

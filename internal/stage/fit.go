@@ -20,18 +20,18 @@ import (
 // which become those of x̂ as the runtime rounds it; factor and solve do the rest. Holds
 // E of each layer until the layers are solved (fitBytes).
 
-// Reference is the full-precision model beside the quantized one: its own
-// activations, and the loaded block before it is quantized, in the same
-// coordinates (rotated, smoothed), so that outputs can be subtracted.
+// Reference is the full-precision model that runs beside the quantized one: its own
+// activations, and the loaded block before quantization, in the same coordinates (rotated
+// and smoothed), so that outputs can be subtracted.
 type Reference struct {
 	Inputs *Store // the residual stream before the block, in the full-precision model
 	Block  llama.DenseBlock
 	runner *llama.Runner
 
-	input, stream []float32 // of one window: of the layer, and of the residual stream before it
+	input, stream []float32 // of one window: the layer's input and the residual stream there
 }
 
-// keep copies the block, which is about to be quantized.
+// keep copies the block before it is quantized.
 func (f *Reference) keep(b *llama.DenseBlock) {
 	f.Block.Index, f.Block.Norms = b.Index, b.Norms.Clone()
 	for l := range b.Linears {
@@ -41,8 +41,8 @@ func (f *Reference) keep(b *llama.DenseBlock) {
 	}
 }
 
-// window runs one window of the full-precision model to the input: what layers
-// read there, and what the residual stream holds.
+// window runs one window of the full-precision model up to the input, and keeps what the
+// layers read there and the residual stream.
 func (f *Reference) window(st *State, i int, in llama.Input) error {
 	x, err := f.Inputs.Get(i)
 	if err != nil {
@@ -58,17 +58,17 @@ func (f *Reference) window(st *State, i int, in llama.Input) error {
 		f.input = append(f.input[:0], x[:tokens*width]...)
 		return false
 	}})
-	f.stream = f.runner.X // what the block had added to it by then
+	f.stream = f.runner.X // after what the block has added so far
 	if err := st.checkInput(f.input, in, fullModel, i); err != nil {
 		return err
 	}
 	return st.checkStream(f.stream, "before "+in.String(), fullModel, i)
 }
 
-// Fit collects, for the layers that read an input, the Hessian Σ x̂ x̂ᵀ of what their
-// integers will see, and Σ e x̂ᵀ [out × in] of each, e being the difference of the full-precision
-// model's output from theirs: the two sides of the normal equations. The layers'
-// weights have been split already.
+// Fit collects both sides of the normal equations for the layers that read an input: the
+// Hessian Σ x̂ x̂ᵀ of their input as the integers will see it, and for each layer Σ e x̂ᵀ
+// [out × in], where e is the full-precision model's output minus the layer's. The layers
+// must have been split already.
 func (st *State) Fit(ctx context.Context, in llama.Input) error {
 	hessian := st.group.moments
 	n := in.Width(st.Config)
@@ -121,8 +121,8 @@ func (st *State) Fit(ctx context.Context, in llama.Input) error {
 	return err
 }
 
-// AdvanceReference runs the full-precision model's activations through block i,
-// as it is loaded from the checkpoint: a resumed job has nothing else.
+// AdvanceReference runs the full-precision model's activations through block i as loaded
+// from the checkpoint, which is all that a resumed job has.
 func (st *State) AdvanceReference(ctx context.Context, ck *checkpoint.Checkpoint, i int) error {
 	f := st.Reference
 	if err := st.Rotation.Load(st.Pool, ck, i, &f.Block); err != nil {
@@ -131,9 +131,9 @@ func (st *State) AdvanceReference(ctx context.Context, ck *checkpoint.Checkpoint
 	return st.advance(ctx, f.Inputs, f.runner, f.Block.Block(), llama.Hooks{})
 }
 
-// fitBytes is what fitting holds: Σ e x̂ᵀ of the readers of an input and the step of one
-// layer; of one window the outputs of a layer and their errors, and what the
-// full-precision model has before the layer and in its residual stream.
+// fitBytes is the memory that fitting holds: Σ e x̂ᵀ of all readers of an input and the
+// step of one layer; and for one window, a layer's outputs and errors, its input and the
+// residual stream in the full-precision model.
 func fitBytes(c *checkpoint.Config, tokens, layer, out, in int) int64 {
 	_, weights := readers(c)
 	return 4*(weights+int64(layer)) + 8*int64(tokens)*int64(out) + 4*int64(tokens)*int64(in+c.HiddenSize)

@@ -10,11 +10,11 @@ import (
 	"github.com/specquant/specquant/internal/quant"
 )
 
-// What calibration tells the other stages of a block's inputs.
+// Statistics that calibration gathers on a block's inputs, for the other stages.
 
 // Statistics gathers, in one pass over the calibration windows, what smoothing and the
-// report want to know of the block's four inputs, and the moments of queries and keys
-// where keys are to be balanced.
+// report need to know about the block's four inputs, and the moments of queries and keys if
+// keys are to be balanced.
 func (st *State) Statistics(ctx context.Context) error {
 	st.Tell("measuring the activations")
 	if Transforms(st.Recipe).Cache == artefact.Balanced {
@@ -23,7 +23,7 @@ func (st *State) Statistics(ctx context.Context) error {
 	return st.Gather(ctx, -1, nil)
 }
 
-// quantizing says which layers are worked on, to one who has not read the code.
+// quantizing names for the user the layers that are being worked on.
 func quantizing(in llama.Input) string {
 	switch in {
 	case llama.AttnInput:
@@ -36,8 +36,8 @@ func quantizing(in llama.Input) string {
 	return "quantizing feed-forward (down)"
 }
 
-// Moments gathers the statistics of one input again, the layers before it being
-// quantized by now, and its second moments Σ x xᵀ where the recipe needs them.
+// Moments gathers the statistics of one input again, now that the layers before it are
+// quantized, and its second moments Σ x xᵀ if the recipe needs them.
 func (st *State) Moments(ctx context.Context, in llama.Input) error {
 	st.Tell(quantizing(in))
 	st.group = group{}
@@ -57,8 +57,8 @@ func (st *State) Moments(ctx context.Context, in llama.Input) error {
 	return nil
 }
 
-// Gather collects the statistics of one input, or of all where only is < 0, and
-// the Hessian if there is a matrix for it.
+// Gather collects the statistics of one input, or of all inputs if only is < 0, and adds
+// the second moments to hessian if it is not nil.
 func (st *State) Gather(ctx context.Context, only llama.Input, hessian []float64) error {
 	var failed error
 	for i := range llama.NumInputs {
@@ -82,7 +82,7 @@ func (st *State) Gather(ctx context.Context, only llama.Input, hessian []float64
 	return errors.Join(err, failed)
 }
 
-// Baseline measures plain rounding of each layer as it stands, for the report.
+// Baseline measures the output error of plain rounding for each layer, for the report.
 func (st *State) Baseline() error {
 	for l := range llama.NumLinears {
 		e, err := st.roundingError(l)
@@ -95,8 +95,8 @@ func (st *State) Baseline() error {
 	return nil
 }
 
-// roundingError is the output error of plain rounding of the layer as it
-// stands, the yardstick of the report.
+// roundingError is the output error if the layer's current weights are rounded to nearest:
+// the reference that the report compares with.
 func (st *State) roundingError(l llama.Which) (float64, error) {
 	d, stats := &st.Block.Linears[l], st.Stats[l.Input()]
 	samples := stats.SampleTokens()

@@ -11,36 +11,36 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// GPTQ (Frantar et al., arXiv 2210.17323). With H = Σ x xᵀ the second moments of a
-// layer's input, rounding the weights W to Q costs tr((W − Q) H (W − Q)ᵀ) in the layer's
-// output. Columns are rounded one after the other; with H⁻¹ = L·Lᵀ, column j leaves to
-// each column k after it
+// GPTQ (Frantar et al., arXiv 2210.17323). With H = Σ x xᵀ the second moments of a layer's
+// input, rounding the weights W to Q causes the error tr((W − Q) H (W − Q)ᵀ) in the layer's
+// output. Columns are rounded one after the other; with H⁻¹ = L·Lᵀ, the rounding error of
+// column j is compensated in each later column k:
 //
 //	W_k ← W_k − (W_j − Q_j)·L_kj / L_jj
 //
-// which is the least error that is possible with the columns up to j fixed.
+// This gives the smallest error that is possible once the columns up to j are fixed.
 //
-// gptq.go factors H, gptq_solve.go rounds, gptq_columns.go has the memory layout that
-// both it and gptq_refine.go (coordinate descent afterwards) work in, and solve.go is the
-// stage: it reads the second moments and the residual weights of the layers, replaces
-// the weights by what their codes stand for, and holds the factor until the last layer
-// that reads the input is solved.
+// gptq.go factors H, gptq_solve.go rounds, gptq_columns.go has the memory layout shared by
+// gptq_solve.go and gptq_refine.go (coordinate descent afterwards), and solve.go is the
+// stage: it reads the second moments and the residual weights of the layers, replaces the
+// weights by what their codes decode to, and holds the factor until the last layer that
+// reads the input is solved.
 
-// Factor is the Hessian of one input, ordered, damped and inverted once for
-// all layers that read the input.
+// Factor is the Hessian of one input, reordered, damped and inverted once for all layers
+// that read the input.
 type Factor struct {
 	n     int
-	order []int     // column order: position → column; nil: as they stand
+	order []int     // column order: position → column; nil: unchanged
 	l     []float32 // lower triangular L, H⁻¹ = LLᵀ, in that order [n × n]
-	h     []float32 // H, damped, in the order of the channels [n × n]; nil: nothing will ask for it
+	h     []float32 // H, damped, in channel order [n × n]; nil unless refinement needs it
 
-	Damp float64 // what was needed, as a share of the mean diagonal
-	Dead int     // channels that no calibration token touched
+	Damp float64 // the damping that was needed, relative to the mean diagonal
+	Dead int     // channels that are zero for all calibration tokens
 }
 
-// NewFactor takes H = Σ x̂ x̂ᵀ [n × n] and destroys it. Damping starts at the
-// recipe's and is raised tenfold, at most three times, while H is not positive
-// definite; Factor.Damp is what it took.
+// NewFactor takes H = Σ x̂ x̂ᵀ [n × n] and overwrites it. Damping starts at the recipe's
+// value and is raised tenfold, at most three times, while H is not positive definite;
+// Factor.Damp is the value that sufficed.
 func NewFactor(p *kernel.Pool, h []float64, n int, s recipe.Solve) (*Factor, error) {
 	f := &Factor{n: n}
 	var mean float64
@@ -60,7 +60,7 @@ func NewFactor(p *kernel.Pool, h []float64, n int, s recipe.Solve) (*Factor, err
 	}
 	for i := range n {
 		if h[i*n+i] == 0 {
-			h[i*n+i] = mean // a dead channel is independent of all others: plain rounding
+			h[i*n+i] = mean // makes an unused channel independent of the others: its weights are rounded to nearest
 		}
 	}
 	if s.ActOrder {
@@ -126,7 +126,7 @@ func NewFactor(p *kernel.Pool, h []float64, n int, s recipe.Solve) (*Factor, err
 	return f, nil
 }
 
-// column is the weights' column at a position of the factor's order.
+// column maps a position in the factor's order to the column of the weights.
 func (f *Factor) column(position int) int {
 	if f.order == nil {
 		return position
@@ -143,8 +143,8 @@ func FactorBytes(n int, s recipe.Solve) int64 {
 	return perEntry * int64(n) * int64(n)
 }
 
-// SolveBytes is what GPTQ and what follows it hold of a layer of so many weights,
-// beside the weights and their codes.
+// SolveBytes is the memory that GPTQ and the refinement hold for a layer with this many
+// weights, in addition to the weights and codes.
 func SolveBytes(weights int, s recipe.Solve) int64 {
 	perWeight := int64(5)
 	if s.Rescale {
@@ -153,14 +153,14 @@ func SolveBytes(weights int, s recipe.Solve) int64 {
 	return perWeight * int64(weights)
 }
 
-// Correct adds to w [rows × n] the change that brings its output nearest to a target,
-// in the least squares of the calibration tokens: residual·H⁻¹, where residual is
-// Σ e xᵀ [rows × n], e is target − output of each token, and H is the factor's damped
-// Hessian. residual is overwritten.
+// Correct adds to w [rows × n] the change that brings its output closest to a target, in
+// the least-squares sense over the calibration tokens: residual·H⁻¹, where residual is Σ e
+// xᵀ [rows × n], e is target − output for each token, and H is the factor's damped Hessian.
+// residual is overwritten.
 //
-// A change of more than [MostCorrection] times the norm of the weights is not made: it
-// comes from inputs that are nearly zero, and amplifies their noise. Then w stays as it
-// is and Correct returns false.
+// A change of more than [MostCorrection] times the norm of the weights is not made, because
+// it comes from inputs that are nearly zero and would amplify their noise. Then w is
+// unchanged and Correct returns false.
 func (f *Factor) Correct(p *kernel.Pool, w, residual []float32, rows int) bool {
 	n := f.n
 	step := make([]float32, rows*n) // residual·L, then times Lᵀ, in the factor's order
@@ -182,8 +182,8 @@ func (f *Factor) Correct(p *kernel.Pool, w, residual []float32, rows int) bool {
 	return true
 }
 
-// MostCorrection is the largest [Factor.Correct], in norms of the weights. Those of
-// models that work are well below one.
+// MostCorrection is the largest change that [Factor.Correct] makes, relative to the norm of
+// the weights. In models that work it is well below one.
 const MostCorrection = 10
 
 func copyOrdered(dst, src []float32, order []int) {

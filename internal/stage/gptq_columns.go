@@ -16,15 +16,15 @@ type columns struct {
 	shift   []float32 // [groups × rows]
 }
 
-// lanes is a multiple of the rows in a vector register of any kernel. Chunks are padded
-// to a multiple of it, so that no kernel has a rest that a slower loop would round
+// lanes is a multiple of the number of rows in a vector register of any kernel. Chunks are
+// padded to a multiple of it, so that no rows are left for a slower loop that rounds
 // differently.
 const lanes = 16
 
 func newColumns(g quant.Grid, steps quant.Steps, rows, n int) *columns {
 	t := &columns{rows: rows, n: n, ld: (rows + lanes - 1) / lanes * lanes, width: n}
 	if t.ld%(2*lanes) == 0 {
-		t.ld += lanes // columns a power of two apart would compete for few sets of the cache
+		t.ld += lanes // columns a power of two apart would compete for the same few cache sets
 	}
 	groups := g.Groups(n)
 	if groups > 1 {
@@ -47,7 +47,7 @@ type chunk struct {
 	whole    int // m, padded to whole vectors
 }
 
-// inline is the pool for products within a chunk: it runs them in the chunk's own thread.
+// inline is the pool for products within a chunk: it runs them on the calling thread.
 var inline *kernel.Pool
 
 // each calls fn for all chunks of the rows. How rows are divided into chunks depends on
@@ -62,7 +62,7 @@ func (t *columns) each(p *kernel.Pool, fn func(c chunk)) {
 	})
 }
 
-// readSteps copies the steps of group k of the chunk's rows.
+// readSteps copies the scales and shifts of group k for the chunk's rows.
 func (c chunk) readSteps(g quant.Grid, steps quant.Steps, k int) {
 	groups := g.Groups(c.n)
 	for i := c.first; i < c.first+c.m; i++ {
@@ -76,12 +76,12 @@ func (c chunk) steps(j int) (scale, shift []float32) {
 	return c.scale[k:][:c.whole], c.shift[k:][:c.whole]
 }
 
-// tile is how many columns are transposed at a time: so many of a chunk's rows fit the
-// first-level cache.
+// tile is how many columns are transposed at a time: this many columns of a chunk fit into
+// the first-level cache.
 const tile = 16
 
-// transpose writes w [rows × n] to dst [n × rows], its columns in the given order; nil: as
-// they are.
+// transpose writes w [rows × n] to dst [n × rows], with its columns in the given order, or
+// unchanged if it is nil.
 func (c chunk) transpose(dst, w []float32, order []int) {
 	w = w[c.first*c.n:]
 	if order == nil {
@@ -127,14 +127,14 @@ func inverseOrder(order []int) []int {
 	return at
 }
 
-// begin calls the function of that name for each row of the chunk with the group that
-// begins at column from, whose weights are in v up to column end, and reads the steps
-// that it has set.
+// begin calls the function of the same name for each row of the chunk, for the group that
+// begins at column from and whose weights are in v up to column end, and then reads the
+// scales and shifts that it has set.
 func (c chunk) begin(g quant.Grid, steps quant.Steps, from, end int, v, w []float32, begin func(row, from int, group []float32)) {
 	group := make([]float32, end-from)
 	for i := range c.m {
 		if from == 0 {
-			// Nothing has changed it yet, and it may be all of the row.
+			// Nothing has changed the row yet, and the group may be the whole row.
 			begin(c.first+i, 0, w[(c.first+i)*c.n:][:c.width])
 			continue
 		}

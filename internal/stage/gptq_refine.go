@@ -6,13 +6,12 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// Refine lowers what GPTQ has left of tr((W − Q) H (W − Q)ᵀ), H being damped, by
-// cyclic coordinate descent (QuantEase, Behdin et al., arXiv 2309.01885): one
-// code after the other is set to what is best with all others as they are. Before the first sweep
-// and after the last, if s says so, each scale is the one that is best for the codes as
-// they are, rounded to 16 bits; between sweeps it has brought no more. Nothing is taken
-// that does not lower the sum; q and steps.Scale are changed in place. The factor must
-// have been made for it.
+// Refine lowers the error tr((W − Q) H (W − Q)ᵀ) that GPTQ has left, with the damped H, by
+// cyclic coordinate descent (QuantEase, Behdin et al., arXiv 2309.01885): each code in turn
+// is set to its best value with all others fixed. If s asks for it, each scale is set to
+// the best one for the codes, rounded to 16 bits, before the first sweep and after the
+// last; doing so between sweeps brought no further gain. Only changes that lower the error
+// are made; q and steps.Scale are changed in place. The factor must have been made with s.
 func (f *Factor) Refine(p *kernel.Pool, g quant.Grid, q []int8, w []float32, steps quant.Steps, rows int, s recipe.Solve) {
 	n := f.n
 	t := newColumns(g, steps, rows, n)
@@ -60,15 +59,15 @@ type refinement struct {
 	w []float32 // [rows × n]
 
 	block int       // columns taken at a time
-	e     []float32 // w less what the codes stand for [n × rows]
+	e     []float32 // w minus the decoded codes [n × rows]
 	q     []int8    // [n × rows]
-	u     []float32 // of a group: codes less their shift [width × rows]
+	u     []float32 // of a group: codes minus their shift [width × rows]
 	work  []float32 // [2 × block × rows]
 }
 
-// sweep chooses every code anew, once. Like GPTQ it works by blocks, spans and parts: the
-// gradient e·H of a block is one product, and changes within the block are added to it
-// span by span and part by part.
+// sweep chooses every code anew, once. Like GPTQ it works in blocks, spans and parts: the
+// gradient e·H of a block is one product, and changes within the block are added to it span
+// by span and part by part.
 func (r *refinement) sweep() {
 	n, ld := r.n, r.ld
 	for lo := 0; lo < n; lo += r.block {
@@ -76,8 +75,8 @@ func (r *refinement) sweep() {
 		r.p.MatMulNN(r.work, ld, r.h[lo*n:], n, r.e, ld, hi-lo, r.rows, n, false)
 		r.each(r.p, func(c chunk) {
 			gradient, change := r.work[c.first:], r.work[r.block*ld+c.first:]
-			// addChanges adds to the gradient of columns a … b−1 what the changes of
-			// columns from … a−1 make.
+			// addChanges adds to the gradient of columns a … b−1 the effect of the changes
+			// in columns from … a−1.
 			addChanges := func(from, a, b int) {
 				if from < a {
 					inline.MatMulNN(gradient[(a-lo)*ld:], ld, r.h[a*n+from:], n, change[(from-lo)*ld:], ld, b-a, c.whole, a-from, true)
@@ -104,17 +103,17 @@ func (r *refinement) sweep() {
 	}
 }
 
-// choose gives the codes of column j their best values and writes the change of e to
-// change; it reports whether there is any.
+// choose sets the codes of column j to their best values and writes the change of e to
+// change; it reports whether any code changed.
 func (r *refinement) choose(c chunk, j int, gradient, change []float32) bool {
 	scale, shift := c.steps(j)
 	at, step := j*c.ld+c.first, r.g.Step(0, 0)
 	return kernel.GridTurn(r.q[at:][:c.whole], r.e[at:][:c.whole], gradient[:c.whole], change[:c.whole], scale, shift, &step, r.h[j*c.n+j])
 }
 
-// rescale fits each group's scale to its codes: with u their distances from the
-// zero point, in steps, the sum is a parabola in the scale, least at
-// s + (e·H·uᵀ)/(u·H·uᵀ).
+// rescale fits each group's scale to its codes. With u the codes' distances from the zero
+// point in steps, the error is a parabola in the scale, with its minimum at s +
+// (e·H·uᵀ)/(u·H·uᵀ).
 func (r *refinement) rescale() {
 	n, ld := r.n, r.ld
 	up, down := make([]float64, ld), make([]float64, ld)
@@ -135,7 +134,7 @@ func (r *refinement) rescale() {
 		for lo := from; lo < to; lo += r.block {
 			hi := min(lo+r.block, to)
 			r.p.MatMulNN(hu, ld, r.h[lo*n+from:], n, r.u, ld, hi-lo, r.rows, to-from, false)
-			if to-from < n { // or e·(H·uᵀ) is there already
+			if to-from < n { // otherwise e·(H·uᵀ) is complete already
 				r.p.MatMulNN(he, ld, r.h[lo*n:], n, r.e, ld, hi-lo, r.rows, n, false)
 			}
 			r.each(r.p, func(c chunk) {
@@ -161,7 +160,7 @@ func (r *refinement) rescale() {
 			}
 			kernel.RoundF16(best)
 			for i, s := range scale {
-				// The scale has been rounded to 16 bits: is it still better?
+				// The scale has been rounded to 16 bits: is it still an improvement?
 				t, k := best[i], c.first+i
 				step := float64(t) - float64(s)
 				if !(t > 0 && t <= quant.MaxScale && step*(step*down[k]-2*up[k]) < 0) || r.zeros(k, from, to) {

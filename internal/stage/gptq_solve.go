@@ -19,22 +19,22 @@ const (
 	gptqPart  = 8
 )
 
-// GPTQ quantizes w [rows × n] to q on the grid with the given steps, column
-// by column, spreading each column's rounding error over the columns to come
-// so that ‖(w − q) x̂‖ stays small. w is left alone.
+// GPTQ quantizes w [rows × n] to q on the grid with the given steps, column by column,
+// distributing each column's rounding error over the later columns so that ‖(w − q) x̂‖
+// stays small. w is not changed.
 func (f *Factor) GPTQ(p *kernel.Pool, g quant.Grid, q []int8, w []float32, steps quant.Steps, rows int) {
 	f.solve(p, g, q, w, steps, rows, gptqSpan, nil)
 }
 
-// GPTQDynamic is GPTQ with the steps of each group chosen when its first column is
-// reached, from the weights as the columns before have changed them. It is the
-// authors' default; their static groups, and [Factor.GPTQ], take them from the
-// weights as they were given. d weighs the columns where clip wants that, as in
-// [quant.Grid.WeightedScales]. The factor must have no order: groups have to
-// come one after the other, and a block holds whole ones.
+// GPTQDynamic is GPTQ with the steps of each group chosen when its first column is reached,
+// from the weights as the earlier columns have changed them. This is the authors' default;
+// their static groups, and [Factor.GPTQ], take the steps from the original weights. d
+// weights the columns if clip needs that, as in [quant.Grid.WeightedScales]. The factor
+// must have no column order, because the columns of a group have to be adjacent, and a
+// block must hold whole groups.
 func (f *Factor) GPTQDynamic(p *kernel.Pool, g quant.Grid, q []int8, w []float32, d []float64, clip quant.Clip, rows int) (quant.Steps, error) {
 	if f.order != nil {
-		return quant.Steps{}, errors.New("dynamic groups with act-order: the columns of a group do not come one after the other")
+		return quant.Steps{}, errors.New("solve.dynamic-groups with solve.act-order: expected columns in their original order; set one of the two to false")
 	}
 	groups, span := g.Groups(f.n), gptqBlock
 	if groups > 1 {
@@ -77,8 +77,8 @@ func (f *Factor) solve(p *kernel.Pool, g quant.Grid, q []int8, w []float32, step
 	n := f.n
 	t := newColumns(g, steps, rows, n)
 	ld := t.ld
-	// e holds, of the columns that are not rounded yet, the weights with the errors of
-	// earlier columns added; of those that are, −error/pivot.
+	// For columns not rounded yet, e holds the weights with the errors of earlier columns
+	// added; for rounded ones, −error/pivot.
 	e, codes := make([]float32, n*ld), make([]int8, n*ld)
 	t.each(p, func(c chunk) { c.transpose(e, w, f.order) })
 	for lo := 0; lo < n; lo += gptqBlock {
@@ -88,8 +88,8 @@ func (f *Factor) solve(p *kernel.Pool, g quant.Grid, q []int8, w []float32, step
 		}
 		t.each(p, func(c chunk) {
 			column := func(j int) []float32 { return e[j*ld+c.first:][:c.whole] }
-			// addErrors adds to the weights of columns a … b−1 what the errors of
-			// columns from … a−1 change in them.
+			// addErrors adds to the weights of columns a … b−1 the effect of the errors of
+			// columns from … a−1.
 			addErrors := func(from, a, b int) {
 				if from < a {
 					inline.MatMulNN(e[a*ld+c.first:], ld, f.l[a*n+from:], n, e[from*ld+c.first:], ld, b-a, c.whole, a-from, true)

@@ -13,30 +13,30 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// The output matrix (head.method: gptq), after all blocks: rounded by GPTQ as the
-// layers are, so that the error of the logits is small, Σ ‖(W − Ŵ) x‖² over what the
-// last block and the final norm give for the calibration windows. It may have
-// hundreds of thousands of rows and is worked on in parts, which share one factor.
+// The output matrix (head.method: gptq), after all blocks: rounded by GPTQ as the layers
+// are, so that the error of the logits, Σ ‖(W − Ŵ) x‖² over the calibration windows' hidden
+// states after the final norm, is small. It may have hundreds of thousands of rows and is
+// processed in parts that share one factor.
 //
-// Reads: the inputs that the last block left, the final norm. Changes: nothing.
-// Holds: the second moments of the hidden states and their factor, 2·hidden² numbers.
+// Reads: the activations after the last block, the final norm. Changes: nothing. Holds: the
+// second moments of the hidden states and their factor, 2·hidden² numbers.
 
-// Head is what is known of the output matrix's input.
+// Head describes the output matrix's input.
 type Head struct {
-	pool   *kernel.Pool
-	turn   linalg.Transform // of the input, and so of the matrix's rows; nil: none
-	factor *Factor          // nil: rows are rounded to nearest
+	pool      *kernel.Pool
+	transform linalg.Transform // of the input, and so of the rows of the matrix; nil: none
+	factor    *Factor          // nil: rows are rounded to nearest
 }
 
-// NewHead is the transform that the recipe has the output matrix's input undergo,
-// and nothing else.
+// NewHead returns the transform that the recipe applies to the output matrix's input,
+// without a factor (see [Head.Measure]).
 func NewHead(p *kernel.Pool, c *checkpoint.Config, formats artefact.Transforms) (*Head, error) {
-	turn, err := formats.HeadTransform(c)
-	return &Head{pool: p, turn: turn}, err
+	transform, err := formats.HeadTransform(c)
+	return &Head{pool: p, transform: transform}, err
 }
 
-// Measure gathers the second moments of the output matrix's input over what the last
-// block has left of all windows, and factors them.
+// Measure gathers the second moments of the output matrix's input over the calibration
+// windows and factors them. The stored activations must be those after the last block.
 func (h *Head) Measure(ctx context.Context, st *State, ck *checkpoint.Checkpoint) error {
 	st.Tell("output matrix")
 	c := st.Config
@@ -46,7 +46,7 @@ func (h *Head) Measure(ctx context.Context, st *State, ck *checkpoint.Checkpoint
 	}
 	if rest, err := st.Rotation.Rest(st.Pool, ck); err != nil {
 		return err
-	} else if rest != nil { // the gains have gone into the rotated matrix
+	} else if rest != nil { // the norm's gains are folded into the rotated matrix
 		rest[NormWeight](norm, 1)
 	}
 	n := c.HiddenSize
@@ -61,8 +61,8 @@ func (h *Head) Measure(ctx context.Context, st *State, ck *checkpoint.Checkpoint
 			return err
 		}
 		st.Pool.RMSNorm(x, hidden, norm, c.NormEps, st.Tokens)
-		if h.turn != nil {
-			h.turn.Apply(st.Pool, x, st.Tokens)
+		if h.transform != nil {
+			h.transform.Apply(st.Pool, x, st.Tokens)
 		}
 		st.Pool.SyrkTN(moments, n, x, n, st.Tokens)
 	}
@@ -72,27 +72,27 @@ func (h *Head) Measure(ctx context.Context, st *State, ck *checkpoint.Checkpoint
 	return nil
 }
 
-// headBytes is what Measure allocates: the moments and their factor.
+// headBytes is the memory that Measure allocates: the moments and their factor.
 func headBytes(c *checkpoint.Config, r *recipe.Recipe) int64 {
 	n := int64(c.HiddenSize)
 	return 8*n*n + FactorBytes(c.HiddenSize, r.Solve)
 }
 
-// Prepare is what is done to rows of the matrix before they are rounded: what was
-// to be done anyway, which may be nil, and the transform. It is nil for nothing.
+// Prepare returns what is done to rows of the matrix before they are rounded: before, which
+// may be nil, then the transform. The result is nil if there is nothing to do.
 func (h *Head) Prepare(before func(w []float32, rows int)) func(w []float32, rows int) {
-	if h.turn == nil {
+	if h.transform == nil {
 		return before
 	}
 	return func(w []float32, rows int) {
 		if before != nil {
 			before(w, rows)
 		}
-		h.turn.Apply(h.pool, w, rows)
+		h.transform.Apply(h.pool, w, rows)
 	}
 }
 
-// Rounder rounds rows of the matrix on grid g; nil: to nearest.
+// Rounder returns GPTQ on grid g for rows of the matrix; nil means round to nearest.
 func (h *Head) Rounder(g quant.Grid) artefact.Rounder {
 	if h.factor == nil {
 		return nil

@@ -8,27 +8,30 @@ import (
 	"github.com/specquant/specquant/internal/llama"
 )
 
-// Balanced keys, for a cache of 4 or 8 bits (ours; keys_solver.go has the equations). Before
-// keys are rounded, their mean is taken away, which softmax does not notice, and keys and
-// queries are multiplied by a matrix and its inverse transposed, chosen so that the
-// products q·k suffer least from the rounding.
+// Balanced keys, for a cache of 4 or 8 bits (our own method; keys_solver.go has the
+// equations). Before keys are rounded, their mean is subtracted, which does not change the
+// softmax. Keys are multiplied by a matrix and queries by its inverse transpose, chosen so
+// that rounding the keys changes the products q·k least.
+//
+// Reads the moments of queries and keys that the statistics gathered. Changes no weight:
+// the matrices are stored as a transform of the block.
 //
 // Reads the moments of queries and keys that the statistics gathered. Changes no weight:
 // the block gets a transform of its own, stored with it.
 
-// keysWorth is the most rounding noise in the products of queries and keys that balancing
-// may leave, as a share of the noise without. Where it leaves more, it is not worth the
-// bits of its matrices, and the block's keys get the Hadamard matrix instead.
+// keysWorth is the largest rounding noise in the products of queries and keys, as a
+// fraction of the noise without balancing, at which balancing is still worth the bits of
+// its matrices. Above it the block's keys get the Hadamard matrix instead.
 const keysWorth = 0.8
 
-// setKeys makes q what the block does to queries and keys.
+// setKeys stores q as the block's transform of queries and keys.
 func (t *BlockTransforms) setKeys(q *artefact.QK, c *checkpoint.Config) (err error) {
 	t.keys = q
 	t.qk, err = q.Transform(c)
 	return err
 }
 
-// qk is what the runtime does to queries and keys of the loaded block.
+// qk returns what the runtime does to queries and keys of the loaded block.
 func (st *State) qk() *llama.QK {
 	if st.Transforms.qk != nil {
 		return st.Transforms.qk
@@ -36,7 +39,7 @@ func (st *State) qk() *llama.QK {
 	return st.Rotation.QK
 }
 
-// BalanceKeys chooses what the loaded block does to queries and keys, from the moments
+// BalanceKeys chooses the loaded block's transform of queries and keys from the moments
 // that [State.Statistics] gathered.
 func (st *State) BalanceKeys() error {
 	m := st.moments
@@ -69,7 +72,7 @@ func (st *State) balance(m *KeyMoments) error {
 	return st.Transforms.setKeys(q, c)
 }
 
-// keyBits are the bits of what is stored for the keys, by weight of their layer.
+// keyBits is the size in bits of what is stored for the keys, per weight of the k layer.
 func (st *State) keyBits() float64 {
 	if st.Transforms.keys == nil {
 		return 0

@@ -8,8 +8,8 @@ import (
 	"github.com/specquant/specquant/internal/linalg"
 )
 
-// KeyMoments are those of the queries and keys of one block after RoPE, over the
-// calibration's tokens, of each kv head: what [KeyMoments.Balance] needs to know.
+// KeyMoments are sums over calibration tokens of the queries and keys of one block after
+// RoPE, for each kv head: the input of [KeyMoments.Balance].
 type KeyMoments struct {
 	heads, kvHeads, dim int
 	tokens              int
@@ -17,7 +17,7 @@ type KeyMoments struct {
 	keys, queries       [][]float64 // Σ k·kᵀ and Σ q·qᵀ of each kv head [dim × dim]
 }
 
-// NewKeyMoments makes room for them.
+// NewKeyMoments allocates zero sums.
 func NewKeyMoments(heads, kvHeads, dim int) *KeyMoments {
 	m := &KeyMoments{heads: heads, kvHeads: kvHeads, dim: dim, mean: make([]float64, kvHeads*dim)}
 	for range kvHeads {
@@ -26,7 +26,7 @@ func NewKeyMoments(heads, kvHeads, dim int) *KeyMoments {
 	return m
 }
 
-// Add takes in queries [tokens × heads·dim] and keys [tokens × kv_heads·dim].
+// Add adds queries [tokens × heads·dim] and keys [tokens × kv_heads·dim].
 func (m *KeyMoments) Add(p *kernel.Pool, q, k []float32, tokens int) {
 	qw, kw := m.heads*m.dim, m.kvHeads*m.dim
 	for t := range tokens {
@@ -44,7 +44,7 @@ func (m *KeyMoments) Add(p *kernel.Pool, q, k []float32, tokens int) {
 	m.tokens += tokens
 }
 
-// Mean is that of the keys [kv_heads·dim].
+// Mean is the mean of the keys [kv_heads·dim].
 func (m *KeyMoments) Mean() []float32 {
 	mean := make([]float32, len(m.mean))
 	for i, v := range m.mean {
@@ -53,23 +53,23 @@ func (m *KeyMoments) Mean() []float32 {
 	return mean
 }
 
-// keyDamp is added to the moments, as a share of their mean diagonal.
+// keyDamp is added to the diagonal of the moments, as a fraction of their mean diagonal.
 const keyDamp = 1e-3
 
-// Balance returns, for each kv head, the matrix K [kv_heads × dim × dim] that keys
-// less their mean are to be multiplied by, queries by its inverse transpose. It is
-// nil where a head has no queries or keys but zeros.
+// Balance returns, for each kv head, the matrix K [kv_heads × dim × dim] by which mean-free
+// keys are to be multiplied; queries are multiplied by its inverse transpose. It returns
+// nil if a head has only zero queries or keys.
 //
-// Rounding a key to a grid that spans it adds noise whose power goes with the
-// key's, C being the covariance of keys and S the second moments of queries: the
-// error of their product has the power tr(K⁻ᵀ·S·K⁻¹)·tr(K·C·Kᵀ)/dim² for a K that
-// spreads both evenly. With KᵀK = M that is least for the M with M·C·M = S,
+// Rounding a key to a grid that spans its range adds noise whose power is proportional to
+// the key's. With C the covariance of the keys and S the second moments of the queries, the
+// error of their product has the power tr(K⁻ᵀ·S·K⁻¹)·tr(K·C·Kᵀ)/dim² for a K that spreads
+// both evenly. With KᵀK = M, this is smallest for the M with M·C·M = S,
 //
 //	M = C^−½·(C^½·S·C^½)^½·C^−½
 //
-// where it is tr((C^½·S·C^½)^½)²: AWQ's balance of weights and activations
-// (RECIPES), here of keys and queries and in every direction rather than channel by
-// channel. K = H·Eᵀ·M^½, E being the eigenvectors of M^½·C·M^½ and H a Hadamard
+// where it is tr((C^½·S·C^½)^½)². This is the same balance as AWQ's between weights and
+// activations, here between keys and queries, and in every direction instead of for each
+// channel. K = H·Eᵀ·M^½, where E are the eigenvectors of M^½·C·M^½ and H is a Hadamard
 // matrix, which gives every coordinate of the keys the same variance.
 func (m *KeyMoments) Balance(p *kernel.Pool) (keys []float32, err error) {
 	spread, err := linalg.NewHadamard(m.dim)
@@ -111,7 +111,7 @@ func (m *KeyMoments) Balance(p *kernel.Pool) (keys []float32, err error) {
 		k := make([]float64, n*n)
 		p.MatMulNN64(k, n, vectors, n, balance, n, n, n, n, kernel.Set)
 		one := make([]float32, n*n)
-		for i := range n { // H turns columns
+		for i := range n { // H acts on columns
 			for j := range n {
 				one[j*n+i] = float32(k[i*n+j])
 			}
@@ -126,9 +126,9 @@ func (m *KeyMoments) Balance(p *kernel.Pool) (keys []float32, err error) {
 	return keys, nil
 }
 
-// Noise is the power of the error that rounded keys bring into the products with
-// the queries, as a share of what it is with keys that are only centred: a mean
-// over heads. It is infinite where keys [kv_heads × dim × dim] has no inverse.
+// Noise is the power of the error that rounding the keys causes in their products with the
+// queries, relative to keys that are only made mean-free, averaged over heads. It is
+// infinite if keys [kv_heads × dim × dim] has no inverse.
 func (m *KeyMoments) Noise(keys []float32) float64 {
 	n, sum := m.dim, 0.0
 	for h := range m.kvHeads {
@@ -142,7 +142,7 @@ func (m *KeyMoments) Noise(keys []float32) float64 {
 		if inverse == nil {
 			return math.Inf(1)
 		}
-		for i := range n { // K⁻ᵀ, so that rows are what queries are multiplied by
+		for i := range n { // K⁻ᵀ, transposed so that queries are multiplied by rows
 			for j := range i {
 				inverse[i*n+j], inverse[j*n+i] = inverse[j*n+i], inverse[i*n+j]
 			}
@@ -152,7 +152,7 @@ func (m *KeyMoments) Noise(keys []float32) float64 {
 	return sum / float64(m.kvHeads)
 }
 
-// traceOf is tr(a·b·aᵀ) for a symmetric b [n × n].
+// traceOf returns tr(a·b·aᵀ) for a symmetric b [n × n].
 func traceOf(a, b []float64, n int) (sum float64) {
 	for i := range n {
 		row := a[i*n:][:n]
@@ -165,7 +165,7 @@ func traceOf(a, b []float64, n int) (sum float64) {
 	return sum
 }
 
-// covariance is that of a kv head's keys.
+// covariance is the covariance of a kv head's keys, with a non-negative diagonal.
 func (m *KeyMoments) covariance(h int) []float64 {
 	n, tokens := m.dim, float64(max(1, m.tokens))
 	mean, c := m.mean[h*n:][:n], make([]float64, n*n)
@@ -178,7 +178,7 @@ func (m *KeyMoments) covariance(h int) []float64 {
 	return c
 }
 
-// scaled are the second moments of a kv head's queries, a token.
+// scaled is the mean of q·qᵀ over tokens, for the queries q of a kv head.
 func (m *KeyMoments) scaled(h int) []float64 {
 	s := make([]float64, len(m.queries[h]))
 	for i, v := range m.queries[h] {
@@ -194,7 +194,7 @@ func trace(a []float64, n int) (sum float64) {
 	return sum
 }
 
-// sandwich is a·b·a for symmetric a and b [n × n], symmetric to the bit.
+// sandwich returns a·b·a for symmetric a and b [n × n], made exactly symmetric.
 func sandwich(p *kernel.Pool, a, b []float64, n int) []float64 {
 	u, v := make([]float64, n*n), make([]float64, n*n)
 	p.MatMulNN64(u, n, a, n, b, n, n, n, n, kernel.Set)
@@ -208,8 +208,8 @@ func sandwich(p *kernel.Pool, a, b []float64, n int) []float64 {
 	return v
 }
 
-// keysBytes are the sums of each kv head, and of one head what Balance works on: eight
-// matrices, beside the eigenproblem.
+// keysBytes is the memory of the sums of each kv head and of the eight matrices that
+// Balance works on for one head, without the eigenproblem.
 func keysBytes(c *checkpoint.Config) int64 {
 	d := int64(c.HeadDim)
 	return 2*8*int64(c.KVHeads)*d*d + 8*8*d*d + linalg.LeadingBytes(c.HeadDim, c.HeadDim) + 4*int64(c.KVHeads)*d*d

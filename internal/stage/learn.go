@@ -14,28 +14,28 @@ import (
 )
 
 // Learned scales, transforms and clips: OmniQuant (Shao et al., arXiv 2308.13137) and
-// FlatQuant (Sun et al., arXiv 2410.09426). Package learn descends; here is what the block
-// learns on and how what it learned is folded in.
+// FlatQuant (Sun et al., arXiv 2410.09426). Package learn does the gradient descent; this
+// file supplies the data that a block learns from and folds the result into the block.
 //
-// Reads the activations before the block in both models. Changes the weights, what
-// precedes them, and the steps of the grids; gives the block transforms of its own. Holds
-// the full-precision block's output of all windows (State.Targets).
+// Reads the activations before the block in both models. Changes the weights, the layers
+// before them and the steps of the grids; gives the block its own transforms. Holds the
+// full-precision block's output for all windows (State.Targets).
 
-// BlockTransforms are the transforms that a block has to itself, stored with it;
-// nil: none.
+// BlockTransforms are the transforms that belong to one block and are stored with it; nil:
+// none.
 type BlockTransforms struct {
 	inputs [llama.NumInputs]*inputTransform
 	keys   *artefact.QK
-	qk     *llama.QK // what keys stands for
+	qk     *llama.QK // keys in the form that package llama applies
 }
 
 type inputTransform struct {
-	factors *learn.Kronecker // as they are stored; nil where they were read
+	factors *learn.Kronecker // as they are stored; nil if they were read from a file
 	linalg.Transform
 }
 
-// Tensors are the transforms of the block whose tensors start with prefix, as they
-// are stored.
+// Tensors returns the block's transforms as they are stored; prefix is that of the block's
+// tensor names.
 func (t *BlockTransforms) Tensors(prefix string, c *checkpoint.Config) (specs []checkpoint.TensorSpec) {
 	if t.keys != nil {
 		specs = t.keys.Tensors(prefix, c)
@@ -51,7 +51,7 @@ func (t *BlockTransforms) Tensors(prefix string, c *checkpoint.Config) (specs []
 	return specs
 }
 
-// Transform is what the runtime does to an input of the loaded block; nil: nothing.
+// Transform is what the runtime does to an input of the loaded block, or nil.
 func (st *State) Transform(in llama.Input) linalg.Transform {
 	if t := st.Transforms.inputs[in]; t != nil {
 		return t.Transform
@@ -59,7 +59,7 @@ func (st *State) Transform(in llama.Input) linalg.Transform {
 	return st.Rotation.Inputs[in]
 }
 
-// ReadTransforms reads the transforms of the block whose tensors start with prefix.
+// ReadTransforms reads the transforms of the block with this prefix of tensor names.
 func (st *State) ReadTransforms(src artefact.Source, prefix string) error {
 	st.Transforms = BlockTransforms{}
 	formats := Transforms(st.Recipe)
@@ -90,8 +90,8 @@ func (st *State) ReadTransforms(src artefact.Source, prefix string) error {
 	return nil
 }
 
-// learnWindows are what a block learns on: the activations that the recipe says,
-// and the full-precision block's output.
+// learnWindows is the data that a block learns from: the activations before it that the
+// recipe asks for, and the full-precision block's output.
 type learnWindows struct {
 	tuneWindows
 	input *Store
@@ -105,8 +105,8 @@ func (l learnWindows) Window(i int) (input, target []float32, err error) {
 	return input, target, err
 }
 
-// Learn lets the loaded block learn scales, transforms and the ends of its weights'
-// grids, and folds them in. It has been rotated before.
+// Learn learns scales, transforms and clips of the loaded block, which must have been
+// rotated, and folds them in.
 func (st *State) Learn(ctx context.Context) error {
 	r, o := st.Recipe, st.Recipe.Learn
 	st.learnedSteps = [llama.NumLinears]*quant.Steps{}
@@ -152,13 +152,13 @@ func (st *State) Learn(ctx context.Context) error {
 	return nil
 }
 
-// live is 1 for each channel of an input that calibration has touched, 0 for the
-// others; of o by value channel; nil: all are. The statistics are those of the block
-// before it was smoothed and rotated; what precedes a run-time transform keeps its
-// channels.
+// live is 1 for each channel of an input that is not always zero in the calibration data
+// and 0 for the others (for o: of each value channel); nil means all channels are live. The
+// statistics are those of the block before it was smoothed and rotated; the layers before a
+// run-time transform still produce the same channels.
 func (st *State) live(in llama.Input) []float32 {
 	if in == llama.OInput && st.Rotation.Heads != nil {
-		return nil // each value channel is a mixture of its head's by now
+		return nil // after FoldRotation each value channel is a mixture of its head's channels
 	}
 	top := st.Stats[in].AbsMax
 	live := make([]float32, len(top))
@@ -177,7 +177,7 @@ func (st *State) live(in llama.Input) []float32 {
 	return live
 }
 
-// foldLearned puts what was learned into the loaded block.
+// foldLearned applies what was learned to the loaded block.
 func (st *State) foldLearned(b *learn.Block, e *learn.Equivalent) error {
 	for in := range llama.NumInputs {
 		lambda := e.Lambda[in]
@@ -189,7 +189,7 @@ func (st *State) foldLearned(b *learn.Block, e *learn.Equivalent) error {
 		}
 		st.fold(in, lambda)
 	}
-	for in, factors := range e.Transform { // after v and up have been given the scales of what they produce
+	for in, factors := range e.Transform { // after v and up have been given the scales of their outputs
 		if factors == nil {
 			continue
 		}

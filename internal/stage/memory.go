@@ -13,20 +13,20 @@ type Item struct {
 	Bytes int64
 }
 
-// Shape is what decides how much memory the stages take: a model, a recipe, and how
-// much calibration there is.
+// Shape is what the memory of the stages depends on: the model, the recipe and the amount
+// of calibration data.
 type Shape struct {
 	Config          *checkpoint.Config
 	Recipe          *recipe.Recipe
 	Threads         int
-	Windows, Tokens int // of calibration, and of a window; 0: none
+	Windows, Tokens int // calibration windows, and tokens in each; 0: none
 }
 
 // samples is the number of tokens in the sample.
 func (s Shape) samples() int { return min(SampleTokens, s.Windows*s.Tokens) }
 
-// Holds is the memory that a step takes while it runs, beside what a [State] has all
-// the time. Each part is declared beside the code that allocates it.
+// Holds lists the memory that a step takes while it runs, in addition to what a [State]
+// always holds. Each amount is declared beside the code that allocates it.
 func (step Step) Holds(s Shape) (items []Item) {
 	c, r, in := s.Config, s.Recipe, step.Input
 	add := func(name string, bytes int64) {
@@ -66,7 +66,7 @@ func (step Step) Holds(s Shape) (items []Item) {
 	return items
 }
 
-// Kept is the memory of the state that [New] makes, but for the model's runners and the
+// Kept lists the memory of the state that [New] makes, without the model's runners and the
 // activations of all windows, whose size the job decides.
 func (s Shape) Kept() (items []Item) {
 	c, r := s.Config, s.Recipe
@@ -93,7 +93,7 @@ func (s Shape) Kept() (items []Item) {
 	return items
 }
 
-// Pooled is the memory that stages leave in pools for the next time.
+// Pooled lists memory that stages leave in pools for reuse.
 func (s Shape) Pooled() []Item {
 	if b := s.Recipe.Branch; b == nil || b.Stored() || s.Windows == 0 {
 		return nil
@@ -102,17 +102,17 @@ func (s Shape) Pooled() []Item {
 	return []Item{{"the branch's channels", channelBytes(s.Threads, max(in, out))}}
 }
 
-// quantizedBytes bounds the quantized form of so many weights while it is worked on.
+// quantizedBytes is an upper bound for the quantized form of this many weights in memory.
 func quantizedBytes(r *recipe.Recipe, weights int) int64 {
 	bits := float64(r.Bits.Weights) + 1
 	if r.Branch != nil {
-		bits += 8 // of a weight, at most
+		bits += 8 // per weight, at most
 	}
 	return int64(float64(weights) * bits / 8)
 }
 
-// readers is the number of outputs of a block's layers together, and the weights of the
-// layers that read one input, at most.
+// readers returns the total number of outputs of a block's layers, and the largest number
+// of weights in the layers that read one input.
 func readers(c *checkpoint.Config) (outputs, weights int64) {
 	for in := range llama.NumInputs {
 		var sum int64

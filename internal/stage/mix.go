@@ -7,38 +7,36 @@ import (
 	"github.com/specquant/specquant/internal/quant"
 )
 
-// Mixed widths: each layer gets its own number of bits, so that the errors of all layers
-// together are small at a given average. The job measures, before the blocks are
-// quantized, what each width costs each layer ([State.WeightError]); [Mix] shares the bits
-// out.
+// Mixed widths: each layer gets its own number of bits, so that the total error of all
+// layers is small at a given average. Before the blocks are quantized, the job measures the
+// error of each layer at each width ([State.WeightError]); [Mix] then distributes the bits.
 
-// mixture is a choice of a width for each layer, and what is known of all
-// choices.
+// mixture is a choice of one width for each layer, with the errors of all choices.
 type mixture struct {
 	errors        [][]float64 // [layers][widths]
 	widths, sizes []int
-	at            []int // the chosen widths' indices
+	at            []int // index of the chosen width of each layer
 	used, budget  float64
-	worth         float64 // gains up to this are rounding
+	minGain       float64 // smaller gains are treated as rounding errors
 }
 
-// Mix chooses one of the widths, ascending, for each layer, so that the sum of
-// errors is small at no more than so many bits a weight on average. errors is
-// [layers][widths]; sizes are the layers' weights. A wider grid with a larger
-// error than a narrower one is no obstacle.
+// Mix chooses one of the widths, which are ascending, for each layer, so that the sum of
+// errors is small with at most `average` bits per weight. errors is [layers][widths]; sizes
+// are the numbers of weights. A wider grid may have a larger error than a narrower one.
 //
-// From the narrowest grids it gives bits where they buy most, then exchanges
-// them between pairs of layers while that helps. Ties go to the first layer.
+// It starts from the narrowest width everywhere, spends bits where they reduce the error
+// most, then exchanges bits between pairs of layers while that reduces it further. Ties go
+// to the first layer.
 func Mix(errors [][]float64, widths, sizes []int, average float64) ([]int, error) {
 	x := &mixture{errors: errors, widths: widths, sizes: sizes, at: make([]int, len(errors))}
 	for i, e := range errors {
 		x.used += float64(widths[0] * sizes[i])
 		x.budget += average * float64(sizes[i])
-		x.worth += 1e-12 * e[0]
+		x.minGain += 1e-12 * e[0]
 	}
 	x.budget *= 1 + 1e-12
 	if x.used > x.budget {
-		return nil, fmt.Errorf("weights.average: found %v, expected at least %d, the narrowest of weights.widths", average, widths[0])
+		return nil, fmt.Errorf("weights.average: found %v bits, expected at least %d, the narrowest of weights.widths", average, widths[0])
 	}
 	for x.raise() || x.exchange() {
 	}
@@ -49,7 +47,8 @@ func Mix(errors [][]float64, widths, sizes []int, average float64) ([]int, error
 	return bits, nil
 }
 
-// cost and gain are of moving layer i to the width with index k.
+// cost and gain are the added bits and the saved error if layer i gets the width with index
+// k.
 func (x *mixture) cost(i, k int) float64 {
 	return float64((x.widths[k] - x.widths[x.at[i]]) * x.sizes[i])
 }
@@ -61,13 +60,13 @@ func (x *mixture) move(i, k int) {
 	x.at[i] = k
 }
 
-// raise widens the layer that gains most for its bits; false if none does.
+// raise widens the layer with the largest gain per bit, and reports whether it found one.
 func (x *mixture) raise() bool {
 	layer, width, most := -1, 0, 0.0
 	for i := range x.errors {
 		for k := x.at[i] + 1; k < len(x.widths); k++ {
 			c, g := x.cost(i, k), x.gain(i, k)
-			if g > x.worth && g/c > most && x.used+c <= x.budget {
+			if g > x.minGain && g/c > most && x.used+c <= x.budget {
 				layer, width, most = i, k, g/c
 			}
 		}
@@ -78,16 +77,16 @@ func (x *mixture) raise() bool {
 	return layer >= 0
 }
 
-// exchange widens one layer and narrows another, those that gain most together;
-// false if none do.
+// exchange widens one layer and narrows another, choosing the pair with the largest gain;
+// it reports whether it found one.
 func (x *mixture) exchange() bool {
 	var up, wide, down, narrow int
-	most := x.worth
+	most := x.minGain
 	for i := range x.errors {
 		for k := x.at[i] + 1; k < len(x.widths); k++ {
 			c, g := x.cost(i, k), x.gain(i, k)
 			if g <= most {
-				continue // narrowing another adds to the error, or raise would be at fault
+				continue // narrowing a layer must add error: if it did not, raise would have a better choice
 			}
 			for j := range x.errors {
 				for m := 0; j != i && m < x.at[j]; m++ {
@@ -98,7 +97,7 @@ func (x *mixture) exchange() bool {
 			}
 		}
 	}
-	if most == x.worth {
+	if most == x.minGain {
 		return false
 	}
 	x.move(up, wide)
@@ -106,9 +105,9 @@ func (x *mixture) exchange() bool {
 	return true
 }
 
-// WeightError is the share of a layer's output that rounding its weights to so
-// many bits costs, squared, channels taken to be independent:
-// Σ d_i (w − ŵ)²_ji / Σ d_i w²_ji.
+// WeightError is the relative squared output error of a layer if its weights are rounded to
+// this many bits, treating channels as independent: Σ d_i (w − ŵ)²_ji / Σ d_i w²_ji, with d
+// the mean squares of the input channels (square).
 func (st *State) WeightError(d *llama.Dense, bits int, square []float64) (float64, error) {
 	g := quant.Grid{Bits: bits, Group: st.Recipe.Weights.Group, Zero: st.Recipe.Weights.Zero}
 	rounded := st.weights[:len(d.W)]

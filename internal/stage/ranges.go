@@ -9,38 +9,39 @@ import (
 	"github.com/specquant/specquant/internal/llama"
 )
 
-// Scales are stored in 16-bit floats, and the cache has 16-bit ranges. A checkpoint in
+// Scales are stored as 16-bit floats, and the cache has 16-bit ranges. A checkpoint in
 // 32-bit floats may have values of 1e-7 whose readers multiply them by 1e5: the same
-// function as with ones, but its scales would not fit. What is multiplied later can be
-// divided before, so such pairs are brought to one level when a block is loaded. The
-// factors are powers of two: nothing is rounded, and the block computes the same bits.
+// function as with values around one, but the scales would not fit. So when a block is
+// loaded, the two sides of each such pair are brought to one level: one is multiplied and
+// the other divided. The factors are powers of two, so nothing is rounded and the block
+// computes the same bits.
 
-// How far the two sides of a pair may lie apart, as a power of two, before they are
-// levelled. Trained models stay well inside; what lies inside is left as it is.
+// How far the magnitudes on the two sides of a pair may differ, as a power of two, before
+// they are levelled. Trained models stay well inside these limits and are not changed.
 const (
-	apartWhole   = 12 // the typical channels of two layers: a factor of 64 on each side
-	apartNorm    = 16 // the same of a norm and the layers behind it
-	apartChannel = 16 // one channel from the typical one
+	gapLayers  = 12 // typical channels of two layers: a factor of 64 on each side
+	gapNorm    = 16 // the same for a norm and the layers that read it
+	gapChannel = 16 // one channel compared with the typical one
 )
 
-// Level brings the sides of each pair of the block to one level: norms and what reads
-// them, queries and keys, values and o, up and down.
+// Level brings both sides of each pair in the block to one level: norms and the layers that
+// read them, queries and keys, values and o, up and down.
 func Level(p *kernel.Pool, c *checkpoint.Config, b *llama.DenseBlock) {
 	l := &b.Linears
 	levelNorm(p, b.AttnNorm, &l[llama.Q], &l[llama.K], &l[llama.V])
 	levelNorm(p, b.MLPNorm, &l[llama.Gate], &l[llama.Up])
-	if c.QKNorm == checkpoint.QKNone { // else their norms take any factor out again
+	if c.QKNorm == checkpoint.QKNone { // otherwise the norms of queries and keys undo any factor
 		levelKeys(p, c, &l[llama.Q], &l[llama.K])
 	}
 
-	// Each value channel meets the columns of all query heads of its kv head.
+	// A value channel is read by the columns of all query heads of its kv head.
 	v, o := &l[llama.V], &l[llama.O]
 	tie := llama.ValueChannels(c)
 	columns := make([]float32, v.Out)
 	for i, top := range columnTops(p, o) {
 		columns[tie[i]] = max(columns[tie[i]], top)
 	}
-	if shift := shifts(rowTops(p, v), columns, apartWhole); shift != nil {
+	if shift := shifts(rowTops(p, v), columns, gapLayers); shift != nil {
 		spread := make([]int, o.In)
 		for i, kv := range tie {
 			spread[i] = -shift[kv]
@@ -50,14 +51,14 @@ func Level(p *kernel.Pool, c *checkpoint.Config, b *llama.DenseBlock) {
 	}
 
 	up, down := &l[llama.Up], &l[llama.Down]
-	if shift := shifts(rowTops(p, up), columnTops(p, down), apartWhole); shift != nil {
+	if shift := shifts(rowTops(p, up), columnTops(p, down), gapLayers); shift != nil {
 		shiftRows(p, up, shift)
 		shiftColumns(p, down, negated(shift))
 	}
 }
 
-// levelNorm does it for a norm's gains and the layers that read what it gives, as far as
-// all of these have need of it: what one of them alone has too much, its own pair takes.
+// levelNorm levels a norm's gains and the layers that read its output, by the part that all
+// of these layers need: an excess of one of them alone is left to that layer's own pair.
 func levelNorm(p *kernel.Pool, gain []float32, readers ...*llama.Dense) {
 	tops := make([]float32, len(gain))
 	for i, g := range gain {
@@ -65,7 +66,7 @@ func levelNorm(p *kernel.Pool, gain []float32, readers ...*llama.Dense) {
 	}
 	var shift []int
 	for k, d := range readers {
-		one := shifts(tops, columnTops(p, d), apartNorm)
+		one := shifts(tops, columnTops(p, d), gapNorm)
 		if one == nil {
 			return
 		}
@@ -85,8 +86,8 @@ func levelNorm(p *kernel.Pool, gain []float32, readers ...*llama.Dense) {
 	}
 }
 
-// common is the part of two shifts that both have: the smaller one, or nothing where
-// they go apart.
+// common is the part that two shifts share: the smaller one if they have the same sign,
+// otherwise 0.
 func common(a, b int) int {
 	switch {
 	case a > 0 && b > 0:
@@ -97,17 +98,17 @@ func common(a, b int) int {
 	return 0
 }
 
-// levelKeys does it for the queries and the keys of each kv head. The channels of a
-// head share a factor: RoPE mixes them.
+// levelKeys levels the queries and keys of each kv head. All channels of a head get the
+// same factor, because RoPE mixes them.
 func levelKeys(p *kernel.Pool, c *checkpoint.Config, q, k *llama.Dense) {
-	share := c.Heads / c.KVHeads * c.HeadDim // rows of q to each kv head
+	share := c.Heads / c.KVHeads * c.HeadDim // rows of q for each kv head
 	queries, keys := rowTops(p, q), rowTops(p, k)
 	left, right := make([]float32, c.KVHeads), make([]float32, c.KVHeads)
 	for h := range c.KVHeads {
 		left[h] = slices.Max(queries[h*share:][:share])
 		right[h] = slices.Max(keys[h*c.HeadDim:][:c.HeadDim])
 	}
-	shift := shifts(left, right, apartWhole)
+	shift := shifts(left, right, gapLayers)
 	if shift == nil {
 		return
 	}
@@ -122,11 +123,12 @@ func levelKeys(p *kernel.Pool, c *checkpoint.Config, q, k *llama.Dense) {
 	shiftRows(p, k, ofKeys)
 }
 
-// shifts are the exponents s of the powers of two by which each channel of the left
-// side is multiplied, and divided on the right; nil where all are zero. left and right
-// are the largest magnitudes of each channel; channels without weights on one side stay.
-func shifts(left, right []float32, apart float64) []int {
-	var gaps []float64 // log₂ of right over left
+// shifts returns for each channel the exponent s of the power of two by which the left side
+// is to be multiplied and the right side divided; nil if all are zero. left and right are
+// the largest magnitudes of each channel. Channels whose weights are all zero on one side
+// get 0.
+func shifts(left, right []float32, maxGap float64) []int {
+	var gaps []float64 // log₂ of right/left
 	gap := func(i int) float64 { return math.Log2(float64(right[i])) - math.Log2(float64(left[i])) }
 	for i := range left {
 		if left[i] > 0 && right[i] > 0 {
@@ -139,13 +141,13 @@ func shifts(left, right []float32, apart float64) []int {
 	slices.Sort(gaps)
 	typical := gaps[len(gaps)/2]
 	whole := 0
-	if math.Abs(typical) >= apart {
+	if math.Abs(typical) >= maxGap {
 		whole = int(math.Round(typical / 2))
 	}
 	shift := make([]int, len(left))
 	for i := range shift {
 		shift[i] = whole
-		if left[i] > 0 && right[i] > 0 && math.Abs(gap(i)-typical) >= apartChannel {
+		if left[i] > 0 && right[i] > 0 && math.Abs(gap(i)-typical) >= gapChannel {
 			shift[i] += int(math.Round((gap(i) - typical) / 2))
 		}
 	}
@@ -166,7 +168,7 @@ func negated(shift []int) []int {
 // scaled is v·2^s.
 func scaled(v float32, s int) float32 { return float32(math.Ldexp(float64(v), s)) }
 
-// rowTops are the largest magnitudes of the rows of a layer.
+// rowTops are the largest magnitudes of each row of a layer.
 func rowTops(p *kernel.Pool, d *llama.Dense) []float32 {
 	top := make([]float32, d.Out)
 	p.Run(d.Out, func(r int) {
@@ -177,7 +179,7 @@ func rowTops(p *kernel.Pool, d *llama.Dense) []float32 {
 	return top
 }
 
-// columnTops are the largest magnitudes of its columns.
+// columnTops are the largest magnitudes of each column of a layer.
 func columnTops(p *kernel.Pool, d *llama.Dense) []float32 {
 	const width = 256 // columns that one thread takes
 	top := make([]float32, d.In)
@@ -192,7 +194,7 @@ func columnTops(p *kernel.Pool, d *llama.Dense) []float32 {
 	return top
 }
 
-// shiftRows multiplies each row of a layer and its bias by a power of two.
+// shiftRows multiplies each row of a layer, and its bias, by 2^shift.
 func shiftRows(p *kernel.Pool, d *llama.Dense, shift []int) {
 	p.Run(d.Out, func(r int) {
 		row := d.W[r*d.In:][:d.In]
@@ -205,7 +207,7 @@ func shiftRows(p *kernel.Pool, d *llama.Dense, shift []int) {
 	})
 }
 
-// shiftColumns multiplies each column by one.
+// shiftColumns multiplies each column of a layer by 2^shift.
 func shiftColumns(p *kernel.Pool, d *llama.Dense, shift []int) {
 	p.Run(d.Out, func(r int) {
 		row := d.W[r*d.In:][:d.In]
@@ -215,28 +217,28 @@ func shiftColumns(p *kernel.Pool, d *llama.Dense, shift []int) {
 	})
 }
 
-// LevelTops are the largest magnitudes of a block's linear layers once [Level] has been
-// at them, told from those of the layers and of the norms before attention and MLP as
-// they are stored: to the power of two, where no single channel stands out.
+// LevelTops predicts the largest magnitudes of a block's linear layers after [Level] from
+// those of the stored layers (w) and of the norms before attention and MLP. The prediction
+// is exact to a power of two unless single channels stand out.
 func LevelTops(c *checkpoint.Config, attnNorm, mlpNorm float64, w [llama.NumLinears]float64) [llama.NumLinears]float64 {
-	pair := func(left, right, apart float64) int {
-		if left == 0 || right == 0 || math.Abs(math.Log2(right/left)) < apart {
+	pair := func(left, right, maxGap float64) int {
+		if left == 0 || right == 0 || math.Abs(math.Log2(right/left)) < maxGap {
 			return 0
 		}
 		return int(math.Round(math.Log2(right/left) / 2))
 	}
 	for in, norm := range map[llama.Input]float64{llama.AttnInput: attnNorm, llama.MLPInput: mlpNorm} {
 		readers := in.Readers()
-		shift := pair(norm, w[readers[0]], apartNorm)
+		shift := pair(norm, w[readers[0]], gapNorm)
 		for _, l := range readers[1:] {
-			shift = common(shift, pair(norm, w[l], apartNorm))
+			shift = common(shift, pair(norm, w[l], gapNorm))
 		}
 		for _, l := range readers {
 			w[l] = math.Ldexp(w[l], -shift)
 		}
 	}
 	between := func(l, r llama.Which) {
-		shift := pair(w[l], w[r], apartWhole)
+		shift := pair(w[l], w[r], gapLayers)
 		w[l], w[r] = math.Ldexp(w[l], shift), math.Ldexp(w[r], -shift)
 	}
 	if c.QKNorm == checkpoint.QKNone {

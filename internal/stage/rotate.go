@@ -11,13 +11,13 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// Rotations (QuaRot, Ashkboos et al., arXiv 2404.00456). An orthogonal matrix R between
-// two layers, W·x = (W·Rᵀ)·(R·x), spreads large channels over all channels. R1 (the
-// residual stream) and R2 (each head of the values) are folded into the weights on both
-// sides and cost nothing at run time; R3 (queries and keys) and R4 and its kin (the
-// inputs of layers) are computed at run time, and only their inverses are folded.
+// Rotations (QuaRot, Ashkboos et al., arXiv 2404.00456). An orthogonal matrix R between two
+// layers, W·x = (W·Rᵀ)·(R·x), spreads large channels over all channels. R1 (the residual
+// stream) and R2 (each head of the values) are folded into the weights on both sides and
+// cost nothing at run time. R3 (queries and keys), R4 and other transforms of layer inputs
+// are computed at run time, and only their inverses are folded in.
 //
-// Reads the recipe alone. Changes the weights of the block. Holds the transforms, for the
+// Reads only the recipe. Changes the weights of the block. Holds the transforms, for the
 // whole model.
 
 // Rotation is the transforms of a recipe, made for the widths of a model.
@@ -25,20 +25,19 @@ type Rotation struct {
 	Residual linalg.Transform                  // R1, of the residual stream
 	Heads    linalg.Transform                  // R2, of each value head
 	QK       *llama.QK                         // R3, of each head of queries and keys
-	Inputs   [llama.NumInputs]linalg.Transform // at run time, before they are quantized
-	Own      []linalg.Transform                // R2 of each block, where they are learned
-	Signs    [llama.NumInputs]linalg.Signs     // random signs, folded into what precedes an input: else a token whose channels are all alike would end in one channel
+	Inputs   [llama.NumInputs]linalg.Transform // computed at run time on each input, before it is quantized
+	Own      []linalg.Transform                // R2 of each block, if they are learned
+	Signs    [llama.NumInputs]linalg.Signs     // random signs folded into the layers before an input; without them a token whose channels are all equal would be concentrated in one channel
 }
 
-// Names of the tensors that are not in a block.
+// Names of the tensors outside the blocks.
 const (
 	EmbedWeight = "model.embed_tokens.weight"
 	NormWeight  = "model.norm.weight"
 	HeadWeight  = artefact.HeadName + ".weight"
 )
 
-// newRotation makes the recipe's transforms for a model; nothing where the
-// recipe has none.
+// NewRotation makes the recipe's transforms for a model.
 func NewRotation(recipe *recipe.Recipe, c *checkpoint.Config) (*Rotation, error) {
 	t, r := &Rotation{}, recipe.Rotate
 	if r == nil {
@@ -56,7 +55,7 @@ func NewRotation(recipe *recipe.Recipe, c *checkpoint.Config) (*Rotation, error)
 		}
 	}
 	formats := Transforms(recipe)
-	if formats.Cache != "" { // balanced: of the blocks where that is not worth its bits
+	if formats.Cache != "" { // balanced keys use it in blocks where balancing is not worth its bits
 		h, err := linalg.NewHadamard(c.HeadDim)
 		if err != nil {
 			return nil, fmt.Errorf("rotate.cache: %w", err)
@@ -84,7 +83,7 @@ func NewRotation(recipe *recipe.Recipe, c *checkpoint.Config) (*Rotation, error)
 	return t, nil
 }
 
-// transforms are the recipe's in the artefact's terms.
+// Transforms are the recipe's transforms in the artefact's terms.
 func Transforms(r *recipe.Recipe) (t artefact.Transforms) {
 	if o := r.Rotate; o != nil {
 		t = artefact.Transforms{Attn: o.Attn, O: o.O, MLP: o.MLP, Down: o.Down, Cache: r.CacheTransform()}
@@ -97,8 +96,8 @@ func Transforms(r *recipe.Recipe) (t artefact.Transforms) {
 	return t
 }
 
-// Load reads block i of the checkpoint as this recipe sees it: with the sides of its
-// pairs at one level (see [Level]), and R1 folded in, where there is one.
+// Load reads block i of the checkpoint, levels its ranges (see [Level]), and folds R1 in if
+// there is one.
 func (t *Rotation) Load(p *kernel.Pool, ck *checkpoint.Checkpoint, i int, b *llama.DenseBlock) error {
 	if t.Own != nil {
 		t.Heads = t.Own[i]
@@ -139,8 +138,8 @@ func (t *Rotation) Embed(p *kernel.Pool, x []float32, tokens int) {
 	}
 }
 
-// Rest says how R1 changes the tensors that are not in a block; nothing for
-// those that stay as they are.
+// Rest returns how R1 changes the tensors outside the blocks, by name; tensors that do not
+// change are not listed.
 func (t *Rotation) Rest(p *kernel.Pool, ck *checkpoint.Checkpoint) (map[string]func(w []float32, rows int), error) {
 	if t.Residual == nil {
 		return nil, nil
@@ -163,8 +162,8 @@ func (t *Rotation) Rest(p *kernel.Pool, ck *checkpoint.Checkpoint) (map[string]f
 	}, nil
 }
 
-// fold puts R2 and the inverses of the run-time transforms into the weights of
-// the loaded block.
+// FoldRotation folds R2 and the inverses of the run-time transforms into the weights of the
+// loaded block.
 func (st *State) FoldRotation() {
 	t, c := st.Rotation, st.Config
 	if t.Heads != nil {
@@ -193,8 +192,8 @@ func (st *State) FoldRotation() {
 	st.rotated = true
 }
 
-// spread gives each channel of o's input the sign of the value channel that it
-// is made of.
+// spread gives each channel of an input the sign of the channel that it is computed from:
+// for o, of the value channel.
 func (st *State) spread(in llama.Input, signs linalg.Signs) []float32 {
 	if in != llama.OInput {
 		return signs
@@ -206,8 +205,8 @@ func (st *State) spread(in llama.Input, signs linalg.Signs) []float32 {
 	return all
 }
 
-// Each calls fn for each transform that there is, with its key in the recipe, its width,
-// the name of its construction, and whether it spreads every channel evenly.
+// Each calls fn for each transform, with its key in the recipe, its width, the name of its
+// construction, and whether it spreads every channel evenly.
 func (t *Rotation) Each(fn func(where string, width int, name string, even bool)) {
 	tell := func(where string, transform interface {
 		Width() int
@@ -244,15 +243,14 @@ func (t *Rotation) Names() []artefact.Rotation {
 	return all
 }
 
-// LearnedRotations are R1, and R2 of each block, as rotate.learn found them (SpinQuant,
-// Liu et al., arXiv 2405.16406); nil where the recipe has none.
+// LearnedRotations are R1, and R2 of each block, as rotate.learn found them (SpinQuant, Liu
+// et al., arXiv 2405.16406).
 type LearnedRotations struct {
 	Residual linalg.Transform
 	Heads    []linalg.Transform
 }
 
-// Take puts learned rotations in the place of those of the recipe; nil changes
-// nothing.
+// Take replaces the recipe's rotations by learned ones; nil changes nothing.
 func (t *Rotation) Take(s *LearnedRotations) {
 	if s == nil {
 		return

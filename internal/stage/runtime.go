@@ -8,9 +8,9 @@ import (
 	"github.com/specquant/specquant/internal/quant"
 )
 
-// runLinear computes in float32 what the runtime computes with a quantized layer:
-// activations rounded, the branch's subspace taken out of them before, the
-// branch added.
+// runLinear computes in float32 what the runtime computes with a quantized layer: the
+// branch's subspace is removed from the activations, they are rounded, and the branch is
+// added to the product.
 type runLinear struct {
 	residual *llama.Dense // scale·q and the bias
 	branch   *artefact.Branch
@@ -19,14 +19,14 @@ type runLinear struct {
 	s        *runScratch
 }
 
-// runScratch is the memory of one layer at work, shared by all.
+// runScratch is scratch memory for one layer at a time, shared by all.
 type runScratch struct {
 	acts     kernel.Activations
 	x, xq, z []float32
 }
 
-// runScratchBytes is the memory of a runScratch for an input of so many channels: what
-// is left once the branch is taken out, that rounded, and its codes.
+// runScratchBytes is the size of a runScratch for inputs of this width: activations without
+// the branch's part, the same rounded, and their codes.
 func runScratchBytes(tokens, width int) int64 { return int64(tokens) * (4 + 4 + 2) * int64(width) }
 
 func newRunLinear(d *llama.Dense, b *artefact.Branch, act kernel.ActGrid, s *runScratch) *runLinear {
@@ -37,8 +37,8 @@ func newRunLinear(d *llama.Dense, b *artefact.Branch, act kernel.ActGrid, s *run
 	return r
 }
 
-// input is what the integers see of x [tokens × in], and z, the coefficients of
-// a stored basis. Both are valid until the next call.
+// input returns the rounded activations xq that the integer product reads for x [tokens ×
+// in], and z, the coefficients on a stored basis. Both are valid until the next call.
 func (r *runLinear) input(p *kernel.Pool, x []float32, tokens int) (xq, z []float32) {
 	s, n := r.s, r.residual.In
 	xq = x[:tokens*n]
@@ -76,7 +76,7 @@ func (r *runLinear) Forward(p *kernel.Pool, y, x []float32, tokens int) {
 	llama.AddBias(y, r.residual.Bias, tokens)
 }
 
-// product writes y from what input gave, without the bias.
+// product writes y from the results of input, without the bias.
 func (r *runLinear) product(p *kernel.Pool, y, x, xq, z []float32, tokens int) {
 	d := r.residual
 	p.MatMulNT(y, d.Out, xq, d.In, d.W, d.In, tokens, d.Out, d.In, false)
@@ -91,8 +91,8 @@ func (r *runLinear) product(p *kernel.Pool, y, x, xq, z []float32, tokens int) {
 	}
 }
 
-// Runnable is the loaded block as it stands: layers that are quantized already
-// as they will run, if the recipe wants that, the others in float32.
+// Runnable returns the loaded block in its current state: quantized layers as they will
+// run, if the recipe asks for that, and the others in float32.
 func (st *State) Runnable() *llama.Block {
 	b := st.Block.Block()
 	for l, r := range st.runs {
@@ -105,8 +105,8 @@ func (st *State) Runnable() *llama.Block {
 	return b
 }
 
-// Runtime is a quantized layer of the loaded block as it will run; nil: calibration
-// sees its weights in float32 (see calibration.propagate).
+// Runtime returns a quantized layer of the loaded block as it will run, or nil if
+// calibration uses its weights in float32 (see calibration.propagate).
 func (st *State) Runtime(l llama.Which) llama.Linear {
 	if r := st.runs[l]; r != nil {
 		return r
@@ -114,8 +114,8 @@ func (st *State) Runtime(l llama.Which) llama.Linear {
 	return nil
 }
 
-// RuntimeTransform is what the runtime does to an input of the loaded block, once the
-// weights have the inverse folded in; nil: nothing.
+// RuntimeTransform is what the runtime does to an input of the loaded block, or nil if
+// there is nothing to do or the inverse is not folded into the weights yet.
 func (st *State) RuntimeTransform(in llama.Input) linalg.Transform {
 	if !st.rotated {
 		return nil
@@ -123,7 +123,7 @@ func (st *State) RuntimeTransform(in llama.Input) linalg.Transform {
 	return st.Transform(in)
 }
 
-// setTransforms gives b the run-time transforms, once the weights have them folded in.
+// setTransforms gives b the run-time transforms whose inverses are folded into the weights.
 func (st *State) setTransforms(b *llama.Block) {
 	if !st.rotated {
 		return
@@ -136,8 +136,8 @@ func (st *State) setTransforms(b *llama.Block) {
 	b.QK = st.qk()
 }
 
-// CacheHook rounds keys and values as the runtime's cache does; nil where it
-// does not.
+// CacheHook rounds keys and values as the runtime's cache does; nil if the cache does not
+// round or calibration does not emulate it.
 func (st *State) CacheHook() func(k, v []float32, tokens int) {
 	f := quant.KV{Bits: st.Recipe.Bits.KV, HeadDim: st.Config.HeadDim}
 	if !st.Recipe.Runtime() || f.Bits >= quant.Full.KV {

@@ -35,7 +35,7 @@ func (st *State) Smooth(ctx context.Context) error {
 	return nil
 }
 
-// SmoothInput does this for one input.
+// SmoothInput chooses α for one input and folds λ and 1/λ in.
 func (st *State) SmoothInput(ctx context.Context, in llama.Input) error {
 	chosen, lambda, err := st.lambda(ctx, in)
 	if err != nil {
@@ -54,8 +54,8 @@ func (st *State) SmoothInput(ctx context.Context, in llama.Input) error {
 	return nil
 }
 
-// lambda chooses λ of an input by the recipe's method, and says what it chose; nil
-// leaves the input as it is.
+// lambda chooses λ of an input by the recipe's method and returns a description for the
+// report; a nil λ leaves the input as it is.
 func (st *State) lambda(ctx context.Context, in llama.Input) (chosen string, lambda []float32, err error) {
 	s := st.Recipe.Smooth
 	switch {
@@ -73,7 +73,7 @@ func (st *State) lambda(ctx context.Context, in llama.Input) (chosen string, lam
 	return chosen, lambda, err
 }
 
-// fold divides what produces the input by λ.
+// fold divides the outputs of the layer or norm that produces the input by λ.
 func (st *State) fold(in llama.Input, lambda []float32) {
 	b := &st.Block
 	switch in {
@@ -88,16 +88,16 @@ func (st *State) fold(in llama.Input, lambda []float32) {
 		v := &b.Linears[llama.V]
 		rows := make([]float32, v.Out)
 		for i, kv := range llama.ValueChannels(st.Config) {
-			rows[kv] = lambda[i] // equal for all query heads of the kv head
+			rows[kv] = lambda[i] // the same for all query heads of the kv head
 		}
 		DivideRows(v.W, v.Bias, rows, st.Pool.Run)
 	}
 }
 
-// searchAlpha tries the recipe's grid on the sample and returns the α with the
-// least output error after truncation and quantization, and its λ. The error
-// is the sum of the readers' relative squared errors; the residual is rounded,
-// since GPTQ at every α would cost a Hessian each.
+// searchAlpha is the grid search of α: it tries the recipe's values on the sample and
+// returns the α with the smallest output error after truncation and quantization, and its
+// λ. The error is the sum of the relative squared errors of the layers that read the input.
+// Residuals are rounded to nearest, since GPTQ would need a new Hessian for every α.
 func (st *State) searchAlpha(ctx context.Context, in llama.Input) (recipe.Alpha, []float32, error) {
 	stats := st.Stats[in]
 	var tie []int
@@ -113,7 +113,7 @@ func (st *State) searchAlpha(ctx context.Context, in llama.Input) (recipe.Alpha,
 	if len(grid) == 1 {
 		return grid[0], Lambda(grid[0], stats.AbsMax, wMax, tie), nil
 	}
-	for _, l := range in.Readers() { // what no α changes
+	for _, l := range in.Readers() { // the weights' maxima and the exact outputs are the same for every α
 		d, samples := &st.Block.Linears[l], stats.SampleTokens()
 		st.exact[l] = kernel.Grow(st.exact[l], samples*d.Out)
 		st.Pool.MatMulNT(st.exact[l], d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
@@ -137,8 +137,8 @@ func (st *State) searchAlpha(ctx context.Context, in llama.Input) (recipe.Alpha,
 	return bestAlpha, best, nil
 }
 
-// loss is the readers' relative squared output error with the input divided by λ;
-// st.exact has their outputs before.
+// loss returns the sum of the relative squared output errors of the layers that read the
+// input if it is divided by λ; st.exact has their exact outputs.
 func (st *State) loss(in llama.Input, lambda []float32) (float64, error) {
 	stats := st.Stats[in]
 	samples := stats.SampleTokens()
@@ -153,7 +153,7 @@ func (st *State) loss(in llama.Input, lambda []float32) (float64, error) {
 		return 0, err
 	}
 	var sum float64
-	part := 0 // of the low-rank branch
+	part := 0 // index of the layer's coefficients in the low-rank branch
 	for _, l := range in.Readers() {
 		d, g := &st.Block.Linears[l], st.grid(l)
 		if g.Bits == quant.Full.Weights {
@@ -195,7 +195,7 @@ func (st *State) loss(in llama.Input, lambda []float32) (float64, error) {
 	return sum, nil
 }
 
-// subtract takes b from a, both of rows of n.
+// subtract subtracts b from a, both of rows of n values.
 func (st *State) subtract(a, b []float32, n int) {
 	st.Pool.Run(len(a)/n, func(r int) { kernel.Axpy(a[r*n:][:n], -1, b[r*n:][:n]) })
 }

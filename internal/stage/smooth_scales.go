@@ -7,17 +7,20 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// Smoothing floors, relative to a typical channel.
+// Limits of λ, relative to a typical channel.
 const (
 	lambdaMin = 1e-5
 	lambdaMax = 1e5
 )
 
-// Lambda is λ_i = max|x_i|^α / max_j|W_ji|^(1−α) for each input channel
-// (METHOD section 1; the paper's formula is SmoothQuant's), scaled to a
-// geometric mean of one, which changes no quantization error and keeps folded
-// weights within 16-bit floats. A channel that is dead in the activations or in
-// the weights is left alone.
+// Lambda returns λ_i = max|x_i|^α / max_j|W_ji|^(1−α) for each input channel (SmoothQuant's
+// formula, which the SpecQuant paper uses), scaled to a geometric mean of one: that changes
+// no quantization error and keeps folded weights within the range of 16-bit floats. A
+// channel whose activations or weights are all zero gets λ = 1.
+//
+// tie names channels that must share λ: channel i uses the maxima over all channels with
+// the same tie[i] (in grouped-query attention, the query heads that read one kv head). If
+// tie is nil, all channels are independent.
 //
 // tie names channels that must share λ: channel i uses the maxima over all
 // channels with the same tie[i] (grouped-query attention: the query heads that
@@ -56,14 +59,14 @@ func Lambda(alpha recipe.Alpha, actMax, wMax []float32, tie []int) []float32 {
 	return lambda
 }
 
-// leastSupport is the share of a typical channel's largest |x| below which nothing is
-// concluded from a channel being small.
+// leastSupport is the smallest magnitude of a channel, relative to the median channel, that
+// λ is computed from; smaller channels count as this large.
 const leastSupport = 1.0 / 16
 
-// supported are the channels' largest magnitudes, those that are not zero held to a
-// share of the median one at least. What is smaller may be no more than the error that
-// rounding has left in a channel that calibration does not touch: blown up by as much
-// as that is small, the channel would drown all others where a text does touch it.
+// supported returns the channels' largest magnitudes, with nonzero values raised to at
+// least leastSupport times the median. A smaller value may be no more than the rounding
+// error left in a channel that calibration does not use. Amplified by its inverse, the
+// channel would drown all others on text that does use it.
 func supported(actMax []float32) []float32 {
 	var live []float32
 	for _, v := range actMax {

@@ -12,14 +12,14 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// Diagonal keeps the importance of an input's channels, which weighs the errors in the
+// Diagonal keeps the mean squares of an input's channels, which weight the errors in the
 // search for clips (weights.clip: hessian).
 func (st *State) Diagonal(in llama.Input) {
 	st.group.diagonal = importance(st.group.moments, in.Width(st.Config))
 }
 
-// Factor inverts and factors an input's second moments, which are GPTQ's Hessian, once
-// for all layers that read it. The moments are destroyed.
+// Factor inverts and factors the second moments of an input, which are GPTQ's Hessian, once
+// for all layers that read the input. The moments are overwritten.
 func (st *State) Factor(in llama.Input) error {
 	n := in.Width(st.Config)
 	st.at(PartFactor, 2.0/3*float64(n)*float64(n)*float64(n))
@@ -30,12 +30,13 @@ func (st *State) Factor(in llama.Input) error {
 	return nil
 }
 
-// Solve quantizes the residual of a layer and puts what it stands for in the layer's
-// place. After the last layer of an input what its stages held is let go.
+// Solve quantizes the residual of a layer and replaces the layer's weights by the decoded
+// ones. After the last layer that reads the input, everything held for the input is
+// released.
 func (st *State) Solve(l llama.Which) error {
 	g, start := &st.group, time.Now()
 	run := g.runs[l]
-	if target := g.missing[l]; target != nil && st.grid(l).Bits < quant.Full.Weights { // 16 bits: the layer stays as it is
+	if target := g.missing[l]; target != nil && st.grid(l).Bits < quant.Full.Weights { // a layer of 16 bits stays as it is
 		st.Reports[l].Uncorrected = !g.factor.Correct(st.Pool, run.residual.W, target, run.residual.Out)
 	}
 	var err error
@@ -66,7 +67,7 @@ func (st *State) layer(l llama.Which, run *runLinear, factor *Factor, diagonal [
 	}
 	stats := st.Stats[l.Input()]
 	if b := run.branch; b != nil && b.Subspace == nil {
-		// The same without the branch, for the report.
+		// The error without the branch, for the report.
 		whole := &llama.Dense{Out: d.Out, In: d.In, W: st.weights[:n]}
 		copy(whole.W, d.W)
 		b.AddTo(st.Pool, whole.W, 1)
@@ -97,8 +98,8 @@ func (st *State) layer(l llama.Which, run *runLinear, factor *Factor, diagonal [
 	return quantized, nil
 }
 
-// solve quantizes the weights of d, which are left alone, and returns which share of
-// them is clipped by the grid.
+// solve quantizes the weights of d, which are not changed, and returns the fraction of them
+// that the grid clips.
 func (st *State) solve(l llama.Which, g quant.Grid, d *llama.Dense, branch *artefact.Branch, factor *Factor, diagonal []float64) (*artefact.Linear, float64, error) {
 	st.at(PartScales, 0)
 	defer st.at(PartError, 0)
@@ -108,7 +109,7 @@ func (st *State) solve(l llama.Which, g quant.Grid, d *llama.Dense, branch *arte
 	}
 	if clip == recipe.ClipAWQ {
 		clip = quant.ClipNone
-		if stats := st.Stats[l.Input()]; l != llama.Q && l != llama.K { // as its authors do: the two meet in a product
+		if stats := st.Stats[l.Input()]; l != llama.Q && l != llama.K { // q and k are not clipped, as in the authors' code: their outputs meet in a product
 			weights = slices.Clone(d.W)
 			if err := AWQClip(st.Pool, g, weights, d.Out, d.In, stats.Sample, stats.SampleTokens()); err != nil {
 				return nil, 0, err
@@ -146,8 +147,8 @@ func (st *State) solve(l llama.Which, g quant.Grid, d *llama.Dense, branch *arte
 	return artefact.NewLinear(g, q, steps, d.Out, d.In, branch, d.Bias), clippedShare(g, d.W, steps, d.Out, d.In), nil
 }
 
-// outputError is ‖y − y'‖/‖y‖ of a quantized layer on the sample, its
-// activations quantized as at run time, against its outputs before.
+// outputError is ‖y − y'‖/‖y‖ of a quantized layer on the sample, where y' is its output
+// with activations quantized as at run time and y the exact output.
 func (st *State) outputError(l llama.Which, run *runLinear, stats *Stats) float64 {
 	x, samples := stats.Sample, stats.SampleTokens()
 	xq, z := run.input(st.Pool, x, samples)
@@ -156,8 +157,8 @@ func (st *State) outputError(l llama.Which, run *runLinear, stats *Stats) float6
 	return Relative(st.exact[l], y)
 }
 
-// install puts a quantized layer in the place of the dense one whose memory it
-// has, for what calibration sees from here on.
+// install replaces the dense layer by the quantized one, decoded into the same memory, for
+// all calibration from here on.
 func (st *State) install(l llama.Which, q *artefact.Linear) {
 	d, act := &st.Block.Linears[l], st.Recipe.ActGrid()
 	if !st.Recipe.Runtime() {

@@ -1,7 +1,13 @@
-// Package stage holds the stages of quantization: what is done to one block of a
-// model, or to one layer. Each method has a file, with its paper and equations at the
-// top, and a second one for its solver where that is long. A stage works on a [State]
-// and knows neither the job's files nor the other blocks.
+// Package stage holds the stages of quantization: what is done to one block of a model, or
+// to one layer. A stage works on a [State] and knows neither the job's files nor the other
+// blocks.
+//
+// Each method has a file with its paper and equations at the top: smooth, awq, rotate,
+// keys, branch, svdquant, gptq, fit, learn, tune, mix, head. A long solver has a second
+// file (awq_solver, keys_solver, branch_solver, svdquant_solver, smooth_scales). steps.go
+// lists the steps of a block in order, state.go defines what they work on, store.go the
+// calibration activations, memory.go what each step allocates, runtime.go the emulation of
+// quantized layers, and solve.go rounds a layer by the recipe's method.
 package stage
 
 import (
@@ -16,33 +22,33 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// SampleTokens is the number of calibration tokens on which smoothing is searched
-// and errors are reported.
+// SampleTokens is the number of calibration tokens on which the α search is done and errors
+// are reported.
 const SampleTokens = 512
 
-// State is what the stages work on: the block that is loaded, the activations of the
-// calibration windows before it, and memory that is used again for block after block.
-// A job, or whoever has a layer to quantize, makes one with [New] or [NewLayer].
+// State is what the stages work on: the loaded block, the activations of the calibration
+// windows before it, and memory that is reused for block after block. [New] makes one for
+// the blocks of a model, [NewLayer] for a single layer.
 type State struct {
 	Config *checkpoint.Config
 	Recipe *recipe.Recipe
 	Pool   *kernel.Pool
-	Tell   func(stage string) // told what is being done, for people; never nil
-	Clock  Clock              // told where the time goes; nil: nobody asks
+	Tell   func(stage string) // receives progress messages for the user; never nil
+	Clock  Clock              // measures time by part; nil: not measured
 
-	// The loaded block, in float32. Layer by layer its weights become what their
-	// quantized form stands for.
+	// The loaded block, in float32. Layer by layer its weights are replaced by those that
+	// their quantized form decodes to.
 	Block      llama.DenseBlock
-	Prefix     string          // of the names of its tensors
-	Transforms BlockTransforms // that are its own
+	Prefix     string          // of the block's tensor names
+	Transforms BlockTransforms // the block's own
 	Rotation   *Rotation       // of the whole model
 
 	rotated      bool                           // the rotation is folded into the block
-	runs         [llama.NumLinears]*runLinear   // layers that calibration sees as they will run
+	runs         [llama.NumLinears]*runLinear   // quantized layers as they will run
 	learnedSteps [llama.NumLinears]*quant.Steps // scales that were learned; nil: none
 	unrounded    [llama.NumLinears][]float32    // weights before they were rounded, for tuning
 
-	// Calibration: windows × tokens, 0 where none is needed.
+	// Calibration data: Windows × Tokens, 0 if none is needed.
 	Windows   int
 	Tokens    int        // of a window
 	Inputs    *Store     // the residual stream before the block, in the quantized model
@@ -50,11 +56,11 @@ type State struct {
 	Reference *Reference // the full-precision model beside the quantized one; nil: nothing is fitted
 	Runner    *llama.Runner
 	Stats     [llama.NumInputs]*Stats
-	Source    func(ctx context.Context, tap Tap) error // of a layer that stands alone; nil: the block gives each input
-	moments   *KeyMoments                              // while they are gathered
-	hessian   []float64                                // of the widest input
+	Source    func(ctx context.Context, tap Tap) error // supplies the input of a single layer; nil: the block computes each input
+	moments   *KeyMoments                              // set while they are being gathered
+	hessian   []float64                                // memory for the second moments of the widest input
 
-	// What has become of the block's layers.
+	// The results for the block's layers.
 	Quantized [llama.NumLinears]*artefact.Linear
 	Reports   []artefact.Layer // one for each layer
 
@@ -62,32 +68,32 @@ type State struct {
 	scratch
 }
 
-// group is what the stages of one input hand on to the next, from the second moments
-// of the input to the solutions of the layers that read it.
+// group is what the steps for one input hand on to each other, from the second moments of
+// the input to the solutions of the layers that read it.
 type group struct {
-	moments  []float64                    // Σ x xᵀ [n × n], in State.hessian; nil: nobody wants them
+	moments  []float64                    // Σ x xᵀ [n × n], in State.hessian; nil: not needed
 	subspace *artefact.Subspace           // the stored basis of the branch; nil: none
-	coeff    map[llama.Which][]float32    // on that basis, where they are not those of the layer's own weights
+	coeff    map[llama.Which][]float32    // on that basis, if they differ from those of the layer's own weights
 	runs     [llama.NumLinears]*runLinear // the readers, split into residual and branch
-	missing  map[llama.Which][]float32    // Σ e x̂ᵀ [out × in], see [State.Fit]; nil: nothing is fitted
+	missing  map[llama.Which][]float32    // Σ e x̂ᵀ [out × in], see [State.Fit]; nil without fitting
 	factor   *Factor                      // of the moments; nil: weights are rounded to nearest
-	diagonal []float64                    // of the moments; nil: nobody wants it
+	diagonal []float64                    // of the moments; nil: not needed
 }
 
-// scratch is memory that each stage may use while it runs, and that holds nothing
-// from one stage to the next.
+// scratch is memory that any stage may use while it runs; its contents are undefined
+// between stages.
 type scratch struct {
 	weights, weights2 []float32                   // of the largest layer [out × in]
 	q                 []int8                      // codes of the largest layer
 	want, got         []float32                   // outputs on the sample [SampleTokens × widest output]
 	xhat, xq          []float32                   // inputs on the sample [SampleTokens × widest input]
-	exact             [llama.NumLinears][]float32 // outputs on the sample before anything is done to a layer
+	exact             [llama.NumLinears][]float32 // exact outputs on the sample, before the layer is changed
 	acts              kernel.Activations
 	run               runScratch
 }
 
-// New makes the state for the blocks of a model, with calibration over so many
-// windows and tokens of each.
+// New makes the state for the blocks of a model, with this many calibration windows and
+// tokens in each.
 func New(c *checkpoint.Config, r *recipe.Recipe, p *kernel.Pool, windows, tokens int) (*State, error) {
 	st, err := newState(c, r, p, windows, tokens)
 	if err != nil {
@@ -105,8 +111,8 @@ func New(c *checkpoint.Config, r *recipe.Recipe, p *kernel.Pool, windows, tokens
 	return st, nil
 }
 
-// NewLayer makes the state for one layer that stands alone as the block's down: c has
-// its width as IntermediateSize and its outputs as HiddenSize.
+// NewLayer makes the state for a single layer, which takes the place of the block's down:
+// its width is c.IntermediateSize and its outputs are c.HiddenSize.
 func NewLayer(c *checkpoint.Config, r *recipe.Recipe, p *kernel.Pool, windows, tokens int) (*State, error) {
 	st, err := newState(c, r, p, windows, tokens)
 	if err != nil {
@@ -124,14 +130,13 @@ func newState(c *checkpoint.Config, r *recipe.Recipe, p *kernel.Pool, windows, t
 	return &State{Config: c, Recipe: r, Pool: p, Windows: windows, Tokens: tokens, Rotation: rotation, Tell: func(string) {}}, nil
 }
 
-// Load reads block i of a checkpoint, with the model's rotation folded in, for the
-// stages to work on.
+// Load reads block i of a checkpoint, with the model's rotation folded in.
 func (st *State) Load(ck *checkpoint.Checkpoint, i int) error {
 	st.Begin(i)
 	return st.Rotation.Load(st.Pool, ck, i, &st.Block)
 }
 
-// Begin forgets what was known of the block before.
+// Begin discards everything about the previous block.
 func (st *State) Begin(i int) {
 	st.Prefix, st.Block.Index = llama.TensorPrefix(i), i
 	st.rotated, st.runs, st.Transforms = false, [llama.NumLinears]*runLinear{}, BlockTransforms{}
@@ -141,9 +146,9 @@ func (st *State) Begin(i int) {
 	}
 }
 
-// hold makes the memory for layers of at most so many weights, outputs and inputs,
-// and for what calibration tells of some of the inputs. What it takes is told by
-// weightScratchBytes, statsBytes and sampleScratchBytes, and the Hessian.
+// hold allocates the memory for layers of at most this many weights, outputs and inputs,
+// and the statistics of the given inputs. Its size is declared by weightScratchBytes,
+// statsBytes and sampleScratchBytes, plus the Hessian.
 func (st *State) hold(layer, out, in int, inputs ...llama.Input) {
 	st.weights, st.weights2, st.q = make([]float32, layer), make([]float32, layer), make([]int8, layer)
 	if st.Windows == 0 {
@@ -161,11 +166,12 @@ func (st *State) hold(layer, out, in int, inputs ...llama.Input) {
 	}
 }
 
-// weightScratchBytes is the scratch memory for a layer of so many weights: two float32
-// copies and a code.
+// weightScratchBytes is the scratch memory for a layer of this many weights: two float32
+// copies and one code of each.
 func weightScratchBytes(layer int) int64 { return int64(layer) * (4 + 4 + 1) }
 
-// statsBytes are the statistics of a block's four inputs, with samples of n tokens.
+// statsBytes is the memory of the statistics of a block's four inputs, with samples of n
+// tokens.
 func statsBytes(c *checkpoint.Config, n int) (bytes int64) {
 	for in := range llama.NumInputs {
 		bytes += int64(in.Width(c)) * (4*int64(n) + 4 + 3*8)
@@ -173,8 +179,8 @@ func statsBytes(c *checkpoint.Config, n int) (bytes int64) {
 	return bytes
 }
 
-// sampleScratchBytes is the scratch memory on a sample of n tokens: outputs wanted and
-// got, inputs smoothed and rounded, codes of the inputs, and the exact outputs of all
+// sampleScratchBytes is the scratch memory for a sample of n tokens: exact and computed
+// outputs, smoothed and rounded inputs, codes of the inputs, and the exact outputs of all
 // layers.
 func sampleScratchBytes(c *checkpoint.Config, n int) int64 {
 	_, out, in := Largest(c)
@@ -182,7 +188,8 @@ func sampleScratchBytes(c *checkpoint.Config, n int) int64 {
 	return int64(n) * (4*int64(2*out+2*in) + int64(in) + 4*outputs)
 }
 
-// Largest returns the weights of the largest layer, and the widest output and input.
+// Largest returns the number of weights in the largest layer, and the widest output and
+// input.
 func Largest(c *checkpoint.Config) (weights, out, in int) {
 	for l := range llama.NumLinears {
 		o, i := l.Shape(c)
@@ -191,12 +198,12 @@ func Largest(c *checkpoint.Config) (weights, out, in int) {
 	return weights, out, in
 }
 
-// eachWindow hands fn a copy of every calibration window's activations.
+// eachWindow calls fn with a copy of the activations of every calibration window.
 func (st *State) eachWindow(ctx context.Context, fn func(i int, x []float32) error) error {
 	return st.eachOf(ctx, st.Inputs, fn)
 }
 
-// eachOf does the same with other activations.
+// eachOf is eachWindow for the activations in s.
 func (st *State) eachOf(ctx context.Context, s *Store, fn func(i int, x []float32) error) error {
 	for i := range st.Windows {
 		if err := ctx.Err(); err != nil {
@@ -214,12 +221,12 @@ func (st *State) eachOf(ctx context.Context, s *Store, fn func(i int, x []float3
 	return nil
 }
 
-// Tap is told of what an input of the block is given, x [tokens × width], and reports
-// whether the window goes on.
+// Tap is called with the activations x [tokens × width] of an input of the block, and
+// reports whether the rest of the block is to be computed for this window.
 type Tap = func(in llama.Input, x []float32, tokens, width int) bool
 
-// pass runs the calibration windows through the block, as it now stands, to
-// the tap; or what the source of a layer without a block gives.
+// pass runs the calibration windows through the block in its current state and calls tap
+// with the inputs; for a single layer the inputs come from Source.
 func (st *State) pass(ctx context.Context, tap Tap) error {
 	if st.Source != nil {
 		return st.Source(ctx, tap)
@@ -231,7 +238,7 @@ func (st *State) pass(ctx context.Context, tap Tap) error {
 	})
 }
 
-// momentsHook gathers the moments of queries and keys, where somebody wants them.
+// momentsHook adds to the moments of queries and keys; nil if they are not being gathered.
 func (st *State) momentsHook() func(q, k []float32, tokens int) {
 	m := st.moments
 	if m == nil {
@@ -240,15 +247,14 @@ func (st *State) momentsHook() func(q, k []float32, tokens int) {
 	return func(q, k []float32, tokens int) { m.Add(st.Pool, q, k, tokens) }
 }
 
-// AdvanceInputs moves the calibration activations through the block as it will run:
-// they become the next block's input.
+// AdvanceInputs runs the stored calibration activations through the block as it will run;
+// they become the input of the next block.
 func (st *State) AdvanceInputs(ctx context.Context) error {
 	st.Tell("computing the next block's input")
 	return st.advance(ctx, st.Inputs, st.Runner, st.Runnable(), llama.Hooks{KV: st.CacheHook()})
 }
 
-// AdvanceFull moves them through block i of the checkpoint instead, which is loaded
-// again.
+// AdvanceFull does the same with the unquantized block i, loaded again from the checkpoint.
 func (st *State) AdvanceFull(ctx context.Context, ck *checkpoint.Checkpoint, i int) error {
 	st.Tell("computing the next block's input")
 	if err := st.Rotation.Load(st.Pool, ck, i, &st.Block); err != nil {
@@ -257,8 +263,8 @@ func (st *State) AdvanceFull(ctx context.Context, ck *checkpoint.Checkpoint, i i
 	return st.advance(ctx, st.Inputs, st.Runner, st.Block.Block(), llama.Hooks{})
 }
 
-// AdvanceExact moves them through the block as it stands, with the cache in full
-// precision.
+// AdvanceExact does the same with the loaded block in its current state and the cache in
+// full precision.
 func (st *State) AdvanceExact(ctx context.Context) error {
 	return st.advance(ctx, st.Inputs, st.Runner, st.Runnable(), llama.Hooks{})
 }
@@ -278,7 +284,7 @@ func (st *State) advance(ctx context.Context, s *Store, r *llama.Runner, b *llam
 			return err
 		}
 		if err := st.checkStream(x, st.before(), model, i); err != nil {
-			return err // before the attention spreads it over other tokens
+			return err // before attention spreads a NaN to other tokens
 		}
 		r.Block(b, x, st.Tokens, h)
 		if err := st.checkStream(x, st.after(), model, i); err != nil {
@@ -296,7 +302,7 @@ func (st *State) grid(l llama.Which) quant.Grid {
 	return quant.Grid{Bits: st.Recipe.LayerBits(st.Prefix + l.String()), Group: st.Recipe.Weights.Group, Zero: st.Recipe.Weights.Zero}
 }
 
-// emulate writes to st.got what the runtime computes, in float32:
+// emulate writes to st.got the output that the runtime would compute, in float32:
 // residual·Q(x) + kept·x.
 func (st *State) emulate(residual, kept, x []float32, samples, out, in int) {
 	xq := x

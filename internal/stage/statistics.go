@@ -1,6 +1,3 @@
-// Package method holds the solvers of the stages of quantization, one in each
-// file: smoothing, the 16-bit branch, GPTQ and so on, as functions of weights
-// and statistics. It reads no files and knows nothing of the job.
 package stage
 
 import (
@@ -10,8 +7,8 @@ import (
 	"github.com/specquant/specquant/internal/spectrum"
 )
 
-// Stats gathers what the stages want to know of one input over the
-// calibration tokens: moments of each channel, and a sample of whole tokens.
+// Stats gathers statistics of one input over the calibration tokens: moments of each
+// channel, and a sample of whole tokens.
 type Stats struct {
 	Width                  int
 	Tokens                 int
@@ -23,8 +20,8 @@ type Stats struct {
 	limit  int
 }
 
-// NewStats prepares for an input of the given width, expected to see `tokens`
-// tokens, of which at most `sample` are kept.
+// NewStats makes empty statistics for an input of this width, over `tokens` expected tokens
+// of which at most `sample` are kept.
 func NewStats(width, tokens, sample int) *Stats {
 	every := max(1, (tokens+sample-1)/max(sample, 1))
 	kept := min(sample, (tokens+every-1)/every)
@@ -34,7 +31,7 @@ func NewStats(width, tokens, sample int) *Stats {
 		Sample: make([]float32, 0, kept*width)}
 }
 
-// Reset forgets everything and keeps the memory.
+// Reset clears the statistics and keeps the memory.
 func (s *Stats) Reset() {
 	s.Tokens, s.Sample = 0, s.Sample[:0]
 	clear(s.AbsMax)
@@ -46,8 +43,8 @@ func (s *Stats) Reset() {
 // SampleTokens is the number of whole tokens kept.
 func (s *Stats) SampleTokens() int { return len(s.Sample) / s.Width }
 
-// Add takes in x [tokens × width]. A value that is not finite is an error that
-// names the token, counted from the first one added, and the channel.
+// Add adds x [tokens × width]. A value that is not finite is an error that names the token,
+// counted from the first one added, and the channel.
 func (s *Stats) Add(x []float32, tokens int) error {
 	for t := range tokens {
 		row := x[t*s.Width:][:s.Width]
@@ -70,8 +67,8 @@ func (s *Stats) Add(x []float32, tokens int) error {
 	return nil
 }
 
-// CheckFinite looks for a NaN or an infinity in x [tokens × width]. The error is
-// a [NonFiniteError] of the first one.
+// CheckFinite returns a [NonFiniteError] for the first NaN or infinity in x [tokens ×
+// width], or nil.
 func CheckFinite(x []float32, width int) error {
 	for i, v := range x {
 		if math.Float32bits(v)&0x7f800000 == 0x7f800000 {
@@ -81,7 +78,7 @@ func CheckFinite(x []float32, width int) error {
 	return nil
 }
 
-// NonFiniteError says where the calibration met a NaN or an infinity.
+// NonFiniteError is a NaN or infinity in the calibration activations.
 type NonFiniteError struct {
 	Token, Channel int
 	Value          float32
@@ -91,7 +88,7 @@ func (e *NonFiniteError) Error() string {
 	return fmt.Sprintf("activation %v at calibration token %d, channel %d", e.Value, e.Token, e.Channel)
 }
 
-// Act returns the moments of the input divided by λ (nil: as it is).
+// Act returns the moments of the input divided by λ; nil means λ = 1.
 func (s *Stats) Act(lambda []float32) spectrum.ActStats {
 	a := spectrum.ActStats{Mean: make([]float64, s.Width), MeanAbs: make([]float64, s.Width), MeanSquare: make([]float64, s.Width)}
 	n := float64(max(s.Tokens, 1))
@@ -107,9 +104,9 @@ func (s *Stats) Act(lambda []float32) spectrum.ActStats {
 	return a
 }
 
-// importance is the diagonal of the second moments h [n × n] of an input, with the
-// mean of the others for channels that no calibration token touches: that nothing was
-// seen of them is no reason to clip their weights away.
+// importance returns the diagonal of an input's second moments h [n × n]. Channels that are
+// zero for all calibration tokens get the mean of the others, so that their weights are not
+// clipped away.
 func importance(h []float64, n int) []float64 {
 	d := make([]float64, n)
 	var sum float64

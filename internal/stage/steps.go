@@ -11,10 +11,10 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// Kind is what a step does.
+// Kind names what a step does.
 type Kind string
 
-// The steps of a block, in the order in which a block goes through them.
+// The steps of a block, in order.
 const (
 	StepStatistics Kind = "statistics"              // of all inputs, see [State.Statistics]
 	StepKeys       Kind = "balance keys"            // [State.BalanceKeys]
@@ -38,16 +38,16 @@ const (
 	StepTune Kind = "tune" // [State.Tune]
 )
 
-// Step is one thing to do to a block. It is plain data: [Steps] decides what there is
-// to do, and [State.Do] does it.
+// Step is one operation on a block. It is plain data: [Steps] decides which steps there
+// are, and [State.Do] carries them out.
 type Step struct {
 	Kind  Kind
 	Input llama.Input // of the steps from StepMoments to StepSolve
 	Layer llama.Which // of StepSolve
-	Bits  int         // of StepSolve: what the layer is rounded to; 16: it stays as it is
+	Bits  int         // of StepSolve: the bits that the layer is rounded to; 16: it is not quantized
 }
 
-// perInput reports whether a step is about one input.
+// perInput reports whether the step works on one input of the block.
 func (s Step) perInput() bool {
 	switch s.Kind {
 	case StepMoments, StepBasis, StepSplit, StepRemove, StepFit, StepDiagonal, StepFactor, StepSolve:
@@ -56,7 +56,7 @@ func (s Step) perInput() bool {
 	return false
 }
 
-// String is one line for people.
+// String describes the step in one line.
 func (s Step) String() string {
 	switch {
 	case s.Kind == StepSolve && s.Bits == quant.FullBits:
@@ -69,8 +69,8 @@ func (s Step) String() string {
 	return string(s.Kind)
 }
 
-// Steps lists what a recipe does to block i of a model between loading it and writing
-// what it has become, but for tuning. calibrated: there are calibration windows.
+// Steps lists what a recipe does to block i of a model between loading it and writing the
+// result, except tuning. calibrated: there are calibration windows.
 func Steps(c *checkpoint.Config, r *recipe.Recipe, i int, calibrated bool) []Step {
 	var steps []Step
 	add := func(when bool, k Kind) {
@@ -91,7 +91,7 @@ func Steps(c *checkpoint.Config, r *recipe.Recipe, i int, calibrated bool) []Ste
 	return steps
 }
 
-// InputSteps lists what is done to the layers of block i that read one input, once the
+// InputSteps lists what is done to the layers of block i that read one input, after the
 // block has been smoothed and rotated.
 func InputSteps(c *checkpoint.Config, r *recipe.Recipe, i int, in llama.Input, calibrated bool) []Step {
 	var steps []Step

@@ -10,8 +10,8 @@ import (
 	"github.com/specquant/specquant/internal/llama"
 )
 
-// store holds the input of the current block for every calibration window:
-// [windows][tokens × hidden], in memory, or in a file past the memory limit.
+// Store holds the input of the current block for every calibration window: [windows][tokens
+// × hidden], in memory or, beyond the memory limit, in a file.
 type Store struct {
 	window int // values of a window
 	ram    []float32
@@ -40,7 +40,7 @@ func NewStore(windows, values int, spill string) (*Store, error) {
 	return s, nil
 }
 
-// get returns window i; what is changed in it is kept only by put.
+// Get returns window i; changes to it are saved only by Put.
 func (s *Store) Get(i int) ([]float32, error) {
 	if s.file == nil {
 		return s.ram[i*s.window:][:s.window], nil
@@ -50,12 +50,12 @@ func (s *Store) Get(i int) ([]float32, error) {
 		return nil, fmt.Errorf("reading spilled activations: %w", err)
 	}
 	if s.known[i] && crc32.Checksum(raw(s.buffer), castagnoli) != s.sums[i] {
-		return nil, fmt.Errorf("%s: window %d of the activations is not what was written there: the disk or the memory is damaged; run again, which takes the finished blocks up, with another disk or without --max-memory", s.file.Name(), i)
+		return nil, fmt.Errorf("%s: window %d of the activations differs from what was written: the disk or the memory is faulty; run again with another disk or without --max-memory (finished blocks are kept)", s.file.Name(), i)
 	}
 	return s.buffer, nil
 }
 
-// set stores window i from memory of its own.
+// Set stores window i, which is not in memory returned by Get.
 func (s *Store) Set(i int, x []float32) error {
 	if s.file == nil {
 		copy(s.ram[i*s.window:][:s.window], x)
@@ -64,7 +64,7 @@ func (s *Store) Set(i int, x []float32) error {
 	return s.Put(i, x)
 }
 
-// put stores window i, which get has given out.
+// Put stores window i, in the memory that Get returned.
 func (s *Store) Put(i int, x []float32) error {
 	if s.file == nil {
 		return nil // changed in place
@@ -78,7 +78,7 @@ func (s *Store) Put(i int, x []float32) error {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// close removes the spill file, if there is one; of nil, nothing.
+// Close removes the spill file, if there is one; s may be nil.
 func (s *Store) Close() {
 	if s == nil {
 		return
@@ -89,7 +89,7 @@ func (s *Store) Close() {
 	}
 }
 
-// raw views x as bytes in this machine's order: only this process reads them.
+// raw returns x as bytes in this machine's byte order: only this process reads them.
 func raw(x []float32) []byte {
 	if len(x) == 0 {
 		return nil
@@ -97,8 +97,8 @@ func raw(x []float32) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(&x[0])), 4*len(x))
 }
 
-// Fill stores the embeddings of the calibration windows, in memory or in the
-// file spill.
+// Fill stores the embeddings of the calibration windows, in memory or, if spill is not
+// empty, in that file.
 func (st *State) Fill(ck *checkpoint.Checkpoint, windows [][]int, spill string) (*Store, error) {
 	s, err := NewStore(len(windows), st.Tokens*ck.Config.HiddenSize, spill)
 	if err != nil {

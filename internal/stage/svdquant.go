@@ -11,16 +11,17 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// SVDQuant's branch (Li et al., arXiv 2411.05007): L = SVD_k(W − Q(W − L)), the best
-// rank-k part of what rounding leaves, for the layers that share an input together.
-// svdquant_solver.go has the decomposition and the iteration; here is what judges a round.
+// SVDQuant's branch (Li et al., arXiv 2411.05007): L = SVD_k(W − Q(W − L)), the best rank-k
+// approximation of the rounding error, computed jointly for the layers that share an input.
+// svdquant_solver.go has the decomposition and the iteration; this file measures the error
+// of each round.
 //
-// Reads the sample and second moments of the input and the weights of its readers.
-// Changes nothing: branch.go splits the layers. Holds a few copies of the weights.
+// Reads the sample and second moments of the input and the weights of its readers. Changes
+// nothing: branch.go splits the layers. Holds a few copies of the weights.
 
-// branchOf lists the layers of a block that share a stored basis of an input, and how
-// many vectors it has; none where the recipe or its budget leaves none. prefix is that of
-// the block's tensors.
+// branchOf lists the layers of a block that share a stored basis for an input, and the
+// number of its vectors; empty if the recipe or its budget gives none. prefix is that of
+// the block's tensor names.
 func branchOf(c *checkpoint.Config, r *recipe.Recipe, prefix string, in llama.Input) (layers []llama.Which, k int) {
 	b := r.Branch
 	if !b.Stored() || !b.Has(in) {
@@ -43,11 +44,11 @@ func branchOf(c *checkpoint.Config, r *recipe.Recipe, prefix string, in llama.In
 	return layers, k
 }
 
-// round replaces weights [out × in] by what they stand for once they are rounded.
+// round replaces weights [out × in] by their rounded values.
 func (st *State) round(g quant.Grid, weights []float32, out, in int) error {
 	clip := st.Recipe.Weights.Clip
 	if clip == quant.ClipHessian {
-		clip = quant.ClipMSE // of the weights alone: this is a comparison
+		clip = quant.ClipMSE // weights only: this is just a comparison
 	}
 	steps, err := g.Scales(weights, out, in, clip, st.Pool.Run)
 	if err != nil {
@@ -59,10 +60,10 @@ func (st *State) round(g quant.Grid, weights []float32, out, in int) error {
 	return nil
 }
 
-// lowRank fits the branch of an input to what rounding leaves of its readers'
-// weights (SVDQuant). The error of a round is the sum of the readers' relative
-// squared output errors on the sample, activations as at run time, the residual
-// rounded to nearest.
+// lowRank fits the branch of an input to the rounding errors of the layers that read it
+// (SVDQuant). The error of a round is the sum of the layers' relative squared output errors
+// on the sample, with activations quantized as at run time and the residual rounded to
+// nearest.
 func (st *State) lowRank(ctx context.Context, in llama.Input, h []float64, layers []llama.Which, k int) (*artefact.Subspace, map[llama.Which][]float32, error) {
 	b, n := st.Recipe.Branch, in.Width(st.Config)
 	stats := st.Stats[in]
@@ -118,8 +119,8 @@ func (st *State) lowRank(ctx context.Context, in llama.Input, h []float64, layer
 	return artefact.NewSubspace(low.V, low.K, n, b.Width()), coeff, nil
 }
 
-// smoothedLowRank is the branch that the layers of an input would have if λ were
-// folded in, for the search of λ: one round, without whitening; nil if none.
+// smoothedLowRank returns, for the search of λ, the branch that the layers of an input
+// would have if λ were folded in: one round, without whitening; nil if there is none.
 func (st *State) smoothedLowRank(in llama.Input, lambda []float32) (*LowRank, error) {
 	if !st.Recipe.Branch.Iterated() {
 		return nil, nil
@@ -128,7 +129,7 @@ func (st *State) smoothedLowRank(in llama.Input, lambda []float32) (*LowRank, er
 	if k == 0 {
 		return nil, nil
 	}
-	spare := spareRooms{st.weights, st.weights2} // which the search needs only after this
+	spare := spareBuffers{st.weights, st.weights2} // in use by the search only after this
 	var weights [][]float32
 	for _, l := range layers {
 		d := &st.Block.Linears[l]
@@ -143,8 +144,9 @@ func (st *State) smoothedLowRank(in llama.Input, lambda []float32) (*LowRank, er
 	return LowRankOf(st.Pool, weights, in.Width(st.Config), k, nil, SearchTolerance)
 }
 
-// coefficients are those of a layer on the basis of its input: W·Vᵀ, or the least
-// squares where 8 bits have left the basis a little crooked.
+// coefficients returns a layer's coefficients on the basis of its input: W·Vᵀ, or the
+// least-squares solution if rounding the basis to 8 bits has made it slightly
+// non-orthogonal.
 func (st *State) coefficients(d *llama.Dense, s *artefact.Subspace) ([]float32, error) {
 	if s.Codes != nil {
 		return Coefficients(st.Pool, d.W, s.Floats(), d.Out, d.In, s.Count)

@@ -18,8 +18,8 @@ type LowRank struct {
 	C    [][]float32 // of each reader [out × k]
 }
 
-// SearchTolerance is how well singular vectors are computed that are only compared
-// with others.
+// SearchTolerance is the accuracy of singular vectors that are only used to compare
+// candidates.
 const SearchTolerance = 1e-3
 
 // Residual writes w − C·V of reader i, [out × n], to dst.
@@ -33,7 +33,7 @@ func (l *LowRank) Residual(p *kernel.Pool, i int, dst, w []float32) {
 	p.MatMulNN(dst, l.N, minus, l.K, l.V, l.N, out, l.N, l.K, true)
 }
 
-// round makes everything an exact 16-bit float, as it will be stored.
+// round rounds V and C to 16-bit floats, the precision that they are stored in.
 func (l *LowRank) round() {
 	kernel.RoundF16(l.V)
 	for _, c := range l.C {
@@ -41,20 +41,20 @@ func (l *LowRank) round() {
 	}
 }
 
-// Whitening multiplies weights so that all directions of their input count the same:
-// with Σ x xᵀ = S·Sᵀ, ‖E·x‖² over the tokens is ‖E·S‖² (as in SVD-LLM, arXiv
-// 2403.07378, and LQER, arXiv 2402.02446).
+// Whitening scales weights so that all directions of their input count the same: with Σ x
+// xᵀ = S·Sᵀ, Σ ‖E·x‖² over the tokens is ‖E·S‖² (as in SVD-LLM, arXiv 2403.07378, and LQER,
+// arXiv 2402.02446).
 type Whitening struct {
 	n      int
 	s      []float64 // lower triangular [n × n]
-	single []float32 // the same, for products with weights
+	single []float32 // the same in float32, for products with weights
 }
 
-// whitenDamp is added to the diagonal, as a share of its mean: it keeps S
-// invertible where tokens are few.
+// whitenDamp is added to the diagonal, relative to its mean, so that S is invertible with
+// few tokens.
 const whitenDamp = 0.01
 
-// NewWhitening takes h = Σ x xᵀ [n × n] and leaves it alone.
+// NewWhitening returns the whitening for h = Σ x xᵀ [n × n], which is not changed.
 func NewWhitening(p *kernel.Pool, h []float64, n int) (*Whitening, error) {
 	t := &Whitening{n: n, s: make([]float64, n*n)}
 	copy(t.s, h)
@@ -63,7 +63,7 @@ func NewWhitening(p *kernel.Pool, h []float64, n int) (*Whitening, error) {
 		mean += h[i*n+i] / float64(n)
 	}
 	if mean == 0 {
-		mean = 1 // no activations at all: nothing to weigh by
+		mean = 1 // all activations are zero: use equal weights
 	}
 	for i := range n {
 		t.s[i*n+i] += whitenDamp * mean
@@ -78,19 +78,19 @@ func NewWhitening(p *kernel.Pool, h []float64, n int) (*Whitening, error) {
 	return t, nil
 }
 
-// apply is w·S, w [rows × n].
+// apply returns w·S for w [rows × n].
 func (t *Whitening) apply(p *kernel.Pool, w []float32, rows int) []float32 {
 	e := make([]float32, len(w))
 	p.MatMulNN(e, t.n, w, t.n, t.single, t.n, rows, t.n, t.n, false)
 	return e
 }
 
-// undo takes the whitening out of the rows of v [rows × n]: v becomes v·S⁻¹.
+// undo replaces the rows of v [rows × n] by v·S⁻¹.
 func (t *Whitening) undo(p *kernel.Pool, v []float64, rows int) {
 	n := t.n
 	p.Run(rows, func(r int) {
 		row := v[r*n:][:n]
-		for i := n - 1; i >= 0; i-- { // y·S = v from the last column on
+		for i := n - 1; i >= 0; i-- { // solves y·S = v from the last column on
 			s := t.s[i*n:][:i+1]
 			row[i] /= s[i]
 			for j := range i {
@@ -100,9 +100,8 @@ func (t *Whitening) undo(p *kernel.Pool, v []float64, rows int) {
 	})
 }
 
-// LowRankOf is the best C·V of rank k for weights [out × n] of all readers
-// together, in the least squares of their entries, or of their outputs with a
-// whitening.
+// LowRankOf returns the C·V of rank k closest to the weights [out × n] of all readers
+// together: in the squared error of the weights or, with a whitening, of the outputs.
 func LowRankOf(p *kernel.Pool, weights [][]float32, n, k int, white *Whitening, tolerance float64) (*LowRank, error) {
 	all := weights[0]
 	if len(weights) > 1 {
@@ -127,8 +126,8 @@ func LowRankOf(p *kernel.Pool, weights [][]float32, n, k int, white *Whitening, 
 		}
 	}
 	if white != nil {
-		// L = UΣ·(V·S⁻¹): the same product on an orthonormal basis of its rows,
-		// whose coefficients keep within 16-bit floats.
+		// L = UΣ·(V·S⁻¹) on an orthonormal basis of the rows, where the coefficients stay
+		// within the range of 16-bit floats.
 		white.undo(p, v, k)
 		raw := append([]float64(nil), v...)
 		if _, err := linalg.Orthonormalize(p, v, k, n); err != nil {
@@ -154,10 +153,10 @@ func LowRankOf(p *kernel.Pool, weights [][]float32, n, k int, white *Whitening, 
 	return l, nil
 }
 
-// Iterate is SVDQuant's loop: L = SVD_k(W − Q(W − L)), from Q = 0, for the
-// recipe's number of rounds or until the error rises; it returns the L with the
-// least. judge is given L and the residual of each reader [out × n], which it
-// replaces by what its rounded form stands for, and says what the error is.
+// Iterate is SVDQuant's loop: L = SVD_k(W − Q(W − L)), starting from Q = 0, for the
+// recipe's number of rounds or until the error rises; it returns the L with the smallest
+// error. judge is given L and the residual of each reader [out × n]; it replaces the
+// residuals by their rounded values and returns the error.
 func Iterate(p *kernel.Pool, b *recipe.Branch, weights [][]float32, n, k int, white *Whitening, judge func(l *LowRank, residual [][]float32) (float64, error)) (*LowRank, error) {
 	target, residual := weights, make([][]float32, len(weights))
 	for i, w := range weights {
@@ -186,17 +185,17 @@ func Iterate(p *kernel.Pool, b *recipe.Branch, weights [][]float32, n, k int, wh
 				residual[i][j] = v - residual[i][j]
 			}
 		}
-		target = residual // which the next round is done with before it writes there
+		target = residual // this round no longer needs it when the next one writes there
 	}
 	return best, nil
 }
 
-// LowRankBytes bounds what [Iterate] holds for readers of an input of n
-// channels with so many outputs together, its result of rank k included.
+// LowRankBytes is an upper bound of the memory that [Iterate] holds for readers of an input
+// of n channels with this many outputs in total, including its result of rank k.
 func LowRankBytes(b *recipe.Branch, outputs, n, k int) int64 {
 	k = min(k, outputs, n)
 	weights := int64(outputs) * int64(n)
-	bytes := 4*2*weights + 4*2*int64(outputs+n)*int64(k) // residuals, all in one; this L and the best
+	bytes := 4*2*weights + 4*2*int64(outputs+n)*int64(k) // the residuals of all readers; the current L and the best one
 	if b.Whiten {
 		bytes += 12*int64(n)*int64(n) + 4*weights + 8*int64(outputs+n+k)*int64(k)
 	}

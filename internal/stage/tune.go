@@ -12,17 +12,21 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// Tuning (AutoRound, Cheng et al., arXiv 2309.05516, and its kin): the quantized block
-// learns, by gradients through its rounding, what is added to each weight before it is
-// rounded, its scales, the branch's coefficients and the norms' gains, so that its output
-// comes near the full-precision block's.
+// Tuning (AutoRound, Cheng et al., arXiv 2309.05516, and similar methods): the offset added
+// to each weight before rounding, the scales, the branch's coefficients and the norms'
+// gains are learned by gradient descent through the rounding, so that the quantized block's
+// output comes close to the full-precision block's.
+//
+// Reads the activations before the block in the quantized model and after it in the
+// full-precision model. Changes the quantized layers. Holds the weights before they were
+// rounded, and a tape (learn.TuneBytes).
 //
 // Reads the activations before the block in the quantized model and after it in the
 // full-precision model. Changes the quantized layers. Holds the weights before they were
 // rounded, and a tape (learn.TuneBytes).
 
-// tuneWindows are what a block is tuned on: the quantized model's activations before it,
-// the full-precision model's after it.
+// tuneWindows is the data that a block is tuned on: the quantized model's activations
+// before the block and the full-precision model's after it.
 type tuneWindows struct{ st *State }
 
 func (t tuneWindows) Count() int  { return t.st.Windows }
@@ -36,11 +40,11 @@ func (t tuneWindows) Window(i int) (input, target []float32, err error) {
 	return input, target, err
 }
 
-// TuneWindows are what the loaded block is tuned on.
+// TuneWindows is the data that the loaded block is tuned on.
 func (st *State) TuneWindows() learn.Windows { return tuneWindows{st} }
 
-// Learner is the loaded block, with its quantized layers, as the tape wants it.
-// weights are what was rounded. A layer that is nil is not quantized yet.
+// Learner returns the loaded block with its quantized layers in the form that package learn
+// works on. weights are those before rounding. A nil layer is not quantized yet.
 func (st *State) Learner(layers *[llama.NumLinears]*artefact.Linear, weights func(l llama.Which) []float32) *learn.Block {
 	r, c := st.Recipe, st.Config
 	b := &learn.Block{Config: c, Rope: st.Runner.Rope, AttnNorm: st.Block.AttnNorm, MLPNorm: st.Block.MLPNorm,
@@ -67,7 +71,7 @@ func (st *State) Learner(layers *[llama.NumLinears]*artefact.Linear, weights fun
 		}
 		s := q.Steps()
 		for i, v := range s.Scale {
-			if v == 0 { // stored so; learning divides by it
+			if v == 0 { // a group of zeros: learning divides by the scale
 				s.Scale[i] = quant.ZeroGroupScale
 			}
 		}
@@ -85,15 +89,15 @@ func (st *State) Learner(layers *[llama.NumLinears]*artefact.Linear, weights fun
 	return b
 }
 
-// TuneOptions are the recipe's.
+// TuneOptions converts the recipe's tuning options.
 func (st *State) TuneOptions(o *recipe.Tune) learn.Options {
 	return learn.Options{Epochs: o.Epochs, Batch: o.Batch,
 		Rounding: o.Rounding, Scales: o.Scales, Branch: o.Branch, Norms: o.Norms, Seed: st.Recipe.Calibration.Seed}
 }
 
-// tuneBlock lets the quantized layers of the loaded block learn to give what the
-// full-precision block gives, whose outputs the reference already holds, and
-// puts what they have become in their place.
+// tuneBlock trains the quantized layers of the loaded block towards the full-precision
+// block's output, which the reference must hold already, and replaces them by the result.
+// It returns the first and last error.
 func (st *State) tuneBlock(ctx context.Context, layers *[llama.NumLinears]*artefact.Linear) (first, last float64, err error) {
 	b := st.Learner(layers, func(l llama.Which) []float32 { return st.unrounded[l] })
 	first, last, err = learn.Tune(ctx, st.Pool, b, tuneWindows{st}, st.TuneOptions(st.Recipe.Tune))
@@ -107,7 +111,7 @@ func (st *State) tuneBlock(ctx context.Context, layers *[llama.NumLinears]*artef
 	return first, last, nil
 }
 
-// Learned replaces layers by what they have become.
+// Learned replaces layers by their trained values.
 func Learned(b *learn.Block, layers *[llama.NumLinears]*artefact.Linear) {
 	for l := range llama.NumLinears {
 		q, t := layers[l], b.Layers[l]
@@ -120,7 +124,7 @@ func Learned(b *learn.Block, layers *[llama.NumLinears]*artefact.Linear) {
 			branch = artefact.NewSubspaceBranch(branch.Subspace, branch.Basis, t.Coeff, t.Out)
 		}
 		for i, v := range q.Steps().Scale {
-			if v == 0 { // a group of zeros stays one
+			if v == 0 { // a group of zeros keeps its scale
 				t.Scale[i] = 0
 			}
 		}
@@ -139,7 +143,7 @@ func (st *State) keepUnrounded(l llama.Which, weights []float32) {
 	}
 }
 
-// Tune tunes the block and tells how far its error fell.
+// Tune tunes the block and reports how far its error fell.
 func (st *State) Tune(ctx context.Context) error {
 	st.Tell("tuning by gradients")
 	first, last, err := st.tuneBlock(ctx, &st.Quantized)
