@@ -141,9 +141,12 @@ func countWeights(m *checkpoint.Config) (parameters, linear int64) {
 		}
 		parameters += n
 	}
-	for l := range llama.NumLinears {
-		out, in := l.Shape(m)
-		linear += int64(out) * int64(in) * int64(m.Layers)
+	for i := range m.Layers {
+		of := m.Of(i)
+		for _, l := range llama.Layers(of) {
+			out, in := l.Shape(of)
+			linear += int64(out) * int64(in)
+		}
 	}
 	return parameters, linear
 }

@@ -31,7 +31,7 @@ func (c *Checkpoint) Check() error {
 		name := c.stored(want.Name)
 		f := c.where[name]
 		if f == nil {
-			msg := fmt.Sprintf("%s: tensor %q is missing, expected shape %v", c.Dir, want.Name, want.Shape)
+			msg := fmt.Sprintf("%s: tensor %q is missing, expected shape %v", c.Dir, c.Config.InFile(want.Name), want.Shape)
 			if want.Name == headName && c.Has(embedName) {
 				msg += "; if the output head is the embedding, set tie_word_embeddings to true in config.json"
 			}
@@ -49,7 +49,7 @@ func (c *Checkpoint) Check() error {
 	}
 	for _, name := range c.Names() {
 		if !expected[name] && c.Config.alters(name) {
-			fault(unsupported("%s: tensor %q would change the result, but config.json says nothing of it; check attention_bias and mlp_bias, or the model is of another architecture", c.where[name].Path(), name))
+			fault(unsupported("%s: tensor %q %s", c.where[name].Path(), c.Config.InFile(name), c.Config.leftOver(name)))
 		}
 	}
 	if first != nil && faults > 1 {

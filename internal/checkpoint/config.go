@@ -28,7 +28,7 @@ type Config struct {
 	ModelType    string // such as llama
 
 	HiddenSize       int
-	IntermediateSize int // of the feed-forward block
+	IntermediateSize int // of the feed-forward block, or of each expert; see Of
 	Layers           int
 	Heads            int // query heads
 	KVHeads          int // key and value heads; divides Heads
@@ -106,8 +106,8 @@ func ParseConfig(data []byte, file string) (Config, error) {
 	if f.err != nil {
 		return Config{}, f.err
 	}
-	if c.Quantization != nil { // the gains are stored as they are used, the projections apart
-		c.NormOffset, c.Fused = 0, false
+	if c.Quantization != nil { // the gains are stored as they are used, the projections apart, all under one set of names
+		c.NormOffset, c.Fused, c.Experts.Numbered = 0, false, false
 	}
 	return c, nil
 }
@@ -216,9 +216,20 @@ func (c Config) Expected() []ExpectedTensor {
 		linear("self_attn.o_proj", c.HiddenSize, q, c.OBias)
 		norm(AttnPost)
 		norm(MLPNorm)
-		linear("mlp.gate_proj", c.IntermediateSize, c.HiddenSize, c.MLPBias)
-		linear("mlp.up_proj", c.IntermediateSize, c.HiddenSize, c.MLPBias)
-		linear("mlp.down_proj", c.HiddenSize, c.IntermediateSize, c.MLPBias)
+		of := c.Of(i)
+		mlp := func(prefix string) {
+			linear(prefix+"gate_proj", of.IntermediateSize, c.HiddenSize, c.MLPBias)
+			linear(prefix+"up_proj", of.IntermediateSize, c.HiddenSize, c.MLPBias)
+			linear(prefix+"down_proj", c.HiddenSize, of.IntermediateSize, c.MLPBias)
+		}
+		if of.Experts.Count == 0 {
+			mlp(ExpertPrefix(-1))
+		} else {
+			linear(Router, of.Experts.Count, c.HiddenSize, false)
+		}
+		for e := range of.Experts.Count {
+			mlp(ExpertPrefix(e))
+		}
 		norm(MLPPost)
 	}
 	add(normName, c.HiddenSize)

@@ -51,6 +51,13 @@ var families = []family{
 		positions: 2048, theta: 10000, bos: 1, eos: 2, read: []func(*fields, *Config){attentionBias, mlpBias, multipliers}},
 	{class: "Olmo2ForCausalLM", types: []string{"olmo2"}, models: "OLMo 2",
 		parts: Parts{NoPreNorm: true, PostNorm: true, QKNorm: QKWhole}, positions: 2048, theta: 10000, bos: -1, eos: 50279, read: []func(*fields, *Config){attentionBias}},
+	{class: "MixtralForCausalLM", types: []string{"mixtral"}, models: "Mixtral",
+		parts: Parts{Experts: Experts{Normed: true, Numbered: true}}, positions: 32 * 4096, theta: 1e6, bos: 1, eos: 2, read: []func(*fields, *Config){windowOfAll(0), experts(8, 2)}},
+	{class: "Qwen3MoeForCausalLM", types: []string{"qwen3_moe"}, models: "Qwen3 with experts",
+		parts: Parts{QKNorm: QKHead}, positions: 32768, theta: 10000, bos: -1, eos: -1,
+		read: []func(*fields, *Config){attentionBias, windowOfLast, layerTypes, experts(128, 8), normedTopK, sparseBlocks}},
+	{class: "OlmoeForCausalLM", types: []string{"olmoe"}, models: "OLMoE",
+		parts: Parts{QKNorm: QKWhole}, positions: 4096, theta: 10000, bos: -1, eos: 50279, read: []func(*fields, *Config){attentionBias, noClip, experts(64, 8), normedTopK}},
 	{class: "SmolLM3ForCausalLM", types: []string{"smollm3"}, models: "SmolLM3",
 		positions: 32768, theta: 2e6, tied: true, bos: 128000, eos: 128001, read: []func(*fields, *Config){attentionBias, mlpBias, noRope, layerTypes}},
 }

@@ -71,6 +71,9 @@ func Open(dir string) (*Checkpoint, error) {
 		err = c.splitFused()
 	}
 	if err == nil {
+		err = c.renameExperts()
+	}
+	if err == nil {
 		err = c.checkLayers()
 	}
 	if err == nil {

@@ -80,6 +80,12 @@ func (g *GGUF) named(cfg Config) ([]*entry, error) {
 		if cfg.Fused {
 			src, name = g.fusedPart(cfg, want, src, name)
 		}
+		if e, ok := expertOfName(want.Name); ok {
+			var err error
+			if src, name, err = g.expert(cfg, want, e); err != nil {
+				return nil, err
+			}
+		}
 		if src == nil {
 			return nil, notFound("%s: tensor %q is missing, expected shape %v", g.path, name, want.Shape)
 		}

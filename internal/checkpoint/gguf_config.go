@@ -108,8 +108,8 @@ func (g *GGUF) config() ([]byte, Config, error) {
 	}
 	heads := k.int("attention.head_count", -1)
 	c["num_attention_heads"], c["num_key_value_heads"] = heads, k.int("attention.head_count_kv", heads)
-	if n := k.int("expert_count", 0); n != 0 && k.err == nil {
-		k.err = unsupported("%s: a mixture of %d experts, expected a dense model; %s", g.path, n, supportedText)
+	if n := k.int("expert_count", 0); n != 0 && !family.experts && k.err == nil {
+		k.err = unsupported("%s: a mixture of %d experts of architecture %s, expected a dense model; %s", g.path, n, arch, supportedText)
 	}
 	dim := k.int("attention.key_length", 0)
 	if dim > 0 {

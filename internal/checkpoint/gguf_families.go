@@ -17,7 +17,9 @@ type ggufFamily struct {
 	// offset says that norm weights are stored with the 1 that Hugging Face's model
 	// adds to them.
 	offset bool
-	names  map[string]string // parts of a block's names that differ from ggufParts
+	// experts says that the feed-forward parts of its blocks may be mixtures.
+	experts bool
+	names   map[string]string // parts of a block's names that differ from ggufParts
 
 	// fields adds what config.json has of this family only. dim is the head's width.
 	fields func(k *ggufKeys, c hfConfig, dim int64)
@@ -26,7 +28,7 @@ type ggufFamily struct {
 // ggufFamilies are the architectures that can be translated; whether this program
 // runs one is decided by [ParseConfig], as for a folder.
 var ggufFamilies = map[string]*ggufFamily{
-	"llama":   {class: "LlamaForCausalLM", modelType: "llama", paired: true, fields: llamaFields},
+	"llama":   {class: "LlamaForCausalLM", modelType: "llama", paired: true, experts: true, fields: llamaFields},
 	"qwen2":   {class: "Qwen2ForCausalLM", modelType: "qwen2"},
 	"qwen3":   {class: "Qwen3ForCausalLM", modelType: "qwen3", fields: attentionBiasField},
 	"gemma2":  {class: "Gemma2ForCausalLM", modelType: "gemma2", offset: true, names: postNormNames, fields: gemma2Fields},
@@ -34,7 +36,10 @@ var ggufFamilies = map[string]*ggufFamily{
 	"phi3":    {class: "Phi3ForCausalLM", modelType: "phi3", fields: phi3Fields},
 	"granite": {class: "GraniteForCausalLM", modelType: "granite", paired: true, fields: graniteFields},
 	"olmo2":   {class: "Olmo2ForCausalLM", modelType: "olmo2", names: postNormNames, fields: olmo2Fields},
-	"smollm3": {class: "SmolLM3ForCausalLM", modelType: "smollm3", paired: true, fields: llamaFields},
+	// Mixtral's files have the architecture llama, see mixtralFields.
+	"qwen3moe": {class: "Qwen3MoeForCausalLM", modelType: "qwen3_moe", experts: true, fields: qwen3MoeFields},
+	"olmoe":    {class: "OlmoeForCausalLM", modelType: "olmoe", experts: true, fields: olmoeFields},
+	"smollm3":  {class: "SmolLM3ForCausalLM", modelType: "smollm3", paired: true, fields: llamaFields},
 }
 
 // ggufArchitectures lists the names for an error.
@@ -48,6 +53,7 @@ var ggufParts = map[string]string{
 	"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
 	"self_attn.qkv_proj": "attn_qkv", "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm",
 	"mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down", "mlp.gate_up_proj": "ffn_up",
+	Router: "ffn_gate_inp",
 }
 
 // postNormNames are those of blocks that norm what attention and feed-forward give.
@@ -91,6 +97,49 @@ func llamaFields(k *ggufKeys, c hfConfig, dim int64) {
 		c["architectures"], c["model_type"] = []string{"MistralForCausalLM"}, "mistral"
 		c["sliding_window"] = n
 	}
+	if expertFields(k, c) { // Mixtral
+		c["architectures"], c["model_type"] = []string{"MixtralForCausalLM"}, "mixtral"
+	}
+}
+
+// expertFields adds how many experts there are and how many a token uses; false where
+// there are none.
+func expertFields(k *ggufKeys, c hfConfig) bool {
+	n := k.int("expert_count", 0)
+	if n == 0 {
+		return false
+	}
+	for _, other := range []struct {
+		key  string
+		only int64
+		what string
+	}{{"expert_gating_func", 1, "a softmax"}, {"expert_shared_count", 0, "no experts that all tokens use"}, {"expert_group_count", 1, "no groups"}} {
+		if v := k.int(other.key, other.only); v != other.only && v != 0 && k.err == nil {
+			k.err = unsupported("%s: metadata %q: found %d, expected %d (%s)", k.g.path, k.prefix+other.key, v, other.only, other.what)
+		}
+	}
+	if v, _ := k.float("expert_weights_scale", "1").Float64(); v != 0 && v != 1 && k.err == nil {
+		k.err = unsupported("%s: metadata %q: found %v, expected 1", k.g.path, k.prefix+"expert_weights_scale", v)
+	}
+	c["num_local_experts"], c["num_experts_per_tok"] = n, k.int("expert_used_count", -1)
+	if width := k.int("expert_feed_forward_length", 0); width > 0 {
+		c["intermediate_size"] = width
+	}
+	return true
+}
+
+// qwen3MoeFields: what llama.cpp runs has experts in all blocks, whose weights add up to
+// 1 in each token.
+func qwen3MoeFields(k *ggufKeys, c hfConfig, dim int64) {
+	attentionBiasField(k, c, dim)
+	expertFields(k, c)
+	c["moe_intermediate_size"], c["norm_topk_prob"] = c["intermediate_size"], true
+}
+
+func olmoeFields(k *ggufKeys, c hfConfig, dim int64) {
+	attentionBiasField(k, c, dim)
+	expertFields(k, c)
+	c["norm_topk_prob"] = false
 }
 
 // gemmaFields are of Gemma 2 and 3. blocks is the number of blocks of the one model

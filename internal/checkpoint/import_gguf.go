@@ -95,7 +95,7 @@ func (g *GGUF) importSpecs(cfg Config) ([]TensorSpec, error) {
 	var specs []TensorSpec
 	for _, e := range entries {
 		f := &File{region: e.region, entries: map[string]*entry{e.name: e}}
-		spec := TensorSpec{Name: e.name, DType: e.dtype, Shape: e.shape}
+		spec := TensorSpec{Name: cfg.InFile(e.name), DType: e.dtype, Shape: e.shape}
 		if e.dtype.Block() != nil {
 			spec.DType = F16
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/specquant/specquant/internal/testdata"
@@ -190,7 +191,39 @@ func TestImportGGUFVariants(t *testing.T) {
 		{"yarn", func(k map[string]any, s map[string][]uint64) { k["llama.rope.scaling.type"] = "yarn" }, ErrMalformed, []string{"rope.scaling.factor"}},
 		{"other scaling", func(k map[string]any, s map[string][]uint64) { k["llama.rope.scaling.type"] = "ntk" }, ErrUnsupported, []string{"ntk"}},
 		{"other architecture", func(k map[string]any, s map[string][]uint64) { k["general.architecture"] = "rwkv7" }, ErrUnsupported, []string{"rwkv7", "llama"}},
-		{"experts", func(k map[string]any, s map[string][]uint64) { k["llama.expert_count"] = 8 }, ErrUnsupported, []string{"8 experts"}},
+		{"experts unused", func(k map[string]any, s map[string][]uint64) { k["llama.expert_count"] = 8 }, ErrMalformed, []string{"llama.expert_used_count"}},
+		{"experts of a dense family", func(k map[string]any, s map[string][]uint64) {
+			k["general.architecture"], k["qwen2.expert_count"] = "qwen2", 8
+			for key, v := range k {
+				if rest, ok := strings.CutPrefix(key, "llama."); ok {
+					k["qwen2."+rest] = v
+				}
+			}
+		}, ErrUnsupported, []string{"8 experts", "qwen2"}},
+		{"experts", func(k map[string]any, s map[string][]uint64) { withExperts(k, s, 3, 3) }, nil, nil},
+		{"experts each for itself", func(k map[string]any, s map[string][]uint64) {
+			withExperts(k, s, 3, 3)
+			for _, part := range []string{"gate", "up", "down"} {
+				whole := s["blk.0.ffn_"+part+"_exps.weight"]
+				delete(s, "blk.0.ffn_"+part+"_exps.weight")
+				for e := range 3 {
+					s[fmt.Sprintf("blk.0.ffn_%s.%d.weight", part, e)] = whole[:2]
+				}
+			}
+		}, nil, nil},
+		{"experts unlike the router", func(k map[string]any, s map[string][]uint64) { withExperts(k, s, 3, 4) }, ErrMalformed, []string{"ffn_gate_exps", "[4 12 8]", "[3 12 8]", "among 3 experts"}},
+		{"router unlike the experts", func(k map[string]any, s map[string][]uint64) {
+			withExperts(k, s, 3, 3)
+			s["blk.0.ffn_gate_inp.weight"] = []uint64{8, 4}
+		}, ErrMalformed, []string{"ffn_gate_inp", "[4 8]", "[3 8]"}},
+		{"experts by a sigmoid", func(k map[string]any, s map[string][]uint64) {
+			withExperts(k, s, 3, 3)
+			k["llama.expert_gating_func"] = 2
+		}, ErrUnsupported, []string{"expert_gating_func", "found 2", "softmax"}},
+		{"experts scaled", func(k map[string]any, s map[string][]uint64) {
+			withExperts(k, s, 3, 3)
+			k["llama.expert_weights_scale"] = float32(2.5)
+		}, ErrUnsupported, []string{"expert_weights_scale", "2.5"}},
 		{"missing key", func(k map[string]any, s map[string][]uint64) { delete(k, "llama.block_count") }, ErrMalformed, []string{"llama.block_count"}},
 		{"missing eps", func(k map[string]any, s map[string][]uint64) { delete(k, "llama.attention.layer_norm_rms_epsilon") }, ErrMalformed, []string{"layer_norm_rms_epsilon"}},
 		{"wrong type", func(k map[string]any, s map[string][]uint64) { k["llama.block_count"] = "1" }, ErrUnsupported, []string{"llama.block_count"}},
@@ -238,4 +271,16 @@ func TestLlama3Divisor(t *testing.T) {
 		}
 		prev = d
 	}
+}
+
+// withExperts makes the block's feed-forward part a mixture of so many experts by the
+// metadata, and by the tensors.
+func withExperts(k map[string]any, s map[string][]uint64, count, stored uint64) {
+	k["llama.expert_count"], k["llama.expert_used_count"] = int(count), 2
+	for _, part := range []string{"gate", "up", "down"} {
+		name := "blk.0.ffn_" + part
+		s[name+"_exps.weight"] = append(slices.Clone(s[name+".weight"]), stored)
+		delete(s, name+".weight")
+	}
+	s["blk.0.ffn_gate_inp.weight"] = []uint64{8, count}
 }

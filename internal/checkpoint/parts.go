@@ -18,6 +18,8 @@ type Parts struct {
 	MLPBias bool // on gate, up and down
 	Fused   bool // stored are qkv_proj (q, k, v) and gate_up_proj (gate, up), one below the other
 
+	Experts Experts // of the MLP; the zero value: none
+
 	RotaryDim  int     // of each head's channels, how many turn, even; 0: all
 	LocalTheta float64 // base of the rotary frequencies, unscaled, in blocks with a window; 0: as in the others
 	NoRope     []bool  // blocks whose queries and keys are not turned; nil: none

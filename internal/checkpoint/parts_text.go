@@ -30,6 +30,9 @@ func (c *Config) Describe() []string {
 		}
 	}
 	say(len(biased) > 0, "biases on %s", strings.Join(biased, ", "))
+	e := c.Experts
+	say(e.Count > 0, "%d experts in a block, %d of them for each token", e.Count, e.Used)
+	say(e.Dense != nil, "%d of %d blocks without experts, feed-forward %d", count(e.Dense), c.Layers, e.DenseWidth)
 	say(c.RotaryDim > 0, "%d of %d channels of a head turned", c.RotaryDim, c.HeadDim)
 	say(c.LocalTheta > 0, "rotary base %g in blocks with a window", c.LocalTheta)
 	say(c.NoRope != nil, "%d blocks without rotation", count(c.NoRope))

@@ -2,7 +2,7 @@ package engine
 
 import "github.com/specquant/specquant/internal/artefact"
 
-// Footprint is what a forward pass has to read and compute.
+// Footprint is what a forward pass of one token has to read and compute.
 type Footprint struct {
 	Weights  int64 // bytes of all linear layers and the output matrix, branch and scales included
 	Branch   int64 // bytes of the branch alone
@@ -48,7 +48,10 @@ func (m *Model) Footprint() Footprint {
 			continue // a streamed model whose files went away; Forward says so
 		}
 		for _, p := range l.inputs {
-			f.Products += count(p)
+			f.Products += count(p) // none where a mixture has its own
+		}
+		if l.mixture != nil {
+			f.addMixture(l.mixture, l.config.Experts.Used, count)
 		}
 	}
 	if head, err := m.output(); err == nil {
@@ -57,6 +60,16 @@ func (m *Model) Footprint() Footprint {
 	f.Weights += f.Branch
 	f.KV = m.CacheBytes()
 	return f
+}
+
+// addMixture adds what a token reads and computes of a mixture: the router, and as many
+// of the experts, which are all alike, as it is sent to.
+func (f *Footprint) addMixture(x *mixture, used int, count func(p projection) int64) {
+	f.Weights += 4 * int64(len(x.router))
+	f.Products += int64(len(x.router))
+	for e := range used {
+		f.Products += count(x.gateUp[e]) + count(x.down[e])
+	}
 }
 
 // CacheBytes is the memory of the cache that a token of context adds.

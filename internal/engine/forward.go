@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
 )
@@ -43,7 +42,9 @@ type scratch struct {
 	z, u   []float32
 	ys     [][]float32
 	counts []int
-	fill   func(from, end int) // makes tokens of the input of the next layers, each by itself; nil: it is there
+
+	mixture mixtureScratch
+	fill    func(from, end int) // makes tokens of the input of the next layers, each by itself; nil: it is there
 
 	kept, full int64 // run-time truncation's account
 
@@ -210,7 +211,8 @@ func (m *Model) reserve(n int) {
 	s.x, s.norm, s.out = kernel.Grow(s.x, n*c.HiddenSize), kernel.Grow(s.norm, n*c.HiddenSize), kernel.Grow(s.out, n*c.HiddenSize)
 	s.q, s.attn = kernel.Grow(s.q, n*qw), kernel.Grow(s.attn, n*qw)
 	s.k, s.v = kernel.Grow(s.k, n*kvw), kernel.Grow(s.v, n*kvw)
-	s.gate, s.up = kernel.Grow(s.gate, n*c.IntermediateSize), kernel.Grow(s.up, n*c.IntermediateSize)
+	inner := max(c.IntermediateSize, c.Experts.DenseWidth)
+	s.gate, s.up = kernel.Grow(s.gate, n*inner), kernel.Grow(s.up, n*inner)
 }
 
 // filled makes all tokens of an input that was to be made as it is needed.
@@ -259,11 +261,12 @@ func (m *Model) block(l *layer, index int, at []place, before *layer) {
 	l.inputs[llama.OInput].forward(s, [][]float32{s.out}, s.attn, n)
 
 	m.normed(l.norms.MLPNorm, true, l.norms.AttnPost)
-	l.inputs[llama.MLPInput].forward(s, [][]float32{s.gate, s.up}, s.norm, n)
-	inner, gated := c.IntermediateSize, kernel.SwiGLU
-	if c.Activation == checkpoint.GELUTanh {
-		gated = kernel.GeGLU
+	if l.mixture != nil {
+		l.mixture.forward(s, l.config, n)
+		return
 	}
+	l.inputs[llama.MLPInput].forward(s, [][]float32{s.gate, s.up}, s.norm, n)
+	inner, gated := l.config.IntermediateSize, gateOf(c)
 	s.fill = func(from, end int) { gated(s.gate[from*inner:end*inner], s.up[from*inner:end*inner]) }
 	l.inputs[llama.DownInput].forward(s, [][]float32{s.out}, s.gate, n)
 }

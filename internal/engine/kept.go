@@ -216,11 +216,12 @@ func (m *Model) keep(tensors []checkpoint.Tensor, biases [][]float32) (projectio
 	return all, nil
 }
 
-// keepInput is keep for the layers of block i that read an input.
-func (m *Model) keepInput(prefix string, in llama.Input) (projection, error) {
+// keepLayers is keep for layers that read one input of the block whose tensors start
+// with prefix.
+func (m *Model) keepLayers(prefix string, layers []llama.Layer) (projection, error) {
 	var tensors []checkpoint.Tensor
 	var biases [][]float32
-	for _, w := range in.Readers() {
+	for _, w := range layers {
 		name := prefix + w.String()
 		t, err := m.Checkpoint.Tensor(name + ".weight")
 		if err != nil {

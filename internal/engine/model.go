@@ -49,8 +49,8 @@ type Model struct {
 	kept     quant.Bits // of a GGUF file's own quantized weights; zero: there are none
 	kvBits   int        // of the cache; 16: as float32
 	bases    *basisCache
-	qk       *llama.QK                         // of all blocks; nil: none, or each has its own
-	inputs   [llama.NumInputs]linalg.Transform // shared by all layers, where they are the same
+	qk       *llama.QK                           // of all blocks; nil: none, or each has its own
+	inputs   [][llama.NumInputs]linalg.Transform // shared by all blocks of a kind (see [checkpoint.Config.Kinds]), where they are the same
 	pages    largePages
 	s        scratch
 }
@@ -70,6 +70,10 @@ type layer struct {
 	inputs [llama.NumInputs]projection
 	read   [llama.NumInputs][]*artefact.Linear // what is not ready yet
 	qk     *llama.QK                           // nil: nothing
+
+	config     *checkpoint.Config // as the block sees it
+	transforms *[llama.NumInputs]linalg.Transform
+	mixture    *mixture // of experts, instead of the last two inputs; nil: the MLP is one for all tokens
 }
 
 // Open opens the folder of an artefact or of a checkpoint, or a GGUF file.
@@ -152,6 +156,7 @@ func (m *Model) prepare(o Options) error {
 	m.pool, m.s.pool = o.Pool, o.Pool
 	m.bases = newBasisCache()
 	m.layers = make([]*layer, c.Layers)
+	m.inputs = make([][llama.NumInputs]linalg.Transform, len(c.Kinds()))
 	if m.Quantization == nil {
 		return nil
 	}
@@ -163,10 +168,12 @@ func (m *Model) prepare(o Options) error {
 	if m.turn, err = t.HeadTransform(c); err != nil {
 		return err
 	}
-	for in := range llama.NumInputs {
-		if name := t.Input(in); name != artefact.Kronecker { // those are each block's own
-			if m.inputs[in], err = artefact.NewTransform(name, in, c); err != nil {
-				return err
+	for kind, block := range c.Kinds() {
+		for in := range llama.NumInputs {
+			if name := t.Input(in); name != artefact.Kronecker { // those are each block's own
+				if m.inputs[kind][in], err = artefact.NewTransform(name, in, c.Of(block)); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -316,9 +323,9 @@ func (m *Model) layer(i int) (*layer, error) {
 		}
 		m.settle(read)
 		made = true
-		t := m.inputs[in]
+		t := l.transforms[in]
 		if m.Quantization.Transforms.Input(llama.Input(in)) == artefact.Kronecker {
-			if t, err = artefact.ReadTransform(m.Checkpoint, llama.TensorPrefix(i), llama.Input(in), m.Config, m.Quantization.Transforms); err != nil {
+			if t, err = artefact.ReadTransform(m.Checkpoint, llama.TensorPrefix(i), llama.Input(in), l.config, m.Quantization.Transforms); err != nil {
 				return nil, err
 			}
 		}
@@ -326,6 +333,16 @@ func (m *Model) layer(i int) (*layer, error) {
 			return nil, err
 		}
 		l.read[in] = nil
+	}
+	if x := l.mixture; x != nil && x.read != nil {
+		for _, read := range x.read {
+			m.settle(read[0])
+			m.settle(read[1])
+		}
+		made = true
+		if err = x.ready(m.Quantization, m.bases, l.transforms[llama.DownInput]); err != nil {
+			return nil, fmt.Errorf("block %d: %w", i, err)
+		}
 	}
 	if made && len(m.pages.regions) > 0 {
 		m.dropBlock(i)
@@ -343,7 +360,7 @@ func (m *Model) release(i int) {
 // newLayer is block i with what the config says of it.
 func (m *Model) newLayer(i int) *layer {
 	c := m.Config
-	return &layer{qk: m.qk, window: c.Window(i), rope: llama.PickRope(c, i, m.rope, m.local)}
+	return &layer{qk: m.qk, window: c.Window(i), rope: llama.PickRope(c, i, m.rope, m.local), config: c.Of(i), transforms: &m.inputs[c.Kind(i)]}
 }
 
 func (m *Model) load(i int) (*layer, error) {
@@ -363,13 +380,23 @@ func (m *Model) load(i int) (*layer, error) {
 	if err := l.norms.Read(c, ck, i, float32(c.NormOffset)); err != nil {
 		return nil, fmt.Errorf("%s: %w", ck.Dir, err)
 	}
+	if l.config.Experts.Count > 0 {
+		if l.mixture, err = m.loadMixture(prefix, l.config); err != nil {
+			return nil, err
+		}
+		l.mixture.transform = l.transforms[llama.MLPInput]
+	}
 	for in := range llama.NumInputs {
+		if l.mixture != nil && isMLP(in) {
+			continue
+		}
+		layers := expertLayers(in, -1)
 		if m.kept.Weights > 0 {
-			l.inputs[in], err = m.keepInput(prefix, in)
+			l.inputs[in], err = m.keepLayers(prefix, layers)
 		} else if m.Quantization == nil {
-			l.inputs[in], err = m.loadPlain(prefix, in)
+			l.inputs[in], err = m.loadPlain(prefix, layers)
 		} else {
-			l.read[in], err = m.readQuantized(prefix, in)
+			l.read[in], err = m.readQuantized(prefix, l.config, layers)
 		}
 		if err != nil {
 			return nil, err
@@ -378,9 +405,9 @@ func (m *Model) load(i int) (*layer, error) {
 	return l, nil
 }
 
-func (m *Model) loadPlain(prefix string, in llama.Input) (projection, error) {
+func (m *Model) loadPlain(prefix string, layers []llama.Layer) (projection, error) {
 	p := &plain{}
-	for _, w := range in.Readers() {
+	for _, w := range layers {
 		name := prefix + w.String()
 		h, err := llama.Half(m.Checkpoint, name+".weight")
 		if err != nil {
@@ -398,15 +425,15 @@ func (m *Model) loadPlain(prefix string, in llama.Input) (projection, error) {
 	return p, nil
 }
 
-func (m *Model) readQuantized(prefix string, in llama.Input) ([]*artefact.Linear, error) {
-	var layers []*artefact.Linear
-	for _, w := range in.Readers() {
-		out, width := w.Shape(m.Config)
+func (m *Model) readQuantized(prefix string, c *checkpoint.Config, layers []llama.Layer) ([]*artefact.Linear, error) {
+	var read []*artefact.Linear
+	for _, w := range layers {
+		out, width := w.Shape(c)
 		l, err := artefact.ReadLinear(m.Checkpoint, prefix+w.String(), out, width, m.Quantization)
 		if err != nil {
 			return nil, err
 		}
-		layers = append(layers, l)
+		read = append(read, l)
 	}
-	return layers, nil
+	return read, nil
 }

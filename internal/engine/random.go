@@ -90,7 +90,7 @@ func newRandom(c checkpoint.Config, q artefact.Quantization, r Random, o Options
 			if err != nil {
 				return nil, err
 			}
-			t := m.inputs[in]
+			t := l.transforms[in]
 			if q.Transforms.Input(in) == artefact.Kronecker {
 				if t, err = f.kronecker(in.Width(&c)); err != nil {
 					return nil, err

@@ -13,6 +13,8 @@ func Supports(c *checkpoint.Config) error {
 	switch {
 	case c.Activation != checkpoint.SiLU:
 		lacks = "the activation " + string(c.Activation)
+	case c.Experts.Count > 0:
+		lacks = "experts"
 	case c.NoPreNorm, c.PostNorm:
 		lacks = "norms after attention and MLP"
 	case c.QKNorm != checkpoint.QKNone:

@@ -49,6 +49,10 @@ type Block struct {
 	Q, K, V, O     Linear
 	Gate, Up, Down Linear
 
+	// Where the MLP is a mixture there are these instead of the last three.
+	Router  []float32 // [experts × hidden]
+	Experts []ExpertLayers
+
 	// Inputs are transforms of what linear layers read, whose weights have the
 	// inverse folded in; nil: none.
 	Inputs [NumInputs]Transform
@@ -83,7 +87,10 @@ func (i Input) String() string { return inputNames[i] }
 type Hooks struct {
 	// Tap sees the input x [tokens × width] of linear layers, transformed.
 	// Returning false ends the block there; what it has computed is then worthless.
+	// The input of down of each expert comes by itself, with the tokens sent to it.
 	Tap func(in Input, x []float32, tokens, width int) bool
+	// Route sees which experts tokens are sent to, before Tap sees the input of gate, up.
+	Route func(r *Routing)
 	// QK sees queries [tokens × heads·head_dim] and keys [tokens × kv_heads·head_dim]
 	// after RoPE, before anything is done to them.
 	QK func(q, k []float32, tokens int)
@@ -101,6 +108,8 @@ type Runner struct {
 	X []float32 // for the caller: a copy of a window to run in place
 
 	norm, q, k, v, attn, out, gate, up []float32
+	rows, given                        []float32 // of one expert: what it reads and gives
+	routing                            Routing
 	cache                              kernel.KVCache
 	scratch                            []*kernel.KVScratch // one per thread
 }
@@ -114,14 +123,18 @@ func NewRunner(c *checkpoint.Config, p *kernel.Pool, tokens int) *Runner {
 func RunnerBytes(c *checkpoint.Config, threads, tokens int) int64 {
 	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
 	cache := kernel.KVCache{Bits: 16, Heads: c.KVHeads, HeadDim: c.HeadDim}
-	perToken := 4*int64(2*c.HiddenSize+2*q+2*kv+2*c.IntermediateSize+2*c.Rotary()) + cache.PositionBytes()
+	inner := max(c.IntermediateSize, c.Experts.DenseWidth)
+	perToken := 4*int64(2*c.HiddenSize+2*q+2*kv+2*inner+2*c.Rotary()) + cache.PositionBytes()
+	if x := c.Experts; x.Count > 0 {
+		perToken += 4*int64(2*c.HiddenSize+x.Count) + 24*int64(x.Used)
+	}
 	return int64(tokens)*perToken + int64(threads)*kernel.KVScratchBytes(c.Heads/c.KVHeads, c.HeadDim, tokens)
 }
 
 // Block runs one block over x [tokens × hidden], in place, as positions
 // 0 … tokens-1 of one sequence. It reports whether it came to the end.
 func (r *Runner) Block(b *Block, x []float32, tokens int, h Hooks) bool {
-	c, p := r.Config, r.Pool
+	c, p := r.Config.Of(b.Index), r.Pool
 	hidden, qw, kvw := c.HiddenSize, c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
 	tap := func(in Input, x []float32, tokens, width int) bool {
 		if t := b.Inputs[in]; t != nil {
@@ -162,6 +175,13 @@ func (r *Runner) Block(b *Block, x []float32, tokens int, h Hooks) bool {
 	r.add(x, b.AttnPost, tokens)
 
 	r.before(r.norm, x, b.MLPNorm, tokens)
+	if len(b.Experts) > 0 {
+		if !r.experts(c, b, tokens, h, tap) {
+			return false
+		}
+		r.add(x, b.MLPPost, tokens)
+		return true
+	}
 	if !tap(MLPInput, r.norm, tokens, hidden) {
 		return false
 	}

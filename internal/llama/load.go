@@ -12,7 +12,27 @@ import (
 type DenseBlock struct {
 	Index int // of the block in the checkpoint
 	Norms
+	// Linears are the block's layers. Where the MLP is a mixture, its last three are those
+	// of the expert that [DenseBlock.Select] chose last.
 	Linears [NumLinears]Dense
+
+	Router  []float32 // [experts × hidden]; nil: the MLP is one for all tokens
+	Experts []Expert
+}
+
+// Expert is the layers of one expert: gate, up and down.
+type Expert [NumLinears - Gate]Dense
+
+// Select makes expert e's layers the last three of Linears. They share the memory of
+// their weights.
+func (d *DenseBlock) Select(e int) { copy(d.Linears[Gate:], d.Experts[e][:]) }
+
+// Layer is one of the block's layers.
+func (d *DenseBlock) Layer(l Layer) *Dense {
+	if l.Expert < 0 {
+		return &d.Linears[l.Which]
+	}
+	return &d.Experts[l.Expert][l.Which-Gate]
 }
 
 // Which names one of the seven linear layers of a block.
@@ -87,8 +107,13 @@ func (w Which) Shape(c *checkpoint.Config) (out, in int) {
 // DenseBlock changes what it computes.
 func (d *DenseBlock) Block() *Block {
 	l := &d.Linears
-	return &Block{Index: d.Index, Norms: d.Norms,
+	b := &Block{Index: d.Index, Norms: d.Norms, Router: d.Router,
 		Q: &l[Q], K: &l[K], V: &l[V], O: &l[O], Gate: &l[Gate], Up: &l[Up], Down: &l[Down]}
+	for e := range d.Experts {
+		x := &d.Experts[e]
+		b.Experts = append(b.Experts, ExpertLayers{Gate: &x[0], Up: &x[Up-Gate], Down: &x[Down-Gate]})
+	}
+	return b
 }
 
 // TensorPrefix is the start of the names of block i's tensors.
@@ -102,11 +127,15 @@ func LoadBlock(ck *checkpoint.Checkpoint, i int, dst *DenseBlock) error {
 	if err := dst.Norms.Read(&ck.Config, ck, i, float32(ck.Config.NormOffset)); err != nil {
 		return err
 	}
+	c := ck.Config.Of(i)
+	if err := dst.ReadRouter(c, ck); err != nil {
+		return err
+	}
 	var err error
-	for w := range NumLinears {
-		l := &dst.Linears[w]
-		l.Out, l.In = w.Shape(&ck.Config)
-		name := prefix + w.String()
+	for _, of := range Layers(c) {
+		l := dst.Layer(of)
+		l.Out, l.In = of.Shape(c)
+		name := prefix + of.String()
 		if l.W, err = loadVector(ck, name+".weight", l.W); err != nil {
 			return err
 		}
@@ -116,8 +145,34 @@ func LoadBlock(ck *checkpoint.Checkpoint, i int, dst *DenseBlock) error {
 			return err
 		}
 	}
+	if len(dst.Experts) > 0 {
+		dst.Select(0)
+	}
 	return nil
 }
+
+// ReadRouter makes room for as many experts as c says that the block has, and reads their
+// router, reusing memory; where there are none, neither is there afterwards.
+func (d *DenseBlock) ReadRouter(c *checkpoint.Config, src Source) error {
+	n := c.Experts.Count
+	if n == 0 {
+		d.Router, d.Experts = nil, nil
+		return nil
+	}
+	if len(d.Experts) != n {
+		d.Experts = make([]Expert, n)
+	}
+	name := TensorPrefix(d.Index) + RouterName
+	w, err := loadVector(src, name, d.Router)
+	if err == nil && len(w) != n*c.HiddenSize {
+		err = fmt.Errorf("tensor %s: has %d values, expected %d for %d experts", name, len(w), n*c.HiddenSize, n)
+	}
+	d.Router = w
+	return err
+}
+
+// RouterName is the name of the router's tensor within its block.
+const RouterName = checkpoint.Router + ".weight"
 
 // loadVector reads a tensor of any shape as float32 into dst's memory if it is
 // large enough.

@@ -48,8 +48,14 @@ func Plant(ck *checkpoint.Checkpoint, dst string, channels int, factor float32, 
 	for i := range c.Layers {
 		p := TensorPrefix(i)
 		scaled[p+c.NormName(checkpoint.AttnNorm)+".weight"], scaled[p+c.NormName(checkpoint.MLPNorm)+".weight"] = true, true
-		for _, w := range []Which{Q, K, V, Gate, Up} {
-			scaled[p+w.String()+".weight"] = true
+		of := c.Of(i)
+		for _, l := range Layers(of) {
+			if in := l.Input(); in == AttnInput || in == MLPInput {
+				scaled[p+l.String()+".weight"] = true
+			}
+		}
+		if of.Experts.Count > 0 {
+			scaled[p+RouterName] = true
 		}
 	}
 	var specs []checkpoint.TensorSpec
@@ -58,7 +64,7 @@ func Plant(ck *checkpoint.Checkpoint, dst string, channels int, factor float32, 
 		if err != nil {
 			return err
 		}
-		specs = append(specs, checkpoint.TensorSpec{Name: name, DType: checkpoint.F32, Shape: t.Shape, Write: func(w io.Writer) error {
+		specs = append(specs, checkpoint.TensorSpec{Name: c.InFile(name), DType: checkpoint.F32, Shape: t.Shape, Write: func(w io.Writer) error {
 			v := make([]float32, t.Elems())
 			if err := t.Float32(v); err != nil {
 				return err

@@ -79,6 +79,9 @@ func TestFamilies(t *testing.T) {
 		{"awq", "", 0.1, ""},
 	}
 	for _, f := range testmodel.Families() {
+		if strings.Contains(string(f.Config), "num_experts_per_tok") {
+			continue // refused
+		}
 		t.Run(f.Name, func(t *testing.T) {
 			dir := t.TempDir()
 			model := filepath.Join(dir, "model")

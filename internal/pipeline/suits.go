@@ -14,6 +14,9 @@ import (
 // factors in its place), into v or into up, none of which is followed by anything
 // that is not linear in its channels.
 func suits(c *checkpoint.Config, r *recipe.Recipe) error {
+	if c.Experts.Count > 0 {
+		return fmt.Errorf("%s has experts, which are run but not yet quantized; run it as it is, or a GGUF file of it", c.Architecture)
+	}
 	for _, use := range []struct {
 		key  string
 		used bool

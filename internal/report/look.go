@@ -90,6 +90,9 @@ func LookAt(ctx context.Context, ck *checkpoint.Checkpoint, o LookOptions) (*Loo
 	if err := ck.Check(); err != nil {
 		return nil, err
 	}
+	if err := refuseExperts(ck); err != nil {
+		return nil, err
+	}
 	k := &looker{LookOptions: o, ck: ck}
 	if err := k.begin(ctx); err != nil {
 		return nil, err

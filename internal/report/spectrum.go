@@ -56,6 +56,9 @@ func Spectrum(ctx context.Context, dir string, o SpectrumOptions) ([]SpectrumRow
 	if err := ck.Check(); err != nil {
 		return nil, err
 	}
+	if err := refuseExperts(ck); err != nil {
+		return nil, err
+	}
 	if _, err := ck.Scan(); err != nil {
 		return nil, err
 	}
@@ -152,4 +155,12 @@ func layerEnergy(d *llama.Dense, axis spectrum.Axis, o SpectrumOptions) (Energy,
 		e.Least, e.Most = min(e.Least, s), max(e.Most, s)
 	}
 	return e, nil
+}
+
+// refuseExperts refuses a model with experts, whose layers are not yet looked at.
+func refuseExperts(ck *checkpoint.Checkpoint) error {
+	if ck.Config.Experts.Count > 0 {
+		return fmt.Errorf("%s: a %s has experts, whose layers are not yet looked at one by one; inspect it with --brief", ck.Dir, ck.Config.Architecture)
+	}
+	return nil
 }

@@ -68,27 +68,8 @@ func (f Family) Write(dir string) error {
 	}
 	var specs []checkpoint.TensorSpec
 	for _, t := range stored(c) {
-		elems := 1
-		for _, d := range t.Shape {
-			elems *= d
-		}
 		specs = append(specs, checkpoint.TensorSpec{Name: t.Name, DType: checkpoint.F32, Shape: t.Shape, Write: func(w io.Writer) error {
-			v := uniform(t.Name, elems)
-			for i, u := range v {
-				switch {
-				case len(t.Shape) == 2:
-					v[i] = 1.7 * u / math.Sqrt(float64(t.Shape[1]))
-				case strings.HasSuffix(t.Name, "norm.weight"):
-					v[i] = 1 - c.NormOffset + 0.3*u
-				default:
-					v[i] = 0.3 * u
-				}
-			}
-			row := make([]float32, len(v))
-			for i := range v {
-				row[i] = float32(v[i])
-			}
-			raw, err := checkpoint.AppendFloats(nil, checkpoint.F32, row)
+			raw, err := checkpoint.AppendFloats(nil, checkpoint.F32, values(t.Name, t.Shape, c.NormOffset))
 			if err != nil {
 				return err
 			}
@@ -99,11 +80,33 @@ func (f Family) Write(dir string) error {
 	return checkpoint.WriteFile(filepath.Join(dir, "model.safetensors"), specs, nil)
 }
 
+// values are those of a tensor, by the name that the family's files give it.
+func values(name string, shape []int, offset float64) []float32 {
+	elems := 1
+	for _, d := range shape {
+		elems *= d
+	}
+	row := make([]float32, elems)
+	for i, u := range uniform(name, elems) {
+		switch {
+		case len(shape) == 2:
+			u = 1.7 * u / math.Sqrt(float64(shape[1]))
+		case strings.HasSuffix(name, "norm.weight"):
+			u = 1 - offset + 0.3*u
+		default:
+			u = 0.3 * u
+		}
+		row[i] = float32(u)
+	}
+	return row
+}
+
 // stored lists the tensors as the family's files have them: projections one below
 // the other, where they are fused.
 func stored(c checkpoint.Config) []checkpoint.ExpectedTensor {
 	var out []checkpoint.ExpectedTensor
 	for _, t := range c.Expected() {
+		t.Name = c.InFile(t.Name)
 		if c.Fused {
 			block, part, _ := strings.Cut(t.Name, "_proj.")
 			at := strings.LastIndexByte(block, '.') + 1

@@ -39,6 +39,10 @@ MODELS = {
     "granite": ("Granite", dict(embedding_multiplier=3.0, residual_multiplier=0.7, attention_multiplier=0.125, logits_scaling=0.5, tie_word_embeddings=True)),
     "granite-bias": ("Granite", dict(attention_bias=True, mlp_bias=True, residual_multiplier=0.5, attention_multiplier=0.4)),
     "olmo2": ("Olmo2", dict()),
+    "mixtral": ("Mixtral", dict(intermediate_size=64, num_local_experts=6, num_experts_per_tok=2)),
+    "qwen3-moe": ("Qwen3Moe", dict(head_dim=32, moe_intermediate_size=48, num_experts=8, num_experts_per_tok=3, norm_topk_prob=True, mlp_only_layers=[1])),
+    "qwen3-moe-all": ("Qwen3Moe", dict(moe_intermediate_size=32, num_experts=5, num_experts_per_tok=2, norm_topk_prob=True)),
+    "olmoe": ("Olmoe", dict(intermediate_size=32, num_experts=8, num_experts_per_tok=3)),
     "smollm3": ("SmolLM3", dict(num_hidden_layers=4, no_rope_layers=[1, 1, 1, 0])),
 }
 
@@ -68,6 +72,18 @@ def weights(name, shape, offset):
     return torch.from_numpy(x.astype(np.float32).reshape(shape))
 
 
+def expert_weights(name, shape, mixtral):
+    """What transformers holds as one tensor of all experts, from the tensors that files have: gate and up one below the other, or down."""
+    block, part = name.split(".mlp.experts.")
+    names = {"gate_up_proj": ("gate_proj", "up_proj"), "down_proj": ("down_proj",)}[part]
+    if mixtral:
+        block, names = block + ".block_sparse_moe", [{"gate_proj": "w1", "up_proj": "w3", "down_proj": "w2"}[n] for n in names]
+    else:
+        block += ".mlp"
+    rows = shape[1] // len(names)
+    return torch.stack([torch.cat([weights(f"{block}.experts.{e}.{n}.weight", (rows, shape[2]), 0) for n in names]) for e in range(shape[0])])
+
+
 def golden(name):
     kind, more = MODELS[name]
     config_class = getattr(transformers, kind + ("TextConfig" if kind == "Gemma3" else "Config"))
@@ -76,6 +92,11 @@ def golden(name):
     offset = 1.0 if kind.startswith("Gemma") else 0.0
     with torch.no_grad():
         for n, p in model.named_parameters():
+            if ".mlp.experts." in n:
+                p.copy_(expert_weights(n, tuple(p.shape), kind == "Mixtral"))
+                continue
+            if kind == "Mixtral":
+                n = n.replace(".mlp.gate.", ".block_sparse_moe.gate.")
             p.copy_(weights(n, tuple(p.shape), offset))
         ids = [int(v) for v in (uniform("text", TOKENS) * 0.5 + 0.5) * VOCAB]
         logits = model(torch.tensor([ids]), use_cache=False).logits[0].double().numpy()
@@ -93,5 +114,6 @@ def golden(name):
     print(name, "largest logit", float(np.abs(logits).max()))
 
 
-for name in sys.argv[1:] or MODELS:
-    golden(name)
+if __name__ == "__main__":
+    for name in sys.argv[1:] or MODELS:
+        golden(name)

@@ -1,0 +1,236 @@
+package checkpoint
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Limits on mixtures of experts: several times what published models have, and small
+// enough that a config alone decides no giant list of tensors.
+const (
+	maxExperts    = 1024
+	maxExpertsAll = 1 << 16 // of all blocks together
+)
+
+// Experts are the parts of a block whose MLP is a mixture: a router sends each token to
+// a few of many small MLPs, and adds up what they give, weighed.
+type Experts struct {
+	Count  int    // of the experts of a block; 0: the MLP is one for all tokens
+	Used   int    // by each token: those with the largest logits of the router
+	Normed bool   // the weights of the chosen are a softmax over them; else over all experts
+	Dense  []bool // blocks without experts; nil: none
+	// DenseWidth is the width of the MLP of those blocks. IntermediateSize is that of an
+	// expert.
+	DenseWidth int
+	// Numbered says that the files call the router block_sparse_moe.gate and the layers
+	// of an expert w1 (gate), w3 (up) and w2 (down), as Mixtral's do.
+	Numbered bool
+}
+
+// Router is the name of the router within its block. Its weights are [experts × hidden].
+const Router = "mlp.gate"
+
+// ExpertPrefix is the start of the names of expert e's layers within its block; that of
+// a layer in an MLP without experts where e is negative.
+func ExpertPrefix(e int) string {
+	if e < 0 {
+		return "mlp."
+	}
+	return fmt.Sprintf("mlp.experts.%d.", e)
+}
+
+// Of is the config as block i sees it: that of a block without experts has none, and the
+// width of its MLP as IntermediateSize.
+func (c *Config) Of(i int) *Config {
+	if c.Experts.Dense == nil || !c.Experts.Dense[i] {
+		return c
+	}
+	d := *c
+	d.Experts, d.IntermediateSize = Experts{}, c.Experts.DenseWidth
+	return &d
+}
+
+// Kinds are the numbers of a block of each kind that the model has: one, unless only some
+// blocks have experts.
+func (c *Config) Kinds() []int {
+	if c.Experts.Dense == nil {
+		return []int{0}
+	}
+	return []int{slices.Index(c.Experts.Dense, false), slices.Index(c.Experts.Dense, true)}
+}
+
+// Kind is the place in Kinds of blocks like block i.
+func (c *Config) Kind(i int) int {
+	if c.Experts.Dense != nil && c.Experts.Dense[i] {
+		return 1
+	}
+	return 0
+}
+
+// ExpertBlocks is the number of blocks with experts.
+func (c *Config) ExpertBlocks() int {
+	if c.Experts.Count == 0 {
+		return 0
+	}
+	return c.Layers - count(c.Experts.Dense)
+}
+
+// experts reads how many there are, under one of the names that the field has, and how
+// many a token uses.
+func experts(total, used int) func(*fields, *Config) {
+	return func(f *fields, c *Config) {
+		key := "num_experts"
+		if !f.has(key) && f.has("num_local_experts") {
+			key = "num_local_experts"
+		}
+		e := &c.Experts
+		e.Count = f.intOr(key, total, 1, maxExperts)
+		e.Used = f.intOr("num_experts_per_tok", used, 1, maxExperts)
+		if f.err == nil && e.Used > e.Count {
+			f.failf("num_experts_per_tok", "found %d, expected at most the %d experts that there are (%s)", e.Used, e.Count, key)
+		}
+		if f.err == nil && e.Count*c.Layers > maxExpertsAll {
+			f.failf(key, "found %d in each of %d blocks, expected at most %d in all", e.Count, c.Layers, maxExpertsAll)
+		}
+	}
+}
+
+// normedTopK reads whether the weights of the chosen experts add up to 1.
+func normedTopK(f *fields, c *Config) { c.Experts.Normed = f.boolOr("norm_topk_prob", false) }
+
+// sparseBlocks reads Qwen3-MoE's widths, and which of its blocks have experts: every
+// decoder_sparse_step-th, without those that mlp_only_layers lists.
+func sparseBlocks(f *fields, c *Config) {
+	c.Experts.DenseWidth = c.IntermediateSize
+	c.IntermediateSize = f.intOr("moe_intermediate_size", 768, 1, maxIntermediate)
+	every := f.intOr("decoder_sparse_step", 1, 1, maxLayers)
+	if f.err != nil {
+		return
+	}
+	dense := make([]bool, c.Layers)
+	for i := range dense {
+		dense[i] = (i+1)%every != 0
+	}
+	if r := f.raw("mlp_only_layers"); r != nil {
+		list, err := intList(r, maxLayers)
+		if err != nil {
+			f.failf("mlp_only_layers", "%v", err)
+			return
+		}
+		for _, i := range list {
+			if i < 0 || i >= int64(c.Layers) {
+				f.failf("mlp_only_layers", "found block %d, expected 0 to %d", i, c.Layers-1)
+				return
+			}
+			dense[i] = true
+		}
+	}
+	switch {
+	case !slices.Contains(dense, false): // a Qwen3 of another name
+		c.IntermediateSize, c.Experts = c.Experts.DenseWidth, Experts{}
+	case slices.Contains(dense, true):
+		c.Experts.Dense = dense
+	default:
+		c.Experts.DenseWidth = 0
+	}
+}
+
+// noClip refuses clip_qkv, which one of OLMoE's relatives has.
+func noClip(f *fields, c *Config) {
+	if f.has("clip_qkv") && f.err == nil {
+		f.err = unsupported("%s: field \"clip_qkv\": found %s, only null is implemented", f.where, brief(f.raw("clip_qkv")))
+	}
+}
+
+// numbered are the names of an expert's layers in files of Mixtral.
+var numbered = map[string]string{"w1": "gate_proj", "w2": "down_proj", "w3": "up_proj"}
+
+const numberedPrefix = "block_sparse_moe."
+
+// renameExperts gives Mixtral's tensors the names that the other families' have.
+func (c *Checkpoint) renameExperts() error {
+	if !c.Config.Experts.Numbered {
+		return nil
+	}
+	for _, old := range c.Names() {
+		name := renamedExpert(old)
+		if name == old {
+			continue
+		}
+		f := c.where[old]
+		if other := c.where[name]; other != nil {
+			return malformed("%s: tensor %q is %q too, in %s, expected it under one name", f.Path(), old, name, other.Path())
+		}
+		e := f.entries[old]
+		e.name = name
+		f.entries[name], c.where[name] = e, f
+		delete(f.entries, old)
+		delete(c.where, old)
+	}
+	return nil
+}
+
+// renamedExpert is the name that a tensor of Mixtral's files goes by here.
+func renamedExpert(name string) string {
+	at := strings.Index(name, "."+numberedPrefix)
+	if _, ok := blockOf(name); !ok || at < 0 {
+		return name
+	}
+	head, rest := name[:at+1], name[at+1+len(numberedPrefix):]
+	parts := strings.Split(rest, ".")
+	if len(parts) == 4 && parts[0] == "experts" && numbered[parts[2]] != "" {
+		parts[2] = numbered[parts[2]]
+		rest = strings.Join(parts, ".")
+	}
+	return head + "mlp." + rest
+}
+
+// InFile is the name that a tensor of Expected has in the family's files.
+func (c *Config) InFile(name string) string {
+	rest, ok := strings.CutPrefix(name, blockPrefix)
+	if !ok || !c.Experts.Numbered {
+		return name
+	}
+	block, rest, _ := strings.Cut(rest, ".")
+	rest, ok = strings.CutPrefix(rest, "mlp.")
+	if !ok {
+		return name
+	}
+	for short, long := range numbered {
+		rest = strings.Replace(rest, "."+long+".", "."+short+".", 1)
+	}
+	return blockPrefix + block + "." + numberedPrefix + rest
+}
+
+// expertOf is the number of the expert that a tensor of a block belongs to by its name
+// within the block; false for one of none. A number too large for an int is the largest
+// int.
+func expertOf(rest string) (int, bool) {
+	rest, ok := strings.CutPrefix(rest, "mlp.experts.")
+	if !ok {
+		return 0, false
+	}
+	digits, _, ok := strings.Cut(rest, ".")
+	if !ok || digits == "" || strings.Trim(digits, "0123456789") != "" {
+		return 0, false
+	}
+	n, _ := strconv.Atoi(digits) // on overflow, the largest int
+	return n, true
+}
+
+// leftOver says what is wrong with a tensor of a block that the config does not expect.
+func (c *Config) leftOver(name string) string {
+	if i, ok := blockOf(name); ok && i < c.Layers {
+		rest := name[strings.Index(name[len(blockPrefix):], ".")+len(blockPrefix)+1:]
+		e, ok := expertOf(rest)
+		switch have := c.Of(i).Experts.Count; {
+		case ok && have == 0:
+			return fmt.Sprintf("is of expert %d, but by config.json block %d has no experts; config.json and weights do not belong together", e, i)
+		case ok && e >= have:
+			return fmt.Sprintf("is of expert %d, but by config.json the router chooses among %d, expected experts 0 to %d; config.json and weights do not belong together", e, have, have-1)
+		}
+	}
+	return "would change the result, but config.json says nothing of it; check attention_bias and mlp_bias, or the model is of another architecture"
+}
