@@ -18,7 +18,7 @@ type EvaluationText struct{ Name, Content string }
 // CompareOptions describe a table of recipes at bit settings, all measured on
 // the same texts by one protocol. Only Texts has to be given.
 type CompareOptions struct {
-	Recipes     []string // embedded names or .yaml files; none: rtn, [PaperRecipe] and [DefaultRecipe], for an ablation [PaperRecipe]
+	Recipes     []string // embedded names or .yaml files; none: rtn, [PaperRecipe] and [DefaultRecipe], but none beside Also; for an ablation [PaperRecipe]
 	Bits        []string // W-A-KV such as 4-8-8, a size such as 92MB that is filled with bits, or "default", the recipe's own; none: 4-16-16, 4-4-16 and 4-4-4, the paper's settings; for an ablation 4-4-16, as in its tables 3 and 4
 	Also        []string // models measured as they are beside those that are made: quantized folders, GGUF files
 	Ablation    string   // "", or one of [Ablations]: the rows are then variants of the recipes
@@ -38,6 +38,9 @@ type CompareOptions struct {
 	Note     func(string)                       // told what is amiss although the comparison goes on; may be nil
 	Cell     func(Row)                          // told of every finished row; may be nil
 	Progress func(recipe, bits string, e Event) // told how far the quantization of a cell is; may be nil
+	// Measuring is told the tokens of the texts that the models of Also are through
+	// with, and how many there are. It may be nil.
+	Measuring func(tokens, of int)
 }
 
 // FullPrecision is the name of the reference's row.
@@ -144,7 +147,7 @@ func CompareRecipes(ctx context.Context, dir string, o CompareOptions) (*Table, 
 	for _, t := range o.Texts {
 		c.Texts = append(c.Texts, compare.Text(t))
 	}
-	c.Note = o.Note
+	c.Note, c.Measuring = o.Note, o.Measuring
 	if o.Cell != nil {
 		c.Cell = func(r compare.Row) { o.Cell(newRow(r)) }
 	}

@@ -14,7 +14,7 @@ import (
 
 type compareCmd struct {
 	Dir        string   `arg:"" help:"Folder of the checkpoint." placeholder:"DIR"`
-	Recipes    []string `help:"Recipes: embedded names or .yaml files. Default: rtn,specquant; for an ablation: specquant." placeholder:"RECIPE"`
+	Recipes    []string `help:"Recipes: embedded names or .yaml files. Default: rtn,specquant,specquant-fast, but none beside --also; for an ablation: specquant." placeholder:"RECIPE"`
 	Bits       []string `help:"Bit settings: W-A-KV such as 4-8-8, a size such as 92MB that is filled with bits, or 'default', what quantize does by itself. Default: 4-16-16,4-4-16,4-4-4; for an ablation: 4-4-16." placeholder:"BITS"`
 	Also       []string `help:"Models measured as they are, beside those that are made: quantized folders, GGUF files." placeholder:"MODEL" sep:"none"`
 	Ablation   string   `help:"Variants of the recipes instead of the recipes: components, groups, importance or axis." enum:"components,groups,importance,axis," default:"" placeholder:"WHAT"`
@@ -57,6 +57,9 @@ func (c *compareCmd) Run(e *env) error {
 		}}
 	o.Note = func(s string) { fmt.Fprintf(e.err, "%snote: %s\n", e.clear(), s) }
 	if e.isTerm {
+		o.Measuring = func(tokens, of int) {
+			fmt.Fprintf(e.err, "%smeasuring what exists: %d of %d tokens", e.clear(), tokens, of)
+		}
 		o.Progress = func(recipe, bits string, v specquant.Event) {
 			fmt.Fprintf(e.err, "%s%s %s: block %d of %d %s", e.clear(), recipe, bits, v.Block, v.Blocks, v.Stage)
 		}

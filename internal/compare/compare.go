@@ -29,7 +29,7 @@ import (
 // Options describe a table of recipes at bit settings, all measured on
 // the same texts by one protocol.
 type Options struct {
-	Recipes     []string // none: rtn, the paper's and the default one; for an ablation: the paper's
+	Recipes     []string // none: rtn, the paper's and the default one, but none beside Also; for an ablation: the paper's
 	Bits        []string // settings as [parseSetting] reads them; none: 4-16-16, 4-4-16, 4-4-4, the paper's settings; for an ablation: 4-4-16, as in its tables 3 and 4
 	Also        []string // models measured as they are, beside those that are made: quantized folders, GGUF files
 	Ablation    string   // "", or one of [Ablations]: the rows are then variants of the recipes
@@ -60,6 +60,9 @@ type Options struct {
 	Note func(string)
 	// Progress is told how far the quantization of a cell is; it may be nil.
 	Progress func(recipe, bits string, e pipeline.Event)
+	// Measuring is told the tokens of the texts that the models of Also are through
+	// with, and how many there are. It may be nil.
+	Measuring func(tokens, of int)
 }
 
 // Text is an evaluation text with the name that tables give it.
@@ -126,11 +129,12 @@ type cell struct {
 }
 
 func (c *comparison) begin(ctx context.Context) error {
-	if len(c.Recipes) == 0 {
+	switch {
+	case len(c.Recipes) > 0:
+	case c.Ablation != "":
+		c.Recipes = []string{recipe.Paper}
+	case len(c.Also) == 0:
 		c.Recipes = []string{"rtn", recipe.Paper, recipe.Default}
-		if c.Ablation != "" {
-			c.Recipes = []string{recipe.Paper}
-		}
 	}
 	if len(c.Bits) == 0 {
 		c.Bits = []string{"4-16-16", "4-4-16", "4-4-4"}
@@ -359,7 +363,11 @@ func (c *comparison) addModels(ctx context.Context) error {
 		}
 	}
 	if len(paths) > 0 && !c.Kept {
-		measured, err := c.ref.measure(ctx, paths)
+		var progress func(int)
+		if c.Measuring != nil {
+			progress = func(tokens int) { c.Measuring(tokens, c.table.Tokens) }
+		}
+		measured, err := c.ref.measure(ctx, paths, progress)
 		if err != nil {
 			return err
 		}
@@ -521,7 +529,7 @@ func (c *comparison) make(ctx context.Context, x cell, out string) (Row, error) 
 	if c.Strict && len(report.Fallbacks) > 0 { // quantized by an earlier run
 		return Row{}, &pipeline.StrictError{Fallbacks: report.Fallbacks}
 	}
-	rows, err := c.ref.measure(ctx, []string{out})
+	rows, err := c.ref.measure(ctx, []string{out}, nil)
 	if err != nil {
 		return Row{}, err
 	}

@@ -379,6 +379,11 @@ func TestSeveralTexts(t *testing.T) {
 	if own := table.Rows[3]; own.Bits != "4-4-4" {
 		t.Errorf("the recipe's own bits are %s", own.Bits)
 	}
+	told := 0
+	o.Recipes, o.Work, o.Measuring = nil, t.TempDir(), func(tokens, of int) { told = tokens }
+	if table, err = Run(t.Context(), dir, o); err != nil || len(table.Rows) != 2 || table.Rows[1].KL != also.KL || told != table.Tokens {
+		t.Errorf("only what exists: %+v after %d tokens, %v", table, told, err)
+	}
 }
 
 func TestParseSetting(t *testing.T) {

@@ -139,8 +139,8 @@ func (r *reference) split(f func(text string, begin, end int)) {
 }
 
 // measure compares models with the reference, which is run once for all of them. The
-// paths are of folders or GGUF files.
-func (r *reference) measure(ctx context.Context, paths []string) ([]Row, error) {
+// paths are of folders or GGUF files; progress is told the tokens compared, it may be nil.
+func (r *reference) measure(ctx context.Context, paths []string, progress func(tokens int)) ([]Row, error) {
 	models := make([]*engine.Model, len(paths))
 	for i, path := range paths {
 		m, err := engine.Open(path, engine.Options{Pool: r.pool, Context: r.longest()})
@@ -153,7 +153,7 @@ func (r *reference) measure(ctx context.Context, paths []string) ([]Row, error) 
 		}
 		models[i] = m
 	}
-	tokens, err := eval.CompareAll(ctx, r.model, models, r.windows, nil)
+	tokens, err := eval.CompareAll(ctx, r.model, models, r.windows, progress)
 	if err != nil {
 		return nil, err
 	}
