@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -17,18 +19,25 @@ import (
 )
 
 type serveCmd struct {
-	Dir     string `arg:"" name:"model" help:"Folder or name of a model." placeholder:"MODEL"`
-	Host    string `help:"Address to listen on. Other machines reach the server only where this is not the loopback address." default:"127.0.0.1"`
-	Port    int    `help:"Port to listen on. 0: any that is free." default:"8080"`
-	Name    string `help:"What clients call the model. Default: MODEL, or the last part of its path."`
-	Full    bool   `help:"Take the model as it was fetched, even if a quantized one is in the store."`
-	Ctx     int    `help:"Context of a text in tokens. 0: the model's own, at most 8192." default:"0"`
-	Slots   int    `help:"Texts that are generated at once." default:"8"`
-	Keep    int    `help:"Conversations besides whose caches are kept for their next turn." default:"8"`
-	Queue   int    `help:"Requests that may wait for a slot; more are refused with status 429." default:"64"`
-	Threads int    `help:"Threads. 0: one for each CPU." default:"0"`
+	Models  []string `arg:"" name:"model" help:"Folder or name of a model, or NAME=MODEL to say what clients call it. The first is loaded at once, further ones when they are asked for." placeholder:"MODEL"`
+	Host    string   `help:"Address to listen on. Other machines reach the server only where this is not the loopback address." default:"127.0.0.1"`
+	Port    int      `help:"Port to listen on. 0: any that is free." default:"8080"`
+	Name    string   `help:"What clients call the first model. Default: MODEL, or the last part of its path."`
+	Full    bool     `help:"Take the model as it was fetched, even if a quantized one is in the store."`
+	Ctx     int      `help:"Context of a text in tokens. 0: the model's own, at most 8192." default:"0"`
+	Slots   int      `help:"Texts that are generated at once." default:"8"`
+	Keep    int      `help:"Conversations besides whose caches are kept for their next turn." default:"8"`
+	Queue   int      `help:"Requests that may wait for a slot; more are refused with status 429." default:"64"`
+	Threads int      `help:"Threads. 0: one for each CPU." default:"0"`
+
+	MaxMemory size          `name:"max-memory" help:"Most memory that loaded models may take together, such as 8GB: files, and all that their caches can grow to. Idle ones give way to those that are asked for. 0: no limit." default:"0" placeholder:"SIZE"`
+	KeepAlive time.Duration `name:"keep-alive" help:"Unload a model that nobody asks for so long. 0: not until another one needs its memory." default:"0"`
 
 	PlainSampling bool `name:"plain-sampling" help:"What a request does not say is temperature 1 and nothing else. Default: as the model's generation_config.json recommends, where it does."`
+
+	Socket  string `help:"Listen on this Unix socket, open to this user only, instead of an address." placeholder:"PATH"`
+	TLSCert string `name:"tls-cert" help:"Certificate to answer HTTPS with, in PEM." placeholder:"FILE"`
+	TLSKey  string `name:"tls-key" help:"Its private key, in PEM." placeholder:"FILE"`
 
 	APIKeyFile  string        `name:"api-key-file" help:"File with a key a line: clients must show one of them, for everything but /health." placeholder:"FILE"`
 	AllowHost   []string      `name:"allow-host" help:"A name by which clients may call the server, beside IP addresses and localhost. Repeatable." placeholder:"NAME"`
@@ -39,7 +48,8 @@ type serveCmd struct {
 	LogJSON     bool          `name:"log-json" help:"Log as JSON. Logs never hold prompts or answers."`
 }
 
-func (c *serveCmd) Run(e *env) error {
+// check says which flag makes no sense.
+func (c *serveCmd) check() error {
 	switch {
 	case c.Port < 0 || c.Port > 65535:
 		return fmt.Errorf("--port: found %d, expected 0 to 65535", c.Port)
@@ -53,11 +63,18 @@ func (c *serveCmd) Run(e *env) error {
 		return fmt.Errorf("--keep %d, --queue %d: expected numbers from 0", c.Keep, c.Queue)
 	case c.Connections < 1 || c.Timeout <= 0 || c.Drain <= 0:
 		return fmt.Errorf("--connections %d, --timeout %s, --drain %s: expected numbers above 0", c.Connections, c.Timeout, c.Drain)
+	case c.KeepAlive < 0:
+		return fmt.Errorf("--keep-alive: found %s, expected a time, or 0", c.KeepAlive)
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return errors.New("--tls-cert and --tls-key go together: one of them is missing")
+	case c.Socket != "" && c.TLSCert != "":
+		return errors.New("--socket and --tls-cert: nothing on a socket leaves the machine; leave one of them out")
 	}
-	dir, err := (&chatCmd{Dir: c.Dir, Full: c.Full}).model(e)
-	if err != nil {
-		return err
-	}
+	return nil
+}
+
+// options are the server's.
+func (c *serveCmd) options(e *env) (o serve.Options, err error) {
 	var handler slog.Handler = slog.NewTextHandler(e.err, nil)
 	if c.LogJSON {
 		handler = slog.NewJSONHandler(e.err, nil)
@@ -68,20 +85,34 @@ func (c *serveCmd) Run(e *env) error {
 		}
 		return n
 	}
-	o := serve.Options{Name: c.name(), Version: specquant.Version, Threads: c.Threads, Context: c.Ctx, Scheduler: scheduler.Options{Slots: c.Slots, Keep: noneIfZero(c.Keep), Queue: noneIfZero(c.Queue)}, PlainDefaults: c.PlainSampling,
-		Hosts: append([]string{c.Host}, c.AllowHost...), Origins: c.CORSOrigin, KeyFile: c.APIKeyFile, Connections: c.Connections, Timeout: c.Timeout, Drain: c.Drain, Log: slog.New(handler)}
-	s, err := serve.Open(dir, o)
+	o = serve.Options{Version: specquant.Version, Threads: c.Threads, Context: c.Ctx, Scheduler: scheduler.Options{Slots: c.Slots, Keep: noneIfZero(c.Keep), Queue: noneIfZero(c.Queue)}, PlainDefaults: c.PlainSampling,
+		MaxMemory: int64(c.MaxMemory), KeepAlive: c.KeepAlive, Hosts: append([]string{c.Host}, c.AllowHost...), Origins: c.CORSOrigin, KeyFile: c.APIKeyFile, Connections: c.Connections, Timeout: c.Timeout, Drain: c.Drain, Log: slog.New(handler)}
+	if c.TLSCert != "" {
+		o.TLS, err = serve.Certificate(c.TLSCert, c.TLSKey)
+	}
+	return o, err
+}
+
+func (c *serveCmd) Run(e *env) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	models, err := c.sources(e)
+	if err != nil {
+		return err
+	}
+	o, err := c.options(e)
+	if err != nil {
+		return err
+	}
+	s, err := serve.Open(models, o)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	l, err := net.Listen("tcp", net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
+	l, url, err := c.listen(e)
 	if err != nil {
 		return err
-	}
-	ip := net.ParseIP(l.Addr().(*net.TCPAddr).IP.String())
-	if !ip.IsLoopback() && c.APIKeyFile == "" {
-		fmt.Fprintf(e.err, "warning: everybody who reaches %s may use this server; --api-key-file asks for keys\n", l.Addr())
 	}
 	e.drains.Store(true)
 	hurry := make(chan struct{})
@@ -92,19 +123,67 @@ func (c *serveCmd) Run(e *env) error {
 		<-again
 		close(hurry)
 	}()
-	fmt.Fprintf(e.err, "serving %s on http://%s (caches take at most %s); Ctrl-C ends it\n", o.Name, l.Addr(), bytesText(s.CacheLimit()))
+	names := make([]string, len(models))
+	for i, m := range models {
+		names[i] = m.Name
+	}
+	all, caches := s.Memory()
+	fmt.Fprintf(e.err, "serving %s on %s (at most %s, of which caches %s); Ctrl-C ends it\n", strings.Join(names, ", "), url, bytesText(all), bytesText(caches))
 	return s.Serve(e.ctx, l, hurry)
 }
 
-// name is what clients call the model.
-func (c *serveCmd) name() string {
-	if c.Name != "" {
-		return c.Name
+// listen listens where the flags say, and warns where everybody may ask. url is what to
+// write into a browser.
+func (c *serveCmd) listen(e *env) (l net.Listener, url string, err error) {
+	if c.Socket != "" {
+		l, err = serve.ListenSocket(c.Socket)
+		return l, "unix:" + c.Socket, err
 	}
-	if _, err := os.Stat(c.Dir); err == nil {
-		if path, err := filepath.Abs(c.Dir); err == nil {
+	l, err = net.Listen("tcp", net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
+	if err != nil {
+		return nil, "", err
+	}
+	if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() && c.APIKeyFile == "" {
+		fmt.Fprintf(e.err, "warning: everybody who reaches %s may use this server; --api-key-file asks for keys\n", l.Addr())
+	}
+	scheme := "http://"
+	if c.TLSCert != "" {
+		scheme = "https://"
+	}
+	return l, scheme + l.Addr().String(), nil
+}
+
+// sources are the models of the command line.
+func (c *serveCmd) sources(e *env) ([]serve.Source, error) {
+	var out []serve.Source
+	for i, arg := range c.Models {
+		name, model := "", arg
+		if before, after, ok := strings.Cut(arg, "="); ok {
+			if _, err := os.Stat(arg); err != nil { // else it is a path with such a sign
+				name, model = before, after
+			}
+		}
+		if i == 0 && c.Name != "" {
+			name = c.Name
+		}
+		if name == "" {
+			name = nameOf(model)
+		}
+		path, err := (&chatCmd{Dir: model, Full: c.Full}).model(e)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, serve.Source{Name: name, Path: path})
+	}
+	return out, nil
+}
+
+// nameOf is what clients call a model, if nothing else is said.
+func nameOf(model string) string {
+	if _, err := os.Stat(model); err == nil {
+		if path, err := filepath.Abs(model); err == nil {
 			return filepath.Base(path)
 		}
 	}
-	return c.Dir
+	return model
 }

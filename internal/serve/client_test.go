@@ -97,13 +97,13 @@ func TestOpenAIClientCancels(t *testing.T) {
 	if _, err := c.Chat.Completions.New(t.Context(), params("Hi", 1, 3)); err != nil {
 		t.Error(err)
 	}
-	for i := 0; s.scheduler.Stats().Active > 0; i++ {
+	for i := 0; s.stats().Active > 0; i++ {
 		if i > 500 {
 			t.Fatal("a slot is stuck")
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	if n := s.scheduler.Stats().Generated; n > 800 {
+	if n := s.stats().Generated; n > 800 {
 		t.Errorf("%d tokens were generated, most of them for nobody", n)
 	}
 }

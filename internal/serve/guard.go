@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -39,8 +38,8 @@ func readKeys(path string) (keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	if st, err := os.Stat(path); err == nil && st.Mode().Perm()&0o004 != 0 {
-		return nil, fmt.Errorf("%s: every user of this machine can read the keys; try: chmod 600 %s", path, path)
+	if err := onlyOwner(path); err != nil {
+		return nil, err
 	}
 	var k keys
 	s := bufio.NewScanner(bytes.NewReader(data))

@@ -110,7 +110,7 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 	for _, path := range []string{"/v1/nothing", "/api/pull", "/api/delete", "/v1/responses/resp_1", "/v1/messages/batches"} {
 		want("no such path", "POST", path, "{}", 404, key...)
 	}
-	if n := s.scheduler.Stats().Generated; n != 0 {
+	if n := s.stats().Generated; n != 0 {
 		t.Errorf("%d tokens were generated for refused requests", n)
 	}
 	for _, r := range routes {

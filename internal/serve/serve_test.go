@@ -55,15 +55,15 @@ func (s *syncBuffer) String() string { s.mu.Lock(); defer s.mu.Unlock(); return 
 // server is a served test model and the log.
 func server(t *testing.T, o Options) (s *Server, url string, log *syncBuffer) {
 	t.Helper()
-	return serverOf(t, modelDir(t), o)
+	return serverOf(t, []Source{{"test", modelDir(t)}}, o)
 }
 
-// serverOf serves the model of a folder.
-func serverOf(t *testing.T, dir string, o Options) (s *Server, url string, log *syncBuffer) {
+// serverOf serves models.
+func serverOf(t *testing.T, models []Source, o Options) (s *Server, url string, log *syncBuffer) {
 	t.Helper()
 	log = &syncBuffer{}
-	o.Name, o.Threads, o.Log = "test", 2, slog.New(slog.NewTextHandler(log, nil))
-	s, err := Open(dir, o)
+	o.Threads, o.Log = 2, slog.New(slog.NewTextHandler(log, nil))
+	s, err := Open(models, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%.80s: status %d, %s; expected %d and %q", c.body, status, body, c.status, c.says)
 		}
 	}
-	if n := s.scheduler.Stats().Generated; n != 0 {
+	if n := s.stats().Generated; n != 0 {
 		t.Errorf("%d tokens were generated for refused requests", n)
 	}
 }
@@ -335,7 +335,7 @@ func TestSlowClients(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Error("a client that does not read is still written to")
 	}
-	if st := s.scheduler.Stats(); st.Waiting != 0 {
+	if st := s.stats(); st.Waiting != 0 {
 		t.Errorf("%+v", st)
 	}
 }
@@ -388,7 +388,7 @@ func streaming(t *testing.T, url string) (*http.Response, *bufio.Reader) {
 // a hurry it cuts off.
 func TestDrain(t *testing.T) {
 	for _, cut := range []bool{false, true} {
-		s, err := Open(modelDir(t), Options{Name: "test", Threads: 1})
+		s, err := Open([]Source{{"test", modelDir(t)}}, Options{Threads: 1})
 		if err != nil {
 			t.Fatal(err)
 		}

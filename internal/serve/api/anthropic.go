@@ -126,10 +126,7 @@ func stopReason(finish, stop string) (reason string, sequence *string) {
 
 func (a *API) messages(w http.ResponseWriter, r *http.Request) error {
 	var m messagesRequest
-	if err := a.read(w, r, &m); err != nil {
-		return err
-	}
-	if err := a.named(m.Model); err != nil {
+	if err := a.read(r, &m); err != nil {
 		return err
 	}
 	if m.MaxTokens == nil {
@@ -227,10 +224,7 @@ func (s *anthropicStream) fail(e *Error) { s.event("error", anthropicError(e)) }
 // countTokens is Anthropic's /v1/messages/count_tokens.
 func (a *API) countTokens(w http.ResponseWriter, r *http.Request) error {
 	var m messagesRequest
-	if err := a.read(w, r, &m); err != nil {
-		return err
-	}
-	if err := a.named(m.Model); err != nil {
+	if err := a.read(r, &m); err != nil {
 		return err
 	}
 	messages, open, _, err := m.conversation(a.Vocab)

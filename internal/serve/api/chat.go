@@ -207,10 +207,7 @@ func newID(prefix string) string {
 
 func (a *API) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 	var c chatRequest
-	if err := a.read(w, r, &c); err != nil {
-		return err
-	}
-	if err := a.named(c.Model); err != nil {
+	if err := a.read(r, &c); err != nil {
 		return err
 	}
 	if err := c.check(a.Vocab); err != nil {

@@ -111,10 +111,7 @@ type (
 
 func (a *API) completions(w http.ResponseWriter, r *http.Request) error {
 	var c completionRequest
-	if err := a.read(w, r, &c); err != nil {
-		return err
-	}
-	if err := a.named(c.Model); err != nil {
+	if err := a.read(r, &c); err != nil {
 		return err
 	}
 	if err := c.check(a.Vocab); err != nil {

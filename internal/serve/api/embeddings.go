@@ -101,10 +101,7 @@ func unit(v []float64) []float32 {
 
 func (a *API) embeddings(w http.ResponseWriter, r *http.Request) error {
 	var q embeddingsRequest
-	if err := a.read(w, r, &q); err != nil {
-		return err
-	}
-	if err := a.named(q.Model); err != nil {
+	if err := a.read(r, &q); err != nil {
 		return err
 	}
 	switch {

@@ -88,7 +88,7 @@ func (a *API) generate(ctx context.Context, j job) *running {
 		result, err := a.Scheduler.Do(ctx, scheduler.Request{Prompt: prompt, MaxTokens: j.max, Sampling: sampling, LogProbs: j.logProbs, Follows: follows,
 			Ends: func(id int) bool { return j.ends[id] },
 			Emit: func(t scheduler.Token) bool {
-				first.Do(func() { a.metrics.first.Observe(time.Since(start).Seconds()) })
+				first.Do(func() { a.Metrics.first.WithLabelValues(a.Name).Observe(time.Since(start).Seconds()) })
 				begun()
 				e, more := c.push(t, j.logProbs >= 0)
 				r.add(e)

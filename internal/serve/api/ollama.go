@@ -208,10 +208,7 @@ func (s *ollamaStream) fail(e *Error) { s.line(ollamaError(e)) }
 // readOllama reads a request of Ollama's.
 func (a *API) readOllama(w http.ResponseWriter, r *http.Request) (*ollamaRequest, *common, error) {
 	q := &ollamaRequest{}
-	if err := a.read(w, r, q); err != nil {
-		return nil, nil, err
-	}
-	if err := a.named(strings.TrimSuffix(q.Model, ollamaTag)); err != nil {
+	if err := a.read(r, q); err != nil {
 		return nil, nil, err
 	}
 	c, err := q.check(a.Vocab)

@@ -3,7 +3,6 @@ package api
 import (
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 )
 
@@ -35,8 +34,13 @@ func (d Details) ollama() ollamaDetails {
 }
 
 // ollamaTags is Ollama's list of models.
-func (a *API) ollamaTags(w http.ResponseWriter, _ *http.Request) error {
-	writeJSON(w, http.StatusOK, map[string]any{"models": []map[string]any{{"name": a.Name, "model": a.Name, "modified_at": a.Details.Modified.UTC(), "size": a.Details.Bytes, "digest": "", "details": a.Details.ollama()}}})
+func (f *Front) ollamaTags(w http.ResponseWriter, _ *http.Request) error {
+	models := []map[string]any{}
+	for _, i := range f.Models.List() {
+		d := i.Details
+		models = append(models, map[string]any{"name": i.Name, "model": i.Name, "modified_at": d.Modified.UTC(), "size": d.Bytes, "digest": "", "details": d.ollama()})
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"models": models})
 	return nil
 }
 
@@ -47,17 +51,11 @@ func (a *API) ollamaShow(w http.ResponseWriter, r *http.Request) error {
 		Name    string `json:"name"` // what older clients call it
 		Verbose bool   `json:"verbose"`
 	}
-	if err := a.read(w, r, &q); err != nil {
+	if err := a.read(r, &q); err != nil {
 		return err
 	}
-	if q.Model == "" {
-		q.Model = q.Name
-	}
-	if q.Model == "" {
+	if q.Model == "" && q.Name == "" {
 		return invalid("model", "is missing")
-	}
-	if err := a.named(strings.TrimSuffix(q.Model, ollamaTag)); err != nil {
-		return err
 	}
 	template := ""
 	if a.Template != nil {
@@ -71,7 +69,7 @@ func (a *API) ollamaShow(w http.ResponseWriter, r *http.Request) error {
 }
 
 // ollamaVersion is the version of this server, which is not Ollama's.
-func (a *API) ollamaVersion(w http.ResponseWriter, _ *http.Request) error {
-	writeJSON(w, http.StatusOK, map[string]string{"version": a.Version})
+func (f *Front) ollamaVersion(w http.ResponseWriter, _ *http.Request) error {
+	writeJSON(w, http.StatusOK, map[string]string{"version": f.Version})
 	return nil
 }

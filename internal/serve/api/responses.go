@@ -225,10 +225,7 @@ func (o *response) finished(item responseItem, text, finish string, u usage) {
 
 func (a *API) responses(w http.ResponseWriter, r *http.Request) error {
 	var q responsesRequest
-	if err := a.read(w, r, &q); err != nil {
-		return err
-	}
-	if err := a.named(q.Model); err != nil {
+	if err := a.read(r, &q); err != nil {
 		return err
 	}
 	c, err := q.check(a.Vocab)
@@ -256,11 +253,6 @@ func (a *API) responses(w http.ResponseWriter, r *http.Request) error {
 	answer.finished(item, one.text, one.finish, run.usage)
 	writeJSON(w, http.StatusOK, answer)
 	return nil
-}
-
-// storedResponse refuses what asks for a response of before.
-func (a *API) storedResponse(http.ResponseWriter, *http.Request) error {
-	return &Error{Status: http.StatusNotFound, Type: "invalid_request_error", Code: "unsupported", Message: "this server stores no responses: they can't be read, listed, canceled or deleted"}
 }
 
 // responseStream writes the events of OpenAI's responses.

@@ -100,10 +100,12 @@ func New(m *engine.Model, o Options) *Scheduler {
 // Options are those in use, defaults filled in.
 func (s *Scheduler) Options() Options { return s.options }
 
-// CacheLimit is the most memory that the caches may take, in bytes.
-func (s *Scheduler) CacheLimit() int64 {
+// CacheLimit is the most memory that the caches of a scheduler of a model may take, in
+// bytes.
+func CacheLimit(m *engine.Model, o Options) int64 {
+	o.defaults()
 	// A cache has room for whole blocks of 64 positions.
-	return int64(len(s.lanes)) * int64((s.model.Context+63)/64*64) * s.model.CacheBytes()
+	return int64(o.Slots+o.Keep) * int64((m.Context+63)/64*64) * m.CacheBytes()
 }
 
 // Stats are the figures of now.

@@ -163,8 +163,8 @@ func TestPrefixIsKept(t *testing.T) {
 	if got != want {
 		t.Errorf("second turn with a cache:\n%s\nexpected\n%s", got, want)
 	}
-	if st := s.Stats(); st.CacheBytes == 0 || st.CacheBytes > s.CacheLimit() {
-		t.Errorf("caches take %d bytes, the limit is %d", st.CacheBytes, s.CacheLimit())
+	if st := s.Stats(); st.CacheBytes == 0 || st.CacheBytes > CacheLimit(m, s.Options()) {
+		t.Errorf("caches take %d bytes, the limit is %d", st.CacheBytes, CacheLimit(m, s.Options()))
 	}
 }
 

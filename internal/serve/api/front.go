@@ -1,0 +1,234 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Info is what is known of a model that may be served, loaded or not.
+type Info struct {
+	Name    string
+	Context int // tokens
+	Details Details
+}
+
+// Models are those that a server has.
+type Models interface {
+	// Acquire gives the model of a name; "": the first. It is loaded, if it was not, and
+	// stays so until release is called. An unknown name is an [Error] with status 404.
+	Acquire(ctx context.Context, name string) (a *API, release func(), err error)
+	// List gives all of them, in the order of the command line.
+	List() []Info
+}
+
+// FrontOptions are what a Front is made of.
+type FrontOptions struct {
+	Models   Models
+	Metrics  *Metrics
+	Version  string        // of the server
+	Context  int           // tokens of the largest context, which bounds bodies
+	Timeout  time.Duration // of a request; 0: 10 minutes
+	ReadTime time.Duration // to send a body in; 0: 30 seconds
+	Log      *slog.Logger
+}
+
+// Front takes requests and hands them to the model that they name.
+type Front struct {
+	FrontOptions
+	created time.Time
+}
+
+// NewFront makes a Front.
+func NewFront(o FrontOptions) *Front {
+	if o.Timeout == 0 {
+		o.Timeout = 10 * time.Minute
+	}
+	if o.ReadTime == 0 {
+		o.ReadTime = 30 * time.Second
+	}
+	return &Front{FrontOptions: o, created: time.Now()}
+}
+
+// Register adds the routes.
+func (f *Front) Register(mux *http.ServeMux) {
+	for path, answer := range map[string]func(*API, http.ResponseWriter, *http.Request) error{
+		"/v1/chat/completions":      (*API).chatCompletions,
+		"/v1/completions":           (*API).completions,
+		"/v1/embeddings":            (*API).embeddings,
+		"/v1/responses":             (*API).responses,
+		"/v1/messages":              (*API).messages,
+		"/v1/messages/count_tokens": (*API).countTokens,
+		"/api/chat":                 (*API).ollamaChat,
+		"/api/generate":             (*API).ollamaGenerate,
+		"/api/show":                 (*API).ollamaShow,
+		"/tokenize":                 (*API).tokenize,
+		"/detokenize":               (*API).detokenize,
+	} {
+		mux.Handle("POST "+path, f.handler(f.byModel(answer)))
+	}
+	for pattern, answer := range map[string]func(http.ResponseWriter, *http.Request) error{
+		"GET /v1/models":           f.models,
+		"GET /v1/models/{name...}": f.model,
+		"GET /api/tags":            f.ollamaTags,
+		"GET /api/version":         f.ollamaVersion,
+		"GET /health":              f.health,
+		"/v1/responses/{id}":       f.storedResponse,
+		"/":                        func(w http.ResponseWriter, r *http.Request) error { return unknown(mux, w, r) },
+	} {
+		mux.Handle(pattern, f.handler(answer))
+	}
+	mux.Handle("GET /metrics", f.Metrics.handler())
+}
+
+// unknown is the answer where no route fits: another method would, or none.
+func unknown(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) error {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		other := r.Clone(r.Context())
+		other.Method = method
+		if _, pattern := mux.Handler(other); pattern != "/" {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) == 0 {
+		return &Error{Status: http.StatusNotFound, Type: "invalid_request_error", Code: "unknown_path", Message: fmt.Sprintf("%.10q %.200q: this server has no such path", r.Method, r.URL.Path)}
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	return &Error{Status: http.StatusMethodNotAllowed, Type: "invalid_request_error", Code: "wrong_method", Message: fmt.Sprintf("%.200q: found method %.10q, expected %s", r.URL.Path, r.Method, strings.Join(allowed, " or "))}
+}
+
+// handler bounds a request's time and turns an error into an answer.
+func (f *Front) handler(answer func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeoutCause(r.Context(), f.Timeout, errTimeout)
+		defer cancel()
+		if err := answer(w, r.WithContext(ctx)); err != nil {
+			e := errorOf(err)
+			if e.Status >= 500 {
+				f.Log.Error("request failed", "path", r.Pattern, "error", err)
+			}
+			WriteError(w, r, e)
+		}
+	})
+}
+
+// byModel reads the body and lets the model answer that it names.
+func (f *Front) byModel(answer func(*API, http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		body, err := f.body(w, r)
+		if err != nil {
+			return err
+		}
+		var named struct {
+			Model string `json:"model"`
+			Name  string `json:"name"` // of /api/show
+		}
+		var kind *json.UnmarshalTypeError // is named by who reads the whole body
+		if err := json.NewDecoder(bytes.NewReader(body)).Decode(&named); err != nil && !errors.As(err, &kind) {
+			return badBody(err)
+		}
+		name := named.Model
+		if name == "" && r.URL.Path == "/api/show" {
+			name = named.Name
+		}
+		if strings.HasPrefix(r.URL.Path, "/api/") {
+			name = strings.TrimSuffix(name, ollamaTag)
+		}
+		a, release, err := f.Models.Acquire(r.Context(), name)
+		if err != nil {
+			return err
+		}
+		defer release()
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		return answer(a, w, r)
+	}
+}
+
+// body reads a request's body, which is bounded in size and time.
+func (f *Front) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	control := http.NewResponseController(w)
+	control.SetReadDeadline(time.Now().Add(f.ReadTime))
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody+8*int64(f.Context)))
+	if err != nil {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			return nil, err
+		}
+		return nil, &Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Message: "the request's body could not be read in time"}
+	}
+	// What is read from now on is only whether the client is still there.
+	control.SetReadDeadline(time.Time{})
+	return data, nil
+}
+
+func badBody(err error) *Error {
+	return &Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Message: "the request's body: " + err.Error()}
+}
+
+// UnknownModel is the error for a name that no served model has.
+func UnknownModel(name string, known []string) *Error {
+	const most = 8
+	list := strings.Join(known[:min(len(known), most)], ", ")
+	if len(known) > most {
+		list += fmt.Sprintf(" and %d more", len(known)-most)
+	}
+	return &Error{Status: http.StatusNotFound, Type: "invalid_request_error", Code: "model_not_found", Param: "model", Message: fmt.Sprintf("model: found %.100q, this server has %s", name, list)}
+}
+
+// NoRoom is the error for a model that can't be loaded beside those that are in use.
+func NoRoom(name string) *Error {
+	return &Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "no_memory", Param: "model", retryAfter: 5,
+		Message: fmt.Sprintf("model: %q does not fit into the server's memory beside the models that are answering now; try again later", name)}
+}
+
+// modelInfo is a model in OpenAI's form.
+type modelInfo struct {
+	ID      string `json:"id"`
+	Object  string `json:"object"`
+	Created int64  `json:"created"`
+	OwnedBy string `json:"owned_by"`
+	Context int    `json:"context_length"`
+}
+
+func (f *Front) info(i Info) modelInfo {
+	return modelInfo{i.Name, "model", f.created.Unix(), "specquant", i.Context}
+}
+
+func (f *Front) models(w http.ResponseWriter, _ *http.Request) error {
+	data := []modelInfo{}
+	for _, i := range f.Models.List() {
+		data = append(data, f.info(i))
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"object": "list", "data": data})
+	return nil
+}
+
+func (f *Front) model(w http.ResponseWriter, r *http.Request) error {
+	var known []string
+	for _, i := range f.Models.List() {
+		if i.Name == r.PathValue("name") {
+			writeJSON(w, http.StatusOK, f.info(i))
+			return nil
+		}
+		known = append(known, i.Name)
+	}
+	return UnknownModel(r.PathValue("name"), known)
+}
+
+func (f *Front) health(w http.ResponseWriter, _ *http.Request) error {
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	return nil
+}
+
+// storedResponse refuses what asks for a response of before.
+func (f *Front) storedResponse(http.ResponseWriter, *http.Request) error {
+	return &Error{Status: http.StatusNotFound, Type: "invalid_request_error", Code: "unsupported", Message: "this server stores no responses: they can't be read, listed, canceled or deleted"}
+}

@@ -1,0 +1,102 @@
+package serve
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/specquant/specquant/internal/input"
+)
+
+// maxSocketPath is the length of a socket's path, in bytes, that every system takes.
+const maxSocketPath = 100
+
+// ListenSocket listens on a Unix socket that nobody but this user may open. A socket that
+// nobody listens on any more, left by a server that was killed, is replaced; anything else
+// at the path is an error. Closing the listener removes the socket.
+func ListenSocket(path string) (net.Listener, error) {
+	switch st, err := os.Lstat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, err
+	case st.Mode().Type() != fs.ModeSocket:
+		return nil, fmt.Errorf("--socket: %s is there and is no socket; expected a path where there is nothing", path)
+	default:
+		if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+			c.Close()
+			return nil, fmt.Errorf("--socket: a program listens on %s already", path)
+		}
+	}
+	// The socket is made in a folder that others can't enter, and moved to its place when
+	// it is closed to them: at no time can they open it.
+	dir, err := os.MkdirTemp(filepath.Dir(path), ".sq")
+	if err != nil {
+		return nil, fmt.Errorf("--socket: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	made := filepath.Join(dir, "s")
+	if n := max(len(made), len(path)); n > maxSocketPath {
+		return nil, fmt.Errorf("--socket: %s: found a path of %d bytes, expected at most %d (while it is made its name is longer by some)", path, n, maxSocketPath)
+	}
+	l, err := net.Listen("unix", made)
+	if err != nil {
+		return nil, fmt.Errorf("--socket: %w", err)
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false) // its name changes
+	if err := errors.Join(os.Chmod(made, 0o600), os.Rename(made, path)); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("--socket: %w", err)
+	}
+	return &socket{Listener: l, path: path}, nil
+}
+
+// socket removes its file when it is closed.
+type socket struct {
+	net.Listener
+	path string
+	once sync.Once
+}
+
+func (s *socket) Close() error {
+	err := s.Listener.Close()
+	s.once.Do(func() { err = errors.Join(err, os.Remove(s.path)) })
+	return err
+}
+
+// maxCertificate bounds the files of a certificate and its key, in bytes.
+const maxCertificate = 1 << 20
+
+// Certificate reads a certificate (with those between it and its root) and its private
+// key, both in PEM.
+func Certificate(certFile, keyFile string) (*tls.Certificate, error) {
+	cert, err := input.ReadFile(certFile, maxCertificate)
+	if err != nil {
+		return nil, err
+	}
+	key, err := input.ReadFile(keyFile, maxCertificate)
+	if err != nil {
+		return nil, err
+	}
+	if err := onlyOwner(keyFile); err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("%s and %s: %w", certFile, keyFile, err)
+	}
+	return &pair, nil
+}
+
+// onlyOwner refuses a file of secrets that everybody can read.
+func onlyOwner(path string) error {
+	if st, err := os.Stat(path); err == nil && st.Mode().Perm()&0o004 != 0 {
+		return fmt.Errorf("%s: every user of this machine can read it; try: chmod 600 %s", path, path)
+	}
+	return nil
+}
