@@ -26,28 +26,25 @@ func (m *Model) attend(l *layer, index int, at []place) {
 		return
 	}
 	qw, kvw, hd := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim, c.HeadDim
-	together := n > 1 && qk.Wide(hd) // matrices are worth a product of many rows
-	store := func(i int) {
-		for h := range c.KVHeads {
-			k, v := s.k[i*kvw+h*hd:][:hd], s.v[i*kvw+h*hd:][:hd]
-			put(&at[i].seq.blocks[index], h, at[i].position, k, v)
+	m.pool.Run((n+queryRows-1)/queryRows, func(i int) {
+		from, end := i*queryRows, min(n, (i+1)*queryRows)
+		for i := from; i < end; i++ {
+			llama.Turn(c, s.q[i*qw:][:qw], l.norms.QNorm, l.rope, at[i].position)
+			llama.Turn(c, s.k[i*kvw:][:kvw], l.norms.KNorm, l.rope, at[i].position)
 		}
-	}
-	m.pool.Run(n, func(i int) {
-		q, k := s.q[i*qw:][:qw], s.k[i*kvw:][:kvw]
-		llama.Turn(c, q, l.norms.QNorm, l.rope, at[i].position)
-		llama.Turn(c, k, l.norms.KNorm, l.rope, at[i].position)
-		if !together {
-			qk.Apply(nil, q, k)
-			store(i)
+		qk.Apply(nil, s.q[from*qw:end*qw], s.k[from*kvw:end*kvw])
+		for i := from; i < end; i++ {
+			for h := range c.KVHeads {
+				put(&at[i].seq.blocks[index], h, at[i].position, s.k[i*kvw+h*hd:][:hd], s.v[i*kvw+h*hd:][:hd])
+			}
 		}
 	})
-	if together {
-		qk.Apply(m.pool, s.q[:n*qw], s.k[:n*kvw])
-		m.pool.Run(n, store)
-	}
 	m.attention(l, index, at, nil)
 }
+
+// queryRows is how many rows of queries and keys are made ready together: as many as the
+// tallest kernel of dense products takes.
+const queryRows = 12
 
 // headTokens is the most rows whose queries and keys are made ready by the job of
 // attention that reads them, which saves forks and joins. More are a product of many

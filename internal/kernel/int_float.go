@@ -53,7 +53,7 @@ func (p *Pool) MulIntFloats(ys [][]float32, ldys []int, ws []*IntMatrix, x []flo
 		pr.sums = intFloatSums(p, pr.w, x, ldx, tokens)
 	}
 	panel := intPanel(4 * cols)
-	p.run(parts*intCeil(tokens, panel), tokens <= intStreamed, func(i int) {
+	p.runStreams(parts*intCeil(tokens, panel), func(i int) {
 		t0 := i / parts * panel
 		pr, first, end := intFind(prods, i%parts)
 		for pair := first; pair < end; pair++ {

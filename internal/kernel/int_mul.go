@@ -42,7 +42,7 @@ func (p *Pool) MulInts(ys [][]float32, ldys []int, ws []*IntMatrix, a *Activatio
 		}
 	})
 	panel := intPanel(a.Stride)
-	p.run(parts*intCeil(a.Tokens, panel), a.Tokens <= intStreamed, func(i int) {
+	p.runStreams(parts*intCeil(a.Tokens, panel), func(i int) {
 		// Chunks of rows change fastest, so that a core keeps its panel of tokens in its cache.
 		t0 := i / parts * panel
 		pr, first, end := intFind(prods, i%parts)
@@ -159,24 +159,20 @@ func (pr *intProduct) branchOne(first, end int) {
 // so that the weights and the tokens' panel stay in a core's L2 together.
 const (
 	intWeightChunk = 128 << 10 // bytes of weights in a chunk, at most, if a pair of tiles is less
-	intStreamChunk = 16 << 10  // and at least, where there are intTokens or fewer
+	intLeastChunk  = 16 << 10  // and at least
 	intTokenPanel  = 448 << 10 // bytes of tokens in a panel
 	intTokens      = 12        // tokens of the widest kernel
-	intStreamed    = intTokens // up to so many tokens, the weights are read as streams: see runStreams
 )
 
 // intSplit sets the chunks of row tiles and returns their number over all products. It
 // depends on the shapes only.
 func intSplit(prods []intProduct, tokens int, check func(*intProduct)) int {
-	chunk := intWeightChunk
-	if tokens <= intStreamed {
-		// Small matrices too are in many chunks, so that threads end at the same time.
-		bytes := 0
-		for i := range prods {
-			bytes += len(prods[i].w.Tiles)
-		}
-		chunk = min(chunk, max(intStreamChunk, bytes/32))
+	// Small matrices too are in many chunks, so that threads end at the same time.
+	bytes := 0
+	for i := range prods {
+		bytes += len(prods[i].w.Tiles)
 	}
+	chunk := min(intWeightChunk, max(intLeastChunk, bytes/32))
 	total := 0
 	for i := range prods {
 		pr := &prods[i]

@@ -13,7 +13,7 @@ import (
 // costs nothing. Between the products of a token the gaps are shorter than the time to
 // wake a thread (about 50 µs with the runtime's delay before it moves a goroutine).
 // Therefore a worker polls for the next job for poolSpin before it parks, and the caller
-// polls for the end of the last chunk. Nobody waits for a worker that has not begun: on a
+// polls for the end of the last chunk, for poolJoin. Nobody waits for a worker that has not begun: on a
 // busy machine the caller does that worker's chunks too.
 //
 // Every kernel splits its work by output, never along a sum, and takes its
@@ -25,8 +25,13 @@ type Pool struct {
 	mu      sync.Mutex // one Run at a time; a nested Run runs inline
 }
 
-// poolSpin is the longest time that a thread polls before it parks.
-const poolSpin = 20 * time.Microsecond
+// poolSpin is the longest time that a thread polls for the next job before it parks, and
+// poolJoin that it polls for the end of a job under way: a chunk may take so long, and
+// waking a thread costs half of it.
+const (
+	poolSpin = 20 * time.Microsecond
+	poolJoin = 100 * time.Microsecond
+)
 
 type job struct {
 	n       int64
@@ -83,7 +88,7 @@ func (w *worker) give(j *job) {
 
 func (w *worker) run() {
 	for {
-		spin(func() bool { return w.job.Load() != nil })
+		spin(poolSpin, func() bool { return w.job.Load() != nil })
 		j := w.job.Swap(nil)
 		if j == nil {
 			w.parked.Store(true)
@@ -96,15 +101,17 @@ func (w *worker) run() {
 			return
 		}
 		j.work(w.thread)
+		// The next job comes only when others have finished this one.
+		spin(poolJoin, func() bool { return w.job.Load() != nil || j.left.Load() == 0 })
 	}
 }
 
-// spin polls until ok returns true, for poolSpin at most.
-func spin(ok func() bool) {
+// spin polls until ok returns true, for as long as limit at most.
+func spin(limit time.Duration, ok func() bool) {
 	if ok() {
 		return
 	}
-	for start := time.Now(); time.Since(start) < poolSpin; {
+	for start := time.Now(); time.Since(start) < limit; {
 		for range 8 {
 			if ok() {
 				return
@@ -166,7 +173,7 @@ func (p *Pool) run(n int, streams bool, fn func(i int)) {
 		w.give(j)
 	}
 	j.work(0)
-	spin(func() bool { return j.left.Load() == 0 })
+	spin(poolJoin, func() bool { return j.left.Load() == 0 })
 	j.done.Wait()
 }
 

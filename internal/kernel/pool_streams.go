@@ -2,9 +2,9 @@ package kernel
 
 import "sync/atomic"
 
-// runStreams is [Pool.Run] for chunks that follow each other in memory and are read
-// once. Each thread gets a contiguous stretch of them, which the hardware prefetcher sees
-// as one stream. A thread that has finished its stretch takes the upper half of the
+// runStreams is [Pool.Run] for chunks that follow each other in memory. Each thread gets
+// a contiguous stretch of them, which the hardware prefetcher sees as one stream of what
+// is read, and threads do not write to neighbouring cache lines. A thread that has finished its stretch takes the upper half of the
 // longest stretch that is left.
 func (p *Pool) runStreams(n int, fn func(i int)) { p.run(n, true, fn) }
 

@@ -194,8 +194,8 @@ func (p *Pool) Project(z []float32, ldz int, f *Projection, x []float32, ldx, to
 }
 
 // projectChunk returns the number of tokens in a chunk of work, which is done while they
-// are in the cache. If there are tokens enough there are at least four chunks.
-func projectChunk(cols, tokens int) int { return min(intChunk(cols), max(2, intCeil(tokens, 4))) }
+// are in the cache. If there are tokens enough there are at least 32 chunks.
+func projectChunk(cols, tokens int) int { return min(intChunk(cols), max(2, intCeil(tokens, 32))) }
 
 // chunk projects tokens t0…t1-1.
 func (p *Projection) chunk(z []float32, ldz int, x []float32, ldx, t0, t1 int) {

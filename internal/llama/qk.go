@@ -61,6 +61,3 @@ func Alike(t linalg.Transform) *QK {
 	}
 	return &QK{Queries: t, Keys: t}
 }
-
-// Wide says whether rows are transformed as a whole, rather than head by head.
-func (t *QK) Wide(headDim int) bool { return t != nil && t.Keys != nil && t.Keys.Width() > headDim }
