@@ -243,6 +243,8 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 		switch vnni := active >= AVX512VNNI; {
 		case whole:
 			intVNNIWhole(&args, bits)
+		case vnni && parts > 0 && args.onePart() && (bits == 4 || bits == 8):
+			intVNNIFine(&args, bits, width)
 		case vnni && parts > 0:
 			intVNNIGroup(&args, bits, width)
 		case vnni:
@@ -269,7 +271,8 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 // is not done.
 func intMulOne(pr *intProduct, a *Activations, tile, end int) int {
 	w := pr.w
-	if active < AVX512VNNI || a.ActGroup > 0 || intPlanar(w.Bits) && !w.wholeSteps() {
+	kind := intOneKind(w, a)
+	if kind == intOneNone {
 		return tile
 	}
 	end = min(end, w.Rows/intLanes)
@@ -277,8 +280,14 @@ func intMulOne(pr *intProduct, a *Activations, tile, end int) int {
 	for tile < end {
 		var args intArgs
 		bits := args.weights(w, nil, tile)
-		args.q, args.sum = unsafe.Pointer(&a.Q[0]), unsafe.Pointer(&a.shift[0])
-		args.sx, args.zx = unsafe.Pointer(&a.Scale[0]), unsafe.Pointer(&a.Zero[0])
+		args.q = unsafe.Pointer(&a.Q[0])
+		if a.ActGroup > 0 {
+			args.group(w, a, bits)
+			args.sum = unsafe.Pointer(&a.parts[0])
+		} else {
+			args.sum = unsafe.Pointer(&a.shift[0])
+			args.sx, args.zx = unsafe.Pointer(&a.Scale[0]), unsafe.Pointer(&a.Zero[0])
+		}
 		args.y = unsafe.Pointer(&pr.y[tile*intLanes])
 		args.tokens, args.tiles = 1, min(len(starts)/intLanes, end-tile)
 		pr.ahead(tile, args.tiles)
@@ -287,7 +296,14 @@ func intMulOne(pr *intProduct, a *Activations, tile, end int) int {
 			intStart(&starts, w, a.fsum, tile, args.tiles, 1)
 		}
 		tile += args.tiles
-		intVNNI(&args, bits, 1)
+		switch kind { // no function variable: args would be allocated for it
+		case intOneToken:
+			intVNNI(&args, bits, 1)
+		case intOneFine:
+			intVNNIFine(&args, bits, 1)
+		case intOneHalf:
+			intVNNIHalf(&args, bits, 1)
+		}
 	}
 	return tile
 }

@@ -98,6 +98,62 @@ func intVNNIGroup(args *intArgs, bits, width int) {
 	}
 }
 
+// intVNNIFine is intVNNIGroup where each group of the weights is one part.
+func intVNNIFine(args *intArgs, bits, width int) {
+	switch bits<<4 | width {
+	case 4<<4 | 12:
+		intVNNIFine4x12(args)
+	case 4<<4 | 8:
+		intVNNIFine4x8(args)
+	case 4<<4 | 4:
+		intVNNIFine4x4(args)
+	case 4<<4 | 2:
+		intVNNIFine4x2(args)
+	case 4<<4 | 1:
+		intVNNIFine4x1(args)
+	case 8<<4 | 12:
+		intVNNIFine8x12(args)
+	case 8<<4 | 8:
+		intVNNIFine8x8(args)
+	case 8<<4 | 4:
+		intVNNIFine8x4(args)
+	case 8<<4 | 2:
+		intVNNIFine8x2(args)
+	case 8<<4 | 1:
+		intVNNIFine8x1(args)
+	case 2<<4 | 1:
+		intVNNIFine2x1(args)
+	case 3<<4 | 1:
+		intVNNIFine3x1(args)
+	case 5<<4 | 1:
+		intVNNIFine5x1(args)
+	case 6<<4 | 1:
+		intVNNIFine6x1(args)
+	case 7<<4 | 1:
+		intVNNIFine7x1(args)
+	default:
+		panic("kernel: intVNNIFine has no routine for these bits and tokens")
+	}
+}
+
+// intVNNIHalf is intVNNIFine for one token and groups of half a step.
+func intVNNIHalf(args *intArgs, bits, width int) {
+	switch bits<<4 | width {
+	case 2<<4 | 1:
+		intVNNIHalf2x1(args)
+	case 3<<4 | 1:
+		intVNNIHalf3x1(args)
+	case 5<<4 | 1:
+		intVNNIHalf5x1(args)
+	case 6<<4 | 1:
+		intVNNIHalf6x1(args)
+	case 7<<4 | 1:
+		intVNNIHalf7x1(args)
+	default:
+		panic("kernel: intVNNIHalf has no routine for these bits and tokens")
+	}
+}
+
 // intAVX2 multiplies a row tile with some tokens.
 func intAVX2(args *intArgs, bits, width int) {
 	switch bits<<4 | width {

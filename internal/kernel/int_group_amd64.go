@@ -28,3 +28,39 @@ func (args *intArgs) group(w *IntMatrix, a *Activations, bits int) (parts int) {
 	args.rowSum, args.rowNext = unsafe.Pointer(&intNoShift), 0
 	return parts
 }
+
+// onePart reports whether each group of the weights is one part, for which there are
+// kernels of their own; group comes before.
+func (args *intArgs) onePart() bool { return args.parts == 1 && args.lastParts == 1 }
+
+// The kernels that multiply row tiles with the only token.
+const (
+	intOneNone  = iota
+	intOneToken // intVNNI
+	intOneFine  // intVNNIFine
+	intOneHalf  // intVNNIHalf
+)
+
+// intOneKind is the kernel that multiplies row tiles of w with the only token.
+func intOneKind(w *IntMatrix, a *Activations) int {
+	if active < AVX512VNNI {
+		return intOneNone
+	}
+	if a.ActGroup == 0 {
+		if intPlanar(w.Bits) && !w.wholeSteps() {
+			return intOneNone
+		}
+		return intOneToken
+	}
+	groups, _ := intGroups(w.Cols, w.Group)
+	parts, part := intParts(w.Cols, w.Group, a.ActGroup)
+	switch {
+	case parts != groups: // a group is one part, or all of a row is one group of several
+		return intOneNone
+	case !intPlanar(w.Bits) || part%intPlaneStep == 0:
+		return intOneFine
+	case part == intPlaneStep/2 && w.Cols%intPlaneStep == 0:
+		return intOneHalf
+	}
+	return intOneNone
+}

@@ -666,6 +666,88 @@ func intVNNI8x2(args *intArgs)
 //go:noescape
 func intVNNI8x1(args *intArgs)
 
+// int_vnni_fine_amd64.s
+
+//go:noescape
+func intVNNIFine4x12(args *intArgs)
+
+//go:noescape
+func intVNNIFine4x8(args *intArgs)
+
+//go:noescape
+func intVNNIFine4x4(args *intArgs)
+
+//go:noescape
+func intVNNIFine4x2(args *intArgs)
+
+//go:noescape
+func intVNNIFine4x1(args *intArgs)
+
+//go:noescape
+func intVNNIFine8x12(args *intArgs)
+
+//go:noescape
+func intVNNIFine8x8(args *intArgs)
+
+//go:noescape
+func intVNNIFine8x4(args *intArgs)
+
+//go:noescape
+func intVNNIFine8x2(args *intArgs)
+
+//go:noescape
+func intVNNIFine8x1(args *intArgs)
+
+// Groups of whole steps.
+//
+//go:noescape
+func intVNNIFine2x1(args *intArgs)
+
+// Groups of half a step, 16 columns; there is an even number of them.
+//
+//go:noescape
+func intVNNIHalf2x1(args *intArgs)
+
+// Groups of whole steps.
+//
+//go:noescape
+func intVNNIFine3x1(args *intArgs)
+
+// Groups of half a step, 16 columns; there is an even number of them.
+//
+//go:noescape
+func intVNNIHalf3x1(args *intArgs)
+
+// Groups of whole steps.
+//
+//go:noescape
+func intVNNIFine5x1(args *intArgs)
+
+// Groups of half a step, 16 columns; there is an even number of them.
+//
+//go:noescape
+func intVNNIHalf5x1(args *intArgs)
+
+// Groups of whole steps.
+//
+//go:noescape
+func intVNNIFine6x1(args *intArgs)
+
+// Groups of half a step, 16 columns; there is an even number of them.
+//
+//go:noescape
+func intVNNIHalf6x1(args *intArgs)
+
+// Groups of whole steps.
+//
+//go:noescape
+func intVNNIFine7x1(args *intArgs)
+
+// Groups of half a step, 16 columns; there is an even number of them.
+//
+//go:noescape
+func intVNNIHalf7x1(args *intArgs)
+
 // int_vnni_group_amd64.s
 
 //go:noescape

@@ -9,6 +9,7 @@ var intFiles = []file{
 	{"int_vnni_group_amd64.s", "int_vnni_group_amd64.tmpl", values{
 		"Kernels": []values{{"Bits": 4, "Tokens": tokensVNNI}, {"Bits": 8, "Tokens": tokensVNNI}},
 	}},
+	{"int_vnni_fine_amd64.s", "int_vnni_fine_amd64.tmpl", values{"Bits": byteBits, "Tokens": tokensVNNI, "PlaneBits": planeBits}},
 	{"int_vnni_planes_amd64.s", "int_vnni_planes_amd64.tmpl", values{"Bits": planeBits, "Tokens": tokensPlane[:len(tokensPlane)-1]}},
 	{"int_vnni_planes1_amd64.s", "int_vnni_planes1_amd64.tmpl", values{"Bits": []int{5, 6, 7}}},
 
@@ -65,6 +66,9 @@ var intFiles = []file{
 		call("intVNNI", "multiplies two row tiles with 2 to 12 tokens, or row tiles with one token.", "intVNNI%dx%d",
 			kernels{byteBits, tokensVNNI}, kernels{planeBits, tokensPlane}),
 		call("intVNNIGroup", "is intVNNI for tokens in groups of channels.", "intVNNIGroup%dx%d", kernels{byteBits, tokensVNNI}),
+		call("intVNNIFine", "is intVNNIGroup where each group of the weights is one part.", "intVNNIFine%dx%d",
+			kernels{byteBits, tokensVNNI}, kernels{planeBits, []int{1}}),
+		call("intVNNIHalf", "is intVNNIFine for one token and groups of half a step.", "intVNNIHalf%dx%d", kernels{planeBits, []int{1}}),
 		call("intAVX2", "multiplies a row tile with some tokens.", "intAVX2W%dx%d", kernels{allBits, tokens256}),
 		call("intAVX2Group", "is intAVX2 for tokens in groups of channels.", "intAVX2Group%dx%d", kernels{byteBits, tokens256}),
 		call("intAVXVNNI", "multiplies a row tile with some tokens.", "intAVXVNNI%dx%d", kernels{allBits, tokens256}),
