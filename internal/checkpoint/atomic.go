@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 )
 
-// AtomicFile writes a file that appears under its name whole or not at all:
-// the bytes go to path+".tmp", which Commit flushes to the disk and renames.
-// A crash at any moment leaves the old file, or none, and perhaps the
-// temporary, which the next CreateAtomic replaces.
+// AtomicFile writes a file that appears under its name either complete or not at all: the
+// bytes go to path+".tmp", which Commit flushes to disk and renames. After a crash there is
+// the old file, or none, and perhaps the temporary file, which the next CreateAtomic
+// replaces.
 type AtomicFile struct {
 	path    string
 	want    int64
@@ -22,12 +22,11 @@ type AtomicFile struct {
 	err     error // the first failure to write, sticky
 }
 
-// CreateAtomic begins writing path. want is the number of bytes intended, for
-// the message of a full disk; 0 where unknown. The caller defers Abort.
+// CreateAtomic begins writing path. want is the expected number of bytes, for the error on
+// a full disk; 0 if unknown. The caller should defer Abort.
 func CreateAtomic(path string, want int64) (*AtomicFile, error) {
 	tmp := path + ".tmp"
-	// Removed and created anew, so that what is written is never what a
-	// left-behind link points to.
+	// Removed and created anew, so that a link left at this name is not written through.
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
@@ -38,7 +37,7 @@ func CreateAtomic(path string, want int64) (*AtomicFile, error) {
 	return &AtomicFile{path: path, want: want, f: f, w: bufio.NewWriterSize(f, 1<<20)}, nil
 }
 
-// Write implements io.Writer. After a failure every further call fails alike.
+// Write implements io.Writer. After a failure every further call returns the same error.
 func (a *AtomicFile) Write(p []byte) (int, error) {
 	if a.err != nil {
 		return 0, a.err
@@ -51,7 +50,7 @@ func (a *AtomicFile) Write(p []byte) (int, error) {
 	return n, a.fail(err)
 }
 
-// replace writes p over the file's first bytes, of which there are as many by now.
+// replace overwrites the first bytes of the file with p; that many must have been written.
 func (a *AtomicFile) replace(p []byte) error {
 	if a.err != nil {
 		return a.err
@@ -63,9 +62,8 @@ func (a *AtomicFile) replace(p []byte) error {
 	return a.fail(err)
 }
 
-// Commit makes the file appear under its name, on the disk itself: data,
-// rename and folder entry are flushed in this order. On failure the temporary
-// is removed.
+// Commit makes the file appear under its name, durably: data, rename and folder entry are
+// flushed in this order. On failure the temporary file is removed.
 func (a *AtomicFile) Commit() error {
 	if a.f == nil {
 		return fmt.Errorf("write %s: already committed or aborted", a.path)
@@ -93,8 +91,8 @@ func (a *AtomicFile) Commit() error {
 	return syncDir(filepath.Dir(a.path))
 }
 
-// Abort removes the temporary; after Commit it does nothing, so that it can
-// be deferred.
+// Abort removes the temporary file. After Commit it does nothing, so that it can be
+// deferred.
 func (a *AtomicFile) Abort() {
 	if a.f != nil {
 		a.f.Close()
@@ -103,8 +101,8 @@ func (a *AtomicFile) Abort() {
 	}
 }
 
-// fail remembers the first error and dresses it: path, bytes, and what to do
-// when the disk is full.
+// fail keeps the first error and adds the path, the number of bytes and, if the disk is
+// full, what to do.
 func (a *AtomicFile) fail(err error) error {
 	if err == nil || a.err != nil {
 		return a.err
@@ -121,7 +119,7 @@ func (a *AtomicFile) fail(err error) error {
 	return a.err
 }
 
-// WriteFileAtomic writes data to path by way of an AtomicFile.
+// WriteFileAtomic writes data to path with an AtomicFile.
 func WriteFileAtomic(path string, data []byte) error {
 	a, err := CreateAtomic(path, int64(len(data)))
 	if err != nil {

@@ -7,12 +7,12 @@ import (
 	"slices"
 )
 
-// Check holds the tensors against the config: all that the architecture needs
-// are there, of a float type and of the right shape, and none that would change
-// the result is left over (a bias where the config says none). Tied embeddings
-// may be stored once under either name, or twice if the bytes are equal. No
-// weight is read, save for that comparison. The error names the first tensor
-// at fault and counts the others.
+// Check compares the tensors with the config: every tensor that the architecture needs must
+// be present, of a float type and of the right shape, and no other tensor may exist that
+// would change the result (such as a bias if the config has none). Tied embeddings may be
+// stored once under either name, or twice if the bytes are equal. No weights are read
+// except for that comparison. The error names the first offending tensor and counts the
+// others.
 func (c *Checkpoint) Check() error {
 	if q := c.Config.QuantMethod(); q != "" {
 		return unsupported("%s: the model is already quantized (quantization_config.quant_method is %q), expected full-precision weights; start from the original model", c.Dir, q)
@@ -61,7 +61,7 @@ func (c *Checkpoint) Check() error {
 	return c.checkTied()
 }
 
-// checkTied compares the two copies of tied embeddings where both are stored.
+// checkTied compares the two copies of tied embeddings if both are stored.
 func (c *Checkpoint) checkTied() error {
 	if !c.Config.TieEmbeddings || c.where[embedName] == nil || c.where[headName] == nil {
 		return nil
@@ -82,8 +82,8 @@ func (c *Checkpoint) checkTied() error {
 	return nil
 }
 
-// Extra lists the stored tensors that the config does not expect, sorted:
-// those that Check tolerates, for a report.
+// Extra lists the stored tensors that the config does not expect but Check tolerates,
+// sorted, for a report.
 func (c *Checkpoint) Extra() []string {
 	expected := map[string]bool{headName: c.Config.TieEmbeddings}
 	for _, t := range c.Config.Expected() {
@@ -92,8 +92,8 @@ func (c *Checkpoint) Extra() []string {
 	return slices.DeleteFunc(c.Names(), func(n string) bool { return expected[n] })
 }
 
-// nearest picks the names that share the longest beginning and end with name,
-// at most n, and only those that share half of it.
+// nearest picks at most n names that share the longest prefix and suffix with name, and
+// only those that share half of it.
 func nearest(name string, names []string, n int) []string {
 	shared := func(s string) int {
 		m := min(len(s), len(name))
@@ -105,7 +105,8 @@ func nearest(name string, names []string, n int) []string {
 		for suf < m-pre && s[len(s)-1-suf] == name[len(name)-1-suf] {
 			suf++
 		}
-		// Differing lengths count against, lest "layers.1" match "layers.11" as well as itself.
+		// A difference in length lowers the score, so that "layers.1" is closer to itself
+		// than "layers.11".
 		return 2*(pre+suf) - max(len(s), len(name))
 	}
 	near := slices.DeleteFunc(slices.Clone(names), func(s string) bool { return shared(s) <= 0 })

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Limits on a config: beyond what any model of the family has, small enough
-// that no product of a few of them overflows or decides a giant allocation.
+// Limits on a config: above those of any model of these families, but small enough that no
+// product of a few of them overflows or causes a giant allocation.
 const (
 	maxHidden       = 65536
 	maxIntermediate = 1 << 20
@@ -52,11 +52,11 @@ type Config struct {
 	Raw          []byte          // the whole file
 }
 
-// ParseConfig reads a config.json. file is its name for errors, each of which
-// names the field. An architecture, activation or rope scaling that is not
-// implemented is ErrUnsupported by name; unknown further fields are ignored;
-// absent fields have the defaults of Hugging Face transformers, except for the
-// dimensions and the norm's epsilon, which are required.
+// ParseConfig reads a config.json. file is its name for errors, each of which names the
+// field. An architecture, activation or rope scaling that is not implemented is
+// ErrUnsupported and named; unknown other fields are ignored; absent fields have the
+// defaults of Hugging Face transformers, except for the dimensions and the norm's epsilon,
+// which are required.
 func ParseConfig(data []byte, file string) (Config, error) {
 	f := newFields(data, file)
 	c := Config{Raw: data, BOS: -1}
@@ -72,7 +72,7 @@ func ParseConfig(data []byte, file string) (Config, error) {
 	c.Heads = f.intOr("num_attention_heads", 0, 1, maxHeads)
 	c.KVHeads = f.intOr("num_key_value_heads", c.Heads, 1, maxHeads)
 	c.VocabSize = f.intOr("vocab_size", 0, 1, maxVocab)
-	// The first LLaMA conversions wrote max_sequence_length.
+	// The first LLaMA conversions used the name max_sequence_length.
 	positions := f.intOr("max_sequence_length", of.positions, 1, maxPositions)
 	c.MaxPositions = f.intOr("max_position_embeddings", positions, 1, maxPositions)
 	c.NormEps = f.floatOr("rms_norm_eps", 0, 1e-15, 1)
@@ -112,8 +112,8 @@ func ParseConfig(data []byte, file string) (Config, error) {
 	return c, nil
 }
 
-// headDim fills HeadDim and checks how the heads divide; def is what the family
-// takes where nothing says it, 0 for the heads' share of the width.
+// headDim sets HeadDim and checks that the numbers of heads are divisible; def is the
+// family's default if the config has no head_dim, 0 for hidden_size/heads.
 func headDim(f *fields, c *Config, def int) {
 	c.HeadDim = f.intOr("head_dim", def, 1, maxHeadDim)
 	if f.err != nil {
@@ -138,9 +138,8 @@ func headDim(f *fields, c *Config, def int) {
 	}
 }
 
-// withGeneration takes the end tokens of a generation_config.json, which say
-// how the model is meant to be run: chat models end a turn with another token
-// than a text.
+// withGeneration takes the end tokens from a generation_config.json, which describes how
+// the model should be run: chat models end a turn with a different token than a text.
 func (c *Config) withGeneration(data []byte, file string) error {
 	f := newFields(data, file)
 	eos := f.tokens("eos_token_id", -1, c.VocabSize)
@@ -157,8 +156,8 @@ func (c *Config) withGeneration(data []byte, file string) error {
 	return nil
 }
 
-// QuantMethod is the quant_method of the quantization_config: "" where the
-// model is not quantized, "unknown" where the method is not named.
+// QuantMethod is the quant_method of the quantization_config: "" if the model is not
+// quantized, "unknown" if the method is not named.
 func (c Config) QuantMethod() string {
 	if c.Quantization == nil {
 		return ""
@@ -172,7 +171,7 @@ func (c Config) QuantMethod() string {
 	return q.Method
 }
 
-// ExpectedTensor is a tensor that a model of some Config must have.
+// ExpectedTensor is a tensor that a model with this Config must have.
 type ExpectedTensor struct {
 	Name  string
 	Shape []int // [out, in] for a linear layer
@@ -185,10 +184,10 @@ const (
 	normName  = "model.norm.weight"
 )
 
-// Expected lists every tensor of the model with its shape, in the order of
-// computation: embedding, blocks, final norm, and the output head unless it is
-// tied to the embedding. Fused projections are listed apart, as
-// [Checkpoint.Tensor] gives them.
+// Expected lists every tensor of the model with its shape, in the order of computation:
+// embedding, blocks, final norm, and the output head unless it is tied to the embedding.
+// The parts of fused projections are listed separately, as [Checkpoint.Tensor] returns
+// them.
 func (c Config) Expected() []ExpectedTensor {
 	var out []ExpectedTensor
 	add := func(name string, shape ...int) { out = append(out, ExpectedTensor{name, shape}) }
@@ -239,9 +238,9 @@ func (c Config) Expected() []ExpectedTensor {
 	return out
 }
 
-// alters reports whether a tensor that the config does not expect would change
-// the model's result: a weight or bias of one of its blocks, or of its head.
-// Others, such as rotary_emb.inv_freq, are derived or belong to other tools.
+// alters reports whether a tensor that the config does not expect would change the model's
+// result: a weight or bias of a block or of the head. Others, such as rotary_emb.inv_freq,
+// are derived or belong to other tools.
 func (c Config) alters(name string) bool {
 	if name == "lm_head.bias" || name == "model.norm.bias" {
 		return true

@@ -13,5 +13,5 @@ func isDiskFull(err error) bool {
 	return errors.As(err, &no) && (no == 39 || no == 112)
 }
 
-// syncDir does nothing: folders cannot be flushed here.
+// syncDir does nothing: folders cannot be flushed on this system.
 func syncDir(string) error { return nil }

@@ -14,8 +14,8 @@ func isDiskFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
-// syncDir flushes a folder's entries, so that a rename in it survives a power
-// cut. Some network filesystems cannot; they say EINVAL or ENOTSUP.
+// syncDir flushes a folder's entries, so that a rename in it survives a power failure. Some
+// network file systems cannot do it and return EINVAL or ENOTSUP.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

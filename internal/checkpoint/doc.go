@@ -1,25 +1,28 @@
-// Package checkpoint reads and writes what lies on disk: Hugging Face folders
-// (config.json with safetensors, whole or sharded), single safetensors files,
-// and GGUF files as an import source.
+// Package checkpoint reads and writes model files: Hugging Face folders (config.json with
+// safetensors, one file or sharded), single safetensors files, and GGUF files.
+//
+// Files by subject: safetensors_*, gguf_*; config, families, fields, rope and parts parse
+// config.json; folder, index, layers, fused and check open a folder and check it; seal,
+// sums and hash detect damage; region and mmap_* map files; atomic writes them.
 //
 // # Trust
 //
-// Every file is taken as hostile. Lengths and counts found in a file are
-// checked against the file's size, or against a limit stated beside the code,
-// before they decide an allocation; a header is validated in full before the
-// first tensor is handed out, so a [Tensor] that exists is in bounds.
+// Every file is treated as hostile. Lengths and counts in a file are checked against the
+// file's size, or against a limit stated beside the code, before they decide an allocation.
+// A header is validated completely before the first tensor is returned, so a [Tensor] that
+// exists is within bounds.
 //
 // # Memory
 //
-// Files are memory-mapped where the system can: [Tensor].Data points into the
-// map, costs no heap, and must not be used after Close. [Tensor.Release] gives
-// a tensor's pages back to the kernel, so that a pass over a model larger than
-// memory stays bounded. A mapped file must not be truncated by another program
-// while it is open: touching a lost page ends the process (SIGBUS).
+// Files are memory-mapped if the system supports it: [Tensor].Data points into the map,
+// takes no heap memory, and must not be used after Close. [Tensor.Release] returns a
+// tensor's pages to the kernel, so that a pass over a model larger than memory needs little
+// of it. A mapped file must not be truncated by another program while it is open: accessing
+// a lost page ends the process (SIGBUS).
 //
 // # Errors
 //
-// Errors name the file, the tensor or field, what was found, what was expected
-// and what to do. They can be told apart with errors.Is against
-// [ErrMalformed], [ErrUnsupported], [ErrNotFinite] and [ErrNotFound].
+// Errors name the file, the tensor or field, what was found, what was expected and what to
+// do. They can be distinguished by errors.Is with [ErrMalformed], [ErrUnsupported],
+// [ErrNotFinite] and [ErrNotFound].
 package checkpoint

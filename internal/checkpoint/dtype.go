@@ -10,8 +10,8 @@ import (
 // DType is an element type by its safetensors name.
 type DType string
 
-// The element types of the safetensors format. Those from C64 on are known by
-// name and size only, so that a file that holds them can be reported on.
+// The element types of the safetensors format. From C64 on only name and size are known, so
+// that a file that contains them can be described.
 const (
 	F64  DType = "F64"
 	F32  DType = "F32"
@@ -57,20 +57,20 @@ func (d DType) Bits() int {
 	return 0
 }
 
-// Size is the width of one element in whole bytes: 0 for an unknown type and
-// for those packed below a byte (F4, F6_*; see Bits).
+// Size is the width of one element in whole bytes: 0 for an unknown type and for types
+// smaller than a byte (F4, F6_*; see Bits).
 func (d DType) Size() int { return d.Bits() / 8 }
 
 // Float reports whether Tensor.Float32 can convert the type.
 func (d DType) Float() bool { return d == F64 || d == F32 || d == F16 || d == BF16 || d.Block() != nil }
 
-// Block is the type of quantized weights that a GGUF file calls so: elements in
-// blocks with scales of their own. nil for all other types. Bits and Size of
-// such a type are 0.
+// Block is the quantized tensor type of GGUF with this name, whose elements are stored in
+// blocks with their own scales; nil for all other types. Bits and Size of such a type are
+// 0.
 func (d DType) Block() *ggml.Type { return ggml.ByName(string(d)) }
 
-// RowBytes is the size of a row of n elements; false where the type is unknown or
-// its blocks, or bytes, do not divide the row.
+// RowBytes is the size of a row of n elements; false if the type is unknown or the row is
+// not a whole number of blocks or bytes.
 func (d DType) RowBytes(n int) (int, bool) {
 	if t := d.Block(); t != nil {
 		return t.RowBytes(n)
@@ -91,8 +91,8 @@ func dtypeNames() string {
 	return strings.Join(s, ", ")
 }
 
-// payload is the number of bytes that elems elements take; ok is false where
-// the count overflows or a packed type does not fill its last byte.
+// payload is the number of bytes that elems elements take; ok is false if the count
+// overflows or a packed type does not fill its last byte.
 func (d DType) payload(elems int) (bytes int64, ok bool) {
 	bits := int64(d.Bits())
 	if bits == 0 || int64(elems) > (1<<63-1)/bits {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// The kinds of error this package gives besides those of the operating system;
-// test with errors.Is.
+// The kinds of errors that this package returns besides those of the operating system; test
+// with errors.Is.
 var (
 	// ErrMalformed: a file breaks its own format (truncated, overlapping
 	// tensors, bad JSON, a field of the wrong type or out of bounds).
@@ -20,8 +20,8 @@ var (
 	ErrNotFound = errors.New("not found")
 )
 
-// kindError is a message with one of the kinds above behind it; the message
-// stands alone, so that the kind does not repeat itself in the text.
+// kindError is an error with its own text that errors.Is recognises as one of the kinds
+// above.
 type kindError struct {
 	kind error
 	msg  string

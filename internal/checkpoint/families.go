@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// family is what config.json means where its architecture is of one kind.
+// family is how config.json is interpreted for one kind of architecture.
 type family struct {
 	class  string   // in "architectures"
 	types  []string // "model_type"; the first stands for a config.json without one
@@ -15,19 +15,19 @@ type family struct {
 
 	parts Parts // that all models of the family have
 
-	// What is taken where config.json says nothing, as in Hugging Face transformers.
+	// Defaults if config.json has no such field, as in Hugging Face transformers.
 	positions int
 	theta     float64
 	tied      bool
 	bos, eos  int // -1: none
 	headDim   int // 0: hidden_size/heads
 
-	partial bool // partial_rotary_factor is obeyed
+	partial bool // partial_rotary_factor is used
 	read    []func(f *fields, c *Config)
 }
 
-// families are the architectures that are read. A new one that is made of the
-// parts there are is an entry here, a golden and a line of docs/ARCHITECTURES.md.
+// families are the supported architectures. A new one that is composed of existing parts
+// needs an entry here, a golden file and a line in docs/ARCHITECTURES.md.
 var families = []family{
 	{class: "LlamaForCausalLM", types: []string{"llama"}, models: "LLaMA 1 to 3.2, SmolLM2",
 		positions: 2048, theta: 10000, bos: 1, eos: 2, read: []func(*fields, *Config){attentionBias, mlpBias}},
@@ -62,8 +62,7 @@ var families = []family{
 		positions: 32768, theta: 2e6, tied: true, bos: 128000, eos: 128001, read: []func(*fields, *Config){attentionBias, mlpBias, noRope, layerTypes}},
 }
 
-// familyOf is the family of a class or, where that is "", of a model type; nil
-// for one that is not known.
+// familyOf is the family of a class or, if that is "", of a model type; nil if unknown.
 func familyOf(class, modelType string) *family {
 	for i := range families {
 		f := &families[i]
@@ -74,7 +73,7 @@ func familyOf(class, modelType string) *family {
 	return nil
 }
 
-// supportedText says what can be read, for the errors that refuse the rest.
+// supportedText lists what is supported, for errors that refuse anything else.
 var supportedText = func() string {
 	var names []string
 	for _, f := range families {
@@ -84,7 +83,8 @@ var supportedText = func() string {
 	return "supported are " + strings.Join(names[:last], ", ") + " and " + names[last]
 }()
 
-// architecture finds what the model is, or refuses it by name.
+// architecture determines the model's family, or returns an error that names what is
+// unsupported.
 func architecture(f *fields) (class, modelType string, of *family) {
 	if f.err != nil {
 		return "", "", nil
@@ -118,7 +118,7 @@ func architecture(f *fields) (class, modelType string, of *family) {
 	return of.class, modelType, of
 }
 
-// activation fills Activation from the field.
+// activation sets Activation from the field.
 func activation(f *fields, c *Config, key string) {
 	def := "silu"
 	if c.Activation == GELUTanh {
@@ -143,7 +143,7 @@ func attentionBias(f *fields, c *Config) {
 
 func mlpBias(f *fields, c *Config) { c.MLPBias = f.boolOr("mlp_bias", false) }
 
-// windowOrNull is the field sliding_window: null is none, absence the default.
+// windowOrNull is the field sliding_window: null means none, absence the default.
 func windowOrNull(f *fields, def int) int {
 	if r, ok := f.m["sliding_window"]; ok && string(r) == "null" {
 		return 0
@@ -151,13 +151,13 @@ func windowOrNull(f *fields, def int) int {
 	return f.intOr("sliding_window", def, 0, maxPositions)
 }
 
-// windowOfAll reads a window that all blocks have.
+// windowOfAll reads a window that applies to all blocks.
 func windowOfAll(def int) func(*fields, *Config) {
 	return func(f *fields, c *Config) { c.SlidingWindow = windowOrNull(f, def) }
 }
 
-// windowOfLast reads a window that the blocks from max_window_layers on have, if
-// use_sliding_window switches it on.
+// windowOfLast reads a window that applies to the blocks from max_window_layers on, if
+// use_sliding_window is true.
 func windowOfLast(f *fields, c *Config) {
 	window := windowOrNull(f, 4096)
 	first := f.intOr("max_window_layers", 28, 0, maxLayers)
@@ -170,8 +170,8 @@ func windowOfLast(f *fields, c *Config) {
 	}
 }
 
-// everyFull reads a window that all blocks have but every n-th, n being the value of
-// the field, or, where that is absent or has no name, the default.
+// everyFull reads a window that applies to all blocks except every n-th, where n is the
+// value of the field or, if it is absent or key is "", the default.
 func everyFull(key string, n int) func(*fields, *Config) {
 	return func(f *fields, c *Config) {
 		f.require("sliding_window")
@@ -190,7 +190,7 @@ func everyFull(key string, n int) func(*fields, *Config) {
 	}
 }
 
-// layerTypes reads which blocks have the window, where the config lists them.
+// layerTypes reads which blocks have the window, if the config lists them.
 func layerTypes(f *fields, c *Config) {
 	r := f.raw("layer_types")
 	if r == nil {
@@ -218,7 +218,7 @@ func layerTypes(f *fields, c *Config) {
 	}
 }
 
-// tidyWindow gives one form to a window that all blocks have, or none.
+// tidyWindow normalizes a window that applies to all blocks or to none.
 func (c *Config) tidyWindow() {
 	if c.SlidingWindow == 0 || c.Full != nil && !slices.Contains(c.Full, false) {
 		c.SlidingWindow, c.Full = 0, nil
@@ -228,8 +228,8 @@ func (c *Config) tidyWindow() {
 	}
 }
 
-// gemma reads what Gemma's files call by other names, and its scales: embeddings
-// by √hidden_size, attention by 1/√query_pre_attn_scalar.
+// gemma reads the fields that Gemma's files name differently, and its scales: embeddings
+// are multiplied by √hidden_size, attention scores by 1/√query_pre_attn_scalar.
 func gemma(f *fields, c *Config) {
 	activation(f, c, "hidden_activation")
 	c.EmbedScale = math.Sqrt(float64(c.HiddenSize))
@@ -239,7 +239,8 @@ func gemma(f *fields, c *Config) {
 	}
 }
 
-// softCaps reads the caps, 0 standing for none, of attention and of the logits.
+// softCaps reads the soft caps of attention scores and logits, with these defaults; 0 means
+// none.
 func softCaps(attn, logits float64) func(*fields, *Config) {
 	limit := func(f *fields, key string, def float64) float64 {
 		if r, ok := f.m[key]; ok && string(r) == "null" {
@@ -257,15 +258,15 @@ func softCaps(attn, logits float64) func(*fields, *Config) {
 	}
 }
 
-// localTheta reads the rotary base of the blocks with a window. Transformers 5 has it
-// inside rope_parameters, one object for each kind of block (see rope).
+// localTheta reads the rotary base of the blocks with a window. Transformers 5 stores it
+// inside rope_parameters, in one object for each kind of block (see rope).
 func localTheta(f *fields, c *Config) {
 	if c.LocalTheta == 0 {
 		c.LocalTheta = f.floatOr("rope_local_base_freq", 10000, 1, 1e15)
 	}
 }
 
-// multipliers reads Granite's.
+// multipliers reads Granite's scale factors.
 func multipliers(f *fields, c *Config) {
 	scale := func(key string) float64 { return f.floatOr(key, 1, 1e-6, 1e6) }
 	c.EmbedScale = scale("embedding_multiplier")
@@ -274,9 +275,9 @@ func multipliers(f *fields, c *Config) {
 	c.LogitScale = 1 / scale("logits_scaling")
 }
 
-// noRope reads which of SmolLM3's blocks leave queries and keys as they are, all but
-// every no_rope_layer_interval-th being turned where no list says it (in the list, 1
-// is a block that turns), and its window, which those without rotation have.
+// noRope reads which of SmolLM3's blocks do not rotate queries and keys: without a list,
+// every no_rope_layer_interval-th block (in the list, 1 means that the block rotates). It
+// also reads the window, which applies to the blocks without rotation.
 func noRope(f *fields, c *Config) {
 	every := f.intOr("no_rope_layer_interval", 4, 1, maxLayers)
 	if f.err != nil {
@@ -291,7 +292,7 @@ func noRope(f *fields, c *Config) {
 		}
 		for i, v := range list {
 			if v != 0 && v != 1 {
-				f.failf("no_rope_layers", "block %d is %d, expected 0 (not turned) or 1 (turned)", i, v)
+				f.failf("no_rope_layers", "block %d is %d, expected 0 (no rotary embedding) or 1 (rotary embedding)", i, v)
 				return
 			}
 			c.NoRope[i] = v == 0

@@ -7,9 +7,9 @@ import (
 	"slices"
 )
 
-// fields reads typed fields of a JSON object and remembers the first error, so
-// that a parser reads like the list of what it accepts. A null is an absent
-// field. After an error, every method returns zero values.
+// fields reads typed fields of a JSON object and keeps the first error, so that a parser
+// reads like a list of what it accepts. Null counts as absent. After an error, every method
+// returns zero values.
 type fields struct {
 	where string // file, and the path inside it, for errors
 	m     map[string]json.RawMessage
@@ -27,7 +27,7 @@ func (f *fields) failf(key, format string, a ...any) {
 	}
 }
 
-// raw is the field's JSON, nil where it is absent or null.
+// raw is the field's JSON; nil if it is absent or null.
 func (f *fields) raw(key string) json.RawMessage {
 	if r := f.m[key]; f.err == nil && string(r) != "null" {
 		return r
@@ -37,7 +37,7 @@ func (f *fields) raw(key string) json.RawMessage {
 
 func (f *fields) has(key string) bool { return f.raw(key) != nil }
 
-// require fails where one of the keys is absent.
+// require fails if one of the keys is absent.
 func (f *fields) require(keys ...string) {
 	for _, k := range keys {
 		if f.err == nil && !f.has(k) {
@@ -46,7 +46,7 @@ func (f *fields) require(keys ...string) {
 	}
 }
 
-// intOr is a whole number within [lo, hi], def where absent.
+// intOr returns a whole number within [lo, hi], or def if it is absent.
 func (f *fields) intOr(key string, def, lo, hi int) int {
 	r := f.raw(key)
 	if r == nil {
@@ -64,7 +64,7 @@ func (f *fields) intOr(key string, def, lo, hi int) int {
 	return int(n)
 }
 
-// floatOr is a number within [lo, hi], def where absent.
+// floatOr returns a number within [lo, hi], or def if it is absent.
 func (f *fields) floatOr(key string, def, lo, hi float64) float64 {
 	r := f.raw(key)
 	if r == nil {
@@ -108,7 +108,7 @@ func (f *fields) stringOr(key, def string) string {
 	return s
 }
 
-// object is a nested object, nil where absent.
+// object returns a nested object, or nil if it is absent.
 func (f *fields) object(key string) *fields {
 	r := f.raw(key)
 	if r == nil {
@@ -121,8 +121,8 @@ func (f *fields) object(key string) *fields {
 	return sub
 }
 
-// tokens is a token id or a list of them, each below vocab; negative ids mean
-// none. An absent field is def where def is a valid id.
+// tokens returns a token id or a list of them, each below vocab; negative ids mean none. If
+// the field is absent it is def, provided that is a valid id.
 func (f *fields) tokens(key string, def, vocab int) []int {
 	r, isSet := f.m[key]
 	if f.err != nil || string(r) == "null" {
@@ -148,7 +148,7 @@ func (f *fields) tokens(key string, def, vocab int) []int {
 			f.failf(key, "token id %d, expected one below vocab_size %d", id, vocab)
 			return nil
 		}
-		if id < -1 { // −1 is how some files say none
+		if id < -1 { // some files write −1 for none
 			f.failf(key, "token id %d, expected one from 0, or -1 for none", id)
 			return nil
 		}

@@ -8,12 +8,11 @@ import (
 	"github.com/specquant/specquant/internal/ggml"
 )
 
-// Float32 converts the tensor into dst, whose length must be Elems(). F32,
-// F16 and BF16 convert exactly; F64 rounds to nearest even; quantized types of
-// GGUF give what package ggml says they stand for. The first NaN or
-// infinity (or F64 beyond float32's range) is an error, ErrNotFinite, that
-// names file, tensor, flat index, [row,col] and value; dst is then partly
-// written. A dtype that holds no floats is ErrUnsupported.
+// Float32 converts the tensor into dst, whose length must be Elems(). F32, F16 and BF16 are
+// converted exactly; F64 is rounded to nearest even; quantized types of GGUF are decoded by
+// package ggml. The first NaN or infinity (or F64 beyond float32's range) is an error,
+// ErrNotFinite, that names file, tensor, flat index, [row,col] and value; dst is then
+// partly written. A dtype that holds no floats is ErrUnsupported.
 func (t Tensor) Float32(dst []float32) error {
 	if t.err != nil {
 		return t.err
@@ -58,7 +57,7 @@ func (t Tensor) dequantize(dst []float32, b *ggml.Type) error {
 	b.Dequantize(dst, t.Data)
 	for i, v := range dst {
 		if math.Float32bits(v)&0x7f800000 == 0x7f800000 {
-			return &kindError{ErrNotFinite, fmt.Sprintf("%s is %v, expected a finite float32: the scale of its block of %s is damaged; get the file again", t.at(i), v, t.DType)}
+			return &kindError{ErrNotFinite, fmt.Sprintf("%s is %v, expected a finite float32: the scale of its %s block is damaged; get the file again", t.at(i), v, t.DType)}
 		}
 	}
 	return nil
@@ -75,7 +74,7 @@ func (t Tensor) value(i int) float64 {
 	case BF16:
 		return float64(math.Float32frombits(uint32(le.Uint16(t.Data[2*i:])) << 16))
 	}
-	// F16 is asked for only where it is not finite.
+	// This is only called for an F16 that is not finite.
 	h := le.Uint16(t.Data[2*i:])
 	if h&0x3ff != 0 {
 		return math.NaN()
@@ -83,8 +82,8 @@ func (t Tensor) value(i int) float64 {
 	return math.Inf(1 - 2*int(h>>15))
 }
 
-// Each of these converts len(dst) elements and returns the index of the first
-// that is not finite, or -1. A float is not finite when its exponent is all ones.
+// Each of these converts len(dst) elements and returns the index of the first one that is
+// not finite, or -1. A float is not finite if all bits of its exponent are ones.
 
 func fromF32(dst []float32, src []byte) int {
 	for i := range dst {
@@ -108,8 +107,8 @@ func fromBF16(dst []float32, src []byte) int {
 	return -1
 }
 
-// fromF16 puts exponent and mantissa where float32 has them and multiplies by
-// 2^(127-15) to move the bias: exact for normal and subnormal numbers alike.
+// fromF16 moves exponent and mantissa to their positions in a float32 and multiplies by
+// 2^(127-15) to adjust the exponent's bias: exact for normal and subnormal numbers.
 func fromF16(dst []float32, src []byte) int {
 	const bias = 0x1p112
 	for i := range dst {
@@ -134,10 +133,9 @@ func fromF64(dst []float32, src []byte) int {
 	return -1
 }
 
-// AppendFloats appends src to dst in the given float type, little-endian,
-// rounding to nearest even. A value that is not finite, or whose rounding
-// leaves the type's range, is ErrNotFinite with its index: it would be read
-// back as an error.
+// AppendFloats appends src to dst in the given float type, little-endian, rounded to
+// nearest even. A value that is not finite, or is out of the type's range after rounding,
+// is ErrNotFinite with its index, because it could not be read back.
 func AppendFloats(dst []byte, d DType, src []float32) ([]byte, error) {
 	for i, f := range src {
 		b := math.Float32bits(f)

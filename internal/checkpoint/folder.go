@@ -21,39 +21,40 @@ const (
 	indexFile      = "model.safetensors.index.json"
 )
 
-// importHint tells what to do with a GGUF file.
+// importHint is the advice for GGUF files where a folder is needed.
 const importHint = "give the file itself, or import it: specquant import FILE.gguf -o DIR"
 
-// Checkpoint is an open model folder: its config and all its weight files,
-// mapped. Reading is safe for concurrent use; Close must come last.
+// Checkpoint is an open model folder: its config and all its weight files, mapped.
+// Concurrent reads are safe; Close must come after the last of them.
 type Checkpoint struct {
 	Dir    string // or the path of a GGUF file
 	Config Config
 	GGUF   *GGUF // nil: a folder
-	// Unsummed says that a quantized model, of an early version, does not carry sums of
-	// all its files: damage to it may go unnoticed.
+	// Unsummed: the model is quantized, but by an early version that did not store
+	// checksums of all files. Damage to it may go unnoticed.
 	Unsummed bool
-	// Checking is how long Open took to hold a quantized model against its sums.
+	// Checking is how long Open took to compare a quantized model with its checksums.
 	Checking time.Duration
 
 	files []*File
 	where map[string]*File // of each tensor
-	sums  []FileHash       // of a quantized model's files, by its manifest; nil: it has none
+	sums  []FileHash       // of a quantized model's files, from its manifest; nil: no checksums
 
-	mu         sync.Mutex // of what is computed once
-	verified   bool       // the files are as sums says
+	mu         sync.Mutex // protects what is computed once
+	verified   bool       // the files agree with sums
 	tensorHash string     // "": not computed yet
 }
 
-// Open opens a GGUF file (see [OpenGGUF]), or a Hugging Face folder: config.json, the end tokens of
-// generation_config.json where there is one, and model.safetensors or the
-// shards that model.safetensors.index.json lists. Every header is verified
-// (see OpenFile), that every tensor of the index is in its shard and no tensor
-// in two, that none is of a block beyond num_hidden_layers, and the files' sizes
-// where a quantized model's manifest lists them. A quantized model is read whole and
-// held against the sums that its files carry (CRC-32C; the sha256 of weights are
-// compared by Verify). Of a checkpoint no weight is read, and other names and shapes are
-// not yet held against the config: that is Check.
+// Open opens a GGUF file (see [OpenGGUF]), or a Hugging Face folder: config.json, the end
+// tokens of generation_config.json if it exists, and model.safetensors or the shards listed
+// in model.safetensors.index.json.
+//
+// It verifies every header (see OpenFile), that each tensor of the index is in its shard
+// and none is in two, that none belongs to a block beyond num_hidden_layers, and the file
+// sizes listed in a quantized model's manifest. A quantized model is read completely and
+// compared with the checksums in its files (CRC-32C; Verify compares the sha256 of the
+// weights). Of an unquantized checkpoint no weights are read, and Check compares names and
+// shapes with the config.
 func Open(dir string) (*Checkpoint, error) {
 	st, err := os.Stat(dir)
 	if err != nil {
@@ -129,7 +130,7 @@ func (c *Checkpoint) open() error {
 	return c.openShards(data, path)
 }
 
-// openShards opens what the index lists, in the order of the shards' names.
+// openShards opens the files listed in the index, in the order of their names.
 func (c *Checkpoint) openShards(index []byte, path string) error {
 	weights, err := parseIndex(index, path)
 	if err != nil {
@@ -158,7 +159,8 @@ func (c *Checkpoint) openShards(index []byte, path string) error {
 	return nil
 }
 
-// add opens one weight file. Tensors that an index leaves out count too.
+// add opens one weight file. Tensors that are in the file but not in the index are
+// included.
 func (c *Checkpoint) add(path string) error {
 	f, err := OpenFile(path)
 	if err != nil {
@@ -174,8 +176,7 @@ func (c *Checkpoint) add(path string) error {
 	return nil
 }
 
-// explainMissing says what to do about a folder that lacks the file want, by
-// what it has instead.
+// explainMissing explains a folder that lacks the file want, by what it contains instead.
 func (c *Checkpoint) explainMissing(want string) error {
 	has := func(pattern string) string {
 		m, _ := filepath.Glob(filepath.Join(globQuote(c.Dir), pattern))
@@ -202,7 +203,7 @@ func (c *Checkpoint) explainMissing(want string) error {
 	return notFound("%s: no %s; expected a Hugging Face model folder with %s and %s", c.Dir, want, configFile, weightsFile)
 }
 
-// globQuote escapes a path for filepath.Glob, whose escape Windows lacks.
+// globQuote escapes a path for filepath.Glob, which has no escape character on Windows.
 func globQuote(s string) string {
 	if filepath.Separator == '\\' {
 		return s
@@ -210,8 +211,8 @@ func globQuote(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
 }
 
-// stored is the name under which a tensor lies in the files: its own, or that
-// of its twin where the embeddings are tied and only one of them is stored.
+// stored is the name under which a tensor is stored: its own, or for tied embeddings of
+// which only one is stored, that of the other.
 func (c *Checkpoint) stored(name string) string {
 	if c.where[name] == nil && c.Config.TieEmbeddings {
 		switch name {
@@ -224,12 +225,12 @@ func (c *Checkpoint) stored(name string) string {
 	return name
 }
 
-// Has reports whether Tensor knows the name.
+// Has reports whether Tensor finds the name.
 func (c *Checkpoint) Has(name string) bool { return c.where[c.stored(name)] != nil }
 
-// Tensor returns a tensor by name. Where the embeddings are tied, the names of
-// embedding and output head both find the one that is stored (whose name the
-// Tensor then has). An unknown name is ErrNotFound with the nearest names.
+// Tensor returns a tensor by name. If the embeddings are tied, the names of embedding and
+// output head both find the one that is stored (and the Tensor has its name). An unknown
+// name is ErrNotFound with the most similar names.
 func (c *Checkpoint) Tensor(name string) (Tensor, error) {
 	s := c.stored(name)
 	f := c.where[s]

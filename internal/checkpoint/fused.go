@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// fused says which projections are stored one below the other as one tensor.
+// fused lists the projections whose rows may be stored concatenated in one tensor.
 var fused = []struct {
 	whole string
 	parts []string
@@ -14,8 +14,8 @@ var fused = []struct {
 	{"mlp.gate_up_proj", []string{"mlp.gate_proj", "mlp.up_proj"}},
 }
 
-// splitFused replaces fused projections by their parts, which are ranges of their
-// rows: nobody else sees how they were stored.
+// splitFused replaces fused projections by their parts, which are ranges of rows, so that
+// the rest of the program need not know how they were stored.
 func (c *Checkpoint) splitFused() error {
 	if !c.Config.Fused {
 		return nil
@@ -36,7 +36,7 @@ func (c *Checkpoint) splitFused() error {
 	return nil
 }
 
-// split replaces one fused tensor, if it is there.
+// split replaces one fused tensor, if it exists.
 func (c *Checkpoint) split(block, whole, kind string, parts []string, rows map[string]int) error {
 	name := block + whole + kind
 	f := c.where[name]
@@ -47,11 +47,11 @@ func (c *Checkpoint) split(block, whole, kind string, parts []string, rows map[s
 	for _, p := range parts {
 		sum += rows[block+p+".weight"]
 		if other := c.where[block+p+kind]; other != nil {
-			return malformed("%s: tensor %q is part of %q too, expected it in one of them", other.Path(), block+p+kind, name)
+			return malformed("%s: tensor %q is also part of %q, expected in only one of them", other.Path(), block+p+kind, name)
 		}
 	}
 	if len(e.shape) == 0 || e.shape[0] != sum {
-		return malformed("%s: tensor %q has shape %v, expected %d rows by config.json: those of %v one below the other", f.Path(), name, e.shape, sum, parts)
+		return malformed("%s: tensor %q has shape %v, expected %d rows by config.json, the sum of those of %v", f.Path(), name, e.shape, sum, parts)
 	}
 	at, row := e.begin, (e.end-e.begin)/int64(sum)
 	for _, p := range parts {

@@ -14,8 +14,8 @@ import (
 	"github.com/specquant/specquant/internal/ggml"
 )
 
-// GGUF is an open GGUF file, with all parts of one that is split. Close must
-// come after the last use of any tensor.
+// GGUF is an open GGUF file; if the model is split, all its parts. Close must come after
+// the last use of any tensor.
 type GGUF struct {
 	Version int
 
@@ -24,16 +24,16 @@ type GGUF struct {
 	Metadata map[string]any
 
 	path    string
-	regions []*region         // of the parts
+	regions []*region         // the mapped files
 	entries map[string]*entry // begin and end are offsets in the region of the entry
 }
 
-// maxGGUFParts bounds the files of a model that is split.
+// maxGGUFParts is the largest number of files of a split model.
 const maxGGUFParts = 1000
 
-// OpenGGUF maps a GGUF file of version 1, 2 or 3 and checks its header in full.
-// The first of several parts opens the others beside it. Tensors of a type that
-// is not read are ErrUnsupported by name.
+// OpenGGUF maps a GGUF file of version 1, 2 or 3 and checks its complete header. If it is
+// the first part of a split model, the others are opened too. A tensor of an unknown type
+// is ErrUnsupported and named.
 //
 // Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
 func OpenGGUF(path string) (*GGUF, error) {
@@ -65,8 +65,8 @@ func openGGUFPart(path string) (*GGUF, error) {
 	return g, nil
 }
 
-// openParts opens the other parts of a model that is split, whose files are
-// called NAME-00001-of-00003.gguf and so on, as llama.cpp writes them.
+// openParts opens the other parts of a split model, whose files are named
+// NAME-00001-of-00003.gguf and so on, as llama.cpp writes them.
 func (g *GGUF) openParts() error {
 	meta := func(p *GGUF, key string) int64 {
 		n, _ := asInt(p.Metadata[key])
@@ -84,7 +84,7 @@ func (g *GGUF) openParts() error {
 	case no != 0:
 		return unsupported("%s: is part %d of %d of a model; open the first part, whose name ends in %s", g.path, no+1, count, suffix(0))
 	case !ok:
-		return unsupported("%s: is the first of %d parts, expected a name that ends in %s, so that the others can be found; rename it", g.path, count, suffix(0))
+		return unsupported("%s: is the first of %d parts, expected a name that ends in %s, which the names of the others follow from; rename it", g.path, count, suffix(0))
 	}
 	for i := int64(1); i < count; i++ {
 		path := stem + suffix(i)
@@ -97,11 +97,11 @@ func (g *GGUF) openParts() error {
 		}
 		g.regions = append(g.regions, p.regions...)
 		if c, n := meta(p, "split.count"), meta(p, "split.no"); c != count || n != i {
-			return malformed("%s: says that it is part %d of %d, expected part %d of %d; the files do not belong together", path, n+1, c, i+1, count)
+			return malformed("%s: its metadata say part %d of %d, expected part %d of %d; the files do not belong together", path, n+1, c, i+1, count)
 		}
 		for name, e := range p.entries {
 			if g.entries[name] != nil {
-				return malformed("%s: tensor %q is in %s too, expected it in one part", path, name, g.entries[name].region.path)
+				return malformed("%s: tensor %q is also in %s, expected it in only one part", path, name, g.entries[name].region.path)
 			}
 			g.entries[name] = e
 		}
@@ -112,7 +112,7 @@ func (g *GGUF) openParts() error {
 	return nil
 }
 
-// parseGGUF reads and checks everything before the tensors' data.
+// parseGGUF reads and checks everything before the tensor data.
 func parseGGUF(path string, r io.ReaderAt, size int64) (*GGUF, error) {
 	c := newCursor(path, r, size)
 	var magic [4]byte
@@ -183,7 +183,7 @@ func ggufEntry(c *cursor, i int, align int64) (*entry, error) {
 		}
 		e.shape[d] = int(n)
 	}
-	slices.Reverse(e.shape) // GGUF writes the fastest dimension first
+	slices.Reverse(e.shape) // GGUF lists the fastest-varying dimension first
 	kind := c.u32(where)
 	off := c.u64(where)
 	if c.err != nil {
@@ -217,7 +217,8 @@ func ggufEntry(c *cursor, i int, align int64) (*entry, error) {
 	return e, nil
 }
 
-// size is the bytes of an entry by its type and shape, which may be anything.
+// size computes the bytes of an entry from its type and shape, neither of which is checked
+// yet.
 func (e *entry) size(c *cursor, where string) (int64, error) {
 	n, ok := product(e.shape)
 	if b := e.dtype.Block(); b != nil && ok {
@@ -242,8 +243,8 @@ func (e *entry) size(c *cursor, where string) (int64, error) {
 	return bytes, nil
 }
 
-// place turns offsets in the data into offsets in the file, and checks that
-// the tensors lie inside it without overlap.
+// place converts offsets in the data to offsets in the file, and checks that the tensors
+// lie inside the file without overlap.
 func (g *GGUF) place(path string, order []*entry, dataOff, size int64) error {
 	slices.SortFunc(order, func(a, b *entry) int { return cmp.Compare(a.begin, b.begin) })
 	end, last := dataOff, ""
@@ -263,8 +264,8 @@ func (g *GGUF) place(path string, order []*entry, dataOff, size int64) error {
 // Names lists the tensors, sorted.
 func (g *GGUF) Names() []string { return slices.Sorted(maps.Keys(g.entries)) }
 
-// Tensor returns a tensor by name, its shape in row-major order ([out, in] for
-// a linear layer); false where the file has none.
+// Tensor returns a tensor by name, its shape in row-major order ([out, in] for a linear
+// layer); false if the file has no such tensor.
 func (g *GGUF) Tensor(name string) (Tensor, bool) {
 	e, ok := g.entries[name]
 	if !ok {
@@ -275,7 +276,7 @@ func (g *GGUF) Tensor(name string) (Tensor, bool) {
 	return t, true
 }
 
-// Close unmaps the files; no tensor of them may be used afterwards.
+// Close unmaps the files; none of their tensors may be used afterwards.
 func (g *GGUF) Close() error {
 	var errs []error
 	for _, r := range g.regions {
@@ -284,7 +285,7 @@ func (g *GGUF) Close() error {
 	return errors.Join(errs...)
 }
 
-// asInt is a metadata value of any integer type.
+// asInt converts a metadata value of any integer type.
 func asInt(v any) (int64, bool) {
 	switch n := v.(type) {
 	case uint8:

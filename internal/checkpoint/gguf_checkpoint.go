@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// IsGGUF reports whether a path is that of a file which begins as a GGUF file does.
+// IsGGUF reports whether the file at path begins with the GGUF magic.
 func IsGGUF(path string) bool {
 	r, err := openRegion(path)
 	if err != nil {
@@ -20,7 +20,7 @@ func IsGGUF(path string) bool {
 	return n == 4 && string(magic[:]) == "GGUF"
 }
 
-// OpenFolder is [Open] for work that needs a folder: it refuses a GGUF file.
+// OpenFolder is [Open] for commands that need a folder: a GGUF file is an error.
 func OpenFolder(dir string) (*Checkpoint, error) {
 	if IsGGUF(dir) {
 		return nil, unsupported("%s: a GGUF file, expected a folder; make one: specquant import %s -o DIR", dir, dir)
@@ -28,8 +28,8 @@ func OpenFolder(dir string) (*Checkpoint, error) {
 	return Open(dir)
 }
 
-// openGGUFModel opens a GGUF file as a model: its tensors have Hugging Face's
-// names, shapes and order of rows, and the types that they have in the file.
+// openGGUFModel opens a GGUF file as a model: its tensors get Hugging Face's names, shapes
+// and order of rows, and keep the types that they have in the file.
 func openGGUFModel(path string) (*Checkpoint, error) {
 	g, err := OpenGGUF(path)
 	if err != nil {
@@ -43,7 +43,7 @@ func openGGUFModel(path string) (*Checkpoint, error) {
 	return c, nil
 }
 
-// model is the file as a checkpoint, which takes over its memory.
+// model converts the GGUF to a checkpoint, which takes over its mapped files.
 func (g *GGUF) model() (*Checkpoint, error) {
 	_, cfg, err := g.config()
 	if err != nil {
@@ -66,9 +66,9 @@ func (g *GGUF) model() (*Checkpoint, error) {
 	return c, nil
 }
 
-// named gives the entries of all tensors that the config expects, by the names it
-// gives them, and refuses a file that lacks one or has others: what they do would
-// be left out without a word.
+// named returns the entries of all tensors that the config expects, under the config's
+// names. A file that lacks one, or has others whose effect would silently be missing, is an
+// error.
 func (g *GGUF) named(cfg Config) ([]*entry, error) {
 	arch, _ := g.Metadata["general.architecture"].(string)
 	family := ggufFamilies[arch]
@@ -116,14 +116,14 @@ func (g *GGUF) named(cfg Config) ([]*entry, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(g.entries)) {
 		if !used[name] && !strings.HasSuffix(name, ".attn_rot_embd") {
-			return nil, unsupported("%s: tensor %q is no part of a model of architecture %s; %s", g.path, name, arch, supportedText)
+			return nil, unsupported("%s: tensor %q is not part of architecture %s; %s", g.path, name, arch, supportedText)
 		}
 	}
 	return out, nil
 }
 
-// fusedPart is a projection's own rows of a tensor that holds several, one below the
-// other, and that tensor's name; src where it is stored apart.
+// fusedPart returns the rows of one projection within a tensor that holds several, and that
+// tensor's name; if the projection is stored separately, it returns src and name.
 func (g *GGUF) fusedPart(cfg Config, want ExpectedTensor, src *entry, name string) (*entry, string) {
 	q, kv, inner := cfg.Heads*cfg.HeadDim, cfg.KVHeads*cfg.HeadDim, cfg.IntermediateSize
 	for _, p := range []struct {
@@ -155,11 +155,11 @@ func (g *GGUF) fusedPart(cfg Config, want ExpectedTensor, src *entry, name strin
 	return src, name
 }
 
-// unpaired is the data of q or k with its rows in Hugging Face's order. Rotary
-// embedding turns pairs of a head's rows: GGUF, like Meta's files, has the two rows
-// of a pair side by side (2j, 2j+1), Hugging Face half a head apart (j, j+dim/2).
-// t is [heads*dim, in], or [heads*dim] for a bias. Rows are whole blocks of bytes in
-// all types.
+// unpaired returns the data of q or k with its rows in Hugging Face's order. Rotary
+// embedding rotates pairs of a head's rows: GGUF, like Meta's files, stores the two rows of
+// a pair side by side (2j, 2j+1), Hugging Face half a head apart (j, j+dim/2). t is
+// [heads*dim, in], or [heads*dim] for a bias. In all types a row is a whole number of
+// bytes.
 func unpaired(t Tensor, heads int) []byte {
 	rows := t.Shape[0]
 	size, half := len(t.Data)/rows, rows/heads/2
@@ -175,7 +175,7 @@ func unpaired(t Tensor, heads int) []byte {
 	return out
 }
 
-// lessOne is the data of a vector of F32 less 1.
+// lessOne returns the data of an F32 vector with 1 subtracted from each element.
 func lessOne(t Tensor) []byte {
 	out := make([]byte, 0, len(t.Data))
 	for at := 0; at < len(t.Data); at += 4 {
@@ -196,8 +196,7 @@ func (c *Checkpoint) Types() map[DType]int64 {
 	return bytes
 }
 
-// Quantized reports whether the model is of a GGUF file some of whose weights are
-// quantized.
+// Quantized reports whether the model comes from a GGUF file with quantized weights.
 func (c *Checkpoint) Quantized() bool {
 	for t := range c.Types() {
 		if t.Block() != nil {

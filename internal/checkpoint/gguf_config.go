@@ -7,16 +7,15 @@ import (
 	"strconv"
 )
 
-// ggufKeys reads the metadata of one architecture with a sticky error.
+// ggufKeys reads the metadata of one architecture and keeps the first error.
 type ggufKeys struct {
 	g      *GGUF
 	prefix string
 	err    error
 }
 
-// int is a whole number; def stands for an absent key, which is an error where def
-// is negative. Some files have a list, one for each block, of which all must be the
-// same.
+// int returns a whole number, or def if the key is absent; a negative def makes the key
+// required. If the value is a list with one element for each block, all must be equal.
 func (k *ggufKeys) int(key string, def int64) int64 {
 	v, ok := k.g.Metadata[k.prefix+key]
 	if list, isList := v.([]int32); isList && len(list) > 0 {
@@ -40,7 +39,7 @@ func (k *ggufKeys) int(key string, def int64) int64 {
 	return n
 }
 
-// float is the value in the shortest decimal form that reads back the same.
+// float returns the value as the shortest decimal number that reads back the same.
 func (k *ggufKeys) float(key string, def json.Number) json.Number {
 	v, ok := k.g.Metadata[k.prefix+key]
 	f, bits := 0.0, 64
@@ -63,7 +62,7 @@ func (k *ggufKeys) float(key string, def json.Number) json.Number {
 	return json.Number(strconv.FormatFloat(f, 'g', -1, bits))
 }
 
-// optional is float where the key is there, else "".
+// optional is float for a key that may be absent, which gives "".
 func (k *ggufKeys) optional(key string) json.Number {
 	if _, ok := k.g.Metadata[k.prefix+key]; !ok {
 		return ""
@@ -76,15 +75,15 @@ func (k *ggufKeys) has(tensor string) bool { return k.g.entries[tensor] != nil }
 // hfConfig is the config.json of a GGUF file's model, in Hugging Face's terms.
 type hfConfig map[string]any
 
-// set adds a field unless there is no number.
+// set adds a field unless v is empty.
 func (c hfConfig) set(key string, v json.Number) {
 	if v != "" {
 		c[key] = v
 	}
 }
 
-// config translates the metadata into a config.json, and parses it, so that a
-// GGUF passes the same checks as a folder from elsewhere.
+// config translates the metadata into a config.json and parses it, so that a GGUF file
+// passes the same checks as a folder.
 func (g *GGUF) config() ([]byte, Config, error) {
 	arch, _ := g.Metadata["general.architecture"].(string)
 	family := ggufFamilies[arch]
@@ -154,9 +153,9 @@ func (g *GGUF) config() ([]byte, Config, error) {
 	return data, cfg, err
 }
 
-// EndTokens are the ids that end a text or a turn, below the vocabulary's size:
-// those that the metadata name, and the control tokens that chat models are known to
-// end their turns with.
+// EndTokens are the ids, below the vocabulary's size, that end a text or a turn: those
+// named in the metadata, and the control tokens with which chat models are known to end
+// their turns.
 func (g *GGUF) EndTokens() []int {
 	const prefix = "tokenizer.ggml."
 	tokens, _ := g.Metadata[prefix+"tokens"].([]string)
@@ -183,7 +182,7 @@ func (g *GGUF) EndTokens() []int {
 // controlToken is the type of a token that is not text.
 const controlToken = 3
 
-// endTexts are how chat models write the end of a turn, or of all.
+// endTexts are the tokens with which chat models end a turn or a text.
 var endTexts = []string{"<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|end_of_text|>", "<|endoftext|>", "</s>"}
 
 // mainDType is the torch name of the type that holds the most bytes.
@@ -201,10 +200,9 @@ func (g *GGUF) mainDType() string {
 	return "bfloat16"
 }
 
-// ropeScaling translates the file's scaling keys and factors. The llama3 kind is
-// recovered from the divisors that llama.cpp's converter stores as
-// rope_freqs.weight, longrope from its two tensors of factors. turned is the number
-// of a head's channels that rotate.
+// ropeScaling translates the file's scaling keys and factors. The llama3 kind is recovered
+// from the divisors that llama.cpp's converter stores as rope_freqs.weight, longrope from
+// its two tensors of factors. turned is the number of channels of a head that are rotated.
 func (g *GGUF) ropeScaling(k *ggufKeys, theta json.Number, turned int64) (map[string]any, error) {
 	kind, isSet := g.Metadata[k.prefix+"rope.scaling.type"].(string)
 	if isSet && kind != "none" && kind != "linear" && kind != "yarn" && kind != "longrope" {
@@ -232,7 +230,7 @@ func (g *GGUF) ropeScaling(k *ggufKeys, theta json.Number, turned int64) (map[st
 	return map[string]any{"rope_type": "linear", "factor": factor}, k.err
 }
 
-// vector reads a tensor of float32 values of which the metadata expect so many.
+// vector reads a tensor of n float32 values.
 func (g *GGUF) vector(name string, n int64) ([]float32, error) {
 	t, ok := g.Tensor(name)
 	if !ok {
@@ -245,7 +243,7 @@ func (g *GGUF) vector(name string, n int64) ([]float32, error) {
 	return v, t.Float32(v)
 }
 
-// longRope is the scaling of Phi-3's long contexts.
+// longRope is the scaling for long contexts of Phi-3.
 func (g *GGUF) longRope(k *ggufKeys, turned int64) (map[string]any, error) {
 	if turned < 2 || turned > maxHeadDim {
 		return nil, malformed("%s: %srope.dimension_count is %d, expected 2 to %d", g.path, k.prefix, turned, maxHeadDim)
@@ -264,7 +262,7 @@ func (g *GGUF) longRope(k *ggufKeys, turned int64) (map[string]any, error) {
 	return s, k.err
 }
 
-// llama3Scaling finds the parameters whose divisors t holds.
+// llama3Scaling finds the parameters that give the divisors in t.
 func (g *GGUF) llama3Scaling(t Tensor, theta json.Number) (map[string]any, error) {
 	if t.DType != F32 || len(t.Shape) != 1 || t.Elems() > maxHeadDim {
 		return nil, unsupported("%s: tensor rope_freqs.weight is %s %v, expected a vector of F32", g.path, t.DType, t.Shape)
@@ -290,8 +288,8 @@ func (g *GGUF) llama3Scaling(t Tensor, theta json.Number) (map[string]any, error
 		"high_freq_factor": s.HighFreqFactor, "original_max_position_embeddings": s.OriginalMaxPositions}, nil
 }
 
-// llama3Divisor is what the llama3 kind divides the i-th of half frequencies
-// base^(-i/half) by (transformers, modeling_rope_utils).
+// llama3Divisor is the number by which the llama3 kind divides the i-th of half frequencies
+// base^(-i/half) (transformers, modeling_rope_utils).
 func (s RopeScaling) llama3Divisor(i, half int, base float64) float64 {
 	wavelen := 2 * math.Pi * math.Pow(base, float64(i)/float64(half))
 	orig := float64(s.OriginalMaxPositions)

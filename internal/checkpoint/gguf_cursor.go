@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// Limits on a GGUF header; each count is also held against the bytes that
-// remain in the file.
+// Limits on a GGUF header; each count is also compared with the bytes that remain in the
+// file.
 const (
 	maxGGUFKeys    = 1 << 16
 	maxGGUFTensors = 1 << 20
@@ -19,8 +19,8 @@ const (
 	maxGGUFName    = 1 << 16  // bytes of a key or a tensor's name
 )
 
-// cursor reads little-endian GGUF primitives front to back and remembers the
-// first error, after which everything reads as zero.
+// cursor reads little-endian GGUF primitives from front to back and keeps the first error,
+// after which everything reads as zero.
 type cursor struct {
 	file string
 	r    *bufio.Reader
@@ -34,14 +34,14 @@ func newCursor(file string, r io.ReaderAt, size int64) *cursor {
 	return &cursor{file: file, size: size, r: bufio.NewReaderSize(io.NewSectionReader(r, 0, size), 1<<16)}
 }
 
-// failf records what is wrong with the item at where.
+// failf records an error about the item named by where.
 func (c *cursor) failf(where, format string, a ...any) {
 	if c.err == nil {
 		c.err = malformed("%s: %s: %s (at byte %d)", c.file, where, fmt.Sprintf(format, a...), c.pos)
 	}
 }
 
-// take fills b, or fails because the file ends.
+// take fills b, or fails if the file ends.
 func (c *cursor) take(b []byte, where string) bool {
 	if c.err != nil {
 		return false
@@ -78,8 +78,8 @@ func (c *cursor) length(where string) uint64 {
 	return c.u64(where)
 }
 
-// count reads a number of items of which each takes at least itemBytes, and
-// refuses more than limit or than the file has room for.
+// count reads the number of items that follow, each of at least itemBytes; a number above
+// limit, or for which the file has no room, is an error.
 func (c *cursor) count(where string, limit, itemBytes int64) int {
 	n := c.length(where)
 	if c.err != nil {
@@ -107,7 +107,7 @@ func (c *cursor) str(where string, limit int64) string {
 	return string(b)
 }
 
-// name is a string that is a key or a tensor's name: UTF-8 and not empty.
+// name reads a metadata key or a tensor's name: a non-empty UTF-8 string.
 func (c *cursor) name(where string) string {
 	s := c.str(where, maxGGUFName)
 	if c.err == nil && (s == "" || !utf8.ValidString(s)) {
@@ -170,8 +170,8 @@ func (c *cursor) value(where string) any {
 	return nil
 }
 
-// scalars reads an array of values of T, which kind names and which take at
-// least itemBytes each.
+// scalars reads an array of values of T; kind is the GGUF type expected by its name, and
+// each value takes at least itemBytes.
 func scalars[T any](c *cursor, kind uint32, itemBytes int64, where string) []T {
 	n := c.count(where, maxGGUFArray, itemBytes)
 	out := make([]T, 0, n)

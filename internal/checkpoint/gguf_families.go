@@ -25,8 +25,8 @@ type ggufFamily struct {
 	fields func(k *ggufKeys, c hfConfig, dim int64)
 }
 
-// ggufFamilies are the architectures that can be translated; whether this program
-// runs one is decided by [ParseConfig], as for a folder.
+// ggufFamilies are the architectures that can be translated; [ParseConfig] decides whether
+// the program can run one, as it does for a folder.
 var ggufFamilies = map[string]*ggufFamily{
 	"llama":   {class: "LlamaForCausalLM", modelType: "llama", paired: true, experts: true, fields: llamaFields},
 	"qwen2":   {class: "Qwen2ForCausalLM", modelType: "qwen2"},
@@ -42,7 +42,7 @@ var ggufFamilies = map[string]*ggufFamily{
 	"smollm3":  {class: "SmolLM3ForCausalLM", modelType: "smollm3", paired: true, fields: llamaFields},
 }
 
-// ggufArchitectures lists the names for an error.
+// ggufArchitectures lists the architectures for an error.
 func ggufArchitectures() string {
 	return strings.Join(slices.Sorted(maps.Keys(ggufFamilies)), ", ")
 }
@@ -56,12 +56,12 @@ var ggufParts = map[string]string{
 	Router: "ffn_gate_inp",
 }
 
-// postNormNames are those of blocks that norm what attention and feed-forward give.
+// postNormNames are the names in blocks that normalize the outputs of attention and MLP.
 var postNormNames = map[string]string{
 	"post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm", "post_feedforward_layernorm": "post_ffw_norm",
 }
 
-// name is the GGUF name of a tensor of Config.Expected; "" for one that GGUF does not have.
+// name is the GGUF name of a tensor of Config.Expected; "" if GGUF does not have it.
 func (f *ggufFamily) name(hf string) string {
 	switch hf {
 	case embedName:
@@ -142,9 +142,8 @@ func olmoeFields(k *ggufKeys, c hfConfig, dim int64) {
 	c["norm_topk_prob"] = false
 }
 
-// gemmaFields are of Gemma 2 and 3. blocks is the number of blocks of the one model
-// whose attention is scaled by the width of the hidden state over the heads, instead
-// of that of a head.
+// gemmaFields are the fields of Gemma 2 and 3. blocks is the number of blocks of the one
+// model size whose attention is scaled by hidden_size/heads instead of the head's width.
 func gemmaFields(k *ggufKeys, c hfConfig, dim, blocks int64) {
 	c["hidden_activation"] = "gelu_pytorch_tanh"
 	c["sliding_window"] = k.int("attention.sliding_window", 4096)

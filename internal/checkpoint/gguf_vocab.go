@@ -2,11 +2,11 @@ package checkpoint
 
 import "math"
 
-// Vocabulary returns the tokenizer's data as the file has it. model is
-// "llama" (SentencePiece) or "gpt2" (byte-level BPE, whose merges are
-// Metadata["tokenizer.ggml.merges"]). scores and types are nil where absent,
-// else one a token; types are those of SentencePiece: 1 normal, 2 unknown,
-// 3 control, 4 user-defined, 5 unused, 6 byte. bos and eos are -1 where absent.
+// Vocabulary returns the tokenizer's data as stored in the file. model is "llama"
+// (SentencePiece) or "gpt2" (byte-level BPE, with merges in
+// Metadata["tokenizer.ggml.merges"]). scores and types are nil if absent, otherwise they
+// have one element per token; types are those of SentencePiece: 1 normal, 2 unknown, 3
+// control, 4 user-defined, 5 unused, 6 byte. bos and eos are -1 if absent.
 func (g *GGUF) Vocabulary() (tokens []string, scores []float32, types []int32, model string, bos, eos int, err error) {
 	fail := func(key, format string, a ...any) {
 		if err == nil {
@@ -56,7 +56,7 @@ func (g *GGUF) Vocabulary() (tokens []string, scores []float32, types []int32, m
 	return tokens, scores, types, model, bos, eos, nil
 }
 
-// TokenID is a token's id by its key in the tokenizer's metadata; -1 where it is absent.
+// TokenID is a token's id by its key in the tokenizer's metadata; -1 if it is absent.
 func (g *GGUF) TokenID(key string) (int, error) {
 	const prefix = "tokenizer.ggml."
 	v, ok := g.Metadata[prefix+key]
@@ -71,5 +71,5 @@ func (g *GGUF) TokenID(key string) (int, error) {
 	return int(n), nil
 }
 
-// Path is the path of the file, of the first part of one that is split.
+// Path is the path of the file; for a split model, of its first part.
 func (g *GGUF) Path() string { return g.path }

@@ -14,16 +14,16 @@ import (
 	"sync/atomic"
 )
 
-// FileHash is a file's content by its hash.
+// FileHash identifies a file's content.
 type FileHash struct {
 	Name   string `json:"name"` // base name
 	Bytes  int64  `json:"bytes"`
 	SHA256 string `json:"sha256"` // lower-case hexadecimal
 }
 
-// HashFiles hashes the files, several at a time, and returns the hashes in the
-// order given, or the error of the first file that has one. It streams: memory
-// does not grow with the files' size.
+// HashFiles hashes the files, several at a time, and returns the hashes in the order given,
+// or the error of the first file that has one. Memory does not grow with the size of the
+// files.
 func HashFiles(paths ...string) ([]FileHash, error) {
 	out, errs := make([]FileHash, len(paths)), make([]error, len(paths))
 	size := make([]int64, len(paths))
@@ -34,7 +34,7 @@ func HashFiles(paths ...string) ([]FileHash, error) {
 			size[i] = st.Size()
 		}
 	}
-	// The largest first, lest one thread be left with it at the end.
+	// The largest first, so that no thread has a large file left at the end.
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(size[b], size[a]) })
 	share(len(paths), func() func(i int) {
 		buf := make([]byte, 1<<20)
@@ -48,8 +48,8 @@ func HashFiles(paths ...string) ([]FileHash, error) {
 	return out, nil
 }
 
-// share calls a worker for each of n pieces of work, on as many threads as
-// there are CPUs; each thread makes its own worker.
+// share calls a worker for each of n pieces of work, on as many threads as there are CPUs;
+// each thread creates its own worker.
 func share(n int, worker func() func(i int)) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -79,14 +79,13 @@ func hashFile(path string, buf []byte) (FileHash, error) {
 	return FileHash{Name: filepath.Base(path), Bytes: n, SHA256: hex.EncodeToString(h.Sum(nil))}, nil
 }
 
-// hashPiece is how much of a tensor one thread hashes at a time, in bytes: so
-// little that a model's one large tensor keeps all threads busy.
+// hashPiece is how many bytes of a tensor one thread hashes at a time: few enough that a
+// model with a single large tensor keeps all threads busy.
 const hashPiece = 1 << 20
 
-// TensorHash is one hash of all stored tensors: of the name, type, shape, size
-// and every byte of each, in the order of their names, however they lie in
-// files. All weights are read, once: the second call gives what the first has
-// found.
+// TensorHash is one hash of all stored tensors: of the name, type, shape, size and every
+// byte of each, in the order of their names, however they are distributed over files. All
+// weights are read once; later calls return the same result.
 func (c *Checkpoint) TensorHash() (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -8,13 +8,12 @@ import (
 	"path/filepath"
 )
 
-// ImportGGUF turns the GGUF file src into the Hugging Face folder dst:
-// config.json, model.safetensors and, where writeTokenizer is given, what it
-// writes into dir from the file's vocabulary. Weights in F32, F16 and BF16 are copied
-// bit for bit, quantized ones are rounded to F16; the rows of q and k are put into
-// Hugging Face's order (see unpaired).
+// ImportGGUF converts the GGUF file src into the Hugging Face folder dst: config.json,
+// model.safetensors and the files that writeTokenizer, if not nil, writes into dir from the
+// file's vocabulary. Weights in F32, F16 and BF16 are copied exactly, quantized ones are
+// rounded to F16; the rows of q and k are put into Hugging Face's order (see unpaired).
 //
-// dst must not exist or be empty. It is built beside its place, reopened and
+// dst must be empty or not exist. The folder is built under a temporary name, reopened and
 // checked, and only then renamed, so that dst is either complete or untouched.
 func ImportGGUF(src, dst string, writeTokenizer func(dir string, g *GGUF) error) error {
 	g, err := OpenGGUF(src)
@@ -43,7 +42,7 @@ func ImportGGUF(src, dst string, writeTokenizer func(dir string, g *GGUF) error)
 		return fmt.Errorf("import into %s: %w", dst, err)
 	}
 	tmp := filepath.Join(filepath.Dir(dst), "."+filepath.Base(dst)+".importing")
-	// What a killed import left behind.
+	// Left behind by an import that was killed.
 	if err := os.RemoveAll(tmp); err != nil {
 		return fmt.Errorf("import into %s: %w", dst, err)
 	}
@@ -66,7 +65,7 @@ func ImportGGUF(src, dst string, writeTokenizer func(dir string, g *GGUF) error)
 	if err := verifyImport(tmp); err != nil {
 		return err
 	}
-	// An empty folder gives way; os.Rename does not replace one on Windows.
+	// os.Rename does not replace an empty folder on Windows.
 	if err := os.Remove(dst); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("import into %s: %w", dst, err)
 	}
@@ -85,8 +84,8 @@ func verifyImport(dir string) error {
 	return c.Check()
 }
 
-// importSpecs are the tensors of the folder. Quantized ones become F16: a weight
-// then differs from what its block stands for by at most 1 in 2048.
+// importSpecs are the tensors of the folder. Quantized ones are rounded to F16, which
+// changes a decoded weight by at most 1 in 2048.
 func (g *GGUF) importSpecs(cfg Config) ([]TensorSpec, error) {
 	entries, err := g.named(cfg)
 	if err != nil {
@@ -116,7 +115,7 @@ func (g *GGUF) importSpecs(cfg Config) ([]TensorSpec, error) {
 	return specs, nil
 }
 
-// writeHalves writes a quantized matrix as F16, some rows at a time.
+// writeHalves writes a quantized matrix as F16, a few rows at a time.
 func writeHalves(w io.Writer, t Tensor) error {
 	rows, cols := 1, t.Shape[len(t.Shape)-1]
 	if len(t.Shape) > 1 {

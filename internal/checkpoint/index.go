@@ -14,21 +14,21 @@ import (
 	"github.com/specquant/specquant/internal/input"
 )
 
-// maxIndex is the longest model.safetensors.index.json that is read, maxConfig
-// the longest config.json or generation_config.json, in bytes.
+// maxIndex is the largest model.safetensors.index.json that is read, maxConfig the largest
+// config.json or generation_config.json, in bytes.
 //
-// maxIndexed is the most tensors that an index may list: mixtures of experts have a
-// hundred thousand.
+// maxIndexed is the largest number of tensors that an index may list: mixtures of experts
+// have a hundred thousand.
 const (
 	maxIndexed = 1 << 19
 	maxIndex   = maxHeader
 	maxConfig  = 16 << 20
 )
 
-// parseIndex reads a model.safetensors.index.json: which shard, a file beside
-// the index, holds which tensor. A shard's name must be a plain file name, so
-// that an index cannot reach outside its folder (the file itself may be a
-// symbolic link, as in the Hugging Face cache).
+// parseIndex reads a model.safetensors.index.json: which shard, a file in the same folder,
+// holds which tensor. A shard's name must be a plain file name, so that an index cannot
+// refer to files outside its folder (the file itself may be a symbolic link, as in the
+// Hugging Face cache).
 func parseIndex(data []byte, file string) (map[string]string, error) {
 	if err := checkStart(data, file); err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func parseIndex(data []byte, file string) (map[string]string, error) {
 	return weights, nil
 }
 
-// checkShardName accepts plain safetensors file names only.
+// checkShardName accepts only plain safetensors file names.
 func checkShardName(s string) error {
 	switch {
 	case s == "":
@@ -105,7 +105,8 @@ func openRegular(path string) (*os.File, fs.FileInfo, error) {
 	return f, st, asMalformed(err)
 }
 
-// asMalformed makes ErrMalformed of what is no file on disk, or too large.
+// asMalformed converts to ErrMalformed the error for a path that is no regular file, or too
+// large.
 func asMalformed(err error) error {
 	var special *input.NotRegularError
 	var large *input.LargeError

@@ -6,13 +6,12 @@ import (
 	"strings"
 )
 
-// blockPrefix begins the names of the blocks' tensors; the block's number and a
-// dot follow.
+// blockPrefix begins the names of the blocks' tensors, followed by the block's number and a
+// dot.
 const blockPrefix = "model.layers."
 
-// blockOf is the number of the block that a tensor belongs to by its name;
-// false for one that is in no block. A number too large for an int is the
-// largest int.
+// blockOf is the number of the block that a tensor belongs to by its name; false if it is
+// in no block. A number too large for an int gives the largest int.
 func blockOf(name string) (int, bool) {
 	rest, ok := strings.CutPrefix(name, blockPrefix)
 	if !ok {
@@ -26,8 +25,8 @@ func blockOf(name string) (int, bool) {
 	return n, true
 }
 
-// checkLayers refuses tensors of blocks that config.json does not have: the
-// model would run without them, and say nothing.
+// checkLayers refuses tensors of blocks that config.json does not have: the model would
+// silently run without them.
 func (c *Checkpoint) checkLayers() error {
 	count, most := 0, -1
 	first, firstBlock := "", 0

@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// mapFile always fails here: each tensor is read with ReadAt when it is asked
-// for, and is garbage once its last user lets go of it.
+// mapFile always fails on this system: each tensor is read with ReadAt when it is
+// requested, and its memory is garbage-collected.
 func mapFile(*os.File, int64) ([]byte, error) { return nil, errors.ErrUnsupported }
 
 func unmapFile([]byte) error { return nil }

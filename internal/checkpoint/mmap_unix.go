@@ -16,6 +16,6 @@ func mapFile(f *os.File, size int64) ([]byte, error) {
 
 func unmapFile(m []byte) error { return unix.Munmap(m) }
 
-// dropPages takes page-aligned m out of resident memory. It is advice: that it
-// fails changes nothing but the memory used, so its error is not reported.
+// dropPages removes the page-aligned m from resident memory. It is only advice to the
+// kernel; an error changes nothing but the memory used and is not reported.
 func dropPages(m []byte) { _ = unix.Madvise(m, unix.MADV_DONTNEED) }

@@ -2,9 +2,9 @@ package checkpoint
 
 import "math"
 
-// Parts are what an architecture's blocks are made of where they differ from a
-// LLaMA's: the zero value is a LLaMA. One forward pass runs them all; a family
-// of models is a choice of parts (see families, and docs/ARCHITECTURES.md).
+// Parts describes how the blocks of an architecture differ from LLaMA's; the zero value is
+// LLaMA. One forward pass runs them all; a family of models is a choice of parts (see
+// families, and docs/ARCHITECTURES.md).
 type Parts struct {
 	Activation Activation // of the gate
 
@@ -42,7 +42,7 @@ const (
 	GELUTanh Activation = "gelu" // ½·g·(1+tanh(√(2/π)·(g+0.044715·g³)))
 )
 
-// QKNorm says what of the queries and keys is normed together.
+// QKNorm is how queries and keys are normalized.
 type QKNorm string
 
 // The norms of queries and keys.
@@ -52,7 +52,7 @@ const (
 	QKWhole QKNorm = "whole" // all heads of a token together
 )
 
-// Window is how many tokens block i looks back on, itself included; 0: all.
+// Window is how many tokens block i attends to, the current one included; 0: all.
 func (c *Config) Window(i int) int {
 	if c.Full != nil && c.Full[i] {
 		return 0
@@ -60,7 +60,7 @@ func (c *Config) Window(i int) int {
 	return c.SlidingWindow
 }
 
-// Rotary is the number of channels of a head that are turned.
+// Rotary is the number of channels of a head that rotary embedding rotates.
 func (c *Config) Rotary() int {
 	if c.RotaryDim > 0 {
 		return c.RotaryDim
@@ -68,10 +68,10 @@ func (c *Config) Rotary() int {
 	return c.HeadDim
 }
 
-// Turned reports whether block i turns its queries and keys.
+// Turned reports whether block i applies rotary embedding to its queries and keys.
 func (c *Config) Turned(i int) bool { return c.NoRope == nil || !c.NoRope[i] }
 
-// Local reports whether block i turns them by the local base.
+// Local reports whether block i uses the local rotary base.
 func (c *Config) Local(i int) bool { return c.LocalTheta > 0 && c.Window(i) > 0 }
 
 // AttentionScale is the factor of the products of queries and keys.
@@ -82,7 +82,7 @@ func (c *Config) AttentionScale() float32 {
 	return float32(1 / math.Sqrt(float64(c.HeadDim)))
 }
 
-// scaleOr1 reads a multiplier whose zero value stands for 1.
+// scaleOr1 returns a multiplier whose zero value means 1.
 func scaleOr1(v float64) float32 {
 	if v == 0 {
 		return 1
@@ -124,9 +124,9 @@ func (c *Config) HasNorm(n Norm) bool {
 	return !c.NoPreNorm
 }
 
-// NormName is the norm's name within its block. Those that an architecture with
-// NoPreNorm lacks have one too: a quantized model keeps there, as gains without a
-// norm, what was folded into its inputs.
+// NormName is the norm's name within its block. Norms that an architecture with NoPreNorm
+// lacks have a name too: a quantized model stores there, as gains without a norm, what was
+// folded into its inputs.
 func (c *Config) NormName(n Norm) string {
 	switch n {
 	case AttnNorm:

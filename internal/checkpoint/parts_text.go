@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// Describe says in words what the blocks have that a LLaMA's have not; nothing for
-// a LLaMA.
+// Describe lists in words how the blocks differ from LLaMA's; nothing for a LLaMA.
 func (c *Config) Describe() []string {
 	var out []string
 	say := func(is bool, format string, args ...any) {

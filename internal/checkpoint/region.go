@@ -7,13 +7,13 @@ import (
 	"os"
 )
 
-// region is a read-only view of a whole file: a memory map where the system
-// offers one, positioned reads elsewhere. It is safe for concurrent reading;
-// close must come after the last use of any bytes it gave out.
+// region is a read-only view of a whole file: a memory map if the system supports it,
+// otherwise positioned reads. Concurrent reads are safe; close must come after the last use
+// of any bytes that it returned.
 type region struct {
 	path   string
 	size   int64
-	mapped []byte   // nil where the file is read with ReadAt
+	mapped []byte   // nil if the file is read with ReadAt
 	f      *os.File // kept open only where mapped is nil
 }
 
@@ -41,8 +41,8 @@ func openRegionWith(path string, mapper func(*os.File, int64) ([]byte, error)) (
 	return r, nil
 }
 
-// bytes returns n bytes from off: a slice of the map, or a fresh copy where
-// the file is not mapped. The range is checked before anything is allocated.
+// bytes returns n bytes from off: a slice of the map, or a copy if the file is not mapped.
+// The range is checked before anything is allocated.
 func (r *region) bytes(off, n int64) ([]byte, error) {
 	if off < 0 || n < 0 || off > r.size || n > r.size-off || n > math.MaxInt {
 		return nil, malformed("%s: bytes %d to %d lie outside the file of %d bytes", r.path, off, off+n, r.size)
@@ -78,8 +78,8 @@ func (r *region) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// release tells the kernel that the pages wholly inside [off, off+n) are no
-// longer needed. They are read again from the file if they are touched again.
+// release tells the kernel that the pages entirely inside [off, off+n) are not needed for
+// now. They are read from the file again when they are accessed.
 func (r *region) release(off, n int64) {
 	if r.mapped == nil || off < 0 || n <= 0 || off > r.size || n > r.size-off {
 		return
@@ -87,7 +87,7 @@ func (r *region) release(off, n int64) {
 	page := int64(os.Getpagesize())
 	begin := (off + page - 1) / page * page
 	end := (off + n) / page * page
-	if off+n == r.size { // the map's last page belongs to this range alone
+	if off+n == r.size { // the last page of the map belongs to this range only
 		end = r.size
 	}
 	if begin < end {

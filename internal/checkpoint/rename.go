@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 )
 
-// RenameDir gives a finished folder its name, durably. The new name must not exist.
+// RenameDir durably renames a finished folder. The new name must not exist.
 func RenameDir(from, to string) error {
 	if err := syncDir(from); err != nil {
 		return err

@@ -6,41 +6,40 @@ import (
 	"reflect"
 )
 
-// RopeScaling changes the rotary frequencies for contexts longer than those of
-// the first training.
+// RopeScaling changes the rotary frequencies for contexts longer than those of the original
+// training.
 type RopeScaling struct {
 	Kind   string  // "linear", "dynamic", "llama3", "yarn" or "longrope"
 	Factor float64 // >= 1: how much longer the context becomes
 
-	// Of llama3 only: wavelengths shorter than OriginalMaxPositions/High are
-	// kept, those longer than OriginalMaxPositions/Low are divided by Factor,
-	// those between are interpolated.
+	// Of llama3 only: wavelengths shorter than OriginalMaxPositions/High are unchanged,
+	// longer than OriginalMaxPositions/Low divided by Factor, and interpolated between.
 	LowFreqFactor, HighFreqFactor float64
 
-	// Context of the first training, in tokens; for dynamic it is the length
-	// beyond which the base grows, for longrope that beyond which Long replaces
-	// Short. 0 for linear where not given.
+	// Context length of the original training, in tokens; for dynamic it is the length
+	// beyond which the base grows, for longrope that beyond which Long replaces Short. 0
+	// for linear if not given.
 	OriginalMaxPositions int
 
-	// Of yarn only: frequencies that turn more than BetaFast times within
-	// OriginalMaxPositions are kept, those that turn less than BetaSlow times are
-	// divided by Factor, those between are interpolated; from and to a whole
-	// dimension, unless Fractional.
+	// Of yarn only: frequencies with more than BetaFast rotations within
+	// OriginalMaxPositions are unchanged, those with fewer than BetaSlow are divided by
+	// Factor, and those between are interpolated; the limits are rounded to whole
+	// dimensions unless Fractional.
 	BetaFast, BetaSlow float64
 	Fractional         bool
 
-	// Of yarn and longrope: the factor of cosines and sines.
+	// Of yarn and longrope: a factor applied to cosines and sines.
 	AttentionFactor float64
 
-	// Of longrope only: what each frequency is divided by, up to
+	// Of longrope only: the divisor of each frequency for contexts up to
 	// OriginalMaxPositions and beyond.
 	Short, Long []float64
 }
 
-// rope fills RopeTheta, RopeScaling, RotaryDim and, where blocks with a window have a
-// base of their own, LocalTheta. Transformers 4 writes rope_theta and rope_scaling,
-// transformers 5 both inside rope_parameters, there for each kind of block where
-// they differ.
+// rope sets RopeTheta, RopeScaling, RotaryDim and, if blocks with a window have their own
+// base, LocalTheta. Transformers 4 writes rope_theta and rope_scaling; transformers 5
+// writes both inside rope_parameters, with one object for each kind of block if they
+// differ.
 func rope(f *fields, c *Config, of *family) {
 	old, new := f.object("rope_scaling"), f.object("rope_parameters")
 	if new != nil && new.has("full_attention") {
@@ -83,8 +82,8 @@ func rope(f *fields, c *Config, of *family) {
 	}
 }
 
-// partialRotary fills RotaryDim from partial_rotary_factor, which is a field of the
-// config or of its rope parameters.
+// partialRotary sets RotaryDim from partial_rotary_factor, which is a field of the config
+// or of its rope parameters.
 func partialRotary(f *fields, c *Config, of *family, objects ...*fields) {
 	share, found := 1.0, false
 	for _, at := range append([]*fields{f}, objects...) {
@@ -110,8 +109,8 @@ func partialRotary(f *fields, c *Config, of *family, objects ...*fields) {
 	}
 }
 
-// ropeScaling reads one scaling object; nil for none and for "default". An
-// error goes to f.
+// ropeScaling reads one scaling object; nil for none and for "default". Errors are recorded
+// in f.
 func ropeScaling(f, s *fields, c *Config, of *family) *RopeScaling {
 	if s == nil || f.err != nil {
 		return nil
@@ -133,7 +132,7 @@ func ropeScaling(f, s *fields, c *Config, of *family) *RopeScaling {
 	if s.err != nil {
 		return nil
 	}
-	if of.partial && (kind == "su" || kind == "yarn") { // the first files of Phi-3 called it so
+	if of.partial && (kind == "su" || kind == "yarn") { // the first files of Phi-3 used these names
 		kind = "longrope"
 	}
 	r := &RopeScaling{Kind: kind}
@@ -143,7 +142,7 @@ func ropeScaling(f, s *fields, c *Config, of *family) *RopeScaling {
 	case "default":
 		return nil
 	case "":
-		if !s.has("factor") { // {"rope_theta": ...} alone
+		if !s.has("factor") { // only {"rope_theta": ...}
 			return nil
 		}
 		s.failf("rope_type", "missing, and so is type; expected linear, dynamic, llama3, yarn, longrope or default")
@@ -180,7 +179,7 @@ func ropeScaling(f, s *fields, c *Config, of *family) *RopeScaling {
 	return r
 }
 
-// yarn reads the rest of a yarn scaling (Peng et al., arXiv 2309.00071).
+// yarn reads the remaining fields of a yarn scaling (Peng et al., arXiv 2309.00071).
 func yarn(s *fields, r *RopeScaling) {
 	r.BetaFast = s.floatOr("beta_fast", 32, 1e-3, 1e6)
 	r.BetaSlow = s.floatOr("beta_slow", 1, 1e-3, 1e6)
@@ -204,8 +203,8 @@ func yarn(s *fields, r *RopeScaling) {
 	}
 }
 
-// longRope reads a longrope scaling (Ding et al., arXiv 2402.13753). The context of
-// the first training may lie beside the scaling, as in Phi-3's files.
+// longRope reads a longrope scaling (Ding et al., arXiv 2402.13753). The original context
+// length may be outside the scaling object, as in Phi-3's files.
 func longRope(f, s *fields, r *RopeScaling, c *Config) {
 	s.require("short_factor", "long_factor")
 	r.Short, r.Long = divisors(s, "short_factor", c.Rotary()/2), divisors(s, "long_factor", c.Rotary()/2)
@@ -229,7 +228,7 @@ func longRope(f, s *fields, r *RopeScaling, c *Config) {
 	}
 }
 
-// divisors reads a list of n numbers that frequencies are divided by.
+// divisors reads a list of n numbers by which frequencies are divided.
 func divisors(s *fields, key string, n int) []float64 {
 	r := s.raw(key)
 	if r == nil {
@@ -237,7 +236,7 @@ func divisors(s *fields, key string, n int) []float64 {
 	}
 	var list []float64
 	if json.Unmarshal(r, &list) != nil || len(list) != n {
-		s.failf(key, "found %s, expected a list of %d numbers, one for each pair of the %d channels that turn", brief(r), n, 2*n)
+		s.failf(key, "found %s, expected a list of %d numbers, one for each pair of the %d rotated channels", brief(r), n, 2*n)
 		return nil
 	}
 	for i, v := range list {

@@ -11,12 +11,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxHeader is the longest safetensors header that is read, in bytes; the
-// reference implementation has the same limit.
+// maxHeader is the largest safetensors header that is read, in bytes; the reference
+// implementation has the same limit.
 const maxHeader = 100_000_000
 
-// maxTensors is the most tensors that one file may have. Published files have some
-// thousand; what is read of each takes about half a kilobyte of memory.
+// maxTensors is the largest number of tensors in one file. Published files have a few
+// thousand; each takes about half a kilobyte of memory.
 const maxTensors = 1 << 17
 
 // maxRank bounds the dimensions of one tensor; model weights have at most 5.
@@ -30,8 +30,8 @@ type entry struct {
 	shape      []int
 	begin, end int64
 
-	// Of GGUF only: the file, where a model has several, and what makes the
-	// tensor's bytes of those in the file; nil: they are the same.
+	// Of GGUF only: the file, if the model has several, and a function that converts the
+	// tensor's bytes; nil: no conversion.
 	region *region
 	make   func(t Tensor) []byte
 }
@@ -42,10 +42,9 @@ type header struct {
 	metadata map[string]string
 }
 
-// parseHeader reads the JSON header of the safetensors file at path, whose
-// data begins at byte dataOff and is dataLen bytes long. It accepts a header
-// only if its tensors tile the data exactly: in bounds, no overlap, no hole,
-// nothing behind the last.
+// parseHeader reads the JSON header of the safetensors file at path, whose data begins at
+// byte dataOff and is dataLen bytes long. It accepts a header only if its tensors tile the
+// data exactly: within bounds, without overlap or hole, and nothing after the last.
 //
 // Format: https://huggingface.co/docs/safetensors.
 func parseHeader(path string, data []byte, dataOff, dataLen int64) (*header, error) {
@@ -203,7 +202,7 @@ func (h *header) checkLayout(path string, dataOff, dataLen int64) error {
 	return nil
 }
 
-// intList is the list of at most limit whole numbers that raw holds.
+// intList parses raw as a list of at most limit whole numbers.
 func intList(raw json.RawMessage, limit int) ([]int64, error) {
 	var items []json.RawMessage
 	if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &items) != nil {

@@ -17,7 +17,7 @@ type File struct {
 	region  *region
 	entries map[string]*entry
 	dataOff int64
-	sums    []sealedEntry // that the file carries of its tensors, in the order of their data; nil: none
+	sums    []sealedEntry // checksums of the tensors stored in the file, in the order of their data; nil: none
 }
 
 // OpenFile maps the safetensors file at path and checks its header in full:
@@ -75,8 +75,8 @@ func newFile(r *region) (*File, error) {
 	return &File{Metadata: h.metadata, region: r, entries: h.entries, dataOff: dataOff, sums: sums}, nil
 }
 
-// notSafetensors recognises what is often found under a .safetensors name and
-// says what to do about it; "" where it knows nothing better.
+// notSafetensors recognises what is often found under a .safetensors name and returns
+// advice; "" if it does not recognise the content.
 func notSafetensors(r *region) string {
 	var b [32]byte
 	n, _ := r.ReadAt(b[:], 0)
@@ -99,8 +99,8 @@ func (f *File) Path() string { return f.region.path }
 // Names lists the tensors, sorted.
 func (f *File) Names() []string { return slices.Sorted(maps.Keys(f.entries)) }
 
-// Tensor returns a tensor by name; false where the file has none. Where the
-// file is not memory-mapped this reads it, and Err says if that failed.
+// Tensor returns a tensor by name; false if the file has none. If the file is not
+// memory-mapped the data is read now, and Err returns the error if that failed.
 func (f *File) Tensor(name string) (Tensor, bool) {
 	e, ok := f.entries[name]
 	if !ok {

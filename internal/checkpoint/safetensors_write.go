@@ -11,14 +11,13 @@ import (
 	"unicode/utf8"
 )
 
-// dataAlign is where the data of a written file begins, and every tensor in
-// it that can: a cache line, and the widest vector register.
+// dataAlign is the alignment of the data in a written file, and of every tensor for which
+// it is possible: a cache line, and the widest vector register.
 const dataAlign = 64
 
-// TensorSpec is one tensor to write: either Data, little-endian and row-major,
-// or Write, which must write exactly as many bytes as Shape and DType say.
-// Write is called once, in the order of the file, so that a large tensor need
-// never be whole in memory.
+// TensorSpec is one tensor to write: either Data, little-endian and row-major, or Write,
+// which must write exactly as many bytes as Shape and DType require. Write is called once,
+// in the order of the file, so that a large tensor need never be completely in memory.
 type TensorSpec struct {
 	Name  string
 	DType DType
@@ -27,8 +26,8 @@ type TensorSpec struct {
 	Write func(io.Writer) error
 }
 
-// WriteFile writes a safetensors file atomically (see AtomicFile). The same
-// tensors and metadata give the same bytes.
+// WriteFile writes a safetensors file atomically (see AtomicFile). Equal tensors and
+// metadata give equal bytes.
 //
 // The header is padded with spaces so that the data begins 64-byte aligned.
 // The format forbids holes between tensors, so alignment inside comes from the
@@ -40,7 +39,7 @@ func WriteFile(path string, tensors []TensorSpec, metadata map[string]string) er
 	return writeFile(path, tensors, metadata, false)
 }
 
-// writeFile does it, with sums or without.
+// writeFile writes the file with or without checksums (sealed).
 func writeFile(path string, tensors []TensorSpec, metadata map[string]string, sealed bool) error {
 	lay, err := newLayout(path, tensors, metadata)
 	if err != nil {
@@ -66,7 +65,7 @@ func writeFile(path string, tensors []TensorSpec, metadata map[string]string, se
 		}
 		w := exactWriter{w: &through, left: lay.sizes[i]}
 		if err := t.Write(&w); err != nil {
-			if a.err != nil { // the disk's error, already dressed
+			if a.err != nil { // an error of the disk, complete already
 				return a.err
 			}
 			return fmt.Errorf("write %s: tensor %q: %w", path, t.Name, err)
@@ -88,7 +87,7 @@ func writeFile(path string, tensors []TensorSpec, metadata map[string]string, se
 	return a.Commit()
 }
 
-// layout is a file decided before its first byte is written.
+// layout is the complete layout of a file before its first byte is written.
 type layout struct {
 	header []byte // length, JSON and padding
 	order  []TensorSpec
@@ -96,7 +95,7 @@ type layout struct {
 	bytes  int64   // sum of sizes
 }
 
-// inPlace puts sums of the tensors in the order in which a reader finds them.
+// inPlace reorders the tensors' checksums to the order in which a reader finds the tensors.
 func (lay *layout) inPlace(sums []uint32) []uint32 {
 	entries := make([]*entry, len(lay.order))
 	of := map[*entry]uint32{}
@@ -115,7 +114,7 @@ func (lay *layout) inPlace(sums []uint32) []uint32 {
 }
 
 func newLayout(path string, tensors []TensorSpec, metadata map[string]string) (*layout, error) {
-	size := func(t TensorSpec) int64 { // of a tensor already checked
+	size := func(t TensorSpec) int64 { // of a tensor that has been checked
 		n, _ := product(t.Shape)
 		b, _ := t.DType.payload(n)
 		return b
@@ -203,11 +202,11 @@ func newLayout(path string, tensors []TensorSpec, metadata map[string]string) (*
 func writeJSONString(b *bytes.Buffer, s string) {
 	enc := json.NewEncoder(b)
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(s)       // a string always encodes
+	_ = enc.Encode(s)       // encoding a string never fails
 	b.Truncate(b.Len() - 1) // the encoder's newline
 }
 
-// exactWriter refuses to write more than left bytes.
+// exactWriter returns an error if more than left bytes are written.
 type exactWriter struct {
 	w    io.Writer
 	left int64
@@ -215,7 +214,7 @@ type exactWriter struct {
 
 func (w *exactWriter) Write(p []byte) (int, error) {
 	if int64(len(p)) > w.left {
-		return 0, fmt.Errorf("%d bytes more than shape and dtype give", int64(len(p))-w.left)
+		return 0, fmt.Errorf("%d bytes more than shape and dtype allow", int64(len(p))-w.left)
 	}
 	n, err := w.w.Write(p)
 	w.left -= int64(n)

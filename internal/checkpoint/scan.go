@@ -7,9 +7,9 @@ import (
 )
 
 // Scan reads all weights that the config expects, once, on all CPUs, and returns the
-// largest magnitude in each tensor, by the name it is stored under. A NaN or an
-// infinity is [ErrNotFinite] with file, tensor and element: the first one of the first
-// tensor in the order of [Config.Expected]. Check must have passed.
+// largest magnitude in each tensor, by the name it is stored under. A NaN or an infinity is
+// [ErrNotFinite] with file, tensor and element: the first one of the first tensor in the
+// order of [Config.Expected]. Check must have succeeded before.
 func (c *Checkpoint) Scan() (map[string]float64, error) {
 	defer c.Release()
 	tops := map[string]float64{}
@@ -18,7 +18,7 @@ func (c *Checkpoint) Scan() (map[string]float64, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, seen := tops[t.Name]; seen { // tied
+		if _, seen := tops[t.Name]; seen { // tied embeddings
 			continue
 		}
 		tops[t.Name], err = t.scan()
@@ -43,7 +43,7 @@ func (t Tensor) scan() (top float64, err error) {
 	if len(t.Shape) > 1 {
 		rows /= max(1, t.Shape[len(t.Shape)-1])
 	}
-	step := max(1, hashPiece*rows/max(1, len(t.Data))) // rows of a piece
+	step := max(1, hashPiece*rows/max(1, len(t.Data))) // rows in a piece of work
 	pieces := (rows + step - 1) / step
 	tops, errs := make([]float64, pieces), make([]error, pieces)
 	share(pieces, func() func(i int) {
@@ -84,14 +84,14 @@ func (t Tensor) largest() (float64, error) {
 	return float64(top), nil
 }
 
-// notFinite is the error of an element.
+// notFinite is the error for an element that is not finite.
 func (t Tensor) notFinite(i int) error {
 	return &kindError{ErrNotFinite, fmt.Sprintf("%s is %v, expected a finite float32; the checkpoint is damaged or was trained into overflow: get it again", t.at(i), t.value(i))}
 }
 
-// largestMagnitude is max|v| of floats as they are stored, and the index of the first
-// that is not finite, -1 if all are. Without its sign a float is ordered as its bits
-// are, and all that is not finite lies above all that is.
+// largestMagnitude returns max|v| of stored floats, and the index of the first one that is
+// not finite, or -1. Without the sign, the bits of floats have the order of their values,
+// with infinities and NaNs above all finite ones.
 func largestMagnitude(d DType, data []byte) (top float64, bad int) {
 	var bits, limit uint32
 	switch d {
@@ -126,7 +126,7 @@ func largestMagnitude(d DType, data []byte) (top float64, bad int) {
 	return float64(one[0]), -1
 }
 
-// largest32 is the largest of 32-bit numbers, their top bits left out.
+// largest32 returns the largest of 32-bit numbers, ignoring their top bits.
 func largest32(data []byte) uint32 {
 	var a, b uint32
 	for ; len(data) >= 16; data = data[16:] {
@@ -140,7 +140,7 @@ func largest32(data []byte) uint32 {
 	return max(a, b)
 }
 
-// largest16 is the same of 16-bit numbers, four of which lie in eight bytes.
+// largest16 returns the largest of 16-bit numbers, ignoring their top bits, four at a time.
 func largest16(data []byte) uint32 {
 	const tops = 0x8000800080008000
 	word := func(at int) uint64 { return binary.LittleEndian.Uint64(data[at:]) &^ tops }
@@ -160,11 +160,12 @@ func largest16(data []byte) uint32 {
 	return top
 }
 
-// larger16 takes the larger of each of four 16-bit numbers whose top bits are clear: set
-// in a, that bit lends to the difference what it needs, and stays where a ≥ b.
+// larger16 returns the larger number in each of four 16-bit lanes whose top bits are clear.
+// The top bit is set in a so that the subtraction borrows from it; it stays set where a ≥
+// b.
 func larger16(a, b uint64) uint64 {
 	const tops = 0x8000800080008000
 	set := ((a | tops) - b) & tops
-	keep := set - set>>15 // all ones below the top bit
+	keep := set - set>>15 // all ones below the top bit of each lane
 	return a&keep | b&^keep
 }

@@ -8,28 +8,28 @@ import (
 	"strconv"
 )
 
-// Files that a job takes up again, and those of a quantized model, carry sums of their
-// own content, so that damage is noticed when they are read and not by what comes of it.
-// The sum is CRC-32C, which CPUs compute as fast as memory is read: it is to find
-// accidents, not forgeries. A JSON text has one as its last member, a safetensors file
-// one of its header and of each tensor (see [WriteSealed]).
+// Files that a resumed job reads, and those of a quantized model, contain checksums of
+// their own content, so that damage is noticed on reading and not by its consequences. The
+// checksum is CRC-32C, which CPUs compute at memory speed; it detects accidents, not
+// forgeries. In a JSON file it is the last member, in a safetensors file there is one for
+// the header and one for each tensor (see [WriteSealed]).
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// sealMark stands before the eight hexadecimal digits of a JSON text's sum.
+// sealMark precedes the eight hexadecimal digits of the checksum in a JSON text.
 const sealMark = `"crc32c":"`
 
-// noDigits stand in the place of a sum while it is taken.
+// noDigits takes the place of the checksum while it is computed.
 const noDigits = "00000000"
 
-// ErrNoSeal says that a text has no sum.
+// ErrNoSeal: a text has no checksum.
 var ErrNoSeal = errors.New("has no sum of its content")
 
-// ErrDamaged says that a content is not the one that its sum was taken of.
+// ErrDamaged: a content does not match its checksum.
 var ErrDamaged = errors.New("is damaged")
 
-// Seal gives a JSON object a last member "crc32c", the CRC-32C of the whole text with
-// zeros in the place of its eight hexadecimal digits. White space at the end stays.
+// Seal adds a last member "crc32c" to a JSON object: the CRC-32C of the whole text with
+// zeros in place of its eight hexadecimal digits. White space at the end is kept.
 func Seal(object []byte) ([]byte, error) {
 	body := bytes.TrimRight(object, " \t\r\n")
 	if len(body) < 2 || body[0] != '{' || body[len(body)-1] != '}' {
@@ -53,7 +53,7 @@ func Seal(object []byte) ([]byte, error) {
 	return out, nil
 }
 
-// CheckSeal says whether a text is what [Seal] has made of an object: nil, [ErrNoSeal]
+// CheckSeal compares a text with the checksum added by [Seal] and returns nil, [ErrNoSeal]
 // or [ErrDamaged].
 func CheckSeal(text []byte) error {
 	at := bytes.LastIndex(text, []byte(sealMark))
@@ -62,12 +62,12 @@ func CheckSeal(text []byte) error {
 	}
 	at += len(sealMark)
 	if len(text) < at+len(noDigits) || string(bytes.Join(bytes.Fields(text[at+len(noDigits):]), nil)) != `"}` {
-		return ErrNoSeal // the words are part of something else
+		return ErrNoSeal // the mark is part of something else
 	}
 	return checkDigits(text, at)
 }
 
-// Unseal checks a text and gives the object without its sum.
+// Unseal checks a text and returns the object without its checksum.
 func Unseal(text []byte) ([]byte, error) {
 	if err := CheckSeal(text); err != nil {
 		return nil, err
@@ -77,10 +77,10 @@ func Unseal(text []byte) ([]byte, error) {
 	return append(bytes.TrimSuffix(bytes.Clone(body), []byte(",")), text[at+len(sealMark)+len(noDigits)+1:]...), nil
 }
 
-// digits are the eight hexadecimal digits of a sum.
+// digits are the eight hexadecimal digits of a checksum.
 func digits(sum uint32) string { return fmt.Sprintf("%08x", sum) }
 
-// checkDigits compares the digits at a place of a text with the sum of the text with
+// checkDigits compares the digits at an offset of a text with the checksum of the text with
 // zeros there.
 func checkDigits(text []byte, at int) error {
 	found := string(text[at : at+len(noDigits)])

@@ -11,13 +11,13 @@ import (
 	"strings"
 )
 
-// SumsKey is the metadata of a safetensors file that carries its own sums: CRC-32C in
-// eight hexadecimal digits each, apart by spaces. The first is that of the header, from
-// the file's first byte to where the data begins, with zeros in the place of these
-// eight digits; then one for each tensor, in the order of their data.
+// SumsKey is the metadata key of a safetensors file that contains its own checksums:
+// CRC-32C values of eight hexadecimal digits, separated by spaces. The first one covers the
+// header, from the first byte of the file to the beginning of the data, with zeros in place
+// of its own eight digits; then there is one for each tensor, in the order of their data.
 const SumsKey = "specquant.crc32c"
 
-// WriteSealed is [WriteFile] with the sums of [SumsKey] in the metadata.
+// WriteSealed is [WriteFile] with the checksums of [SumsKey] in the metadata.
 func WriteSealed(path string, tensors []TensorSpec, metadata map[string]string) error {
 	all := map[string]string{SumsKey: strings.Repeat(noDigits+" ", len(tensors)) + noDigits}
 	for k, v := range metadata {
@@ -26,11 +26,11 @@ func WriteSealed(path string, tensors []TensorSpec, metadata map[string]string) 
 	return writeFile(path, tensors, all, true)
 }
 
-// sealMarkOfHeader stands before the sums in the header's text.
+// sealMarkOfHeader precedes the checksums in the header's text.
 const sealMarkOfHeader = `"` + SumsKey + `":"`
 
-// sealHeader puts the sums of the tensors, in the order of their data, and of the header
-// itself in their places.
+// sealHeader fills in the checksums of the tensors, in the order of their data, and of the
+// header itself.
 func sealHeader(header []byte, sums []uint32) error {
 	at := bytes.Index(header, []byte(sealMarkOfHeader))
 	if at < 0 {
@@ -44,9 +44,9 @@ func sealHeader(header []byte, sums []uint32) error {
 	return nil
 }
 
-// readSums checks the header of a file that carries sums and returns those of its
-// tensors, in the order of their data; nil where it carries none. head are the bytes
-// before the data.
+// readSums checks the header of a file that contains checksums and returns those of its
+// tensors, in the order of their data; nil if it contains none. head are the bytes before
+// the data.
 func readSums(path string, head []byte, h *header) ([]sealedEntry, error) {
 	text, ok := h.metadata[SumsKey]
 	if !ok {
@@ -75,7 +75,7 @@ func readSums(path string, head []byte, h *header) ([]sealedEntry, error) {
 	return sums, nil
 }
 
-// sealedEntry is a tensor with the sum that its file carries of it.
+// sealedEntry is a tensor with the checksum stored in its file.
 type sealedEntry struct {
 	*entry
 	sum uint32
@@ -91,15 +91,16 @@ type damagedError struct{ msg string }
 func (e *damagedError) Error() string   { return e.msg }
 func (e *damagedError) Unwrap() []error { return []error{ErrMalformed, ErrDamaged} }
 
-// Sealed says whether the file carries sums; its header is then known to be intact.
+// Sealed reports whether the file contains checksums; its header is then known to be
+// intact.
 func (f *File) Sealed() bool { return f.sums != nil }
 
-// CheckSums reads all tensors, on all CPUs, and holds them against the sums that the
-// file carries. The error, [ErrDamaged], names the first tensor at fault; a file
-// without sums is [ErrNoSeal].
+// CheckSums reads all tensors, on all CPUs, and compares them with the checksums in the
+// file. The error, [ErrDamaged], names the first damaged tensor; a file without checksums
+// is [ErrNoSeal].
 func (f *File) CheckSums() error { return checkSums([]*File{f}) }
 
-// checkSums does it for several files at once.
+// checkSums does the same for several files at once.
 func checkSums(files []*File) error {
 	type piece struct {
 		f *File
@@ -114,7 +115,7 @@ func checkSums(files []*File) error {
 			all = append(all, piece{f, e})
 		}
 	}
-	// The largest first, lest one thread be left with it at the end.
+	// The largest first, so that no thread has a large tensor left at the end.
 	order := make([]int, len(all))
 	for i := range order {
 		order[i] = i
@@ -143,14 +144,14 @@ func checkSums(files []*File) error {
 	return nil
 }
 
-// byPlace is the order of tensors in a file; those without data, which lie at one place,
-// go by name.
+// byPlace is the order of tensors in a file; those without data, which share an offset, are
+// ordered by name.
 func byPlace(a, b *entry) int {
 	return cmp.Or(cmp.Compare(a.begin, b.begin), cmp.Compare(a.end, b.end), strings.Compare(a.name, b.name))
 }
 
-// CheckFile opens a file that must carry sums and compares them all: nil, or an error
-// that is [ErrDamaged], [ErrNoSeal], or of the system.
+// CheckFile opens a file that must contain checksums and compares all of them. The error is
+// [ErrDamaged], [ErrNoSeal], or one of the operating system.
 func CheckFile(path string) error {
 	f, err := OpenFile(path)
 	if err != nil {
@@ -160,7 +161,7 @@ func CheckFile(path string) error {
 	return f.CheckSums()
 }
 
-// summing is a writer that takes the CRC-32C of what goes through it.
+// summing is a writer that computes the CRC-32C of what is written through it.
 type summing struct {
 	w   io.Writer
 	sum uint32

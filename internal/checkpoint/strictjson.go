@@ -12,8 +12,8 @@ import (
 	"github.com/specquant/specquant/internal/input"
 )
 
-// Helpers for JSON whose keys matter: encoding/json lets the last of two equal
-// keys win, which two readers of one file may decide differently.
+// Helpers for JSON in which repeated keys matter: encoding/json uses the last of two equal
+// keys, but another reader of the file may use the first.
 
 // decodeObject reads one JSON object from dec and calls field for each key,
 // which must consume the value. A repeated key is an error. where names the
@@ -50,8 +50,8 @@ func decodeObject(dec *json.Decoder, where string, field func(key string) error)
 	return nil
 }
 
-// notJSON names what dec could not read. A file that was cut off is told by name:
-// "EOF" is no help.
+// notJSON describes what dec could not read. A truncated file is reported as such, since
+// "EOF" alone does not help.
 func notJSON(dec *json.Decoder, where string, err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return malformed("%s: found the end after %d bytes, in the middle of a JSON object; fetch or copy the file again", where, dec.InputOffset())
@@ -62,7 +62,7 @@ func notJSON(dec *json.Decoder, where string, err error) error {
 	return malformed("%s: %v", where, err)
 }
 
-// tokenName is what a reader calls a token of JSON.
+// tokenName is a JSON token as an error names it.
 func tokenName(tok json.Token) string {
 	switch v := tok.(type) {
 	case nil:
@@ -78,7 +78,7 @@ func tokenName(tok json.Token) string {
 	return fmt.Sprint(tok)
 }
 
-// checkStart refuses what is not JSON from its first bytes on.
+// checkStart returns an error for data that cannot be JSON by its first bytes.
 func checkStart(data []byte, where string) error {
 	if err := input.JSONStart(data); err != nil {
 		return malformed("%s: %v", where, err)
@@ -113,7 +113,7 @@ func rawObject(data []byte, where string) (map[string]json.RawMessage, error) {
 	return m, nil
 }
 
-// jsonString is the string that raw holds; false for any other JSON value.
+// jsonString returns the string in raw; false for any other JSON value.
 func jsonString(raw json.RawMessage) (string, bool) {
 	var s string
 	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
@@ -122,7 +122,7 @@ func jsonString(raw json.RawMessage) (string, bool) {
 	return s, true
 }
 
-// jsonInt is the whole number that raw holds, written without fraction or
+// jsonInt returns the whole number in raw, which must be written without fraction or
 // exponent.
 func jsonInt(raw json.RawMessage) (int64, error) {
 	n, err := strconv.ParseInt(string(raw), 10, 64)

@@ -14,23 +14,23 @@ import (
 	"github.com/specquant/specquant/internal/input"
 )
 
-// ManifestFile is the file of a quantized model's folder that tells how it was
-// made. Its list "files" has the name, size and sha256 of every other file.
+// ManifestFile is the file in a quantized model's folder that records how it was made. Its
+// list "files" has the name, size and sha256 of every other file.
 const ManifestFile = "specquant.json"
 
-// maxManifest is the longest specquant.json that is read, in bytes: a hundred
-// blocks' is under a megabyte.
+// maxManifest is the largest specquant.json that is read, in bytes: that of a model with a
+// hundred blocks has less than a megabyte.
 const maxManifest = 64 << 20
 
-// ErrNoSums says that nothing in the folder tells what its files should be.
+// ErrNoSums: the folder has no checksums of its files.
 var ErrNoSums = errors.New("no sums of the files")
 
-// sumsHint tells what to do with files that are not those that were written.
+// sumsHint is the advice for files that differ from those that were written.
 const sumsHint = "the artefact is damaged or was changed: copy it again, or quantize again"
 
-// readManifestSums reads what the manifest in dir says of the other files; nil where
-// there is no manifest, or one without the list, as early versions wrote it. mustSeal
-// says that the manifest must carry its own sum.
+// readManifestSums reads the manifest's list of files; nil if there is no manifest, or one
+// of an early version without the list. mustSeal: the manifest must contain its own
+// checksum.
 func readManifestSums(dir string, mustSeal bool) ([]FileHash, error) {
 	path := filepath.Join(dir, ManifestFile)
 	data, err := readSmall(path, maxManifest)
@@ -48,8 +48,8 @@ func readManifestSums(dir string, mustSeal bool) ([]FileHash, error) {
 	return parseSums(data, path)
 }
 
-// parseSums reads the list of a manifest and refuses names that leave the
-// folder, sizes and sums that are none, and files listed twice.
+// parseSums reads the list in a manifest. Names outside the folder, invalid sizes or
+// checksums, and files listed twice are errors.
 func parseSums(data []byte, file string) ([]FileHash, error) {
 	var m struct {
 		Files []FileHash `json:"files"`
@@ -75,27 +75,27 @@ func parseSums(data []byte, file string) ([]FileHash, error) {
 	return m.Files, nil
 }
 
-// Sums are the files of a quantized model as its manifest lists them; nil
-// where it lists none. Open has held their sizes against it.
+// Sums are the files of a quantized model as listed in its manifest; nil if it lists none.
+// Open has compared their sizes with the list.
 func (c *Checkpoint) Sums() []FileHash { return c.sums }
 
-// sealedVersion is the first version of the artefact's format whose files must carry
-// sums of their own content.
+// sealedVersion is the first version of the artefact format whose files must contain their
+// own checksums.
 const sealedVersion = 5
 
-// formatVersion is that of a quantized model; 0 where its config has none.
+// formatVersion is the format version of a quantized model; 0 if its config has none.
 func (c *Checkpoint) formatVersion() int {
 	var q struct {
 		Version int `json:"format_version"`
 	}
-	_ = json.Unmarshal(c.Config.Quantization, &q) // whoever reads it will say what is wrong with it
+	_ = json.Unmarshal(c.Config.Quantization, &q) // errors are reported when the config is parsed
 	return q.Version
 }
 
-// checkContents holds what a quantized model's files contain against the sums that they
-// carry, so that no damage goes unnoticed: the tensors against their CRC-32C, all other
-// files against the manifest's sha256, and the manifest against its own sum. Models of
-// versions that had no such sums are read as far as they have any.
+// checkContents compares the contents of a quantized model's files with their checksums, so
+// that no damage goes unnoticed: the tensors with their CRC-32C, all other files with the
+// manifest's sha256, and the manifest with its own checksum. For models of earlier
+// versions, the checks for which they have checksums are made.
 func (c *Checkpoint) checkContents() error {
 	if c.Config.Quantization == nil {
 		return nil
@@ -138,9 +138,8 @@ func (c *Checkpoint) checkContents() error {
 	return nil
 }
 
-// checkSizes reads the manifest of a quantized model and holds the files' sizes
-// against it, without reading them. A file that decides on the result must be
-// listed.
+// checkSizes reads the manifest of a quantized model and compares the files' sizes with it,
+// without reading the files. A file that affects the result must be listed.
 func (c *Checkpoint) checkSizes() error {
 	if c.Config.Quantization == nil {
 		return nil
@@ -155,7 +154,7 @@ func (c *Checkpoint) checkSizes() error {
 	}
 	for _, name := range read {
 		if !slices.ContainsFunc(c.sums, func(h FileHash) bool { return h.Name == name }) {
-			return malformed("%s: %s does not list it, expected all files of the model there; %s", filepath.Join(c.Dir, name), ManifestFile, sumsHint)
+			return malformed("%s: %s does not list it, expected all files of the model; %s", filepath.Join(c.Dir, name), ManifestFile, sumsHint)
 		}
 	}
 	return c.compare(func(i int) (FileHash, error) {
@@ -168,11 +167,11 @@ func (c *Checkpoint) checkSizes() error {
 	})
 }
 
-// Verify reads all files of a quantized model and holds them against the sums
-// in its manifest. The error names the first file at fault, what was found and
-// expected, and counts the others; it is ErrMalformed, or ErrNotFound for a file
-// that is missing. A model without sums, a checkpoint in full precision too, is
-// ErrNoSums. What was found good is not read a second time.
+// Verify reads all files of a quantized model and compares them with the checksums in its
+// manifest. The error names the first damaged file, what was found and expected, and counts
+// the others; it is ErrMalformed, or ErrNotFound for a missing file. A model without
+// checksums, such as a full-precision checkpoint, is ErrNoSums. Files that were found
+// intact before are not read again.
 func (c *Checkpoint) Verify() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -180,10 +179,10 @@ func (c *Checkpoint) Verify() error {
 		return nil
 	}
 	if c.Config.Quantization == nil {
-		return &kindError{ErrNoSums, fmt.Sprintf("%s: is in full precision: nothing says what its files should be", c.Dir)}
+		return &kindError{ErrNoSums, fmt.Sprintf("%s: is in full precision and has no checksums to compare its files with", c.Dir)}
 	}
 	if c.sums == nil {
-		return &kindError{ErrNoSums, fmt.Sprintf("%s: its %s has no sums of the files (early versions wrote none), so damage can't be noticed; quantize again to have them", c.Dir, ManifestFile)}
+		return &kindError{ErrNoSums, fmt.Sprintf("%s: its %s has no checksums of the files (early versions wrote none), so damage cannot be detected; quantize again to add them", c.Dir, ManifestFile)}
 	}
 	var paths []string
 	for _, s := range c.sums {
@@ -191,7 +190,7 @@ func (c *Checkpoint) Verify() error {
 	}
 	found, err := HashFiles(paths...)
 	if err != nil {
-		// A file has gone since Open; compare says which, as for one that is damaged.
+		// A file has disappeared since Open; compare names it like a damaged one.
 		err = c.compare(func(i int) (FileHash, error) {
 			h, err := HashFiles(paths[i])
 			if err != nil {
@@ -206,7 +205,7 @@ func (c *Checkpoint) Verify() error {
 	return err
 }
 
-// compare holds what is found of each listed file against the list.
+// compare compares the files, as returned by found, with the manifest's list.
 func (c *Checkpoint) compare(found func(i int) (FileHash, error)) error {
 	var first error
 	faults := 0

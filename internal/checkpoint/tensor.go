@@ -19,8 +19,8 @@ type Tensor struct {
 
 	region *region
 	off    int64 // of Data in the file
-	whole  []int // of rows that [Tensor.Rows] has cut out: the shape that they are of
-	first  int   // and how many elements lie before them
+	whole  []int // of a part made by [Tensor.Rows]: the shape of the whole tensor
+	first  int   // and the number of elements before the part
 	err    error // why Data could not be read, where the file is not mapped
 }
 
@@ -30,9 +30,9 @@ func (t Tensor) Elems() int {
 	return n
 }
 
-// Rows is the tensor's rows first to first+n−1, a matrix of n rows (of a vector, n
-// elements). Rows are as long as the last dimension; all others count as rows. Errors
-// count their elements as the whole tensor does.
+// Rows returns rows first to first+n−1 of the tensor as a matrix of n rows (of a vector: n
+// elements). A row has the length of the last dimension; all other dimensions count rows.
+// Errors number elements as in the whole tensor.
 func (t Tensor) Rows(first, n int) Tensor {
 	cols, matrix := 1, len(t.Shape) > 1
 	if matrix {
@@ -56,21 +56,20 @@ func (t Tensor) Rows(first, n int) Tensor {
 	return t
 }
 
-// Err is the reason why Data is missing, which can only happen where files are
-// not memory-mapped and reading failed. Float32 returns it too.
+// Err is the reason why Data is missing, which can only happen if files are not
+// memory-mapped and reading failed. Float32 returns it too.
 func (t Tensor) Err() error { return t.err }
 
-// Release advises the kernel that the pages of the map that hold only this
-// tensor are no longer needed, so that resident memory stays bounded while a
-// model is read front to back. Data stays valid: it is read from the file again.
+// Release tells the kernel that the pages of the map that hold only this tensor are not
+// needed for now, so that resident memory stays bounded while a model is read from front to
+// back. Data stays valid: it is read from the file again.
 func (t Tensor) Release() {
 	if t.region != nil {
 		t.region.release(t.off, int64(len(t.Data)))
 	}
 }
 
-// at names an element for an error message: its place among all, and its index in
-// each dimension.
+// at names an element for an error: its flat index, and its index in each dimension.
 func (t Tensor) at(i int) string {
 	shape := t.Shape
 	if t.whole != nil {

@@ -27,19 +27,19 @@ type BlockError struct {
 type Deviation struct {
 	Relative float64 `json:"relative_error"` // mean of ‖a−b‖/‖b‖
 	Cosine   float64 `json:"cosine"`         // mean of a·b/(‖a‖‖b‖)
-	SNR      float64 `json:"snr_db"`         // 10·log10(Σ‖b‖²/Σ‖a−b‖²); 999 where there is no difference
+	SNR      float64 `json:"snr_db"`         // 10·log10(Σ‖b‖²/Σ‖a−b‖²) in dB; 999 if there is no difference
 }
 
-// noNoise stands for an infinite ratio, which JSON lacks.
+// noNoise represents an infinite ratio, which JSON cannot express.
 const noNoise = 999
 
-// deviationSum gathers a Deviation, a token at a time.
+// deviationSum accumulates a Deviation token by token.
 type deviationSum struct {
 	relative, cosine, signal, noise float64
 	tokens                          int
 }
 
-// add takes vector a of the model and b of the reference.
+// add adds vector a of the model and b of the reference.
 func (d *deviationSum) add(a, b func(i int) float64, n int) {
 	var aa, bb, ab, dd float64
 	for i := range n {
@@ -76,11 +76,10 @@ func (d *deviationSum) result() Deviation {
 	return r
 }
 
-// Diff runs two models of one shape over the same windows, block by block, and
-// compares what comes out of each. Weights can't be compared where smoothing
-// has moved factors between them; outputs can. Opened with engine's Stream,
-// only one block of either model is in memory. block is told of each result;
-// it may be nil.
+// Diff runs two models of the same shape over the same windows, block by block, and
+// compares their outputs. (Weights cannot be compared if smoothing has moved factors
+// between them.) If the models were opened with engine's Stream, only one block of each is
+// in memory. block is called with each result; it may be nil.
 func Diff(ctx context.Context, m, ref *engine.Model, windows [][]int, block func(BlockError)) ([]BlockError, error) {
 	a, b := m.Config, ref.Config
 	if a.HiddenSize != b.HiddenSize || a.Layers != b.Layers || a.VocabSize != b.VocabSize {

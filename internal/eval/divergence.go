@@ -1,7 +1,6 @@
-// Package eval measures models: perplexity by three protocols, divergence from
-// full precision, the error of each block, each number with its standard error
-// and a fingerprint of what it was measured on. The zero-shot tasks are in
-// eval/tasks.
+// Package eval measures models: perplexity by three protocols, divergence from full
+// precision, and the error of each block. Each number has a standard error and a
+// fingerprint of what it was measured on. The zero-shot tasks are in eval/tasks.
 package eval
 
 import (
@@ -24,8 +23,7 @@ type Token struct {
 	Window, At  int // window, and index of ID in it
 }
 
-// top5 holds the five most likely tokens, likeliest first; of equals, the
-// lowest id first.
+// top5 holds the five most likely tokens, most likely first; equal ones by ascending id.
 type top5 struct {
 	id  [5]int
 	val [5]float32
@@ -53,8 +51,8 @@ func CompareLogits(ref, logits []float32, id int) Token {
 		a.add(i, ref[i])
 		b.add(i, logits[i])
 	}
-	// With weights exp(x − max) in place of probabilities, both divergences come from
-	// one pass: Σ p_ref (log p_ref − log p) = Σ p_ref (x_ref − x) − (log Z_ref − log Z).
+	// With weights exp(x − max) instead of probabilities, both divergences need only one
+	// pass: Σ p_ref (log p_ref − log p) = Σ p_ref (x_ref − x) − (log Z_ref − log Z).
 	topRef, top := float64(a.val[0]), float64(b.val[0])
 	var sumRef, sum, apartRef, apart float64
 	for i := range ref {
@@ -84,28 +82,28 @@ type Divergence struct {
 	Tokens        int
 	PerplexityRef Estimate
 	Perplexity    Estimate
-	Change        Estimate // Perplexity − PerplexityRef, error of the paired difference
-	NLLChange     Estimate // mean of NLL − NLLRef, paired: the log of the perplexities' ratio
-	KL            Estimate // full precision to model, nats a token
+	Change        Estimate // Perplexity − PerplexityRef, with the standard error of the paired difference
+	NLLChange     Estimate // mean of NLL − NLLRef, paired: the logarithm of the ratio of perplexities
+	KL            Estimate // KL(full precision ‖ model), nats per token
 	KLBack        Estimate
-	Top1          Estimate // share of tokens with the same most likely successor
-	Top5          Estimate // share of the reference's five most likely that are among the model's five
+	Top1          Estimate // fraction of tokens for which both models predict the same token
+	Top5          Estimate // fraction of the reference's five most likely tokens that are among the model's five
 	KLMedian      float64
 	KL99          float64 // 99th percentile
 	KLMax         float64
 	KLPercentiles []Percentile
 }
 
-// Percentile is the KL divergence that a share of the tokens stays below.
+// Percentile is the KL divergence below which a given fraction of the tokens lies.
 type Percentile struct {
 	Share float64 `json:"share"`
 	KL    float64 `json:"kl"`
 }
 
-// shares are the percentiles that are reported.
+// shares are the percentiles that are reported, as fractions.
 var shares = []float64{.05, .25, .5, .75, .9, .95, .99, .999}
 
-// Summarize turns token comparisons into a Divergence.
+// Summarize computes a Divergence from token comparisons.
 func Summarize(tokens []Token) Divergence {
 	d := Divergence{Tokens: len(tokens)}
 	if len(tokens) == 0 {
@@ -121,8 +119,8 @@ func Summarize(tokens []Token) Divergence {
 	d.PerplexityRef = Perplexed(pick(func(t *Token) float64 { return t.NLLRef }))
 	d.Perplexity = Perplexed(pick(func(t *Token) float64 { return t.NLL }))
 	d.NLLChange = Mean(pick(func(t *Token) float64 { return t.NLL - t.NLLRef }))
-	// exp(a)−exp(b) moves with each token's share of both means at once: what
-	// the models have in common, which is nearly all, cancels.
+	// Each token's contributions to both means are paired in exp(a)−exp(b): what the models
+	// have in common, which is nearly everything, cancels.
 	p, q := d.Perplexity.Mean, d.PerplexityRef.Mean
 	d.Change = Estimate{p - q, Mean(pick(func(t *Token) float64 { return p*t.NLL - q*t.NLLRef })).StdErr}
 	kl := pick(func(t *Token) float64 { return t.KL })
@@ -143,8 +141,8 @@ func Summarize(tokens []Token) Divergence {
 	return d
 }
 
-// Worst gives the n tokens with the largest divergence, worst first; of equals,
-// the earlier in the text first.
+// Worst returns the n tokens with the largest divergence, largest first; equal ones in the
+// order of the text.
 func Worst(tokens []Token, n int) []Token {
 	order := slices.Clone(tokens)
 	slices.SortStableFunc(order, func(a, b Token) int { return cmp.Compare(b.KL, a.KL) })

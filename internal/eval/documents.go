@@ -7,23 +7,23 @@ import (
 	"unicode"
 )
 
-// Document is one text of lm-eval's protocol. Words and bytes are those of the
-// text as it is stored, before WikiText's spacing is undone.
+// Document is one text of lm-eval's protocol. Words and bytes are counted in the original
+// text, before WikiText's spacing is undone.
 type Document struct {
 	Text  string
 	Words int
 	Bytes int
 }
 
-// How a text is divided into documents.
+// The ways to divide a text into documents.
 const (
-	DocumentsAuto     = "auto"     // wikitext where the text has its headings, else file
+	DocumentsAuto     = "auto"     // wikitext if the text has its headings, otherwise file
 	DocumentsWikitext = "wikitext" // at WikiText's first-level headings " = Title = ", spacing undone
 	DocumentsBlank    = "blank"    // at two or more blank lines
 	DocumentsFile     = "file"     // one document
 )
 
-// Documents divides a text. It tells what was done, in words.
+// Documents divides a text and describes how it was done.
 func Documents(text, how string) ([]Document, string, error) {
 	if how == "" || how == DocumentsAuto {
 		how = DocumentsFile
@@ -88,13 +88,12 @@ func wikitextPages(text string) []string {
 	return out
 }
 
-// pySpace is Python's idea of white space in text: Unicode's and the four
-// information separators.
+// pySpace is what Python considers white space in text: Unicode's and the four information
+// separators.
 func pySpace(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f }
 
-// countWords counts the pieces between runs of white space, the empty ones
-// before leading and after trailing white space included: that is how lm-eval
-// counts words, by re.split(r"\s+", page).
+// countWords counts the pieces between runs of white space, including the empty ones before
+// leading and after trailing white space, as lm-eval does with re.split(r"\s+", page).
 func countWords(s string) int {
 	n, in := 1, false
 	for _, r := range s {
@@ -107,12 +106,12 @@ func countWords(s string) int {
 	return n
 }
 
-// space is Python's \s in a Go pattern's class.
+// space is Python's \s inside a character class of a Go pattern.
 const space = `[\s\v\x1c-\x1f\x85\p{Z}]`
 
-// wikitextRules undo the spacing of WikiText's tokens, in lm-eval's order.
-// Its rule for an apostrophe before digits can match nothing in practice (the
-// slashes are part of its pattern) and is left out.
+// wikitextRules undo the spacing of WikiText's tokens, in lm-eval's order. Its rule for an
+// apostrophe before digits can never match in practice (the slashes are part of its
+// pattern) and is left out.
 var wikitextRules = []func(string) string{
 	plainRule("s '", "s'"),
 	plainRule(" @-@ ", "-"), plainRule(" @,@ ", ","), plainRule(" @.@ ", "."),

@@ -18,15 +18,15 @@ import (
 	"github.com/specquant/specquant/internal/input"
 )
 
-// Fingerprint says what a number was measured on, so that it can be compared
-// with another, or not.
+// Fingerprint records what a number was measured on, which decides whether it can be
+// compared with another number.
 type Fingerprint struct {
 	Protocol  string `json:"protocol"`
 	Window    int    `json:"window,omitempty"` // tokens
 	BOS       string `json:"bos"`
 	Documents string `json:"documents,omitempty"`
 	Windows   int    `json:"windows,omitempty"`
-	Tokens    int    `json:"tokens"` // scored
+	Tokens    int    `json:"tokens"` // scored tokens
 	StdErr    string `json:"standard_error_over,omitempty"`
 	Tokenizer string `json:"tokenizer_sha256"` // of the tokenizer's files
 	Text      string `json:"text_sha256,omitempty"`
@@ -34,10 +34,10 @@ type Fingerprint struct {
 	Against   string `json:"against_sha256,omitempty"`
 	Bits      string `json:"bits"`
 	Tool      string `json:"tool,omitempty"`
-	LeftOut   string `json:"left_out,omitempty"` // questions of tasks that could not be posed
+	LeftOut   string `json:"left_out,omitempty"` // questions of tasks that could not be asked
 }
 
-// String is the short form, in one bracket.
+// String is the short form, in brackets.
 func (f Fingerprint) String() string {
 	parts := []string{f.Protocol}
 	if f.Window > 0 {
@@ -79,8 +79,8 @@ func TextHash(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// encodingFiles are those tokenizer files that decide on ids. An artefact's
-// are its checkpoint's, so both have one hash.
+// encodingFiles are the tokenizer files that determine token ids. An artefact has the same
+// files as its checkpoint, so both have the same hash.
 var encodingFiles = []string{"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json", "tokenizer_config.json", "special_tokens_map.json"}
 
 // TokenizerHash is the sha256 of the names and hashes of a folder's tokenizer
@@ -100,8 +100,8 @@ func TokenizerHash(dir string, files []string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// TokenizerDataHash is [TokenizerHash] of files in memory, by name: those that stand
-// for the tokenizer of a GGUF file.
+// TokenizerDataHash is [TokenizerHash] for files in memory, by name: those derived from the
+// tokenizer of a GGUF file.
 func TokenizerDataHash(files map[string][]byte) string {
 	h := sha256.New()
 	for _, name := range encodingFiles {
@@ -115,31 +115,31 @@ func TokenizerDataHash(files map[string][]byte) string {
 // generationFile may name the tokens that begin and end a text; see [ModelHash].
 const generationFile = "generation_config.json"
 
-// ModelHash identifies a model by all that its results depend on beside the
-// tokenizer's files, which have a hash of their own:
+// ModelHash identifies a model by everything that its results depend on besides the
+// tokenizer's files, which have their own hash:
 //
-//   - config.json, every byte: the architecture and its constants, and of a
-//     quantized model its quantization_config (bits, activation_clip, groups,
-//     transforms, truncation and so on);
-//   - generation_config.json, where there is one: a tokenizer without ids of its
-//     own takes the tokens that begin and end a text from there;
-//   - the weights, every byte. Of a checkpoint by tensor, so that it does not
-//     matter how they are cut into files; of an artefact by file.
+//   - config.json, every byte: the architecture and its constants, and for a quantized
+//     model its quantization_config (bits, activation_clip, groups, transforms, truncation
+//     and so on);
+//   - generation_config.json, if it exists: a tokenizer without such ids takes the tokens
+//     that begin and end a text from it;
+//   - the weights, every byte: for a checkpoint by tensor, so that the division into files
+//     does not matter; for an artefact by file.
 //
-// The manifest is not in it: it tells how the weights were made, and no result
-// depends on it. Neither are the bits, window and BOS: they have fields of their
-// own in the [Fingerprint].
+// The manifest is not included: it records how the weights were made, and no result depends
+// on it. Nor are the bits, window and BOS, which have their own fields in the
+// [Fingerprint].
 //
-// An artefact whose manifest has sums is verified (the error names the file that
-// is damaged), and the sums that were found good are what is hashed. All is read
-// once for as long as the model is open, on as many threads as there are CPUs.
+// An artefact whose manifest has checksums is verified (the error names the damaged file),
+// and the verified checksums are hashed. Everything is read once while the model is open,
+// on as many threads as there are CPUs.
 func ModelHash(ck *checkpoint.Checkpoint) (string, error) {
 	h := sha256.New()
 	if ck.Config.Quantization == nil {
 		field(h, []byte("checkpoint"))
 		field(h, ck.Config.Raw)
 		var generation []byte
-		if ck.GGUF == nil { // its end tokens are in config.json
+		if ck.GGUF == nil { // for GGUF the end tokens are in config.json
 			var err error
 			generation, err = input.ReadFile(filepath.Join(ck.Dir, generationFile), input.MaxSmall)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -165,8 +165,8 @@ func ModelHash(ck *checkpoint.Checkpoint) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// artefactSums are the sums of the files that an artefact's results depend on:
-// those of its manifest, once they are verified, or if it has none, taken here.
+// artefactSums are the checksums of the files that an artefact's results depend on: those
+// of its manifest after verification, or, if it has none, computed here.
 func artefactSums(ck *checkpoint.Checkpoint) ([]checkpoint.FileHash, error) {
 	names := []string{"config.json"}
 	if _, err := os.Stat(filepath.Join(ck.Dir, generationFile)); err == nil {
@@ -176,7 +176,7 @@ func artefactSums(ck *checkpoint.Checkpoint) ([]checkpoint.FileHash, error) {
 		names = append(names, filepath.Base(path))
 	}
 	var out []checkpoint.FileHash
-	var taken []string // paths of files without a sum
+	var taken []string // paths of files without a checksum
 	err := ck.Verify()
 	if err != nil && !errors.Is(err, artefact.ErrNoSums) {
 		return nil, err
@@ -197,7 +197,7 @@ func artefactSums(ck *checkpoint.Checkpoint) ([]checkpoint.FileHash, error) {
 	return out, nil
 }
 
-// field hashes data with its length, so that no two lists run together.
+// field hashes data preceded by its length, so that different lists have different hashes.
 func field(h hash.Hash, data []byte) {
 	var n [8]byte
 	binary.LittleEndian.PutUint64(n[:], uint64(len(data)))

@@ -17,19 +17,19 @@ import (
 	"github.com/specquant/specquant/internal/input"
 )
 
-// Overlap is what an evaluation text has in common with one calibration text.
+// Overlap describes what an evaluation text has in common with one calibration text.
 type Overlap struct {
 	Source string  `json:"source"`
-	Same   bool    `json:"same"`    // byte for byte
+	Same   bool    `json:"same"`    // identical
 	Lines  int     `json:"lines"`   // lines of the evaluation text that are in the calibration text
-	Share  float64 `json:"share"`   // of the evaluation text's bytes in long lines
-	Reason string  `json:"unknown"` // why it could not be compared; "": it was
+	Share  float64 `json:"share"`   // fraction of the bytes in long lines of the evaluation text that are in these lines
+	Reason string  `json:"unknown"` // why it could not be compared; ""
 }
 
 // Any reports whether the texts have anything in common.
 func (o Overlap) Any() bool { return o.Same || o.Lines > 0 }
 
-// String says it in words.
+// String describes the overlap in words.
 func (o Overlap) String() string {
 	switch {
 	case o.Same:
@@ -42,16 +42,17 @@ func (o Overlap) String() string {
 	return fmt.Sprintf("nothing in common with the calibration text %s", o.Source)
 }
 
-// lineBytes is what a line must have to count: short ones are alike by chance.
+// lineBytes is the minimum length of lines that are compared: short ones are equal by
+// chance.
 const lineBytes = 40
 
-// maxCalibration bounds a calibration text that is read again.
+// maxCalibration is the largest calibration text that is read again, in bytes.
 const maxCalibration = 1 << 30
 
-// Overlaps compares a text with the calibration texts that the manifest of the
-// artefact in dir names. A checkpoint, or an artefact that needed no
-// calibration, gives none. A text is found under the name it was given by when
-// the artefact was made, if it still has the recorded hash.
+// Overlaps compares a text with the calibration texts that are recorded in the manifest of
+// the artefact in dir. For a checkpoint, or an artefact that needed no calibration, the
+// result is empty. A calibration text is read from the path given when the artefact was
+// made, if it still has the recorded hash.
 func Overlaps(dir, text string) ([]Overlap, error) {
 	path := filepath.Join(dir, artefact.ManifestFile)
 	data, err := input.ReadFile(path, input.MaxSmall)
@@ -85,7 +86,7 @@ func Overlaps(dir, text string) ([]Overlap, error) {
 	return out, nil
 }
 
-// readSource finds a calibration text again.
+// readSource reads a calibration text again.
 func readSource(s checkpoint.FileHash) (text, unknown string) {
 	if s.Name == calibration.DefaultName {
 		if text := calibration.Default(); TextHash(text) == s.SHA256 {
@@ -113,8 +114,8 @@ func readSource(s checkpoint.FileHash) (text, unknown string) {
 	return string(data), ""
 }
 
-// sharedLines counts the long lines of text that known has too, and the share
-// of the bytes of long lines that is in them.
+// sharedLines counts the long lines of text that are also in known, and returns their
+// fraction of the bytes in long lines.
 func sharedLines(text, known string) (lines int, share float64) {
 	seen := map[string]bool{}
 	for line := range bytes.Lines([]byte(known)) {

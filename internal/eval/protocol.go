@@ -7,19 +7,18 @@ import (
 	"strings"
 )
 
-// The perplexity protocols. Numbers of different protocols can't be compared.
+// The perplexity protocols. Numbers of different protocols cannot be compared.
 const (
-	// GPTQ is that of the quantization papers: the text is encoded once, BOS
-	// only where the tokenizer puts it, cut into windows that do not overlap,
-	// the tail dropped, every token of a window but the first scored.
+	// GPTQ is the protocol of the quantization papers: the text is encoded once, with BOS
+	// only if the tokenizer adds it, and cut into windows that do not overlap; the rest is
+	// dropped. Every token of a window except the first is scored.
 	GPTQ = "gptq"
-	// LlamaCPP is that of llama-perplexity: chunks of 512 tokens, the first
-	// token of each replaced by BOS where the tokenizer adds one, the second
-	// half scored.
+	// LlamaCPP is the protocol of llama-perplexity: chunks of 512 tokens, the first token
+	// of each replaced by BOS if the tokenizer adds one; the second half is scored.
 	LlamaCPP = "llama.cpp"
-	// LMEval is that of lm-eval's wikitext: documents one by one, without BOS,
-	// in rolling windows that begin with one token of context; perplexity per
-	// word and per byte.
+	// LMEval is the protocol of lm-eval's wikitext task: each document separately, without
+	// BOS, in rolling windows that begin with one token of context; perplexity per word and
+	// per byte.
 	LMEval = "lm-eval"
 )
 
@@ -33,39 +32,39 @@ type Encoder interface {
 	EOS() []int
 }
 
-// Part is a span of a text's document.
+// Part is a span of one document of a text.
 type Part struct {
 	Span
 	Document int
 }
 
-// Plan is a text cut up by a protocol.
+// Plan is a text divided into spans by a protocol.
 type Plan struct {
 	Protocol  string
-	Window    int    // tokens of a window, at most
-	BOS       string // what was done about the beginning-of-text token, in words
-	Documents string // how the text was divided, in words; "": it was not
+	Window    int    // largest number of tokens in a window
+	BOS       string // how the beginning-of-text token was handled, in words
+	Documents string // how the text was divided into documents, in words; "": it was not
 	Parts     []Part
 	Words     []int // of each document; lm-eval only
 	Bytes     []int // of each document; lm-eval only
 }
 
-// PlanOptions say how a text is to be cut up.
+// PlanOptions are the options for dividing a text.
 type PlanOptions struct {
 	Protocol   string // "": GPTQ
-	Window     int    // 0: the protocol's own
-	Context    int    // the most tokens that the model sees
-	Documents  string // lm-eval: how to divide the text, see [Documents]
+	Window     int    // 0: the protocol's default
+	Context    int    // the model's context, in tokens
+	Documents  string // lm-eval: how to divide the text into documents, see [Documents]
 	MaxWindows int    // 0: all
 }
 
-// NewPlan cuts a text up.
+// NewPlan divides a text by a protocol.
 func NewPlan(enc Encoder, text string, o PlanOptions) (*Plan, error) {
 	if o.Window < 0 || o.Window > o.Context {
-		return nil, fmt.Errorf("windows of %d tokens are asked for, the model's context is %d", o.Window, o.Context)
+		return nil, fmt.Errorf("windows of %d tokens are asked for, but the model's context is %d", o.Window, o.Context)
 	}
 	if o.Documents != "" && o.Protocol != LMEval {
-		return nil, fmt.Errorf("documents are told apart only by the %s protocol", LMEval)
+		return nil, fmt.Errorf("documents: only the %s protocol divides the text into documents", LMEval)
 	}
 	var p *Plan
 	var err error
@@ -139,7 +138,7 @@ func planLlamaCPP(enc Encoder, text string, o PlanOptions) (*Plan, error) {
 		if addsBOS {
 			chunk[0] = bos
 		}
-		// Logits from position n/2 on are scored, and they predict the next token.
+		// The logits from position n/2 on are scored; they predict the next token.
 		p.Parts = append(p.Parts, Part{Span: Span{chunk, n/2 + 1}})
 	}
 	return p, nil
@@ -160,7 +159,7 @@ func planLMEval(enc Encoder, text string, o PlanOptions) (*Plan, error) {
 	if !ok {
 		eos := enc.EOS()
 		if len(eos) == 0 {
-			return nil, fmt.Errorf("the tokenizer names neither BOS nor EOS, and the %s protocol predicts the first token from one", LMEval)
+			return nil, fmt.Errorf("the tokenizer has neither a BOS nor an EOS token, one of which the %s protocol needs to predict the first token", LMEval)
 		}
 		prefix, p.BOS = eos[0], "EOS before each document"
 	}
@@ -180,10 +179,9 @@ func planLMEval(enc Encoder, text string, o PlanOptions) (*Plan, error) {
 	return p, nil
 }
 
-// Rolling cuts a document into spans that score each of its tokens once, the
-// model seeing at most n tokens: the first from the prefix, further ones from
-// one token of context; the last one is filled up with context to the full
-// window.
+// Rolling divides a document into spans that score each of its tokens once, with a context
+// of at most n tokens: the first span starts with prefix, the following ones with one token
+// of context; the last one is extended with context to a full window.
 func Rolling(ids []int, prefix, n int) []Span {
 	var out []Span
 	for done := 0; done < len(ids); {
@@ -199,7 +197,7 @@ func Rolling(ids []int, prefix, n int) []Span {
 	return out
 }
 
-// PerplexityResult is what a protocol gives.
+// PerplexityResult is the result of a protocol.
 type PerplexityResult struct {
 	Perplexity Estimate // per token; per word by lm-eval
 	PerByte    Estimate // lm-eval only
@@ -208,10 +206,11 @@ type PerplexityResult struct {
 	Tokens     int    // scored
 	Words      int    // lm-eval only
 	Bytes      int    // lm-eval only
-	Over       string // what the standard error takes as independent: "tokens" or "documents"
+	Over       string // the independent units of the standard error: "tokens" or "documents"
 }
 
-// Measure runs a plan. progress is told the tokens scored so far; it may be nil.
+// Measure runs a plan. progress is called with the number of tokens scored so far; it may
+// be nil.
 func (p *Plan) Measure(ctx context.Context, r *Runner, progress func(tokens int)) (*PerplexityResult, error) {
 	nll, err := NLLs(ctx, r, p.Parts, progress)
 	if err != nil {
@@ -220,7 +219,7 @@ func (p *Plan) Measure(ctx context.Context, r *Runner, progress func(tokens int)
 	return p.result(nll), nil
 }
 
-// Windows gives the tokens of each part.
+// Windows returns the tokens of each part.
 func (p *Plan) Windows() [][]int {
 	out := make([][]int, len(p.Parts))
 	for i, part := range p.Parts {
@@ -263,7 +262,7 @@ func (p *Plan) result(nll [][]float64) *PerplexityResult {
 	perWord, perByte := ratio(sums, words), ratio(sums, bytes)
 	if len(sums) > 1 {
 		r.Over = "documents"
-	} else { // nothing to vary but the tokens
+	} else { // only tokens can serve as independent units
 		se := Mean(all).StdErr * float64(len(all))
 		perWord.StdErr, perByte.StdErr = se/words[0], se/bytes[0]
 	}

@@ -133,13 +133,13 @@ func TestPlanErrors(t *testing.T) {
 	}{
 		{"protocol", words{}, "1 2", PlanOptions{Protocol: "bare", Context: 4}, `the protocol is "bare", expected gptq, llama.cpp, lm-eval`},
 		{"no text", words{}, "", PlanOptions{Context: 4}, "the text has 1 tokens, expected at least 2"},
-		{"window past the context", words{}, "1 2", PlanOptions{Context: 4, Window: 5}, "the model's context is 4"},
+		{"window past the context", words{}, "1 2", PlanOptions{Context: 4, Window: 5}, "but the model's context is 4"},
 		{"one token", words{}, "1 2", PlanOptions{Context: 4, Window: 1}, "windows of 1 tokens"},
 		{"less than two chunks", words{}, counting(1, 6), PlanOptions{Protocol: LlamaCPP, Context: 4}, "the text has 7 tokens; the llama.cpp protocol needs at least two chunks of 4"},
 		{"tiny chunks", words{}, counting(1, 6), PlanOptions{Protocol: LlamaCPP, Context: 3}, "chunks of 3 tokens"},
-		{"documents elsewhere", words{}, "1 2", PlanOptions{Context: 4, Documents: DocumentsBlank}, "only by the lm-eval protocol"},
+		{"documents elsewhere", words{}, "1 2", PlanOptions{Context: 4, Documents: DocumentsBlank}, "only the lm-eval protocol"},
 		{"documents", words{}, "1 2", PlanOptions{Protocol: LMEval, Context: 4, Documents: "pages"}, `documents is "pages"`},
-		{"neither BOS nor EOS", words{noBOS: true, noEOS: true}, "1 2", PlanOptions{Protocol: LMEval, Context: 4}, "neither BOS nor EOS"},
+		{"neither BOS nor EOS", words{noBOS: true, noEOS: true}, "1 2", PlanOptions{Protocol: LMEval, Context: 4}, "neither a BOS nor an EOS"},
 		{"nothing", words{}, " ", PlanOptions{Protocol: LMEval, Context: 4}, "no tokens"},
 		{"part of documents", words{}, counting(1, 9), PlanOptions{Protocol: LMEval, Context: 4, MaxWindows: 1}, "scores whole documents"},
 	} {

@@ -7,9 +7,8 @@ import (
 	"github.com/specquant/specquant/internal/engine"
 )
 
-// Span is a text of which a part is predicted: every token from From on, each
-// from all those before it. 1 ≤ From < len(IDs). The model sees all but the
-// last token.
+// Span is a text of which a part is predicted: every token from From on, each from all
+// tokens before it. 1 ≤ From < len(IDs). The model reads all but the last token.
 type Span struct {
 	IDs  []int
 	From int
@@ -28,19 +27,18 @@ func (s Span) check(m *engine.Model) error {
 	return nil
 }
 
-// Prediction is how likely a model held a token to be.
+// Prediction is how likely a token is according to a model.
 type Prediction struct {
 	NLL float64 // −log p, in nats
-	Top bool    // no token was more likely
+	Top bool    // no token is more likely
 }
 
-// Runner runs spans through a model. What the spans of a group begin alike with
-// is computed once, and groups go through the model together. Neither changes a
-// result: the engine's rows do not depend on what else is in the batch.
+// Runner runs spans through a model. The common prefix of the spans of a group is computed
+// once, and several groups are run together. Neither changes a result, because the engine's
+// rows do not depend on the rest of the batch.
 type Runner struct {
 	Model *engine.Model
-	// BatchTokens is about how many tokens are in the model's cache together;
-	// 0: 2048.
+	// BatchTokens is roughly how many tokens the model's cache holds at a time; 0: 2048.
 	BatchTokens int
 
 	idle []*engine.Sequence
@@ -48,8 +46,8 @@ type Runner struct {
 
 const defaultBatchTokens = 2048
 
-// pass is one feeding of a sequence: what is kept of it, what is added, and
-// whose predictions come out.
+// pass is one call of a sequence: how much of its cache is kept, what is appended, and for
+// which tokens logits are returned.
 type pass struct {
 	span int // -1: all spans of the group
 	keep int
@@ -57,7 +55,7 @@ type pass struct {
 	want engine.Want
 }
 
-// plan cuts a group into passes.
+// plan divides a group into passes.
 func plan(group []Span) []pass {
 	first := group[0]
 	shared, from := len(first.IDs)-1, first.From
@@ -65,8 +63,8 @@ func plan(group []Span) []pass {
 		shared, from = min(shared, common(first.IDs, s.IDs), len(s.IDs)-1), min(from, s.From)
 	}
 	var out []pass
-	// The logits of a token predict the next one: those of from-1 are the first
-	// that anyone wants.
+	// The logits of a token predict the next one: those of from-1 are the first that are
+	// needed.
 	quiet := min(shared, from-1)
 	switch {
 	case shared == from:
@@ -87,7 +85,7 @@ func plan(group []Span) []pass {
 	return out
 }
 
-// common is the number of tokens that a and b begin alike with.
+// common is the length of the common prefix of a and b.
 func common(a, b []int) int {
 	n := 0
 	for n < len(a) && n < len(b) && a[n] == b[n] {
@@ -96,13 +94,13 @@ func common(a, b []int) int {
 	return n
 }
 
-// Run hands out the logits that predict token t of a span of a group, for all
-// predicted tokens; those of one span come in order. The logits are valid until
-// visit returns.
+// Run calls visit with the logits that predict token t of a span of a group, for all
+// predicted tokens; those of one span come in order. The logits are valid until visit
+// returns.
 func (r *Runner) Run(ctx context.Context, groups [][]Span, visit func(group, span, t int, logits []float32)) error {
 	for _, g := range groups {
 		if len(g) == 0 {
-			return fmt.Errorf("a group without a span")
+			return fmt.Errorf("a group without a span: expected at least one")
 		}
 		for _, s := range g {
 			if err := s.check(r.Model); err != nil {
@@ -174,7 +172,7 @@ func (r *Runner) batch(ctx context.Context, groups [][]Span, visit func(group, s
 	}
 }
 
-// Predict scores spans: a prediction for each predicted token, by group and
+// Predict scores spans: it returns a prediction for each predicted token, by group and
 // span.
 func (r *Runner) Predict(ctx context.Context, groups [][]Span) ([][][]Prediction, error) {
 	out := make([][][]Prediction, len(groups))

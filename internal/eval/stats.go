@@ -9,15 +9,14 @@ import (
 	"github.com/specquant/specquant/internal/jsonfloat"
 )
 
-// Estimate is a mean and its standard error, taking what it is over as
-// independent.
+// Estimate is a mean and its standard error, which assumes that the values are independent.
 type Estimate struct {
 	Mean   float64 `json:"mean"`
 	StdErr float64 `json:"std_err"`
 }
 
-// estimateJSON is an estimate as programs read it: the error null where it is not
-// known, the mean "Infinity" where it is that.
+// estimateJSON is an estimate in JSON: an unknown error is null, an infinite mean
+// "Infinity".
 type estimateJSON struct {
 	Mean   jsonfloat.Float `json:"mean"`
 	StdErr jsonfloat.Float `json:"std_err"`
@@ -36,9 +35,9 @@ func (e *Estimate) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// Mean is the mean of v, with the standard error s/√n of the sample's own
-// standard deviation s (divisor n−1). Of one value the error is NaN: it says nothing
-// of how much others would differ. So it is where the mean is infinite.
+// Mean returns the mean of v, with the standard error s/√n from the sample's standard
+// deviation s (divisor n−1). For a single value, or an infinite mean, the error is unknown:
+// NaN.
 func Mean(v []float64) Estimate {
 	n := float64(len(v))
 	var sum, square float64
@@ -67,16 +66,15 @@ func Average(v []Estimate) Estimate {
 	return e
 }
 
-// Perplexed is exp of the mean of negative log-likelihoods; the standard error
-// follows by the delta method.
+// Perplexed is exp of the mean of negative log-likelihoods, with the standard error by the
+// delta method.
 func Perplexed(nll []float64) Estimate {
 	e := Mean(nll)
 	p := math.Exp(e.Mean)
 	return Estimate{Mean: p, StdErr: p * e.StdErr}
 }
 
-// ratio is Σx/Σw with the standard error of a ratio estimate over independent
-// pairs.
+// ratio is Σx/Σw with the standard error of a ratio estimate over independent pairs.
 func ratio(x, w []float64) Estimate {
 	var sx, sw, square float64
 	for i := range x {
@@ -95,13 +93,13 @@ func ratio(x, w []float64) Estimate {
 	return e
 }
 
-// quantile is the value of ascending v below which the share q lies.
+// quantile returns the value below which the fraction q of the ascending v lies.
 func quantile(v []float64, q float64) float64 {
 	return v[min(int(q*float64(len(v))), len(v)-1)]
 }
 
-// NLL is −log p(id) under the logits, in nats, to 1e-7: exponentials are
-// taken in float32 and summed in float64.
+// NLL is −log p(id) of the logits, in nats, with an error of about 1e-7: exponentials are
+// computed in float32 and summed in float64.
 func NLL(logits []float32, id int) float64 {
 	top := logits[argmax(logits)]
 	var buf [512]float32
@@ -120,7 +118,7 @@ func NLL(logits []float32, id int) float64 {
 	return float64(top) + math.Log(sum) - float64(logits[id])
 }
 
-// argmax is the most likely token; of equals, the first.
+// argmax is the most likely token; the first one if several are equal.
 func argmax(logits []float32) int {
 	top, best := 0, logits[0]
 	for i, v := range logits {

@@ -7,9 +7,8 @@ import (
 	"github.com/specquant/specquant/internal/engine"
 )
 
-// Windows cuts ids into windows of n tokens that do not overlap, dropping the
-// rest: the GPTQ protocol. Text shorter than one window makes one shorter
-// window.
+// Windows divides ids into windows of n tokens that do not overlap, dropping the rest, as
+// in the GPTQ protocol. A text shorter than one window makes one shorter window.
 func Windows(ids []int, n int) ([][]int, error) {
 	if len(ids) < 2 {
 		return nil, fmt.Errorf("the text has %d tokens, expected at least 2", len(ids))
@@ -25,11 +24,11 @@ func Windows(ids []int, n int) ([][]int, error) {
 	return out, nil
 }
 
-// batchLogits bounds the logits of a reference that are held at once, in bytes.
+// batchLogits is the largest size of a reference's logits held at a time, in bytes.
 const batchLogits = 64 << 20
 
-// NLLs scores parts of a text, giving the negative log-likelihoods of each.
-// progress is told the tokens scored so far; it may be nil.
+// NLLs scores parts of a text and returns the negative log-likelihoods of each. progress is
+// called with the number of tokens scored so far; it may be nil.
 func NLLs(ctx context.Context, r *Runner, parts []Part, progress func(tokens int)) ([][]float64, error) {
 	out := make([][]float64, len(parts))
 	groups := make([][]Span, len(parts))
@@ -51,8 +50,8 @@ func NLLs(ctx context.Context, r *Runner, parts []Part, progress func(tokens int
 	return out, err
 }
 
-// Compare runs two models over the same windows, a piece at a time, and
-// compares their predictions at every position.
+// Compare runs two models over the same windows and compares their predictions at every
+// position.
 func Compare(ctx context.Context, ref, m *engine.Model, windows [][]int, progress func(tokens int)) ([]Token, error) {
 	out, err := CompareAll(ctx, ref, []*engine.Model{m}, windows, progress)
 	if err != nil {
@@ -61,9 +60,9 @@ func Compare(ctx context.Context, ref, m *engine.Model, windows [][]int, progres
 	return out[0], nil
 }
 
-// CompareAll is [Compare] of several models with one reference, whose predictions are
-// computed once. progress is told the tokens that all models are through with; it may
-// be nil.
+// CompareAll is [Compare] for several models with one reference, whose predictions are
+// computed only once. progress is called with the number of tokens that all models have
+// finished; it may be nil.
 func CompareAll(ctx context.Context, ref *engine.Model, models []*engine.Model, windows [][]int, progress func(tokens int)) ([][]Token, error) {
 	vocab := ref.Config.VocabSize
 	for _, m := range models {
@@ -81,7 +80,7 @@ func CompareAll(ctx context.Context, ref *engine.Model, models []*engine.Model, 
 			seqs[k] = m.NewSequence()
 		}
 		for first := 0; first < len(w)-1; first += piece {
-			part := w[first:min(first+piece, len(w)-1)] // the last token predicts nothing here
+			part := w[first:min(first+piece, len(w)-1)] // the last token predicts nothing in this window
 			var err error
 			if held, err = predictions(ctx, ref, a, part, held); err != nil {
 				return nil, err
@@ -106,8 +105,8 @@ func CompareAll(ctx context.Context, ref *engine.Model, models []*engine.Model, 
 	return out, nil
 }
 
-// predictions appends ids to a sequence and gives the logits at each of them,
-// [len(ids) × vocab], in buf where it is long enough.
+// predictions appends ids to a sequence and returns the logits at each of them, [len(ids) ×
+// vocab], in buf if it is long enough.
 func predictions(ctx context.Context, m *engine.Model, seq *engine.Sequence, ids []int, buf []float32) ([]float32, error) {
 	vocab := m.Config.VocabSize
 	if n := len(ids) * vocab; cap(buf) < n {

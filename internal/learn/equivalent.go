@@ -10,49 +10,49 @@ import (
 	"github.com/specquant/specquant/internal/quant"
 )
 
-// Equivalent is what was learned of a block that changes nothing of what it
-// computes but for rounding: scales, transforms, and the ends of the weights'
-// grids.
+// Equivalent is what was learned for a block that leaves its function unchanged except for
+// rounding: scales, transforms, and the clips of the weights' grids.
 type Equivalent struct {
-	// Lambda divides the channels of an input [width], and multiplies the columns
-	// of the layers that read it. That of o is by value channel [kv_heads·head_dim].
+	// Lambda divides the channels of an input [width] and multiplies the columns of the
+	// layers that read it. For o it is by value channel [kv_heads·head_dim].
 	Lambda [llama.NumInputs][]float32
-	// Transform is applied to an input after that; nil: none.
+	// Transform is applied to an input after the division; nil: none.
 	Transform [llama.NumInputs]*Kronecker
-	// Lo and Hi [out × groups] are the shares of the range of each group of weights
-	// that its grid covers below and above zero; nil: all of it. Grids with one
-	// scale for both ends have Hi only.
+	// Lo and Hi [out × groups] are the fractions of the range of each group of weights that
+	// its grid covers below and above zero; nil: all of it. Grids with one scale for both
+	// ends have only Hi.
 	Lo, Hi [llama.NumLinears][]float32
 
-	First, Last float64 // mean loss of the first and the last epoch, relative to the power of what the block adds
+	First, Last float64 // mean loss of the first and last epoch, relative to the power of what the block adds
 }
 
-// Kronecker is an invertible Kronecker product P = Left ⊗ Right of the orders A and B.
+// Kronecker is an invertible Kronecker product P = Left ⊗ Right; the factors have orders A
+// and B.
 type Kronecker struct {
 	A, B        int
 	Left, Right []float32
 }
 
-// Rates are what [Options] are to [Tune].
+// Rates are the options of [OmniQuant] and [FlatQuant].
 type Rates struct {
-	Epochs, Batch int     // passes over the windows, windows a step
-	Rate          float64 // of the scales' logarithms, and of what makes up the transforms
-	ClipRate      float64 // of the logits of the weights' clips; 0: none are learned
-	Seed          uint64  // of the order of the windows, and of where transforms start
+	Epochs, Batch int     // passes over the windows, windows per step
+	Rate          float64 // for the scales' logarithms and the parameters of the transforms
+	ClipRate      float64 // for the logits of the weights' clips; 0: clips are not learned
+	Seed          uint64  // for the order of the windows and the initial transforms
 }
 
-// clipLogit is where clips start: σ(4) = 0.982 of the range, as OmniQuant's do.
+// clipLogit is the initial logit of clips: σ(4) = 0.982 of the range, as in OmniQuant.
 const clipLogit = 4
 
-// equivalent is the block on the tape: [llama.DenseBlock] as it was, and what is
-// done to it.
+// equivalent is the original block on the tape, [llama.DenseBlock], and the parameters that
+// are learned.
 type equivalent struct {
 	b          *Block
 	spec       *grad.BlockSpec
-	weights    [llama.NumLinears]*grad.Var // as they were
+	weights    [llama.NumLinears]*grad.Var // the original weights
 	bias       [llama.NumLinears]*grad.Var
 	gains      [2]*grad.Var
-	scale      [llama.NumInputs]*grad.Var     // ln λ; of o by value channel
+	scale      [llama.NumInputs]*grad.Var     // ln λ; for o by value channel
 	transforms [llama.NumInputs]*svdTransform // nil: none
 	lo, hi     [llama.NumLinears]*grad.Var
 	groups     []grad.Group
@@ -94,7 +94,7 @@ func (e *equivalent) learn(name string, rows, cols int, start float32, rate floa
 	return v
 }
 
-// lambda are the scales of an input's channels; those of dead ones are 1.
+// lambda returns the scales of an input's channels; dead channels have 1.
 func (e *equivalent) lambda(t *grad.Tape, in llama.Input) *grad.Var {
 	s := e.scale[in]
 	if live := e.b.Live[in]; live != nil {
@@ -103,8 +103,8 @@ func (e *equivalent) lambda(t *grad.Tape, in llama.Input) *grad.Var {
 	return t.Exp(s)
 }
 
-// record puts the block, with what has been learned by now folded in and rounded, on
-// the tape.
+// record puts the block on the tape, with the current parameters folded in and weights
+// rounded.
 func (e *equivalent) record(t *grad.Tape) {
 	var lambda, columns [llama.NumInputs]*grad.Var
 	var turned [llama.NumInputs]turnVars
@@ -173,7 +173,7 @@ func (e *equivalent) quantizer(t *grad.Tape, w llama.Which) grad.WeightQuant {
 	return q
 }
 
-// train learns and says what.
+// train runs the gradient descent and returns the result.
 func (e *equivalent) train(ctx context.Context, p *kernel.Pool, w Windows, o Rates, schedule grad.Schedule) (*Equivalent, error) {
 	t := &grad.Tape{Pool: p}
 	adam := &grad.AdamW{Groups: e.groups, Schedule: schedule}
@@ -209,8 +209,8 @@ func (e *equivalent) result(t *grad.Tape, first, last float64) *Equivalent {
 	return r
 }
 
-// Steps are the scales and, of asymmetric grids, the zero points [out × groups]
-// of a layer whose weights l.W have all folded in by now.
+// Steps returns the scales and, for asymmetric grids, the zero points [out × groups] of a
+// layer whose weights l.W have everything else folded in already.
 func (r *Equivalent) Steps(p *kernel.Pool, w llama.Which, l *Layer) (scale, zero []float32, err error) {
 	t := &grad.Tape{Pool: p}
 	weights := grad.Const(l.Out, l.In, l.W)

@@ -10,23 +10,23 @@ import (
 	"github.com/specquant/specquant/internal/llama"
 )
 
-// FlatQuant learns an invertible transform of each input (Sun et al., arXiv
-// 2410.09426), block by block, by AdamW on the squared error behind the block
-// (equation 5), rates falling along a cosine to a thousandth:
+// FlatQuant learns an invertible transform for each input (Sun et al., arXiv 2410.09426),
+// block by block, by AdamW on the squared error of the block's output (equation 5), with
+// learning rates falling along a cosine to a thousandth:
 //
-//   - P = P₁ ⊗ P₂ (equation 4), as square as the width allows. At run time the
-//     input becomes P·(x/λ), and the layers hold W·diag(λ)·P⁻¹.
-//   - each factor is U·diag(exp s)·Vᵀ, U and V orthogonal by the Cayley transform
-//     (appendix B.1), so that its inverse, V·diag(exp −s)·Uᵀ, costs nothing and
-//     is never singular. It starts as a random Hadamard matrix.
-//   - λ, the per-channel scaling of section 3.1, is learned as for [OmniQuant],
-//     from where smoothing has left the block (α = 0.3 in the paper's code).
-//   - the weights' clips, section 3.1, as for [OmniQuant].
+//   - P = P₁ ⊗ P₂ (equation 4), with factors as equal in size as the width allows. At run
+//     time the input becomes P·(x/λ), and the layers hold W·diag(λ)·P⁻¹.
+//   - Each factor is U·diag(exp s)·Vᵀ, with U and V orthogonal by the Cayley transform
+//     (appendix B.1), so that its inverse, V·diag(exp −s)·Uᵀ, needs no extra work and
+//     always exists. It starts as a random Hadamard matrix.
+//   - λ, the per-channel scaling of section 3.1, is learned as in [OmniQuant], starting
+//     from the smoothed block (α = 0.3 in the paper's code).
+//   - The weights' clips, section 3.1, are learned as in [OmniQuant].
 //
-// Unlike the authors', clips of activations are not learned: a model has one
-// for all inputs, the recipe's. o has a transform of its whole width instead of
-// one across heads and one folded into v, and the cache has Hadamard matrices (the
-// recipe's rotate.cache and rotate.heads) instead of learned ones.
+// Unlike in the paper, clips of activations are not learned: a model has one for all
+// inputs, from the recipe. o has one transform of its whole width instead of one across
+// heads and one folded into v, and the cache has Hadamard matrices (the recipe's
+// rotate.cache and rotate.heads) instead of learned ones.
 func FlatQuant(ctx context.Context, p *kernel.Pool, b *Block, w Windows, o Rates) (*Equivalent, error) {
 	e := newEquivalent(b, w.Tokens(), o)
 	for in := range llama.NumInputs {
@@ -41,7 +41,7 @@ func FlatQuant(ctx context.Context, p *kernel.Pool, b *Block, w Windows, o Rates
 	return e.train(ctx, p, w, o, grad.Cosine(steps*o.Epochs, 1e-3))
 }
 
-// Squarest are the factors a ≤ b of n that lie closest.
+// Squarest returns the factors a ≤ b of n that are closest to each other.
 func Squarest(n int) (a, b int) {
 	a = 1
 	for i := 2; i <= n/i; i++ {
@@ -89,12 +89,12 @@ func (s *svdTransform) on(t *grad.Tape) (y turnVars) {
 	return y
 }
 
-// activations are P times each row.
+// activations multiplies each row x by P: P·x.
 func (v *turnVars) activations(t *grad.Tape, x *grad.Var) *grad.Var {
 	return t.Kronecker(x, v.factor[0], v.factor[1])
 }
 
-// weights are each row w times P⁻¹: P⁻ᵀ·wᵀ.
+// weights multiplies each row w by P⁻¹: P⁻ᵀ·wᵀ.
 func (v *turnVars) weights(t *grad.Tape, w *grad.Var) *grad.Var {
 	return t.Kronecker(w, v.inverse[0], v.inverse[1])
 }
@@ -105,8 +105,8 @@ func (s *svdTransform) result(t *grad.Tape) *Kronecker {
 		Left: append([]float32(nil), y.factor[0].Data...), Right: append([]float32(nil), y.factor[1].Data...)}
 }
 
-// Transform is the turn as it is applied to activations, and inverse what is
-// applied to the rows of the weights that read them: P⁻ᵀ.
+// Transform returns the transform of activations (forward), and P⁻ᵀ, the transform of the
+// rows of the weights that read them (inverse).
 func (r *Kronecker) Transform(p *kernel.Pool) (forward, inverse linalg.Transform, err error) {
 	if forward, err = linalg.NewKronecker(r.Left, r.A, r.Right, r.B); err != nil {
 		return nil, nil, err

@@ -6,8 +6,8 @@ import (
 	"github.com/specquant/specquant/internal/quant"
 )
 
-// hook wires the spec to the tape: what the runtime does at each input, in each
-// layer and to the cache.
+// hook adds to the spec what the runtime does at each input, in each layer and in the
+// cache.
 func (p *parameters) hook(t *grad.Tape) {
 	b, s := p.b, p.spec
 	s.Input = func(in llama.Input, x *grad.Var) *grad.Var {
@@ -39,7 +39,7 @@ func (p *parameters) hook(t *grad.Tape) {
 	b.hookCache(t, s)
 }
 
-// hookCache wires what is done to queries, keys and values.
+// hookCache adds what is done to queries, keys and values.
 func (b *Block) hookCache(t *grad.Tape, s *grad.BlockSpec) {
 	s.QK = hookQK(t, b.QK)
 	if b.KV < quant.FullBits {
@@ -53,7 +53,7 @@ func (p *parameters) quantizer(w llama.Which) grad.WeightQuant {
 	return grad.WeightQuant{Bits: l.Bits, Group: l.Group, Zero: l.Zero, Offset: p.offsets[w], Scale: p.scales[w], ZeroPoint: l.Zeros, Detached: true}
 }
 
-// write takes what was learned back into the block.
+// write copies what was learned back into the block.
 func (p *parameters) write(t *grad.Tape) error {
 	b := p.b
 	copy(b.AttnNorm, p.spec.Norms[0].Data)
@@ -78,7 +78,7 @@ func (p *parameters) write(t *grad.Tape) error {
 	return nil
 }
 
-// hookQK wires what is done to queries and keys; nil for nothing.
+// hookQK returns what is done to queries and keys; nil for nothing.
 func hookQK(t *grad.Tape, qk *llama.QK) func(q, k *grad.Var) (*grad.Var, *grad.Var) {
 	if qk == nil {
 		return nil

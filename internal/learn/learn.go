@@ -1,7 +1,11 @@
-// Package learn tunes a quantized block against the full-precision one, by
-// gradients through its rounding (straight through): what OmniQuant, AutoRound,
-// BRECQ and FlatQuant do, for whatever a recipe has made of the block. It
-// computes what the runtime computes, so what is learned is what is run.
+// Package learn trains parts of a quantized block by gradient descent through the rounding
+// (with the straight-through estimator) to reproduce the full-precision block, as
+// OmniQuant, AutoRound, BRECQ and FlatQuant do. The forward pass computes what the runtime
+// computes, so that what is trained is what will run.
+//
+// learn.go tunes any quantized block and model.go a whole model; omniquant.go, flatquant.go
+// and spinquant.go are the methods of these names; memory.go bounds what each of them
+// holds.
 package learn
 
 import (
@@ -19,24 +23,24 @@ import (
 // Layer is one linear layer of a quantized block.
 type Layer struct {
 	Out, In int
-	Bits    int // 16: the layer stays as it is
+	Bits    int // 16: the layer is not quantized
 	Group   int
 	Zero    quant.ZeroKind
 
-	W      []float32 // [out × in] the (residual) weights before rounding; of 16 bits: the weights
-	Levels []int8    // [out × in] what they were rounded to, 0 being 2^(bits−1)
+	W      []float32 // [out × in] the (residual) weights before rounding; at 16 bits: the weights
+	Levels []int8    // [out × in] the rounded weights; 0 is 2^(bits−1)
 	Scale  []float32 // [out × groups]
 	Zeros  []float32 // [out × groups] of asymmetric grids, else nil
 	Coeff  []float32 // [out × count] on the input's basis; nil: no branch
 	Bias   []float32
 }
 
-// Input is what is done to one input of the block.
+// Input is what the runtime does to one input of the block.
 type Input struct {
 	Transform linalg.Transform // nil: none
 	Basis     []float32        // [count × width]; nil: no branch
 	Count     int
-	Remove    bool // the basis' part is taken out before rounding
+	Remove    bool // the basis' part is removed before rounding
 }
 
 // Block is a quantized block to be tuned. Tune changes Levels, Scale, Coeff and
@@ -52,17 +56,16 @@ type Block struct {
 	Clip              float32   // of activations
 	ActGroup          int       // channels that share a grid; 0: the whole token
 
-	// Live is 1 for the channels of an input that calibration touches, 0 for the
-	// others, whose scales nothing measured could support: they are not learned. Of o
-	// it is by value channel. nil: all are live.
+	// Live is 1 for the channels of an input that are not always zero in the calibration
+	// data, 0 for the others, whose scales are not learned because nothing is known about
+	// them. For o it is by value channel. nil: all are live.
 	Live [llama.NumInputs][]float32
 }
 
-// Options say how long and how fast is learned. Rates are per step, relative to
-// the size of what is learned: rounding offsets in steps of the grid, the
-// others as shares.
+// Options are the duration and learning rates. Rates are per step: of rounding offsets in
+// steps of the grid, of the others relative to the size of what is learned.
 type Options struct {
-	Epochs, Batch int // passes over the windows, windows a step
+	Epochs, Batch int // passes over the windows, windows per step
 	Rounding      float64
 	Scales        float64
 	Branch        float64
@@ -70,9 +73,8 @@ type Options struct {
 	Seed          uint64
 }
 
-// Windows gives window i's input of the quantized block and what the
-// full-precision model has behind it [tokens × hidden]. They are valid until
-// the next call.
+// Windows returns, for window i, the input of the quantized block and the output of the
+// full-precision block [tokens × hidden]. They are valid until the next call.
 type Windows interface {
 	Count() int
 	Tokens() int
@@ -87,12 +89,12 @@ type parameters struct {
 	scales  [llama.NumLinears]*grad.Var
 	coeffs  [llama.NumLinears]*grad.Var
 	bases   [llama.NumInputs]*grad.Var
-	x, z    [llama.NumInputs]*grad.Var // of the pass under way: what is rounded, and the basis' coefficients
+	x, z    [llama.NumInputs]*grad.Var // of the current pass: the input to be rounded, and the coefficients on the basis
 	groups  []grad.Group
 }
 
-// Tune learns. It returns the loss of the first and the last epoch, relative to
-// the power of what the block adds.
+// Tune trains the block. It returns the loss of the first and last epoch, relative to the
+// power of what the block adds.
 func Tune(ctx context.Context, p *kernel.Pool, b *Block, w Windows, o Options) (first, last float64, err error) {
 	params := newParameters(b, w.Tokens(), o)
 	steps := (w.Count() + o.Batch - 1) / o.Batch
@@ -108,8 +110,8 @@ func Tune(ctx context.Context, p *kernel.Pool, b *Block, w Windows, o Options) (
 	return first, last, params.write(tape)
 }
 
-// descend takes the windows some at a time, o.Epochs times, and steps down from
-// their loss. It returns the mean loss of the first and the last epoch.
+// descend does o.Epochs passes over the windows, with a step of adam after each batch, and
+// returns the mean loss of the first and last epoch.
 func descend(ctx context.Context, w Windows, o Options, hidden int, adam *grad.AdamW, tape *grad.Tape, loss func(x, target []float32, rows int) (*grad.Var, error)) (first, last float64, err error) {
 	size := w.Tokens() * hidden
 	x, target := make([]float32, o.Batch*size), make([]float32, o.Batch*size)
@@ -135,13 +137,13 @@ func descend(ctx context.Context, w Windows, o Options, hidden int, adam *grad.A
 	return first, last, err
 }
 
-// loss of the block as it stands.
+// loss returns the loss of the block with its current parameters.
 func (p *parameters) loss(t *grad.Tape, x, target []float32, rows int) *grad.Var {
 	return blockLoss(t, p.spec, x, target, rows)
 }
 
-// blockLoss is the error of the residual stream behind the block, relative to
-// the power of what the full-precision block has changed of it.
+// blockLoss returns the squared error of the residual stream after the block, relative to
+// the power of what the full-precision block adds to it.
 func blockLoss(t *grad.Tape, s *grad.BlockSpec, x, target []float32, rows int) *grad.Var {
 	hidden := s.Config.HiddenSize
 	y := t.Block(grad.Const(rows, hidden, x), s)
@@ -190,8 +192,8 @@ func newParameters(b *Block, window int, o Options) *parameters {
 	return p
 }
 
-// learn makes a parameter of its own group; a rate of 0 makes it a constant. Equal
-// bounds are none.
+// learn adds a parameter with its own learning rate; a rate of 0 makes it a constant. Equal
+// bounds mean no bounds.
 func (p *parameters) learn(name string, rows, cols int, data []float32, rate float64, low, high float32) *grad.Var {
 	if rate == 0 {
 		return grad.Const(rows, cols, data)
@@ -206,8 +208,8 @@ func rms(x []float32) float64 {
 	return math.Sqrt(kernel.SumSquares(x) / float64(max(len(x), 1)))
 }
 
-// scaleSize is the root mean square of the scales, without those of groups that
-// hold nothing but zeros: theirs are far from what the others are.
+// scaleSize is the root mean square of the scales, without those of all-zero groups, which
+// have very different values.
 func (l *Layer) scaleSize() float64 {
 	groups := len(l.Scale) / l.Out
 	size := l.In
@@ -231,8 +233,8 @@ func (l *Layer) scaleSize() float64 {
 	return rms(live)
 }
 
-// offsets are what must be added to w/s, in steps, for it to be rounded to the
-// levels: nothing where it is already.
+// offsets returns what must be added to w/s, in steps, for it to be rounded to the levels:
+// 0 where it is rounded to them already.
 func (l *Layer) offsets() []float32 {
 	v := make([]float32, len(l.W))
 	groups := len(l.Scale) / l.Out
@@ -254,7 +256,7 @@ func (l *Layer) offsets() []float32 {
 	return v
 }
 
-// shift is what Levels are above w/s: nothing on a symmetric grid.
+// shift is the offset of Levels from w/s: 0 on a symmetric grid.
 func (l *Layer) shift(group int) float64 {
 	switch l.Zero {
 	case quant.ZeroCentred:

@@ -5,26 +5,26 @@ import (
 	"github.com/specquant/specquant/internal/llama"
 )
 
-// What learning holds, bytes, from above: for plans. rows are the tokens of a
-// step, windows × tokens of one. The parts that jobs hold anyway, such as
-// activations and the loaded block, are not counted.
+// Upper bounds in bytes of the memory that learning holds, for plans. rows are the tokens
+// of a step (windows × tokens in each). What jobs hold anyway, such as activations and the
+// loaded block, is not counted.
 
 // TuneBytes is the memory of [Tune].
 func TuneBytes(c *checkpoint.Config, rows int) int64 {
 	return tapeBytes(c, rows, 2, 1) + tunedBytes(c)
 }
 
-// tunedBytes are those of a block's parameters with their gradients and the two
-// moments of AdamW, of what they round, and of the levels.
+// tunedBytes is the memory of a block's parameters with their gradients and the two moments
+// of AdamW, of the rounded values, and of the levels.
 func tunedBytes(c *checkpoint.Config) int64 { return blockWeights(c) * (4*4 + 4 + 1) }
 
-// ModelBytes is the memory of [TuneModel], the model with it.
+// ModelBytes is the memory of [TuneModel], including the model.
 func ModelBytes(c *checkpoint.Config, rows int) int64 {
 	head := int64(c.VocabSize) * int64(c.HiddenSize)
 	return tapeBytes(c, rows, 2, c.Layers) + headBytes(c, rows) + 4*head + int64(c.Layers)*(tunedBytes(c)+4*blockWeights(c))
 }
 
-// OmniQuantBytes is the memory of [OmniQuant], FlatQuantBytes that of [FlatQuant].
+// OmniQuantBytes is the memory of [OmniQuant].
 func OmniQuantBytes(c *checkpoint.Config, rows int) int64 {
 	return tapeBytes(c, rows, 0, 1) + 4*6*blockWeights(c)
 }
@@ -34,7 +34,7 @@ func FlatQuantBytes(c *checkpoint.Config, rows int) int64 {
 	return tapeBytes(c, rows, 2, 1) + 4*10*blockWeights(c)
 }
 
-// SpinBytes is the memory of [SpinQuant], the model with it.
+// SpinBytes is the memory of [SpinQuant], including the model.
 func SpinBytes(c *checkpoint.Config, rows int) int64 {
 	embed := int64(c.VocabSize) * int64(c.HiddenSize)
 	r1 := int64(c.HiddenSize) * int64(c.HiddenSize)
@@ -49,9 +49,9 @@ func blockWeights(c *checkpoint.Config) (n int64) {
 	return n
 }
 
-// tapeBytes is what a tape holds of a chain of blocks: each value until the pass
-// back is over, a few gradients, rounded weights and theirs. turns are the values
-// that are made of each input beside the rounded one.
+// tapeBytes is what a tape holds for a chain of blocks: each value until the backward pass
+// is over, a few gradients, rounded weights and their gradients. turns is the number of
+// additional values computed from each input.
 func tapeBytes(c *checkpoint.Config, rows, turns, layers int) int64 {
 	h, m := int64(c.HiddenSize), int64(c.IntermediateSize)
 	q, kv := int64(c.Heads*c.HeadDim), int64(c.KVHeads*c.HeadDim)
@@ -62,8 +62,8 @@ func tapeBytes(c *checkpoint.Config, rows, turns, layers int) int64 {
 	return 4*int64(rows)*(int64(layers)*(values+biases)+gradients) + int64(layers)*2*4*blockWeights(c)
 }
 
-// headBytes is the loss at the output matrix: its logits a block of rows at a time,
-// and the hidden states before and their gradients.
+// headBytes is the memory of the loss at the output matrix: logits for one block of rows at
+// a time, and the hidden states with their gradients.
 func headBytes(c *checkpoint.Config, rows int) int64 {
 	const logits = 2 << 20
 	block := min(int64(rows), max(16, logits/int64(max(c.VocabSize, 1))))

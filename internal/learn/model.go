@@ -9,17 +9,17 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// Model is a whole quantized model to be tuned.
+// Model is a whole quantized model to be trained.
 type Model struct {
 	Blocks []*Block
 	Norm   []float32 // [hidden] final gain
 	Head   []float32 // [vocab × hidden] output matrix
 }
 
-// TuneModel learns from the divergence of the model's predictions from the
-// full-precision model's. Windows gives the embeddings, and the full-precision
-// model's residual stream behind its last block. It returns the divergence, in
-// nats a token, over the first and the last epoch.
+// TuneModel minimizes the divergence of the model's predictions from the full-precision
+// model's. Windows returns the embeddings, and the full-precision model's residual stream
+// after its last block. It returns the divergence, in nats per token, over the first and
+// the last epoch.
 func TuneModel(ctx context.Context, p *kernel.Pool, m *Model, w Windows, o Options) (first, last float64, err error) {
 	tape := &grad.Tape{Pool: p}
 	var params []*parameters
@@ -70,9 +70,8 @@ func TuneModel(ctx context.Context, p *kernel.Pool, m *Model, w Windows, o Optio
 	return first, last, nil
 }
 
-// eachBatch goes through the windows in an order of the seed's choice, some at a
-// time, and sums up what step says of each: the mean of the first and of the
-// last epoch.
+// eachBatch calls step with batches of windows in an order chosen by the seed, and sets
+// first and last to the mean result of the first and last epoch.
 func eachBatch(ctx context.Context, w Windows, o Options, step func(epoch int, windows []int) (float64, error), first, last *float64) error {
 	order := make([]int, w.Count())
 	for i := range order {

@@ -12,8 +12,8 @@ import (
 	"github.com/specquant/specquant/internal/quant"
 )
 
-// Spin is a whole full-precision model whose rotations are to be learned. SpinQuant
-// changes Residual and Heads.
+// Spin is a whole full-precision model whose rotations are to be learned. SpinQuant changes
+// Residual and Heads.
 type Spin struct {
 	Config *checkpoint.Config
 	Rope   *llama.Rope
@@ -34,24 +34,23 @@ type Spin struct {
 	ActGroup        int
 }
 
-// SpinRates say how long and how fast rotations are learned.
+// SpinRates are the duration and learning rate.
 type SpinRates struct {
-	Steps, Batch int // Batch: windows a step
+	Steps, Batch int // Batch: windows per step
 	Rate         float64
 	Seed         uint64
 }
 
-// SpinQuant learns rotations on the Stiefel manifold (Liu et al., arXiv 2405.16406,
-// section 3.2): the network's cross entropy, activations and cache quantized,
-// weights as they are, goes down along Cayley curves (equation 4), the rate
-// falling to 0 along a cosine. R1 turns the residual stream and R2 the values of
-// each head; R3 and R4 (QK, Inputs) are fixed. windows are tokens, all of one
-// length. It returns the mean loss, in nats a token, over the first and the last
-// tenth of the steps.
+// SpinQuant learns rotations on the Stiefel manifold (Liu et al., arXiv 2405.16406, section
+// 3.2): the network's cross entropy, with activations and cache quantized and weights
+// unquantized, is minimized along Cayley curves (equation 4), with a learning rate that
+// falls to 0 along a cosine. R1 rotates the residual stream and R2 the values of each head;
+// R3 and R4 (QK, Inputs) are fixed. windows are tokens, all of one length. It returns the
+// mean loss, in nats per token, over the first and the last tenth of the steps.
 //
-// The stream itself stays as it is: only what layers read is turned, rounded and
-// turned back, Q(x·R₁ᵀ)·R₁·Wᵀ, which is what the folded weights compute, at the
-// cost of two products an input instead of one a layer.
+// The stream itself is not rotated: only what layers read is rotated, rounded to the grid
+// and rotated back, Q(x·R₁ᵀ)·R₁·Wᵀ. This equals the result with folded weights, but takes
+// two products for each input instead of one for each layer.
 func SpinQuant(ctx context.Context, p *kernel.Pool, m *Spin, windows [][]int, o SpinRates) (first, last float64, err error) {
 	t := &grad.Tape{Pool: p}
 	s := newSpin(t, m, len(windows[0]))
@@ -85,7 +84,7 @@ func SpinQuant(ctx context.Context, p *kernel.Pool, m *Spin, windows [][]int, o 
 			return 0, 0, err
 		}
 	}
-	for _, v := range s.params { // as exact as float32 has it, since it is folded in as if it were
+	for _, v := range s.params { // orthogonal to the precision of float32, since it is folded in as if it were exactly
 		if err := grad.Orthonormalize(p, v); err != nil {
 			return 0, 0, err
 		}
@@ -127,8 +126,8 @@ func newSpin(t *grad.Tape, m *Spin, window int) *spin {
 	return s
 }
 
-// foldGains moves the norms' gains into the weights that read them, as R1 asks: it
-// turns what has no gains.
+// foldGains moves the norms' gains into the weights that read them, because R1 can only
+// rotate the output of a norm without gains.
 func foldGains(s *grad.BlockSpec, b *llama.DenseBlock) {
 	for w := range llama.NumLinears {
 		gain := b.AttnNorm
@@ -155,14 +154,14 @@ func foldGains(s *grad.BlockSpec, b *llama.DenseBlock) {
 	}
 }
 
-// hook wires one block.
+// hook adds the rotations to the spec of one block.
 func (s *spin) hook(t *grad.Tape, spec *grad.BlockSpec, r2 *grad.Var) {
 	m, c := s.m, s.m.Config
 	var signs *grad.Var
 	if m.Values != nil {
 		signs = grad.Const(1, len(m.Values), m.Values)
 	}
-	spread := llama.ValueChannels(c) // the value channel of each of o's
+	spread := llama.ValueChannels(c) // maps each channel of o's input to its value channel
 	spec.Input = func(in llama.Input, x *grad.Var) *grad.Var {
 		turned := s.r1 != nil && (in == llama.AttnInput || in == llama.MLPInput)
 		if turned {
@@ -204,7 +203,7 @@ func (s *spin) hook(t *grad.Tape, spec *grad.BlockSpec, r2 *grad.Var) {
 	}
 }
 
-// loss is the cross entropy of each next token of the windows.
+// loss is the cross entropy of the next tokens in the windows.
 func (s *spin) loss(t *grad.Tape, windows [][]int) *grad.Var {
 	c := s.m.Config
 	h := c.HiddenSize
@@ -224,7 +223,7 @@ func (s *spin) loss(t *grad.Tape, windows [][]int) *grad.Var {
 	return t.CrossEntropy(t.RMSNorm(y, s.norm, c.NormEps), s.head, targets)
 }
 
-// transposed is the transpose of a transform: of an orthogonal one, the inverse.
+// transposed is the transpose of a transform; for an orthogonal one, the inverse.
 type transposed struct{ linalg.Transform }
 
 // Apply implements [grad.LinearMap].

@@ -8,13 +8,12 @@ import (
 	"strings"
 )
 
-// findDepth is how many folders below the data folder files are looked for.
+// findDepth is how many levels of folders below the data folder are searched.
 const findDepth = 4
 
-// Locate finds the files of the task's split below a folder: files named after
-// the task (boolq.jsonl, hellaswag_val_full.txt.bz2, arc_easy-test.parquet), or
-// files named after the split in a folder named after the task
-// (ARC-Easy/test-00000-of-00001.parquet).
+// Locate finds the files of the task's split below a folder: files named after the task
+// (boolq.jsonl, hellaswag_val_full.txt.bz2, arc_easy-test.parquet), or files named after
+// the split in a folder named after the task (ARC-Easy/test-00000-of-00001.parquet).
 func (t *Task) Locate(dir string) ([]string, error) {
 	var found []string
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
@@ -43,18 +42,17 @@ func (t *Task) Locate(dir string) ([]string, error) {
 	slices.Sort(found)
 	switch {
 	case len(found) == 0:
-		return nil, fmt.Errorf("%s: no file for %s: looked for %s.jsonl, .parquet and the like; name it as %s=FILE", dir, t.Name, t.Name, t.Name)
+		return nil, fmt.Errorf("%s: no file for %s: looked for %s.jsonl, .parquet and the like; give it as %s=FILE", dir, t.Name, t.Name, t.Name)
 	case len(found) > 1 && !shards(found):
-		return nil, fmt.Errorf("%s: more than one file may be %s: %s; name the right one as %s=FILE", dir, t.Name, strings.Join(found, ", "), t.Name)
+		return nil, fmt.Errorf("%s: several files could be %s: %s; give the right one as %s=FILE", dir, t.Name, strings.Join(found, ", "), t.Name)
 	}
 	return found, nil
 }
 
-// suffixes are those of files that can be read.
+// suffixes are the extensions of files that can be read.
 var suffixes = []string{".jsonl", ".json", ".parquet", ".txt"}
 
-// owns reports whether a path below the data folder is a file of the task's
-// split.
+// owns reports whether a path below the data folder is a file of the task's split.
 func (t *Task) owns(parts []string) bool {
 	name := strings.ToLower(parts[len(parts)-1])
 	for _, packed := range []string{".gz", ".bz2"} {
@@ -96,7 +94,7 @@ func (t *Task) named(stem string) bool {
 	return false
 }
 
-// otherSplit reports whether a file's name says that it is another split.
+// otherSplit reports whether a file is named after a different split.
 func (t *Task) otherSplit(stem string) bool {
 	for split, names := range splitNames {
 		for _, n := range names {
@@ -108,7 +106,7 @@ func (t *Task) otherSplit(stem string) bool {
 	return false
 }
 
-// shards reports whether files are the numbered parts of one.
+// shards reports whether the files are the numbered parts of one data set.
 func shards(paths []string) bool {
 	for _, p := range paths {
 		if !strings.Contains(normal(filepath.Base(p)), "_of_") || filepath.Dir(p) != filepath.Dir(paths[0]) {

@@ -13,8 +13,8 @@ import (
 	"github.com/specquant/specquant/internal/input"
 )
 
-// LogHeader is the first line of a log: what must be equal for its samples to
-// be taken over, and for two logs to be compared.
+// LogHeader is the first line of a log: what must be equal for its samples to be reused,
+// and for two logs to be compared.
 type LogHeader struct {
 	Semantics string `json:"semantics"`
 	Model     string `json:"model_sha256"`
@@ -24,15 +24,15 @@ type LogHeader struct {
 	MaxLength int    `json:"max_length"`
 }
 
-// Log is a file of samples, one JSON object a line after the header. It holds
-// nothing that depends on the machine, the threads or the batch.
+// Log is a file with a header line and one sample per line, as JSON objects. Its content
+// does not depend on the machine, the number of threads or the batch.
 type Log struct {
 	path string
 	file *os.File
 	have map[sampleKey]Sample
 
-	// Cut says which line was damaged when the log was opened, and that it and what
-	// followed it have been cut off, to be computed again; "" if none was.
+	// Cut is a message if a damaged line was found when the log was opened: that line and
+	// all later ones were removed and will be computed again. "" if there was none.
 	Cut string
 }
 
@@ -41,11 +41,11 @@ type sampleKey struct {
 	index int
 }
 
-// maxLog bounds a log that is read back.
+// maxLog is the largest log that is read back, in bytes.
 const maxLog = 4 << 30
 
-// OpenLog opens a log to go on with, or makes it. A last line that a killed run
-// left unfinished is cut off.
+// OpenLog opens a log to continue it, or creates it. An incomplete last line, left by a run
+// that was killed, is removed.
 func OpenLog(path string, h LogHeader) (*Log, error) {
 	l := &Log{path: path, have: map[sampleKey]Sample{}}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
@@ -73,13 +73,13 @@ func (l *Log) load(h LogHeader) error {
 		return err
 	}
 	r := bufio.NewReaderSize(l.file, 1<<20)
-	var whole int64 // bytes of finished lines
+	var whole int64 // bytes of complete lines
 lines:
 	for n := 1; ; n++ {
 		line, err := r.ReadSlice('\n')
-		if errors.Is(err, io.EOF) { // what is left is unfinished
+		if errors.Is(err, io.EOF) { // the rest is an incomplete line
 			if n == 1 && !bytes.HasPrefix(want, line) {
-				return fmt.Errorf("%s: is not a log of samples; name another", l.path)
+				return fmt.Errorf("%s: is not a log of samples; choose another file", l.path)
 			}
 			break
 		}
@@ -90,24 +90,24 @@ lines:
 			if !bytes.Equal(bytes.TrimSpace(line), want) {
 				switch err := checkpoint.CheckSeal(bytes.TrimSuffix(line, []byte("\n"))); {
 				case errors.Is(err, checkpoint.ErrNoSeal):
-					return fmt.Errorf("%s: its lines carry no sums: it is damaged, or of an early version; remove it or name another", l.path)
+					return fmt.Errorf("%s: its lines have no checksums: it is damaged, or of an early version; remove it or choose another file", l.path)
 				case err != nil:
-					return fmt.Errorf("%s: its first line %w; remove it or name another", l.path, err)
+					return fmt.Errorf("%s: its first line %w; remove it or choose another file", l.path, err)
 				}
-				return fmt.Errorf("%s: is the log of another run (%s), expected %s; remove it or name another", l.path, brief(line), want)
+				return fmt.Errorf("%s: is the log of another run (%s), expected %s; remove it or choose another file", l.path, brief(line), want)
 			}
 		} else {
 			if err := checkpoint.CheckSeal(bytes.TrimSuffix(line, []byte("\n"))); err != nil {
-				l.Cut = fmt.Sprintf("%s: line %d %v; it and what follows are computed again", l.path, n, err)
+				l.Cut = fmt.Sprintf("%s: line %d %v; it and the following lines are computed again", l.path, n, err)
 				break lines
 			}
 			var s Sample
 			if err := input.JSON(line, &s); err != nil {
-				return fmt.Errorf("%s: line %d: is not a sample: %w; remove the log or name another", l.path, n, err)
+				return fmt.Errorf("%s: line %d: is not a sample: %w; remove the log or choose another file", l.path, n, err)
 			}
 			key := sampleKey{s.Task, s.Index}
 			if _, twice := l.have[key]; twice || len(s.Choices) == 0 {
-				return fmt.Errorf("%s: line %d: question %d of %s is there twice or empty; remove the log or name another", l.path, n, s.Index, s.Task)
+				return fmt.Errorf("%s: line %d: question %d of %s occurs twice or is empty; remove the log or choose another file", l.path, n, s.Index, s.Task)
 			}
 			l.have[key] = s
 		}
@@ -125,7 +125,7 @@ lines:
 	return err
 }
 
-// sealed is a line of the log: v as JSON, with a sum of the line.
+// sealed returns v as a line of the log: JSON with a checksum of the line.
 func sealed(v any) ([]byte, error) {
 	line, err := json.Marshal(v)
 	if err != nil {
@@ -150,11 +150,11 @@ func (l *Log) get(task string, index int) (Sample, bool) {
 	return s, ok
 }
 
-// agrees says whether what the log has of a question, if anything, is of this question.
+// agrees returns an error if the log has a different question at this index.
 func (l *Log) agrees(task string, p *prepared) error {
 	q := p.question
 	if old, ok := l.get(task, q.Index); ok && (old.Context != p.hash || old.Gold != q.Gold || len(old.Choices) != len(q.Choices)) {
-		return fmt.Errorf("question %d is not the one that the log %s has; the data has changed: remove the log or name another", q.Index, l.path)
+		return fmt.Errorf("question %d differs from that in the log %s, so the data has changed; remove the log or choose another file", q.Index, l.path)
 	}
 	return nil
 }

@@ -9,12 +9,12 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// readParquet reads a row a question.
+// readParquet reads one question from each row.
 func (t *Task) readParquet(src io.ReaderAt, size int64, path string, out *[]Question) (err error) {
 	// The library panics on some damaged files.
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%s: is not a sound Parquet file: %v", path, p)
+			err = fmt.Errorf("%s: is a damaged Parquet file: %v", path, p)
 		}
 	}()
 	if err := checkFooter(src, size); err != nil {
@@ -51,14 +51,14 @@ func (t *Task) readParquet(src io.ReaderAt, size int64, path string, out *[]Ques
 			return fmt.Errorf("%s: row %d: %w", path, number, err)
 		}
 		if n == 0 || int64(number) > f.NumRows()+1 {
-			return fmt.Errorf("%s: row %d: there is none, the file says that it has %d rows", path, number, f.NumRows())
+			return fmt.Errorf("%s: row %d: is missing, expected %d rows by the file's footer", path, number, f.NumRows())
 		}
 		clear(batch)
 	}
 }
 
-// checkFooter holds the footer's length to the file's: the library allocates
-// what the file asks for.
+// checkFooter compares the footer's length with the file's, because the library allocates
+// as much as the footer claims.
 func checkFooter(src io.ReaderAt, size int64) error {
 	const magic = "PAR1"
 	var head [len(magic)]byte
@@ -81,8 +81,8 @@ func checkFooter(src io.ReaderAt, size int64) error {
 	return nil
 }
 
-// plainValue undoes the wrapping that Parquet lists have in some writers:
-// {list: [{element: x}]} is [x].
+// plainValue removes the wrapping that some writers put around Parquet lists: {list:
+// [{element: x}]} becomes [x].
 func plainValue(v any) any {
 	switch v := v.(type) {
 	case map[string]any:

@@ -16,17 +16,16 @@ import (
 	"github.com/specquant/specquant/internal/input"
 )
 
-// Limits on what is read. The largest published split has 10,042 questions in
-// 12 MB.
+// Limits on what is read. The largest published split has 10,042 questions in 12 MB.
 const (
-	maxFile      = 2 << 30  // bytes of a file, and of what it unpacks to
+	maxFile      = 2 << 30  // bytes of a file, also after decompression
 	maxLine      = 16 << 20 // bytes of a line
 	maxQuestions = 10 << 20
 )
 
-// Read reads the questions of a task from files of its split, in their order:
-// JSON lines or Parquet, and for HellaSwag text of six lines a question
-// (context, label, four endings). Text may be packed with bzip2 or gzip.
+// Read reads the questions of a task from files of its split, in order: JSON lines or
+// Parquet, and for HellaSwag also text with six lines for each question (context, label,
+// four endings). Text may be compressed with bzip2 or gzip.
 func (t *Task) Read(paths ...string) ([]Question, error) {
 	var out []Question
 	for _, p := range paths {
@@ -70,7 +69,7 @@ func (t *Task) readFile(path string, out *[]Question) error {
 	return t.readJSONL(src, path, out)
 }
 
-// limited fails where a packed file unpacks to more than is allowed.
+// limited returns an error if a compressed file decompresses to more than the limit.
 type limited struct {
 	r    io.Reader
 	left int64
@@ -79,12 +78,12 @@ type limited struct {
 func (l *limited) Read(p []byte) (int, error) {
 	n, err := l.r.Read(p)
 	if l.left -= int64(n); l.left < 0 {
-		return 0, fmt.Errorf("unpacks to more than %d bytes", int64(maxFile))
+		return 0, fmt.Errorf("decompresses to more than %d bytes, the limit", int64(maxFile))
 	}
 	return n, err
 }
 
-// lines hands out the lines of a text that must be UTF-8.
+// lines calls each with the lines of a text, which must be UTF-8.
 func lines(src io.Reader, path string, each func(number int, line []byte) error) error {
 	s := bufio.NewScanner(src)
 	s.Buffer(nil, maxLine)
@@ -111,7 +110,7 @@ func lines(src io.Reader, path string, each func(number int, line []byte) error)
 	return nil
 }
 
-// readJSONL reads an object a line; empty lines are passed over.
+// readJSONL reads one question from each line; empty lines are skipped.
 func (t *Task) readJSONL(src io.Reader, path string, out *[]Question) error {
 	return lines(src, path, func(n int, line []byte) error {
 		if len(bytes.TrimSpace(line)) == 0 {
@@ -133,7 +132,7 @@ func (t *Task) readJSONL(src io.Reader, path string, out *[]Question) error {
 	})
 }
 
-// add turns a row into a question.
+// add converts a row to a question.
 func (t *Task) add(r *row, out *[]Question) error {
 	if len(*out) == maxQuestions {
 		return r.errorf("", "more than %d questions", maxQuestions)
@@ -153,7 +152,7 @@ const textLines = 6
 // readText reads HellaSwag's text form.
 func (t *Task) readText(src io.Reader, path string, out *[]Question) error {
 	if t.Name != "hellaswag" {
-		return fmt.Errorf("%s: is text; %s is read from JSON lines or Parquet", path, t.Name)
+		return fmt.Errorf("%s: is plain text, expected JSON lines or Parquet for %s", path, t.Name)
 	}
 	var item []string
 	last := 0

@@ -97,7 +97,7 @@ func TestBadFiles(t *testing.T) {
 		{"piqa", "f.jsonl", "{} {}", "more than one JSON object"},
 		{"piqa", "f.jsonl", `{"goal":`, "line 1: is not a JSON object"},
 		{"piqa", "f.jsonl", good + "{\"goal\":\"caf\xe9\"}", "line 2: is not UTF-8"},
-		{"piqa", "f.txt", "a\n", "is text; piqa is read from JSON lines or Parquet"},
+		{"piqa", "f.txt", "a\n", "is plain text, expected JSON lines or Parquet for piqa"},
 		{"piqa", "f.parquet", "PAR1", "is not a Parquet file"},
 		{"piqa", "f.jsonl.gz", "not gzip", "f.jsonl.gz"},
 		{"piqa", "f.jsonl.bz2", "not bzip2", "line 1: bzip2"},

@@ -7,13 +7,13 @@ import (
 	"strconv"
 )
 
-// row is one record of a task file. Reading a field that is missing or of
-// another type leaves an error, the first of which counts.
+// row is one record of a task file. Reading a field that is missing or has another type
+// records an error; only the first one is kept.
 type row struct {
 	file   string
 	unit   string // "line" or "row"
 	number int    // from 1
-	prefix string // of nested fields
+	prefix string // path of nested fields
 	fields map[string]any
 	err    error
 	parent *row
@@ -38,7 +38,7 @@ func (r *row) fail(field, format string, a ...any) {
 
 func (r *row) has(field string) bool { return r.fields[field] != nil }
 
-// get returns a field's value; a missing one leaves an error.
+// get returns a field's value; a missing one is an error.
 func (r *row) get(field string) any {
 	v, ok := r.fields[field]
 	if !ok || v == nil {
@@ -54,7 +54,7 @@ func (r *row) mistyped(field string, v any, want string) {
 	}
 }
 
-// text reads a string.
+// text reads a string field.
 func (r *row) text(field string) string {
 	v := r.get(field)
 	if s, ok := asText(v); ok {
@@ -64,7 +64,7 @@ func (r *row) text(field string) string {
 	return ""
 }
 
-// texts reads a list of strings.
+// texts reads a field that is a list of strings.
 func (r *row) texts(field string) []string {
 	v := r.get(field)
 	list, ok := v.([]any)
@@ -82,7 +82,7 @@ func (r *row) texts(field string) []string {
 	return out
 }
 
-// rows reads a list of objects.
+// rows reads a field that is a list of objects.
 func (r *row) rows(field string) []*row {
 	v := r.get(field)
 	list, ok := v.([]any)
@@ -102,7 +102,7 @@ func (r *row) rows(field string) []*row {
 	return out
 }
 
-// object reads a nested object.
+// object reads a field that is an object.
 func (r *row) object(field string) *row {
 	v := r.get(field)
 	fields, ok := v.(map[string]any)
@@ -116,7 +116,7 @@ func (r *row) nested(field string, fields map[string]any) *row {
 	return &row{file: r.file, unit: r.unit, number: r.number, prefix: r.prefix + field + ".", fields: fields, parent: r}
 }
 
-// integer reads a whole number, or a string of one.
+// integer reads a field that is a whole number, or a string with one.
 func (r *row) integer(field string) int {
 	v := r.get(field)
 	switch n := v.(type) {
@@ -144,7 +144,7 @@ func (r *row) integer(field string) int {
 	return 0
 }
 
-// boolean reads true or false, or 1 or 0.
+// boolean reads a field that is true or false, or 1 or 0.
 func (r *row) boolean(field string) bool {
 	if b, ok := r.fields[field].(bool); ok {
 		return b
@@ -168,7 +168,7 @@ func asText(v any) (string, bool) {
 	return "", false
 }
 
-// kind names a value's type as JSON has it.
+// kind names the JSON type of a value.
 func kind(v any) string {
 	switch v.(type) {
 	case nil:

@@ -13,20 +13,20 @@ import (
 	"github.com/specquant/specquant/internal/eval"
 )
 
-// Scorer is a model, as [eval.Runner] runs it.
+// Scorer is a model; see [eval.Runner].
 type Scorer interface {
-	// Predict gives a prediction for each predicted token, by group and span.
+	// Predict returns a prediction for each predicted token, by group and span.
 	Predict(ctx context.Context, groups [][]eval.Span) ([][][]eval.Prediction, error)
 }
 
-// Options say how a task is run.
+// Options are the options for running a task.
 type Options struct {
-	MaxLength int    // tokens that the model sees, at most
+	MaxLength int    // the model's context, in tokens
 	BOS       bool   // put BOS before each text; lm-eval does not
-	Limit     int    // questions; 0: all
-	Seed      uint64 // which ones: 0 the first, else a draw by the seed
-	Strict    bool   // a question that can't be posed is an error; else it is left out and named
-	Batch     int    // questions handed to the scorer together; 0: 256
+	Limit     int    // number of questions; 0: all
+	Seed      uint64 // which questions: 0 the first ones, otherwise a random choice by this seed
+	Strict    bool   // a question that cannot be asked is an error; otherwise it is left out and reported
+	Batch     int    // questions given to the scorer at a time; 0: 256
 	Log       *Log   // may be nil
 
 	Progress func(done, all int) // may be nil
@@ -39,32 +39,32 @@ type Result struct {
 	Task      string         `json:"task"`
 	Questions int            `json:"questions"`
 	Whole     int            `json:"questions_of_split"`
-	Metric    string         `json:"metric"` // that averages use
+	Metric    string         `json:"metric"` // the score that averages use
 	Score     eval.Estimate  `json:"score"`  // of Metric
 	Acc       eval.Estimate  `json:"acc"`
 	AccNorm   *eval.Estimate `json:"acc_norm,omitempty"`
 	// Perplexity of LAMBADA's last words: exp of the mean −log p of a word.
 	Perplexity *eval.Estimate `json:"perplexity,omitempty"`
 	Truncated  int            `json:"truncated"` // questions whose context did not fit
-	Skipped    int            `json:"skipped"`   // questions left out because they can't be posed to this model
+	Skipped    int            `json:"skipped"`   // questions left out because they cannot be asked of this model
 	LeftOut    []LeftOut      `json:"left_out,omitempty"`
 	Reused     int            `json:"reused"` // taken from the log of an earlier run
-	Tokens     int            `json:"tokens"` // of contexts and continuations, each context once, those of reused questions not
+	Tokens     int            `json:"tokens"` // of contexts and continuations, each context once, without reused questions
 	PerChoice  int            `json:"tokens_per_choice"`
 	Seconds    float64        `json:"seconds"`
 	Files      []string       `json:"files,omitempty"`
 	Data       string         `json:"data_sha256,omitempty"`
 }
 
-// LeftOut is a question that can't be posed: a choice that adds no token to its
-// context or is longer than the model's, text that the vocabulary can't express.
+// LeftOut is a question that cannot be asked: a choice that adds no token to its context or
+// is longer than the model's context, or text that the vocabulary cannot express.
 type LeftOut struct {
 	Question int    `json:"question"` // its place in the files, from 0
 	Reason   string `json:"reason"`
 }
 
-// LeftOutText names left-out questions of a task in few words, for a fingerprint: the
-// numbers of up to eight, else how many and the begin of their hash.
+// LeftOutText names the left-out questions of a task for a fingerprint: the numbers of up
+// to eight, otherwise their count and the beginning of their hash.
 func LeftOutText(task string, all []LeftOut) string {
 	var numbers []string
 	for _, l := range all {
@@ -77,7 +77,7 @@ func LeftOutText(task string, all []LeftOut) string {
 	return task + " " + list
 }
 
-// Choose gives the questions of a limited run, in their order.
+// Choose returns the questions of a limited run, in their original order.
 func Choose(questions []Question, limit int, seed uint64) []Question {
 	if limit <= 0 || limit >= len(questions) {
 		return questions
@@ -108,9 +108,8 @@ type Prepared struct {
 	items   []*prepared
 }
 
-// Prepare turns questions into tokens, so that whatever is wrong with one is
-// found before a model is asked the first. One that can't be posed does not cost the
-// others their answers: it is left out, unless o is strict.
+// Prepare converts questions to tokens, so that any error is found before the model is run.
+// A question that cannot be asked is left out, unless o.Strict is set.
 func (t *Task) Prepare(enc eval.Encoder, questions []Question, o Options) (*Prepared, error) {
 	p, err := newPrompt(enc, o.BOS, o.MaxLength)
 	if err != nil {
@@ -139,8 +138,8 @@ func (t *Task) Prepare(enc eval.Encoder, questions []Question, o Options) (*Prep
 	return out, nil
 }
 
-// Run asks a model the questions. What the log holds already is not asked
-// again. Samples and scores do not depend on the batch.
+// Run asks the model the questions, except those in the log already. Samples and scores do
+// not depend on the batch size.
 func (p *Prepared) Run(ctx context.Context, s Scorer, o Options) (*Result, error) {
 	start := time.Now()
 	batch := o.Batch
@@ -203,8 +202,8 @@ func (t *Task) batch(ctx context.Context, s Scorer, items []*prepared, log *Log,
 	return samples, log.append(fresh)
 }
 
-// cost counts the tokens that go through the model, and that would if every
-// choice went through whole.
+// cost counts the tokens that are run through the model, and those that would be if every
+// choice were run separately.
 func cost(spans []eval.Span) (once, each int) {
 	shared := len(spans[0].IDs) - 1
 	for _, s := range spans {

@@ -209,7 +209,7 @@ func TestResume(t *testing.T) {
 		"hello\n":                                "carry no sums",
 		string(early) + "\n":                     "carry no sums",
 		string(damagedHeader) + "\n":             "first line is damaged",
-		string(header) + "\n" + line(struct{}{}): "line 2: question 0 of  is there twice or empty",
+		string(header) + "\n" + line(struct{}{}): "line 2: question 0 of  occurs twice or is empty",
 		string(content("whole")) + line(struct{}{}): "line 6",
 		string(header[:20]):                         "", // a run that was killed at once
 		string(header) + "\n{\"task\":\"pi":         "",

@@ -7,13 +7,13 @@ import (
 	"unicode"
 )
 
-// Every reader takes a data set's published schema, or the pre-formatted one:
-// query, choices, gold. Pre-formatted questions get the prompt that lm-eval
-// makes of the same question, where the files hold all that is needed for it.
+// Every reader accepts a data set's published schema, or a pre-formatted one: query,
+// choices, gold. Pre-formatted questions get the prompt that lm-eval makes from the same
+// question, if the file has everything needed for it.
 
 func preformatted(r *row) bool { return r.has("query") && r.has("choices") }
 
-// answered is a pre-formatted query with lm-eval's last line.
+// answered adds lm-eval's last line to a pre-formatted query.
 func answered(query string) string {
 	if strings.HasSuffix(query, "Answer:") {
 		return query
@@ -60,7 +60,7 @@ func readHellaSwag(r *row) Question {
 
 var brackets = regexp.MustCompile(`\[[^\n]*?\]`)
 
-// cleanHellaSwag removes what is left of WikiHow's mark-up.
+// cleanHellaSwag removes remains of WikiHow's mark-up.
 func cleanHellaSwag(s string) string {
 	s = strings.TrimFunc(s, pySpace)
 	s = strings.ReplaceAll(s, " [title]", ". ")
@@ -68,7 +68,7 @@ func cleanHellaSwag(s string) string {
 	return strings.ReplaceAll(s, "  ", " ")
 }
 
-// capitalize is Python's: the first letter in title case, all others in lower.
+// capitalize is Python's: the first letter in title case, all others in lower case.
 func capitalize(s string) string {
 	first := true
 	return strings.Map(func(c rune) rune {
@@ -163,8 +163,8 @@ func readSIQA(r *row) Question {
 	return Question{Choices: choices(context, answers), Gold: r.integer("label") - 1}
 }
 
-// readWinoGrande: {sentence with _, option1, option2, answer: 1|2}. What
-// follows the blank is scored after either option.
+// readWinoGrande: {sentence with _, option1, option2, answer: 1|2}. The text after the
+// blank is scored after each option.
 func readWinoGrande(r *row) Question {
 	if r.has("context_options") {
 		rest := r.text("continuation")
@@ -190,6 +190,6 @@ func readWinoGrande(r *row) Question {
 	return q
 }
 
-// pySpace is Python's idea of white space in text: Unicode's and the four
-// information separators.
+// pySpace is what Python considers white space in text: Unicode's and the four information
+// separators.
 func pySpace(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f }

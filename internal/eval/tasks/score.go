@@ -13,16 +13,16 @@ import (
 	"github.com/specquant/specquant/internal/eval"
 )
 
-// Scored is what a model gave to one choice.
+// Scored is the score of one choice.
 type Scored struct {
 	LogProb float64 `json:"logprob"` // Σ log p of the continuation's tokens, in nats
-	Tokens  int     `json:"tokens"`  // of the continuation
-	Chars   int     `json:"chars"`   // characters of the answer: code points
-	Bytes   int     `json:"bytes"`   // of the answer
+	Tokens  int     `json:"tokens"`  // tokens of the continuation
+	Chars   int     `json:"chars"`   // code points of the answer
+	Bytes   int     `json:"bytes"`   // bytes of the answer
 	Greedy  bool    `json:"greedy"`  // every token was the most likely one
 }
 
-// scoredJSON is a choice as a line of a log has it.
+// scoredJSON is a choice as it is stored in a line of a log.
 type scoredJSON struct {
 	LogProb jsonfloat.Float `json:"logprob"`
 	Tokens  int             `json:"tokens"`
@@ -31,7 +31,7 @@ type scoredJSON struct {
 	Greedy  bool            `json:"greedy"`
 }
 
-// MarshalJSON implements json.Marshaler: the logarithm of no probability is "-Infinity".
+// MarshalJSON implements json.Marshaler; the logarithm of probability 0 is "-Infinity".
 func (s Scored) MarshalJSON() ([]byte, error) {
 	return json.Marshal(scoredJSON{jsonfloat.Float(s.LogProb), s.Tokens, s.Chars, s.Bytes, s.Greedy})
 }
@@ -48,7 +48,7 @@ func (s *Scored) UnmarshalJSON(data []byte) error {
 type Sample struct {
 	Task      string   `json:"task"`
 	Index     int      `json:"index"`
-	Context   string   `json:"question_sha256"` // of contexts and continuations, its first 16 digits
+	Context   string   `json:"question_sha256"` // of contexts and continuations, first 16 digits
 	Choices   []Scored `json:"choices"`
 	Gold      int      `json:"gold"`
 	Pred      int      `json:"pred"`                // most likely choice
@@ -58,12 +58,12 @@ type Sample struct {
 	Truncated bool     `json:"truncated,omitempty"` // some context was cut from the left
 }
 
-// prompt is how text becomes spans.
+// prompt converts texts to spans.
 type prompt struct {
 	enc       eval.Encoder
 	bos       bool // put BOS before each text
-	maxLength int  // tokens that the model sees, at most
-	prefix    int  // stands for an empty context; -1: none
+	maxLength int  // the model's context, in tokens
+	prefix    int  // token used for an empty context; -1: none
 }
 
 func newPrompt(enc eval.Encoder, bos bool, maxLength int) (*prompt, error) {
@@ -71,7 +71,7 @@ func newPrompt(enc eval.Encoder, bos bool, maxLength int) (*prompt, error) {
 	if id, ok := enc.BOS(); ok {
 		p.prefix = id
 	} else if bos {
-		return nil, fmt.Errorf("BOS is asked for, but the tokenizer names none")
+		return nil, fmt.Errorf("BOS is requested, but the tokenizer has none")
 	} else if eos := enc.EOS(); len(eos) > 0 {
 		p.prefix = eos[0]
 	}
@@ -86,14 +86,13 @@ func (p *prompt) encode(text string) ([]int, error) {
 	return ids, err
 }
 
-// encodePair finds the border between a context's and its continuation's
-// tokens as lm-eval does: spaces at the context's end go to the continuation,
-// and the continuation's tokens are those of the whole text past as many as the
-// context alone has.
+// encodePair splits context and continuation into tokens as lm-eval does: spaces at the end
+// of the context belong to the continuation, and the continuation's tokens are those of the
+// whole text after as many as the context alone has.
 func (p *prompt) encodePair(context, continuation string) (c, rest []int, err error) {
 	if context == "" {
 		if p.prefix < 0 {
-			return nil, nil, fmt.Errorf("the context is empty and the tokenizer names neither BOS nor EOS to stand for it")
+			return nil, nil, fmt.Errorf("the context is empty and the tokenizer has neither a BOS nor an EOS token to use instead")
 		}
 		rest, err = p.encode(continuation)
 		return []int{p.prefix}, rest, err
@@ -116,16 +115,16 @@ func (p *prompt) encodePair(context, continuation string) (c, rest []int, err er
 	return c, rest, nil
 }
 
-// LongError says that a choice alone is longer than the model's context.
-// lm-eval stops there, too.
+// LongError means that a choice alone is longer than the model's context. lm-eval stops at
+// such a question, too.
 type LongError struct{ Tokens, MaxLength int }
 
 func (e *LongError) Error() string {
 	return fmt.Sprintf("a choice has %d tokens, more than the model's context of %d; take a longer context", e.Tokens, e.MaxLength)
 }
 
-// span joins context and continuation and cuts from the left what the model
-// can't see.
+// span joins context and continuation and cuts off, from the left, what exceeds the model's
+// context.
 func (p *prompt) span(c Choice) (s eval.Span, truncated bool, err error) {
 	context, rest, err := p.encodePair(c.Context, c.Continuation)
 	if err != nil {
@@ -144,7 +143,7 @@ func (p *prompt) span(c Choice) (s eval.Span, truncated bool, err error) {
 	return eval.Span{IDs: ids, From: len(ids) - len(rest)}, truncated, nil
 }
 
-// prepared is a question ready for the model.
+// prepared is a question as tokens.
 type prepared struct {
 	question  *Question
 	hash      string
@@ -179,7 +178,7 @@ func (q *Question) hash() string {
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 
-// sample scores a question by its predictions, [choice][token].
+// sample scores a question from the predictions of its tokens, [choice][token].
 func (t *Task) sample(p *prepared, predictions [][]eval.Prediction) Sample {
 	s := Sample{Task: t.Name, Index: p.question.Index, Context: p.hash, Gold: p.question.Gold, Truncated: p.truncated}
 	for i, c := range p.question.Choices {
@@ -194,8 +193,8 @@ func (t *Task) sample(p *prepared, predictions [][]eval.Prediction) Sample {
 	return s
 }
 
-// decide fills in what follows from the choices' scores. Of equal choices the
-// first is taken.
+// decide derives the answer from the scores of the choices; the first one if several are
+// equal.
 func (t *Task) decide(s *Sample) {
 	s.Pred, s.PredNorm = 0, 0
 	norm := func(i int) float64 { return s.Choices[i].LogProb / float64(s.Choices[i].Chars) }

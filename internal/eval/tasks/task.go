@@ -1,7 +1,7 @@
-// Package tasks runs the nine zero-shot tasks of the quantization papers with
-// the semantics of lm-eval 0.4.4: its prompts, its boundary between context and
-// continuation, its truncation and its scores. Questions are read from local
-// files, in the data sets' published schemas or pre-formatted.
+// Package tasks runs the nine zero-shot tasks of the quantization papers with the semantics
+// of lm-eval 0.4.4: its prompts, its boundary between context and continuation, its
+// truncation and its scores. Questions are read from local files, in the published schemas
+// of the data sets or pre-formatted.
 package tasks
 
 import (
@@ -11,14 +11,14 @@ import (
 	"unicode/utf8"
 )
 
-// Semantics is what the scores can be compared with.
+// Semantics names the implementation that the scores can be compared with.
 const Semantics = "lm-eval 0.4.4"
 
 // Choice is one possible answer: a continuation of a context.
 type Choice struct {
 	Context      string
 	Continuation string // with the space that separates it from the context
-	Answer       string // what acc_norm takes the length of: the continuation without that space
+	Answer       string // acc_norm divides by its length: the continuation without that space
 }
 
 // Question is one item of a task.
@@ -32,14 +32,14 @@ type Question struct {
 type Task struct {
 	Name  string
 	Split string // "validation" or "test"
-	Count int    // questions of the whole split
-	// Norm says that the task has acc_norm, which then is what averages use.
+	Count int    // number of questions in the whole split
+	// Norm: the task has acc_norm, which averages then use.
 	Norm bool
-	// Greedy marks a task with one continuation a question, right if every
+	// Greedy: the task has one continuation for each question, which is right if every
 	// token of it is the most likely one.
 	Greedy bool
 
-	aliases []string // of its files and folders, in lower case with underscores
+	aliases []string // names of its files and folders, in lower case with underscores
 	read    func(r *row) Question
 }
 
@@ -73,7 +73,7 @@ func Names() []string {
 	return out
 }
 
-// Find gives a task by its name or another usual one.
+// Find returns a task by its name or a common alias.
 func Find(name string) (*Task, error) {
 	n := normal(name)
 	for _, t := range all {
@@ -81,10 +81,10 @@ func Find(name string) (*Task, error) {
 			return t, nil
 		}
 	}
-	return nil, fmt.Errorf("no task %q; there are %s", name, strings.Join(Names(), ", "))
+	return nil, fmt.Errorf("unknown task %q, expected one of %s", name, strings.Join(Names(), ", "))
 }
 
-// normal writes a name in lower case with underscores.
+// normal converts a name to lower case with underscores.
 func normal(name string) string {
 	return strings.NewReplacer("-", "_", " ", "_", ".", "_").Replace(strings.ToLower(name))
 }
@@ -98,7 +98,7 @@ func choices(context string, answers []string) []Choice {
 	return out
 }
 
-// check verifies what holds for every question of the task.
+// check verifies the properties that every question of the task must have.
 func (t *Task) check(q *Question, r *row) error {
 	if r.err != nil {
 		return r.err
