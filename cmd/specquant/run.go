@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -40,6 +41,7 @@ func (c *runCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	smallHeap()
 	m, err := specquant.Open(c.Dir, specquant.Options{Threads: c.Threads, Context: c.Ctx})
 	if err != nil {
 		return err
@@ -161,4 +163,13 @@ func (c *runCmd) larger(present int, format string) string {
 func isTerminalInput(r io.Reader) bool {
 	f, ok := r.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// smallHeap lets the heap grow by two fifths of what is in use before it is cleaned, not
+// by all of it, unless the user has said otherwise: beside the weights, which are not on
+// it, opening a model makes little garbage.
+func smallHeap() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(40)
+	}
 }

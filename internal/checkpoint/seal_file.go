@@ -127,11 +127,9 @@ func checkSums(files []*File) error {
 	share(len(all), func() func(i int) {
 		return func(i int) {
 			p := all[order[i]]
-			data, err := p.f.region.bytes(p.f.dataOff+p.begin, p.end-p.begin)
-			if err == nil {
-				if sum := crc32.Checksum(data, castagnoli); sum != p.sum {
-					err = damaged("%s: tensor %q is damaged: its CRC-32C is %08x, expected %08x", p.f.Path(), p.name, sum, p.sum)
-				}
+			sum, err := p.f.checksum(p.begin, p.end)
+			if err == nil && sum != p.sum {
+				err = damaged("%s: tensor %q is damaged: its CRC-32C is %08x, expected %08x", p.f.Path(), p.name, sum, p.sum)
 			}
 			errs[order[i]] = err
 		}
@@ -142,6 +140,22 @@ func checkSums(files []*File) error {
 		}
 	}
 	return nil
+}
+
+// checksum is the CRC-32C of the data from begin to end. What was read is let go, so that
+// a file is not in memory as a whole only for its sums.
+func (f *File) checksum(begin, end int64) (sum uint32, err error) {
+	const piece = 16 << 20
+	for at := begin; at < end; at += piece {
+		n := min(piece, end-at)
+		data, err := f.region.bytes(f.dataOff+at, n)
+		if err != nil {
+			return 0, err
+		}
+		sum = crc32.Update(sum, castagnoli, data)
+		f.region.release(f.dataOff+at, n)
+	}
+	return sum, nil
 }
 
 // byPlace is the order of tensors in a file; those without data, which share an offset, are

@@ -290,7 +290,7 @@ func (m *Model) emit(at []place, emit func(step, token int, logits []float32) er
 		}
 		for i, r := range rows {
 			logits := s.logits[i*c.VocabSize:][:c.VocabSize]
-			if !finite(logits) {
+			if !kernel.Finite(logits) {
 				return fmt.Errorf("the logits after token %d are not finite: the model's weights or its quantization are damaged", at[r].position)
 			}
 			if err := emit(at[r].step, at[r].offset, logits); err != nil {
@@ -314,15 +314,6 @@ func (m *Model) emit(at []place, emit func(step, token int, logits []float32) er
 		return flush()
 	}
 	return nil
-}
-
-// finite reports whether no value is NaN or infinite.
-func finite(x []float32) bool {
-	var sum float32
-	for _, v := range x {
-		sum += v - v // NaN for either
-	}
-	return sum == 0
 }
 
 // finalNorm leaves the final norm of rows of s.x in s.norm.
@@ -349,7 +340,7 @@ func (m *Model) emitHidden(at []place, emit func(step, token int, hidden []float
 	m.finalNorm(rows)
 	for i, r := range rows {
 		hidden := m.s.norm[i*m.Config.HiddenSize:][:m.Config.HiddenSize]
-		if !finite(hidden) {
+		if !kernel.Finite(hidden) {
 			return fmt.Errorf("the hidden state of token %d is not finite: the model's weights or its quantization are damaged", at[r].position)
 		}
 		if err := emit(at[r].step, at[r].offset, hidden); err != nil {

@@ -59,16 +59,24 @@ func (m *Model) allowLargePages(bytes int64) {
 // file to large pages.
 func (m *Model) settle(layers []*artefact.Linear) {
 	for _, l := range layers {
-		to := m.pages.take(len(l.Tiles))
-		if to == nil || len(l.Tiles) == 0 {
+		n := len(l.Tiles)
+		to := m.pages.take(n)
+		if to == nil || n == 0 {
 			continue
 		}
-		copyPieces(m.pool, to, l.Tiles)
-		l.Tiles = to[:len(l.Tiles):len(l.Tiles)]
+		const part = 16 << 20 // bytes that are in memory twice
+		for from := 0; from < n; from += part {
+			end := min(n, from+part)
+			copyPieces(m.pool, to[from:end], l.Tiles[from:end])
+			if n > part {
+				m.Checkpoint.Release()
+			}
+		}
+		l.Tiles = to[:n:n]
 	}
 }
 
-// copyPieces copies src to dst, with all threads.
+// copyPieces copies src to dst, which is as long, with all threads.
 func copyPieces(p *kernel.Pool, dst, src []byte) {
 	const piece = 1 << 20
 	p.Run((len(src)+piece-1)/piece, func(i int) {

@@ -20,6 +20,12 @@ func SumSquares(x []float32) float64 {
 	return sum
 }
 
+// Finite reports whether no value is NaN or infinite.
+func Finite(x []float32) bool {
+	_, _, abs := intRange(x)
+	return abs < 0x7f800000
+}
+
 // Axpy adds a·x to y.
 func Axpy(y []float32, a float32, x []float32) {
 	sameLen(len(y), len(x))

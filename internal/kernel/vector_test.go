@@ -100,3 +100,26 @@ func BenchmarkVectors(b *testing.B) {
 	}
 	_ = sink
 }
+
+func TestFinite(t *testing.T) {
+	floatTiers(t, func(t *testing.T) {
+		for n := range 70 {
+			x := make([]float32, n)
+			for i := range x {
+				x[i] = math.MaxFloat32
+			}
+			if !Finite(x) {
+				t.Fatalf("%d large numbers are not finite", n)
+			}
+			for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+				for i := range x {
+					x[i] = float32(bad)
+					if Finite(x) {
+						t.Fatalf("%v is finite at %d of %d", bad, i, n)
+					}
+					x[i] = -1
+				}
+			}
+		}
+	})
+}
