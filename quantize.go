@@ -10,6 +10,7 @@ import (
 	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/meter"
 	"github.com/specquant/specquant/internal/pipeline"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
@@ -27,6 +28,7 @@ type QuantizeOptions struct {
 	Restart     bool     // throw away an unfinished job instead of resuming it
 	Strict      bool     // make the first [Fallback] an error
 	KeepBad     bool     // accept a result that fails the comparison with full precision
+	Profile     bool     // measure where the time goes, see [Report.Profile]
 
 	Progress func(Event) // may be nil
 }
@@ -101,11 +103,18 @@ func Quantize(ctx context.Context, dir, out string, o QuantizeOptions) (*Report,
 		}
 		return c, err
 	}
+	if o.Profile {
+		j.Profile = &meter.Profile{}
+	}
 	m, err := pipeline.Run(ctx, j)
 	if err != nil {
 		return nil, publicError(err)
 	}
-	return newReport(m), nil
+	r := newReport(m)
+	if j.Profile != nil && len(j.Profile.Parts) > 0 { // none where all but the name was done by an earlier run
+		r.Profile = newProfile(j.Profile)
+	}
+	return r, nil
 }
 
 // An artefact fails when it is this much worse than full precision: then its

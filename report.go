@@ -7,6 +7,7 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/engine"
+	"github.com/specquant/specquant/internal/meter"
 	"github.com/specquant/specquant/internal/pipeline"
 )
 
@@ -94,6 +95,38 @@ type Report struct {
 	Fallbacks     []Fallback   `json:"fallbacks,omitempty"` // where the job did not do what the recipe says
 	Check         *Check       `json:"check,omitempty"`     // the comparison with full precision after writing
 	Files         []File       `json:"files,omitempty"`     // the artefact's files but specquant.json
+	Profile       *Profile     `json:"profile,omitempty"`   // nil: [QuantizeOptions].Profile was not set; it is not in specquant.json
+}
+
+// Profile is where the time of a job went. A job that was taken up again has that of its
+// last run only.
+type Profile struct {
+	Threads    int           `json:"threads"`
+	Seconds    float64       `json:"seconds"`               // of the clock
+	CPUSeconds float64       `json:"cpu_seconds,omitempty"` // of all threads; 0: not known on this system
+	Rate       float64       `json:"flops_per_cpu_second"`  // float32 multiply-adds on registers, two operations each, that a second of one processor can do; 0: not known
+	Planned    float64       `json:"planned_flops"`         // the plan's count for the whole job
+	Parts      []ProfilePart `json:"parts"`                 // in the order in which they were begun
+}
+
+// ProfilePart is one part of the work of a job.
+type ProfilePart struct {
+	Name       string  `json:"name"`
+	Seconds    float64 `json:"seconds"`
+	CPUSeconds float64 `json:"cpu_seconds,omitempty"`
+	Flops      float64 `json:"flops,omitempty"`         // of its matrix products; what else it does is not counted
+	Share      float64 `json:"share_of_rate,omitempty"` // of [Profile].Rate that the products reach by processor time, float64 counted twice
+}
+
+// Busy is the mean share of the threads that worked: 1 is all of them, all the time.
+func (p *Profile) Busy() float64 { return p.CPUSeconds / (p.Seconds * float64(p.Threads)) }
+
+func newProfile(p *meter.Profile) *Profile {
+	out := &Profile{Threads: p.Threads, Seconds: p.Seconds, CPUSeconds: p.CPU, Rate: p.Rate, Planned: p.Planned}
+	for _, part := range p.Parts {
+		out.Parts = append(out.Parts, ProfilePart{part.Name, part.Seconds, part.CPU, part.Flops, part.Share(p.Rate)})
+	}
+	return out
 }
 
 // File is a file and its contents' hash.

@@ -21,6 +21,8 @@ type quantizeCmd struct {
 	KeepBad bool      `help:"Accept a result that fails the comparison with full precision."`
 	Verbose bool      `short:"v" xor:"loud" help:"Print a line for each layer at the end, instead of one for each kind of layer."`
 	Quiet   bool      `short:"q" xor:"loud" help:"Print errors and warnings only."`
+	Profile bool      `help:"Print where the seconds and the floating-point operations went, and keep it in OUT/profile.json."`
+	JSON    bool      `name:"json" xor:"loud" help:"Write the result as JSON."`
 }
 
 // newFolder is the name of a folder to write. An empty one would be the current
@@ -47,7 +49,7 @@ func (c *quantizeCmd) Run(e *env) error {
 		return err
 	}
 	o := c.options()
-	o.Restart, o.KeepBad = c.Restart, c.KeepBad
+	o.Restart, o.KeepBad, o.Profile = c.Restart, c.KeepBad, c.Profile
 	plan, err := specquant.PlanQuantize(c.Dir, o)
 	if err != nil {
 		return err
@@ -80,7 +82,13 @@ func (c *quantizeCmd) Run(e *env) error {
 			return err
 		}
 	}
+	if c.JSON {
+		return e.writeJSON(r)
+	}
 	c.printReport(e, r, out)
+	if r.Profile != nil {
+		printProfile(e.out, r.Profile)
+	}
 	return nil
 }
 

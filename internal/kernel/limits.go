@@ -55,6 +55,9 @@ func (p *Pool) MeasureLimits(rounds int) Limits {
 	return l
 }
 
+// PeakFMA measures [Limits].FMA for some 5 ms; false: no such loop for this CPU.
+func (p *Pool) PeakFMA() (float64, bool) { return p.peakFMA() }
+
 // timed runs fn on every thread and returns operations a second.
 func (p *Pool) timed(operations int, fn func()) float64 {
 	start := time.Now()

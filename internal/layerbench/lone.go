@@ -9,6 +9,7 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/meter"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/stage"
 )
@@ -101,11 +102,11 @@ func (s *Synthetic) Quantize(ctx context.Context, p *kernel.Pool, recipe *recipe
 		speed.measure(p)
 	}
 	peak := watchHeap()
-	start, cpu := time.Now(), cpuSeconds()
-	clock := &clock{}
+	start, cpu := time.Now(), meter.CPUSeconds()
+	clock := meter.New(stage.PartFactor)
 	st, quantized, report, err := s.quantize(ctx, p, r, clock)
 	res.Seconds, res.Peak = time.Since(start).Seconds(), peak.stop()
-	res.CPU = cpuSeconds() - cpu
+	res.CPU = meter.CPUSeconds() - cpu
 	if err != nil {
 		return nil, fmt.Errorf("recipe %s: %w", r.Name, err)
 	}
@@ -113,14 +114,14 @@ func (s *Synthetic) Quantize(ctx context.Context, p *kernel.Pool, recipe *recipe
 		speed.measure(p)
 	}
 	res.Product32, res.Product64 = mean(speed.rate32), mean(speed.rate64)
-	res.Stages = clock.stages
+	res.Stages = clock.Parts()
 	res.SampleError, res.BitsPerWeight, res.Smoothing, res.Damp = report.Error, report.BitsPerWeight, report.Alpha, report.Damp
 	res.Components = components(quantized.Branch)
 	res.Error = s.heldOutError(st)
 	return res, nil
 }
 
-func (s *Synthetic) quantize(ctx context.Context, p *kernel.Pool, r *recipe.Recipe, clock *clock) (*stage.State, *artefact.Linear, *artefact.Layer, error) {
+func (s *Synthetic) quantize(ctx context.Context, p *kernel.Pool, r *recipe.Recipe, clock *meter.Meter) (*stage.State, *artefact.Linear, *artefact.Layer, error) {
 	fail := func(err error) (*stage.State, *artefact.Linear, *artefact.Layer, error) { return nil, nil, nil, err }
 	st, err := newState(s, p, r)
 	if err != nil {
@@ -145,7 +146,7 @@ func (s *Synthetic) quantize(ctx context.Context, p *kernel.Pool, r *recipe.Reci
 			return fail(err)
 		}
 	}
-	clock.stop()
+	clock.Stop()
 	return st, st.Quantized[llama.Down], &st.Reports[llama.Down], nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/meter"
 	"github.com/specquant/specquant/internal/stage"
 )
 
@@ -43,14 +44,14 @@ type ProductRate struct {
 // measureRate is how many operations a second of the clock, and of a processor, fn does.
 func measureRate(operations float64, fn func()) ProductRate {
 	fn() // memory touched, threads awake
-	rounds, start, cpu := 0, time.Now(), cpuSeconds()
+	rounds, start, cpu := 0, time.Now(), meter.CPUSeconds()
 	for rounds == 0 || time.Since(start) < meterTime {
 		fn()
 		rounds++
 	}
 	operations *= float64(rounds)
 	r := ProductRate{PerSecond: operations / time.Since(start).Seconds()}
-	if c := cpuSeconds() - cpu; c > 0 {
+	if c := meter.CPUSeconds() - cpu; c > 0 {
 		r.PerCPU = operations / c
 	}
 	return r

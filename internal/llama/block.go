@@ -134,22 +134,31 @@ func RunnerBytes(c *checkpoint.Config, threads, tokens int) int64 {
 // Block runs one block over x [tokens × hidden], in place, as positions
 // 0 … tokens-1 of one sequence. It reports whether it came to the end.
 func (r *Runner) Block(b *Block, x []float32, tokens int, h Hooks) bool {
+	if !r.attend(b, x, tokens, h) {
+		return false
+	}
+	r.AddAttention(b, x, r.attn, tokens)
+	return r.MLP(b, x, tokens, h)
+}
+
+// tap transforms an input as b says and shows it to the hook.
+func (r *Runner) tap(b *Block, h Hooks, in Input, x []float32, tokens, width int) bool {
+	if t := b.Inputs[in]; t != nil {
+		t.Apply(r.Pool, x[:tokens*width], tokens)
+	}
+	return h.Tap == nil || h.Tap(in, x, tokens, width)
+}
+
+// attend runs the attention of a block up to the input of o, which it leaves in r.attn.
+func (r *Runner) attend(b *Block, x []float32, tokens int, h Hooks) bool {
 	c, p := r.Config.Of(b.Index), r.Pool
 	hidden, qw, kvw := c.HiddenSize, c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
-	tap := func(in Input, x []float32, tokens, width int) bool {
-		if t := b.Inputs[in]; t != nil {
-			t.Apply(p, x[:tokens*width], tokens)
-		}
-		return h.Tap == nil || h.Tap(in, x, tokens, width)
-	}
 	r.norm = kernel.Grow(r.norm, tokens*hidden)
-	r.out = kernel.Grow(r.out, tokens*hidden)
 	r.q, r.attn = kernel.Grow(r.q, tokens*qw), kernel.Grow(r.attn, tokens*qw)
 	r.k, r.v = kernel.Grow(r.k, tokens*kvw), kernel.Grow(r.v, tokens*kvw)
-	r.gate, r.up = kernel.Grow(r.gate, tokens*c.IntermediateSize), kernel.Grow(r.up, tokens*c.IntermediateSize)
 
 	r.before(r.norm, x, b.AttnNorm, tokens)
-	if !tap(AttnInput, r.norm, tokens, hidden) {
+	if !r.tap(b, h, AttnInput, r.norm, tokens, hidden) {
 		return false
 	}
 	b.Q.Forward(p, r.q, r.norm, tokens)
@@ -168,27 +177,39 @@ func (r *Runner) Block(b *Block, x []float32, tokens int, h Hooks) bool {
 		h.KV(r.k, r.v, tokens)
 	}
 	r.attention(b.Index, tokens)
-	if !tap(OInput, r.attn, tokens, qw) {
-		return false
-	}
-	b.O.Forward(p, r.out, r.attn, tokens)
-	r.add(x, b.AttnPost, tokens)
+	return r.tap(b, h, OInput, r.attn, tokens, qw)
+}
 
+// AddAttention goes on where a [Hooks].Tap has ended the block at the input of o: attn
+// [tokens × heads·head_dim] is what the tap saw, x [tokens × hidden] what came into the
+// block, and becomes the residual stream after attention.
+func (r *Runner) AddAttention(b *Block, x, attn []float32, tokens int) {
+	r.out = kernel.Grow(r.out, tokens*r.Config.HiddenSize)
+	b.O.Forward(r.Pool, r.out, attn, tokens)
+	r.add(x, b.AttnPost, tokens)
+}
+
+// MLP runs the second half of a block over the residual stream after attention, x
+// [tokens × hidden], in place. It reports whether it came to the end.
+func (r *Runner) MLP(b *Block, x []float32, tokens int, h Hooks) bool {
+	c, p := r.Config.Of(b.Index), r.Pool
+	r.norm, r.out = kernel.Grow(r.norm, tokens*c.HiddenSize), kernel.Grow(r.out, tokens*c.HiddenSize)
+	r.gate, r.up = kernel.Grow(r.gate, tokens*c.IntermediateSize), kernel.Grow(r.up, tokens*c.IntermediateSize)
 	r.before(r.norm, x, b.MLPNorm, tokens)
 	if len(b.Experts) > 0 {
-		if !r.experts(c, b, tokens, h, tap) {
+		if !r.experts(c, b, tokens, h) {
 			return false
 		}
 		r.add(x, b.MLPPost, tokens)
 		return true
 	}
-	if !tap(MLPInput, r.norm, tokens, hidden) {
+	if !r.tap(b, h, MLPInput, r.norm, tokens, c.HiddenSize) {
 		return false
 	}
 	b.Gate.Forward(p, r.gate, r.norm, tokens)
 	b.Up.Forward(p, r.up, r.norm, tokens)
 	Gated(p, c, r.gate, r.up)
-	if !tap(DownInput, r.gate, tokens, c.IntermediateSize) {
+	if !r.tap(b, h, DownInput, r.gate, tokens, c.IntermediateSize) {
 		return false
 	}
 	b.Down.Forward(p, r.out, r.gate, tokens)

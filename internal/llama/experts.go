@@ -113,13 +113,13 @@ type ExpertLayers struct{ Gate, Up, Down Linear }
 // r.norm is what the norm gives, and r.out becomes what the chosen experts give
 // together. Each expert's weights are read once, for all its tokens. It reports whether
 // it came to the end.
-func (r *Runner) experts(c *checkpoint.Config, b *Block, tokens int, h Hooks, tap func(in Input, x []float32, tokens, width int) bool) bool {
+func (r *Runner) experts(c *checkpoint.Config, b *Block, tokens int, h Hooks) bool {
 	p, hidden, inner := r.Pool, c.HiddenSize, c.IntermediateSize
 	r.routing.Route(p, c, b.Router, r.norm, tokens)
 	if h.Route != nil {
 		h.Route(&r.routing)
 	}
-	if !tap(MLPInput, r.norm, tokens, hidden) {
+	if !r.tap(b, h, MLPInput, r.norm, tokens, hidden) {
 		return false
 	}
 	r.rows, r.given = kernel.Grow(r.rows, tokens*hidden), kernel.Grow(r.given, tokens*hidden)
@@ -135,7 +135,7 @@ func (r *Runner) experts(c *checkpoint.Config, b *Block, tokens int, h Hooks, ta
 		expert.Gate.Forward(p, gate, r.rows, m)
 		expert.Up.Forward(p, up, r.rows, m)
 		Gated(p, c, gate, up)
-		if !tap(DownInput, gate, m, inner) {
+		if !r.tap(b, h, DownInput, gate, m, inner) {
 			return false
 		}
 		expert.Down.Forward(p, r.given, gate, m)

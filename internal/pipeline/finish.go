@@ -24,6 +24,7 @@ import (
 
 // finish writes what is not a block, looks at the result and gives it its name.
 func (j *job) finish(ctx context.Context) error {
+	j.meter.At(partTables, 0)
 	rest, err := j.writeRest()
 	if err != nil {
 		return err
@@ -38,6 +39,7 @@ func (j *job) finish(ctx context.Context) error {
 	j.manifest.Fallbacks = slices.Concat(j.plan.Fallbacks, observedFallbacks(j.Recipe, j.manifest.Layers))
 	if j.Verify != nil {
 		j.event(Event{Block: j.ck.Config.Layers, Stage: "comparing with full precision"})
+		j.meter.At(partComparing, 0)
 		fitted, heldOut, err := j.verifyWindows()
 		if err != nil {
 			return err
@@ -52,6 +54,7 @@ func (j *job) finish(ctx context.Context) error {
 	// Only now, when the comparison has just read all blocks: they come from the
 	// page cache, and what is summed is what was found good. A job that was taken
 	// up again sums the same files, whoever wrote them.
+	j.meter.At(partWriting, 0)
 	if j.manifest.Files, err = artefact.Sums(j.partial, j.files(rest)); err != nil {
 		return err
 	}
@@ -60,6 +63,9 @@ func (j *job) finish(ctx context.Context) error {
 		return err
 	}
 	if err := checkpoint.WriteFileAtomic(filepath.Join(j.partial, artefact.ManifestFile), data); err != nil {
+		return err
+	}
+	if err := j.Profile.End(j.meter, j.Pool, j.start, j.plan.Work, j.partial); err != nil {
 		return err
 	}
 	return j.publish()

@@ -12,6 +12,7 @@ import (
 	"context"
 
 	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/stage"
 )
 
 // PlanJob says what [Run] would do with the same options.
@@ -44,6 +45,8 @@ func Run(ctx context.Context, o Options) (*artefact.Manifest, error) {
 		j.left = j.plan.remaining()
 		j.event(Event{Stage: "reading the checkpoint"})
 	}
+	j.meter = o.Profile.Begin(o.Pool, stage.PartFactor)
+	j.meter.At(partChecking, 0)
 	if err := j.scan(); err != nil {
 		return nil, err
 	}

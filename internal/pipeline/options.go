@@ -9,6 +9,7 @@ import (
 	"github.com/specquant/specquant/internal/calibration"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/meter"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/stage"
 	"github.com/specquant/specquant/internal/tokenizer"
@@ -27,7 +28,8 @@ type Options struct {
 	Tool        string // name and version for the manifest
 	Strict      bool   // make the first fallback an error, see [artefact.Fallback]
 
-	Progress func(Event) // may be nil
+	Progress func(Event)    // may be nil
+	Profile  *meter.Profile // filled in with where the time went, and written beside the artefact; nil: nobody asks
 	// Verify judges the finished artefact in its temporary folder before it
 	// gets its name; it may be nil. fitted are windows of tokens that the weights were
 	// fitted on, heldOut others, see [calibration.Set]; one of them may be empty.
@@ -69,6 +71,7 @@ type job struct {
 	manifest  artefact.Manifest
 	rotations *stage.LearnedRotations // learned rotations; nil: none
 	left      *remaining              // time; nil: nobody asks
+	meter     *meter.Meter            // where the time goes; nil: nobody asks
 	finished  bool                    // an earlier run has done all but clean up
 	start     time.Time
 	unlock    func()

@@ -65,7 +65,7 @@ var order = []string{
 	"job.go", "prepare.go", "run.go", "finish.go",
 	"spin.go", "mix.go", "distil.go", "resume.go", "target.go", "store.go",
 	"rewrite.go", "lock_unix.go", "space_statfs.go", "ranges.go",
-	"options.go", "progress.go",
+	"options.go", "profile.go", "progress.go",
 	"plan_measure.go", "plan.go", "schedule.go", "fallback.go", "suits.go",
 	"plan_time.go", "plan_learn.go", "plan_memory.go", "sizes.go",
 }

@@ -109,6 +109,9 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *recip
 		hold(learning.Name, learning.Bytes)
 		hold("tokens of the calibration text, and the text", 12*int64(windows)*int64(tokens))
 		window *= stores // one of each is in memory, wherever the rest is
+		if r.NeedsCalibration() {
+			window += 4 * int64(tokens) * int64(stage.CarriedWidth(c))
+		}
 		activations := int64(windows) * window
 		if maxMemory > 0 && float64(p.Peak+activations-programBytes)*(1+slack)+programBytes > float64(maxMemory) {
 			p.Spill = activations

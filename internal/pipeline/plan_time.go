@@ -48,15 +48,19 @@ func efforts(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int, read, 
 	t := float64(windows) * float64(tokens)
 	n := min(float64(stage.SampleTokens), t)
 	b := &p.block
-	// A pass ends at the input that it is for: statistics and the next block's
-	// input run the whole block, the second moments of q,k,v none of it.
-	passes := [llama.NumInputs]float64{llama.AttnInput: 5, llama.OInput: 4, llama.MLPInput: 3, llama.DownInput: 2}
-	attention := 4.
-	if r.Fitting() { // the full-precision block runs beside it
-		for i := range passes {
-			passes[i] *= 2
+	// The statistics need a pass to the input of down, the second moments one from the
+	// input before to the one that they are of, and the next block's input what is left
+	// of it after attention (see stage/windows.go).
+	passes := [llama.NumInputs]float64{llama.AttnInput: 2, llama.OInput: 2, llama.MLPInput: 3, llama.DownInput: 1}
+	attention := 2.
+	if r.Tune != nil { // the block has changed: from its beginning
+		passes[llama.AttnInput], passes[llama.OInput], attention = 3, 3, 3
+	}
+	if r.Solve.Correct != "" { // both models once more to each input, and the full-precision one to the end
+		for i, more := range [llama.NumInputs]float64{llama.AttnInput: 7, llama.OInput: 5, llama.MLPInput: 3, llama.DownInput: 1} {
+			passes[i] += more
 		}
-		attention *= 2
+		attention += 7
 	}
 	var weights float64
 	for l := range llama.NumLinears {

@@ -23,7 +23,11 @@ func (j *job) blocks(ctx context.Context) error {
 		return err
 	}
 	defer func() { closeStores(st) }()
+	if j.meter != nil {
+		st.Clock = j.meter
+	}
 	for _, step := range j.plan.Schedule.Before {
+		j.meter.At(partReading, 0)
 		if err := j.before(ctx, st, step); err != nil {
 			return err
 		}
@@ -54,6 +58,7 @@ func (j *job) blocks(ctx context.Context) error {
 func closeStores(st *stage.State) {
 	st.Inputs.Close()
 	st.Targets.Close()
+	st.Carried.Close()
 	if st.Reference != nil {
 		st.Reference.Inputs.Close()
 	}
@@ -80,6 +85,11 @@ func (j *job) before(ctx context.Context, st *stage.State, step stage.Step) erro
 func (j *job) embed(st *stage.State) (err error) {
 	if st.Inputs, err = st.Fill(j.ck, j.set.Windows, j.spill("activations.tmp")); err != nil {
 		return err
+	}
+	if j.Recipe.NeedsCalibration() {
+		if st.Carried, err = stage.NewCarried(&j.ck.Config, st.Windows, st.Tokens, j.spill("carried.tmp")); err != nil {
+			return err
+		}
 	}
 	if st.Reference != nil {
 		if st.Reference.Inputs, err = st.Fill(j.ck, j.set.Windows, j.spill("reference.tmp")); err != nil {
@@ -114,6 +124,7 @@ func (j *job) block(ctx context.Context, st *stage.State, i int) error {
 			return fmt.Errorf("block %d: %w", i, err)
 		}
 	}
+	j.meter.At(partBetween, 0)
 	layers := st.Reports
 	if err := j.strict(observedFallbacks(j.Recipe, layers)); err != nil {
 		return err
@@ -128,10 +139,13 @@ func (j *job) block(ctx context.Context, st *stage.State, i int) error {
 func (j *job) do(ctx context.Context, st *stage.State, i int, step stage.Step) error {
 	switch step.Kind {
 	case stepLoad:
+		j.meter.At(partReading, 0)
 		return st.Load(j.ck, i)
 	case stepDecode:
+		j.meter.At(partReading, 0)
 		return j.reload(st, i)
 	case stepWrite:
+		j.meter.At(partWriting, 0)
 		prefix := llama.TensorPrefix(i)
 		for k := range st.Reports {
 			st.Reports[k].Name = prefix + st.Reports[k].Name

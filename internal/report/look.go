@@ -182,7 +182,7 @@ func (k *looker) one(ctx context.Context, i int) error {
 		}
 		k.runner.Block(k.block.Block(), x, k.set.Tokens, llama.Hooks{Tap: func(in llama.Input, x []float32, tokens, width int) bool {
 			if failed == nil {
-				failed = k.stats[in].Add(x, tokens)
+				failed = k.stats[in].Add(k.Pool, x, tokens)
 			}
 			if w == 0 && k.Pictures {
 				first[in] = slices.Clone(x)

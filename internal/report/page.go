@@ -11,6 +11,7 @@ import (
 
 	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/meter"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/spectrum"
 )
@@ -36,6 +37,7 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"bytes":   bytesText,
 	"hash":    func(s string) string { return s[:min(16, len(s))] },
 	"base":    filepath.Base,
+	"giga":    func(v float64) string { return fmt.Sprintf("%.1f", v/1e9) },
 }).Parse(pageHTML))
 
 // number writes an error; nothing for none.
@@ -67,6 +69,7 @@ type view struct {
 	Corrected  string // solve.correct, where the errors of layers are no verdict; "": they are
 	Size       int64
 	Hash       string // eval.ModelHash
+	Profile    *meter.Profile
 	Parameters string
 	Rows       []layerRow
 
@@ -106,6 +109,9 @@ func (p *Page) Write(w io.Writer) error {
 	v.Parameters = fmt.Sprintf("%.4g million", float64(n)/1e6)
 	var err error
 	if v.Hash, err = eval.ModelHash(p.Subject.Checkpoint); err != nil {
+		return err
+	}
+	if v.Profile, err = meter.ReadProfile(p.Subject.Dir); err != nil {
 		return err
 	}
 	if p.Subject.Quantization != nil {

@@ -7,19 +7,24 @@ type Clock interface {
 	At(part string, flops float64)
 }
 
-// The parts of the work on a layer.
+// The parts of the work on a layer or block.
 const (
+	PartForward    = "forward passes of calibration"
 	PartStatistics = "statistics"
+	PartKeys       = "balanced keys"
 	PartSmoothing  = "smoothing search"
 	PartRotation   = "rotation"
-	PartMoments    = "second moments"
+	PartTransforms = "transforms of activations"
+	PartMoments    = "second moments (Hessians)"
 	PartBasis      = "basis"
 	PartBranch     = "branch"
-	PartFactor     = "inverse" // the only part with matrix products in float64
-	PartScales     = "scales"
-	PartSolve      = "rounding"
-	PartPack       = "packing"
+	PartFactor     = "factor of the inverse" // the only one with products in float64
+	PartScales     = "grids and clips"
+	PartSolve      = "rounding (GPTQ)"
+	PartPack       = "encoding"
 	PartError      = "error on the sample"
+	PartLearning   = "learning"
+	PartHead       = "output matrix"
 )
 
 // at notifies the clock, if there is one.

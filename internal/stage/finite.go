@@ -42,8 +42,11 @@ func (st *State) checkInput(x []float32, in llama.Input, model string, window in
 }
 
 // before and after name, for errors, the places on both sides of the loaded block.
-func (st *State) before() string { return "before " + strings.TrimSuffix(st.Prefix, ".") }
-func (st *State) after() string  { return "after " + strings.TrimSuffix(st.Prefix, ".") }
+func (st *State) before() string { return "before " + st.place() }
+func (st *State) after() string  { return "after " + st.place() }
+
+// place is the name of the loaded block.
+func (st *State) place() string { return strings.TrimSuffix(st.Prefix, ".") }
 
 // checkHalf returns an error if a weight of a layer [out × in] exceeds the range of a
 // 16-bit float, the format in which unquantized layers are stored.

@@ -42,12 +42,9 @@ func (st *State) Moments(ctx context.Context, in llama.Input) error {
 	st.Tell(quantizing(in))
 	st.group = group{}
 	n := in.Width(st.Config)
-	operations := 0.0
 	if st.hessian != nil {
 		st.group.moments = st.hessian[:n*n]
-		operations = float64(st.Windows*st.Tokens) * float64(n) * float64(n+1)
 	}
-	st.at(PartMoments, operations)
 	if err := st.Gather(ctx, in, st.group.moments); err != nil {
 		return err
 	}
@@ -67,18 +64,28 @@ func (st *State) Gather(ctx context.Context, only llama.Input, hessian []float64
 		}
 	}
 	clear(hessian)
-	err := st.pass(ctx, func(in llama.Input, x []float32, tokens, width int) bool {
+	tap := func(in llama.Input, x []float32, tokens, width int) bool {
 		if only >= 0 && in != only {
 			return true
 		}
+		st.at(PartStatistics, 0)
 		if failed == nil {
-			failed = nonFinite(st.Stats[in].Add(x, tokens), "input of "+in.String(), quantizedModel, 0, st.Tokens)
+			failed = nonFinite(st.Stats[in].Add(st.Pool, x, tokens), "input of "+in.String(), quantizedModel, 0, st.Tokens)
 		}
 		if hessian != nil && failed == nil {
+			st.at(PartMoments, float64(tokens)*float64(width)*float64(width+1))
 			st.Pool.SyrkTN(hessian, width, x, width, tokens)
 		}
-		return failed == nil && (only < 0 || in != only)
-	})
+		st.at(PartForward, 0)
+		return failed == nil && in != only && (in != llama.DownInput || st.Config.Experts.Count > 0) // nobody asks for the output of down; experts have an input each
+	}
+	var err error
+	if only >= 0 {
+		err = st.passTo(ctx, only, tap)
+	} else {
+		st.at(PartForward, st.forwardWork(llama.AttnInput, llama.DownInput))
+		err = st.pass(ctx, tap)
+	}
 	return errors.Join(err, failed)
 }
 

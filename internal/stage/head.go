@@ -39,6 +39,7 @@ func NewHead(p *kernel.Pool, c *checkpoint.Config, formats artefact.Transforms) 
 // windows and factors them. The stored activations must be those after the last block.
 func (h *Head) Measure(ctx context.Context, st *State, ck *checkpoint.Checkpoint) error {
 	st.Tell("output matrix")
+	st.at(PartHead, float64(st.Windows*st.Tokens)*float64(st.Config.HiddenSize)*float64(st.Config.HiddenSize+1))
 	c := st.Config
 	norm, err := llama.FinalGain(ck)
 	if err != nil {

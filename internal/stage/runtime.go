@@ -123,6 +123,19 @@ func (st *State) RuntimeTransform(in llama.Input) linalg.Transform {
 	return st.Transform(in)
 }
 
+// timedTransform tells the clock of a transform within a forward pass.
+type timedTransform struct {
+	st *State
+	t  llama.Transform
+}
+
+// Apply implements [llama.Transform].
+func (t timedTransform) Apply(p *kernel.Pool, x []float32, rows int) {
+	t.st.at(PartTransforms, 0)
+	t.t.Apply(p, x, rows)
+	t.st.at(PartForward, 0)
+}
+
 // setTransforms gives b the run-time transforms whose inverses are folded into the weights.
 func (st *State) setTransforms(b *llama.Block) {
 	if !st.rotated {
@@ -131,6 +144,9 @@ func (st *State) setTransforms(b *llama.Block) {
 	for in := range llama.NumInputs {
 		if t := st.Transform(in); t != nil {
 			b.Inputs[in] = t
+			if st.Clock != nil {
+				b.Inputs[in] = timedTransform{st, t}
+			}
 		}
 	}
 	b.QK = st.qk()

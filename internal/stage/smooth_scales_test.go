@@ -209,7 +209,7 @@ func TestFoldingIsExact(t *testing.T) {
 						y = slices.Clone(x)
 						llama.NewRunner(c, nil, tokens).Block(b.Block(), y, tokens, llama.Hooks{
 							Tap: func(in llama.Input, x []float32, n, _ int) bool {
-								if err := stats[in].Add(x, n); err != nil {
+								if err := stats[in].Add(nil, x, n); err != nil {
 									t.Fatal(err)
 								}
 								return true

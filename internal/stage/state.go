@@ -50,10 +50,12 @@ type State struct {
 
 	// Calibration data: Windows × Tokens, 0 if none is needed.
 	Windows   int
-	Tokens    int        // of a window
-	Inputs    *Store     // the residual stream before the block, in the quantized model
-	Targets   *Store     // the full-precision block's output; nil: nothing is learned
-	Reference *Reference // the full-precision model beside the quantized one; nil: nothing is fitted
+	Tokens    int         // of a window
+	Inputs    *Store      // the residual stream before the block, in the quantized model
+	Targets   *Store      // the full-precision block's output; nil: nothing is learned
+	Reference *Reference  // the full-precision model beside the quantized one; nil: nothing is fitted
+	Carried   *Store      // each window at the point that it has reached in the block, see [State.Moments]; nil: windows begin anew
+	reached   llama.Input // what Carried holds: OInput, MLPInput; 0: nothing
 	Runner    *llama.Runner
 	Stats     [llama.NumInputs]*Stats
 	Source    func(ctx context.Context, tap Tap) error // supplies the input of a single layer; nil: the block computes each input
@@ -138,7 +140,7 @@ func (st *State) Load(ck *checkpoint.Checkpoint, i int) error {
 
 // Begin discards everything about the previous block.
 func (st *State) Begin(i int) {
-	st.Prefix, st.Block.Index = llama.TensorPrefix(i), i
+	st.Prefix, st.Block.Index, st.reached = llama.TensorPrefix(i), i, 0
 	st.rotated, st.runs, st.Transforms = false, [llama.NumLinears]*runLinear{}, BlockTransforms{}
 	st.Quantized, st.Reports, st.group = [llama.NumLinears]*artefact.Linear{}, make([]artefact.Layer, llama.NumLinears), group{}
 	for l := range llama.NumLinears {
@@ -196,105 +198,6 @@ func Largest(c *checkpoint.Config) (weights, out, in int) {
 		weights, out, in = max(weights, o*i), max(out, o), max(in, i)
 	}
 	return weights, out, in
-}
-
-// eachWindow calls fn with a copy of the activations of every calibration window.
-func (st *State) eachWindow(ctx context.Context, fn func(i int, x []float32) error) error {
-	return st.eachOf(ctx, st.Inputs, fn)
-}
-
-// eachOf is eachWindow for the activations in s.
-func (st *State) eachOf(ctx context.Context, s *Store, fn func(i int, x []float32) error) error {
-	for i := range st.Windows {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		x, err := s.Get(i)
-		if err != nil {
-			return err
-		}
-		st.Runner.X = append(st.Runner.X[:0], x...)
-		if err := fn(i, st.Runner.X); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Tap is called with the activations x [tokens × width] of an input of the block, and
-// reports whether the rest of the block is to be computed for this window.
-type Tap = func(in llama.Input, x []float32, tokens, width int) bool
-
-// pass runs the calibration windows through the block in its current state and calls tap
-// with the inputs; for a single layer the inputs come from Source.
-func (st *State) pass(ctx context.Context, tap Tap) error {
-	if st.Source != nil {
-		return st.Source(ctx, tap)
-	}
-	b := st.Runnable()
-	return st.eachWindow(ctx, func(_ int, x []float32) error {
-		st.Runner.Block(b, x, st.Tokens, llama.Hooks{Tap: tap, KV: st.CacheHook(), QK: st.momentsHook()})
-		return nil
-	})
-}
-
-// momentsHook adds to the moments of queries and keys; nil if they are not being gathered.
-func (st *State) momentsHook() func(q, k []float32, tokens int) {
-	m := st.moments
-	if m == nil {
-		return nil
-	}
-	return func(q, k []float32, tokens int) { m.Add(st.Pool, q, k, tokens) }
-}
-
-// AdvanceInputs runs the stored calibration activations through the block as it will run;
-// they become the input of the next block.
-func (st *State) AdvanceInputs(ctx context.Context) error {
-	st.Tell("computing the next block's input")
-	return st.advance(ctx, st.Inputs, st.Runner, st.Runnable(), llama.Hooks{KV: st.CacheHook()})
-}
-
-// AdvanceFull does the same with the unquantized block i, loaded again from the checkpoint.
-func (st *State) AdvanceFull(ctx context.Context, ck *checkpoint.Checkpoint, i int) error {
-	st.Tell("computing the next block's input")
-	if err := st.Rotation.Load(st.Pool, ck, i, &st.Block); err != nil {
-		return err
-	}
-	return st.advance(ctx, st.Inputs, st.Runner, st.Block.Block(), llama.Hooks{})
-}
-
-// AdvanceExact does the same with the loaded block in its current state and the cache in
-// full precision.
-func (st *State) AdvanceExact(ctx context.Context) error {
-	return st.advance(ctx, st.Inputs, st.Runner, st.Runnable(), llama.Hooks{})
-}
-
-// advance runs stored activations through a block, in place.
-func (st *State) advance(ctx context.Context, s *Store, r *llama.Runner, b *llama.Block, h llama.Hooks) error {
-	model := quantizedModel
-	if st.Reference != nil && s == st.Reference.Inputs {
-		model = fullModel
-	}
-	for i := range st.Windows {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		x, err := s.Get(i)
-		if err != nil {
-			return err
-		}
-		if err := st.checkStream(x, st.before(), model, i); err != nil {
-			return err // before attention spreads a NaN to other tokens
-		}
-		r.Block(b, x, st.Tokens, h)
-		if err := st.checkStream(x, st.after(), model, i); err != nil {
-			return err
-		}
-		if err := s.Put(i, x); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // grid is the grid of a layer's weights.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/spectrum"
 )
 
@@ -43,27 +44,52 @@ func (s *Stats) Reset() {
 // SampleTokens is the number of whole tokens kept.
 func (s *Stats) SampleTokens() int { return len(s.Sample) / s.Width }
 
+// addChannels is how many channels a thread takes in at a time: whole cache lines.
+const addChannels = 128
+
 // Add adds x [tokens × width]. A value that is not finite is an error that names the token,
 // counted from the first one added, and the channel.
-func (s *Stats) Add(x []float32, tokens int) error {
-	for t := range tokens {
-		row := x[t*s.Width:][:s.Width]
-		for i, v := range row {
-			a := math.Float32frombits(math.Float32bits(v) &^ (1 << 31))
-			if !(a <= math.MaxFloat32) {
-				return &NonFiniteError{Token: s.Tokens + t, Channel: i, Value: v}
-			}
-			s.AbsMax[i] = max(s.AbsMax[i], a)
-			w := float64(v)
-			s.sum[i] += w
-			s.sumAbs[i] += float64(a)
-			s.sumSquare[i] += w * w
+func (s *Stats) Add(p *kernel.Pool, x []float32, tokens int) error {
+	bad := make([]*NonFiniteError, (s.Width+addChannels-1)/addChannels)
+	p.Run(len(bad), func(c int) {
+		from := c * addChannels
+		bad[c] = s.add(x, tokens, from, min(from+addChannels, s.Width))
+	})
+	var first *NonFiniteError
+	for _, e := range bad {
+		if e != nil && (first == nil || e.Token < first.Token) {
+			first = e
 		}
+	}
+	if first != nil {
+		return first
+	}
+	for t := range tokens {
 		if (s.Tokens+t)%s.every == 0 && s.SampleTokens() < s.limit {
-			s.Sample = append(s.Sample, row...)
+			s.Sample = append(s.Sample, x[t*s.Width:][:s.Width]...)
 		}
 	}
 	s.Tokens += tokens
+	return nil
+}
+
+// add takes in channels from … to-1, and returns the first value that is not finite.
+func (s *Stats) add(x []float32, tokens, from, to int) *NonFiniteError {
+	top, sum, sumAbs, sumSquare := s.AbsMax[from:to], s.sum[from:to], s.sumAbs[from:to], s.sumSquare[from:to]
+	for t := range tokens {
+		row := x[t*s.Width:][from:to]
+		for i, v := range row {
+			a := math.Float32frombits(math.Float32bits(v) &^ (1 << 31))
+			if !(a <= math.MaxFloat32) {
+				return &NonFiniteError{Token: s.Tokens + t, Channel: from + i, Value: v}
+			}
+			top[i] = max(top[i], a)
+			w := float64(v)
+			sum[i] += w
+			sumAbs[i] += float64(a)
+			sumSquare[i] += w * w
+		}
+	}
 	return nil
 }
 

@@ -12,7 +12,7 @@ import (
 func TestStatsMoments(t *testing.T) {
 	s := NewStats(2, 4, 4)
 	for _, x := range [][]float32{{1, -2, 3, 0}, {-5, 2, 1, 4}} { // two tokens each
-		if err := s.Add(x, 2); err != nil {
+		if err := s.Add(nil, x, 2); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -38,7 +38,7 @@ func TestStatsMoments(t *testing.T) {
 	if a := s.Act(nil); s.Tokens != 0 || s.SampleTokens() != 0 || a.MeanAbs[0] != 0 || s.AbsMax[1] != 0 {
 		t.Error("Reset left something behind")
 	}
-	if err := s.Add([]float32{1, 1}, 1); err != nil || s.SampleTokens() != 1 || s.Act(nil).Mean[1] != 1 {
+	if err := s.Add(nil, []float32{1, 1}, 1); err != nil || s.SampleTokens() != 1 || s.Act(nil).Mean[1] != 1 {
 		t.Errorf("after Reset: %v, %d tokens kept", err, s.SampleTokens())
 	}
 }
@@ -56,7 +56,7 @@ func TestStatsSample(t *testing.T) {
 			for i := range n {
 				x[2*i], x[2*i+1] = float32(at+i), -float32(at+i)
 			}
-			if err := s.Add(x, n); err != nil {
+			if err := s.Add(nil, x, n); err != nil {
 				t.Fatal(err)
 			}
 			at += n
@@ -95,10 +95,10 @@ func TestStatsSample(t *testing.T) {
 func TestStatsNonFinite(t *testing.T) {
 	for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))} {
 		s := NewStats(3, 100, 10)
-		if err := s.Add(make([]float32, 21), 7); err != nil {
+		if err := s.Add(nil, make([]float32, 21), 7); err != nil {
 			t.Fatal(err)
 		}
-		err := s.Add([]float32{0, math.MaxFloat32, 0, 0, bad, 0}, 2)
+		err := s.Add(nil, []float32{0, math.MaxFloat32, 0, 0, bad, 0}, 2)
 		var at *NonFiniteError
 		if !errors.As(err, &at) || at.Token != 8 || at.Channel != 1 || math.Float32bits(at.Value) != math.Float32bits(bad) {
 			t.Errorf("%v: error %v, want token 8, channel 1", bad, err)

@@ -115,10 +115,20 @@ func InputSteps(c *checkpoint.Config, r *recipe.Recipe, i int, in llama.Input, c
 	return steps
 }
 
+// partOf is the part of the work that a step belongs to for [Clock]; those that are not
+// named tell it themselves.
+var partOf = map[Kind]string{
+	StepKeys: PartKeys, StepBaseline: PartError, StepSmooth: PartSmoothing, StepFold: PartRotation,
+	StepLearn: PartLearning, StepTune: PartLearning, StepRemove: PartBranch, StepDiagonal: PartScales, StepFit: PartForward,
+}
+
 // Do carries out a step on the loaded block.
 func (st *State) Do(ctx context.Context, s Step) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if part := partOf[s.Kind]; part != "" {
+		st.at(part, 0)
 	}
 	switch s.Kind {
 	case StepStatistics:
@@ -156,6 +166,7 @@ func (st *State) Do(ctx context.Context, s Step) error {
 	case StepSolve:
 		return st.Solve(s.Layer)
 	case StepTune:
+		st.reached = 0 // the block changes: windows begin anew
 		return st.Tune(ctx)
 	}
 	return fmt.Errorf("no such step of a block: %q", s.Kind)

@@ -10,15 +10,15 @@ import (
 	"github.com/specquant/specquant/internal/llama"
 )
 
-// Store holds the input of the current block for every calibration window: [windows][tokens
-// × hidden], in memory or, beyond the memory limit, in a file.
+// Store holds activations of every calibration window, such as the input of the current
+// block, [windows][values], in memory, or in a file past the memory limit.
 type Store struct {
 	window int // values of a window
 	ram    []float32
 	file   *os.File
 	buffer []float32
 	sums   []uint32 // CRC-32C of each window in the file
-	known  []bool   // windows that have been written
+	known  []int    // values of each window that have been written
 }
 
 func NewStore(windows, values int, spill string) (*Store, error) {
@@ -36,7 +36,7 @@ func NewStore(windows, values int, spill string) (*Store, error) {
 		return nil, fmt.Errorf("spilling activations to %s: %w", spill, err)
 	}
 	s.file, s.buffer = f, make([]float32, values)
-	s.sums, s.known = make([]uint32, windows), make([]bool, windows)
+	s.sums, s.known = make([]uint32, windows), make([]int, windows)
 	return s, nil
 }
 
@@ -49,13 +49,13 @@ func (s *Store) Get(i int) ([]float32, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading spilled activations: %w", err)
 	}
-	if s.known[i] && crc32.Checksum(raw(s.buffer), castagnoli) != s.sums[i] {
-		return nil, fmt.Errorf("%s: window %d of the activations differs from what was written: the disk or the memory is faulty; run again with another disk or without --max-memory (finished blocks are kept)", s.file.Name(), i)
+	if n := s.known[i]; n > 0 && crc32.Checksum(raw(s.buffer[:n]), castagnoli) != s.sums[i] {
+		return nil, fmt.Errorf("%s: window %d of the activations is not what was written there: the disk or the memory is damaged; run again, which takes the finished blocks up, with another disk or without --max-memory", s.file.Name(), i)
 	}
 	return s.buffer, nil
 }
 
-// Set stores window i, which is not in memory returned by Get.
+// Set stores window i, or the beginning of it, from memory of its own.
 func (s *Store) Set(i int, x []float32) error {
 	if s.file == nil {
 		copy(s.ram[i*s.window:][:s.window], x)
@@ -72,7 +72,7 @@ func (s *Store) Put(i int, x []float32) error {
 	if _, err := s.file.WriteAt(raw(x), 4*int64(i)*int64(s.window)); err != nil {
 		return fmt.Errorf("spilling activations to %s: %w", s.file.Name(), err)
 	}
-	s.sums[i], s.known[i] = crc32.Checksum(raw(x), castagnoli), true
+	s.sums[i], s.known[i] = crc32.Checksum(raw(x), castagnoli), len(x)
 	return nil
 }
 

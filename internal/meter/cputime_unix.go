@@ -1,12 +1,12 @@
 //go:build unix
 
-package layerbench
+package meter
 
 import "syscall"
 
-// cpuSeconds is the processor time that this process has had, of all threads; on
+// CPUSeconds is the processor time, in seconds, that this process has had, of all threads; on
 // a busy machine the clock on the wall says little about the work.
-func cpuSeconds() float64 {
+func CPUSeconds() float64 {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return 0
