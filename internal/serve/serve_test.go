@@ -25,7 +25,7 @@ import (
 const template = `{% for m in messages %}<s>{{ m.role }}: {{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}<s>assistant: {% endif %}`
 
 // modelDir is a random model with a chat template, of the byte-level test tokenizer.
-func modelDir(t *testing.T) string {
+func modelDir(t testing.TB) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "model")
 	if err := testmodel.Write(dir, testmodel.Options{Context: 1024, Seed: 3}); err != nil {
