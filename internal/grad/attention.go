@@ -6,15 +6,15 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// Attend says how attention looks at its rows.
+// Attend describes the shape of an attention.
 type Attend struct {
 	Heads, KVHeads int // KVHeads divides Heads
-	Window         int // tokens of a sequence; rows are whole sequences, one after the other
-	Sliding        int // a query sees that many positions up to its own; 0: all
+	Window         int // tokens in a sequence; rows are whole sequences, one after another
+	Sliding        int // a query attends to this many positions up to its own; 0: all
 }
 
-// queryRows is how many queries of a head are scored at once: probabilities
-// take queryRows × window floats, and are computed anew on the way back.
+// queryRows is how many queries of a head are scored at a time: their probabilities take
+// queryRows × window floats, and are recomputed in the backward pass.
 const queryRows = 64
 
 // Attention is softmax(q·kᵀ/√head_dim)·v, causal, for q [tokens × heads·dim]
@@ -29,7 +29,7 @@ func (t *Tape) Attention(q, k, v *Var, a Attend) *Var {
 	t.eachHead(&at, 1, at.forward)
 	t.record(y, func() {
 		for _, x := range []*Var{q, k, v} {
-			t.gradient(x) // of a constant: worthless, and given back
+			t.gradient(x) // of a constant: computed for nothing, and released
 		}
 		t.eachHead(&at, 2, at.backward)
 		for _, x := range []*Var{q, k, v} {
@@ -48,15 +48,15 @@ type attention struct {
 	dim        int
 }
 
-// span is a run of queries of one head, and the keys that they see.
+// span is a range of queries of one head and the keys that they attend to.
 type span struct {
 	first, n   int // queries: positions in the sequence
 	from, keys int // keys: positions in the sequence
-	q, k       int // where query `first` and key `from` lie in their matrices
+	q, k       int // offsets of query `first` and key `from` in their matrices
 }
 
-// eachHead runs f for each kv head of each sequence, with scratch for a number
-// of matrices [queryRows × window].
+// eachHead runs f for each kv head of each sequence, with scratch memory for `matrices`
+// matrices [queryRows × window].
 func (t *Tape) eachHead(a *attention, matrices int, f func(seq, head int, scratch []float32)) {
 	size := matrices * min(queryRows, a.Window) * a.Window
 	free := make(chan []float32, t.Pool.Threads())
@@ -90,7 +90,7 @@ func (a *attention) spans(seq, kvHead int, f func(s span)) {
 	}
 }
 
-// probabilities fills p [n × keys].
+// probabilities computes the attention probabilities p [n × keys].
 func (a *attention) probabilities(p []float32, s span) {
 	inline.MatMulNT(p, s.keys, a.q.Data[s.q:], a.q.Cols, a.k.Data[s.k:], a.k.Cols, s.n, s.keys, a.dim, false)
 	for i := range s.n {
@@ -133,7 +133,7 @@ func (a *attention) backward(seq, head int, scratch []float32) {
 	})
 }
 
-// softmaxGradient turns the gradient dp of probabilities into that of scores.
+// softmaxGradient converts the gradient dp of probabilities to that of scores, in place.
 func softmaxGradient(dp, p []float32, scale float32) {
 	var dot float64
 	for i, v := range p {

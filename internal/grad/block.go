@@ -5,30 +5,31 @@ import (
 	"github.com/specquant/specquant/internal/llama"
 )
 
-// BlockSpec is a transformer block on the tape: its weights, and hooks at the
-// places where a method may step in. A hook that is nil changes nothing.
+// BlockSpec is a transformer block on the tape: its weights, and hooks where a quantization
+// method can intervene. A nil hook changes nothing.
 type BlockSpec struct {
 	Config *checkpoint.Config
 	Rope   *llama.Rope
-	Window int // tokens of a sequence; rows are whole sequences, one after the other
+	Window int // tokens in a sequence; rows are whole sequences, one after another
 
 	Norms   [2]*Var                // gains [1 × hidden]: before attention, before the MLP
 	Weights [llama.NumLinears]*Var // [out × in], by llama.Which
 	Bias    [llama.NumLinears]*Var // [1 × out], or nil
 
-	// Input replaces what linear layers read, once for all that share it.
+	// Input replaces the input of linear layers, once for all layers that share it.
 	Input func(in llama.Input, x *Var) *Var
-	// Linear replaces a layer, x being its input after Input: for branches.
+	// Linear replaces a layer, such as one with a branch; x is its input after the Input
+	// hook.
 	Linear func(w llama.Which, x *Var) *Var
-	// QK replaces queries [tokens × heads·head_dim] and keys [tokens ×
-	// kv_heads·head_dim] after RoPE, both.
+	// QK replaces queries [tokens × heads·head_dim] and keys [tokens × kv_heads·head_dim]
+	// after RoPE.
 	QK func(q, k *Var) (*Var, *Var)
-	// KV replaces keys, after QK, and values: the cache.
+	// KV replaces keys, after QK, and values as the cache does.
 	KV func(k, v *Var) (*Var, *Var)
 }
 
-// Spec returns a spec of the block with constant weights, which a method then
-// replaces by what it learns. The memory is shared with d.
+// Spec returns a spec of the block with constant weights, which a method then replaces by
+// what it learns. The memory is shared with d.
 func Spec(c *checkpoint.Config, rope *llama.Rope, d *llama.DenseBlock, window int) *BlockSpec {
 	s := &BlockSpec{Config: c, Rope: rope, Window: window}
 	s.Norms[0] = Const(1, len(d.AttnNorm), d.AttnNorm)
@@ -44,7 +45,7 @@ func Spec(c *checkpoint.Config, rope *llama.Rope, d *llama.DenseBlock, window in
 }
 
 // Block runs x [sequences·window × hidden] through the block, in the order of
-// llama.Runner.Block, and returns the residual stream behind it.
+// llama.Runner.Block, and returns the residual stream after it.
 func (t *Tape) Block(x *Var, s *BlockSpec) *Var {
 	c := s.Config
 	in := s.input(llama.AttnInput, t.RMSNorm(x, s.Norms[0], c.NormEps))

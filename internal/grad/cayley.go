@@ -6,10 +6,10 @@ import (
 	"github.com/specquant/specquant/internal/linalg"
 )
 
-// Cayley turns any square x into an orthogonal matrix: with the skew matrix
-// a = lower(x) − lower(x)ᵀ, the strict lower triangle counting, it is
-// q = (I − a)·(I + a)⁻¹ = 2·(I + a)⁻¹ − I. Zero gives the identity. It never
-// fails: I + a has no singular value below 1.
+// Cayley returns an orthogonal matrix for any square x: with the skew-symmetric matrix a =
+// lower(x) − lower(x)ᵀ, where lower is the strict lower triangle, it is q = (I − a)·(I +
+// a)⁻¹ = 2·(I + a)⁻¹ − I. Zero gives the identity. It never fails: I + a has no singular
+// value below 1.
 func (t *Tape) Cayley(x *Var) *Var {
 	n := x.Rows
 	demand(x.Cols == n, "Cayley transform of %s", x.shape())
@@ -21,7 +21,7 @@ func (t *Tape) Cayley(x *Var) *Var {
 			m[i*n+j], m[j*n+i] = v, -v
 		}
 	}
-	inv := linalg.Invert(m, n) // no pivot vanishes
+	inv := linalg.Invert(m, n) // never singular
 	y := t.value(n, n, x)
 	for i, v := range inv {
 		y.Data[i] = float32(2 * v)
@@ -42,8 +42,7 @@ func (t *Tape) Cayley(x *Var) *Var {
 	return y
 }
 
-// Inverse is x⁻¹ of a square matrix, computed in float64. The error says that
-// there is none.
+// Inverse is x⁻¹ of a square matrix, computed in float64. It is an error if x is singular.
 func (t *Tape) Inverse(x *Var) (*Var, error) {
 	n := x.Rows
 	demand(x.Cols == n, "inverse of %s", x.shape())
@@ -67,7 +66,7 @@ func (t *Tape) Inverse(x *Var) (*Var, error) {
 	return y, nil
 }
 
-// inverseGradient is −m⁻ᵀ·dy·m⁻ᵀ, what dy for m⁻¹ means for m.
+// inverseGradient returns −m⁻ᵀ·dy·m⁻ᵀ, the gradient of m for the gradient dy of m⁻¹.
 func (t *Tape) inverseGradient(inv []float64, dy []float32, n int) []float32 {
 	y := t.take(n * n)
 	for i, v := range inv {

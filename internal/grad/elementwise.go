@@ -6,14 +6,14 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// spread says how the second operand of an element-wise operation lies over
-// the first [rows × cols].
+// spread is how the second operand of an element-wise operation is repeated over the first
+// [rows × cols].
 type spread int
 
 const (
 	whole  spread = iota // [rows × cols]: element by element
-	byCol                // [1 × cols]: every row with the same vector
-	byRow                // [rows × 1]: a number for each row
+	byCol                // [1 × cols]: the same vector for every row
+	byRow                // [rows × 1]: one number for each row
 	single               // [1 × 1]
 )
 
@@ -32,7 +32,7 @@ func spreadOf(op string, a, b *Var) spread {
 	return whole
 }
 
-// at is the place in b that belongs to row r and column c of a.
+// at is the index in b of the element used for row r and column c of a.
 func (s spread) at(r, c, cols int) int {
 	switch s {
 	case whole:
@@ -45,8 +45,8 @@ func (s spread) at(r, c, cols int) int {
 	return 0
 }
 
-// Add is a + b. b is as large as a, or a row [1 × cols] that is added to every
-// row, or a column [rows × 1], or a number [1 × 1]: so for all that follow.
+// Add is a + b. b has the shape of a, or is a row [1 × cols] that is added to every row, a
+// column [rows × 1], or a number [1 × 1]. This holds for all operations below.
 func (t *Tape) Add(a, b *Var) *Var {
 	s := spreadOf("sum", a, b)
 	y := t.sum(a, b, s)
@@ -57,8 +57,8 @@ func (t *Tape) Add(a, b *Var) *Var {
 	return y
 }
 
-// addToSecond passes the gradient of a sum on to its second operand: to a bias
-// most of all, so without a call for each element.
+// addToSecond passes the gradient of a sum to its second operand, usually a bias, without a
+// function call for each element.
 func (t *Tape) addToSecond(b, y *Var, s spread) {
 	switch {
 	case !b.need:
@@ -87,7 +87,7 @@ func (t *Tape) Sub(a, b *Var) *Var {
 	return y
 }
 
-// Mul is a·b, element by element: with a row, the scaling of channels.
+// Mul is a·b element by element; with a row it scales channels.
 func (t *Tape) Mul(a, b *Var) *Var {
 	s := spreadOf("element-wise product", a, b)
 	y := t.zip(a, b, s, func(u, v float32) float32 { return u * v })
@@ -98,7 +98,7 @@ func (t *Tape) Mul(a, b *Var) *Var {
 	return y
 }
 
-// Div is a/b, element by element: with a row, smoothing.
+// Div is a/b element by element; with a row it is smoothing.
 func (t *Tape) Div(a, b *Var) *Var {
 	s := spreadOf("element-wise quotient", a, b)
 	y := t.zip(a, b, s, func(u, v float32) float32 { return u / v })
@@ -109,7 +109,7 @@ func (t *Tape) Div(a, b *Var) *Var {
 	return y
 }
 
-// zip makes f(a, b).
+// zip returns f(a, b), element by element.
 func (t *Tape) zip(a, b *Var, s spread, f func(u, v float32) float32) *Var {
 	y := t.value(a.Rows, a.Cols, a, b)
 	n := a.Cols
@@ -146,7 +146,7 @@ func (t *Tape) toFirst(a, y *Var, s spread, f func(dy float32, i, j int) float32
 	})
 }
 
-// toSecond adds f(dy, i, j), summed over where b lies, to the gradient of b.
+// toSecond adds f(dy, i, j), summed over the repetitions of b, to the gradient of b.
 func (t *Tape) toSecond(b, y *Var, s spread, f func(dy float32, i, j int) float32) {
 	if !b.need {
 		return
@@ -175,26 +175,26 @@ func (t *Tape) toSecond(b, y *Var, s spread, f func(dy float32, i, j int) float3
 	}
 }
 
-// Scale is x·factor, the factor being fixed.
+// Scale is x·factor with a constant factor.
 func (t *Tape) Scale(x *Var, factor float32) *Var {
 	return t.each(x, func(v float32) float32 { return v * factor },
 		func(_, _ float32) float32 { return factor })
 }
 
-// Exp is exp(x), element by element: positive scales from their logarithms.
+// Exp is exp(x) element by element, for positive scales from their logarithms.
 func (t *Tape) Exp(x *Var) *Var {
 	return t.each(x, func(v float32) float32 { return float32(math.Exp(float64(v))) },
 		func(_, y float32) float32 { return y })
 }
 
-// Sigmoid is 1/(1 + exp(−x)), element by element: clip factors from their
-// logits (OmniQuant's γ and β).
+// Sigmoid is 1/(1 + exp(−x)) element by element, for clip factors from their logits
+// (OmniQuant's γ and β).
 func (t *Tape) Sigmoid(x *Var) *Var {
 	return t.each(x, func(v float32) float32 { return float32(1 / (1 + math.Exp(-float64(v)))) },
 		func(_, y float32) float32 { return y * (1 - y) })
 }
 
-// each makes f(x), with the derivative as a function of x and f(x).
+// each returns f(x), given the derivative as a function of x and f(x).
 func (t *Tape) each(x *Var, f func(v float32) float32, derivative func(x, y float32) float32) *Var {
 	y := t.value(x.Rows, x.Cols, x)
 	t.elements(len(x.Data), func(from, to int) {
@@ -213,7 +213,7 @@ func (t *Tape) each(x *Var, f func(v float32) float32, derivative func(x, y floa
 	return y
 }
 
-// RoundF16 rounds each element to 16 bits; the gradient goes straight through.
+// RoundF16 rounds each element to 16 bits; its gradient is passed through unchanged.
 func (t *Tape) RoundF16(x *Var) *Var {
 	y := t.value(x.Rows, x.Cols, x)
 	t.elements(len(x.Data), func(from, to int) {
@@ -224,7 +224,7 @@ func (t *Tape) RoundF16(x *Var) *Var {
 	return y
 }
 
-// sum is zip of a sum, with vectors of the processor.
+// sum is zip for addition, with vector instructions.
 func (t *Tape) sum(a, b *Var, s spread) *Var {
 	if s == byRow || s == single {
 		return t.zip(a, b, s, func(u, v float32) float32 { return u + v })

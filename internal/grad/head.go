@@ -10,9 +10,8 @@ import (
 // from … to−1.
 type Logits func(dst []float32, from, to int)
 
-// HeadLogits are teacher's logits x·headᵀ computed when they are wanted, from
-// its last hidden states x [rows × hidden] (after the final norm) and its
-// output matrix [vocab × hidden].
+// HeadLogits computes a teacher's logits x·headᵀ on demand from its last hidden states x
+// [rows × hidden] (after the final norm) and its output matrix [vocab × hidden].
 func HeadLogits(p *kernel.Pool, x, head *Var) Logits {
 	return func(dst []float32, from, to int) {
 		n, k := head.Rows, head.Cols
@@ -20,12 +19,12 @@ func HeadLogits(p *kernel.Pool, x, head *Var) Logits {
 	}
 }
 
-// KL is the divergence KL(teacher ‖ student) of the next token, a mean over the
-// rows, in nats. The student's logits are x·headᵀ: x [tokens × hidden] after
-// the final norm, head [vocab × hidden].
+// KL is the divergence KL(teacher ‖ student) of the next-token distribution, averaged over
+// the rows, in nats. The student's logits are x·headᵀ with x [tokens × hidden] after the
+// final norm and head [vocab × hidden].
 //
-// The product, the softmax and their gradients are one operation, a few rows at
-// a time, so that logits of all rows never lie in memory.
+// The product, the softmax and their gradients are one operation on a few rows at a time,
+// so that the logits of all rows are never in memory together.
 func (t *Tape) KL(x, head *Var, teacher Logits) *Var {
 	return t.fusedHead(x, head, 3, func(buf [3][]float32, from, to int, losses []float64) {
 		teacher(buf[1], from, to)
@@ -36,8 +35,8 @@ func (t *Tape) KL(x, head *Var, teacher Logits) *Var {
 	})
 }
 
-// CrossEntropy is −log p(target), a mean over the rows, in nats, of logits
-// x·headᵀ as for [Tape.KL]. Rows with a negative target don't count.
+// CrossEntropy is −log p(target), averaged over the rows, in nats, for logits x·headᵀ as in
+// [Tape.KL]. Rows with a negative target are not counted.
 func (t *Tape) CrossEntropy(x, head *Var, targets []int) *Var {
 	demand(len(targets) == x.Rows, "%d targets for %d rows", len(targets), x.Rows)
 	counted := 0
@@ -56,12 +55,11 @@ func (t *Tape) CrossEntropy(x, head *Var, targets []int) *Var {
 	})
 }
 
-// headFloats bounds the memory for logits of a block of rows; tests lower it.
+// headFloats limits the memory for the logits of a block of rows; tests lower it.
 var headFloats = 2 << 20
 
-// fusedHead computes logits block by block into buf[0] and lets f, which gets
-// as many buffers as it wants, write each row's loss and put the gradient of
-// the loss in the place of the logits.
+// fusedHead computes logits block by block into buf[0] and calls f, which gets `buffers`
+// buffers, to write each row's loss and to replace the logits by the gradient of the loss.
 func (t *Tape) fusedHead(x, head *Var, buffers int, f func(buf [3][]float32, from, to int, losses []float64)) *Var {
 	demand(x.Cols == head.Cols && x.Rows > 0, "output matrix %s on %s", head.shape(), x.shape())
 	rows, vocab, k := x.Rows, head.Rows, x.Cols
@@ -109,7 +107,7 @@ func (t *Tape) fusedHead(x, head *Var, buffers int, f func(buf [3][]float32, fro
 	return y
 }
 
-// addScaled adds f·g to the gradient of v, if g is there.
+// addScaled adds f·g to the gradient of v, if g is not nil.
 func (t *Tape) addScaled(v *Var, g []float32, f float32) {
 	if g == nil {
 		return
@@ -118,8 +116,8 @@ func (t *Tape) addScaled(v *Var, g []float32, f float32) {
 	t.elements(len(g), func(from, to int) { kernel.Axpy(dst[from:to], f, g[from:to]) })
 }
 
-// klRow returns the divergence of one row and puts its gradient, p − p_teacher,
-// in the place of the student's logits s. The teacher's and d are spoilt.
+// klRow returns the divergence of one row and replaces the student's logits s by its
+// gradient, p − p_teacher. teacher and d are overwritten.
 func klRow(s, teacher, d []float32) float64 {
 	for i, v := range teacher {
 		d[i] = v - s[i]
@@ -135,8 +133,8 @@ func klRow(s, teacher, d []float32) float64 {
 	return kl/sumt + ls - lt
 }
 
-// crossEntropyRow returns −log p(target) and puts its gradient, times factor,
-// in the place of the logits.
+// crossEntropyRow returns −log p(target) and replaces the logits by its gradient times
+// factor.
 func crossEntropyRow(s []float32, target int, factor float32) float64 {
 	if target < 0 {
 		clear(s)
@@ -152,8 +150,8 @@ func crossEntropyRow(s []float32, target int, factor float32) float64 {
 	return float64(factor) * (l - own)
 }
 
-// exponentials replaces x by exp(x − max x) and returns log Σ exp(x) and the
-// sum of what is there now.
+// exponentials replaces x by exp(x − max x) and returns log Σ exp(x) and the sum of the new
+// values.
 func exponentials(x []float32) (logSum, sum float64) {
 	top := x[0]
 	for _, v := range x {

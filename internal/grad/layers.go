@@ -37,7 +37,7 @@ func (t *Tape) RMSNorm(x, gain *Var, eps float64) *Var {
 	return y
 }
 
-// normGradient adds what dy means for x: with ĝ = gain·dy,
+// normGradient adds the gradient of x for the gradient dy of the result: with ĝ = gain·dy,
 // dx = inv·(ĝ − x·inv²·mean(ĝ·x)).
 func normGradient(dx, x, gain, dy []float32, inv float32) {
 	var dot float64

@@ -1,9 +1,8 @@
 package grad
 
-// MSE is the squared error of x against a constant target of the same shape,
-// relative to the target's power: Σ w_c·(x − target)² / Σ w_c·target², with a
-// weight for each column, or 1 where weights is nil. Of a target without power
-// it is the mean.
+// MSE is the squared error of x against a constant target of the same shape, relative to
+// the target's power: Σ w_c·(x − target)² / Σ w_c·target², with a weight for each column
+// (nil: 1). If the target is all zero it is the mean squared error.
 func (t *Tape) MSE(x, target *Var, weights []float32) *Var {
 	same("squared error", x, target)
 	demand(weights == nil || len(weights) == x.Cols, "%d weights for %d columns", len(weights), x.Cols)
@@ -44,7 +43,7 @@ func (t *Tape) MSE(x, target *Var, weights []float32) *Var {
 	return y
 }
 
-// SumSquares is factor·Σ x²: a penalty.
+// SumSquares is factor·Σ x², a regularization term.
 func (t *Tape) SumSquares(x *Var, factor float64) *Var {
 	y := t.value(1, 1, x)
 	y.Data[0] = float32(factor * t.sumRows(x.Rows, x.Cols, func(r int) (sum float64) {

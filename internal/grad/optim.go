@@ -5,11 +5,10 @@ import (
 	"math"
 )
 
-// Schedule is the factor of the learning rates at a step, from 0.
+// Schedule is the factor of the learning rates at each step, counted from 0.
 type Schedule func(step int) float64
 
-// Cosine falls from 1 to the given share over a number of steps, along half a
-// cosine.
+// Cosine falls from 1 to the fraction share over a number of steps, along half a cosine.
 func Cosine(steps int, share float64) Schedule {
 	return func(step int) float64 {
 		return share + (1-share)*(1+math.Cos(math.Pi*progress(step, steps)))/2
@@ -20,7 +19,7 @@ func progress(step, steps int) float64 {
 	return min(1, float64(step)/float64(max(steps, 1)))
 }
 
-// at is the factor of a schedule that may be nil: constant.
+// at is the factor of a schedule; a nil schedule is constant.
 func (s Schedule) at(step int) float64 {
 	if s == nil {
 		return 1
@@ -28,12 +27,12 @@ func (s Schedule) at(step int) float64 {
 	return s(step)
 }
 
-// Group is a set of parameters that learn alike.
+// Group is a set of parameters with common settings.
 type Group struct {
 	Params []*Var
 	Rate   float64 // learning rate
 	Decay  float64 // AdamW's decoupled weight decay
-	// Low and High, where Low < High, bound every element after a step.
+	// Low and High bound every element after a step, if Low < High.
 	Low, High float32
 }
 
@@ -45,7 +44,7 @@ func (g *Group) clamp(v float32) float32 {
 	return v
 }
 
-// checkGradients names the first parameter whose gradient is not finite.
+// checkGradients returns an error for the first parameter whose gradient is not finite.
 func checkGradients(groups []Group) error {
 	for _, g := range groups {
 		for _, p := range g.Params {
@@ -63,16 +62,16 @@ func checkGradients(groups []Group) error {
 // 1711.05101, algorithm 2).
 type AdamW struct {
 	Groups       []Group
-	Beta1, Beta2 float64 // 0 stands for 0.9 and 0.999
-	Epsilon      float64 // 0 stands for 1e-8
+	Beta1, Beta2 float64 // 0 means 0.9 and 0.999
+	Epsilon      float64 // 0 means 1e-8
 	Schedule     Schedule
 
 	step int
 	m, v [][]float32 // by parameter, in order
 }
 
-// Step moves the parameters and clears their gradients. After an error nothing
-// has moved.
+// Step updates the parameters and clears their gradients. After an error nothing has been
+// changed.
 func (a *AdamW) Step() error {
 	if err := checkGradients(a.Groups); err != nil {
 		return err

@@ -1,7 +1,7 @@
 package grad
 
-// Linear is y = x·wᵀ + bias: x [tokens × in], w [out × in] as checkpoints have
-// it, bias [1 × out] or nil.
+// Linear is y = x·wᵀ + bias, with x [tokens × in], w [out × in] as in checkpoints, and bias
+// [1 × out] or nil.
 func (t *Tape) Linear(x, w, bias *Var) *Var {
 	y := t.MulNT(x, w)
 	if bias == nil {
@@ -29,7 +29,7 @@ func (t *Tape) MulNT(a, b *Var) *Var {
 	return y
 }
 
-// MulNN is y = a·b for a [m × k] and b [k × n]: tokens times a transform, or
+// MulNN is y = a·b for a [m × k] and b [k × n]: for example, tokens times a transform, or
 // weights times the rotation of their inputs.
 func (t *Tape) MulNN(a, b *Var) *Var {
 	demand(a.Cols == b.Rows, "a·b of %s and %s", a.shape(), b.shape())
@@ -49,7 +49,7 @@ func (t *Tape) MulNN(a, b *Var) *Var {
 	return y
 }
 
-// MulTN is y = aᵀ·b for a [k × m] and b [k × n]: weights [out × in] whose
+// MulTN is y = aᵀ·b for a [k × m] and b [k × n]: for example, weights b [out × in] whose
 // outputs are rotated by a [out × out].
 func (t *Tape) MulTN(a, b *Var) *Var {
 	demand(a.Rows == b.Rows, "aᵀ·b of %s and %s", a.shape(), b.shape())

@@ -7,19 +7,19 @@ import (
 	"github.com/specquant/specquant/internal/quant"
 )
 
-// ActQuant says how activations are quantized on the way through.
+// ActQuant is how activations are quantized in the forward pass.
 type ActQuant struct {
-	Bits int     // 2 to 8; 16 leaves x alone
-	Clip float32 // share of the range that the grid covers; 0 stands for 1
-	// Group channels share a grid, a multiple of 8; 0: the whole token. Only with
-	// 2 to 4 bits (or 16), as in [kernel.ActGrid].
+	Bits int     // 2 to 8; 16: x is not changed
+	Clip float32 // fraction of the range that the grid covers; 0 means 1
+	// Group is the number of channels that share a grid, a multiple of 8; 0: the whole
+	// token. Only with 2 to 4 bits (or 16), as in [kernel.ActGrid].
 	Group int
-	// ClipLo and ClipHi, both or neither, are [1 × 1] factors to be learned of
-	// the lower and upper end of the range, instead of Clip; the same Var twice
-	// is one factor for both, which is what the artefact can hold.
+	// ClipLo and ClipHi, both or neither, are [1 × 1] learnable factors of the lower and
+	// upper end of the range, instead of Clip. The same Var for both is one common factor,
+	// which is all that the artefact can store.
 	ClipLo, ClipHi *Var
-	// Detached keeps the gradient from flowing through the range to the
-	// smallest and largest element of a token.
+	// Detached blocks the gradient through the range to the smallest and largest element of
+	// a token.
 	Detached bool
 }
 
@@ -33,22 +33,22 @@ func (s ActQuant) factors() (lo, hi float32) {
 	return s.Clip, s.Clip
 }
 
-// QuantizeActivations gives each token of x [tokens × n] the values that its
-// integers stand for, docs/FORMAT.md "What a layer computes": with N = 2^b − 1,
+// QuantizeActivations replaces each token of x [tokens × n] by the values that its integers
+// decode to, as in docs/FORMAT.md, "What a layer computes": with N = 2^b − 1,
 //
 //	lo = min(0, min x)·c_lo   hi = max(0, max x)·c_hi   Δ = (hi − lo)/N   z = round(−lo/Δ)
 //	q = round(x/Δ) + z        y = Δ·(clamp(q, 0, N) − z)
 //
-// On the way back round(u) counts as u, so what depends on z cancels inside the
-// range, as in LSQ (Esser et al. 2020, arXiv 1902.08153, equation 3):
+// In the backward pass round(u) is treated as u, so that what depends on z cancels inside
+// the range, as in LSQ (Esser et al. 2020, arXiv 1902.08153, equation 3):
 //
 //	0 ≤ q ≤ N:  dy/dx = 1   dy/dΔ = (q − z) − x/Δ
 //	q < 0:      dy/dx = 0   dy/dΔ = −z − lo/Δ       dy/dlo = 1 (through z)
 //	q > N:      dy/dx = 0   dy/dΔ = N − z − lo/Δ    dy/dlo = 1 (through z)
 //
-// and Δ passes 1/N to hi and −1/N to lo, they to the clip factors and, unless
-// Detached, to the elements that the range hangs on. With Group each group of
-// channels of a token, the last of which may be shorter, is a token by itself.
+// Δ passes 1/N of its gradient to hi and −1/N to lo, and these pass theirs to the clip
+// factors and, unless Detached, to the elements that determine the range. With Group, each
+// group of channels of a token (the last may be shorter) is treated as a token.
 func (t *Tape) QuantizeActivations(x *Var, s ActQuant) *Var {
 	if s.Bits == 16 {
 		return x
@@ -105,11 +105,11 @@ func (t *Tape) QuantizeActivations(x *Var, s ActQuant) *Var {
 // top is the largest integer of a grid.
 func top(bits int) float32 { return float32(int(1)<<bits - 1) }
 
-// shippedTokens is the engine's own quantization.
+// shippedTokens quantizes exactly as the engine does.
 func (t *Tape) shippedTokens(y, x *Var, delta, zero []float32, grid kernel.ActGrid) {
 	a := &t.acts
 	a.Quantize(t.Pool, x.Data, x.Cols, x.Rows, x.Cols, grid, 0)
-	off := int32(0) // of the stored domain
+	off := int32(0) // offset of the stored integers
 	if grid.Bits == 8 {
 		off = 128
 	}
@@ -122,7 +122,7 @@ func (t *Tape) shippedTokens(y, x *Var, delta, zero []float32, grid kernel.ActGr
 // groups is the number of groups of a token, and the channels of each but the last.
 func (s ActQuant) groups(cols int) (n, size int) { return WeightQuant{Group: s.Group}.groups(cols) }
 
-// quantizeToken is the same with a clip factor for each end of the range.
+// quantizeToken does the same with a clip factor for each end of the range.
 func quantizeToken(y, x []float32, bits int, cLo, cHi float32) (delta, zero float32) {
 	n := top(bits)
 	i, j := extremes(x)
@@ -139,7 +139,7 @@ func quantizeToken(y, x []float32, bits int, cLo, cHi float32) (delta, zero floa
 	return delta, zero
 }
 
-// extremes are the places of the first smallest and the first largest element.
+// extremes are the indices of the first smallest and the first largest element.
 func extremes(x []float32) (lo, hi int) {
 	for i, v := range x {
 		if v < x[lo] {
@@ -159,8 +159,8 @@ type tokenGrid struct {
 	detached         bool
 }
 
-// backward adds to dx, unless it is nil, what dy means for x, and returns what
-// it means for the clip factors.
+// backward adds to dx, unless it is nil, the gradient of x for the gradient dy of the
+// result, and returns the gradients of the clip factors.
 func (k tokenGrid) backward(dx, x, dy []float32) (ends [2]float64) {
 	i, j := extremes(x)
 	mLo, mHi := min(0, x[i]), max(0, x[j])
@@ -202,5 +202,5 @@ func (k tokenGrid) backward(dx, x, dy []float32) (ends [2]float64) {
 	return [2]float64{gLo * float64(mLo), gHi * float64(mHi)}
 }
 
-// finite says whether v is a number.
+// finite reports whether v is neither infinite nor NaN.
 func finite(v float32) bool { return math.Float32bits(v)&0x7fffffff < 0x7f800000 }

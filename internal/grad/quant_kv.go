@@ -2,19 +2,19 @@ package grad
 
 import "github.com/specquant/specquant/internal/quant"
 
-// QuantizeKV gives keys or values [tokens × kv_heads·head_dim] as the cache
-// gives them back (quant.KV): asymmetric over each token and head, with a scale
-// s and a minimum m of 16 bits,
+// QuantizeKV replaces keys or values [tokens × kv_heads·head_dim] by what the cache returns
+// (quant.KV): an asymmetric grid for each token and head, with a scale s and a minimum m of
+// 16 bits,
 //
 //	q = round((x − m)/s)   y = m + s·clamp(q, 0, N)   s = (max − min)/N   m = min
 //
-// On the way back rounding, also that of s and m, counts as none:
+// In the backward pass rounding, also that of s and m, is treated as the identity:
 //
 //	0 ≤ q ≤ N:  dy/dx = 1   dy/ds = q − (x − m)/s   dy/dm = 0
 //	q < 0:      dy/dx = 0   dy/ds = 0               dy/dm = 1
 //	q > N:      dy/dx = 0   dy/ds = N               dy/dm = 1
 //
-// and s and m pass theirs to the smallest and the largest element.
+// s and m pass their gradients to the smallest and the largest element.
 func (t *Tape) QuantizeKV(x *Var, f quant.KV) *Var {
 	if f.Bits == 16 {
 		return x
@@ -41,7 +41,8 @@ func (t *Tape) QuantizeKV(x *Var, f quant.KV) *Var {
 	return y
 }
 
-// kvGradient adds to dx what dy means for one head's vector x.
+// kvGradient adds to dx the gradient of one head's vector x for the gradient dy of the
+// result.
 func kvGradient(dx, x, dy []float32, s, m, top float32) {
 	var gs, gm float64
 	inv := 1 / s
@@ -60,13 +61,13 @@ func kvGradient(dx, x, dy []float32, s, m, top float32) {
 	}
 	lo, hi := extremes(x)
 	if x[lo] < -largestScale || x[hi] > largestScale || s <= smallestScale {
-		return // the range is held at its limits
+		return // the range is at its limits and does not depend on x
 	}
 	dx[lo] += float32(gm - gs/float64(top))
 	dx[hi] += float32(gs / float64(top))
 }
 
-// smallestScale is the least positive 16-bit float, largestScale the greatest.
+// smallestScale is the smallest positive 16-bit float, largestScale the largest.
 const (
 	smallestScale = 1.0 / (1 << 24)
 	largestScale  = 65504

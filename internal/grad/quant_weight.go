@@ -7,31 +7,31 @@ import (
 	"github.com/specquant/specquant/internal/quant"
 )
 
-// A weight is s·(q − z), levels q are 0 … N, N = 2^bits − 1. Of the grids that
-// quant.ZeroKind names, the symmetric has z = 2^(bits−1) and s = max|w|/(2^(bits−1) − 1),
-// the asymmetric z an integer of each group and s = (max(0, max w) − min(0, min w))/N, the
-// centred z = N/2 and s = max|w|/(N/2).
+// A weight is s·(q − z) with levels q = 0 … N, N = 2^bits − 1. For the kinds of grids of
+// quant.ZeroKind: symmetric grids have z = 2^(bits−1) and s = max|w|/(2^(bits−1) − 1);
+// asymmetric ones an integer z for each group and s = (max(0, max w) − min(0, min w))/N;
+// centred ones z = N/2 and s = max|w|/(N/2).
 
-// WeightQuant says how weights [out × in] are quantized on the way through.
+// WeightQuant is how weights [out × in] are quantized in the forward pass.
 type WeightQuant struct {
 	Bits  int // 2 to 8; Centred also 1
 	Group int // inputs that share a scale; 0: the whole row
 	Zero  quant.ZeroKind
 
-	// ClipLo and ClipHi [out × groups] are factors to be learned of the ends of
-	// each group's range; nil: 1. Symmetric and Centred grids have ClipHi only.
-	// OmniQuant's are t.Sigmoid(γ), learned AutoRound's lie in ½ … 1.
+	// ClipLo and ClipHi [out × groups] are learnable factors of the ends of each group's
+	// range; nil: 1. Symmetric and Centred grids have only ClipHi. OmniQuant's are
+	// t.Sigmoid(γ); those learned by AutoRound are between ½ and 1.
 	ClipLo, ClipHi *Var
 	// Offset [out × in], nil for none, is added before rounding: AutoRound's V
 	// in −½ … ½ (arXiv 2309.05516, equation 3).
 	Offset *Var
-	// Scale [out × groups] is the scale itself, instead of that of the range:
-	// from a search, or learned. Asymmetric grids then need ZeroPoint [out ×
-	// groups] too, which stays fixed.
+	// Scale [out × groups] replaces the scale computed from the range: a scale from a
+	// search, or a learned one. Asymmetric grids then need ZeroPoint [out × groups] too,
+	// which is not learned.
 	Scale     *Var
 	ZeroPoint []float32
-	// Detached keeps the gradient from flowing through the range to the
-	// smallest and largest weight of a group.
+	// Detached blocks the gradient through the range to the smallest and largest weight of
+	// a group.
 	Detached bool
 }
 
@@ -61,8 +61,8 @@ func (s WeightQuant) check(w *Var) {
 		"%d zero points for %d×%d groups", len(s.ZeroPoint), w.Rows, n)
 }
 
-// half is the number of steps from zero to the end of the range, for the grids
-// whose scale hangs on max|w|.
+// half is the number of steps from zero to the end of the range, for grids whose scale
+// depends on max|w|.
 func (s WeightQuant) half() float32 {
 	if s.Zero == quant.ZeroCentred {
 		return top(s.Bits) / 2
@@ -70,17 +70,16 @@ func (s WeightQuant) half() float32 {
 	return float32(int(1)<<(s.Bits-1) - 1)
 }
 
-// QuantizeWeights gives w [out × in] as the grid has it: s·(clamp(q, 0, N) − z),
-// q = round(w/s + offset) + z, with scales of 16 bits. On the way back rounding
-// counts as none, as in [Tape.QuantizeActivations]:
+// QuantizeWeights returns w [out × in] rounded to the grid: s·(clamp(q, 0, N) − z), q =
+// round(w/s + offset) + z, with scales of 16 bits. In the backward pass rounding is treated
+// as the identity, as in [Tape.QuantizeActivations]:
 //
 //	0 ≤ q ≤ N:  dy/dw = 1   dy/doffset = s   dy/ds = (q − z) − w/s
 //	else:       dy/dw = 0   dy/doffset = 0   dy/ds = −z or N − z
 //
-// and beyond the ends of an asymmetric grid, where z = round(−lo/s) moves,
-// dy/ds = −z − lo/s or N − z − lo/s and dy/dlo = 1. From s and lo the gradient
-// flows to the factors and, unless Detached, to the weights that the range
-// hangs on.
+// Beyond the ends of an asymmetric grid, where z = round(−lo/s) changes, dy/ds = −z − lo/s
+// or N − z − lo/s and dy/dlo = 1. From s and lo the gradient flows to the factors and,
+// unless Detached, to the weights that determine the range.
 func (t *Tape) QuantizeWeights(w *Var, s WeightQuant) *Var {
 	s.check(w)
 	y := t.value(w.Rows, w.Cols, w, s.ClipLo, s.ClipHi, s.Offset, s.Scale)
@@ -110,10 +109,10 @@ func (t *Tape) QuantizeWeights(w *Var, s WeightQuant) *Var {
 	return y
 }
 
-// EncodeWeights returns what [Tape.QuantizeWeights] rounds to: the levels 0 … N
-// of w [out × in] as bytes, and scale and zero [out × groups]. The weight is
-// scale·(level − zero). The error names the row and group whose weights are not
-// finite, or too large for a scale of 16 bits.
+// EncodeWeights returns what [Tape.QuantizeWeights] rounds to: the levels 0 … N of w [out ×
+// in] as bytes, and scale and zero [out × groups]. The weight is scale·(level − zero). The
+// error names the row and group whose weights are not finite, or too large for a 16-bit
+// scale.
 func (t *Tape) EncodeWeights(w *Var, s WeightQuant) (levels []uint8, scale, zero []float32, err error) {
 	s.check(w)
 	n, size := s.groups(w.Cols)
@@ -140,7 +139,7 @@ func (t *Tape) EncodeWeights(w *Var, s WeightQuant) (levels []uint8, scale, zero
 	return levels, scale, zero, nil
 }
 
-// wanted is the gradient of v, or nil where none is wanted.
+// wanted is the gradient of v, or nil if it needs none.
 func (t *Tape) wanted(v *Var) []float32 {
 	if !v.Needs() {
 		return nil
@@ -152,10 +151,10 @@ func (t *Tape) wanted(v *Var) []float32 {
 type weightGrid struct {
 	scale, zero, top float32
 	centred          bool
-	held             bool // the scale is at the limit of 16 bits
+	held             bool // the scale was limited to the range of 16 bits
 }
 
-// steps is element i in steps of the scale, with its offset.
+// steps returns element i in units of the scale, plus its offset.
 func (s WeightQuant) steps(v, scale float32, i int) float32 {
 	u := v / scale
 	if s.Offset != nil {
@@ -164,7 +163,7 @@ func (s WeightQuant) steps(v, scale float32, i int) float32 {
 	return u
 }
 
-// place is the level nearest to u steps, which may lie outside of the grid.
+// place is the level nearest to u steps, which may be outside the grid.
 func (k weightGrid) place(u float32) float32 {
 	if k.centred {
 		return quant.RoundEven(u + k.zero)
@@ -174,8 +173,8 @@ func (k weightGrid) place(u float32) float32 {
 
 func (k weightGrid) level(u float32) float32 { return min(max(k.place(u), 0), k.top) }
 
-// ends are the smallest and the largest weight of a group and zero, clipped:
-// of group i for an asymmetric grid.
+// ends are the clipped minimum and maximum of a group's weights and zero; i is the index of
+// the group of an asymmetric grid.
 func (s WeightQuant) ends(w []float32, i int) (lo, hi float32) {
 	a, b := extremes(w)
 	lo, hi = min(0, w[a]), max(0, w[b])
@@ -188,7 +187,7 @@ func (s WeightQuant) ends(w []float32, i int) (lo, hi float32) {
 	return lo, hi
 }
 
-// widest is max|w| and where it is.
+// widest returns max|w| and its index.
 func widest(w []float32) (v float32, at int) {
 	lo, hi := extremes(w)
 	switch a, b := -w[lo], w[hi]; {
@@ -199,7 +198,7 @@ func widest(w []float32) (v float32, at int) {
 	}
 }
 
-// grid is that of group i with the weights w.
+// grid returns the grid of group i with the weights w.
 func (s WeightQuant) grid(w []float32, i int) weightGrid {
 	k := weightGrid{top: top(s.Bits), centred: s.Zero == quant.ZeroCentred}
 	var lo, raw float32
@@ -234,8 +233,8 @@ func (s WeightQuant) grid(w []float32, i int) weightGrid {
 	return k
 }
 
-// scale16 rounds a scale to 16 bits, as quant.Grid does. A group of zeros has
-// scale 1; held says that what is too large was cut.
+// scale16 rounds a scale to 16 bits, as quant.Grid does. A group of zeros has scale 1; held
+// reports that the scale was too large and was limited.
 func scale16(raw float32) (s float32, held bool) {
 	if raw == 0 {
 		return 1, false
@@ -247,8 +246,8 @@ func scale16(raw float32) (s float32, held bool) {
 	return s, false
 }
 
-// weightBack passes the gradient of quantized weights on. Gradients that are
-// not wanted are nil.
+// weightBack passes on the gradient of quantized weights. Gradients that are not needed are
+// nil.
 type weightBack struct {
 	s                             WeightQuant
 	w                             *Var
@@ -256,10 +255,10 @@ type weightBack struct {
 	dw, dOffset, dScale, dLo, dHi []float32
 }
 
-// group takes group i, which is the elements from…to.
+// group processes group i, with the elements from…to.
 func (b *weightBack) group(k weightGrid, from, to, i int) {
 	var gs, gLo float64
-	moves := b.s.Zero == quant.ZeroAsymmetric && b.s.Scale == nil // z with lo
+	moves := b.s.Zero == quant.ZeroAsymmetric && b.s.Scale == nil // z changes with lo
 	lo, hi := float32(0), float32(0)
 	below, above := -k.zero, k.top-k.zero
 	if moves {
@@ -298,7 +297,7 @@ func (b *weightBack) group(k weightGrid, from, to, i int) {
 	}
 }
 
-// fromEnds passes on the gradients of lo and hi of an asymmetric group.
+// fromEnds passes on the gradients of the ends lo and hi of an asymmetric group.
 func (b *weightBack) fromEnds(gLo, gHi float64, from, to, i int) {
 	w := b.w.Data[from:to]
 	l, h := extremes(w)

@@ -1,6 +1,6 @@
 package grad
 
-// Reshape is x seen as [rows × cols]; it shares the memory of x.
+// Reshape returns x as [rows × cols]; it shares the memory of x.
 func (t *Tape) Reshape(x *Var, rows, cols int) *Var {
 	demand(rows*cols == len(x.Data), "reshape of %s to %d×%d", x.shape(), rows, cols)
 	y := t.view(x, rows, cols)
@@ -55,8 +55,8 @@ func (t *Tape) Gather(x *Var, from []int) *Var {
 	return y
 }
 
-// Embedding picks rows: y[i] = table[ids[i]], as [len(ids) × hidden]. ids must
-// not change until the gradient is computed.
+// Embedding selects rows: y[i] = table[ids[i]], as [len(ids) × hidden]. ids must not change
+// until the gradient is computed.
 func (t *Tape) Embedding(table *Var, ids []int) *Var {
 	for _, id := range ids {
 		demand(id >= 0 && id < table.Rows, "row %d of %s", id, table.shape())
@@ -65,7 +65,7 @@ func (t *Tape) Embedding(table *Var, ids []int) *Var {
 	t.rows(y.Rows, y.Cols, func(r int) { copy(y.row(r), table.row(ids[r])) })
 	t.record(y, func() {
 		g, n := t.gradient(table), table.Cols
-		// By columns, as a row may be picked more than once.
+		// Work is divided by columns, because a row may be selected more than once.
 		t.Pool.Run((n+columnBlock-1)/columnBlock, func(i int) {
 			from, to := i*columnBlock, min((i+1)*columnBlock, n)
 			for r, id := range ids {

@@ -5,9 +5,9 @@ import (
 	"github.com/specquant/specquant/internal/llama"
 )
 
-// Rope turns each head of x [tokens × heads·head_dim] by its position. Rows are
-// windows of `window` tokens, one after the other: row r is at position
-// r mod window. The gradient is turned back.
+// Rope rotates each head of x [tokens × heads·head_dim] by its position. Rows are windows
+// of `window` tokens, one after another: row r is at position r mod window. The gradient is
+// rotated back.
 func (t *Tape) Rope(x *Var, rope *llama.Rope, window int) *Var {
 	dim := 2 * rope.Half
 	demand(dim > 0 && x.Cols%dim == 0 && window > 0 && x.Rows%window == 0 && window <= rope.Positions,

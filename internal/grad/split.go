@@ -2,7 +2,7 @@ package grad
 
 import "fmt"
 
-// chunk is how many elements make a job of an element-wise loop.
+// chunk is how many elements of an element-wise loop make a unit of work.
 const chunk = 16 << 10
 
 // elements runs f over fixed pieces of n elements.
@@ -20,12 +20,12 @@ func (t *Tape) rows(n, cols int, f func(r int)) {
 	})
 }
 
-// columnBlock is how many columns a job sums up: a few cache lines, so that
-// rows can be read in order.
+// columnBlock is how many columns a unit of work sums: a few cache lines, so that rows are
+// read in order.
 const columnBlock = 64
 
-// columns adds to each dst[c] the sum over rows of what f returns for element
-// (r, c), rows ascending, in float64. f gets a row and its columns from…to and
+// columns adds to each dst[c] the sum over rows of the terms for element (r, c), in
+// ascending order of rows and in float64. f gets a row and a range of columns from…to and
 // adds its terms to the sums of those columns.
 func (t *Tape) columns(dst []float32, rows int, f func(r, from, to int, sums []float64)) {
 	cols := len(dst)

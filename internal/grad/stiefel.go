@@ -9,25 +9,24 @@ import (
 	"github.com/specquant/specquant/internal/linalg"
 )
 
-// CayleySGD descends on orthogonal matrices, along the curve of the Cayley
-// transform (Li, Li & Todorovic 2020, arXiv 2002.01113, algorithm 1), which is
-// how SpinQuant learns its rotations. With X the matrix, G its gradient and V
-// the momentum:
+// CayleySGD minimizes over orthogonal matrices along the curve of the Cayley transform (Li,
+// Li & Todorovic 2020, arXiv 2002.01113, algorithm 1), which is how SpinQuant learns its
+// rotations. With X the matrix, G its gradient and V the momentum:
 //
 //	V = µ·V − Gᵀ   M = V·X   Ŵ = M − ½·Xᵀ·(X·M)   W = Ŵ − Ŵᵀ
 //	t = min(rate, 1/(‖W‖₁ + ε))   Y = Xᵀ + t·V   5 times: Y = Xᵀ + t·W·(Xᵀ + Y)/2
 //	X = Yᵀ   V = W·Xᵀ
 //
-// and once in about 101 steps, or as soon as X·Xᵀ is further than 1e-6 from I
-// in an element, X is made orthogonal again: its rows by Gram and Schmidt,
-// which is the QR factorization with a positive diagonal.
+// About once in 101 steps, or as soon as an element of X·Xᵀ differs from I by more than
+// 1e-6, X is orthogonalized again: its rows by Gram-Schmidt, which is the QR factorization
+// with a positive diagonal.
 type CayleySGD struct {
 	Pool     *kernel.Pool
 	Params   []*Var // [n × n], orthogonal
 	Rate     float64
-	Momentum float64 // µ; SpinQuant's is 0
+	Momentum float64 // µ; 0 in SpinQuant
 	Schedule Schedule
-	Seed     uint64 // of the choice of steps
+	Seed     uint64 // for the choice of these steps
 
 	step int
 	rng  *rand.Rand
@@ -40,9 +39,8 @@ const (
 	cayleyDrift      = 1e-6
 )
 
-// Step moves the matrices and clears their gradients. An error says which
-// matrix is not square, has a gradient that is not finite, or has no
-// orthogonal neighbour.
+// Step updates the matrices and clears their gradients. It is an error if a matrix is not
+// square, has a gradient that is not finite, or cannot be orthogonalized.
 func (c *CayleySGD) Step() error {
 	if err := checkGradients([]Group{{Params: c.Params}}); err != nil {
 		return err
@@ -70,7 +68,7 @@ func (c *CayleySGD) Step() error {
 	return nil
 }
 
-// move takes one step.
+// move takes one step for one matrix.
 func (c *CayleySGD) move(p *Var, v []float32, rate float64) {
 	n, x := p.Rows, p.Data
 	for i := range n {
@@ -144,10 +142,9 @@ func (c *CayleySGD) drift(p *Var) float64 {
 	return worst
 }
 
-// Orthonormalize makes the rows of p [n × n] orthonormal, first to last, in
-// float64: x = L·q with a lower triangular L of positive diagonal, found as the
-// Cholesky factor of x·xᵀ. That is accurate where x is nearly orthonormal, and
-// an error where it is far from it.
+// Orthonormalize makes the rows of p [n × n] orthonormal, from first to last, in float64: x
+// = L·q with a lower triangular L of positive diagonal, the Cholesky factor of x·xᵀ. It is
+// accurate if x is nearly orthonormal, and an error if it is far from it.
 func Orthonormalize(pool *kernel.Pool, p *Var) error {
 	n := p.Rows
 	x, l := make([]float64, n*n), make([]float64, n*n)

@@ -6,8 +6,9 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 )
 
-// Supports says whether [Tape.Block] has all parts of the architecture, or which one
-// it lacks: those of a LLaMA, with biases and any rotary scaling, are there.
+// Supports returns nil if [Tape.Block] implements all parts of the architecture, otherwise
+// an error that names the missing one. LLaMA's parts, with biases and any rotary scaling,
+// are implemented.
 func Supports(c *checkpoint.Config) error {
 	lacks := ""
 	switch {

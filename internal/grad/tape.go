@@ -1,17 +1,17 @@
-// Package grad is a small reverse pass: enough automatic differentiation to
-// learn what quantization leaves free (clips, scales, rotations, rounding) for
-// one transformer block, or for a chain of blocks.
+// Package grad is a small automatic differentiation: enough to learn the free parameters of
+// quantization (clips, scales, rotations, rounding) for one transformer block or a chain of
+// blocks.
 //
-// A [Tape] computes at once and remembers how to go back. All values are
-// float32 matrices; products are those of package kernel, and what is
-// quantized on the way forward goes through the arithmetic of the format
-// (docs/FORMAT.md), so that what is learned is what is run. Rounding has the
-// straight-through gradient (Bengio et al. 2013): round(u) counts as u.
+// A [Tape] computes values immediately and records how to compute gradients. All values are
+// float32 matrices; products are those of package kernel, and quantization in the forward
+// pass uses the arithmetic of the format (docs/FORMAT.md), so that what is trained is what
+// will run. Rounding has the straight-through gradient (Bengio et al. 2013): in the
+// backward pass round(u) is treated as u.
 //
-// Work is split by output, never along a sum, or along a sum at places that
-// the shape alone decides: results don't depend on the number of threads.
+// Work is divided by outputs; a sum is divided only at places that depend on nothing but
+// the shape. So results don't depend on the number of threads.
 //
-// Shapes that don't fit are errors of the program, and panic.
+// Shapes that don't match are programming errors and panic.
 package grad
 
 import (
@@ -24,14 +24,14 @@ import (
 type Var struct {
 	Rows, Cols int
 	Data       []float32 // [rows × cols]
-	// Grad is dLoss/dData. A parameter keeps it, and [Tape.Backward] adds to it
-	// until an optimizer or [Var.ZeroGrad] clears it. Of an intermediate value
-	// it goes back to the tape as soon as it has been passed on.
+	// Grad is dLoss/dData. A parameter keeps it, and [Tape.Backward] adds to it until an
+	// optimizer or [Var.ZeroGrad] clears it. The gradient of an intermediate value is
+	// returned to the tape as soon as it has been passed on.
 	Grad []float32
 	Name string // for errors; may be empty
 
-	need  bool // a gradient is wanted
-	leaf  bool // not made by a tape
+	need  bool // a gradient is needed
+	leaf  bool // not computed by a tape
 	owned bool // Data belongs to the tape
 }
 
@@ -43,8 +43,8 @@ func Const(rows, cols int, data []float32) *Var {
 	return &Var{Rows: rows, Cols: cols, Data: data, leaf: true}
 }
 
-// Param wraps data [rows × cols] that is to be learned, or whose gradient is
-// wanted for another reason. It is not copied; optimizers write to it.
+// Param wraps data [rows × cols] that is to be learned, or whose gradient is needed for
+// another reason. It is not copied; optimizers write to it.
 func Param(name string, rows, cols int, data []float32) *Var {
 	v := Const(rows, cols, data)
 	v.Name, v.need, v.Grad = name, true, make([]float32, len(data))
@@ -63,21 +63,21 @@ func Filled(name string, rows, cols int, value float32) *Var {
 // ZeroGrad clears a parameter's gradient.
 func (v *Var) ZeroGrad() { clear(v.Grad) }
 
-// Needs says whether a gradient flows to v.
+// Needs reports whether a gradient flows to v.
 func (v *Var) Needs() bool { return v != nil && v.need }
 
 func (v *Var) row(r int) []float32 { return v.Data[r*v.Cols:][:v.Cols] }
 
 func (v *Var) shape() string { return fmt.Sprintf("%d×%d", v.Rows, v.Cols) }
 
-// Tape records a computation. The zero value works in the caller's thread;
-// with a Pool it uses its threads. One goroutine may use a tape at a time.
+// Tape records a computation. The zero value computes on the calling goroutine; with a Pool
+// it uses the pool's threads. Only one goroutine may use a tape at a time.
 type Tape struct {
 	Pool *kernel.Pool
 
 	steps []step
-	vars  []*Var              // intermediates, whose memory Reset takes back
-	used  [][]float32         // scratch that backward steps hold
+	vars  []*Var              // intermediate values, whose memory Reset reclaims
+	used  [][]float32         // scratch memory that backward steps hold
 	free  map[int][][]float32 // by length
 	acts  kernel.Activations
 }
@@ -87,9 +87,8 @@ type step struct {
 	back func()
 }
 
-// Backward computes the gradient of the 1×1 loss with respect to every
-// parameter that it depends on, and forgets the computation. Values stay
-// readable until [Tape.Reset].
+// Backward computes the gradient of the 1×1 loss with respect to every parameter that it
+// depends on, and discards the recorded computation. Values can be read until [Tape.Reset].
 func (t *Tape) Backward(loss *Var) {
 	if loss.Rows != 1 || loss.Cols != 1 {
 		panic("grad: the loss is " + loss.shape() + ", not a number; use BackwardFrom")
@@ -118,9 +117,8 @@ func (t *Tape) BackwardFrom(v *Var, seed []float32) {
 	t.steps = t.steps[:0]
 }
 
-// Reset forgets the computation and takes back the memory of its values, which
-// must not be used any more. The next computation of the same shapes allocates
-// next to nothing.
+// Reset discards the computation and reclaims the memory of its values, which must not be
+// used any more. The next computation with the same shapes allocates almost nothing.
 func (t *Tape) Reset() {
 	clear(t.steps)
 	t.steps = t.steps[:0]
@@ -139,8 +137,8 @@ func (t *Tape) Reset() {
 	t.vars, t.used = t.vars[:0], t.used[:0]
 }
 
-// Bytes is the memory that the tape holds for reuse; after [Tape.Reset] that
-// is all of it.
+// Bytes is the memory that the tape holds for reuse; after [Tape.Reset] that is all its
+// memory.
 func (t *Tape) Bytes() int64 {
 	var n int64
 	for size, list := range t.free {
@@ -149,7 +147,7 @@ func (t *Tape) Bytes() int64 {
 	return n
 }
 
-// take returns n floats of any content.
+// take returns n floats with undefined contents.
 func (t *Tape) take(n int) []float32 {
 	if list := t.free[n]; len(list) > 0 {
 		s := list[len(list)-1]
@@ -159,7 +157,7 @@ func (t *Tape) take(n int) []float32 {
 	return make([]float32, n)
 }
 
-// give takes memory back.
+// give releases memory for reuse.
 func (t *Tape) give(s []float32) {
 	if len(s) == 0 {
 		return
@@ -170,14 +168,14 @@ func (t *Tape) give(s []float32) {
 	t.free[len(s)] = append(t.free[len(s)], s)
 }
 
-// keep returns n floats of any content that live until Reset.
+// keep returns n floats with undefined contents that live until Reset.
 func (t *Tape) keep(n int) []float32 {
 	s := t.take(n)
 	t.used = append(t.used, s)
 	return s
 }
 
-// value makes an intermediate of any content. It needs a gradient if one of
+// value makes an intermediate value with undefined contents. It needs a gradient if one of
 // the inputs does.
 func (t *Tape) value(rows, cols int, inputs ...*Var) *Var {
 	v := &Var{Rows: rows, Cols: cols, Data: t.take(rows * cols), owned: true}
@@ -199,14 +197,14 @@ func (t *Tape) register(v *Var, inputs []*Var) {
 	t.vars = append(t.vars, v)
 }
 
-// record adds the step that passes the gradient of out on.
+// record adds the step that passes on the gradient of out.
 func (t *Tape) record(out *Var, back func()) {
 	if out.need {
 		t.steps = append(t.steps, step{out, back})
 	}
 }
 
-// gradient is the gradient of v, to be added to.
+// gradient returns the gradient of v, to be added to.
 func (t *Tape) gradient(v *Var) []float32 {
 	if v.Grad == nil {
 		v.Grad = t.take(len(v.Data))
@@ -215,8 +213,8 @@ func (t *Tape) gradient(v *Var) []float32 {
 	return v.Grad
 }
 
-// target is the gradient of v for products: fresh says that it has any content
-// and is to be set, not added to.
+// target returns the gradient of v for products; fresh: its contents are undefined, and it
+// must be set instead of added to.
 func (t *Tape) target(v *Var) (g []float32, fresh bool) {
 	if v.Grad == nil {
 		v.Grad = t.take(len(v.Data))
@@ -225,8 +223,8 @@ func (t *Tape) target(v *Var) (g []float32, fresh bool) {
 	return v.Grad, false
 }
 
-// pass adds the gradient of out to that of v, which has as many elements, and
-// may take it away from out.
+// pass adds the gradient of out to that of v, which has the same number of elements, and
+// may reuse the memory of the former.
 func (t *Tape) pass(v, out *Var) {
 	switch {
 	case !v.need:

@@ -2,16 +2,16 @@ package grad
 
 import "github.com/specquant/specquant/internal/kernel"
 
-// inline runs products in the thread that calls them: inside jobs.
+// inline runs products on the calling thread, for use inside units of work.
 var inline *kernel.Pool
 
-// kroneckerTokens is how many tokens share one partial sum of dL; it bounds
-// the number of partial sums, and depends on nothing but the shape.
+// kroneckerTokens is how many tokens share one partial sum of dL. It limits the number of
+// partial sums, and depends only on the shape.
 const kroneckerTokens = 128
 
-// Kronecker applies l ⊗ r to each row: a row of x [tokens × a·b] seen as a×b
-// becomes l·x·rᵀ, for l [a × a] and r [b × b] (FlatQuant, arXiv 2410.09426,
-// equation 4). Two products of a and b terms an element stand for one of a·b.
+// Kronecker applies l ⊗ r to each row: a row of x [tokens × a·b], as a matrix a×b, becomes
+// l·x·rᵀ, for l [a × a] and r [b × b] (FlatQuant, arXiv 2410.09426, equation 4). It takes
+// a+b multiplications per element instead of a·b.
 func (t *Tape) Kronecker(x, l, r *Var) *Var {
 	a, b := l.Rows, r.Rows
 	demand(l.Cols == a && r.Cols == b && x.Cols == a*b, "(%s ⊗ %s) on rows of %d", l.shape(), r.shape(), x.Cols)
@@ -60,15 +60,15 @@ func (t *Tape) leftEachFactor(x, l, y *Var) {
 	}
 }
 
-// BlockDiag multiplies each of the heads of a row by a matrix: y_h = x_h·a_h.
-// x is [tokens × heads·d]; a [n·d × d] holds n matrices, and n divides heads:
-// the matrix of head h is the one numbered h·n/heads. So one matrix serves all
-// heads, or one those that share a kv head (SpinQuant's R2; FlatQuant's P_h).
+// BlockDiag multiplies each head of a row by a matrix: y_h = x_h·a_h. x is [tokens ×
+// heads·d]; a [n·d × d] holds n matrices, where n divides heads: head h uses matrix
+// h·n/heads. So all heads may share one matrix, or those of a kv head (as in SpinQuant's R2
+// and FlatQuant's P_h).
 func (t *Tape) BlockDiag(x, a *Var, heads int) *Var {
 	d := a.Cols
 	demand(d > 0 && a.Rows > 0 && a.Rows%d == 0 && x.Cols == heads*d && heads%(a.Rows/d) == 0,
 		"%s blocks for %d heads in rows of %d", a.shape(), heads, x.Cols)
-	share := heads / (a.Rows / d) // heads of a matrix
+	share := heads / (a.Rows / d) // heads that share a matrix
 	ld := x.Cols
 	at := func(h int) int { return h / share * d * d }
 	y := t.value(x.Rows, x.Cols, x, a)
@@ -94,17 +94,17 @@ func (t *Tape) BlockDiag(x, a *Var, heads int) *Var {
 	return y
 }
 
-// LinearMap is a fixed square matrix with a fast product, such as Hadamard's:
-// see linalg.Transform. Apply replaces each of the rows of x [rows × Width] by
-// the matrix times it, ApplyT by its transpose times it.
+// LinearMap is a constant square matrix with a fast product, such as a Hadamard matrix: see
+// linalg.Transform. Apply multiplies each row of x [rows × Width] by the matrix, ApplyT by
+// its transpose, in place.
 type LinearMap interface {
 	Width() int
 	Apply(p *kernel.Pool, x []float32, rows int)
 	ApplyT(p *kernel.Pool, x []float32, rows int)
 }
 
-// Transform applies a fixed linear map to each row of x, or, where the map is
-// narrower, to each of the pieces that a row consists of, such as heads.
+// Transform applies a constant linear map to each row of x or, if the map is narrower, to
+// each of the pieces, such as heads, that a row consists of.
 func (t *Tape) Transform(x *Var, m LinearMap) *Var {
 	w := m.Width()
 	demand(w > 0 && x.Cols%w == 0, "a map of width %d on %s", w, x.shape())

@@ -14,21 +14,21 @@ import (
 	"github.com/specquant/specquant/internal/stage"
 )
 
-// LoneLayer is what a recipe has made of a [Synthetic] layer. All but what
-// takes time and memory is the same at any number of threads.
+// LoneLayer is the result of a recipe on a [Synthetic] layer. Everything except time and
+// memory is the same with any number of threads.
 type LoneLayer struct {
 	Recipe  string   `json:"recipe"`
 	Bits    string   `json:"bits"`
-	LeftOut []string `json:"left_out,omitempty"` // parts of the recipe that a lone layer has no use for
+	LeftOut []string `json:"left_out,omitempty"` // parts of the recipe that do not apply to a single layer
 	Out     int      `json:"out"`
 	In      int      `json:"in"`
 	Tokens  int      `json:"tokens"`
 	HeldOut int      `json:"held_out_tokens"`
 
-	Error         float64 `json:"error"`           // ‖y − y'‖/‖y‖ on the held-out tokens, as at run time
-	SampleError   float64 `json:"sample_error"`    // the same on a sample of the calibration tokens; 0: nothing was calibrated
-	BitsPerWeight float64 `json:"bits_per_weight"` // all that is stored, a basis of the input too
-	Components    float64 `json:"components"`      // of the branch, complex ones or vectors, mean of the channels
+	Error         float64 `json:"error"`           // ‖y − y'‖/‖y‖ on the held-out tokens, computed as at run time
+	SampleError   float64 `json:"sample_error"`    // the same on a sample of the calibration tokens; 0: the recipe needs no calibration
+	BitsPerWeight float64 `json:"bits_per_weight"` // everything stored, including a basis of the input
+	Components    float64 `json:"components"`      // of the branch: complex components or vectors, averaged over the channels
 	Smoothing     string  `json:"smoothing,omitempty"`
 	Damp          float64 `json:"damp,omitempty"`
 
@@ -42,11 +42,11 @@ type LoneLayer struct {
 	Product64 ProductRate `json:"matmul_float64"`
 }
 
-// Weights of the layer.
+// Weights is the number of weights.
 func (l *LoneLayer) Weights() float64 { return float64(l.Out) * float64(l.In) }
 
-// LoneRecipe is what is left of a recipe for one layer that reads the output of a
-// norm, and the names of the parts that are left out because they need a model.
+// LoneRecipe returns the parts of a recipe that apply to a single layer that reads the
+// output of a norm, and the names of the other parts, which need a model.
 func LoneRecipe(r *recipe.Recipe) (lone *recipe.Recipe, leftOut []string) {
 	c := *r
 	drop := func(has bool, name string) {
@@ -63,8 +63,8 @@ func LoneRecipe(r *recipe.Recipe) (lone *recipe.Recipe, leftOut []string) {
 	drop(r.Weights.Average > 0, "weights.average")
 	c.Solve.Correct, c.Tune, c.Distil, c.Learn = "", nil, nil, nil
 	c.Weights.Layers, c.Weights.Average, c.Weights.Widths = nil, 0, nil
-	// The worker knows the layer as down, the one input that nothing but it reads
-	// and whose scales go into a diagonal before it.
+	// The layer takes the place of down, the only input that is read by a single layer and
+	// whose scales are folded into a diagonal before it.
 	if s := r.Smooth; s != nil {
 		c.Smooth = nil
 		if s.Has(llama.AttnInput) {
@@ -83,17 +83,17 @@ func LoneRecipe(r *recipe.Recipe) (lone *recipe.Recipe, leftOut []string) {
 	}
 	if o := r.Rotate; o != nil {
 		c.Rotate = nil
-		// R1, folded into a model, changes the input as a transform at run time does.
+		// R1, folded into a model, changes the input like a run-time transform.
 		if o.Residual != "" || o.Attn != "" {
 			c.Rotate = &recipe.Rotate{Down: artefact.Hadamard, Seed: o.Seed}
 		}
 	}
-	c.Calibration.Propagate = "runtime" // the layer is left as it runs, to be measured
+	c.Calibration.Propagate = "runtime" // the layer is measured as it will run
 	return &c, leftOut
 }
 
-// Quantize puts the layer through the stages of a recipe, as a job would, and
-// measures the result on the held-out tokens.
+// Quantize applies the stages of a recipe to the layer, as a job would, and measures the
+// result on the held-out tokens.
 func (s *Synthetic) Quantize(ctx context.Context, p *kernel.Pool, recipe *recipe.Recipe) (*LoneLayer, error) {
 	r, leftOut := LoneRecipe(recipe)
 	res := &LoneLayer{Recipe: r.Name, Bits: r.Bits.String(), LeftOut: leftOut, Out: s.Out, In: s.In, Tokens: s.Tokens, HeldOut: s.HeldOut}
@@ -150,7 +150,7 @@ func (s *Synthetic) quantize(ctx context.Context, p *kernel.Pool, r *recipe.Reci
 	return st, st.Quantized[llama.Down], &st.Reports[llama.Down], nil
 }
 
-// newState is a state whose block has no layers but one.
+// newState makes a state whose block has only this layer.
 func newState(s *Synthetic, p *kernel.Pool, r *recipe.Recipe) (*stage.State, error) {
 	c := &checkpoint.Config{HiddenSize: s.Out, IntermediateSize: s.In, Layers: 1, Heads: 1, KVHeads: 1, HeadDim: 1}
 	windows, tokens := 0, 0
@@ -172,8 +172,8 @@ func newState(s *Synthetic, p *kernel.Pool, r *recipe.Recipe) (*stage.State, err
 	return st, nil
 }
 
-// searchWork is the floating-point work of the products of a search for λ: the
-// outputs as they were and as they would be, the latter with the branch.
+// searchWork is the number of floating-point operations in the matrix products of a search
+// for λ: the exact outputs, and those to compare, with the branch.
 func searchWork(st *stage.State) float64 {
 	d, samples := &st.Block.Linears[llama.Down], min(stage.SampleTokens, st.Windows*st.Tokens)
 	product := 2 * float64(samples) * float64(d.Out) * float64(d.In)
@@ -189,7 +189,7 @@ func searchWork(st *stage.State) float64 {
 	}
 }
 
-// heldOutError is the error of the finished layer on tokens it has not seen.
+// heldOutError is the error of the finished layer on the held-out tokens.
 func (s *Synthetic) heldOutError(st *stage.State) float64 {
 	run := st.Runtime(llama.Down)
 	x, y := make([]float32, len(s.heldOut)), make([]float32, len(s.exact))

@@ -12,38 +12,38 @@ import (
 	"github.com/specquant/specquant/internal/stage"
 )
 
-// SyntheticOptions describe a linear layer that no model has, and the tokens that
-// it is given. The zero value of all but Out and In is ready for use.
+// SyntheticOptions describe a linear layer that belongs to no model, and the tokens that it
+// reads. All fields except Out and In may be zero.
 type SyntheticOptions struct {
 	Out, In int
-	Tokens  int // of calibration, cut to whole windows of 512 where there are more; 0: 8192
-	HeldOut int // tokens that the error is measured on; 0: 1024
+	Tokens  int // calibration tokens, truncated to whole windows of 512; 0: 8192
+	HeldOut int // tokens on which the error is measured; 0: 1024
 	Seed    uint64
 	Speed   bool // also measure the speed of matrix products, before and after each recipe
 }
 
-// The model of the inputs of wide layers, see [NewSynthetic].
+// Parameters of the distribution of inputs of wide layers, see [NewSynthetic].
 const (
-	syntheticWindow  = 512    // tokens that calibration sees at once
-	syntheticDecay   = 1.0    // eigenvalue i of the covariance falls as i^-decay
-	outlierLeast     = 20.0   // an outlier channel is wider than the others by this much,
-	outlierMost      = 100.0  // at most by that much
-	massiveEvery     = 512    // tokens of which one is massive
-	massiveFirst     = 1000.0 // what it holds in one channel, in widths of an ordinary channel,
-	massiveSecond    = -600.0 // and in a second
-	heavyLeast       = 3.0    // a heavy column of the weights is larger than the others by this much,
-	heavyMost        = 8.0    // at most by that much
+	syntheticWindow  = 512    // tokens in a calibration window
+	syntheticDecay   = 1.0    // eigenvalue i of the covariance is proportional to i^-decay
+	outlierLeast     = 20.0   // the standard deviation of an outlier channel is this many times the others', at least
+	outlierMost      = 100.0  // and at most
+	massiveEvery     = 512    // one token in this many is massive
+	massiveFirst     = 1000.0 // its value in one channel, in standard deviations of an ordinary channel
+	massiveSecond    = -600.0 // and in a second one
+	heavyLeast       = 3.0    // the weights in a heavy column are this many times the others', at least
+	heavyMost        = 8.0    // and at most
 	syntheticMaxSide = 1 << 16
-	syntheticMaxData = 1 << 30 // weights, and numbers of the tokens
+	syntheticMaxData = 1 << 30 // largest number of weights, and of numbers in the tokens
 )
 
-// Synthetic is a linear layer without a model: weights, and a distribution of
-// inputs that looks like those of large models where it matters to quantization.
+// Synthetic is a linear layer without a model: weights, and a distribution of inputs with
+// those properties of large models' activations that matter to quantization.
 type Synthetic struct {
 	SyntheticOptions
 
-	Outliers []int // channels that are wider than the rest
-	Heavy    []int // columns of the weights that are larger than the rest
+	Outliers []int // channels with a larger standard deviation
+	Heavy    []int // columns with larger weights
 	Massive  [2]int
 
 	weights []float32 // [out × in]
@@ -53,13 +53,13 @@ type Synthetic struct {
 	window  int
 }
 
-// NewSynthetic makes the layer. A token is x = S·B·z: z is Gaussian, its i-th part
-// with variance ∝ 1/i; B a random basis (two Hadamard transforms with random
-// signs), after which all channels are about equally wide, 1; S multiplies
-// 4 + in/1024 channels by 20 to 100, evenly in the logarithm. One token in 512, at
-// random, is massive: two channels hold 1000 and −600, give or take a tenth, as the first tokens
-// of large models do. Weights are Gaussian, columns 3 to 8 times larger for
-// 4 + in/1024 channels of their own. Held-out tokens are of the same distribution.
+// NewSynthetic makes the layer. A token is x = S·B·z, where z is Gaussian and the variance
+// of its i-th component is ∝ 1/i; B is a random orthogonal matrix (two Hadamard transforms
+// with random signs), after which all channels have a standard deviation of about 1; S
+// multiplies 4 + in/1024 channels by 20 to 100, log-uniformly. One random token in 512 is
+// massive: two of its channels are 1000 and −600, within a tenth, like the first tokens of
+// large models. Weights are Gaussian, with 4 + in/1024 other columns 3 to 8 times larger.
+// Held-out tokens have the same distribution.
 func NewSynthetic(p *kernel.Pool, o SyntheticOptions) (*Synthetic, error) {
 	if o.Tokens == 0 {
 		o.Tokens = 8192
@@ -126,7 +126,7 @@ func NewSynthetic(p *kernel.Pool, o SyntheticOptions) (*Synthetic, error) {
 	return s, nil
 }
 
-// Streams of the generator, far enough apart for a token or row each.
+// Streams of the random generator, far enough apart for one generator per token or row.
 const (
 	streamLayout      = 0
 	streamWeights     = 1 << 40
@@ -134,7 +134,7 @@ const (
 	streamHeldOut     = 3 << 40
 )
 
-// draw makes tokens [tokens × in], each from a generator of its own.
+// draw makes tokens [tokens × in], each from its own generator.
 func (s *Synthetic) draw(p *kernel.Pool, tokens int, stream uint64, scale []float32, basis linalg.Transform) []float32 {
 	n := s.In
 	var sum float64
@@ -169,9 +169,9 @@ func (s *Synthetic) draw(p *kernel.Pool, tokens int, stream uint64, scale []floa
 	return x
 }
 
-// feed gives a worker's tap the calibration tokens as the loaded layer now wants
-// them: what smoothing and rotation have folded out of the layer is in up, which
-// is a diagonal here, and the run-time transform follows.
+// feed passes the calibration tokens to a state's tap as the loaded layer now reads them:
+// what smoothing and rotation have folded out of the layer is in up, which is a diagonal
+// matrix here, and the run-time transform follows.
 func (s *Synthetic) feed(st *stage.State) func(ctx context.Context, tap stage.Tap) error {
 	x := make([]float32, s.window*s.In)
 	return func(ctx context.Context, tap stage.Tap) error {
@@ -186,7 +186,7 @@ func (s *Synthetic) feed(st *stage.State) func(ctx context.Context, tap stage.Ta
 	}
 }
 
-// given writes to dst what the loaded layer is given for the tokens x.
+// given writes to dst the input of the loaded layer for the tokens x.
 func (s *Synthetic) given(st *stage.State, dst, x []float32) {
 	diagonal, n := st.Block.Linears[llama.Up].W, s.In
 	st.Pool.Run(len(x)/n, func(t int) {

@@ -6,21 +6,19 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// Blocks is a block-diagonal matrix: the pieces of a row, size numbers each, are
-// multiplied by matrices of their own. Neighbouring pieces may share one, as
-// query heads share a kv head.
+// Blocks is a block-diagonal matrix: each piece of `size` numbers of a row is multiplied by
+// its own matrix. Neighbouring pieces may share a matrix, as query heads share a kv head.
 type Blocks struct {
 	size, share, count int
 	flipped            []float32 // the matrices, transposed: [count] panels of blockColumns columns, [size × columns]
 }
 
-// blockColumns is the width of the panels of a matrix: products of few rows read them as
-// they lie, as one stream of memory.
+// blockColumns is the width of the panels in which a matrix is stored: products with few
+// rows read the panels sequentially.
 const blockColumns = 32
 
-// NewBlocks returns the transform of rows of count·share pieces, of which pieces
-// share·i … share·(i+1)−1 are multiplied by matrix i of matrices
-// [count × size × size].
+// NewBlocks returns the transform of rows of count·share pieces, of which pieces share·i …
+// share·(i+1)−1 are multiplied by matrix i of matrices [count × size × size].
 func NewBlocks(matrices []float32, count, size, share int) (*Blocks, error) {
 	if count < 1 || size < 1 || share < 1 || count > MaxWidth/size/share || len(matrices) != count*size*size {
 		return nil, fmt.Errorf("linalg: %d numbers for %d blocks of order %d, each %d times; want %d, and a width of at most %d",
@@ -48,13 +46,13 @@ func (b *Blocks) Apply(p *kernel.Pool, x []float32, rows int) { b.apply(p, x, ro
 // ApplyT implements [Transform].
 func (b *Blocks) ApplyT(p *kernel.Pool, x []float32, rows int) { b.apply(p, x, rows, true) }
 
-// blockRows is how many rows of a piece are a chunk of work.
+// blockRows is the number of rows of one piece in a unit of work.
 const blockRows = 64
 
 func (b *Blocks) apply(p *kernel.Pool, x []float32, rows int, transpose bool) {
 	checkRows(b, x, rows)
 	n, width := b.size, b.Width()
-	if rows == 1 { // the pieces that share a matrix are the rows of one product
+	if rows == 1 { // the pieces that share a matrix become the rows of one product
 		p.Run(b.count, func(i int) { b.multiply(i, x[i*b.share*n:], n, b.share, transpose) })
 		return
 	}
@@ -71,7 +69,7 @@ func (b *Blocks) ApplyBlock(i int, x []float32) {
 	b.multiply(i, x[:b.share*b.size], b.size, b.share, false)
 }
 
-// multiply replaces rows of x, ld apart, by matrix i, or its transpose, times each.
+// multiply multiplies rows of x, ld numbers apart, by matrix i or its transpose, in place.
 func (b *Blocks) multiply(i int, x []float32, ld, rows int, transpose bool) {
 	n := b.size
 	s := getScratch(rows * n)

@@ -6,9 +6,9 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// Cholesky replaces the symmetric positive definite a[n×n] by its lower factor
-// L, a = L·Lᵀ, with zeros above the diagonal. It reads the lower triangle. The
-// error is *[NonFinite] (a is untouched) or *[NotPositiveDefinite] (a is spoilt).
+// Cholesky replaces the symmetric positive definite a[n×n] by its lower factor L, a = L·Lᵀ,
+// with zeros above the diagonal. It reads the lower triangle. The error is *[NonFinite] (a
+// is unchanged) or *[NotPositiveDefinite] (a is overwritten).
 func Cholesky(p *kernel.Pool, a []float64, n int) error {
 	if err := checkFinite(p, a, n); err != nil || n == 0 {
 		return err
@@ -27,7 +27,7 @@ type factor struct {
 	pool *kernel.Pool
 	n    int
 	inv  []float64 // inverses of the diagonal blocks, [block][base×base]
-	temp []float64 // base×n, a block while its product overwrites it
+	temp []float64 // base×n, a copy of a block while it is overwritten by a product
 }
 
 func newFactor(p *kernel.Pool, n int) *factor {
@@ -35,7 +35,7 @@ func newFactor(p *kernel.Pool, n int) *factor {
 	return &factor{pool: p, n: n, inv: make([]float64, blocks*base*base), temp: make([]float64, blocks*base*base)}
 }
 
-// block is the place of the inverse of the diagonal block that starts at row i.
+// block is where the inverse of the diagonal block that starts at row i is stored.
 func (f *factor) block(i int) view {
 	return view{f.inv[i/base*base*base:][:base*base], base}
 }
@@ -76,8 +76,8 @@ func choleskyBase(a view, n, at int) error {
 	return nil
 }
 
-// dot sums in four lanes, with each product rounded, so that every machine gets
-// the same bits.
+// dot sums in four lanes and rounds each product, so that every machine gives the same
+// bits.
 func dot(a, b []float64) float64 {
 	b = b[:len(a)]
 	var s0, s1, s2, s3 float64
@@ -109,8 +109,8 @@ func (f *factor) solveRightT(b, l view, m, n, at int) {
 	f.solveRightT(b.at(0, n1), l.at(n1, n1), m, n-n1, at+n1)
 }
 
-// overwriteRows replaces b[m×n], n at most base, by a function of its rows,
-// strip by strip.
+// overwriteRows replaces the rows of b[m×n], with n at most base, by mul of them, in
+// strips.
 func (f *factor) overwriteRows(b view, m, n int, mul func(dst, src view, rows int)) {
 	strips := (m + base - 1) / base
 	f.pool.Run(strips, func(s int) {

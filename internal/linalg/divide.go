@@ -9,34 +9,34 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// leafOrder is the order of the tridiagonal matrices that are not split.
+// leafOrder is the largest order of a tridiagonal matrix that is not split.
 const leafOrder = 32
 
 const epsilon = 0x1p-52
 
-// halves is the eigenproblem of a tridiagonal matrix while it is put together
-// from those of its parts.
+// halves is the eigenproblem of a tridiagonal matrix while it is assembled from those of
+// its parts.
 type halves struct {
 	n       int
 	d       []float64 // [n] eigenvalues of the parts, ascending in each
-	rho     []float64 // [n] rho[i] is what couples i-1 and i where that is a split
-	q       []float64 // [n×n] rows are eigenvectors, zero outside of their part
+	rho     []float64 // [n] at a split, rho[i] couples i-1 and i
+	q       []float64 // [n×n] rows are eigenvectors, zero outside their part
 	s       []float64 // [n×n] see merge
 	out     []float64 // [n×n]
 	rows    []float64 // half of that
 	halfRow int
 }
 
-// tridiagonalEigen returns the eigenvalues, ascending, and the eigenvectors, as
-// rows, of the symmetric tridiagonal matrix with the diagonal d [n] and e [n-1]
-// beside it, whose entries should be about 1 in size. It overwrites both.
+// tridiagonalEigen returns the eigenvalues, ascending, and the eigenvectors, as rows, of
+// the symmetric tridiagonal matrix with diagonal d [n] and off-diagonal e [n-1], whose
+// entries should be about 1 in size. It overwrites both.
 //
 // A matrix is its two halves plus a matrix of rank one (Cuppen 1981, "A divide
 // and conquer method for the symmetric tridiagonal eigenproblem").
 func tridiagonalEigen(p *kernel.Pool, d, e []float64) (values, vectors []float64, err error) {
 	n := len(d)
 	h := &halves{n: n, d: d, rho: make([]float64, n), q: make([]float64, n*n), halfRow: (n + 1) / 2}
-	// levels[k] has the merges of depth k, leaves the parts that are not split.
+	// levels[k] lists the merges at depth k, leaves the parts that are not split.
 	type span struct{ lo, mid, hi int }
 	var levels [][]span
 	var leaves []span
@@ -86,8 +86,8 @@ func tridiagonalEigen(p *kernel.Pool, d, e []float64) (values, vectors []float64
 	return d, h.q, nil
 }
 
-// implicitQR diagonalizes the tridiagonal matrix of d and e, turning the rows of
-// q with it, and sorts the result ascending: QR steps with Wilkinson's shift
+// implicitQR diagonalizes the tridiagonal matrix of d and e, applies the same rotations to
+// the rows of q, and sorts the result in ascending order: QR steps with Wilkinson's shift
 // (Golub and Van Loan, Matrix Computations, algorithm 8.3.3). It reports whether it
 // converged.
 func implicitQR(d, e []float64, q view) bool {
@@ -133,7 +133,7 @@ func implicitQR(d, e []float64, q view) bool {
 			rotate(row(k), row(k+1), c, s)
 		}
 	}
-	for i := range n { // by selection: n is small
+	for i := range n { // selection sort: n is small
 		least := i
 		for j := i + 1; j < n; j++ {
 			if d[j] < d[least] {
@@ -167,7 +167,7 @@ func (h *halves) merge(p *kernel.Pool, lo, mid, hi int) {
 	q := func(i int) []float64 { return h.q[(lo+i)*h.n+lo:][:size] }
 	d := h.d[lo:hi]
 	u := &update{rho: 2 * math.Abs(h.rho[mid]), d: d, z: make([]float64, size), in: make([]parts, size)}
-	for i := range u.z { // of length 1
+	for i := range u.z { // normalized to length 1
 		if i < middle {
 			u.z[i], u.in[i] = q(i)[middle-1]*(math.Sqrt2/2), inLeft
 		} else {
@@ -176,13 +176,14 @@ func (h *halves) merge(p *kernel.Pool, lo, mid, hi int) {
 	}
 	keep, deflated := u.deflate(q)
 	k := len(keep)
-	out := h.out[lo*h.n:][:size*size] // the new eigenvectors, then the deflated
+	out := h.out[lo*h.n:][:size*size] // the new eigenvectors, followed by the deflated ones
 	values := make([]float64, size)
 	if k > 0 {
 		s := h.s[lo*h.n:][:k*k]
 		u.solve(p, s, keep, values)
-		// Columns of S are sorted by where the old eigenvectors are: each half of
-		// the new ones is a product with those only that reach into it.
+		// Columns of S are sorted by the half that the old eigenvectors belong to, so that
+		// each half of a new eigenvector is a product with only those that are not zero
+		// there.
 		left, right := 0, k
 		for i, r := range keep {
 			if u.in[r]&inLeft != 0 {
@@ -213,7 +214,7 @@ func (h *halves) merge(p *kernel.Pool, lo, mid, hi int) {
 	}
 }
 
-// sortedBy returns the indices of values in ascending order of them.
+// sortedBy returns the indices that sort values in ascending order.
 func sortedBy(values []float64) []int {
 	order := make([]int, len(values))
 	for i := range order {

@@ -8,16 +8,15 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// SymEigen returns the eigenvalues of the symmetric a[n×n], descending, and the
-// eigenvectors, row i of vectors [n×n] that of values[i]; the largest component
-// of each is positive. It reads all of a, which must be symmetric, and leaves it
-// as it is. The residual ‖a·v − λ·v‖ and the vectors' products are off by a few
-// n·ε, of ‖a‖ and of 1. The error is *[NonFinite] or says that the order does
-// not fit.
+// SymEigen returns the eigenvalues of the symmetric a[n×n] in descending order, and the
+// eigenvectors as rows of vectors [n×n] in the same order; the largest component of each is
+// positive. It reads all of a, which must be symmetric, and does not change it. The
+// residual ‖a·v − λ·v‖ is within a few n·ε of ‖a‖, and the vectors are orthonormal to a few
+// n·ε. The error is *[NonFinite], or that a has the wrong size.
 //
-// It reduces a to a tridiagonal matrix by reflections, splits that in halves
-// (Cuppen 1981; Gu and Eisenstat 1995), and takes the reflections back. It needs
-// 4.5·n² numbers of memory beside a and the result.
+// It reduces a to a tridiagonal matrix by reflections, solves that by divide and conquer
+// (Cuppen 1981; Gu and Eisenstat 1995), and applies the reflections to the result. It needs
+// memory for 4.5·n² numbers besides a and the result.
 func SymEigen(p *kernel.Pool, a []float64, n int) (values, vectors []float64, err error) {
 	if err := checkFinite(p, a, n); err != nil {
 		return nil, nil, err
@@ -25,7 +24,7 @@ func SymEigen(p *kernel.Pool, a []float64, n int) (values, vectors []float64, er
 	if n == 0 {
 		return nil, nil, nil
 	}
-	// Numbers of about 1 neither overflow nor underflow when they are squared.
+	// Numbers of size about 1 neither overflow nor underflow when squared.
 	top := 0.0
 	for _, v := range a {
 		top = max(top, math.Abs(v))
@@ -34,7 +33,7 @@ func SymEigen(p *kernel.Pool, a []float64, n int) (values, vectors []float64, er
 		top = 1
 	}
 	_, exp := math.Frexp(top)
-	exp = max(exp, -1000) // whose reciprocal is finite
+	exp = max(exp, -1000) // keeps the reciprocal finite
 	t := tridiagonalize(p, a, n, math.Ldexp(1, -exp))
 	values, vectors, err = tridiagonalEigen(p, t.d, t.e)
 	if err != nil {
@@ -58,8 +57,8 @@ func swap(a, b []float64) {
 	}
 }
 
-// fixSign makes the component of largest size positive, the first of equals, and
-// reports whether that took a change.
+// fixSign makes the component of largest magnitude (the first of equal ones) positive, and
+// reports whether it changed v.
 func fixSign(v []float64) bool {
 	top := 0.0
 	for _, x := range v {

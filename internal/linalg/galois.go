@@ -1,7 +1,7 @@
 package linalg
 
-// primePower returns the prime p and the exponent e with q = p^e, e ≥ 1, or
-// false where q is not a power of a prime.
+// primePower returns the prime p and the exponent e ≥ 1 with q = p^e, or false if q is not
+// a power of a prime.
 func primePower(q int) (p, e int, ok bool) {
 	if q < 2 {
 		return 0, 0, false
@@ -31,7 +31,7 @@ type galois struct {
 func newGalois(q int) *galois {
 	p, e, _ := primePower(q)
 	f := &galois{p: p, e: e, q: q, chi: make([]int8, q)}
-	// Some polynomials are primitive: they are tried in the order of their number.
+	// Some polynomials are primitive; try them in order.
 	low := make([]int, e)
 	for c := 1; !f.powers(f.digits(low, c)); c++ {
 	}
@@ -47,10 +47,9 @@ func (f *galois) digits(dst []int, a int) []int {
 	return dst
 }
 
-// powers walks the powers of x modulo x^e + Σ low[i]·xⁱ, noting the character of
-// each: even powers are the squares. It returns false, and the next walk
-// overwrites all, where the polynomial is not primitive: 1 comes back early, or
-// never.
+// powers enumerates the powers of x modulo x^e + Σ low[i]·xⁱ and records the character of
+// each: even powers are the squares. It returns false if the polynomial is not primitive (1
+// is reached early, or never); the next call then overwrites everything.
 func (f *galois) powers(low []int) bool {
 	a := make([]int, f.e)
 	a[0] = 1

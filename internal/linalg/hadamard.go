@@ -8,33 +8,34 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// MaxWidth is the widest transform. It is far above any layer's width and bounds
-// what a malformed shape can make us allocate.
+// MaxWidth is the widest transform. It is far above any layer's width and limits what a
+// malformed shape can allocate.
 const MaxWidth = 1 << 20
 
 const (
-	maxPaley  = 1024 // largest order of a Paley matrix: each number costs as many operations
+	maxPaley  = 1024 // largest order of a Paley matrix: each number takes as many operations
 	maxCosine = 2048 // largest order of a cosine matrix
-	fastOrder = 32   // least power of two that is worth a pass in memory order
+	fastOrder = 32   // smallest power of two for which a pass in memory order is worthwhile
 )
 
-// Hadamard is an orthonormal matrix of any width n that spreads each input over
-// all outputs evenly: ±1/√n wherever a Hadamard matrix of that order can be
-// constructed as a Kronecker product of Sylvester's (orders 2^m) and Paley's.
-// Where none can, the odd part that is left over is taken by a cosine transform,
-// and entries reach √2/√n (2/√n where that part has to be split in two). It is not symmetric in general.
+// Hadamard is an orthonormal matrix of any width n that spreads each input evenly over all
+// outputs: its entries are ±1/√n if a Hadamard matrix of that order can be constructed as a
+// Kronecker product of Sylvester's (orders 2^m) and Paley's. Otherwise a cosine transform
+// is used for the remaining odd factor, and entries are up to √2/√n in magnitude (2/√n if
+// the factor has to be split in two). The matrix is not symmetric in general.
 type Hadamard struct {
 	product
 	kinds []string
 	even  bool
 }
 
-// NewHadamard returns the transform of width n. It finds the product with the
-// smallest cosine part (best 1: none), and among those the cheapest. The error
-// names a width with a prime factor above 2048 that Paley does not take.
+// NewHadamard returns the transform of width n: the product with the smallest cosine factor
+// (1 is best: none), and among those the cheapest. It is an error if the width has a prime
+// factor above 2048 for which there is no Paley matrix.
 func NewHadamard(n int) (*Hadamard, error) { return newHadamard(n, 1) }
 
-// newHadamard is the transform of order n times the identity of order tail.
+// newHadamard returns the Kronecker product of the transform of order n and the identity of
+// order tail.
 func newHadamard(n, tail int) (*Hadamard, error) {
 	if n < 1 || n > MaxWidth {
 		return nil, fmt.Errorf("linalg: Hadamard transform of width %d: want a width from 1 to %d", n, MaxWidth)
@@ -50,8 +51,8 @@ func newHadamard(n, tail int) (*Hadamard, error) {
 		terms = append(terms, &term{k: k, matrix: matrix})
 		h.kinds = append(h.kinds, fmt.Sprintf("%s %d", kind, k))
 	}
-	// A large power of two goes last, where its rows are contiguous; a small one
-	// first, so that products with the others are wide.
+	// A large power of two comes last, where its rows are contiguous; a small one first, so
+	// that the products with the others are wide.
 	if two > 1 && two < fastOrder && n > two {
 		add("Sylvester", two, nil)
 	}
@@ -70,8 +71,8 @@ func newHadamard(n, tail int) (*Hadamard, error) {
 	return h, nil
 }
 
-// factorHadamard splits n into Paley orders, ascending, cosine orders and a power
-// of two, so that the product of the cosine orders is the least.
+// factorHadamard splits n into Paley orders in ascending order, cosine orders and a power
+// of two, such that the product of the cosine orders is as small as possible.
 func factorHadamard(n int) (orders, cosines []int, two int, ok bool) {
 	two = n & -n
 	odd := n / two
@@ -90,8 +91,8 @@ func factorHadamard(n int) (orders, cosines []int, two int, ok bool) {
 	return nil, nil, 0, false // not reached: cosine = odd leaves nothing to Paley
 }
 
-// cosineOrders splits odd into factors of at most maxCosine, one where that will
-// do, none of 1. It fails where a prime is larger.
+// cosineOrders splits odd into factors above 1 and at most maxCosine, into one if possible.
+// It fails if a prime factor is larger.
 func cosineOrders(odd int) (orders []int, ok bool) {
 	k := 1
 	for odd > 1 {
@@ -116,11 +117,12 @@ func cosineOrders(odd int) (orders []int, ok bool) {
 	return orders, true
 }
 
-// passCost is what a pass over the numbers costs besides its products.
+// passCost is the cost of a pass over the numbers, besides its products, in operations per
+// number.
 const passCost = 16
 
-// paleyOrders returns the cheapest Paley orders whose odd parts, each at least
-// from, have the product odd and whose powers of two divide two.
+// paleyOrders returns the cheapest Paley orders whose odd factors, each at least from, have
+// the product odd, and whose powers of two divide two.
 func paleyOrders(odd, two, from int) (best []int, ok bool) {
 	if odd == 1 {
 		return nil, true
@@ -162,7 +164,7 @@ func cosineMatrix(n int) []float32 {
 			norm = math.Sqrt(1 / float64(n))
 		}
 		for i := range n {
-			turn := k * (2*i + 1) % (4 * n) // of 4n to a full one
+			turn := k * (2*i + 1) % (4 * n) // in units of 1/(4n) of a full turn
 			m[k*n+i] = float32(norm * math.Cos(2*math.Pi*float64(turn)/float64(4*n)))
 		}
 	}

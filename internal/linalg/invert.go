@@ -2,8 +2,8 @@ package linalg
 
 import "math"
 
-// Invert returns the inverse of m [n × n], which it spoils, by Gauss-Jordan
-// elimination with row pivots; nil where there is none.
+// Invert returns the inverse of m [n × n], which is overwritten, by Gauss-Jordan
+// elimination with row pivots; nil if m is singular.
 func Invert(m []float64, n int) []float64 {
 	inv := make([]float64, n*n)
 	for i := range n {

@@ -14,7 +14,7 @@ type term struct {
 	matrix []float32 // [k × k]; nil for Sylvester
 
 	once sync.Once
-	flip []float32 // the transpose, made when first needed
+	flip []float32 // the transpose, made when it is first needed
 }
 
 func (f *term) transposed() []float32 {
@@ -32,7 +32,7 @@ func (f *term) transposed() []float32 {
 // mul sets each of the blocks of dst to F, or Fᵀ, times that of src [k × w].
 func (f *term) mul(p *kernel.Pool, dst, src []float32, w int, transpose bool) {
 	k := f.k
-	if w == 1 { // blocks are rows: one product, from the right
+	if w == 1 { // blocks are rows: one product from the right
 		right := f.matrix
 		if !transpose {
 			right = f.transposed()
@@ -52,18 +52,18 @@ func (f *term) mul(p *kernel.Pool, dst, src []float32, w int, transpose bool) {
 	}
 }
 
-// product is scale · F₁ ⊗ F₂ ⊗ … ⊗ I. Multiplying takes one pass for each
-// factor, n·ΣK operations in all instead of n².
+// product is scale · F₁ ⊗ F₂ ⊗ … ⊗ I. A multiplication takes one pass for each factor, n·ΣK
+// operations in total instead of n².
 type product struct {
 	n     int
 	terms []*term
 	tail  int // order of the identity
 	scale float32
-	heavy bool // a factor is worth a product of many rows at once
+	heavy bool // a factor is large enough for products of many rows at a time
 }
 
-// Sizes, in numbers, of the rows that are transformed together: for the
-// second-level cache, or for few passes over a large factor.
+// How many numbers of rows are transformed together: as fit the second-level cache, or to
+// make few passes over a large factor.
 const (
 	groupSize = 32 << 10
 	stripSize = 1 << 20
@@ -99,7 +99,7 @@ func (t *product) apply(p *kernel.Pool, x []float32, rows int, transpose bool) {
 	}
 }
 
-// scratch holds the second copy of the rows in work.
+// scratch holds the second copy of the rows being transformed.
 var scratch sync.Pool
 
 func getScratch(n int) *[]float32 {
@@ -135,7 +135,7 @@ func (t *product) multiply(p *kernel.Pool, x []float32, transpose bool) {
 		cur, other = other, cur
 	}
 	if scale != 1 {
-		kernel.Hadamard(cur, 1, 1, scale) // of order 1: only the scale
+		kernel.Hadamard(cur, 1, 1, scale) // order 1: applies only the scale
 	}
 	if &cur[0] != &x[0] {
 		copy(x, cur)
@@ -183,11 +183,11 @@ func (t *product) flipped(x []float32, transpose bool) bool {
 	return true
 }
 
-// Dense is any square matrix as a transform.
+// Dense is an arbitrary square matrix as a transform.
 type Dense struct{ product }
 
-// NewDense returns the transform T = a, row-major [n × n]. It keeps a, which must
-// not change, and its transpose once that is needed.
+// NewDense returns the transform T = a, row-major [n × n]. It keeps a, which must not
+// change, and its transpose once it is needed.
 func NewDense(a []float32, n int) (*Dense, error) {
 	if err := checkSquare("dense transform", a, n); err != nil {
 		return nil, err
@@ -217,13 +217,11 @@ func (d *Dense) ApplyT(p *kernel.Pool, x []float32, rows int) {
 // Name implements [Transform].
 func (d *Dense) Name() string { return fmt.Sprintf("dense %d", d.n) }
 
-// Kronecker is T = L ⊗ R: with a row x of a·b numbers seen as a matrix X [a × b],
-// T·x is L·X·Rᵀ. It costs a+b operations for each number (FlatQuant, Sun et al.
-// 2024, section 3.2).
+// Kronecker is T = L ⊗ R: with a row x of a·b numbers as a matrix X [a × b], T·x is L·X·Rᵀ.
+// It takes a+b operations for each number (FlatQuant, Sun et al. 2024, section 3.2).
 type Kronecker struct{ product }
 
-// NewKronecker returns the product of left [a × a] and right [b × b], which it
-// keeps.
+// NewKronecker returns the product of left [a × a] and right [b × b], which it keeps.
 func NewKronecker(left []float32, a int, right []float32, b int) (*Kronecker, error) {
 	if err := checkSquare("left factor", left, a); err != nil {
 		return nil, err

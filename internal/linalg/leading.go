@@ -8,38 +8,37 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// Leading is the k largest eigenvalues of a positive semidefinite matrix.
+// Leading holds the k largest eigenvalues of a positive semidefinite matrix.
 type Leading struct {
 	Values   []float64 // [k] descending
 	Vectors  []float64 // [k × n] orthonormal rows, the largest component positive
-	Residual float64   // the largest ‖A·v − λ·v‖, in λ₁; above tol where time was up
-	Products int       // how many products with A of all of the block were made
+	Residual float64   // the largest ‖A·v − λ·v‖ relative to λ₁; above tol if maxProducts was reached
+	Products int       // number of products of A with the whole block
 }
 
 const (
-	// maxProducts bounds the search: eigenvalues that lie together may need more,
-	// and then any basis of what they span is about as good.
+	// maxProducts limits the search: eigenvalues close to each other may need more, but
+	// then any basis of their common space is about as good.
 	maxProducts = 250
-	// maxDegree bounds the polynomial of one step, maxGrowth how much it prefers
-	// one wanted vector to another, which costs digits of the latter.
+	// maxDegree limits the polynomial of one step, maxGrowth how much more it amplifies one
+	// wanted vector than another, which loses digits of the latter.
 	maxDegree = 16
 	maxGrowth = 1e7
-	// denseOrder is the order up to which all eigenvectors are computed.
+	// denseOrder is the largest order for which all eigenvectors are computed.
 	denseOrder = 384
 )
 
-// block is how many vectors are iterated for k.
+// block is how many vectors are iterated to find k.
 func block(k int) int { return k + max(8, k/4) }
 
-// TopEigen returns the k leading eigenpairs of the symmetric positive
-// semidefinite a[n×n], with residuals of at most tol·λ₁ if that is reached in
-// maxProducts products (see [Leading]). 1e-6 is plenty for a subspace; 1e-12 is
-// about the least that makes sense. Errors: sizes that don't fit, *[NonFinite],
-// and that a has a clearly negative eigenvalue.
+// TopEigen returns the k leading eigenpairs of the symmetric positive semidefinite a[n×n],
+// with residuals of at most tol·λ₁ unless maxProducts is reached first (see [Leading]).
+// 1e-6 is sufficient for a subspace; 1e-12 is about the smallest useful value. Errors:
+// wrong sizes, *[NonFinite], and a clearly negative eigenvalue.
 //
-// It is subspace iteration with Rayleigh-Ritz from a fixed random start, and
-// Chebyshev polynomials of a, which damp what is below the block (Rutishauser
-// 1970; Zhou and Saad 2007).
+// The method is subspace iteration with Rayleigh-Ritz from a fixed random start, with
+// Chebyshev polynomials of a that damp eigenvalues below the block (Rutishauser 1970; Zhou
+// and Saad 2007).
 func TopEigen(p *kernel.Pool, a []float64, n, k int, tol float64) (*Leading, error) {
 	if err := checkFinite(p, a, n); err != nil {
 		return nil, err
@@ -62,7 +61,7 @@ func checkLeading(n, k int, tol float64) error {
 	return nil
 }
 
-// allEigen takes the k leading of all eigenpairs.
+// allEigen computes all eigenpairs and returns the k leading ones.
 func allEigen(p *kernel.Pool, a []float64, n, k int) (*Leading, error) {
 	values, vectors, err := SymEigen(p, a, n)
 	if err != nil {
@@ -74,12 +73,11 @@ func allEigen(p *kernel.Pool, a []float64, n, k int) (*Leading, error) {
 	return &Leading{Values: values[:k:k], Vectors: vectors[: k*n : k*n]}, nil
 }
 
-// gramRounding is how far below zero, in λ₁, the eigenvalues of a Gram matrix may
-// come to lie: products in float32 put them at about 1e-7 where its rank is not
-// full.
+// gramRounding is how far below zero, relative to λ₁, the eigenvalues of a Gram matrix may
+// be because of rounding: products in float32 give about −1e-7 if its rank is not full.
 const gramRounding = 1e-5
 
-// checkPositive allows for rounding.
+// checkPositive returns an error for a clearly negative eigenvalue.
 func checkPositive(top, low float64) error {
 	if low < -gramRounding*math.Abs(top) {
 		return fmt.Errorf("linalg: matrix has the eigenvalue %g beside %g; want a positive semidefinite one, such as a Gram matrix", low, top)
@@ -87,8 +85,8 @@ func checkPositive(top, low float64) error {
 	return nil
 }
 
-// subspace finds leading eigenpairs of the matrix that mul multiplies the rows
-// of src [rows × n] by.
+// subspace finds leading eigenpairs of the matrix by which mul multiplies the rows of src
+// [rows × n].
 func subspace(p *kernel.Pool, n, k int, tol float64, mul func(dst, src []float64, rows int)) (*Leading, error) {
 	b := block(k)
 	x, ax, next := make([]float64, b*n), make([]float64, b*n), make([]float64, b*n)
@@ -133,7 +131,7 @@ func subspace(p *kernel.Pool, n, k int, tol float64, mul func(dst, src []float64
 	}
 }
 
-// judge sets the residual and returns how many of the first vectors are done.
+// judge sets the residual and returns how many of the first vectors have converged.
 func (l *Leading) judge(p *kernel.Pool, x, ax, theta []float64, n, k int, tol float64) (locked int) {
 	each := make([]float64, k)
 	top := max(theta[0], math.SmallestNonzeroFloat64)
@@ -155,15 +153,15 @@ func (l *Leading) judge(p *kernel.Pool, x, ax, theta []float64, n, k int, tol fl
 	return locked
 }
 
-// filter multiplies all but the locked rows of x by a Chebyshev polynomial of the
-// matrix A that is between -1 and 1 on 0 … cut, the least of theta, and grows
-// fast above. ax is A·x. It returns the products made; ax and next are spoilt.
+// filter multiplies all but the locked rows of x by a Chebyshev polynomial of the matrix A
+// that is between -1 and 1 on 0 … cut, the smallest of theta, and grows fast above. ax is
+// A·x. It returns the number of products; ax and next are overwritten.
 func filter(p *kernel.Pool, x, ax, next, theta []float64, locked, b, n int, mul func(dst, src []float64, rows int)) int {
 	top, cut := theta[locked], theta[b-1]
 	rows := b - locked
 	active := x[locked*n:]
 	ax, next = ax[locked*n:][:rows*n], next[:rows*n]
-	project := func(y []float64) { // take the locked vectors out, which would grow most
+	project := func(y []float64) { // removes the locked vectors, which would grow most
 		if locked == 0 {
 			return
 		}
@@ -171,7 +169,7 @@ func filter(p *kernel.Pool, x, ax, next, theta []float64, locked, b, n int, mul 
 		p.MatMulNT64(c, locked, y, n, x, n, rows, locked, n, kernel.Set)
 		p.MatMulNN64(y, n, c, locked, x, n, rows, n, locked, kernel.Subtract)
 	}
-	if !(top > 0) || cut <= top/maxGrowth { // nothing to damp: a step of the power method
+	if !(top > 0) || cut <= top/maxGrowth { // nothing to damp: one step of the power method
 		copy(active, ax)
 		return 0
 	}

@@ -8,15 +8,14 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// orthoPanel is how many rows are made orthogonal to all before in one product.
+// orthoPanel is how many rows are made orthogonal to all earlier ones in one product.
 const orthoPanel = 16
 
-// Orthonormalize replaces the rows of x [rows × n], rows ≤ n, by an orthonormal
-// set: row i by its part orthogonal to those before, at length 1 (Gram-Schmidt,
-// so the sign is that of the row). It returns how many rows were linear
-// combinations of those before, to rounding; each of them is replaced by a fixed
-// random direction orthogonal to all. The error is *[NonFinite], or says that
-// the sizes don't fit.
+// Orthonormalize replaces the rows of x [rows × n], rows ≤ n, by an orthonormal set: each
+// row by its part orthogonal to the earlier ones, normalized (Gram-Schmidt, so the sign is
+// that of the row). It returns how many rows were, up to rounding, linear combinations of
+// earlier ones; each of them is replaced by a fixed random direction orthogonal to all. The
+// error is *[NonFinite], or wrong sizes.
 //
 // Everything is done twice, which makes the result orthogonal to rounding
 // whatever the rows were (Giraud et al. 2005).
@@ -34,7 +33,7 @@ func Orthonormalize(p *kernel.Pool, x []float64, rows, n int) (dependent int, er
 		to := min(from+orthoPanel, rows)
 		for pass := range 2 {
 			panel := x[from*n : to*n]
-			// Rows of very different sizes would swamp each other.
+			// Rows of very different sizes would lose the small ones to rounding.
 			for i := from; i < to; i++ {
 				normalize(x[i*n:][:n])
 			}
@@ -53,7 +52,8 @@ func Orthonormalize(p *kernel.Pool, x []float64, rows, n int) (dependent int, er
 	return dependent, nil
 }
 
-// normalize scales v to length 1 and returns the length it had; 0 stays 0.
+// normalize scales v to length 1 and returns its original length; a zero vector is
+// unchanged.
 func normalize(v []float64) float64 {
 	top := 0.0
 	for _, x := range v {
@@ -64,7 +64,7 @@ func normalize(v []float64) float64 {
 	}
 	sum := 0.0
 	for i := range v {
-		v[i] /= top // no square overflows or vanishes
+		v[i] /= top // so that no square overflows or underflows
 		sum += float64(v[i] * v[i])
 	}
 	length := math.Sqrt(sum)
@@ -74,8 +74,8 @@ func normalize(v []float64) float64 {
 	return top * length
 }
 
-// against makes row i, of length 1 or less, orthogonal to rows from … i-1, and
-// of length 1. It reports whether there was something left.
+// against makes row i, of length at most 1, orthogonal to rows from … i-1 and normalizes
+// it. It reports whether anything was left.
 func against(x []float64, from, i, n int) bool {
 	row := x[i*n:][:n]
 	for range 2 {
@@ -87,7 +87,7 @@ func against(x []float64, from, i, n int) bool {
 	return normalize(row) > 16*float64(n)*epsilon
 }
 
-// replaceRow sets row i to a random direction orthogonal to rows before it.
+// replaceRow sets row i to a random direction orthogonal to the earlier rows.
 func replaceRow(x []float64, i, n int, seed uint64) {
 	r := rand.New(rand.NewPCG(uint64(i), seed))
 	for {

@@ -1,9 +1,9 @@
 package linalg
 
-// paley says how to construct a Hadamard matrix of order k from the squares of a
-// field of q elements (Paley 1933, "On orthogonal matrices"): construction 1 has
-// k = q+1 for q ≡ 3 mod 4, construction 2 has k = 2(q+1) for q ≡ 1 mod 4. The
-// construction is 0 where k is not such an order.
+// paley tells how to construct a Hadamard matrix of order k from the squares of a field of
+// q elements (Paley 1933, "On orthogonal matrices"): construction 1 has k = q+1 for q ≡ 3
+// mod 4, construction 2 has k = 2(q+1) for q ≡ 1 mod 4. construction is 0 if k is not such
+// an order.
 func paley(k int) (construction, q int) {
 	if k%4 != 0 || k <= 0 {
 		return 0, 0
@@ -19,8 +19,8 @@ func paley(k int) (construction, q int) {
 	return 0, 0
 }
 
-// paleyMatrix returns the Hadamard matrix of order k, entries ±1, for k that
-// [paley] knows.
+// paleyMatrix returns the Hadamard matrix of order k, with entries ±1, for which [paley]
+// has a construction.
 //
 // With χ the quadratic character, the conference matrix C = [0 1ᵀ; ±1 χ(i−j)]
 // has C·Cᵀ = q·I. It is skew for q ≡ 3 mod 4, and then I + C is a Hadamard

@@ -10,11 +10,11 @@ import (
 // Signs is a diagonal matrix of ±1.
 type Signs []float32
 
-// signStream separates the generator of signs from others with the same seed.
+// signStream separates this generator from others with the same seed.
 const signStream = 0x5167_6e73
 
-// NewSigns returns n signs, the same for the same n and seed for ever: bits of
-// PCG, 64 at a time from the lowest; 1 is -1.
+// NewSigns returns n signs that depend only on n and seed, in all versions: bits of PCG, 64
+// at a time from the lowest; 1 is -1.
 func NewSigns(n int, seed uint64) (Signs, error) {
 	if n < 1 || n > MaxWidth {
 		return nil, fmt.Errorf("linalg: %d random signs: want 1 to %d", n, MaxWidth)
@@ -54,14 +54,15 @@ func (s Signs) ApplyT(p *kernel.Pool, x []float32, rows int) { s.Apply(p, x, row
 // Name implements [Transform].
 func (s Signs) Name() string { return fmt.Sprintf("%d random signs", len(s)) }
 
-// Rotation is a random Hadamard transform: signs, then Hadamard, T = H·S.
+// Rotation is a random Hadamard transform: random signs followed by a Hadamard matrix, T =
+// H·S.
 type Rotation struct {
 	Signs    Signs
 	Hadamard *Hadamard
 }
 
-// NewRotation returns the rotation of width n that belongs to the seed. Errors
-// are those of [NewHadamard].
+// NewRotation returns the rotation of width n for the seed. Errors are those of
+// [NewHadamard].
 func NewRotation(n int, seed uint64) (*Rotation, error) {
 	h, err := NewHadamard(n)
 	if err != nil {

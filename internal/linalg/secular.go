@@ -7,7 +7,7 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// parts says which halves an eigenvector is not zero in.
+// parts tells in which halves an eigenvector is not zero.
 type parts byte
 
 const (
@@ -23,18 +23,18 @@ type update struct {
 	in  []parts
 }
 
-// deflate finds the eigenvectors that the update leaves as they are, up to
-// rounding: those with next to nothing of z, and of two with next to the same
-// eigenvalue one, after a rotation that takes it out of z (Dongarra and Sorensen
-// 1987). It returns the others, those in the left half only first and those in
-// the right only last, ascending in each; and the deflated.
+// deflate finds the eigenvectors that the update does not change, up to rounding: those
+// with a negligible component of z and, of two with nearly equal eigenvalues, one after a
+// rotation that makes its component zero (Dongarra and Sorensen 1987). It returns the
+// others (first those in the left half only, last those in the right half only, each in
+// ascending order), and the deflated ones.
 func (u *update) deflate(q func(i int) []float64) (keep, deflated []int) {
 	top := 0.0
 	for i, v := range u.d {
 		top = max(top, math.Abs(v), math.Abs(u.z[i]))
 	}
 	tol := 8 * epsilon * top
-	last := -1 // the one before that stays, so far
+	last := -1 // the previous one that is kept
 	for _, j := range sortedBy(u.d) {
 		if u.rho*math.Abs(u.z[j]) <= tol {
 			deflated = append(deflated, j)
@@ -67,13 +67,13 @@ func (u *update) deflate(q func(i int) []float64) (keep, deflated []int) {
 	return keep, deflated
 }
 
-// solve sets values[j] to the eigenvalues of what is kept, ascending, and row j
-// of s [k×k] to the eigenvectors in terms of keep.
+// solve sets values[j] to the eigenvalues of the kept part, ascending, and row j of s [k×k]
+// to the eigenvectors in terms of keep.
 //
-// The eigenvalues are computed first. They are the exact ones of a slightly
-// different ẑ, and it is ẑ that the eigenvectors are made of, which makes them
-// orthogonal (Gu and Eisenstat 1994, "A stable and efficient algorithm for the
-// rank-one modification of the symmetric eigenproblem").
+// The eigenvalues are computed first. They are the exact eigenvalues for a slightly
+// different vector ẑ, and the eigenvectors are computed from ẑ, which makes them orthogonal
+// (Gu and Eisenstat 1994, "A stable and efficient algorithm for the rank-one modification
+// of the symmetric eigenproblem").
 func (u *update) solve(p *kernel.Pool, s []float64, keep []int, values []float64) {
 	k := len(keep)
 	d, z := make([]float64, k), make([]float64, k)
@@ -183,7 +183,7 @@ func secularRoot(d, z []float64, rho float64, j int, delta []float64) float64 {
 				next = x + 2*b/(a+root)
 			}
 		}
-		// Outside, not a number, or slow: halve.
+		// Outside the bracket, NaN, or slow: bisect.
 		if !(next > lo && next < hi) || step > 10 && step%2 == 1 {
 			next = lo + (hi-lo)/2
 		}

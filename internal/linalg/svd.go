@@ -6,8 +6,8 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// SVD is the k leading singular triples of a matrix [m × n]: Uᵀ·diag(S)·V is the
-// best approximation of rank k (Eckart and Young 1936).
+// SVD holds the k leading singular triples of a matrix [m × n]: Uᵀ·diag(S)·V is its best
+// approximation of rank k (Eckart and Young 1936).
 type SVD struct {
 	U        []float64 // [k × m] orthonormal rows
 	S        []float64 // [k] descending
@@ -15,10 +15,10 @@ type SVD struct {
 	Residual float64   // of the eigenvectors of the smaller Gram matrix, as in [Leading]
 }
 
-// SVDTop returns the k leading singular triples of w, row-major [m × n]. tol is
-// the tolerance of [TopEigen] for the smaller of W·Wᵀ and Wᵀ·W; singular values
-// below about 1e-7 of the first have few right digits. The largest component of
-// each row of V (of U where m < n) is positive. Errors are those of TopEigen.
+// SVDTop returns the k leading singular triples of w, row-major [m × n]. tol is the
+// tolerance of [TopEigen] for the smaller of W·Wᵀ and Wᵀ·W; singular values below about
+// 1e-7 of the first have few correct digits. The largest component of each row of V (of U
+// if m < n) is positive. Errors are those of TopEigen.
 func SVDTop(p *kernel.Pool, w []float32, m, n, k int, tol float64) (*SVD, error) {
 	if m < 1 || n < 1 || m > MaxWidth || n > MaxWidth || len(w) != m*n {
 		return nil, fmt.Errorf("linalg: singular vectors of %d × %d in %d numbers: want %d", m, n, len(w), m*n)
@@ -30,7 +30,7 @@ func SVDTop(p *kernel.Pool, w []float32, m, n, k int, tol float64) (*SVD, error)
 	if row, col := firstNonFinite(p, w, m, n); row >= 0 {
 		return nil, &NonFinite{Row: row, Col: col, Value: float64(w[row*n+col])}
 	}
-	// a is W, or Wᵀ where nobody needs W: the dense path takes products of rows.
+	// a is W, or Wᵀ if W is not needed: the dense path multiplies rows.
 	dense := small <= max(denseOrder, 2*block(k))
 	turned := dense && m > n
 	a := make([]float64, m*n)
@@ -47,7 +47,7 @@ func SVDTop(p *kernel.Pool, w []float32, m, n, k int, tol float64) (*SVD, error)
 			}
 		})
 	}
-	// Of rows: dst = src·Aᵀ, and dst = src·A.
+	// On rows: dst = src·Aᵀ, and dst = src·A.
 	byT := func(dst, src []float64, rows int) {
 		if turned {
 			p.MatMulNN64(dst, m, src, n, a, m, rows, m, n, kernel.Set)
@@ -97,10 +97,10 @@ func SVDTop(p *kernel.Pool, w []float32, m, n, k int, tol float64) (*SVD, error)
 	return res, nil
 }
 
-// firstNonFinite is where the first value of w [m × n] is that is NaN or infinite;
-// −1: nowhere.
+// firstNonFinite returns the position of the first NaN or infinity in w [m × n]; −1 if
+// there is none.
 func firstNonFinite(p *kernel.Pool, w []float32, m, n int) (row, col int) {
-	bad := make([]int, m) // 1 + column of the first in each row
+	bad := make([]int, m) // for each row, 1 + column of the first one
 	p.Run(m, func(i int) {
 		for j, v := range w[i*n:][:n] {
 			if v-v != 0 {
@@ -117,8 +117,8 @@ func firstNonFinite(p *kernel.Pool, w []float32, m, n int) (row, col int) {
 	return -1, -1
 }
 
-// SVDBytes bounds the memory of [SVDTop] for a matrix [m × n], its result
-// included.
+// SVDBytes is an upper bound for the memory of [SVDTop] for a matrix [m × n], including its
+// result.
 func SVDBytes(m, n, k int) int64 {
 	small, long := int64(min(m, n)), int64(max(m, n))
 	bytes := 8*int64(m)*int64(n) + 8*int64(m)
@@ -130,8 +130,8 @@ func SVDBytes(m, n, k int) int64 {
 	return bytes + LeadingBytes(int(small), k) + 8*int64(k)*long
 }
 
-// LeadingBytes bounds the memory of [TopEigen] for a matrix of order n, beside the
-// matrix.
+// LeadingBytes is an upper bound for the memory of [TopEigen] for a matrix of order n,
+// without the matrix.
 func LeadingBytes(n, k int) int64 {
 	order, b := int64(n), int64(block(k))
 	if order > max(denseOrder, 2*b) {
@@ -140,7 +140,7 @@ func LeadingBytes(n, k int) int64 {
 	return 8 * symEigenEntries(order)
 }
 
-// symEigenEntries bounds how many numbers [SymEigen] holds beside its matrix of
-// order n: the reduced matrix, three and a half in which halves are joined, the
-// vectors, and the panels of reflections.
+// symEigenEntries is an upper bound for the number of values that [SymEigen] holds besides
+// its matrix of order n: the reduced matrix, three and a half matrices for divide and
+// conquer, the vectors, and the panels of reflections.
 func symEigenEntries(n int64) int64 { return 11*n*n/2 + 8*panelWidth*n }

@@ -6,10 +6,10 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// Transform is a square matrix T of some width n that knows how to multiply.
-// Its methods may be called from several goroutines at once. A row's result
-// depends neither on the number of threads nor on the rows beside it, to the
-// bit. An x of the wrong length is a programming error and panics.
+// Transform is a square matrix T of some width n, applied by an efficient algorithm. Its
+// methods may be called by several goroutines at once. The result for a row depends, to the
+// bit, neither on the number of threads nor on the other rows. An x of the wrong length is
+// a programming error and panics.
 type Transform interface {
 	// Width returns n.
 	Width() int
@@ -18,7 +18,7 @@ type Transform interface {
 	Apply(p *kernel.Pool, x []float32, rows int)
 	// ApplyT does the same with Tᵀ, which undoes Apply where T is orthogonal.
 	ApplyT(p *kernel.Pool, x []float32, rows int)
-	// Name says what T is, for people.
+	// Name describes T for people.
 	Name() string
 }
 
@@ -36,18 +36,18 @@ func Matrix(p *kernel.Pool, t Transform) []float32 {
 	for i := range n {
 		m[i*n+i] = 1
 	}
-	t.ApplyT(p, m, n) // row i becomes Tᵀ·eᵢ
+	t.ApplyT(p, m, n) // turns row i into Tᵀ·eᵢ
 	return m
 }
 
-// FoldInput makes the layer W [rows × n] take T·x for x, T orthogonal: W becomes
-// W·T⁻¹ = W·Tᵀ, so that (W·Tᵀ)·(T·x) = W·x.
+// FoldInput changes the layer W [rows × n] to take T·x instead of x, for orthogonal T: W
+// becomes W·T⁻¹ = W·Tᵀ, so that (W·Tᵀ)·(T·x) = W·x.
 func FoldInput(p *kernel.Pool, w []float32, rows int, t Transform) { t.Apply(p, w, rows) }
 
-// foldColumns is how many columns FoldOutput turns into rows at a time.
+// foldColumns is how many columns FoldOutput transposes at a time.
 const foldColumns = 256
 
-// FoldOutput makes the layer W [n × cols] give T·y for y: W becomes T·W.
+// FoldOutput changes the layer W [n × cols] to return T·y instead of y: W becomes T·W.
 func FoldOutput(p *kernel.Pool, w []float32, cols int, t Transform) {
 	n := t.Width()
 	if cols < 0 || len(w) != n*cols {
@@ -76,12 +76,12 @@ func FoldOutput(p *kernel.Pool, w []float32, cols int, t Transform) {
 	}
 }
 
-// Chain is transforms one after the other, the first applied first: T = Tₖ···T₁.
-// All have the same width.
+// Chain is a sequence of transforms of the same width, the first one applied first: T =
+// Tₖ···T₁.
 type Chain []Transform
 
-// NewChain returns the chain of the given transforms, or an error where there is
-// none or where widths differ.
+// NewChain returns the chain of the given transforms; it is an error if there is none or
+// widths differ.
 func NewChain(ts ...Transform) (Chain, error) {
 	if len(ts) == 0 {
 		return nil, fmt.Errorf("linalg: a chain of no transforms has no width; give one")

@@ -7,32 +7,32 @@ import (
 )
 
 const (
-	// panelWidth is how many reflections are made before the rest of the matrix
-	// is brought up to date, in one product.
+	// panelWidth is how many reflections are made before the rest of the matrix is updated,
+	// in one product.
 	panelWidth = 32
-	// stripWidth is how many columns lie together in memory: A·v is half of the
-	// work and as fast as memory, so it has to read in order.
+	// stripWidth is how many columns are adjacent in memory: A·v is half of the work and
+	// limited by memory bandwidth, so it has to read sequentially.
 	stripWidth = 16
 )
 
-// tridiagonal is a symmetric matrix A as Q·T·Qᵀ, T being tridiagonal and Q the
-// product H₀·H₁··· of the reflections Hⱼ = I − τⱼ·vⱼ·vⱼᵀ.
+// tridiagonal is a symmetric matrix A = Q·T·Qᵀ, where T is tridiagonal and Q is the product
+// H₀·H₁··· of the reflections Hⱼ = I − τⱼ·vⱼ·vⱼᵀ.
 type tridiagonal struct {
 	n      int
 	d      []float64 // [n] the diagonal of T
-	e      []float64 // [n-1] beside it
+	e      []float64 // [n-1] the off-diagonal
 	tau    []float64 // [n-1]
-	strips []float64 // [n/16][n][16] A; in the end row j from column j+1 on is vⱼ
+	strips []float64 // [n/16][n][16] A; finally row j from column j+1 on is vⱼ
 }
 
-// strip is the columns from 16·s on, [n × 16].
+// strip is the columns from 16·s, [n × 16].
 func (t *tridiagonal) strip(s int) []float64 {
 	return t.strips[s*t.n*stripWidth:][:t.n*stripWidth]
 }
 
-// tridiagonalize reduces the symmetric a[n×n] times scale. (Dongarra, Hammarling
-// and Sorensen 1989, "Block reduction of matrices to condensed forms".) All of
-// the matrix is kept up to date, not a triangle, so that A·v is a plain product.
+// tridiagonalize reduces scale times the symmetric a[n×n]. (Dongarra, Hammarling and
+// Sorensen 1989, "Block reduction of matrices to condensed forms".) The whole matrix is
+// updated, not a triangle, so that A·v is a plain product.
 func tridiagonalize(p *kernel.Pool, a []float64, n int, scale float64) *tridiagonal {
 	count := (n + stripWidth - 1) / stripWidth
 	t := &tridiagonal{n: n, d: make([]float64, n), e: make([]float64, max(n-1, 0)), tau: make([]float64, max(n-1, 0)),
@@ -45,7 +45,7 @@ func tridiagonalize(p *kernel.Pool, a []float64, n int, scale float64) *tridiago
 			}
 		}
 	})
-	ld := count * stripWidth                    // n, to whole strips
+	ld := count * stripWidth                    // n, rounded up to whole strips
 	pairs := make([]float64, 2*panelWidth*ld)   // rows v₀ w₀ v₁ w₁ …
 	crossed := make([]float64, 2*panelWidth*ld) // rows w₀ v₀ w₁ v₁ …
 	columns := make([]float64, 2*panelWidth*n)  // the transpose of pairs
@@ -58,7 +58,7 @@ func tridiagonalize(p *kernel.Pool, a []float64, n int, scale float64) *tridiago
 		for j := j0; j < j1; j++ {
 			used := 2 * (j - j0)
 			t.row(row, j)
-			for q := range used { // what the panel's reflections did to this row
+			for q := range used { // the effect of the panel's reflections on this row
 				axpy(row[j:], -crossed[q*ld+j], pairs[q*ld+j:][:ld-j])
 			}
 			t.d[j] = row[j]
@@ -69,7 +69,7 @@ func tridiagonalize(p *kernel.Pool, a []float64, n int, scale float64) *tridiago
 			t.e[j], t.tau[j] = reflector(v)
 			t.setRow(row, j)
 			t.mul(p, product, v)
-			// w = τ·(A·v − …), less its part along v.
+			// w = τ·(A·v − …) minus its component along v.
 			w := product[j+1 : n]
 			p.Run(used, func(q int) { dots[q] = dot(v, crossed[q*ld:][j+1:n]) })
 			if used > 0 {
@@ -102,7 +102,7 @@ func tridiagonalize(p *kernel.Pool, a []float64, n int, scale float64) *tridiago
 	return t
 }
 
-// row gathers row j, setRow puts it back.
+// row copies row j out, setRow copies it back.
 func (t *tridiagonal) row(dst []float64, j int) {
 	for c := 0; c < len(dst); c += stripWidth {
 		copy(dst[c:c+stripWidth], t.strip(c / stripWidth)[j*stripWidth:])
@@ -118,7 +118,7 @@ func (t *tridiagonal) setRow(src []float64, j int) {
 // mul sets the last len(v) of the n elements of dst to the last rows and columns
 // of A times v; whole strips are written.
 func (t *tridiagonal) mul(p *kernel.Pool, dst, v []float64) {
-	const work = 1 << 15 // elements that are worth a job
+	const work = 1 << 15 // elements that make a unit of work
 	m := len(v)
 	from := t.n - m
 	first, count := from/stripWidth, len(dst)/stripWidth
@@ -130,7 +130,7 @@ func (t *tridiagonal) mul(p *kernel.Pool, dst, v []float64) {
 	})
 }
 
-// reflector replaces x by v, v[0] = 1, such that (I − τ·v·vᵀ)·x = (β, 0, 0 …).
+// reflector replaces x by the v with v[0] = 1 for which (I − τ·v·vᵀ)·x = (β, 0, 0 …).
 func reflector(x []float64) (beta, tau float64) {
 	alpha := x[0]
 	rest := dot(x[1:], x[1:])
@@ -154,8 +154,8 @@ func axpy(y []float64, c float64, x []float64) {
 	}
 }
 
-// back replaces the rows z of x [n×n] by (Q·z)ᵀ. Reflections are taken in blocks:
-// H₀···Hₖ = I − V·S·Vᵀ with S upper triangular (Schreiber and Van Loan 1989).
+// back replaces the rows z of x [n×n] by (Q·z)ᵀ. Reflections are applied in blocks: H₀···Hₖ
+// = I − V·S·Vᵀ with upper triangular S (Schreiber and Van Loan 1989).
 func (t *tridiagonal) back(p *kernel.Pool, x []float64) {
 	n := t.n
 	if n < 2 {
@@ -168,7 +168,7 @@ func (t *tridiagonal) back(p *kernel.Pool, x []float64) {
 	xv, xvs := make([]float64, n*width), make([]float64, n*width)
 	for j0 := (n - 2) / width * width; j0 >= 0; j0 -= width {
 		k := min(width, n-1-j0)
-		m := n - j0 - 1 // columns that the block touches
+		m := n - j0 - 1 // columns that the block changes
 		for j := range k {
 			t.row(row, j0+j)
 			clear(v[j*m:][:j])

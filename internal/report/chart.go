@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// The charts are SVG written by hand: text and lines take their colours from
-// the page's style sheet, which has a light and a dark set, and the program
-// carries no fonts. Series differ in shape as well as in colour.
+// The charts are SVG generated here: text and lines take their colours from the page's
+// style sheet, which has a light and a dark set, and no fonts are embedded. Series differ
+// in shape as well as in colour.
 
 // series is one line of a chart. A NaN is a gap.
 type series struct {
@@ -28,8 +28,7 @@ func (s *svg) text(x, y float64, anchor, class, t string) {
 	s.add(`<text x="%.1f" y="%.1f" text-anchor="%s" class="%s">%s</text>`, x, y, anchor, class, html.EscapeString(t))
 }
 
-// openSVG begins a drawing of the given size with its title, which readers of the
-// screen hear.
+// openSVG begins a drawing of the given size; title is read by screen readers.
 func openSVG(w, h float64, title string) *svg {
 	s := &svg{}
 	s.add(`<svg viewBox="0 0 %.0f %.0f" role="img" aria-label="%s">`, w, h, html.EscapeString(title))
@@ -38,10 +37,10 @@ func openSVG(w, h float64, title string) *svg {
 
 func (s *svg) close() template.HTML {
 	s.add("</svg>")
-	return template.HTML(s.String()) // every text in it is escaped
+	return template.HTML(s.String()) // every text in it has been escaped
 }
 
-// ticks are round numbers from 0 to at least top, about n of them.
+// ticks are about n round numbers from 0 to at least top.
 func ticks(top float64, n int) []float64 {
 	if !(top > 0) || math.IsInf(top, 0) {
 		return []float64{0, 1}
@@ -85,14 +84,14 @@ func (s *svg) mark(class string, x, y float64, title string) {
 	s.add(`<title>%s</title></%s>`, html.EscapeString(title), element)
 }
 
-// axis is the vertical axis of panels.
+// axis is the vertical axis of a panel.
 type axis struct {
 	lo, hi float64
 	log    bool
 	ticks  []float64
 }
 
-// newAxis covers the values: from 0, or on a logarithmic scale.
+// newAxis makes an axis that covers the values: from 0, or on a logarithmic scale.
 func newAxis(least, most float64, log bool) axis {
 	if !log || !(least > 0) || math.IsInf(most, 0) {
 		t := ticks(most, 4)
@@ -114,7 +113,7 @@ func newAxis(least, most float64, log bool) axis {
 	}
 }
 
-// at maps a value to 0 … 1.
+// at maps a value to 0 … 1 along the axis.
 func (a axis) at(v float64) float64 {
 	if a.log {
 		return math.Log(v/a.lo) / math.Log(a.hi/a.lo)
@@ -122,7 +121,7 @@ func (a axis) at(v float64) float64 {
 	return (v - a.lo) / (a.hi - a.lo)
 }
 
-// panel draws values over blocks.
+// panel draws values by block.
 func panel(title string, vertical axis, all []series, format func(float64) string) template.HTML {
 	const w, h, left, right, above, below = 250.0, 170.0, 38.0, 10.0, 28.0, 30.0
 	s := openSVG(w, h, title)
@@ -150,7 +149,7 @@ func panel(title string, vertical axis, all []series, format func(float64) strin
 		}
 		s.text(x(i), h-12, "middle", "tick", label)
 	}
-	for k := len(all) - 1; k >= 0; k-- { // the first on top
+	for k := len(all) - 1; k >= 0; k-- { // the first series is drawn last, on top
 		a := all[k]
 		if n > 1 {
 			s.path(a.class, a.v, x, y)
@@ -179,8 +178,8 @@ func (s *svg) path(class string, v []float64, x func(int) float64, y func(float6
 	s.add(`"/>`)
 }
 
-// curves draws series over the share of the frequencies, 0 to 100 %; y runs from
-// lo to hi percent. faint curves lie behind and show their names when pointed at; white noise is a
+// curves draws series over the fraction of the frequencies, 0 to 100 %; y runs from lo to
+// hi percent. faint curves are drawn behind and show their names on hover; white noise is a
 // line from white[0] to white[1].
 func curves(title, yLabel string, lo, hi float64, white [2]float64, faint, all []series) template.HTML {
 	const w, h, left, right, above, below = 460.0, 320.0, 52.0, 22.0, 40.0, 46.0
@@ -219,7 +218,7 @@ type bar struct {
 	label string
 }
 
-// bars draws stacked bars to one scale.
+// bars draws stacked bars on a common scale.
 func bars(title string, rows []bar) template.HTML {
 	const w, left, right, each, above = 560.0, 76.0, 170.0, 24.0, 28.0
 	h := above + each*float64(len(rows)) + 6
@@ -274,5 +273,5 @@ func legend(items ...[2]string) template.HTML {
 		fmt.Fprintf(&b, `</svg>%s</span>`, html.EscapeString(it[1]))
 	}
 	b.WriteString("</p>")
-	return template.HTML(b.String()) // names are escaped
+	return template.HTML(b.String()) // names have been escaped
 }

@@ -11,15 +11,16 @@ import (
 // energyPoints is the number of steps of a cumulative curve.
 const energyPoints = 50
 
-// maxEnergyBlocks bounds the blocks whose energy is looked at: it reads every
+// maxEnergyBlocks is the largest number of blocks whose energy is computed: it reads every
 // weight several times, and neighbouring blocks are alike.
 const maxEnergyBlocks = 6
 
-// EnergyCurves is where the energy of a model's linear layers lies: cumulative
-// share over the share of frequencies, in energyPoints steps from 0 to 1.
+// EnergyCurves are cumulative distributions of the energy of a model's linear layers: the
+// fraction of the energy below each fraction of the frequencies, in energyPoints steps from
+// 0 to 1.
 type EnergyCurves struct {
 	Shuffles int
-	Blocks   []int // that were looked at
+	Blocks   []int // that were measured
 	Axes     [2]AxisCurves
 }
 
@@ -32,7 +33,7 @@ type AxisCurves struct {
 	Smoothed []float64 // the same after smoothing
 }
 
-// LayerCurve is one layer's.
+// LayerCurve is the curve of one layer.
 type LayerCurve struct {
 	Name  string
 	Share []float64
@@ -55,10 +56,10 @@ func addTo(sum *[]float64, v []float64, weight float64) {
 	}
 }
 
-// add looks at the weights of the looker's block.
+// add adds the weights of the looker's current block.
 func (e *EnergyCurves) add(k *looker, block int) error {
 	if n := k.ck.Config.Layers; n > maxEnergyBlocks {
-		// Evenly spaced, the first and the last among them.
+		// Evenly spaced, including the first and the last.
 		want := (len(e.Blocks)*(n-1) + (maxEnergyBlocks-1)/2) / (maxEnergyBlocks - 1)
 		if block != want {
 			return nil
@@ -94,7 +95,7 @@ func (e *EnergyCurves) add(k *looker, block int) error {
 	return nil
 }
 
-// finish turns sums into means.
+// finish converts sums to means.
 func (e *EnergyCurves) finish() {
 	for i := range e.Axes {
 		a := &e.Axes[i]

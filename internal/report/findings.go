@@ -12,54 +12,53 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// Finding is one thing that is wrong, or dear, with its cause and its remedy.
+// Finding is one thing that is wrong or costly, with its cause and remedy.
 type Finding struct {
-	Bad     bool     `json:"bad"`               // else a note: it costs something, but does not explain bad output
+	Bad     bool     `json:"bad"`               // otherwise a note: it costs something, but does not explain bad output
 	Where   string   `json:"where"`             // layer or layers, or "the model"
-	Channel string   `json:"channel,omitempty"` // of the layer's input or output; "": none in particular
+	Channel string   `json:"channel,omitempty"` // of the layer's input or output; "": no particular channel
 	Cause   string   `json:"cause"`             // in a few words
-	Detail  string   `json:"detail"`            // what was seen, with figures
-	Remedy  []string `json:"remedy,omitempty"`  // flags or lines of the recipe: any one of them
+	Detail  string   `json:"detail"`            // what was measured, with figures
+	Remedy  []string `json:"remedy,omitempty"`  // flags or lines of the recipe, any one of which may help
 }
 
-// Thresholds of the findings. They are drawn where small trained models at
-// these bits lie well below, and planted faults well above.
+// Thresholds of the findings: well above the values of small trained models at these bits,
+// and well below those of planted faults.
 const (
 	badError    = 0.15 // relative output error of a layer …
 	badError4   = 0.30 // … whose activations have 4 bits
-	worseThan   = 2.5  // times the median layer's error is bad too, …
-	worthError  = 0.10 // … from here on
-	heavyPart   = 0.07 // of the channels carry half of the weights' error: no accident
-	badClipped  = 0.05 // share of the weights beyond the grid
-	dearBranch  = 0.05 // the branch's part of all bits …
-	branchGain  = 0.05 // … must lower the output error by this part
-	badRatio    = 1.25 // perplexity over full precision's …
-	badKL       = 0.10 // … or nats a token between the predictions
-	dearKL      = 0.03 // worth a note: what 2 bits cost at best, and 4 do not
-	fewTokens   = 4    // calibration tokens for each channel of the widest input
-	zeroWeights = 0.60 // share of integers that are zero; Gaussian rows at 4 bits have about 0.15
+	worseThan   = 2.5  // times the median layer's error is also bad, …
+	worthError  = 0.10 // … if it is at least this
+	heavyPart   = 0.07 // half of the weights' error in at most this fraction of the channels is no accident
+	badClipped  = 0.05 // fraction of the weights beyond the grid
+	dearBranch  = 0.05 // the branch's fraction of all bits …
+	branchGain  = 0.05 // … must lower the output error by this fraction
+	badRatio    = 1.25 // perplexity relative to full precision …
+	badKL       = 0.10 // … or KL divergence of the predictions, nats per token
+	dearKL      = 0.03 // worth a note: the best that 2 bits achieve; 4 bits do better
+	fewTokens   = 4    // calibration tokens per channel of the widest input
+	zeroWeights = 0.60 // fraction of integers that are zero; Gaussian rows at 4 bits have about 0.15
 )
 
-// levels is how many steps of the activation grid the median channel's largest
-// value spans, where the largest channel's is peak times that. The grid covers
-// both signs.
+// levels is how many steps of the activation grid the median channel's largest value spans,
+// if the largest channel's value is peak times that. The grid covers both signs.
 func levels(bits int, peak float64) float64 { return float64(int(1)<<bits-1) / 2 / peak }
 
-// fewLevels is too few.
+// fewLevels: below this value of levels, most channels are lost to rounding.
 const fewLevels = 0.5
 
-// Diagnose names what is wrong with a quantized model. look may be nil, overlaps
-// empty. The worst come first. A model without a finding that is Bad is as good
-// as its bits allow, as far as can be told.
+// Diagnose lists what is wrong with a quantized model, worst first. look may be nil,
+// overlaps empty. A model without a finding that is Bad is, as far as can be measured, as
+// good as its bits allow.
 func Diagnose(s *Subject, look *Look, overlaps []eval.Overlap) []Finding {
 	return diagnose(s, look, overlaps, nil).found
 }
 
-// diagnose is [Diagnose] with a measurement of the model, or nil, which counts for
-// more than the job's comparison.
+// diagnose is [Diagnose] with a measurement of the model, or nil; it takes precedence over
+// the job's own comparison.
 func diagnose(s *Subject, look *Look, overlaps []eval.Overlap, quality *Quality) *diagnosis {
 	d := &diagnosis{Subject: s, look: look, recipe: s.Manifest.Recipe, quality: quality}
-	d.check() // first: what it finds decides about what follows
+	d.check() // first, because its findings affect the others
 	d.outliers()
 	d.layers()
 	d.scales()
@@ -77,8 +76,8 @@ func diagnose(s *Subject, look *Look, overlaps []eval.Overlap, quality *Quality)
 	return d
 }
 
-// Fold shortens a list for people: of findings with one cause and one remedy it
-// keeps the first few, and says of the last how many more there are.
+// Fold shortens a list for display: of findings with the same cause and remedy it keeps the
+// first few, and adds to the last of them how many more there are.
 func Fold(found []Finding, most int) []Finding {
 	type kind struct {
 		cause, remedy string
@@ -95,7 +94,7 @@ func Fold(found []Finding, most int) []Finding {
 			continue
 		}
 		if rest := count[k] - most; kept[k] == most && rest > 0 {
-			f.Detail += fmt.Sprintf("; and %d more places like it", rest)
+			f.Detail += fmt.Sprintf("; and %d more places with the same finding", rest)
 		}
 		out = append(out, f)
 	}
@@ -119,7 +118,7 @@ type diagnosis struct {
 
 func (d *diagnosis) add(f Finding) { d.found = append(d.found, f) }
 
-// blame marks layers as explained.
+// blame marks layers whose error has been explained.
 func (d *diagnosis) blame(layers ...int) {
 	if d.blamed == nil {
 		d.blamed = map[int]bool{}
@@ -129,7 +128,7 @@ func (d *diagnosis) blame(layers ...int) {
 	}
 }
 
-// input is what is known of one input: by the job, else by a short run.
+// input returns what is known about one input: from the job, otherwise from a short run.
 func (d *diagnosis) input(block int, in llama.Input) (outliers []artefact.Outlier, after float64) {
 	l := &d.Layers[d.index(block, in.Readers()[0])]
 	if l.Peak > 0 {
@@ -144,8 +143,8 @@ func (d *diagnosis) input(block int, in llama.Input) (outliers []artefact.Outlie
 
 func (d *diagnosis) index(block int, w llama.Which) int { return block*int(llama.NumLinears) + int(w) }
 
-// outliers finds inputs whose largest channel leaves the others too few levels,
-// and weights whose error sits in one channel.
+// outliers finds inputs whose largest channel leaves the others too few levels, and weights
+// whose error is concentrated in a few channels.
 func (d *diagnosis) outliers() {
 	bits := d.Quantization.Bits.Activations
 	for block := range d.Config.Layers {
@@ -205,34 +204,34 @@ func channels(outliers []artefact.Outlier) string {
 			break
 		}
 		if o.Ratio < outliers[0].Ratio/4 {
-			break // not what sets the grid
+			break // not large enough to determine the grid
 		}
 		out = append(out, fmt.Sprintf("%d (%.0f×)", o.Channel, o.Ratio))
 	}
 	return strings.Join(out, ", ")
 }
 
-// judged reports whether a layer's output error is a verdict on it. It is none where
-// the layer was fitted toward the full-precision model (solve.correct): it takes
-// back what those before it have lost, so that its error on its own inputs rises,
-// beyond plain rounding's if need be, while the model's falls.
+// judged reports whether a layer's output error tells how good the layer is. It does not if
+// the layer was fitted to the full-precision model (solve.correct): the layer then
+// compensates the errors of earlier ones, so that its error on its own inputs rises,
+// possibly above that of plain rounding, while the model's falls.
 func (d *diagnosis) judged(l *Layer) bool {
 	return d.recipe.Solve.Correct == "" || l.Uncorrected
 }
 
-// badLayer reports whether a layer's output error is bad, by what is known.
+// badLayer reports whether a layer's output error is known to be bad.
 func (d *diagnosis) badLayer(l *Layer) bool {
 	e, known := l.OutputError()
 	return known && d.judged(l) && d.bad(e)
 }
 
-// suspect reports whether what is odd about a layer explains a loss: its own, or,
-// where that is no verdict, the model's.
+// suspect reports whether an anomaly in a layer explains a loss: the layer's own or, if its
+// error does not count (see judged), the model's.
 func (d *diagnosis) suspect(l *Layer) bool {
 	return d.badLayer(l) || d.lost && !d.judged(l)
 }
 
-// bad reports whether an output error is.
+// bad reports whether an output error is bad.
 func (d *diagnosis) bad(e float64) bool {
 	limit := badError
 	if d.Quantization.Bits.Activations == 4 {
@@ -241,7 +240,7 @@ func (d *diagnosis) bad(e float64) bool {
 	return e >= limit || e >= worthError && e >= worseThan*d.median()
 }
 
-// median is the median layer's output error; 0 where none is known.
+// median is the median output error of all layers; 0 if none is known.
 func (d *diagnosis) median() float64 {
 	var all []float64
 	for i := range d.Layers {
@@ -256,8 +255,8 @@ func (d *diagnosis) median() float64 {
 	return all[len(all)/2]
 }
 
-// layers finds clipping, dead channels, raised damping, and layers that are bad
-// for no reason found so far.
+// layers finds clipping, dead channels, raised damping, and layers that are bad for no
+// reason found so far.
 func (d *diagnosis) layers() {
 	for i := range d.Layers {
 		l := &d.Layers[i]
@@ -270,12 +269,12 @@ func (d *diagnosis) layers() {
 		if l.DeadChannels > 0 && l.Which == l.Which.Input().Readers()[0] {
 			d.add(Finding{Bad: l.DeadChannels*4 > l.In, Where: fmt.Sprintf("block %d, input of %s", l.Block, l.Which.Input()), Cause: "dead columns",
 				Channel: d.dead(l.Block, l.Which.Input()),
-				Detail:  fmt.Sprintf("%d of %d input channels are 0 in every calibration token: their weights are rounded blindly, unless a longer and more varied text touches them", l.DeadChannels, l.In),
+				Detail:  fmt.Sprintf("%d of %d input channels are 0 in every calibration token, so their weights are rounded to nearest; a longer and more varied text may use them", l.DeadChannels, l.In),
 				Remedy:  []string{"--calib FILE"}})
 		}
 		if damp := d.recipe.Solve.Damp; l.Damp > damp*1.5 && l.Which == l.Which.Input().Readers()[0] {
 			d.add(Finding{Bad: l.Damp >= 99*damp, Where: fmt.Sprintf("block %d, input of %s", l.Block, l.Which.Input()), Cause: "raised damping",
-				Detail: fmt.Sprintf("the Hessian was not positive definite; damping went from %g to %g of its mean diagonal, towards plain rounding; it takes more text", damp, l.Damp),
+				Detail: fmt.Sprintf("the Hessian was not positive definite; damping was raised from %g to %g of its mean diagonal, which is closer to plain rounding; use more calibration text", damp, l.Damp),
 				Remedy: append([]string{"--calib FILE"}, samples(d.recipe, d.Manifest.Calibration)...)})
 		}
 		if d.badLayer(l) && !d.blamed[i] {
@@ -297,7 +296,7 @@ func (d *diagnosis) layers() {
 	}
 }
 
-// dead names dead channels where a short run knows them.
+// dead lists dead channels, if a short run has found them.
 func (d *diagnosis) dead(block int, in llama.Input) string {
 	if d.look == nil {
 		return ""
@@ -305,13 +304,13 @@ func (d *diagnosis) dead(block int, in llama.Input) string {
 	return numbers(d.look.Inputs[block*int(llama.NumInputs)+int(in)].Dead)
 }
 
-// scales finds scales that 16-bit floats hold badly, and rows that vanished.
+// scales finds scales that 16-bit floats represent badly, and rows that are all zero.
 func (d *diagnosis) scales() {
 	for i := range d.Layers {
 		l := &d.Layers[i]
 		if l.LeastScale > 0 && l.LeastScale < subnormal {
 			d.add(Finding{Bad: l.LeastScale < 16.0/(1<<24), Where: l.Name, Cause: "a scale underflows 16-bit floats",
-				Detail: fmt.Sprintf("the least scale is %.2g, below %.2g, where 16-bit floats lose digits", l.LeastScale, subnormal),
+				Detail: fmt.Sprintf("the smallest scale is %.2g, below %.2g, where 16-bit floats lose digits", l.LeastScale, subnormal),
 				Remedy: append(d.weights(func(w *recipe.Weights) { w.Group = 0 }), "a checkpoint without rows near zero")})
 		}
 		if l.MostScale > 65504/4 {
@@ -320,7 +319,7 @@ func (d *diagnosis) scales() {
 		}
 		if l.ZeroRows > 0 {
 			d.add(Finding{Bad: l.ZeroRows*4 > l.Out, Where: l.Name, Cause: "output channels of zeros",
-				Detail: fmt.Sprintf("%d of %d output channels hold nothing but zeros beside the branch", l.ZeroRows, l.Out), Remedy: d.finer(l)})
+				Detail: fmt.Sprintf("%d of %d output channels are all zero except for the branch", l.ZeroRows, l.Out), Remedy: d.finer(l)})
 		} else if l.ZeroShare > zeroWeights {
 			d.add(Finding{Bad: d.suspect(l), Where: l.Name, Cause: "most weights round to zero",
 				Detail: fmt.Sprintf("%.0f %% of the integers are 0: few large weights stretch the grid of their row", 100*l.ZeroShare),
@@ -329,7 +328,8 @@ func (d *diagnosis) scales() {
 	}
 }
 
-// calibration finds text that is too short, or that is measured on.
+// calibration finds calibration text that is too short, or that is also the evaluation
+// text.
 func (d *diagnosis) calibration(overlaps []eval.Overlap) {
 	for _, o := range overlaps {
 		if o.Any() {
@@ -352,7 +352,7 @@ func (d *diagnosis) calibration(overlaps []eval.Overlap) {
 	}
 }
 
-// branch finds a branch that costs more than it gives.
+// branch finds a branch that costs more than it is worth.
 func (d *diagnosis) branch() {
 	var bits, all, with, without float64
 	worst, most := -1, 0.0
@@ -378,8 +378,8 @@ func (d *diagnosis) branch() {
 		Remedy: append([]string{"branch: null"}, d.groups()...)})
 }
 
-// check holds the model as a whole against full precision: by a measurement, else
-// by the job's own comparison.
+// check compares the model as a whole with full precision: by a measurement, otherwise by
+// the job's own comparison.
 func (d *diagnosis) check() {
 	var ref, got, kl, top1 float64
 	where := ""
@@ -394,7 +394,7 @@ func (d *diagnosis) check() {
 		}
 		if ratio := k.Ratio(); ratio > artefact.MaxRatio {
 			d.add(Finding{Where: "the model", Cause: "it has learned its calibration text",
-				Detail: fmt.Sprintf("KL divergence %.3g on held-out text, %.3g on the text that its weights were fitted to", kl, k.KLFitted),
+				Detail: fmt.Sprintf("KL divergence %.3g on held-out text, %.3g on the text that the weights were fitted to", kl, k.KLFitted),
 				Remedy: []string{"calibrate on more and other text (--calib), or leave out solve.correct, tune and distil"}})
 		}
 	} else {

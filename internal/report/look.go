@@ -22,63 +22,62 @@ import (
 type LookOptions struct {
 	Pool        *kernel.Pool
 	Calibration []string // text files; none: the embedded text
-	Windows     int      // at most; 0: 4
-	Tokens      int      // of a window, at most; 0: 256
-	Pictures    bool     // energy curves and surfaces too
-	Shuffles    int      // of the energy's control; 0: 2
+	Windows     int      // largest number of windows; 0: 4
+	Tokens      int      // largest number of tokens in a window; 0: 256
+	Pictures    bool     // also compute energy curves and surfaces
+	Shuffles    int      // for the control of the energy curves; 0: 2
 	Progress    func(block, blocks int)
 
-	// Of is what was made of the model, or nil. It says how strongly each input
-	// was smoothed, and gets the error of its layers where the job took none.
+	// Of is the quantized model, or nil. It provides the smoothing strength of each input;
+	// the errors of its layers are measured if the job has not measured them.
 	Of *Subject
 }
 
-// Look is what a short run of a model in full precision shows.
+// Look is what a short run of a model in full precision measured.
 type Look struct {
-	Source          string // of the text
+	Source          string // of the calibration text
 	Windows, Tokens int
-	Inputs          []Input // block by block, [llama.NumInputs] each
+	Inputs          []Input // block by block, [llama.NumInputs] in each
 	Energy          *EnergyCurves
 	Surfaces        []Surface
 }
 
-// Input is what a linear layer's input looks like over the tokens of a [Look].
+// Input describes the input of linear layers over the tokens of a [Look].
 type Input struct {
 	Block    int
 	Input    llama.Input
-	Peak     float64 // largest channel's |x| over the median channel's
+	Peak     float64 // largest channel's |x| relative to the median channel's
 	After    float64 // the same after smoothing by Alpha
 	Alpha    recipe.Alpha
 	Outliers []artefact.Outlier // before smoothing
-	Dead     []int              // channels that are 0 throughout, at most 8
+	Dead     []int              // channels that are always 0, at most 8
 }
 
-// LayerError is what a quantized layer does to its output, on the inputs of the
-// model in full precision, as shares of the output's norm.
+// LayerError is the error of a quantized layer's output on the inputs of the full-precision
+// model, relative to the output's norm.
 type LayerError struct {
 	Total       float64
-	Weights     float64 // the weights' part: activations left as they are
-	Activations float64 // the activations' part: of the layer with its quantized weights
-	// Channels are the input channels that carry half of the energy of the
-	// weights' error, inputs taken as uncorrelated: the fewest, worst first. nil:
-	// it takes more than maxHeavy.
+	Weights     float64 // the weights' part: activations not quantized
+	Activations float64 // the activations' part: for the layer with its quantized weights
+	// Channels are the fewest input channels with half of the energy of the weights' error,
+	// treating inputs as uncorrelated, worst first. nil: there are more than maxHeavy.
 	Channels []int
 }
 
-// maxHeavy channels can be named as the place of an error.
+// maxHeavy is the largest number of channels in which an error counts as concentrated.
 const maxHeavy = 8
 
-// looker is a look under way.
+// looker is the state of a look.
 type looker struct {
 	LookOptions
 	ck      *checkpoint.Checkpoint
 	look    *Look
 	set     *calibration.Set
-	x       [][]float32 // of each window, what flows between the blocks
+	x       [][]float32 // the residual stream of each window between blocks
 	runner  *llama.Runner
 	block   llama.DenseBlock
 	stats   [llama.NumInputs]*stage.Stats
-	lambda  [llama.NumInputs][]float32 // of the block, as it was smoothed
+	lambda  [llama.NumInputs][]float32 // of the current block, with the job's smoothing
 	surface [2]*candidate
 }
 
@@ -123,7 +122,7 @@ func (k *looker) begin(ctx context.Context) error {
 			wo, wi := l.Shape(c)
 			so, si := l.Shape(s.Config)
 			if wo != so || wi != si || c.Layers != s.Config.Layers || c.VocabSize != s.Config.VocabSize {
-				return fmt.Errorf("%s: has another shape than %s and can't be what it was made from", k.ck.Dir, s.Dir)
+				return fmt.Errorf("%s: differs in shape from %s and cannot be the model that it was made from", k.ck.Dir, s.Dir)
 			}
 		}
 	}
@@ -166,7 +165,7 @@ func (k *looker) begin(ctx context.Context) error {
 	return nil
 }
 
-// one looks at block i and moves the windows past it.
+// one measures block i and advances the windows past it.
 func (k *looker) one(ctx context.Context, i int) error {
 	if err := llama.LoadBlock(k.ck, i, &k.block); err != nil {
 		return err
@@ -175,7 +174,7 @@ func (k *looker) one(ctx context.Context, i int) error {
 		s.Reset()
 	}
 	var failed error
-	first := [llama.NumInputs][]float32{} // of the first window, as it was
+	first := [llama.NumInputs][]float32{} // of the first window, unchanged
 	for w, x := range k.x {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -204,8 +203,8 @@ func (k *looker) one(ctx context.Context, i int) error {
 	return k.errors(i)
 }
 
-// tie maps each channel of an input to the one that it shares λ with; nil where
-// every channel is free.
+// tie maps each channel of an input to the channel that it shares λ with; nil if all
+// channels are independent.
 func tie(c *checkpoint.Config, in llama.Input) []int {
 	if in != llama.OInput {
 		return nil
@@ -213,10 +212,10 @@ func tie(c *checkpoint.Config, in llama.Input) []int {
 	return llama.ValueChannels(c)
 }
 
-// defaultAlpha is the strength shown where none was chosen by a job.
+// defaultAlpha is the strength that is shown if no job has chosen one.
 const defaultAlpha = 0.5
 
-// input sums up one input of the block.
+// input summarizes one input of the block.
 func (k *looker) input(block int, in llama.Input, first []float32) {
 	s := k.stats[in]
 	r := Input{Block: block, Input: in, Alpha: k.alpha(block, in)}
@@ -258,9 +257,9 @@ func parseAlpha(s string) recipe.Alpha {
 	return recipe.Alpha(a)
 }
 
-// errors measures the layers of block i of what was made of the model, where
-// the job took no errors. That is so for recipes that need no calibration: they
-// do not smooth, and a layer's input is the model's own, unless it is transformed.
+// errors measures the layers of block i of the quantized model if the job has not measured
+// them. This is the case for recipes that need no calibration: they do not smooth, and a
+// layer's input is the model's own, unless it is transformed.
 func (k *looker) errors(i int) error {
 	s := k.Of
 	if s == nil || s.Layers == nil || s.Manifest.Recipe.NeedsCalibration() || s.Manifest.Recipe.Rotate != nil {

@@ -16,15 +16,15 @@ import (
 	"github.com/specquant/specquant/internal/spectrum"
 )
 
-// Page is what the HTML report shows. All but Subject may be missing; what is
-// missing is said on the page, with the flag that would bring it.
+// Page is what the HTML report shows. Everything except Subject may be missing; the page
+// then names the flag that would add it.
 type Page struct {
 	Subject  *Subject
 	Look     *Look
 	Quality  *Quality
 	Overlaps []eval.Overlap
 	Tool     string
-	Against  string // folder of the checkpoint, "" where none was given
+	Against  string // folder of the checkpoint, "" if none was given
 }
 
 //go:embed page.html
@@ -40,7 +40,7 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"giga":    func(v float64) string { return fmt.Sprintf("%.1f", v/1e9) },
 }).Parse(pageHTML))
 
-// number writes an error; nothing for none.
+// number formats an error; "" for none.
 func number(v float64) string {
 	if v == 0 {
 		return ""
@@ -59,14 +59,14 @@ func bytesText(n int64) string {
 	}
 }
 
-// view is the page as the template sees it.
+// view is the data for the template.
 type view struct {
 	*Page
 	Title      string
 	Found      []Finding
 	Healthy    bool
-	Known      bool   // errors of layers are
-	Corrected  string // solve.correct, where the errors of layers are no verdict; "": they are
+	Known      bool   // the errors of layers are known
+	Corrected  string // solve.correct, with which the errors of layers do not count; otherwise ""
 	Size       int64
 	Hash       string // eval.ModelHash
 	Profile    *meter.Profile
@@ -95,7 +95,7 @@ type surfaceView struct {
 	Smooth   string
 }
 
-// Write writes the page. It asks for nothing outside itself.
+// Write writes the page, which refers to nothing outside itself.
 func (p *Page) Write(w io.Writer) error {
 	v := &view{Page: p, Size: p.Subject.Checkpoint.Bytes(), Title: filepath.Base(filepath.Clean(p.Subject.Dir))}
 	var n int64
@@ -125,13 +125,13 @@ func (p *Page) Write(w io.Writer) error {
 	return pageTemplate.Execute(w, v)
 }
 
-// kinds are the layers of a block by their short names.
+// kind is the short name of a layer within its block.
 func kind(w llama.Which) string {
 	_, name, _ := strings.Cut(w.String(), ".")
 	return name
 }
 
-// byKind gathers a value of each layer into one series a kind, over the blocks.
+// byKind collects a value of each layer of a kind into a series over the blocks.
 func (v *view) byKind(w llama.Which, f func(*Layer) float64) []float64 {
 	out := make([]float64, v.Subject.Config.Layers)
 	for i := range v.Subject.Layers {
@@ -142,7 +142,7 @@ func (v *view) byKind(w llama.Which, f func(*Layer) float64) []float64 {
 	return out
 }
 
-// panels draws one panel a kind, all to one scale.
+// panels draws one panel for each kind, all on the same scale.
 func (v *view) panels(log bool, all []series, f []func(*Layer) float64, format func(float64) string) []template.HTML {
 	least, top := math.Inf(1), 0.0
 	for i := range v.Subject.Layers {
@@ -171,7 +171,7 @@ func orGap(v float64) float64 {
 	return v
 }
 
-// layers prepares what is shown of quantized layers.
+// layers prepares the data on quantized layers.
 func (v *view) layers() {
 	s := v.Subject
 	d := diagnose(s, v.Look, v.Overlaps, v.Quality)
@@ -233,7 +233,7 @@ func (v *view) layers() {
 	}
 }
 
-// keptOf is the least (0), mean (1) or most (2) of a layer's budgets.
+// keptOf is the smallest (0), mean (1) or largest (2) of a layer's budgets.
 func keptOf(kept []int, what int) float64 {
 	if len(kept) == 0 {
 		return math.NaN()
@@ -245,8 +245,8 @@ func keptOf(kept []int, what int) float64 {
 	return []float64{float64(least), float64(sum) / float64(len(kept)), float64(most)}[what]
 }
 
-// excess is a cumulative curve less that of white noise; lo and hi, in percent,
-// are widened to hold it.
+// excess is a cumulative curve minus that of white noise; lo and hi, in percent, are
+// widened to include it.
 func excess(v []float64, lo, hi *float64) []float64 {
 	out := make([]float64, len(v))
 	for i := range v {
@@ -256,7 +256,7 @@ func excess(v []float64, lo, hi *float64) []float64 {
 	return out
 }
 
-// lowBand is the part of the spectrum that the paper speaks of.
+// lowBand is the fraction of the spectrum for which the paper gives a figure.
 const lowBand = 0.2
 
 // pictures prepares energy curves and surfaces.

@@ -214,7 +214,7 @@ func TestAgainstAnotherModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ck.Close()
-	if _, err := LookAt(t.Context(), ck, LookOptions{Pool: pool, Of: s}); err == nil || !strings.Contains(err.Error(), "another shape") {
+	if _, err := LookAt(t.Context(), ck, LookOptions{Pool: pool, Of: s}); err == nil || !strings.Contains(err.Error(), "differs in shape") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := LookAt(t.Context(), s.Checkpoint, LookOptions{Pool: pool}); err == nil || !strings.Contains(err.Error(), "is quantized") {

@@ -17,8 +17,8 @@ type Quality struct {
 	Text     string // its name
 }
 
-// Measure compares the model in dir with the checkpoint in against by the GPTQ
-// protocol, on the first windows of the text (most; 0: all).
+// Measure compares the model in dir with the checkpoint in against by the GPTQ protocol, on
+// at most `most` windows from the beginning of the text (0: all).
 func Measure(ctx context.Context, dir, against, name, text string, most int, pool *kernel.Pool, progress func(done, all int)) (*Quality, error) {
 	ref, err := engine.Open(against, engine.Options{Pool: pool})
 	if err != nil {

@@ -13,17 +13,17 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// A remedy is a flag, or a section of the recipe in one line that takes the place
-// of the recipe's own. So a line holds all that the section has, with the one
-// change, and none is given that the recipe has already.
+// A remedy is a flag, or one line with a complete section of the recipe that replaces the
+// recipe's own: it repeats everything that the section has, with one change. A line that
+// would change nothing is not given.
 
-// The recipes to go over to.
+// The recipes that are recommended.
 const (
 	betterRecipe = "specquant-fast"
-	bestRecipe   = "specquant-best" // the same, and gradients
+	bestRecipe   = "specquant-best" // the same with gradients
 )
 
-// weightsLine is the section weights.
+// weightsLine is the section weights in one line.
 func weightsLine(w recipe.Weights) string {
 	parts := []string{fmt.Sprintf("group: %d", w.Group)}
 	if w.Zero != "" && w.Zero != quant.ZeroSymmetric {
@@ -51,7 +51,7 @@ func weightsLine(w recipe.Weights) string {
 	return "weights: {" + strings.Join(parts, ", ") + "}"
 }
 
-// solveLine is the section solve.
+// solveLine is the section solve in one line.
 func solveLine(s recipe.Solve) string {
 	parts := []string{"method: " + s.Method}
 	if s.Damp != 0 {
@@ -74,7 +74,7 @@ func solveLine(s recipe.Solve) string {
 	return "solve: {" + strings.Join(parts, ", ") + "}"
 }
 
-// smoothLine is the section smooth with strengths to try, on the inputs of s (nil:
+// smoothLine is the section smooth with these strengths to try, on the inputs of s (nil:
 // all).
 func smoothLine(s *recipe.Smooth, alpha string) string {
 	if s != nil && len(s.Inputs) > 0 {
@@ -83,10 +83,10 @@ func smoothLine(s *recipe.Smooth, alpha string) string {
 	return fmt.Sprintf("smooth: {alpha: %s}", alpha)
 }
 
-// manyAlphas are strengths enough to choose from.
+// manyAlphas is a grid of strengths for the search.
 const manyAlphas = "[off, 0.25, 0.5, 0.75, 1]"
 
-// calibrationLine is the section calibration.
+// calibrationLine is the section calibration in one line.
 func calibrationLine(c recipe.Calibration) string {
 	parts := []string{fmt.Sprintf("samples: %d", c.Samples), fmt.Sprintf("tokens: %d", c.Tokens)}
 	if c.Seed != 0 {
@@ -95,8 +95,7 @@ func calibrationLine(c recipe.Calibration) string {
 	return "calibration: {" + strings.Join(append(parts, "propagate: "+c.Propagate), ", ") + "}"
 }
 
-// weights is the remedy of a change to the weights' grid; nothing where it changes
-// nothing.
+// weights is the remedy of changing the weights' grid; none if the change has no effect.
 func (d *diagnosis) weights(change func(w *recipe.Weights)) []string {
 	w := d.recipe.Weights
 	w.Layers = slices.Clone(w.Layers)
@@ -107,16 +106,16 @@ func (d *diagnosis) weights(change func(w *recipe.Weights)) []string {
 	return nil
 }
 
-// groups is the remedy of smaller groups, where there are none.
+// groups is the remedy of smaller groups, if the recipe has none.
 func (d *diagnosis) groups() []string {
 	return d.weights(func(w *recipe.Weights) {
-		if w.Group == 0 && w.Fill == "" { // a file size that is filled decides the groups
+		if w.Group == 0 && w.Fill == "" { // with a target file size the groups follow from it
 			w.Group = 64
 		}
 	})
 }
 
-// solve is the remedy of GPTQ: a start with it, or more damping than it has.
+// solve is the remedy of using GPTQ or, if it is used already, of more damping.
 func (d *diagnosis) solve() []string {
 	s := d.recipe.Solve
 	switch {
@@ -130,8 +129,7 @@ func (d *diagnosis) solve() []string {
 	return []string{solveLine(s)}
 }
 
-// samples is the remedy of more calibration: nothing where it is the text that
-// stops short.
+// samples is the remedy of more calibration windows; none if the text has no more.
 func samples(r *recipe.Recipe, c *artefact.Calibration) []string {
 	if c == nil || c.Windows < r.Calibration.Samples {
 		return nil
@@ -141,8 +139,8 @@ func samples(r *recipe.Recipe, c *artefact.Calibration) []string {
 	return []string{calibrationLine(more)}
 }
 
-// moreBits is the remedy of the next width up, of activations or of weights first;
-// nothing where both are wide.
+// moreBits is the remedy of the next larger number of bits, of activations or of weights
+// first; none if both are wide.
 func (d *diagnosis) moreBits(activationsFirst bool) []string {
 	b := d.Quantization.Bits
 	acts := map[int]int{4: 8, 8: quant.Full.Activations}[b.Activations]
@@ -164,7 +162,7 @@ func (d *diagnosis) moreBits(activationsFirst bool) []string {
 	return []string{"--bits " + b.String()}
 }
 
-// recipes is the remedy of another recipe: ours, and if it is that, the one with
+// recipes is the remedy of another recipe: ours or, if that is used already, the one with
 // gradients.
 func (d *diagnosis) recipes() []string {
 	switch {
@@ -176,8 +174,8 @@ func (d *diagnosis) recipes() []string {
 	return []string{"--recipe " + betterRecipe}
 }
 
-// is reports whether the recipe is the embedded one, whatever its bits: a changed copy
-// may have kept the name.
+// is reports whether the recipe equals the embedded one except for its bits: a modified
+// copy may have kept the name.
 func (d *diagnosis) is(name string) bool {
 	if d.recipe.Name != name {
 		return false
@@ -192,12 +190,12 @@ func (d *diagnosis) is(name string) bool {
 	return errA == nil && errB == nil && bytes.Equal(a, b)
 }
 
-// smoothMore is what helps against outliers, given what the recipe does already.
+// smoothMore is the remedy against outliers, given what the recipe does already.
 func (d *diagnosis) smoothMore() []string {
 	switch s := d.recipe.Smooth; {
 	case s == nil:
 		return append(d.recipes(), smoothLine(nil, manyAlphas))
-	case len(s.Alpha) == 1 && d.recipe.Learn == nil: // learned scales start from one strength
+	case len(s.Alpha) == 1 && d.recipe.Learn == nil: // learned scales start from a single strength
 		return []string{smoothLine(s, manyAlphas)}
 	}
 	if more := d.moreBits(d.Quantization.Bits.Activations == 4); more != nil {
@@ -206,7 +204,7 @@ func (d *diagnosis) smoothMore() []string {
 	return d.recipes()
 }
 
-// finer is what makes the grid of a layer's weights finer.
+// finer is the remedy of a finer grid for a layer's weights.
 func (d *diagnosis) finer(l *Layer) []string {
 	if groups := d.groups(); groups != nil {
 		return groups
@@ -222,7 +220,7 @@ func (d *diagnosis) finer(l *Layer) []string {
 	})
 }
 
-// wholeRemedy is what to try for the model as a whole.
+// wholeRemedy is the remedy for the model as a whole.
 func (d *diagnosis) wholeRemedy() []string {
 	if d.recipe.Smooth == nil || d.recipe.Solve.Method == "rtn" {
 		if d.Quantization.Bits.Weights >= 4 {

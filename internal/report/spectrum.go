@@ -14,22 +14,22 @@ import (
 	"github.com/specquant/specquant/internal/tokenizer"
 )
 
-// LowBand is the part of the spectrum that the paper says holds 92.3 % of the
+// LowBand is the fraction of the spectrum that, according to the paper, has 92.3 % of the
 // energy.
 const LowBand = 0.2
 
-// SpectrumOptions describe a look at a model's spectral energy.
+// SpectrumOptions are the options of [Spectrum].
 type SpectrumOptions struct {
 	Pool        *kernel.Pool
-	Alpha       recipe.Alpha // smoothing to look at; recipe.Off: only the weights as they are
-	Calibration []string     // text files for it; none: the embedded text
-	Windows     int          // of calibration, at most
-	Seeds       int          // shuffles of the control
+	Alpha       recipe.Alpha // smoothing to apply; recipe.Off: only unsmoothed weights
+	Calibration []string     // text files for the smoothing; none: the embedded text
+	Windows     int          // largest number of calibration windows
+	Seeds       int          // number of shuffles for the control
 	Progress    func(block, blocks int)
 }
 
-// Energy is the share of a layer's energy in the lowest [LowBand] of the
-// spectrum, beside the same after shuffling the channels.
+// Energy is the fraction of a layer's energy in the lowest [LowBand] of the spectrum, and
+// the same after shuffling the channels.
 type Energy struct {
 	Share   float64 `json:"share"`
 	Control float64 `json:"shuffled"`       // mean over the shuffles
@@ -42,11 +42,11 @@ type SpectrumRow struct {
 	Layer  string        `json:"layer"`
 	Axis   spectrum.Axis `json:"axis"`
 	Before Energy        `json:"as_it_is"`
-	After  *Energy       `json:"smoothed,omitempty"` // nil: no smoothing was asked for
+	After  *Energy       `json:"smoothed,omitempty"` // nil: no smoothing was requested
 }
 
-// Spectrum measures where the energy of every linear layer lies, block by
-// block. The basis is the Fourier basis.
+// Spectrum measures how the energy of every linear layer is distributed, block by block, in
+// the Fourier basis.
 func Spectrum(ctx context.Context, dir string, o SpectrumOptions) ([]SpectrumRow, error) {
 	ck, err := checkpoint.OpenFolder(dir)
 	if err != nil {
@@ -91,7 +91,7 @@ func Spectrum(ctx context.Context, dir string, o SpectrumOptions) ([]SpectrumRow
 			if err := st.Gather(ctx, -1, nil); err != nil {
 				return nil, fmt.Errorf("block %d: %w", i, err)
 			}
-			if i+1 < ck.Config.Layers { // the function is the same before and after
+			if i+1 < ck.Config.Layers { // smoothing does not change the block's function
 				if err := st.AdvanceExact(ctx); err != nil {
 					return nil, err
 				}
@@ -115,8 +115,8 @@ func Spectrum(ctx context.Context, dir string, o SpectrumOptions) ([]SpectrumRow
 	return rows, nil
 }
 
-// spectrumState is a state that smooths each input by the strength that is asked for,
-// and the calibration windows; nil where none is asked for.
+// spectrumState makes a state that smooths each input with the requested strength, and the
+// calibration windows; nil if no smoothing is requested.
 func spectrumState(ctx context.Context, ck *checkpoint.Checkpoint, dir string, o SpectrumOptions) (*stage.State, *calibration.Set, error) {
 	r := &recipe.Recipe{Smooth: &recipe.Smooth{Alpha: recipe.AlphaGrid{o.Alpha}}}
 	if o.Alpha == recipe.Off {

@@ -1,7 +1,6 @@
-// Package report looks at one model, quantized or not, for a person: what the
-// job wrote down, what the tensors say, and what a short run of the original
-// shows. It draws the page of specquant report and finds the causes that
-// specquant doctor names.
+// Package report analyses one model, quantized or not, for a person: the job's manifest,
+// the stored tensors, and a short run of the original model. It draws the page of specquant
+// report and finds the causes that specquant doctor names.
 package report
 
 import (
@@ -20,37 +19,36 @@ import (
 	"github.com/specquant/specquant/internal/quant"
 )
 
-// Subject is an open model with what its files say of it.
+// Subject is an open model and the information in its files.
 type Subject struct {
 	Dir          string
 	Checkpoint   *checkpoint.Checkpoint
 	Config       *checkpoint.Config
 	Quantization *artefact.Quantization // nil: a checkpoint in full precision
-	Manifest     *artefact.Manifest     // nil likewise
-	Layers       []Layer                // in the order of the model; nil likewise
+	Manifest     *artefact.Manifest     // nil for a checkpoint, too
+	Layers       []Layer                // in the order of the model; nil for a checkpoint
 }
 
-// Layer is a quantized linear layer: the job's report of it, and what its
-// tensors show.
+// Layer is a quantized linear layer: the job's report on it, and statistics of its tensors.
 type Layer struct {
 	artefact.Layer
 	Block   int
 	Which   llama.Which
 	Out, In int
 
-	BranchBits float64 // bits a weight that the branch takes
+	BranchBits float64 // bits per weight that the branch takes
 	Kept       []int   // components of each channel of the branch's axis; nil: no branch
-	AtEnd      float64 // share of the integers that are the grid's smallest or largest
+	AtEnd      float64 // fraction of the integers that are the grid's smallest or largest
 	ZeroRows   int     // output channels whose integers are all zero
-	ZeroShare  float64 // share of the integers that are zero
-	LeastScale float64 // of rows that are not zero
+	ZeroShare  float64 // fraction of the integers that are zero
+	LeastScale float64 // of rows that are not all zero
 	MostScale  float64
 
-	Measured *LayerError // by a short run of the original; nil: not measured
+	Measured *LayerError // by a short run of the original model; nil: not measured
 }
 
-// OutputError is the relative error of the layer's output, by the job or, where
-// it took none, by a short run; ok is false where there is neither.
+// OutputError is the relative error of the layer's output, from the job or, if it measured
+// none, from a short run; ok is false if there is neither.
 func (l *Layer) OutputError() (e float64, ok bool) {
 	switch {
 	case l.Error > 0:
@@ -61,15 +59,15 @@ func (l *Layer) OutputError() (e float64, ok bool) {
 	return 0, false
 }
 
-// subnormal is below the least 16-bit float with full precision.
+// subnormal is the smallest 16-bit float with full precision; below it digits are lost.
 const subnormal = 1.0 / (1 << 14)
 
-// maxManifest bounds a manifest: a hundred blocks' is under a megabyte.
+// maxManifest is the largest manifest that is read: that of a model with a hundred blocks
+// has less than a megabyte.
 const maxManifest = 64 << 20
 
-// Open reads a folder: an artefact with its manifest, or a checkpoint. The
-// caller closes its Checkpoint. Of a job's unfinished folder it says that, as a
-// [pipeline.UnfinishedError].
+// Open reads a folder: an artefact with its manifest, or a checkpoint. The caller closes
+// its Checkpoint. A job's unfinished folder gives a [pipeline.UnfinishedError].
 func Open(dir string, pool *kernel.Pool) (*Subject, error) {
 	if err := pipeline.CheckFinished(dir); err != nil {
 		return nil, err
@@ -118,8 +116,8 @@ func (s *Subject) read(pool *kernel.Pool) error {
 	return nil
 }
 
-// readManifest reads the artefact's manifest, and refuses one that lacks what a
-// report rests on.
+// readManifest reads the artefact's manifest; one that lacks what a report needs is an
+// error.
 func readManifest(dir string) (*artefact.Manifest, error) {
 	path := filepath.Join(dir, artefact.ManifestFile)
 	data, err := input.ReadFile(path, maxManifest)
@@ -139,7 +137,7 @@ func readManifest(dir string) (*artefact.Manifest, error) {
 	return &m, nil
 }
 
-// tensors fills in what the layer's tensors show.
+// tensors computes the statistics of the layer's tensors.
 func (l *Layer) tensors(a *artefact.Linear) {
 	if a.Whole.Rows > 0 {
 		l.BitsPerWeight = a.StoredBits()
@@ -157,7 +155,7 @@ func (l *Layer) tensors(a *artefact.Linear) {
 			if groups > 1 {
 				g = c / a.Grid.Group
 			}
-			// A centred grid has no zero; an asymmetric one has it anywhere.
+			// A centred grid has no level at zero; an asymmetric one may have it anywhere.
 			if s, shift := steps.At(a.Grid, r*groups+g); quant.Value(v, s, shift) == 0 {
 				zeros++
 				continue
@@ -183,7 +181,7 @@ func (l *Layer) tensors(a *artefact.Linear) {
 	l.AtEnd, l.ZeroShare = float64(ends)/n, float64(zeros)/n
 	if a.Branch != nil {
 		if v := a.Branch.Subspace; v != nil {
-			for range l.Out { // all alike
+			for range l.Out { // all have the same value
 				l.Kept = append(l.Kept, v.Count)
 			}
 		} else {
@@ -196,7 +194,7 @@ func (l *Layer) tensors(a *artefact.Linear) {
 	}
 }
 
-// Short is the layer's name without what all layers share, such as "3 v_proj".
+// Short is the layer's name without the parts that all layers share, such as "3 v_proj".
 func (l *Layer) Short() string {
 	_, name, _ := strings.Cut(l.Which.String(), ".")
 	return fmt.Sprintf("%d %s", l.Block, name)

@@ -10,15 +10,14 @@ import (
 	"github.com/specquant/specquant/internal/stage"
 )
 
-// Cells of a picture; what is larger is folded, each cell showing the largest
-// of its values.
+// Size of a picture; a larger matrix is reduced, with each cell showing its largest value.
 const (
 	surfaceCols = 256 // channels
 	surfaceRows = 96  // tokens, or output channels
 )
 
-// Surface is an input and the weights that read it, before and after smoothing:
-// the paper's figures 1 and 2.
+// Surface is an input and the weights that read it, before and after smoothing, as in the
+// paper's figures 1 and 2.
 type Surface struct {
 	Name     string // of the input
 	Reader   string // the layer whose weights are shown
@@ -40,7 +39,7 @@ type Field struct {
 	Max        float32
 }
 
-// candidate is the input that would be shown if none worse came.
+// candidate is the worst input so far.
 type candidate struct {
 	in     Input
 	reader llama.Which
@@ -49,8 +48,8 @@ type candidate struct {
 	out    int
 }
 
-// consider keeps the input if it is the worst so far: of those behind a norm,
-// and of the others.
+// consider keeps the input if it is the worst so far: separately for inputs that come from
+// a norm and for the others.
 func (k *looker) consider(in Input, x []float32) {
 	slot := 0
 	if in.Input == llama.OInput || in.Input == llama.DownInput {
@@ -64,7 +63,7 @@ func (k *looker) consider(in Input, x []float32) {
 	k.surface[slot] = &candidate{in: in, reader: reader, x: x, w: slices.Clone(d.W), out: d.Out, lambda: k.lambda[in.Input]}
 }
 
-// draw folds the candidate to pictures.
+// draw reduces the candidate to pictures.
 func (c *candidate) draw() Surface {
 	width := len(c.lambda)
 	s := Surface{Name: fmt.Sprintf("block %d, input of %s", c.in.Block, c.in.Input), Reader: c.reader.String(),
@@ -80,7 +79,7 @@ func (c *candidate) draw() Surface {
 	return s
 }
 
-// fold shrinks v [rows × width] to a picture, each cell the largest |value| of
+// fold reduces v [rows × width] to a picture in which each cell is the largest |value| of
 // its part.
 func fold(v []float32, width int) Field {
 	rows := len(v) / width

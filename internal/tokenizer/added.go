@@ -5,20 +5,20 @@ import (
 	"unicode/utf8"
 )
 
-// addedToken is a token that is looked for in the text itself, before the
-// model sees it. The flags are those of Hugging Face's AddedToken.
+// addedToken is a token that is searched for in the text itself, before the model tokenizes
+// it. The flags are those of Hugging Face's AddedToken.
 type addedToken struct {
 	ID         int    `json:"id"`
 	Content    string `json:"content"`
-	SingleWord bool   `json:"single_word"` // only where no word character touches it
-	LStrip     bool   `json:"lstrip"`      // takes the white space on its left
+	SingleWord bool   `json:"single_word"` // matched only if not adjacent to a word character
+	LStrip     bool   `json:"lstrip"`      // includes the white space to its left
 	RStrip     bool   `json:"rstrip"`
-	Normalized bool   `json:"normalized"` // looked for after normalization, in normalized form
+	Normalized bool   `json:"normalized"` // searched for after normalization, in normalized form
 	Special    bool   `json:"special"`    // skipped by Decode
 }
 
-// matcher finds added tokens, leftmost and longest first, with a trie of bytes.
-// A nil matcher finds nothing.
+// matcher finds added tokens with a trie of bytes: the leftmost first, and of those at one
+// place the longest. A nil matcher finds nothing.
 type matcher struct {
 	first [256]bool
 	nodes []trieNode
@@ -29,8 +29,8 @@ type trieNode struct {
 	token *addedToken
 }
 
-// newMatcher builds a matcher; text gives the form in which a token is looked
-// for. It returns the second of two tokens looked for in the same form as dup.
+// newMatcher builds a matcher; text returns the form in which a token is searched for. If
+// two tokens have the same form, the second one is returned as dup.
 func newMatcher(tokens []addedToken, text func(addedToken) string) (m *matcher, dup *addedToken) {
 	if len(tokens) == 0 {
 		return nil, nil
@@ -63,8 +63,8 @@ func newMatcher(tokens []addedToken, text func(addedToken) string) (m *matcher, 
 	return m, nil
 }
 
-// longest returns the longest token that text has at byte start and its length, among
-// those that g lets be found there.
+// longest returns the longest token that text has at byte start and its length, among those
+// that g allows there.
 func (m *matcher) longest(text string, start int, g *guard) (*addedToken, int) {
 	s := text[start:]
 	var found *addedToken
@@ -82,9 +82,8 @@ func (m *matcher) longest(text string, start int, g *guard) (*addedToken, int) {
 	return found, n
 }
 
-// split calls emit for each part of text in order: plain text with id -1, or
-// an added token with its id. at is the offset of the part. Tokens that g refuses are
-// plain text.
+// split calls emit for each part of text in order: plain text with id -1, or an added token
+// with its id. at is the offset of the part. Tokens that g refuses are plain text.
 func (m *matcher) split(text string, g *guard, emit func(part string, at, id int) error) error {
 	if text == "" {
 		return nil
@@ -110,7 +109,8 @@ func (m *matcher) split(text string, g *guard, emit func(part string, at, id int
 				continue
 			}
 			if tok.LStrip {
-				// No further back than the last token: white space is looked at once.
+				// No further back than the last token, so that white space is scanned only
+				// once.
 				if start > done {
 					start = done + trimRightSpace(text[done:start])
 				} else {
@@ -118,7 +118,7 @@ func (m *matcher) split(text string, g *guard, emit func(part string, at, id int
 				}
 			}
 			if tok.RStrip {
-				// A token inside white space that was measured already ends with it.
+				// A token within white space that has been scanned already ends with it.
 				if stop >= spaceEnd {
 					spaceEnd = stop + leadingSpace(text[stop:])
 				}
@@ -173,8 +173,8 @@ func beginsWord(s string) bool {
 	return n > 0 && isWord(r)
 }
 
-// isWord is \w of Unicode regular expressions (UTS 18, Annex C), which is what
-// single_word goes by.
+// isWord is \w of Unicode regular expressions (UTS 18, Annex C), the definition that
+// single_word uses.
 func isWord(r rune) bool {
 	return unicode.IsLetter(r) || unicode.In(r, unicode.M, unicode.Nd, unicode.Nl, unicode.Pc, unicode.Other_Alphabetic, unicode.Join_Control)
 }

@@ -72,7 +72,7 @@ func TestAddedTokenBounds(t *testing.T) {
 		pieces[i] = Piece{Text: fmt.Sprintf("%01020d", i), Type: PieceNormal}
 	}
 	pieces[0].Type = PieceUnknown
-	if _, err = NewSentencePiece(pieces, SentencePieceOptions{BOS: -1, EOS: -1}); err == nil || !strings.Contains(err.Error(), "too long together") {
+	if _, err = NewSentencePiece(pieces, SentencePieceOptions{BOS: -1, EOS: -1}); err == nil || !strings.Contains(err.Error(), "too long in total") {
 		t.Error(err)
 	}
 }

@@ -6,44 +6,44 @@ import (
 	"unicode/utf8"
 )
 
-// bpe is byte pair encoding (Sennrich et al. 2016, arXiv:1508.07909): a word
-// becomes symbols, then the adjacent pair of lowest rank is merged, leftmost
-// first, until no pair is left. The three kinds of files differ in what the
-// symbols are and in where ranks come from, not in the merging:
+// bpe is byte pair encoding (Sennrich et al. 2016, arXiv:1508.07909): a word is split into
+// symbols, then the adjacent pair of lowest rank is merged, leftmost first, until no pair
+// is left. The three kinds of files differ in the symbols and in the source of the ranks,
+// not in the merging:
 //
-//   - tokenizer.json lists the pairs; the rank is the place in the list;
-//   - tiktoken ranks every pair whose concatenation is a token by that token's rank;
-//   - SentencePiece does so by the score, equal scores sharing a rank.
+//   - tokenizer.json lists the pairs; the rank is the position in the list;
+//   - tiktoken allows every pair whose concatenation is a token, ranked by that token;
+//   - SentencePiece does the same, ranked by score; equal scores share a rank.
 type bpe struct {
 	byteLevel bool       // symbols are bytes; otherwise characters
 	bytes     [256]int32 // symbol of a byte: byte-level token or "<0xXX>"; -1: none
 	ascii     [utf8.RuneSelf]int32
 	runes     map[rune]int32 // symbol of a character ≥ 0x80
 	merges    pairTable
-	whole     map[string]int32 // ignore_merges: words that are tokens as they stand
-	unk       int32            // id for what has no symbol; -1: none
+	whole     map[string]int32 // ignore_merges: words that are tokens themselves
+	unk       int32            // id of text that has no symbol; -1: none
 	unkName   string           // for the error
-	fuseUnk   bool             // a run of unknown characters gives one id
+	fuseUnk   bool             // a run of unknown characters becomes one id
 	fallback  bool             // unknown characters become byte pieces
-	late      bool             // … after merging (SentencePiece), not before (Hugging Face)
-	size      int32            // symbols from here on are characters without an id (late only)
+	late      bool             // after merging (SentencePiece) instead of before it (Hugging Face)
+	size      int32            // symbols from this one on are characters without an id (late only)
 	junctions *junctions       // where text may be cut without changing the ids; nil: nowhere
 }
 
-// noRank marks a pair that does not merge.
+// noRank marks a pair that cannot be merged.
 const noRank = math.MaxUint32
 
-// shortWord is the number of symbols up to which looking at all pairs each
-// time is faster than a heap.
+// shortWord is the number of symbols up to which scanning all pairs for each merge is
+// faster than a heap.
 const shortWord = 40
 
-// Bounds of the cache of words: entries, and bytes of one word.
+// Limits of the cache of words: number of entries, and bytes in a word.
 const (
 	cacheEntries = 1 << 15
 	cacheWord    = 64
 )
 
-// state is what one Encode call works with; it is pooled, cache and all.
+// state is the working memory of one Encode call; it is pooled together with its cache.
 type state struct {
 	out   []int
 	ids   []int32 // symbols; -1: merged away
@@ -59,8 +59,8 @@ func newState() *state {
 	return &state{cache: make(map[string][]int32)}
 }
 
-// encode appends the ids of one word, which may be a whole text where there is
-// no pre-tokenizer.
+// encode appends the ids of one word, which may be a whole text if there is no
+// pre-tokenizer.
 func (m *bpe) encode(st *state, word string) error {
 	if m.whole != nil {
 		if id, ok := m.whole[word]; ok {
@@ -104,13 +104,13 @@ func (m *bpe) encodeWord(st *state, word string) error {
 		for _, id := range st.out[from:] {
 			ids = append(ids, int32(id))
 		}
-		// The key is copied: a slice of the text would keep all of it alive.
+		// The key is copied, because a slice would keep the whole text in memory.
 		st.cache[string([]byte(word))] = ids
 	}
 	return nil
 }
 
-// symbol returns the symbol of a character, -1 where there is none.
+// symbol returns the symbol of a character, or -1 if there is none.
 func (m *bpe) symbol(r rune) int32 {
 	if r < utf8.RuneSelf {
 		return m.ascii[r]
@@ -139,8 +139,8 @@ func (m *bpe) symbols(st *state, word string) error {
 				if m.unk < 0 {
 					return m.noSymbol(word, i)
 				}
-				// Byte-level vocabularies lack bytes only where they were
-				// trimmed; the reference then sees one unknown per byte.
+				// Byte-level vocabularies lack a byte only if they were trimmed; the
+				// reference then gives one unknown token per byte.
 				if id = m.unk; m.fuseUnk && i > 0 && m.bytes[word[i-1]] < 0 {
 					continue
 				}
@@ -171,8 +171,8 @@ func (m *bpe) symbols(st *state, word string) error {
 		}
 		n := utf8.RuneLen(r)
 		if m.fallback && m.hasBytes(word[i:i+n]) {
-			// A pending unknown stays pending, so that it comes after these
-			// bytes: so does the reference.
+			// A pending unknown token remains pending, so that it comes after these bytes,
+			// as in the reference.
 			for k := i; k < i+n; k++ {
 				put(m.bytes[word[k]], int32(k))
 			}
@@ -231,7 +231,7 @@ func (m *bpe) emit(st *state, word string) error {
 			wasUnk = false
 			continue
 		}
-		// A character that is in no piece, or whose pieces did not come about.
+		// A character that is in no piece, or in none that was formed by merging.
 		at := int(st.offs[i])
 		if m.fallback {
 			_, n := utf8.DecodeRuneInString(word[at:])

@@ -2,9 +2,9 @@ package tokenizer
 
 import "strings"
 
-// Byte-level vocabularies write bytes as printable characters: those of
-// Latin-1 that are printable stand for themselves, the others are numbered
-// from U+0100 (GPT-2's bytes_to_unicode).
+// Byte-level vocabularies represent bytes by printable characters: printable Latin-1
+// characters represent themselves, the others are numbered from U+0100 (GPT-2's
+// bytes_to_unicode).
 var (
 	byteToRune [256]rune
 	runeToByte = make(map[rune]byte, 256)
@@ -23,7 +23,7 @@ func init() {
 	}
 }
 
-// mapBytes writes bytes as a byte-level vocabulary does.
+// mapBytes encodes bytes in the characters of a byte-level vocabulary.
 func mapBytes(s string) string {
 	var b strings.Builder
 	b.Grow(len(s) + len(s)/4)
@@ -33,7 +33,7 @@ func mapBytes(s string) string {
 	return b.String()
 }
 
-// unmapBytes is the inverse; ok is false if s holds another character.
+// unmapBytes is the inverse; ok is false if s contains any other character.
 func unmapBytes(s string) (bytes string, ok bool) {
 	b := make([]byte, 0, len(s))
 	for _, r := range s {

@@ -2,16 +2,16 @@ package tokenizer
 
 import "fmt"
 
-// maxCuts bounds the work of finding the ways to cut tokens in two: the sum of the
-// squares of their lengths in bytes. Published vocabularies are below 2²⁵.
+// maxCuts bounds the work of enumerating the ways to split tokens in two: the sum of the
+// squares of their lengths in bytes. For published vocabularies it is below 2²⁵.
 const maxCuts = 1 << 31
 
-// checkCuts refuses a vocabulary whose ways to cut tokens are too many.
+// checkCuts returns an error if there are too many ways to split the tokens.
 func checkCuts(lengths func(yield func(int) bool)) error {
 	sum := 0
 	for n := range lengths {
 		if sum += n * n; sum > maxCuts {
-			return fmt.Errorf("the tokens are too long together: the sum of the squares of their lengths in bytes is over %d, the limit", maxCuts)
+			return fmt.Errorf("the tokens are too long in total: the sum of the squares of their lengths in bytes is over %d, the limit", maxCuts)
 		}
 	}
 	return nil

@@ -8,23 +8,22 @@ import (
 	"unicode/utf8"
 )
 
-// decoder holds what each id contributes to a decoded text. Contributions are
-// bytes: a character may be spread over several ids.
+// decoder holds the bytes that each id contributes to a decoded text. They are bytes
+// because a character may be spread over several ids.
 type decoder struct {
 	text  []string // by id
-	first []string // the same where it is the first of the text; nil: no difference
-	// strip counts how often stripped may be taken off the front of the text.
+	first []string // the same for the first id of a text; nil: no difference
+	// strip is how many times stripped may be removed from the front of the text.
 	stripped string
 	strip    int
-	// perByte writes one U+FFFD for each byte that is not UTF-8, as
-	// SentencePiece does; otherwise one for each broken sequence, as Hugging
-	// Face's ByteLevel does.
+	// perByte writes one U+FFFD for each byte that is not UTF-8, as SentencePiece does;
+	// otherwise one for each invalid sequence, as Hugging Face's ByteLevel does.
 	perByte bool
 }
 
-// Decode returns the text of ids. Special tokens and unknown ids add nothing.
-// Bytes that do not make up UTF-8 become U+FFFD. What the tokenizer put before
-// the text (the space of Llama-2) is taken off again.
+// Decode returns the text of ids. Special tokens and unknown ids contribute nothing. Bytes
+// that are not valid UTF-8 become U+FFFD. What the tokenizer put before the text (the space
+// of Llama-2) is removed again.
 func (t *Tokenizer) Decode(ids []int) string {
 	var b strings.Builder
 	s := t.Stream()
@@ -35,10 +34,10 @@ func (t *Tokenizer) Decode(ids []int) string {
 	return b.String()
 }
 
-// Stream decodes ids one by one. What Next and Flush return, put together, is
-// what Decode returns for all ids at once. To continue a prompt, send the
-// prompt's ids through the stream first and drop what they give: the first
-// word of a text loses its space, that of a continuation must not.
+// Stream decodes ids one by one. The concatenated results of Next and Flush equal the
+// result of Decode for all ids. To continue a prompt, first send the prompt's ids through
+// the stream and discard the result: only the first word of a text loses its space, not
+// that of a continuation.
 type Stream struct {
 	t       *Tokenizer
 	pending []byte
@@ -51,8 +50,8 @@ func (t *Tokenizer) Stream() *Stream {
 	return &Stream{t: t, strip: t.decode.strip}
 }
 
-// Next takes one id and returns the text that is complete with it: whole
-// characters only, and "" while bytes of one are missing.
+// Next takes one id and returns the text that is now complete: only whole characters, and
+// "" while bytes of a character are missing.
 func (s *Stream) Next(id int) string {
 	t := s.t
 	if id < 0 || id >= len(t.decode.text) || t.special[id] || t.pieces[id] == "" {
@@ -70,12 +69,12 @@ func (s *Stream) Next(id int) string {
 	return s.trim(s.drain(false))
 }
 
-// Flush ends the text and returns what was held back.
+// Flush ends the text and returns what has been held back.
 func (s *Stream) Flush() string {
 	return s.trim(s.drain(true))
 }
 
-// trim takes off what was put before the text.
+// trim removes what the tokenizer put before the text.
 func (s *Stream) trim(text string) string {
 	for s.strip > 0 && text != "" {
 		rest, ok := strings.CutPrefix(text, s.t.decode.stripped)
@@ -89,8 +88,8 @@ func (s *Stream) trim(text string) string {
 	return text
 }
 
-// drain takes the whole characters off the pending bytes; at the end of the
-// text also the broken ones.
+// drain removes whole characters from the pending bytes; at the end of the text also
+// invalid ones.
 func (s *Stream) drain(end bool) string {
 	p := s.pending
 	var b strings.Builder
@@ -110,9 +109,8 @@ func (s *Stream) drain(end bool) string {
 	return b.String()
 }
 
-// brokenLen returns the length of the longest beginning of a character that p
-// starts with, at least 1: Unicode's "maximal subpart" (chapter 3.9, U+FFFD
-// substitution).
+// brokenLen returns the length of the longest prefix of p that is the beginning of a
+// character, at least 1: Unicode's "maximal subpart" (chapter 3.9, U+FFFD substitution).
 func brokenLen(p []byte) int {
 	n := 1
 	for n < len(p) && n < utf8.UTFMax && !utf8.FullRune(p[:n]) {
@@ -124,26 +122,26 @@ func brokenLen(p []byte) int {
 	return n
 }
 
-// parseDecoder reads the decoder of a tokenizer.json and works out what each
-// piece decodes to.
+// parseDecoder reads the decoder of a tokenizer.json and computes what each piece decodes
+// to.
 func parseDecoder(raw json.RawMessage, pieces []string, byteLevel bool, isAdded func(int) bool) (decoder, error) {
 	d := decoder{text: make([]string, len(pieces))}
 	copy(d.text, pieces)
 	if isNull(raw) {
-		return d, fmt.Errorf("is null, so text cannot be put together again; supported are ByteLevel, Metaspace and Sequence")
+		return d, fmt.Errorf("is null, so ids cannot be decoded to text; supported are ByteLevel, Metaspace and Sequence")
 	}
 	steps, err := flattenDecoder(raw, 0)
 	if err != nil {
 		return d, err
 	}
-	stage := 0 // 1: bytes are made, 2: pieces are joined
+	stage := 0 // 1: bytes exist, 2: pieces have been joined
 	for i, step := range steps {
 		kind, err := componentType(step)
 		if err != nil {
 			return d, err
 		}
 		if stage > 0 && kind != "Fuse" && kind != "Strip" || stage == 2 && kind == "Fuse" {
-			return d, fmt.Errorf("step %d: %s is not supported behind ByteFallback, ByteLevel or Fuse", i, kind)
+			return d, fmt.Errorf("step %d: %s is not supported after ByteFallback, ByteLevel or Fuse", i, kind)
 		}
 		switch kind {
 		case "ByteLevel":
@@ -152,7 +150,7 @@ func parseDecoder(raw json.RawMessage, pieces []string, byteLevel bool, isAdded 
 			}
 			stage = 1
 			for id, s := range d.text {
-				// An added token stands for itself, whatever it looks like.
+				// An added token decodes to itself, whatever characters it has.
 				if b, ok := unmapBytes(s); ok && !isAdded(id) {
 					d.text[id] = b
 				}
@@ -209,7 +207,7 @@ func parseDecoder(raw json.RawMessage, pieces []string, byteLevel bool, isAdded 
 				return d, err
 			}
 			if stage != 2 || c.Stop != 0 || c.Start < 0 || utf8.RuneCountInString(c.Content) != 1 || i != len(steps)-1 {
-				return d, fmt.Errorf("step %d: Strip is supported only as the last step behind Fuse, with one character and stop 0", i)
+				return d, fmt.Errorf("step %d: Strip is supported only as the last step after Fuse, with one character and stop 0", i)
 			}
 			d.stripped, d.strip = c.Content, c.Start
 		default:

@@ -8,8 +8,8 @@ import (
 	"github.com/specquant/specquant/internal/input"
 )
 
-// pairClass is what the tokenizer_class of a folder with vocab.json and
-// merges.txt says about the rest, which those files do not carry.
+// pairClass is what tokenizer_class implies for a folder with vocab.json and merges.txt,
+// which do not contain it.
 type pairClass struct {
 	name         string
 	normalizer   string

@@ -10,8 +10,8 @@ import (
 	"github.com/specquant/specquant/internal/input"
 )
 
-// hfFile is a tokenizer.json. Truncation and padding are left out on purpose:
-// they belong to a call, not to the ids of a text, and every loader resets them.
+// hfFile is a tokenizer.json. Truncation and padding are omitted on purpose: they are
+// options of a call, do not determine the ids of a text, and every loader resets them.
 type hfFile struct {
 	AddedTokens   []addedToken    `json:"added_tokens"`
 	Normalizer    json.RawMessage `json:"normalizer"`
@@ -35,8 +35,7 @@ type hfModel struct {
 	Merges       json.RawMessage `json:"merges"`
 }
 
-// parseHF builds a tokenizer from a tokenizer.json and what the files beside
-// it say.
+// parseHF builds a tokenizer from a tokenizer.json and the files beside it.
 func parseHF(data []byte, side *sidecar) (*Tokenizer, error) {
 	var f hfFile
 	if err := input.JSON(data, &f); err != nil {
@@ -52,7 +51,7 @@ func parseHF(data []byte, side *sidecar) (*Tokenizer, error) {
 	if err := input.JSON(f.Model, &head); err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
-	// Files from before the type was written are told by having merges.
+	// Older files without the type are recognised by their merges.
 	if head.Type != nil && *head.Type != "BPE" {
 		return nil, fmt.Errorf("model: %w", unsupported(*head.Type, "BPE"))
 	}
@@ -77,7 +76,7 @@ func parseHF(data []byte, side *sidecar) (*Tokenizer, error) {
 	}, side)
 }
 
-// hfParts is what a Hugging Face tokenizer is built from, wherever it was read.
+// hfParts are the parts of a Hugging Face tokenizer, from any source.
 type hfParts struct {
 	source                                           string
 	model                                            hfModel
@@ -110,8 +109,8 @@ func buildHF(p hfParts, side *sidecar) (*Tokenizer, error) {
 	if err := t.addTokens(added, len(p.vocab)); err != nil {
 		return nil, fmt.Errorf("added_tokens: %w", err)
 	}
-	// A token that is looked for in normalized text stands for its normalized form,
-	// which a Prepend normalizer begins with a space.
+	// A token that is searched for in normalized text is represented by its normalized
+	// form, which starts with a space if there is a Prepend normalizer.
 	forms := slices.Clone(t.pieces)
 	for _, a := range added {
 		if a.Normalized {
@@ -232,7 +231,7 @@ func newHFModel(c hfModel, ids map[string]int, merges [][2]string, byteLevel boo
 		m.merges.set(int32(a), int32(b), uint32(rank), int32(id))
 		j.add(joined)
 		for _, part := range pair {
-			// Symbols that are not a character would be missed by the junctions.
+			// The junctions would miss symbols that are not a character.
 			if _, isByte := byteOfPiece(part); isByte || part == m.unkName {
 				cuttable = false
 			}
@@ -244,8 +243,8 @@ func newHFModel(c hfModel, ids map[string]int, merges [][2]string, byteLevel boo
 	return m, nil
 }
 
-// wholeWords maps words to the tokens they are, in the form in which the
-// model gets them.
+// wholeWords maps words, in the form that the model receives, to the tokens that equal
+// them.
 func wholeWords(ids map[string]int, byteLevel bool) map[string]int32 {
 	whole := make(map[string]int32, len(ids))
 	for piece, id := range ids {
@@ -258,14 +257,13 @@ func wholeWords(ids map[string]int, byteLevel bool) map[string]int32 {
 	return whole
 }
 
-// maxAddedBytes bounds the added tokens together: what they are looked for with takes
-// some hundred bytes of memory for each of theirs. Published vocabularies have a
-// hundred kilobytes.
+// maxAddedBytes is the largest total size of added tokens: the matcher takes a few hundred
+// bytes of memory for each byte. Published vocabularies have a hundred kilobytes.
 const maxAddedBytes = 4 << 20
 
-// addTokens puts added tokens into the vocabulary and builds their matchers.
-// modelSize is the number of tokens of the model, behind which Hugging Face
-// numbers new ones whatever the file says: another id is refused.
+// addTokens adds tokens to the vocabulary and builds their matchers. modelSize is the
+// number of tokens of the model; Hugging Face numbers new tokens after these, whatever the
+// file says, so a different id is an error.
 func (t *Tokenizer) addTokens(added []addedToken, modelSize int) error {
 	next, bytes := modelSize, 0
 	for _, a := range added {
@@ -282,14 +280,14 @@ func (t *Tokenizer) addTokens(added []addedToken, modelSize int) error {
 			return fmt.Errorf("token %q has %d bytes, the limit is %d", clip(a.Content), len(a.Content), MaxPieceBytes)
 		}
 		if bytes += len(a.Content); bytes > maxAddedBytes {
-			return fmt.Errorf("have more than %d bytes together, the limit", maxAddedBytes)
+			return fmt.Errorf("have more than %d bytes in total, the limit", maxAddedBytes)
 		}
 		old, ok := t.ids[a.Content]
 		switch {
 		case ok && old != a.ID:
 			return fmt.Errorf("token %q has id %d here and id %d in the vocabulary", clip(a.Content), a.ID, old)
 		case !ok && a.ID != next:
-			return fmt.Errorf("token %q has id %d, but Hugging Face would number it %d, the next free id; which one the model was trained with cannot be told",
+			return fmt.Errorf("token %q has id %d, but Hugging Face would number it %d, the next free id; the id that the model was trained with is unknown",
 				clip(a.Content), a.ID, next)
 		case !ok:
 			if a.ID < len(t.pieces) && t.pieces[a.ID] != "" {
@@ -297,8 +295,8 @@ func (t *Tokenizer) addTokens(added []addedToken, modelSize int) error {
 			}
 			t.put(a.ID, a.Content)
 		}
-		// The reference goes on behind the highest added id, if that lies
-		// behind the model's tokens.
+		// The reference continues after the highest added id if it is higher than the
+		// model's ids.
 		if a.ID >= next {
 			next = a.ID + 1
 		}
@@ -330,12 +328,12 @@ func (t *Tokenizer) addTokens(added []addedToken, modelSize int) error {
 		return err
 	}
 	if dup != nil {
-		return fmt.Errorf("token %q looks, normalized, like another one", clip(dup.Content))
+		return fmt.Errorf("token %q has the same normalized form as another one", clip(dup.Content))
 	}
 	return nil
 }
 
-// put gives a piece an id that is not in use.
+// put assigns an unused id to a piece.
 func (t *Tokenizer) put(id int, piece string) {
 	for len(t.pieces) <= id {
 		t.pieces = append(t.pieces, "")
@@ -352,13 +350,13 @@ func isAdded(added []addedToken) func(int) bool {
 	return func(id int) bool { return set[id] }
 }
 
-// isNull says whether a part of a JSON file is absent or null.
+// isNull reports whether a part of a JSON file is absent or null.
 func isNull(raw json.RawMessage) bool {
 	raw = bytes.TrimSpace(raw)
 	return len(raw) == 0 || bytes.Equal(raw, []byte("null"))
 }
 
-// componentType reads the "type" that every component carries.
+// componentType reads the "type" field that every component has.
 func componentType(raw json.RawMessage) (string, error) {
 	var c struct {
 		Type *string `json:"type"`
@@ -372,8 +370,7 @@ func componentType(raw json.RawMessage) (string, error) {
 	return *c.Type, nil
 }
 
-// decodeStrict reads a component. A field not known here may change ids, so it
-// is an error.
+// decodeStrict reads a component. An unknown field might change ids, so it is an error.
 func decodeStrict(raw json.RawMessage, into any) error {
 	return input.StrictJSON(raw, into)
 }

@@ -2,11 +2,10 @@ package tokenizer
 
 import "unicode/utf8"
 
-// junctions knows which characters stand side by side inside some token that
-// merging can make. Between two others no merge ever reaches across, so the
-// text can be cut there and each part encoded (and cached) by itself with the
-// same ids. It is what makes vocabularies without a pre-tokenizer fast: for
-// Llama-2 it finds the words.
+// junctions knows which characters are adjacent inside some token that can result from
+// merging. No merge ever joins any other two characters, so the text can be cut between
+// them and each part encoded (and cached) separately with the same ids. This makes
+// vocabularies without a pre-tokenizer fast: for Llama-2 the parts are the words.
 type junctions struct {
 	known func(rune) bool
 	ascii [utf8.RuneSelf][utf8.RuneSelf]bool
@@ -17,7 +16,7 @@ func newJunctions(known func(rune) bool) *junctions {
 	return &junctions{known: known, pairs: make(map[[2]rune]struct{})}
 }
 
-// add notes the neighbours inside a token's text.
+// add records the adjacent characters of a token's text.
 func (j *junctions) add(token string) {
 	prev := rune(-1)
 	for _, r := range token {
@@ -32,8 +31,8 @@ func (j *junctions) add(token string) {
 	}
 }
 
-// apart says whether text may be cut between a and b. Two characters without
-// a symbol stay together: a run of them may give one id.
+// apart reports whether text may be cut between a and b. Two characters without a symbol
+// are not separated, because a run of them may become one id.
 func (j *junctions) apart(a, b rune) bool {
 	if a < utf8.RuneSelf && b < utf8.RuneSelf {
 		if j.ascii[a][b] {

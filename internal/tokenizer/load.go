@@ -10,22 +10,22 @@ import (
 	"github.com/specquant/specquant/internal/input"
 )
 
-// ownFiles are the files of a checkpoint folder that belong to its tokenizer,
-// in the order of [Tokenizer.Files]. generation_config.json is one of them: it
-// holds the ids that end a text.
+// ownFiles are the files of a checkpoint folder that belong to its tokenizer, in the order
+// of [Tokenizer.Files]. generation_config.json is included because it contains the ids that
+// end a text.
 var ownFiles = []string{
 	"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json",
 	"tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "chat_template.json",
 	"generation_config.json",
 }
 
-// Load opens the tokenizer of a checkpoint folder: tokenizer.json if there is
-// one, else tokenizer.model (SentencePiece or tiktoken, told by content), else
-// vocab.json with merges.txt. The files beside them give BOS, EOS and added
-// tokens; of tokenizer.json the template decides what Encode adds.
+// Load opens the tokenizer of a checkpoint folder: tokenizer.json if it exists, otherwise
+// tokenizer.model (SentencePiece or tiktoken, recognised by content), otherwise vocab.json
+// with merges.txt. The other files give BOS, EOS and added tokens; with tokenizer.json, its
+// template decides what Encode adds.
 //
-// Whatever is not supported is an error that names it (see the package
-// documentation). Callers must compare [Tokenizer.VocabSize] with the model's.
+// Anything that is not supported is an error that names it (see the package documentation).
+// Callers must compare [Tokenizer.VocabSize] with the model's.
 func Load(dir string) (*Tokenizer, error) {
 	read := func(name string) ([]byte, error) { return readFile(filepath.Join(dir, name)) }
 	side, err := readSidecar(read)
@@ -44,8 +44,8 @@ func Load(dir string) (*Tokenizer, error) {
 	return t, nil
 }
 
-// LoadFiles is [Load] for files in memory, by name; where names their origin for
-// errors. [Tokenizer.Files] is then empty.
+// LoadFiles is [Load] for files in memory, by name; where is their origin, for errors.
+// [Tokenizer.Files] is then empty.
 func LoadFiles(where string, files map[string][]byte) (*Tokenizer, error) {
 	read := func(name string) ([]byte, error) { return files[name], nil }
 	side, err := readSidecar(read)
@@ -108,8 +108,7 @@ func parseModel(data []byte, side *sidecar) (*Tokenizer, error) {
 	return newSentencePiece(pieces, o, side)
 }
 
-// readFile reads a whole file of at most MaxFileBytes; a file that is not
-// there gives nil.
+// readFile reads a whole file of at most MaxFileBytes; nil if the file does not exist.
 func readFile(path string) ([]byte, error) {
 	data, err := input.ReadFile(path, MaxFileBytes)
 	var special *input.NotRegularError
@@ -117,7 +116,7 @@ func readFile(path string) ([]byte, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
-	case errors.As(err, &special): // the folder is told by the caller
+	case errors.As(err, &special): // the caller names the folder
 		special.Path = filepath.Base(path)
 	case errors.As(err, &large):
 		large.Path = filepath.Base(path)

@@ -5,28 +5,27 @@ import (
 	"slices"
 )
 
-// Span is the bytes of a text from From up to, and without, To.
+// Span is the range of bytes of a text from From up to, but not including, To.
 type Span struct{ From, To int }
 
-// EncodeMarked encodes a text of which some spans came from untrusted hands: user, in
-// order and not overlapping. A special token, or another added token for which
-// control is true, is found only where none of its bytes is in such a span; elsewhere
-// its text is encoded like any other. Nothing is added in front or behind. For a text
-// whose spans touch no such token the ids are those of [Tokenizer.Encode] without
-// BOS and EOS.
+// EncodeMarked encodes a text of which some spans, user, are from an untrusted source; they
+// must be in order and not overlap. A special token, or another added token for which
+// control is true, is recognised only if none of its bytes is in such a span; elsewhere its
+// text is encoded like any other. Nothing is added before or after. If the spans touch no
+// such token, the ids are those of [Tokenizer.Encode] without BOS and EOS.
 func (t *Tokenizer) EncodeMarked(text string, user []Span, control func(token string) bool) ([]int, error) {
 	return t.encodeGuarded(text, false, &guard{user: user, control: control})
 }
 
-// guard says where added tokens may not be found.
+// guard tells where added tokens must not be recognised.
 type guard struct {
 	all     bool // nowhere may a special token be
 	user    []Span
 	control func(token string) bool
 }
 
-// refusesAt says whether the token may not be found from byte from up to byte to
-// because of whose bytes those are.
+// refusesAt reports whether the token must not be recognised at bytes from to to, because
+// some of them are the user's.
 func (g *guard) refusesAt(tok *addedToken, from, to int) bool {
 	if g == nil || g.all || len(g.user) == 0 {
 		return false
@@ -44,7 +43,7 @@ func (g *guard) after(from int) int {
 	return i
 }
 
-// part is the guard of the bytes from from up to to, counted from from.
+// part is the guard for the bytes from from up to to, with offsets relative to from.
 func (g *guard) part(from, to int) *guard {
 	if g == nil || g.all || len(g.user) == 0 {
 		return g
@@ -59,9 +58,9 @@ func (g *guard) part(from, to int) *guard {
 	return out
 }
 
-// normalized is the guard of a text after it was normalized from before to after. It
-// holds where the stretches between the spans' borders may be normalized one by
-// one; otherwise all of the text counts as the user's.
+// normalized is the guard for a text after normalization from before to after. It is exact
+// if the pieces between the borders of the spans can be normalized one by one; otherwise
+// the whole text counts as the user's.
 func (g *guard) normalized(before, after string, normalize func(s string, first bool) (string, error)) (*guard, error) {
 	if g == nil || g.all || len(g.user) == 0 || before == after {
 		return g, nil

@@ -1,7 +1,7 @@
 package tokenizer
 
-// mergeShort merges by looking at every pair each time: O(n²), but without a
-// heap, for the words of ordinary text.
+// mergeShort merges by scanning every pair each time: O(n²), but without a heap, for
+// ordinary words.
 func (m *bpe) mergeShort(st *state) {
 	ids, offs := st.ids, st.offs
 	ranks := st.ranks[:0]
@@ -33,9 +33,9 @@ func (m *bpe) mergeShort(st *state) {
 	st.ids, st.offs, st.ranks = ids, offs, ranks
 }
 
-// mergeLong merges with a heap of pairs and a linked list of symbols:
-// O(n log n). A pair in the heap goes stale when one of its symbols is merged;
-// it is then dropped when it comes up.
+// mergeLong merges with a heap of pairs and a linked list of symbols: O(n log n). A pair in
+// the heap becomes stale when one of its symbols is merged; it is dropped when it reaches
+// the top.
 func (m *bpe) mergeLong(st *state) {
 	n := len(st.ids)
 	ids := st.ids
@@ -95,8 +95,8 @@ func resize(s []int32, n int) []int32 {
 	return s[:n]
 }
 
-// pairHeap is a binary min-heap of rank<<32 | place: lowest rank first, and
-// leftmost of equal ranks.
+// pairHeap is a binary min-heap of rank<<32 | position: lowest rank first, leftmost first
+// for equal ranks.
 type pairHeap []uint64
 
 func pairKey(rank uint32, at int) uint64 { return uint64(rank)<<32 | uint64(uint32(at)) }
@@ -151,8 +151,8 @@ func (h pairHeap) down(i int) {
 	h[i] = k
 }
 
-// pairTable maps a pair of symbols to the rank and the symbol of its merge:
-// open addressing, because lookups in it are most of the encoder's time.
+// pairTable maps a pair of symbols to the rank and the symbol of its merge. It uses open
+// addressing, because its lookups take most of the encoder's time.
 type pairTable struct {
 	keys  []uint64 // left<<32 | right; freeKey: empty
 	vals  []uint64 // rank<<32 | id
@@ -160,7 +160,7 @@ type pairTable struct {
 	used  int
 }
 
-// freeKey is no pair: symbols are not negative.
+// freeKey cannot be a pair, because symbols are not negative.
 const freeKey = ^uint64(0)
 
 func newPairTable(n int) pairTable {
@@ -185,8 +185,7 @@ func (t *pairTable) slot(key uint64) int {
 	return i
 }
 
-// set stores a merge; a pair set again takes the later rank, as the reference
-// has it.
+// set stores a merge; if a pair is set twice, the later rank applies, as in the reference.
 func (t *pairTable) set(left, right int32, rank uint32, id int32) {
 	if 2*(t.used+1) > len(t.keys) {
 		old := *t

@@ -79,15 +79,15 @@ func (p prependNorm) normalize(s string) (string, error) {
 	return string(p) + s, nil
 }
 
-// nfc is NFC. The other forms are not offered: they decompose characters that
-// are newer than the tables of Hugging Face's normalizer, and ids would differ.
-// With NFC that is left only for two combining marks side by side of which one
-// is new, whose order those tables do not know.
+// nfc is NFC. The other forms are not supported: they decompose characters that are newer
+// than the tables of Hugging Face's normalizer, so ids would differ. With NFC the only
+// remaining difference is the order of two adjacent combining marks of which one is missing
+// in those tables.
 type nfc struct{}
 
 func (nfc) normalize(s string) (string, error) { return norm.NFC.String(s), nil }
 
-// replaceNorm is Replace: every place a pattern matches becomes content.
+// replaceNorm is Replace: every match of a pattern is replaced by content.
 type replaceNorm struct {
 	literal string // "": find
 	find    func(string) ([]span, error)
@@ -133,14 +133,14 @@ func (r replaceNorm) normalize(s string) (string, error) {
 	return b.String(), nil
 }
 
-// spmNorm is SentencePiece's normalizer with the identity rule: spaces become
-// ▁ (U+2581), one ▁ goes before the text, and extra spaces may be removed.
-// Other white space stays as it is.
+// spmNorm is SentencePiece's normalizer with the identity rule: spaces become ▁ (U+2581),
+// one ▁ is put before the text, and extra spaces may be removed. Other white space is not
+// changed.
 type spmNorm struct {
 	addDummyPrefix, removeExtra bool
 }
 
-// spaceMark stands for a space in SentencePiece vocabularies.
+// spaceMark represents a space in SentencePiece vocabularies.
 const spaceMark = "▁"
 
 func (n spmNorm) normalize(s string) (string, error) {
@@ -158,7 +158,7 @@ func (n spmNorm) normalize(s string) (string, error) {
 	}
 	s = strings.ReplaceAll(s, " ", spaceMark)
 	if n.removeExtra {
-		// A ▁ written in the text counts as a space here, as in the reference.
+		// A ▁ in the text counts as a space here, as in the reference.
 		for strings.HasSuffix(s, spaceMark) {
 			s = strings.TrimSuffix(s, spaceMark)
 		}

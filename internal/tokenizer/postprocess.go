@@ -5,13 +5,13 @@ import (
 	"fmt"
 )
 
-// template is what a TemplateProcessing puts around one text.
+// template is what a TemplateProcessing puts before and after one text.
 type template struct {
 	prefix, suffix []int
 }
 
-// parsePostProcessor reads the post_processor of a tokenizer.json; nil means
-// that it has no template. Only the template for one text is of use here.
+// parsePostProcessor reads the post_processor of a tokenizer.json; nil means that it has no
+// template. Only the template for a single text is used.
 func parsePostProcessor(raw json.RawMessage, t *Tokenizer, depth int) (*template, error) {
 	if isNull(raw) {
 		return nil, nil
@@ -104,7 +104,7 @@ func parseTemplate(raw json.RawMessage, t *Tokenizer) (*template, error) {
 		}
 	}
 	if texts != 1 {
-		return nil, fmt.Errorf("the template for one text holds the text %d times, expected once", texts)
+		return nil, fmt.Errorf("the template for one text contains the text %d times, expected once", texts)
 	}
 	return tm, nil
 }

@@ -7,19 +7,17 @@ import (
 	"unicode"
 )
 
-// preTokenizer cuts text into words, which the model then encodes each by
-// itself. first says that s is where the whole text begins; emit is told the
-// same of each word.
+// preTokenizer splits text into words, which the model then encodes separately. first: s is
+// at the beginning of the whole text; emit is told the same about each word.
 type preTokenizer interface {
 	split(s string, first bool, emit func(word string, first bool) error) error
 }
 
-// maxNesting bounds Sequence components inside Sequence components.
+// maxNesting is the largest depth of nested Sequence components.
 const maxNesting = 8
 
-// parsePreTokenizer reads the pre_tokenizer of a tokenizer.json. byteLevel says
-// that a ByteLevel step ends it, so that the model's symbols are bytes; split
-// names the split for Kind.
+// parsePreTokenizer reads the pre_tokenizer of a tokenizer.json. byteLevel: the last step
+// is ByteLevel, so the model's symbols are bytes; split names the split for Kind.
 func parsePreTokenizer(raw json.RawMessage, depth int) (steps []preTokenizer, byteLevel bool, split string, err error) {
 	if isNull(raw) {
 		return nil, false, "no split", nil
@@ -43,7 +41,7 @@ func parsePreTokenizer(raw json.RawMessage, depth int) (steps []preTokenizer, by
 		var names []string
 		for i, r := range c.List {
 			if byteLevel {
-				return nil, false, "", fmt.Errorf("ByteLevel is followed by another step; only as the last step is it supported")
+				return nil, false, "", fmt.Errorf("ByteLevel is followed by another step; it is supported only as the last step")
 			}
 			s, b, name, err := parsePreTokenizer(r, depth+1)
 			if err != nil {
@@ -94,8 +92,8 @@ func parsePreTokenizer(raw json.RawMessage, depth int) (steps []preTokenizer, by
 	return nil, false, "", unsupported(kind, "Sequence, ByteLevel, Split, Digits, Metaspace")
 }
 
-// byteLevelConfig is ByteLevel wherever it stands; trim_offsets concerns
-// offsets only, which are not computed here.
+// byteLevelConfig is the configuration of ByteLevel in any component; trim_offsets concerns
+// only offsets, which are not computed here.
 type byteLevelConfig struct {
 	Type           string `json:"type"`
 	AddPrefixSpace bool   `json:"add_prefix_space"`
@@ -103,7 +101,7 @@ type byteLevelConfig struct {
 	UseRegex       *bool  `json:"use_regex"`
 }
 
-// byteLevelSplit is ByteLevel; that symbols are bytes is the model's matter.
+// byteLevelSplit is the split of ByteLevel; the model converts text to bytes.
 type byteLevelSplit struct {
 	addPrefixSpace, useRegex bool
 }
@@ -118,7 +116,7 @@ func (p byteLevelSplit) split(s string, first bool, emit func(string, bool) erro
 	return cut(s, nextGPT2, first, emit)
 }
 
-// cut emits the words that a splitter finds.
+// cut emits the words found by a splitter.
 func cut(s string, next splitter, first bool, emit func(string, bool) error) error {
 	for s != "" {
 		n := next(s)
@@ -130,7 +128,7 @@ func cut(s string, next splitter, first bool, emit func(string, bool) error) err
 	return nil
 }
 
-// knownSplit is Split with a pattern that has a hand-written splitter.
+// knownSplit is Split with a pattern for which there is a hand-written splitter.
 type knownSplit struct{ next splitter }
 
 func (p knownSplit) split(s string, first bool, emit func(string, bool) error) error {
@@ -154,7 +152,7 @@ func parseSplit(raw json.RawMessage) (preTokenizer, string, error) {
 	}
 	if c.Pattern.Regex != nil {
 		if known, ok := knownSplitters[*c.Pattern.Regex]; ok {
-			// The pattern matches everywhere: nothing lies between the matches.
+			// The pattern matches everywhere: there is nothing between the matches.
 			if c.Behaviour == "Isolated" || c.Behaviour == "Removed" && c.Invert {
 				return knownSplit{known.next}, known.name + " split", nil
 			}
@@ -173,7 +171,7 @@ type patternSpec struct {
 	Regex  *string `json:"Regex"`
 }
 
-// finder returns the function that covers a text with spans.
+// finder returns a function that divides a text completely into spans.
 func (p patternSpec) finder() (func(string) ([]span, error), error) {
 	switch {
 	case p.String != nil && p.Regex == nil && *p.String != "":
@@ -227,8 +225,8 @@ func digitSpans(s string) (spans []span, err error) {
 	return spans, nil
 }
 
-// patternSplit is Split (and Digits) in general: spans, and what becomes of
-// them. The behaviours are those of Hugging Face's SplitDelimiterBehavior.
+// patternSplit is the general Split (and Digits): spans, and what is done with them. The
+// behaviours are those of Hugging Face's SplitDelimiterBehavior.
 type patternSplit struct {
 	find      func(string) ([]span, error)
 	behaviour string
@@ -253,10 +251,10 @@ func (p patternSplit) split(s string, first bool, emit func(string, bool) error)
 	return nil
 }
 
-// arrange joins and drops spans as the behaviour says.
+// arrange joins and drops spans as the behaviour requires.
 func arrange(spans []span, behaviour string) []span {
 	var out []span
-	last := false // whether the span before was a match
+	last := false // whether the previous span was a match
 	switch behaviour {
 	case "Isolated":
 		return spans
@@ -285,7 +283,7 @@ func arrange(spans []span, behaviour string) []span {
 			last = w.match
 		}
 	case "MergedWithNext":
-		// A match joins what follows unless that is a match itself.
+		// A match is joined to the following span unless that is a match itself.
 		for i := 0; i < len(spans); i++ {
 			w := spans[i]
 			if w.match && i+1 < len(spans) && !spans[i+1].match {
@@ -298,8 +296,8 @@ func arrange(spans []span, behaviour string) []span {
 	return out
 }
 
-// metaspace is Metaspace: spaces become a visible character, which also goes
-// before the text.
+// metaspace is Metaspace: spaces become a visible character, which is also put before the
+// text.
 type metaspace struct {
 	replacement string
 	scheme      string // first, always, never

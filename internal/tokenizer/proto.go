@@ -21,7 +21,7 @@ type protoField struct {
 	bytes  []byte // length-delimited; a slice of the input
 }
 
-// message reads the field as a message inside the message.
+// message reads the field as a nested message.
 func (f protoField) message(visit func(protoField) error) error {
 	if f.wire != wireBytes {
 		return fmt.Errorf("field %d has wire type %d, expected a message", f.number, f.wire)

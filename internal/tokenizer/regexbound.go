@@ -8,17 +8,17 @@ import (
 	"github.com/dlclark/regexp2"
 )
 
-// A pattern of a file decides how long the engine searches, which goes back to try
-// every way of matching. Two things bound it:
+// A pattern in a file determines how long the regular-expression engine searches, because
+// it backtracks through every way of matching. Two limits apply:
 //
-//   - [checkRepeats] refuses, by the pattern alone, what can take time exponential in
-//     the text: a repeated group that can match the same text in more than one way.
-//     No published tokenizer has one.
-//   - What is left is polynomial, and of a published pattern linear. [regexBudget] is
-//     the time that a text may take, some hundred times what such a pattern needs.
+//   - [checkRepeats] refuses, from the pattern alone, whatever can take time exponential in
+//     the text: a repeated group that can match the same text in more than one way. No
+//     published tokenizer has one.
+//   - The rest takes polynomial time; published patterns take linear time. [regexBudget] is
+//     the time allowed for a text, a few hundred times what such a pattern needs.
 const (
-	regexMatchTime = 5 * time.Second       // for finding one match
-	regexPerByte   = 20 * time.Microsecond // on top of it, for each byte of the text
+	regexMatchTime = 5 * time.Second       // to find one match
+	regexPerByte   = 20 * time.Microsecond // in addition, for each byte of the text
 )
 
 // regexBudget is the time that all matches of a pattern in a text may take.
@@ -26,15 +26,15 @@ func regexBudget(bytes int) time.Duration {
 	return regexMatchTime + time.Duration(bytes)*regexPerByte
 }
 
-// group is what has been seen of a group of a pattern, or of the pattern itself.
+// group describes a group of a pattern, or the whole pattern.
 type group struct {
-	varies bool // its length is open: something in it is repeated, or there are alternatives
-	atomic bool // what it has matched stays matched: nothing is tried again
+	varies bool // its length is variable: it contains a repetition or alternatives
+	atomic bool // no backtracking into what it has matched
 }
 
-// checkRepeats refuses a group that is repeated and whose own length is open, such as
-// (a+)+ or (a|ab)*: the engine may try every way of cutting a text into such parts.
-// The pattern has been through [checkRegex].
+// checkRepeats refuses a repeated group of variable length, such as (a+)+ or (a|ab)*: the
+// engine may try every way of dividing a text into such parts. The pattern must have passed
+// [checkRegex].
 func checkRepeats(p string) error {
 	open := []group{{}}
 	closed := group{} // the last item, if it was a group
@@ -52,7 +52,7 @@ func checkRepeats(p string) error {
 		case ')':
 			i++
 			if len(open) == 1 {
-				return nil // the engine will say what is wrong
+				return nil // the engine will report the error
 			}
 			closed, isGroup = *top, true
 			open = open[:len(open)-1]
@@ -64,7 +64,7 @@ func checkRepeats(p string) error {
 			i++
 		case '*', '+', '?', '{':
 			n, least, most := quantifier(p[i:])
-			if n == 0 { // a brace that is none
+			if n == 0 { // the brace is not a quantifier
 				i++
 				isGroup = false
 				continue
@@ -96,7 +96,7 @@ func checkRepeats(p string) error {
 	return nil
 }
 
-// classEnd is the place behind the set that begins at i.
+// classEnd is the position after the set that begins at i.
 func classEnd(p string, i int) int {
 	for i++; i < len(p); i++ {
 		switch p[i] {
@@ -109,8 +109,8 @@ func classEnd(p string, i int) int {
 	return len(p)
 }
 
-// quantifier reads the quantifier that s begins with: its length and what it
-// permits, most being above 1 where it is open; n is 0 if there is none.
+// quantifier reads the quantifier at the beginning of s: its length n and its limits; most
+// is above 1 if there is no upper limit; n is 0 if there is no quantifier.
 func quantifier(s string) (n, least, most int) {
 	switch s[0] {
 	case '*':
@@ -147,12 +147,12 @@ func quantifier(s string) (n, least, most int) {
 	return end + 1, least, most
 }
 
-// slowRegex is the error of a pattern that has taken more than its time.
+// slowRegex is the error for a pattern that has exceeded its time.
 func slowRegex(pattern string, bytes int, limit time.Duration) error {
 	return fmt.Errorf("split pattern %q took more than %v on a text of %d bytes, the limit; it may take for ever on this text", clip(pattern), limit, bytes)
 }
 
-// regexFinder goes through the matches of a pattern within the time allowed.
+// regexFinder iterates over the matches of a pattern within the time allowed.
 type regexFinder struct {
 	re    *regexp2.Regexp
 	bytes int
@@ -163,7 +163,7 @@ func newRegexFinder(re *regexp2.Regexp, text string) *regexFinder {
 	return &regexFinder{re, len(text), time.Now().Add(regexBudget(len(text)))}
 }
 
-// check makes the engine's error, or the end of the time, an error in words.
+// check converts the engine's error, or a timeout, to an error with the pattern.
 func (f *regexFinder) check(err error) error {
 	switch {
 	case err != nil && strings.Contains(err.Error(), "timeout"):

@@ -7,18 +7,18 @@ import (
 	"github.com/dlclark/regexp2"
 )
 
-// contractions is the one part of the published patterns that ignores case.
-// Engines disagree on what that means (ſ is an s to Hugging Face's, not to
-// ours), so it is written out.
+// contractions is the only part of the published patterns that ignores case. Engines
+// disagree on its meaning (ſ matches s in Hugging Face's engine, not in ours), so it is
+// spelled out.
 const (
 	contractions       = `(?i:'s|'t|'re|'ve|'m|'ll|'d)`
 	contractionsSpelt  = `(?:'[sSſ]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])`
 	regexMeaningDiffer = "means something else in Hugging Face's engine than in this one"
 )
 
-// compileRegex compiles a pattern of a tokenizer.json for an engine that can do
-// what Go's cannot (look-around). Syntax that compiles but means something else
-// than in Hugging Face's engine, Oniguruma, is refused: it would give wrong ids.
+// compileRegex compiles a pattern of a tokenizer.json for an engine with look-around, which
+// Go's does not have. Syntax that compiles but has another meaning in Hugging Face's
+// engine, Oniguruma, is an error, because it would give wrong ids.
 func compileRegex(pattern string) (*regexp2.Regexp, error) {
 	p := strings.ReplaceAll(pattern, contractions, contractionsSpelt)
 	err := checkRegex(p)
@@ -36,10 +36,10 @@ func compileRegex(pattern string) (*regexp2.Regexp, error) {
 	return re, nil
 }
 
-// letters are what names of character properties are made of.
+// letters are the characters in names of character properties.
 const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 
-// checkRegex lets through the syntax on which Oniguruma and regexp2 agree.
+// checkRegex accepts only syntax on which Oniguruma and regexp2 agree.
 func checkRegex(p string) error {
 	inClass := false
 	for i := 0; i < len(p); i++ {
@@ -73,8 +73,8 @@ func checkRegex(p string) error {
 			}
 		case c == '[':
 			inClass = true
-			// A bracket right behind the opening is taken literally by one
-			// engine only.
+			// A bracket directly after the opening bracket is literal in only one of the
+			// engines.
 			if strings.HasPrefix(rest, "[]") || strings.HasPrefix(rest, "[^]") {
 				return fmt.Errorf("an empty set is not supported: it %s", regexMeaningDiffer)
 			}
@@ -110,16 +110,16 @@ func hasAnyPrefix(s string, prefixes ...string) bool {
 	return false
 }
 
-// span is a stretch of text, found by a pattern or lying between finds.
+// span is a piece of text: a match of a pattern, or the text between two matches.
 type span struct {
 	start, end int // bytes
 	match      bool
 }
 
-// regexSpans covers s with the matches of re and what lies between them.
+// regexSpans divides s into the matches of re and the text between them.
 func regexSpans(re *regexp2.Regexp, s string) ([]span, error) {
 	var spans []span
-	// regexp2 counts characters; the text is walked along to count bytes.
+	// regexp2 counts characters; the loop converts to byte offsets.
 	at, char := 0, 0
 	bytesTo := func(n int) int {
 		for ; char < n; char++ {

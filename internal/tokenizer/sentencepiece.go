@@ -8,20 +8,20 @@ import (
 	"unicode/utf8"
 )
 
-// PieceType says what a SentencePiece piece is for. The numbers are those of
-// the tokenizer.model file and of GGUF's tokenizer.ggml.token_type.
+// PieceType is the kind of a SentencePiece piece. The numbers are those of the
+// tokenizer.model file and of GGUF's tokenizer.ggml.token_type.
 type PieceType int
 
 const (
 	PieceNormal      PieceType = 1
-	PieceUnknown     PieceType = 2 // stands for what no piece covers
+	PieceUnknown     PieceType = 2 // for text that no piece covers
 	PieceControl     PieceType = 3 // BOS, EOS: not text
-	PieceUserDefined PieceType = 4 // always one token where it stands in the text
+	PieceUserDefined PieceType = 4 // always one token wherever it occurs in the text
 	PieceUnused      PieceType = 5
 	PieceByte        PieceType = 6 // "<0xXX>", for bytes that no piece covers
 )
 
-// Piece is one entry of a SentencePiece vocabulary; its id is its place.
+// Piece is one entry of a SentencePiece vocabulary; its id is its index.
 type Piece struct {
 	Text  string
 	Score float32 // pieces of higher score are merged first
@@ -32,20 +32,20 @@ type Piece struct {
 type SentencePieceOptions struct {
 	ByteFallback           bool // unknown characters become byte pieces
 	AddDummyPrefix         bool // a space goes before the text
-	RemoveExtraWhitespaces bool // spaces around and doubled are dropped
+	RemoveExtraWhitespaces bool // leading, trailing and repeated spaces are dropped
 	BOS, EOS               int  // ids; -1: none
 	AddBOS, AddEOS         bool // what Encode's addSpecial adds
 }
 
-// DefaultSentencePieceOptions are those of Llama-1 and Llama-2.
+// DefaultSentencePieceOptions are the settings of Llama-1 and Llama-2.
 func DefaultSentencePieceOptions() SentencePieceOptions {
 	return SentencePieceOptions{ByteFallback: true, AddDummyPrefix: true, BOS: 1, EOS: 2, AddBOS: true}
 }
 
-// NewSentencePiece builds a SentencePiece BPE tokenizer from its pieces, as
-// they come from a GGUF file. It follows sentencepiece's bpe_model.cc; as in
-// Hugging Face's conversion, control and unknown pieces written in a text
-// become their ids, and the text between them is encoded part by part.
+// NewSentencePiece builds a SentencePiece BPE tokenizer from its pieces, such as those in a
+// GGUF file. It follows sentencepiece's bpe_model.cc; as in Hugging Face's conversion,
+// control and unknown pieces written in a text become their ids, and the text between them
+// is encoded separately.
 func NewSentencePiece(pieces []Piece, o SentencePieceOptions) (*Tokenizer, error) {
 	t, err := newSentencePiece(pieces, o, nil)
 	if err != nil {
@@ -160,9 +160,9 @@ func checkPiece(p Piece) error {
 	return nil
 }
 
-// rankPieces fills the table of merges: every way of cutting a piece in two
-// symbols is one, ranked by the piece's score. Characters that are part of a
-// piece without being one themselves get symbols past the vocabulary.
+// rankPieces fills the table of merges: every way to split a piece into two symbols is one,
+// ranked by the piece's score. Characters that occur in pieces but are no pieces themselves
+// get symbols beyond the vocabulary.
 func (m *bpe) rankPieces(pieces []Piece) {
 	symbols := make(map[string]int32, len(pieces))
 	scores := make([]float32, 0, len(pieces))
@@ -200,7 +200,7 @@ func (m *bpe) rankPieces(pieces []Piece) {
 		}
 	}
 	m.merges = newPairTable(min(splits, 4*len(pieces)))
-	// Characters without an id of their own may end as one unknown together.
+	// Several characters without an id may become one unknown token together.
 	m.junctions = newJunctions(func(r rune) bool { id := m.symbol(r); return id >= 0 && id < m.size })
 	for id, p := range pieces {
 		if p.Type != PieceNormal && p.Type != PieceUserDefined {
@@ -220,13 +220,13 @@ func (m *bpe) rankPieces(pieces []Piece) {
 	}
 }
 
-// spmAdded sets up what is looked for in the text itself: control and unknown
-// pieces as written, user-defined pieces after normalization, and the added
-// tokens of tokenizer_config.json.
+// spmAdded sets up what is searched for in the text itself: control and unknown pieces as
+// written, user-defined pieces after normalization, and the added tokens of
+// tokenizer_config.json.
 func (t *Tokenizer) spmAdded(raw, user []addedToken, side *sidecar) error {
 	var dup *addedToken
 	if side != nil {
-		// User-defined pieces are the model's matter, whatever is said of them.
+		// User-defined pieces are handled by the model, whatever the flags say.
 		ofUser := isAdded(user)
 		var others sidecar
 		others.addedFrom = side.addedFrom
@@ -239,8 +239,8 @@ func (t *Tokenizer) spmAdded(raw, user []addedToken, side *sidecar) error {
 			}
 			others.added = append(others.added, a)
 		}
-		// A control piece is found as written; so it stays, since the flag
-		// "normalized" would look for it behind a space only.
+		// A control piece is matched as written: the flag "normalized" would find it only
+		// after a space.
 		for i := range others.added {
 			others.added[i].Normalized = false
 		}
@@ -248,7 +248,7 @@ func (t *Tokenizer) spmAdded(raw, user []addedToken, side *sidecar) error {
 		if err != nil {
 			return err
 		}
-		// addTokens looks at the normalizer only for normalized tokens.
+		// addTokens uses the normalizer only for normalized tokens.
 		if err := t.addTokens(all, len(t.pieces)); err != nil {
 			return fmt.Errorf("%s: %w", side.addedFrom, err)
 		}
@@ -257,7 +257,7 @@ func (t *Tokenizer) spmAdded(raw, user []addedToken, side *sidecar) error {
 	}
 	t.midAdded, dup = newMatcher(user, func(a addedToken) string { return strings.ReplaceAll(a.Content, " ", spaceMark) })
 	if dup != nil {
-		return fmt.Errorf("user-defined piece %q looks, normalized, like another one", clip(dup.Content))
+		return fmt.Errorf("user-defined piece %q has the same normalized form as another one", clip(dup.Content))
 	}
 	return nil
 }
@@ -277,8 +277,8 @@ func spmDecoder(t *Tokenizer, pieces []Piece, o SentencePieceOptions) decoder {
 	return d
 }
 
-// spmSpecial sets BOS and EOS: tokenizer_config.json and its kin decide where
-// they name one, the model file otherwise.
+// spmSpecial sets BOS and EOS: those named by tokenizer_config.json and similar files,
+// otherwise those of the model file.
 func (t *Tokenizer) spmSpecial(o SentencePieceOptions, side *sidecar) error {
 	s := sidecar{}
 	if side != nil {

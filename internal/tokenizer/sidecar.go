@@ -9,21 +9,21 @@ import (
 	"github.com/specquant/specquant/internal/input"
 )
 
-// sidecar is what the files beside the vocabulary say, each absent value nil.
+// sidecar holds the settings in the files beside the vocabulary; absent ones are nil.
 type sidecar struct {
 	class          string      // tokenizer_class
-	bosToken       *string     // tokenizer_config.json, else special_tokens_map.json
+	bosToken       *string     // tokenizer_config.json, otherwise special_tokens_map.json
 	eosToken       *string     // likewise
-	bosID          *int        // generation_config.json, else config.json
+	bosID          *int        // generation_config.json, otherwise config.json
 	eosIDs         []int       // likewise
-	idsFrom        string      // the file that gave bosID and eosIDs
+	idsFrom        string      // the file that bosID and eosIDs come from
 	addBOS, addEOS *bool       // tokenizer_config.json
-	added          []sideToken // added_tokens_decoder, else added_tokens.json; by id
+	added          []sideToken // added_tokens_decoder, otherwise added_tokens.json; by id
 	addedFrom      string
 }
 
-// sideToken is an added token of tokenizer_config.json, which gives flags, or
-// of added_tokens.json, which gives none.
+// sideToken is an added token of tokenizer_config.json, with flags, or of
+// added_tokens.json, without flags.
 type sideToken struct {
 	addedToken
 	flags bool
@@ -65,8 +65,8 @@ func (l *idList) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// readSidecar reads the files beside the vocabulary; read returns nil for a
-// file that is not there.
+// readSidecar reads the files beside the vocabulary; read returns nil for a file that does
+// not exist.
 func readSidecar(read func(name string) ([]byte, error)) (*sidecar, error) {
 	s := &sidecar{}
 	load := func(name string, into any) (bool, error) {
@@ -157,9 +157,8 @@ func firstText(list ...*tokenText) *string {
 	return nil
 }
 
-// mergeAdded joins the added tokens of the vocabulary's own file with those of
-// tokenizer_config.json, whose flags win: so it is when Hugging Face's
-// transformers opens the folder.
+// mergeAdded combines the added tokens of the vocabulary's own file with those of
+// tokenizer_config.json, whose flags take precedence, as in Hugging Face's transformers.
 func (s *sidecar) mergeAdded(t *Tokenizer, own []addedToken) ([]addedToken, error) {
 	at := make(map[string]int, len(own))
 	out := append([]addedToken(nil), own...)
@@ -175,16 +174,15 @@ func (s *sidecar) mergeAdded(t *Tokenizer, own []addedToken) ([]addedToken, erro
 		case out[i].ID != a.ID:
 			return nil, fmt.Errorf("%s: token %q has id %d here and id %d in the vocabulary file", s.addedFrom, clip(a.Content), a.ID, out[i].ID)
 		case a.flags && out[i] != a.addedToken:
-			t.warnings = append(t.warnings, fmt.Sprintf("the flags of token %q in tokenizer_config.json are not those of the vocabulary file; tokenizer_config.json is followed", a.Content))
+			t.warnings = append(t.warnings, fmt.Sprintf("the flags of token %q in tokenizer_config.json differ from those in the vocabulary file; those in tokenizer_config.json are used", a.Content))
 			out[i] = a.addedToken
 		}
 	}
 	return out, nil
 }
 
-// apply sets BOS, EOS and what Encode adds. tmpl is the template of
-// tokenizer.json, which decides where there is one; without it add_bos_token
-// and add_eos_token do.
+// apply sets BOS, EOS and what Encode adds. tmpl is the template of tokenizer.json, which
+// decides if there is one; otherwise add_bos_token and add_eos_token do.
 func (s *sidecar) apply(t *Tokenizer, tmpl *template) error {
 	if s.bosToken != nil {
 		if id, ok := t.ids[*s.bosToken]; ok {

@@ -7,7 +7,7 @@ import (
 	"math"
 )
 
-// Field numbers of sentencepiece_model.proto that matter here.
+// Field numbers of sentencepiece_model.proto that are used here.
 const (
 	modelPieces       = 1
 	modelTrainer      = 2
@@ -43,7 +43,7 @@ const (
 var modelTypes = map[uint64]string{1: "unigram", 2: "BPE", 3: "word", 4: "char"}
 
 // readSentencePiece reads a SentencePiece tokenizer.model: a ModelProto of
-// sentencepiece_model.proto. Unknown fields are skipped, as protobuf asks.
+// sentencepiece_model.proto. Unknown fields are skipped, as protobuf requires.
 func readSentencePiece(data []byte) ([]Piece, SentencePieceOptions, error) {
 	o := SentencePieceOptions{AddDummyPrefix: true, RemoveExtraWhitespaces: true, BOS: 1, EOS: 2, AddBOS: true}
 	var pieces []Piece
@@ -122,8 +122,8 @@ func readSentencePiece(data []byte) ([]Piece, SentencePieceOptions, error) {
 	if len(pieces) == 0 {
 		return nil, o, fmt.Errorf("not a SentencePiece model: it has no pieces")
 	}
-	if !trainer { // without it the format's default would be taken for what the file says
-		return nil, o, fmt.Errorf("SentencePiece model: has %d pieces but no trainer_spec, which comes after them and says how they are merged; the file is truncated, fetch it again", len(pieces))
+	if !trainer { // otherwise the format's defaults would be mistaken for the file's settings
+		return nil, o, fmt.Errorf("SentencePiece model: has %d pieces but no trainer_spec, which comes after them and defines how they are merged; the file is truncated, fetch it again", len(pieces))
 	}
 	if kind != modelTypeBPE {
 		name := modelTypes[kind]
@@ -141,7 +141,7 @@ func readSentencePiece(data []byte) ([]Piece, SentencePieceOptions, error) {
 	return pieces, o, nil
 }
 
-// signedID reads an int32 as protobuf writes it; negative ids mean none.
+// signedID decodes an int32 as protobuf encodes it; negative ids mean none.
 func signedID(v uint64) int {
 	if id := int32(uint32(v)); id >= 0 {
 		return int(id)
@@ -149,9 +149,8 @@ func signedID(v uint64) int {
 	return -1
 }
 
-// WriteSentencePiece writes a tokenizer.model that SentencePiece opens, for
-// vocabularies that come from elsewhere (GGUF). The pieces are checked as
-// [NewSentencePiece] checks them.
+// WriteSentencePiece writes a tokenizer.model that SentencePiece can open, for vocabularies
+// from other sources (GGUF). The pieces are checked as in [NewSentencePiece].
 func WriteSentencePiece(w io.Writer, pieces []Piece, o SentencePieceOptions) error {
 	if _, err := NewSentencePiece(pieces, o); err != nil {
 		return err
@@ -172,13 +171,13 @@ func WriteSentencePiece(w io.Writer, pieces []Piece, o SentencePieceOptions) err
 		}
 	}
 	if unk < 0 {
-		return fmt.Errorf("tokenizer: a tokenizer.model needs a piece of type unknown; there is none")
+		return fmt.Errorf("tokenizer: a tokenizer.model needs a piece of type unknown, but there is none")
 	}
 	var tr []byte
 	tr = protoVarint(tr, trainerModelType, modelTypeBPE)
 	tr = protoVarint(tr, trainerVocabSize, uint64(len(pieces)))
 	tr = protoVarint(tr, trainerByteFallback, protoBool(o.ByteFallback))
-	// A negative int32 is written as ten bytes of sign.
+	// A negative int32 is encoded with its sign extended to 64 bits, in ten bytes.
 	tr = protoVarint(tr, trainerUnkID, uint64(unk))
 	tr = protoVarint(tr, trainerBOSID, uint64(int64(o.BOS)))
 	tr = protoVarint(tr, trainerEOSID, uint64(int64(o.EOS)))

@@ -7,13 +7,13 @@ import (
 	"strconv"
 )
 
-// llama3Ranks is the number of tokens of Llama-3's tokenizer.model. The file
-// carries neither split pattern nor special tokens, so that a file of another
-// size (Llama-4, Kimi) is another tokenizer, of which they are not known.
+// llama3Ranks is the number of tokens in Llama-3's tokenizer.model. The file contains
+// neither split pattern nor special tokens, so a file of another size (Llama-4, Kimi)
+// belongs to another tokenizer for which they are unknown.
 const llama3Ranks = 128000
 
-// llama3Special are the special tokens behind the ranks, in order; reserved
-// ones fill them up to 256 (Meta's models/llama3/tokenizer.py).
+// llama3Special are the special tokens after the ranks, in order; reserved ones fill them
+// up to 256 (Meta's models/llama3/tokenizer.py).
 var llama3Special = []string{
 	"<|begin_of_text|>", "<|end_of_text|>", "<|reserved_special_token_0|>", "<|reserved_special_token_1|>",
 	"<|finetune_right_pad_id|>", "<|step_id|>", "<|start_header_id|>", "<|end_header_id|>",
@@ -22,8 +22,8 @@ var llama3Special = []string{
 
 const llama3SpecialCount = 256
 
-// looksLikeTiktoken tells a tiktoken file, lines of "base64 rank", from a
-// SentencePiece one, which begins with the byte 0x0A.
+// looksLikeTiktoken distinguishes a tiktoken file, lines of "base64 rank", from a
+// SentencePiece file, which begins with the byte 0x0A.
 func looksLikeTiktoken(data []byte) bool {
 	line, _, _ := bytes.Cut(data, []byte("\n"))
 	_, _, err := tiktokenLine(bytes.TrimSuffix(line, []byte("\r")))
@@ -95,13 +95,13 @@ func newTiktoken(data []byte, side *sidecar) (*Tokenizer, error) {
 		return nil, fmt.Errorf("tiktoken file: %w", err)
 	}
 	if len(tokens) != llama3Ranks {
-		return nil, fmt.Errorf("tiktoken file of %d ranks: only Llama-3's, of %d, is known by its split pattern and special tokens; use tokenizer.json", len(tokens), llama3Ranks)
+		return nil, fmt.Errorf("tiktoken file of %d ranks: only Llama-3's, with %d, is supported, because others have unknown split patterns and special tokens; use tokenizer.json", len(tokens), llama3Ranks)
 	}
 	return newLlama3(tokens, side)
 }
 
-// newLlama3 puts Llama-3's split pattern and special tokens around a ranked
-// vocabulary of byte strings.
+// newLlama3 combines Llama-3's split pattern and special tokens with a ranked vocabulary of
+// byte strings.
 func newLlama3(tokens []string, side *sidecar) (*Tokenizer, error) {
 	t := &Tokenizer{
 		kind: "tokenizer.model: tiktoken BPE byte-level (llama-3 split)",
@@ -129,8 +129,8 @@ func newLlama3(tokens []string, side *sidecar) (*Tokenizer, error) {
 		}
 		added = append(added, a)
 	}
-	// Llama-3 numbers its reserved tokens differently from 3.1 and 3.2: what
-	// tokenizer_config.json calls an id is its name.
+	// Llama-3 numbers its reserved tokens differently from 3.1 and 3.2: the names in
+	// tokenizer_config.json are used.
 	for i := range added {
 		for _, s := range side.added {
 			if s.ID == added[i].ID {
@@ -161,8 +161,8 @@ func newLlama3(tokens []string, side *sidecar) (*Tokenizer, error) {
 	return t, s.apply(t, nil)
 }
 
-// rankBytes builds the encoder of a ranked vocabulary of byte strings: any two
-// neighbours whose concatenation is a token merge, that of lowest rank first.
+// rankBytes builds the encoder of a ranked vocabulary of byte strings: two adjacent symbols
+// are merged if their concatenation is a token, lowest rank first.
 func rankBytes(tokens []string) (*bpe, error) {
 	m := &bpe{byteLevel: true, unk: -1, runes: make(map[rune]int32), whole: make(map[string]int32, len(tokens))}
 	for i := range m.bytes {

@@ -1,23 +1,22 @@
-// Package tokenizer turns text into token ids and back, exactly as the files
-// of a checkpoint say: Hugging Face's tokenizer.json (BPE), SentencePiece and
-// tiktoken tokenizer.model, and GPT-2's vocab.json with merges.txt.
+// Package tokenizer converts text to token ids and back, exactly as the files of a
+// checkpoint specify: Hugging Face's tokenizer.json (BPE), SentencePiece and tiktoken
+// tokenizer.model, and GPT-2's vocab.json with merges.txt.
 //
 // # Right ids or a refusal
 //
-// A model fed with wrong ids still talks, only worse, and nothing reports it.
-// So everything a file may ask for is either done as the reference does it or
-// refused at [Load] by its name: unknown normalizers, pre-tokenizers, decoders,
-// model types, options and split patterns are errors. Text that the
-// vocabulary cannot express is an error of [Tokenizer.Encode].
+// A model that receives wrong ids still produces text, only worse, and nothing reports it.
+// So every feature that a file may request is either implemented as in the reference or
+// refused by name at [Load]: unknown normalizers, pre-tokenizers, decoders, model types,
+// options and split patterns are errors. Text that the vocabulary cannot express is an
+// error of [Tokenizer.Encode].
 //
 // # References
 //
 // tokenizer.json follows Hugging Face tokenizers 0.23, tokenizer.model follows
-// SentencePiece 0.1.97 and tiktoken; the tests hold vectors made with them.
-// Character classes are those of Go's unicode package (Unicode 15). Compared on
-// every code point, they are Hugging Face's 0.23 but for letters and numbers
-// assigned later (Unicode 15.1 and 16, most of them hieroglyphs), which are
-// "other" here.
+// SentencePiece 0.1.97 and tiktoken; the tests contain vectors made with them. Character
+// classes are those of Go's unicode package (Unicode 15). A comparison of every code point
+// shows that they equal those of Hugging Face 0.23 except for letters and numbers assigned
+// later (Unicode 15.1 and 16, most of them hieroglyphs), which are "other" here.
 //
 // # Concurrency
 //
@@ -32,8 +31,8 @@ import (
 	"unicode/utf8"
 )
 
-// Limits on what is read. They are far above any published vocabulary and keep
-// a broken or hostile file from deciding how much is allocated.
+// Limits on what is read. They are far above any published vocabulary, and prevent a broken
+// or hostile file from causing large allocations.
 const (
 	MaxFileBytes  = 256 << 20 // size of one tokenizer file
 	MaxVocab      = 1 << 20   // highest id + 1, added tokens included
@@ -44,7 +43,7 @@ const (
 // Tokenizer encodes and decodes text with one vocabulary.
 type Tokenizer struct {
 	kind     string
-	pieces   []string       // raw piece by id; "" where the id is not in use
+	pieces   []string       // raw piece by id; "" for unused ids
 	ids      map[string]int // id by raw piece
 	model    *bpe
 	rawAdded *matcher // added tokens found in the text as written
@@ -62,26 +61,26 @@ type Tokenizer struct {
 	states   sync.Pool // *state
 }
 
-// Encode returns the ids of text. Special tokens written in the text become
-// their ids. With addSpecial, what the template adds (BOS, EOS) is added.
+// Encode returns the ids of text. Special tokens written in the text become their ids. With
+// addSpecial, the tokens of the template (BOS, EOS) are added.
 //
-// It is an error if text is not valid UTF-8, is larger than [MaxTextBytes], or
-// holds a character that the vocabulary cannot express.
+// It is an error if text is not valid UTF-8, is larger than [MaxTextBytes], or contains a
+// character that the vocabulary cannot express.
 func (t *Tokenizer) Encode(text string, addSpecial bool) ([]int, error) {
 	return t.encodeGuarded(text, addSpecial, nil)
 }
 
-// EncodeOrdinary is Encode without BOS and EOS and with special tokens taken
-// as plain text, for text from untrusted hands. Added tokens that are not
-// special are still found, as Hugging Face does.
+// EncodeOrdinary is Encode without BOS and EOS, with special tokens treated as plain text,
+// for text from untrusted sources. Added tokens that are not special are still recognised,
+// as in Hugging Face's tokenizers.
 func (t *Tokenizer) EncodeOrdinary(text string) ([]int, error) {
 	return t.encodeGuarded(text, false, &guard{all: true})
 }
 
-// EncodePrompt is Encode for a text that is to be continued. What the template puts
-// before a text goes before it, but a special token that the text itself begins with
-// is not put there a second time (no model was trained on two BOS). What the template
-// puts behind a text is left out: behind EOS a model begins another text.
+// EncodePrompt is Encode for a text that is to be continued. What the template puts before
+// a text is added, but not a special token that the text itself begins with (no model was
+// trained on two BOS tokens). What the template puts after a text is left out, because a
+// model starts a new text after EOS.
 func (t *Tokenizer) EncodePrompt(text string) ([]int, error) {
 	ids, err := t.encodeGuarded(text, false, nil)
 	if err != nil {
@@ -94,7 +93,7 @@ func (t *Tokenizer) EncodePrompt(text string) ([]int, error) {
 	return slices.Concat(t.prefix, ids[written:]), nil
 }
 
-// encodeGuarded is Encode where g says which added tokens may be found; nil: all.
+// encodeGuarded is Encode with a guard on which added tokens may be recognised; nil: all.
 func (t *Tokenizer) encodeGuarded(text string, addSpecial bool, g *guard) ([]int, error) {
 	if len(text) > MaxTextBytes {
 		return nil, fmt.Errorf("tokenizer: text of %d bytes is over the limit of %d; encode it in parts", len(text), MaxTextBytes)
@@ -130,8 +129,8 @@ func (t *Tokenizer) encodeGuarded(text string, addSpecial bool, g *guard) ([]int
 	return ids, nil
 }
 
-// encodePart encodes text between added tokens that are matched as written.
-// first says that it is where the whole text begins.
+// encodePart encodes the text between added tokens that are matched as written. first: it
+// is at the beginning of the whole text.
 func (t *Tokenizer) encodePart(st *state, part string, first bool, g *guard) error {
 	before, err := part, error(nil)
 	if part, err = t.normalize(part, true); err != nil {
@@ -151,8 +150,8 @@ func (t *Tokenizer) encodePart(st *state, part string, first bool, g *guard) err
 	})
 }
 
-// normalize sends s through the normalizers. Where it is not the first of what it was
-// cut from, nothing is put before it.
+// normalize applies the normalizers to s. If s is not the first part of its text, nothing
+// is put before it.
 func (t *Tokenizer) normalize(s string, first bool) (string, error) {
 	for _, n := range t.norm {
 		if !first {
@@ -172,8 +171,8 @@ func (t *Tokenizer) normalize(s string, first bool) (string, error) {
 	return s, nil
 }
 
-// preTokenize sends s through the pre-tokenizers from step on and the words
-// that come out to the model.
+// preTokenize applies the pre-tokenizers from step on to s, and passes the resulting words
+// to the model.
 func (t *Tokenizer) preTokenize(st *state, step int, s string, first bool) error {
 	if s == "" {
 		return nil
@@ -223,45 +222,44 @@ func (t *Tokenizer) ID(piece string) (id int, ok bool) {
 	return id, ok
 }
 
-// VocabSize is the highest id + 1, added tokens included. Whether a model with
-// fewer embeddings can be used with the tokenizer, [Tokenizer.Fits] says.
+// VocabSize is the highest id + 1, added tokens included. [Tokenizer.Fits] reports whether
+// a model with fewer embeddings can be used with the tokenizer.
 func (t *Tokenizer) VocabSize() int { return len(t.pieces) }
 
-// Fits says whether a model with embeddings for the ids below vocab can be used with
-// the tokenizer: ids beyond must be special tokens that no ordinary text gives, as
-// the place of an image in the tokenizer that text models of Gemma 3 share with
-// others. A text that spells one out can't be run.
+// Fits returns nil if a model with embeddings for the ids below vocab can be used with the
+// tokenizer: higher ids must be special tokens that ordinary text does not produce, such as
+// the image placeholder in the tokenizer that text models of Gemma 3 share with others. A
+// text that contains such a token cannot be run.
 func (t *Tokenizer) Fits(vocab int) error {
 	for id := vocab; id < len(t.pieces); id++ {
 		if t.pieces[id] != "" && !t.IsSpecial(id) || id == t.bos || slices.Contains(t.eos, id) {
-			return fmt.Errorf("the tokenizer has %d tokens, among them %q with the id %d, config.json's vocab_size is %d; the files do not belong together", len(t.pieces), t.pieces[id], id, vocab)
+			return fmt.Errorf("the tokenizer has %d tokens, among them %q with the id %d, but config.json's vocab_size is %d; the files do not belong together", len(t.pieces), t.pieces[id], id, vocab)
 		}
 	}
 	return nil
 }
 
-// BOS returns the id that begins a sequence, if the files name one. Whether
-// Encode adds it is the template's matter.
+// BOS returns the id that begins a sequence, if the files name one. The template decides
+// whether Encode adds it.
 func (t *Tokenizer) BOS() (id int, ok bool) { return t.bos, t.bos >= 0 }
 
-// EOS returns the ids that end a text: the tokenizer's own first, then those
-// of generation_config.json (or, where that has none, config.json).
+// EOS returns the ids that end a text: the tokenizer's own first, then those of
+// generation_config.json (or config.json, if that has none).
 func (t *Tokenizer) EOS() []int { return append([]int(nil), t.eos...) }
 
-// IsSpecial says whether Decode skips id.
+// IsSpecial reports whether Decode skips id.
 func (t *Tokenizer) IsSpecial(id int) bool {
 	return id >= 0 && id < len(t.special) && t.special[id]
 }
 
-// Files names the files of the folder that make up the tokenizer, to be copied
-// verbatim beside a model made from the checkpoint. It is empty for
-// [NewSentencePiece].
+// Files names the files of the tokenizer in the folder, which must be copied unchanged
+// beside a model made from the checkpoint. It is empty for [NewSentencePiece].
 func (t *Tokenizer) Files() []string { return append([]string(nil), t.files...) }
 
-// Kind describes the tokenizer in a few words, as
-// "tokenizer.json: BPE byte-level (llama-3 split)".
+// Kind describes the tokenizer in a few words, such as "tokenizer.json: BPE byte-level
+// (llama-3 split)".
 func (t *Tokenizer) Kind() string { return t.kind }
 
-// Warnings lists contradictions between the files that do not stop the work,
-// each with what was done about it.
+// Warnings lists contradictions between the files that are not errors, and how each was
+// resolved.
 func (t *Tokenizer) Warnings() []string { return append([]string(nil), t.warnings...) }
