@@ -8,8 +8,8 @@
 // threads hands in a [Runner]. Every result depends on the inputs only, never
 // on the Runner.
 //
-// Source: SpecQuant, arXiv 2511.11663, equations 4-14; docs/ARCHITECTURE.md says
-// which readings of it are ours.
+// Source: SpecQuant, arXiv 2511.11663, equations 4-14. The recipes specquant and
+// specquant-input are two readings of it; they note where the choice is ours.
 package spectrum
 
 import (

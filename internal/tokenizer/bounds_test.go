@@ -64,7 +64,7 @@ func TestAddedTokenBounds(t *testing.T) {
 	for i := range maxAddedBytes/1000 + 1 {
 		many = append(many, token(i+1, fmt.Sprintf("%01000d", i)))
 	}
-	if _, err = Load(folder(t, map[string]string{"tokenizer.json": doc(many...)})); err == nil || !strings.Contains(err.Error(), "bytes together, the limit") {
+	if _, err = Load(folder(t, map[string]string{"tokenizer.json": doc(many...)})); err == nil || !strings.Contains(err.Error(), "bytes in total, the limit") {
 		t.Error(err)
 	}
 	pieces := make([]Piece, 2100)

@@ -61,7 +61,7 @@ func TestTiktoken(t *testing.T) {
 func TestTiktokenRefusals(t *testing.T) {
 	good := tiktokenFile(tinyRanks())
 	for _, c := range []struct{ name, data, want string }{
-		{"other size", good, "only Llama-3's, of 128000"},
+		{"other size", good, "only Llama-3's, with 128000"},
 		{"not base64", "!!!! 0\n", "base64"},
 		{"no rank", "IQ==\n", "a space and a rank"},
 		{"negative", "IQ== -1\n", "rank"},
