@@ -49,7 +49,7 @@ const queryRows = 12
 // headTokens is the most rows whose queries and keys are made ready by the job of
 // attention that reads them, which saves forks and joins. More are a product of many
 // rows.
-const headTokens = 32
+const headTokens = 8
 
 // attendHeads is attend for few rows: all that belongs to a kv head of a sequence is one
 // job.

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/specquant/specquant/internal/kernel"
-	"github.com/specquant/specquant/internal/llama"
 )
 
 // Embed writes the embeddings of ids into x [tokens × hidden].
@@ -15,13 +14,12 @@ func (m *Model) Embed(x []float32, ids []int) error {
 	if len(x) != len(ids)*h {
 		return fmt.Errorf("embedding %d tokens into %d values, expected %d", len(ids), len(x), len(ids)*h)
 	}
-	for i, id := range ids {
+	for _, id := range ids {
 		if id < 0 || id >= m.Config.VocabSize {
 			return fmt.Errorf("token id %d is outside the vocabulary of %d", id, m.Config.VocabSize)
 		}
-		m.embedRow(x[i*h:][:h], id)
 	}
-	llama.ScaleEmbeddings(m.Config, x)
+	m.embedding(x, len(ids), func(i int) int { return ids[i] })
 	return nil
 }
 

@@ -156,12 +156,9 @@ func (m *Model) forward(ctx context.Context, steps []Step, emit func(step, token
 
 // chunk runs the blocks over one batch of rows, leaving the result in s.x.
 func (m *Model) chunk(ctx context.Context, steps []Step, at []place) error {
-	c, s, n := m.Config, &m.s, len(at)
+	s, n := &m.s, len(at)
 	m.reserve(n)
-	for i, p := range at {
-		m.embedRow(s.x[i*c.HiddenSize:][:c.HiddenSize], steps[p.step].IDs[p.offset])
-	}
-	llama.ScaleEmbeddings(c, s.x)
+	m.embedding(s.x, n, func(i int) int { return steps[at[i].step].IDs[at[i].offset] })
 	var before *layer
 	for i := range m.layers {
 		if err := ctx.Err(); err != nil {

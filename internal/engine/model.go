@@ -180,12 +180,16 @@ func (m *Model) prepare(o Options) error {
 	return nil
 }
 
-// embedRow writes the embedding of token id to dst [hidden].
-func (m *Model) embedRow(dst []float32, id int) {
-	m.embed.Row(dst, id)
-	if m.unturn != nil {
-		m.unturn.ApplyT(nil, dst, 1)
+// embedding writes the embeddings of n tokens to x [n × hidden]; id gives each.
+func (m *Model) embedding(x []float32, n int, id func(i int) int) {
+	h := m.Config.HiddenSize
+	for i := range n {
+		m.embed.Row(x[i*h:][:h], id(i))
 	}
+	if m.unturn != nil {
+		m.unturn.ApplyT(m.pool, x[:n*h], n)
+	}
+	llama.ScaleEmbeddings(m.Config, x[:n*h])
 }
 
 // matrix gives a matrix [vocab × hidden] in its stored type.
