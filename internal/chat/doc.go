@@ -1,9 +1,8 @@
-// Package chat turns a conversation into the tokens that a model was trained to see.
+// Package chat converts a conversation to the tokens that a model was trained on.
 //
-// A model's chat template is found by [Load] in the files of its folder, or given to
-// [New] as a GGUF file holds it. [Template.Render] runs it on messages and tools, and
-// [Prompt.Encode] makes tokens of the result so that what a user types can't forge a
-// turn: only the template's own text becomes control tokens, whatever the messages
-// say. For messages without control tokens in them the ids are those that Hugging
-// Face's apply_chat_template gives.
+// A model's chat template is found by [Load] in the files of its folder, or passed to [New]
+// from a GGUF file. [Template.Render] applies it to messages and tools, and [Prompt.Encode]
+// converts the result to tokens such that a message cannot forge a turn: only the
+// template's own text becomes control tokens, whatever the messages contain. For messages
+// without control tokens the ids are those of Hugging Face's apply_chat_template.
 package chat

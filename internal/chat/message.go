@@ -14,13 +14,12 @@ type Message struct {
 	Role    string // system, user, assistant, tool or another that the template knows
 	Content string
 
-	// Raw is the whole message as a JSON object, with whatever else it holds
-	// (tool_calls, name, reasoning_content, content in parts). Where it is set, Role
-	// and Content are not looked at.
+	// Raw is the whole message as a JSON object, with all other fields (tool_calls, name,
+	// reasoning_content, content in parts). If it is set, Role and Content are ignored.
 	Raw json.RawMessage
 }
 
-// UnmarshalJSON keeps the message whole, as an API's client sent it.
+// UnmarshalJSON keeps the whole message, as an API's client sent it.
 func (m *Message) UnmarshalJSON(data []byte) error {
 	var head struct {
 		Role    string          `json:"role"`
@@ -46,13 +45,13 @@ func (m Message) MarshalJSON() ([]byte, error) {
 	return json.Marshal(map[string]string{"role": m.Role, "content": m.Content})
 }
 
-// knownRoles are trusted like the template's own text: a template may make a control
-// token of a role ("<|" + role + "|>").
+// knownRoles are trusted like the template's own text, because a template may make a
+// control token from a role ("<|" + role + "|>").
 var knownRoles = map[string]bool{"system": true, "developer": true, "user": true, "assistant": true, "tool": true,
 	"function": true, "ipython": true, "model": true, "tool_response": true, "tool_call": true, "documents": true}
 
-// value is the message as the template sees it. Everything but a known role is marked
-// as coming from the conversation.
+// value is the message as the template sees it. Everything except a known role is marked as
+// coming from the conversation.
 func (m Message) value() (*jinja.Dict, error) {
 	d := &jinja.Dict{}
 	if m.Raw == nil {
@@ -79,8 +78,8 @@ func (m Message) value() (*jinja.Dict, error) {
 	return d, nil
 }
 
-// flatten joins content that is given in parts, all of them text, into one string, which
-// is what most templates expect.
+// flatten joins content that consists only of text parts into one string, which most
+// templates expect.
 func flatten(d *jinja.Dict) {
 	content, _ := d.Get("content")
 	parts, ok := content.(*jinja.List)
@@ -105,8 +104,8 @@ func flatten(d *jinja.Dict) {
 	d.Put("content", jinja.User(strings.Join(texts, "\n")))
 }
 
-// parseArguments turns the arguments of tool calls, which APIs carry as a string of
-// JSON, into what that says: templates go through them.
+// parseArguments converts the arguments of tool calls from a string of JSON, as in APIs, to
+// its value, because templates iterate over it.
 func parseArguments(d *jinja.Dict) *jinja.Dict {
 	v, _ := d.Get("tool_calls")
 	calls, ok := v.(*jinja.List)

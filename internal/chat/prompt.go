@@ -14,31 +14,31 @@ import (
 	"github.com/specquant/specquant/internal/tokenizer"
 )
 
-// Request is what a prompt is made of.
+// Request is the input of a prompt.
 type Request struct {
 	Messages  []Message
 	Tools     []json.RawMessage // functions in OpenAI's form
 	Documents []json.RawMessage
-	Continue  bool                       // leave the last message open instead of beginning the assistant's
-	Variables map[string]json.RawMessage // further names for the template, such as enable_thinking
-	Now       time.Time                  // of strftime_now; zero: the present
+	Continue  bool                       // leave the last message open instead of starting the assistant's
+	Variables map[string]json.RawMessage // further variables of the template, such as enable_thinking
+	Now       time.Time                  // for strftime_now; zero: the current time
 }
 
 // Prompt is a rendered conversation.
 type Prompt struct {
 	template *Template
 	text     jinja.Text
-	// Notes say what was changed so that the template could take the conversation.
+	// Notes tell what was changed so that the template accepts the conversation.
 	Notes []string
 }
 
 // Text is the prompt as one string.
 func (p *Prompt) Text() string { return p.text.String() }
 
-// Render makes the prompt of a conversation. A conversation that the template refuses
-// is an error that says why (*[jinja.RaisedError]). A system message that it refuses
-// goes before the first user's instead, and arguments of tool calls are tried as
-// objects and as strings; Notes say so.
+// Render makes the prompt of a conversation. If the template refuses the conversation, the
+// error gives its reason (*[jinja.RaisedError]). A system message that it refuses is put
+// before the first user message instead, and arguments of tool calls are tried as objects
+// and as strings; Notes report it.
 func (t *Template) Render(ctx context.Context, req Request) (*Prompt, error) {
 	if len(req.Messages) == 0 {
 		return nil, errors.New("the conversation has no messages")
@@ -90,8 +90,7 @@ func (t *Template) Render(ctx context.Context, req Request) (*Prompt, error) {
 	return nil, first
 }
 
-// variables are the names that the template finds, without the messages, and the size
-// of all, in bytes.
+// variables are the template's variables except messages, and the total size in bytes.
 func (t *Template) variables(req Request) (vars *jinja.Dict, messages []*jinja.Dict, size int, err error) {
 	vars = &jinja.Dict{}
 	for name, text := range t.tokens {
@@ -140,7 +139,8 @@ func (t *Template) variables(req Request) (vars *jinja.Dict, messages []*jinja.D
 	return vars, messages, size, nil
 }
 
-// mergeSystem puts a system message before the first user's; nil: there is none to.
+// mergeSystem puts a system message before the text of the first user message; nil if the
+// first two messages are not of these roles.
 func mergeSystem(messages []*jinja.Dict) []*jinja.Dict {
 	if len(messages) < 2 || text(messages[0], "role") != "system" || text(messages[1], "role") != "user" {
 		return nil
@@ -156,21 +156,20 @@ func text(d *jinja.Dict, key string) string {
 	return t.String()
 }
 
-// openLast cuts the prompt after the content of the last message, so that the model goes
-// on with it.
+// openLast cuts the prompt after the content of the last message, so that the model
+// continues it.
 func openLast(t jinja.Text, last Message) (jinja.Text, error) {
 	content := strings.TrimRightFunc(last.Content, unicode.IsSpace)
 	at := strings.LastIndex(t.String(), content)
 	if content == "" || at < 0 {
-		return t, errors.New("the last message can't be continued: the template does not show its content as it is")
+		return t, errors.New("the last message can't be continued: the template does not show its content unchanged")
 	}
 	return t.Cut(at + len(content)), nil
 }
 
-// Encode gives the tokens of the prompt. Only text of the template's own becomes control
-// tokens: special tokens, and those other added tokens by which the template marks
-// its turns. Control tokens that stand in messages, tools or variables are encoded as
-// the plain text they are.
+// Encode returns the tokens of the prompt. Only the template's own text becomes control
+// tokens: special tokens, and other added tokens with which the template marks its turns.
+// Control tokens in messages, tools or variables are encoded as plain text.
 func (p *Prompt) Encode(tok *tokenizer.Tokenizer) ([]int, error) {
 	spans := make([]tokenizer.Span, 0, len(p.text.User()))
 	for _, s := range p.text.User() {
@@ -179,10 +178,10 @@ func (p *Prompt) Encode(tok *tokenizer.Tokenizer) ([]int, error) {
 	return tok.EncodeMarked(p.text.String(), spans, p.template.marks)
 }
 
-// marks says whether a template marks something by an added token that is not special,
-// such as <think> or <|user|>: one that stands in the template and begins with a
-// bracket or another sign. Added tokens that are words or blanks are found in
-// messages too, as Hugging Face does.
+// marks reports whether the template uses an added token that is not special, such as
+// <think> or <|user|>, as a mark: it occurs in the template and begins with a bracket or
+// another symbol. Added tokens that are words or white space are recognised in messages
+// too, as in Hugging Face's tokenizers.
 func (t *Template) marks(token string) bool {
 	r, _ := utf8.DecodeRuneInString(strings.TrimSpace(token))
 	if token == "" || strings.TrimSpace(token) == "" || unicode.IsLetter(r) || unicode.IsDigit(r) || r == '▁' {
@@ -191,8 +190,8 @@ func (t *Template) marks(token string) bool {
 	return strings.Contains(t.allSource, token) || isMark(token)
 }
 
-// isMark says whether a token looks like one that a template may put together from
-// parts: <|…|>, <｜…｜>.
+// isMark reports whether a token looks like one that a template may assemble from parts:
+// <|…|>, <｜…｜>.
 func isMark(token string) bool {
 	return strings.HasPrefix(token, "<|") && strings.HasSuffix(token, "|>") ||
 		strings.HasPrefix(token, "<｜") && strings.HasSuffix(token, "｜>")

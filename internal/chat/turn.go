@@ -8,9 +8,9 @@ import (
 	"github.com/specquant/specquant/internal/tokenizer"
 )
 
-// EndOfTurn finds the token by which the template ends what the assistant says: the
-// first control token that follows a message of it, closing marks such as </think>
-// left aside. Files often name only the token that ends a text.
+// EndOfTurn finds the token with which the template ends an assistant message: the first
+// control token after its content, except closing marks such as </think>. Files often name
+// only the token that ends a text.
 func (t *Template) EndOfTurn(tok *tokenizer.Tokenizer) (id int, ok bool) {
 	const answer = "Lorem ipsum"
 	p, err := t.Render(context.Background(), Request{Messages: []Message{{Role: "user", Content: "Q"}, {Role: "assistant", Content: answer}, {Role: "user", Content: "Q"}}})
@@ -36,9 +36,8 @@ func (t *Template) EndOfTurn(tok *tokenizer.Tokenizer) (id int, ok bool) {
 	return 0, false
 }
 
-// isControl says whether an id is a special token, or one by which the template marks
-// something: its text is that token where the template says it, and not where a user
-// does.
+// isControl reports whether an id is a special token, or one that the template uses as a
+// mark: its text is encoded as that token in the template, but not in a message.
 func (t *Template) isControl(tok *tokenizer.Tokenizer, id int) bool {
 	p := tok.Token(id)
 	if tok.IsSpecial(id) || p == "" || !t.marks(p) {

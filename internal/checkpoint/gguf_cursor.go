@@ -170,8 +170,8 @@ func (c *cursor) value(where string) any {
 	return nil
 }
 
-// scalars reads an array of values of T; kind is the GGUF type expected by its name, and
-// each value takes at least itemBytes.
+// scalars reads an array of values of T; kind is the GGUF type of the values, each of which
+// takes at least itemBytes.
 func scalars[T any](c *cursor, kind uint32, itemBytes int64, where string) []T {
 	n := c.count(where, maxGGUFArray, itemBytes)
 	out := make([]T, 0, n)

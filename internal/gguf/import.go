@@ -1,5 +1,5 @@
-// Package gguf joins what a GGUF file has of a model: weights and architecture, by
-// package checkpoint, with its tokenizer and its chat template.
+// Package gguf combines the parts of a model in a GGUF file: weights and architecture, from
+// package checkpoint, with the tokenizer and the chat template.
 package gguf
 
 import (

@@ -58,7 +58,7 @@ func LoadTemplate(ck *checkpoint.Checkpoint) (*chat.Template, error) {
 	return chat.New(s)
 }
 
-// vocabulary is the tokenizer's part of the metadata, checked.
+// vocabulary is the tokenizer's part of the metadata, after checks.
 type vocabulary struct {
 	model, pre         string
 	tokens             []string
@@ -95,7 +95,7 @@ func newVocabulary(g *checkpoint.GGUF) (*vocabulary, error) {
 	return v, nil
 }
 
-// flag is a switch of the metadata, with what is taken where it is absent.
+// flag reads a boolean in the metadata; def is used if it is absent.
 func (v *vocabulary) flag(key string, def bool) (bool, error) {
 	switch b := v.g.Metadata["tokenizer.ggml."+key].(type) {
 	case nil:
@@ -107,9 +107,9 @@ func (v *vocabulary) flag(key string, def bool) (bool, error) {
 	}
 }
 
-// TokenizerFiles are the tokenizer's files of a Hugging Face folder, by name, as the
-// metadata describe it: tokenizer.model of SentencePiece, or tokenizer.json of
-// byte-level BPE; tokenizer_config.json with the special tokens and the chat template;
+// TokenizerFiles returns the tokenizer's files of a Hugging Face folder, by name, made from
+// the metadata: tokenizer.model for SentencePiece, or tokenizer.json for byte-level BPE;
+// tokenizer_config.json with the special tokens and the chat template;
 // generation_config.json with the tokens that end a text.
 func TokenizerFiles(g *checkpoint.GGUF) (map[string][]byte, error) {
 	v, err := newVocabulary(g)
@@ -151,13 +151,13 @@ func TokenizerFiles(g *checkpoint.GGUF) (map[string][]byte, error) {
 	return files, err
 }
 
-// sentencePiece is a tokenizer.model. Added to config is what it can't say.
+// sentencePiece makes a tokenizer.model, and adds to config what that cannot express.
 func (v *vocabulary) sentencePiece(config map[string]any) ([]byte, error) {
 	if v.scores == nil {
 		return nil, fmt.Errorf("metadata \"tokenizer.ggml.scores\" is missing, and a tokenizer of SentencePiece needs it")
 	}
 	pieces := make([]tokenizer.Piece, len(v.tokens))
-	unknown := slices.Index(v.types, typeUnknown) // -1: unknown_token_id says which
+	unknown := slices.Index(v.types, typeUnknown) // -1: unknown_token_id gives it
 	for i, t := range v.tokens {
 		pieces[i] = tokenizer.Piece{Text: t, Score: v.scores[i], Type: tokenizer.PieceNormal}
 		if v.types != nil {
@@ -166,7 +166,7 @@ func (v *vocabulary) sentencePiece(config map[string]any) ([]byte, error) {
 		if unknown < 0 && i == v.unk {
 			pieces[i].Type = tokenizer.PieceUnknown
 		}
-		if pieces[i].Type == typeUnused { // not found in a text: like a control token
+		if pieces[i].Type == typeUnused { // never matched in a text, like a control token
 			pieces[i].Type = tokenizer.PieceControl
 		}
 	}
@@ -196,17 +196,17 @@ func (v *vocabulary) sentencePiece(config map[string]any) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// preTokenizer is how a text is cut into words before merging, by the name that
-// GGUF gives it.
+// preTokenizer describes how a text is split into words before merging, by GGUF's name for
+// it.
 type preTokenizer struct {
 	normalizer   any
 	pattern      string // of the words; "": GPT-2's
 	digits       bool   // each digit is a word of its own, before all else
-	ignoreMerges bool   // a word that is a token is not cut at all
-	addBOS       bool   // where the file does not say
+	ignoreMerges bool   // a word that is a token is not split
+	addBOS       bool   // default if the file does not say
 }
 
-// preTokenizers are those that are known, each with the patterns of the model's own
+// preTokenizers are the known ones, each with the patterns of the model's own
 // tokenizer.json.
 var preTokenizers = func() map[string]preTokenizer {
 	all := map[string]preTokenizer{}
@@ -230,15 +230,15 @@ const (
 	patternGPT4o  = `[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 )
 
-// byteLevel is a tokenizer.json. Added to config is what it can't say.
+// byteLevel makes a tokenizer.json, and adds to config what that cannot express.
 func (v *vocabulary) byteLevel(config map[string]any) ([]byte, error) {
 	pre, ok := preTokenizers[v.pre]
 	if !ok {
-		return nil, fmt.Errorf("metadata \"tokenizer.ggml.pre\" is %q, expected one of %s; words would be cut otherwise than in training, so take the model's original Hugging Face folder, or a newer GGUF of it",
+		return nil, fmt.Errorf("metadata \"tokenizer.ggml.pre\" is %q, expected one of %s; words would be split differently than in training; use the model's original Hugging Face folder, or a newer GGUF file",
 			v.pre, strings.Join(slices.Sorted(maps.Keys(preTokenizers)), ", "))
 	}
 	if v.merges == nil {
-		return nil, fmt.Errorf("metadata \"tokenizer.ggml.merges\" is missing or no list of strings, and a tokenizer of model gpt2 needs it")
+		return nil, fmt.Errorf("metadata \"tokenizer.ggml.merges\" is missing or not a list of strings, but the gpt2 tokenizer needs it")
 	}
 	type addedToken struct {
 		ID         int    `json:"id"`
@@ -256,7 +256,7 @@ func (v *vocabulary) byteLevel(config map[string]any) ([]byte, error) {
 		if v.types != nil {
 			kind = v.types[i]
 		}
-		if kind == typeUnused { // fills the embedding up; in no text
+		if kind == typeUnused { // padding of the embedding; occurs in no text
 			continue
 		}
 		if old, ok := vocab[t]; ok {
@@ -309,7 +309,7 @@ func (v *vocabulary) byteLevel(config map[string]any) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// template says what goes before and behind a text; nil: nothing.
+// template lists the tokens before and after a text; nil: none.
 func (v *vocabulary) template(addBOS, addEOS bool) any {
 	if !addBOS && !addEOS {
 		return nil

@@ -13,19 +13,19 @@ import (
 	"github.com/specquant/specquant/internal/input"
 )
 
-// Cached is a model in the cache, or one quantized here.
+// Cached is a model in the cache, or one that was quantized here.
 type Cached struct {
 	Name      string // OWNER/REPO, or OWNER/REPO:LABEL of a quantized one
 	Quantized bool
-	Dir       string // of all its files
-	Path      string // what to open: a folder, or "" where there is none
+	Dir       string // contains all its files
+	Path      string // what to open: a folder, or "" if there is none
 	GGUF      []string
 	Bytes     int64
 	Modified  time.Time
 	Commit    string
 }
 
-// List is every model in the cache and the store, by name.
+// List returns every model in the cache and the store, by name.
 func (c Config) List() ([]Cached, error) {
 	var out []Cached
 	entries, err := os.ReadDir(c.Cache)
@@ -79,7 +79,7 @@ func (c Config) List() ([]Cached, error) {
 	return out, nil
 }
 
-// snapshot is the commit and folder that a name's revision stands for; "": not here.
+// snapshot is the commit and folder of a name's revision; "" if it is not in the cache.
 func (c Config) snapshot(n Name) (commit, dir string) {
 	root := filepath.Join(c.Cache, n.folder())
 	commit = n.revision()
@@ -97,7 +97,7 @@ func (c Config) snapshot(n Name) (commit, dir string) {
 	return commit, dir
 }
 
-// StorePath is where a model quantized here lies, or is to lie.
+// StorePath is the folder of a model quantized here, whether it exists or not.
 func (c Config) StorePath(n Name, label string) string {
 	return filepath.Join(c.Store, "models", strings.ReplaceAll(n.Repo, "/", "--"), label)
 }
@@ -114,8 +114,8 @@ func ggufs(dir string) (out []string) {
 	return out
 }
 
-// sizeOf is what a folder takes on the disk, links not followed, and when it was last
-// changed.
+// sizeOf returns a folder's size on disk, without following links, and the time of its last
+// change.
 func sizeOf(dir string) (bytes int64, modified time.Time) {
 	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -134,8 +134,8 @@ func sizeOf(dir string) (bytes int64, modified time.Time) {
 	return bytes, modified
 }
 
-// Remove deletes a model: of the cache with all its revisions, or one quantized here. It
-// gives the folder that is gone and its size.
+// Remove deletes a model: all revisions in the cache, or one quantized here. It returns the
+// removed folder and its size.
 func (c Config) Remove(name string) (dir string, bytes int64, err error) {
 	m, err := c.Find(name)
 	if err != nil {
@@ -146,15 +146,15 @@ func (c Config) Remove(name string) (dir string, bytes int64, err error) {
 		return "", 0, err
 	}
 	if m.Quantized {
-		os.Remove(filepath.Dir(dir)) // if that was the last
+		os.Remove(filepath.Dir(dir)) // empty if that was the owner's last model
 	} else {
 		os.RemoveAll(filepath.Join(c.Cache, ".locks", filepath.Base(dir)))
 	}
 	return dir, m.Bytes, nil
 }
 
-// Find is the one model of a name: OWNER/REPO, or REPO where only one owner has it, with
-// a label for one quantized here.
+// Find returns the only model with this name: OWNER/REPO, or REPO if only one owner has it,
+// with a label for one quantized here.
 func (c Config) Find(name string) (*Cached, error) {
 	n, err := ParseName(name)
 	if err != nil {
@@ -184,10 +184,10 @@ func (c Config) Find(name string) (*Cached, error) {
 	for i, m := range found {
 		names[i] = m.Name
 	}
-	return nil, fmt.Errorf("%s may be %s; say which", name, strings.Join(names, " or "))
+	return nil, fmt.Errorf("%s could be %s; give the full name", name, strings.Join(names, " or "))
 }
 
-// hasGGUF is the file of a cached model that a user means by part of its name.
+// hasGGUF returns the file of a cached model that matches part of a name.
 func (c Config) hasGGUF(m Cached, want string) string {
 	var found []string
 	for _, f := range m.GGUF {
@@ -205,21 +205,21 @@ func (c Config) hasGGUF(m Cached, want string) string {
 	return ""
 }
 
-// NotHereError says that no model of a name is here.
+// NotHereError means that there is no model of this name here.
 type NotHereError struct{ Name Name }
 
 func (e *NotHereError) Error() string {
 	return fmt.Sprintf("there is no folder or file %s, and no model of this name in the store (specquant list); to fetch it: specquant pull %s", e.Name, e.Name)
 }
 
-// Resolve turns what a user wrote for a model into the folder or the GGUF file to open: a
-// path that is there stays as it is, a name is looked up.
+// Resolve converts a model's name or path to the folder or GGUF file to open: an existing
+// path is returned unchanged, a name is looked up.
 func (c Config) Resolve(name string) (string, error) {
 	if _, err := os.Stat(name); err == nil {
 		return name, nil
 	}
 	if _, err := ParseName(name); err != nil || strings.HasPrefix(name, ".") {
-		return name, nil // a path that is not there: whoever opens it says so
+		return name, nil // a path that does not exist is reported when it is opened
 	}
 	m, err := c.Find(name)
 	if err != nil {
@@ -248,7 +248,7 @@ func (c Config) Resolve(name string) (string, error) {
 	case 1:
 		return filepath.Join(dir, filepath.FromSlash(m.GGUF[0])), nil
 	case 0:
-		return "", fmt.Errorf("%s is here only in part; specquant pull %s completes it", m.Name, m.Name)
+		return "", fmt.Errorf("%s is only partly downloaded; complete it with specquant pull %s", m.Name, m.Name)
 	}
-	return "", fmt.Errorf("%s holds several GGUF files; choose one: %s:%s", m.Name, m.Name, strings.Join(m.GGUF, ", "+m.Name+":"))
+	return "", fmt.Errorf("%s has several GGUF files; choose one: %s:%s", m.Name, m.Name, strings.Join(m.GGUF, ", "+m.Name+":"))
 }

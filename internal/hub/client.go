@@ -15,20 +15,20 @@ import (
 	"time"
 )
 
-// Limits on what a hub may say.
+// Limits on what a hub may send.
 const (
 	maxAnswer = 16 << 20 // bytes of the list of a repository's files
 	maxFiles  = 100_000  // files of a repository
 	maxSize   = 4 << 40  // bytes of one file
 )
 
-// Client talks to a hub.
+// Client communicates with a hub.
 type Client struct {
 	Config
-	HTTP    *http.Client  // nil: one of our own
-	Tries   int           // attempts in a row that bring nothing; 0: 6
-	Backoff time.Duration // wait before the second attempt, which doubles; 0: 1 s
-	Stall   time.Duration // a connection that brings nothing for so long is given up; 0: 60 s
+	HTTP    *http.Client  // nil: a default one
+	Tries   int           // consecutive attempts without progress; 0: 6
+	Backoff time.Duration // wait before the second attempt; it doubles each time; 0: 1 s
+	Stall   time.Duration // a connection without data for this long is closed; 0: 60 s
 	Log     func(format string, args ...any)
 }
 
@@ -42,7 +42,7 @@ func (c *Client) client() *http.Client {
 	return &copied
 }
 
-// transport has no limit of the whole time: a model takes hours on a slow line.
+// transport has no total time limit, because a model takes hours on a slow connection.
 var transport = &http.Transport{
 	Proxy:                 http.ProxyFromEnvironment,
 	DialContext:           (&net.Dialer{Timeout: 20 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
@@ -52,14 +52,14 @@ var transport = &http.Transport{
 	ForceAttemptHTTP2:     true,
 }
 
-// redirect follows to another host, as hubs ask for large files, but never takes the
-// token there, nor goes from https to http.
+// redirect follows to other hosts, to which hubs redirect for large files, but never sends
+// the token there and never changes from https to http.
 func (c *Client) redirect(req *http.Request, via []*http.Request) error {
 	if len(via) >= 10 {
 		return errors.New("more than 10 redirections")
 	}
 	if via[len(via)-1].URL.Scheme == "https" && req.URL.Scheme != "https" {
-		return fmt.Errorf("the hub sends on from https to %s", req.URL.Redacted())
+		return fmt.Errorf("the hub redirects from https to %s", req.URL.Redacted())
 	}
 	if !c.ownHost(req.URL) {
 		req.Header.Del("Authorization")
@@ -91,7 +91,7 @@ type File struct {
 	Hash string // sha256 of a large file, or git's sha1 of a small one; it names the blob
 }
 
-// Repo is what a hub says of a repository.
+// Repo is a hub's description of a repository.
 type Repo struct {
 	Name   Name
 	Commit string
@@ -106,7 +106,7 @@ var (
 // List asks for the files of a repository.
 func (c *Client) List(ctx context.Context, n Name) (*Repo, error) {
 	if c.Offline {
-		return nil, fmt.Errorf("%s is not in the store, and HF_HUB_OFFLINE forbids to fetch it", n)
+		return nil, fmt.Errorf("%s is not in the store, and HF_HUB_OFFLINE does not allow downloading it", n)
 	}
 	var answer struct {
 		Commit string `json:"sha"`
@@ -157,7 +157,7 @@ func (c *Client) List(ctx context.Context, n Name) (*Repo, error) {
 	r := &Repo{Name: n, Commit: answer.Commit}
 	for _, f := range answer.Files {
 		if checkPath(f.Path) != nil {
-			continue // never one that is wanted
+			continue // never a wanted file
 		}
 		out := File{Path: f.Path, Hash: f.Blob}
 		if f.Size != nil {
@@ -176,12 +176,12 @@ func (c *Client) List(ctx context.Context, n Name) (*Repo, error) {
 	return r, nil
 }
 
-// temporary marks an error after which it is worth trying again.
+// temporary marks an error after which a new attempt may succeed.
 type temporary struct{ error }
 
 func (t temporary) Unwrap() error { return t.error }
 
-// waitError is a temporary error with the time that the hub asks to wait.
+// waitError is a temporary error with the time to wait that the hub requests.
 type waitError struct {
 	error
 	wait time.Duration
@@ -189,10 +189,10 @@ type waitError struct {
 
 func (w waitError) Unwrap() error { return w.error }
 
-// maxWait bounds how long a hub can make us wait before the next attempt.
+// maxWait is the longest time that a hub can make us wait before the next attempt.
 const maxWait = 5 * time.Minute
 
-// status turns an answer that is not one into an error that says what to do.
+// status converts a failed response to an error that tells what to do.
 func (c *Client) status(n Name, file string, resp *http.Response) error {
 	if resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusPartialContent {
 		return nil
@@ -213,7 +213,7 @@ func (c *Client) status(n Name, file string, resp *http.Response) error {
 	case code == "RevisionNotFound":
 		return fmt.Errorf("%s has no revision %s", n.Repo, n.revision())
 	case code == "EntryNotFound":
-		return fmt.Errorf("%s is not there", what)
+		return fmt.Errorf("%s does not exist", what)
 	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusNotFound:
 		return fmt.Errorf("%s: %s has no such repository, or it is private and needs %s; is the name right?", what, c.Endpoint, withToken)
 	case resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500 || resp.StatusCode == http.StatusRequestTimeout:
@@ -222,7 +222,8 @@ func (c *Client) status(n Name, file string, resp *http.Response) error {
 	return fmt.Errorf("%s: the hub answers %s", what, resp.Status)
 }
 
-// retryAfter reads the header: seconds, or a date. 0: it says nothing.
+// retryAfter parses the header, which is a number of seconds or a date; 0: absent or
+// invalid.
 func retryAfter(h string) time.Duration {
 	if n, err := strconv.Atoi(strings.TrimSpace(h)); err == nil && n > 0 {
 		return min(time.Duration(min(n, 1<<20))*time.Second, maxWait)
@@ -233,8 +234,8 @@ func retryAfter(h string) time.Duration {
 	return 0
 }
 
-// retry calls try until it succeeds, fails for good, or has brought nothing several
-// times in a row. try says whether it has brought something.
+// retry calls try until it succeeds, fails permanently, or has made no progress several
+// times in a row. try reports whether it has made progress.
 func (c *Client) retry(ctx context.Context, what string, try func() (progress bool, err error)) error {
 	tries, wait := c.Tries, c.Backoff
 	if tries <= 0 {
@@ -260,7 +261,7 @@ func (c *Client) retry(ctx context.Context, what string, try func() (progress bo
 			n, pause = 1, wait
 		}
 		if n >= tries {
-			return fmt.Errorf("%w; given up after %d attempts; the same command goes on where this one has stopped", err, n)
+			return fmt.Errorf("%w; gave up after %d attempts; run the same command again to continue where it stopped", err, n)
 		}
 		now := pause
 		var w waitError

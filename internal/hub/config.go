@@ -10,14 +10,14 @@ import (
 	"github.com/specquant/specquant/internal/input"
 )
 
-// Config says where models are and come from. [FromEnv] reads it from the variables
-// that Hugging Face's own programs obey.
+// Config is where models are stored and where they come from. [FromEnv] reads it from the
+// environment variables of Hugging Face's own programs.
 type Config struct {
 	Cache    string // folder of the cache: HF_HUB_CACHE, or hub in HF_HOME
 	Store    string // folder of models quantized here: SPECQUANT_HOME, or specquant beside HF_HOME
 	Endpoint string // address of the hub: HF_ENDPOINT
 	Token    string // HF_TOKEN, or the file that `hf auth login` writes
-	Offline  bool   // HF_HUB_OFFLINE: nothing is fetched
+	Offline  bool   // HF_HUB_OFFLINE: nothing is downloaded
 }
 
 // FromEnv reads the environment.

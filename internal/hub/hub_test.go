@@ -90,7 +90,7 @@ func TestWanted(t *testing.T) {
 		{"several GGUFs", "", files("m-Q8_0.gguf", "m-Q4_K_M.gguf"), "", "holds 2 GGUF files: choose one"},
 		{"chosen by part", "q4_k", files("m-Q8_0.gguf", "m-Q4_K_M.gguf"), "m-Q4_K_M.gguf", ""},
 		{"chosen by name", "m-Q8_0.gguf", files("sub/m-Q8_0.gguf", "m-Q4_K_M.gguf"), "sub/m-Q8_0.gguf", ""},
-		{"may be two", "Q4", files("m-Q4_0.gguf", "m-Q4_K_M.gguf"), "", "may mean"},
+		{"may be two", "Q4", files("m-Q4_0.gguf", "m-Q4_K_M.gguf"), "", "could be any of"},
 		{"not there", "Q2", files("m-Q4_0.gguf"), "", "has no file"},
 		{"no GGUFs", "Q2", files("config.json"), "", "holds no GGUF files"},
 		{"pickled", "", files("config.json", "pytorch_model.bin"), "", "are programs and are not opened"},
@@ -160,7 +160,7 @@ func TestStore(t *testing.T) {
 			t.Errorf("%s: %s, %v", in, got, err)
 		}
 	}
-	for in, want := range map[string]string{"m": "may be a/m or b/m", "a/z": "specquant pull a/z", "half/h": "only in part", "a/m@v2": "specquant pull", "a/x:other": "no model of this name"} {
+	for in, want := range map[string]string{"m": "could be a/m or b/m", "a/z": "specquant pull a/z", "half/h": "only partly downloaded", "a/m@v2": "specquant pull", "a/x:other": "no model of this name"} {
 		if got, err := c.Resolve(in); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %s, %v", in, got, err)
 		}

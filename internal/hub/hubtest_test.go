@@ -276,7 +276,7 @@ func TestInterrupted(t *testing.T) {
 			h.whole(t, c, p, wantedNames...)
 			break
 		}
-		if fails++; fails > 20 || !strings.Contains(err.Error(), "goes on where this one has stopped") {
+		if fails++; fails > 20 || !strings.Contains(err.Error(), "run the same command again") {
 			t.Fatal(err)
 		}
 		if _, err := c.Resolve("org/model"); err == nil {
@@ -316,7 +316,7 @@ func TestFaults(t *testing.T) {
 				}
 				return false
 			}
-		}, "given up after 3 attempts", nil},
+		}, "gave up after 3 attempts", nil},
 		{"too long by its own word", func(h *hub) {
 			h.file = func(w http.ResponseWriter, r *http.Request, name string, n int) bool {
 				if name == weights {
@@ -364,7 +364,7 @@ func TestFaults(t *testing.T) {
 				}
 				return name == "config.json"
 			}
-		}, "config.json: what came has the hash", nil},
+		}, "config.json: the downloaded file has the hash", nil},
 		{"the tag changes in the middle", func(h *hub) {
 			h.file = func(w http.ResponseWriter, r *http.Request, name string, n int) bool {
 				if name != weights {
@@ -422,7 +422,7 @@ func TestFaults(t *testing.T) {
 				}
 				return false
 			}
-		}, "asked for from byte 500000", nil},
+		}, "requested from byte 500000", nil},
 		{"429 with Retry-After", func(h *hub) {
 			h.file = func(w http.ResponseWriter, r *http.Request, name string, n int) bool {
 				if name == weights && n <= 2 {

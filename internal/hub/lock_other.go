@@ -4,5 +4,5 @@ package hub
 
 import "os"
 
-// tryLock does nothing where files can't be locked.
+// tryLock does nothing on systems where files can't be locked.
 func tryLock(*os.File) (ok bool, err error) { return true, nil }

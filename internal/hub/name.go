@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Name is what a user calls a model: OWNER/REPO@REVISION:FILE, of which REPO alone is
-// needed.
+// Name is a model's name as a user gives it, OWNER/REPO@REVISION:FILE, of which only REPO
+// is required.
 type Name struct {
-	Repo     string // with its owner, where one is given
+	Repo     string // with its owner, if given
 	Revision string // "": main
 	File     string // a GGUF file, or a quantization's label; "": the checkpoint
 }
@@ -20,8 +20,8 @@ var (
 	revPart  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}$`)
 )
 
-// ParseName reads a name. It is an error if it can't be one: what passes holds nothing
-// by which a path could leave its folder.
+// ParseName parses a name. A name with anything by which a path could leave its folder is
+// an error.
 func ParseName(s string) (Name, error) {
 	bad := func(what string) (Name, error) {
 		return Name{}, fmt.Errorf("%q is not the name of a model: %s; expected OWNER/REPO or OWNER/REPO:FILE.gguf", s, what)
@@ -61,14 +61,14 @@ func (n Name) String() string {
 	return s
 }
 
-// folder is the repository's in the cache.
+// folder is the repository's folder in the cache.
 func (n Name) folder() string { return "models--" + strings.ReplaceAll(n.Repo, "/", "--") }
 
-// revision is the one asked for.
+// revision is the requested revision.
 func (n Name) revision() string { return first(n.Revision, "main") }
 
-// checkPath refuses a file's name, as a hub or a user gives it, that is not plainly a
-// path below a folder on every system.
+// checkPath returns an error for a file name, from a hub or a user, that is not a plain
+// relative path on every system.
 func checkPath(name string) error {
 	if name == "" || len(name) > 255 || path.Clean(name) != name || strings.HasPrefix(name, "/") || strings.ContainsAny(name, "\\:*?\"<>|\x00") {
 		return fmt.Errorf("%q can't be the path of a file in a repository", clip(name))

@@ -11,30 +11,30 @@ import (
 	"github.com/specquant/specquant/internal/input"
 )
 
-// Progress is told how a pull goes on. Its methods are called by several goroutines.
+// Progress receives the progress of a pull. Its methods are called by several goroutines.
 type Progress interface {
-	Begin(total, have int64)   // bytes of all files, and of those that are here
-	File(path string)          // a file is begun
-	Add(n int64)               // bytes have come, or are gone again (n < 0)
+	Begin(total, have int64)   // bytes of all files, and of those already here
+	File(path string)          // a file is started
+	Add(n int64)               // bytes have arrived, or were discarded (n < 0)
 	Waiting(for_ string)       // another process is fetching the same file
-	Done(path string, n int64) // a file is whole
+	Done(path string, n int64) // a file is complete
 }
 
-// parallel is how many files are fetched at once.
+// parallel is how many files are downloaded at once.
 const parallel = 4
 
-// Pulled is what a pull has brought.
+// Pulled is the result of a pull.
 type Pulled struct {
 	Dir     string // the snapshot's folder
 	Path    string // what to open: Dir, or the GGUF file in it
 	Commit  string
 	Files   int
 	Bytes   int64 // of all files
-	Fetched int64 // of those, what was not here
+	Fetched int64 // of those, downloaded now
 }
 
-// Pull fetches what a model needs. What is here is not fetched again, and what is here in
-// part is gone on with. p may be nil.
+// Pull downloads the files that a model needs. Files that are here already are not
+// downloaded again, and partial ones are continued. p may be nil.
 func (c *Client) Pull(ctx context.Context, n Name, p Progress) (*Pulled, error) {
 	repo, err := c.List(ctx, n)
 	if err != nil {
@@ -65,17 +65,17 @@ func (c *Client) Pull(ctx context.Context, n Name, p Progress) (*Pulled, error) 
 	}
 	out.Fetched = out.Bytes - have
 	if free, ok := freeSpace(dir); ok && free < out.Fetched {
-		return nil, fmt.Errorf("%s takes %.1f GB more, and %s has %.1f GB free; free space there or set HF_HOME to another disk", n, float64(out.Fetched)/1e9, c.Cache, float64(free)/1e9)
+		return nil, fmt.Errorf("%s needs %.1f GB more, but %s has %.1f GB free; free space there or set HF_HOME to another disk", n, float64(out.Fetched)/1e9, c.Cache, float64(free)/1e9)
 	}
 	p.Begin(out.Bytes, have)
 	if err := c.fetchAll(ctx, repo, files, dir, snapshot, p); err != nil {
 		return nil, err
 	}
-	// Last, so that a name never stands for half a model.
+	// Last, so that a name never refers to an incomplete model.
 	return out, writeRef(filepath.Join(dir, "refs", filepath.FromSlash(n.revision())), repo.Commit)
 }
 
-// writeRef makes a name stand for a commit, in one step.
+// writeRef atomically makes a name refer to a commit.
 func writeRef(path, commit string) error {
 	if old, err := input.ReadFile(path, 1<<12); err == nil && string(old) == commit {
 		return nil
@@ -83,7 +83,7 @@ func writeRef(path, commit string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // other processes may be writing the same
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // other processes may be writing the same ref
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func writeRef(path, commit string) error {
 	return os.Rename(f.Name(), path)
 }
 
-// present is how many bytes of a file are here.
+// present is how many bytes of a file have been downloaded.
 func (c *Client) present(dir, snapshot string, f File) int64 {
 	for _, path := range []string{filepath.Join(snapshot, filepath.FromSlash(f.Path)), filepath.Join(dir, "blobs", f.Hash), filepath.Join(dir, "blobs", f.Hash+".incomplete")} {
 		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
@@ -112,7 +112,7 @@ func (c *Client) present(dir, snapshot string, f File) int64 {
 	return 0
 }
 
-// fetchAll fetches the files, several at once. The first failure stops the others.
+// fetchAll downloads the files, several at once. The first failure stops the others.
 func (c *Client) fetchAll(ctx context.Context, repo *Repo, files []File, dir, snapshot string, p Progress) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -147,7 +147,7 @@ feed:
 	return first
 }
 
-// link makes the file of a snapshot: a link to its blob, or the blob itself where links
+// link creates the file of a snapshot: a link to its blob, or the blob itself if links
 // can't be made.
 func link(blob, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -169,13 +169,13 @@ func link(blob, path string) error {
 	err = os.Rename(blob, path)
 	if errors.Is(err, os.ErrNotExist) {
 		if _, e := os.Stat(path); e == nil {
-			return nil // another process has done it
+			return nil // another process has created it
 		}
 	}
 	return err
 }
 
-// symlink is os.Symlink, but for tests of systems that have none.
+// symlink is os.Symlink, replaced in tests for systems without links.
 var symlink = os.Symlink
 
 type silent struct{}

@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// sideFiles are what belongs to a checkpoint beside its weights.
+// sideFiles are the files of a checkpoint besides its weights.
 var sideFiles = map[string]bool{"config.json": true, "generation_config.json": true, "tokenizer.json": true, "tokenizer.model": true, "vocab.json": true, "merges.txt": true,
 	"added_tokens.json": true, "tokenizer_config.json": true, "special_tokens_map.json": true, "chat_template.jinja": true, "chat_template.json": true}
 
-// Wanted are the files that running or quantizing the model takes, and no others: the
-// safetensors, or the one GGUF file that the name asks for.
+// Wanted are the files that are needed to run or quantize the model: the safetensors files,
+// or the one GGUF file that the name selects.
 func (r *Repo) Wanted() ([]File, error) {
 	if r.Name.File != "" {
 		f, err := r.gguf(r.Name.File)
@@ -69,7 +69,7 @@ func has(files []File, name string) bool {
 	return false
 }
 
-// gguf finds the GGUF file that a user means: by its path, its base name, or a part of it
+// gguf finds the GGUF file that a user selects: by its path, its base name, or a part of it
 // that no other has, such as Q4_K_M.
 func (r *Repo) gguf(want string) ([]File, error) {
 	var all, part []File
@@ -90,7 +90,7 @@ func (r *Repo) gguf(want string) ([]File, error) {
 	case len(part) == 1:
 		return part, nil
 	case len(part) > 1:
-		return nil, fmt.Errorf("%s: %q may mean\n%s", r.Name.Repo, want, fileList(part))
+		return nil, fmt.Errorf("%s: %q could be any of\n%s", r.Name.Repo, want, fileList(part))
 	case len(all) == 0:
 		return nil, fmt.Errorf("%s holds no GGUF files", r.Name.Repo)
 	}

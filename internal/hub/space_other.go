@@ -2,5 +2,5 @@
 
 package hub
 
-// freeSpace can't be told here.
+// freeSpace is unknown on this system.
 func freeSpace(string) (bytes int64, ok bool) { return 0, false }

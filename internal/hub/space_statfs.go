@@ -4,8 +4,8 @@ package hub
 
 import "golang.org/x/sys/unix"
 
-// freeSpace is what an ordinary user may still write to the disk that dir lies on, in
-// bytes; ok is false where that can't be told.
+// freeSpace is the space in bytes that an ordinary user may still use on the disk of dir;
+// ok is false if it is unknown.
 func freeSpace(dir string) (bytes int64, ok bool) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil || s.Blocks == 0 {

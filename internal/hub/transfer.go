@@ -20,7 +20,7 @@ import (
 	"github.com/specquant/specquant/internal/input"
 )
 
-// transfer fetches one file.
+// transfer downloads one file.
 type transfer struct {
 	*Client
 	repo          *Repo
@@ -28,7 +28,7 @@ type transfer struct {
 	dir, snapshot string
 	progress      Progress
 
-	etag string // of the answer that the partial file came from; "": not known
+	etag string // of the response that the partial file came from; "": unknown
 }
 
 func (t *transfer) run(ctx context.Context) error {
@@ -43,7 +43,7 @@ func (t *transfer) run(ctx context.Context) error {
 	}
 	defer unlock()
 	if st, err := os.Stat(blob); err == nil && st.Size() == t.file.Size {
-		return link(blob, path) // whole, perhaps by the process that had the lock
+		return link(blob, path) // complete, perhaps downloaded by the process that had the lock
 	}
 	t.progress.File(t.file.Path)
 	partial := blob + ".incomplete"
@@ -69,7 +69,7 @@ func (t *transfer) run(ctx context.Context) error {
 	return link(blob, path)
 }
 
-// lock keeps other processes from the same file.
+// lock keeps other processes from downloading the same file.
 func (t *transfer) lock(ctx context.Context) (unlock func(), err error) {
 	path := filepath.Join(t.Cache, ".locks", t.repo.Name.folder(), t.file.Hash+".lock")
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
@@ -98,7 +98,7 @@ func (t *transfer) lock(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-// newHash is the hash that names the blob: sha256, or git's sha1 of a small file.
+// newHash returns the hash that names the blob: sha256, or git's sha1 for a small file.
 func (t *transfer) newHash() hash.Hash {
 	if len(t.file.Hash) == 64 {
 		return sha256.New()
@@ -108,8 +108,9 @@ func (t *transfer) newHash() hash.Hash {
 	return h
 }
 
-// download brings the partial file to its end and checks it. A file whose hash is wrong
-// is fetched once more from the start: what was here before may have been another's.
+// download completes the partial file and checks it. A file with a wrong hash is downloaded
+// once more from the beginning, because the partial file may have belonged to another
+// version.
 func (t *transfer) download(ctx context.Context, f *os.File) error {
 	for again := range 2 {
 		err := t.whole(ctx, f)
@@ -130,11 +131,11 @@ func (t *transfer) download(ctx context.Context, f *os.File) error {
 	return nil
 }
 
-// hashError says that what came is not the file that the hub has listed.
+// hashError means that the downloaded file is not the one that the hub lists.
 type hashError struct{ path, got, want string }
 
 func (e *hashError) Error() string {
-	return fmt.Sprintf("%s: what came has the hash %s, the hub lists %s; the hub, or something on the way, is damaged", e.path, e.got, e.want)
+	return fmt.Sprintf("%s: the downloaded file has the hash %s, expected %s by the hub's list; the hub, or something on the way, is faulty", e.path, e.got, e.want)
 }
 
 func (t *transfer) whole(ctx context.Context, f *os.File) error {
@@ -148,7 +149,7 @@ func (t *transfer) whole(ctx context.Context, f *os.File) error {
 		if at == t.file.Size {
 			return false, nil
 		}
-		n, err := t.get(ctx, at, func() error { // from the start, as the server will not go on
+		n, err := t.get(ctx, at, func() error { // from the beginning, because the server will not continue
 			t.progress.Add(-at)
 			at = 0
 			h.Reset()
@@ -176,7 +177,7 @@ func (t *transfer) whole(ctx context.Context, f *os.File) error {
 	return nil
 }
 
-// resumed reads what is here of the file into the hash and gives its length.
+// resumed reads the partial file into the hash and returns its length.
 func (t *transfer) resumed(f *os.File, h hash.Hash) (int64, error) {
 	st, err := f.Stat()
 	if err != nil {
@@ -209,8 +210,8 @@ func (t *transfer) restart(f *os.File) error {
 	return err
 }
 
-// get asks for the file from byte at on and writes what comes. fresh is called before
-// the first byte where the server sends the file from its start instead.
+// get requests the file from byte at on and writes what arrives. fresh is called before the
+// first byte if the server sends the file from its beginning instead.
 func (t *transfer) get(ctx context.Context, at int64, fresh func() error, w io.Writer) (n int64, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -225,7 +226,7 @@ func (t *transfer) get(ctx context.Context, at int64, fresh func() error, w io.W
 	req.Header.Set("Accept-Encoding", "identity")
 	if at > 0 {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", at))
-		if t.etag != "" && !strings.HasPrefix(t.etag, "W/") { // a weak one can't be compared byte for byte
+		if t.etag != "" && !strings.HasPrefix(t.etag, "W/") { // weak tags do not guarantee equal bytes
 			req.Header.Set("If-Range", t.etag)
 		}
 	}
@@ -246,7 +247,7 @@ func (t *transfer) get(ctx context.Context, at int64, fresh func() error, w io.W
 	switch {
 	case resp.StatusCode == http.StatusPartialContent && at > 0:
 		if from, ok := rangeStart(resp.Header.Get("Content-Range")); !ok || from != at {
-			return 0, temporary{fmt.Errorf("the server sends %q, asked for from byte %d", clip(resp.Header.Get("Content-Range")), at)}
+			return 0, temporary{fmt.Errorf("the server sends %q, requested from byte %d", clip(resp.Header.Get("Content-Range")), at)}
 		}
 		if tag := resp.Header.Get("ETag"); t.etag != "" && tag != "" && tag != t.etag {
 			t.setETag(tag)
@@ -255,7 +256,7 @@ func (t *transfer) get(ctx context.Context, at int64, fresh func() error, w io.W
 			}
 			return 0, temporary{errors.New("the file has changed on the server")}
 		}
-	case at > 0: // the whole file, because it has changed or there are no ranges
+	case at > 0: // the whole file: it has changed, or the server has no ranges
 		if err := fresh(); err != nil {
 			return 0, err
 		}
@@ -268,7 +269,7 @@ func (t *transfer) get(ctx context.Context, at int64, fresh func() error, w io.W
 	return t.copy(w, resp.Body, t.file.Size-at, cancel)
 }
 
-// setETag keeps the tag of what is being fetched, for this and for a later process.
+// setETag stores the tag of the current download, for this and a later process.
 func (t *transfer) setETag(tag string) {
 	if tag == t.etag || len(tag) >= 1024 {
 		return
@@ -277,7 +278,7 @@ func (t *transfer) setETag(tag string) {
 	os.WriteFile(filepath.Join(t.dir, "blobs", t.file.Hash+".incomplete.etag"), []byte(tag), 0o644)
 }
 
-// copy takes at most limit bytes, and gives a connection up that brings nothing.
+// copy reads at most limit bytes, and closes a connection that sends nothing.
 func (t *transfer) copy(w io.Writer, body io.Reader, limit int64, cancel func()) (n int64, err error) {
 	stall := t.Stall
 	if stall <= 0 {

@@ -14,7 +14,7 @@ import (
 // bom is the byte order mark that some editors put before UTF-8.
 var bom = []byte("\xef\xbb\xbf")
 
-// JSON is json.Unmarshal with errors that say in words what is wrong and where.
+// JSON is json.Unmarshal with errors that describe what is wrong and where.
 func JSON(data []byte, into any) error {
 	if err := json.Unmarshal(data, into); err != nil {
 		return JSONError(data, err)
@@ -22,7 +22,7 @@ func JSON(data []byte, into any) error {
 	return nil
 }
 
-// StrictJSON is [JSON] where a field that into does not have is an error too.
+// StrictJSON is [JSON] with unknown fields as errors.
 func StrictJSON(data []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
@@ -32,8 +32,8 @@ func StrictJSON(data []byte, into any) error {
 	return nil
 }
 
-// JSONError puts what encoding/json says of data into words for who wrote it: the
-// place, what was found there and what was expected.
+// JSONError describes an error of encoding/json for the author of the data: the place, what
+// was found and what was expected.
 func JSONError(data []byte, err error) error {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
@@ -62,7 +62,8 @@ func JSONError(data []byte, err error) error {
 	return err
 }
 
-// JSONStart says of data that can't be JSON by its first bytes what it is instead.
+// JSONStart returns an error for data that cannot be JSON by its first bytes, naming what
+// it is.
 func JSONStart(data []byte) error {
 	switch {
 	case bytes.HasPrefix(data, bom):
@@ -77,7 +78,7 @@ func JSONStart(data []byte) error {
 
 var invalidCharacter = regexp.MustCompile(`^invalid character (.+?)(?: (looking for beginning of|after|in) (.+))?$`)
 
-// SyntaxText says of a syntax error what was found and what was expected.
+// SyntaxText describes a syntax error: what was found and what was expected.
 func SyntaxText(e *json.SyntaxError) string {
 	m := invalidCharacter.FindStringSubmatch(e.Error())
 	if m == nil {
@@ -89,14 +90,14 @@ func SyntaxText(e *json.SyntaxError) string {
 	case "":
 		return fmt.Sprintf("found %s, which can't stand there", m[1])
 	case "after":
-		return fmt.Sprintf("found %s, which can't stand behind %s", m[1], what)
+		return fmt.Sprintf("found %s, which can't stand after %s", m[1], what)
 	case "in":
 		return fmt.Sprintf("found %s, which can't stand in %s", m[1], what)
 	}
 	return fmt.Sprintf("found %s, expected %s", m[1], strings.NewReplacer("a key string", "a key in quotes", "value", "a value").Replace(what))
 }
 
-// valueName is what a reader calls a JSON value by encoding/json's word for it.
+// valueName is the common name of a JSON value, given encoding/json's.
 func valueName(v string) string {
 	switch kind, rest, _ := strings.Cut(v, " "); kind {
 	case "array":
@@ -116,7 +117,7 @@ func valueName(v string) string {
 	return v
 }
 
-// kindName is what a writer of JSON calls a value of a Go type.
+// kindName is the common name of the JSON type for a Go type.
 func kindName(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Pointer:

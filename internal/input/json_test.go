@@ -39,9 +39,9 @@ func TestJSONErrors(t *testing.T) {
 		`"x"`:                    `found a string, expected an object`,
 		`{'name':1}`:             `is not JSON: line 1, column 2: found '\''`,
 		"{\n \"name\": x}":       `is not JSON: line 2, column 10: found 'x', expected a value`,
-		`{"name":"a" "count":1}`: `is not JSON: line 1, column 13: found '"', which can't stand behind a key with its value`,
+		`{"name":"a" "count":1}`: `is not JSON: line 1, column 13: found '"', which can't stand after a key with its value`,
 		`{"name":"a",}`:          `is not JSON: line 1, column 13: found '}', expected a key in quotes`,
-		`{} x`:                   `is not JSON: line 1, column 4: found 'x', which can't stand behind its end`,
+		`{} x`:                   `is not JSON: line 1, column 4: found 'x', which can't stand after its end`,
 		"{\"name\":\"a\nb\"}":    `is not JSON: line 1, column 11: found '\n', which can't stand in a string`,
 		`{"name":nul}`:           `is not JSON: line 1, column 12: found '}', which can't stand in literal null`,
 	} {

@@ -1,10 +1,9 @@
-// Package input opens and reads every file that a command is given by name: so
-// that nothing waits for ever for a file that is no file on disk (a named pipe
-// without a writer, a device), nothing without a limit is read into memory, and
-// what was wrong is told in one way.
+// Package input opens and reads every file that is named in a command, so that no command
+// waits forever for something that is no file on disk (a named pipe without a writer, a
+// device), nothing is read into memory without a limit, and errors are reported uniformly.
 //
-// [Open] and [ReadFile] take regular files only. [ReadText] takes pipes too, for
-// text that another program writes, and gives up when its context ends.
+// [Open] and [ReadFile] accept only regular files. [ReadText] also accepts pipes, for text
+// that another program writes, and stops when its context ends.
 package input
 
 import (
@@ -15,11 +14,11 @@ import (
 	"os"
 )
 
-// MaxSmall bounds a file that holds settings or a list, in bytes: a hundred blocks'
-// manifest is under a megabyte.
+// MaxSmall is the largest size in bytes of a file with settings or a list: the manifest of
+// a model with a hundred blocks has less than a megabyte.
 const MaxSmall = 64 << 20
 
-// NotRegularError says that a path names something else than a file on disk.
+// NotRegularError means that a path is not a regular file.
 type NotRegularError struct {
 	Path string
 	Mode fs.FileMode
@@ -33,7 +32,7 @@ func (e *NotRegularError) Error() string {
 	return fmt.Sprintf("%s: is %s, expected a regular file%s", e.Path, kind(e.Mode), remedy)
 }
 
-// LargeError says that a file is larger than what is read of its kind.
+// LargeError means that a file is larger than the limit for its kind.
 type LargeError struct {
 	Path  string
 	Limit int64 // bytes
@@ -43,7 +42,7 @@ func (e *LargeError) Error() string {
 	return fmt.Sprintf("%s: has too many bytes, expected at most %d in a file of this kind", e.Path, e.Limit)
 }
 
-// kind is what a person calls a file of that mode.
+// kind is the common name for a file of this mode.
 func kind(m fs.FileMode) string {
 	switch {
 	case m.IsDir():
@@ -58,13 +57,13 @@ func kind(m fs.FileMode) string {
 	return "a special file"
 }
 
-// Open opens a regular file for reading, links followed. It never waits: a pipe is
-// opened without waiting for its writer, and refused. The kind is that of the open
-// file, so that a name that changes hands in between is no way around the check.
+// Open opens a regular file for reading, following links. It never waits: a pipe is opened
+// without waiting for its writer, and refused. The kind is checked on the open file, so
+// that replacing the file in between does not circumvent the check.
 func Open(path string) (*os.File, fs.FileInfo, error) {
 	f, err := openNow(path)
 	if err != nil {
-		// A socket can't be opened at all, which the system tells in its own way.
+		// A socket can't be opened at all; the system's error does not say why.
 		if st, failed := os.Stat(path); failed == nil && !st.Mode().IsRegular() && !st.IsDir() {
 			return nil, nil, &NotRegularError{path, st.Mode()}
 		}
@@ -94,9 +93,9 @@ func ReadFile(path string, limit int64) ([]byte, error) {
 	return readAll(f, path, st.Size(), limit)
 }
 
-// readAll reads what is expected to be size bytes, and is at most limit.
+// readAll reads a file of size bytes, as far as known, and at most limit.
 func readAll(r io.Reader, path string, size, limit int64) ([]byte, error) {
-	// One byte more than the size: the end is seen without growing.
+	// One byte more than the size, so that the end is detected without growing.
 	data := make([]byte, 0, max(min(size, limit), 511)+1)
 	for {
 		n, err := r.Read(data[len(data):cap(data)])
@@ -116,8 +115,7 @@ func readAll(r io.Reader, path string, size, limit int64) ([]byte, error) {
 	}
 }
 
-// missingError says what could not be opened, in words; the system's error is
-// behind it.
+// missingError describes why a file could not be opened; it wraps the system's error.
 type missingError struct {
 	text string
 	err  error
@@ -126,7 +124,7 @@ type missingError struct {
 func (e *missingError) Error() string { return e.text }
 func (e *missingError) Unwrap() error { return e.err }
 
-// missing puts the system's refusal to open a file into words.
+// missing describes the system's error for a file that could not be opened.
 func missing(path string, err error) error {
 	switch {
 	case path == "":

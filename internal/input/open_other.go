@@ -4,5 +4,5 @@ package input
 
 import "os"
 
-// openNow opens a file for reading. These systems have no pipes by the name of a file.
+// openNow opens a file for reading. These systems have no named pipes in the file system.
 func openNow(path string) (*os.File, error) { return os.Open(path) }

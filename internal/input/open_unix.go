@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// openNow opens a file for reading; a pipe without a writer, too, is open at once.
+// openNow opens a file for reading without waiting, even for a pipe without a writer.
 func openNow(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 }

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// sizeUnits are tried in this order: the longer suffix of two that fit comes first.
+// sizeUnits are tried in this order: of two suffixes that match, the longer one comes
+// first.
 var sizeUnits = []struct {
 	suffix string
 	bytes  float64
 }{{"KIB", 1 << 10}, {"MIB", 1 << 20}, {"GIB", 1 << 30}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}, {"B", 1}, {"", 1}}
 
-// Size reads a number of bytes as people write it, such as 16GB, 500MiB or 1.5g: at
-// most 2⁶⁰.
+// Size parses a number of bytes such as 16GB, 500MiB or 1.5g, at most 2⁶⁰.
 func Size(s string) (int64, error) {
 	t := strings.ToUpper(strings.TrimSpace(s))
 	for _, u := range sizeUnits {

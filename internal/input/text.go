@@ -9,19 +9,18 @@ import (
 	"time"
 )
 
-// PipeName stands for a pipe where the sources of a text are listed: the name by
-// which the shell hands one over ("/dev/fd/63") says nothing and is another one
-// next time.
+// PipeName is listed instead of the name of a pipe: the name that the shell passes
+// ("/dev/fd/63") has no meaning and may differ next time.
 const PipeName = "(pipe)"
 
-// Text is what was read by [ReadText].
+// Text is the result of [ReadText].
 type Text struct {
 	Data []byte
-	Pipe bool // it came through a pipe
+	Pipe bool // read from a pipe
 }
 
-// pipes are the pipes that were read, and what they gave: a pipe can be read only
-// once, but a command needs its text for the plan and for the work.
+// pipes holds the pipes that were read and their contents: a pipe can be read only once,
+// but a command needs its text for the plan and for the work.
 var pipes struct {
 	sync.Mutex
 	read []readPipe
@@ -32,9 +31,9 @@ type readPipe struct {
 	data []byte
 }
 
-// ReadText reads a text of at most limit bytes: a regular file, or a pipe until its
-// writers have closed it. It waits for no longer than ctx. A pipe that was read
-// before gives the same text again.
+// ReadText reads a text of at most limit bytes: a regular file, or a pipe until its writers
+// have closed it. It stops when ctx ends. A pipe that was read before returns the same text
+// again.
 func ReadText(ctx context.Context, path string, limit int64) (Text, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -59,8 +58,8 @@ func ReadText(ctx context.Context, path string, limit int64) (Text, error) {
 	return Text{data, true}, nil
 }
 
-// Preload reads the pipes among paths, so that later calls of [ReadText] give their
-// text at once. Whatever else is wrong with a path is told by those calls.
+// Preload reads the pipes among paths, so that later calls of [ReadText] return their text
+// immediately. Any other problem with a path is reported by those calls.
 func Preload(ctx context.Context, limit int64, paths ...string) error {
 	for _, p := range paths {
 		if info, err := os.Stat(p); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
@@ -72,10 +71,9 @@ func Preload(ctx context.Context, limit int64, paths ...string) error {
 	return nil
 }
 
-// ReadAll reads what open gives until its end, at most limit bytes, or until ctx
-// ends. Opening may wait, as that of a pipe does; it and a read that can't be
-// interrupted are then left behind, waiting in a goroutine of their own. name is for
-// errors.
+// ReadAll reads from what open returns to its end, at most limit bytes, or until ctx ends.
+// Opening may block, as for a pipe; an opening or reading that cannot be interrupted is
+// then abandoned in its own goroutine. name is for errors.
 func ReadAll(ctx context.Context, open func() (io.Reader, error), name string, limit int64) ([]byte, error) {
 	type result struct {
 		data []byte
@@ -89,7 +87,7 @@ func ReadAll(ctx context.Context, open func() (io.Reader, error), name string, l
 			return
 		}
 		if d, ok := r.(interface{ SetReadDeadline(time.Time) error }); ok {
-			// Ends a read that waits, where the system lets it; if not, see above.
+			// Interrupts a blocked read if the system allows it; if not, see above.
 			defer context.AfterFunc(ctx, func() { _ = d.SetReadDeadline(time.Unix(1, 0)) })()
 		}
 		data, err := readAll(r, name, 0, limit)

@@ -88,5 +88,5 @@ func init() {
 	}
 }
 
-// isCase says whether text with letters is all in one case.
+// isCase reports whether a text with letters has all of them in one case.
 func isCase(s string, same, other func(string) string) bool { return s == same(s) && s != other(s) }

@@ -5,9 +5,9 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// Logits runs the whole checkpoint over one sequence, loading a block at a
-// time, and returns the logits [tokens × vocab]. It is the reference, not the
-// engine: every call reads every weight once.
+// Logits runs the whole checkpoint over one sequence, loading one block at a time, and
+// returns the logits [tokens × vocab]. It is the reference, not the engine: every call
+// reads every weight once.
 func Logits(ck *checkpoint.Checkpoint, p *kernel.Pool, ids []int, hooks func(block int) Hooks) ([]float32, error) {
 	all, err := LogitsOfAll(ck, p, [][]int{ids}, hooks)
 	if err != nil {
@@ -16,8 +16,8 @@ func Logits(ck *checkpoint.Checkpoint, p *kernel.Pool, ids []int, hooks func(blo
 	return all[0], nil
 }
 
-// LogitsOfAll is [Logits] of several sequences, which each start an empty context.
-// Every weight is read once for all of them.
+// LogitsOfAll is [Logits] for several independent sequences. Every weight is read once for
+// all of them.
 func LogitsOfAll(ck *checkpoint.Checkpoint, p *kernel.Pool, sequences [][]int, hooks func(block int) Hooks) ([][]float32, error) {
 	c := &ck.Config
 	longest := 0

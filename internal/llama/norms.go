@@ -8,16 +8,16 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// Norms are the gains of a block's norms. An architecture without norms before
-// attention and MLP has factors of the stream there, 1 unless something was folded
-// into them; the others are nil where there is no such norm.
+// Norms are the gains of a block's norms. An architecture without norms before attention
+// and MLP has factors of the stream instead, 1 unless something was folded into them; all
+// others are nil if there is no such norm.
 type Norms struct {
 	AttnNorm, MLPNorm []float32 // [hidden], before attention and MLP
-	AttnPost, MLPPost []float32 // [hidden], of what they give
+	AttnPost, MLPPost []float32 // [hidden], of the outputs of attention and MLP
 	QNorm, KNorm      []float32 // [head_dim] or [heads·head_dim], of queries and keys
 }
 
-// At is one of them by its place.
+// At is one of the gains by its place.
 func (n *Norms) At(place checkpoint.Norm) *[]float32 {
 	return [checkpoint.NumNorms]*[]float32{checkpoint.AttnNorm: &n.AttnNorm, checkpoint.QNorm: &n.QNorm, checkpoint.KNorm: &n.KNorm,
 		checkpoint.AttnPost: &n.AttnPost, checkpoint.MLPNorm: &n.MLPNorm, checkpoint.MLPPost: &n.MLPPost}[place]
@@ -32,14 +32,14 @@ func (n *Norms) Clone() Norms {
 	return c
 }
 
-// Source gives tensors by name: a checkpoint, or one file of it.
+// Source returns tensors by name: a checkpoint, or one file of it.
 type Source interface {
 	Has(name string) bool
 	Tensor(name string) (checkpoint.Tensor, error)
 }
 
-// Read reads those of block i, reusing memory. offset is added to each stored value
-// of a norm: NormOffset of a checkpoint's config, 0 for what the pipeline wrote.
+// Read reads the gains of block i, reusing memory. offset is added to each stored value of
+// a norm: NormOffset of a checkpoint's config, or 0 for what the pipeline wrote.
 func (n *Norms) Read(c *checkpoint.Config, src Source, i int, offset float32) error {
 	for place := range checkpoint.NumNorms {
 		at, name, width := n.At(place), TensorPrefix(i)+c.NormName(place)+".weight", c.NormWidth(place)
@@ -68,8 +68,8 @@ func (n *Norms) Read(c *checkpoint.Config, src Source, i int, offset float32) er
 	return nil
 }
 
-// FinalGain is the gain of the norm before the output matrix, without the factor of
-// the logits.
+// FinalGain is the gain of the norm before the output matrix, without the factor of the
+// logits.
 func FinalGain(ck *checkpoint.Checkpoint) ([]float32, error) {
 	gain, err := Vector(ck, "model.norm.weight", ck.Config.HiddenSize)
 	for i := range gain {
@@ -78,8 +78,7 @@ func FinalGain(ck *checkpoint.Checkpoint) ([]float32, error) {
 	return gain, err
 }
 
-// OutputGain is [FinalGain] with the factor of the logits in it: they are linear in
-// it.
+// OutputGain is [FinalGain] times the factor of the logits, which are linear in the gain.
 func OutputGain(ck *checkpoint.Checkpoint) ([]float32, error) {
 	gain, err := FinalGain(ck)
 	for i := range gain {

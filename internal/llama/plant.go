@@ -14,13 +14,12 @@ import (
 	"github.com/specquant/specquant/internal/input"
 )
 
-// Plant writes a copy of the checkpoint to the folder dst with outliers that
-// leave its function unchanged: in every norm before linear layers, the gains
-// of `channels` channels grow by the factor, and the columns that they feed
-// shrink by it. This is the outlier pattern of trained LLaMAs, made to
-// measure; a quantization must survive it. The channels are drawn by the seed
-// and are the same in all blocks. Weights become F32. tokenizer names the
-// files that are copied along.
+// Plant writes a copy of the checkpoint to the folder dst with outliers that do not change
+// its function: in every norm before linear layers, the gains of `channels` channels are
+// multiplied by the factor, and the columns that read them are divided by it. This is the
+// outlier pattern of trained LLaMAs in a controlled form, which quantization must cope
+// with. The channels are chosen by the seed and are the same in all blocks. Weights become
+// F32. tokenizer names the files that are copied.
 func Plant(ck *checkpoint.Checkpoint, dst string, channels int, factor float32, seed uint64, tokenizer []string) error {
 	c := &ck.Config
 	if channels < 1 || channels > c.HiddenSize || !(factor > 0) {
@@ -34,7 +33,7 @@ func Plant(ck *checkpoint.Checkpoint, dst string, channels int, factor float32, 
 	if _, err := os.Lstat(dst); err == nil {
 		return fmt.Errorf("%s exists; remove it or choose another name", dst)
 	}
-	// Under its name the copy appears when it is whole.
+	// The copy appears under its name only when it is complete.
 	whole := filepath.Clean(dst)
 	dst, err := os.MkdirTemp(filepath.Dir(whole), filepath.Base(whole)+".tmp-*")
 	if err != nil {
@@ -98,8 +97,8 @@ func Plant(ck *checkpoint.Checkpoint, dst string, channels int, factor float32, 
 	return checkpoint.RenameDir(dst, whole)
 }
 
-// plant multiplies a norm's gains, which are offset more than what is stored, or
-// divides a matrix's columns.
+// plant multiplies a norm's gains, which are the stored values plus offset, or divides a
+// matrix's columns.
 func plant(v []float32, shape, chosen []int, factor, offset float32) {
 	if len(shape) == 1 {
 		for _, i := range chosen {

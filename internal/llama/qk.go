@@ -5,20 +5,20 @@ import (
 	"github.com/specquant/specquant/internal/linalg"
 )
 
-// QK is what is done to queries and keys after RoPE so that keys suit the grid
-// of the cache. It leaves attention as it is: the products of queries and keys
-// lose q·mean, which is the same for all keys that a query sees, so that
-// softmax does not notice; and Queries is the inverse transpose of Keys.
+// QK is a transform of queries and keys after RoPE that makes keys suit the grid of the
+// cache. It does not change attention: subtracting the mean changes all products of a query
+// by the same q·mean, which does not change the softmax, and Queries is the inverse
+// transpose of Keys.
 type QK struct {
-	Mean []float32 // taken off the keys [kv_heads·head_dim]; nil: nothing
+	Mean []float32 // subtracted from the keys [kv_heads·head_dim]; nil: nothing
 
-	// Of the rows of all heads, both a [linalg.Blocks], or of each head alike; nil:
+	// For the rows of all heads ([linalg.Blocks] in both), or for each head alike; nil:
 	// none.
 	Queries, Keys linalg.Transform
 }
 
-// Apply does it to q [tokens × heads·head_dim] and k [tokens × kv_heads·head_dim].
-// Nothing is done by a nil QK.
+// Apply transforms q [tokens × heads·head_dim] and k [tokens × kv_heads·head_dim] in place.
+// A nil QK does nothing.
 func (t *QK) Apply(p *kernel.Pool, q, k []float32) {
 	if t == nil {
 		return
@@ -33,7 +33,7 @@ func (t *QK) Apply(p *kernel.Pool, q, k []float32) {
 }
 
 // ApplyHead is Apply for one token and one kv head: its key k [head_dim], and q, the
-// queries that see it [heads/kv_heads · head_dim].
+// queries that read it [heads/kv_heads · head_dim].
 func (t *QK) ApplyHead(head int, q, k []float32) {
 	if t == nil {
 		return
@@ -53,8 +53,8 @@ func (t *QK) ApplyHead(head int, q, k []float32) {
 	t.Keys.Apply(nil, k, 1)
 }
 
-// Alike is the QK that turns each head of queries and keys by the same
-// orthogonal matrix; nil for none.
+// Alike is the QK that transforms each head of queries and keys by the same orthogonal
+// matrix; nil for none.
 func Alike(t linalg.Transform) *QK {
 	if t == nil {
 		return nil

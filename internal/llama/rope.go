@@ -7,12 +7,12 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// Rope holds the cosines and sines of the rotary position embedding for the
-// positions 0 … Positions-1, in Hugging Face's rotate-half layout: dimension i
-// of a head turns with dimension i+half. Where only some of a head's dimensions
-// turn they are the first.
+// Rope holds the cosines and sines of the rotary position embedding for the positions 0 …
+// Positions-1, in Hugging Face's rotate-half layout: dimension i of a head is rotated with
+// dimension i+half. If only some of a head's dimensions are rotated, they are the first
+// ones.
 type Rope struct {
-	Half      int       // half of the dimensions that turn
+	Half      int       // half of the rotated dimensions
 	Positions int       // rows of the tables
 	Cos, Sin  []float32 // [positions × half]
 }
@@ -21,10 +21,10 @@ type Rope struct {
 // with the checkpoint's rope_scaling: none, linear, dynamic (NTK), llama3, yarn or
 // longrope.
 //
-// Dynamic scaling and longrope depend on the length of the sequence. Here that
-// length is the context the tables are made for: up to max_position_embeddings
-// nothing is scaled dynamically, beyond it the base grows as in transformers; and
-// longrope has its divisors of long texts beyond the context of the first training.
+// Dynamic scaling and longrope depend on the length of the sequence. Here that is the
+// context that the tables are made for: up to max_position_embeddings there is no dynamic
+// scaling, above it the base grows as in transformers; longrope uses its divisors for long
+// texts above the original context length.
 func NewRope(c *checkpoint.Config, positions int) *Rope {
 	factor := 1.0
 	if s := c.RopeScaling; s != nil && s.AttentionFactor > 0 {
@@ -33,8 +33,8 @@ func NewRope(c *checkpoint.Config, positions int) *Rope {
 	return newRope(ropeFrequencies(c, positions), factor, positions)
 }
 
-// NewLocalRope computes the tables of the blocks with a window, where the
-// architecture has another base for them; else nil.
+// NewLocalRope computes the tables of the blocks with a window, if the architecture has
+// another base for them; otherwise nil.
 func NewLocalRope(c *checkpoint.Config, positions int) *Rope {
 	if c.LocalTheta == 0 {
 		return nil
@@ -46,7 +46,7 @@ func NewLocalRope(c *checkpoint.Config, positions int) *Rope {
 	return newRope(freq, 1, positions)
 }
 
-// PickRope is the table that block i turns by; nil: it turns nothing.
+// PickRope is the table of block i; nil: the block does not use RoPE.
 func PickRope(c *checkpoint.Config, i int, rope, local *Rope) *Rope {
 	switch {
 	case !c.Turned(i):
@@ -70,7 +70,8 @@ func newRope(freq []float64, factor float64, positions int) *Rope {
 	return r
 }
 
-// ropeFrequencies returns the angles per position, half as many as dimensions turn.
+// ropeFrequencies returns the angles per position, half as many as there are rotated
+// dimensions.
 func ropeFrequencies(c *checkpoint.Config, positions int) []float64 {
 	dim := float64(c.Rotary())
 	base := c.RopeTheta
@@ -103,8 +104,8 @@ func ropeFrequencies(c *checkpoint.Config, positions int) []float64 {
 	return freq
 }
 
-// llama3Frequency slows the low frequencies by the factor, keeps the high ones
-// and interpolates between (Llama 3.1's rope_scaling).
+// llama3Frequency divides low frequencies by the factor, keeps high ones and interpolates
+// between (Llama 3.1's rope_scaling).
 func llama3Frequency(f float64, s *checkpoint.RopeScaling) float64 {
 	wavelength := 2 * math.Pi / f
 	original := float64(s.OriginalMaxPositions)
@@ -118,11 +119,11 @@ func llama3Frequency(f float64, s *checkpoint.RopeScaling) float64 {
 	return (1-smooth)*f/s.Factor + smooth*f
 }
 
-// yarnFrequency slows the low frequencies by the factor, keeps the high ones and
-// interpolates between, linearly in the dimension (Peng et al., arXiv 2309.00071).
+// yarnFrequency divides low frequencies by the factor, keeps high ones and interpolates
+// between, linearly in the dimension (Peng et al., arXiv 2309.00071).
 func yarnFrequency(f float64, i int, c *checkpoint.Config) float64 {
 	s, dim := c.RopeScaling, float64(c.Rotary())
-	// The dimension whose frequency turns so often within the first training's context.
+	// The dimension with this many rotations within the original context.
 	at := func(turns float64) float64 {
 		return dim * math.Log(float64(s.OriginalMaxPositions)/(turns*2*math.Pi)) / (2 * math.Log(c.RopeTheta))
 	}
@@ -138,7 +139,7 @@ func yarnFrequency(f float64, i int, c *checkpoint.Config) float64 {
 	return f/s.Factor*slow + f*(1-slow)
 }
 
-// Apply turns one head's vector x of length head_dim to the position.
+// Apply rotates one head's vector x of length head_dim to the position.
 func (r *Rope) Apply(x []float32, position int) {
 	cos := r.Cos[position*r.Half:][:r.Half]
 	sin := r.Sin[position*r.Half:][:r.Half]

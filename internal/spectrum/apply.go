@@ -2,14 +2,14 @@ package spectrum
 
 import "fmt"
 
-// Apply adds W' x to y, computed online as the runtime does, without W':
+// Apply adds W' x to y, computed as the runtime does, without forming W':
 //
 //	output axis  z = F_K x once, then y_j += Σ_{f < c_j} C_jf z_f
 //	input axis   u_f = Σ_i C_fi x_i, then y += F⁻¹ u; Full columns are
 //	             gathered: y += column_i · x_i
 //
-// x is [Cols], y is [Rows]; it panics where they are not. This is the readable
-// definition of what faster kernels compute. Sums are float64 in a fixed order.
+// x is [Cols], y is [Rows]; other lengths panic. This is the readable definition of what
+// faster kernels compute. Sums are float64 in a fixed order.
 func (b *Branch) Apply(y, x []float32) {
 	b.checkVectors(y, x)
 	if b.Axis == OutputChannel {
@@ -23,9 +23,9 @@ func (b *Branch) Apply(y, x []float32) {
 	b.applyInput(y, x)
 }
 
-// Project writes z = F_K x, the len(z) lowest coefficients of x [Cols], rounded
-// to float32. It belongs to the output axis, where layers that share an input
-// share z; it panics on the other.
+// Project writes z = F_K x, the len(z) lowest coefficients of x [Cols], rounded to float32.
+// It is only for the output axis, where layers that share an input share z; on the other
+// axis it panics.
 func (b *Branch) Project(z, x []float32) {
 	if b.Axis != OutputChannel || len(x) != b.Cols || len(z) > b.Cols {
 		panic(fmt.Sprintf("spectrum: Project: %v axis, %d inputs to %d coefficients, branch [%d, %d]", b.Axis, len(x), len(z), b.Rows, b.Cols))
@@ -38,7 +38,8 @@ func (b *Branch) Project(z, x []float32) {
 	narrow(z, buf[:len(z)])
 }
 
-// ragged is the sum over the coefficients that a channel has.
+// ragged is the sum over the coefficients that a channel has, which may be fewer than those
+// in z.
 func ragged(coeff, z []float32) float32 {
 	var s float64
 	for f, c := range coeff {

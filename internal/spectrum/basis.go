@@ -1,12 +1,10 @@
-// Package spectrum is the paper's second stage in one room: orthonormal
-// frequency bases, spectral energy with its shuffled control, channel
-// importance, component budgets, low-pass truncation of a weight matrix and
-// the branch that results from it.
+// Package spectrum is the second stage of the SpecQuant paper: orthonormal frequency bases,
+// spectral energy with its shuffled control, channel importance, component budgets,
+// low-pass truncation of a weight matrix, and the resulting branch.
 //
-// It knows no model, no files and no threads: matrices are row-major []float32
-// in Hugging Face's layout (W is [out, in], y = W x), and whoever wants several
-// threads hands in a [Runner]. Every result depends on the inputs only, never
-// on the Runner.
+// It depends on no model, files or threads: matrices are row-major []float32 in Hugging
+// Face's layout (W is [out, in], y = W x), and callers that want several threads pass a
+// [Runner]. Every result depends only on the inputs, never on the Runner.
 //
 // Source: SpecQuant, arXiv 2511.11663, equations 4-14. The recipes specquant and
 // specquant-input are two readings of it; they note where the choice is ours.
@@ -17,15 +15,15 @@ import (
 	"math"
 )
 
-// MaxLen is the longest transform that NewBasis makes. It is far above any
-// layer's width and bounds what a malformed shape can make us allocate.
+// MaxLen is the longest transform that NewBasis makes. It is far above any layer's width
+// and limits what a malformed shape can allocate.
 const MaxLen = 1 << 20
 
 // Runner calls fn(0) … fn(n-1), in any order and on any number of goroutines,
 // and returns when all have returned. nil runs them in sequence.
 type Runner = func(n int, fn func(i int))
 
-// each runs fn through run, or in sequence where run is nil.
+// each calls fn with run, or in sequence if run is nil.
 func each(run Runner, n int, fn func(i int)) {
 	if run != nil {
 		run(n, fn)
@@ -36,8 +34,8 @@ func each(run Runner, n int, fn func(i int)) {
 	}
 }
 
-// Axis says which side of a weight matrix W [rows = out, cols = in] is a
-// channel; the transform runs along the other side.
+// Axis is the side of a weight matrix W [rows = out, cols = in] that forms the channels;
+// the transform runs along the other side.
 type Axis int
 
 const (
@@ -83,10 +81,9 @@ func (a Axis) Shape(rows, cols int) (channels, length int) {
 	return rows, cols
 }
 
-// Basis is a real orthonormal basis of R^n whose vectors are grouped into
-// components of rising frequency. Methods may be called from several
-// goroutines at once. A slice of the wrong length or an index out of range is
-// a programming error and panics.
+// Basis is a real orthonormal basis of R^n whose vectors are grouped into components of
+// rising frequency. Methods may be called by several goroutines at once. A slice of the
+// wrong length or an index out of range is a programming error and panics.
 type Basis interface {
 	// Len returns n: the length of the transform and the number of coefficients.
 	Len() int
@@ -105,7 +102,7 @@ type Basis interface {
 	Row(dst []float32, i int)
 }
 
-// BasisNames lists what NewBasis knows.
+// BasisNames lists the names that NewBasis accepts.
 func BasisNames() []string { return []string{"dft", "dct"} }
 
 // NewBasis returns the basis called name ("dft" or "dct") of length n.
@@ -113,8 +110,7 @@ func NewBasis(name string, n int) (Basis, error) {
 	return newWave(name, n)
 }
 
-// wave is a basis whose vectors are to be had in float64, which is what
-// truncation computes with.
+// wave is a basis whose vectors are available in float64, which truncation needs.
 type wave interface {
 	Basis
 	vector(dst []float64, i int)

@@ -8,15 +8,15 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// blockChannels channels are moved and transformed together: 64 neighbouring
-// float32 columns are some cache lines, and as many rows of a product pay for
-// laying out the basis vectors.
+// blockChannels is how many channels are moved and transformed together: 64 neighbouring
+// float32 columns are a few cache lines, and 64 rows in a product are enough to amortize
+// the basis vectors.
 const blockChannels = 64
 
 // maxMatrixLen is the largest side of a matrix: a channel must fit a basis.
 const maxMatrixLen = MaxLen
 
-// checkMatrix reports a matrix whose values do not match its shape.
+// checkMatrix returns an error if the number of values does not match the shape.
 func checkMatrix(what string, w []float32, rows, cols int, axis Axis) error {
 	if axis != OutputChannel && axis != InputChannel {
 		return fmt.Errorf("spectrum: %s: unknown axis %v: want output or input", what, axis)
@@ -38,8 +38,8 @@ func span(block, channels int) (lo, hi int) {
 	return lo, min(lo+blockChannels, channels)
 }
 
-// blockBuf holds one block, channel after channel. Its stride is padded, so that
-// channels of a power-of-two length do not all fall into one cache set.
+// blockBuf holds one block, channel after channel. Its stride is padded, so that channels
+// of a power-of-two length are spread over the cache sets.
 type blockBuf struct {
 	n, stride int
 	data      []float64
@@ -47,8 +47,8 @@ type blockBuf struct {
 
 var blockBufs sync.Pool
 
-// newBlockBuf gives room for at most the given number of channels of n, with
-// anything in it.
+// newBlockBuf returns a buffer for at most this many channels of length n, with undefined
+// contents.
 func newBlockBuf(n, channels int) *blockBuf {
 	b, _ := blockBufs.Get().(*blockBuf)
 	if b == nil {
@@ -63,15 +63,15 @@ func newBlockBuf(n, channels int) *blockBuf {
 	return b
 }
 
-// free gives the room back.
+// free returns the buffer to the pool.
 func (b *blockBuf) free() { blockBufs.Put(b) }
 
 func (b *blockBuf) channel(i int) []float64 {
 	return b.data[i*b.stride : i*b.stride+b.n : i*b.stride+b.n]
 }
 
-// load copies channels lo … hi of w [rows, cols] into the buffer. Where perm is
-// not nil, element t of a channel is the matrix's element perm[t].
+// load copies channels lo … hi of w [rows, cols] into the buffer. If perm is not nil,
+// element t of a channel is the matrix's element perm[t].
 func (b *blockBuf) load(w []float32, cols int, axis Axis, lo, hi int, perm []int) {
 	if axis == OutputChannel {
 		for c := lo; c < hi; c++ {

@@ -9,13 +9,12 @@ import (
 // products with the basis vectors; beyond it a full FFT is cheaper.
 const directMax = 64
 
-// Branch is W', what truncation kept of a matrix W [Rows, Cols]: the lowest
-// components of every channel (eq. 14), stored as coefficients and never dense.
+// Branch is W', the truncation of a matrix W [Rows, Cols] to the lowest components of every
+// channel (eq. 14), stored as coefficients and never as a dense matrix.
 //
-// The exported fields are the whole of it, so that it can be stored; whoever
-// fills them in calls Validate before anything else. A Branch must not be
-// copied or changed once it is in use, and may then be used by several
-// goroutines.
+// The exported fields are the complete state, so that it can be stored; code that fills
+// them in must call Validate before anything else. A Branch must not be copied or changed
+// once it is in use; then it may be used by several goroutines.
 type Branch struct {
 	Axis  Axis
 	Basis string // "dft" or "dct"
@@ -27,10 +26,9 @@ type Branch struct {
 	Offset []int
 	// Coeff holds the coefficients, channel after channel, lowest first.
 	Coeff []float32
-	// Full, on the input axis only ([Cols]): the column keeps all its components
-	// and is stored as the column itself, in the spatial domain: an exact
-	// outlier column, to be gathered instead of transformed. nil on the output
-	// axis.
+	// Full, on the input axis only ([Cols]): the column keeps all its components and is
+	// stored as the original column, an exact outlier column that is read directly instead
+	// of transformed. nil on the output axis.
 	Full []bool
 
 	once sync.Once
@@ -40,11 +38,11 @@ type Branch struct {
 // Truncate keeps the kept[c] lowest components of each channel c of w
 // [rows, cols] in the named basis.
 //
-// Coefficients are computed in float64, rounded to float32 and handed to round
-// (nil: none), which rounds them in place to what is stored, say 16 bits. A
-// column that keeps all its components is stored as itself (see Branch.Full).
-// Errors: a shape that does not fit, kept outside 0 … Components, and weights
-// or rounded coefficients that are not finite (float16 overflows at 65520).
+// Coefficients are computed in float64, rounded to float32 and passed to round (nil: none),
+// which rounds them in place to the stored format, such as 16 bits. A column that keeps all
+// its components is stored as the original column (see Branch.Full). Errors: a wrong shape,
+// kept outside 0 … Components, and weights or rounded coefficients that are not finite
+// (float16 overflows at 65520).
 func Truncate(w []float32, rows, cols int, axis Axis, basis string, kept []int, round func([]float32), run Runner) (*Branch, error) {
 	if err := checkMatrix("truncate", w, rows, cols, axis); err != nil {
 		return nil, err
@@ -121,8 +119,8 @@ func (b *Branch) notFinite() int {
 	return -1
 }
 
-// Validate checks that the fields agree with each other, as they must when they
-// come from a file. Every other method relies on it.
+// Validate checks that the fields are consistent, which is necessary if they come from a
+// file. Every other method relies on it.
 func (b *Branch) Validate() error {
 	if b.Axis != OutputChannel && b.Axis != InputChannel {
 		return fmt.Errorf("spectrum: branch: unknown axis %v: want output or input", b.Axis)
@@ -168,8 +166,8 @@ func (b *Branch) Validate() error {
 // Coefficients returns the number of stored numbers.
 func (b *Branch) Coefficients() int { return len(b.Coeff) }
 
-// Depth returns how many of the lowest coefficients the transform has to
-// deliver: the largest count of a channel that is not Full.
+// Depth returns how many of the lowest coefficients the transform has to compute: the
+// largest count of a channel that is not Full.
 func (b *Branch) Depth() int {
 	depth := 0
 	for c := range b.Kept {
@@ -184,7 +182,7 @@ func (b *Branch) full(c int) bool { return b.Full != nil && b.Full[c] }
 
 func (b *Branch) channel(c int) []float32 { return b.Coeff[b.Offset[c]:b.Offset[c+1]] }
 
-// basis returns the transform, made on first use.
+// basis returns the transform, which is made on first use.
 func (b *Branch) basis() wave {
 	b.once.Do(func() {
 		_, n := b.Axis.Shape(b.Rows, b.Cols)
@@ -197,7 +195,7 @@ func (b *Branch) basis() wave {
 	return b.wave
 }
 
-// direct reports whether channel c goes by dot products instead of the FFT.
+// direct reports whether channel c is computed by dot products instead of the FFT.
 func (b *Branch) direct(c int) bool {
 	return !b.full(c) && b.Offset[c+1]-b.Offset[c] <= directMax
 }
@@ -219,7 +217,7 @@ func (b *Branch) directCount(lo, hi int) int {
 	return count
 }
 
-// analyse fills in the coefficients of channels lo … hi, loaded in buf.
+// analyse computes the coefficients of channels lo … hi, which are loaded in buf.
 func (b *Branch) analyse(buf *blockBuf, low *vectors, lo, hi int) {
 	count := b.directCount(lo, hi)
 	sums := make([]float64, (hi-lo)*count)
@@ -264,9 +262,9 @@ func (b *Branch) synthesise(buf *blockBuf, low *vectors, lo, hi int) {
 	}
 }
 
-// AddTo adds sign·W' to dst [Rows, Cols], dense: with dst = Ŵ and sign = −1 it
-// leaves the residual R = Ŵ − W' of eq. 15. Each element is rounded once. It
-// panics where dst has another size.
+// AddTo adds sign·W' to the dense dst [Rows, Cols]: with dst = Ŵ and sign = −1 the result
+// is the residual R = Ŵ − W' of eq. 15. Each element is rounded once. A dst of another size
+// panics.
 func (b *Branch) AddTo(dst []float32, sign float32, run Runner) {
 	if len(dst) != b.Rows*b.Cols {
 		panic(fmt.Sprintf("spectrum: AddTo: %d weights for a branch of [%d, %d]", len(dst), b.Rows, b.Cols))

@@ -5,34 +5,35 @@ import (
 	"sort"
 )
 
-// maxTau bounds |τ|: beyond it softmax is a ranking in float64 anyway.
+// maxTau limits |τ|: above it softmax in float64 is only a ranking.
 const maxTau = 1e6
 
 // Budget distributes components over the channels of a layer (eq. 13).
 type Budget struct {
-	// Mean is k̄, the components per channel: the layer gets k̄·channels in all.
+	// Mean is k̄, the mean number of components per channel: the layer gets k̄·channels in
+	// total.
 	Mean float64
 	// Tau is the softmax temperature on the scores; 0 is uniform.
 	Tau float64
-	// Literal takes eq. 13 at its word: k_j = ⌊softmax(τ·score)_j · C_in⌋ on the
-	// scores as they are, without Mean and without redistribution. The shares
-	// add up to 1 over all channels, so this gives about C_in / channels
-	// components a channel, and none to most where τ is large. τ is the paper's
-	// α, which it does not give a value: 1 is plain softmax(score).
+	// Literal applies eq. 13 as printed: k_j = ⌊softmax(τ·score)_j · C_in⌋ with
+	// unstandardized scores, without Mean and without redistribution. The shares add up to
+	// 1 over all channels, so this gives about C_in / channels components per channel, and
+	// none to most channels if τ is large. τ is the paper's α, for which it gives no value:
+	// 1 is plain softmax(score).
 	Literal bool
-	// Width is C_in, the layer's input width, for Literal; 0 stands for maxPer.
+	// Width is C_in, the layer's input width, for Literal; 0 means maxPer.
 	Width int
 }
 
 // Allocate returns the components of each channel, none above maxPer.
 //
-// Unless Literal: scores are standardised (zero mean, unit variance), because
-// their scale is arbitrary and would otherwise be part of τ; channel c's share of
-// the total is softmax(τ·standardised)_c; what a share has above maxPer is
-// water-filled to the others in proportion to theirs; whole numbers come from
-// the largest remainders, ties going to the lower index. The sum is exactly
-// min(round(k̄·channels), channels·maxPer), and for τ > 0 a higher score (by more
-// than float64's rounding) never gets less. A score that is not finite counts as average.
+// Unless Literal is set, scores are standardised (zero mean, unit variance), because their
+// scale is arbitrary and would otherwise be part of τ. Channel c's share of the total is
+// softmax(τ·standardised)_c; what exceeds maxPer is distributed to the others in proportion
+// to their shares; shares are rounded by the method of largest remainders, with ties going
+// to the lower index. The sum is exactly min(round(k̄·channels), channels·maxPer), and for
+// τ > 0 a higher score (by more than float64's rounding) never gets less. A score that is
+// not finite counts as average.
 func (b Budget) Allocate(score []float64, maxPer int) []int {
 	kept := make([]int, len(score))
 	if len(score) == 0 || maxPer <= 0 {
@@ -81,13 +82,13 @@ func (b Budget) literal(kept []int, score []float64, tau float64, maxPer int) {
 		sum += exponent[c]
 	}
 	for c, e := range exponent {
-		// Multiplied first: n equal shares of n are then exactly 1 each.
+		// The product comes first, so that n equal shares of n are exactly 1 each.
 		kept[c] = int(min(math.Floor(e*float64(width)/sum), float64(maxPer)))
 	}
 }
 
-// standardise returns the scores with mean 0 and variance 1 (all 0 where they
-// are equal). Scaling by the largest first keeps the squares in range.
+// standardise returns the scores with mean 0 and variance 1 (all 0 if they are equal). They
+// are first divided by the largest, so that squares don't overflow.
 func standardise(score []float64) []float64 {
 	z := make([]float64, len(score))
 	var top float64
@@ -115,7 +116,7 @@ func standardise(score []float64) []float64 {
 		}
 	}
 	deviation := math.Sqrt(variance / count)
-	// Below this the scores differ by rounding only.
+	// Below this the scores differ only by rounding errors.
 	if deviation < 1e-12 {
 		clear(z)
 		return z
@@ -126,9 +127,9 @@ func standardise(score []float64) []float64 {
 	return z
 }
 
-// waterFill splits total in proportion to exp(exponent), no share above limit.
-// Going down from the largest, a channel whose share of what is left would
-// exceed the limit takes the limit; from the first that does not, nobody does.
+// waterFill splits total in proportion to exp(exponent), with no share above limit. In
+// descending order, a channel whose share of the rest would exceed the limit gets the
+// limit; after the first one that does not exceed it, none does.
 func waterFill(exponent []float64, total, limit int) []float64 {
 	n := len(exponent)
 	order := make([]int, n)
@@ -136,9 +137,9 @@ func waterFill(exponent []float64, total, limit int) []float64 {
 		order[c] = c
 	}
 	sort.SliceStable(order, func(i, j int) bool { return exponent[order[i]] > exponent[order[j]] })
-	// logSum[i] = ln Σ_{j≥i} exp(exponent): in the logarithm, since with a large
-	// τ the tail of the channels underflows and must still be ranked when the
-	// head is full.
+	// logSum[i] = ln Σ_{j≥i} exp(exponent). It is logarithmic because with a large τ the
+	// exponentials of the last channels underflow, but these must still be ranked when the
+	// first ones are at the limit.
 	logSum := make([]float64, n)
 	logSum[n-1] = exponent[order[n-1]]
 	for i := n - 2; i >= 0; i-- {
@@ -153,8 +154,8 @@ func waterFill(exponent []float64, total, limit int) []float64 {
 			left -= float64(limit)
 			continue
 		}
-		// Summed afresh relative to the largest: the shares then add up to left
-		// within rounding however steep the exponents are.
+		// Summed again relative to the largest, so that the shares add up to left within
+		// rounding errors, however steep the exponents are.
 		var sum float64
 		for _, d := range order[i:] {
 			share[d] = math.Exp(exponent[d] - exponent[c])
@@ -168,7 +169,7 @@ func waterFill(exponent []float64, total, limit int) []float64 {
 	return share
 }
 
-// roundShares turns shares into whole numbers with the given sum.
+// roundShares rounds shares to whole numbers with the given sum.
 func roundShares(kept []int, share []float64, total, limit int) {
 	left := total
 	for c, s := range share {

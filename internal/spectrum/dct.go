@@ -13,12 +13,12 @@ import (
 // wrap-around from the last channel to the first, which the DFT does.
 type dct struct {
 	n     int
-	work  sync.Pool // of *fourier.QuarterWaveFFT, which carries scratch
+	work  sync.Pool // of *fourier.QuarterWaveFFT, which has scratch memory
 	table func() []float64
 }
 
-// NewDCT returns the DCT-II basis of length n. It panics where n is not in
-// 1 … MaxLen; use NewBasis for lengths that come from outside.
+// NewDCT returns the DCT-II basis of length n. It panics if n is not in 1 … MaxLen; use
+// NewBasis for lengths from outside.
 func NewDCT(n int) Basis {
 	if n < 1 || n > MaxLen {
 		panic(fmt.Sprintf("spectrum: DCT of length %d", n))
@@ -79,7 +79,7 @@ func (d *dct) Row(dst []float32, i int) {
 	narrow(dst, row)
 }
 
-// vector reads a table of one period at (2t+1)·k mod 4n.
+// vector reads basis vector i from a table of one period, at (2t+1)·k mod 4n.
 func (d *dct) vector(dst []float64, i int) {
 	checkLen(d, "dst", len(dst))
 	checkIndex(d, i)

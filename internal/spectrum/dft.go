@@ -18,7 +18,7 @@ import (
 // Nyquist.
 type dft struct {
 	n     int
-	work  sync.Pool // of *dftWork: gonum's plans carry scratch and cannot be shared
+	work  sync.Pool // of *dftWork: gonum's plans have scratch memory and cannot be shared
 	table func() []float64
 }
 
@@ -27,8 +27,8 @@ type dftWork struct {
 	spec []complex128
 }
 
-// NewDFT returns the Fourier basis of length n. It panics where n is not in
-// 1 … MaxLen; use NewBasis for lengths that come from outside.
+// NewDFT returns the Fourier basis of length n. It panics if n is not in 1 … MaxLen; use
+// NewBasis for lengths from outside.
 func NewDFT(n int) Basis {
 	if n < 1 || n > MaxLen {
 		panic(fmt.Sprintf("spectrum: DFT of length %d", n))
@@ -41,7 +41,7 @@ func newDFT(n int) *dft {
 	d.work.New = func() any {
 		return &dftWork{fft: fourier.NewFFT(n), spec: make([]complex128, n/2+1)}
 	}
-	// sin θ = cos(θ − π/2), and quarter turns are whole numbers of 1/(4n).
+	// sin θ = cos(θ − π/2), and a quarter turn is a whole number of 1/(4n).
 	d.table = sync.OnceValue(func() []float64 {
 		t := make([]float64, 2*n)
 		for r := range n {
@@ -82,8 +82,8 @@ func (d *dft) Inverse(dst, src []float64) {
 	checkLen(d, "src", len(src))
 	w := d.work.Get().(*dftWork)
 	spec := w.spec
-	// gonum's inverse is Σ_f X_f e^{iθ} over both halves of the spectrum, so a
-	// frequency that stands for a conjugate pair counts twice.
+	// gonum's inverse is Σ_f X_f e^{iθ} over both halves of the spectrum, so a frequency
+	// that represents a conjugate pair counts twice.
 	one, half := math.Sqrt(1/float64(d.n)), math.Sqrt(0.5/float64(d.n))
 	spec[0] = complex(one*src[0], 0)
 	for f := 1; 2*f < d.n; f++ {
@@ -103,8 +103,8 @@ func (d *dft) Row(dst []float32, i int) {
 	narrow(dst, row)
 }
 
-// vector reads a table of one period at f·t mod n: the argument is reduced in
-// integers, so the last vector of n = 14336 is as exact as the first.
+// vector reads basis vector i from a table of one period, at f·t mod n: the argument is
+// reduced in integers, so the last vector of n = 14336 is as exact as the first.
 func (d *dft) vector(dst []float64, i int) {
 	checkLen(d, "dst", len(dst))
 	checkIndex(d, i)

@@ -10,25 +10,25 @@ import (
 // the order of summation does not depend on the number of threads.
 const energyParts = 64
 
-// Curve is the spectral energy of a matrix: summed power per component over
-// all channels.
+// Curve is the spectral energy of a matrix: the power of each component, summed over all
+// channels.
 type Curve struct {
 	Axis  Axis
 	Basis string
 	// Len is the length of a channel: the number of coefficients.
 	Len int
-	// Total is ‖W‖², which Parseval (eq. 7) makes the sum over the spectrum too.
+	// Total is ‖W‖², which by Parseval (eq. 7) is also the sum over the spectrum.
 	Total float64
-	// Power is each component's part of Total: it sums to 1 (all zeros for a
-	// matrix of zeros).
+	// Power is each component's fraction of Total: it sums to 1 (all zeros for a zero
+	// matrix).
 	Power []float64
 }
 
-// Share returns the part of the energy in the lowest fraction (0 … 1) of the
-// spectrum. The fraction counts coefficients, so DC and Nyquist, which have one
-// each, weigh half of a frequency that has two; inside a component the energy is
-// spread evenly (linear interpolation). A white spectrum therefore has
-// Share(p) = p in expectation for every p and every length.
+// Share returns the fraction of the energy in the lowest fraction (0 … 1) of the spectrum,
+// which is counted in coefficients: DC and Nyquist, which have one each, count half of a
+// frequency that has two. Within a component the energy is distributed evenly (linear
+// interpolation). For a white spectrum Share(p) = p in expectation, for every p and every
+// length.
 func (c Curve) Share(fraction float64) float64 {
 	b, err := newWave(c.Basis, c.Len)
 	if err != nil || !(fraction > 0) {
@@ -46,16 +46,16 @@ func (c Curve) Share(fraction float64) float64 {
 	return sum
 }
 
-// Energy measures where the energy of w [rows, cols] lies along the transformed
-// axis. Compare it with ShuffledEnergy before reading anything into it.
+// Energy measures the distribution of the energy of w [rows, cols] along the transformed
+// axis. Compare it with ShuffledEnergy before drawing any conclusion.
 func Energy(w []float32, rows, cols int, axis Axis, basis string, run Runner) (Curve, error) {
 	return energy("energy", w, rows, cols, axis, basis, nil, run)
 }
 
-// ShuffledEnergy is Energy after one random permutation of the transformed axis,
-// the same for all channels: the control. A matrix whose order of channels
-// carries no meaning has the same curve before and after. The permutation
-// depends on the length and the seed only (Fisher-Yates over PCG).
+// ShuffledEnergy is Energy after a random permutation of the transformed axis, the same for
+// all channels. It is the control: a matrix whose order of channels has no meaning has the
+// same curve before and after. The permutation depends only on the length and the seed
+// (Fisher-Yates with PCG).
 func ShuffledEnergy(w []float32, rows, cols int, axis Axis, basis string, seed uint64, run Runner) (Curve, error) {
 	if err := checkMatrix("shuffled energy", w, rows, cols, axis); err != nil {
 		return Curve{}, err
@@ -133,8 +133,8 @@ func addPower(sum []float64, b Basis, x []float64) {
 	}
 }
 
-// entropy returns −Σ p ln p of the normalised powers, in nats; a spectrum of
-// zeros has the highest entropy there is, ln(len(power)).
+// entropy returns −Σ p ln p of the normalised powers, in nats; an all-zero spectrum has the
+// largest possible entropy, ln(len(power)).
 func entropy(power []float64) float64 {
 	var total float64
 	for _, v := range power {

@@ -5,17 +5,17 @@ import (
 	"math"
 )
 
-// Importance is a score of a channel; components go to channels by it.
+// Importance is a score by which components are distributed over channels.
 //
-// w_c are the n weights of channel c. On the input axis x̂ is the channel's own
-// input; on the output axis, about which the paper is silent, it is the layer's:
-// the mean over the inputs.
+// w_c are the n weights of channel c. On the input axis x̂ is the channel's own input. On
+// the output axis, for which the paper gives no definition, it is the mean over the layer's
+// inputs.
 type Importance string
 
 const (
 	// Interaction is mean|x̂| · mean|w_c| (eq. 11).
 	Interaction Importance = "interaction"
-	// InteractionSigned is mean(x̂) · mean(w_c), eq. 11 to the letter.
+	// InteractionSigned is mean(x̂) · mean(w_c), eq. 11 as printed.
 	InteractionSigned Importance = "interaction-signed"
 	// AbsMean is mean|w_c| (table 5).
 	AbsMean Importance = "abs-mean"
@@ -23,14 +23,13 @@ const (
 	AbsMax Importance = "abs-max"
 	// L2 is √Σ w_c² (table 5).
 	L2 Importance = "l2"
-	// SpectralEntropy is −H, H = −Σ_f p_f ln p_f in nats over the normalised
-	// power p_f of the channel's Fourier components (table 5; the paper gives no
-	// formula). Less entropy is more important. A channel of zeros scores
-	// lowest.
+	// SpectralEntropy is −H, H = −Σ_f p_f ln p_f in nats over the normalised power p_f of
+	// the channel's Fourier components (table 5; the paper gives no formula). Lower entropy
+	// is more important. An all-zero channel scores lowest.
 	SpectralEntropy Importance = "spectral-entropy"
-	// Hessian is what the channel contributes to the output energy if inputs
-	// are uncorrelated: Σ_i w_ji²·E[x̂_i²] for row j, E[x̂_i²]·Σ_j w_ji² for
-	// column i. Ours.
+	// Hessian is the channel's contribution to the output energy if inputs are
+	// uncorrelated: Σ_i w_ji²·E[x̂_i²] for row j, E[x̂_i²]·Σ_j w_ji² for column i. It is
+	// not from the paper.
 	Hessian Importance = "hessian"
 )
 
@@ -49,17 +48,17 @@ func ParseImportance(s string) (Importance, error) {
 	return "", fmt.Errorf("spectrum: unknown importance %q: want one of %q", s, Importances())
 }
 
-// ActStats are a layer's smoothed inputs x̂ over the calibration tokens, per
-// input channel [cols]. Only what the score reads has to be there.
+// ActStats are statistics of a layer's smoothed inputs x̂ over the calibration tokens, per
+// input channel [cols]. Only those that the score uses are needed.
 type ActStats struct {
 	MeanAbs    []float64 // E|x̂_i|: interaction
 	Mean       []float64 // E x̂_i: interaction-signed
 	MeanSquare []float64 // E x̂_i²: hessian
 }
 
-// Score returns the importance of every channel of w [rows, cols]; larger is
-// more important. Errors: an unknown kind, a shape that does not fit, missing or
-// miscounted statistics, and a score that is not finite.
+// Score returns the importance of every channel of w [rows, cols]; larger is more
+// important. Errors: an unknown kind, a wrong shape, missing or miscounted statistics, and
+// a score that is not finite.
 func Score(kind Importance, axis Axis, w []float32, rows, cols int, act ActStats) ([]float64, error) {
 	if _, err := ParseImportance(string(kind)); err != nil {
 		return nil, err
@@ -99,8 +98,8 @@ func Score(kind Importance, axis Axis, w []float32, rows, cols int, act ActStats
 	return score, nil
 }
 
-// weightScore is the part of the score that reads the weights, one pass over
-// them in memory order on both axes.
+// weightScore is the part of the score that depends on the weights, in one pass over them
+// in memory order on both axes.
 func weightScore(kind Importance, axis Axis, w []float32, rows, cols int, square []float64) []float64 {
 	if kind == SpectralEntropy {
 		return entropyScore(axis, w, rows, cols)

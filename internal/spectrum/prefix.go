@@ -5,14 +5,13 @@ import (
 	"sort"
 )
 
-// Prefix returns the smallest number of coefficients c, in whole components,
-// with Σ_{i<c} z_i² ≥ (1−eps)·Σ_{i<limit} z_i²: the run-time truncation of a
-// projected token z to the prefix that holds all but eps of its energy.
+// Prefix returns the smallest number of coefficients c, in whole components, with Σ_{i<c}
+// z_i² ≥ (1−eps)·Σ_{i<limit} z_i²: the run-time truncation of a projected token z to the
+// prefix that has all but the fraction eps of its energy.
 //
-// limit (at most len(z)) is the largest coefficient count of the truncation
-// group it is asked for. eps ≤ 0 or NaN returns limit whatever z is, so that the
-// result is bit-identical to no truncation; eps ≥ 1 and a z of zeros return 0;
-// a z that is not finite returns limit.
+// limit (at most len(z)) is the largest coefficient count in the truncation group. eps ≤ 0
+// or NaN returns limit for every z, so that the result is bit-identical to no truncation;
+// eps ≥ 1 and an all-zero z return 0; a z that is not finite returns limit.
 func Prefix(z []float32, b Basis, eps float64, limit int) int {
 	limit = min(max(limit, 0), len(z))
 	if !(eps > 0) {
@@ -47,9 +46,9 @@ type Group struct {
 	Limit    int   // the largest coefficient count among them
 }
 
-// Groups sorts the channels of an output-axis branch by coefficient count and
-// cuts them into count groups of nearly equal size (fewer where there are fewer
-// channels). On the input axis a token has no projection to truncate: an error.
+// Groups sorts the channels of an output-axis branch by coefficient count and divides them
+// into count groups of nearly equal size (fewer if there are fewer channels). On the input
+// axis a token has no projection to truncate, which is an error.
 func Groups(b *Branch, count int) ([]Group, error) {
 	if b.Axis != OutputChannel {
 		return nil, fmt.Errorf("spectrum: truncation groups: the branch is on the %v axis: run-time truncation needs the output axis", b.Axis)
@@ -72,10 +71,10 @@ func Groups(b *Branch, count int) ([]Group, error) {
 	return groups, nil
 }
 
-// ApplyTruncated is Apply on the output axis with run-time truncation: each
-// group reads only the prefix of z that Prefix allows it. used and stored count
-// the coefficients that were multiplied and that there are; their ratio is the
-// kept fraction to report. eps = 0 gives Apply's bits.
+// ApplyTruncated is Apply on the output axis with run-time truncation: each group reads
+// only the prefix of z returned by Prefix. used and stored count the multiplied and the
+// stored coefficients; their ratio is the reported fraction. With eps = 0 the result has
+// the same bits as Apply's.
 func (b *Branch) ApplyTruncated(y, x []float32, groups []Group, eps float64) (used, stored int) {
 	b.checkVectors(y, x)
 	z := make([]float32, b.Depth())

@@ -191,7 +191,7 @@ func TestResume(t *testing.T) {
 	}
 	changed := append([]Question(nil), four...)
 	changed[1].Choices = choices("Q", []string{"e", "b"})
-	if _, err := run("whole", &oracle{}, h, changed); err == nil || !strings.Contains(err.Error(), "question 1 is not the one that the log") {
+	if _, err := run("whole", &oracle{}, h, changed); err == nil || !strings.Contains(err.Error(), "question 1 differs from that in the log") {
 		t.Errorf("changed data: %v", err)
 	}
 	early, _ := json.Marshal(h)
@@ -206,8 +206,8 @@ func TestResume(t *testing.T) {
 	damagedHeader := bytes.Replace(header, []byte("lm-eval"), []byte("lm-evam"), 1)
 	for text, want := range map[string]string{
 		"hello":                                  "is not a log of samples",
-		"hello\n":                                "carry no sums",
-		string(early) + "\n":                     "carry no sums",
+		"hello\n":                                "have no checksums",
+		string(early) + "\n":                     "have no checksums",
 		string(damagedHeader) + "\n":             "first line is damaged",
 		string(header) + "\n" + line(struct{}{}): "line 2: question 0 of  occurs twice or is empty",
 		string(content("whole")) + line(struct{}{}): "line 6",
