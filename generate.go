@@ -3,9 +3,13 @@ package specquant
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"strings"
 
+	"github.com/specquant/specquant/internal/constrain"
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/engine/sampler"
 )
@@ -32,6 +36,13 @@ type GenerateOptions struct {
 	Stop      []string // texts at which the continuation ends; they are not part of it
 	IgnoreEOS bool     // go on past the end-of-text token
 	Choices   int      // continuations, one after the other, the i-th with Seed + i; 0: one
+
+	// JSONSchema limits each continuation to JSON that fits a schema, Regexp to a text that
+	// an expression matches as a whole; at most one of them. The continuation ends where
+	// nothing more may follow. docs/SERVE.md says what is enforced.
+	JSONSchema []byte
+	Regexp     string
+	OnWarning  func(text string) // is told what of JSONSchema is not enforced; nil: nobody is
 }
 
 // DRY penalizes tokens that would go on with a repetition: one that once followed the
@@ -61,8 +72,46 @@ func (o GenerateOptions) Check() error {
 	if o.Choices < 0 {
 		return errors.New("the number of choices is negative")
 	}
+	if _, err := o.program(); err != nil {
+		return err
+	}
 	_, err := sampler.NewStops(o.Stop)
 	return err
+}
+
+// program is the constraint of the continuations; nil: there is none.
+func (o GenerateOptions) program() (p *constrain.Program, err error) {
+	switch {
+	case len(o.JSONSchema) > 0 && o.Regexp != "":
+		err = errors.New("there are a JSON schema and a regular expression; give one of them")
+	case len(o.JSONSchema) > 0:
+		if p, err = constrain.Schema(o.JSONSchema); err != nil {
+			err = fmt.Errorf("the JSON schema: %w", err)
+		}
+	case o.Regexp != "":
+		if p, err = constrain.Regexp(o.Regexp); err != nil {
+			err = fmt.Errorf("the regular expression: %w", err)
+		}
+	}
+	return p, err
+}
+
+// grammar is what limits the continuations; nil: nothing does.
+func (m *Model) grammar(o GenerateOptions) (*constrain.Grammar, error) {
+	p, err := o.program()
+	if p == nil || err != nil {
+		return nil, err
+	}
+	for _, w := range p.Warnings {
+		if o.OnWarning != nil {
+			o.OnWarning(w)
+		}
+	}
+	texts := make([]string, m.engine.Config.VocabSize)
+	for id := range texts {
+		texts[id] = m.tok.Text(id)
+	}
+	return p.Grammar(constrain.NewVocabulary(texts, false)), nil
 }
 
 // Token is one generated token.
@@ -94,9 +143,14 @@ func (m *Model) Generate(ctx context.Context, prompt string, o GenerateOptions) 
 			fail(errors.New("the prompt is empty and the model has no beginning-of-text token; give a prompt"))
 			return
 		}
+		grammar, err := m.grammar(o)
+		if err != nil {
+			fail(err)
+			return
+		}
 		seq := m.engine.NewSequence()
 		for choice := range max(o.Choices, 1) {
-			g := generation{model: m, seq: seq, options: o, prompt: ids, choice: choice}
+			g := generation{model: m, seq: seq, options: o, prompt: ids, choice: choice, grammar: grammar}
 			if err := g.run(ctx, func(t Token) bool { return yield(t, nil) }); err != nil {
 				fail(err)
 				return
@@ -121,7 +175,8 @@ type generation struct {
 	options GenerateOptions
 	prompt  []int
 	choice  int
-	turnEnd []int // tokens that end it, beside those that end a text
+	turnEnd []int              // tokens that end it, beside those that end a text
+	grammar *constrain.Grammar // limits what is written; nil: nothing does
 
 	// What came of it:
 	tokens    []int  // generated, without the one that ended it
@@ -149,6 +204,12 @@ func (g *generation) run(ctx context.Context, yield func(Token) bool) error {
 		return err
 	}
 	s, stream := sampler.New(o.sampling(g.choice), g.prompt, m.breaker(o.DRY)), m.tok.Stream()
+	var limits *constrain.Matcher
+	if g.grammar != nil {
+		maps.DeleteFunc(ends, func(_ int, ends bool) bool { return !ends })
+		limits = g.grammar.Matcher(slices.Collect(maps.Keys(ends)))
+		s.Constrain(limits)
+	}
 	for _, id := range g.prompt {
 		stream.Next(id) // what follows is spaced as the prompt's continuation
 	}
@@ -157,8 +218,13 @@ func (g *generation) run(ctx context.Context, yield func(Token) bool) error {
 	for {
 		var next int
 		err := m.engine.Forward(ctx, []engine.Step{{Seq: g.seq, IDs: ids, Want: engine.WantLast}}, func(_, _ int, logits []float32) error {
-			next = s.Next(logits)
-			return nil
+			if limits == nil {
+				next = s.Next(logits)
+				return nil
+			}
+			var err error
+			next, err = s.NextAllowed(logits, func(id int) bool { return ends[id] })
+			return err
 		})
 		if err != nil {
 			return err
@@ -183,6 +249,10 @@ func (g *generation) run(ctx context.Context, yield func(Token) bool) error {
 		if stop != "" {
 			g.finish = FinishStop
 			return nil
+		}
+		if limits != nil && limits.Done() {
+			g.finish = FinishStop
+			break
 		}
 		if len(g.tokens) == limit {
 			g.finish = FinishLength

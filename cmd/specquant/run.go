@@ -13,6 +13,7 @@ import (
 
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/constrain"
 	"github.com/specquant/specquant/internal/input"
 	"golang.org/x/term"
 )
@@ -25,6 +26,8 @@ type runCmd struct {
 	Ctx       int      `help:"Context in tokens. 0: the model's own, at most 8192." default:"0"`
 	Threads   int      `help:"Threads. 0: one for each CPU." default:"0"`
 	IgnoreEOS bool     `name:"ignore-eos" help:"Go on past the end-of-text token."`
+	Schema    string   `name:"json-schema" help:"File with a JSON schema that the continuation must fit." placeholder:"FILE"`
+	Regex     string   `help:"Regular expression that the whole continuation must match." placeholder:"RE"`
 	Choices   int      `help:"Continuations, one after the other, each with the next seed." default:"1"`
 
 	samplingFlags `kong:"embed,set='temp=0.8',set='temp_auto=',set='dry=0',set='dry_allowed=2'"`
@@ -39,6 +42,17 @@ func (c *runCmd) Run(e *env) error {
 	}
 	prompt, err := c.prompt(e.ctx, e.in)
 	if err != nil {
+		return err
+	}
+	o := c.options()
+	o.MaxTokens, o.IgnoreEOS, o.Choices, o.Regexp = max(c.N, 0), c.IgnoreEOS, c.Choices, c.Regex
+	if c.Schema != "" {
+		if o.JSONSchema, err = input.ReadFile(c.Schema, constrain.MaxSchemaBytes); err != nil {
+			return fmt.Errorf("--json-schema: %w", err)
+		}
+	}
+	o.OnWarning = func(text string) { fmt.Fprintf(e.err, "warning: %s: %s\n", c.Schema, text) }
+	if err := o.Check(); err != nil {
 		return err
 	}
 	smallHeap()
@@ -61,8 +75,6 @@ func (c *runCmd) Run(e *env) error {
 		return err
 	}
 	start, n := time.Now(), 0
-	o := c.options()
-	o.MaxTokens, o.IgnoreEOS, o.Choices = max(c.N, 0), c.IgnoreEOS, c.Choices
 	choice, last := 0, 0 // the continuation under way and its tokens
 	for token, err := range m.Generate(e.ctx, prompt, o) {
 		if err != nil {

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/jinja"
@@ -31,7 +33,15 @@ type Template struct {
 	tools     *jinja.Program // the one named tool_use; nil: the same
 	allSource string
 	tokens    map[string]string // bos_token and the like, by name
+
+	knowsTools func() bool
 }
+
+// All is the source of all templates that may be used, one behind the other.
+func (t *Template) All() string { return t.allSource }
+
+// KnowsTools says whether the template shows the model what tools there are.
+func (t *Template) KnowsTools() bool { return t.knowsTools() }
 
 // Source is where a template comes from, as text.
 type Source struct {
@@ -69,7 +79,16 @@ func New(s Source) (*Template, error) {
 		}
 		t.allSource += tools
 	}
+	t.knowsTools = sync.OnceValue(t.showsTools)
 	return t, nil
+}
+
+// showsTools tries it.
+func (t *Template) showsTools() bool {
+	const name = "lorem_ipsum"
+	tool := json.RawMessage(`{"type": "function", "function": {"name": "` + name + `", "description": "Q", "parameters": {"type": "object", "properties": {}}}}`)
+	p, err := t.Render(context.Background(), Request{Messages: []Message{{Role: "user", Content: "Q"}}, Tools: []json.RawMessage{tool}})
+	return err == nil && strings.Contains(p.Text(), name)
 }
 
 // Load finds the chat template of a model's folder: chat_template.jinja, else

@@ -34,6 +34,18 @@ func (t *Tokenizer) Decode(ids []int) string {
 	return b.String()
 }
 
+// Text returns the bytes that id adds to a text where it stands within one: perhaps a
+// part of a character only, and "" for special tokens and unknown ids.
+func (t *Tokenizer) Text(id int) string {
+	if id < 0 || id >= len(t.decode.text) || t.special[id] || t.pieces[id] == "" {
+		return ""
+	}
+	return t.decode.text[id]
+}
+
+// StripsBlank says whether a text loses a blank at its beginning when it is decoded.
+func (t *Tokenizer) StripsBlank() bool { return t.decode.strip > 0 || t.decode.first != nil }
+
 // Stream decodes ids one by one. The concatenated results of Next and Flush equal the
 // result of Decode for all ids. To continue a prompt, first send the prompt's ids through
 // the stream and discard the result: only the first word of a text loses its space, not

@@ -4,7 +4,8 @@
 // What is done to the logits, in this order:
 //
 //  1. logit bias;
-//  2. penalties of what has been said (penalties.go) and DRY (dry.go);
+//  2. penalties of what has been said (penalties.go) and DRY (dry.go), and then what a
+//     constraint forbids is ruled out;
 //  3. temperature 0 takes the most likely token now; else the logits are divided by
 //     the temperature and become probabilities;
 //  4. top-k, typical, top-p, min-p (filters.go), each on what the one before has kept,
@@ -81,6 +82,7 @@ type Sampler struct {
 	breaks  func(id int) bool
 	logits  []float32
 	all     []candidate
+	limits  Constraint
 	counts  map[int]int
 	matches map[int]int
 }
@@ -98,6 +100,33 @@ func New(o Options, prompt []int, breaks func(id int) bool) *Sampler {
 		seen: slices.Clone(prompt), prompt: len(prompt), breaks: breaks}
 }
 
+// Constraint says which tokens may come next.
+type Constraint interface {
+	Apply(logits []float32) error // sets those of all other tokens to -Inf; an error if there are none
+	Accept(id int) error          // takes a token for written
+}
+
+// Constrain makes the sampler draw only what a constraint allows. Nobody else may use the
+// constraint from now on.
+func (s *Sampler) Constrain(c Constraint) { s.limits = c }
+
+// NextAllowed is [Sampler.Next] within the constraint, if there is one. ends says whether
+// a token ends the text: it is no part of it. The error says that no token is allowed.
+func (s *Sampler) NextAllowed(logits []float32, ends func(id int) bool) (int, error) {
+	logits = s.adjusted(logits)
+	if s.limits != nil {
+		if err := s.limits.Apply(logits); err != nil {
+			return 0, err
+		}
+	}
+	id := s.draw(logits)
+	s.seen = append(s.seen, id)
+	if s.limits == nil || ends(id) {
+		return id, nil
+	}
+	return id, s.limits.Accept(id)
+}
+
 // Next draws a token and takes it for said. logits [vocab] are left as they are; -Inf is
 // never drawn. Ties go to the lower id.
 func (s *Sampler) Next(logits []float32) int {
@@ -106,9 +135,9 @@ func (s *Sampler) Next(logits []float32) int {
 	return id
 }
 
-// adjusted gives the logits after bias and penalties.
+// adjusted gives the logits after bias and penalties. With a constraint it is a copy.
 func (s *Sampler) adjusted(logits []float32) []float32 {
-	if len(s.LogitBias) == 0 && !s.penalizes() && s.DRY.Multiplier == 0 {
+	if s.limits == nil && len(s.LogitBias) == 0 && !s.penalizes() && s.DRY.Multiplier == 0 {
 		return logits
 	}
 	s.logits = append(s.logits[:0], logits...)
@@ -133,7 +162,11 @@ func (s *Sampler) draw(logits []float32) int {
 		return top
 	}
 	s.all = s.all[:0]
+	never := float32(math.Inf(-1))
 	for i, v := range logits {
+		if v == never {
+			continue
+		}
 		s.all = append(s.all, candidate{i, math.Exp(float64(v-logits[top]) / s.Temperature)})
 	}
 	keep := s.filtered(s.all)

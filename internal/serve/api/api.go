@@ -48,10 +48,13 @@ type Options struct {
 }
 
 // API answers the requests for one model. A [Front] hands them to it.
-type API struct{ Options }
+type API struct {
+	Options
+	constraints constraints
+}
 
 // New makes an API.
-func New(o Options) *API { return &API{o} }
+func New(o Options) *API { return &API{Options: o} }
 
 // read reads the body, which the Front has bounded, into v, whose fields must be all there
 // are. Fields that are known and without effect are in v too.

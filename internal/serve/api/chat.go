@@ -21,14 +21,13 @@ type chatRequest struct {
 	LogProbs            bool                       `json:"logprobs"`
 	TopLogProbs         *int                       `json:"top_logprobs"`
 	TemplateVariables   map[string]json.RawMessage `json:"chat_template_kwargs"` // for the template, as in vLLM: enable_thinking
-	ResponseFormat      *struct {
-		Type   string          `json:"type"`
-		Schema json.RawMessage `json:"json_schema"`
-	} `json:"response_format"`
+	ResponseFormat      *responseFormat            `json:"response_format"`
+	StructuredOutputs   *structuredOutputs         `json:"structured_outputs"` // as in vLLM
+	Tools               []json.RawMessage          `json:"tools"`
+	ToolChoice          json.RawMessage            `json:"tool_choice"`
+	ParallelToolCalls   *bool                      `json:"parallel_tool_calls"`
 
 	// Refused by name where they ask for something.
-	Tools           json.RawMessage `json:"tools"`
-	ToolChoice      json.RawMessage `json:"tool_choice"`
 	Functions       json.RawMessage `json:"functions"`
 	FunctionCall    json.RawMessage `json:"function_call"`
 	Audio           json.RawMessage `json:"audio"`
@@ -40,10 +39,9 @@ type chatRequest struct {
 	Store           bool            `json:"store"`
 
 	// Taken and without effect.
-	ParallelToolCalls json.RawMessage `json:"parallel_tool_calls"`
-	ServiceTier       json.RawMessage `json:"service_tier"`
-	SafetyIdentifier  json.RawMessage `json:"safety_identifier"`
-	PromptCacheKey    json.RawMessage `json:"prompt_cache_key"`
+	ServiceTier      json.RawMessage `json:"service_tier"`
+	SafetyIdentifier json.RawMessage `json:"safety_identifier"`
+	PromptCacheKey   json.RawMessage `json:"prompt_cache_key"`
 }
 
 // asks says whether a field is there and asks for something.
@@ -59,7 +57,7 @@ func (c *chatRequest) check(vocab int) error {
 	for _, f := range []struct {
 		name string
 		raw  json.RawMessage
-	}{{"tools", c.Tools}, {"tool_choice", c.ToolChoice}, {"functions", c.Functions}, {"function_call", c.FunctionCall}, {"audio", c.Audio},
+	}{{"functions", c.Functions}, {"function_call", c.FunctionCall}, {"audio", c.Audio},
 		{"prediction", c.Prediction}, {"web_search_options", c.WebSearch}, {"reasoning_effort", c.ReasoningEffort}, {"verbosity", c.Verbosity}} {
 		if asks(f.raw) {
 			return unsupported(f.name, "is not supported by this server")
@@ -72,9 +70,6 @@ func (c *chatRequest) check(vocab int) error {
 		if m != "text" {
 			return unsupported("modalities", "this server gives text only")
 		}
-	}
-	if f := c.ResponseFormat; f != nil && f.Type != "text" {
-		return unsupported("response_format", "only text is supported by this server, not json_object or json_schema")
 	}
 	if c.MaxCompletionTokens != nil {
 		if c.MaxTokens != nil && *c.MaxTokens != *c.MaxCompletionTokens {
@@ -144,15 +139,16 @@ func checkMessage(m chat.Message) error {
 	return nil
 }
 
-// chatPrompt is the conversation as tokens.
-func (a *API) chatPrompt(ctx context.Context, c *chatRequest) ([]int, error) {
-	return a.prompt(ctx, chat.Request{Messages: c.Messages, Variables: c.TemplateVariables})
+// prompt is a conversation as tokens, through the model's template.
+func (a *API) prompt(ctx context.Context, c chat.Request) ([]int, error) {
+	ids, _, err := a.render(ctx, c)
+	return ids, err
 }
 
-// prompt is a conversation as tokens, through the model's template.
-func (a *API) prompt(ctx context.Context, c chat.Request) (ids []int, err error) {
+// render is a conversation as tokens and as text, through the model's template.
+func (a *API) render(ctx context.Context, c chat.Request) (ids []int, text string, err error) {
 	if a.Template == nil {
-		return nil, &Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "no_chat_template", Message: fmt.Sprintf("%s has no chat template: it was not made for conversations; use /v1/completions", a.Name)}
+		return nil, "", &Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "no_chat_template", Message: fmt.Sprintf("%s has no chat template: it was not made for conversations; use /v1/completions", a.Name)}
 	}
 	err = a.work(ctx, func(ctx context.Context) error {
 		p, err := a.Template.Render(ctx, c)
@@ -165,6 +161,7 @@ func (a *API) prompt(ctx context.Context, c chat.Request) (ids []int, err error)
 		case err != nil: // a limit, or a construct that the messages' shape does not fit
 			return invalid("messages", "the model's chat template can't take the conversation: %v", err)
 		}
+		text = p.Text()
 		if ids, err = p.Encode(a.Tokenizer); err != nil {
 			return invalid("messages", "%v", err)
 		}
@@ -173,15 +170,16 @@ func (a *API) prompt(ctx context.Context, c chat.Request) (ids []int, err error)
 		}
 		return nil
 	})
-	return ids, err
+	return ids, text, err
 }
 
 // Objects of the answer, in OpenAI's form.
 type (
 	chatMessage struct {
-		Role    string  `json:"role,omitempty"`
-		Content *string `json:"content,omitempty"`
-		Refusal *string `json:"refusal,omitempty"`
+		Role    string     `json:"role,omitempty"`
+		Content *string    `json:"content,omitempty"`
+		Thought string     `json:"reasoning_content,omitempty"`
+		Calls   []toolCall `json:"tool_calls,omitempty"`
 	}
 	chatChoice struct {
 		Index    int           `json:"index"`
@@ -213,11 +211,12 @@ func (a *API) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 	if err := c.check(a.Vocab); err != nil {
 		return err
 	}
-	prompt, err := a.chatPrompt(r.Context(), &c)
+	p, err := a.plan(r.Context(), &c)
 	if err != nil {
 		return err
 	}
-	j := job{prompts: [][]int{prompt}, choices: value(c.N, 1), max: value(c.MaxTokens, 0), sampling: c.sampling(a.Defaults), stops: c.Stop, ends: ends(a.Ends, a.TurnEnds), logProbs: -1}
+	p.constraint.warn(w)
+	j := job{prompts: [][]int{p.prompt}, reading: p.reading, constraint: p.constraint, choices: value(c.N, 1), max: value(c.MaxTokens, 0), sampling: c.sampling(a.Defaults), stops: c.Stop, ends: ends(a.Ends, a.TurnEnds), logProbs: -1}
 	if c.LogProbs {
 		j.logProbs = value(c.TopLogProbs, 0)
 	}
@@ -232,7 +231,10 @@ func (a *API) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	for i, one := range all {
-		choice := chatChoice{Index: i, Message: &chatMessage{Role: "assistant", Content: &one.text}, Finish: &one.finish}
+		choice := chatChoice{Index: i, Message: &chatMessage{Role: "assistant", Content: &one.text, Thought: one.reasoning, Calls: one.calls}, Finish: &one.finish}
+		if one.text == "" && one.calls != nil {
+			choice.Message.Content = nil
+		}
 		if c.LogProbs {
 			choice.LogProbs = a.chatLogProbs(one.tokens)
 		}
@@ -255,7 +257,7 @@ func (a *API) streamChat(w http.ResponseWriter, run *running, answer chatAnswer,
 		return with(chatChoice{Index: choice, Delta: &chatMessage{Role: "assistant", Content: &empty}})
 	}
 	chunk := func(e event) any {
-		c := chatChoice{Index: e.choice, Delta: &chatMessage{}, LogProbs: a.chatLogProbs(e.tokens)}
+		c := chatChoice{Index: e.choice, Delta: &chatMessage{Thought: e.reasoning, Calls: e.calls}, LogProbs: a.chatLogProbs(e.tokens)}
 		if e.text != "" {
 			c.Delta.Content = &e.text
 		}

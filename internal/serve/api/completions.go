@@ -10,11 +10,12 @@ import (
 // completionRequest is the body of /v1/completions.
 type completionRequest struct {
 	common
-	Prompt   json.RawMessage `json:"prompt"` // a text, token ids, or a list of either
-	LogProbs *int            `json:"logprobs"`
-	Echo     bool            `json:"echo"`
-	Suffix   *string         `json:"suffix"`
-	BestOf   *int            `json:"best_of"`
+	Prompt            json.RawMessage    `json:"prompt"` // a text, token ids, or a list of either
+	LogProbs          *int               `json:"logprobs"`
+	StructuredOutputs *structuredOutputs `json:"structured_outputs"` // as in vLLM
+	Echo              bool               `json:"echo"`
+	Suffix            *string            `json:"suffix"`
+	BestOf            *int               `json:"best_of"`
 }
 
 func (c *completionRequest) check(vocab int) error {
@@ -121,7 +122,16 @@ func (a *API) completions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	j := job{prompts: prompts, choices: value(c.N, 1), max: value(c.MaxTokens, 16), sampling: c.sampling(a.Defaults), stops: c.Stop, ends: ends(a.Ends), logProbs: value(c.LogProbs, -1), follows: true}
+	var limits *constraint
+	l, err := c.StructuredOutputs.limit()
+	if l != nil {
+		limits, err = a.constraint(r.Context(), l.param, l.key, l.build)
+	}
+	if err != nil {
+		return err
+	}
+	limits.warn(w)
+	j := job{prompts: prompts, constraint: limits, choices: value(c.N, 1), max: value(c.MaxTokens, 16), sampling: c.sampling(a.Defaults), stops: c.Stop, ends: ends(a.Ends), logProbs: value(c.LogProbs, -1), follows: true}
 	run := a.generate(r.Context(), j)
 	defer run.stop()
 	answer := textAnswer{ID: newID("cmpl-"), Object: "text_completion", Created: time.Now().Unix(), Model: a.Name}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/specquant/specquant/internal/constrain"
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/jinja"
 	"github.com/specquant/specquant/internal/serve/scheduler"
@@ -58,6 +59,8 @@ func errorOf(err error) *Error {
 		return &Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Param: "messages", Message: "the model's chat template refuses the conversation: " + raised.Error()}
 	case errors.As(err, &large):
 		return &Error{Status: http.StatusRequestEntityTooLarge, Type: "invalid_request_error", Message: fmt.Sprintf("the request's body has more than %d bytes", large.Limit)}
+	case errors.Is(err, constrain.ErrStuck):
+		return &Error{Status: http.StatusInternalServerError, Type: "server_error", Code: "constraint", Message: err.Error()}
 	case errors.Is(err, errTimeout):
 		return &Error{Status: http.StatusGatewayTimeout, Type: "server_error", Code: "timeout", Message: err.Error()}
 	case errors.Is(err, context.Canceled):

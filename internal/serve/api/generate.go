@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -21,17 +22,22 @@ type job struct {
 	sampling sampler.Options
 	stops    []string
 	ends     map[int]bool
-	logProbs int  // -1: none
-	follows  bool // the text continues the prompt's, so that its first word is spaced as one inside a text
+	logProbs int // -1: none
+	// Of chats; nil: the answer is text, and may be any.
+	reading    *reading
+	constraint *constraint
+	follows    bool // the text continues the prompt's, so that its first word is spaced as one inside a text
 }
 
 // event is what happened to a choice.
 type event struct {
-	choice int
-	text   string // what may be shown
-	tokens []drawn
-	finish string // the choice has ended
-	stop   string // by which of the stop strings; "": by none
+	choice    int
+	text      string // what may be shown
+	reasoning string // what the model thinks
+	calls     []toolCall
+	tokens    []drawn
+	finish    string // the choice has ended
+	stop      string // by which of the stop strings; "": by none
 }
 
 // drawn is a token with what logprobs asks about it.
@@ -78,6 +84,13 @@ func (a *API) generate(ctx context.Context, j job) *running {
 		prompt := j.prompts[index/j.choices]
 		c := choice{index: index, stream: a.Tokenizer.Stream()}
 		c.stops, _ = sampler.NewStops(j.stops) // checked
+		if j.reading != nil {
+			c.reader = newReader(j.reading)
+		}
+		var limits scheduler.Constraint
+		if j.constraint != nil {
+			limits = j.constraint.grammar.Matcher(slices.Collect(maps.Keys(j.ends)))
+		}
 		if j.follows {
 			for _, id := range prompt {
 				c.stream.Next(id)
@@ -85,7 +98,7 @@ func (a *API) generate(ctx context.Context, j job) *running {
 		}
 		sampling := j.sampling
 		sampling.Seed += uint64(index % j.choices)
-		result, err := a.Scheduler.Do(ctx, scheduler.Request{Prompt: prompt, MaxTokens: j.max, Sampling: sampling, LogProbs: j.logProbs, Follows: follows,
+		result, err := a.Scheduler.Do(ctx, scheduler.Request{Prompt: prompt, MaxTokens: j.max, Sampling: sampling, Constraint: limits, LogProbs: j.logProbs, Follows: follows,
 			Ends: func(id int) bool { return j.ends[id] },
 			Emit: func(t scheduler.Token) bool {
 				first.Do(func() { a.Metrics.first.WithLabelValues(a.Name).Observe(time.Since(start).Seconds()) })
@@ -143,7 +156,7 @@ func (r *running) signal() {
 }
 
 func (r *running) add(e event) {
-	if e.text == "" && len(e.tokens) == 0 && e.finish == "" {
+	if e.text == "" && e.reasoning == "" && len(e.calls) == 0 && len(e.tokens) == 0 && e.finish == "" {
 		return
 	}
 	r.mu.Lock()
@@ -203,6 +216,7 @@ type choice struct {
 	index  int
 	stream *tokenizer.Stream
 	stops  *sampler.Stops
+	reader *reader // nil: all of the text is shown as it is
 	shown  int
 	ended  string // the stop string that ended the text; "": none
 }
@@ -212,21 +226,41 @@ func (c *choice) push(t scheduler.Token, logProbs bool) (e event, more bool) {
 	if logProbs {
 		e.tokens = []drawn{{t, c.shown}}
 	}
-	e.text, c.ended = c.stops.Push(c.stream.Next(t.ID))
-	c.shown += len(e.text)
+	text := c.stream.Next(t.ID)
+	if c.reader != nil {
+		text += c.reader.markers[t.ID]
+	}
+	text, c.ended = c.stops.Push(text)
+	c.shown += len(text)
+	c.show(text, false, &e)
 	return e, c.ended == ""
+}
+
+// show adds text to an event, as what it is part of.
+func (c *choice) show(text string, end bool, e *event) {
+	if c.reader == nil {
+		e.text = text
+		return
+	}
+	c.reader.push(text, end, e)
 }
 
 // finish gives what was held back and why the text has ended.
 func (c *choice) finish(why string) event {
 	e := event{choice: c.index, finish: why}
+	text := ""
 	if c.ended == "" {
-		if e.text, c.ended = c.stops.Push(c.stream.Flush()); c.ended == "" {
-			e.text += c.stops.Flush()
-			return e
+		if text, c.ended = c.stops.Push(c.stream.Flush()); c.ended == "" {
+			text += c.stops.Flush()
 		}
 	}
-	e.finish, e.stop = scheduler.FinishStop, c.ended
+	c.show(text, true, &e)
+	switch {
+	case c.ended != "":
+		e.finish, e.stop = scheduler.FinishStop, c.ended
+	case c.reader != nil && c.reader.made > 0 && why == scheduler.FinishStop:
+		e.finish = "tool_calls"
+	}
 	return e
 }
 

@@ -136,10 +136,12 @@ func (a *API) streamed(w http.ResponseWriter, r *running, first func(choice int)
 
 // whole is a choice when it is finished.
 type whole struct {
-	text   string
-	tokens []drawn
-	finish string
-	stop   string
+	text      string
+	reasoning string
+	calls     []toolCall
+	tokens    []drawn
+	finish    string
+	stop      string
 }
 
 // collected waits for all choices.
@@ -161,6 +163,8 @@ func collected(r *running, n int) ([]whole, error) {
 		for _, e := range events {
 			c := &all[e.choice]
 			c.text += e.text
+			c.reasoning += e.reasoning
+			c.calls = append(c.calls, e.calls...)
 			c.tokens = append(c.tokens, e.tokens...)
 			if e.finish != "" {
 				c.finish, c.stop = e.finish, e.stop

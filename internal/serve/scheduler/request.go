@@ -33,7 +33,9 @@ type Request struct {
 	MaxTokens int   // 0: as many as fit the context
 	Sampling  sampler.Options
 	Ends      func(id int) bool // whether a token ends the text; it is not part of it
-	LogProbs  int               // -1: none; else the number of most likely tokens to name beside each drawn one
+	// Constraint limits what is drawn; nil: nothing does. It belongs to this request.
+	Constraint Constraint
+	LogProbs   int // -1: none; else the number of most likely tokens to name beside each drawn one
 	// Emit is told each token as soon as it is drawn; false ends the text with it. It is
 	// called by one goroutine at a time, never after Do has returned, and must not block.
 	Emit func(Token) bool
@@ -43,6 +45,12 @@ type Request struct {
 	// Mean asks for the mean of the prompt's last hidden states (Result.Mean) instead of a
 	// continuation. Nothing is drawn.
 	Mean bool
+}
+
+// Constraint limits what is drawn for one text.
+type Constraint interface {
+	sampler.Constraint
+	Done() bool // nothing may follow: the text has ended, without a token that says so
 }
 
 // Token is a token that was drawn.

@@ -262,6 +262,9 @@ func (s *Scheduler) begin(t *task) {
 	t.lane.task, t.lane.used = t, s.clock
 	t.result.Cached = len(t.lane.tokens)
 	t.sampler = sampler.New(t.Sampling, t.Prompt, nil)
+	if t.Constraint != nil {
+		t.sampler.Constrain(t.Constraint)
+	}
 	s.mu.Lock()
 	s.stats.Cached += int64(t.result.Cached)
 	s.mu.Unlock()
@@ -412,8 +415,8 @@ func (s *Scheduler) draw(tasks []*task) {
 					finished[i] = func() { s.spoil(t, err) }
 				}
 			}()
-			if t.next() {
-				finished[i] = func() { s.end(t, nil) }
+			if ended, err := t.next(); ended {
+				finished[i] = func() { s.end(t, err) }
 			}
 		})
 	}
@@ -425,12 +428,17 @@ func (s *Scheduler) draw(tasks []*task) {
 	}
 }
 
-// next draws a token and says whether the text has ended.
-func (t *task) next() (ended bool) {
-	id := t.sampler.Next(t.logits)
-	if t.Ends != nil && t.Ends(id) {
+// next draws a token and says whether the text has ended, perhaps because no token was
+// allowed.
+func (t *task) next() (ended bool, err error) {
+	ends := func(id int) bool { return t.Ends != nil && t.Ends(id) }
+	id, err := t.sampler.NextAllowed(t.logits, ends)
+	if err != nil {
+		return true, err
+	}
+	if ends(id) {
 		t.result.Finish = FinishStop
-		return true
+		return true, nil
 	}
 	token := Token{ID: id}
 	if t.LogProbs >= 0 {
@@ -441,10 +449,12 @@ func (t *task) next() (ended bool) {
 	switch {
 	case t.Emit != nil && !t.Emit(token):
 		t.result.Finish = FinishStop
+	case t.Constraint != nil && t.Constraint.Done():
+		t.result.Finish = FinishStop
 	case t.result.Tokens >= t.limit:
 		t.result.Finish = FinishLength
 	default:
-		return false
+		return false, nil
 	}
-	return true
+	return true, nil
 }

@@ -1,0 +1,179 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/specquant/specquant/internal/chat"
+	"github.com/specquant/specquant/internal/constrain"
+)
+
+// MaxTools bounds the tools of a request.
+const MaxTools = 128
+
+// tools are those of a request and which of them may be called.
+type tools struct {
+	raw      []json.RawMessage // as the client sent them, for the template
+	list     []constrain.Tool  // that may be called
+	required bool              // one must be called
+	several  bool              // more than one call may be made
+}
+
+var toolName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,64}$`)
+
+// readTools reads the fields of a request about tools; nil: there are none to be called.
+func readTools(raw []json.RawMessage, choice json.RawMessage, parallel *bool) (*tools, error) {
+	if len(raw) > MaxTools {
+		return nil, invalid("tools", "found %d, expected at most %d", len(raw), MaxTools)
+	}
+	t := &tools{raw: raw, several: parallel == nil || *parallel}
+	there := map[string]bool{}
+	for i, r := range raw {
+		var tool struct {
+			Type     string `json:"type"`
+			Function *struct {
+				Name       string          `json:"name"`
+				Parameters json.RawMessage `json:"parameters"`
+			} `json:"function"`
+		}
+		switch err := json.Unmarshal(r, &tool); {
+		case err != nil:
+			return nil, invalid("tools", "item %d: %v", i, err)
+		case tool.Type != "function" || tool.Function == nil:
+			return nil, invalid("tools", "item %d: found the type %.40q, expected function, with a member of that name", i, tool.Type)
+		case !toolName.MatchString(tool.Function.Name):
+			return nil, invalid("tools", "item %d: found the name %.80q, expected 1 to 64 letters, digits, _, - and .", i, tool.Function.Name)
+		case there[tool.Function.Name]:
+			return nil, invalid("tools", "item %d: there is another tool of the name %q", i, tool.Function.Name)
+		}
+		there[tool.Function.Name] = true
+		p := tool.Function.Parameters
+		if s := string(p); s == "null" || s == "{}" || s == "" {
+			p = nil
+		}
+		t.list = append(t.list, constrain.Tool{Name: tool.Function.Name, Parameters: p})
+	}
+	return t, t.choose(choice)
+}
+
+// choose applies tool_choice.
+func (t *tools) choose(choice json.RawMessage) error {
+	var word string
+	var one struct {
+		Type     string `json:"type"`
+		Function struct {
+			Name string `json:"name"`
+		} `json:"function"`
+	}
+	switch {
+	case len(choice) == 0 || string(choice) == "null":
+		word = "auto"
+	case json.Unmarshal(choice, &word) == nil:
+	case json.Unmarshal(choice, &one) == nil && one.Type == "function":
+		for _, tool := range t.list {
+			if tool.Name == one.Function.Name {
+				t.list, t.required, t.several = []constrain.Tool{tool}, true, false
+				return nil
+			}
+		}
+		return invalid("tool_choice", "there is no tool of the name %.80q", one.Function.Name)
+	default:
+		return invalid("tool_choice", "expected none, auto, required or {\"type\": \"function\", \"function\": {\"name\": …}}")
+	}
+	switch word {
+	case "none":
+		t.raw, t.list = nil, nil
+	case "auto":
+	case "required":
+		if t.required = true; len(t.list) == 0 {
+			return invalid("tool_choice", "required, and there are no tools")
+		}
+	default:
+		return invalid("tool_choice", "found %.40q, expected none, auto, required or a function", word)
+	}
+	return nil
+}
+
+// describe puts the tools into the conversation, for a template that knows none, with the
+// calls that were made and what came of them.
+func (t *tools) describe(messages []chat.Message) ([]chat.Message, error) {
+	out := make([]chat.Message, 0, len(messages)+1)
+	if len(t.raw) > 0 {
+		var b strings.Builder
+		b.WriteString("You can call functions. Here they are, each as JSON:\n")
+		for _, r := range t.raw {
+			b.Write(r)
+			b.WriteByte('\n')
+		}
+		b.WriteString("\nTo call one, write\n" + hermes.open + "\n{\"name\": NAME, \"arguments\": {ARGUMENTS}}\n" + hermes.close + "\nWhat it returns comes between <tool_response> and </tool_response>.")
+		text := b.String()
+		if len(messages) > 0 && (messages[0].Role == "system" || messages[0].Role == "developer") {
+			content, err := textOf(contentOf(messages[0]), "text")
+			if err != nil {
+				return nil, err
+			}
+			text = content + "\n\n" + text
+			messages = messages[1:]
+		}
+		out = append(out, chat.Message{Role: "system", Content: text})
+	}
+	for _, m := range messages {
+		switch {
+		case m.Role == "tool":
+			content, err := textOf(contentOf(m), "text")
+			if err != nil {
+				return nil, err
+			}
+			m = chat.Message{Role: "user", Content: "<tool_response>\n" + content + "\n</tool_response>"}
+			if last := len(out) - 1; last >= 0 && out[last].Raw == nil && out[last].Role == "user" { // several results are one turn
+				out[last].Content += "\n" + m.Content
+				continue
+			}
+		case m.Role == "assistant":
+			text, err := described(m)
+			if err != nil {
+				return nil, err
+			}
+			m = chat.Message{Role: "assistant", Content: text}
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+func contentOf(m chat.Message) json.RawMessage {
+	var fields struct {
+		Content json.RawMessage `json:"content"`
+	}
+	json.Unmarshal(m.Raw, &fields) // checked
+	return fields.Content
+}
+
+// described is what the model said and called, as text.
+func described(m chat.Message) (string, error) {
+	var fields struct {
+		Calls []struct {
+			Function struct {
+				Name      string `json:"name"`
+				Arguments string `json:"arguments"`
+			} `json:"function"`
+		} `json:"tool_calls"`
+	}
+	if err := json.Unmarshal(m.Raw, &fields); err != nil {
+		return "", err
+	}
+	var parts []string
+	if text, err := textOf(contentOf(m), "text", "refusal"); err == nil && text != "" {
+		parts = append(parts, text)
+	}
+	for _, c := range fields.Calls {
+		name, _ := json.Marshal(c.Function.Name)
+		if !json.Valid([]byte(c.Function.Arguments)) {
+			return "", fmt.Errorf("tool_calls: the arguments of %.80q are no JSON", c.Function.Name)
+		}
+		parts = append(parts, hermes.open+"\n{\"name\": "+string(name)+", \"arguments\": "+c.Function.Arguments+"}\n"+hermes.close)
+	}
+	return strings.Join(parts, "\n"), nil
+}
