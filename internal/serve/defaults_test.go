@@ -39,6 +39,10 @@ func TestSamplingDefaults(t *testing.T) {
 			}
 			answers[a.Choices[0].Text] = true
 		}
+		_, _, list := call(t, "GET", url+"/v1/models", "")
+		if recommended := strings.Contains(c.file, "do_sample") && !c.plain; strings.Contains(list, `"recommended":true`) != recommended {
+			t.Errorf("%s: %s, expected that recommended is %v", c.name, list, recommended)
+		}
 		if (len(answers) == 1) != c.greedy {
 			t.Errorf("%s: %d different answers of 3 seeds, expected one: %v", c.name, len(answers), c.greedy)
 		}

@@ -74,7 +74,7 @@ func (l *library) add(s Source, stay bool) error {
 		return err
 	}
 	d := m.api.Details
-	b := &book{Source: s, info: api.Info{Name: s.Name, Context: m.model.Context, Details: d}, caches: scheduler.CacheLimit(m.model, l.options.Scheduler), idle: time.Now()}
+	b := &book{Source: s, info: api.Info{Name: s.Name, Context: m.model.Context, Details: d, Defaults: m.api.Defaults, Recommended: m.api.Recommended}, caches: scheduler.CacheLimit(m.model, l.options.Scheduler), idle: time.Now()}
 	b.charge = d.Bytes + b.caches
 	l.books, l.context = append(l.books, b), max(l.context, m.model.Context)
 	if stay {

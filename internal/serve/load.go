@@ -68,7 +68,7 @@ func (l *library) apiOptions(s Source, m *engine.Model) (a api.Options, err erro
 			a.TurnEnds = []int{id}
 		}
 	}
-	a.Defaults, err = samplingDefaults(m, l.options.PlainDefaults)
+	a.Defaults, a.Recommended, err = samplingDefaults(m, l.options.PlainDefaults)
 	return a, err
 }
 
@@ -96,19 +96,19 @@ func details(m *engine.Model) api.Details {
 
 // samplingDefaults are those of requests that say nothing: what the model's makers
 // recommend, else OpenAI's.
-func samplingDefaults(m *engine.Model, aside bool) (sampler.Options, error) {
+func samplingDefaults(m *engine.Model, aside bool) (o sampler.Options, recommended bool, err error) {
 	plain := sampler.Options{Temperature: 1, TopP: 1, RepetitionPenalty: 1}
 	if aside || m.Checkpoint.GGUF != nil {
-		return plain, nil
+		return plain, false, nil
 	}
 	o, ok, err := sampler.Recommended(m.Checkpoint.Dir)
 	switch {
 	case err != nil:
-		return o, fmt.Errorf("%w; --plain-sampling leaves the file aside", err)
+		return o, false, fmt.Errorf("%w; --plain-sampling leaves the file aside", err)
 	case !ok:
-		return plain, nil
+		return plain, false, nil
 	}
-	return o, nil
+	return o, true, nil
 }
 
 // close lets go of the model. Nothing may be under way.

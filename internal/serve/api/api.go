@@ -42,9 +42,11 @@ type Options struct {
 	Vocab     int            // tokens of the model's vocabulary
 	Scheduler *scheduler.Scheduler
 	Defaults  sampler.Options // of a draw that a request says nothing about
-	Metrics   *Metrics        // of the server
-	Bench     Bench           // of the server
-	Log       *slog.Logger
+	// Recommended says that the model's makers chose them.
+	Recommended bool
+	Metrics     *Metrics // of the server
+	Bench       Bench    // of the server
+	Log         *slog.Logger
 }
 
 // API answers the requests for one model. A [Front] hands them to it.

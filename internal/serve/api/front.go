@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/specquant/specquant/internal/engine/sampler"
 )
 
 // Info is what is known of a model that may be served, loaded or not.
@@ -18,6 +20,10 @@ type Info struct {
 	Name    string
 	Context int // tokens
 	Details Details
+	// Defaults are those of a draw that a request says nothing about; Recommended says
+	// that the model's makers chose them.
+	Defaults    sampler.Options
+	Recommended bool
 }
 
 // Models are those that a server has.
@@ -189,17 +195,29 @@ func NoRoom(name string) *Error {
 		Message: fmt.Sprintf("model: %q does not fit into the server's memory beside the models that are answering now; try again later", name)}
 }
 
-// modelInfo is a model in OpenAI's form.
+// modelInfo is a model in OpenAI's form, and what it does not say.
 type modelInfo struct {
-	ID      string `json:"id"`
-	Object  string `json:"object"`
-	Created int64  `json:"created"`
-	OwnedBy string `json:"owned_by"`
-	Context int    `json:"context_length"`
+	ID       string       `json:"id"`
+	Object   string       `json:"object"`
+	Created  int64        `json:"created"`
+	OwnedBy  string       `json:"owned_by"`
+	Context  int          `json:"context_length"`
+	Sampling samplingInfo `json:"default_sampling"`
+}
+
+// samplingInfo is how tokens are drawn where a request says nothing.
+type samplingInfo struct {
+	Recommended       bool    `json:"recommended"` // by the model's makers
+	Temperature       float64 `json:"temperature"`
+	TopP              float64 `json:"top_p"`
+	TopK              int     `json:"top_k"`
+	MinP              float64 `json:"min_p"`
+	RepetitionPenalty float64 `json:"repetition_penalty"`
 }
 
 func (f *Front) info(i Info) modelInfo {
-	return modelInfo{i.Name, "model", f.created.Unix(), "specquant", i.Context}
+	d := i.Defaults
+	return modelInfo{i.Name, "model", f.created.Unix(), "specquant", i.Context, samplingInfo{i.Recommended, d.Temperature, d.TopP, d.TopK, d.MinP, d.RepetitionPenalty}}
 }
 
 func (f *Front) models(w http.ResponseWriter, _ *http.Request) error {
