@@ -7,33 +7,33 @@ import (
 	"strings"
 )
 
-// Limits on mixtures of experts: several times what published models have, and small
-// enough that a config alone decides no giant list of tensors.
+// Limits on mixtures of experts: several times those of published models, and small enough
+// that a config alone cannot cause a giant list of tensors.
 const (
 	maxExperts    = 1024
-	maxExpertsAll = 1 << 16 // of all blocks together
+	maxExpertsAll = 1 << 16 // in all blocks together
 )
 
-// Experts are the parts of a block whose MLP is a mixture: a router sends each token to
-// a few of many small MLPs, and adds up what they give, weighed.
+// Experts describes blocks whose MLP is a mixture of experts: a router sends each token to
+// a few of many small MLPs and adds their outputs with weights.
 type Experts struct {
-	Count  int    // of the experts of a block; 0: the MLP is one for all tokens
-	Used   int    // by each token: those with the largest logits of the router
-	Normed bool   // the weights of the chosen are a softmax over them; else over all experts
+	Count  int    // experts in a block; 0: no mixture, one MLP for all tokens
+	Used   int    // experts for each token: those with the largest router logits
+	Normed bool   // the weights of the chosen experts are a softmax over them; otherwise over all experts
 	Dense  []bool // blocks without experts; nil: none
 	// DenseWidth is the width of the MLP of those blocks. IntermediateSize is that of an
 	// expert.
 	DenseWidth int
-	// Numbered says that the files call the router block_sparse_moe.gate and the layers
-	// of an expert w1 (gate), w3 (up) and w2 (down), as Mixtral's do.
+	// Numbered: in the files the router is block_sparse_moe.gate and the layers of an
+	// expert are w1 (gate), w3 (up) and w2 (down), as in Mixtral's.
 	Numbered bool
 }
 
 // Router is the name of the router within its block. Its weights are [experts × hidden].
 const Router = "mlp.gate"
 
-// ExpertPrefix is the start of the names of expert e's layers within its block; that of
-// a layer in an MLP without experts where e is negative.
+// ExpertPrefix is the prefix of the names of expert e's layers within its block; if e is
+// negative, that of the layers of an MLP without experts.
 func ExpertPrefix(e int) string {
 	if e < 0 {
 		return "mlp."
@@ -41,7 +41,7 @@ func ExpertPrefix(e int) string {
 	return fmt.Sprintf("mlp.experts.%d.", e)
 }
 
-// Of is the config as block i sees it: that of a block without experts has none, and the
+// Of is the config of block i alone: that of a block without experts has none, and has the
 // width of its MLP as IntermediateSize.
 func (c *Config) Of(i int) *Config {
 	if c.Experts.Dense == nil || !c.Experts.Dense[i] {
@@ -52,8 +52,8 @@ func (c *Config) Of(i int) *Config {
 	return &d
 }
 
-// Kinds are the numbers of a block of each kind that the model has: one, unless only some
-// blocks have experts.
+// Kinds lists one block number for each kind of block in the model: a single one, unless
+// only some blocks have experts.
 func (c *Config) Kinds() []int {
 	if c.Experts.Dense == nil {
 		return []int{0}
@@ -61,7 +61,7 @@ func (c *Config) Kinds() []int {
 	return []int{slices.Index(c.Experts.Dense, false), slices.Index(c.Experts.Dense, true)}
 }
 
-// Kind is the place in Kinds of blocks like block i.
+// Kind is the index in Kinds of the kind of block i.
 func (c *Config) Kind(i int) int {
 	if c.Experts.Dense != nil && c.Experts.Dense[i] {
 		return 1
@@ -77,8 +77,8 @@ func (c *Config) ExpertBlocks() int {
 	return c.Layers - count(c.Experts.Dense)
 }
 
-// experts reads how many there are, under one of the names that the field has, and how
-// many a token uses.
+// experts reads the number of experts, from any of its field names, and how many a token
+// uses.
 func experts(total, used int) func(*fields, *Config) {
 	return func(f *fields, c *Config) {
 		key := "num_experts"
@@ -89,19 +89,19 @@ func experts(total, used int) func(*fields, *Config) {
 		e.Count = f.intOr(key, total, 1, maxExperts)
 		e.Used = f.intOr("num_experts_per_tok", used, 1, maxExperts)
 		if f.err == nil && e.Used > e.Count {
-			f.failf("num_experts_per_tok", "found %d, expected at most the %d experts that there are (%s)", e.Used, e.Count, key)
+			f.failf("num_experts_per_tok", "found %d, expected at most the model's %d experts (%s)", e.Used, e.Count, key)
 		}
 		if f.err == nil && e.Count*c.Layers > maxExpertsAll {
-			f.failf(key, "found %d in each of %d blocks, expected at most %d in all", e.Count, c.Layers, maxExpertsAll)
+			f.failf(key, "found %d in each of %d blocks, expected at most %d in total", e.Count, c.Layers, maxExpertsAll)
 		}
 	}
 }
 
-// normedTopK reads whether the weights of the chosen experts add up to 1.
+// normedTopK reads whether the weights of the chosen experts are normalized to a sum of 1.
 func normedTopK(f *fields, c *Config) { c.Experts.Normed = f.boolOr("norm_topk_prob", false) }
 
 // sparseBlocks reads Qwen3-MoE's widths, and which of its blocks have experts: every
-// decoder_sparse_step-th, without those that mlp_only_layers lists.
+// decoder_sparse_step-th, except those in mlp_only_layers.
 func sparseBlocks(f *fields, c *Config) {
 	c.Experts.DenseWidth = c.IntermediateSize
 	c.IntermediateSize = f.intOr("moe_intermediate_size", 768, 1, maxIntermediate)
@@ -128,7 +128,7 @@ func sparseBlocks(f *fields, c *Config) {
 		}
 	}
 	switch {
-	case !slices.Contains(dense, false): // a Qwen3 of another name
+	case !slices.Contains(dense, false): // a Qwen3 under another name
 		c.IntermediateSize, c.Experts = c.Experts.DenseWidth, Experts{}
 	case slices.Contains(dense, true):
 		c.Experts.Dense = dense
@@ -137,7 +137,7 @@ func sparseBlocks(f *fields, c *Config) {
 	}
 }
 
-// noClip refuses clip_qkv, which one of OLMoE's relatives has.
+// noClip refuses clip_qkv, which a relative of OLMoE uses.
 func noClip(f *fields, c *Config) {
 	if f.has("clip_qkv") && f.err == nil {
 		f.err = unsupported("%s: field \"clip_qkv\": found %s, only null is implemented", f.where, brief(f.raw("clip_qkv")))
@@ -149,7 +149,7 @@ var numbered = map[string]string{"w1": "gate_proj", "w2": "down_proj", "w3": "up
 
 const numberedPrefix = "block_sparse_moe."
 
-// renameExperts gives Mixtral's tensors the names that the other families' have.
+// renameExperts gives Mixtral's tensors the names used by the other families.
 func (c *Checkpoint) renameExperts() error {
 	if !c.Config.Experts.Numbered {
 		return nil
@@ -161,7 +161,7 @@ func (c *Checkpoint) renameExperts() error {
 		}
 		f := c.where[old]
 		if other := c.where[name]; other != nil {
-			return malformed("%s: tensor %q is %q too, in %s, expected it under one name", f.Path(), old, name, other.Path())
+			return malformed("%s: tensor %q is also stored as %q, in %s, expected under only one name", f.Path(), old, name, other.Path())
 		}
 		e := f.entries[old]
 		e.name = name
@@ -172,7 +172,7 @@ func (c *Checkpoint) renameExperts() error {
 	return nil
 }
 
-// renamedExpert is the name that a tensor of Mixtral's files goes by here.
+// renamedExpert is the common name for a tensor of Mixtral's files.
 func renamedExpert(name string) string {
 	at := strings.Index(name, "."+numberedPrefix)
 	if _, ok := blockOf(name); !ok || at < 0 {
@@ -187,7 +187,7 @@ func renamedExpert(name string) string {
 	return head + "mlp." + rest
 }
 
-// InFile is the name that a tensor of Expected has in the family's files.
+// InFile is the name of a tensor of Expected in the family's files.
 func (c *Config) InFile(name string) string {
 	rest, ok := strings.CutPrefix(name, blockPrefix)
 	if !ok || !c.Experts.Numbered {
@@ -204,9 +204,8 @@ func (c *Config) InFile(name string) string {
 	return blockPrefix + block + "." + numberedPrefix + rest
 }
 
-// expertOf is the number of the expert that a tensor of a block belongs to by its name
-// within the block; false for one of none. A number too large for an int is the largest
-// int.
+// expertOf is the number of the expert that a tensor belongs to, from its name within the
+// block; false if it belongs to none. A number too large for an int gives the largest int.
 func expertOf(rest string) (int, bool) {
 	rest, ok := strings.CutPrefix(rest, "mlp.experts.")
 	if !ok {
@@ -220,16 +219,16 @@ func expertOf(rest string) (int, bool) {
 	return n, true
 }
 
-// leftOver says what is wrong with a tensor of a block that the config does not expect.
+// leftOver describes the error of a block's tensor that the config does not expect.
 func (c *Config) leftOver(name string) string {
 	if i, ok := blockOf(name); ok && i < c.Layers {
 		rest := name[strings.Index(name[len(blockPrefix):], ".")+len(blockPrefix)+1:]
 		e, ok := expertOf(rest)
 		switch have := c.Of(i).Experts.Count; {
 		case ok && have == 0:
-			return fmt.Sprintf("is of expert %d, but by config.json block %d has no experts; config.json and weights do not belong together", e, i)
+			return fmt.Sprintf("belongs to expert %d, but by config.json block %d has no experts; config.json and weights do not belong together", e, i)
 		case ok && e >= have:
-			return fmt.Sprintf("is of expert %d, but by config.json the router chooses among %d, expected experts 0 to %d; config.json and weights do not belong together", e, have, have-1)
+			return fmt.Sprintf("belongs to expert %d, but by config.json the router chooses among %d, expected experts 0 to %d; config.json and weights do not belong together", e, have, have-1)
 		}
 	}
 	return "would change the result, but config.json says nothing of it; check attention_bias and mlp_bias, or the model is of another architecture"

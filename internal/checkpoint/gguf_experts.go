@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// ggufExpertParts are the names of the layers of an expert.
+// ggufExpertParts are the GGUF names of an expert's layers.
 var ggufExpertParts = map[string]string{"gate_proj": "ffn_gate", "up_proj": "ffn_up", "down_proj": "ffn_down"}
 
-// expertOfName is the number of the expert that a tensor of [Config.Expected] is of.
+// expertOfName is the number of the expert that a tensor of [Config.Expected] belongs to.
 func expertOfName(name string) (int, bool) {
 	rest, ok := strings.CutPrefix(name, blockPrefix)
 	if !ok {
@@ -18,9 +18,9 @@ func expertOfName(name string) (int, bool) {
 	return expertOf(rest)
 }
 
-// expert is one expert's share of the tensor of three dimensions that has a layer of all
-// experts of a block, and that tensor's name; or, in files of before 2024, a tensor of its
-// own. nil: the file has neither.
+// expert returns one expert's part of the three-dimensional tensor that holds a layer of
+// all experts of a block, and that tensor's name; or, in files from before 2024, the
+// expert's own tensor; nil if the file has neither.
 func (g *GGUF) expert(cfg Config, want ExpectedTensor, e int) (*entry, string, error) {
 	block, rest, _ := strings.Cut(strings.TrimPrefix(want.Name, blockPrefix), ".")
 	parts := strings.Split(rest, ".") // mlp, experts, number, layer, weight

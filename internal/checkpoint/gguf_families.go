@@ -7,21 +7,21 @@ import (
 	"strings"
 )
 
-// ggufFamily is what a general.architecture of GGUF is in Hugging Face's terms.
+// ggufFamily maps a general.architecture of GGUF to Hugging Face's terms.
 type ggufFamily struct {
 	class, modelType string
 
-	// paired says that the two rows of queries and keys that turn together lie side
-	// by side, where Hugging Face has them half a head apart.
+	// paired: the two rows of queries and keys that rotary embedding combines are adjacent;
+	// in Hugging Face's order they are half a head apart.
 	paired bool
-	// offset says that norm weights are stored with the 1 that Hugging Face's model
-	// adds to them.
+	// offset: norm weights are stored with 1 added; Hugging Face's model adds it itself.
 	offset bool
-	// experts says that the feed-forward parts of its blocks may be mixtures.
+	// experts: the MLPs of its blocks may be mixtures of experts.
 	experts bool
 	names   map[string]string // parts of a block's names that differ from ggufParts
 
-	// fields adds what config.json has of this family only. dim is the head's width.
+	// fields adds the fields of config.json that only this family has. dim is the head's
+	// width.
 	fields func(k *ggufKeys, c hfConfig, dim int64)
 }
 

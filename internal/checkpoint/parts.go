@@ -8,29 +8,29 @@ import "math"
 type Parts struct {
 	Activation Activation // of the gate
 
-	NoPreNorm  bool    // attention and MLP read the residual stream as it is
-	PostNorm   bool    // what attention and MLP give is normed before it is added to the stream
-	NormOffset float64 // is added to every stored norm weight: 1 where w stands for a gain of 1+w
-	QKNorm     QKNorm  // of queries and keys, before they are turned
+	NoPreNorm  bool    // attention and MLP read the residual stream without a norm
+	PostNorm   bool    // the outputs of attention and MLP are normalized before they are added to the stream
+	NormOffset float64 // added to every stored norm weight: 1 if the gain is 1+w
+	QKNorm     QKNorm  // of queries and keys, before rotary embedding
 
 	QKVBias bool // on q, k and v
 	OBias   bool // on o
 	MLPBias bool // on gate, up and down
-	Fused   bool // stored are qkv_proj (q, k, v) and gate_up_proj (gate, up), one below the other
+	Fused   bool // stored as qkv_proj (q, k, v) and gate_up_proj (gate, up), with concatenated rows
 
 	Experts Experts // of the MLP; the zero value: none
 
-	RotaryDim  int     // of each head's channels, how many turn, even; 0: all
-	LocalTheta float64 // base of the rotary frequencies, unscaled, in blocks with a window; 0: as in the others
-	NoRope     []bool  // blocks whose queries and keys are not turned; nil: none
-	Full       []bool  // blocks that see the whole context although there is a window; nil: none
+	RotaryDim  int     // number of channels of each head with rotary embedding, even; 0: all
+	LocalTheta float64 // rotary base of blocks with a window, without scaling; 0: the same as in the others
+	NoRope     []bool  // blocks without rotary embedding; nil: none
+	Full       []bool  // blocks without the window; nil: none
 
-	AttnScale     float64 // of the products of queries and keys; 0: 1/√head_dim
-	AttnSoftCap   float64 // c in c·tanh(s/c) of the scaled products s; 0: none
-	LogitSoftCap  float64 // the same of the logits; 0: none
-	EmbedScale    float64 // of the embeddings; 0: 1
-	ResidualScale float64 // of what attention and MLP add to the stream; 0: 1
-	LogitScale    float64 // of the logits, before their soft cap; 0: 1
+	AttnScale     float64 // factor of the products of queries and keys; 0: 1/√head_dim
+	AttnSoftCap   float64 // c in c·tanh(s/c), applied to the scaled products s; 0: none
+	LogitSoftCap  float64 // the same for the logits; 0: none
+	EmbedScale    float64 // factor of the embeddings; 0: 1
+	ResidualScale float64 // factor of what attention and MLP add to the stream; 0: 1
+	LogitScale    float64 // factor of the logits, before their soft cap; 0: 1
 }
 
 // Activation is the function of the MLP's gate.
@@ -107,9 +107,9 @@ const (
 	AttnNorm Norm = iota // before attention
 	QNorm                // of the queries
 	KNorm                // of the keys
-	AttnPost             // of what attention gives
+	AttnPost             // of attention's output
 	MLPNorm              // before the MLP
-	MLPPost              // of what the MLP gives
+	MLPPost              // of the MLP's output
 	NumNorms
 )
 

@@ -4,8 +4,8 @@ package meter
 
 import "syscall"
 
-// CPUSeconds is the processor time, in seconds, that this process has had, of all threads; on
-// a busy machine the clock on the wall says little about the work.
+// CPUSeconds is the processor time of this process in seconds, over all threads; on a busy
+// machine the time on the clock says little about the work.
 func CPUSeconds() float64 {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

@@ -1,5 +1,5 @@
-// Package meter adds up where the time of a job or of a layer goes: seconds of the
-// clock, seconds of the processors and floating-point operations, by named part.
+// Package meter measures where the time of a job or of a layer goes, by named part: seconds
+// on the clock, processor seconds and floating-point operations.
 package meter
 
 import (
@@ -8,20 +8,20 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// Part is what one part of the work took.
+// Part is the measurement of one part of the work.
 type Part struct {
 	Name    string  `json:"name"`
 	Seconds float64 `json:"seconds"`
 	CPU     float64 `json:"cpu_seconds,omitempty"` // of all threads; 0: not known on this system
-	// Flops is the floating-point work of its matrix products, two for a
-	// multiply-add; 0 where it has none. All else it does is in its seconds.
+	// Flops is the number of floating-point operations in its matrix products, two for each
+	// multiply-add; 0 if it has none. Other work is only included in the seconds.
 	Flops float64 `json:"flops,omitempty"`
-	// Wide says that the products are in float64.
+	// Wide: the products are in float64.
 	Wide bool `json:"wide,omitempty"`
 }
 
-// Meter is told which part is under way. The zero value is ready; a nil one ignores
-// all calls. It is not safe for use by several goroutines.
+// Meter is told which part of the work is running. The zero value is ready to use; a nil
+// Meter ignores all calls. It must not be used by several goroutines at once.
 type Meter struct {
 	parts   []Part
 	wide    []string // parts whose products are in float64
@@ -30,11 +30,11 @@ type Meter struct {
 	cpu     float64
 }
 
-// New makes a meter that knows which parts work in float64.
+// New makes a meter; wide names the parts that work in float64.
 func New(wide ...string) *Meter { return &Meter{wide: wide} }
 
-// At ends the part under way and begins, or takes up, the named one, whose matrix
-// products have so many floating-point operations more to do.
+// At ends the current part and starts or resumes the named one, which has flops more
+// floating-point operations in matrix products to do.
 func (m *Meter) At(name string, flops float64) {
 	if m == nil {
 		return
@@ -58,7 +58,7 @@ func (m *Meter) At(name string, flops float64) {
 	m.since, m.cpu = now, cpu
 }
 
-// Now is the name of the part under way; "": none.
+// Now is the name of the current part; "": none.
 func (m *Meter) Now() string {
 	if m == nil || m.current == 0 {
 		return ""
@@ -66,7 +66,7 @@ func (m *Meter) Now() string {
 	return m.parts[m.current-1].Name
 }
 
-// Stop ends the part under way.
+// Stop ends the current part.
 func (m *Meter) Stop() {
 	if m != nil {
 		m.close(time.Now(), CPUSeconds())
@@ -82,7 +82,7 @@ func (m *Meter) close(now time.Time, cpu float64) {
 	m.current = 0
 }
 
-// Parts are the parts in the order in which they were first begun.
+// Parts returns the parts in the order in which they were first started.
 func (m *Meter) Parts() []Part {
 	if m == nil {
 		return nil
@@ -90,9 +90,10 @@ func (m *Meter) Parts() []Part {
 	return append([]Part(nil), m.parts...)
 }
 
-// Rate is the best of so many measurements of float32 multiply-adds on registers: how
-// many operations, two each, a second of one processor can do. 0: not known for this
-// CPU or system. It is by processor time, so that other programs take little from it.
+// Rate measures the largest number of float32 operations per second that one processor can
+// do on registers (two for each multiply-add), the best of `rounds` measurements. 0:
+// unknown for this CPU or system. It is based on processor time, so that other programs
+// have little effect on it.
 func Rate(p *kernel.Pool, rounds int) (best float64) {
 	for range rounds {
 		cpu, start := CPUSeconds(), time.Now()
@@ -108,8 +109,8 @@ func Rate(p *kernel.Pool, rounds int) (best float64) {
 	return best
 }
 
-// Share is which share of the rate that [Rate] gives the products of the part reach, by
-// processor time; those in float64 count twice. 0: not known.
+// Share is the fraction of the rate returned by [Rate] that the products of the part reach,
+// by processor time; operations in float64 count twice. 0: unknown.
 func (p Part) Share(rate float64) float64 {
 	if rate <= 0 || p.CPU <= 0 {
 		return 0
