@@ -20,12 +20,13 @@ const (
 	FallbackRotation    = "rotation"      // no Hadamard matrix is known for the width: part of the transform is a cosine transform
 	FallbackBranch      = "branch"        // the budget leaves an input without a branch
 	FallbackGroup       = "group"         // wider than the layer: one scale for each row
+	FallbackExperts     = "experts"       // reached by too few calibration tokens: calibrated on others too
 	FallbackCorrect     = "correction"    // the fit to the full-precision model would exceed the weights themselves: left out
 	FallbackCalibration = "calibration"   // the text has fewer or shorter windows than asked for
 )
 
 // FallbackKinds lists them in the order in which they can occur.
-var FallbackKinds = []string{FallbackCalibration, FallbackRotation, FallbackGroup, FallbackBranch, FallbackDead, FallbackDamping, FallbackCorrect}
+var FallbackKinds = []string{FallbackCalibration, FallbackRotation, FallbackGroup, FallbackBranch, FallbackExperts, FallbackDead, FallbackDamping, FallbackCorrect}
 
 // String describes the fallback in one line.
 func (f Fallback) String() string { return fmt.Sprintf("%s, %s: %s", f.Kind, f.Where, f.Cause) }

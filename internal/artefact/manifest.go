@@ -263,6 +263,13 @@ type Layer struct {
 	Uncorrected   bool    `json:"uncorrected,omitempty"` // solve.correct was left out because it exceeded the weights themselves
 	Seconds       float64 `json:"-"`                     // to split, solve and measure the layer; not in the file, because equal jobs write equal bytes
 
+	// Tokens is how many calibration tokens the router sent to the expert that the layer is
+	// of; nil: it is of none, or nothing was calibrated.
+	Tokens *int `json:"calibration_tokens,omitempty"`
+	// Borrowed says that these are too few, so that the expert was calibrated on tokens of
+	// others too.
+	Borrowed bool `json:"calibration_borrowed,omitempty"`
+
 	// Clipped is the fraction of the (residual) weights beyond the ends of their grid,
 	// before rounding.
 	Clipped float64 `json:"clipped,omitempty"`

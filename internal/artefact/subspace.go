@@ -151,7 +151,12 @@ var inputKeys = [llama.NumInputs]string{"attn", "o", "mlp", "down"}
 // outside the blocks.
 func InputName(layer string) string {
 	for l := range llama.NumLinears {
-		if prefix, ok := strings.CutSuffix(layer, l.String()); ok {
+		prefix, ok := strings.CutSuffix(layer, l.String())
+		if !ok && l >= llama.Gate { // each expert has inputs of its own
+			prefix, ok = strings.CutSuffix(layer, strings.TrimPrefix(l.String(), checkpoint.ExpertPrefix(-1)))
+			ok = ok && strings.Contains(prefix, ".mlp.experts.")
+		}
+		if ok {
 			return prefix + "inputs." + inputKeys[l.Input()]
 		}
 	}

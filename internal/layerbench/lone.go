@@ -141,7 +141,7 @@ func (s *Synthetic) quantize(ctx context.Context, p *kernel.Pool, r *recipe.Reci
 	}
 	clock.At(stage.PartRotation, 0)
 	st.FoldRotation()
-	for _, step := range stage.InputSteps(st.Config, r, 0, in, st.Windows > 0) {
+	for _, step := range stage.InputSteps(st.Config, r, 0, in, 0, st.Windows > 0) {
 		if err := st.Do(ctx, step); err != nil {
 			return fail(err)
 		}

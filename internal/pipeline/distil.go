@@ -100,7 +100,7 @@ func (j *job) distil(ctx context.Context, st *stage.State) error {
 			return err
 		}
 		norms[i].AttnNorm, norms[i].MLPNorm = b.AttnNorm, b.MLPNorm
-		if err := j.writeBlock(i, path+newSuffix, &norms[i], &blocks[i], &transforms[i], reports); err != nil {
+		if err := j.writeBlock(i, path+newSuffix, &llama.DenseBlock{Norms: norms[i]}, blocks[i][:], &transforms[i], reports); err != nil {
 			return err
 		}
 		j.event(Event{Block: c.Layers, Stage: fmt.Sprintf("block %d written", i+1)})

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
@@ -44,33 +45,59 @@ func plannedFallbacks(c *checkpoint.Config, r *recipe.Recipe, t *stage.Rotation,
 			add(artefact.FallbackRotation, where, "no Hadamard matrix is known here at width %d: %s", width, name)
 		}
 	})
-	for in := range llama.NumInputs {
-		n := in.Width(c)
-		quantized := slices.ContainsFunc(in.Readers(), func(l llama.Which) bool { return anyQuantized(c, r, l) })
-		if !quantized {
-			continue
-		}
-		where := "input of " + in.String()
-		if g := r.Weights.Group; g > n {
-			add(artefact.FallbackGroup, where, "weights.group is %d, the layers have %d inputs: one scale a row", g, n)
-		}
-		if g := r.ActGrid().Group; g > n {
-			add(artefact.FallbackGroup, where, "activations.group is %d, the input has %d channels: one scale a token", g, n)
-		}
-		b := r.Branch
-		if !b.Stored() || !b.Has(in) || b.Components == 0 && b.Share == 0 {
-			continue
-		}
-		for i := range c.Layers {
-			outputs := 0
-			for _, l := range in.Readers() {
-				if r.LayerBits(llama.TensorPrefix(i)+l.String()) < quant.Full.Weights {
-					out, _ := l.Shape(c)
-					outputs += out
-				}
+	for _, kind := range c.Kinds() {
+		for in := range llama.NumInputs {
+			if kind != c.Kinds()[0] && in != llama.DownInput {
+				continue // the same in blocks of all kinds
 			}
-			if outputs > 0 && b.Dimensions(n, outputs) == 0 {
-				add(artefact.FallbackBranch, llama.TensorPrefix(i)+in.String(), "no vector of %d bits for %d inputs and %d outputs fits into %s", b.Width(), n, outputs, budget(b))
+			n := in.Width(c.Of(kind))
+			quantized := slices.ContainsFunc(in.Readers(), func(l llama.Which) bool { return anyQuantized(c, r, l) })
+			if !quantized {
+				continue
+			}
+			where := "input of " + in.String()
+			if g := r.Weights.Group; g > n {
+				add(artefact.FallbackGroup, where, "weights.group is %d, the layers have %d inputs: one scale a row", g, n)
+			}
+			if g := r.ActGrid().Group; g > n {
+				add(artefact.FallbackGroup, where, "activations.group is %d, the input has %d channels: one scale a token", g, n)
+			}
+		}
+	}
+	return append(all, branchFallbacks(c, r)...)
+}
+
+// branchFallbacks are the inputs, those of each expert by itself, whose budget has no room
+// for a stored branch.
+func branchFallbacks(c *checkpoint.Config, r *recipe.Recipe) (all []artefact.Fallback) {
+	b := r.Branch
+	if !b.Stored() || b.Components == 0 && b.Share == 0 {
+		return nil
+	}
+	for i := range c.Layers {
+		outputs := map[string]int{} // of the quantized readers of each input
+		of := c.Of(i)
+		var order []llama.Layer
+		where := func(l llama.Layer) string {
+			if l.Expert >= 0 {
+				return llama.TensorPrefix(i) + checkpoint.ExpertPrefix(l.Expert) + l.Input().String()
+			}
+			return llama.TensorPrefix(i) + l.Input().String()
+		}
+		for _, l := range llama.Layers(of) {
+			if !b.Has(l.Input()) || r.LayerBits(llama.TensorPrefix(i)+l.String()) >= quant.Full.Weights {
+				continue
+			}
+			if outputs[where(l)] == 0 {
+				order = append(order, l)
+			}
+			out, _ := l.Shape(of)
+			outputs[where(l)] += out
+		}
+		for _, l := range order {
+			if n := l.Input().Width(of); b.Dimensions(n, outputs[where(l)]) == 0 {
+				all = append(all, artefact.Fallback{Kind: artefact.FallbackBranch, Where: where(l),
+					Cause: fmt.Sprintf("no vector of %d bits for %d inputs and %d outputs fits into %s", b.Width(), n, outputs[where(l)], budget(b))})
 			}
 		}
 	}
@@ -92,8 +119,10 @@ func budget(b *recipe.Branch) string {
 // anyQuantized reports whether some block's layer is quantized.
 func anyQuantized(c *checkpoint.Config, r *recipe.Recipe, l llama.Which) bool {
 	for i := range c.Layers {
-		if r.LayerBits(llama.TensorPrefix(i)+l.String()) < quant.Full.Weights {
-			return true
+		for _, of := range llama.Layers(c.Of(i)) {
+			if of.Which == l && r.LayerBits(llama.TensorPrefix(i)+of.String()) < quant.Full.Weights {
+				return true
+			}
 		}
 	}
 	return false
@@ -101,7 +130,7 @@ func anyQuantized(c *checkpoint.Config, r *recipe.Recipe, l llama.Which) bool {
 
 // observedFallbacks are the fallbacks that layers report.
 func observedFallbacks(r *recipe.Recipe, layers []artefact.Layer) []artefact.Fallback {
-	var all []artefact.Fallback
+	all := expertFallbacks(layers)
 	for _, l := range layers {
 		if l.DeadChannels > 0 {
 			all = append(all, artefact.Fallback{Kind: artefact.FallbackDead, Where: l.Name,
@@ -116,5 +145,37 @@ func observedFallbacks(r *recipe.Recipe, layers []artefact.Layer) []artefact.Fal
 				Cause: fmt.Sprintf("solve.correct would change the weights to more than %d times what they are: its input is nearly zero", stage.MostCorrection)})
 		}
 	}
+	return all
+}
+
+// expertFallbacks are the blocks with experts that calibration sent too few tokens, one for
+// each block.
+func expertFallbacks(layers []artefact.Layer) (all []artefact.Fallback) {
+	var where string
+	var experts, few, none int
+	tell := func() {
+		if few > 0 {
+			all = append(all, artefact.Fallback{Kind: artefact.FallbackExperts, Where: where,
+				Cause: fmt.Sprintf("calibration sends fewer than %d tokens, or than the mean, to %d of %d experts, none to %d of them; they are calibrated on tokens of others too", stage.LeastExpertTokens, few, experts, none)})
+		}
+		experts, few, none = 0, 0, 0
+	}
+	for _, l := range layers {
+		if l.Tokens == nil || !strings.HasSuffix(l.Name, ".down_proj") {
+			continue
+		}
+		if block := l.Name[:strings.Index(l.Name, ".experts.")+len(".experts")]; block != where {
+			tell()
+			where = block
+		}
+		experts++
+		if l.Borrowed {
+			few++
+		}
+		if *l.Tokens == 0 {
+			none++
+		}
+	}
+	tell()
 	return all
 }

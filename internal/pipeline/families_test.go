@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,18 +18,27 @@ import (
 // familyLogits are the logits of the folder's model for the text [tokens × vocab].
 func familyLogits(t *testing.T, dir string, ids []int) []float32 {
 	t.Helper()
+	return logitsInPieces(t, dir, ids, len(ids))
+}
+
+// logitsInPieces are the same with so many tokens fed at a time.
+func logitsInPieces(t *testing.T, dir string, ids []int, piece int) []float32 {
+	t.Helper()
 	m, err := engine.Open(dir, engine.Options{Context: len(ids)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Close()
 	var all []float32
-	err = m.Forward(context.Background(), []engine.Step{{Seq: m.NewSequence(), IDs: ids, Want: engine.WantAll}}, func(_, _ int, logits []float32) error {
-		all = append(all, logits...)
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
+	seq := m.NewSequence()
+	for part := range slices.Chunk(ids, piece) {
+		err = m.Forward(context.Background(), []engine.Step{{Seq: seq, IDs: part, Want: engine.WantAll}}, func(_, _ int, logits []float32) error {
+			all = append(all, logits...)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	return all
 }
@@ -79,9 +89,6 @@ func TestFamilies(t *testing.T) {
 		{"awq", "", 0.1, ""},
 	}
 	for _, f := range testmodel.Families() {
-		if strings.Contains(string(f.Config), "num_experts_per_tok") {
-			continue // refused
-		}
 		t.Run(f.Name, func(t *testing.T) {
 			dir := t.TempDir()
 			model := filepath.Join(dir, "model")
@@ -110,7 +117,8 @@ func TestFamilies(t *testing.T) {
 				out := filepath.Join(dir, strings.ReplaceAll(rc.name, " ", "-"))
 				o := Options{Dir: model, Out: out, Recipe: r, Calibration: []string{calib}, Pool: pool, Tool: "test"}
 				_, err := Run(t.Context(), o)
-				if rc.refused != "" && postNorm[f.Name] {
+				experts := strings.Contains(string(f.Config), "num_experts_per_tok")
+				if rc.refused != "" && postNorm[f.Name] || rc.name == "fitted" && experts {
 					if err == nil || !strings.Contains(err.Error(), rc.refused) {
 						t.Errorf("%s: %v, expected an error about %s", rc.name, err, rc.refused)
 					}
@@ -121,6 +129,9 @@ func TestFamilies(t *testing.T) {
 				}
 				kl := divergence(full, familyLogits(t, out, f.IDs), vocab)
 				t.Logf("%s: divergence %.2g", rc.name, kl)
+				if experts && rc.name == "rtn" {
+					rc.most *= 8 // a token near the border of two experts goes to the other
+				}
 				if !(kl <= rc.most) {
 					t.Errorf("%s: divergence %v, expected at most %v", rc.name, kl, rc.most)
 				}

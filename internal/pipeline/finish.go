@@ -30,8 +30,9 @@ func (j *job) finish(ctx context.Context) error {
 		return err
 	}
 	var stored, weights float64
+	sizes := j.weights()
 	for _, l := range j.manifest.Layers {
-		n := j.weights(l.Name)
+		n := sizes[l.Name]
 		weights += n
 		stored += n * l.BitsPerWeight
 	}
@@ -92,14 +93,17 @@ func (j *job) publish() error {
 	return checkpoint.RenameDir(j.partial, j.Out)
 }
 
-func (j *job) weights(layer string) float64 {
-	for l := range llama.NumLinears {
-		if len(layer) > len(l.String()) && layer[len(layer)-len(l.String()):] == l.String() {
-			out, in := l.Shape(&j.ck.Config)
-			return float64(out) * float64(in)
+// weights are the numbers of weights of all linear layers, by name.
+func (j *job) weights() map[string]float64 {
+	all := map[string]float64{}
+	for i := range j.ck.Config.Layers {
+		c := j.ck.Config.Of(i)
+		for _, l := range llama.Layers(c) {
+			out, in := l.Shape(c)
+			all[llama.TensorPrefix(i)+l.String()] = float64(out) * float64(in)
 		}
 	}
-	return 0
+	return all
 }
 
 // verifyWindow is the number of tokens of each window that the finished artefact is

@@ -61,7 +61,7 @@ func (j *job) mix(ctx context.Context, st *stage.State, spill string) error {
 	r := *j.Recipe
 	r.Weights.Layers = slices.Clone(r.Weights.Layers)
 	for i := range j.ck.Config.Layers {
-		for l := range llama.NumLinears {
+		for _, l := range llama.Layers(j.ck.Config.Of(i)) {
 			name := llama.TensorPrefix(i) + l.String()
 			if r.Weights.Named(name) {
 				continue
@@ -98,22 +98,34 @@ func (j *job) chooseMix(ctx context.Context, st *stage.State, spill string) (map
 		if err := st.Gather(ctx, -1, nil); err != nil {
 			return nil, fmt.Errorf("block %d: %w", i, err)
 		}
-		for l := range llama.NumLinears {
+		if j.ck.Config.Of(i).Experts.Count > 0 {
+			if err := st.Route(ctx); err != nil {
+				return nil, fmt.Errorf("block %d: %w", i, err)
+			}
+		}
+		for _, l := range llama.Layers(j.ck.Config.Of(i)) {
 			name := llama.TensorPrefix(i) + l.String()
+			if l.Expert >= 0 && l.Which == llama.Gate {
+				st.Select(l.Expert)
+				if err := st.ExpertStatistics(ctx); err != nil {
+					return nil, fmt.Errorf("block %d: %w", i, err)
+				}
+			}
 			if weights.Named(name) {
 				continue
 			}
+			d := st.Block.Layer(l)
 			square := st.Stats[l.Input()].Act(nil).MeanSquare
 			var errs []float64
 			for _, bits := range widths {
-				e, err := st.WeightError(&st.Block.Linears[l], bits, square)
+				e, err := st.WeightError(d, bits, square)
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", name, err)
 				}
-				errs = append(errs, e*float64(len(st.Block.Linears[l].W)))
+				errs = append(errs, e*float64(len(d.W)))
 			}
 			names, measured = append(names, name), append(measured, errs)
-			sizes = append(sizes, len(st.Block.Linears[l].W))
+			sizes = append(sizes, len(d.W))
 		}
 		if i+1 < j.ck.Config.Layers {
 			if err := st.AdvanceExact(ctx); err != nil {

@@ -61,11 +61,7 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *recip
 	p.Rotations, p.Fallbacks = rotation.Names(), plannedFallbacks(c, r, rotation, windows, tokens)
 	p.Schedule = newSchedule(c, r, windows)
 	_, out, _ := stage.Largest(c)
-	var blockWeights int64
-	for l := range llama.NumLinears {
-		o, i := l.Shape(c)
-		blockWeights += int64(o) * int64(i)
-	}
+	blockWeights := blockWeights(c)
 	hold := func(name string, bytes int64) {
 		if bytes > 0 {
 			p.Memory = append(p.Memory, Item{Name: name, Bytes: bytes})
@@ -98,6 +94,10 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *recip
 		}
 		if r.Learn != nil {
 			stores++
+		}
+		if c.Experts.Count > 0 {
+			stores++
+			hold("which tokens each expert is sent", 8*int64(windows)*int64(tokens)*int64(c.Experts.Used))
 		}
 		if r.Tune != nil {
 			hold("the weights before they were rounded", 4*blockWeights)
@@ -151,4 +151,19 @@ func (p *Plan) largestItems() string {
 		}
 	}
 	return fmt.Sprintf("%q (%s) and %q (%s)", a.Name, MB(a.Bytes), b.Name, MB(b.Bytes))
+}
+
+// blockWeights is the number of weights of the largest block's linear layers, router
+// included.
+func blockWeights(c *checkpoint.Config) (most int64) {
+	for _, block := range c.Kinds() {
+		of := c.Of(block)
+		sum := int64(of.Experts.Count) * int64(c.HiddenSize)
+		for _, l := range llama.Layers(of) {
+			o, i := l.Shape(of)
+			sum += int64(o) * int64(i)
+		}
+		most = max(most, sum)
+	}
+	return most
 }

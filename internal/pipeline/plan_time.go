@@ -65,7 +65,11 @@ func efforts(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int, read, 
 	var weights float64
 	for l := range llama.NumLinears {
 		o, i := l.Shape(c)
-		w := float64(o) * float64(i)
+		w, t, n := float64(o)*float64(i), t, n
+		if c.Experts.Count > 0 && l >= llama.Gate { // all experts together, each with its tokens
+			share := float64(c.Experts.Used) / float64(c.Experts.Count)
+			w, t, n = w*float64(c.Experts.Count), t*share, min(n, t*share)
+		}
 		weights += w
 		b[products] += 2 * w * t * passes[l.Input()]
 		b[products] += 2 * w * n * 4 // outputs on the sample: exact, plainly rounded, quantized
@@ -93,16 +97,19 @@ func efforts(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int, read, 
 	if windows > 0 {
 		b[products] += 4 * float64(c.Heads*c.HeadDim) * t * float64(tokens) / 2 * attention
 		for i := range llama.NumInputs {
-			d := float64(i.Width(c))
+			d, t, copies := float64(i.Width(c)), t, 1.
+			if c.Experts.Count > 0 && i >= llama.MLPInput {
+				t, copies = t*float64(c.Experts.Used), float64(c.Experts.Count) // t of all together
+			}
 			b[elements] += t * d * passes[i] // rounded, turned or normalized, copied
 			if r.NeedsHessian() {
 				b[moments] += t * d * d
 			}
 			if r.Solve.Method == "gptq" {
-				b[wide] += 2 * d * d * d
+				b[wide] += copies * 2 * d * d * d
 			}
 			if r.Branch.Stored() && r.Branch.Has(i) {
-				b[wide] += 4 * d * d * d
+				b[wide] += copies * 4 * d * d * d
 			}
 		}
 	}

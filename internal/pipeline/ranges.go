@@ -33,10 +33,6 @@ func checkRanges(ck *checkpoint.Checkpoint, r *recipe.Recipe, tops map[string]fl
 	}
 	for i := range c.Layers {
 		prefix := llama.TensorPrefix(i)
-		var w [llama.NumLinears]float64
-		for l := range llama.NumLinears {
-			w[l], _, _ = top(prefix + l.String() + ".weight")
-		}
 		norm := func(place checkpoint.Norm) float64 {
 			if !c.HasNorm(place) {
 				return 1
@@ -44,12 +40,24 @@ func checkRanges(ck *checkpoint.Checkpoint, r *recipe.Recipe, tops map[string]fl
 			v, _, _ := top(prefix + c.NormName(place) + ".weight")
 			return v + c.NormOffset
 		}
-		levelled := stage.LevelTops(c, norm(checkpoint.AttnNorm), norm(checkpoint.MLPNorm), w)
-		for l := range llama.NumLinears {
-			name := prefix + l.String()
-			if _, file, ok := top(name + ".weight"); ok {
-				if err := checkRange(levelled[l], r.LayerBits(name)); err != nil {
-					return fmt.Errorf("%s: tensor %q: %w", file, name+".weight", err)
+		var w [llama.NumLinears]float64
+		layers := llama.Layers(c.Of(i))
+		for _, l := range layers {
+			w[l.Which], _, _ = top(prefix + l.String() + ".weight")
+			if l.Which != llama.Down {
+				continue
+			}
+			// The last layer of a block, or of an expert.
+			levelled := stage.LevelTops(c, norm(checkpoint.AttnNorm), norm(checkpoint.MLPNorm), w)
+			for _, of := range layers {
+				name := prefix + of.String()
+				if of.Expert != l.Expert && of.Expert >= 0 {
+					continue
+				}
+				if _, file, ok := top(name + ".weight"); ok {
+					if err := checkRange(levelled[of.Which], r.LayerBits(name)); err != nil {
+						return fmt.Errorf("%s: tensor %q: %w", file, name+".weight", err)
+					}
 				}
 			}
 		}

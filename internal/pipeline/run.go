@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/stage"
 )
@@ -59,6 +58,7 @@ func closeStores(st *stage.State) {
 	st.Inputs.Close()
 	st.Targets.Close()
 	st.Carried.Close()
+	st.CloseExperts()
 	if st.Reference != nil {
 		st.Reference.Inputs.Close()
 	}
@@ -83,6 +83,7 @@ func (j *job) before(ctx context.Context, st *stage.State, step stage.Step) erro
 
 // embed makes the input of the first block, and what else is held of all windows.
 func (j *job) embed(st *stage.State) (err error) {
+	st.ExpertSpill = j.spill("experts.tmp")
 	if st.Inputs, err = st.Fill(j.ck, j.set.Windows, j.spill("activations.tmp")); err != nil {
 		return err
 	}
@@ -150,8 +151,8 @@ func (j *job) do(ctx context.Context, st *stage.State, i int, step stage.Step) e
 		for k := range st.Reports {
 			st.Reports[k].Name = prefix + st.Reports[k].Name
 		}
-		err := j.writeBlock(i, j.blockFile(i), &st.Block.Norms, &st.Quantized, &st.Transforms, st.Reports)
-		st.Quantized = [llama.NumLinears]*artefact.Linear{} // what calibration needs of them is in the block
+		err := j.writeBlock(i, j.blockFile(i), &st.Block, st.Quantized, &st.Transforms, st.Reports)
+		st.Quantized = nil // what calibration needs of them is in the block
 		return err
 	case stepAdvance:
 		return st.AdvanceInputs(ctx)

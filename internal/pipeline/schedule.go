@@ -111,8 +111,17 @@ func (s *Schedule) Print(w io.Writer) {
 			return
 		}
 		fmt.Fprintln(w, heading)
-		for _, step := range steps {
-			fmt.Fprintf(w, "  %s\n", step)
+		for len(steps) > 0 {
+			one, experts := ofOneExpert(steps)
+			indent := "  "
+			if experts > 1 {
+				fmt.Fprintf(w, "  for each of %d experts\n", experts)
+				indent = "    "
+			}
+			for _, step := range steps[:one] {
+				fmt.Fprintf(w, "%s%s\n", indent, step)
+			}
+			steps = steps[one*experts:]
 		}
 	}
 	lines("before the blocks", s.Before)
@@ -129,4 +138,39 @@ func (s *Schedule) Print(w io.Writer) {
 		first = end
 	}
 	lines("after the blocks", s.After)
+}
+
+// ofOneExpert is how many of the first steps are those of one expert, and for how many
+// experts they are repeated; 1 and 1 for a step that is of none.
+func ofOneExpert(steps []stage.Step) (one, experts int) {
+	of := func(i int) stage.Step { // step i, whichever expert it is of
+		s := steps[i]
+		s.Expert = 0
+		return s
+	}
+	for one < len(steps) && steps[one].Expert == 0 {
+		one++
+	}
+	if one == len(steps) || one == 0 {
+		return 1, 1
+	}
+	// The steps of expert 0 end where those of expert 1 begin with the same step.
+	first := one - 1
+	for first > 0 && of(first) != of(one) {
+		first--
+	}
+	if first > 0 {
+		return first, 1
+	}
+	if of(0) != of(one) {
+		return 1, 1
+	}
+	for experts = 1; (experts+1)*one <= len(steps); experts++ {
+		for k := range one {
+			if of(experts*one+k) != of(k) || steps[experts*one+k].Expert != experts {
+				return one, experts
+			}
+		}
+	}
+	return one, experts
 }

@@ -81,8 +81,10 @@ func fit(c *checkpoint.Config, r *recipe.Recipe, size, copied, extra int64) (*re
 func linearBytes(c *checkpoint.Config, r *recipe.Recipe) int64 {
 	var total int64
 	for i := range c.Layers {
-		for l := range llama.NumLinears {
-			rows, cols := l.Shape(c)
+		of := c.Of(i)
+		total += 4 * int64(of.Experts.Count) * int64(c.HiddenSize) // the router, in 32 bits
+		for _, l := range llama.Layers(of) {
+			rows, cols := l.Shape(of)
 			total += quantizedBytes(r.LayerBits(llama.TensorPrefix(i)+l.String()), r.Weights.Group, rows, cols)
 		}
 	}
@@ -120,20 +122,25 @@ func keyBytes(c *checkpoint.Config, r *recipe.Recipe) int64 {
 // of 256) 6.5625 in the output matrix, norms in 32 bits, and the vocabulary, which takes
 // about an eighth more than the tokenizer's files without white space.
 func q4Bytes(c *checkpoint.Config, tokenizer int64) int64 {
-	var weights int64
-	for l := range llama.NumLinears {
-		rows, cols := l.Shape(c)
-		weights += int64(rows) * int64(cols)
+	var weights, finer, routers int64
+	for i := range c.Layers {
+		of := c.Of(i)
+		routers += 4 * int64(of.Experts.Count) * int64(c.HiddenSize)
+		for _, l := range llama.Layers(of) {
+			rows, cols := l.Shape(of)
+			weights += int64(rows) * int64(cols)
+			if l.Which == llama.Down && i < c.Layers/8 {
+				finer += int64(rows) * int64(cols)
+			}
+		}
 	}
 	table := int64(c.VocabSize) * int64(c.HiddenSize)
 	output := table * 85 / 80
 	if c.HiddenSize%256 == 0 {
 		output = table * 105 / 128
 	}
-	out, in := llama.Down.Shape(c)
-	finer := int64(c.Layers/8) * int64(out) * int64(in) / 16
 	norms := 4 * int64(2*c.Layers+1) * int64(c.HiddenSize)
-	total := int64(c.Layers)*weights*9/16 + finer + output + norms + tokenizer*9/8
+	total := weights*9/16 + finer/16 + routers + output + norms + tokenizer*9/8
 	if !c.TieEmbeddings {
 		total += table * 9 / 16
 	}

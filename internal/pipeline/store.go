@@ -72,22 +72,29 @@ func remove(path string) error {
 }
 
 // writeBlock writes a block's file.
-func (j *job) writeBlock(i int, path string, norms *llama.Norms, quantized *[llama.NumLinears]*artefact.Linear, transforms *stage.BlockTransforms, layers []artefact.Layer) error {
+func (j *job) writeBlock(i int, path string, block *llama.DenseBlock, quantized []*artefact.Linear, transforms *stage.BlockTransforms, layers []artefact.Layer) error {
 	prefix := llama.TensorPrefix(i)
 	var specs []checkpoint.TensorSpec
 	for place := range checkpoint.NumNorms {
-		if gain := *norms.At(place); gain != nil {
+		if gain := *block.Norms.At(place); gain != nil {
 			specs = append(specs, artefact.Floats(prefix+j.ck.Config.NormName(place)+".weight", gain))
 		}
 	}
 	specs = append(specs, transforms.Tensors(prefix, &j.ck.Config)...)
-	var written [llama.NumInputs]bool // the first reader may be in 16 bits and have no branch
-	for l := range llama.NumLinears {
-		if b := quantized[l].Branch; b != nil && b.Subspace != nil && !written[l.Input()] {
-			written[l.Input()] = true
-			specs = append(specs, b.Subspace.Tensors(artefact.InputName(prefix+l.String()))...)
+	c := j.ck.Config.Of(i)
+	if c.Experts.Count > 0 {
+		router := artefact.Floats(prefix+llama.RouterName, block.Router)
+		router.Shape = []int{c.Experts.Count, c.HiddenSize}
+		specs = append(specs, router)
+	}
+	written := map[string]bool{} // the first reader of an input may be in 16 bits and have no branch
+	for k, l := range llama.Layers(c) {
+		name := prefix + l.String()
+		if b := quantized[k].Branch; b != nil && b.Subspace != nil && !written[artefact.InputName(name)] {
+			written[artefact.InputName(name)] = true
+			specs = append(specs, b.Subspace.Tensors(artefact.InputName(name))...)
 		}
-		specs = append(specs, quantized[l].Tensors(prefix+l.String())...)
+		specs = append(specs, quantized[k].Tensors(name)...)
 	}
 	report, err := json.Marshal(layers)
 	if err != nil {
@@ -110,7 +117,7 @@ func (j *job) quantization() *artefact.Quantization {
 	}
 	q.Zero, q.Transforms = r.Weights.Zero, stage.Transforms(r)
 	for i := range j.ck.Config.Layers {
-		for l := range llama.NumLinears {
+		for _, l := range llama.Layers(j.ck.Config.Of(i)) {
 			name := llama.TensorPrefix(i) + l.String()
 			if bits := r.LayerBits(name); bits != r.Bits.Weights {
 				if q.Layers == nil {

@@ -14,9 +14,6 @@ import (
 // factors in its place), into v or into up, none of which is followed by anything
 // that is not linear in its channels.
 func suits(c *checkpoint.Config, r *recipe.Recipe) error {
-	if c.Experts.Count > 0 {
-		return fmt.Errorf("%s has experts, which are run but not yet quantized; run it as it is, or a GGUF file of it", c.Architecture)
-	}
 	for _, use := range []struct {
 		key  string
 		used bool
@@ -24,6 +21,9 @@ func suits(c *checkpoint.Config, r *recipe.Recipe) error {
 		if err := grad.Supports(c); use.used && err != nil {
 			return fmt.Errorf("%s: %w; use a recipe without it, such as specquant-fast", use.key, err)
 		}
+	}
+	if r.Solve.Correct != "" && c.Experts.Count > 0 {
+		return fmt.Errorf("solve.correct: found %q, but it is not implemented for experts, which %s has: the full-precision model may send a token to others; leave it out", r.Solve.Correct, c.Architecture)
 	}
 	if r.Rotate != nil && r.Rotate.Residual != "" && (c.PostNorm || c.NoPreNorm) {
 		return fmt.Errorf("rotate.residual: the residual stream of %s can't be rotated: the gains of its norms after attention and MLP stand between their weights and the stream; use a recipe without it, such as specquant-fast", c.Architecture)

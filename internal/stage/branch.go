@@ -45,12 +45,12 @@ func (st *State) Split(in llama.Input) error {
 	st.at(PartBranch, 0)
 	for _, l := range in.Readers() {
 		start := time.Now()
-		r, err := st.splitLayer(l, in, st.group.subspace, st.group.coeff[l], &st.Reports[l])
+		r, err := st.splitLayer(l, in, st.group.subspace, st.group.coeff[l], st.report(l))
 		if err != nil {
 			return fmt.Errorf("%s: %w", l, err)
 		}
 		st.group.runs[l] = r
-		st.Reports[l].Seconds = time.Since(start).Seconds()
+		st.report(l).Seconds = time.Since(start).Seconds()
 	}
 	st.group.coeff = nil // the branches hold the coefficients from here on
 	return nil
@@ -66,7 +66,7 @@ func (st *State) RemoveBranch() {
 // activations. coeff is nil for layers whose coefficients follow from their own weights.
 func (st *State) subspace(ctx context.Context, in llama.Input, h []float64) (s *artefact.Subspace, coeff map[llama.Which][]float32, err error) {
 	b, n := st.Recipe.Branch, in.Width(st.Config)
-	layers, k := branchOf(st.Config, st.Recipe, st.Prefix, in)
+	layers, k := branchOf(st.Config, st.Recipe, st.Prefix, in, st.mixture.selected)
 	outputs := 0
 	for _, l := range layers {
 		outputs += st.Block.Linears[l].Out

@@ -15,20 +15,24 @@ func (st *State) Decode(src artefact.Source, q *artefact.Quantization) error {
 	if err := st.ReadTransforms(src, st.Prefix); err != nil {
 		return err
 	}
-	for l := range llama.NumLinears {
+	if err := st.Block.ReadRouter(st.Config, src); err != nil {
+		return err
+	}
+	for _, l := range llama.Layers(st.Config) {
 		out, in := l.Shape(st.Config)
 		linear, err := artefact.ReadLinear(src, st.Prefix+l.String(), out, in, q)
 		if err != nil {
 			return err
 		}
-		d := &st.Block.Linears[l]
+		d := st.Block.Layer(l)
 		d.Out, d.In, d.Bias = out, in, linear.Bias
 		if cap(d.W) < out*in {
 			d.W = make([]float32, out*in)
 		}
 		d.W = d.W[:out*in]
-		st.install(l, linear)
+		st.installAt(l, linear)
 	}
+	st.Select(0)
 	st.rotated = true
 	return nil
 }

@@ -49,7 +49,11 @@ func (st *State) Moments(ctx context.Context, in llama.Input) error {
 		return err
 	}
 	for _, l := range in.Readers() {
-		_, st.Reports[l].Peak = artefact.Outliers(st.Stats[in].AbsMax)
+		_, st.report(l).Peak = artefact.Outliers(st.Stats[in].AbsMax)
+		if st.ofExperts(in) {
+			m := &st.mixture
+			st.report(l).Tokens, st.report(l).Borrowed = &m.reached[m.selected], m.borrowed[m.selected]
+		}
 	}
 	return nil
 }
@@ -57,6 +61,9 @@ func (st *State) Moments(ctx context.Context, in llama.Input) error {
 // Gather collects the statistics of one input, or of all inputs if only is < 0, and adds
 // the second moments to hessian if it is not nil.
 func (st *State) Gather(ctx context.Context, only llama.Input, hessian []float64) error {
+	if only >= 0 && st.ofExperts(only) {
+		return st.gatherExpert(ctx, only, hessian)
+	}
 	var failed error
 	for i := range llama.NumInputs {
 		if only < 0 || i == only {
@@ -67,6 +74,9 @@ func (st *State) Gather(ctx context.Context, only llama.Input, hessian []float64
 	tap := func(in llama.Input, x []float32, tokens, width int) bool {
 		if only >= 0 && in != only {
 			return true
+		}
+		if st.ofExperts(in) {
+			return false // see [State.ExpertStatistics]
 		}
 		st.at(PartStatistics, 0)
 		if failed == nil {
@@ -92,13 +102,24 @@ func (st *State) Gather(ctx context.Context, only llama.Input, hessian []float64
 // Baseline measures the output error of plain rounding for each layer, for the report.
 func (st *State) Baseline() error {
 	for l := range llama.NumLinears {
-		e, err := st.roundingError(l)
-		if err != nil {
-			return fmt.Errorf("%s: %w", l, err)
+		if st.ofExperts(l.Input()) {
+			return nil // see [State.ExpertStatistics]
 		}
-		st.Reports[l].ErrorRTN = e
-		st.Reports[l].Outliers, _ = artefact.Outliers(st.Stats[l.Input()].AbsMax)
+		if err := st.baseline(l); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// baseline does it for one layer.
+func (st *State) baseline(l llama.Which) error {
+	e, err := st.roundingError(l)
+	if err != nil {
+		return fmt.Errorf("%s: %w", l, err)
+	}
+	st.report(l).ErrorRTN = e
+	st.report(l).Outliers, _ = artefact.Outliers(st.Stats[l.Input()].AbsMax)
 	return nil
 }
 

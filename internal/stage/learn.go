@@ -56,7 +56,7 @@ func (st *State) Transform(in llama.Input) linalg.Transform {
 	if t := st.Transforms.inputs[in]; t != nil {
 		return t.Transform
 	}
-	return st.Rotation.Inputs[in]
+	return st.rotation().Inputs[in]
 }
 
 // ReadTransforms reads the transforms of the block with this prefix of tensor names.

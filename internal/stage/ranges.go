@@ -29,7 +29,7 @@ const (
 func Level(p *kernel.Pool, c *checkpoint.Config, b *llama.DenseBlock) {
 	l := &b.Linears
 	levelNorm(p, b.AttnNorm, &l[llama.Q], &l[llama.K], &l[llama.V])
-	levelNorm(p, b.MLPNorm, &l[llama.Gate], &l[llama.Up])
+	levelNorm(p, b.MLPNorm, mlpReaders(c, b)...)
 	if c.QKNorm == checkpoint.QKNone { // otherwise the norms of queries and keys undo any factor
 		levelKeys(p, c, &l[llama.Q], &l[llama.K])
 	}
@@ -50,11 +50,34 @@ func Level(p *kernel.Pool, c *checkpoint.Config, b *llama.DenseBlock) {
 		shiftColumns(p, o, spread)
 	}
 
-	up, down := &l[llama.Up], &l[llama.Down]
+	if c.Experts.Count == 0 {
+		levelPair(p, &l[llama.Up], &l[llama.Down])
+	}
+	for e := range b.Experts {
+		levelPair(p, &b.Experts[e][llama.Up-llama.Gate], &b.Experts[e][llama.Down-llama.Gate])
+	}
+}
+
+// levelPair levels up and down.
+func levelPair(p *kernel.Pool, up, down *llama.Dense) {
 	if shift := shifts(rowTops(p, up), columnTops(p, down), gapLayers); shift != nil {
 		shiftRows(p, up, shift)
 		shiftColumns(p, down, negated(shift))
 	}
+}
+
+// mlpReaders are the layers that read the output of the norm before the MLP: the router, if
+// there is one, and gate and up of all experts.
+func mlpReaders(c *checkpoint.Config, b *llama.DenseBlock) (readers []*llama.Dense) {
+	if c.Experts.Count > 0 {
+		readers = append(readers, &llama.Dense{Out: c.Experts.Count, In: c.HiddenSize, W: b.Router})
+	}
+	for _, l := range llama.Layers(c) {
+		if l.Input() == llama.MLPInput {
+			readers = append(readers, b.Layer(l))
+		}
+	}
+	return readers
 }
 
 // levelNorm levels a norm's gains and the layers that read its output, by the part that all

@@ -28,6 +28,8 @@ type Rotation struct {
 	Inputs   [llama.NumInputs]linalg.Transform // computed at run time on each input, before it is quantized
 	Own      []linalg.Transform                // R2 of each block, if they are learned
 	Signs    [llama.NumInputs]linalg.Signs     // random signs folded into the layers before an input; without them a token whose channels are all equal would be concentrated in one channel
+
+	dense *Rotation // of blocks without experts, in a model that has others with them; nil: all blocks are alike
 }
 
 // Names of the tensors outside the blocks.
@@ -39,6 +41,24 @@ const (
 
 // NewRotation makes the recipe's transforms for a model.
 func NewRotation(recipe *recipe.Recipe, c *checkpoint.Config) (*Rotation, error) {
+	kinds := c.Kinds()
+	t, err := newRotation(recipe, c.Of(kinds[0]))
+	if err == nil && len(kinds) > 1 {
+		t.dense, err = newRotation(recipe, c.Of(kinds[1]))
+	}
+	return t, err
+}
+
+// Of is the rotation for block i of a model.
+func (t *Rotation) Of(c *checkpoint.Config, i int) *Rotation {
+	if t.dense != nil && c.Kind(i) > 0 {
+		return t.dense
+	}
+	return t
+}
+
+// newRotation is NewRotation for blocks of one kind.
+func newRotation(recipe *recipe.Recipe, c *checkpoint.Config) (*Rotation, error) {
 	t, r := &Rotation{}, recipe.Rotate
 	if r == nil {
 		return t, nil
@@ -105,12 +125,13 @@ func (t *Rotation) Load(p *kernel.Pool, ck *checkpoint.Checkpoint, i int, b *lla
 	if err := llama.LoadBlock(ck, i, b); err != nil {
 		return err
 	}
-	Level(p, &ck.Config, b)
+	c := ck.Config.Of(i)
+	Level(p, c, b)
 	if t.Residual == nil {
 		return nil
 	}
-	for l := range llama.NumLinears {
-		d := &b.Linears[l]
+	for _, l := range llama.Layers(c) {
+		d := b.Layer(l)
 		switch l.Input() {
 		case llama.AttnInput:
 			ScaleColumns(d.W, b.AttnNorm, p.Run)
@@ -125,6 +146,7 @@ func (t *Rotation) Load(p *kernel.Pool, ck *checkpoint.Checkpoint, i int, b *lla
 			}
 		}
 	}
+	turnRouter(p, b, t.Residual)
 	for i := range b.AttnNorm {
 		b.AttnNorm[i], b.MLPNorm[i] = 1, 1
 	}
@@ -176,18 +198,26 @@ func (st *State) FoldRotation() {
 		}
 		t.Heads.Apply(st.Pool, o.W, o.Out*c.Heads)
 	}
-	for in, transform := range t.Inputs {
+	for in, transform := range st.rotation().Inputs {
 		in := llama.Input(in)
 		if transform == nil {
 			continue
 		}
-		signs := st.spread(in, t.Signs[in])
-		st.fold(in, signs)
-		for _, l := range in.Readers() {
-			d := &st.Block.Linears[l]
-			ScaleColumns(d.W, signs, st.Pool.Run)
-			linalg.FoldInput(st.Pool, d.W, d.Out, transform)
+		signs := st.spread(in, st.rotation().Signs[in])
+		fold := func() error {
+			st.fold(in, signs)
+			for _, l := range st.readersOf(in) {
+				d := st.Block.Layer(l)
+				ScaleColumns(d.W, signs, st.Pool.Run)
+				linalg.FoldInput(st.Pool, d.W, d.Out, transform)
+			}
+			return nil
 		}
+		if in == llama.DownInput {
+			st.eachExpert(fold)
+			continue
+		}
+		fold()
 	}
 	st.rotated = true
 }
@@ -231,6 +261,9 @@ func (t *Rotation) Each(fn func(where string, width int, name string, even bool)
 		if transform != nil {
 			tell("rotate."+[llama.NumInputs]string{"attn", "o", "mlp", "down"}[in], transform)
 		}
+	}
+	if t.dense != nil && t.dense.Inputs[llama.DownInput] != nil {
+		tell("rotate.down", t.dense.Inputs[llama.DownInput])
 	}
 }
 

@@ -95,6 +95,9 @@ func (r *runLinear) product(p *kernel.Pool, y, x, xq, z []float32, tokens int) {
 // run, if the recipe asks for that, and the others in float32.
 func (st *State) Runnable() *llama.Block {
 	b := st.Block.Block()
+	for e := range b.Experts {
+		b.Experts[e] = st.expert(e)
+	}
 	for l, r := range st.runs {
 		if r == nil {
 			continue

@@ -28,6 +28,9 @@ import (
 func (st *State) Smooth(ctx context.Context) error {
 	st.Tell("smoothing outliers")
 	for _, in := range []llama.Input{llama.DownInput, llama.OInput, llama.MLPInput, llama.AttnInput} {
+		if in == llama.DownInput && st.experts() > 0 {
+			continue // each expert's was smoothed after its statistics
+		}
 		if err := st.SmoothInput(ctx, in); err != nil {
 			return fmt.Errorf("input of %s: %w", in, err)
 		}
@@ -41,14 +44,14 @@ func (st *State) SmoothInput(ctx context.Context, in llama.Input) error {
 	if err != nil {
 		return err
 	}
-	for _, l := range in.Readers() {
-		st.Reports[l].Alpha = chosen
+	for _, l := range st.readersOf(in) {
+		st.Reports[l.Index()].Alpha = chosen
 	}
 	if lambda == nil {
 		return nil
 	}
-	for _, l := range in.Readers() {
-		ScaleColumns(st.Block.Linears[l].W, lambda, st.Pool.Run)
+	for _, l := range st.readersOf(in) {
+		ScaleColumns(st.Block.Layer(l).W, lambda, st.Pool.Run)
 	}
 	st.fold(in, lambda)
 	return nil
@@ -60,6 +63,8 @@ func (st *State) lambda(ctx context.Context, in llama.Input) (chosen string, lam
 	s := st.Recipe.Smooth
 	switch {
 	case !s.Has(in):
+	case in == llama.MLPInput && st.experts() > 0:
+		chosen, lambda, err = st.sharedLambda(ctx)
 	case s.Method == recipe.SmoothAWQ:
 		chosen, lambda, err = st.searchAWQ(ctx, in)
 	default:
@@ -81,6 +86,7 @@ func (st *State) fold(in llama.Input, lambda []float32) {
 		DivideTokens(b.AttnNorm, b.AttnNorm, lambda)
 	case llama.MLPInput:
 		DivideTokens(b.MLPNorm, b.MLPNorm, lambda)
+		st.foldRouter(lambda)
 	case llama.DownInput:
 		up := &b.Linears[llama.Up]
 		DivideRows(up.W, up.Bias, lambda, st.Pool.Run)
@@ -105,19 +111,15 @@ func (st *State) searchAlpha(ctx context.Context, in llama.Input) (recipe.Alpha,
 		tie = llama.ValueChannels(st.Config)
 	}
 	var weights [][]float32
-	for _, l := range in.Readers() {
-		weights = append(weights, st.Block.Linears[l].W)
+	for _, l := range st.readersOf(in) {
+		weights = append(weights, st.Block.Layer(l).W)
 	}
 	wMax := ColumnMax(stats.Width, weights...)
 	grid := st.Recipe.Smooth.Alpha
 	if len(grid) == 1 {
 		return grid[0], Lambda(grid[0], stats.AbsMax, wMax, tie), nil
 	}
-	for _, l := range in.Readers() { // the weights' maxima and the exact outputs are the same for every α
-		d, samples := &st.Block.Linears[l], stats.SampleTokens()
-		st.exact[l] = kernel.Grow(st.exact[l], samples*d.Out)
-		st.Pool.MatMulNT(st.exact[l], d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
-	}
+	st.exactOutputs(in) // which no α changes
 	var best []float32
 	var bestAlpha recipe.Alpha
 	var least float64
@@ -140,11 +142,40 @@ func (st *State) searchAlpha(ctx context.Context, in llama.Input) (recipe.Alpha,
 // loss returns the sum of the relative squared output errors of the layers that read the
 // input if it is divided by λ; st.exact has their exact outputs.
 func (st *State) loss(in llama.Input, lambda []float32) (float64, error) {
+	if in != llama.MLPInput {
+		return st.readersLoss(in, lambda)
+	}
+	var sum float64
+	err := st.eachExpert(func() error {
+		if st.experts() > 0 {
+			st.exactOutputs(in) // of all experts they would take too much memory
+		}
+		e, err := st.readersLoss(in, lambda)
+		sum += e
+		return err
+	})
+	return sum, err
+}
+
+// exactOutputs are those of an input's readers on the sample, as they are now, for
+// readersLoss.
+func (st *State) exactOutputs(in llama.Input) {
+	stats := st.Stats[in]
+	for _, l := range in.Readers() {
+		d, samples := &st.Block.Linears[l], stats.SampleTokens()
+		st.exact[l] = kernel.Grow(st.exact[l], samples*d.Out)
+		st.Pool.MatMulNT(st.exact[l], d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
+	}
+}
+
+// readersLoss is the loss of the readers of an input, or of those of the selected expert;
+// st.exact has their outputs.
+func (st *State) readersLoss(in llama.Input, lambda []float32) (float64, error) {
 	stats := st.Stats[in]
 	samples := stats.SampleTokens()
 	xhat := st.xhat[:samples*stats.Width]
 	DivideTokens(xhat, stats.Sample, lambda)
-	rotation := st.Rotation.Inputs[in]
+	rotation := st.rotation().Inputs[in]
 	if rotation != nil {
 		rotation.Apply(st.Pool, xhat, samples)
 	}

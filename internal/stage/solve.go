@@ -37,16 +37,16 @@ func (st *State) Solve(l llama.Which) error {
 	g, start := &st.group, time.Now()
 	run := g.runs[l]
 	if target := g.missing[l]; target != nil && st.grid(l).Bits < quant.Full.Weights { // a layer of 16 bits stays as it is
-		st.Reports[l].Uncorrected = !g.factor.Correct(st.Pool, run.residual.W, target, run.residual.Out)
+		st.report(l).Uncorrected = !g.factor.Correct(st.Pool, run.residual.W, target, run.residual.Out)
 	}
 	var err error
-	if st.Quantized[l], err = st.layer(l, run, g.factor, g.diagonal, &st.Reports[l]); err != nil {
+	if st.Quantized[st.layerAt(l).Index()], err = st.layer(l, run, g.factor, g.diagonal, st.report(l)); err != nil {
 		return fmt.Errorf("%s: %w", l, err)
 	}
 	if l == llama.K {
-		st.Reports[l].BitsPerWeight += st.keyBits()
+		st.report(l).BitsPerWeight += st.keyBits()
 	}
-	st.Reports[l].Seconds += time.Since(start).Seconds()
+	st.report(l).Seconds += time.Since(start).Seconds()
 	if readers := l.Input().Readers(); l == readers[len(readers)-1] {
 		st.group = group{}
 	}
@@ -159,8 +159,10 @@ func (st *State) outputError(l llama.Which, run *runLinear, stats *Stats) float6
 
 // install replaces the dense layer by the quantized one, decoded into the same memory, for
 // all calibration from here on.
-func (st *State) install(l llama.Which, q *artefact.Linear) {
-	d, act := &st.Block.Linears[l], st.Recipe.ActGrid()
+func (st *State) install(l llama.Which, q *artefact.Linear) { st.installAt(st.layerAt(l), q) }
+
+func (st *State) installAt(l llama.Layer, q *artefact.Linear) {
+	d, act := st.Block.Layer(l), st.Recipe.ActGrid()
 	if !st.Recipe.Runtime() {
 		q.Dense(st.Pool, d.W)
 		return
@@ -171,5 +173,5 @@ func (st *State) install(l llama.Which, q *artefact.Linear) {
 	} else {
 		q.Residual(d.W, st.Pool.Run)
 	}
-	st.runs[l] = newRunLinear(d, q.Branch, act, &st.run)
+	*st.runOf(l) = newRunLinear(d, q.Branch, act, &st.run)
 }

@@ -30,7 +30,8 @@ const SampleTokens = 512
 // windows before it, and memory that is reused for block after block. [New] makes one for
 // the blocks of a model, [NewLayer] for a single layer.
 type State struct {
-	Config *checkpoint.Config
+	Config *checkpoint.Config // as the loaded block sees it, see [checkpoint.Config.Of]
+	model  *checkpoint.Config // of the whole model
 	Recipe *recipe.Recipe
 	Pool   *kernel.Pool
 	Tell   func(stage string) // receives progress messages for the user; never nil
@@ -59,12 +60,16 @@ type State struct {
 	Runner    *llama.Runner
 	Stats     [llama.NumInputs]*Stats
 	Source    func(ctx context.Context, tap Tap) error // supplies the input of a single layer; nil: the block computes each input
-	moments   *KeyMoments                              // set while they are being gathered
-	hessian   []float64                                // memory for the second moments of the widest input
+	// ExpertSpill is the file that what experts read goes to; "": memory.
+	ExpertSpill string
+	mixture     expertState
+	routed      func(r *llama.Routing) // told of each window's, while tokens are sent to experts
+	moments     *KeyMoments            // set while they are being gathered
+	hessian     []float64              // memory for the second moments of the widest input
 
 	// The results for the block's layers.
-	Quantized [llama.NumLinears]*artefact.Linear
-	Reports   []artefact.Layer // one for each layer
+	Quantized []*artefact.Linear // in the order of [llama.Layers], as Reports
+	Reports   []artefact.Layer   // one for each layer
 
 	group group
 	scratch
@@ -129,7 +134,7 @@ func newState(c *checkpoint.Config, r *recipe.Recipe, p *kernel.Pool, windows, t
 	if err != nil {
 		return nil, err
 	}
-	return &State{Config: c, Recipe: r, Pool: p, Windows: windows, Tokens: tokens, Rotation: rotation, Tell: func(string) {}}, nil
+	return &State{model: c, Config: c.Of(0), Recipe: r, Pool: p, Windows: windows, Tokens: tokens, Rotation: rotation, Tell: func(string) {}}, nil
 }
 
 // Load reads block i of a checkpoint, with the model's rotation folded in.
@@ -140,11 +145,21 @@ func (st *State) Load(ck *checkpoint.Checkpoint, i int) error {
 
 // Begin discards everything about the previous block.
 func (st *State) Begin(i int) {
-	st.Prefix, st.Block.Index, st.reached = llama.TensorPrefix(i), i, 0
+	st.Prefix, st.Block.Index, st.Config, st.reached = llama.TensorPrefix(i), i, st.model.Of(i), 0
 	st.rotated, st.runs, st.Transforms = false, [llama.NumLinears]*runLinear{}, BlockTransforms{}
-	st.Quantized, st.Reports, st.group = [llama.NumLinears]*artefact.Linear{}, make([]artefact.Layer, llama.NumLinears), group{}
-	for l := range llama.NumLinears {
-		st.Reports[l].Name = l.String()
+	layers := llama.Layers(st.Config)
+	st.Quantized, st.Reports, st.group = make([]*artefact.Linear, len(layers)), make([]artefact.Layer, len(layers)), group{}
+	for k, l := range layers {
+		st.Reports[k].Name = l.String()
+	}
+	st.mixture.selected, st.mixture.runs = 0, make([][llama.NumLinears - llama.Gate]*runLinear, st.experts())
+	for _, s := range st.Stats {
+		if s != nil && st.model.Experts.Count > 0 {
+			s.Expect(st.Windows * st.Tokens) // the experts of the block before had fewer
+		}
+	}
+	if s := st.Stats[llama.DownInput]; s != nil && s.Width != llama.DownInput.Width(st.Config) { // only some blocks have experts
+		st.Stats[llama.DownInput] = NewStats(llama.DownInput.Width(st.Config), st.Windows*st.Tokens, s.kept)
 	}
 }
 
@@ -193,16 +208,18 @@ func sampleScratchBytes(c *checkpoint.Config, n int) int64 {
 // Largest returns the number of weights in the largest layer, and the widest output and
 // input.
 func Largest(c *checkpoint.Config) (weights, out, in int) {
-	for l := range llama.NumLinears {
-		o, i := l.Shape(c)
-		weights, out, in = max(weights, o*i), max(out, o), max(in, i)
+	for _, block := range c.Kinds() {
+		for l := range llama.NumLinears {
+			o, i := l.Shape(c.Of(block))
+			weights, out, in = max(weights, o*i), max(out, o), max(in, i)
+		}
 	}
 	return weights, out, in
 }
 
 // grid is the grid of a layer's weights.
 func (st *State) grid(l llama.Which) quant.Grid {
-	return quant.Grid{Bits: st.Recipe.LayerBits(st.Prefix + l.String()), Group: st.Recipe.Weights.Group, Zero: st.Recipe.Weights.Zero}
+	return quant.Grid{Bits: st.Recipe.LayerBits(st.name(l)), Group: st.Recipe.Weights.Group, Zero: st.Recipe.Weights.Zero}
 }
 
 // emulate writes to st.got the output that the runtime would compute, in float32:

@@ -19,6 +19,7 @@ type Stats struct {
 	Sample []float32 // [SampleTokens × width], evenly spaced over all tokens
 	every  int
 	limit  int
+	kept   int // tokens of the sample that there is memory for
 }
 
 // NewStats makes empty statistics for an input of this width, over `tokens` expected tokens
@@ -26,10 +27,17 @@ type Stats struct {
 func NewStats(width, tokens, sample int) *Stats {
 	every := max(1, (tokens+sample-1)/max(sample, 1))
 	kept := min(sample, (tokens+every-1)/every)
-	return &Stats{Width: width, every: every, limit: kept,
+	return &Stats{Width: width, every: every, limit: kept, kept: kept,
 		AbsMax: make([]float32, width), sumAbs: make([]float64, width),
 		sum: make([]float64, width), sumSquare: make([]float64, width),
 		Sample: make([]float32, 0, kept*width)}
+}
+
+// Expect clears the statistics for another number of expected tokens, and keeps the memory.
+func (s *Stats) Expect(tokens int) {
+	s.Reset()
+	s.every = max(1, (tokens+s.kept-1)/max(s.kept, 1))
+	s.limit = min(s.kept, (tokens+s.every-1)/s.every)
 }
 
 // Reset clears the statistics and keeps the memory.

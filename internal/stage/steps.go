@@ -35,16 +35,22 @@ const (
 	StepSolve    Kind = "solve"                                  // [State.Solve], once for each layer that reads the input
 	StepHead     Kind = "measure the input of the output matrix" // [Head.Measure], after all blocks
 
+	// In a block with experts, twice: before it is smoothed and with attention quantized.
+	StepRoute Kind = "send tokens to experts" // [State.Route]
+	// For each expert, before smoothing.
+	StepExpert Kind = "statistics of an expert, smooth its down" // [State.Expert]
+
 	StepTune Kind = "tune" // [State.Tune]
 )
 
 // Step is one operation on a block. It is plain data: [Steps] decides which steps there
 // are, and [State.Do] carries them out.
 type Step struct {
-	Kind  Kind
-	Input llama.Input // of the steps from StepMoments to StepSolve
-	Layer llama.Which // of StepSolve
-	Bits  int         // of StepSolve: the bits that the layer is rounded to; 16: it is not quantized
+	Kind   Kind
+	Expert int         // of StepExpert, and of the steps for an input that each expert has of its own; else 0
+	Input  llama.Input // of the steps from StepMoments to StepSolve
+	Layer  llama.Which // of StepSolve
+	Bits   int         // of StepSolve: the bits that the layer is rounded to; 16: it is not quantized
 }
 
 // perInput reports whether the step works on one input of the block.
@@ -78,30 +84,46 @@ func Steps(c *checkpoint.Config, r *recipe.Recipe, i int, calibrated bool) []Ste
 			steps = append(steps, Step{Kind: k})
 		}
 	}
+	of := c.Of(i)
+	experts := of.Experts.Count
 	add(calibrated, StepStatistics)
 	add(calibrated && Transforms(r).Cache == artefact.Balanced, StepKeys)
 	add(calibrated, StepBaseline)
+	add(calibrated && experts > 0, StepRoute)
+	for e := range experts {
+		if calibrated {
+			steps = append(steps, Step{Kind: StepExpert, Expert: e})
+		}
+	}
 	add(calibrated && r.Smooth != nil, StepSmooth)
 	add(true, StepFold)
 	add(calibrated && r.Learn != nil, StepLearn)
 	add(calibrated && r.Fitting(), StepKeep)
 	for in := range llama.NumInputs {
-		steps = append(steps, InputSteps(c, r, i, in, calibrated)...)
+		if experts == 0 || in < llama.MLPInput {
+			steps = append(steps, InputSteps(of, r, i, in, 0, calibrated)...)
+		}
+	}
+	add(calibrated && experts > 0, StepRoute)
+	for e := range experts {
+		for in := llama.MLPInput; in < llama.NumInputs; in++ {
+			steps = append(steps, InputSteps(of, r, i, in, e, calibrated)...)
+		}
 	}
 	return steps
 }
 
 // InputSteps lists what is done to the layers of block i that read one input, after the
 // block has been smoothed and rotated.
-func InputSteps(c *checkpoint.Config, r *recipe.Recipe, i int, in llama.Input, calibrated bool) []Step {
+func InputSteps(c *checkpoint.Config, r *recipe.Recipe, i int, in llama.Input, expert int, calibrated bool) []Step {
 	var steps []Step
 	add := func(when bool, k Kind) {
 		if when {
-			steps = append(steps, Step{Kind: k, Input: in})
+			steps = append(steps, Step{Kind: k, Expert: expert, Input: in})
 		}
 	}
 	moments := calibrated && r.NeedsHessian()
-	_, k := branchOf(c, r, llama.TensorPrefix(i), in)
+	_, k := branchOf(c, r, llama.TensorPrefix(i), in, expert)
 	add(calibrated, StepMoments)
 	add(k > 0, StepBasis)
 	add(true, StepSplit)
@@ -110,7 +132,7 @@ func InputSteps(c *checkpoint.Config, r *recipe.Recipe, i int, in llama.Input, c
 	add(moments && r.Weights.Clip == quant.ClipHessian, StepDiagonal)
 	add(moments && r.Solve.Method == "gptq", StepFactor)
 	for _, l := range in.Readers() {
-		steps = append(steps, Step{Kind: StepSolve, Input: in, Layer: l, Bits: r.LayerBits(llama.TensorPrefix(i) + l.String())})
+		steps = append(steps, Step{Kind: StepSolve, Expert: expert, Input: in, Layer: l, Bits: r.LayerBits(llama.TensorPrefix(i) + layerOf(c, l, expert).String())})
 	}
 	return steps
 }
@@ -130,7 +152,19 @@ func (st *State) Do(ctx context.Context, s Step) error {
 	if part := partOf[s.Kind]; part != "" {
 		st.at(part, 0)
 	}
+	if s.Kind == StepExpert || s.perInput() && st.ofExperts(s.Input) {
+		st.Select(s.Expert)
+		return st.ofExpert(st.do(ctx, s))
+	}
+	return st.do(ctx, s)
+}
+
+func (st *State) do(ctx context.Context, s Step) error {
 	switch s.Kind {
+	case StepRoute:
+		return st.Route(ctx)
+	case StepExpert:
+		return st.Expert(ctx)
 	case StepStatistics:
 		return st.Statistics(ctx)
 	case StepKeys:

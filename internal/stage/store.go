@@ -55,6 +55,20 @@ func (s *Store) Get(i int) ([]float32, error) {
 	return s.buffer, nil
 }
 
+// Row reads the values of one token of window i, len(dst) to a token. Those of a file are not
+// held against the window's checksum, which is of all its tokens.
+func (s *Store) Row(dst []float32, i, token int) error {
+	at := i*s.window + token*len(dst)
+	if s.file == nil {
+		copy(dst, s.ram[at:])
+		return nil
+	}
+	if _, err := s.file.ReadAt(raw(dst), 4*int64(at)); err != nil {
+		return fmt.Errorf("reading spilled activations: %w", err)
+	}
+	return nil
+}
+
 // Set stores window i, or the beginning of it, from memory of its own.
 func (s *Store) Set(i int, x []float32) error {
 	if s.file == nil {

@@ -22,14 +22,14 @@ import (
 // branchOf lists the layers of a block that share a stored basis for an input, and the
 // number of its vectors; empty if the recipe or its budget gives none. prefix is that of
 // the block's tensor names.
-func branchOf(c *checkpoint.Config, r *recipe.Recipe, prefix string, in llama.Input) (layers []llama.Which, k int) {
+func branchOf(c *checkpoint.Config, r *recipe.Recipe, prefix string, in llama.Input, expert int) (layers []llama.Which, k int) {
 	b := r.Branch
 	if !b.Stored() || !b.Has(in) {
 		return nil, 0
 	}
 	outputs := 0
 	for _, l := range in.Readers() {
-		if r.LayerBits(prefix+l.String()) < quant.Full.Weights {
+		if r.LayerBits(prefix+layerOf(c, l, expert).String()) < quant.Full.Weights {
 			out, _ := l.Shape(c)
 			layers = append(layers, l)
 			outputs += out
@@ -125,7 +125,7 @@ func (st *State) smoothedLowRank(in llama.Input, lambda []float32) (*LowRank, er
 	if !st.Recipe.Branch.Iterated() {
 		return nil, nil
 	}
-	layers, k := branchOf(st.Config, st.Recipe, st.Prefix, in)
+	layers, k := branchOf(st.Config, st.Recipe, st.Prefix, in, st.mixture.selected)
 	if k == 0 {
 		return nil, nil
 	}
@@ -136,7 +136,7 @@ func (st *State) smoothedLowRank(in llama.Input, lambda []float32) (*LowRank, er
 		s := spare.take(len(d.W))
 		copy(s, d.W)
 		ScaleColumns(s, lambda, st.Pool.Run)
-		if rotation := st.Rotation.Inputs[in]; rotation != nil {
+		if rotation := st.rotation().Inputs[in]; rotation != nil {
 			rotation.Apply(st.Pool, s, d.Out)
 		}
 		weights = append(weights, s)

@@ -146,7 +146,7 @@ func (st *State) keepUnrounded(l llama.Which, weights []float32) {
 // Tune tunes the block and reports how far its error fell.
 func (st *State) Tune(ctx context.Context) error {
 	st.Tell("tuning by gradients")
-	first, last, err := st.tuneBlock(ctx, &st.Quantized)
+	first, last, err := st.tuneBlock(ctx, (*[llama.NumLinears]*artefact.Linear)(st.Quantized))
 	if err == nil {
 		st.Tell(fmt.Sprintf("tuned: error %.4f → %.4f of what the block adds", first, last))
 	}

@@ -52,7 +52,7 @@ func (st *State) pass(ctx context.Context, tap Tap) error {
 	}
 	b := st.Runnable()
 	return st.eachWindow(ctx, func(_ int, x []float32) error {
-		st.Runner.Block(b, x, st.Tokens, llama.Hooks{Tap: tap, KV: st.CacheHook(), QK: st.momentsHook()})
+		st.Runner.Block(b, x, st.Tokens, llama.Hooks{Tap: tap, KV: st.CacheHook(), QK: st.momentsHook(), Route: st.routed})
 		return nil
 	})
 }
@@ -65,7 +65,7 @@ func (st *State) passTo(ctx context.Context, in llama.Input, tap Tap) error {
 		return st.pass(ctx, tap)
 	}
 	b, width := st.Runnable(), llama.OInput.Width(st.Config)
-	hooks := llama.Hooks{Tap: tap, KV: st.CacheHook()}
+	hooks := llama.Hooks{Tap: tap, KV: st.CacheHook(), Route: st.routed}
 	var failed error
 	switch {
 	case in == llama.OInput:
@@ -129,7 +129,11 @@ func (st *State) forwardWork(from, to llama.Input) float64 {
 	var work float64
 	for l := range llama.NumLinears {
 		if out, in := l.Shape(c); l.Input() >= from && l.Input() < to {
-			work += 2 * float64(out) * float64(in) * tokens
+			w := 2 * float64(out) * float64(in) * tokens
+			if l >= llama.Gate && c.Experts.Count > 0 {
+				w *= float64(c.Experts.Used)
+			}
+			work += w
 		}
 	}
 	if from == llama.AttnInput && to > llama.AttnInput {
