@@ -3,6 +3,7 @@ package specquant
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
@@ -19,16 +20,17 @@ import (
 // QuantizeOptions describe a quantization. The zero value is the recipe
 // [DefaultRecipe] with its bits and the embedded calibration text.
 type QuantizeOptions struct {
-	Recipe      string   // name of an embedded recipe, or a .yaml file
-	Bits        string   // overrides the recipe's, such as "4-4-16"
-	Calibration []string // text files; none: the embedded text
-	Threads     int      // 0: one for each CPU; the result does not depend on it
-	MaxMemory   int64    // bytes; 0: no limit
-	Size        int64    // bytes of the artefact, at most: takes as many bits a weight as fit; 0: as the recipe says
-	Restart     bool     // throw away an unfinished job instead of resuming it
-	Strict      bool     // make the first [Fallback] an error
-	KeepBad     bool     // accept a result that fails the comparison with full precision
-	Profile     bool     // measure where the time goes, see [Report.Profile]
+	Recipe      string        // name of an embedded recipe, or a .yaml file
+	Bits        string        // overrides the recipe's, such as "4-4-16"
+	Calibration []string      // text files; none: the embedded text
+	Threads     int           // 0: one for each CPU; the result does not depend on it
+	MaxMemory   int64         // bytes; 0: no limit
+	Time        time.Duration // that the job may take, about: as much calibration as that allows; 0: as the recipe says. See [Plan].Budget
+	Size        int64         // bytes of the artefact, at most: takes as many bits a weight as fit; 0: as the recipe says
+	Restart     bool          // throw away an unfinished job instead of resuming it
+	Strict      bool          // make the first [Fallback] an error
+	KeepBad     bool          // accept a result that fails the comparison with full precision
+	Profile     bool          // measure where the time goes, see [Report.Profile]
 
 	Progress func(Event) // may be nil
 }
@@ -60,7 +62,7 @@ func (o QuantizeOptions) job(dir, out string) (pipeline.Options, error) {
 			return pipeline.Options{}, err
 		}
 	}
-	j := pipeline.Options{Dir: dir, Out: out, Recipe: r, Calibration: o.Calibration, MaxMemory: o.MaxMemory, Size: o.Size,
+	j := pipeline.Options{Dir: dir, Out: out, Recipe: r, Calibration: o.Calibration, MaxMemory: o.MaxMemory, Size: o.Size, Time: o.Time,
 		Restart: o.Restart, Strict: o.Strict, Tool: "specquant " + Version}
 	if o.Progress != nil {
 		j.Progress = func(e pipeline.Event) { o.Progress(newEvent(e)) }

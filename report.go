@@ -34,10 +34,19 @@ type Plan struct {
 	Rotations []Rotation // how the recipe's are constructed at the model's widths
 	Fallbacks []Fallback // where the job will not do what the recipe says
 
+	Budget *TimeBudget // what [QuantizeOptions].Time left of the calibration; nil: no time was stated
+
 	Work float64 // floating-point operations
 	// The range of the time that the job takes, from the speed of this machine measured just now.
 	Least, Most time.Duration
 	Load        float64 // what other programs do on each processor just now, 1 is all it can; it widens the range
+}
+
+// TimeBudget is the time that was stated for a job, and what it left of the calibration.
+type TimeBudget struct {
+	Seconds float64 `json:"seconds"`
+	Windows int     `json:"windows"` // of calibration that it allows
+	Asked   int     `json:"asked"`   // that recipe and text would give
 }
 
 // MemoryItem is one of the parts of a job's memory.
@@ -54,6 +63,7 @@ func newPlan(p *pipeline.Plan) *Plan {
 	out := &Plan{Recipe: p.Recipe, Bits: p.Bits, Threads: p.Threads, Blocks: p.Blocks, Windows: p.Windows, Tokens: p.Tokens,
 		Peak: p.Peak, MaxMemory: p.MaxMemory, Spill: p.Spill, Read: p.Read, Artefact: p.Artefact, Disk: p.Disk,
 		Rotations: newRotations(p.Rotations), Fallbacks: newFallbacks(p.Fallbacks), Work: p.Work, Least: p.Least, Most: p.Most, Load: p.Load}
+	out.Budget = (*TimeBudget)(p.Budget)
 	for _, i := range p.Memory {
 		out.Memory = append(out.Memory, MemoryItem(i))
 	}
@@ -91,11 +101,12 @@ type Report struct {
 	Calibration   *Calibration `json:"calibration,omitempty"` // nil: none was needed
 	Rotations     []Rotation   `json:"rotations,omitempty"`
 	Layers        []Layer      `json:"layers"`
-	BitsPerWeight float64      `json:"bits_per_weight"`     // over the linear layers of the blocks, scales and branch counted
-	Fallbacks     []Fallback   `json:"fallbacks,omitempty"` // where the job did not do what the recipe says
-	Check         *Check       `json:"check,omitempty"`     // the comparison with full precision after writing
-	Files         []File       `json:"files,omitempty"`     // the artefact's files but specquant.json
-	Profile       *Profile     `json:"profile,omitempty"`   // nil: [QuantizeOptions].Profile was not set; it is not in specquant.json
+	BitsPerWeight float64      `json:"bits_per_weight"`       // over the linear layers of the blocks, scales and branch counted
+	Fallbacks     []Fallback   `json:"fallbacks,omitempty"`   // where the job did not do what the recipe says
+	Check         *Check       `json:"check,omitempty"`       // the comparison with full precision after writing
+	Files         []File       `json:"files,omitempty"`       // the artefact's files but specquant.json
+	Budget        *TimeBudget  `json:"time_budget,omitempty"` // nil: no time was stated
+	Profile       *Profile     `json:"profile,omitempty"`     // nil: [QuantizeOptions].Profile was not set; it is not in specquant.json
 }
 
 // Profile is where the time of a job went. A job that was taken up again has that of its
@@ -223,6 +234,7 @@ func ReadReport(dir string) (*Report, error) {
 func newReport(m *artefact.Manifest) *Report {
 	r := &Report{Tool: m.Tool, Inputs: newFiles(m.Inputs), Rotations: newRotations(m.Rotations), Layers: newLayers(m.Layers),
 		BitsPerWeight: m.BitsPerWeight, Fallbacks: newFallbacks(m.Fallbacks), Files: newFiles(m.Files)}
+	r.Budget = (*TimeBudget)(m.Budget)
 	if m.Recipe != nil {
 		r.Recipe = Recipe{Name: m.Recipe.Name, Bits: m.Recipe.BitsText, About: m.Recipe.About}
 	}

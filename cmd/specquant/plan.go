@@ -2,24 +2,26 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/specquant/specquant"
 )
 
 // jobFlags are what plan and quantize share.
 type jobFlags struct {
-	Dir       string   `arg:"" help:"Folder of the checkpoint: config.json, safetensors, tokenizer." placeholder:"DIR"`
-	Recipe    string   `default:"${recipe}" help:"Embedded recipe or a .yaml file." short:"r"`
-	Bits      string   `help:"Bits of weights-activations-KV, such as 4-4-16. Default: the recipe's own: 4-8-8 of ours, its authors' of a baseline (rtn 4-4-4, gptq and awq 4-16-16, smoothquant 8-8-16)." placeholder:"W-A-KV"`
-	Size      size     `help:"Most bytes that the result may take on disk, such as 90MB: as many bits a weight as fit. Not with --bits." placeholder:"SIZE"`
-	Calib     []string `help:"Calibration text files, UTF-8. Default: the embedded text." placeholder:"FILE" sep:"none"`
-	Threads   int      `help:"Threads; the result does not depend on them. 0: one for each CPU." default:"0"`
-	MaxMemory size     `help:"Memory limit, such as 8GB; past it calibration activations go to a file." placeholder:"SIZE"`
-	Strict    bool     `help:"${strict}"`
+	Dir       string        `arg:"" help:"Folder of the checkpoint: config.json, safetensors, tokenizer." placeholder:"DIR"`
+	Recipe    string        `default:"${recipe}" help:"Embedded recipe or a .yaml file." short:"r"`
+	Bits      string        `help:"Bits of weights-activations-KV, such as 4-4-16. Default: the recipe's own: 4-8-8 of ours, its authors' of a baseline (rtn 4-4-4, gptq and awq 4-16-16, smoothquant 8-8-16)." placeholder:"W-A-KV"`
+	Size      size          `help:"Most bytes that the result may take on disk, such as 90MB: as many bits a weight as fit. Not with --bits." placeholder:"SIZE"`
+	Calib     []string      `help:"Calibration text files, UTF-8. Default: the embedded text." placeholder:"FILE" sep:"none"`
+	Threads   int           `help:"Threads; the result does not depend on them. 0: one for each CPU." default:"0"`
+	MaxMemory size          `help:"Memory limit, such as 8GB; past it calibration activations go to a file." placeholder:"SIZE"`
+	Time      time.Duration `help:"About how long the job may take, such as 10m: as much calibration as that allows on this machine. What is given up is said and recorded." placeholder:"TIME"`
+	Strict    bool          `help:"${strict}"`
 }
 
 func (f *jobFlags) options() specquant.QuantizeOptions {
-	return specquant.QuantizeOptions{Recipe: f.Recipe, Bits: f.Bits, Calibration: f.Calib, Threads: f.Threads, MaxMemory: int64(f.MaxMemory), Size: int64(f.Size), Strict: f.Strict}
+	return specquant.QuantizeOptions{Recipe: f.Recipe, Bits: f.Bits, Calibration: f.Calib, Threads: f.Threads, MaxMemory: int64(f.MaxMemory), Size: int64(f.Size), Time: f.Time, Strict: f.Strict}
 }
 
 type planCmd struct {
@@ -44,25 +46,26 @@ func (c *planCmd) Run(e *env) error {
 
 // jobPlan is a plan as programs read it: sizes in bytes, times in seconds.
 type jobPlan struct {
-	Recipe       string               `json:"recipe"`
-	Bits         string               `json:"bits"`
-	Threads      int                  `json:"threads"`
-	Blocks       int                  `json:"blocks"`
-	Windows      int                  `json:"calibration_windows"` // 0: none is needed
-	Tokens       int                  `json:"calibration_tokens_per_window"`
-	Memory       []memoryItem         `json:"memory"` // what is held at the peak
-	Peak         int64                `json:"peak_bytes"`
-	MaxMemory    int64                `json:"max_memory_bytes,omitempty"`
-	Spill        int64                `json:"spilled_bytes"`
-	Read         int64                `json:"read_bytes"`
-	Artefact     int64                `json:"artefact_bytes"`
-	Disk         int64                `json:"disk_bytes"`
-	Rotations    []specquant.Rotation `json:"rotations"`
-	Fallbacks    []specquant.Fallback `json:"fallbacks"`
-	Operations   float64              `json:"floating_point_operations"`
-	LeastSeconds float64              `json:"seconds_least"`
-	MostSeconds  float64              `json:"seconds_most"`
-	Load         float64              `json:"load_per_cpu"` // of the machine by other programs, just now
+	Recipe       string                `json:"recipe"`
+	Bits         string                `json:"bits"`
+	Threads      int                   `json:"threads"`
+	Blocks       int                   `json:"blocks"`
+	Windows      int                   `json:"calibration_windows"` // 0: none is needed
+	Tokens       int                   `json:"calibration_tokens_per_window"`
+	Memory       []memoryItem          `json:"memory"` // what is held at the peak
+	Peak         int64                 `json:"peak_bytes"`
+	MaxMemory    int64                 `json:"max_memory_bytes,omitempty"`
+	Spill        int64                 `json:"spilled_bytes"`
+	Read         int64                 `json:"read_bytes"`
+	Artefact     int64                 `json:"artefact_bytes"`
+	Disk         int64                 `json:"disk_bytes"`
+	Rotations    []specquant.Rotation  `json:"rotations"`
+	Fallbacks    []specquant.Fallback  `json:"fallbacks"`
+	Operations   float64               `json:"floating_point_operations"`
+	LeastSeconds float64               `json:"seconds_least"`
+	MostSeconds  float64               `json:"seconds_most"`
+	Budget       *specquant.TimeBudget `json:"time_budget,omitempty"` // nil: no time was stated
+	Load         float64               `json:"load_per_cpu"`          // of the machine by other programs, just now
 }
 
 type memoryItem struct {
@@ -73,7 +76,7 @@ type memoryItem struct {
 func planOf(p *specquant.Plan) jobPlan {
 	j := jobPlan{Recipe: p.Recipe, Bits: p.Bits, Threads: p.Threads, Blocks: p.Blocks, Windows: p.Windows, Tokens: p.Tokens, Peak: p.Peak, MaxMemory: p.MaxMemory,
 		Spill: p.Spill, Read: p.Read, Artefact: p.Artefact, Disk: p.Disk, Rotations: p.Rotations, Fallbacks: p.Fallbacks, Operations: p.Work,
-		LeastSeconds: p.Least.Seconds(), MostSeconds: p.Most.Seconds(), Load: p.Load}
+		LeastSeconds: p.Least.Seconds(), MostSeconds: p.Most.Seconds(), Load: p.Load, Budget: p.Budget}
 	for _, i := range p.Memory {
 		j.Memory = append(j.Memory, memoryItem(i))
 	}
@@ -101,6 +104,9 @@ func printPlan(e *env, p *specquant.Plan) {
 	}
 	if p.Spill > 0 {
 		fmt.Fprintf(w, "spilled       %s of calibration activations go to a file, to stay below %s\n", bytesText(p.Spill), bytesText(p.MaxMemory))
+	}
+	if b := p.Budget; b != nil {
+		fmt.Fprintf(w, "time          %s allows %d of %s\n", time.Duration(b.Seconds*float64(time.Second)), b.Windows, plural(b.Asked, "calibration window"))
 	}
 	for i, r := range p.Rotations {
 		fmt.Fprintf(w, "%-13s %s, width %d: %s\n", heading("rotations", i), r.Where, r.Width, r.Name)

@@ -229,6 +229,7 @@ type Manifest struct {
 	Inputs        []checkpoint.FileHash `json:"inputs"`                // the checkpoint's files
 	Calibration   *Calibration          `json:"calibration,omitempty"` // nil: none was needed
 	Rotations     []Rotation            `json:"rotations,omitempty"`   // how the recipe's rotations were constructed
+	Budget        *TimeBudget           `json:"time_budget,omitempty"` // nil: no time was stated
 	Layers        []Layer               `json:"layers"`
 	BitsPerWeight float64               `json:"bits_per_weight"`     // over the quantized layers, everything stored included
 	Fallbacks     []Fallback            `json:"fallbacks,omitempty"` // where the job deviated from its recipe
@@ -237,6 +238,13 @@ type Manifest struct {
 	// Files are all other files of the artefact, sorted by name; artefacts of early
 	// versions list none. See [Verify].
 	Files []checkpoint.FileHash `json:"files,omitempty"`
+}
+
+// TimeBudget is the time that was stated for a job and what it left of the calibration.
+type TimeBudget struct {
+	Seconds float64 `json:"seconds"`
+	Windows int     `json:"windows"` // of calibration that it allowed
+	Asked   int     `json:"asked"`   // that the recipe and the text would have given
 }
 
 // Calibration is the text that the statistics come from.

@@ -56,6 +56,9 @@ func (j *job) finish(ctx context.Context) error {
 	// page cache, and what is summed is what was found good. A job that was taken
 	// up again sums the same files, whoever wrote them.
 	j.meter.At(partWriting, 0)
+	if err := unchanged(j.sources); err != nil {
+		return err
+	}
 	if j.manifest.Files, err = artefact.Sums(j.partial, j.files(rest)); err != nil {
 		return err
 	}

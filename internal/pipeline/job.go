@@ -44,6 +44,9 @@ func Run(ctx context.Context, o Options) (*artefact.Manifest, error) {
 		j.plan.Measure(o.Pool)
 		j.left = j.plan.remaining()
 		j.event(Event{Stage: "reading the checkpoint"})
+		if s := gaveUp(j.budget); s != "" {
+			j.event(Event{Note: s})
+		}
 	}
 	j.meter = o.Profile.Begin(o.Pool, stage.PartFactor)
 	j.meter.At(partChecking, 0)

@@ -22,11 +22,12 @@ type Options struct {
 	Recipe      *recipe.Recipe
 	Calibration []string // text files; none: the embedded text
 	Pool        *kernel.Pool
-	MaxMemory   int64  // bytes; 0: no limit
-	Size        int64  // bytes of the artefact, at most, see [fit]; 0: as the recipe says
-	Restart     bool   // throw away an unfinished job of the same name
-	Tool        string // name and version for the manifest
-	Strict      bool   // make the first fallback an error, see [artefact.Fallback]
+	MaxMemory   int64         // bytes; 0: no limit
+	Size        int64         // bytes of the artefact, at most, see [fit]; 0: as the recipe says
+	Time        time.Duration // that the job may take, about: as much calibration as that allows; 0: as the recipe says
+	Restart     bool          // throw away an unfinished job of the same name
+	Tool        string        // name and version for the manifest
+	Strict      bool          // make the first fallback an error, see [artefact.Fallback]
 
 	Progress func(Event)    // may be nil
 	Profile  *meter.Profile // filled in with where the time went, and written beside the artefact; nil: nobody asks
@@ -71,6 +72,8 @@ type job struct {
 	manifest  artefact.Manifest
 	rotations *stage.LearnedRotations // learned rotations; nil: none
 	left      *remaining              // time; nil: nobody asks
+	sources   []source                // the checkpoint's files, see [unchanged]
+	budget    *artefact.TimeBudget    // of --time; nil: none was given
 	meter     *meter.Meter            // where the time goes; nil: nobody asks
 	finished  bool                    // an earlier run has done all but clean up
 	start     time.Time

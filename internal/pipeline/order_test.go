@@ -62,10 +62,10 @@ func fileArrows(t *testing.T) map[string][]string {
 // order is how the package reads, from the top: the door, the job's stages in time, what
 // they share, and below that the plan, which is data and knows no job.
 var order = []string{
-	"job.go", "prepare.go", "run.go", "finish.go",
+	"job.go", "prepare.go", "budget.go", "run.go", "finish.go",
 	"spin.go", "mix.go", "distil.go", "resume.go", "target.go", "store.go",
 	"rewrite.go", "lock_unix.go", "space_statfs.go", "ranges.go",
-	"options.go", "profile.go", "progress.go",
+	"options.go", "sources.go", "profile.go", "progress.go",
 	"plan_measure.go", "plan.go", "schedule.go", "fallback.go", "suits.go",
 	"plan_time.go", "plan_learn.go", "plan_memory.go", "sizes.go",
 }

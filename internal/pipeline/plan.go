@@ -36,6 +36,8 @@ type Plan struct {
 
 	Schedule *Schedule // every step
 
+	Budget *artefact.TimeBudget // what a stated time left of the calibration; nil: none was stated
+
 	Work        float64       // floating-point operations
 	Least, Most time.Duration // the range of the time it takes, at the speeds measured just now
 	Load        float64       // of the machine by other programs, a processor, just now; it widens the range

@@ -12,6 +12,11 @@ import (
 // Measure fills in the time from a short run of the operations that dominate.
 func (p *Plan) Measure(pool *kernel.Pool) {
 	s := measureSpeeds(p.config, pool, p.Tokens)
+	p.estimate(&s)
+}
+
+// estimate fills in the time at some speeds.
+func (p *Plan) estimate(s *speeds) {
 	p.before.least, p.before.most = s.seconds(p.phases.before)
 	p.block.least, p.block.most = s.seconds(p.phases.block)
 	p.after.least, p.after.most = s.seconds(p.phases.after)

@@ -61,6 +61,10 @@ func (j *job) open() error {
 		if err != nil {
 			return err
 		}
+		if err := j.keepTime(texts); err != nil {
+			return err
+		}
+		r = j.Recipe
 		windows, tokens = len(j.set.Windows), j.set.Tokens
 		freeMemory() // what encoding the text took is not to add to what the blocks hold
 	}
@@ -68,18 +72,8 @@ func (j *job) open() error {
 	if err != nil {
 		return err
 	}
+	j.plan.Budget = j.budget
 	return j.strict(j.plan.Fallbacks)
-}
-
-// embedBytes is the size of what is copied as it is.
-func (j *job) embedBytes() int64 {
-	var n int64
-	for _, name := range copied {
-		if t, err := j.ck.Tensor(name); err == nil && t.Name == name {
-			n += int64(len(t.Data))
-		}
-	}
-	return n
 }
 
 // resolved is the recipe as it holds for this checkpoint: with one format for an

@@ -19,15 +19,15 @@ import (
 // begin makes or takes up the folder of the unfinished artefact.
 func (j *job) begin() error {
 	r := j.Recipe
-	paths := append([]string{filepath.Join(j.Dir, "config.json")}, j.ck.Files()...)
-	for _, f := range j.tok.Files() {
-		paths = append(paths, filepath.Join(j.Dir, f))
-	}
-	inputs, err := checkpoint.HashFiles(paths...)
-	if err != nil {
+	var err error
+	if j.sources, err = watch(j.sourcePaths()); err != nil {
 		return err
 	}
-	j.manifest = artefact.Manifest{Tool: j.Tool, Recipe: r, Inputs: inputs, Rotations: j.plan.Rotations}
+	var inputs []checkpoint.FileHash
+	for _, s := range j.sources {
+		inputs = append(inputs, s.hash)
+	}
+	j.manifest = artefact.Manifest{Tool: j.Tool, Recipe: r, Inputs: inputs, Rotations: j.plan.Rotations, Budget: j.budget}
 	if j.set != nil {
 		j.manifest.Calibration = &artefact.Calibration{Sources: j.set.Sources, Windows: len(j.set.Windows), HeldOut: len(j.set.HeldOut), Tokens: j.set.Tokens, Hash: j.set.Hash}
 	}
@@ -270,4 +270,13 @@ func (j *job) reload(st *stage.State, i int) error {
 		return fmt.Errorf("%w; remove %s and start again", err, j.partial)
 	}
 	return st.Decode(shardSource{f}, j.quantization())
+}
+
+// sourcePaths are the files of the checkpoint that the job reads.
+func (j *job) sourcePaths() []string {
+	paths := append([]string{filepath.Join(j.Dir, "config.json")}, j.ck.Files()...)
+	for _, f := range j.tok.Files() {
+		paths = append(paths, filepath.Join(j.Dir, f))
+	}
+	return paths
 }

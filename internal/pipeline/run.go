@@ -147,6 +147,9 @@ func (j *job) do(ctx context.Context, st *stage.State, i int, step stage.Step) e
 		return j.reload(st, i)
 	case stepWrite:
 		j.meter.At(partWriting, 0)
+		if err := unchanged(j.sources); err != nil {
+			return err
+		}
 		prefix := llama.TensorPrefix(i)
 		for k := range st.Reports {
 			st.Reports[k].Name = prefix + st.Reports[k].Name

@@ -179,3 +179,14 @@ func vector(src shardSource, name string) ([]float32, error) {
 	v := make([]float32, t.Elems())
 	return v, t.Float32(v)
 }
+
+// embedBytes is the size of what is copied as it is.
+func (j *job) embedBytes() int64 {
+	var n int64
+	for _, name := range copied {
+		if t, err := j.ck.Tensor(name); err == nil && t.Name == name {
+			n += int64(len(t.Data))
+		}
+	}
+	return n
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"unsafe"
 
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/linalg"
@@ -38,7 +39,8 @@ type Factor struct {
 	Dead int     // channels that are zero for all calibration tokens
 }
 
-// NewFactor takes H = Σ x̂ x̂ᵀ [n × n] and overwrites it. Damping starts at the recipe's
+// NewFactor takes H = Σ x̂ x̂ᵀ [n × n] and overwrites it: the factor lies in its memory, which
+// must not be used as long as the factor is. Damping starts at the recipe's
 // value and is raised tenfold, at most three times, while H is not positive definite;
 // Factor.Damp is the value that sufficed.
 func NewFactor(p *kernel.Pool, h []float64, n int, s recipe.Solve) (*Factor, error) {
@@ -78,52 +80,66 @@ func NewFactor(p *kernel.Pool, h []float64, n int, s recipe.Solve) (*Factor, err
 			return 0
 		})
 	}
-	work := make([]float64, n*n)
+	if err := f.invert(p, h, mean, s); err != nil {
+		return nil, err
+	}
+	transposeSquare(p, h, n)
+	f.l = narrow(h)
+	return f, nil
+}
+
+// invert replaces h by the upper factor of the inverse of the damped, ordered matrix. What
+// another try with more damping starts from is its lower triangle, kept row after row.
+func (f *Factor) invert(p *kernel.Pool, h []float64, mean float64, s recipe.Solve) error {
+	n := f.n
+	kept := make([]float64, n*(n+1)/2)
+	p.Run(n, func(i int) { copy(kept[i*(i+1)/2:], h[i*n:][:i+1]) })
+	at := func(i, j int) float64 {
+		if i < j {
+			i, j = j, i
+		}
+		return kept[i*(i+1)/2+j]
+	}
 	for f.Damp = s.Damp; ; f.Damp *= 10 {
 		p.Run(n, func(i int) {
-			src := i
-			if f.order != nil {
-				src = f.order[i]
-			}
-			row := work[i*n:][:n]
+			row, channel := h[i*n:][:n], f.column(i)
 			for j := range row {
-				k := j
-				if f.order != nil {
-					k = f.order[j]
-				}
-				row[j] = h[src*n+k]
+				row[j] = at(channel, f.column(j))
 			}
 			row[i] += f.Damp * mean
 		})
-		err := linalg.InverseUpper(p, work, n)
+		err := linalg.InverseUpper(p, h, n)
 		if err == nil {
 			break
 		}
 		var indefinite *linalg.NotPositiveDefinite
 		if !errors.As(err, &indefinite) || f.Damp >= s.Damp*999 {
-			return nil, fmt.Errorf("the Hessian can't be inverted, even with damping %.3g: %w", f.Damp, err)
+			return fmt.Errorf("the Hessian can't be inverted, even with damping %.3g: %w", f.Damp, err)
 		}
 	}
-	f.l = make([]float32, n*n)
-	p.Run((n+tile-1)/tile, func(k int) { // transposed, a tile at a time
-		for j0 := 0; j0 < n; j0 += tile {
-			for i := k * tile; i < min((k+1)*tile, n); i++ {
-				for j := j0; j < min(j0+tile, n); j++ {
-					f.l[i*n+j] = float32(work[j*n+i])
-				}
-			}
-		}
-	})
 	if s.Refines() {
 		f.h = make([]float32, n*n)
 		p.Run(n, func(i int) {
-			for j, v := range h[i*n:][:n] {
-				f.h[i*n+j] = float32(v)
+			for j := range n {
+				f.h[i*n+j] = float32(at(i, j))
 			}
-			f.h[i*n+i] = float32(h[i*n+i] + f.Damp*mean)
+			f.h[i*n+i] = float32(at(i, i) + f.Damp*mean)
 		})
 	}
-	return f, nil
+	return nil
+}
+
+// narrow rounds x to float32 in the memory of x, which nobody may read as float64
+// afterwards.
+func narrow(x []float64) []float32 {
+	if len(x) == 0 {
+		return nil
+	}
+	y := unsafe.Slice((*float32)(unsafe.Pointer(&x[0])), len(x))
+	for i, v := range x { // value i of y lies in front of value i of x
+		y[i] = float32(v)
+	}
+	return y
 }
 
 // column maps a position in the factor's order to the column of the weights.
@@ -134,13 +150,19 @@ func (f *Factor) column(position int) int {
 	return f.order[position]
 }
 
-// FactorBytes is the peak memory of NewFactor, H excluded.
+// FactorBytes is the peak memory of NewFactor, H excluded: half of H, and where it is
+// refined a copy in float32.
 func FactorBytes(n int, s recipe.Solve) int64 {
-	perEntry := int64(12)
-	if s.Refines() {
-		perEntry += 4
+	return 4*int64(n)*int64(n+1) + RefineBytes(n, s)
+}
+
+// RefineBytes is what a factor holds beside the memory of H: the damped matrix in float32,
+// where codes are refined.
+func RefineBytes(n int, s recipe.Solve) int64 {
+	if !s.Refines() {
+		return 0
 	}
-	return perEntry * int64(n) * int64(n)
+	return 4 * int64(n) * int64(n)
 }
 
 // SolveBytes is the memory that GPTQ and the refinement hold for a layer with this many

@@ -56,7 +56,7 @@ func (step Step) Holds(s Shape) (items []Item) {
 	case StepSolve:
 		out, width := step.Layer.Shape(c)
 		if s.Windows > 0 && r.Solve.Method == "gptq" {
-			add("factor of the widest Hessian", FactorBytes(width, r.Solve))
+			add("the widest Hessian, to refine codes by", RefineBytes(width, r.Solve))
 			add("the largest layer, column by column", SolveBytes(out*width, r.Solve))
 		}
 		if r.Weights.Clip == recipe.ClipAWQ {

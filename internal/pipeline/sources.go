@@ -1,0 +1,75 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+)
+
+// A job reads the checkpoint for minutes or hours. A file of it that somebody replaces or
+// writes to meanwhile would give blocks of two models, so sizes and times are looked at
+// before each block is written and before the whole is named; where a time differs, the
+// contents decide.
+
+// source is a file of the checkpoint as it was when the job began.
+type source struct {
+	path  string
+	hash  checkpoint.FileHash
+	bytes int64
+	time  time.Time
+}
+
+// watch remembers the files and hashes them.
+func watch(paths []string) ([]source, error) {
+	all := make([]source, len(paths))
+	for i, path := range paths { // before they are read: what is written while they are shows
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, err
+		}
+		all[i] = source{path: path, bytes: info.Size(), time: info.ModTime()}
+	}
+	hashes, err := checkpoint.HashFiles(paths...)
+	for i := range hashes {
+		all[i].hash = hashes[i]
+	}
+	return all, err
+}
+
+// ChangedError says that a file of the checkpoint is not what it was when the job began.
+type ChangedError struct{ Path, Found, Expected string }
+
+func (e *ChangedError) Error() string {
+	return fmt.Sprintf("%s changed while it was being quantized: found %s, expected %s as at the beginning; the blocks made so far are of the earlier file: put it back and run again to go on, or say --restart to begin anew with the new one", e.Path, e.Found, e.Expected)
+}
+
+// unchanged returns a [ChangedError] for the first file that differs.
+func unchanged(all []source) error {
+	for i := range all {
+		s := &all[i]
+		info, err := os.Stat(s.path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return &ChangedError{s.path, "no such file", fmt.Sprintf("%d bytes", s.bytes)}
+		case err != nil:
+			return err
+		case info.Size() != s.bytes:
+			return &ChangedError{s.path, fmt.Sprintf("%d bytes", info.Size()), fmt.Sprintf("%d", s.bytes)}
+		case info.ModTime().Equal(s.time):
+			continue
+		}
+		h, err := checkpoint.HashFiles(s.path)
+		if err != nil {
+			return err
+		}
+		if h[0].SHA256 != s.hash.SHA256 {
+			return &ChangedError{s.path, "sha256 " + h[0].SHA256, s.hash.SHA256}
+		}
+		s.time = info.ModTime() // touched, not changed
+	}
+	return nil
+}
