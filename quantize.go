@@ -28,6 +28,7 @@ type QuantizeOptions struct {
 	Time        time.Duration // that the job may take, about: as much calibration as that allows; 0: as the recipe says. See [Plan].Budget
 	Size        int64         // bytes of the artefact, at most: takes as many bits a weight as fit; 0: as the recipe says
 	Restart     bool          // throw away an unfinished job instead of resuming it
+	Choices     bool          // [PlanQuantize] fills in [Plan].Choices, which takes a moment and 256 MB
 	Strict      bool          // make the first [Fallback] an error
 	KeepBad     bool          // accept a result that fails the comparison with full precision
 	Profile     bool          // measure where the time goes, see [Report.Profile]
@@ -62,7 +63,7 @@ func (o QuantizeOptions) job(dir, out string) (pipeline.Options, error) {
 			return pipeline.Options{}, err
 		}
 	}
-	j := pipeline.Options{Dir: dir, Out: out, Recipe: r, Calibration: o.Calibration, MaxMemory: o.MaxMemory, Size: o.Size, Time: o.Time,
+	j := pipeline.Options{Dir: dir, Out: out, Recipe: r, Calibration: o.Calibration, MaxMemory: o.MaxMemory, Size: o.Size, Time: o.Time, Choices: o.Choices,
 		Restart: o.Restart, Strict: o.Strict, Tool: "specquant " + Version}
 	if o.Progress != nil {
 		j.Progress = func(e pipeline.Event) { o.Progress(newEvent(e)) }

@@ -34,6 +34,8 @@ type Plan struct {
 	Rotations []Rotation // how the recipe's are constructed at the model's widths
 	Fallbacks []Fallback // where the job will not do what the recipe says
 
+	Choices *Choices // nil: [QuantizeOptions].Choices was not set
+
 	Budget *TimeBudget // what [QuantizeOptions].Time left of the calibration; nil: no time was stated
 
 	Work float64 // floating-point operations
@@ -47,6 +49,51 @@ type TimeBudget struct {
 	Seconds float64 `json:"seconds"`
 	Windows int     `json:"windows"` // of calibration that it allows
 	Asked   int     `json:"asked"`   // that recipe and text would give
+}
+
+// Choice is one setting of the weights, with the recipe the same otherwise.
+type Choice struct {
+	Bits          int       `json:"bits"`            // of a weight; 16: not quantized
+	Group         int       `json:"group"`           // of weights that share a scale; 0: one scale a row
+	BitsPerWeight float64   `json:"bits_per_weight"` // of the linear layers, scales counted
+	File          int64     `json:"file_bytes"`      // about
+	Running       []Running `json:"running"`
+	// The most tokens a second that this machine's limits allow, attention apart: kernels come
+	// near them and never above. 0: not known.
+	Prefill float64 `json:"prefill_at_most"`
+	Decode  float64 `json:"decode_at_most"`
+	Decode8 float64 `json:"decode_8_sequences_at_most"` // of eight sequences together
+	Chosen  bool    `json:"chosen"`                     // by the recipe and the options
+}
+
+// Running is the memory of a model that runs: weights, cache and scratch.
+type Running struct {
+	Context   int   `json:"context"` // tokens of each sequence, no more than the model has
+	Sequences int   `json:"sequences"`
+	Bytes     int64 `json:"bytes"`
+}
+
+// Choices are the settings beside each other, from the largest to the smallest. How good
+// each is says only a comparison: [CompareRecipes].
+type Choices struct {
+	All  []Choice `json:"all"`
+	Free int64    `json:"free_memory_bytes"` // of the machine, now; 0: not known
+	Fits int      `json:"fits"`              // of All: the first that runs with 8,192 tokens of context in what is free; -1: none
+}
+
+func newChoices(c *pipeline.Choices) *Choices {
+	if c == nil {
+		return nil
+	}
+	out := &Choices{Free: c.Free, Fits: c.Fits}
+	for _, one := range c.All {
+		to := Choice{Bits: one.Bits, Group: one.Group, BitsPerWeight: one.BitsPerWeight, File: one.File, Prefill: one.Prefill, Decode: one.Decode, Decode8: one.Decode8, Chosen: one.Chosen}
+		for _, r := range one.Running {
+			to.Running = append(to.Running, Running(r))
+		}
+		out.All = append(out.All, to)
+	}
+	return out
 }
 
 // MemoryItem is one of the parts of a job's memory.
@@ -63,7 +110,7 @@ func newPlan(p *pipeline.Plan) *Plan {
 	out := &Plan{Recipe: p.Recipe, Bits: p.Bits, Threads: p.Threads, Blocks: p.Blocks, Windows: p.Windows, Tokens: p.Tokens,
 		Peak: p.Peak, MaxMemory: p.MaxMemory, Spill: p.Spill, Read: p.Read, Artefact: p.Artefact, Disk: p.Disk,
 		Rotations: newRotations(p.Rotations), Fallbacks: newFallbacks(p.Fallbacks), Work: p.Work, Least: p.Least, Most: p.Most, Load: p.Load}
-	out.Budget = (*TimeBudget)(p.Budget)
+	out.Budget, out.Choices = (*TimeBudget)(p.Budget), newChoices(p.Choices)
 	for _, i := range p.Memory {
 		out.Memory = append(out.Memory, MemoryItem(i))
 	}

@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/specquant/specquant"
@@ -33,7 +36,9 @@ func (c *planCmd) Run(e *env) error {
 	if err := e.readPipes(c.Calib); err != nil {
 		return err
 	}
-	p, err := specquant.PlanQuantize(c.Dir, c.options())
+	o := c.options()
+	o.Choices = true
+	p, err := specquant.PlanQuantize(c.Dir, o)
 	if err != nil {
 		return err
 	}
@@ -65,7 +70,8 @@ type jobPlan struct {
 	LeastSeconds float64               `json:"seconds_least"`
 	MostSeconds  float64               `json:"seconds_most"`
 	Budget       *specquant.TimeBudget `json:"time_budget,omitempty"` // nil: no time was stated
-	Load         float64               `json:"load_per_cpu"`          // of the machine by other programs, just now
+	Choices      *specquant.Choices    `json:"choices"`
+	Load         float64               `json:"load_per_cpu"` // of the machine by other programs, just now
 }
 
 type memoryItem struct {
@@ -76,7 +82,7 @@ type memoryItem struct {
 func planOf(p *specquant.Plan) jobPlan {
 	j := jobPlan{Recipe: p.Recipe, Bits: p.Bits, Threads: p.Threads, Blocks: p.Blocks, Windows: p.Windows, Tokens: p.Tokens, Peak: p.Peak, MaxMemory: p.MaxMemory,
 		Spill: p.Spill, Read: p.Read, Artefact: p.Artefact, Disk: p.Disk, Rotations: p.Rotations, Fallbacks: p.Fallbacks, Operations: p.Work,
-		LeastSeconds: p.Least.Seconds(), MostSeconds: p.Most.Seconds(), Load: p.Load, Budget: p.Budget}
+		LeastSeconds: p.Least.Seconds(), MostSeconds: p.Most.Seconds(), Load: p.Load, Budget: p.Budget, Choices: p.Choices}
 	for _, i := range p.Memory {
 		j.Memory = append(j.Memory, memoryItem(i))
 	}
@@ -116,6 +122,60 @@ func printPlan(e *env, p *specquant.Plan) {
 	}
 	fmt.Fprintf(w, "writes        about %s; at most %s of disk in use at once\n", bytesText(p.Artefact), bytesText(p.Disk))
 	fmt.Fprintf(w, "work          %.3g GFLOP, %s on this machine%s\n", p.Work/1e9, spanText(p.Least, p.Most), busyText(p))
+	printChoices(w, p.Choices)
+}
+
+// printChoices writes the settings beside the chosen one, and which is for this machine.
+func printChoices(w io.Writer, c *specquant.Choices) {
+	if c == nil {
+		return
+	}
+	fmt.Fprint(w, "\nbeside it, each with the recipe the same otherwise; memory while running, by context and sequences; tokens a second that this machine's limits, measured just now, allow at most\n")
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(t, "bits\tgroup\ta weight\tfile\t")
+	for _, r := range c.All[0].Running {
+		fmt.Fprintf(t, "%d × %d\t", r.Context, r.Sequences)
+	}
+	fmt.Fprint(t, "prefill\tdecode\tof 8\t\t\n")
+	for i, one := range c.All {
+		group, mark := "row", ""
+		if one.Group > 0 {
+			group = fmt.Sprint(one.Group)
+		}
+		if one.Bits == 16 {
+			group = ""
+		}
+		if one.Chosen {
+			mark = "chosen"
+		}
+		if i == c.Fits {
+			mark = strings.TrimPrefix(mark+", fits", ", ")
+		}
+		fmt.Fprintf(t, "%d\t%s\t%.2f\t%s\t", one.Bits, group, one.BitsPerWeight, bytesText(one.File))
+		for _, r := range one.Running {
+			fmt.Fprintf(t, "%s\t", bytesText(r.Bytes))
+		}
+		for _, v := range []float64{one.Prefill, one.Decode, one.Decode8} {
+			if v > 0 {
+				fmt.Fprintf(t, "%.0f\t", v)
+			} else {
+				fmt.Fprint(t, "?\t")
+			}
+		}
+		fmt.Fprintf(t, "  %s\t\n", mark)
+	}
+	t.Flush()
+	switch {
+	case c.Free == 0:
+	case c.Fits < 0:
+		fmt.Fprintf(w, "This machine has %s of memory free: none of these runs in it with 8,192 tokens of context; a smaller model does.\n", bytesText(c.Free))
+	case c.All[c.Fits].Bits == 16:
+		fmt.Fprintf(w, "This machine has %s of memory free: the model runs in it without being quantized; quantized it is smaller and faster.\n", bytesText(c.Free))
+	default:
+		one := c.All[c.Fits]
+		fmt.Fprintf(w, "This machine has %s of memory free: the most accurate of these that runs in it with 8,192 tokens of context should be the one of %.2f bits a weight (--size %dMB); specquant compare measures how accurate.\n",
+			bytesText(c.Free), one.BitsPerWeight, (one.File+one.File/50)/1e6+1)
+	}
 }
 
 // busyText says why the range of the time is wide.

@@ -23,8 +23,15 @@ func PlanJob(o Options) (*Plan, error) {
 	}
 	defer j.ck.Close()
 	j.plan.Measure(o.Pool)
+	if o.Choices {
+		embed := j.embedBytes()
+		j.plan.Choices = newChoices(&j.ck.Config, j.Recipe, embed, j.ck.Bytes()-embed, o.Pool.Threads(), o.Pool.MeasureLimits(limitRounds))
+	}
 	return j.plan, nil
 }
+
+// limitRounds is how often the machine's limits are measured, some 20 ms each.
+const limitRounds = 3
 
 // Run quantizes a checkpoint. A run that was killed is taken up where it was
 // and writes the same bytes.

@@ -27,6 +27,7 @@ type Options struct {
 	Time        time.Duration // that the job may take, about: as much calibration as that allows; 0: as the recipe says
 	Restart     bool          // throw away an unfinished job of the same name
 	Tool        string        // name and version for the manifest
+	Choices     bool          // [PlanJob] tells the settings beside the chosen one; takes a moment and 256 MB
 	Strict      bool          // make the first fallback an error, see [artefact.Fallback]
 
 	Progress func(Event)    // may be nil

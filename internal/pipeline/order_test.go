@@ -66,7 +66,7 @@ var order = []string{
 	"spin.go", "mix.go", "distil.go", "resume.go", "target.go", "store.go",
 	"rewrite.go", "lock_unix.go", "space_statfs.go", "ranges.go",
 	"options.go", "sources.go", "profile.go", "progress.go",
-	"plan_measure.go", "plan.go", "schedule.go", "fallback.go", "suits.go",
+	"plan_measure.go", "plan.go", "choices.go", "schedule.go", "fallback.go", "suits.go",
 	"plan_time.go", "plan_learn.go", "plan_memory.go", "sizes.go",
 }
 

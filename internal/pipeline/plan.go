@@ -36,6 +36,8 @@ type Plan struct {
 
 	Schedule *Schedule // every step
 
+	Choices *Choices // nil: nobody asked
+
 	Budget *artefact.TimeBudget // what a stated time left of the calibration; nil: none was stated
 
 	Work        float64       // floating-point operations

@@ -1,0 +1,141 @@
+package pipeline
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
+)
+
+// What people ask before they begin: how large the result is, what it takes to run, and
+// how fast it can be, beside other bits and groups.
+
+// Choice is one setting of the weights, with the same recipe otherwise. Bytes are those of
+// files and memory.
+type Choice struct {
+	Bits          int     // of a weight; 16: not quantized
+	Group         int     // of weights that share a scale; 0: one scale a row
+	BitsPerWeight float64 // of the linear layers of the blocks, scales counted
+	File          int64   // about
+	Running       []Running
+	// The most tokens a second that this machine's limits allow: a kernel comes near them, and
+	// never above. 0: not known. Attention is not counted.
+	Prefill, Decode, Decode8 float64
+	Chosen                   bool // by the recipe and the options of the plan
+}
+
+// Running is the memory of a model that runs: weights, cache and scratch.
+type Running struct {
+	Context, Sequences int // tokens of each sequence, no more than the model has
+	Bytes              int64
+}
+
+// Choices are the settings beside each other, from the largest to the smallest.
+type Choices struct {
+	All  []Choice
+	Free int64 // memory of the machine that is free now; 0: not known
+	Fits int   // of All: the first that runs with 8,192 tokens of context in what is free; -1: none
+}
+
+// The contexts and numbers of sequences that memory is told for.
+var (
+	choiceContexts  = []int{2048, 8192, 32768}
+	choiceSequences = []int{1, 8}
+)
+
+const (
+	askedContext = 8192 // that [Choices].Fits is about
+	batchRows    = 512  // tokens that the runtime takes through a block at a time, at most
+)
+
+// newChoices lists the neighbours of a recipe: 16 bits, and 8 to 2 bits with one scale a
+// row and with groups of 32. embedBytes is the size of embedding and output matrix in the
+// checkpoint, blocks that of all else.
+func newChoices(c *checkpoint.Config, r *recipe.Recipe, embedBytes, blocks int64, threads int, l kernel.Limits) *Choices {
+	out := &Choices{Free: freeRAM(), Fits: -1}
+	var weights float64
+	for w := range llama.NumLinears {
+		rows, cols := w.Shape(c)
+		weights += float64(rows) * float64(cols) * float64(c.Layers)
+	}
+	table := float64(c.VocabSize) * float64(c.HiddenSize)
+	add := func(bits, group int, activations, kv int, file, linear, head int64) {
+		ch := Choice{Bits: bits, Group: group, File: file, BitsPerWeight: 8 * float64(linear) / weights}
+		for k, context := range choiceContexts {
+			if k > 0 && choiceContexts[k-1] >= c.MaxPositions {
+				break // the model has no longer one
+			}
+			for _, n := range choiceSequences {
+				ch.Running = append(ch.Running, runningBytes(c, file, kv, threads, min(context, c.MaxPositions), n))
+			}
+		}
+		peak := l.FMA
+		if activations <= 8 && l.Int8 > 0 {
+			peak = l.Int8
+		}
+		if peak > 0 {
+			ch.Prefill = peak / (2 * weights)
+		}
+		if l.Read > 0 {
+			ch.Decode = l.Read / float64(linear+head)
+			ch.Decode8 = 8 * ch.Decode
+			if peak > 0 {
+				ch.Decode8 = min(ch.Decode8, peak/(2*(weights+table)))
+			}
+		}
+		ch.Chosen = bits == r.Bits.Weights && group == r.Weights.Group
+		out.All = append(out.All, ch)
+	}
+	add(quant.FullBits, 0, quant.Full.Activations, quant.Full.KV, embedBytes+blocks, blocks, int64(2*table))
+	tables := tableBytes(c, r, embedBytes)
+	head := quantizedBytes(r.Head.Bits, r.Head.Group, c.VocabSize, c.HiddenSize)
+	groups := []int{32, 0}
+	if g := r.Weights.Group; g != 0 && g != 32 {
+		groups = []int{32, g, 0}
+	}
+	for bits := 8; bits >= 2; bits-- {
+		for _, group := range groups {
+			own := *r
+			own.Bits.Weights, own.Weights.Group = bits, group
+			linear := linearBytes(c, &own)
+			add(bits, group, r.Bits.Activations, r.Bits.KV, tables+linear, linear, head)
+		}
+	}
+	for i, ch := range out.All {
+		if out.Free > 0 && out.Fits < 0 && runningBytes(c, ch.File, r.Bits.KV, threads, min(askedContext, c.MaxPositions), 1).Bytes <= out.Free {
+			out.Fits = i
+		}
+	}
+	return out
+}
+
+// runningBytes is the memory of a model in a file of such a size, with a cache of kv bits.
+func runningBytes(c *checkpoint.Config, file int64, kv, threads, context, sequences int) Running {
+	cache := kernel.KVCache{Bits: kv, Heads: c.KVHeads, HeadDim: c.HeadDim}
+	bytes := programBytes + file + int64(c.Layers)*int64(context)*int64(sequences)*cache.PositionBytes() +
+		llama.RunnerBytes(c, threads, min(batchRows, context)) + 4*int64(sequences)*int64(c.VocabSize)
+	return Running{Context: context, Sequences: sequences, Bytes: bytes}
+}
+
+// freeRAM is the memory that programs may still take, in bytes; 0 where the system does not
+// say.
+func freeRAM() int64 {
+	data, err := input.ReadFile("/proc/meminfo", input.MaxSmall)
+	if err != nil {
+		return 0
+	}
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	for lines.Scan() {
+		var kB int64
+		if n, _ := fmt.Sscanf(lines.Text(), "MemAvailable: %d kB", &kB); n == 1 {
+			return kB << 10
+		}
+	}
+	return 0
+}

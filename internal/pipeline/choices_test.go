@@ -1,0 +1,59 @@
+package pipeline
+
+import (
+	"testing"
+
+	"github.com/specquant/specquant/internal/kernel"
+)
+
+// TestChoices: the table falls from 16 bits to 2 with bits and groups, has the recipe's own
+// setting once, and its figures are the limits divided by what they limit.
+func TestChoices(t *testing.T) {
+	c := wideConfig()
+	r := smallRecipe(t, "rtn", "4-8-8")
+	r.Weights.Group = 64
+	l := kernel.Limits{Int8: 1e12, FMA: 1e11, Read: 1e10}
+	out := newChoices(c, r, 5e8, 13e9, 2, l)
+	if len(out.All) != 1+7*3 {
+		t.Fatalf("%d choices", len(out.All))
+	}
+	chosen := 0
+	for i, ch := range out.All {
+		if ch.Chosen {
+			chosen++
+			if ch.Bits != 4 || ch.Group != 64 {
+				t.Errorf("chosen: %d bits, groups of %d", ch.Bits, ch.Group)
+			}
+		}
+		if len(ch.Running) != 4 { // 2,048 and the model's 4,096 tokens
+			t.Fatalf("%d bits: memory for %d loads", ch.Bits, len(ch.Running))
+		}
+		for k := 1; k < len(ch.Running); k++ {
+			if a, b := ch.Running[k-1], ch.Running[k]; a.Context == b.Context && a.Sequences < b.Sequences && a.Bytes >= b.Bytes {
+				t.Errorf("%d bits: %d sequences take %d bytes, %d take %d", ch.Bits, a.Sequences, a.Bytes, b.Sequences, b.Bytes)
+			}
+		}
+		if i == 0 {
+			continue
+		}
+		before := out.All[i-1]
+		if ch.File >= before.File || ch.BitsPerWeight >= before.BitsPerWeight || ch.Decode <= before.Decode {
+			t.Errorf("%d bits in groups of %d after %d in groups of %d: file %d after %d, decode %v after %v",
+				ch.Bits, ch.Group, before.Bits, before.Group, ch.File, before.File, ch.Decode, before.Decode)
+		}
+		if ch.Prefill != out.All[1].Prefill || ch.Prefill < 5*out.All[0].Prefill {
+			t.Errorf("%d bits: prefill %v, 16 bits %v", ch.Bits, ch.Prefill, out.All[0].Prefill)
+		}
+		if ch.Decode8 < ch.Decode || ch.Decode8 > 8*ch.Decode {
+			t.Errorf("%d bits: decode %v alone, %v of eight", ch.Bits, ch.Decode, ch.Decode8)
+		}
+	}
+	if chosen != 1 {
+		t.Errorf("%d settings are the chosen one", chosen)
+	}
+	if out.Free > 0 && out.Fits >= 0 {
+		if first := out.All[out.Fits].Running[2]; first.Context != min(askedContext, c.MaxPositions) || first.Sequences != 1 || first.Bytes > out.Free && out.All[out.Fits].Bits != 16 {
+			t.Errorf("what fits takes %+v of %d", first, out.Free)
+		}
+	}
+}
