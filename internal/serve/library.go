@@ -220,10 +220,12 @@ func (l *library) change(f func()) {
 	done := make(chan struct{})
 	l.changing = done
 	l.mu.Unlock()
+	defer func() { // even if f panics: nobody is to wait for it for ever
+		l.mu.Lock()
+		l.changing = nil
+		close(done)
+	}()
 	f()
-	l.mu.Lock()
-	l.changing = nil
-	close(done)
 }
 
 // fetch loads a model. The lock is held.

@@ -158,3 +158,21 @@ func TestModelsThatCannotBeServed(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestPanicWhileLoading: what fails in the worst way leaves the library as it was.
+func TestPanicWhileLoading(t *testing.T) {
+	s, url, _ := serverOf(t, twoModels(t), Options{})
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("no panic")
+			}
+		}()
+		s.library.mu.Lock()
+		defer s.library.mu.Unlock()
+		s.library.change(func() { panic("of a load") })
+	}()
+	if status, _, body := completion(t, url, "org/two"); status != 200 {
+		t.Errorf("after a panic: status %d, %s", status, body)
+	}
+}
