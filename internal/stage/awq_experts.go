@@ -9,10 +9,10 @@ import (
 	"github.com/specquant/specquant/internal/quant"
 )
 
-// searchSharedAWQ is [State.searchAWQ] for what all experts of a block read. Each expert's
-// gate and up are rounded and its output is compared on the tokens of the sample that it is
-// sent, times its weight in them; the errors of a token's experts are taken to be
-// independent, so that one expert's rounded weights are in memory at a time.
+// searchSharedAWQ is [State.searchAWQ] for the common input of all experts of a block. Each
+// expert's gate and up are rounded, and its output, times its routing weight, is compared
+// on the sample's tokens that it receives. The errors of a token's experts are treated as
+// independent, so that only one expert's rounded weights are in memory at a time.
 func (st *State) searchSharedAWQ(ctx context.Context) (string, []float32, error) {
 	stats := st.Stats[llama.MLPInput]
 	a := awqExperts{st: st}
@@ -51,7 +51,8 @@ type awqExperts struct {
 	routing llama.Routing
 }
 
-// loss is the squared error of the experts' outputs with gate and up rounded with λ.
+// loss returns the squared error of the experts' outputs when gate and up are rounded with
+// λ.
 func (a *awqExperts) loss(ctx context.Context, exact [][]float32, lambda []float32) (sum float64, err error) {
 	st := a.st
 	for e := range exact {
@@ -78,8 +79,8 @@ func (a *awqExperts) loss(ctx context.Context, exact [][]float32, lambda []float
 	return sum, nil
 }
 
-// outputs are what the selected expert gives for the tokens of the sample that it is sent,
-// times its weight in each, with another gate and up; valid until the next call.
+// outputs returns the selected expert's outputs, times its routing weights, for the
+// sample's tokens that it receives, with the given gate and up; valid until the next call.
 func (a *awqExperts) outputs(gate, up *llama.Dense) []float32 {
 	st, m := a.st, &a.st.mixture
 	at, weights := a.routing.Of(m.selected)
@@ -102,8 +103,8 @@ func (a *awqExperts) outputs(gate, up *llama.Dense) []float32 {
 	return y
 }
 
-// rounded is one of the selected expert's layers, rounded with λ into memory; the layer
-// itself if it stays in 16 bits.
+// rounded returns one of the selected expert's layers rounded with λ, in the given memory;
+// the layer itself if it stays in 16 bits.
 func (a *awqExperts) rounded(l llama.Which, memory, lambda []float32) (*llama.Dense, error) {
 	st := a.st
 	d := st.Block.Linears[l]

@@ -14,45 +14,47 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// Mixtures of experts. Attention and the input of gate and up, which a block's experts
-// share, go through the stages as in other blocks; then each expert does by itself, on the
-// calibration tokens that the router sends to it. What the experts read is kept for all
-// tokens ([State.Route]), so that the attention before them runs once and not for each.
+// Mixtures of experts. Attention and the input of gate and up, which all experts of a block
+// share, go through the stages as in other blocks. Then each expert is processed
+// separately, on the calibration tokens that the router sends to it. The experts' input is
+// kept for all tokens ([State.Route]), so that the attention before it is computed once and
+// not for each expert.
 //
-// The router stays in float32. It reads what the norm gives: smoothing, signs and the
-// rotation of the residual stream are folded into it too; what the runtime does to the
-// experts' input comes after it.
+// The router stays in float32. It reads the output of the norm: smoothing, signs and the
+// rotation of the residual stream are folded into it too; the run-time transforms of the
+// experts' input come after it.
 //
-// An expert that calibration sends fewer than [LeastExpertTokens] tokens is calibrated on
-// tokens spaced evenly over the text besides its own, as many as the experts have on
-// average: so few say nothing of most of its inputs' directions. The report counts them.
+// An expert that receives fewer than [LeastExpertTokens] calibration tokens is calibrated
+// also on other tokens, spaced evenly over the text, up to the average number of tokens of
+// an expert: a few tokens say nothing about most directions of its inputs. The report
+// counts these experts.
 
-// LeastExpertTokens is the number of calibration tokens from which on an expert is
-// calibrated on its own tokens alone, where the text has as many for each.
+// LeastExpertTokens is the smallest number of calibration tokens with which an expert is
+// calibrated on its own tokens alone, provided the text has that many for each.
 const LeastExpertTokens = 256
 
-// expertState is what calibration knows of the experts of the loaded block.
+// expertState holds the calibration data of the experts of the loaded block.
 type expertState struct {
-	inputs   *Store    // what gate and up of all experts read [windows][tokens × hidden]
-	tokens   [][]int32 // that each expert is sent, counted over all windows, ascending
-	reached  []int     // how many of them it was sent by the router
-	borrowed []bool    // those are too few: others are among its tokens
+	inputs   *Store    // the input of gate and up for all experts [windows][tokens × hidden]
+	tokens   [][]int32 // token numbers for each expert, over all windows, ascending
+	reached  []int     // how many of them the router sends to the expert
+	borrowed []bool    // the expert also has tokens of others, because it receives too few
 	runs     [][llama.NumLinears - llama.Gate]*runLinear
 
-	selected    int       // the expert whose layers are the block's last three
-	x, gate, up []float32 // of a piece of its tokens
+	selected    int       // the expert whose layers are currently the block's last three
+	x, gate, up []float32 // for a piece of its tokens
 }
 
-// experts is the number of experts of the loaded block; 0: its MLP is one for all tokens.
+// experts is the number of experts in the loaded block; 0: its MLP is no mixture.
 func (st *State) experts() int { return st.Config.Experts.Count }
 
-// layerAt is a layer of the loaded block, of the expert that is worked on where it is one of
-// an expert's.
+// layerAt is a layer of the loaded block; for the layers of experts, that of the selected
+// expert.
 func (st *State) layerAt(l llama.Which) llama.Layer {
 	return layerOf(st.Config, l, st.mixture.selected)
 }
 
-// layerOf is a layer of a block, of this expert if it is one of an expert's.
+// layerOf is a layer of a block; for the layers of experts, that of the given expert.
 func layerOf(c *checkpoint.Config, l llama.Which, expert int) llama.Layer {
 	if l < llama.Gate || c.Experts.Count == 0 {
 		expert = -1
@@ -60,11 +62,11 @@ func layerOf(c *checkpoint.Config, l llama.Which, expert int) llama.Layer {
 	return llama.Layer{Which: l, Expert: expert}
 }
 
-// ofExperts reports whether an input of the loaded block is one that each expert has of
-// its own.
+// ofExperts reports whether an input of the loaded block is different for each expert.
 func (st *State) ofExperts(in llama.Input) bool { return st.experts() > 0 && in >= llama.MLPInput }
 
-// runOf is where a quantized layer of the loaded block is kept as it will run.
+// runOf is where a quantized layer of the loaded block is stored in the form in which it
+// will run.
 func (st *State) runOf(l llama.Layer) **runLinear {
 	if l.Expert < 0 {
 		return &st.runs[l.Which]
@@ -81,7 +83,7 @@ func (st *State) name(l llama.Which) string { return st.Prefix + st.layerAt(l).S
 // rotation is the model's rotation for blocks like the loaded one.
 func (st *State) rotation() *Rotation { return st.Rotation.Of(st.model, st.Block.Index) }
 
-// Select makes an expert the one that is worked on; nothing in a block without any.
+// Select selects the expert to work on; it does nothing in a block without experts.
 func (st *State) Select(expert int) {
 	if st.experts() > 0 {
 		st.mixture.selected = expert
@@ -89,7 +91,7 @@ func (st *State) Select(expert int) {
 	}
 }
 
-// eachExpert calls fn with each expert selected in turn, or once in a block without.
+// eachExpert calls fn with each expert selected in turn; in a block without experts, once.
 func (st *State) eachExpert(fn func() error) error {
 	for e := range max(1, st.experts()) {
 		st.Select(e)
@@ -100,7 +102,7 @@ func (st *State) eachExpert(fn func() error) error {
 	return nil
 }
 
-// ofExpert adds to an error which expert it is of.
+// ofExpert adds the number of the selected expert to an error.
 func (st *State) ofExpert(err error) error {
 	if err != nil && st.experts() > 0 {
 		return fmt.Errorf("expert %d: %w", st.mixture.selected, err)
@@ -108,8 +110,8 @@ func (st *State) ofExpert(err error) error {
 	return err
 }
 
-// readersOf are the layers of the loaded block that read an input: of gate and up, those
-// of all experts.
+// readersOf lists the layers of the loaded block that read an input: for the input of gate
+// and up, those of all experts.
 func (st *State) readersOf(in llama.Input) []llama.Layer {
 	var all []llama.Layer
 	for _, l := range llama.Layers(st.Config) {
@@ -125,8 +127,8 @@ func (st *State) routerLayer() *llama.Dense {
 	return &llama.Dense{Out: st.experts(), In: st.Config.HiddenSize, W: st.Block.Router}
 }
 
-// Route runs the calibration windows to the experts of the loaded block, as it stands,
-// keeps what they read, and shares the tokens out among them.
+// Route runs the calibration windows through the loaded block, in its current state, to the
+// input of the experts, keeps that input, and distributes the tokens to the experts.
 func (st *State) Route(ctx context.Context) error {
 	st.Tell("sending tokens to experts")
 	m, n, hidden := &st.mixture, st.experts(), st.Config.HiddenSize
@@ -179,11 +181,11 @@ func (st *State) Route(ctx context.Context) error {
 	return nil
 }
 
-// CloseExperts removes the file that what experts read was spilled to, if there is one.
+// CloseExperts removes the file to which the experts' input was spilled, if there is one.
 func (st *State) CloseExperts() { st.mixture.inputs.Close() }
 
-// passExpert runs the tokens of the selected expert through it, as it now stands, to the
-// tap, some at a time.
+// passExpert runs the tokens of the selected expert through it in its current state, some
+// at a time, and calls tap with its inputs.
 func (st *State) passExpert(ctx context.Context, tap Tap) error {
 	m, hidden, inner := &st.mixture, st.Config.HiddenSize, st.Config.IntermediateSize
 	tokens := m.tokens[m.selected]
@@ -215,8 +217,8 @@ func (st *State) passExpert(ctx context.Context, tap Tap) error {
 	return nil
 }
 
-// expert is one expert of the loaded block as it stands: layers that are quantized already
-// as they will run, if the recipe wants that.
+// expert returns one expert of the loaded block in its current state: quantized layers as
+// they will run, if the recipe asks for that.
 func (st *State) expert(e int) llama.ExpertLayers {
 	d := &st.Block.Experts[e]
 	x := llama.ExpertLayers{Gate: &d[0], Up: &d[llama.Up-llama.Gate], Down: &d[llama.Down-llama.Gate]}
@@ -228,7 +230,7 @@ func (st *State) expert(e int) llama.ExpertLayers {
 	return x
 }
 
-// ExpertStatistics gathers what smoothing and the report want to know of the selected
+// ExpertStatistics gathers what smoothing and the report need to know about the selected
 // expert's inputs, and measures plain rounding of its layers.
 func (st *State) ExpertStatistics(ctx context.Context) error {
 	m := &st.mixture
@@ -246,7 +248,7 @@ func (st *State) ExpertStatistics(ctx context.Context) error {
 	return nil
 }
 
-// Expert gathers the statistics of the selected expert, and smooths what its down reads.
+// Expert gathers the statistics of the selected expert and smooths the input of its down.
 func (st *State) Expert(ctx context.Context) error {
 	if err := st.ExpertStatistics(ctx); err != nil || st.Recipe.Smooth == nil {
 		return err
@@ -254,7 +256,7 @@ func (st *State) Expert(ctx context.Context) error {
 	return st.SmoothInput(ctx, llama.DownInput)
 }
 
-// sharedLambda chooses λ of what all experts of the block read, from all tokens.
+// sharedLambda chooses λ for the common input of all experts of the block, from all tokens.
 func (st *State) sharedLambda(ctx context.Context) (chosen string, lambda []float32, err error) {
 	stats := st.Stats[llama.MLPInput]
 	stats.Expect(st.Windows * st.Tokens)
@@ -301,7 +303,7 @@ func (st *State) gatherExpert(ctx context.Context, only llama.Input, hessian []f
 	return err
 }
 
-// foldRouter folds into the router what is done to the norm before it: its inputs are
+// foldRouter folds into the router what is folded into the norm before it: its inputs are
 // multiplied by λ.
 func (st *State) foldRouter(lambda []float32) {
 	if st.experts() > 0 {
@@ -309,8 +311,8 @@ func (st *State) foldRouter(lambda []float32) {
 	}
 }
 
-// turnRouter folds the rotation of the residual stream into a router, whose norm's gains
-// go into it too.
+// turnRouter folds the rotation of the residual stream and the gains of the norm into a
+// router.
 func turnRouter(p *kernel.Pool, b *llama.DenseBlock, residual linalg.Transform) {
 	if len(b.Experts) > 0 {
 		ScaleColumns(b.Router, b.MLPNorm, p.Run)

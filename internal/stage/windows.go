@@ -8,21 +8,22 @@ import (
 	"github.com/specquant/specquant/internal/llama"
 )
 
-// The calibration windows on their way through the loaded block.
+// The path of the calibration windows through the loaded block.
 //
-// The layers of a block are quantized input by input, and each input is measured with
-// the layers before it as they will run. A window need not begin anew for that: where
-// [State.Carried] is there, it is kept at the point that it has reached. When the input
-// of o has been measured, Carried holds that input; when the input of gate and up has,
-// the residual stream after attention, from which the next block's input is made at last.
-// The arithmetic, and so every bit of it, is the same as that of a run from the start.
+// The layers of a block are quantized input by input, and each input is measured with the
+// earlier layers as they will run. A window need not start from the beginning of the block
+// for this: with [State.Carried], its activations at the last measured input are kept.
+// After the input of o has been measured, Carried holds that input; after the input of gate
+// and up, the residual stream after attention, from which the next block's input is finally
+// computed. The arithmetic, and so the result to the bit, is the same as for a run from the
+// beginning.
 
-// eachWindow hands fn a copy of every calibration window's activations.
+// eachWindow calls fn with a copy of the activations of every calibration window.
 func (st *State) eachWindow(ctx context.Context, fn func(i int, x []float32) error) error {
 	return st.eachOf(ctx, st.Inputs, fn)
 }
 
-// eachOf does the same with other activations.
+// eachOf is eachWindow for the activations in s.
 func (st *State) eachOf(ctx context.Context, s *Store, fn func(i int, x []float32) error) error {
 	for i := range st.Windows {
 		if err := ctx.Err(); err != nil {
@@ -40,12 +41,12 @@ func (st *State) eachOf(ctx context.Context, s *Store, fn func(i int, x []float3
 	return nil
 }
 
-// Tap is told of what an input of the block is given, x [tokens × width], and reports
-// whether the window goes on.
+// Tap is called with the activations x [tokens × width] of an input of the block, and
+// reports whether the rest of the block is to be computed for this window.
 type Tap = func(in llama.Input, x []float32, tokens, width int) bool
 
-// pass runs the calibration windows through the block, as it now stands, to
-// the tap; or what the source of a layer without a block gives.
+// pass runs the calibration windows through the block in its current state and calls tap
+// with the inputs; for a single layer the inputs come from Source.
 func (st *State) pass(ctx context.Context, tap Tap) error {
 	if st.Source != nil {
 		return st.Source(ctx, tap)
@@ -57,7 +58,7 @@ func (st *State) pass(ctx context.Context, tap Tap) error {
 	})
 }
 
-// passTo shows the tap one input of the block as it now stands, for every window. The
+// passTo calls tap with one input of the block in its current state, for every window. The
 // tap ends each window there.
 func (st *State) passTo(ctx context.Context, in llama.Input, tap Tap) error {
 	if st.Source != nil || st.Carried == nil || in == llama.AttnInput {
@@ -116,11 +117,12 @@ func NewCarried(c *checkpoint.Config, windows, tokens int, spill string) (*Store
 	return NewStore(windows, tokens*CarriedWidth(c), spill)
 }
 
-// CarriedWidth is how many values of a token [State.Carried] has room for.
+// CarriedWidth is the number of values per token in [State.Carried].
 func CarriedWidth(c *checkpoint.Config) int { return max(c.HiddenSize, llama.OInput.Width(c)) }
 
-// forwardWork is the work of the products that take all windows from one input of the
-// block to another, in floating-point operations; to NumInputs: to the end.
+// forwardWork is the number of floating-point operations in the products that take all
+// windows from one input of the block to another; if to is NumInputs, to the end of the
+// block.
 func (st *State) forwardWork(from, to llama.Input) float64 {
 	if st.Source != nil {
 		return 0
@@ -142,7 +144,7 @@ func (st *State) forwardWork(from, to llama.Input) float64 {
 	return work * float64(st.Windows)
 }
 
-// momentsHook gathers the moments of queries and keys, where somebody wants them.
+// momentsHook adds to the moments of queries and keys; nil if they are not being gathered.
 func (st *State) momentsHook() func(q, k []float32, tokens int) {
 	m := st.moments
 	if m == nil {
@@ -155,8 +157,8 @@ func (st *State) momentsHook() func(q, k []float32, tokens int) {
 	}
 }
 
-// AdvanceInputs moves the calibration activations through the block as it will run:
-// they become the next block's input.
+// AdvanceInputs runs the stored calibration activations through the block as it will run;
+// they become the input of the next block.
 func (st *State) AdvanceInputs(ctx context.Context) error {
 	st.Tell("computing the next block's input")
 	if st.reached != llama.MLPInput {
@@ -180,8 +182,7 @@ func (st *State) AdvanceInputs(ctx context.Context) error {
 	return err
 }
 
-// AdvanceFull moves them through block i of the checkpoint instead, which is loaded
-// again.
+// AdvanceFull does the same with the unquantized block i, loaded again from the checkpoint.
 func (st *State) AdvanceFull(ctx context.Context, ck *checkpoint.Checkpoint, i int) error {
 	st.Tell("computing the next block's input")
 	st.at(PartForward, st.forwardWork(llama.AttnInput, llama.NumInputs))
@@ -191,8 +192,8 @@ func (st *State) AdvanceFull(ctx context.Context, ck *checkpoint.Checkpoint, i i
 	return st.advance(ctx, st.Inputs, st.Runner, st.Block.Block(), llama.Hooks{})
 }
 
-// AdvanceExact moves them through the block as it stands, with the cache in full
-// precision.
+// AdvanceExact does the same with the loaded block in its current state and the cache in
+// full precision.
 func (st *State) AdvanceExact(ctx context.Context) error {
 	st.at(PartForward, st.forwardWork(llama.AttnInput, llama.NumInputs))
 	return st.advance(ctx, st.Inputs, st.Runner, st.Runnable(), llama.Hooks{})
@@ -213,7 +214,7 @@ func (st *State) advance(ctx context.Context, s *Store, r *llama.Runner, b *llam
 			return err
 		}
 		if err := st.checkStream(x, st.before(), model, i); err != nil {
-			return err // before the attention spreads it over other tokens
+			return err // before attention spreads a NaN to other tokens
 		}
 		r.Block(b, x, st.Tokens, h)
 		if err := st.checkStream(x, st.after(), model, i); err != nil {
