@@ -127,6 +127,15 @@ type Table struct {
 	Calibration []string `json:"calibration_sha256"` // of the calibration texts
 	Warnings    []string `json:"warnings,omitempty"` // such as an evaluation text that was calibrated on
 	Rows        []Row    `json:"rows"`               // full precision first
+
+	Failed []FailedRow `json:"failed,omitempty"` // rows that are missing because they could not be made
+}
+
+// FailedRow is a row of a comparison that could not be made.
+type FailedRow struct {
+	Recipe string `json:"recipe"` // of a model of [CompareOptions.Also] its path
+	Bits   string `json:"bits"`   // the setting as it was asked for
+	Error  string `json:"error"`  // why
 }
 
 // Ablations lists what [CompareOptions.Ablation] may be:
@@ -140,7 +149,9 @@ func Ablations() []string { return compare.Ablations() }
 // CompareRecipes quantizes the checkpoint in dir by every recipe at every bit
 // setting and measures each against full precision. Cells that the work folder
 // holds are not computed again, and a comparison that was interrupted, even
-// inside a quantization, is taken up where it was.
+// inside a quantization, is taken up where it was. One row that can't be made does not
+// end the comparison: the table of the others then comes with an error that names the
+// missing ones, which are in [Table.Failed] too.
 func CompareRecipes(ctx context.Context, dir string, o CompareOptions) (*Table, error) {
 	c := compare.Options{Recipes: o.Recipes, Bits: o.Bits, Ablation: o.Ablation, Also: o.Also, Calibration: o.Calibration,
 		Window: o.Window, MaxWindows: o.MaxWindows, Version: Version, Threads: o.Threads, MaxMemory: o.MaxMemory, Strict: o.Strict, Work: o.Work}
@@ -156,12 +167,18 @@ func CompareRecipes(ctx context.Context, dir string, o CompareOptions) (*Table, 
 	}
 	t, err := compare.Run(ctx, dir, c)
 	if err != nil {
-		return nil, publicError(err)
+		err = publicError(err)
+	}
+	if t == nil {
+		return nil, err
 	}
 	table := &Table{Protocol: t.Protocol, Ablation: t.Ablation, Texts: t.Texts, Windows: t.Windows, Window: t.Window, Tokens: t.Tokens,
 		ModelHash: t.ModelHash, TextHash: t.TextHash, Calibration: t.Calibration, Warnings: t.Warnings}
 	for _, r := range t.Rows {
 		table.Rows = append(table.Rows, newRow(r))
 	}
-	return table, nil
+	for _, f := range t.Failed {
+		table.Failed = append(table.Failed, FailedRow{f.Recipe, f.Bits, f.Err.Error()})
+	}
+	return table, err
 }

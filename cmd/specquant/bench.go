@@ -24,7 +24,7 @@ type benchCmd struct {
 	Recipe   string `help:"Price this recipe, embedded or a .yaml file: the random model is as it would make it." short:"r"`
 	Bits     string `help:"Bits of the random model, W-A-KV; else the recipe's, or 4-8-8."`
 	Group    *int   `help:"Inputs a scale in the random model; 0: the whole row. Else the recipe's."`
-	HeadBits *int   `help:"Bits of the random model's output matrix, 8 or 16; else 8."`
+	HeadBits *int   `help:"Bits of the random model's output matrix, 2 to 8, or 16; else 8."`
 	Branch   *int   `help:"Fourier components of each channel of a random model without a recipe; else 16."`
 	Prefill  []int  `help:"Prompt lengths to measure. Default: 512, or the model's context where that is shorter."`
 	Decode   *int   `help:"Tokens to generate; 0: none. Default: 64, or what the model's context leaves."`
@@ -111,24 +111,34 @@ func (c *benchCmd) Run(e *env) error {
 			json.NewEncoder(e.out).Encode(r)
 		}
 	}
-	for _, n := range c.Prefill {
-		r, err := c.prefill(e.ctx, m, f, n)
-		if err != nil {
-			return err
+	var failed []error
+	row := func(name string, measure func() (measurement, error)) {
+		if e.ctx.Err() != nil {
+			return
 		}
+		r, err := measure()
+		if err != nil {
+			if e.ctx.Err() == nil {
+				failed = append(failed, e.rowFailed(name, err))
+			}
+			return
+		}
+		r.Name = name
 		add(r)
+	}
+	for _, n := range c.Prefill {
+		row(fmt.Sprintf("prefill %d", n), func() (measurement, error) { return c.prefill(e.ctx, m, f, n) })
 	}
 	if c.decodeTokens > 0 {
 		for _, batch := range c.Batch {
-			r, err := c.decode(e.ctx, m, f, batch)
-			if err != nil {
-				return err
-			}
-			add(r)
+			row(fmt.Sprintf("decode, batch %d", batch), func() (measurement, error) { return c.decode(e.ctx, m, f, batch) })
 		}
 	}
+	if e.ctx.Err() != nil {
+		return e.ctx.Err()
+	}
 	if c.JSON {
-		return nil
+		return errors.Join(failed...)
 	}
 	t := newTable()
 	t.AppendHeader(table.Row{"what", "tokens/s", "range", "GOPS", "of int8 peak", "GB/s", "of read rate", "branch's share", "transforms' share"})
@@ -154,7 +164,7 @@ func (c *benchCmd) Run(e *env) error {
 	if rss := peakMemory(); rss > 0 {
 		fmt.Fprintf(e.out, "peak memory %s\n", bytesText(rss))
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 func cpuName() string {
@@ -286,7 +296,7 @@ func (c *benchCmd) prefill(ctx context.Context, m *engine.Model, f engine.Footpr
 	if err := once(); err != nil {
 		return measurement{}, err
 	}
-	r := measurement{Name: fmt.Sprintf("prefill %d", n), Batch: 1, BytesRead: f.Weights}
+	r := measurement{Batch: 1, BytesRead: f.Weights}
 	var err error
 	if r.Branch, r.Turning, err = shares(m, f, c.Rounds, once); err != nil {
 		return r, err
@@ -325,7 +335,7 @@ func (c *benchCmd) decode(ctx context.Context, m *engine.Model, f engine.Footpri
 	if err := once(); err != nil {
 		return measurement{}, err
 	}
-	r := measurement{Name: fmt.Sprintf("decode, batch %d", batch), Batch: batch, Context: c.Ctx}
+	r := measurement{Batch: batch, Context: c.Ctx}
 	var err error
 	if r.Branch, r.Turning, err = shares(m, f, c.Rounds*c.decodeTokens, func() error {
 		for _, s := range seqs {

@@ -37,6 +37,9 @@ func (c *benchCmd) random(o engine.Options) (*engine.Model, error) {
 		if c.Branch != nil {
 			components = *c.Branch
 		}
+		if width := engine.Shapes[c.Shape].HiddenSize; components > width {
+			return nil, fmt.Errorf("--branch: found %d, expected at most the %d channels of %s", components, width, c.Shape)
+		}
 		return engine.NewRandom(c.Shape, q, engine.Random{Keep: func(llama.Input, int, int) int { return components }}, o)
 	}
 	if c.Branch != nil {

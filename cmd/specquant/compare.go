@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -64,12 +65,12 @@ func (c *compareCmd) Run(e *env) error {
 			fmt.Fprintf(e.err, "%s%s %s: block %d of %d %s", e.clear(), recipe, bits, v.Block, v.Blocks, v.Stage)
 		}
 	}
-	t, err := specquant.CompareRecipes(e.ctx, c.Dir, o)
-	if err != nil {
+	t, failed := specquant.CompareRecipes(e.ctx, c.Dir, o)
+	if t == nil {
 		if e.ctx.Err() != nil {
 			fmt.Fprintf(e.err, "%sfinished rows and blocks are kept in %s; the same command takes them up\n", e.clear(), c.Work)
 		}
-		return err
+		return failed
 	}
 	for _, w := range t.Warnings {
 		fmt.Fprintln(e.err, "warning:", w)
@@ -82,14 +83,14 @@ func (c *compareCmd) Run(e *env) error {
 	if c.JSON {
 		enc := json.NewEncoder(e.out)
 		enc.SetIndent("", "  ")
-		return enc.Encode(t)
+		return errors.Join(failed, enc.Encode(t))
 	}
 	fmt.Fprintf(e.out, "%s on %s, %s\n", c.Dir, strings.Join(c.Text, ", "), t.Protocol)
 	if c.Markdown {
 		fmt.Fprintln(e.out)
 	}
 	printTable(e.out, t, c.Markdown)
-	return nil
+	return failed
 }
 
 // clear is what empties a terminal's line.

@@ -20,9 +20,9 @@ import (
 type inspectCmd struct {
 	Dir     string   `arg:"" help:"Folder of a checkpoint or of a quantized model, or a GGUF file." placeholder:"DIR"`
 	Brief   bool     `help:"Leave out the spectral energy and the sha256 of all files."`
-	Alpha   string   `help:"Smoothing strength to look at, 0 to 1, or off." default:"0.5"`
+	Alpha   string   `help:"Smoothing strength to look at, 0 to 1, or off." default:"${inspectAlpha}"`
 	Calib   []string `help:"Calibration text files for the smoothing. Default: the embedded text." placeholder:"FILE" sep:"none"`
-	Seeds   int      `help:"Shuffles of the control." default:"4"`
+	Seeds   int      `help:"Shuffles of the control." default:"${inspectSeeds}"`
 	Threads int      `help:"Threads. 0: one for each CPU." default:"0"`
 	JSON    bool     `name:"json" help:"Write JSON."`
 }
@@ -33,6 +33,9 @@ func (c *inspectCmd) Run(e *env) error {
 		return err
 	}
 	defer ck.Close()
+	if name := c.ofEnergy(); name != "" && (ck.Config.Quantization != nil || ck.GGUF != nil) {
+		return fmt.Errorf("--%s: is for the spectral energy, which is shown of a folder in full precision only; leave it out", name)
+	}
 	if c.JSON {
 		return c.writeInspection(e, ck)
 	}
@@ -55,24 +58,32 @@ func (c *inspectCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	printSpectrum(e, rows, alpha, max(1, c.Seeds))
+	printSpectrum(e, rows, alpha, c.Seeds)
 	return nil
+}
+
+// alpha reads the flag.
+func (c *inspectCmd) alpha() (recipe.Alpha, error) {
+	if c.Alpha == "off" {
+		return recipe.Off, nil
+	}
+	v, err := strconv.ParseFloat(c.Alpha, 64)
+	if err != nil || !(v >= 0 && v <= 1) {
+		return recipe.Off, fmt.Errorf("--alpha %s: expected off, or a number from 0 to 1", c.Alpha)
+	}
+	return recipe.Alpha(v), nil
 }
 
 // spectrum measures where the energy of the layers lies, before and after smoothing
 // by the α that was asked for.
 func (c *inspectCmd) spectrum(e *env) ([]report.SpectrumRow, recipe.Alpha, error) {
-	alpha := recipe.Off
-	if c.Alpha != "off" {
-		v, err := strconv.ParseFloat(c.Alpha, 64)
-		if err != nil || !(v >= 0 && v <= 1) {
-			return nil, alpha, fmt.Errorf("--alpha %s: expected off, or a number from 0 to 1", c.Alpha)
-		}
-		alpha = recipe.Alpha(v)
+	alpha, err := c.alpha()
+	if err != nil {
+		return nil, alpha, err
 	}
 	pool := kernel.NewPool(c.Threads)
 	defer pool.Close()
-	rows, err := report.Spectrum(e.ctx, c.Dir, report.SpectrumOptions{Pool: pool, Alpha: alpha, Calibration: c.Calib, Windows: 8, Seeds: max(1, c.Seeds),
+	rows, err := report.Spectrum(e.ctx, c.Dir, report.SpectrumOptions{Pool: pool, Alpha: alpha, Calibration: c.Calib, Windows: 8, Seeds: c.Seeds,
 		Progress: func(block, blocks int) {
 			if e.isTerm {
 				fmt.Fprintf(e.err, "\rblock %d of %d", block, blocks)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime"
 	"strconv"
@@ -66,17 +67,23 @@ func (c *layerCmd) Run(e *env) error {
 		return err
 	}
 	var all []*layerbench.LoneLayer
+	var failed []error
 	for _, b := range bits {
 		for _, r := range recipes {
-			if err := r.SetBits(b); err != nil {
-				return err
-			}
 			if e.isTerm {
 				fmt.Fprintf(e.err, "\r\x1b[K%s at %s", r.Name, b)
 			}
-			l, err := s.Quantize(e.ctx, pool, r)
+			var l *layerbench.LoneLayer
+			err := r.SetBits(b)
+			if err == nil {
+				l, err = s.Quantize(e.ctx, pool, r)
+			}
+			if e.ctx.Err() != nil {
+				return e.ctx.Err()
+			}
 			if err != nil {
-				return err
+				failed = append(failed, e.rowFailed(fmt.Sprintf("%s at %s", r.Name, b), err))
+				continue
 			}
 			all = append(all, l)
 			if c.JSON {
@@ -89,10 +96,10 @@ func (c *layerCmd) Run(e *env) error {
 	if e.isTerm {
 		fmt.Fprint(e.err, "\r\x1b[K")
 	}
-	if !c.JSON {
+	if !c.JSON && len(all) > 0 {
 		c.print(e, s, pool.Threads(), all)
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 // syntheticLine is one line of JSON: nobody may take it for a model's.

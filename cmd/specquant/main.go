@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -156,7 +157,7 @@ func newParser(c *cli, out, errOut io.Writer, exit func(int)) (*kong.Kong, error
 		kong.Name("specquant"),
 		kong.Description("Quantizes LLaMA checkpoints to 4-bit weights, activations and KV cache, measures what was lost, and runs the result. Try: specquant demo"),
 		kong.Writers(out, errOut),
-		kong.Vars{"version": versionLine, "tasks": strings.Join(specquant.TaskNames(), ", "), "recipe": specquant.DefaultRecipe, "strict": strictHelp, "shapes": strings.Join(engine.ShapeNames(), ", ")},
+		kong.Vars{"version": versionLine, "tasks": strings.Join(specquant.TaskNames(), ", "), "recipe": specquant.DefaultRecipe, "strict": strictHelp, "inspectAlpha": inspectAlpha, "inspectSeeds": strconv.Itoa(inspectSeeds), "shapes": strings.Join(engine.ShapeNames(), ", ")},
 		kong.Exit(exit),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),

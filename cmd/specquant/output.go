@@ -31,3 +31,11 @@ func (o *output) status(code int, errOut io.Writer) int {
 	fmt.Fprintf(errOut, "specquant: standard output: %v; what was written there is incomplete\n", o.err)
 	return 1
 }
+
+// rowFailed says at once that a row of a table could not be made, and gives the error
+// for the command's end: the other rows go on.
+func (e *env) rowFailed(row string, err error) error {
+	err = fmt.Errorf("%s: %w", row, err)
+	fmt.Fprintf(e.err, "%s%v; the other rows go on\n", e.clear(), err)
+	return err
+}

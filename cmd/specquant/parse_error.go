@@ -74,26 +74,31 @@ var flagLimits = map[string]int64{
 // together.
 const maxSequences = 4096
 
-// checkFlags holds the numbers of the command line against their limits.
+// checkFlags holds the numbers of the command line against their limits. No whole number
+// may be below 0, but for run's -n, where −1 means what 0 does.
 func checkFlags(k *kong.Context) error {
 	for _, f := range k.Flags() {
-		limit, ok := flagLimits[f.Name]
-		if !ok {
-			continue
-		}
 		values := []reflect.Value{f.Target}
-		if f.Target.Kind() == reflect.Slice {
-			if f.Name == "batch" {
-				limit = maxSequences
-			}
+		switch f.Target.Kind() {
+		case reflect.Slice:
 			values = nil
 			for i := range f.Target.Len() {
 				values = append(values, f.Target.Index(i))
 			}
+		case reflect.Pointer:
+			values = []reflect.Value{f.Target.Elem()} // the zero Value of one that is not given: it is no number
+		}
+		limit, limited := flagLimits[f.Name]
+		if f.Name == "batch" && f.Target.Kind() == reflect.Slice {
+			limit = maxSequences
 		}
 		for _, v := range values {
-			if v.CanInt() && (v.Int() > limit || v.Int() < 0 && f.Name == "threads") {
-				return fmt.Errorf("--%s: found %d, expected at most %d, the limit, and not below 0", f.Name, v.Int(), limit)
+			switch {
+			case !v.IsValid() || !v.CanInt():
+			case v.Int() < 0 && f.Name != "n":
+				return fmt.Errorf("--%s: found %v, expected a number from 0", f.Name, v.Interface())
+			case limited && v.Int() > limit:
+				return fmt.Errorf("--%s: found %d, expected at most %d, the limit", f.Name, v.Int(), limit)
 			}
 		}
 	}

@@ -11,18 +11,6 @@ import (
 // Kong calls Validate before a command runs: what is wrong with the command line
 // by itself is told before any file is opened.
 
-func checkWindows(n int, none string) error {
-	if n < 0 {
-		return fmt.Errorf("--max-windows: found %d, expected a number of windows, or 0 for %s", n, none)
-	}
-	return nil
-}
-
-func (c *pplCmd) Validate() error        { return checkWindows(c.MaxWindows, "all") }
-func (c *divergenceCmd) Validate() error { return checkWindows(c.MaxWindows, "all") }
-func (c *compareCmd) Validate() error    { return checkWindows(c.MaxWindows, "all") }
-func (c *diffCmd) Validate() error       { return checkWindows(c.MaxWindows, "8") }
-
 func (c *reportCmd) Validate() error {
 	if info, err := os.Stat(c.Out); err == nil && info.IsDir() {
 		return fmt.Errorf("--out: %s is a folder, expected the name of a file such as report.html", c.Out)
@@ -30,7 +18,7 @@ func (c *reportCmd) Validate() error {
 	if c.MaxWindows != 0 && c.Text == "" {
 		return errors.New("--max-windows: says how much of --text FILE is measured; give that too, or leave it out")
 	}
-	return checkWindows(c.MaxWindows, "all")
+	return nil
 }
 
 // Validate refuses a seed that draws nothing.
@@ -41,12 +29,49 @@ func (c *tasksCmd) Validate() error {
 	return nil
 }
 
-// Validate refuses what a brief look does not look at.
-func (c *inspectCmd) Validate() error {
-	if c.Brief && len(c.Calib) > 0 {
-		return errors.New("--calib: is the text for the spectral energy, which --brief leaves out; give one of them")
+// Validate refuses a layer that nothing is measured on.
+func (c *layerCmd) Validate() error {
+	for _, f := range []struct {
+		name string
+		n    int
+	}{{"tokens", c.Tokens}, {"held-out", c.HeldOut}} {
+		if f.n < 1 {
+			return fmt.Errorf("--%s: found %d, expected 1 or more", f.name, f.n)
+		}
 	}
 	return nil
+}
+
+// What `inspect` shows of the energy unless it is said.
+const (
+	inspectAlpha = "0.5"
+	inspectSeeds = 4
+)
+
+// Validate refuses what a brief look does not look at.
+func (c *inspectCmd) Validate() error {
+	if name := c.ofEnergy(); c.Brief && name != "" {
+		return fmt.Errorf("--%s: is for the spectral energy, which --brief leaves out; give one of them", name)
+	}
+	if c.Seeds < 1 {
+		return fmt.Errorf("--seeds: found %d, expected 1 or more", c.Seeds)
+	}
+	_, err := c.alpha()
+	return err
+}
+
+// ofEnergy names a flag that says how to measure the spectral energy and was given a
+// value of its own; "": none was.
+func (c *inspectCmd) ofEnergy() string {
+	switch {
+	case len(c.Calib) > 0:
+		return "calib"
+	case c.Alpha != inspectAlpha:
+		return "alpha"
+	case c.Seeds != inspectSeeds:
+		return "seeds"
+	}
+	return ""
 }
 
 // checkData says which flag names the folder of the task files, if it is not there

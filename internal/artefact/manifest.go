@@ -146,17 +146,14 @@ func ParseQuantization(raw json.RawMessage, file string) (*Quantization, error) 
 	if err := q.Bits.Check(); err != nil {
 		return nil, fmt.Errorf("%s: quantization_config: %w", file, err)
 	}
-	if q.Group != 0 && (q.Group < 8 || q.Group%8 != 0 || q.Group > maxGroup) {
-		return nil, fmt.Errorf("%s: quantization_config: group_size is %d, expected 0 or a multiple of 8 up to %d", file, q.Group, maxGroup)
+	if err := q.CheckGroups(); err != nil {
+		return nil, fmt.Errorf("%s: quantization_config: %w", file, err)
 	}
 	if err := q.CheckTables(); err != nil {
 		return nil, fmt.Errorf("%s: quantization_config: %w", file, err)
 	}
 	if !(q.ActClip > 0 && q.ActClip <= 1) {
 		return nil, fmt.Errorf("%s: quantization_config: activation_clip is %v, expected more than 0 and at most 1", file, q.ActClip)
-	}
-	if err := q.checkActGroup(); err != nil {
-		return nil, fmt.Errorf("%s: quantization_config: %w", file, err)
 	}
 	switch q.Zero {
 	case "", quant.ZeroSymmetric, quant.ZeroCentred, quant.ZeroAsymmetric:
@@ -202,8 +199,12 @@ func (q *Quantization) ActGrid() kernel.ActGrid {
 	return kernel.ActGrid{Bits: q.Bits.Activations, Clip: float32(q.ActClip), Group: q.ActGroup}
 }
 
-func (q *Quantization) checkActGroup() error {
+// CheckGroups says whether the groups of weights and activations are ones that there
+// are kernels for.
+func (q *Quantization) CheckGroups() error {
 	switch {
+	case q.Group != 0 && (q.Group < 8 || q.Group%8 != 0 || q.Group > maxGroup):
+		return fmt.Errorf("group_size is %d, expected 0 or a multiple of 8 up to %d", q.Group, maxGroup)
 	case q.ActGroup == 0:
 	case !slices.Contains(recipe.ActGroups, q.ActGroup):
 		return fmt.Errorf("activation_group is %d, expected 0 or one of %v", q.ActGroup, recipe.ActGroups)

@@ -71,7 +71,8 @@ type Text struct{ Name, Content string }
 // Run quantizes the checkpoint in dir by every recipe at every bit
 // setting and measures each against full precision. Cells that the work folder
 // holds are not computed again, and a comparison that was interrupted, even
-// inside a quantization, is taken up where it was.
+// inside a quantization, is taken up where it was. A row that can't be made is left out
+// and the others go on: the table comes with a [FailedError] then.
 func Run(ctx context.Context, dir string, o Options) (*Table, error) {
 	c := &comparison{Options: o, dir: dir}
 	if err := c.begin(ctx); err != nil {
@@ -91,18 +92,28 @@ func Run(ctx context.Context, dir string, o Options) (*Table, error) {
 	for _, s := range c.settings {
 		for _, r := range recipes {
 			x, err := s.cell(r)
-			if err != nil {
-				return nil, err
+			if err == nil {
+				err = c.add(ctx, x)
 			}
-			if err := c.add(ctx, x); err != nil {
-				if ctx.Err() != nil {
-					return nil, ctx.Err()
-				}
-				return nil, fmt.Errorf("%s at %s: %w", r.Name, s.text, err)
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			if err != nil {
+				c.fail(r.Name, s.text, err)
 			}
 		}
 	}
+	if len(c.table.Failed) > 0 {
+		return &c.table, &FailedError{c.table.Failed}
+	}
 	return &c.table, nil
+}
+
+// fail notes a row that could not be made, and tells people.
+func (c *comparison) fail(recipe, bits string, err error) {
+	f := Failure{recipe, bits, err}
+	c.table.Failed = append(c.table.Failed, f)
+	c.note("%s; the other rows go on", f)
 }
 
 // comparison is a comparison under way.
@@ -349,10 +360,12 @@ func (c *comparison) addModels(ctx context.Context) error {
 	keys := make([]string, len(c.Also))
 	var paths []string
 	var at []int
+	errs := make([]error, len(c.Also))
 	for i, path := range c.Also {
 		files, err := modelFiles(path)
 		if err != nil {
-			return err
+			errs[i] = err
+			continue
 		}
 		x := cell{also: path, files: files}
 		if rows[i], err = c.find(x); err != nil {
@@ -363,19 +376,19 @@ func (c *comparison) addModels(ctx context.Context) error {
 		}
 	}
 	if len(paths) > 0 && !c.Kept {
-		var progress func(int)
-		if c.Measuring != nil {
-			progress = func(tokens int) { c.Measuring(tokens, c.table.Tokens) }
-		}
-		measured, err := c.ref.measure(ctx, paths, progress)
-		if err != nil {
-			return err
-		}
+		measured, failed := c.measure(ctx, paths)
 		for k, i := range at {
-			rows[i] = measured[k]
+			rows[i], errs[i] = measured[k], failed[k]
 		}
 	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	for i, row := range rows {
+		if errs[i] != nil {
+			c.fail(c.Also[i], AsItIs, errs[i])
+			continue
+		}
 		if !row.Reused && c.Kept {
 			continue
 		}
@@ -386,6 +399,33 @@ func (c *comparison) addModels(ctx context.Context) error {
 		c.append(row)
 	}
 	return nil
+}
+
+// measure compares models with full precision, all in one pass of it; where that fails,
+// one by one, so that one model that can't be measured does not cost the others' rows.
+func (c *comparison) measure(ctx context.Context, paths []string) ([]Row, []error) {
+	rows, errs := make([]Row, len(paths)), make([]error, len(paths))
+	var progress func(int)
+	if c.Measuring != nil {
+		progress = func(tokens int) { c.Measuring(tokens, c.table.Tokens) }
+	}
+	together, err := c.ref.measure(ctx, paths, progress)
+	switch {
+	case err == nil:
+		return together, errs
+	case len(paths) == 1:
+		errs[0] = err
+		return rows, errs
+	}
+	for i := range paths {
+		one, err := c.ref.measure(ctx, paths[i:i+1], progress)
+		if err != nil {
+			errs[i] = err
+			continue
+		}
+		rows[i] = one[0]
+	}
+	return rows, errs
 }
 
 // find reads a finished cell, this program's own first; Reused reports whether there

@@ -2,6 +2,9 @@ package compare
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +17,9 @@ import (
 // modelPaths lists the files of a model: those of its folder, or the GGUF file.
 func modelPaths(path string) ([]string, error) {
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: there is no such file or folder", path)
+	}
 	if err != nil {
 		return nil, err
 	}

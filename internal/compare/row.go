@@ -116,4 +116,6 @@ type Table struct {
 	Calibration []string `json:"calibration_sha256"`
 	Warnings    []string `json:"warnings,omitempty"`
 	Rows        []Row    `json:"rows"`
+
+	Failed []Failure `json:"failed,omitempty"` // rows that are missing
 }

@@ -67,6 +67,9 @@ func newRandom(c checkpoint.Config, q artefact.Quantization, r Random, o Options
 		q.Branch = nil
 	}
 	q.ActClip = 1
+	if err := q.CheckGroups(); err != nil {
+		return nil, err
+	}
 	if err := q.CheckTables(); err != nil {
 		return nil, err
 	}
