@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+
+	"github.com/specquant/specquant/internal/checkpoint"
 )
 
 // Kong calls Validate before a command runs: what is wrong with the command line
@@ -14,6 +16,9 @@ import (
 func (c *reportCmd) Validate() error {
 	if info, err := os.Stat(c.Out); err == nil && info.IsDir() {
 		return fmt.Errorf("--out: %s is a folder, expected the name of a file such as report.html", c.Out)
+	}
+	if err := checkpoint.CheckTarget(c.Out); err != nil {
+		return fmt.Errorf("--out: %w", err)
 	}
 	if c.MaxWindows != 0 && c.Text == "" {
 		return errors.New("--max-windows: says how much of --text FILE is measured; give that too, or leave it out")

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/specquant/specquant/internal/input"
 )
 
 // AtomicFile writes a file that appears under its name either complete or not at all: the
@@ -25,6 +27,10 @@ type AtomicFile struct {
 // CreateAtomic begins writing path. want is the expected number of bytes, for the error on
 // a full disk; 0 if unknown. The caller should defer Abort.
 func CreateAtomic(path string, want int64) (*AtomicFile, error) {
+	path, err := target(path)
+	if err != nil {
+		return nil, err
+	}
 	tmp := path + ".tmp"
 	// Removed and created anew, so that a link left at this name is not written through.
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -35,6 +41,39 @@ func CreateAtomic(path string, want int64) (*AtomicFile, error) {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
 	return &AtomicFile{path: path, want: want, f: f, w: bufio.NewWriterSize(f, 1<<20)}, nil
+}
+
+// CheckTarget says whether CreateAtomic would refuse the name: it is empty, or that of
+// something that is no regular file. A rename would put a file in the place of a device, a
+// pipe or a socket.
+func CheckTarget(path string) error {
+	_, err := target(path)
+	return err
+}
+
+// target is the file that is written: path, or what it links to.
+func target(path string) (string, error) {
+	if path == "" {
+		return "", errors.New("the name of the file to write is empty")
+	}
+	link, err := os.Lstat(path)
+	if err != nil { // new, or what is wrong is told when it is created
+		return path, nil
+	}
+	if link.Mode()&fs.ModeSymlink != 0 {
+		to, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			return "", fmt.Errorf("write %s: is a link that leads to no file; remove it or choose another name", path)
+		}
+		path = to
+		if link, err = os.Lstat(path); err != nil {
+			return "", fmt.Errorf("write %s: %w", path, err)
+		}
+	}
+	if !link.Mode().IsRegular() {
+		return "", fmt.Errorf("write %s: is %s, expected the name of a new file or of one to replace", path, input.Kind(link.Mode()))
+	}
+	return path, nil
 }
 
 // Write implements io.Writer. After a failure every further call returns the same error.

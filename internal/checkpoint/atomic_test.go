@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -103,5 +104,44 @@ func TestHashFiles(t *testing.T) {
 	}
 	if _, err := HashFiles(a, a+".none"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("missing file: %v", err)
+	}
+}
+
+// A file never takes the place of what is no file, and a link keeps its place.
+func TestAtomicTarget(t *testing.T) {
+	dir := t.TempDir()
+	name := func(s string) string { return filepath.Join(dir, s) }
+	if err := syscall.Mkfifo(name("pipe"), 0o600); err != nil {
+		t.Skip(err)
+	}
+	put(t, name("file"), []byte("old"))
+	for link, to := range map[string]string{"link": "file", "dangling": "none", "loop": "loop", "to-pipe": "pipe"} {
+		if err := os.Symlink(to, name(link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]string{
+		name("pipe"): "is a pipe", name("to-pipe"): "is a pipe", dir: "is a folder", os.DevNull: "is a device",
+		name("dangling"): "a link that leads to no file", name("loop"): "a link that leads to no file", "": "name of the file to write is empty",
+	} {
+		if err := CheckTarget(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", path, err, want)
+		}
+		if path == os.DevNull {
+			continue // not to be tried
+		}
+		if err := WriteFileAtomic(path, []byte("new")); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", path, err, want)
+		}
+	}
+	if st, err := os.Lstat(name("pipe")); err != nil || st.Mode().IsRegular() {
+		t.Error("the pipe was replaced")
+	}
+	if err := WriteFileAtomic(name("link"), []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	data, _ := os.ReadFile(name("file"))
+	if st, err := os.Lstat(name("link")); err != nil || st.Mode().IsRegular() || string(data) != "new" {
+		t.Errorf("behind the link is %q", data)
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/specquant/specquant/internal/input"
 )
 
 // Names of the files of a Hugging Face folder.
@@ -56,7 +58,7 @@ type Checkpoint struct {
 // weights). Of an unquantized checkpoint no weights are read, and Check compares names and
 // shapes with the config.
 func Open(dir string) (*Checkpoint, error) {
-	st, err := os.Stat(dir)
+	st, err := input.Stat(dir)
 	if err != nil {
 		return nil, err
 	}

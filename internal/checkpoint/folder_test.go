@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -173,7 +174,7 @@ func TestOpenRefuses(t *testing.T) {
 			wantErr(t, err, tt.kind, append(tt.parts, dir)...)
 		})
 	}
-	if _, err := Open(filepath.Join(t.TempDir(), "none")); !os.IsNotExist(err) {
+	if _, err := Open(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
 	}
 	_, err := Open(writeTemp(t, "m.gguf", nil))

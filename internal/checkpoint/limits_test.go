@@ -43,6 +43,29 @@ func TestTensorLimit(t *testing.T) {
 	}
 }
 
+// What could make a header large without making a model so is bounded: keys of the
+// metadata, names, lists.
+func TestHeaderLimits(t *testing.T) {
+	keys := make([]string, maxTensors+1)
+	for i := range keys {
+		keys[i] = fmt.Sprintf(`"k%d":""`, i)
+	}
+	for want, header := range map[string]string{
+		"__metadata__: has more than 131072 keys":                      `{"__metadata__":{` + strings.Join(keys, ",") + `}}`,
+		"the name of a tensor has 4097 bytes, expected at most":        `{"` + strings.Repeat("n", maxName+1) + `":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}`,
+		"shape: found 2051 bytes, expected a list of at most 32":       `{"a":{"dtype":"F32","shape":[` + strings.Repeat("1,", 1024) + `1],"data_offsets":[0,0]}}`,
+		"shape: found 33 numbers, expected at most 32":                 `{"a":{"dtype":"F32","shape":[` + strings.Repeat("1,", 32) + `1],"data_offsets":[0,0]}}`,
+		"data_offsets: found 2050 bytes, expected a list of at most 2": `{"a":{"dtype":"F32","shape":[0],"data_offsets":[` + strings.Repeat(" ", 2045) + `0,0]}}`,
+	} {
+		if _, err := parseHeader("f", []byte(header), 8, 0); !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	if _, err := parseHeader("f", []byte(`{"`+strings.Repeat("n", maxName)+`":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}`), 8, 0); err != nil {
+		t.Error(err)
+	}
+}
+
 // What is not JSON, or another kind of JSON, is told in words.
 func TestJSONInWords(t *testing.T) {
 	for in, want := range map[string]string{

@@ -19,6 +19,13 @@ const maxHeader = 100_000_000
 // thousand; each takes about half a kilobyte of memory.
 const maxTensors = 1 << 17
 
+// maxName is the longest name of a tensor, in bytes.
+const maxName = 4096
+
+// maxList is the longest text of a list of a tensor's dimensions or offsets, in bytes: 32
+// numbers of 20 digits, with as much white space again.
+const maxList = 2048
+
 // maxRank bounds the dimensions of one tensor; model weights have at most 5.
 const maxRank = 32
 
@@ -60,6 +67,9 @@ func parseHeader(path string, data []byte, dataOff, dataLen int64) (*header, err
 	err := decodeObject(dec, where, func(name string) error {
 		if name == "__metadata__" {
 			return decodeObject(dec, where+": __metadata__", func(key string) error {
+				if len(h.metadata) == maxTensors {
+					return malformed("%s: __metadata__: has more than %d keys, the limit for one file", where, maxTensors)
+				}
 				var raw json.RawMessage
 				if err := dec.Decode(&raw); err != nil {
 					return malformed("%s: __metadata__: %q: %v", where, key, err)
@@ -74,6 +84,9 @@ func parseHeader(path string, data []byte, dataOff, dataLen int64) (*header, err
 		}
 		if len(h.entries) == maxTensors {
 			return malformed("%s: has more than %d tensors, the limit for one file", where, maxTensors)
+		}
+		if len(name) > maxName {
+			return malformed("%s: the name of a tensor has %d bytes, expected at most %d: %.60q…", where, len(name), maxName, name)
 		}
 		e, err := decodeEntry(dec, path, name)
 		h.entries[name] = e
@@ -205,6 +218,9 @@ func (h *header) checkLayout(path string, dataOff, dataLen int64) error {
 // intList parses raw as a list of at most limit whole numbers.
 func intList(raw json.RawMessage, limit int) ([]int64, error) {
 	var items []json.RawMessage
+	if len(raw) > maxList {
+		return nil, fmt.Errorf("found %d bytes, expected a list of at most %d numbers", len(raw), limit)
+	}
 	if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &items) != nil {
 		return nil, fmt.Errorf("found %s, expected a list of whole numbers", brief(raw))
 	}

@@ -2,24 +2,19 @@ package compare
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/eval"
+	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/llama"
 )
 
 // modelPaths lists the files of a model: those of its folder, or the GGUF file.
 func modelPaths(path string) ([]string, error) {
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: there is no such file or folder", path)
-	}
+	info, err := input.Stat(path)
 	if err != nil {
 		return nil, err
 	}

@@ -61,7 +61,7 @@ func TestOpenRefusesWhatIsNoFile(t *testing.T) {
 			}
 		})
 	}
-	if _, _, err := Open(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) || !strings.HasSuffix(err.Error(), "none: there is no such file") {
+	if _, _, err := Open(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) || !strings.HasSuffix(err.Error(), "none: there is no such file or folder") {
 		t.Error(err)
 	}
 	if _, _, err := Open(""); !errors.Is(err, fs.ErrNotExist) {

@@ -29,7 +29,7 @@ func (e *NotRegularError) Error() string {
 	if e.Mode.IsDir() {
 		remedy = ""
 	}
-	return fmt.Sprintf("%s: is %s, expected a regular file%s", e.Path, kind(e.Mode), remedy)
+	return fmt.Sprintf("%s: is %s, expected a regular file%s", e.Path, Kind(e.Mode), remedy)
 }
 
 // LargeError means that a file is larger than the limit for its kind.
@@ -42,8 +42,8 @@ func (e *LargeError) Error() string {
 	return fmt.Sprintf("%s: has too many bytes, expected at most %d in a file of this kind", e.Path, e.Limit)
 }
 
-// kind is the common name for a file of this mode.
-func kind(m fs.FileMode) string {
+// Kind is the common name for a file of this mode that is no regular file.
+func Kind(m fs.FileMode) string {
 	switch {
 	case m.IsDir():
 		return "a folder"
@@ -124,13 +124,23 @@ type missingError struct {
 func (e *missingError) Error() string { return e.text }
 func (e *missingError) Unwrap() error { return e.err }
 
+// Stat is [os.Stat] with the system's refusal in words: for the names that people give,
+// of files and folders alike.
+func Stat(path string) (fs.FileInfo, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, missing(path, err)
+	}
+	return info, nil
+}
+
 // missing describes the system's error for a file that could not be opened.
 func missing(path string, err error) error {
 	switch {
 	case path == "":
 		return &missingError{"the name of a file is empty", err}
 	case errors.Is(err, fs.ErrNotExist):
-		return &missingError{path + ": there is no such file", err}
+		return &missingError{path + ": there is no such file or folder", err}
 	case errors.Is(err, fs.ErrPermission):
 		return &missingError{path + ": may not be read; change its permissions", err}
 	}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -16,8 +17,10 @@ import (
 	"github.com/specquant/specquant/internal/testmodel"
 )
 
-// flipsOfKind is how many bits are flipped of each kind of file, each in a job of its own: more take long, since all that jobs write is flushed to the disk.
-const flipsOfKind = 2
+// flips is how many bits are flipped of each kind of file, each in a job of its own, and
+// how often [TestKilledAndDamaged] goes through its jobs, each time with other bits. More
+// take long, since all that jobs write is flushed to the disk.
+var flips = flag.Int("flips", 2, "bits flipped of each kind of intermediate file; rounds of TestKilledAndDamaged")
 
 // flipBit flips a random bit of a file and says which.
 func flipBit(t *testing.T, rng *rand.Rand, path string) string {
@@ -43,7 +46,7 @@ func flipBit(t *testing.T, rng *rand.Rand, path string) string {
 func TestKilledAndDamaged(t *testing.T) {
 	small := testmodel.Options{Hidden: 16, Intermediate: 24, Heads: 2, KVHeads: 2, Layers: 2}
 	const calibration = "calibration: {samples: 2, tokens: 16, propagate: runtime}\n"
-	flips, noticed, redone := 0, 0, 0
+	flipped, noticed, redone := 0, 0, 0
 	for name, yaml := range map[string]string{
 		"blocks":    "bits: 4-8-8\nsolve: {method: gptq, damp: 0.01}\n" + calibration,
 		"no tokens": "bits: 4-8-8\nsolve: {method: rtn}\n",
@@ -61,10 +64,10 @@ func TestKilledAndDamaged(t *testing.T) {
 			t.Fatal(err)
 		}
 		want, out := sums(t, o.Out), o.Out
-		for stop, over := 1, false; !over; stop += 2 {
+		for round, stop := 0, 1; round < (*flips+1)/2; stop += 2 {
 			func() {
 				o := o
-				o.Out = fmt.Sprintf("%s-%d", out, stop)
+				o.Out = fmt.Sprintf("%s-%d-%d", out, round, stop)
 				ctx, cancel := context.WithCancel(t.Context())
 				seen := 0
 				o.Progress = func(e Event) {
@@ -74,7 +77,10 @@ func TestKilledAndDamaged(t *testing.T) {
 				}
 				_, err := Run(ctx, o)
 				cancel()
-				if over = seen < stop; err == nil {
+				if seen < stop { // the job has no more events: once more, from the first
+					round, stop = round+1, -1
+				}
+				if err == nil {
 					return // the last event is too late to stop anything
 				}
 				left, err := os.ReadDir(o.Out + PartialSuffix)
@@ -82,7 +88,7 @@ func TestKilledAndDamaged(t *testing.T) {
 					return // nothing was written yet
 				}
 				what := flipBit(t, rng, filepath.Join(o.Out+PartialSuffix, left[rng.IntN(len(left))].Name()))
-				flips++
+				flipped++
 				var notes []string
 				o.Progress = func(e Event) {
 					if e.Note != "" {
@@ -105,9 +111,9 @@ func TestKilledAndDamaged(t *testing.T) {
 			}()
 		}
 	}
-	t.Logf("%d bits flipped: %d refused, %d redone and told, the others in files that are written anew in any case", flips, noticed, redone)
-	if flips < 20 {
-		t.Errorf("only %d bits were flipped", flips)
+	t.Logf("%d bits flipped: %d refused, %d redone and told, the others in files that are written anew in any case", flipped, noticed, redone)
+	if flipped < 20 {
+		t.Errorf("only %d bits were flipped", flipped)
 	}
 }
 
@@ -130,7 +136,7 @@ func TestDamagedKinds(t *testing.T) {
 				t.Fatal(err)
 			}
 			want, out := sums(t, o.Out), o.Out
-			for flip := range flipsOfKind {
+			for flip := range *flips {
 				o := o
 				o.Out = fmt.Sprintf("%s-%d", out, flip)
 				ctx, cancel := context.WithCancel(t.Context())
@@ -204,7 +210,7 @@ func TestDamagedAtTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	want, out := sums(t, o.Out), o.Out
-	for round := range 8 * flipsOfKind {
+	for round := range 8 * *flips {
 		o := o
 		o.Out = fmt.Sprintf("%s-%d", out, round)
 		if err := os.CopyFS(o.Out+PartialSuffix, os.DirFS(out)); err != nil {
@@ -227,5 +233,47 @@ func TestDamagedAtTheEnd(t *testing.T) {
 			t.Errorf("%s: unnoticed", what)
 		}
 		same(t, what, sums(t, o.Out), want)
+	}
+}
+
+// TestDamagedActivations: a bit of the activations that a job has spilled to the disk is
+// flipped while it runs; it ends by saying so, and the next run gives the right bytes.
+func TestDamagedActivations(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 10))
+	small := testmodel.Options{Hidden: 16, Intermediate: 24, Heads: 2, KVHeads: 2, Layers: 3}
+	for file, yaml := range map[string]string{
+		"activations.tmp": "bits: 4-8-8\nsolve: {method: gptq, damp: 0.01}\ncalibration: {samples: 3, tokens: 16, propagate: runtime}\n",
+		"reference.tmp":   "bits: 4-8-8\nsolve: {method: gptq, damp: 0.01, correct: stream}\ncalibration: {samples: 3, tokens: 16, propagate: runtime}\n",
+	} {
+		t.Run(file, func(t *testing.T) {
+			o := options(t, small, parsed(t, yaml), 1)
+			if _, err := Run(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+			want, out := sums(t, o.Out), o.Out
+			plan, err := PlanJob(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.MaxMemory = plan.Peak - 1
+			for flip := range 4 * *flips {
+				o := o
+				o.Out = fmt.Sprintf("%s-%d", out, flip)
+				what := ""
+				o.Progress = func(e Event) {
+					if e.Block == 1 && e.Layers != nil {
+						what = flipBit(t, rng, filepath.Join(o.Out+PartialSuffix, file))
+					}
+				}
+				if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), file+": window ") || !strings.Contains(err.Error(), "of the activations") {
+					t.Fatalf("%s: %v", what, err)
+				}
+				o.Progress = nil
+				if _, err := Run(t.Context(), o); err != nil {
+					t.Fatal(err)
+				}
+				same(t, what, sums(t, o.Out), want)
+			}
+		})
 	}
 }
