@@ -187,6 +187,27 @@ func TestBlockLess(t *testing.T) {
 	}
 }
 
+// A weight that is not finite is found by a whole look at a checkpoint, which --brief is not.
+func TestInspectScans(t *testing.T) {
+	model := filepath.Join(t.TempDir(), "model")
+	copyDir(t, testdata.Path(t, "models", "books-1m"), model)
+	weights := filepath.Join(model, "model.safetensors")
+	edit(t, weights, weights, func(data []byte) []byte {
+		for i := range 4 { // a NaN in each 16- or 32-bit float format
+			data[len(data)-1-i] = 0xff
+		}
+		return data
+	})
+	for _, args := range [][]string{{"inspect", model}, {"inspect", model, "--json"}} {
+		if code, _, e := call(args...); code != 1 || !strings.Contains(e, "is NaN, expected a finite float32") {
+			t.Errorf("%v: %d, %s", args, code, e)
+		}
+	}
+	if code, _, e := call("inspect", model, "--brief"); code != 0 {
+		t.Error(e)
+	}
+}
+
 func TestFoldNames(t *testing.T) {
 	got := strings.Join(foldNames([]string{"a.0.freq", "a.1.freq", "a.10.freq", "b.x1.y", "c"}), "|")
 	if want := "a.N.freq (3)|b.x1.y|c"; got != want {

@@ -19,7 +19,7 @@ import (
 
 type inspectCmd struct {
 	Dir     string   `arg:"" help:"Folder of a checkpoint or of a quantized model, or a GGUF file." placeholder:"DIR"`
-	Brief   bool     `help:"Leave out the spectral energy and the sha256 of all files."`
+	Brief   bool     `help:"Leave out what reads all weights: the spectral energy, the search for weights that are not finite, and the sha256 of all files."`
 	Alpha   string   `help:"Smoothing strength to look at, 0 to 1, or off." default:"${inspectAlpha}"`
 	Calib   []string `help:"Calibration text files for the smoothing. Default: the embedded text." placeholder:"FILE" sep:"none"`
 	Seeds   int      `help:"Shuffles of the control." default:"${inspectSeeds}"`
@@ -54,7 +54,7 @@ func (c *inspectCmd) Run(e *env) error {
 	if c.Brief {
 		return nil
 	}
-	rows, alpha, err := c.spectrum(e)
+	rows, alpha, err := c.spectrum(e, ck)
 	if err != nil {
 		return err
 	}
@@ -76,9 +76,12 @@ func (c *inspectCmd) alpha() (recipe.Alpha, error) {
 
 // spectrum measures where the energy of the layers lies, before and after smoothing
 // by the α that was asked for.
-func (c *inspectCmd) spectrum(e *env) ([]report.SpectrumRow, recipe.Alpha, error) {
+func (c *inspectCmd) spectrum(e *env, ck *checkpoint.Checkpoint) ([]report.SpectrumRow, recipe.Alpha, error) {
 	alpha, err := c.alpha()
 	if err != nil {
+		return nil, alpha, err
+	}
+	if _, err := ck.Scan(); err != nil { // all weights, also those that the text does not reach
 		return nil, alpha, err
 	}
 	pool := kernel.NewPool(c.Threads)

@@ -80,7 +80,7 @@ func (c *inspectCmd) writeInspection(e *env, ck *checkpoint.Checkpoint) error {
 		i.Unused = ck.Extra()
 		if err = ck.Check(); err == nil && !c.Brief {
 			i.Spectrum = &spectrumInfo{Band: report.LowBand}
-			rows, alpha, failed := c.spectrum(e)
+			rows, alpha, failed := c.spectrum(e, ck)
 			i.Spectrum.Alpha, i.Spectrum.Layers, err = alpha.String(), rows, failed
 		}
 	}

@@ -80,6 +80,9 @@ var invalidCharacter = regexp.MustCompile(`^invalid character (.+?)(?: (looking 
 
 // SyntaxText describes a syntax error: what was found and what was expected.
 func SyntaxText(e *json.SyntaxError) string {
+	if strings.HasSuffix(e.Error(), "exceeded max depth") {
+		return "is nested more than 10000 deep, the limit"
+	}
 	m := invalidCharacter.FindStringSubmatch(e.Error())
 	if m == nil {
 		return e.Error()
