@@ -26,11 +26,11 @@ func compileRegex(pattern string) (*regexp2.Regexp, error) {
 		err = checkRepeats(p)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("split pattern %q: %w", pattern, err)
+		return nil, fmt.Errorf("split pattern %q: %w", clip(pattern), err)
 	}
 	re, err := regexp2.Compile(p, regexp2.None)
 	if err != nil {
-		return nil, fmt.Errorf("split pattern %q: not supported: %w", pattern, err)
+		return nil, fmt.Errorf("split pattern %q: not supported: %w", clip(pattern), err)
 	}
 	re.MatchTimeout = regexMatchTime
 	return re, nil
