@@ -223,11 +223,13 @@ type Layer struct {
 	ErrorRTN      float64   `json:"error_rtn"`       // of plain rounding of the original weights
 	Damp          float64   `json:"damp,omitempty"`  // share of the Hessian's mean diagonal that GPTQ had to add
 	DeadChannels  int       `json:"dead_channels,omitempty"`
-	Uncorrected   bool      `json:"uncorrected,omitempty"` // the recipe's solve.correct was left out, see [FallbackCorrect]
-	Clipped       float64   `json:"clipped,omitempty"`     // share of the weights beyond the ends of their grid
-	Outliers      []Outlier `json:"outliers,omitempty"`    // channels of its input that stand out before smoothing, largest first
-	Peak          float64   `json:"peak,omitempty"`        // largest |x| of its input over the median channel's, after smoothing
-	Seconds       float64   `json:"-"`                     // to split, solve and measure it
+	Tokens        *int      `json:"calibration_tokens,omitempty"`   // of an expert's layer: calibration tokens that the router sent to the expert; nil: none of these
+	Borrowed      bool      `json:"calibration_borrowed,omitempty"` // they were too few, and the expert was calibrated on tokens of others too
+	Uncorrected   bool      `json:"uncorrected,omitempty"`          // the recipe's solve.correct was left out, see [FallbackCorrect]
+	Clipped       float64   `json:"clipped,omitempty"`              // share of the weights beyond the ends of their grid
+	Outliers      []Outlier `json:"outliers,omitempty"`             // channels of its input that stand out before smoothing, largest first
+	Peak          float64   `json:"peak,omitempty"`                 // largest |x| of its input over the median channel's, after smoothing
+	Seconds       float64   `json:"-"`                              // to split, solve and measure it
 }
 
 // Outlier is a channel of a layer's input with large activations.
@@ -312,7 +314,7 @@ func newRotations(all []artefact.Rotation) (out []Rotation) {
 func newLayers(all []artefact.Layer) (out []Layer) {
 	for _, l := range all {
 		layer := Layer{Name: l.Name, Alpha: l.Alpha, EnergyKept: l.EnergyKept, BitsPerWeight: l.BitsPerWeight, Error: l.Error,
-			ErrorNoBranch: l.ErrorNoBranch, ErrorRTN: l.ErrorRTN, Damp: l.Damp, DeadChannels: l.DeadChannels, Uncorrected: l.Uncorrected,
+			ErrorNoBranch: l.ErrorNoBranch, ErrorRTN: l.ErrorRTN, Damp: l.Damp, DeadChannels: l.DeadChannels, Tokens: l.Tokens, Borrowed: l.Borrowed, Uncorrected: l.Uncorrected,
 			Clipped: l.Clipped, Peak: l.Peak, Seconds: l.Seconds}
 		for _, o := range l.Outliers {
 			layer.Outliers = append(layer.Outliers, Outlier(o))
@@ -338,6 +340,7 @@ const (
 	FallbackBranch      = artefact.FallbackBranch      // the budget leaves an input without a branch
 	FallbackDead        = artefact.FallbackDead        // inputs that no calibration token touches: their weights are rounded to nearest
 	FallbackDamping     = artefact.FallbackDamping     // the Hessian took more damping than the recipe's
+	FallbackExperts     = artefact.FallbackExperts     // reached by too few calibration tokens: calibrated on tokens of others too
 	FallbackCorrect     = artefact.FallbackCorrect     // solve.correct would have changed weights by far more than themselves
 )
 

@@ -17,7 +17,7 @@ func printLayers(w io.Writer, layers []specquant.Layer) {
 	t.SetOutputMirror(w)
 	t.SuppressEmptyColumns() // which errors are known depends on the recipe
 	t.AppendHeader(table.Row{"layer", "α", "energy kept", "bits/weight", "output error", "no branch", "plain rounding", "seconds"})
-	for _, l := range layers {
+	for _, l := range foldExperts(layers) {
 		seconds := ""
 		if l.Seconds > 0 { // unknown for blocks of an earlier run and in a manifest
 			seconds = fmt.Sprintf("%.2f", l.Seconds)
@@ -44,11 +44,55 @@ func errorText(v float64) string {
 
 // layerKind is what a layer is called in every block, such as self_attn.q_proj.
 func layerKind(name string) string {
-	parts := strings.Split(name, ".")
+	parts := strings.Split(ofAllExperts(name), ".")
 	if len(parts) < 2 {
 		return name
 	}
+	if from := len(parts) - 3; from >= 0 && parts[from] == "experts" {
+		return strings.Join(parts[from:], ".")
+	}
 	return strings.Join(parts[len(parts)-2:], ".")
+}
+
+// ofAllExperts is a layer's name with an asterisk for the number of the expert, if it is of
+// one.
+func ofAllExperts(name string) string {
+	head, rest, ok := strings.Cut(name, ".mlp.experts.")
+	if !ok {
+		return name
+	}
+	_, layer, _ := strings.Cut(rest, ".")
+	return head + ".mlp.experts.*." + layer
+}
+
+// foldExperts replaces the layers of a block's experts by one for each kind of layer, with
+// means of the figures and the sum of the seconds: a block may have hundreds.
+func foldExperts(layers []specquant.Layer) (folded []specquant.Layer) {
+	at, count := map[string]int{}, map[string]int{}
+	for _, l := range layers {
+		name := ofAllExperts(l.Name)
+		i, seen := at[name]
+		if !seen {
+			at[name] = len(folded)
+			count[name] = 1
+			l.Name = name
+			folded = append(folded, l)
+			continue
+		}
+		count[name]++
+		f, n := &folded[i], float64(count[name])
+		mean := func(of *float64, v float64) { *of += (v - *of) / n }
+		mean(&f.EnergyKept, l.EnergyKept)
+		mean(&f.BitsPerWeight, l.BitsPerWeight)
+		mean(&f.Error, l.Error)
+		mean(&f.ErrorNoBranch, l.ErrorNoBranch)
+		mean(&f.ErrorRTN, l.ErrorRTN)
+		f.Seconds += l.Seconds
+		if f.Alpha != l.Alpha {
+			f.Alpha = "several"
+		}
+	}
+	return folded
 }
 
 // worstLayers is how many layers a summary names.

@@ -157,10 +157,10 @@ func layerEnergy(d *llama.Dense, axis spectrum.Axis, o SpectrumOptions) (Energy,
 	return e, nil
 }
 
-// refuseExperts refuses a model with experts, whose layers are not yet looked at.
+// refuseExperts refuses a model with experts, whose layers are not looked at.
 func refuseExperts(ck *checkpoint.Checkpoint) error {
 	if ck.Config.Experts.Count > 0 {
-		return fmt.Errorf("%s: a %s has experts, whose layers are not yet looked at one by one; inspect it with --brief", ck.Dir, ck.Config.Architecture)
+		return fmt.Errorf("%s: a %s has experts, for which report, doctor and the spectral energy are not implemented; specquant inspect --brief shows the rest, and of a quantized model the error of each layer", ck.Dir, ck.Config.Architecture)
 	}
 	return nil
 }

@@ -85,6 +85,9 @@ func Open(dir string, pool *kernel.Pool) (*Subject, error) {
 }
 
 func (s *Subject) read(pool *kernel.Pool) error {
+	if err := refuseExperts(s.Checkpoint); err != nil {
+		return err
+	}
 	if s.Config.Quantization == nil {
 		return s.Checkpoint.Check()
 	}

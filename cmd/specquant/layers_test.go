@@ -1,0 +1,35 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/specquant/specquant"
+)
+
+// TestExpertsFolded: a table has a row for each kind of layer of a block's experts, with
+// the means of the figures, and other layers as they are.
+func TestExpertsFolded(t *testing.T) {
+	layers := []specquant.Layer{
+		{Name: "model.layers.0.self_attn.q_proj", Error: 0.5, BitsPerWeight: 4},
+		{Name: "model.layers.0.mlp.experts.0.up_proj", Alpha: "0.5", Error: 0.1, BitsPerWeight: 4},
+		{Name: "model.layers.0.mlp.experts.1.up_proj", Alpha: "0.5", Error: 0.3, BitsPerWeight: 5},
+		{Name: "model.layers.0.mlp.experts.12.up_proj", Alpha: "off", Error: 0.2, BitsPerWeight: 6},
+		{Name: "model.layers.1.mlp.experts.0.up_proj", Error: 0.9, BitsPerWeight: 4},
+	}
+	var out strings.Builder
+	printLayers(&out, layers)
+	for _, want := range []string{"layers.0.self_attn.q_proj", "layers.0.mlp.experts.*.up_proj", "layers.1.mlp.experts.*.up_proj", "0.2000", "5.000", "several"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	if n := strings.Count(out.String(), "up_proj"); n != 2 {
+		t.Errorf("%d rows of up_proj, expected one for each of 2 blocks", n)
+	}
+	for name, want := range map[string]string{"model.layers.3.mlp.experts.7.down_proj": "experts.*.down_proj", "model.layers.3.mlp.down_proj": "mlp.down_proj", "lm_head": "lm_head"} {
+		if got := layerKind(name); got != want {
+			t.Errorf("kind of %s: %q, expected %q", name, got, want)
+		}
+	}
+}
