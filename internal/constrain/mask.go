@@ -218,6 +218,3 @@ func (m *Matcher) Accept(id int) error {
 
 // Done says that the text is complete and nothing more may follow.
 func (m *Matcher) Done() bool { return m.at.accepting && len(m.at.configs) == 0 }
-
-// Complete says that the text may end here.
-func (m *Matcher) Complete() bool { return m.at.accepting }
