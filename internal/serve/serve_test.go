@@ -62,7 +62,10 @@ func server(t *testing.T, o Options) (s *Server, url string, log *syncBuffer) {
 func serverOf(t *testing.T, models []Source, o Options) (s *Server, url string, log *syncBuffer) {
 	t.Helper()
 	log = &syncBuffer{}
-	o.Threads, o.Log = 2, slog.New(slog.NewTextHandler(log, nil))
+	o.Threads = 2
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(log, nil))
+	}
 	s, err := Open(models, o)
 	if err != nil {
 		t.Fatal(err)
