@@ -59,7 +59,7 @@ type Row struct {
 	Top1          Estimate   // share of tokens whose most likely token is full precision's
 	WorstShare    float64    // share of the summed KL that the thousandth of the tokens with the most has
 	ByText        []Measure  // the same for each text, where there are several
-	HeldOutKL     float64    // KL on the windows of the calibration text that were not fitted on; 0: there were none
+	HeldOutKL     float64    // KL on held-out windows of the calibration text, by the check that quantize makes; 0: the model has none
 	BitsPerWeight float64    // of the linear layers of the blocks, scales and branch counted
 	Bytes         int64      // all weights on disk, embeddings included
 	TotalBytes    int64      // of the model's whole folder or file, tokenizer and all
