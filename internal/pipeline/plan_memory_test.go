@@ -140,8 +140,10 @@ func TestPlanWide(t *testing.T) {
 	if got := stage.LowRankBytes(r.Branch, 2*11008, 4096, 32); got < 16*readers || got > 18*readers {
 		t.Errorf("svdquant: %d bytes for a low-rank branch of %d weights", got, readers)
 	}
-	if got := items("gptq")["factor of the widest Hessian"]; got < 4*11008*11008 {
-		t.Errorf("gptq: %d bytes for the factor", got)
+	// The factor lies in the Hessian and in spare memory: what a layer takes while it is
+	// solved is more.
+	if got := items("gptq")["the largest layer, column by column"]; got < 5*11008*4096 {
+		t.Errorf("gptq: %d bytes for a layer that is solved", got)
 	}
 	// The exact outputs of the attention are less than a clip search over a layer.
 	if got := items("awq")["AWQ's search for clips"]; got < 4*11008*4096 {

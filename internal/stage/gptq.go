@@ -44,6 +44,11 @@ type Factor struct {
 // value and is raised tenfold, at most three times, while H is not positive definite;
 // Factor.Damp is the value that sufficed.
 func NewFactor(p *kernel.Pool, h []float64, n int, s recipe.Solve) (*Factor, error) {
+	return newFactor(p, h, n, s)
+}
+
+// newFactor is [NewFactor] with memory that it may overwrite, to take less of its own.
+func newFactor(p *kernel.Pool, h []float64, n int, s recipe.Solve, spare ...[]float32) (*Factor, error) {
 	f := &Factor{n: n}
 	var mean float64
 	for i := range n {
@@ -80,7 +85,7 @@ func NewFactor(p *kernel.Pool, h []float64, n int, s recipe.Solve) (*Factor, err
 			return 0
 		})
 	}
-	if err := f.invert(p, h, mean, s); err != nil {
+	if err := f.invert(p, h, mean, s, spare); err != nil {
 		return nil, err
 	}
 	transposeSquare(p, h, n)
@@ -89,16 +94,17 @@ func NewFactor(p *kernel.Pool, h []float64, n int, s recipe.Solve) (*Factor, err
 }
 
 // invert replaces h by the upper factor of the inverse of the damped, ordered matrix. What
-// another try with more damping starts from is its lower triangle, kept row after row.
-func (f *Factor) invert(p *kernel.Pool, h []float64, mean float64, s recipe.Solve) error {
+// another try with more damping starts from is its lower triangle, kept row after row, in
+// spare memory as far as that goes.
+func (f *Factor) invert(p *kernel.Pool, h []float64, mean float64, s recipe.Solve, spare [][]float32) error {
 	n := f.n
-	kept := make([]float64, n*(n+1)/2)
-	p.Run(n, func(i int) { copy(kept[i*(i+1)/2:], h[i*n:][:i+1]) })
+	kept := triangle(n, spare)
+	p.Run(n, func(i int) { copy(kept[i], h[i*n:][:i+1]) })
 	at := func(i, j int) float64 {
 		if i < j {
 			i, j = j, i
 		}
-		return kept[i*(i+1)/2+j]
+		return kept[i][j]
 	}
 	for f.Damp = s.Damp; ; f.Damp *= 10 {
 		p.Run(n, func(i int) {
@@ -129,6 +135,28 @@ func (f *Factor) invert(p *kernel.Pool, h []float64, mean float64, s recipe.Solv
 	return nil
 }
 
+// triangle makes the rows of a lower triangle of order n, row i with i+1 values, in spare
+// memory as far as that goes.
+func triangle(n int, spare [][]float32) [][]float64 {
+	rows := make([][]float64, n)
+	i, values := 0, 0
+	for _, part := range spare {
+		if len(part) < 2 || uintptr(unsafe.Pointer(&part[0]))%8 != 0 {
+			continue
+		}
+		room := unsafe.Slice((*float64)(unsafe.Pointer(&part[0])), len(part)/2)
+		for ; i < n && len(room) > i; i++ {
+			rows[i], room = room[:i+1:i+1], room[i+1:]
+			values += i + 1
+		}
+	}
+	own := make([]float64, n*(n+1)/2-values)
+	for ; i < n; i++ {
+		rows[i], own = own[:i+1:i+1], own[i+1:]
+	}
+	return rows
+}
+
 // narrow rounds x to float32 in the memory of x, which nobody may read as float64
 // afterwards.
 func narrow(x []float64) []float32 {
@@ -150,10 +178,10 @@ func (f *Factor) column(position int) int {
 	return f.order[position]
 }
 
-// FactorBytes is the peak memory of NewFactor, H excluded: half of H, and where it is
-// refined a copy in float32.
+// FactorBytes is the peak memory of NewFactor, H excluded: half of H and its rows' places,
+// and where it is refined a copy in float32.
 func FactorBytes(n int, s recipe.Solve) int64 {
-	return 4*int64(n)*int64(n+1) + RefineBytes(n, s)
+	return 4*int64(n)*int64(n+1) + 24*int64(n) + RefineBytes(n, s)
 }
 
 // RefineBytes is what a factor holds beside the memory of H: the damped matrix in float32,

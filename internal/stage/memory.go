@@ -52,7 +52,12 @@ func (step Step) Holds(s Shape) (items []Item) {
 	case StepHead:
 		add("moments and factor of the output matrix's input", headBytes(c, r))
 	case StepFactor:
-		add("factor of the widest Hessian", FactorBytes(in.Width(c), r.Solve))
+		// Less the two copies of the largest layer that are its spare memory: what does not
+		// fit into the end of either is less than a row.
+		layer, _, _ := Largest(c)
+		width := in.Width(c)
+		spare := min(8*int64(max(0, layer-2*width)), 4*int64(width)*int64(width+1))
+		add("factor of the widest Hessian", FactorBytes(width, r.Solve)-spare)
 	case StepSolve:
 		out, width := step.Layer.Shape(c)
 		if s.Windows > 0 && r.Solve.Method == "gptq" {
