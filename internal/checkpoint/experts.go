@@ -69,14 +69,6 @@ func (c *Config) Kind(i int) int {
 	return 0
 }
 
-// ExpertBlocks is the number of blocks with experts.
-func (c *Config) ExpertBlocks() int {
-	if c.Experts.Count == 0 {
-		return 0
-	}
-	return c.Layers - count(c.Experts.Dense)
-}
-
 // experts reads the number of experts, from any of its field names, and how many a token
 // uses.
 func experts(total, used int) func(*fields, *Config) {
