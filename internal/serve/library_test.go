@@ -93,7 +93,7 @@ func TestModels(t *testing.T) {
 		t.Errorf("what unloaded models did is forgotten: %+v", st)
 	}
 	_, _, list := call(t, "GET", url+"/v1/models", "")
-	if strings.Index(list, `"one"`) < 0 || strings.Index(list, `"org/two"`) < strings.Index(list, `"one"`) || strings.Contains(list, filepath.Dir(models[0].Path)) {
+	if !strings.Contains(list, `"one"`) || strings.Index(list, `"org/two"`) < strings.Index(list, `"one"`) || strings.Contains(list, filepath.Dir(models[0].Path)) {
 		t.Error(list)
 	}
 	if status, _, _ := call(t, "GET", url+"/v1/models/org/two", ""); status != 200 {
