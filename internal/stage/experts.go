@@ -122,11 +122,6 @@ func (st *State) readersOf(in llama.Input) []llama.Layer {
 	return all
 }
 
-// routerLayer is the router as a linear layer.
-func (st *State) routerLayer() *llama.Dense {
-	return &llama.Dense{Out: st.experts(), In: st.Config.HiddenSize, W: st.Block.Router}
-}
-
 // Route runs the calibration windows through the loaded block, in its current state, to the
 // input of the experts, keeps that input, and distributes the tokens to the experts.
 func (st *State) Route(ctx context.Context) error {
