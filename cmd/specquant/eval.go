@@ -72,7 +72,7 @@ func (e *env) noteSums(models ...*specquant.Model) {
 
 func (e *env) noteUnsummed(unsummed bool, dir string) {
 	if unsummed {
-		fmt.Fprintf(e.err, "note: %s: does not carry sums of all its files (early versions wrote none), so damage may go unnoticed; quantize again to have them\n", dir)
+		fmt.Fprintf(e.err, "note: %s: has no checksums of some of its files (early versions wrote none), so damage may go unnoticed; quantize again to add them\n", dir)
 	}
 }
 

@@ -200,7 +200,7 @@ func (c *inspectCmd) files(e *env, ck *checkpoint.Checkpoint) error {
 	}
 	switch err := ck.Verify(); {
 	case errors.Is(err, checkpoint.ErrNoSums):
-		fmt.Fprintf(e.out, "%-14s not compared: the manifest has no sums (early versions wrote none); quantize again to have them\n", "files")
+		fmt.Fprintf(e.out, "%-14s not compared: the manifest has no checksums (early versions wrote none); quantize again to add them\n", "files")
 	case err != nil:
 		return err
 	default:

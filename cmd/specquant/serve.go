@@ -39,7 +39,7 @@ type serveCmd struct {
 	TLSCert string `name:"tls-cert" help:"Certificate to answer HTTPS with, in PEM." placeholder:"FILE"`
 	TLSKey  string `name:"tls-key" help:"Its private key, in PEM." placeholder:"FILE"`
 
-	APIKeyFile  string        `name:"api-key-file" help:"File with a key a line: clients must show one of them, for everything but /health." placeholder:"FILE"`
+	APIKeyFile  *string       `name:"api-key-file" help:"File with a key a line: clients must show one of them, for everything but /health." placeholder:"FILE"`
 	AllowHost   []string      `name:"allow-host" help:"A name by which clients may call the server, beside IP addresses and localhost. Repeatable." placeholder:"NAME"`
 	CORSOrigin  []string      `name:"cors-origin" help:"Origin of web pages that may use the server, such as https://example.org. Repeatable." placeholder:"URL"`
 	Connections int           `help:"Connections at once; more must wait." default:"128"`
@@ -65,12 +65,22 @@ func (c *serveCmd) check() error {
 		return fmt.Errorf("--connections %d, --timeout %s, --drain %s: expected numbers above 0", c.Connections, c.Timeout, c.Drain)
 	case c.KeepAlive < 0:
 		return fmt.Errorf("--keep-alive: found %s, expected a time, or 0", c.KeepAlive)
+	case c.APIKeyFile != nil && *c.APIKeyFile == "":
+		return errors.New("--api-key-file: the file's name is empty; without the flag clients need no key")
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key go together: one of them is missing")
 	case c.Socket != "" && c.TLSCert != "":
 		return errors.New("--socket and --tls-cert: nothing on a socket leaves the machine; leave one of them out")
 	}
 	return nil
+}
+
+// keyFile is the path of the file with keys; "": clients need none.
+func (c *serveCmd) keyFile() string {
+	if c.APIKeyFile == nil {
+		return ""
+	}
+	return *c.APIKeyFile
 }
 
 // options are the server's.
@@ -86,7 +96,7 @@ func (c *serveCmd) options(e *env) (o serve.Options, err error) {
 		return n
 	}
 	o = serve.Options{Version: specquant.Version, Threads: c.Threads, Context: c.Ctx, Scheduler: scheduler.Options{Slots: c.Slots, Keep: noneIfZero(c.Keep), Queue: noneIfZero(c.Queue)}, PlainDefaults: c.PlainSampling,
-		MaxMemory: int64(c.MaxMemory), KeepAlive: c.KeepAlive, Hosts: append([]string{c.Host}, c.AllowHost...), Origins: c.CORSOrigin, KeyFile: c.APIKeyFile, Connections: c.Connections, Timeout: c.Timeout, Drain: c.Drain, Log: slog.New(handler)}
+		MaxMemory: int64(c.MaxMemory), KeepAlive: c.KeepAlive, Hosts: append([]string{c.Host}, c.AllowHost...), Origins: c.CORSOrigin, KeyFile: c.keyFile(), Connections: c.Connections, Timeout: c.Timeout, Drain: c.Drain, Log: slog.New(handler)}
 	if c.TLSCert != "" {
 		o.TLS, err = serve.Certificate(c.TLSCert, c.TLSKey)
 	}
@@ -143,7 +153,7 @@ func (c *serveCmd) listen(e *env) (l net.Listener, url string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() && c.APIKeyFile == "" {
+	if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() && c.APIKeyFile == nil {
 		fmt.Fprintf(e.err, "warning: everybody who reaches %s may use this server; --api-key-file asks for keys\n", l.Addr())
 	}
 	scheme := "http://"

@@ -18,17 +18,18 @@ func TestServeFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	for says, change := range map[string]func(*serveCmd){
-		"--port":        func(c *serveCmd) { c.Port = 65536 },
-		"--ctx":         func(c *serveCmd) { c.Ctx = -1 },
-		"--threads":     func(c *serveCmd) { c.Threads = -1 },
-		"--slots":       func(c *serveCmd) { c.Slots = 0 },
-		"--queue":       func(c *serveCmd) { c.Queue = -1 },
-		"--drain":       func(c *serveCmd) { c.Drain = 0 },
-		"--keep-alive":  func(c *serveCmd) { c.KeepAlive = -1 },
-		"--tls-key":     func(c *serveCmd) { c.TLSCert = "cert.pem" },
-		"one of them":   func(c *serveCmd) { c.TLSKey = "key.pem" },
-		"on a socket":   func(c *serveCmd) { c.TLSCert, c.TLSKey, c.Socket = "cert.pem", "key.pem", "s" },
-		"--connections": func(c *serveCmd) { c.Connections = 0 },
+		"--port":         func(c *serveCmd) { c.Port = 65536 },
+		"--ctx":          func(c *serveCmd) { c.Ctx = -1 },
+		"--threads":      func(c *serveCmd) { c.Threads = -1 },
+		"--slots":        func(c *serveCmd) { c.Slots = 0 },
+		"--queue":        func(c *serveCmd) { c.Queue = -1 },
+		"--drain":        func(c *serveCmd) { c.Drain = 0 },
+		"--api-key-file": func(c *serveCmd) { c.APIKeyFile = new(string) },
+		"--keep-alive":   func(c *serveCmd) { c.KeepAlive = -1 },
+		"--tls-key":      func(c *serveCmd) { c.TLSCert = "cert.pem" },
+		"one of them":    func(c *serveCmd) { c.TLSKey = "key.pem" },
+		"on a socket":    func(c *serveCmd) { c.TLSCert, c.TLSKey, c.Socket = "cert.pem", "key.pem", "s" },
+		"--connections":  func(c *serveCmd) { c.Connections = 0 },
 	} {
 		c := good
 		change(&c)
