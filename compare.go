@@ -18,17 +18,17 @@ type EvaluationText struct{ Name, Content string }
 // CompareOptions describe a table of recipes at bit settings, all measured on
 // the same texts by one protocol. Only Texts has to be given.
 type CompareOptions struct {
-	Recipes     []string // embedded names or .yaml files; none: rtn, [PaperRecipe] and [DefaultRecipe], but none beside Also; for an ablation [PaperRecipe]
-	Bits        []string // W-A-KV such as 4-8-8, a size such as 92MB that is filled with bits, or "default", the recipe's own; none: 4-16-16, 4-4-16 and 4-4-4, the paper's settings; for an ablation 4-4-16, as in its tables 3 and 4
-	Also        []string // models measured as they are beside those that are made: quantized folders, GGUF files
-	Ablation    string   // "", or one of [Ablations]: the rows are then variants of the recipes
-	Calibration []string // text files; none: the embedded text
-	Texts       []EvaluationText
-	Window      int   // tokens of a window; 0: 2048, at most the model's context
-	MaxWindows  int   // how many windows of each text are evaluated; 0: all
-	Threads     int   // 0: one for each CPU
-	MaxMemory   int64 // bytes that a quantization may take; 0: no limit
-	Strict      bool  // an evaluation text that was calibrated on, and a [Fallback], are errors
+	Recipes     []string         // embedded names or .yaml files; none: rtn, [PaperRecipe] and [DefaultRecipe], but none beside Also; for an ablation [PaperRecipe]
+	Bits        []string         // W-A-KV such as 4-8-8, a size such as 92MB that is filled with bits, or "default", the recipe's own; none: 4-16-16, 4-4-16 and 4-4-4, the paper's settings; for an ablation 4-4-16, as in its tables 3 and 4
+	Also        []string         // models measured as they are beside those that are made: quantized folders, GGUF files
+	Ablation    string           // "", or one of [Ablations]: the rows are then variants of the recipes
+	Calibration []string         // text files; none: the embedded text
+	Texts       []EvaluationText // what is evaluated on; at least one
+	Window      int              // tokens of a window; 0: 2048, at most the model's context
+	MaxWindows  int              // how many windows of each text are evaluated; 0: all
+	Threads     int              // 0: one for each CPU
+	MaxMemory   int64            // bytes that a quantization may take; 0: no limit
+	Strict      bool             // an evaluation text that was calibrated on, and a [Fallback], are errors
 
 	// Work is the folder in which finished cells, and what an interrupted
 	// comparison has begun, are kept and found again; it is made where it is
