@@ -3,8 +3,10 @@ package pipeline
 import (
 	"bufio"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -56,7 +58,7 @@ func TestRandomKills(t *testing.T) {
 	whole := time.Since(start)
 	want, killed := sums(t, filepath.Join(dir, "alone")), filepath.Join(dir, "killed")
 	rng := rand.New(rand.NewPCG(16, 4))
-	done, finished := 0, 0
+	done, late, finished := 0, 0, 0
 	for done < *kills || finished == 0 {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestRandomKills$")
 		cmd.Env = append(os.Environ(), killedDir+"="+dir)
@@ -64,31 +66,45 @@ func TestRandomKills(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		cmd.Stderr = cmd.Stdout
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		lines := bufio.NewReader(out)
+		if _, err := lines.ReadString('\n'); err != nil {
 			t.Fatal(err)
 		}
-		if done < *kills {
-			timer := time.AfterFunc(time.Duration(rng.Float64()*float64(whole)), func() { cmd.Process.Kill() })
-			err = cmd.Wait()
-			timer.Stop()
-		} else {
-			err = cmd.Wait()
+		last := done == *kills
+		if !last {
+			// Once the process has ended, a kill does nothing.
+			time.AfterFunc(time.Duration(rng.Float64()*float64(whole)), func() { cmd.Process.Kill() })
+		}
+		said, err := io.ReadAll(lines)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = cmd.Wait()
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && exit.Exited() || err != nil && last {
+			t.Fatalf("a run that nobody killed, after %d kills: %v\n%s", done, err, said)
 		}
 		if err != nil {
-			if done == *kills {
-				t.Fatalf("the run that nobody killed: %v", err)
-			}
 			done++
+		}
+		// The folder has its name only when it is complete; a kill can come after that.
+		if _, missing := os.Stat(killed); missing != nil {
+			if err == nil {
+				t.Fatalf("a run ended well and left nothing: %v", missing)
+			}
 			continue
 		}
-		finished++
+		if finished++; err != nil {
+			late++
+		}
 		same(t, fmt.Sprintf("after %d kills", done), sums(t, killed), want)
 		if err := os.RemoveAll(killed); err != nil {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("%d kills, %d jobs came to their end", done, finished)
+	t.Logf("%d kills, of which %d came after the end; %d jobs came to their end", done, late, finished)
 }
