@@ -54,7 +54,7 @@ func (c *chatCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	smallHeap()
+	smallHeap(40)
 	m, err := specquant.Open(dir, specquant.Options{Threads: c.Threads, Context: c.Ctx})
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ func (c *runCmd) Run(e *env) error {
 	if err := o.Check(); err != nil {
 		return err
 	}
-	smallHeap()
+	smallHeap(40)
 	m, err := specquant.Open(c.Dir, specquant.Options{Threads: c.Threads, Context: c.Ctx})
 	if err != nil {
 		return err
@@ -177,11 +177,11 @@ func isTerminalInput(r io.Reader) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// smallHeap lets the heap grow by two fifths of what is in use before it is cleaned, not
+// smallHeap lets the heap grow by some percent of what is in use before it is cleaned, not
 // by all of it, unless the user has said otherwise: beside the weights, which are not on
 // it, opening a model makes little garbage.
-func smallHeap() {
+func smallHeap(percent int) {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(40)
+		debug.SetGCPercent(percent)
 	}
 }

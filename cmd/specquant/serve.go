@@ -26,7 +26,7 @@ type serveCmd struct {
 	Full    bool     `help:"Take the model as it was fetched, even if a quantized one is in the store."`
 	Ctx     int      `help:"Context of a text in tokens. 0: the model's own, at most 8192." default:"0"`
 	Slots   int      `help:"Texts that are generated at once." default:"8"`
-	Keep    int      `help:"Conversations besides whose caches are kept for their next turn." default:"8"`
+	Keep    int      `help:"Ended conversations whose caches are kept for their next turn, beyond one for each slot." default:"8"`
 	Queue   int      `help:"Requests that may wait for a slot; more are refused with status 429." default:"64"`
 	Threads int      `help:"Threads. 0: one for each CPU." default:"0"`
 
@@ -115,6 +115,7 @@ func (c *serveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	smallHeap(20) // most of it are caches, which are looked through in no time
 	s, err := serve.Open(models, o)
 	if err != nil {
 		return err

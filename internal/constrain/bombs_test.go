@@ -154,7 +154,7 @@ func TestAmbiguity(t *testing.T) {
 		g.mu.Lock()
 		kept := g.kept
 		g.mu.Unlock()
-		if kept > 8*maxCache {
+		if kept > 8*MaxKept {
 			t.Errorf("%.60s: keeps %d bytes", schema, kept)
 		}
 		t.Logf("%.60s: %v, %d bytes kept", schema, time.Since(start), kept)

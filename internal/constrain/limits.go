@@ -14,7 +14,7 @@ const (
 	MaxAlternatives = 512       // ways to combine anyOf, oneOf and allOf at one place
 	MaxReadings     = 1024      // ways to read the text so far that are followed at once; further ones are dropped
 	MaxStack        = 96        // depth of what is written: nested arrays, objects and references
-	maxCache        = 8 << 20   // bytes of states and masks that are kept of one constraint
+	MaxKept         = 4 << 20   // bytes of states and masks that are kept of one constraint
 	maxIndent       = 40        // blanks that begin a line
 	fewTokens       = 512       // up to so many allowed tokens are listed; more are bits
 )

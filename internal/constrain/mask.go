@@ -79,7 +79,7 @@ func (g *Grammar) walk(s *state, t *trie, out []uint64) {
 		at := path[n.depth]
 		to := at.next[g.class[n.b]]
 		if to == nil {
-			if to = g.step(at, g.class[n.b]); g.kept > 8*maxCache {
+			if to = g.step(at, g.class[n.b]); g.kept > 8*MaxKept {
 				g.drop(path[:n.depth+1])
 			}
 		}
@@ -124,7 +124,7 @@ func (g *Grammar) Matcher(ends []int) *Matcher {
 // enter locks the grammar and gives up states where there are too many.
 func (m *Matcher) enter() {
 	m.g.mu.Lock()
-	if m.g.kept > maxCache {
+	if m.g.kept > MaxKept {
 		m.g.forget()
 	}
 	if m.epoch != m.g.epoch {

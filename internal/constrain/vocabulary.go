@@ -7,6 +7,10 @@ import (
 	"unicode/utf8"
 )
 
+// TokenBytes is about what a token takes in a [Vocabulary]: its text, and its nodes in two
+// tries.
+const TokenBytes = 100
+
 // Vocabulary is the tokens of a model as a trie of their bytes. It may be used by any
 // number of goroutines.
 type Vocabulary struct {

@@ -71,9 +71,6 @@ func TestAttentionInvariance(t *testing.T) {
 			same("batch, first", got[0], want)
 			same("batch, continued", got[1], want[half*vocab:])
 			same("batch, short", got[2], want[:7*vocab])
-			if n := a.Bytes(); n <= 0 || n < c.Bytes() {
-				t.Errorf("caches take %d and %d bytes", n, c.Bytes())
-			}
 		})
 	}
 }

@@ -9,41 +9,18 @@ import (
 // sequence belongs to one model and to one goroutine at a time.
 type Sequence struct {
 	model  *Model
+	memory *Pages // nil: its pages are its own
 	tokens int
-	want   int // tokens after the step under way: room is made once, not by doubling
-	blocks []kernel.KVCache
+	want   int // tokens after the step under way
+	pages  []*Page
+	blocks []kernel.KVCache // each block's cache, in these pages
 }
 
 // Tokens is the number of tokens in the cache.
 func (s *Sequence) Tokens() int { return s.tokens }
 
-// Truncate forgets all but the first n tokens.
+// Truncate forgets all but the first n tokens. Their memory stays.
 func (s *Sequence) Truncate(n int) { s.tokens = min(s.tokens, max(n, 0)) }
-
-// CopyPrefix makes the sequence hold the first n tokens of another sequence of the same
-// model, and nothing else: what follows is computed as if it had been fed them. n must
-// be at most from.Tokens().
-func (s *Sequence) CopyPrefix(from *Sequence, n int) {
-	if from == s || from.model != s.model || n > from.tokens {
-		panic("engine: a prefix is copied from another sequence of the same model")
-	}
-	s.tokens = n
-	if n == 0 {
-		return
-	}
-	for i := range s.blocks {
-		s.blocks[i].CopyFrom(&from.blocks[i], n, s.model.Context)
-	}
-}
-
-// Bytes is the memory that the cache holds now.
-func (s *Sequence) Bytes() int64 {
-	var n int64
-	for i := range s.blocks {
-		n += s.blocks[i].Bytes()
-	}
-	return n
-}
 
 // put stores one head's key and value at a position of a cache.
 func put(c *kernel.KVCache, head, position int, k, v []float32) {

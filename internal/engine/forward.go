@@ -106,6 +106,11 @@ func (m *Model) Forward(ctx context.Context, steps []Step, emit func(step, token
 			return err
 		}
 	}
+	for _, st := range steps {
+		if err := st.Seq.room(); err != nil {
+			return err
+		}
+	}
 	err := m.forward(ctx, steps, emit)
 	if err != nil {
 		for i, st := range steps {

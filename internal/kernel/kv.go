@@ -18,6 +18,8 @@ type KVCache struct {
 	SoftCap        float32 // c in c·tanh(s/c) of the scaled scores s; 0: none
 	capacity       int     // positions that fit, a multiple of kvAlign
 
+	pages []*KVCache // where the positions lie, if not in what follows: see kv_pages.go
+
 	keys, values   []byte
 	keys32         []float32
 	values32       []float32
@@ -50,7 +52,7 @@ func (c *KVCache) valueRow() int {
 // Capacity is the number of positions that fit.
 func (c *KVCache) Capacity() int { return c.capacity }
 
-// Bytes is the memory in use.
+// Bytes is the memory in use, that of pages apart.
 func (c *KVCache) Bytes() int64 {
 	return int64(cap(c.keys)+cap(c.values)) + 4*int64(cap(c.keys32)+cap(c.values32)) +
 		2*int64(cap(c.ks)+cap(c.km)+cap(c.vs)+cap(c.vm))
@@ -62,8 +64,9 @@ func (c *KVCache) Reserve(n, used, limit int) {
 	if n <= c.capacity {
 		return
 	}
-	if c.Bits != 4 && c.Bits != 8 && c.Bits != 16 || c.HeadDim <= 0 || c.HeadDim%2 != 0 {
-		panic(fmt.Sprintf("kernel: no cache of %d bits for heads of %d", c.Bits, c.HeadDim))
+	c.check()
+	if c.pages != nil {
+		panic("kernel: a paged cache has no room for more positions; pages are added by SetPage")
 	}
 	from, to := c.capacity, alignUp(max(n, min(2*c.capacity, limit)), kvAlign)
 	c.capacity = to
@@ -77,6 +80,13 @@ func (c *KVCache) Reserve(n, used, limit int) {
 	c.values = regrow(c.values, c.Heads, from, to, kept, c.valueRow())
 	c.ks, c.km = regrow(c.ks, c.Heads, from, to, kept, 1), regrow(c.km, c.Heads, from, to, kept, 1)
 	c.vs, c.vm = regrow(c.vs, c.Heads, from, to, kept, 1), regrow(c.vm, c.Heads, from, to, kept, 1)
+}
+
+// check panics where there are no kernels for the shape.
+func (c *KVCache) check() {
+	if c.Bits != 4 && c.Bits != 8 && c.Bits != 16 || c.HeadDim <= 0 || c.HeadDim%2 != 0 {
+		panic(fmt.Sprintf("kernel: no cache of %d bits for heads of %d", c.Bits, c.HeadDim))
+	}
 }
 
 func regrow[T any](old []T, heads, from, to, kept, width int) []T {
@@ -124,6 +134,7 @@ func (c *KVCache) column(head, position int) int {
 
 // Put stores a key and a value [head_dim] in a cache of float32.
 func (c *KVCache) Put(head, position int, key, value []float32) {
+	c, position, _ = c.piece(position, position+1)
 	column := c.keys32[c.column(head, position):]
 	for i, v := range key {
 		column[i*kvLanes] = v
@@ -134,6 +145,7 @@ func (c *KVCache) Put(head, position int, key, value []float32) {
 // PutPacked stores a packed key and value [head_dim·bits/8] with their scales
 // and minima as IEEE binary16 in a quantized cache.
 func (c *KVCache) PutPacked(head, position int, key, value []byte, keyScale, keyMin, valueScale, valueMin uint16) {
+	c, position, _ = c.piece(position, position+1)
 	column := c.keys[c.column(head, position):]
 	for i, v := range key {
 		column[i*kvLanes] = v

@@ -10,6 +10,7 @@ package kernel
 type KVScratch struct {
 	q, total, scores, sums, base []float32
 	tiles                        []kvTile
+	vs, vm                       []uint16 // of values that lie in pages
 }
 
 // kvTile is a set of rows that one call of a kernel computes together. Positions that a
@@ -74,14 +75,20 @@ func (c *KVCache) Attend(s *KVScratch, out, q []float32, stride, head, group, fi
 		for _, t := range s.tiles {
 			unit := kvUnit(t.rows)
 			from, to := max(at, t.from&^(unit-1)), min(at+kvChunk, alignUp(t.to, unit))
-			if from < to {
-				c.scores(head, from, to-from, s.q[t.row*hd:], s.total[t.row:], t.rows, s.scores[t.row*width+from-lo:], width)
+			for from < to {
+				in, first, n := c.piece(from, to)
+				in.scores(head, first, n, s.q[t.row*hd:], s.total[t.row:], t.rows, s.scores[t.row*width+from-lo:], width)
+				from += n
 			}
 		}
 	}
 	after := scale
 	if c.SoftCap > 0 {
 		after = 1
+	}
+	var scales, minima []uint16 // from lo on
+	if c.Bits != 16 {
+		scales, minima = c.valueScales(s, head, lo, alignUp(first+n, kvLanes))
 	}
 	for _, t := range s.tiles {
 		for r := t.row; r < min(t.row+t.rows, rows); r++ {
@@ -98,16 +105,17 @@ func (c *KVCache) Attend(s *KVScratch, out, q []float32, stride, head, group, fi
 				Softmax(row[from-lo:to-lo], after)
 				continue
 			}
-			at := head * c.capacity
-			s.base[r] = kvProbabilities(row[start-lo:end-lo], from-start, to-start, after, c.vs[at+start:at+end], c.vm[at+start:at+end])
+			s.base[r] = kvProbabilities(row[start-lo:end-lo], from-start, to-start, after, scales[start-lo:end-lo], minima[start-lo:end-lo])
 		}
 	}
 	clear(s.sums)
 	for at := lo; at < first+n; at += kvChunk {
 		for _, t := range s.tiles {
 			from, to := max(at, t.from), min(at+kvChunk, t.to)
-			if from < to {
-				c.combine(head, from, to-from, s.scores[t.row*width+from-lo:], width, t.rows, s.sums[t.row*dims:], dims)
+			for from < to {
+				in, first, n := c.piece(from, to)
+				in.combine(head, first, n, s.scores[t.row*width+from-lo:], width, t.rows, s.sums[t.row*dims:], dims)
+				from += n
 			}
 		}
 	}

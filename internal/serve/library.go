@@ -39,7 +39,7 @@ type book struct {
 	Source
 	info   api.Info
 	caches int64 // memory that the caches of its texts may take, in bytes
-	charge int64 // memory that it may take in all: its files' size and the caches
+	charge int64 // memory that it may take in all: its files' size, the caches, and the constraints of answers
 
 	// Guarded by the library's lock.
 	loaded *loaded         // nil: not
@@ -75,7 +75,7 @@ func (l *library) add(s Source, stay bool) error {
 	}
 	d := m.api.Details
 	b := &book{Source: s, info: api.Info{Name: s.Name, Context: m.model.Context, Details: d, Defaults: m.api.Defaults, Recommended: m.api.Recommended}, caches: scheduler.CacheLimit(m.model, l.options.Scheduler), idle: time.Now()}
-	b.charge = d.Bytes + b.caches
+	b.charge = d.Bytes + b.caches + api.ConstraintBytes(m.api.Vocab, l.options.Scheduler.Texts())
 	l.books, l.context = append(l.books, b), max(l.context, m.model.Context)
 	if stay {
 		b.loaded = m

@@ -15,6 +15,12 @@ import (
 // keptConstraints is how many constraints are kept for the next request that has the same.
 const keptConstraints = 16
 
+// ConstraintBytes is the most memory that the constraints of a model with so many tokens
+// take: those that are kept, and those of so many texts under way that are not kept any more.
+func ConstraintBytes(vocab, texts int) int64 {
+	return int64(keptConstraints+texts)*constrain.MaxKept + int64(vocab)*constrain.TokenBytes
+}
+
 // constraints are compiled once for all requests that ask for the same.
 type constraints struct {
 	mu         sync.Mutex

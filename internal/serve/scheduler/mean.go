@@ -15,7 +15,7 @@ func (t *task) addHidden(hidden []float32) {
 // at its end: then the mean is made.
 func (t *task) summed() (ended bool) {
 	t.sum, t.ahead = t.ahead, t.sum
-	if len(t.lane.tokens) < len(t.Prompt) {
+	if len(t.tokens) < len(t.Prompt) {
 		return false
 	}
 	t.result.Mean = t.sum

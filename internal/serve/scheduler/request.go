@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/engine/sampler"
 )
 
@@ -82,7 +83,8 @@ type task struct {
 	ctx     context.Context
 	sampler *sampler.Sampler
 	limit   int // tokens to draw, at most
-	lane    *lane
+	seq     *engine.Sequence
+	tokens  []int // that seq holds
 	begun   time.Time
 
 	drawn  int       // the token drawn last, to be fed next; valid where result.Tokens > 0

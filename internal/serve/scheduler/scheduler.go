@@ -6,8 +6,8 @@
 // depend on the batch, each text has a random sequence of its own, and a cache that is
 // kept from before holds the very bits that would be computed anew.
 //
-// Memory is bounded when the scheduler is made: by the number of lanes, each of which
-// holds at most one context's cache, and by the length of the queue.
+// Memory is bounded when the scheduler is made: by the pages of all caches together, and by
+// the length of the queue. Texts that begin alike share the pages of their beginning.
 package scheduler
 
 import (
@@ -60,6 +60,12 @@ func (o Options) Check() error {
 	return nil
 }
 
+// Texts is how many are generated at once.
+func (o Options) Texts() int {
+	o.defaults()
+	return o.Slots
+}
+
 // Stats count what a scheduler has done since it was made.
 type Stats struct {
 	Active, Waiting int   // texts being generated, requests in the queue
@@ -73,8 +79,9 @@ type Stats struct {
 type Scheduler struct {
 	model   *engine.Model
 	options Options
-	lanes   []*lane
-	clock   uint64 // rounds begun
+	memory  *engine.Pages
+	tree    tree   // of texts that have ended
+	clock   uint64 // texts begun and ended
 	active  []*task
 	stopped chan struct{} // closed when the loop has ended
 	wake    chan struct{} // capacity 1: there is something to do
@@ -90,9 +97,9 @@ type Scheduler struct {
 func New(m *engine.Model, o Options) *Scheduler {
 	o.defaults()
 	s := &Scheduler{model: m, options: o, stopped: make(chan struct{}), wake: make(chan struct{}, 1), took: time.Second}
-	for range o.Slots + o.Keep {
-		s.lanes = append(s.lanes, &lane{seq: m.NewSequence()})
-	}
+	s.memory = m.NewPages(pages(m, o))
+	s.tree = tree{memory: s.memory, most: o.Slots + o.Keep}
+	s.memory.Evict = s.tree.evict
 	go s.loop()
 	return s
 }
@@ -104,8 +111,13 @@ func (s *Scheduler) Options() Options { return s.options }
 // bytes.
 func CacheLimit(m *engine.Model, o Options) int64 {
 	o.defaults()
-	// A cache has room for whole blocks of 64 positions.
-	return int64(o.Slots+o.Keep) * int64((m.Context+63)/64*64) * m.CacheBytes()
+	return int64(pages(m, o)) * m.PageBytes()
+}
+
+// pages is the most pages that the caches take: those of whole contexts, and one that is
+// being copied.
+func pages(m *engine.Model, o Options) int {
+	return (o.Slots+o.Keep)*((m.Context+engine.PageTokens-1)/engine.PageTokens) + 1
 }
 
 // Stats are the figures of now.
@@ -254,20 +266,15 @@ func (s *Scheduler) admit() {
 	s.mu.Unlock()
 }
 
-// begin gives a request its lane.
+// begin gives a request its sequence.
 func (s *Scheduler) begin(t *task) {
 	s.clock++
 	t.begun = time.Now()
-	t.lane = s.take(t.Prompt, t.Mean)
-	t.lane.task, t.lane.used = t, s.clock
-	t.result.Cached = len(t.lane.tokens)
+	t.seq = s.memory.NewSequence()
 	t.sampler = sampler.New(t.Sampling, t.Prompt, nil)
 	if t.Constraint != nil {
 		t.sampler.Constrain(t.Constraint)
 	}
-	s.mu.Lock()
-	s.stats.Cached += int64(t.result.Cached)
-	s.mu.Unlock()
 }
 
 // end makes a text's result final; its cache is kept.
@@ -277,10 +284,11 @@ func (s *Scheduler) end(t *task, err error) {
 	}
 	s.clock++
 	t.ended, t.err = true, err
-	t.lane.task, t.lane.used = nil, s.clock
-	if t.Mean { // no next turn begins with it: it is the first to give way
-		t.lane.used = 0
+	if !t.Mean { // whose text nothing will go on with
+		s.tree.add(t.tokens, t.seq.Page, s.clock)
 	}
+	t.seq.Release()
+	t.tokens = nil // those of ended texts are not looked at
 	if err == nil {
 		s.mu.Lock()
 		s.took += (time.Since(t.begun) - s.took) / 8
@@ -315,7 +323,7 @@ func (s *Scheduler) round() {
 		if t.ended {
 			continue
 		}
-		t.lane.tokens = append(t.lane.tokens, steps[i].IDs...)
+		t.tokens = append(t.tokens, steps[i].IDs...)
 		if t.result.Tokens == 0 {
 			computed += int64(len(steps[i].IDs))
 		}
@@ -327,15 +335,11 @@ func (s *Scheduler) round() {
 		}
 	}
 	s.draw(tasks)
-	var bytes int64
-	for _, l := range s.lanes {
-		bytes += l.seq.Bytes()
-	}
 	s.mu.Lock()
 	s.stats.Rounds++
 	s.stats.Prompt += computed
 	s.stats.Generated += drawn
-	s.stats.CacheBytes = bytes
+	s.stats.CacheBytes = s.memory.Bytes()
 	s.mu.Unlock()
 }
 
@@ -345,21 +349,22 @@ func (s *Scheduler) batch() ([]*task, []engine.Step) {
 	var steps []engine.Step
 	for _, t := range s.active {
 		t.logits = t.logits[:0]
-		if len(t.lane.tokens) >= len(t.Prompt) {
+		if len(t.tokens) >= len(t.Prompt) {
 			tasks = append(tasks, t)
-			steps = append(steps, engine.Step{Seq: t.lane.seq, IDs: []int{t.drawn}, Want: engine.WantLast})
+			steps = append(steps, engine.Step{Seq: t.seq, IDs: []int{t.drawn}, Want: engine.WantLast})
 		}
 	}
 	left := s.options.Piece
 	if len(tasks) == 0 {
 		left = max(left, alonePiece)
 	}
+	drawing := len(tasks)
 	for _, t := range s.active { // in the order of arrival
-		rest := t.Prompt[min(len(t.lane.tokens), len(t.Prompt)):]
-		n := min(len(rest), left)
-		if n == 0 {
+		if left == 0 || len(t.tokens) >= len(t.Prompt) || !s.share(t, tasks[drawing:]) {
 			continue
 		}
+		rest := t.Prompt[len(t.tokens):]
+		n := min(len(rest), left)
 		left -= n
 		want := engine.WantNone
 		switch {
@@ -369,7 +374,7 @@ func (s *Scheduler) batch() ([]*task, []engine.Step) {
 			want = engine.WantLast
 		}
 		tasks = append(tasks, t)
-		steps = append(steps, engine.Step{Seq: t.lane.seq, IDs: rest[:n], Want: want})
+		steps = append(steps, engine.Step{Seq: t.seq, IDs: rest[:n], Want: want})
 	}
 	return tasks, steps
 }
@@ -396,7 +401,7 @@ func (s *Scheduler) spoil(t *task, err error) {
 	if t.ended {
 		return
 	}
-	t.lane.seq, t.lane.tokens = s.model.NewSequence(), nil
+	t.tokens = nil
 	s.end(t, err)
 }
 

@@ -1,0 +1,45 @@
+package scheduler
+
+import "github.com/specquant/specquant/internal/engine"
+
+// minShared is the shortest beginning that is worth sharing, in tokens.
+const minShared = 16
+
+// share lets a text that has not been begun hold as much of its prompt's beginning as is
+// there, of ended texts or of one that is under way, less the last token, whose logits are
+// needed. It returns false where it is better to wait: a text before it, of this round's
+// tasks, is about to compute more of the same beginning.
+func (s *Scheduler) share(t *task, before []*task) bool {
+	if t.Mean || len(t.tokens) > 0 { // of a mean every token is to be computed
+		return true
+	}
+	want := t.Prompt[:len(t.Prompt)-1]
+	pages, length := s.tree.find(want, s.clock)
+	var other *task
+	for _, o := range s.active {
+		if n := common(o.tokens, want); n > length {
+			other, length = o, n
+		}
+	}
+	for _, o := range before {
+		if n := common(o.Prompt, want); len(o.tokens) < n && n >= length+minShared {
+			return false
+		}
+	}
+	if length < minShared {
+		return true
+	}
+	if other != nil {
+		pages = pages[:0]
+		for i := 0; i*engine.PageTokens < length; i++ {
+			pages = append(pages, other.seq.Page(i))
+		}
+	}
+	t.seq.Share(pages, length)
+	t.tokens = append(t.tokens, want[:length]...)
+	t.result.Cached = length
+	s.mu.Lock()
+	s.stats.Cached += int64(length)
+	s.mu.Unlock()
+	return true
+}
