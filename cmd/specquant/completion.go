@@ -10,6 +10,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/engine"
+	"github.com/specquant/specquant/internal/hub"
 )
 
 // Completion is done by the program itself: the script of each shell hands over the
@@ -74,11 +75,19 @@ func complete(n *kong.Node, words []string) candidates {
 		words = []string{""}
 	}
 	words, last := words[:len(words)-1], words[len(words)-1]
-	// bash hands --flag=value over as three words.
+	// bash hands --flag=value over as three words, and so the name of a model with a colon.
+	before := ""
 	if k := len(words); last == "=" && k > 0 {
 		last = ""
 	} else if k > 1 && words[k-1] == "=" {
 		words = words[:k-1]
+	} else if last == ":" && k > 0 {
+		words, before, last = words[:k-1], words[k-1]+":", ""
+	} else if k > 1 && words[k-1] == ":" {
+		words, before = words[:k-2], words[k-2]+":"
+	}
+	if before != "" {
+		return complete(n, append(slices.Clone(words), before+last)).without(before)
 	}
 	var waiting *kong.Flag // for its value
 	position, ended := 0, false
@@ -133,6 +142,17 @@ func complete(n *kong.Node, words []string) candidates {
 		return candidates{paths: pathNone}
 	}
 	return values(n, p, "", last)
+}
+
+// without leaves out of each word what bash has already.
+func (c candidates) without(before string) candidates {
+	var words []candidate
+	for _, k := range c.words {
+		if rest, ok := strings.CutPrefix(k.word, before); ok {
+			words = append(words, candidate{rest, k.help})
+		}
+	}
+	return candidates{words: words, paths: pathNone}
 }
 
 // add takes a word that begins as what is typed, with the first sentence of its help.
@@ -202,6 +222,21 @@ func values(n *kong.Node, v *kong.Value, before, typed string) candidates {
 		for _, s := range topCommands(n) {
 			add(s.Name, s.Help)
 		}
+	case isModel(v):
+		typedName := typed
+		if name, model, ok := strings.Cut(typed, "="); ok && n.Name == "serve" {
+			before, typedName = before+name+"=", model
+		}
+		for _, m := range modelNames() {
+			c.addName(before, m, typedName)
+		}
+		if v.Tag.PlaceHolder == "NAME" {
+			break
+		}
+		c.paths = pathFolders
+		if v.Tag.PlaceHolder == "MODEL" || strings.Contains(v.Help, "GGUF") {
+			c.paths = pathFiles // a GGUF file, too
+		}
 	case before == "" && whole == typed && isFolder(v):
 		c.paths = pathFolders
 	case isFile(v):
@@ -216,6 +251,54 @@ func topCommands(n *kong.Node) []*kong.Node {
 		n = n.Parent
 	}
 	return slices.DeleteFunc(slices.Clone(n.Children), func(c *kong.Node) bool { return c.Hidden })
+}
+
+// isModel reports whether a flag or argument names a model to read, which may be in the
+// store.
+func isModel(v *kong.Value) bool {
+	if v.Flag != nil {
+		return v.Flag.Name == "against"
+	}
+	return isFolder(v) || v.Tag.PlaceHolder == "NAME" && v.Name == "model"
+}
+
+// modelNames are the models in the store, with what each is.
+func modelNames() (names []candidate) {
+	config, err := hub.FromEnv()
+	if err != nil {
+		return nil
+	}
+	all, err := config.List()
+	if err != nil {
+		return nil
+	}
+	for _, m := range all {
+		what := kindOf(m) + ", " + bytesText(m.Bytes)
+		if m.Path == "" && len(m.GGUF) > 1 {
+			for _, f := range m.GGUF {
+				names = append(names, candidate{m.Name + ":" + f, "GGUF file"})
+			}
+			continue
+		}
+		names = append(names, candidate{m.Name, what})
+	}
+	return names
+}
+
+// addName takes a model whose name, with or without its owner, begins as what is typed,
+// in letters of any case.
+func (c *candidates) addName(before string, m candidate, typed string) {
+	short := m.word[strings.Index(m.word, "/")+1:]
+	switch {
+	case hasPrefixFold(m.word, typed):
+		c.add(before+m.word, m.help, "")
+	case hasPrefixFold(short, typed):
+		c.add(before+short, m.help, "")
+	}
+}
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
 // The placeholder of a flag or argument says what it is: DIR, OUT, A, B and MODEL are

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -61,6 +63,53 @@ func TestComplete(t *testing.T) {
 			}
 		}
 		found, paths := candidatesOf(t, words...)
+		if strings.Join(found, " ") != c.want || paths != c.paths {
+			t.Errorf("%s: %q and %s, want %q and %s", c.words, found, paths, c.want, c.paths)
+		}
+	}
+}
+
+// TestCompleteNames: where a model is read, the names in the store are offered, as zsh and
+// fish hand them over and as bash cuts them at a colon.
+func TestCompleteNames(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HF_HOME", home)
+	t.Setenv("HF_HUB_CACHE", "")
+	t.Setenv("SPECQUANT_HOME", filepath.Join(home, "own"))
+	commit := strings.Repeat("ab", 20)
+	put := func(text string, parts ...string) {
+		path := filepath.Join(append([]string{home}, parts...)...)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, repo := range []string{"models--org--Alpha", "models--org--beta", "models--other--split"} {
+		put(commit, "hub", repo, "refs", "main")
+	}
+	put("{}", "hub", "models--org--Alpha", "snapshots", commit, "config.json")
+	put("", "hub", "models--org--beta", "snapshots", commit, "b-Q4_0.gguf")
+	put("", "hub", "models--org--beta", "snapshots", commit, "b-Q8_0.gguf")
+	put("", "hub", "models--other--split", "snapshots", commit, "s-00001-of-00002.gguf")
+	put("", "hub", "models--other--split", "snapshots", commit, "s-00002-of-00002.gguf")
+	put("{}", "own", "models", "org--Alpha", "quarot-4-8-8", "config.json")
+	for _, c := range []struct{ words, want, paths string }{
+		{"chat org/", "org/Alpha org/Alpha:quarot-4-8-8 org/beta:b-Q4_0.gguf org/beta:b-Q8_0.gguf", pathFiles},
+		{"chat alp", "Alpha Alpha:quarot-4-8-8", pathFiles},
+		{"run oth", "other/split", pathFiles},
+		{"rm split", "split", pathNone},
+		{"show x", "", pathNone},
+		{"doctor out --against Org/a", "org/Alpha org/Alpha:quarot-4-8-8", pathFolders},
+		{"report ALPHA:", "Alpha:quarot-4-8-8", pathFolders},
+		{"chat org/Alpha : q", "quarot-4-8-8", pathNone},
+		{"chat org/Alpha :", "quarot-4-8-8", pathNone},
+		{"chat org/beta : b-Q8", "b-Q8_0.gguf", pathNone},
+		{"serve x=spl", "x=split", pathFiles},
+		{"quantize alpha -o org/", "", pathFolders}, // to be written, not to be read
+	} {
+		found, paths := candidatesOf(t, strings.Fields(c.words)...)
 		if strings.Join(found, " ") != c.want || paths != c.paths {
 			t.Errorf("%s: %q and %s, want %q and %s", c.words, found, paths, c.want, c.paths)
 		}

@@ -17,9 +17,9 @@ import (
 type Cached struct {
 	Name      string // OWNER/REPO, or OWNER/REPO:LABEL of a quantized one
 	Quantized bool
-	Dir       string // contains all its files
-	Path      string // what to open: a folder, or "" if there is none
-	GGUF      []string
+	Dir       string   // contains all its files
+	Path      string   // what to open: a folder, or "" if there is none
+	GGUF      []string // files that can be opened, of a split one the first
 	Bytes     int64
 	Modified  time.Time
 	Commit    string
@@ -102,10 +102,11 @@ func (c Config) StorePath(n Name, label string) string {
 	return filepath.Join(c.Store, "models", strings.ReplaceAll(n.Repo, "/", "--"), label)
 }
 
+// ggufs lists the GGUF files of a folder that can be opened: of a split one only the first.
 func ggufs(dir string) (out []string) {
 	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() && strings.HasSuffix(strings.ToLower(path), ".gguf") {
-			if rel, err := filepath.Rel(dir, path); err == nil {
+			if rel, err := filepath.Rel(dir, path); err == nil && firstPart(rel) == rel {
 				out = append(out, filepath.ToSlash(rel))
 			}
 		}
@@ -189,6 +190,7 @@ func (c Config) Find(name string) (*Cached, error) {
 
 // hasGGUF returns the file of a cached model that matches part of a name.
 func (c Config) hasGGUF(m Cached, want string) string {
+	want = firstPart(want)
 	var found []string
 	for _, f := range m.GGUF {
 		base := f[strings.LastIndex(f, "/")+1:]

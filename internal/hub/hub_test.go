@@ -87,7 +87,16 @@ func TestWanted(t *testing.T) {
 		{"sharded", "", files("config.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json", "consolidated.safetensors", "original/consolidated.00.pth"),
 			"config.json model-00001-of-00002.safetensors model-00002-of-00002.safetensors model.safetensors.index.json", ""},
 		{"one GGUF", "", files("README.md", "m-Q8_0.gguf"), "m-Q8_0.gguf", ""},
-		{"several GGUFs", "", files("m-Q8_0.gguf", "m-Q4_K_M.gguf"), "", "holds 2 GGUF files: choose one"},
+		{"several GGUFs", "", files("m-Q8_0.gguf", "m-Q4_K_M.gguf"), "", "holds 2 GGUF models: choose one"},
+		{"one split GGUF", "", files("m-00002-of-00002.gguf", "README.md", "m-00001-of-00002.gguf"), "m-00001-of-00002.gguf m-00002-of-00002.gguf", ""},
+		{"split, chosen by part", "q4", files("q/m-Q4-00001-of-00003.gguf", "m-Q8_0.gguf", "q/m-Q4-00003-of-00003.gguf", "q/m-Q4-00002-of-00003.gguf"),
+			"q/m-Q4-00001-of-00003.gguf q/m-Q4-00002-of-00003.gguf q/m-Q4-00003-of-00003.gguf", ""},
+		{"split, chosen by its first file", "m-Q4-00001-of-00002.gguf", files("m-Q4-00001-of-00002.gguf", "m-Q4-00002-of-00002.gguf", "m-Q4_K-00001-of-00002.gguf", "m-Q4_K-00002-of-00002.gguf"), "m-Q4-00001-of-00002.gguf m-Q4-00002-of-00002.gguf", ""},
+		{"split, chosen by another file", "m-Q4-00002-of-00002.gguf", files("m-Q4-00001-of-00002.gguf", "m-Q4-00002-of-00002.gguf"), "m-Q4-00001-of-00002.gguf m-Q4-00002-of-00002.gguf", ""},
+		{"two splits of one name", "q4", files("m-Q4-00001-of-00002.gguf", "m-Q4-00002-of-00002.gguf", "m-Q4-00001-of-00001.gguf"), "", "in 2 files"},
+		{"split, not whole", "q4", files("m-Q4-00001-of-00003.gguf", "m-Q4-00003-of-00003.gguf"), "", "m-Q4-00002-of-00003.gguf is missing in the repository"},
+		{"split, without its first", "", files("m-Q4-00002-of-00002.gguf"), "", "m-Q4-00001-of-00002.gguf is missing"},
+		{"not a number of a split", "", files("m-00003-of-00002.gguf"), "m-00003-of-00002.gguf", ""},
 		{"chosen by part", "q4_k", files("m-Q8_0.gguf", "m-Q4_K_M.gguf"), "m-Q4_K_M.gguf", ""},
 		{"chosen by name", "m-Q8_0.gguf", files("sub/m-Q8_0.gguf", "m-Q4_K_M.gguf"), "sub/m-Q8_0.gguf", ""},
 		{"may be two", "Q4", files("m-Q4_0.gguf", "m-Q4_K_M.gguf"), "", "could be any of"},
@@ -134,6 +143,9 @@ func TestStore(t *testing.T) {
 	}
 	put("hub", "models--g--g", "snapshots", commit, "g-Q4_0.gguf")
 	put("hub", "models--half--h", "snapshots", commit, "tokenizer.json")
+	put("hub", "models--s--s", "refs", "main")
+	put("hub", "models--s--s", "snapshots", commit, "s-00001-of-00002.gguf")
+	put("hub", "models--s--s", "snapshots", commit, "s-00002-of-00002.gguf")
 	put("hub", "datasets--a--d", "refs", "main")
 	put("specquant", "models", "a--x", "quarot-4-8-8", "config.json")
 	all, err := c.List()
@@ -147,13 +159,14 @@ func TestStore(t *testing.T) {
 			t.Errorf("%s: %d bytes", m.Name, m.Bytes)
 		}
 	}
-	if got := strings.Join(names, " "); got != "a/m a/x a/x:quarot-4-8-8 b/m g/g half/h" {
+	if got := strings.Join(names, " "); got != "a/m a/x a/x:quarot-4-8-8 b/m g/g half/h s/s" {
 		t.Errorf("list: %s", got)
 	}
 	for in, want := range map[string]string{
 		"a/m": filepath.Join(c.Cache, "models--a--m", "snapshots", commit), "x": filepath.Join(c.Cache, "models--a--x", "snapshots", commit),
 		"A/X:quarot-4-8-8": filepath.Join(c.Store, "models", "a--x", "quarot-4-8-8"), "g": filepath.Join(c.Cache, "models--g--g", "snapshots", commit, "g-Q4_0.gguf"),
 		"g/g:q4": filepath.Join(c.Cache, "models--g--g", "snapshots", commit, "g-Q4_0.gguf"), dir: dir, "./nothing": "./nothing", "/no/such/folder": "/no/such/folder",
+		"s/s": filepath.Join(c.Cache, "models--s--s", "snapshots", commit, "s-00001-of-00002.gguf"), "s/s:s-00002-of-00002.gguf": filepath.Join(c.Cache, "models--s--s", "snapshots", commit, "s-00001-of-00002.gguf"),
 		"a/m@" + commit: filepath.Join(c.Cache, "models--a--m", "snapshots", commit),
 	} {
 		if got, err := c.Resolve(in); err != nil || got != want {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/specquant/specquant/internal/input"
@@ -26,7 +27,7 @@ const parallel = 4
 // Pulled is the result of a pull.
 type Pulled struct {
 	Dir     string // the snapshot's folder
-	Path    string // what to open: Dir, or the GGUF file in it
+	Path    string // what to open: Dir, or the GGUF file in it, of a split one the first
 	Commit  string
 	Files   int
 	Bytes   int64 // of all files
@@ -55,7 +56,7 @@ func (c *Client) Pull(ctx context.Context, n Name, p Progress) (*Pulled, error) 
 		}
 	}
 	out := &Pulled{Dir: snapshot, Path: snapshot, Commit: repo.Commit, Files: len(files)}
-	if n.File != "" || len(files) == 1 {
+	if strings.HasSuffix(strings.ToLower(files[0].Path), ".gguf") {
 		out.Path = filepath.Join(snapshot, filepath.FromSlash(files[0].Path))
 	}
 	var have int64

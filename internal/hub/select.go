@@ -12,16 +12,12 @@ var sideFiles = map[string]bool{"config.json": true, "generation_config.json": t
 	"added_tokens.json": true, "tokenizer_config.json": true, "special_tokens_map.json": true, "chat_template.jinja": true, "chat_template.json": true}
 
 // Wanted are the files that are needed to run or quantize the model: the safetensors files,
-// or the one GGUF file that the name selects.
+// or the GGUF file that the name selects, of a split one all files, the first in front.
 func (r *Repo) Wanted() ([]File, error) {
 	if r.Name.File != "" {
-		f, err := r.gguf(r.Name.File)
-		if err != nil {
-			return nil, err
-		}
-		return f, nil
+		return r.gguf(r.Name.File)
 	}
-	var weights, side, ggufs []File
+	var weights, side []File
 	var index, single, torch bool
 	for _, f := range r.Files {
 		index = index || f.Path == "model.safetensors.index.json"
@@ -30,8 +26,6 @@ func (r *Repo) Wanted() ([]File, error) {
 	for _, f := range r.Files {
 		ext := strings.ToLower(path.Ext(f.Path))
 		switch {
-		case ext == ".gguf":
-			ggufs = append(ggufs, f)
 		case strings.Contains(f.Path, "/"):
 		case sideFiles[f.Path]:
 			side = append(side, f)
@@ -47,13 +41,14 @@ func (r *Repo) Wanted() ([]File, error) {
 			torch = true
 		}
 	}
+	ggufs := ggufModels(r.Files)
 	switch {
 	case len(weights) > 0 && has(side, "config.json"):
 		return append(side, weights...), nil
 	case len(ggufs) == 1:
-		return ggufs, nil
+		return ggufs[0].whole(r.Name.Repo)
 	case len(ggufs) > 1:
-		return nil, fmt.Errorf("%s holds %d GGUF files: choose one, as %s:%s; there are\n%s", r.Name.Repo, len(ggufs), r.Name.Repo, path.Base(ggufs[0].Path), fileList(ggufs))
+		return nil, fmt.Errorf("%s holds %d GGUF models: choose one, as %s:%s; there are\n%s", r.Name.Repo, len(ggufs), r.Name.Repo, path.Base(ggufs[0].path()), ggufList(ggufs))
 	case torch:
 		return nil, fmt.Errorf("%s holds weights only as pickled PyTorch files, which are programs and are not opened; look for a repository with safetensors", r.Name.Repo)
 	}
@@ -69,38 +64,41 @@ func has(files []File, name string) bool {
 	return false
 }
 
-// gguf finds the GGUF file that a user selects: by its path, its base name, or a part of it
-// that no other has, such as Q4_K_M.
+// gguf finds the GGUF model that a user selects: by the path or base name of its file, or of
+// one of its files if it is split, or by a part of the name that no other model has, such as
+// Q4_K_M.
 func (r *Repo) gguf(want string) ([]File, error) {
-	var all, part []File
-	for _, f := range r.Files {
-		if !strings.HasSuffix(strings.ToLower(f.Path), ".gguf") {
-			continue
+	all := ggufModels(r.Files)
+	var part []ggufModel
+	for _, m := range all {
+		for _, f := range m.files {
+			if f.Path == want || path.Base(f.Path) == want {
+				return m.whole(r.Name.Repo)
+			}
 		}
-		all = append(all, f)
-		base := path.Base(f.Path)
-		if f.Path == want || base == want {
-			return []File{f}, nil
-		}
-		if strings.Contains(strings.ToLower(base), strings.ToLower(want)) {
-			part = append(part, f)
+		if strings.Contains(strings.ToLower(path.Base(m.path())), strings.ToLower(want)) {
+			part = append(part, m)
 		}
 	}
 	switch {
 	case len(part) == 1:
-		return part, nil
+		return part[0].whole(r.Name.Repo)
 	case len(part) > 1:
-		return nil, fmt.Errorf("%s: %q could be any of\n%s", r.Name.Repo, want, fileList(part))
+		return nil, fmt.Errorf("%s: %q could be any of\n%s", r.Name.Repo, want, ggufList(part))
 	case len(all) == 0:
 		return nil, fmt.Errorf("%s holds no GGUF files", r.Name.Repo)
 	}
-	return nil, fmt.Errorf("%s has no file %q; there are\n%s", r.Name.Repo, want, fileList(all))
+	return nil, fmt.Errorf("%s has no file %q; there are\n%s", r.Name.Repo, want, ggufList(all))
 }
 
-func fileList(files []File) string {
-	lines := make([]string, 0, len(files))
-	for _, f := range files {
-		lines = append(lines, fmt.Sprintf("  %s (%.1f MB)", f.Path, float64(f.Size)/1e6))
+func ggufList(models []ggufModel) string {
+	lines := make([]string, 0, len(models))
+	for _, m := range models {
+		files := ""
+		if len(m.files) > 1 {
+			files = fmt.Sprintf(" in %d files", len(m.files))
+		}
+		lines = append(lines, fmt.Sprintf("  %s (%.1f MB%s)", m.path(), float64(m.size())/1e6, files))
 	}
 	sort.Strings(lines)
 	if len(lines) > 40 {
