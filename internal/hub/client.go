@@ -29,6 +29,7 @@ type Client struct {
 	Tries   int           // consecutive attempts without progress; 0: 6
 	Backoff time.Duration // wait before the second attempt; it doubles each time; 0: 1 s
 	Stall   time.Duration // a connection without data for this long is closed; 0: 60 s
+	Segment int64         // bytes; larger files are downloaded in segments, several at once; 0: 32 MiB
 	Log     func(format string, args ...any)
 }
 
@@ -42,14 +43,15 @@ func (c *Client) client() *http.Client {
 	return &copied
 }
 
-// transport has no total time limit, because a model takes hours on a slow connection.
+// transport has no total time limit, because a model takes hours on a slow connection. It
+// speaks HTTP/1.1, each request on its own connection: HTTP/2 would send all ranges over one,
+// whose rate is what servers limit.
 var transport = &http.Transport{
 	Proxy:                 http.ProxyFromEnvironment,
 	DialContext:           (&net.Dialer{Timeout: 20 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 	TLSHandshakeTimeout:   20 * time.Second,
 	ResponseHeaderTimeout: 60 * time.Second,
-	MaxIdleConnsPerHost:   8,
-	ForceAttemptHTTP2:     true,
+	MaxIdleConnsPerHost:   connections,
 }
 
 // redirect follows to other hosts, to which hubs redirect for large files, but never sends

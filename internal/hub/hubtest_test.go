@@ -153,13 +153,15 @@ func (h *fakeHub) sentOf(name string) int64 {
 // cutAfter sends the answer's first bytes and drops the connection.
 func cutAfter(w http.ResponseWriter, r *http.Request, data []byte, n int) {
 	from := 0
-	if h := r.Header.Get("Range"); h != "" {
-		fmt.Sscanf(h, "bytes=%d-", &from)
-		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(data)-1, len(data)))
-	}
 	w.Header().Set("ETag", `"`+hashOf(data)+`"`)
+	if h := r.Header.Get("Range"); h != "" {
+		to := len(data) - 1
+		fmt.Sscanf(h, "bytes=%d-%d", &from, &to)
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to, len(data)))
+		data = data[:to+1]
+	}
 	w.Header().Set("Content-Length", fmt.Sprint(len(data)-from))
-	if from > 0 {
+	if r.Header.Get("Range") != "" {
 		w.WriteHeader(http.StatusPartialContent)
 	}
 	w.Write(data[from:min(from+n, len(data))])

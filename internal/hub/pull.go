@@ -65,8 +65,12 @@ func (c *Client) Pull(ctx context.Context, n Name, p Progress) (*Pulled, error) 
 		have += c.present(dir, snapshot, f)
 	}
 	out.Fetched = out.Bytes - have
-	if free, ok := freeSpace(dir); ok && free < out.Fetched {
-		return nil, fmt.Errorf("%s needs %.1f GB more, but %s has %.1f GB free; free space there or set HF_HOME to another disk", n, float64(out.Fetched)/1e9, c.Cache, float64(free)/1e9)
+	need := out.Fetched
+	if need > c.segment() {
+		need += c.segment() // while one is appended
+	}
+	if free, ok := freeSpace(dir); ok && free < need {
+		return nil, fmt.Errorf("%s needs %.1f GB more, but %s has %.1f GB free; free space there or set HF_HOME to another disk", n, float64(need)/1e9, c.Cache, float64(free)/1e9)
 	}
 	p.Begin(out.Bytes, have)
 	if err := c.fetchAll(ctx, repo, files, dir, snapshot, p); err != nil {
@@ -104,13 +108,20 @@ func writeRef(path, commit string) error {
 }
 
 // present is how many bytes of a file have been downloaded.
-func (c *Client) present(dir, snapshot string, f File) int64 {
-	for _, path := range []string{filepath.Join(snapshot, filepath.FromSlash(f.Path)), filepath.Join(dir, "blobs", f.Hash), filepath.Join(dir, "blobs", f.Hash+".incomplete")} {
+func (c *Client) present(dir, snapshot string, f File) (n int64) {
+	for _, path := range []string{filepath.Join(snapshot, filepath.FromSlash(f.Path)), filepath.Join(dir, "blobs", f.Hash)} {
 		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
 			return min(st.Size(), f.Size)
 		}
 	}
-	return 0
+	if st, err := os.Stat(filepath.Join(dir, "blobs", f.Hash+".incomplete")); err == nil && st.Mode().IsRegular() {
+		n = st.Size()
+	}
+	have := n
+	for _, p := range parts(dir, f.Hash) {
+		n += p.beyond(have)
+	}
+	return min(n, f.Size)
 }
 
 // fetchAll downloads the files, several at once. The first failure stops the others.
@@ -120,11 +131,12 @@ func (c *Client) fetchAll(ctx context.Context, repo *Repo, files []File, dir, sn
 	var wg sync.WaitGroup
 	var once sync.Once
 	var first error
+	slots := make(chan struct{}, connections)
 	next := make(chan File)
 	for range min(parallel, len(files)) {
 		wg.Go(func() {
 			for f := range next {
-				t := transfer{Client: c, repo: repo, file: f, dir: dir, snapshot: snapshot, progress: p}
+				t := transfer{Client: c, repo: repo, file: f, dir: dir, snapshot: snapshot, progress: p, slots: slots}
 				if err := t.run(ctx); err != nil {
 					once.Do(func() { first = err; cancel() })
 					return

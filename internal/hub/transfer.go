@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/specquant/specquant/internal/input"
@@ -27,7 +28,9 @@ type transfer struct {
 	file          File
 	dir, snapshot string
 	progress      Progress
+	slots         chan struct{} // one for each connection that the pull may have; nil: any number
 
+	mu   sync.Mutex
 	etag string // of the response that the partial file came from; "": unknown
 }
 
@@ -65,6 +68,7 @@ func (t *transfer) run(ctx context.Context) error {
 		return err
 	}
 	os.Remove(partial + ".etag")
+	t.removeParts(t.file.Size)
 	t.progress.Done(t.file.Path, t.file.Size)
 	return link(blob, path)
 }
@@ -144,12 +148,22 @@ func (t *transfer) whole(ctx context.Context, f *os.File) error {
 	if err != nil {
 		return err
 	}
+	if at, err = t.adopt(f, h, at); err != nil {
+		return err
+	}
+	if t.file.Size-at > t.segment() {
+		at, err = t.segments(ctx, f, h, at)
+		if err != nil && !errors.Is(err, errNoRanges) {
+			return err
+		}
+	}
+	t.removeParts(at) // none, if segments were possible
 	w := io.MultiWriter(f, h)
 	err = t.retry(ctx, t.repo.Name.Repo+": "+t.file.Path, func() (bool, error) {
 		if at == t.file.Size {
 			return false, nil
 		}
-		n, err := t.get(ctx, at, func() error { // from the beginning, because the server will not continue
+		n, err := t.get(ctx, at, t.file.Size, func() error { // from the beginning, because the server will not continue
 			t.progress.Add(-at)
 			at = 0
 			h.Reset()
@@ -201,6 +215,7 @@ func (t *transfer) restart(f *os.File) error {
 		return err
 	}
 	t.progress.Add(-min(st.Size(), t.file.Size))
+	t.removeParts(st.Size())
 	t.etag = ""
 	os.Remove(f.Name() + ".etag")
 	if err := f.Truncate(0); err != nil {
@@ -210,9 +225,17 @@ func (t *transfer) restart(f *os.File) error {
 	return err
 }
 
-// get requests the file from byte at on and writes what arrives. fresh is called before the
-// first byte if the server sends the file from its beginning instead.
-func (t *transfer) get(ctx context.Context, at int64, fresh func() error, w io.Writer) (n int64, err error) {
+// get requests the bytes at … to − 1 of the file and writes what arrives. fresh is called
+// before the first byte if the server sends the file from its beginning instead.
+func (t *transfer) get(ctx context.Context, at, to int64, fresh func() error, w io.Writer) (n int64, err error) {
+	if t.slots != nil {
+		select {
+		case t.slots <- struct{}{}:
+			defer func() { <-t.slots }()
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	parts := strings.Split(t.file.Path, "/")
@@ -224,18 +247,13 @@ func (t *transfer) get(ctx context.Context, at int64, fresh func() error, w io.W
 		return 0, err
 	}
 	req.Header.Set("Accept-Encoding", "identity")
-	if at > 0 {
-		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", at))
-		if t.etag != "" && !strings.HasPrefix(t.etag, "W/") { // weak tags do not guarantee equal bytes
-			req.Header.Set("If-Range", t.etag)
-		}
-	}
+	ranged := t.setRange(req.Header, at, to)
 	resp, err := t.client().Do(req)
 	if err != nil {
 		return 0, temporary{err}
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && at > 0 {
+	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && ranged {
 		if err := fresh(); err != nil {
 			return 0, err
 		}
@@ -245,32 +263,66 @@ func (t *transfer) get(ctx context.Context, at int64, fresh func() error, w io.W
 		return 0, err
 	}
 	switch {
-	case resp.StatusCode == http.StatusPartialContent && at > 0:
+	case resp.StatusCode == http.StatusPartialContent && ranged:
 		if from, ok := rangeStart(resp.Header.Get("Content-Range")); !ok || from != at {
 			return 0, temporary{fmt.Errorf("the server sends %q, requested from byte %d", clip(resp.Header.Get("Content-Range")), at)}
 		}
-		if tag := resp.Header.Get("ETag"); t.etag != "" && tag != "" && tag != t.etag {
-			t.setETag(tag)
+		if !t.sameETag(resp.Header.Get("ETag")) {
 			if err := fresh(); err != nil {
 				return 0, err
 			}
 			return 0, temporary{errors.New("the file has changed on the server")}
 		}
-	case at > 0: // the whole file: it has changed, or the server has no ranges
+	case ranged: // the whole file: it has changed, or the server has no ranges
 		if err := fresh(); err != nil {
 			return 0, err
 		}
 		at = 0
 	}
-	if l := resp.ContentLength; l >= 0 && l > t.file.Size-at {
-		return 0, fmt.Errorf("%s: %s: the server sends %d bytes, the hub lists %d", t.repo.Name.Repo, t.file.Path, l+at, t.file.Size)
+	if l := resp.ContentLength; l >= 0 && l > to-at {
+		if to < t.file.Size { // the end of the range was ignored
+			return 0, fresh()
+		}
+		return 0, fmt.Errorf("%s: %s: the server sends %d bytes, the hub lists %d", t.repo.Name.Repo, t.file.Path, l+at, to)
 	}
 	t.setETag(resp.Header.Get("ETag"))
-	return t.copy(w, resp.Body, t.file.Size-at, cancel)
+	return t.copy(w, resp.Body, to-at, cancel)
+}
+
+// setRange asks for the bytes at … to − 1, unless they are the whole file.
+func (t *transfer) setRange(h http.Header, at, to int64) bool {
+	switch {
+	case to < t.file.Size:
+		h.Set("Range", fmt.Sprintf("bytes=%d-%d", at, to-1))
+	case at > 0:
+		h.Set("Range", fmt.Sprintf("bytes=%d-", at))
+	default:
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.etag != "" && !strings.HasPrefix(t.etag, "W/") { // weak tags do not guarantee equal bytes
+		h.Set("If-Range", t.etag)
+	}
+	return true
+}
+
+// sameETag reports whether a tag belongs to the file under way. The tag of another file is
+// stored.
+func (t *transfer) sameETag(tag string) bool {
+	t.mu.Lock()
+	same := t.etag == "" || tag == "" || tag == t.etag
+	t.mu.Unlock()
+	if !same {
+		t.setETag(tag)
+	}
+	return same
 }
 
 // setETag stores the tag of the current download, for this and a later process.
 func (t *transfer) setETag(tag string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if tag == t.etag || len(tag) >= 1024 {
 		return
 	}
