@@ -191,10 +191,15 @@ func (s *chatSession) ask(text string) error {
 	defer stop()
 	o := s.flags.options()
 	o.MaxTokens = s.maxTokens
+	wrap := &wordWrap{w: s.out, width: func() int { return terminalWidth(s.out) }}
 	out := &plainText{w: s.out}
+	if wrap.width() > 0 {
+		out.w = wrap
+	}
 	for token, err := range s.chat.Say(ctx, strings.ToValidUTF8(text, "\ufffd"), o) {
 		if err != nil {
 			if out.wrote {
+				wrap.Flush()
 				fmt.Fprintln(s.out)
 			}
 			if errors.Is(err, context.Canceled) && s.talking {
@@ -206,6 +211,9 @@ func (s *chatSession) ask(text string) error {
 		if err := out.write(token.Text); err != nil {
 			return err
 		}
+	}
+	if err := wrap.Flush(); err != nil {
+		return err
 	}
 	fmt.Fprintln(s.out)
 	st := s.chat.Stats()

@@ -155,7 +155,10 @@ func TestSegmentsFaults(t *testing.T) {
 		err  string
 	}{
 		{"no ranges", func(h *fakeHub, c *Client) {
-			h.file = func(w http.ResponseWriter, r *http.Request, name string, n int) bool { r.Header.Del("Range"); return false }
+			h.file = func(w http.ResponseWriter, r *http.Request, name string, n int) bool {
+				r.Header.Del("Range")
+				return false
+			}
 		}, 0, ""},
 		{"no ranges after the first few", func(h *fakeHub, c *Client) {
 			h.file = func(w http.ResponseWriter, r *http.Request, name string, n int) bool {
