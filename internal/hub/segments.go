@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/specquant/specquant/internal/input"
 )
 
 // A large file is downloaded in segments, several at once, each to a file of its own,
@@ -94,7 +96,7 @@ func (t *transfer) adopt(f *os.File, h hash.Hash, at int64) (int64, error) {
 
 // appendTo appends what the part has after the first at bytes of the blob.
 func (p part) appendTo(f *os.File, h hash.Hash, at int64) error {
-	from, err := os.Open(p.path)
+	from, _, err := input.Open(p.path)
 	if err != nil {
 		return err
 	}
