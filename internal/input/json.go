@@ -14,16 +14,26 @@ import (
 // bom is the byte order mark that some editors put before UTF-8.
 var bom = []byte("\xef\xbb\xbf")
 
-// JSON is json.Unmarshal with errors that describe what is wrong and where.
+// JSON is json.Unmarshal with errors that describe what is wrong and where. A key that
+// appears twice in one object is an error.
 func JSON(data []byte, into any) error {
+	if err := PartJSON(data, into); err != nil {
+		return err
+	}
+	return repeatedKey(data)
+}
+
+// PartJSON is [JSON] for a part of a document that JSON has read: repeated keys are not
+// looked for again.
+func PartJSON(data []byte, into any) error {
 	if err := json.Unmarshal(data, into); err != nil {
 		return JSONError(data, err)
 	}
 	return nil
 }
 
-// StrictJSON is [JSON] with unknown fields as errors.
-func StrictJSON(data []byte, into any) error {
+// StrictPartJSON is [PartJSON] with unknown fields as errors.
+func StrictPartJSON(data []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {

@@ -51,7 +51,25 @@ func TestJSONErrors(t *testing.T) {
 			t.Errorf("%q: %v\nwant %s", in, err, want)
 		}
 	}
-	if err := StrictJSON([]byte(`{"other":1}`), &sample{}); err == nil || err.Error() != `field "other" is not known` {
+	for in, key := range map[string]string{
+		`{"name":"a","count":1,"name":"b"}`:                 `"name"`,
+		`{"map":{"x":1,"y":2,"x":1}}`:                       `"x"`,
+		`{"list":[{"a":1},{"a":2,"b":"}","a":3}]}`:          `"a"`,
+		`{"map":{"x":1,"\u0078":1}}`:                        `"x"`,
+		"{\"name\":\"a\",\n\"ptr\":null,\n\"name\":\"a\"}":  "line 3",
+		`{"unknown":{"deep":[[{"k":1,"k":2}]]},"name":"a"}`: `"k"`,
+	} {
+		err := JSON([]byte(in), &sample{})
+		if err == nil || !strings.Contains(err.Error(), "appears twice in one object") || !strings.Contains(err.Error(), key) {
+			t.Errorf("%s: %v", in, err)
+		}
+	}
+	for _, in := range []string{`{"name":"\"name\":","list":[{"a":1},{"a":1}],"map":{"name":1,"list":2}}`, `{"map":{"{":1,"[":2,",":3,"\\":4},"name":"x","count":2}`, `{"list":[],"map":{},"name":""}`} {
+		if err := JSON([]byte(in), &sample{}); err != nil {
+			t.Errorf("%s: %v", in, err)
+		}
+	}
+	if err := StrictPartJSON([]byte(`{"other":1}`), &sample{}); err == nil || err.Error() != `field "other" is not known` {
 		t.Error(err)
 	}
 }

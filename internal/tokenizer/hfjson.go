@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"unicode/utf8"
@@ -13,42 +14,55 @@ import (
 // hfFile is a tokenizer.json. Truncation and padding are omitted on purpose: they are
 // options of a call, do not determine the ids of a text, and every loader resets them.
 type hfFile struct {
-	AddedTokens   []addedToken    `json:"added_tokens"`
-	Normalizer    json.RawMessage `json:"normalizer"`
-	PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
-	PostProcessor json.RawMessage `json:"post_processor"`
-	Decoder       json.RawMessage `json:"decoder"`
-	Model         json.RawMessage `json:"model"`
+	AddedTokens   once `json:"added_tokens"`
+	Normalizer    once `json:"normalizer"`
+	PreTokenizer  once `json:"pre_tokenizer"`
+	PostProcessor once `json:"post_processor"`
+	Decoder       once `json:"decoder"`
+	Model         once `json:"model"`
+}
+
+// once is a part of a document whose key may appear only once. For tokenizer.json, which is
+// read at each start, this takes the place of looking for repeated keys in all its megabytes;
+// tokens that appear twice in the vocabulary are found there.
+type once struct{ json.RawMessage }
+
+func (o *once) UnmarshalJSON(data []byte) error {
+	if o.RawMessage != nil {
+		return errors.New("one of its keys appears twice, expected once")
+	}
+	o.RawMessage = bytes.Clone(data)
+	return nil
 }
 
 // hfModel is the BPE model of a tokenizer.json.
 type hfModel struct {
-	Type         string          `json:"type"`
-	Dropout      *float64        `json:"dropout"`
-	UnkToken     *string         `json:"unk_token"`
-	Prefix       *string         `json:"continuing_subword_prefix"`
-	Suffix       *string         `json:"end_of_word_suffix"`
-	FuseUnk      bool            `json:"fuse_unk"`
-	ByteFallback bool            `json:"byte_fallback"`
-	IgnoreMerges bool            `json:"ignore_merges"`
-	Vocab        json.RawMessage `json:"vocab"`
-	Merges       json.RawMessage `json:"merges"`
+	Type         string   `json:"type"`
+	Dropout      *float64 `json:"dropout"`
+	UnkToken     *string  `json:"unk_token"`
+	Prefix       *string  `json:"continuing_subword_prefix"`
+	Suffix       *string  `json:"end_of_word_suffix"`
+	FuseUnk      bool     `json:"fuse_unk"`
+	ByteFallback bool     `json:"byte_fallback"`
+	IgnoreMerges bool     `json:"ignore_merges"`
+	Vocab        once     `json:"vocab"`
+	Merges       once     `json:"merges"`
 }
 
 // parseHF builds a tokenizer from a tokenizer.json and the files beside it.
 func parseHF(data []byte, side *sidecar) (*Tokenizer, error) {
 	var f hfFile
-	if err := input.JSON(data, &f); err != nil {
+	if err := input.PartJSON(data, &f); err != nil {
 		return nil, fmt.Errorf("not a tokenizer.json: %w", err)
 	}
-	if isNull(f.Model) {
+	if isNull(f.Model.RawMessage) {
 		return nil, fmt.Errorf("not a tokenizer.json: it has no model")
 	}
 	var head struct {
 		Type   *string         `json:"type"`
 		Merges json.RawMessage `json:"merges"`
 	}
-	if err := input.JSON(f.Model, &head); err != nil {
+	if err := input.PartJSON(f.Model.RawMessage, &head); err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
 	// Older files without the type are recognised by their merges.
@@ -59,20 +73,26 @@ func parseHF(data []byte, side *sidecar) (*Tokenizer, error) {
 		return nil, fmt.Errorf("model: has neither type nor merges; only BPE is supported")
 	}
 	var m hfModel
-	if err := decodeStrict(f.Model, &m); err != nil {
+	if err := decodeStrict(f.Model.RawMessage, &m); err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
-	vocab, err := parseVocab(m.Vocab)
+	vocab, err := parseVocab(m.Vocab.RawMessage)
 	if err != nil {
 		return nil, fmt.Errorf("model.vocab: %w", err)
 	}
-	merges, err := parseMerges(m.Merges)
+	merges, err := parseMerges(m.Merges.RawMessage)
 	if err != nil {
 		return nil, fmt.Errorf("model.merges: %w", err)
 	}
+	var added []addedToken
+	if !isNull(f.AddedTokens.RawMessage) {
+		if err := input.PartJSON(f.AddedTokens.RawMessage, &added); err != nil {
+			return nil, fmt.Errorf("added_tokens: %w", err)
+		}
+	}
 	return buildHF(hfParts{
-		source: "tokenizer.json", model: m, vocab: vocab, merges: merges, added: f.AddedTokens,
-		normalizer: f.Normalizer, preTokenizer: f.PreTokenizer, postProcessor: f.PostProcessor, decoder: f.Decoder,
+		source: "tokenizer.json", model: m, vocab: vocab, merges: merges, added: added,
+		normalizer: f.Normalizer.RawMessage, preTokenizer: f.PreTokenizer.RawMessage, postProcessor: f.PostProcessor.RawMessage, decoder: f.Decoder.RawMessage,
 	}, side)
 }
 
@@ -361,7 +381,7 @@ func componentType(raw json.RawMessage) (string, error) {
 	var c struct {
 		Type *string `json:"type"`
 	}
-	if err := input.JSON(raw, &c); err != nil {
+	if err := input.PartJSON(raw, &c); err != nil {
 		return "", err
 	}
 	if c.Type == nil {
@@ -372,7 +392,7 @@ func componentType(raw json.RawMessage) (string, error) {
 
 // decodeStrict reads a component. An unknown field might change ids, so it is an error.
 func decodeStrict(raw json.RawMessage, into any) error {
-	return input.StrictJSON(raw, into)
+	return input.StrictPartJSON(raw, into)
 }
 
 func unsupported(what, supported string) error {

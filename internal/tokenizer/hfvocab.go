@@ -96,11 +96,11 @@ func parseMerges(raw json.RawMessage) ([][2]string, error) {
 		return nil, fmt.Errorf("are missing")
 	}
 	var lines []string
-	if err := input.JSON(raw, &lines); err == nil {
+	if err := input.PartJSON(raw, &lines); err == nil {
 		return splitMerges(lines)
 	}
 	var pairs [][]string
-	if err := input.JSON(raw, &pairs); err != nil {
+	if err := input.PartJSON(raw, &pairs); err != nil {
 		return nil, fmt.Errorf(`are neither ["a b", …] nor [["a", "b"], …]: %w`, err)
 	}
 	if len(pairs) > maxMerges {

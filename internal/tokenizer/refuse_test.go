@@ -115,4 +115,23 @@ func TestRefusals(t *testing.T) {
 	if _, err := parseHF([]byte(`{"model":{"type":"BPE","vocab":{"a":0,"a":1},"merges":[]},"decoder":{"type":"Fuse"}}`), &sidecar{}); err == nil || !strings.Contains(err.Error(), "both id 0 and id 1") {
 		t.Errorf("a token given twice: %v", err)
 	}
+	for _, doc := range []string{
+		`{"decoder":{"type":"ByteLevel"},"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"decoder":{"type":"Fuse"}}`,
+		`{"model":{"type":"BPE","vocab":{"a":0},"merges":[],"vocab":{"b":0}},"decoder":{"type":"Fuse"}}`,
+	} {
+		if _, err := parseHF([]byte(doc), &sidecar{}); err == nil || !strings.Contains(err.Error(), "appears twice") {
+			t.Errorf("%s: %v", doc, err)
+		}
+	}
+	for _, name := range []string{"tokenizer_config.json", "special_tokens_map.json", "generation_config.json"} {
+		_, err := readSidecar(func(n string) ([]byte, error) {
+			if n != name {
+				return nil, nil
+			}
+			return []byte(`{"bos_token":"<s>","eos_token_id":1,"bos_token":"<t>","eos_token_id":2}`), nil
+		})
+		if err == nil || !strings.Contains(err.Error(), name+": key") || !strings.Contains(err.Error(), "appears twice") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

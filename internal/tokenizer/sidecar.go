@@ -97,7 +97,7 @@ func readSidecar(read func(name string) ([]byte, error)) (*sidecar, error) {
 			return nil, fmt.Errorf("tokenizer_config.json: added_tokens_decoder: %q is not an id", clip(key))
 		}
 		a := sideToken{flags: true}
-		if err := input.JSON(raw, &a.addedToken); err != nil {
+		if err := input.PartJSON(raw, &a.addedToken); err != nil {
 			return nil, fmt.Errorf("tokenizer_config.json: added_tokens_decoder: id %d: %w", id, err)
 		}
 		a.ID = id
