@@ -209,6 +209,42 @@ func (c *inspectCmd) files(e *env, ck *checkpoint.Checkpoint) error {
 	return nil
 }
 
+// foldSpectrum replaces the rows of the layers of a block's experts by one for each kind of
+// layer and axis, with their means and the extremes of their shuffles.
+func foldSpectrum(rows []report.SpectrumRow) (folded []report.SpectrumRow) {
+	type key struct {
+		name string
+		axis spectrum.Axis
+	}
+	at, count := map[key]int{}, map[key]float64{}
+	for _, r := range rows {
+		k := key{ofAllExperts(r.Layer), r.Axis}
+		i, ok := at[k]
+		if !ok {
+			if r.Layer = k.name; r.After != nil {
+				after := *r.After // not the caller's
+				r.After = &after
+			}
+			at[k], count[k] = len(folded), 1
+			folded = append(folded, r)
+			continue
+		}
+		count[k]++
+		addEnergy(&folded[i].Before, r.Before, count[k])
+		if r.After != nil {
+			addEnergy(folded[i].After, *r.After, count[k])
+		}
+	}
+	return folded
+}
+
+// addEnergy takes the n-th value into a mean.
+func addEnergy(mean *report.Energy, e report.Energy, n float64) {
+	mean.Share += (e.Share - mean.Share) / n
+	mean.Control += (e.Control - mean.Control) / n
+	mean.Least, mean.Most = min(mean.Least, e.Least), max(mean.Most, e.Most)
+}
+
 // printSpectrum tabulates the low-frequency energy, and says what it means.
 func printSpectrum(e *env, rows []report.SpectrumRow, alpha recipe.Alpha, seeds int) {
 	fmt.Fprintf(e.out, "\nEnergy in the lowest %.0f %% of frequencies, beside the mean and range over %d shuffles of the channels.\n"+
@@ -225,12 +261,14 @@ func printSpectrum(e *env, rows []report.SpectrumRow, alpha recipe.Alpha, seeds 
 	outside := map[spectrum.Axis]int{}
 	mean := map[spectrum.Axis]*[4]float64{spectrum.OutputChannel: {}, spectrum.InputChannel: {}}
 	count := 0
-	for _, r := range rows {
+	for _, r := range foldSpectrum(rows) {
 		row := append(table.Row{r.Layer, r.Axis}, show(r.Before)...)
 		if r.After != nil {
 			row = append(row, show(*r.After)...)
 		}
 		t.AppendRow(row)
+	}
+	for _, r := range rows {
 		m := mean[r.Axis]
 		m[0] += r.Before.Share
 		m[1] += r.Before.Control

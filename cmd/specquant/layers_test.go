@@ -1,10 +1,13 @@
 package main
 
 import (
+	"math"
 	"strings"
 	"testing"
 
 	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/report"
+	"github.com/specquant/specquant/internal/spectrum"
 )
 
 // TestExpertsFolded: a table has a row for each kind of layer of a block's experts, with
@@ -31,5 +34,25 @@ func TestExpertsFolded(t *testing.T) {
 		if got := layerKind(name); got != want {
 			t.Errorf("kind of %s: %q, expected %q", name, got, want)
 		}
+	}
+}
+
+// TestSpectrumFolded: so do the rows of inspect's energies.
+func TestSpectrumFolded(t *testing.T) {
+	row := func(layer string, axis spectrum.Axis, share float64) report.SpectrumRow {
+		e := report.Energy{Share: share, Control: share / 2, Least: share / 4, Most: share}
+		return report.SpectrumRow{Layer: layer, Axis: axis, Before: e, After: &e}
+	}
+	rows := []report.SpectrumRow{
+		row("model.layers.0.self_attn.q_proj", spectrum.OutputChannel, 0.2),
+		row("model.layers.0.mlp.experts.0.up_proj", spectrum.OutputChannel, 0.2),
+		row("model.layers.0.mlp.experts.0.up_proj", spectrum.InputChannel, 0.1),
+		row("model.layers.0.mlp.experts.1.up_proj", spectrum.OutputChannel, 0.4),
+		row("model.layers.0.mlp.experts.1.up_proj", spectrum.InputChannel, 0.3),
+	}
+	got := foldSpectrum(rows)
+	if len(got) != 3 || got[1].Layer != "model.layers.0.mlp.experts.*.up_proj" || math.Abs(got[1].Before.Share-0.3) > 1e-12 || got[1].Before.Most != 0.4 ||
+		got[1].Before.Least != 0.05 || math.Abs(got[2].After.Control-0.1) > 1e-12 || rows[1].After.Share != 0.2 {
+		t.Errorf("%+v", got)
 	}
 }

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/spectrum"
@@ -67,10 +68,14 @@ func (e *EnergyCurves) add(k *looker, block int) error {
 	}
 	e.Blocks = append(e.Blocks, block)
 	run := k.Pool.Run
-	for w := range llama.NumLinears {
-		d := &k.block.Linears[w]
+	n := len(k.experts)
+	for _, w := range llama.Layers(k.ck.Config.Of(block)) {
+		if w.Expert >= 0 && !slices.Contains(energyExperts(n), w.Expert) {
+			continue
+		}
+		d := k.block.Layer(w)
 		smoothed := append([]float32(nil), d.W...)
-		stage.ScaleColumns(smoothed, k.lambda[w.Input()], run)
+		stage.ScaleColumns(smoothed, k.lambdaOf(w), run)
 		for i, axis := range []spectrum.Axis{spectrum.OutputChannel, spectrum.InputChannel} {
 			a := &e.Axes[i]
 			a.Axis = axis
@@ -93,6 +98,17 @@ func (e *EnergyCurves) add(k *looker, block int) error {
 		}
 	}
 	return nil
+}
+
+// maxEnergyExperts is the largest number of a block's experts whose energy is computed.
+const maxEnergyExperts = 4
+
+// energyExperts lists them, evenly spaced over n.
+func energyExperts(n int) (experts []int) {
+	for i := range min(n, maxEnergyExperts) {
+		experts = append(experts, i*n/min(n, maxEnergyExperts))
+	}
+	return experts
 }
 
 // finish converts sums to means.

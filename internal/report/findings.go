@@ -62,6 +62,7 @@ func diagnose(s *Subject, look *Look, overlaps []eval.Overlap, quality *Quality)
 	d.outliers()
 	d.layers()
 	d.scales()
+	d.experts()
 	d.calibration(overlaps)
 	d.branch()
 	slices.SortStableFunc(d.found, func(a, b Finding) int {
@@ -129,44 +130,48 @@ func (d *diagnosis) blame(layers ...int) {
 }
 
 // input returns what is known about one input: from the job, otherwise from a short run.
-func (d *diagnosis) input(block int, in llama.Input) (outliers []artefact.Outlier, after float64) {
-	l := &d.Layers[d.index(block, in.Readers()[0])]
+func (d *diagnosis) input(block int, at place) (outliers []artefact.Outlier, after float64) {
+	l := &d.Layers[d.reading(block, at.in, at.expert)[0]]
 	if l.Peak > 0 {
 		return l.Outliers, l.Peak
 	}
-	if d.look != nil {
-		i := d.look.Inputs[block*int(llama.NumInputs)+int(in)]
+	if i := d.look.input(block, at); i != nil {
 		return i.Outliers, i.After
 	}
 	return nil, 0
 }
 
-func (d *diagnosis) index(block int, w llama.Which) int { return block*int(llama.NumLinears) + int(w) }
+// input is what a look, which may be nil, knows of an input; nil: nothing.
+func (k *Look) input(block int, at place) *Input {
+	if k == nil {
+		return nil
+	}
+	n, _ := slices.BinarySearchFunc(k.Inputs, block, func(i Input, block int) int { return i.Block - block })
+	if n += int(at.in) + max(at.expert, 0); k.Inputs[n].Tokens > 0 {
+		return &k.Inputs[n]
+	}
+	return nil
+}
 
 // outliers finds inputs whose largest channel leaves the others too few levels, and weights
 // whose error is concentrated in a few channels.
 func (d *diagnosis) outliers() {
 	bits := d.Quantization.Bits.Activations
 	for block := range d.Config.Layers {
-		for in := range llama.NumInputs {
-			outliers, after := d.input(block, in)
-			var readers []int
-			var errors []string
+		for _, at := range inputsOf(d.Config.Of(block)) {
+			outliers, after := d.input(block, at)
+			readers := d.reading(block, at.in, at.expert)
+			errors := d.errorsOf(readers)
 			var heavy []int
 			worst := false
-			for _, w := range in.Readers() {
-				i := d.index(block, w)
+			for _, i := range readers {
 				l := &d.Layers[i]
-				readers = append(readers, i)
 				worst = worst || d.suspect(l)
-				if e, ok := l.OutputError(); ok {
-					errors = append(errors, fmt.Sprintf("%s %.2f", shortName(w), e))
-				}
 				if m := l.Measured; m != nil && d.bad(m.Weights) && float64(len(m.Channels)) <= heavyPart*float64(l.In) && len(m.Channels) > len(heavy) {
 					heavy = m.Channels
 				}
 			}
-			where := fmt.Sprintf("block %d, input of %s", block, in)
+			where := inputName(block, at)
 			measured := "output error not known"
 			if errors != nil {
 				measured = "output error " + strings.Join(errors, ", ")
@@ -185,6 +190,32 @@ func (d *diagnosis) outliers() {
 			}
 		}
 	}
+}
+
+// inputName names an input in findings.
+func inputName(block int, at place) string {
+	return fmt.Sprintf("block %d, input of %s%s", block, at.in, ofExpert(at.expert))
+}
+
+// errorsOf lists the known output errors of layers; of several experts' layers of a kind only
+// the largest.
+func (d *diagnosis) errorsOf(layers []int) (text []string) {
+	for w := range llama.NumLinears {
+		worst, known, experts := -1.0, 0, false
+		for _, i := range layers {
+			l := &d.Layers[i]
+			if e, ok := l.OutputError(); ok && l.Which == w {
+				worst, known, experts = max(worst, e), known+1, l.Expert >= 0
+			}
+		}
+		switch {
+		case known > 1 && experts:
+			text = append(text, fmt.Sprintf("%s at most %.2f", shortName(w), worst))
+		case known > 0:
+			text = append(text, fmt.Sprintf("%s %.2f", shortName(w), worst))
+		}
+	}
+	return text
 }
 
 func shortName(w llama.Which) string {
@@ -266,14 +297,16 @@ func (d *diagnosis) layers() {
 				Detail: fmt.Sprintf("%.1f %% of the weights lie beyond the ends of their grid", 100*l.Clipped),
 				Remedy: append(d.weights(func(w *recipe.Weights) { w.Clip = quant.ClipNone }), d.groups()...)})
 		}
-		if l.DeadChannels > 0 && l.Which == l.Which.Input().Readers()[0] {
-			d.add(Finding{Bad: l.DeadChannels*4 > l.In, Where: fmt.Sprintf("block %d, input of %s", l.Block, l.Which.Input()), Cause: "dead columns",
-				Channel: d.dead(l.Block, l.Which.Input()),
+		at, first := inputOf(l)
+		if l.DeadChannels > 0 && first {
+			d.add(Finding{Bad: l.DeadChannels*4 > l.In, Where: inputName(l.Block, at), Cause: "dead columns",
+				Channel: d.dead(l.Block, at),
 				Detail:  fmt.Sprintf("%d of %d input channels are 0 in every calibration token, so their weights are rounded to nearest; a longer and more varied text may use them", l.DeadChannels, l.In),
 				Remedy:  []string{"--calib FILE"}})
 		}
 		if damp := d.recipe.Solve.Damp; l.Damp > damp*1.5 && l.Which == l.Which.Input().Readers()[0] {
-			d.add(Finding{Bad: l.Damp >= 99*damp, Where: fmt.Sprintf("block %d, input of %s", l.Block, l.Which.Input()), Cause: "raised damping",
+			own := place{l.Which.Input(), l.Expert} // each expert has a Hessian of its own
+			d.add(Finding{Bad: l.Damp >= 99*damp, Where: inputName(l.Block, own), Cause: "raised damping",
 				Detail: fmt.Sprintf("the Hessian was not positive definite; damping was raised from %g to %g of its mean diagonal, which is closer to plain rounding; use more calibration text", damp, l.Damp),
 				Remedy: append([]string{"--calib FILE"}, samples(d.recipe, d.Manifest.Calibration)...)})
 		}
@@ -297,11 +330,48 @@ func (d *diagnosis) layers() {
 }
 
 // dead lists dead channels, if a short run has found them.
-func (d *diagnosis) dead(block int, in llama.Input) string {
-	if d.look == nil {
-		return ""
+func (d *diagnosis) dead(block int, at place) string {
+	if i := d.look.input(block, at); i != nil {
+		return numbers(i.Dead)
 	}
-	return numbers(d.look.Inputs[block*int(llama.NumInputs)+int(in)].Dead)
+	return ""
+}
+
+// inputOf is the input that a layer reads. first: of all that read it, findings on the input
+// are given for this one.
+func inputOf(l *Layer) (at place, first bool) {
+	at = place{l.Which.Input(), -1}
+	first = l.Which == at.in.Readers()[0]
+	if l.Expert >= 0 && at.in == llama.DownInput {
+		at.expert = l.Expert
+	} else if l.Expert > 0 {
+		first = false // the first expert's is the same
+	}
+	return at, first
+}
+
+// experts finds experts that calibration has hardly or not reached.
+func (d *diagnosis) experts() {
+	for block := range d.Config.Layers {
+		n, few, none := d.Config.Of(block).Experts.Count, 0, 0
+		for i := d.first(block); i < len(d.Layers) && d.Layers[i].Block == block; i++ {
+			l := &d.Layers[i]
+			if l.Expert < 0 || l.Which != llama.Down || l.Tokens == nil {
+				continue
+			}
+			switch {
+			case *l.Tokens == 0:
+				none++
+			case l.Borrowed:
+				few++
+			}
+		}
+		if few+none > 0 {
+			d.add(Finding{Bad: 4*none > n, Where: fmt.Sprintf("block %d, experts", block), Cause: "experts with little calibration text",
+				Detail: fmt.Sprintf("of %d experts calibration sent too few tokens to %d and none to %d; they were calibrated on tokens of others, too", n, few, none),
+				Remedy: append([]string{"--calib FILE"}, samples(d.recipe, d.Manifest.Calibration)...)})
+		}
+	}
 }
 
 // scales finds scales that 16-bit floats represent badly, and rows that are all zero.
@@ -342,8 +412,13 @@ func (d *diagnosis) calibration(overlaps []eval.Overlap) {
 		return
 	}
 	width := 0
-	for in := range llama.NumInputs {
-		width = max(width, in.Width(d.Config))
+	for _, kind := range d.Config.Kinds() {
+		of := d.Config.Of(kind)
+		for in := range llama.NumInputs {
+			if of.Experts.Count == 0 || in < llama.MLPInput { // those of experts have their own finding
+				width = max(width, in.Width(of))
+			}
+		}
 	}
 	if n := c.Windows * c.Tokens; n < fewTokens*width && d.recipe.NeedsCalibration() {
 		d.add(Finding{Bad: n < width, Where: "the model", Cause: "the calibration is too short for the width",

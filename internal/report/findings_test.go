@@ -28,7 +28,7 @@ func subject(t *testing.T, name, bits string) *Subject {
 		Manifest: &artefact.Manifest{Recipe: r, Calibration: &artefact.Calibration{Windows: 8, Tokens: 256}, Check: &artefact.Check{Perplexity: 10.1, PerplexityRef: 10}}}
 	for block := range c.Layers {
 		for w := range llama.NumLinears {
-			l := Layer{Block: block, Which: w, LeastScale: 0.01, MostScale: 0.02, ZeroShare: 0.15}
+			l := Layer{Block: block, Which: w, Expert: -1, LeastScale: 0.01, MostScale: 0.02, ZeroShare: 0.15}
 			l.Name = llama.TensorPrefix(block) + w.String()
 			l.Out, l.In = w.Shape(c)
 			l.Error, l.ErrorNoBranch, l.ErrorRTN, l.Peak, l.BitsPerWeight, l.Clipped = 0.08, 0.1, 0.12, 2, 4.2, 0.01

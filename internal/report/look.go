@@ -37,7 +37,7 @@ type LookOptions struct {
 type Look struct {
 	Source          string // of the calibration text
 	Windows, Tokens int
-	Inputs          []Input // block by block, [llama.NumInputs] in each
+	Inputs          []Input // block by block, in the order of inputsOf
 	Energy          *EnergyCurves
 	Surfaces        []Surface
 }
@@ -46,6 +46,8 @@ type Look struct {
 type Input struct {
 	Block    int
 	Input    llama.Input
+	Expert   int     // whose input of down it is; −1: no single one's
+	Tokens   int     // that came to it; 0: nothing is known
 	Peak     float64 // largest channel's |x| relative to the median channel's
 	After    float64 // the same after smoothing by Alpha
 	Alpha    recipe.Alpha
@@ -78,6 +80,7 @@ type looker struct {
 	block   llama.DenseBlock
 	stats   [llama.NumInputs]*stage.Stats
 	lambda  [llama.NumInputs][]float32 // of the current block, with the job's smoothing
+	experts []expertLook               // of the current block
 	surface [2]*candidate
 }
 
@@ -87,9 +90,6 @@ func LookAt(ctx context.Context, ck *checkpoint.Checkpoint, o LookOptions) (*Loo
 		return nil, fmt.Errorf("%s: is quantized, expected the checkpoint in full precision", ck.Dir)
 	}
 	if err := ck.Check(); err != nil {
-		return nil, err
-	}
-	if err := refuseExperts(ck); err != nil {
 		return nil, err
 	}
 	k := &looker{LookOptions: o, ck: ck}
@@ -118,12 +118,8 @@ func LookAt(ctx context.Context, ck *checkpoint.Checkpoint, o LookOptions) (*Loo
 func (k *looker) begin(ctx context.Context) error {
 	c := &k.ck.Config
 	if s := k.Of; s != nil {
-		for l := range llama.NumLinears {
-			wo, wi := l.Shape(c)
-			so, si := l.Shape(s.Config)
-			if wo != so || wi != si || c.Layers != s.Config.Layers || c.VocabSize != s.Config.VocabSize {
-				return fmt.Errorf("%s: differs in shape from %s and cannot be the model that it was made from", k.ck.Dir, s.Dir)
-			}
+		if !sameShape(c, s.Config) {
+			return fmt.Errorf("%s: differs in shape from %s and cannot be the model that it was made from", k.ck.Dir, s.Dir)
 		}
 	}
 	tok, err := tokenizer.Load(k.ck.Dir)
@@ -159,10 +155,28 @@ func (k *looker) begin(ctx context.Context) error {
 		k.x = append(k.x, x)
 	}
 	k.runner = llama.NewRunner(c, k.Pool, n)
-	for i := range k.stats {
-		k.stats[i] = stage.NewStats(llama.Input(i).Width(c), len(k.x)*n, min(256, len(k.x)*n))
-	}
 	return nil
+}
+
+// sameShape reports whether two models have layers of the same shapes.
+func sameShape(a, b *checkpoint.Config) bool {
+	if a.Layers != b.Layers || a.VocabSize != b.VocabSize {
+		return false
+	}
+	for i := range a.Layers {
+		x, y := a.Of(i), b.Of(i)
+		if x.Experts.Count != y.Experts.Count {
+			return false
+		}
+		for l := range llama.NumLinears {
+			xo, xi := l.Shape(x)
+			yo, yi := l.Shape(y)
+			if xo != yo || xi != yi {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // one measures block i and advances the windows past it.
@@ -170,21 +184,25 @@ func (k *looker) one(ctx context.Context, i int) error {
 	if err := llama.LoadBlock(k.ck, i, &k.block); err != nil {
 		return err
 	}
-	for _, s := range k.stats {
-		s.Reset()
-	}
+	c := k.ck.Config.Of(i)
+	k.expect(c)
 	var failed error
-	first := [llama.NumInputs][]float32{} // of the first window, unchanged
+	first := map[place][]float32{} // of the first window, unchanged
 	for w, x := range k.x {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		k.runner.Block(k.block.Block(), x, k.set.Tokens, llama.Hooks{Tap: func(in llama.Input, x []float32, tokens, width int) bool {
+		sent := routed{look: k}
+		k.runner.Block(k.block.Block(), x, k.set.Tokens, llama.Hooks{Route: sent.route, Tap: func(in llama.Input, x []float32, tokens, width int) bool {
+			at, stats := sent.place(in)
 			if failed == nil {
-				failed = k.stats[in].Add(k.Pool, x, tokens)
+				failed = stats.Add(k.Pool, x, tokens)
+			}
+			if in == llama.MLPInput && failed == nil {
+				failed = sent.share(x, width)
 			}
 			if w == 0 && k.Pictures {
-				first[in] = slices.Clone(x)
+				first[at] = slices.Clone(x)
 			}
 			return failed == nil
 		}})
@@ -192,8 +210,8 @@ func (k *looker) one(ctx context.Context, i int) error {
 			return failed
 		}
 	}
-	for in := range llama.NumInputs {
-		k.input(i, in, first[in])
+	for _, at := range inputsOf(c) {
+		k.input(i, at, first[at])
 	}
 	if k.Pictures {
 		if err := k.look.Energy.add(k, i); err != nil {
@@ -216,15 +234,25 @@ func tie(c *checkpoint.Config, in llama.Input) []int {
 const defaultAlpha = 0.5
 
 // input summarizes one input of the block.
-func (k *looker) input(block int, in llama.Input, first []float32) {
-	s := k.stats[in]
-	r := Input{Block: block, Input: in, Alpha: k.alpha(block, in)}
+func (k *looker) input(block int, at place, first []float32) {
+	s := k.statsAt(at)
+	r := Input{Block: block, Input: at.in, Expert: at.expert, Tokens: s.Tokens, Alpha: k.alpha(block, at)}
 	var weights [][]float32
-	for _, l := range in.Readers() {
-		weights = append(weights, k.block.Linears[l].W)
+	for _, l := range llama.Layers(k.ck.Config.Of(block)) {
+		if l.Input() == at.in && (at.in != llama.DownInput || l.Expert == at.expert) {
+			weights = append(weights, k.block.Layer(l).W)
+		}
 	}
-	lambda := stage.Lambda(r.Alpha, s.AbsMax, stage.ColumnMax(s.Width, weights...), tie(&k.ck.Config, in))
-	k.lambda[in] = lambda
+	lambda := stage.Lambda(r.Alpha, s.AbsMax, stage.ColumnMax(s.Width, weights...), tie(&k.ck.Config, at.in))
+	if at.expert >= 0 {
+		k.experts[at.expert].lambda = lambda
+	} else {
+		k.lambda[at.in] = lambda
+	}
+	if s.Tokens == 0 {
+		k.look.Inputs = append(k.look.Inputs, r)
+		return
+	}
 	after := make([]float32, s.Width)
 	stage.DivideTokens(after, s.AbsMax, lambda)
 	r.Outliers, r.Peak = artefact.Outliers(s.AbsMax)
@@ -235,18 +263,17 @@ func (k *looker) input(block int, in llama.Input, first []float32) {
 		}
 	}
 	k.look.Inputs = append(k.look.Inputs, r)
-	if k.Pictures {
+	if k.Pictures && len(first) > 0 {
 		k.consider(r, first)
 	}
 }
 
 // alpha is the smoothing of an input that the job chose, or the default.
-func (k *looker) alpha(block int, in llama.Input) recipe.Alpha {
+func (k *looker) alpha(block int, at place) recipe.Alpha {
 	if k.Of == nil || k.Of.Layers == nil {
 		return defaultAlpha
 	}
-	l := k.Of.Layers[block*int(llama.NumLinears)+int(in.Readers()[0])]
-	return parseAlpha(l.Alpha)
+	return parseAlpha(k.Of.Layers[k.Of.reading(block, at.in, at.expert)[0]].Alpha)
 }
 
 func parseAlpha(s string) recipe.Alpha {
@@ -257,17 +284,24 @@ func parseAlpha(s string) recipe.Alpha {
 	return recipe.Alpha(a)
 }
 
+// measures reports whether the layers' errors are to be measured.
+func (k *looker) measures() bool {
+	s := k.Of
+	return s != nil && s.Layers != nil && !s.Manifest.Recipe.NeedsCalibration() && s.Manifest.Recipe.Rotate == nil
+}
+
 // errors measures the layers of block i of the quantized model if the job has not measured
 // them. This is the case for recipes that need no calibration: they do not smooth, and a
 // layer's input is the model's own, unless it is transformed.
 func (k *looker) errors(i int) error {
-	s := k.Of
-	if s == nil || s.Layers == nil || s.Manifest.Recipe.NeedsCalibration() || s.Manifest.Recipe.Rotate != nil {
+	if !k.measures() {
 		return nil
 	}
-	for w := range llama.NumLinears {
-		l := &s.Layers[i*int(llama.NumLinears)+int(w)]
-		if l.Error > 0 {
+	s := k.Of
+	for n, w := range llama.Layers(k.ck.Config.Of(i)) {
+		l := &s.Layers[s.first(i)+n]
+		stats := k.statsOf(w)
+		if l.Error > 0 || stats.Tokens == 0 {
 			continue
 		}
 		a, err := artefact.ReadLinear(s.Checkpoint, l.Name, l.Out, l.In, s.Quantization)
@@ -276,7 +310,7 @@ func (k *looker) errors(i int) error {
 		}
 		dense := make([]float32, l.Out*l.In)
 		a.Dense(k.Pool, dense)
-		e := layerError(k.Pool, k.block.Linears[w].W, dense, k.stats[w.Input()], l.Out, l.In, s.Quantization)
+		e := layerError(k.Pool, k.block.Layer(w).W, dense, stats, l.Out, l.In, s.Quantization)
 		l.Measured = &e
 	}
 	return nil

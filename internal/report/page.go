@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/specquant/specquant/internal/eval"
@@ -72,6 +73,7 @@ type view struct {
 	Profile    *meter.Profile
 	Parameters string
 	Rows       []layerRow
+	Experts    int // of a block; 0: none
 
 	Errors, Budgets, Clipping []template.HTML
 	ErrorKeys, BudgetKeys     template.HTML
@@ -131,15 +133,51 @@ func kind(w llama.Which) string {
 	return name
 }
 
-// byKind collects a value of each layer of a kind into a series over the blocks.
+// byKind collects a value of each layer of a kind into a series over the blocks: of experts'
+// layers the mean of those that have it.
 func (v *view) byKind(w llama.Which, f func(*Layer) float64) []float64 {
-	out := make([]float64, v.Subject.Config.Layers)
+	out, count := make([]float64, v.Subject.Config.Layers), make([]int, v.Subject.Config.Layers)
 	for i := range v.Subject.Layers {
-		if l := &v.Subject.Layers[i]; l.Which == w {
-			out[l.Block] = f(l)
+		l := &v.Subject.Layers[i]
+		if l.Which != w {
+			continue
+		}
+		if x := f(l); l.Expert < 0 {
+			out[l.Block], count[l.Block] = x, 1
+		} else if !math.IsNaN(x) {
+			out[l.Block] += x
+			count[l.Block]++
+		}
+	}
+	for b, n := range count {
+		if n == 0 {
+			out[b] = math.NaN()
+		} else {
+			out[b] /= float64(n)
 		}
 	}
 	return out
+}
+
+// shown lists the layers that the table of all layers has: of a block's experts only the worst
+// of each kind, because there may be thousands.
+func (s *Subject) shown() (layers []*Layer) {
+	worse := func(a, b *Layer) bool {
+		x, _ := a.OutputError()
+		y, _ := b.OutputError()
+		return x > y
+	}
+	for i := range s.Layers {
+		l := &s.Layers[i]
+		at := slices.IndexFunc(layers, func(o *Layer) bool { return o.Block == l.Block && o.Which == l.Which })
+		switch {
+		case at < 0:
+			layers = append(layers, l)
+		case worse(l, layers[at]):
+			layers[at] = l
+		}
+	}
+	return layers
 }
 
 // panels draws one panel for each kind, all on the same scale.
@@ -179,13 +217,17 @@ func (v *view) layers() {
 	plain, branch, clipped := false, false, false
 	for i := range s.Layers {
 		l := &s.Layers[i]
-		e, ok := l.OutputError()
+		_, ok := l.OutputError()
 		v.Known = v.Known || ok
 		plain = plain || l.ErrorRTN > 0
 		branch = branch || l.Kept != nil
 		clipped = clipped || l.Clipped > 0
+	}
+	for _, l := range s.shown() {
+		e, _ := l.OutputError()
 		v.Rows = append(v.Rows, layerRow{l, d.badLayer(l), e})
 	}
+	v.Experts = s.Config.Experts.Count
 	three := func(x float64) string { return fmt.Sprintf("%.3f", x) }
 	if v.Known {
 		all := []series{{name: "this model", class: "s1"}}

@@ -56,9 +56,6 @@ func Spectrum(ctx context.Context, dir string, o SpectrumOptions) ([]SpectrumRow
 	if err := ck.Check(); err != nil {
 		return nil, err
 	}
-	if err := refuseExperts(ck); err != nil {
-		return nil, err
-	}
 	if _, err := ck.Scan(); err != nil {
 		return nil, err
 	}
@@ -71,16 +68,20 @@ func Spectrum(ctx context.Context, dir string, o SpectrumOptions) ([]SpectrumRow
 			return nil, err
 		}
 		defer st.Inputs.Close()
+		defer st.CloseExperts()
 	}
 	var rows []SpectrumRow
 	for i := range ck.Config.Layers {
 		if err := st.Load(ck, i); err != nil {
 			return nil, err
 		}
-		first := len(rows)
-		for l := range llama.NumLinears {
+		first, layers := len(rows), llama.Layers(ck.Config.Of(i))
+		for _, l := range layers {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
 			for _, axis := range []spectrum.Axis{spectrum.OutputChannel, spectrum.InputChannel} {
-				e, err := layerEnergy(&st.Block.Linears[l], axis, o)
+				e, err := layerEnergy(st.Block.Layer(l), axis, o)
 				if err != nil {
 					return nil, fmt.Errorf("block %d, %s: %w", i, l, err)
 				}
@@ -88,20 +89,12 @@ func Spectrum(ctx context.Context, dir string, o SpectrumOptions) ([]SpectrumRow
 			}
 		}
 		if o.Alpha != recipe.Off {
-			if err := st.Gather(ctx, -1, nil); err != nil {
-				return nil, fmt.Errorf("block %d: %w", i, err)
-			}
-			if i+1 < ck.Config.Layers { // smoothing does not change the block's function
-				if err := st.AdvanceExact(ctx); err != nil {
-					return nil, err
-				}
-			}
-			if err := st.Smooth(ctx); err != nil {
+			if err := smoothBlock(ctx, st, i+1 == ck.Config.Layers); err != nil {
 				return nil, fmt.Errorf("block %d: %w", i, err)
 			}
 			for k := range rows[first:] {
 				r := &rows[first+k]
-				e, err := layerEnergy(&st.Block.Linears[k/2], r.Axis, o)
+				e, err := layerEnergy(st.Block.Layer(layers[k/2]), r.Axis, o)
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", r.Layer, err)
 				}
@@ -113,6 +106,30 @@ func Spectrum(ctx context.Context, dir string, o SpectrumOptions) ([]SpectrumRow
 		}
 	}
 	return rows, nil
+}
+
+// smoothBlock smooths the loaded block and moves the calibration windows past it.
+func smoothBlock(ctx context.Context, st *stage.State, last bool) error {
+	if err := st.Gather(ctx, -1, nil); err != nil {
+		return err
+	}
+	if n := len(st.Block.Experts); n > 0 {
+		if err := st.Route(ctx); err != nil {
+			return err
+		}
+		for e := range n {
+			st.Select(e)
+			if err := st.SmoothExpert(ctx); err != nil {
+				return fmt.Errorf("expert %d: %w", e, err)
+			}
+		}
+	}
+	if !last { // smoothing does not change the block's function
+		if err := st.AdvanceExact(ctx); err != nil {
+			return err
+		}
+	}
+	return st.Smooth(ctx)
 }
 
 // spectrumState makes a state that smooths each input with the requested strength, and the
@@ -155,12 +172,4 @@ func layerEnergy(d *llama.Dense, axis spectrum.Axis, o SpectrumOptions) (Energy,
 		e.Least, e.Most = min(e.Least, s), max(e.Most, s)
 	}
 	return e, nil
-}
-
-// refuseExperts refuses a model with experts, whose layers are not looked at.
-func refuseExperts(ck *checkpoint.Checkpoint) error {
-	if ck.Config.Experts.Count > 0 {
-		return fmt.Errorf("%s: a %s has experts, for which report, doctor and the spectral energy are not implemented; specquant inspect --brief shows the rest, and of a quantized model the error of each layer", ck.Dir, ck.Config.Architecture)
-	}
-	return nil
 }

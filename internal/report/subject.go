@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/specquant/specquant/internal/artefact"
@@ -34,6 +35,7 @@ type Layer struct {
 	artefact.Layer
 	Block   int
 	Which   llama.Which
+	Expert  int // that it is of; −1: of none
 	Out, In int
 
 	BranchBits float64 // bits per weight that the branch takes
@@ -85,9 +87,6 @@ func Open(dir string, pool *kernel.Pool) (*Subject, error) {
 }
 
 func (s *Subject) read(pool *kernel.Pool) error {
-	if err := refuseExperts(s.Checkpoint); err != nil {
-		return err
-	}
 	if s.Config.Quantization == nil {
 		return s.Checkpoint.Check()
 	}
@@ -103,11 +102,12 @@ func (s *Subject) read(pool *kernel.Pool) error {
 		said[l.Name] = l
 	}
 	for block := range s.Config.Layers {
-		for w := range llama.NumLinears {
+		c := s.Config.Of(block)
+		for _, w := range llama.Layers(c) {
 			name := llama.TensorPrefix(block) + w.String()
-			l := Layer{Layer: said[name], Block: block, Which: w}
+			l := Layer{Layer: said[name], Block: block, Which: w.Which, Expert: w.Expert}
 			l.Name = name
-			l.Out, l.In = w.Shape(s.Config)
+			l.Out, l.In = w.Shape(c)
 			linear, err := artefact.ReadLinear(s.Checkpoint, name, l.Out, l.In, s.Quantization)
 			if err != nil {
 				return err
@@ -197,8 +197,55 @@ func (l *Layer) tensors(a *artefact.Linear) {
 	}
 }
 
-// Short is the layer's name without the parts that all layers share, such as "3 v_proj".
+// Short is the layer's name without the parts that all layers share, such as "3 v_proj" or
+// "3 up_proj of expert 7".
 func (l *Layer) Short() string {
 	_, name, _ := strings.Cut(l.Which.String(), ".")
-	return fmt.Sprintf("%d %s", l.Block, name)
+	return fmt.Sprintf("%d %s%s", l.Block, name, ofExpert(l.Expert))
+}
+
+// ofExpert names an expert behind the name of a layer or an input; "": it is of none.
+func ofExpert(e int) string {
+	if e < 0 {
+		return ""
+	}
+	return fmt.Sprintf(" of expert %d", e)
+}
+
+// first is the index in Layers of the first layer of a block.
+func (s *Subject) first(block int) int {
+	at, _ := slices.BinarySearchFunc(s.Layers, block, func(l Layer, block int) int { return l.Block - block })
+	return at
+}
+
+// reading lists the indexes in Layers of the layers that read an input of a block: of that
+// of gate and up, those of all experts; of that of down, the expert's, or with −1 the only.
+func (s *Subject) reading(block int, in llama.Input, expert int) (layers []int) {
+	for i := s.first(block); i < len(s.Layers) && s.Layers[i].Block == block; i++ {
+		if l := &s.Layers[i]; l.Which.Input() == in && (in != llama.DownInput || l.Expert == expert) {
+			layers = append(layers, i)
+		}
+	}
+	return layers
+}
+
+// inputsOf lists the inputs of a block that c describes, and for the inputs of down the expert;
+// −1: none.
+func inputsOf(c *checkpoint.Config) (all []place) {
+	for in := range llama.DownInput {
+		all = append(all, place{in, -1})
+	}
+	if c.Experts.Count == 0 {
+		return append(all, place{llama.DownInput, -1})
+	}
+	for e := range c.Experts.Count {
+		all = append(all, place{llama.DownInput, e})
+	}
+	return all
+}
+
+// place is an input of a block.
+type place struct {
+	in     llama.Input
+	expert int // whose it is; −1: no single one's
 }

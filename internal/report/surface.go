@@ -42,7 +42,7 @@ type Field struct {
 // candidate is the worst input so far.
 type candidate struct {
 	in     Input
-	reader llama.Which
+	reader llama.Layer
 	x, w   []float32 // [tokens × width], [out × width]
 	lambda []float32
 	out    int
@@ -58,15 +58,18 @@ func (k *looker) consider(in Input, x []float32) {
 	if c := k.surface[slot]; c != nil && c.in.Peak >= in.Peak {
 		return
 	}
-	reader := in.Input.Readers()[0]
-	d := &k.block.Linears[reader]
-	k.surface[slot] = &candidate{in: in, reader: reader, x: x, w: slices.Clone(d.W), out: d.Out, lambda: k.lambda[in.Input]}
+	reader := llama.Layer{Which: in.Input.Readers()[0], Expert: in.Expert}
+	if in.Input == llama.MLPInput && len(k.experts) > 0 {
+		reader.Expert = 0 // all read it
+	}
+	d := k.block.Layer(reader)
+	k.surface[slot] = &candidate{in: in, reader: reader, x: x, w: slices.Clone(d.W), out: d.Out, lambda: k.lambdaOf(reader)}
 }
 
 // draw reduces the candidate to pictures.
 func (c *candidate) draw() Surface {
 	width := len(c.lambda)
-	s := Surface{Name: fmt.Sprintf("block %d, input of %s", c.in.Block, c.in.Input), Reader: c.reader.String(),
+	s := Surface{Name: fmt.Sprintf("block %d, input of %s%s", c.in.Block, c.in.Input, ofExpert(c.in.Expert)), Reader: c.reader.String(),
 		Alpha: c.in.Alpha, Peak: c.in.Peak, After: c.in.After, Channels: width, Tokens: len(c.x) / width, Outputs: c.out}
 	s.Act, s.Weight = fold(c.x, width), fold(c.w, width)
 	stage.DivideTokens(c.x, c.x, c.lambda)

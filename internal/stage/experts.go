@@ -251,6 +251,15 @@ func (st *State) Expert(ctx context.Context) error {
 	return st.SmoothInput(ctx, llama.DownInput)
 }
 
+// SmoothExpert is [State.Expert] for who needs only the smoothed weights: plain rounding is
+// not measured.
+func (st *State) SmoothExpert(ctx context.Context) error {
+	if err := st.gatherExpert(ctx, -1, nil); err != nil {
+		return err
+	}
+	return st.SmoothInput(ctx, llama.DownInput)
+}
+
 // sharedLambda chooses λ for the common input of all experts of the block, from all tokens.
 func (st *State) sharedLambda(ctx context.Context) (chosen string, lambda []float32, err error) {
 	stats := st.Stats[llama.MLPInput]
