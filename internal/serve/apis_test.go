@@ -95,7 +95,7 @@ func TestResponses(t *testing.T) {
 		t.Errorf("streamed %q, events %s, error %v; expected %q", text, order, err, want)
 	}
 	for field, says := range map[string]string{`"store":true`: "store", `"background":true`: "background", `"previous_response_id":"resp_1"`: "previous_response_id", `"conversation":"c"`: "conversation",
-		`"tools":[{"type":"web_search"}]`: "tools", `"text":{"format":{"type":"json_object"}}`: "text.format", `"truncation":"auto"`: "truncation", `"include":["message.output_text.logprobs"]`: "include",
+		`"tools":[{"type":"web_search"}]`: "tools", `"text":{"format":{"type":"xml"}}`: "text.format", `"text":{"format":{"type":"json_schema"}} `: "schema is missing", `"truncation":"auto"`: "truncation", `"include":["message.output_text.logprobs"]`: "include",
 		`"reasoning":{"effort":"low"}`: "reasoning", `"top_logprobs":2`: "top_logprobs", `"max_output_tokens":0`: "max_output_tokens: found 0"} {
 		if status, _, body := call(t, "POST", url+"/v1/responses", `{"input":"a",`+field+`}`); status != 400 || !strings.Contains(body, says) {
 			t.Errorf("%s: status %d, %s", field, status, body)
@@ -170,7 +170,7 @@ func TestAnthropic(t *testing.T) {
 			t.Errorf("prefilled %q: %+v", head, a)
 		}
 	}
-	for field, says := range map[string]string{`"tools":[{"name":"f"}]`: "tools", `"thinking":{"type":"enabled","budget_tokens":2000}`: "thinking", `"mcp_servers":[{}]`: "mcp_servers",
+	for field, says := range map[string]string{`"tools":[{"type":"web_search_20250305","name":"web_search"}]`: "web_search_20250305", `"tools":[{"name":"f"}],"tool_choice":{"type":"some"}`: "tool_choice", `"thinking":{"type":"enabled","budget_tokens":2000}`: "thinking", `"mcp_servers":[{}]`: "mcp_servers",
 		`"system":[{"type":"image"}]`: "system", `"stop_sequences":[""]`: "stop_sequences"} {
 		if status, _, text := call(t, "POST", url+"/v1/messages", `{"max_tokens":1,`+hi+`,`+field+`}`); status != 400 || !strings.Contains(text, says) || errorText("/v1/messages", text) == "" {
 			t.Errorf("%s: status %d, %s", field, status, text)
@@ -231,7 +231,7 @@ func TestOllama(t *testing.T) {
 	if !l.Done || l.Reason != "load" {
 		t.Errorf("no prompt: %+v", l)
 	}
-	for field, says := range map[string]string{`"format":"json"`: "format", `"tools":[{}]`: "tools", `"think":true`: "think", `"images":["x"]`: "images", `"options":{"mirostat":2}`: "options.mirostat", `"options":{"num_predict":-5}`: "options.num_predict"} {
+	for field, says := range map[string]string{`"format":"xml"`: "format", `"format":{"type":7}`: "#/type", `"tools":[{}]`: "tools", `"think":true`: "think", `"images":["x"]`: "images", `"options":{"mirostat":2}`: "options.mirostat", `"options":{"num_predict":-5}`: "options.num_predict"} {
 		if status, _, text := call(t, "POST", url+"/api/chat", `{`+hi+`,`+field+`}`); status != 400 || !strings.Contains(text, says) {
 			t.Errorf("%s: status %d, %s", field, status, text)
 		}

@@ -18,23 +18,36 @@ type plan struct {
 	constraint *constraint // nil: anything may be written
 }
 
-// plan makes the prompt of a chat, and says how its answer is limited and read.
-func (a *API) plan(ctx context.Context, c *chatRequest) (*plan, error) {
-	t, err := readTools(c.Tools, c.ToolChoice, c.ParallelToolCalls)
+// talk is a conversation to be answered, in OpenAI's form, whichever API it came by.
+type talk struct {
+	messages  []chat.Message
+	open      bool                       // the answer goes on with the last message
+	variables map[string]json.RawMessage // for the template
+	tools     []json.RawMessage
+	choice    json.RawMessage // tool_choice
+	parallel  *bool           // more than one call may be made; nil: yes
+	limit     *limit          // nil: none
+	// plain says that what the model thinks is part of the text, where neither a form nor
+	// tools ask for an answer that is read.
+	plain bool
+}
+
+// plan makes the prompt of a conversation, and says how its answer is limited and read.
+func (a *API) plan(ctx context.Context, c *talk) (*plan, error) {
+	t, err := readTools(c.tools, c.choice, c.parallel)
 	if err != nil {
 		return nil, err
 	}
-	l, err := c.limit()
-	if err != nil {
-		return nil, err
+	if c.open && (c.limit != nil || len(t.list) > 0) {
+		return nil, unsupported("messages", "an answer that goes on with the last message can't have tools or a form: leave one of them out")
 	}
-	req := chat.Request{Messages: c.Messages, Variables: c.TemplateVariables}
+	req := chat.Request{Messages: c.messages, Variables: c.variables, Continue: c.open}
 	format := hermes
 	if a.Template != nil && a.Template.KnowsTools() {
 		format = formatOf(a.Template.All())
 		req.Tools = t.raw
-	} else if len(t.raw) > 0 || slices.ContainsFunc(c.Messages, aboutTools) {
-		if req.Messages, err = t.describe(c.Messages); err != nil {
+	} else if len(t.raw) > 0 || slices.ContainsFunc(c.messages, aboutTools) {
+		if req.Messages, err = t.describe(c.messages); err != nil {
 			return nil, invalid("messages", "%v", err)
 		}
 	}
@@ -43,6 +56,9 @@ func (a *API) plan(ctx context.Context, c *chatRequest) (*plan, error) {
 		return nil, err
 	}
 	p := &plan{prompt: ids}
+	if c.plain && c.limit == nil && len(t.list) == 0 {
+		return p, nil
+	}
 	r := &reading{thinks: strings.Contains(a.Template.All(), constrain.ThinkOpen), open: strings.HasSuffix(strings.TrimRight(text, blanks), constrain.ThinkOpen), markers: map[int]string{}}
 	marks := []string{constrain.ThinkOpen, constrain.ThinkClose}
 	if len(t.list) > 0 {
@@ -57,7 +73,7 @@ func (a *API) plan(ctx context.Context, c *chatRequest) (*plan, error) {
 			r.markers[id] = m
 		}
 	}
-	if err := a.restrict(ctx, p, r, t, l); err != nil {
+	if err := a.restrict(ctx, p, r, t, c.limit); err != nil {
 		return nil, err
 	}
 	if r.thinks || r.calls != nil {
@@ -105,6 +121,7 @@ func (a *API) restrict(ctx context.Context, p *plan, r *reading, t *tools, l *li
 			return err
 		}
 		names, _ := json.Marshal(t.list) // what came from JSON
+		r.certain = true
 		key = fmt.Sprintf("calls %+v %s", layout, names)
 		build = func() (*constrain.Program, error) { return constrain.Calls(layout, t.list) }
 	}

@@ -20,9 +20,10 @@ type messagesRequest struct {
 	TopP          *float64           `json:"top_p"`
 	TopK          *int               `json:"top_k"`
 
+	Tools      []anthropicTool `json:"tools"`
+	ToolChoice json.RawMessage `json:"tool_choice"`
+
 	// Refused by name where they ask for something.
-	Tools             json.RawMessage `json:"tools"`
-	ToolChoice        json.RawMessage `json:"tool_choice"`
 	Thinking          json.RawMessage `json:"thinking"`
 	Container         json.RawMessage `json:"container"`
 	MCPServers        json.RawMessage `json:"mcp_servers"`
@@ -44,9 +45,8 @@ type anthropicMessage struct {
 // anthropicNames are what Anthropic calls fields of [common].
 var anthropicNames = map[string]string{"stop": "stop_sequences"}
 
-// conversation checks the request and gives what it says. open: the last message is the
-// beginning of the answer.
-func (m *messagesRequest) conversation(vocab int) (messages []chat.Message, open bool, c *common, err error) {
+// conversation checks the request and gives what it says.
+func (m *messagesRequest) conversation(vocab int) (t *talk, c *common, err error) {
 	thinking := m.Thinking
 	var kind struct {
 		Type string `json:"type"`
@@ -54,35 +54,47 @@ func (m *messagesRequest) conversation(vocab int) (messages []chat.Message, open
 	if json.Unmarshal(thinking, &kind) == nil && kind.Type == "disabled" {
 		thinking = nil
 	}
-	if err := refuse(field{"tools", m.Tools}, field{"tool_choice", m.ToolChoice}, field{"thinking", thinking}, field{"container", m.Container}, field{"mcp_servers", m.MCPServers},
+	if err := refuse(field{"thinking", thinking}, field{"container", m.Container}, field{"mcp_servers", m.MCPServers},
 		field{"context_management", m.ContextManagement}, field{"output_config", m.OutputConfig}, field{"output_format", m.OutputFormat}); err != nil {
-		return nil, false, nil, err
+		return nil, nil, err
 	}
 	c = &common{Stream: m.Stream, MaxTokens: m.MaxTokens, Stop: m.StopSequences, Temperature: m.Temperature, TopP: m.TopP, TopK: m.TopK}
 	if err := c.check(vocab); err != nil {
-		return nil, false, nil, renamed(err, anthropicNames)
+		return nil, nil, renamed(err, anthropicNames)
+	}
+	t = &talk{}
+	if err := anthropicTools(t, m.Tools, m.ToolChoice); err != nil {
+		return nil, nil, err
 	}
 	if asks(m.System) {
 		text, err := textOf(m.System, "text")
 		if err != nil {
-			return nil, false, nil, invalid("system", "%v", err)
+			return nil, nil, invalid("system", "%v", err)
 		}
 		if text != "" {
-			messages = append(messages, chat.Message{Role: "system", Content: text})
+			t.messages = append(t.messages, chat.Message{Role: "system", Content: text})
 		}
 	}
-	system := len(messages)
+	turns := make([]chat.Message, len(m.Messages))
 	for i, one := range m.Messages {
-		text, err := textOf(one.Content, "text")
+		turns[i].Role = one.Role
+	}
+	if err := roles("messages", turns, "user", "assistant"); err != nil {
+		return nil, nil, err
+	}
+	for i, one := range m.Messages {
+		turn, err := anthropicTurn(one)
 		if err != nil {
-			return nil, false, nil, invalid("messages", "item %d: content: %v", i, err)
+			return nil, nil, invalid("messages", "item %d: content: %v", i, err)
 		}
-		messages = append(messages, chat.Message{Role: one.Role, Content: text})
+		t.messages = append(t.messages, turn...)
 	}
-	if err := roles("messages", messages[system:], "user", "assistant"); err != nil {
-		return nil, false, nil, err
+	if len(t.messages) > MaxMessages {
+		return nil, nil, invalid("messages", "with their blocks they are %d, expected at most %d", len(t.messages), MaxMessages)
 	}
-	return messages, messages[len(messages)-1].Role == "assistant", c, nil
+	last := m.Messages[len(m.Messages)-1]
+	t.open = last.Role == "assistant"
+	return t, c, nil
 }
 
 // Objects of the answer, in Anthropic's form.
@@ -94,8 +106,11 @@ type (
 		Output int `json:"output_tokens"`
 	}
 	anthropicBlock struct {
-		Type string `json:"type"`
-		Text string `json:"text"`
+		Type  string          `json:"type"`
+		Text  *string         `json:"text,omitempty"`  // of text
+		ID    string          `json:"id,omitempty"`    // of tool_use
+		Name  string          `json:"name,omitempty"`  // likewise
+		Input json.RawMessage `json:"input,omitempty"` // likewise: an object
 	}
 	anthropicAnswer struct {
 		ID         string           `json:"id"`
@@ -120,6 +135,8 @@ func stopReason(finish, stop string) (reason string, sequence *string) {
 		return "stop_sequence", &stop
 	case finish == scheduler.FinishLength:
 		return "max_tokens", nil
+	case finish == finishCalls:
+		return "tool_use", nil
 	}
 	return "end_turn", nil
 }
@@ -132,11 +149,11 @@ func (a *API) messages(w http.ResponseWriter, r *http.Request) error {
 	if m.MaxTokens == nil {
 		return invalid("max_tokens", "is missing")
 	}
-	messages, open, c, err := m.conversation(a.Vocab)
+	t, c, err := m.conversation(a.Vocab)
 	if err != nil {
 		return err
 	}
-	run, prompt, err := a.converse(r.Context(), messages, open, c)
+	run, prompt, err := a.converse(w, r, t, c)
 	if err != nil {
 		return err
 	}
@@ -151,10 +168,26 @@ func (a *API) messages(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	reason, stop := stopReason(one.finish, one.stop)
-	answer.Content = append(answer.Content, anthropicBlock{"text", one.text})
+	answer.Content = anthropicBlocks(one)
 	answer.StopReason, answer.Stop, answer.Usage = &reason, stop, anthropicUsageOf(run.usage)
 	writeJSON(w, http.StatusOK, answer)
 	return nil
+}
+
+// anthropicBlocks are the blocks of an answer. Arguments that were cut off are no JSON, and
+// left out.
+func anthropicBlocks(one whole) (out []anthropicBlock) {
+	if one.text != "" || len(one.calls) == 0 {
+		out = append(out, anthropicBlock{Type: "text", Text: &one.text})
+	}
+	for _, c := range one.calls {
+		input := json.RawMessage(c.Function.Arguments)
+		if !json.Valid(input) {
+			input = json.RawMessage("{}")
+		}
+		out = append(out, anthropicBlock{Type: "tool_use", ID: c.ID, Name: c.Function.Name, Input: input})
+	}
+	return out
 }
 
 // anthropicStream writes Anthropic's events.
@@ -163,6 +196,8 @@ type anthropicStream struct {
 	answer anthropicAnswer
 	finish string
 	stop   string
+	blocks int    // that have been begun
+	block  string // type of the one that has not been ended; "": all have
 }
 
 func (s *anthropicStream) beat() error {
@@ -179,10 +214,34 @@ func (s *anthropicStream) start() error {
 	}
 	message := s.answer
 	s.answer.ID = "" // sent
-	if err := s.event("message_start", map[string]any{"type": "message_start", "message": message}); err != nil {
+	return s.event("message_start", map[string]any{"type": "message_start", "message": message})
+}
+
+// begin begins a block, behind the one before it.
+func (s *anthropicStream) begin(b anthropicBlock) error {
+	if err := s.close(); err != nil {
 		return err
 	}
-	return s.event("content_block_start", map[string]any{"type": "content_block_start", "index": 0, "content_block": anthropicBlock{Type: "text"}})
+	s.block = b.Type
+	s.blocks++
+	return s.event("content_block_start", map[string]any{"type": "content_block_start", "index": s.blocks - 1, "content_block": b})
+}
+
+// close ends the block that is being written.
+func (s *anthropicStream) close() error {
+	if s.block == "" {
+		return nil
+	}
+	s.block = ""
+	return s.event("content_block_stop", map[string]any{"type": "content_block_stop", "index": s.blocks - 1})
+}
+
+// delta is a piece of the block.
+func (s *anthropicStream) delta(kind, field, text string) error {
+	if text == "" {
+		return nil
+	}
+	return s.event("content_block_delta", map[string]any{"type": "content_block_delta", "index": s.blocks - 1, "delta": map[string]string{"type": kind, field: text}})
 }
 
 func (s *anthropicStream) piece(e event) error {
@@ -192,31 +251,44 @@ func (s *anthropicStream) piece(e event) error {
 	if e.finish != "" {
 		s.finish, s.stop = e.finish, e.stop
 	}
-	if e.text == "" {
-		return nil
+	if e.text != "" {
+		if s.block != "text" {
+			if err := s.begin(anthropicBlock{Type: "text", Text: new(string)}); err != nil {
+				return err
+			}
+		}
+		if err := s.delta("text_delta", "text", e.text); err != nil {
+			return err
+		}
 	}
-	return s.event("content_block_delta", map[string]any{"type": "content_block_delta", "index": 0, "delta": map[string]string{"type": "text_delta", "text": e.text}})
+	for _, c := range e.calls {
+		if c.ID != "" {
+			if err := s.begin(anthropicBlock{Type: "tool_use", ID: c.ID, Name: c.Function.Name, Input: json.RawMessage("{}")}); err != nil {
+				return err
+			}
+		}
+		if err := s.delta("input_json_delta", "partial_json", c.Function.Arguments); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *anthropicStream) end(u usage) error {
 	if err := s.start(); err != nil {
 		return err
 	}
-	reason, stop := stopReason(s.finish, s.stop)
-	for _, e := range []struct {
-		name string
-		data map[string]any
-	}{
-		{"content_block_stop", map[string]any{"index": 0}},
-		{"message_delta", map[string]any{"delta": map[string]any{"stop_reason": reason, "stop_sequence": stop}, "usage": anthropicUsageOf(u)}},
-		{"message_stop", map[string]any{}},
-	} {
-		e.data["type"] = e.name
-		if err := s.event(e.name, e.data); err != nil {
+	if s.blocks == 0 {
+		if err := s.begin(anthropicBlock{Type: "text", Text: new(string)}); err != nil {
 			return err
 		}
 	}
-	return nil
+	reason, stop := stopReason(s.finish, s.stop)
+	return inTurn(s.close,
+		func() error {
+			return s.event("message_delta", map[string]any{"type": "message_delta", "delta": map[string]any{"stop_reason": reason, "stop_sequence": stop}, "usage": anthropicUsageOf(u)})
+		},
+		func() error { return s.event("message_stop", map[string]any{"type": "message_stop"}) })
 }
 
 func (s *anthropicStream) fail(e *Error) { s.event("error", anthropicError(e)) }
@@ -227,15 +299,16 @@ func (a *API) countTokens(w http.ResponseWriter, r *http.Request) error {
 	if err := a.read(r, &m); err != nil {
 		return err
 	}
-	messages, open, _, err := m.conversation(a.Vocab)
+	t, _, err := m.conversation(a.Vocab)
 	if err != nil {
 		return err
 	}
-	ids, err := a.prompt(r.Context(), chat.Request{Messages: messages, Continue: open})
+	t.plain = true
+	p, err := a.plan(r.Context(), t)
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, map[string]int{"input_tokens": len(ids)})
+	writeJSON(w, http.StatusOK, map[string]int{"input_tokens": len(p.prompt)})
 	return nil
 }
 

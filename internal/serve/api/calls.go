@@ -13,10 +13,10 @@ import (
 // toolCall is a call of a tool, in OpenAI's form.
 type toolCall struct {
 	Index    int    `json:"index"` // among the calls of an answer
-	ID       string `json:"id"`
-	Type     string `json:"type"`
+	ID       string `json:"id,omitempty"`
+	Type     string `json:"type,omitempty"`
 	Function struct {
-		Name      string `json:"name"`
+		Name      string `json:"name,omitempty"`
 		Arguments string `json:"arguments"` // a JSON object
 	} `json:"function"`
 }

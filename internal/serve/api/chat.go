@@ -139,12 +139,6 @@ func checkMessage(m chat.Message) error {
 	return nil
 }
 
-// prompt is a conversation as tokens, through the model's template.
-func (a *API) prompt(ctx context.Context, c chat.Request) ([]int, error) {
-	ids, _, err := a.render(ctx, c)
-	return ids, err
-}
-
 // render is a conversation as tokens and as text, through the model's template.
 func (a *API) render(ctx context.Context, c chat.Request) (ids []int, text string, err error) {
 	if a.Template == nil {
@@ -211,7 +205,11 @@ func (a *API) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 	if err := c.check(a.Vocab); err != nil {
 		return err
 	}
-	p, err := a.plan(r.Context(), &c)
+	l, err := c.limit()
+	if err != nil {
+		return err
+	}
+	p, err := a.plan(r.Context(), &talk{messages: c.Messages, variables: c.TemplateVariables, tools: c.Tools, choice: c.ToolChoice, parallel: c.ParallelToolCalls, limit: l})
 	if err != nil {
 		return err
 	}

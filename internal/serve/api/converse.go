@@ -1,10 +1,10 @@
 package api
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -12,16 +12,17 @@ import (
 )
 
 // converse begins the answer to a conversation for the APIs that are not OpenAI's chat
-// completions, with the same limits and the same way through the template. open says that
-// the answer goes on with the last message, which is the beginning of it. prompt is the
-// number of its tokens.
-func (a *API) converse(ctx context.Context, messages []chat.Message, open bool, c *common) (run *running, prompt int, err error) {
-	ids, err := a.prompt(ctx, chat.Request{Messages: messages, Continue: open})
+// completions, with the same limits and the same way through the template. What is not
+// enforced of a form is named in w's headers. prompt is the number of the prompt's tokens.
+func (a *API) converse(w http.ResponseWriter, r *http.Request, t *talk, c *common) (run *running, prompt int, err error) {
+	t.plain = true
+	p, err := a.plan(r.Context(), t)
 	if err != nil {
 		return nil, 0, err
 	}
-	j := job{prompts: [][]int{ids}, choices: 1, max: value(c.MaxTokens, 0), sampling: c.sampling(a.Defaults), stops: c.Stop, ends: ends(a.Ends, a.TurnEnds), logProbs: -1, follows: open}
-	return a.generate(ctx, j), len(ids), nil
+	p.constraint.warn(w)
+	j := job{prompts: [][]int{p.prompt}, reading: p.reading, constraint: p.constraint, choices: 1, max: value(c.MaxTokens, 0), sampling: c.sampling(a.Defaults), stops: c.Stop, ends: ends(a.Ends, a.TurnEnds), logProbs: -1, follows: t.open}
+	return a.generate(r.Context(), j), len(p.prompt), nil
 }
 
 // roles checks the messages' number and roles.

@@ -32,9 +32,9 @@ type job struct {
 // event is what happened to a choice.
 type event struct {
 	choice    int
-	text      string // what may be shown
-	reasoning string // what the model thinks
-	calls     []toolCall
+	text      string     // what may be shown
+	reasoning string     // what the model thinks
+	calls     []toolCall // or what more there is of the arguments of one, which then has no ID
 	tokens    []drawn
 	finish    string // the choice has ended
 	stop      string // by which of the stop strings; "": by none
@@ -211,6 +211,9 @@ func (r *running) next(limit time.Duration) (events []event, waited bool, err er
 	}
 }
 
+// finishCalls is why a text ended that has called tools.
+const finishCalls = "tool_calls"
+
 // choice turns the tokens of one text into what may be shown of it.
 type choice struct {
 	index  int
@@ -259,7 +262,7 @@ func (c *choice) finish(why string) event {
 	case c.ended != "":
 		e.finish, e.stop = scheduler.FinishStop, c.ended
 	case c.reader != nil && c.reader.made > 0 && why == scheduler.FinishStop:
-		e.finish = "tool_calls"
+		e.finish = finishCalls
 	}
 	return e
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/specquant/specquant/internal/chat"
+	"github.com/specquant/specquant/internal/serve/scheduler"
 )
 
 // ollamaRequest is the body of Ollama's /api/chat and /api/generate.
@@ -21,9 +22,10 @@ type ollamaRequest struct {
 	System   string          `json:"system"`   // likewise
 	Raw      bool            `json:"raw"`      // likewise: the prompt as it is, without the template
 
+	Format json.RawMessage   `json:"format"` // "json", or a schema
+	Tools  []json.RawMessage `json:"tools"`  // of /api/chat, in OpenAI's form
+
 	// Refused by name where they ask for something.
-	Format      json.RawMessage `json:"format"`
-	Tools       json.RawMessage `json:"tools"`
 	Think       json.RawMessage `json:"think"`
 	Suffix      json.RawMessage `json:"suffix"`
 	Template    json.RawMessage `json:"template"`
@@ -69,8 +71,32 @@ type ollamaMessage struct {
 	Content   string          `json:"content"`
 	Thinking  string          `json:"thinking"` // of answers of before; left out of the prompt
 	Images    json.RawMessage `json:"images"`
-	ToolCalls json.RawMessage `json:"tool_calls"`
-	ToolName  json.RawMessage `json:"tool_name"`
+	ToolCalls []ollamaCall    `json:"tool_calls"`
+	ToolName  string          `json:"tool_name"`
+	CallID    string          `json:"tool_call_id"`
+}
+
+// ollamaCall is a call of a tool: its arguments are an object, not the text of one.
+type ollamaCall struct {
+	ID       string `json:"id,omitempty"`
+	Function struct {
+		Index     int             `json:"index"`
+		Name      string          `json:"name"`
+		Arguments json.RawMessage `json:"arguments"`
+	} `json:"function"`
+}
+
+// limit is what format asks for; nil: nothing.
+func (q *ollamaRequest) limit() (*limit, error) {
+	switch f := string(q.Format); {
+	case f == "" || f == "null" || f == `""`:
+		return nil, nil
+	case f == `"json"`:
+		return objectLimit("format"), nil
+	case f[0] == '{':
+		return schemaLimit("format", q.Format), nil
+	}
+	return nil, invalid("format", "found %.40s, expected \"json\" or a schema", q.Format)
 }
 
 // ollamaNames are what Ollama calls fields of [common].
@@ -87,7 +113,7 @@ func (q *ollamaRequest) check(vocab int) (*common, error) {
 		return raw
 	}
 	o := &q.Options
-	if err := refuse(field{"format", off(q.Format)}, field{"tools", q.Tools}, field{"think", off(q.Think)}, field{"suffix", off(q.Suffix)}, field{"template", off(q.Template)}, field{"images", q.Images},
+	if err := refuse(field{"think", off(q.Think)}, field{"suffix", off(q.Suffix)}, field{"template", off(q.Template)}, field{"images", q.Images},
 		field{"context", q.Context}, field{"logprobs", off(q.LogProbs)}, field{"top_logprobs", off(q.TopLogProbs)}, field{"options.typical_p", o.TypicalP}, field{"options.mirostat", off(o.Mirostat)}); err != nil {
 		return nil, err
 	}
@@ -103,12 +129,29 @@ func (q *ollamaRequest) check(vocab int) (*common, error) {
 func (q *ollamaRequest) messages() ([]chat.Message, error) {
 	var out []chat.Message
 	for i, m := range q.Messages {
-		if err := refuse(field{"images", m.Images}, field{"tool_calls", m.ToolCalls}); err != nil {
+		if err := refuse(field{"images", m.Images}); err != nil {
 			return nil, unsupported("messages", fmt.Sprintf("item %d: %v", i, err))
 		}
-		out = append(out, chat.Message{Role: m.Role, Content: m.Content})
+		one := chat.Message{Role: m.Role, Content: m.Content}
+		var calls []toolCall
+		for k, c := range m.ToolCalls {
+			arguments, ok := argumentsOf(c.Function.Arguments)
+			if !ok {
+				return nil, invalid("messages", "item %d: tool_calls: item %d: expected an object as arguments", i, k)
+			}
+			call := toolCall{Index: k, ID: c.ID, Type: "function"}
+			call.Function.Name, call.Function.Arguments = c.Function.Name, arguments
+			calls = append(calls, call)
+		}
+		switch {
+		case calls != nil:
+			one = message(map[string]any{"role": m.Role, "content": m.Content, "tool_calls": calls})
+		case m.Role == "tool":
+			one = message(map[string]any{"role": m.Role, "content": m.Content, "name": m.ToolName, "tool_call_id": m.CallID})
+		}
+		out = append(out, one)
 	}
-	return out, roles("messages", out, "system", "user", "assistant")
+	return out, roles("messages", out, "system", "user", "assistant", "tool")
 }
 
 // ollamaTag is what Ollama's clients may write behind a name.
@@ -116,12 +159,12 @@ const ollamaTag = ":latest"
 
 // ollamaChunk is a line of an answer. The last one has counts and times, in nanoseconds.
 type ollamaChunk struct {
-	Model      string            `json:"model"`
-	CreatedAt  time.Time         `json:"created_at"`
-	Message    map[string]string `json:"message,omitempty"`  // of /api/chat
-	Response   *string           `json:"response,omitempty"` // of /api/generate
-	Done       bool              `json:"done"`
-	DoneReason string            `json:"done_reason,omitempty"`
+	Model      string      `json:"model"`
+	CreatedAt  time.Time   `json:"created_at"`
+	Message    *ollamaSaid `json:"message,omitempty"`  // of /api/chat
+	Response   *string     `json:"response,omitempty"` // of /api/generate
+	Done       bool        `json:"done"`
+	DoneReason string      `json:"done_reason,omitempty"`
 
 	Total        time.Duration `json:"total_duration,omitempty"`
 	Load         time.Duration `json:"load_duration,omitempty"`
@@ -129,6 +172,13 @@ type ollamaChunk struct {
 	PromptTime   time.Duration `json:"prompt_eval_duration,omitempty"`
 	Count        int           `json:"eval_count,omitempty"`
 	GenerateTime time.Duration `json:"eval_duration,omitempty"`
+}
+
+// ollamaSaid is a message of an answer, or a piece of one.
+type ollamaSaid struct {
+	Role    string       `json:"role"`
+	Content string       `json:"content"`
+	Calls   []ollamaCall `json:"tool_calls,omitempty"`
 }
 
 // ollamaStream writes an answer as lines of JSON, or gathers it into one.
@@ -139,6 +189,7 @@ type ollamaStream struct {
 	stream bool
 	headed bool
 	text   strings.Builder // what is not streamed
+	calls  []toolCall      // which are given whole, when the answer ends
 	finish string
 
 	start, first time.Time // of the request, and of its first token
@@ -150,7 +201,7 @@ func (s *ollamaStream) beat() error { return nil } // a line without meaning wou
 func (s *ollamaStream) chunk(text string) ollamaChunk {
 	c := ollamaChunk{Model: s.model, CreatedAt: time.Now().UTC()}
 	if s.chat {
-		c.Message = map[string]string{"role": "assistant", "content": text}
+		c.Message = &ollamaSaid{Role: "assistant", Content: text}
 	} else {
 		c.Response = &text
 	}
@@ -181,6 +232,7 @@ func (s *ollamaStream) piece(e event) error {
 	if e.finish != "" {
 		s.finish = e.finish
 	}
+	s.calls = merged(s.calls, e.calls)
 	switch {
 	case e.text == "":
 		return nil
@@ -194,6 +246,16 @@ func (s *ollamaStream) piece(e event) error {
 func (s *ollamaStream) end(u usage) error {
 	c, now := s.chunk(s.text.String()), time.Now()
 	c.Done, c.DoneReason = true, s.finish
+	if s.finish == finishCalls { // Ollama has no word for it
+		c.DoneReason = scheduler.FinishStop
+	}
+	for i, call := range s.calls {
+		one := ollamaCall{ID: call.ID}
+		one.Function.Index, one.Function.Name, one.Function.Arguments = i, call.Function.Name, json.RawMessage(call.Function.Arguments)
+		if json.Valid(one.Function.Arguments) { // else they were cut off
+			c.Message.Calls = append(c.Message.Calls, one)
+		}
+	}
 	c.Total, c.PromptTime, c.GenerateTime = now.Sub(s.start), s.first.Sub(s.start), now.Sub(s.first)
 	c.PromptCount, c.Count = u.Prompt, u.Completion
 	if s.stream {
@@ -232,7 +294,11 @@ func (a *API) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	run, _, err := a.converse(r.Context(), messages, false, c)
+	l, err := q.limit()
+	if err != nil {
+		return err
+	}
+	run, _, err := a.converse(w, r, &talk{messages: messages, tools: q.Tools, limit: l}, c)
 	if err != nil {
 		return err
 	}
@@ -257,6 +323,13 @@ func (a *API) ollamaGenerate(w http.ResponseWriter, r *http.Request) error {
 	if len(q.Messages) > 0 {
 		return invalid("messages", "belong to /api/chat; /api/generate takes a prompt")
 	}
+	if len(q.Tools) > 0 {
+		return invalid("tools", "belong to /api/chat")
+	}
+	l, err := q.limit()
+	if err != nil {
+		return err
+	}
 	s := &ollamaStream{w: w, model: q.Model, stream: c.Stream, start: start}
 	var run *running
 	switch {
@@ -274,13 +347,20 @@ func (a *API) ollamaGenerate(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		run = a.generate(r.Context(), job{prompts: prompts, choices: 1, max: value(c.MaxTokens, 0), sampling: c.sampling(a.Defaults), stops: c.Stop, ends: ends(a.Ends), logProbs: -1, follows: true})
+		var form *constraint
+		if l != nil {
+			if form, err = a.constraint(r.Context(), l.param, l.key, l.build); err != nil {
+				return err
+			}
+			form.warn(w)
+		}
+		run = a.generate(r.Context(), job{prompts: prompts, constraint: form, choices: 1, max: value(c.MaxTokens, 0), sampling: c.sampling(a.Defaults), stops: c.Stop, ends: ends(a.Ends), logProbs: -1, follows: true})
 	default:
 		var messages []chat.Message
 		if q.System != "" {
 			messages = append(messages, chat.Message{Role: "system", Content: q.System})
 		}
-		if run, _, err = a.converse(r.Context(), append(messages, chat.Message{Role: "user", Content: q.Prompt}), false, c); err != nil {
+		if run, _, err = a.converse(w, r, &talk{messages: append(messages, chat.Message{Role: "user", Content: q.Prompt}), limit: l}, c); err != nil {
 			return renamed(err, map[string]string{"messages": "prompt"})
 		}
 	}

@@ -12,6 +12,7 @@ type reading struct {
 	open    bool        // the prompt ends with the first of them
 	calls   *callFormat // nil: no tools can be called
 	begun   bool        // the prompt ends with what opens a call
+	certain bool        // what begins as a call is one: nothing else can be written
 	names   map[string]bool
 	markers map[int]string // special tokens that are part of a format
 }
@@ -26,6 +27,7 @@ type reader struct {
 	said    bool   // something has been said
 	looked  int    // where in pending the end of a call has been looked for
 	made    int    // calls
+	live    live   // of a call that is certain
 }
 
 type part int
@@ -35,12 +37,16 @@ const (
 	thinking
 	saying
 	calling
+	fencing
 )
+
+// fence is what stands around code in Markdown, which some models write calls in.
+const fence = "```"
 
 func newReader(r *reading) *reader {
 	switch {
 	case r.begun:
-		return &reader{reading: r, state: calling, pending: r.calls.open}
+		return &reader{reading: r, state: calling, pending: r.calls.open, looked: len(r.calls.open), live: live{at: len(r.calls.open)}}
 	case r.open:
 		return &reader{reading: r, state: thinking, trim: true}
 	}
@@ -81,7 +87,7 @@ func (r *reader) step(end bool, e *event) (again bool) {
 	case thinking:
 		at := strings.Index(r.pending, constrain.ThinkClose)
 		if at < 0 {
-			e.reasoning += r.release(constrain.ThinkClose, end)
+			e.reasoning += r.release(end, constrain.ThinkClose)
 			return false
 		}
 		e.reasoning += strings.TrimRight(r.pending[:at], blanks)
@@ -89,18 +95,24 @@ func (r *reader) step(end bool, e *event) (again bool) {
 		return true
 	case saying:
 		return r.say(end, e)
+	case fencing:
+		return r.fenced(end, e)
 	}
 	return r.call(end, e)
 }
 
 // say looks for the beginning of a call.
 func (r *reader) say(end bool, e *event) (again bool) {
+	f := r.calls
+	if f == nil {
+		e.text += r.pending
+		r.pending = ""
+		return false
+	}
 	at := -1
-	switch f := r.calls; {
-	case f == nil:
-	case f.open != "":
+	if f.open != "" {
 		at = strings.Index(r.pending, f.open)
-	case !r.said:
+	} else if !r.said {
 		text := strings.TrimLeft(r.pending, blanks)
 		if text == "" && !end {
 			return false
@@ -109,43 +121,80 @@ func (r *reader) say(end bool, e *event) (again bool) {
 			at = len(r.pending) - len(text)
 		}
 	}
-	if at >= 0 {
-		e.text += strings.TrimRight(r.pending[:at], blanks)
-		r.pending, r.state, r.looked = r.pending[at:], calling, len(r.calls.open)
+	if k := strings.Index(r.pending, fence); k >= 0 && (at < 0 || k < at) {
+		k = len(strings.TrimRight(r.pending[:k], blanks))
+		r.say1(r.pending[:k], e)
+		r.pending, r.state = r.pending[k:], fencing
 		return true
 	}
-	text := r.pending
-	if r.calls != nil && r.calls.open != "" {
-		text = r.release(r.calls.open, end)
-	} else {
-		r.pending = ""
+	if at >= 0 {
+		e.text += strings.TrimRight(r.pending[:at], blanks)
+		r.pending, r.state, r.looked, r.live = r.pending[at:], calling, len(f.open), live{at: len(f.open)}
+		return true
 	}
-	e.text += text
-	r.said = r.said || text != ""
+	marks := []string{fence}
+	if f.open != "" {
+		marks = append(marks, f.open)
+	}
+	r.say1(r.release(end, marks...), e)
 	return false
 }
 
-// release takes the pending text but for what may be the beginning of a mark, and the
-// blanks before it.
-func (r *reader) release(mark string, end bool) string {
+// say1 says a text.
+func (r *reader) say1(text string, e *event) {
+	e.text += text
+	r.said = r.said || text != ""
+}
+
+// release takes the pending text but for what may be the beginning of one of some marks,
+// and the blanks before it.
+func (r *reader) release(end bool, marks ...string) string {
 	n := len(r.pending)
 	if !end {
-		for k := min(len(mark)-1, n); k > 0; k-- {
-			if strings.HasSuffix(r.pending, mark[:k]) {
-				n -= k
-				break
+		most := 0
+		for _, mark := range marks {
+			for k := min(len(mark)-1, n); k > most; k-- {
+				if strings.HasSuffix(r.pending, mark[:k]) {
+					most = k
+				}
 			}
 		}
-		n = len(strings.TrimRight(r.pending[:n], blanks))
+		n = len(strings.TrimRight(r.pending[:n-most], blanks))
 	}
 	out := r.pending[:n]
 	r.pending = r.pending[n:]
 	return out
 }
 
+// fenced takes calls out of a fence, which the pending text begins with, blanks apart: what
+// is in it must be nothing but calls.
+func (r *reader) fenced(end bool, e *event) (again bool) {
+	start := strings.Index(r.pending, fence) + len(fence)
+	head, body, whole := strings.Cut(r.pending[start:], "\n") // the first line names the language
+	code := strings.TrimLeft(body, blanks)
+	possible := len(head) < 32 && (!whole || code == "" || code[0] == '{' || code[0] == '[')
+	at := strings.Index(body, fence)
+	if possible && at < 0 && !end {
+		return false
+	}
+	if inner := body[:max(at, 0)]; possible && at >= 0 {
+		if calls := r.calls.parseJSON(strings.Trim(inner, blanks), r.names); calls != nil {
+			r.add(calls, e)
+			r.pending, r.state, r.trim = body[at+len(fence):], saying, true
+			return true
+		}
+	}
+	r.say1(r.pending[:start], e)
+	r.pending, r.state = r.pending[start:], saying
+	return true
+}
+
 // call looks for the end of a call. What is no call after all has been said.
 func (r *reader) call(end bool, e *event) (again bool) {
 	f := r.calls
+	if r.certain {
+		r.stream(e)
+	}
 	for f.close != "" {
 		at := strings.Index(r.pending[r.looked:], f.close)
 		if at < 0 {
@@ -155,7 +204,7 @@ func (r *reader) call(end bool, e *event) (again bool) {
 		at += r.looked
 		r.looked = at + len(f.close)
 		if calls := f.parse(r.pending[len(f.open):at], r.names); calls != nil {
-			r.add(calls, e)
+			r.add(calls[min(r.live.made, len(calls)):], e)
 			r.pending, r.state, r.trim = r.pending[r.looked:], saying, true
 			return true
 		}
@@ -164,9 +213,9 @@ func (r *reader) call(end bool, e *event) (again bool) {
 		return false
 	}
 	if calls := f.parse(r.pending[len(f.open):], r.names); calls != nil {
-		r.add(calls, e)
-	} else {
-		e.text += r.pending
+		r.add(calls[min(r.live.made, len(calls)):], e)
+	} else if r.live.made == 0 {
+		r.say1(r.pending, e)
 	}
 	r.pending, r.state = "", saying
 	return false

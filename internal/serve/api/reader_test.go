@@ -15,6 +15,7 @@ func TestReader(t *testing.T) {
 		t.Fatal("the format of <tool_call>")
 	}
 	tools := func(f *callFormat) reading { return reading{calls: f, names: names} }
+	certain := func(f *callFormat) reading { return reading{calls: f, names: names, certain: true} }
 	for _, c := range []struct {
 		name                string
 		reading             reading
@@ -43,6 +44,15 @@ func TestReader(t *testing.T) {
 		{"Llama, two", tools(llama), `{"name": "f", "parameters": {}}; {"name": "g", "parameters": {}}`, "", "", `f{} g{}`},
 		{"Llama, other JSON", tools(llama), `{"x": 1}`, "", `{"x": 1}`, ""},
 		{"Llama, text", tools(llama), `The object {"name": "f"}`, "", `The object {"name": "f"}`, ""},
+		{"Hermes, in a fence", tools(hermes), "Well:\n```json\n{\"name\": \"f\", \"arguments\": {\"x\": 1}}\n```\nDone", "", "Well:Done", `f{"x": 1}`},
+		{"in a fence without a language", tools(generic), "```\n[{\"name\": \"f\"}, {\"name\": \"g\"}]\n```", "", "", "f{} g{}"},
+		{"other code in a fence", tools(generic), "So:\n\n```go\nfunc f() {}\n``` and\n```json\n{\"a\": 1}\n```\n", "", "So:\n\n```go\nfunc f() {}\n``` and\n```json\n{\"a\": 1}\n```\n", ""},
+		{"a fence without an end", tools(hermes), "```json\n{\"name\": \"f\"}", "", "```json\n{\"name\": \"f\"}", ""},
+		{"certain", certain(hermes), "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"x\": \"}</tool_call>\\\"]\"}}\n</tool_call><tool_call>{\"name\": \"g\", \"arguments\": {\"y\": [{}]}}</tool_call>", "", "", `f{"x": "}</tool_call>\"]"} g{"y": [{}]}`},
+		{"certain, in a list", certain(granite), `<|tool_call|>[{"name": "f", "arguments": {"x": 2}}, {"name": "g", "arguments": {}}]`, "", "", `f{"x": 2} g{}`},
+		{"certain, without marks", certain(llama), `{"name": "f", "parameters": {"x": [1, 2]}}`, "", "", `f{"x": [1, 2]}`},
+		{"certain, cut off", certain(hermes), `<tool_call>{"name": "f", "arguments": {"x": "lon`, "", "", `f{"x": "lon`},
+		{"certain, cut off before the arguments", certain(hermes), `<tool_call>{"name": "f", "argu`, "", `<tool_call>{"name": "f", "argu`, ""},
 		{"other", tools(generic), ` [{"name": "f", "arguments": {"x": 1}}]`, "", "", `f{"x": 1}`},
 	} {
 		for size := range 4 {
@@ -56,7 +66,7 @@ func TestReader(t *testing.T) {
 			}
 			r.push("", true, &e)
 			var made []string
-			for i, k := range e.calls {
+			for i, k := range merged(nil, e.calls) {
 				if k.Index != i || k.ID == "" || c.reading.calls.shortID && len(k.ID) != 9 {
 					t.Errorf("%s: %+v", c.name, k)
 				}

@@ -45,7 +45,11 @@ type responsesRequest struct {
 	Truncation         string          `json:"truncation"`
 	Text               *struct {
 		Format *struct {
-			Type string `json:"type"`
+			Type        string          `json:"type"`
+			Name        string          `json:"name,omitempty"`
+			Description string          `json:"description,omitempty"`
+			Schema      json.RawMessage `json:"schema,omitempty"`
+			Strict      *bool           `json:"strict,omitempty"` // without effect: every schema is enforced
 		} `json:"format"`
 		Verbosity json.RawMessage `json:"verbosity"`
 	} `json:"text"`
@@ -78,9 +82,6 @@ func (q *responsesRequest) refused() error {
 		return unsupported("truncation", "this server leaves nothing of a conversation out: only disabled is supported")
 	}
 	if t := q.Text; t != nil {
-		if t.Format != nil && t.Format.Type != "text" {
-			return unsupported("text.format", "only text is supported here, not json_object or json_schema")
-		}
 		if err := refuse(field{"text.verbosity", t.Verbosity}); err != nil && string(t.Verbosity) != `"medium"` {
 			return err
 		}
@@ -101,6 +102,26 @@ func (q *responsesRequest) check(vocab int) (*common, error) {
 		return nil, renamed(err, responsesNames)
 	}
 	return c, nil
+}
+
+// limit is what text.format asks for; nil: nothing.
+func (q *responsesRequest) limit() (*limit, error) {
+	const param = "text.format"
+	if q.Text == nil || q.Text.Format == nil {
+		return nil, nil
+	}
+	switch f := q.Text.Format; {
+	case f.Type == "text":
+		return nil, nil
+	case f.Type == "json_object":
+		return objectLimit(param), nil
+	case f.Type != "json_schema":
+		return nil, invalid(param, "type: found %.40q, expected text, json_object or json_schema", f.Type)
+	case len(f.Schema) == 0:
+		return nil, invalid(param, "schema is missing")
+	default:
+		return schemaLimit(param, f.Schema), nil
+	}
 }
 
 // messages are the conversation that instructions and input make.
@@ -200,6 +221,9 @@ func (a *API) newResponse(q *responsesRequest) response {
 	out := response{ID: newID("resp_"), Object: "response", CreatedAt: time.Now().Unix(), Status: "in_progress", Instructions: q.Instructions, MaxOutputTokens: q.MaxOutputTokens, Model: a.Name,
 		Output: []responseItem{}, Parallel: true, Temperature: value(q.Temperature, a.Defaults.Temperature), TopP: value(q.TopP, a.Defaults.TopP), Text: map[string]any{"format": map[string]string{"type": "text"}},
 		ToolChoice: "auto", Tools: []any{}, Truncation: "disabled", Metadata: q.Metadata}
+	if q.Text != nil && q.Text.Format != nil {
+		out.Text = map[string]any{"format": q.Text.Format}
+	}
 	if len(out.Metadata) == 0 {
 		out.Metadata = json.RawMessage("{}")
 	}
@@ -236,7 +260,11 @@ func (a *API) responses(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	run, _, err := a.converse(r.Context(), messages, false, c)
+	l, err := q.limit()
+	if err != nil {
+		return err
+	}
+	run, _, err := a.converse(w, r, &talk{messages: messages, limit: l}, c)
 	if err != nil {
 		return renamed(err, map[string]string{"messages": "input"})
 	}

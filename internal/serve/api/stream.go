@@ -144,6 +144,18 @@ type whole struct {
 	stop      string
 }
 
+// merged are calls with what more there is of them.
+func merged(calls, more []toolCall) []toolCall {
+	for _, c := range more {
+		if c.Index == len(calls) {
+			calls = append(calls, c)
+		} else {
+			calls[c.Index].Function.Arguments += c.Function.Arguments
+		}
+	}
+	return calls
+}
+
 // collected waits for all choices.
 func collected(r *running, n int) ([]whole, error) {
 	all := make([]whole, n)
@@ -164,7 +176,7 @@ func collected(r *running, n int) ([]whole, error) {
 			c := &all[e.choice]
 			c.text += e.text
 			c.reasoning += e.reasoning
-			c.calls = append(c.calls, e.calls...)
+			c.calls = merged(c.calls, e.calls)
 			c.tokens = append(c.tokens, e.tokens...)
 			if e.finish != "" {
 				c.finish, c.stop = e.finish, e.stop

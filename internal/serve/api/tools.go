@@ -143,11 +143,17 @@ func (t *tools) describe(messages []chat.Message) ([]chat.Message, error) {
 	return out, nil
 }
 
+// rawOf is a message as a JSON object.
+func rawOf(m chat.Message) json.RawMessage {
+	raw, _ := m.MarshalJSON() // of texts it does not fail
+	return raw
+}
+
 func contentOf(m chat.Message) json.RawMessage {
 	var fields struct {
 		Content json.RawMessage `json:"content"`
 	}
-	json.Unmarshal(m.Raw, &fields) // checked
+	json.Unmarshal(rawOf(m), &fields) // checked
 	return fields.Content
 }
 
@@ -161,7 +167,7 @@ func described(m chat.Message) (string, error) {
 			} `json:"function"`
 		} `json:"tool_calls"`
 	}
-	if err := json.Unmarshal(m.Raw, &fields); err != nil {
+	if err := json.Unmarshal(rawOf(m), &fields); err != nil {
 		return "", err
 	}
 	var parts []string
