@@ -30,6 +30,8 @@ type serveCmd struct {
 	Queue   int      `help:"Requests that may wait for a slot; more are refused with status 429." default:"64"`
 	Threads int      `help:"Threads. 0: one for each CPU." default:"0"`
 
+	NoSpeculation bool `name:"no-speculation" help:"Compute each token by itself. Default: tokens that the text itself suggests are computed with the one before them where that is faster; answers are the same."`
+
 	MaxMemory size          `name:"max-memory" help:"Most memory that loaded models may take together, such as 8GB: files, and all that their caches can grow to. Idle ones give way to those that are asked for. 0: no limit." default:"0" placeholder:"SIZE"`
 	KeepAlive time.Duration `name:"keep-alive" help:"Unload a model that nobody asks for so long. 0: not until another one needs its memory." default:"0"`
 
@@ -95,7 +97,7 @@ func (c *serveCmd) options(e *env) (o serve.Options, err error) {
 		}
 		return n
 	}
-	o = serve.Options{Version: specquant.Version, Threads: c.Threads, Context: c.Ctx, Scheduler: scheduler.Options{Slots: c.Slots, Keep: noneIfZero(c.Keep), Queue: noneIfZero(c.Queue)}, PlainDefaults: c.PlainSampling,
+	o = serve.Options{Version: specquant.Version, Threads: c.Threads, Context: c.Ctx, Scheduler: scheduler.Options{Slots: c.Slots, Keep: noneIfZero(c.Keep), Queue: noneIfZero(c.Queue), NoGuesses: c.NoSpeculation}, PlainDefaults: c.PlainSampling,
 		MaxMemory: int64(c.MaxMemory), KeepAlive: c.KeepAlive, Hosts: append([]string{c.Host}, c.AllowHost...), Origins: c.CORSOrigin, KeyFile: c.keyFile(), Connections: c.Connections, Timeout: c.Timeout, Drain: c.Drain, Log: slog.New(handler)}
 	if c.TLSCert != "" {
 		o.TLS, err = serve.Certificate(c.TLSCert, c.TLSKey)

@@ -255,7 +255,7 @@ func (l *library) unload(b *book) {
 
 // sum adds up what is counted, and leaves out what is of the moment.
 func sum(a, b scheduler.Stats) scheduler.Stats {
-	return scheduler.Stats{Prompt: a.Prompt + b.Prompt, Cached: a.Cached + b.Cached, Generated: a.Generated + b.Generated, Rounds: a.Rounds + b.Rounds}
+	return scheduler.Stats{Prompt: a.Prompt + b.Prompt, Cached: a.Cached + b.Cached, Generated: a.Generated + b.Generated, Guessed: a.Guessed + b.Guessed, Right: a.Right + b.Right, Rounds: a.Rounds + b.Rounds}
 }
 
 // stats are the figures of all models.

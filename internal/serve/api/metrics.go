@@ -63,6 +63,8 @@ func modelSeries() []series {
 		one(counter, "specquant_prompt_tokens_total", "Tokens of prompts that were computed.", func(s ModelStats) float64 { return float64(s.Prompt) }),
 		one(counter, "specquant_cached_tokens_total", "Tokens of prompts that were kept from before.", func(s ModelStats) float64 { return float64(s.Cached) }),
 		one(counter, "specquant_generated_tokens_total", "Tokens that were generated.", func(s ModelStats) float64 { return float64(s.Generated) }),
+		one(counter, "specquant_guessed_tokens_total", "Tokens that were computed ahead, as guesses.", func(s ModelStats) float64 { return float64(s.Guessed) }),
+		one(counter, "specquant_guessed_right_tokens_total", "Guesses that were generated then.", func(s ModelStats) float64 { return float64(s.Right) }),
 		one(counter, "specquant_rounds_total", "Batches that were computed.", func(s ModelStats) float64 { return float64(s.Rounds) }),
 	}
 }

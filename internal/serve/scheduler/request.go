@@ -88,7 +88,15 @@ type task struct {
 	begun   time.Time
 
 	drawn  int       // the token drawn last, to be fed next; valid where result.Tokens > 0
-	logits []float32 // of this round; empty: none
+	logits []float32 // of this round, [rows][vocab]: of the last token and of guesses; empty: none
+
+	guess   []int   // what may come behind drawn
+	guesses int     // how many of them this round computes
+	right   int     // of these
+	kind    int     // of the guess
+	hits    record  // how good such guesses have been
+	chance  float64 // that the next guess to be chosen is right
+
 	sum    []float64 // of the hidden states of the prompt so far, where Mean asks for it
 	ahead  []float64 // the same with this round's piece of the prompt; worthless if the round fails
 	result Result

@@ -28,6 +28,10 @@ type Options struct {
 	Keep  int // ended texts whose caches are kept besides; 0: 8, -1: none
 	Queue int // requests that wait for a slot; 0: 64, -1: none
 	Piece int // tokens of prompts that are computed in one round while other texts are generated; 0: 128
+	// NoGuesses computes each token by itself, without guessing what follows it.
+	NoGuesses bool
+
+	forced int // guesses in every round, for tests; 0: as many as pay
 }
 
 // alonePiece is the piece of a prompt that is computed in one round while no text waits
@@ -72,6 +76,7 @@ type Stats struct {
 	CacheBytes      int64 // memory of all caches now
 	Prompt, Cached  int64 // tokens of prompts that were computed, and that were kept from before
 	Generated       int64 // tokens that were drawn
+	Guessed, Right  int64 // tokens that were guessed ahead, and that were drawn then
 	Rounds          int64
 }
 
@@ -83,6 +88,7 @@ type Scheduler struct {
 	tree    tree   // of texts that have ended
 	clock   uint64 // texts begun and ended
 	active  []*task
+	guesses speculation
 	stopped chan struct{} // closed when the loop has ended
 	wake    chan struct{} // capacity 1: there is something to do
 
@@ -100,6 +106,7 @@ func New(m *engine.Model, o Options) *Scheduler {
 	s.memory = m.NewPages(pages(m, o))
 	s.tree = tree{memory: s.memory, most: o.Slots + o.Keep}
 	s.memory.Evict = s.tree.evict
+	s.guesses = speculation{off: o.NoGuesses, forced: o.forced}
 	go s.loop()
 	return s
 }
@@ -270,7 +277,7 @@ func (s *Scheduler) admit() {
 func (s *Scheduler) begin(t *task) {
 	s.clock++
 	t.begun = time.Now()
-	t.seq = s.memory.NewSequence()
+	t.seq, t.hits = s.memory.NewSequence(), newRecord()
 	t.sampler = sampler.New(t.Sampling, t.Prompt, nil)
 	if t.Constraint != nil {
 		t.sampler.Constrain(t.Constraint)
@@ -308,7 +315,15 @@ func (s *Scheduler) round() {
 		}
 	}()
 	tasks, steps := s.batch()
+	start, rows, alone := time.Now(), 0, true
+	for i, t := range tasks {
+		rows += len(steps[i].IDs)
+		alone = alone && t.result.Tokens > 0
+	}
 	err := s.forward(tasks, steps)
+	if err == nil && alone {
+		s.guesses.measured(rows, time.Since(start))
+	}
 	if err != nil && len(tasks) > 1 { // whose fault is it?
 		for i, t := range tasks {
 			if err := s.forward(tasks[i:i+1], steps[i:i+1]); err != nil {
@@ -318,8 +333,9 @@ func (s *Scheduler) round() {
 	} else if err != nil {
 		s.spoil(tasks[0], err)
 	}
-	var computed, drawn int64
+	var computed, before, after, guessed, right int64
 	for i, t := range tasks {
+		before += int64(t.result.Tokens)
 		if t.ended {
 			continue
 		}
@@ -330,15 +346,19 @@ func (s *Scheduler) round() {
 		if t.Mean && t.summed() {
 			s.end(t, nil)
 		}
-		if len(t.logits) > 0 {
-			drawn++
-		}
+		guessed += int64(t.guesses)
 	}
 	s.draw(tasks)
+	for _, t := range tasks {
+		after += int64(t.result.Tokens)
+		right += int64(t.right)
+	}
 	s.mu.Lock()
 	s.stats.Rounds++
 	s.stats.Prompt += computed
-	s.stats.Generated += drawn
+	s.stats.Generated += after - before
+	s.stats.Guessed += guessed
+	s.stats.Right += right
 	s.stats.CacheBytes = s.memory.Bytes()
 	s.mu.Unlock()
 }
@@ -348,7 +368,7 @@ func (s *Scheduler) batch() ([]*task, []engine.Step) {
 	var tasks []*task
 	var steps []engine.Step
 	for _, t := range s.active {
-		t.logits = t.logits[:0]
+		t.logits, t.guesses, t.right = t.logits[:0], 0, 0
 		if len(t.tokens) >= len(t.Prompt) {
 			tasks = append(tasks, t)
 			steps = append(steps, engine.Step{Seq: t.seq, IDs: []int{t.drawn}, Want: engine.WantLast})
@@ -376,6 +396,7 @@ func (s *Scheduler) batch() ([]*task, []engine.Step) {
 		tasks = append(tasks, t)
 		steps = append(steps, engine.Step{Seq: t.seq, IDs: rest[:n], Want: want})
 	}
+	s.lookAhead(tasks[:drawing], steps[:drawing], len(tasks) == drawing)
 	return tasks, steps
 }
 
@@ -387,7 +408,7 @@ func (s *Scheduler) forward(tasks []*task, steps []engine.Step) error {
 	}
 	return s.model.Forward(context.Background(), steps, func(step, _ int, logits []float32) error {
 		if t := tasks[step]; !t.Mean {
-			t.logits = append(t.logits[:0], logits...)
+			t.logits = append(t.logits, logits...)
 		} else {
 			t.addHidden(logits)
 		}
@@ -420,7 +441,7 @@ func (s *Scheduler) draw(tasks []*task) {
 					finished[i] = func() { s.spoil(t, err) }
 				}
 			}()
-			if ended, err := t.next(); ended {
+			if ended, err := t.all(s.model.Config.VocabSize); ended {
 				finished[i] = func() { s.end(t, err) }
 			}
 		})
@@ -433,11 +454,33 @@ func (s *Scheduler) draw(tasks []*task) {
 	}
 }
 
+// all draws a token, and further ones as long as they are those that were guessed. It says
+// whether the text has ended.
+func (t *task) all(vocab int) (ended bool, err error) {
+	rows := len(t.logits) / vocab
+	n := 0
+	for n < rows && !ended {
+		if n > 0 && t.guess[n-1] != t.drawn {
+			break
+		}
+		ended, err = t.next(t.logits[n*vocab:][:vocab])
+		if n < len(t.guess) && err == nil {
+			t.hits.note(t.kind, t.guess[n] == t.drawn)
+		}
+		n++
+	}
+	if t.guesses > 0 {
+		t.right = n - 1
+		t.settle(n)
+	}
+	return ended, err
+}
+
 // next draws a token and says whether the text has ended, perhaps because no token was
 // allowed.
-func (t *task) next() (ended bool, err error) {
+func (t *task) next(logits []float32) (ended bool, err error) {
 	ends := func(id int) bool { return t.Ends != nil && t.Ends(id) }
-	id, err := t.sampler.NextAllowed(t.logits, ends)
+	id, err := t.sampler.NextAllowed(logits, ends)
 	if err != nil {
 		return true, err
 	}
@@ -447,7 +490,7 @@ func (t *task) next() (ended bool, err error) {
 	}
 	token := Token{ID: id}
 	if t.LogProbs >= 0 {
-		token.LogProb, token.Top = sampler.LogProbs(t.logits, id, t.LogProbs)
+		token.LogProb, token.Top = sampler.LogProbs(logits, id, t.LogProbs)
 	}
 	t.drawn = id
 	t.result.Tokens++
