@@ -25,6 +25,7 @@ type serveCmd struct {
 	Name    string   `help:"What clients call the first model. Default: MODEL, or the last part of its path."`
 	Full    bool     `help:"Take the model as it was fetched, even if a quantized one is in the store."`
 	Ctx     int      `help:"Context of a text in tokens. 0: the model's own, at most 8192." default:"0"`
+	KVBits  int      `name:"kv-bits" help:"Bits of the caches of models that say nothing of them, such as GGUF files: 4, 8, or 16, which are float32. Models quantized here have their own." default:"16"`
 	Slots   int      `help:"Texts that are generated at once." default:"8"`
 	Keep    int      `help:"Ended conversations whose caches are kept for their next turn, beyond one for each slot." default:"8"`
 	Queue   int      `help:"Requests that may wait for a slot; more are refused with status 429." default:"64"`
@@ -57,6 +58,8 @@ func (c *serveCmd) check() error {
 		return fmt.Errorf("--port: found %d, expected 0 to 65535", c.Port)
 	case c.Ctx < 0:
 		return fmt.Errorf("--ctx: found %d, expected a number of tokens, or 0 for the model's own context", c.Ctx)
+	case c.KVBits != 0 && c.KVBits != 4 && c.KVBits != 8 && c.KVBits != 16:
+		return fmt.Errorf("--kv-bits: found %d, expected 4, 8 or 16", c.KVBits)
 	case c.Threads < 0:
 		return fmt.Errorf("--threads: found %d, expected a number of threads, or 0 for one for each CPU", c.Threads)
 	case c.Slots < 1:
@@ -97,7 +100,7 @@ func (c *serveCmd) options(e *env) (o serve.Options, err error) {
 		}
 		return n
 	}
-	o = serve.Options{Version: specquant.Version, Threads: c.Threads, Context: c.Ctx, Scheduler: scheduler.Options{Slots: c.Slots, Keep: noneIfZero(c.Keep), Queue: noneIfZero(c.Queue), NoGuesses: c.NoSpeculation}, PlainDefaults: c.PlainSampling,
+	o = serve.Options{Version: specquant.Version, Threads: c.Threads, Context: c.Ctx, KV: c.KVBits, Scheduler: scheduler.Options{Slots: c.Slots, Keep: noneIfZero(c.Keep), Queue: noneIfZero(c.Queue), NoGuesses: c.NoSpeculation}, PlainDefaults: c.PlainSampling,
 		MaxMemory: int64(c.MaxMemory), KeepAlive: c.KeepAlive, Hosts: append([]string{c.Host}, c.AllowHost...), Origins: c.CORSOrigin, KeyFile: c.keyFile(), Connections: c.Connections, Timeout: c.Timeout, Drain: c.Drain, Log: slog.New(handler)}
 	if c.TLSCert != "" {
 		o.TLS, err = serve.Certificate(c.TLSCert, c.TLSKey)

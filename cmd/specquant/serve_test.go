@@ -21,6 +21,7 @@ func TestServeFlags(t *testing.T) {
 		"--port":         func(c *serveCmd) { c.Port = 65536 },
 		"--ctx":          func(c *serveCmd) { c.Ctx = -1 },
 		"--threads":      func(c *serveCmd) { c.Threads = -1 },
+		"--kv-bits":      func(c *serveCmd) { c.KVBits = 5 },
 		"--slots":        func(c *serveCmd) { c.Slots = 0 },
 		"--queue":        func(c *serveCmd) { c.Queue = -1 },
 		"--drain":        func(c *serveCmd) { c.Drain = 0 },

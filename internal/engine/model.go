@@ -26,6 +26,9 @@ type Options struct {
 	// Stream reads each block from the file whenever it is needed and lets go
 	// of it afterwards, so that memory stays small and speed does not matter.
 	Stream bool
+	// KV is the bits of the cache of a model that has no quantized one of its own: 4 or 8,
+	// as quantized models have; 0 or 16: none.
+	KV int
 }
 
 // Model is an open model. Its methods may be called by one goroutine at a time.
@@ -136,7 +139,14 @@ func New(ck *checkpoint.Checkpoint, o Options) (*Model, error) {
 // prepare sets up what does not depend on the weights.
 func (m *Model) prepare(o Options) error {
 	c := m.Config
-	m.kvBits = m.Bits().KV
+	switch own := m.Bits().KV; {
+	case o.KV != 0 && o.KV != 4 && o.KV != 8 && o.KV != 16:
+		return fmt.Errorf("a cache of %d bits is asked for, expected 4, 8 or 16", o.KV)
+	case o.KV != 0 && own == 16:
+		m.kvBits = o.KV
+	default:
+		m.kvBits = own
+	}
 	m.Context = o.Context
 	if m.Context <= 0 {
 		m.Context = min(c.MaxPositions, defaultContext)
@@ -279,13 +289,17 @@ func (m *Model) Pool() *kernel.Pool { return m.pool }
 
 // Bits are the bits that the model runs in.
 func (m *Model) Bits() quant.Bits {
+	b := quant.Full
 	switch {
 	case m.Quantization != nil:
-		return m.Quantization.Bits
+		b = m.Quantization.Bits
 	case m.kept.Weights > 0:
-		return m.kept
+		b = m.kept
 	}
-	return quant.Full
+	if m.kvBits != 0 {
+		b.KV = m.kvBits
+	}
+	return b
 }
 
 // Truncated is the share of branch coefficients that run-time truncation has

@@ -24,7 +24,7 @@ type loaded struct {
 // large; its blocks are not made ready.
 func (l *library) load(s Source, look bool) (*loaded, error) {
 	o := l.options
-	m, err := engine.Open(s.Path, engine.Options{Pool: l.pool, Context: o.Context, Stream: look})
+	m, err := engine.Open(s.Path, engine.Options{Pool: l.pool, Context: o.Context, KV: o.KV, Stream: look})
 	if err != nil {
 		return nil, err
 	}

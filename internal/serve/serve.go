@@ -25,6 +25,7 @@ type Options struct {
 	Version   string // of the server, as clients that ask are told
 	Threads   int    // 0: one for each CPU
 	Context   int    // tokens of a text, at most; 0: the model's own, at most 8192
+	KV        int    // bits of the caches of models that have no quantized one of their own; 0: 16, as float32
 	Scheduler scheduler.Options
 	// MaxMemory bounds what the loaded models may take together, in bytes: weights and
 	// all that their caches can grow to. 0: no limit.
