@@ -124,7 +124,7 @@ func NewSet(enc Encoder, texts []Text, samples, tokens int, seed uint64) (*Set, 
 		held = held[:most]
 	}
 	for _, w := range held {
-		s.HeldOut = append(s.HeldOut, ids[w*s.Tokens:][:s.Tokens:s.Tokens])
+		s.HeldOut = append(s.HeldOut, slices.Clone(ids[w*s.Tokens:][:s.Tokens])) // the other ids are garbage: a text may have millions
 	}
 	if len(order) > samples {
 		rng := rand.New(rand.NewPCG(seed, 0x5045435155414e54))
@@ -135,7 +135,7 @@ func NewSet(enc Encoder, texts []Text, samples, tokens int, seed uint64) (*Set, 
 	h := sha256.New()
 	var b [4]byte
 	for _, w := range order {
-		window := ids[w*s.Tokens:][:s.Tokens:s.Tokens]
+		window := slices.Clone(ids[w*s.Tokens:][:s.Tokens])
 		s.Windows = append(s.Windows, window)
 		for _, id := range window {
 			binary.LittleEndian.PutUint32(b[:], uint32(id))

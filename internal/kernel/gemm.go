@@ -114,8 +114,8 @@ const (
 	Set      Update = iota // c = a·b
 	Add                    // c = c + a·b
 	Subtract               // c = c - a·b
-	// SubtractLower is Subtract on and below the diagonal of c; what it leaves
-	// above the diagonal is not defined.
+	// SubtractLower is Subtract on and below the diagonal of c; what is above the
+	// diagonal stays as it is.
 	SubtractLower
 )
 
@@ -237,14 +237,20 @@ func (g *gemm[T]) panel(s *scratch[T], rows []T, lda, i0, i1, j0, j1, k0, kc, up
 		fn := g.micro.fn[h]
 		if !g.lower || i+h > j0 {
 			ap := unsafe.Pointer(&rows[(i-i0)*lda])
-			if j1-j0 == w {
+			if j1-j0 == w && !(g.lower && i < j1-1) {
 				fn(kc, ap, lda, bp, ldb, unsafe.Pointer(&g.c[i*g.ldc+j0]), g.ldc, update)
 			} else {
-				// A narrow panel goes through a whole tile, so that no kernel
-				// writes beyond a row.
+				// A narrow panel, or one that crosses the diagonal, goes through a whole
+				// tile, so that no kernel writes beyond a row or above the diagonal.
 				fn(kc, ap, lda, bp, ldb, unsafe.Pointer(&s.tile[0]), w, updateSet)
 				for r := range h {
-					mergeRow(g.c[(i+r)*g.ldc+j0:(i+r)*g.ldc+j1], s.tile[r*w:], update)
+					end := j1
+					if g.lower {
+						end = min(j1, i+r+1)
+					}
+					if end > j0 {
+						mergeRow(g.c[(i+r)*g.ldc+j0:(i+r)*g.ldc+end], s.tile[r*w:], update)
+					}
 				}
 			}
 		}

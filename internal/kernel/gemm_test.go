@@ -204,7 +204,9 @@ func TestMatMul64(t *testing.T) {
 					for i := range m {
 						for j := range n {
 							if u == SubtractLower && j > i {
-								c[i*n+j] = 0
+								if c[i*n+j] != start[i*n+j] {
+									t.Fatalf("%v NT=%v: c[%d][%d] above the diagonal has changed", s, nt, i, j)
+								}
 								continue
 							}
 							sum, scale := 0.0, math.Abs(start[i*n+j])

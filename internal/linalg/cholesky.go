@@ -35,6 +35,12 @@ func newFactor(p *kernel.Pool, n int) *factor {
 	return &factor{pool: p, n: n, inv: make([]float64, blocks*base*base), temp: make([]float64, blocks*base*base)}
 }
 
+// FactorBytes is the memory that factoring or inverting a matrix of order n takes beside it.
+func FactorBytes(n int) int64 {
+	blocks := int64((n + base - 1) / base)
+	return 2 * 8 * blocks * base * base
+}
+
 // block is where the inverse of the diagonal block that starts at row i is stored.
 func (f *factor) block(i int) view {
 	return view{f.inv[i/base*base*base:][:base*base], base}

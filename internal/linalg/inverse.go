@@ -10,7 +10,9 @@ import (
 // InverseUpper replaces the symmetric positive definite h[n×n] by the upper
 // triangular U with h⁻¹ = Uᵀ·U, what GPTQ calls the upper Cholesky factor of the
 // inverse (Frantar et al. 2022, algorithm 1), with zeros below the diagonal. It
-// reads the upper triangle. Errors are as for [Cholesky].
+// reads the upper triangle. Errors are as for [Cholesky], except that after
+// *[NotPositiveDefinite] what is below the diagonal is as it was: with the diagonal
+// kept elsewhere, a symmetric h can be tried again.
 //
 // The inverse is never formed. Let J reverse the order of rows: J·h·J = M·Mᵀ with
 // M lower triangular, so h = V·Vᵀ with V = J·M·J upper triangular, and U = V⁻¹.
@@ -26,6 +28,7 @@ func InverseUpper(p *kernel.Pool, h []float64, n int) error {
 		if errors.As(err, &not) {
 			not.Pivot = n - 1 - not.Pivot
 		}
+		slices.Reverse(h)
 		return err
 	}
 	for i := range n {

@@ -99,6 +99,9 @@ func (t *product) apply(p *kernel.Pool, x []float32, rows int, transpose bool) {
 	}
 }
 
+// TransformBytes is the memory in which so many threads transform rows.
+func TransformBytes(threads int) int64 { return 4 * groupSize * int64(threads) }
+
 // scratch holds the second copy of the rows being transformed.
 var scratch sync.Pool
 

@@ -65,7 +65,7 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *recip
 	p.Rotations, p.Fallbacks = rotation.Names(), plannedFallbacks(c, r, rotation, windows, tokens)
 	p.Schedule = newSchedule(c, r, windows)
 	_, out, _ := stage.Largest(c)
-	blockWeights := blockWeights(c)
+	blockWeights := stage.BlockWeights(c)
 	hold := func(name string, bytes int64) {
 		if bytes > 0 {
 			p.Memory = append(p.Memory, Item{Name: name, Bytes: bytes})
@@ -155,19 +155,4 @@ func (p *Plan) largestItems() string {
 		}
 	}
 	return fmt.Sprintf("%q (%s) and %q (%s)", a.Name, MB(a.Bytes), b.Name, MB(b.Bytes))
-}
-
-// blockWeights is the number of weights of the largest block's linear layers, router
-// included.
-func blockWeights(c *checkpoint.Config) (most int64) {
-	for _, block := range c.Kinds() {
-		of := c.Of(block)
-		sum := int64(of.Experts.Count) * int64(c.HiddenSize)
-		for _, l := range llama.Layers(of) {
-			o, i := l.Shape(of)
-			sum += int64(o) * int64(i)
-		}
-		most = max(most, sum)
-	}
-	return most
 }

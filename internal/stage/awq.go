@@ -77,21 +77,6 @@ func (st *State) searchAWQ(ctx context.Context, in llama.Input) (string, []float
 	return fmt.Sprintf("awq %.2f", bestRatio), best, nil
 }
 
-// spareBuffers are scratch buffers that are not in use at the moment.
-type spareBuffers [][]float32
-
-// take returns an uninitialized buffer of n values: a spare one if it is long enough,
-// otherwise a new one.
-func (s spareBuffers) take(n int) []float32 {
-	for i, room := range s {
-		if len(room) >= n {
-			s[i] = room[n:]
-			return room[:n:n]
-		}
-	}
-	return make([]float32, n)
-}
-
 // partOutputs returns a function that computes, on calibration tokens, the output of the
 // part of the loaded block that an input feeds, with some of its layers replaced: attention
 // and o for q, k and v; the MLP for gate and up; the layer alone for o and down. The output

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"unsafe"
 
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/linalg"
@@ -34,6 +33,7 @@ type Factor struct {
 	order []int     // column order: position → column; nil: unchanged
 	l     []float32 // lower triangular L, H⁻¹ = LLᵀ, in that order [n × n]
 	h     []float32 // H, damped, in channel order [n × n]; nil unless refinement needs it
+	spare []float32 // memory that nobody uses while the factor is held: GPTQ takes from it
 
 	Damp float64 // the damping that was needed, relative to the mean diagonal
 	Dead int     // channels that are zero for all calibration tokens
@@ -44,11 +44,6 @@ type Factor struct {
 // value and is raised tenfold, at most three times, while H is not positive definite;
 // Factor.Damp is the value that sufficed.
 func NewFactor(p *kernel.Pool, h []float64, n int, s recipe.Solve) (*Factor, error) {
-	return newFactor(p, h, n, s)
-}
-
-// newFactor is [NewFactor] with memory that it may overwrite, to take less of its own.
-func newFactor(p *kernel.Pool, h []float64, n int, s recipe.Solve, spare ...[]float32) (*Factor, error) {
 	f := &Factor{n: n}
 	var mean float64
 	for i := range n {
@@ -85,35 +80,38 @@ func newFactor(p *kernel.Pool, h []float64, n int, s recipe.Solve, spare ...[]fl
 			return 0
 		})
 	}
-	if err := f.invert(p, h, mean, s, spare); err != nil {
+	if err := f.invert(p, h, mean, s); err != nil {
 		return nil, err
 	}
 	transposeSquare(p, h, n)
 	f.l = narrow(h)
+	f.spare = floats(h)[n*n:]
 	return f, nil
 }
 
 // invert replaces h by the upper factor of the inverse of the damped, ordered matrix. What
-// another try with more damping starts from is its lower triangle, kept row after row, in
-// spare memory as far as that goes.
-func (f *Factor) invert(p *kernel.Pool, h []float64, mean float64, s recipe.Solve, spare [][]float32) error {
+// another try with more damping starts from is the lower triangle, which factoring leaves
+// as it is.
+func (f *Factor) invert(p *kernel.Pool, h []float64, mean float64, s recipe.Solve) error {
 	n := f.n
-	kept := triangle(n, spare)
-	p.Run(n, func(i int) { copy(kept[i], h[i*n:][:i+1]) })
-	at := func(i, j int) float64 {
-		if i < j {
-			i, j = j, i
-		}
-		return kept[i][j]
+	diagonal := make([]float64, n) // undamped, in the factor's order
+	mirror(p, h, n)
+	if s.Refines() {
+		f.h = make([]float32, n*n)
+		p.Run(n, func(i int) {
+			for j, v := range h[i*n:][:n] {
+				f.h[i*n+j] = float32(v)
+			}
+		})
+	}
+	f.reorder(p, h)
+	for i := range n {
+		diagonal[i] = h[i*n+i]
 	}
 	for f.Damp = s.Damp; ; f.Damp *= 10 {
-		p.Run(n, func(i int) {
-			row, channel := h[i*n:][:n], f.column(i)
-			for j := range row {
-				row[j] = at(channel, f.column(j))
-			}
-			row[i] += f.Damp * mean
-		})
+		for i, d := range diagonal {
+			h[i*n+i] = d + f.Damp*mean
+		}
 		err := linalg.InverseUpper(p, h, n)
 		if err == nil {
 			break
@@ -122,40 +120,70 @@ func (f *Factor) invert(p *kernel.Pool, h []float64, mean float64, s recipe.Solv
 		if !errors.As(err, &indefinite) || f.Damp >= s.Damp*999 {
 			return fmt.Errorf("the Hessian can't be inverted, even with damping %.3g: %w", f.Damp, err)
 		}
+		mirror(p, h, n)
 	}
-	if s.Refines() {
-		f.h = make([]float32, n*n)
-		p.Run(n, func(i int) {
-			for j := range n {
-				f.h[i*n+j] = float32(at(i, j))
-			}
-			f.h[i*n+i] = float32(at(i, i) + f.Damp*mean)
-		})
+	if f.h != nil {
+		for i, d := range diagonal {
+			f.h[f.column(i)*(n+1)] = float32(d + f.Damp*mean)
+		}
 	}
 	return nil
 }
 
-// triangle makes the rows of a lower triangle of order n, row i with i+1 values, in spare
-// memory as far as that goes.
-func triangle(n int, spare [][]float32) [][]float64 {
-	rows := make([][]float64, n)
-	i, values := 0, 0
-	for _, part := range spare {
-		if len(part) < 2 || uintptr(unsafe.Pointer(&part[0]))%8 != 0 {
+// mirror copies the lower triangle of h [n × n] to the upper one.
+func mirror(p *kernel.Pool, h []float64, n int) {
+	p.Run((n+transposeTile-1)/transposeTile, func(tile int) {
+		i0 := tile * transposeTile
+		i1 := min(i0+transposeTile, n)
+		for j0 := 0; j0 <= i0; j0 += transposeTile {
+			for i := i0; i < i1; i++ {
+				for j := j0; j < min(j0+transposeTile, i); j++ {
+					h[j*n+i] = h[i*n+j]
+				}
+			}
+		}
+	})
+}
+
+// reorder permutes the rows and columns of h [n × n], in its own memory, to the factor's
+// order.
+func (f *Factor) reorder(p *kernel.Pool, h []float64) {
+	if f.order == nil {
+		return
+	}
+	n := f.n
+	row, moved := make([]float64, n), make([]bool, n)
+	for first := range n { // along each cycle of the permutation
+		if moved[first] {
 			continue
 		}
-		room := unsafe.Slice((*float64)(unsafe.Pointer(&part[0])), len(part)/2)
-		for ; i < n && len(room) > i; i++ {
-			rows[i], room = room[:i+1:i+1], room[i+1:]
-			values += i + 1
+		copy(row, h[first*n:])
+		for i := first; ; {
+			moved[i] = true
+			from := f.order[i]
+			if from == first {
+				copy(h[i*n:][:n], row)
+				break
+			}
+			copy(h[i*n:][:n], h[from*n:])
+			i = from
 		}
 	}
-	own := make([]float64, n*(n+1)/2-values)
-	for ; i < n; i++ {
-		rows[i], own = own[:i+1:i+1], own[i+1:]
-	}
-	return rows
+	strips := (n + reorderRows - 1) / reorderRows
+	p.Run(strips, func(s int) {
+		old := make([]float64, n)
+		for i := s * reorderRows; i < min((s+1)*reorderRows, n); i++ {
+			row := h[i*n:][:n]
+			copy(old, row)
+			for j, from := range f.order {
+				row[j] = old[from]
+			}
+		}
+	})
 }
+
+// reorderRows is how many rows share the memory in which a row is kept while it is reordered.
+const reorderRows = 64
 
 // narrow rounds x to float32 in the memory of x, which nobody may read as float64
 // afterwards.
@@ -163,11 +191,18 @@ func narrow(x []float64) []float32 {
 	if len(x) == 0 {
 		return nil
 	}
-	y := unsafe.Slice((*float32)(unsafe.Pointer(&x[0])), len(x))
+	y := floats(x)[:len(x)]
 	for i, v := range x { // value i of y lies in front of value i of x
 		y[i] = float32(v)
 	}
 	return y
+}
+
+// own copies the factor to memory of its own; f may be nil.
+func (f *Factor) own() {
+	if f != nil {
+		f.l, f.spare = slices.Clone(f.l), nil
+	}
 }
 
 // column maps a position in the factor's order to the column of the weights.
@@ -178,10 +213,11 @@ func (f *Factor) column(position int) int {
 	return f.order[position]
 }
 
-// FactorBytes is the peak memory of NewFactor, H excluded: half of H and its rows' places,
-// and where it is refined a copy in float32.
-func FactorBytes(n int, s recipe.Solve) int64 {
-	return 4*int64(n)*int64(n+1) + 24*int64(n) + RefineBytes(n, s)
+// FactorBytes is the peak memory of NewFactor, H excluded: the diagonal, the order, a row
+// for each thread, the inverses of the diagonal blocks, and where codes are refined a copy
+// of H in float32.
+func FactorBytes(n int, s recipe.Solve, threads int) int64 {
+	return 8*int64(n)*int64(4+threads) + linalg.FactorBytes(n) + RefineBytes(n, s)
 }
 
 // RefineBytes is what a factor holds beside the memory of H: the damped matrix in float32,
@@ -193,14 +229,23 @@ func RefineBytes(n int, s recipe.Solve) int64 {
 	return 4 * int64(n) * int64(n)
 }
 
-// SolveBytes is the memory that GPTQ and the refinement hold for a layer with this many
-// weights, in addition to the weights and codes.
-func SolveBytes(weights int, s recipe.Solve) int64 {
-	perWeight := int64(5)
-	if s.Rescale {
-		perWeight += 4
+// SolveBytes is the memory that GPTQ and the refinement hold for a layer, in addition to the
+// weights, the codes and what they find in so many bytes of [Factor.spare].
+func SolveBytes(out, n int, s recipe.Solve, spare int64) (bytes int64) {
+	weights := int64(n) * int64(out+2*lanes)
+	take := func(size int64) {
+		if size <= spare {
+			spare -= size
+			return
+		}
+		bytes += size
 	}
-	return perWeight * int64(weights)
+	take(4 * weights)
+	take(weights)
+	if s.Rescale {
+		take(4 * weights)
+	}
+	return bytes
 }
 
 // Correct adds to w [rows × n] the change that brings its output closest to a target, in

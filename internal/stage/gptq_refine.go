@@ -17,7 +17,8 @@ func (f *Factor) Refine(p *kernel.Pool, g quant.Grid, q []int8, w []float32, ste
 	t := newColumns(g, steps, rows, n)
 	ld := t.ld
 	r := refinement{columns: t, p: p, g: g, h: f.h, w: w, block: min(gptqBlock, n)}
-	r.e, r.q, r.work = make([]float32, n*ld), make([]int8, n*ld), make([]float32, 2*r.block*ld)
+	spare := spareBuffers{f.spare}
+	r.e, r.q, r.work = spare.zeros(n*ld), spare.codes(n*ld), spare.zeros(2*r.block*ld)
 	t.each(p, func(c chunk) {
 		c.transpose(r.e, w, nil)
 		kernel.TransposeBytes(kernel.Bytes(r.q[c.first:]), ld, kernel.Bytes(q[c.first*n:]), n, c.m, n)
@@ -30,7 +31,7 @@ func (f *Factor) Refine(p *kernel.Pool, g quant.Grid, q []int8, w []float32, ste
 		}
 	})
 	if s.Rescale {
-		r.u = make([]float32, t.width*ld)
+		r.u = spare.zeros(t.width * ld)
 		r.rescale()
 	}
 	for range s.Sweeps {

@@ -79,7 +79,8 @@ func (f *Factor) solve(p *kernel.Pool, g quant.Grid, q []int8, w []float32, step
 	ld := t.ld
 	// For columns not rounded yet, e holds the weights with the errors of earlier columns
 	// added; for rounded ones, −error/pivot.
-	e, codes := make([]float32, n*ld), make([]int8, n*ld)
+	spare := spareBuffers{f.spare}
+	e, codes := spare.zeros(n*ld), spare.codes(n*ld)
 	t.each(p, func(c chunk) { c.transpose(e, w, f.order) })
 	for lo := 0; lo < n; lo += gptqBlock {
 		hi := min(lo+gptqBlock, n)

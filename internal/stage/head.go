@@ -19,7 +19,7 @@ import (
 // processed in parts that share one factor.
 //
 // Reads: the activations after the last block, the final norm. Changes: nothing. Holds: the
-// second moments of the hidden states and their factor, 2·hidden² numbers.
+// factor of the second moments of the hidden states, hidden² numbers.
 
 // Head describes the output matrix's input.
 type Head struct {
@@ -39,6 +39,7 @@ func NewHead(p *kernel.Pool, c *checkpoint.Config, formats artefact.Transforms) 
 // windows and factors them. The stored activations must be those after the last block.
 func (h *Head) Measure(ctx context.Context, st *State, ck *checkpoint.Checkpoint) error {
 	st.Tell("output matrix")
+	st.Block, st.Quantized = llama.DenseBlock{}, nil // the last block is done with: its memory is free
 	st.at(PartHead, float64(st.Windows*st.Tokens)*float64(st.Config.HiddenSize)*float64(st.Config.HiddenSize+1))
 	c := st.Config
 	norm, err := llama.FinalGain(ck)
@@ -51,7 +52,14 @@ func (h *Head) Measure(ctx context.Context, st *State, ck *checkpoint.Checkpoint
 		rest[NormWeight](norm, 1)
 	}
 	n := c.HiddenSize
-	moments := make([]float64, n*n)
+	var moments []float64
+	if len(st.hessian) >= n*n {
+		moments = st.hessian[:n*n] // until the factor has memory of its own
+		clear(moments)
+		defer func() { h.factor.own() }()
+	} else {
+		moments = make([]float64, n*n)
+	}
 	x := make([]float32, st.Tokens*n)
 	for i := range st.Windows {
 		if err := ctx.Err(); err != nil {
@@ -73,10 +81,15 @@ func (h *Head) Measure(ctx context.Context, st *State, ck *checkpoint.Checkpoint
 	return nil
 }
 
-// headBytes is the memory that Measure allocates: the moments and their factor.
-func headBytes(c *checkpoint.Config, r *recipe.Recipe) int64 {
+// headBytes is the memory that Measure allocates: the factor, and the moments if the blocks
+// have left no memory for them.
+func headBytes(c *checkpoint.Config, r *recipe.Recipe, threads int) int64 {
 	n := int64(c.HiddenSize)
-	return 8*n*n + FactorBytes(c.HiddenSize, r.Solve)
+	bytes := 8 * n * n
+	if r.NeedsHessian() {
+		bytes = 4 * n * n
+	}
+	return bytes + FactorBytes(c.HiddenSize, r.Solve, threads)
 }
 
 // Prepare returns what is done to rows of the matrix before they are rounded: before, which

@@ -3,6 +3,7 @@ package stage
 import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -50,19 +51,17 @@ func (step Step) Holds(s Shape) (items []Item) {
 		}
 		add(name, basisBytes(s, in))
 	case StepHead:
-		add("moments and factor of the output matrix's input", headBytes(c, r))
+		// In the place of the last block.
+		add("moments and factor of the output matrix's input", headBytes(c, r, s.Threads)-4*BlockWeights(c))
 	case StepFactor:
-		// Less the two copies of the largest layer that are its spare memory: what does not
-		// fit into the end of either is less than a row.
-		layer, _, _ := Largest(c)
-		width := in.Width(c)
-		spare := min(8*int64(max(0, layer-2*width)), 4*int64(width)*int64(width+1))
-		add("factor of the widest Hessian", FactorBytes(width, r.Solve)-spare)
+		add("factor of the widest Hessian", FactorBytes(in.Width(c), r.Solve, s.Threads))
 	case StepSolve:
 		out, width := step.Layer.Shape(c)
 		if s.Windows > 0 && r.Solve.Method == "gptq" {
 			add("the widest Hessian, to refine codes by", RefineBytes(width, r.Solve))
-			add("the largest layer, column by column", SolveBytes(out*width, r.Solve))
+			_, _, widest := Largest(c)
+			spare := 8*int64(widest)*int64(widest) - 4*int64(width)*int64(width)
+			add("the largest layer, column by column", SolveBytes(out, width, r.Solve, spare))
 		}
 		if r.Weights.Clip == recipe.ClipAWQ {
 			add("AWQ's search for clips", awqClipBytes(r, out, width))
@@ -81,7 +80,11 @@ func (s Shape) Kept() (items []Item) {
 			items = append(items, Item{name, bytes})
 		}
 	}
-	add("work on the largest layer", weightScratchBytes(layer)+quantizedBytes(r, layer))
+	hessian := 0
+	if sharesHessian(r, s.Windows) {
+		hessian = in
+	}
+	add("work on the largest layer", weightScratchBytes(layer, hessian)+quantizedBytes(r, layer))
 	if s.Windows == 0 {
 		return items
 	}
@@ -99,12 +102,15 @@ func (s Shape) Kept() (items []Item) {
 }
 
 // Pooled lists memory that stages leave in pools for reuse.
-func (s Shape) Pooled() []Item {
+func (s Shape) Pooled() (items []Item) {
+	if s.Recipe.Rotate != nil {
+		items = append(items, Item{"rows being transformed", linalg.TransformBytes(s.Threads)})
+	}
 	if b := s.Recipe.Branch; b == nil || b.Stored() || s.Windows == 0 {
-		return nil
+		return items
 	}
 	_, out, in := Largest(s.Config)
-	return []Item{{"the branch's channels", channelBytes(s.Threads, max(in, out))}}
+	return append(items, Item{"the branch's channels", channelBytes(s.Threads, max(in, out))})
 }
 
 // quantizedBytes is an upper bound for the quantized form of this many weights in memory.
@@ -129,4 +135,19 @@ func readers(c *checkpoint.Config) (outputs, weights int64) {
 		weights = max(weights, sum)
 	}
 	return outputs, weights
+}
+
+// BlockWeights is the number of weights of the largest block's linear layers, router
+// included.
+func BlockWeights(c *checkpoint.Config) (most int64) {
+	for _, block := range c.Kinds() {
+		of := c.Of(block)
+		sum := int64(of.Experts.Count) * int64(c.HiddenSize)
+		for _, l := range llama.Layers(of) {
+			o, i := l.Shape(of)
+			sum += int64(o) * int64(i)
+		}
+		most = max(most, sum)
+	}
+	return most
 }

@@ -23,7 +23,7 @@ func TestKeptIsAllocated(t *testing.T) {
 		t.Fatal(err)
 	}
 	layer, _, in := Largest(c)
-	if got, want := int64(4*len(st.weights)+4*len(st.weights2)+len(st.q)), weightScratchBytes(layer); got != want {
+	if got, want := int64(len(st.q)), weightScratchBytes(layer, in); got != want { // the copies lie in the Hessian
 		t.Errorf("scratch for weights: %d bytes, declared %d", got, want)
 	}
 	var stats int64

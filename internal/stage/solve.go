@@ -24,9 +24,10 @@ func (st *State) Factor(in llama.Input) error {
 	n := in.Width(st.Config)
 	st.at(PartFactor, 2.0/3*float64(n)*float64(n)*float64(n))
 	var err error
-	if st.group.factor, err = newFactor(st.Pool, st.group.moments, n, st.Recipe.Solve, st.weights, st.weights2); err != nil {
+	if st.group.factor, err = NewFactor(st.Pool, st.group.moments, n, st.Recipe.Solve); err != nil {
 		return fmt.Errorf("input of %s: %w", in, err)
 	}
+	st.group.factor.spare = floats(st.hessian)[n*n:] // what is behind the factor
 	return nil
 }
 

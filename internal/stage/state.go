@@ -90,7 +90,7 @@ type group struct {
 // scratch is memory that any stage may use while it runs; its contents are undefined
 // between stages.
 type scratch struct {
-	weights, weights2 []float32                   // of the largest layer [out × in]
+	weights, weights2 []float32                   // of the largest layer [out × in]; without a branch they may lie in State.hessian
 	q                 []int8                      // codes of the largest layer
 	want, got         []float32                   // outputs on the sample [SampleTokens × widest output]
 	xhat, xq          []float32                   // inputs on the sample [SampleTokens × widest input]
@@ -167,7 +167,14 @@ func (st *State) Begin(i int) {
 // and the statistics of the given inputs. Its size is declared by weightScratchBytes,
 // statsBytes and sampleScratchBytes, plus the Hessian.
 func (st *State) hold(layer, out, in int, inputs ...llama.Input) {
-	st.weights, st.weights2, st.q = make([]float32, layer), make([]float32, layer), make([]int8, layer)
+	if st.Recipe.NeedsHessian() && st.Windows > 0 {
+		st.hessian = make([]float64, in*in)
+	}
+	room := spareBuffers{nil}
+	if sharesHessian(st.Recipe, st.Windows) {
+		room[0] = floats(st.hessian)
+	}
+	st.weights, st.weights2, st.q = room.take(layer), room.take(layer), make([]int8, layer)
 	if st.Windows == 0 {
 		return
 	}
@@ -178,14 +185,20 @@ func (st *State) hold(layer, out, in int, inputs ...llama.Input) {
 	}
 	st.want, st.got = make([]float32, n*out), make([]float32, n*out)
 	st.xhat, st.xq = make([]float32, n*in), make([]float32, n*in)
-	if st.Recipe.NeedsHessian() {
-		st.hessian = make([]float64, in*in)
-	}
 }
 
-// weightScratchBytes is the scratch memory for a layer of this many weights: two float32
-// copies and one code of each.
-func weightScratchBytes(layer int) int64 { return int64(layer) * (4 + 4 + 1) }
+// sharesHessian reports whether the scratch memory for weights lies in that of the Hessian.
+// Both are in use at the same time only where there is a branch.
+func sharesHessian(r *recipe.Recipe, windows int) bool {
+	return windows > 0 && r.NeedsHessian() && r.Branch == nil
+}
+
+// weightScratchBytes is the scratch memory for a layer of this many weights: one code of
+// each, and two float32 copies, less those that find room in a Hessian of this width.
+func weightScratchBytes(layer, hessian int) int64 {
+	copies := max(0, 2-2*hessian*hessian/layer)
+	return int64(layer) * int64(1+4*copies)
+}
 
 // statsBytes is the memory of the statistics of a block's four inputs, with samples of n
 // tokens.
