@@ -12,9 +12,16 @@ const syrkBlock = 192
 
 // SyrkTN adds the Gram matrix of x[tokens×n] to h[n×n]: h += xᵀ·x. Products are
 // summed in float32 over up to 512 tokens, the sums of those in float64. Only
-// blocks on and below the diagonal are computed, and mirrored: h must be
-// symmetric before, and is symmetric to the bit afterwards.
+// what is on and below the diagonal counts, and is mirrored: h is symmetric to the bit
+// afterwards.
 func (p *Pool) SyrkTN(h []float64, n int, x []float32, ldx, tokens int) {
+	p.SyrkLower(h, n, x, ldx, tokens)
+	p.Mirror(h, n)
+}
+
+// SyrkLower is [Pool.SyrkTN] without the mirroring, which is done once with [Pool.Mirror]
+// after the last of many tokens: what it leaves above the diagonal is not defined.
+func (p *Pool) SyrkLower(h []float64, n int, x []float32, ldx, tokens int) {
 	if n == 0 || tokens == 0 {
 		return
 	}
@@ -56,13 +63,24 @@ func syrk(h []float64, n int, x []float32, ldx, tokens, i0, j0 int) {
 		}
 	}
 	putScratch(s)
-	if i0 == j0 {
-		return // products commute: the block is symmetric already
-	}
-	for c := range cols {
-		dst := h[(j0+c)*n+i0:][:rows]
-		for r := range dst {
-			dst[r] = h[(i0+r)*n+j0+c]
+}
+
+// mirrorTile is the edge of the square tiles that are mirrored at a time: two of them fit
+// into a core's first-level cache.
+const mirrorTile = 32
+
+// Mirror copies the lower triangle of h[n×n] to the upper one.
+func (p *Pool) Mirror(h []float64, n int) {
+	p.Run((n+mirrorTile-1)/mirrorTile, func(tile int) {
+		i0 := tile * mirrorTile
+		i1 := min(i0+mirrorTile, n)
+		for j0 := 0; j0 <= i0; j0 += mirrorTile {
+			for j := j0; j < min(j0+mirrorTile, i1-1); j++ {
+				dst := h[j*n:][:i1]
+				for i := max(i0, j+1); i < i1; i++ {
+					dst[i] = h[i*n+j]
+				}
+			}
 		}
-	}
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/stage"
 )
@@ -20,6 +21,7 @@ const (
 	moments              // second moments of activations (the Hessians), in operations
 	wide                 // float64 matrix products (factors, eigenproblems), in operations
 	elements             // activations rounded as at run time, and other work on one number after the other
+	integers             // products of quantized layers and activations, in operations
 	stored               // bytes read, hashed, or written and read again: not measured, see storedRate
 	kinds
 )
@@ -33,8 +35,8 @@ func (e *effort) add(other effort, times float64) {
 	}
 }
 
-// operations are those on floating-point numbers.
-func (e *effort) operations() float64 { return e[products] + e[moments] + e[wide] }
+// operations are those of products.
+func (e *effort) operations() float64 { return e[products] + e[moments] + e[wide] + e[integers] }
 
 // phases are the parts of a job: what is done once before the blocks, one block,
 // and what is done once behind them.
@@ -48,13 +50,20 @@ func efforts(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int, read, 
 	t := float64(windows) * float64(tokens)
 	n := min(float64(stage.SampleTokens), t)
 	b := &p.block
-	// The statistics need a pass to the input of down, the second moments one from the
-	// input before to the one that they are of, and the next block's input what is left
-	// of it after attention (see stage/windows.go).
-	passes := [llama.NumInputs]float64{llama.AttnInput: 2, llama.OInput: 2, llama.MLPInput: 3, llama.DownInput: 1}
-	attention := 2.
+	// The statistics need a pass to the input of down, of some of the windows; the second
+	// moments one from the input before to the one that they are of, and the next block's
+	// input what is left of it after attention (see stage/windows.go). All but the first are
+	// through layers that are quantized already.
+	looked, later := 1., products
+	if s := r.Calibration.Statistics; s > 0 {
+		looked = min(1, float64(s)/float64(max(1, windows)))
+	}
+	if r.Runtime() && r.Bits.Activations < quant.Full.Activations && r.Solve.Correct == "" {
+		later = integers
+	}
+	passes, attention := [llama.NumInputs]float64{llama.AttnInput: 1, llama.OInput: 1, llama.MLPInput: 2, llama.DownInput: 1}, 1.
 	if r.Tune != nil { // the block has changed: from its beginning
-		passes[llama.AttnInput], passes[llama.OInput], attention = 3, 3, 3
+		passes[llama.AttnInput], passes[llama.OInput], attention = 2, 2, 2
 	}
 	if r.Solve.Correct != "" { // both models once more to each input, and the full-precision one to the end
 		for i, more := range [llama.NumInputs]float64{llama.AttnInput: 7, llama.OInput: 5, llama.MLPInput: 3, llama.DownInput: 1} {
@@ -71,7 +80,10 @@ func efforts(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int, read, 
 			w, t, n = w*float64(c.Experts.Count), t*share, min(n, t*share)
 		}
 		weights += w
-		b[products] += 2 * w * t * passes[l.Input()]
+		b[later] += 2 * w * t * passes[l.Input()]
+		if l.Input() != llama.DownInput {
+			b[products] += 2 * w * t * looked
+		}
 		b[products] += 2 * w * n * 4 // outputs on the sample: exact, plainly rounded, quantized
 		b[elements] += w * elementsAWeight
 		if r.Weights.Average > 0 { // a pass before all else, every width tried
@@ -95,13 +107,13 @@ func efforts(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int, read, 
 		}
 	}
 	if windows > 0 {
-		b[products] += 4 * float64(c.Heads*c.HeadDim) * t * float64(tokens) / 2 * attention
+		b[products] += 4 * float64(c.Heads*c.HeadDim) * t * float64(tokens) / 2 * (attention + looked)
 		for i := range llama.NumInputs {
 			d, t, copies := float64(i.Width(c)), t, 1.
 			if c.Experts.Count > 0 && i >= llama.MLPInput {
 				t, copies = t*float64(c.Experts.Used), float64(c.Experts.Count) // t of all together
 			}
-			b[elements] += t * d * passes[i] // rounded, turned or normalized, copied
+			b[elements] += t * d * (passes[i] + looked) // rounded, turned or normalized, copied
 			if r.NeedsHessian() {
 				b[moments] += t * d * d
 			}
@@ -165,14 +177,17 @@ func measureSpeeds(c *checkpoint.Config, pool *kernel.Pool, tokens int) speeds {
 	h := make([]float64, in*in)
 	n := min(in, 512)
 	a, b := make([]float64, n*n), make([]float64, n*n)
-	var acts kernel.Activations
+	var acts, codes kernel.Activations
+	matrix := codesFor(out, in)
+	codes.Quantize(pool, x, in, m, in, kernel.ActGrid{Bits: 8, Clip: 1}, matrix.Group)
 	run := [kinds]struct {
 		operations float64
 		once       func()
 	}{
 		products: {2 * float64(m) * float64(in) * float64(out), func() { pool.MatMulNT(y, out, x, in, w, in, m, out, in, false) }},
-		moments:  {float64(m) * float64(in) * float64(in), func() { pool.SyrkTN(h, in, x, in, m) }},
+		moments:  {float64(m) * float64(in) * float64(in), func() { pool.SyrkLower(h, in, x, in, m) }},
 		wide:     {2 * float64(n) * float64(n) * float64(n), func() { pool.MatMulNT64(b, n, a, n, a, n, n, n, n, kernel.Set) }},
+		integers: {2 * float64(m) * float64(in) * float64(out), func() { pool.MulInt(y, out, matrix, &codes) }},
 		elements: {float64(m) * float64(in), func() {
 			acts.Quantize(pool, x, in, m, in, kernel.ActGrid{Bits: 8}, 0)
 			acts.Dequantize(y[:min(len(y), m*in)], min(in, out))
@@ -203,6 +218,17 @@ func measureSpeeds(c *checkpoint.Config, pool *kernel.Pool, tokens int) speeds {
 	}
 	s[stored].least, s[stored].most = storedRate, storedRate
 	return s
+}
+
+// codesFor is a matrix of codes of 4 bits, to measure products on.
+func codesFor(out, in int) *kernel.IntMatrix {
+	const bits = 4
+	scale := make([]float32, kernel.ScaleLen(out, in, 0))
+	m, err := kernel.NewIntMatrix(bits, out, in, 0, make([]byte, kernel.TileBytes(bits, out, in)), scale, nil)
+	if err != nil {
+		panic(err)
+	}
+	return m
 }
 
 // speedRounds turns of speedTime for each kind take a sixth of a second.

@@ -191,6 +191,7 @@ var keys = slices.Concat(
 
 		{"calibration.samples", Whole, nil, 1, maxWindows, "256", "Largest number of windows taken from the text."},
 		{"calibration.tokens", Whole, nil, 2, maxTokens, "2048", "Tokens per window; at most the model's context."},
+		{"calibration.statistics", Whole, nil, 0, maxWindows, "0", "Windows, evenly spaced, of which the statistics are taken that smoothing, the balance of keys and the report's errors need, by a pass of their own through the block before it is quantized; Hessians are of all. 0: all."},
 		{"calibration.seed", Whole, nil, 0, maxSeed, "0", "Seed for choosing the windows if the text has more."},
 		{"calibration.propagate", Word, []string{"quantized", "full", "runtime"}, 0, 0, "quantized", "How the blocks before a block are computed during its calibration. quantized: with quantized weights; full: in full precision; runtime: with quantized weights, activations and cache, as at run time."},
 	},

@@ -208,10 +208,11 @@ func (h Head) Table() Table { return Table{h.Bits, h.Group} }
 
 // Calibration is how the calibration text is used.
 type Calibration struct {
-	Samples   int    `yaml:"samples" json:"samples"`     // largest number of windows taken from the text
-	Tokens    int    `yaml:"tokens" json:"tokens"`       // tokens in each window; at most the model's context
-	Seed      uint64 `yaml:"seed" json:"seed"`           // chooses the windows if the text has more
-	Propagate string `yaml:"propagate" json:"propagate"` // what later layers are calibrated on: outputs of quantized weights, of full precision, or of the emulated runtime, with activations and cache quantized too
+	Samples    int    `yaml:"samples" json:"samples"`       // largest number of windows taken from the text
+	Tokens     int    `yaml:"tokens" json:"tokens"`         // tokens in each window; at most the model's context
+	Statistics int    `yaml:"statistics" json:"statistics"` // windows that the statistics before quantization are taken of; 0: all
+	Seed       uint64 `yaml:"seed" json:"seed"`             // chooses the windows if the text has more
+	Propagate  string `yaml:"propagate" json:"propagate"`   // what later layers are calibrated on: outputs of quantized weights, of full precision, or of the emulated runtime, with activations and cache quantized too
 }
 
 // Alpha is a smoothing strength.

@@ -1,6 +1,9 @@
 package stage
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/llama"
 )
@@ -24,13 +27,16 @@ func (st *State) Decode(src artefact.Source, q *artefact.Quantization) error {
 		if err != nil {
 			return err
 		}
+		linear.Tiles = slices.Clone(linear.Tiles) // the source may be a mapped file that is closed before calibration runs
 		d := st.Block.Layer(l)
 		d.Out, d.In, d.Bias = out, in, linear.Bias
 		if cap(d.W) < out*in {
 			d.W = make([]float32, out*in)
 		}
 		d.W = d.W[:out*in]
-		st.installAt(l, linear)
+		if err := st.installAt(l, linear); err != nil {
+			return fmt.Errorf("%s%s: %w", st.Prefix, l, err)
+		}
 	}
 	st.Select(0)
 	st.rotated = true

@@ -297,10 +297,13 @@ func (st *State) gatherExpert(ctx context.Context, only llama.Input, hessian []f
 			failed = st.Stats[in].Add(st.Pool, x, tokens)
 		}
 		if hessian != nil && failed == nil {
-			st.Pool.SyrkTN(hessian, width, x, width, tokens)
+			st.Pool.SyrkLower(hessian, width, x, width, tokens)
 		}
 		return failed == nil && (only < 0 || in != only)
 	})
+	if hessian != nil {
+		st.Pool.Mirror(hessian, only.Width(st.Config))
+	}
 	if err == nil && failed != nil {
 		err = fmt.Errorf("input of %s of expert %d: %w", only, st.mixture.selected, failed)
 	}

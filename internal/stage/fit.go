@@ -97,7 +97,7 @@ func (st *State) Fit(ctx context.Context, in llama.Input) error {
 				out := r.residual.Out
 				xq, z := r.input(st.Pool, v, tokens)
 				if k == 0 {
-					st.Pool.SyrkTN(hessian, n, xq, n, tokens)
+					st.Pool.SyrkLower(hessian, n, xq, n, tokens)
 				}
 				y, e = kernel.Grow(y, tokens*out), kernel.Grow(e, tokens*out)
 				r.product(st.Pool, y, v, xq, z, tokens)
@@ -117,6 +117,7 @@ func (st *State) Fit(ctx context.Context, in llama.Input) error {
 		}})
 		return failed
 	})
+	st.Pool.Mirror(hessian, n)
 	st.group.missing = sums
 	return err
 }

@@ -65,9 +65,16 @@ func (st *State) Gather(ctx context.Context, only llama.Input, hessian []float64
 		return st.gatherExpert(ctx, only, hessian)
 	}
 	var failed error
+	windows := st.Windows
+	if only < 0 {
+		windows = st.statisticsWindows()
+	}
 	for i := range llama.NumInputs {
 		if only < 0 || i == only {
 			st.Stats[i].Reset()
+			if st.Recipe.Calibration.Statistics > 0 {
+				st.Stats[i].Expect(windows * st.Tokens)
+			}
 		}
 	}
 	clear(hessian)
@@ -84,7 +91,7 @@ func (st *State) Gather(ctx context.Context, only llama.Input, hessian []float64
 		}
 		if hessian != nil && failed == nil {
 			st.at(PartMoments, float64(tokens)*float64(width)*float64(width+1))
-			st.Pool.SyrkTN(hessian, width, x, width, tokens)
+			st.Pool.SyrkLower(hessian, width, x, width, tokens)
 		}
 		st.at(PartForward, 0)
 		return failed == nil && in != only && (in != llama.DownInput || st.Config.Experts.Count > 0) // nobody asks for the output of down; experts have an input each
@@ -92,11 +99,23 @@ func (st *State) Gather(ctx context.Context, only llama.Input, hessian []float64
 	var err error
 	if only >= 0 {
 		err = st.passTo(ctx, only, tap)
+		if hessian != nil {
+			st.Pool.Mirror(hessian, only.Width(st.Config))
+		}
 	} else {
-		st.at(PartForward, st.forwardWork(llama.AttnInput, llama.DownInput))
-		err = st.pass(ctx, tap)
+		st.at(PartForward, st.forwardWork(llama.AttnInput, llama.DownInput)*float64(windows)/float64(st.Windows))
+		err = st.pass(ctx, windows, tap)
 	}
 	return errors.Join(err, failed)
+}
+
+// statisticsWindows is how many windows the statistics of the block before it is quantized
+// are taken of.
+func (st *State) statisticsWindows() int {
+	if n := st.Recipe.Calibration.Statistics; n > 0 && st.Source == nil {
+		return min(n, st.Windows)
+	}
+	return st.Windows
 }
 
 // Baseline measures the output error of plain rounding for each layer, for the report.

@@ -95,7 +95,7 @@ func NewFactor(p *kernel.Pool, h []float64, n int, s recipe.Solve) (*Factor, err
 func (f *Factor) invert(p *kernel.Pool, h []float64, mean float64, s recipe.Solve) error {
 	n := f.n
 	diagonal := make([]float64, n) // undamped, in the factor's order
-	mirror(p, h, n)
+	p.Mirror(h, n)
 	if s.Refines() {
 		f.h = make([]float32, n*n)
 		p.Run(n, func(i int) {
@@ -120,7 +120,7 @@ func (f *Factor) invert(p *kernel.Pool, h []float64, mean float64, s recipe.Solv
 		if !errors.As(err, &indefinite) || f.Damp >= s.Damp*999 {
 			return fmt.Errorf("the Hessian can't be inverted, even with damping %.3g: %w", f.Damp, err)
 		}
-		mirror(p, h, n)
+		p.Mirror(h, n)
 	}
 	if f.h != nil {
 		for i, d := range diagonal {
@@ -128,21 +128,6 @@ func (f *Factor) invert(p *kernel.Pool, h []float64, mean float64, s recipe.Solv
 		}
 	}
 	return nil
-}
-
-// mirror copies the lower triangle of h [n × n] to the upper one.
-func mirror(p *kernel.Pool, h []float64, n int) {
-	p.Run((n+transposeTile-1)/transposeTile, func(tile int) {
-		i0 := tile * transposeTile
-		i1 := min(i0+transposeTile, n)
-		for j0 := 0; j0 <= i0; j0 += transposeTile {
-			for i := i0; i < i1; i++ {
-				for j := j0; j < min(j0+transposeTile, i); j++ {
-					h[j*n+i] = h[i*n+j]
-				}
-			}
-		}
-	})
 }
 
 // reorder permutes the rows and columns of h [n × n], in its own memory, to the factor's

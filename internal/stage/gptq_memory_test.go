@@ -23,8 +23,8 @@ func TestReorder(t *testing.T) {
 		}
 		f := &Factor{n: n, order: r.Perm(n)}
 		old := slices.Clone(h)
-		mirror(pool, old, n)
-		mirror(pool, h, n)
+		pool.Mirror(old, n)
+		pool.Mirror(h, n)
 		f.reorder(pool, h)
 		for i := range n {
 			for j := range n {

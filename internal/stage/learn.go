@@ -114,7 +114,7 @@ func (st *State) Learn(ctx context.Context) error {
 	st.Reference.keep(&st.Block)
 	full := st.Reference.Block.Block()
 	st.setTransforms(full)
-	err := st.eachOf(ctx, st.Reference.Inputs, func(i int, x []float32) error {
+	err := st.eachOf(ctx, st.Reference.Inputs, st.Windows, func(i int, x []float32) error {
 		if err := st.checkStream(x, st.before(), fullModel, i); err != nil {
 			return err
 		}

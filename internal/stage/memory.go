@@ -91,6 +91,7 @@ func (s Shape) Kept() (items []Item) {
 	add("calibration statistics and samples", statsBytes(c, s.samples())+sampleScratchBytes(c, s.samples()))
 	if r.Runtime() {
 		add("activations as the runtime rounds them", runScratchBytes(s.Tokens, in))
+		add("scales of a block as the runtime reads them", codesBytes(c, r))
 	}
 	if r.Solve.Correct != "" {
 		add("fitting to full precision", fitBytes(c, s.Tokens, layer, out, in))

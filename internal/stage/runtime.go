@@ -2,17 +2,21 @@ package stage
 
 import (
 	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
-// runLinear computes in float32 what the runtime computes with a quantized layer: the
-// branch's subspace is removed from the activations, they are rounded, and the branch is
-// added to the product.
+// runLinear computes what the runtime computes with a quantized layer: the branch's
+// subspace is removed from the activations, they are rounded, and the branch is added to
+// the product. A layer that has its codes is multiplied by the runtime's own integer
+// kernels; one that is still being worked on, in float32.
 type runLinear struct {
-	residual *llama.Dense // scale·q and the bias
+	residual *llama.Dense      // scale·q and the bias
+	codes    *kernel.IntMatrix // the same, as the runtime reads it; nil: products are computed in float32
 	branch   *artefact.Branch
 	v, coeff []float32 // of a branch on a stored basis
 	act      kernel.ActGrid
@@ -29,6 +33,23 @@ type runScratch struct {
 // the branch's part, the same rounded, and their codes.
 func runScratchBytes(tokens, width int) int64 { return int64(tokens) * (4 + 4 + 2) * int64(width) }
 
+// codesBytes is what the quantized layers of a block take for the integer kernels beside
+// their stored form: scales, and with zero points of their own those, in float32.
+func codesBytes(c *checkpoint.Config, r *recipe.Recipe) int64 {
+	if r.ActGrid().Bits >= quant.Full.Activations {
+		return 0
+	}
+	outputs, _ := readers(c)
+	scales := outputs * int64(max(1, c.Experts.Count))
+	if r.Weights.Group > 0 {
+		scales += BlockWeights(c) / int64(r.Weights.Group)
+	}
+	if r.Weights.Zero == quant.ZeroAsymmetric {
+		scales *= 2
+	}
+	return 4 * scales
+}
+
 func newRunLinear(d *llama.Dense, b *artefact.Branch, act kernel.ActGrid, s *runScratch) *runLinear {
 	r := &runLinear{residual: d, branch: b, act: act, s: s}
 	if b != nil && b.Subspace != nil {
@@ -37,29 +58,49 @@ func newRunLinear(d *llama.Dense, b *artefact.Branch, act kernel.ActGrid, s *run
 	return r
 }
 
-// input returns the rounded activations xq that the integer product reads for x [tokens ×
+// installed is newRunLinear for a finished layer.
+func installed(d *llama.Dense, q *artefact.Linear, act kernel.ActGrid, s *runScratch) (*runLinear, error) {
+	r := newRunLinear(d, q.Branch, act, s)
+	if act.Bits >= quant.Full.Activations {
+		return r, nil
+	}
+	var err error
+	r.codes, err = q.Matrix()
+	return r, err
+}
+
+// project returns z, the coefficients of x [tokens × in] on a stored basis, and what is
+// left of x to round. Both are valid until the next call.
+func (r *runLinear) project(p *kernel.Pool, x []float32, tokens int) (rest, z []float32) {
+	s, n := r.s, r.residual.In
+	rest = x[:tokens*n]
+	if r.v == nil {
+		return rest, nil
+	}
+	k := r.branch.Subspace.Count
+	s.z = kernel.Grow(s.z, tokens*k)
+	p.MatMulNT(s.z, k, x, n, r.v, n, tokens, k, n, false)
+	z = s.z
+	if r.branch.Subspace.Remove {
+		s.x = kernel.Grow(s.x, tokens*n)
+		copy(s.x, rest)
+		for i, v := range z {
+			z[i] = -v
+		}
+		p.MatMulNN(s.x, n, z, k, r.v, n, tokens, n, k, true)
+		for i, v := range z {
+			z[i] = -v
+		}
+		rest = s.x
+	}
+	return rest, z
+}
+
+// input returns the rounded activations xq that the product in float32 reads for x [tokens ×
 // in], and z, the coefficients on a stored basis. Both are valid until the next call.
 func (r *runLinear) input(p *kernel.Pool, x []float32, tokens int) (xq, z []float32) {
 	s, n := r.s, r.residual.In
-	xq = x[:tokens*n]
-	if r.v != nil {
-		k := r.branch.Subspace.Count
-		s.z = kernel.Grow(s.z, tokens*k)
-		p.MatMulNT(s.z, k, x, n, r.v, n, tokens, k, n, false)
-		z = s.z
-		if r.branch.Subspace.Remove {
-			s.x = kernel.Grow(s.x, tokens*n)
-			copy(s.x, xq)
-			for i, v := range z {
-				z[i] = -v
-			}
-			p.MatMulNN(s.x, n, z, k, r.v, n, tokens, n, k, true)
-			for i, v := range z {
-				z[i] = -v
-			}
-			xq = s.x
-		}
-	}
+	xq, z = r.project(p, x, tokens)
 	if r.act.Bits < quant.Full.Activations {
 		s.acts.Quantize(p, xq, n, tokens, n, r.act, 0)
 		s.xq = kernel.Grow(s.xq, tokens*n)
@@ -71,15 +112,29 @@ func (r *runLinear) input(p *kernel.Pool, x []float32, tokens int) (xq, z []floa
 
 // Forward implements [llama.Linear].
 func (r *runLinear) Forward(p *kernel.Pool, y, x []float32, tokens int) {
-	xq, z := r.input(p, x, tokens)
-	r.product(p, y, x, xq, z, tokens)
-	llama.AddBias(y, r.residual.Bias, tokens)
+	d := r.residual
+	if r.codes != nil {
+		rest, z := r.project(p, x, tokens)
+		r.s.acts.Quantize(p, rest, d.In, tokens, d.In, r.act, r.codes.Group)
+		p.MulInt(y, d.Out, r.codes, &r.s.acts)
+		r.addBranch(p, y, x, z, tokens)
+	} else {
+		xq, z := r.input(p, x, tokens)
+		r.product(p, y, x, xq, z, tokens)
+	}
+	llama.AddBias(y, d.Bias, tokens)
 }
 
 // product writes y from the results of input, without the bias.
 func (r *runLinear) product(p *kernel.Pool, y, x, xq, z []float32, tokens int) {
 	d := r.residual
 	p.MatMulNT(y, d.Out, xq, d.In, d.W, d.In, tokens, d.Out, d.In, false)
+	r.addBranch(p, y, x, z, tokens)
+}
+
+// addBranch adds the branch's product to y.
+func (r *runLinear) addBranch(p *kernel.Pool, y, x, z []float32, tokens int) {
+	d := r.residual
 	switch {
 	case r.branch == nil:
 	case r.v != nil:

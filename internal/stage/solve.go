@@ -95,8 +95,7 @@ func (st *State) layer(l llama.Which, run *runLinear, factor *Factor, diagonal [
 			report.ErrorNoBranch = report.Error
 		}
 	}
-	st.install(l, quantized)
-	return quantized, nil
+	return quantized, st.install(l, quantized)
 }
 
 // solve quantizes the weights of d, which are not changed, and returns the fraction of them
@@ -160,19 +159,21 @@ func (st *State) outputError(l llama.Which, run *runLinear, stats *Stats) float6
 
 // install replaces the dense layer by the quantized one, decoded into the same memory, for
 // all calibration from here on.
-func (st *State) install(l llama.Which, q *artefact.Linear) { st.installAt(st.layerAt(l), q) }
+func (st *State) install(l llama.Which, q *artefact.Linear) error {
+	return st.installAt(st.layerAt(l), q)
+}
 
-func (st *State) installAt(l llama.Layer, q *artefact.Linear) {
+func (st *State) installAt(l llama.Layer, q *artefact.Linear) (err error) {
 	d, act := st.Block.Layer(l), st.Recipe.ActGrid()
-	if !st.Recipe.Runtime() {
+	switch {
+	case !st.Recipe.Runtime():
 		q.Dense(st.Pool, d.W)
-		return
-	}
-	if q.Whole.Rows > 0 {
+	case q.Whole.Rows > 0:
 		q.Dense(st.Pool, d.W)
-		act = kernel.ActGrid{Bits: quant.Full.Activations}
-	} else {
+		*st.runOf(l) = newRunLinear(d, nil, kernel.ActGrid{Bits: quant.Full.Activations}, &st.run)
+	default:
 		q.Residual(d.W, st.Pool.Run)
+		*st.runOf(l), err = installed(d, q, act, &st.run)
 	}
-	*st.runOf(l) = newRunLinear(d, q.Branch, act, &st.run)
+	return err
 }

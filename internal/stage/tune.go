@@ -106,7 +106,9 @@ func (st *State) tuneBlock(ctx context.Context, layers *[llama.NumLinears]*artef
 	}
 	Learned(b, layers)
 	for l := range llama.NumLinears {
-		st.install(l, layers[l])
+		if err := st.install(l, layers[l]); err != nil {
+			return 0, 0, err
+		}
 	}
 	return first, last, nil
 }

@@ -20,12 +20,13 @@ import (
 
 // eachWindow calls fn with a copy of the activations of every calibration window.
 func (st *State) eachWindow(ctx context.Context, fn func(i int, x []float32) error) error {
-	return st.eachOf(ctx, st.Inputs, fn)
+	return st.eachOf(ctx, st.Inputs, st.Windows, fn)
 }
 
-// eachOf is eachWindow for the activations in s.
-func (st *State) eachOf(ctx context.Context, s *Store, fn func(i int, x []float32) error) error {
-	for i := range st.Windows {
+// eachOf is eachWindow for so many windows, evenly spaced, of the activations in s.
+func (st *State) eachOf(ctx context.Context, s *Store, windows int, fn func(i int, x []float32) error) error {
+	for k := range windows {
+		i := k * st.Windows / windows
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -45,14 +46,14 @@ func (st *State) eachOf(ctx context.Context, s *Store, fn func(i int, x []float3
 // reports whether the rest of the block is to be computed for this window.
 type Tap = func(in llama.Input, x []float32, tokens, width int) bool
 
-// pass runs the calibration windows through the block in its current state and calls tap
+// pass runs so many calibration windows through the block in its current state and calls tap
 // with the inputs; for a single layer the inputs come from Source.
-func (st *State) pass(ctx context.Context, tap Tap) error {
+func (st *State) pass(ctx context.Context, windows int, tap Tap) error {
 	if st.Source != nil {
 		return st.Source(ctx, tap)
 	}
 	b := st.Runnable()
-	return st.eachWindow(ctx, func(_ int, x []float32) error {
+	return st.eachOf(ctx, st.Inputs, windows, func(_ int, x []float32) error {
 		st.Runner.Block(b, x, st.Tokens, llama.Hooks{Tap: tap, KV: st.CacheHook(), QK: st.momentsHook(), Route: st.routed})
 		return nil
 	})
@@ -63,7 +64,7 @@ func (st *State) pass(ctx context.Context, tap Tap) error {
 func (st *State) passTo(ctx context.Context, in llama.Input, tap Tap) error {
 	if st.Source != nil || st.Carried == nil || in == llama.AttnInput {
 		st.at(PartForward, st.forwardWork(llama.AttnInput, in))
-		return st.pass(ctx, tap)
+		return st.pass(ctx, st.Windows, tap)
 	}
 	b, width := st.Runnable(), llama.OInput.Width(st.Config)
 	hooks := llama.Hooks{Tap: tap, KV: st.CacheHook(), Route: st.routed}
@@ -102,14 +103,14 @@ func (st *State) passTo(ctx context.Context, in llama.Input, tap Tap) error {
 		return err
 	case in == llama.DownInput && st.reached == llama.MLPInput:
 		st.at(PartForward, st.forwardWork(llama.MLPInput, in))
-		return st.eachOf(ctx, st.Carried, func(_ int, x []float32) error {
+		return st.eachOf(ctx, st.Carried, st.Windows, func(_ int, x []float32) error {
 			x = x[:st.Tokens*st.Config.HiddenSize]
 			st.Runner.MLP(b, x, st.Tokens, hooks)
 			return nil
 		})
 	}
 	st.at(PartForward, st.forwardWork(llama.AttnInput, in))
-	return st.pass(ctx, tap)
+	return st.pass(ctx, st.Windows, tap)
 }
 
 // NewCarried makes the store of [State.Carried], in memory or in the file spill.
@@ -167,7 +168,7 @@ func (st *State) AdvanceInputs(ctx context.Context) error {
 	}
 	st.at(PartForward, st.forwardWork(llama.MLPInput, llama.NumInputs))
 	b := st.Runnable()
-	err := st.eachOf(ctx, st.Carried, func(i int, x []float32) error {
+	err := st.eachOf(ctx, st.Carried, st.Windows, func(i int, x []float32) error {
 		x = x[:st.Tokens*st.Config.HiddenSize]
 		if err := st.checkStream(x, "after attention of "+st.place(), quantizedModel, i); err != nil {
 			return err
