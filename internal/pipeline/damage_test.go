@@ -241,12 +241,31 @@ func TestDamagedAtTheEnd(t *testing.T) {
 func TestDamagedActivations(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 10))
 	small := testmodel.Options{Hidden: 16, Intermediate: 24, Heads: 2, KVHeads: 2, Layers: 3}
-	for file, yaml := range map[string]string{
-		"activations.tmp": "bits: 4-8-8\nsolve: {method: gptq, damp: 0.01}\ncalibration: {samples: 3, tokens: 16, propagate: runtime}\n",
-		"reference.tmp":   "bits: 4-8-8\nsolve: {method: gptq, damp: 0.01, correct: stream}\ncalibration: {samples: 3, tokens: 16, propagate: runtime}\n",
+	const calibration = "calibration: {samples: 3, tokens: 16, propagate: runtime}\n"
+	blockDone := func(e Event) bool { return e.Block == 1 && e.Layers != nil }
+	stage := func(name string, block int) func(Event) bool {
+		return func(e Event) bool { return e.Block == block && e.Stage == name }
+	}
+	for _, c := range []struct {
+		file, yaml string
+		when       func(Event) bool // the file is written and will be read again
+		family     string           // of the model; "": a LLaMA
+	}{
+		{"activations.tmp", "bits: 4-8-8\nsolve: {method: gptq, damp: 0.01}\n" + calibration, blockDone, ""},
+		{"reference.tmp", "bits: 4-8-8\nsolve: {method: gptq, damp: 0.01, correct: stream}\n" + calibration, blockDone, ""},
+		{"targets.tmp", "bits: 4-4-4\nlearn: {method: flatquant, epochs: 1, batch: 2, rate: 0.02, clip-rate: 0.05}\nsolve: {method: rtn}\n" + calibration, stage("learning transforms", 1), ""},
+		{"carried.tmp", "bits: 4-8-8\nsolve: {method: gptq, damp: 0.01}\n" + calibration, stage("quantizing feed-forward (gate, up)", 1), ""},
+		{"experts.tmp", "bits: 4-8-8\nsolve: {method: gptq, damp: 0.01}\n" + calibration, stage("quantizing feed-forward (gate, up)", 1), "olmoe"},
 	} {
+		file := c.file
 		t.Run(file, func(t *testing.T) {
-			o := options(t, small, parsed(t, yaml), 1)
+			o := options(t, small, parsed(t, c.yaml), 1)
+			if c.family != "" {
+				o.Dir = filepath.Join(t.TempDir(), "model")
+				if err := testmodel.FamilyNamed(c.family).Write(o.Dir); err != nil {
+					t.Fatal(err)
+				}
+			}
 			if _, err := Run(t.Context(), o); err != nil {
 				t.Fatal(err)
 			}
@@ -256,12 +275,12 @@ func TestDamagedActivations(t *testing.T) {
 				t.Fatal(err)
 			}
 			o.MaxMemory = plan.Peak - 1
-			for flip := range 4 * *flips {
+			for flip := range 2 * *flips {
 				o := o
 				o.Out = fmt.Sprintf("%s-%d", out, flip)
 				what := ""
 				o.Progress = func(e Event) {
-					if e.Block == 1 && e.Layers != nil {
+					if c.when(e) && what == "" {
 						what = flipBit(t, rng, filepath.Join(o.Out+PartialSuffix, file))
 					}
 				}

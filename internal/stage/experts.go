@@ -129,7 +129,7 @@ func (st *State) Route(ctx context.Context) error {
 	m, n, hidden := &st.mixture, st.experts(), st.Config.HiddenSize
 	if m.inputs == nil {
 		var err error
-		if m.inputs, err = NewStore(st.Windows, st.Tokens*hidden, st.ExpertSpill); err != nil {
+		if m.inputs, err = NewRowStore(st.Windows, st.Tokens, hidden, st.ExpertSpill); err != nil {
 			return err
 		}
 	}

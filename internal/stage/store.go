@@ -19,6 +19,18 @@ type Store struct {
 	buffer []float32
 	sums   []uint32 // CRC-32C of each window in the file
 	known  []int    // values of each window that have been written
+
+	row     int      // values of a row, of which each has its own sum; 0: rows are not read
+	rowSums []uint32 // CRC-32C of each row in the file
+}
+
+// NewRowStore is [NewStore] for windows of which single rows are read, with [Store.Row].
+func NewRowStore(windows, rows, width int, spill string) (*Store, error) {
+	s, err := NewStore(windows, rows*width, spill)
+	if err == nil && s.file != nil {
+		s.row, s.rowSums = width, make([]uint32, windows*rows)
+	}
+	return s, err
 }
 
 func NewStore(windows, values int, spill string) (*Store, error) {
@@ -50,21 +62,27 @@ func (s *Store) Get(i int) ([]float32, error) {
 		return nil, fmt.Errorf("reading spilled activations: %w", err)
 	}
 	if n := s.known[i]; n > 0 && crc32.Checksum(raw(s.buffer[:n]), castagnoli) != s.sums[i] {
-		return nil, fmt.Errorf("%s: window %d of the activations is not what was written there: the disk or the memory is damaged; run again, which takes the finished blocks up, with another disk or without --max-memory", s.file.Name(), i)
+		return nil, s.damaged(i)
 	}
 	return s.buffer, nil
 }
 
-// Row reads the values of one token of window i, len(dst) to a token. Those of a file are not
-// held against the window's checksum, which is of all its tokens.
-func (s *Store) Row(dst []float32, i, token int) error {
-	at := i*s.window + token*len(dst)
+func (s *Store) damaged(i int) error {
+	return fmt.Errorf("%s: window %d of the activations is not what was written there: the disk or the memory is damaged; run again, which takes the finished blocks up, with another disk or without --max-memory", s.file.Name(), i)
+}
+
+// Row reads row n of window i of a store made by [NewRowStore].
+func (s *Store) Row(dst []float32, i, n int) error {
+	at := i*s.window + n*len(dst)
 	if s.file == nil {
 		copy(dst, s.ram[at:])
 		return nil
 	}
 	if _, err := s.file.ReadAt(raw(dst), 4*int64(at)); err != nil {
 		return fmt.Errorf("reading spilled activations: %w", err)
+	}
+	if crc32.Checksum(raw(dst), castagnoli) != s.rowSums[at/s.row] {
+		return s.damaged(i)
 	}
 	return nil
 }
@@ -87,6 +105,12 @@ func (s *Store) Put(i int, x []float32) error {
 		return fmt.Errorf("spilling activations to %s: %w", s.file.Name(), err)
 	}
 	s.sums[i], s.known[i] = crc32.Checksum(raw(x), castagnoli), len(x)
+	if s.row > 0 {
+		sums := s.rowSums[i*s.window/s.row:]
+		for n := range len(x) / s.row {
+			sums[n] = crc32.Checksum(raw(x[n*s.row:][:s.row]), castagnoli)
+		}
+	}
 	return nil
 }
 
