@@ -144,7 +144,7 @@ func parseGGUF(path string, r io.ReaderAt, size int64) (*GGUF, error) {
 	if a, ok := g.Metadata["general.alignment"]; ok && c.err == nil {
 		n, isInt := asInt(a)
 		if !isInt || n < 8 || n > 1<<20 || n&(n-1) != 0 {
-			c.failf("metadata \"general.alignment\"", "found %v, expected a power of two from 8 to %d", a, 1<<20)
+			c.failf("metadata \"general.alignment\"", "%s, expected a power of two from 8 to %d", MetadataText(a), 1<<20)
 		}
 		align = n
 	}

@@ -1,6 +1,9 @@
 package checkpoint
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // Vocabulary returns the tokenizer's data as stored in the file. model is "llama"
 // (SentencePiece) or "gpt2" (byte-level BPE, with merges in
@@ -17,7 +20,7 @@ func (g *GGUF) Vocabulary() (tokens []string, scores []float32, types []int32, m
 	read := func(key string) any { return g.Metadata[prefix+key] }
 	var ok bool
 	if model, ok = read("model").(string); !ok {
-		fail(prefix+"model", "found %v, expected the tokenizer's kind", read("model"))
+		fail(prefix+"model", "%s, expected a text: the tokenizer's kind, such as llama or gpt2", MetadataText(read("model")))
 	}
 	if tokens, ok = read("tokens").([]string); !ok || len(tokens) == 0 {
 		fail(prefix+"tokens", "missing or not a list of strings")
@@ -44,7 +47,7 @@ func (g *GGUF) Vocabulary() (tokens []string, scores []float32, types []int32, m
 		}
 		n, isInt := asInt(v)
 		if !isInt || n < 0 || n >= int64(len(tokens)) {
-			fail(prefix+key, "found %v, expected a token id below %d", v, len(tokens))
+			fail(prefix+key, "%s, expected a token id below %d", MetadataText(v), len(tokens))
 			return -1
 		}
 		return int(n)
@@ -54,6 +57,22 @@ func (g *GGUF) Vocabulary() (tokens []string, scores []float32, types []int32, m
 		return nil, nil, nil, "", -1, -1, err
 	}
 	return tokens, scores, types, model, bos, eos, nil
+}
+
+// MetadataText is what an error says of a GGUF file's metadata value that is not as expected.
+func MetadataText(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "is missing"
+	case string:
+		return fmt.Sprintf("found the text %.60q", v)
+	case bool, float32, float64:
+		return fmt.Sprintf("found %v", v)
+	}
+	if n, ok := asInt(v); ok {
+		return fmt.Sprintf("found %d", n)
+	}
+	return "found a list"
 }
 
 // TokenID is a token's id by its key in the tokenizer's metadata; -1 if it is absent.
@@ -66,7 +85,7 @@ func (g *GGUF) TokenID(key string) (int, error) {
 	tokens, _ := g.Metadata[prefix+"tokens"].([]string)
 	n, isInt := asInt(v)
 	if !isInt || n < 0 || n >= int64(len(tokens)) {
-		return -1, malformed("%s: metadata %q: found %v, expected a token id below %d", g.path, prefix+key, v, len(tokens))
+		return -1, malformed("%s: metadata %q: %s, expected a token id below %d", g.path, prefix+key, MetadataText(v), len(tokens))
 	}
 	return int(n), nil
 }

@@ -3,6 +3,7 @@ package gguf
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -103,7 +104,7 @@ func (v *vocabulary) flag(key string, def bool) (bool, error) {
 	case bool:
 		return b, nil
 	default:
-		return def, fmt.Errorf("metadata \"tokenizer.ggml.%s\": found %v, expected true or false", key, b)
+		return def, fmt.Errorf("metadata \"tokenizer.ggml.%s\": %s, expected true or false", key, checkpoint.MetadataText(b))
 	}
 }
 
@@ -156,17 +157,22 @@ func (v *vocabulary) sentencePiece(config map[string]any) ([]byte, error) {
 	if v.scores == nil {
 		return nil, fmt.Errorf("metadata \"tokenizer.ggml.scores\" is missing, and a tokenizer of SentencePiece needs it")
 	}
+	if v.types == nil {
+		return nil, errors.New("metadata \"tokenizer.ggml.token_type\" is missing, and a tokenizer of SentencePiece needs it")
+	}
 	pieces := make([]tokenizer.Piece, len(v.tokens))
-	unknown := slices.Index(v.types, typeUnknown) // -1: unknown_token_id gives it
+	unknown := v.unk
+	if unknown < 0 {
+		unknown = slices.Index(v.types, typeUnknown)
+	}
 	for i, t := range v.tokens {
-		pieces[i] = tokenizer.Piece{Text: t, Score: v.scores[i], Type: tokenizer.PieceNormal}
-		if v.types != nil {
-			pieces[i].Type = tokenizer.PieceType(v.types[i])
-		}
-		if unknown < 0 && i == v.unk {
+		pieces[i] = tokenizer.Piece{Text: t, Score: v.scores[i], Type: tokenizer.PieceType(v.types[i])}
+		switch {
+		case i == unknown:
 			pieces[i].Type = tokenizer.PieceUnknown
-		}
-		if pieces[i].Type == typeUnused { // never matched in a text, like a control token
+		case v.types[i] == typeUnused, v.types[i] == typeUnknown:
+			// Never matched in a text, like a control token. Files such as Phi-3's call the
+			// tokens that fill up their vocabulary unknown.
 			pieces[i].Type = tokenizer.PieceControl
 		}
 	}

@@ -55,6 +55,16 @@ func TestTokenizerObeysFlags(t *testing.T) {
 		want string // pieces
 	}{
 		{"SentencePiece", spm(nil), "a  b", "<s> ▁a ▁ ▁b"},
+		{"tokens of type unknown that fill up the vocabulary", spm(func(m map[string]any) {
+			set("unknown_token_id", uint32(0))(m)
+			m["tokenizer.ggml.tokens"] = append(m["tokenizer.ggml.tokens"].([]string), "[PAD1]", "[PAD2]")
+			m["tokenizer.ggml.scores"] = append(m["tokenizer.ggml.scores"].([]float32), -1e4, -1e4)
+			m["tokenizer.ggml.token_type"] = append(m["tokenizer.ggml.token_type"].([]int32), 2, 2)
+		}), "a b", "<s> ▁a ▁b"},
+		{"the unknown token of another type", spm(func(m map[string]any) {
+			set("unknown_token_id", uint32(0))(m)
+			m["tokenizer.ggml.token_type"].([]int32)[0] = 3
+		}), "a b", "<s> ▁a ▁b"},
 		{"no BOS", spm(set("add_bos_token", false)), "a", "▁a"},
 		{"EOS", spm(set("add_eos_token", true)), "a", "<s> ▁a </s>"},
 		{"no space before", spm(set("add_space_prefix", false)), "a b", "<s> a ▁b"},
@@ -116,6 +126,10 @@ func TestTokenizerRefuses(t *testing.T) {
 		{"id", spm(set("unknown_token_id", uint32(9999))), []string{"unknown_token_id", "9999"}},
 		{"no tokens", spm(set("tokens", []int32{1})), []string{"tokenizer.ggml.tokens"}},
 		{"types", spm(set("token_type", []int32{1})), []string{"token_type"}},
+		{"no types", spm(set("token_type", nil)), []string{"token_type", "is missing"}},
+		{"no model", spm(set("model", nil)), []string{`"tokenizer.ggml.model": is missing`}},
+		{"model a list", spm(set("model", []int32{1})), []string{`"tokenizer.ggml.model": found a list`}},
+		{"id a text", spm(set("eos_token_id", "</s>")), []string{"eos_token_id", `found the text "</s>"`}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
