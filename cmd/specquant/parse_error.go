@@ -17,12 +17,15 @@ var parseWords = []struct {
 	instead string
 }{
 	{regexp.MustCompile(`^expected "<(\w+)>.*"$`), "the argument <$1> is missing"},
+	{regexp.MustCompile(`^<(\w+)> must be one of (.*) but got (".*")$`), "the argument <$1>: found $3, expected one of $2"},
+	{regexp.MustCompile(`^(--\S+) must be one of (.*) but got (".*")$`), "$1: found $3, expected one of $2"},
 	{regexp.MustCompile(`expected a valid \d+ bit int but got (".*")`), "found $1, expected a whole number"},
 	{regexp.MustCompile(`expected a valid \d+ bit uint but got (".*")`), "found $1, expected a whole number from 0"},
 	{regexp.MustCompile(`expected an int but got (".*") \([^)]*\)`), "found $1, expected a whole number"},
 	{regexp.MustCompile(`expected a float but got (".*") \([^)]*\)`), "found $1, expected a number"},
 	{regexp.MustCompile(`bool value must be true, 1, yes, false, 0 or no but got (".*")`), "found $1, expected true or false"},
 	{regexp.MustCompile(`expected bool but got (".*") \([^)]*\)`), "found $1, expected true or false"},
+	{regexp.MustCompile(`expected duration but got (".*"): time: .*`), "found $1, expected a time with its unit, such as 90s, 10m or 1h30m"},
 	{regexp.MustCompile(`expected (\S+) value but got "EOL" \(<EOL>\)`), "found no value, expected one behind it"},
 	{regexp.MustCompile(`expected (.*?) value but got (".*") \(.*\)`), "found $2, expected a value of its own"},
 }
@@ -68,15 +71,41 @@ var flagLimits = map[string]int64{
 	"rounds":  1000,
 	"seeds":   1000,
 	"choices": 10000,
+
+	"slots": 256, "keep": 1024, "queue": 65536, "connections": 65536, "port": 65535, // of serve
 }
 
 // maxSequences bounds each entry of a list of batches: the sequences that are decoded
 // together.
 const maxSequences = 4096
 
+// checkEmpty refuses flags that are given an empty value, as an unset variable of the shell is:
+// without the flag something else happens than what was meant. A text may be empty.
+func checkEmpty(k *kong.Context) error {
+	for _, p := range k.Path {
+		if p.Flag == nil || p.Resolved || p.Flag.PlaceHolder == "TEXT" {
+			continue
+		}
+		empty := p.Flag.Target.Kind() == reflect.String && p.Flag.Target.String() == ""
+		if v := p.Flag.Target; v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.String {
+			empty = v.Len() == 0
+			for i := range v.Len() {
+				empty = empty || v.Index(i).String() == ""
+			}
+		}
+		if empty {
+			return fmt.Errorf("--%s: its value is empty; leave the flag out, or give it a value (is a variable of the shell not set?)", p.Flag.Name)
+		}
+	}
+	return nil
+}
+
 // checkFlags holds the numbers of the command line against their limits. No whole number
 // may be below 0, but for run's -n, where −1 means what 0 does.
 func checkFlags(k *kong.Context) error {
+	if err := checkEmpty(k); err != nil {
+		return err
+	}
 	for _, f := range k.Flags() {
 		values := []reflect.Value{f.Target}
 		switch f.Target.Kind() {

@@ -8,10 +8,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/serve"
@@ -51,6 +53,12 @@ type serveCmd struct {
 	LogJSON     bool          `name:"log-json" help:"Log as JSON. Logs never hold prompts or answers."`
 }
 
+// The address unless one is given.
+const (
+	defaultHost = "127.0.0.1"
+	defaultPort = 8080
+)
+
 // check says which flag makes no sense.
 func (c *serveCmd) check() error {
 	switch {
@@ -68,8 +76,14 @@ func (c *serveCmd) check() error {
 		return fmt.Errorf("--keep %d, --queue %d: expected numbers from 0", c.Keep, c.Queue)
 	case c.Connections < 1 || c.Timeout <= 0 || c.Drain <= 0:
 		return fmt.Errorf("--connections %d, --timeout %s, --drain %s: expected numbers above 0", c.Connections, c.Timeout, c.Drain)
+	case strings.ContainsFunc(c.Name, unicode.IsControl):
+		return fmt.Errorf("--name: found %q, expected a name without line ends and other control characters", c.Name)
+	case c.Socket != "" && (c.Host != defaultHost || c.Port != defaultPort):
+		return errors.New("--socket: takes the place of an address; leave --host and --port out")
 	case c.KeepAlive < 0:
 		return fmt.Errorf("--keep-alive: found %s, expected a time, or 0", c.KeepAlive)
+	case slices.ContainsFunc(c.AllowHost, notHost):
+		return fmt.Errorf("--allow-host: found %q, expected names of this machine, such as box.example.org", c.AllowHost)
 	case c.APIKeyFile != nil && *c.APIKeyFile == "":
 		return errors.New("--api-key-file: the file's name is empty; without the flag clients need no key")
 	case (c.TLSCert == "") != (c.TLSKey == ""):
@@ -79,6 +93,9 @@ func (c *serveCmd) check() error {
 	}
 	return nil
 }
+
+// notHost reports whether a text can't be the name of a host.
+func notHost(name string) bool { return strings.ContainsAny(name, " /\\@\t\n") }
 
 // keyFile is the path of the file with keys; "": clients need none.
 func (c *serveCmd) keyFile() string {
@@ -157,7 +174,7 @@ func (c *serveCmd) listen(e *env) (l net.Listener, url string, err error) {
 	}
 	l, err = net.Listen("tcp", net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
 	if err != nil {
-		return nil, "", err
+		return nil, "", fmt.Errorf("--host %s, --port %d: %w", c.Host, c.Port, err)
 	}
 	if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() && c.APIKeyFile == nil {
 		fmt.Fprintf(e.err, "warning: everybody who reaches %s may use this server; --api-key-file asks for keys\n", l.Addr())

@@ -13,7 +13,7 @@ import (
 
 // TestServeFlags: a flag that makes no sense is named before anything is opened.
 func TestServeFlags(t *testing.T) {
-	good := serveCmd{Port: 8080, Slots: 1, Connections: 1, Timeout: time.Second, Drain: time.Second}
+	good := serveCmd{Host: defaultHost, Port: defaultPort, Slots: 1, Connections: 1, Timeout: time.Second, Drain: time.Second}
 	if err := good.check(); err != nil {
 		t.Fatal(err)
 	}
@@ -31,6 +31,9 @@ func TestServeFlags(t *testing.T) {
 		"one of them":    func(c *serveCmd) { c.TLSKey = "key.pem" },
 		"on a socket":    func(c *serveCmd) { c.TLSCert, c.TLSKey, c.Socket = "cert.pem", "key.pem", "s" },
 		"--connections":  func(c *serveCmd) { c.Connections = 0 },
+		"--name":         func(c *serveCmd) { c.Name = "a\nb" },
+		"--allow-host":   func(c *serveCmd) { c.AllowHost = []string{"box", "a b"} },
+		"--host and":     func(c *serveCmd) { c.Socket, c.Port = "s", 1234 },
 	} {
 		c := good
 		change(&c)

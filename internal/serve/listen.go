@@ -36,6 +36,9 @@ func ListenSocket(path string) (net.Listener, error) {
 	// The socket is made in a folder that others can't enter, and moved to its place when
 	// it is closed to them: at no time can they open it.
 	dir, err := os.MkdirTemp(filepath.Dir(path), ".sq")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("--socket: there is no folder %s to make the socket in", filepath.Dir(path))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("--socket: %w", err)
 	}
