@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/specquant/specquant/internal/disk"
 	"github.com/specquant/specquant/internal/input"
 )
 
@@ -19,7 +20,7 @@ type AtomicFile struct {
 	path    string
 	want    int64
 	written int64
-	f       *os.File
+	f       *disk.File
 	w       *bufio.Writer
 	err     error // the first failure to write, sticky
 }
@@ -33,10 +34,10 @@ func CreateAtomic(path string, want int64) (*AtomicFile, error) {
 	}
 	tmp := path + ".tmp"
 	// Removed and created anew, so that a link left at this name is not written through.
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := disk.RemoveFile(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	f, err := disk.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
@@ -121,13 +122,13 @@ func (a *AtomicFile) Commit() error {
 	a.f = nil
 	err := a.fail(f.Close())
 	if err == nil {
-		err = a.fail(os.Rename(f.Name(), a.path))
+		err = a.fail(disk.RenameTo(f.Name(), a.path))
 	}
 	if err != nil {
-		os.Remove(f.Name())
+		disk.RemoveFile(f.Name())
 		return err
 	}
-	return syncDir(filepath.Dir(a.path))
+	return disk.FlushDir(filepath.Dir(a.path))
 }
 
 // Abort removes the temporary file. After Commit it does nothing, so that it can be
@@ -135,7 +136,7 @@ func (a *AtomicFile) Commit() error {
 func (a *AtomicFile) Abort() {
 	if a.f != nil {
 		a.f.Close()
-		os.Remove(a.f.Name())
+		disk.RemoveFile(a.f.Name())
 		a.f = nil
 	}
 }

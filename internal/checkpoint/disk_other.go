@@ -12,6 +12,3 @@ func isDiskFull(err error) bool {
 	var no syscall.Errno
 	return errors.As(err, &no) && (no == 39 || no == 112)
 }
-
-// syncDir does nothing: folders cannot be flushed on this system.
-func syncDir(string) error { return nil }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/specquant/specquant/internal/disk"
 )
 
 // ImportGGUF converts the GGUF file src into the Hugging Face folder dst: config.json,
@@ -72,7 +74,7 @@ func ImportGGUF(src, dst string, writeTokenizer func(dir string, g *GGUF) error)
 	if err := os.Rename(tmp, dst); err != nil {
 		return fmt.Errorf("import into %s: %w", dst, err)
 	}
-	return syncDir(filepath.Dir(dst))
+	return disk.FlushDir(filepath.Dir(dst))
 }
 
 func verifyImport(dir string) error {

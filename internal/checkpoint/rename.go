@@ -1,17 +1,18 @@
 package checkpoint
 
 import (
-	"os"
 	"path/filepath"
+
+	"github.com/specquant/specquant/internal/disk"
 )
 
 // RenameDir durably renames a finished folder. The new name must not exist.
 func RenameDir(from, to string) error {
-	if err := syncDir(from); err != nil {
+	if err := disk.FlushDir(from); err != nil {
 		return err
 	}
-	if err := os.Rename(from, to); err != nil {
+	if err := disk.RenameTo(from, to); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(filepath.Clean(to)))
+	return disk.FlushDir(filepath.Dir(filepath.Clean(to)))
 }

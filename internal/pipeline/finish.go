@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/calibration"
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/disk"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/stage"
@@ -89,7 +89,7 @@ func (j *job) files(rest []string) []string {
 // job goes first: without it the manifest says that all is done.
 func (j *job) publish() error {
 	for _, name := range []string{jobFile, mixFile, spinFile, distilFile} {
-		if err := os.Remove(filepath.Join(j.partial, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := disk.RemoveFile(filepath.Join(j.partial, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

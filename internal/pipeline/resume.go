@@ -12,6 +12,7 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/disk"
 	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/stage"
 )
@@ -35,7 +36,7 @@ func (j *job) begin() error {
 	if err != nil {
 		return err
 	}
-	if err := os.Mkdir(j.partial, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := disk.MakeDir(j.partial, filepath.Dir(j.partial)); err != nil {
 		return err
 	}
 	if j.unlock, err = lock(j.partial); err != nil {
@@ -203,7 +204,7 @@ func (j *job) takeNew(ctx context.Context) (bool, error) {
 			return false, err
 		}
 		path := j.blockFile(i)
-		if err := os.Rename(path+newSuffix, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := disk.RenameTo(path+newSuffix, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return false, err
 		}
 		j.event(Event{Block: j.ck.Config.Layers, Stage: fmt.Sprintf("distilled block %d", i+1)})

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/disk"
 	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/stage"
@@ -65,7 +65,7 @@ func (j *job) spill(name string) string {
 
 // remove removes a file if it is there.
 func remove(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := disk.RemoveFile(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/disk"
 	"github.com/specquant/specquant/internal/llama"
 )
 
@@ -15,7 +16,7 @@ import (
 type Store struct {
 	window int // values of a window
 	ram    []float32
-	file   *os.File
+	file   *disk.File
 	buffer []float32
 	sums   []uint32 // CRC-32C of each window in the file
 	known  []int    // values of each window that have been written
@@ -39,7 +40,7 @@ func NewStore(windows, values int, spill string) (*Store, error) {
 		s.ram = make([]float32, windows*values)
 		return s, nil
 	}
-	f, err := os.Create(spill)
+	f, err := disk.OpenFile(spill, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o666)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +124,7 @@ func (s *Store) Close() {
 	}
 	if s.file != nil {
 		s.file.Close()
-		os.Remove(s.file.Name())
+		disk.RemoveFile(s.file.Name())
 	}
 }
 

@@ -1,0 +1,6 @@
+//go:build !unix
+
+package disk
+
+// syncDir does nothing: folders cannot be flushed on this system.
+func syncDir(string) error { return nil }
