@@ -21,14 +21,27 @@ func (p *Plan) estimate(s *speeds) {
 	p.block.least, p.block.most = s.seconds(p.phases.block)
 	p.after.least, p.after.most = s.seconds(p.phases.after)
 	p.block.least, p.block.most = p.block.least+blockSeconds, p.block.most+2*blockSeconds
-	// A run this short is let through by a busy machine, a long one is not.
-	p.Load = machineLoad() / float64(runtime.NumCPU())
+	cpus := float64(runtime.NumCPU())
+	p.Load = machineLoad() / cpus
+	least, most := stretch(p.Load, min(1, float64(p.Threads)/cpus))
 	for _, s := range []*span{&p.before, &p.block, &p.after} {
-		s.most *= 1 + p.Load/3
+		s.least, s.most = s.least*least, s.most*most
 	}
 	n := float64(p.Blocks)
 	p.Least = seconds(p.before.least + n*p.block.least + p.after.least)
 	p.Most = seconds(p.before.most + n*p.block.most + p.after.most)
+}
+
+// stretch is the range of how many times longer a job takes on a machine that other programs
+// keep busy than alone on it: load and threads are theirs and its own for each processor. If
+// there are more than processors, the job gets its share of them, or, as the others' load
+// changes and priorities differ, between twice that and two thirds of it.
+func stretch(load, threads float64) (least, most float64) {
+	fair := load + threads
+	if fair <= 1.05 {
+		return 1, 1
+	}
+	return max(1, fair/2), 1.5 * fair
 }
 
 // machineLoad is how many threads of all programs have wanted a processor at a time,

@@ -1,12 +1,14 @@
 package pipeline
 
 import (
+	"runtime"
 	"slices"
 	"time"
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/meter"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/stage"
@@ -156,8 +158,8 @@ const (
 type speeds [kinds]struct{ least, most float64 }
 
 // measureSpeeds runs each kind of operation for a moment, at the model's widths as
-// far as they are not too large for that, in turns: what else the machine does is in
-// all of them, and in the distance between the least and the most.
+// far as they are not too large for that, in turns. Speeds are by the processors' time, where
+// the system tells it, as if no other program ran: what those take is counted by [stretch].
 func measureSpeeds(c *checkpoint.Config, pool *kernel.Pool, tokens int) speeds {
 	const widest = 2048
 	if tokens == 0 {
@@ -202,12 +204,16 @@ func measureSpeeds(c *checkpoint.Config, pool *kernel.Pool, tokens int) speeds {
 	var seen [kinds][]float64
 	for range speedRounds {
 		for k := range stored {
-			rounds, start := 0., time.Now()
+			rounds, start, cpu := 0., time.Now(), meter.CPUSeconds()
 			for rounds == 0 || time.Since(start) < speedTime {
 				run[k].once()
 				rounds++
 			}
-			seen[k] = append(seen[k], rounds*run[k].operations/time.Since(start).Seconds())
+			took := time.Since(start).Seconds()
+			if cpu = (meter.CPUSeconds() - cpu) / float64(min(pool.Threads(), runtime.NumCPU())); cpu > 0 {
+				took = min(took, cpu)
+			}
+			seen[k] = append(seen[k], rounds*run[k].operations/took)
 		}
 	}
 	s := speeds{}

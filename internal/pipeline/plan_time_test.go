@@ -67,6 +67,17 @@ func TestMeasure(t *testing.T) {
 	}
 }
 
+// A machine with room for the job does not stretch it; on a busy one it gets its share.
+func TestStretch(t *testing.T) {
+	for _, c := range []struct{ load, threads, least, most float64 }{
+		{0, 1, 1, 1}, {0.4, 0.5, 1, 1}, {1, 1, 1, 3}, {9, 1, 5, 15}, {0, 2, 1, 3},
+	} {
+		if least, most := stretch(c.load, c.threads); least != c.least || most != c.most {
+			t.Errorf("load %v, threads %v: %v to %v, want %v to %v", c.load, c.threads, least, most, c.least, c.most)
+		}
+	}
+}
+
 // The time left is the plan's until a block is finished, then that of the blocks.
 func TestRemaining(t *testing.T) {
 	p := &Plan{Blocks: 10, before: span{5, 10}, block: span{10, 20}, after: span{1, 2}}
