@@ -1,6 +1,9 @@
 package kernel
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // KVCache is the memory of attention in one transformer block for one
 // sequence: keys and values by kv head and position, in 4 or 8 bits or as
@@ -9,9 +12,14 @@ import "fmt"
 //
 // Kernels go through keys with positions in the lanes of a register, and
 // through values with dimensions in the lanes. So keys lie in blocks of 16
-// positions, transposed: [kv_heads][capacity/16][packed bytes, or head_dim][16].
-// Values are rows, filled up with zeros to 32 dimensions:
-// [kv_heads][capacity][row]. Scales and minima are [kv_heads][capacity].
+// positions, transposed: [kv_heads][capacity/16][head_dim][16]. Values are rows,
+// filled up with zeros to 32 dimensions: [kv_heads][capacity][row].
+//
+// The kernels for integers add the products of four bytes at once (see
+// kv_int.go). So of a packed key, filled up with zeros to four bytes, four bytes
+// lie together, [kv_heads][capacity/16][packed bytes/4][16][4], and of the
+// packed values four positions: [kv_heads][capacity/4][row][4]. Scales and
+// minima are [kv_heads][capacity].
 type KVCache struct {
 	Bits           int     // 4, 8, or 16 for float32
 	Heads, HeadDim int     // kv heads; head_dim, which is even
@@ -36,10 +44,10 @@ func alignUp(n, to int) int { return (n + to - 1) / to * to }
 
 // keyRow is the size of a key, in bytes or float32s, and valueRow of a value.
 func (c *KVCache) keyRow() int {
-	if c.Bits == 4 {
-		return c.HeadDim / 2
+	if c.Bits == 16 {
+		return c.HeadDim
 	}
-	return c.HeadDim
+	return alignUp(c.HeadDim*c.Bits/8, 4)
 }
 
 func (c *KVCache) valueRow() int {
@@ -87,6 +95,9 @@ func (c *KVCache) check() {
 	if c.Bits != 4 && c.Bits != 8 && c.Bits != 16 || c.HeadDim <= 0 || c.HeadDim%2 != 0 {
 		panic(fmt.Sprintf("kernel: no cache of %d bits for heads of %d", c.Bits, c.HeadDim))
 	}
+	if c.Bits != 16 && c.HeadDim > kvIntDims {
+		panic(fmt.Sprintf("kernel: no cache of %d bits for heads of %d dimensions, only of up to %d", c.Bits, c.HeadDim, kvIntDims))
+	}
 }
 
 func regrow[T any](old []T, heads, from, to, kept, width int) []T {
@@ -126,32 +137,50 @@ func copyHeads[T any](dst, src []T, heads, to, from, n, width int) {
 	}
 }
 
-// column returns where in the keys of a head the column of a position begins, in bytes
-// or float32s.
-func (c *KVCache) column(head, position int) int {
-	return (head*c.capacity+position&^(kvLanes-1))*c.keyRow() + position%kvLanes
+// keyAt returns where byte i of the packed key of a position is, or its float32.
+func (c *KVCache) keyAt(head, position, i int) int {
+	block, lane := (head*c.capacity+position&^(kvLanes-1))*c.keyRow(), position%kvLanes
+	if c.Bits == 16 {
+		return block + i*kvLanes + lane
+	}
+	return block + (i/4*kvLanes+lane)*4 + i%4
+}
+
+// valueAt returns where byte i of the packed value of a position is, or its float32.
+func (c *KVCache) valueAt(head, position, i int) int {
+	if c.Bits == 16 {
+		return (head*c.capacity+position)*c.valueRow() + i
+	}
+	return (head*c.capacity+position&^3)*c.valueRow() + 4*i + position%4
 }
 
 // Put stores a key and a value [head_dim] in a cache of float32.
 func (c *KVCache) Put(head, position int, key, value []float32) {
 	c, position, _ = c.piece(position, position+1)
-	column := c.keys32[c.column(head, position):]
+	column := c.keys32[c.keyAt(head, position, 0):]
 	for i, v := range key {
 		column[i*kvLanes] = v
 	}
-	copy(c.values32[(head*c.capacity+position)*c.valueRow():], value)
+	copy(c.values32[c.valueAt(head, position, 0):], value)
 }
 
 // PutPacked stores a packed key and value [head_dim·bits/8] with their scales
 // and minima as IEEE binary16 in a quantized cache.
 func (c *KVCache) PutPacked(head, position int, key, value []byte, keyScale, keyMin, valueScale, valueMin uint16) {
 	c, position, _ = c.piece(position, position+1)
-	column := c.keys[c.column(head, position):]
-	for i, v := range key {
-		column[i*kvLanes] = v
+	column := c.keys[c.keyAt(head, position, 0):]
+	whole := len(key) &^ 3
+	for i := 0; i < whole; i += 4 {
+		binary.LittleEndian.PutUint32(column[i*kvLanes:], binary.LittleEndian.Uint32(key[i:]))
+	}
+	if whole < len(key) {
+		copy(column[whole*kvLanes:][:4], key[whole:])
+	}
+	column = c.values[c.valueAt(head, position, 0):]
+	for i, v := range value {
+		column[4*i] = v
 	}
 	at := head*c.capacity + position
-	copy(c.values[at*c.valueRow():], value)
 	c.ks[at], c.km[at], c.vs[at], c.vm[at] = keyScale, keyMin, valueScale, valueMin
 }
 

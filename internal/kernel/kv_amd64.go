@@ -9,11 +9,9 @@ import "unsafe"
 type kvScoreArgs struct {
 	keys       unsafe.Pointer // first block
 	blockBytes int            // from block to block
-	steps      int            // of a block: bytes of a packed key, or head_dim
+	steps      int            // of a block: head_dim
 	groups     int            // groups of blocks
 	q          unsafe.Pointer // [head_dim][rows]
-	total      unsafe.Pointer // [rows]
-	scale, min unsafe.Pointer
 	dst        unsafe.Pointer
 	dstRow     int // bytes from row to row
 }
@@ -65,22 +63,15 @@ func kvUnit(rows int) int {
 
 // kvScoreBlocks computes what scores does, in assembly. It returns false if the active
 // tier has none.
-func kvScoreBlocks(c *KVCache, head, from, n int, q, total []float32, rows int, dst []float32, stride int) bool {
+func kvScoreBlocks(c *KVCache, head, from, n int, q []float32, rows int, dst []float32, stride int) bool {
 	if Active() < AVX2 {
 		return false
 	}
 	at, row := head*c.capacity+from, c.keyRow()
-	a := kvScoreArgs{steps: row, groups: n / kvUnit(rows), q: first(q), total: first(total), dst: first(dst), dstRow: 4 * stride}
+	a := kvScoreArgs{keys: unsafe.Pointer(&c.keys32[at*row]), blockBytes: 4 * kvLanes * row,
+		steps: row, groups: n / kvUnit(rows), q: first(q), dst: first(dst), dstRow: 4 * stride}
 	// Go checks the bounds of the last element that the kernel reads or writes.
-	_, _, _ = q[c.HeadDim*rows-1], total[rows-1], dst[(rows-1)*stride+n-1]
-	if c.Bits == 16 {
-		a.keys, a.blockBytes = unsafe.Pointer(&c.keys32[at*row]), 4*kvLanes*row
-		_ = c.keys32[(at+n)*row-1]
-	} else {
-		a.keys, a.blockBytes = unsafe.Pointer(&c.keys[at*row]), kvLanes*row
-		a.scale, a.min = unsafe.Pointer(&c.ks[at]), unsafe.Pointer(&c.km[at])
-		_, _ = c.keys[(at+n)*row-1], c.ks[at+n-1]
-	}
+	_, _, _ = q[c.HeadDim*rows-1], dst[(rows-1)*stride+n-1], c.keys32[(at+n)*row-1]
 	if Active() >= AVX512 {
 		kvScore512(&a, rows, kvUnit(rows), c.Bits)
 	} else {
@@ -115,18 +106,9 @@ func kvCombineBlocks(c *KVCache, head, from, n int, w []float32, stride, rows in
 	at, row := head*c.capacity+from, c.valueRow()
 	a := kvCombineArgs{w: first(w), wRow: 4 * stride, n: n, sums: first(sums), sumsRow: 4 * dims}
 	_, _ = w[(rows-1)*stride+n-1], sums[rows*dims-1]
-	piece, half := 16, 8 // bytes of a piece of 32 dimensions, of 8 dimensions
-	switch c.Bits {
-	case 16:
-		a.values, a.next, piece, half = unsafe.Pointer(&c.values32[at*row]), 4*row, 4*kvDims, 32
-		_ = c.values32[(at+n)*row-1]
-	case 8:
-		piece = kvDims
-		fallthrough
-	default:
-		a.values, a.next = unsafe.Pointer(&c.values[at*row]), row
-		_ = c.values[(at+n)*row-1]
-	}
+	const piece, half = 4 * kvDims, 32 // bytes of a piece of 32 dimensions, of 8 dimensions
+	a.values, a.next = unsafe.Pointer(&c.values32[at*row]), 4*row
+	_ = c.values32[(at+n)*row-1]
 	for d := 0; d < dims; d += kvDims {
 		switch {
 		case tier < AVX512 && rows == 4:

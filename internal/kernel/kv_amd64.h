@@ -1,32 +1,15 @@
 // Parts of the attention kernels that both tiers share.
 
-// The values 0…15, and the mask of a low half.
-DATA kvNibbles<>+0(SB)/8, $0x3f80000000000000
-DATA kvNibbles<>+8(SB)/8, $0x4040000040000000
-DATA kvNibbles<>+16(SB)/8, $0x40a0000040800000
-DATA kvNibbles<>+24(SB)/8, $0x40e0000040c00000
-DATA kvNibbles<>+32(SB)/8, $0x4110000041000000
-DATA kvNibbles<>+40(SB)/8, $0x4130000041200000
-DATA kvNibbles<>+48(SB)/8, $0x4150000041400000
-DATA kvNibbles<>+56(SB)/8, $0x4170000041600000
-GLOBL kvNibbles<>(SB), RODATA|NOPTR, $64
-
-DATA kvLow<>+0(SB)/4, $15
-GLOBL kvLow<>(SB), RODATA|NOPTR, $4
-
 // A score kernel. Registers:
 //   R12 arguments, R15 groups left, CX steps left
 //   SI            next step of block 0; R8 bytes of a block, R9 three times that
-//   DI            next dimension of the queries; R13 their sums
-//   R10 R11       scales and minima; BX scores, R14 from row to row, AX current
+//   DI            next dimension of the queries
+//   BX            scores, R14 from row to row, AX current
 #define KV_SCORE_ENTER \
 	MOVQ a+0(FP), R12;                   \
 	MOVQ kvScoreArgs_keys(R12), SI;      \
 	MOVQ kvScoreArgs_blockBytes(R12), R8; \
 	LEAQ (R8)(R8*2), R9;                 \
-	MOVQ kvScoreArgs_scale(R12), R10;    \
-	MOVQ kvScoreArgs_min(R12), R11;      \
-	MOVQ kvScoreArgs_total(R12), R13;    \
 	MOVQ kvScoreArgs_dst(R12), BX;       \
 	MOVQ kvScoreArgs_dstRow(R12), R14;   \
 	MOVQ kvScoreArgs_groups(R12), R15
@@ -62,3 +45,75 @@ GLOBL kvLow<>(SB), RODATA|NOPTR, $4
 
 DATA kvLeast<>+0(SB)/4, $0x0d800000 // 2⁻¹⁰⁰
 GLOBL kvLeast<>(SB), RODATA|NOPTR, $4
+
+DATA kvLowBytes<>+0(SB)/4, $0x0f0f0f0f
+GLOBL kvLowBytes<>(SB), RODATA|NOPTR, $4
+
+DATA kvLowWords<>+0(SB)/4, $0x000f000f
+GLOBL kvLowWords<>(SB), RODATA|NOPTR, $4
+
+DATA kvLowSeven<>+0(SB)/4, $127
+GLOBL kvLowSeven<>(SB), RODATA|NOPTR, $4
+
+DATA kvIntMax<>+0(SB)/4, $0x467ffc00 // 16383
+GLOBL kvIntMax<>(SB), RODATA|NOPTR, $4
+
+// A score kernel of integers. Registers:
+//   R12 arguments, R15 groups left, CX steps left
+//   SI            next step of block 0; R8 bytes of a block, R9 three times that
+//   DI            next integers of query 0, DX from row to row, R10 and R11 queries 3 and 6
+//   R10 R11       after the steps scales and minima, R13 sums of the queries
+//   BX            scores, R14 from row to row, AX current
+#define KV_INT_SCORE_ENTER \
+	MOVQ a+0(FP), R12;                      \
+	MOVQ kvIntScoreArgs_keys(R12), SI;      \
+	MOVQ kvIntScoreArgs_blockBytes(R12), R8; \
+	LEAQ (R8)(R8*2), R9;                    \
+	MOVQ kvIntScoreArgs_qRow(R12), DX;      \
+	MOVQ kvIntScoreArgs_total(R12), R13;    \
+	MOVQ kvIntScoreArgs_dst(R12), BX;       \
+	MOVQ kvIntScoreArgs_dstRow(R12), R14;   \
+	MOVQ kvIntScoreArgs_groups(R12), R15
+
+#define KV_INT_SCORE_GROUP \
+	MOVQ kvIntScoreArgs_steps(R12), CX; \
+	MOVQ kvIntScoreArgs_q(R12), DI;     \
+	LEAQ (DX)(DX*2), R10;               \
+	LEAQ (DI)(R10*2), R11;              \
+	ADDQ DI, R10
+
+#define KV_INT_SCORE_SCALES \
+	MOVQ kvIntScoreArgs_scale(R12), R10; \
+	MOVQ kvIntScoreArgs_min(R12), R11
+
+// A combine kernel of integers. Registers:
+//   BX            weights of row 0; R14 from row to row; R10 those of row 3
+//   SI            next four positions of the values; R9 to the next
+//   CX            fours left in the block, R15 beyond it
+//   DI            sums; R13 from row to row, AX current
+//   R11           step of the block of row 0; R8 from row to row, DX current
+#define KV_INT_COMBINE_ENTER \
+	MOVQ a+0(FP), R12;                       \
+	MOVQ kvIntCombineArgs_w(R12), BX;        \
+	MOVQ kvIntCombineArgs_wRow(R12), R14;    \
+	LEAQ (R14)(R14*2), R10;                  \
+	ADDQ BX, R10;                            \
+	MOVQ kvIntCombineArgs_values(R12), SI;   \
+	MOVQ kvIntCombineArgs_next(R12), R9;     \
+	MOVQ kvIntCombineArgs_fours(R12), R15;   \
+	MOVQ kvIntCombineArgs_sums(R12), DI;     \
+	MOVQ kvIntCombineArgs_sumsRow(R12), R13; \
+	MOVQ kvIntCombineArgs_step(R12), R11;    \
+	MOVQ kvIntCombineArgs_stepRow(R12), R8
+
+#define KV_INT_COMBINE_BLOCK \
+	MOVQ    $16, CX;  \
+	CMPQ    R15, CX;  \
+	CMOVQLT R15, CX;  \
+	SUBQ    CX, R15
+
+#define KV_INT_COMBINE_NEXT(bytes) \
+	ADDQ R9, SI;      \
+	ADDQ $bytes, BX;  \
+	ADDQ $bytes, R10; \
+	DECQ CX

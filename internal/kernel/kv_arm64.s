@@ -2,47 +2,23 @@
 #include "go_asm.h"
 #include "neon_arm64.h"
 
-// Attention for NEON, see kv_attend.go: as the kernels for AVX2, to the same bits.
-
-// WIDEN sets a…a+3 to the 16 bytes of n as floats, WIDEN8 a and a+1 to the lower 8.
-#define WIDEN(a, n) \
-	UXTL8H(a, n);            \
-	UXTL2_8H((a+2), n);      \
-	UXTL2_4S((a+1), a);      \
-	UXTL4S(a, a);            \
-	UXTL2_4S((a+3), (a+2));  \
-	UXTL4S((a+2), (a+2));    \
-	SCVTF4S(a, a);           \
-	SCVTF4S((a+1), (a+1));   \
-	SCVTF4S((a+2), (a+2));   \
-	SCVTF4S((a+3), (a+3))
-
-#define WIDEN8(a, n) \
-	UXTL8H(a, n);         \
-	UXTL2_4S((a+1), a);   \
-	UXTL4S(a, a);         \
-	SCVTF4S(a, a);        \
-	SCVTF4S((a+1), (a+1))
+// Attention over a float32 cache for NEON, see kv_attend.go: as the kernels for AVX2, to the same bits.
 
 // A score kernel. Registers:
 //   R0 arguments, R1 groups left, R2 steps left, R3 keys, R4 bytes of a block
-//   R5 next dimension of the queries, R6 their sums, R7 R8 scales and minima
-//   R9 scores, R10 from row to row, R11 current; V0…V15 sums, V31 mask
+//   R5 next dimension of the queries
+//   R9 scores, R10 from row to row, R11 current; V0…V15 sums
 #define KV_SCORE_ENTER \
 	MOVD a+0(FP), R0;                   \
 	MOVD kvScoreArgs_keys(R0), R3;      \
 	MOVD kvScoreArgs_blockBytes(R0), R4; \
-	MOVD kvScoreArgs_scale(R0), R7;     \
-	MOVD kvScoreArgs_min(R0), R8;       \
 	MOVD kvScoreArgs_dst(R0), R9;       \
 	MOVD kvScoreArgs_dstRow(R0), R10;   \
-	MOVD kvScoreArgs_groups(R0), R1;    \
-	MOVI16B(31, 15)
+	MOVD kvScoreArgs_groups(R0), R1
 
 #define KV_SCORE_GROUP \
 	MOVD kvScoreArgs_steps(R0), R2; \
-	MOVD kvScoreArgs_q(R0), R5;     \
-	MOVD kvScoreArgs_total(R0), R6
+	MOVD kvScoreArgs_q(R0), R5
 
 #define ZERO4(a) \
 	ZERO16B(a);     \
@@ -69,56 +45,11 @@
 	SUBS $1, R2;       \
 	BNE  step
 
-// SCALES loads 16 scales and minima; STORE writes minimum·total + scale·sum of a
-// row.
-#define SCALES \
-	LDRQ(24, 7, 0);    \
-	LDRQ(25, 7, 16);   \
-	LDRQ(26, 8, 0);    \
-	LDRQ(27, 8, 16);   \
-	FCVTL4S(16, 24);   \
-	FCVTL2_4S(17, 24); \
-	FCVTL4S(18, 25);   \
-	FCVTL2_4S(19, 25); \
-	FCVTL4S(20, 26);   \
-	FCVTL2_4S(21, 26); \
-	FCVTL4S(22, 27);   \
-	FCVTL2_4S(23, 27); \
-	ADD  $32, R7;      \
-	ADD  $32, R8
-
-#define STORE(a) \
-	LD1R4S(24, 6);         \
-	FMUL4S(25, 20, 24);    \
-	FMUL4S(26, 21, 24);    \
-	FMUL4S(27, 22, 24);    \
-	FMUL4S(28, 23, 24);    \
-	FMLA4S(25, a, 16);     \
-	FMLA4S(26, (a+1), 17); \
-	FMLA4S(27, (a+2), 18); \
-	FMLA4S(28, (a+3), 19); \
-	PLAIN(25)
-
 #define PLAIN(a) \
 	STRQ(a, 11, 0);      \
 	STRQ((a+1), 11, 16); \
 	STRQ((a+2), 11, 32); \
 	STRQ((a+3), 11, 48)
-
-#define ALL4 \
-	SCALES;         \
-	MOVD R9, R11;   \
-	STORE(0);       \
-	ADD  $4, R6;    \
-	ADD  R10, R11;  \
-	STORE(4);       \
-	ADD  $4, R6;    \
-	ADD  R10, R11;  \
-	STORE(8);       \
-	ADD  $4, R6;    \
-	ADD  R10, R11;  \
-	STORE(12);      \
-	LEAVE4
 
 #define LEAVE4 \
 	ADD  $64, R9; \
@@ -126,63 +57,12 @@
 	BNE  group;   \
 	RET
 
-#define ALL1 \
-	MOVD R9, R11;  \
-	SCALES;        \
-	STORE(0);      \
-	ADD  $64, R11; \
-	SCALES;        \
-	STORE(4);      \
-	LEAVE1
-
 #define LEAVE1 \
 	ADD  R4, R3;   \
 	ADD  $128, R9; \
 	SUBS $1, R1;   \
 	BNE  group;    \
 	RET
-
-#define HALVES(n, lo) \
-	USHR16B(30, n, 4); \
-	AND16B(n, n, 31);  \
-	WIDEN(lo, n)
-
-// func kvScore4x16q4NEON(a *kvScoreArgs)
-TEXT ·kvScore4x16q4NEON(SB), NOSPLIT, $0-8
-	KV_SCORE_ENTER
-group:
-	KV_SCORE_GROUP
-	ZERO4(0)
-	ZERO4(4)
-	ZERO4(8)
-	ZERO4(12)
-step:
-	LDRQ(24, 3, 0)
-	LDRQ(28, 5, 0)
-	LDRQ(29, 5, 16)
-	HALVES(24, 16)
-	WIDEN(20, 30)
-	DIM4(16, 28)
-	DIM4(20, 29)
-	NEXT(16, 32)
-	ALL4
-
-// func kvScore4x16q8NEON(a *kvScoreArgs)
-TEXT ·kvScore4x16q8NEON(SB), NOSPLIT, $0-8
-	KV_SCORE_ENTER
-group:
-	KV_SCORE_GROUP
-	ZERO4(0)
-	ZERO4(4)
-	ZERO4(8)
-	ZERO4(12)
-step:
-	LDRQ(24, 3, 0)
-	LDRQ(28, 5, 0)
-	WIDEN(16, 24)
-	DIM4(16, 28)
-	NEXT(16, 16)
-	ALL4
 
 // func kvScore4x16f32NEON(a *kvScoreArgs)
 TEXT ·kvScore4x16f32NEON(SB), NOSPLIT, $0-8
@@ -210,48 +90,6 @@ step:
 	ADD R10, R11
 	PLAIN(12)
 	LEAVE4
-
-// func kvScore1x32q4NEON(a *kvScoreArgs)
-TEXT ·kvScore1x32q4NEON(SB), NOSPLIT, $0-8
-	KV_SCORE_ENTER
-group:
-	KV_SCORE_GROUP
-	ZERO4(0)
-	ZERO4(4)
-step:
-	ADD  R4, R3, R12
-	LDRQ(24, 3, 0)
-	LDRQ(25, 12, 0)
-	LDRD(28, 5, 0)
-	HALVES(24, 16)
-	WIDEN(20, 30)
-	DIM(0, 16, 28, 0)
-	DIM(0, 20, 28, 1)
-	HALVES(25, 16)
-	WIDEN(20, 30)
-	DIM(4, 16, 28, 0)
-	DIM(4, 20, 28, 1)
-	NEXT(16, 8)
-	ALL1
-
-// func kvScore1x32q8NEON(a *kvScoreArgs)
-TEXT ·kvScore1x32q8NEON(SB), NOSPLIT, $0-8
-	KV_SCORE_ENTER
-group:
-	KV_SCORE_GROUP
-	ZERO4(0)
-	ZERO4(4)
-step:
-	ADD  R4, R3, R12
-	LDRQ(24, 3, 0)
-	LDRQ(25, 12, 0)
-	LDRS(28, 5, 0)
-	WIDEN(16, 24)
-	WIDEN(20, 25)
-	DIM(0, 16, 28, 0)
-	DIM(4, 20, 28, 0)
-	NEXT(16, 4)
-	ALL1
 
 // func kvScore1x32f32NEON(a *kvScoreArgs)
 TEXT ·kvScore1x32f32NEON(SB), NOSPLIT, $0-8
@@ -295,8 +133,7 @@ step:
 	MOVD kvCombineArgs_next(R0), R3;  \
 	MOVD kvCombineArgs_n(R0), R1;     \
 	MOVD kvCombineArgs_sums(R0), R9;  \
-	MOVD kvCombineArgs_sumsRow(R0), R10; \
-	MOVI16B(31, 15)
+	MOVD kvCombineArgs_sumsRow(R0), R10
 
 #define ROW4(OP, a) \
 	OP(a, 11, 0);      \
@@ -352,29 +189,6 @@ step:
 	ROW1(STRQ);        \
 	RET
 
-// func kvCombine4x16q4NEON(a *kvCombineArgs)
-TEXT ·kvCombine4x16q4NEON(SB), NOSPLIT, $0-8
-	KV_COMBINE_ENTER
-	ROWS4(LDRQ)
-value:
-	LDRD(24, 2, 0)
-	USHR16B(30, 24, 4)
-	AND16B(24, 24, 31)
-	WIDEN8(16, 24)
-	WIDEN8(18, 30)
-	ADD4ROWS
-
-// func kvCombine4x16q8NEON(a *kvCombineArgs)
-TEXT ·kvCombine4x16q8NEON(SB), NOSPLIT, $0-8
-	KV_COMBINE_ENTER
-	ROWS4(LDRQ)
-value:
-	LDRD(24, 2, 0)
-	LDRD(30, 2, 16)
-	WIDEN8(16, 24)
-	WIDEN8(18, 30)
-	ADD4ROWS
-
 // func kvCombine4x16f32NEON(a *kvCombineArgs)
 TEXT ·kvCombine4x16f32NEON(SB), NOSPLIT, $0-8
 	KV_COMBINE_ENTER
@@ -385,27 +199,6 @@ value:
 	LDRQ(18, 2, 64)
 	LDRQ(19, 2, 80)
 	ADD4ROWS
-
-// func kvCombine1x32q4NEON(a *kvCombineArgs)
-TEXT ·kvCombine1x32q4NEON(SB), NOSPLIT, $0-8
-	KV_COMBINE_ENTER
-	ROW1(LDRQ)
-value:
-	LDRQ(24, 2, 0)
-	HALVES(24, 16)
-	WIDEN(20, 30)
-	ADD1ROW
-
-// func kvCombine1x32q8NEON(a *kvCombineArgs)
-TEXT ·kvCombine1x32q8NEON(SB), NOSPLIT, $0-8
-	KV_COMBINE_ENTER
-	ROW1(LDRQ)
-value:
-	LDRQ(24, 2, 0)
-	LDRQ(25, 2, 16)
-	WIDEN(16, 24)
-	WIDEN(20, 25)
-	ADD1ROW
 
 // func kvCombine1x32f32NEON(a *kvCombineArgs)
 TEXT ·kvCombine1x32f32NEON(SB), NOSPLIT, $0-8

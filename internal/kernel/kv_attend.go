@@ -8,9 +8,16 @@ package kernel
 // KVScratch is the working memory of [KVCache.Attend], reused between calls; it
 // serves one call at a time.
 type KVScratch struct {
-	q, total, scores, sums, base []float32
-	tiles                        []kvTile
-	vs, vm                       []uint16 // of values that lie in pages
+	q, scores, sums []float32
+	tiles           []kvTile
+
+	// Of a cache of integers: see kv_int.go.
+	ints        []byte    // queries, see kvIntRow
+	total       []int32   // of each row
+	scale, base []float32 // of each row
+	step        []float32 // of each row and block
+	weights     []byte    // of each row
+	vs, vm      []uint16  // of values that lie in pages
 }
 
 // kvTile is a set of rows that one call of a kernel computes together. Positions that a
@@ -38,7 +45,7 @@ func KVQueries(group, positions int) int {
 // KVScratchBytes bounds the memory of a [KVScratch] for such calls.
 func KVScratchBytes(group, headDim, positions int) int64 {
 	rows := int64(KVQueries(group, positions)*group + 7) // fillers included
-	return 6 * rows * int64(alignUp(positions, kvAlign)+kvAlign+kvLanes+headDim+alignUp(headDim, kvDims)+2)
+	return 10 * rows * int64(alignUp(positions, kvAlign)+kvAlign+kvLanes+headDim+alignUp(headDim, kvDims)+4)
 }
 
 // Attend computes attention for n query positions first … first+n-1 and the
@@ -48,97 +55,128 @@ func KVScratchBytes(group, headDim, positions int) int64 {
 // window > 0 the last `window` of them: out = Σ softmax(scale·q·k)·v, the scaled
 // scores capped where the cache has a SoftCap.
 func (c *KVCache) Attend(s *KVScratch, out, q []float32, stride, head, group, first, n, window int, scale float32) {
-	hd := c.HeadDim
-	see := func(row int) (from, to int) {
-		to = first + row/group + 1
-		if window > 0 {
-			from = max(0, to-window)
-		}
-		return from, to
-	}
-	rows := n * group
-	s.tile(rows, see)
-	lo, _ := see(0)
-	lo &^= kvAlign - 1
-	width := alignUp(first+n-lo, kvAlign) + kvLanes // rows start in different cache sets
-	padded := 0
-	for _, t := range s.tiles {
-		padded = max(padded, t.row+t.rows)
-	}
-	dims := alignUp(hd, kvDims)
-	s.q, s.total = growTo(s.q, padded*hd), growTo(s.total, padded)
-	s.scores, s.sums, s.base = growTo(s.scores, padded*width), growTo(s.sums, padded*dims), growTo(s.base, padded)
-	for _, t := range s.tiles {
-		s.pack(t, q, rows, stride, group, hd)
-	}
-	for at := lo; at < first+n; at += kvChunk {
-		for _, t := range s.tiles {
-			unit := kvUnit(t.rows)
-			from, to := max(at, t.from&^(unit-1)), min(at+kvChunk, alignUp(t.to, unit))
-			for from < to {
-				in, first, n := c.piece(from, to)
-				in.scores(head, first, n, s.q[t.row*hd:], s.total[t.row:], t.rows, s.scores[t.row*width+from-lo:], width)
-				from += n
-			}
-		}
-	}
-	after := scale
-	if c.SoftCap > 0 {
-		after = 1
-	}
-	var scales, minima []uint16 // from lo on
+	a := kvCall{c: c, s: s, head: head, group: group, rows: n * group, first: first, end: first + n, window: window}
+	tileRows := kvTileRows
 	if c.Bits != 16 {
-		scales, minima = c.valueScales(s, head, lo, alignUp(first+n, kvLanes))
+		tileRows = kvIntTileRows
 	}
-	for _, t := range s.tiles {
-		for r := t.row; r < min(t.row+t.rows, rows); r++ {
-			from, to := see(r)
-			row := s.scores[r*width:][:width]
-			if c.SoftCap > 0 {
-				SoftCap(row[from-lo:to-lo], scale, c.SoftCap)
-			}
-			// Lanes of the weights begin at multiples of 16, whatever the row.
-			start, end := from&^(kvLanes-1), alignUp(to, kvLanes)
-			clear(row[min(t.from, start)-lo : from-lo])
-			clear(row[to-lo : max(t.to, end)-lo])
-			if c.Bits == 16 {
-				Softmax(row[from-lo:to-lo], after)
-				continue
-			}
-			s.base[r] = kvProbabilities(row[start-lo:end-lo], from-start, to-start, after, scales[start-lo:end-lo], minima[start-lo:end-lo])
-		}
-	}
+	s.tile(a.rows, tileRows, a.see)
+	lo, _ := a.see(0)
+	a.lo = lo &^ (kvAlign - 1)
+	a.width = alignUp(a.end-a.lo, kvAlign) + kvLanes // rows start in different cache sets
+	last := s.tiles[len(s.tiles)-1]
+	padded := last.row + last.rows
+	a.dims = alignUp(c.HeadDim, kvDims)
+	s.scores, s.sums = growTo(s.scores, padded*a.width), growTo(s.sums, padded*a.dims)
 	clear(s.sums)
-	for at := lo; at < first+n; at += kvChunk {
+	if c.Bits == 16 {
+		s.q = growTo(s.q, padded*c.HeadDim)
 		for _, t := range s.tiles {
-			from, to := max(at, t.from), min(at+kvChunk, t.to)
-			for from < to {
-				in, first, n := c.piece(from, to)
-				in.combine(head, first, n, s.scores[t.row*width+from-lo:], width, t.rows, s.sums[t.row*dims:], dims)
-				from += n
-			}
+			s.pack(t, q, a.rows, stride, group, c.HeadDim)
 		}
+		a.scores()
+		a.probabilities(scale)
+		a.combine()
+	} else {
+		c.growInt(s, padded, a.width)
+		for r := range padded {
+			a.packInt(r, q, stride)
+		}
+		a.scoresInt()
+		a.weightsInt(scale)
+		a.combineInt()
 	}
-	for t := range n {
-		for h := range group {
-			r := t*group + h
-			c.unpackSums(out[t*stride+h*hd:][:hd], s.sums[r*dims:], s.base[r])
+	for r := range a.rows {
+		dst, sums := out[r/group*stride+r%group*c.HeadDim:][:c.HeadDim], s.sums[r*a.dims:]
+		if c.Bits == 16 {
+			copy(dst, sums)
+		} else {
+			c.unpackSums(dst, sums, s.base[r])
 		}
 	}
 }
 
-func growTo(s []float32, n int) []float32 {
+// kvCall is one call of [KVCache.Attend].
+type kvCall struct {
+	c                 *KVCache
+	s                 *KVScratch
+	head, group, rows int
+	first, end        int // positions of the queries
+	window            int
+	lo                int // position at which the scores of each row begin
+	width             int // scores from row to row
+	dims              int // of the sums
+}
+
+// see gives the positions that a row sees.
+func (a *kvCall) see(row int) (from, to int) {
+	to = a.first + row/a.group + 1
+	if a.window > 0 {
+		from = max(0, to-a.window)
+	}
+	return from, to
+}
+
+// pieces calls f for the positions that each tile sees, as far as they are between multiples
+// of unit, in pieces that stay in the first-level cache and each lie in one part of the cache
+// from its position `at` on.
+func (a *kvCall) pieces(unit func(rows int) int, f func(in *KVCache, at, n int, t kvTile, from int)) {
+	for chunk := a.lo; chunk < a.end; chunk += kvChunk {
+		for _, t := range a.s.tiles {
+			u := unit(t.rows)
+			from, to := max(chunk, t.from&^(u-1)), min(chunk+kvChunk, alignUp(t.to, u))
+			for from < to {
+				in, at, n := a.c.piece(from, to)
+				f(in, at, n, t, from)
+				from += n
+			}
+		}
+	}
+}
+
+// scores multiplies queries with keys of float32, probabilities takes their softmax, and
+// combine multiplies that with values.
+func (a *kvCall) scores() {
+	a.pieces(kvUnit, func(in *KVCache, at, n int, t kvTile, from int) {
+		in.scores(a.head, at, n, a.s.q[t.row*a.c.HeadDim:], t.rows, a.s.scores[t.row*a.width+from-a.lo:], a.width)
+	})
+}
+
+func (a *kvCall) probabilities(scale float32) {
+	for _, t := range a.s.tiles {
+		for r := t.row; r < min(t.row+t.rows, a.rows); r++ {
+			from, to := a.see(r)
+			row, after := a.s.scores[r*a.width:][:a.width], scale
+			if a.c.SoftCap > 0 {
+				SoftCap(row[from-a.lo:to-a.lo], scale, a.c.SoftCap)
+				after = 1
+			}
+			clear(row[t.from-a.lo : from-a.lo])
+			clear(row[to-a.lo : t.to-a.lo])
+			Softmax(row[from-a.lo:to-a.lo], after)
+		}
+	}
+}
+
+func (a *kvCall) combine() {
+	one := func(int) int { return 1 }
+	a.pieces(one, func(in *KVCache, at, n int, t kvTile, from int) {
+		in.combine(a.head, at, n, a.s.scores[t.row*a.width+from-a.lo:], a.width, t.rows, a.s.sums[t.row*a.dims:], a.dims)
+	})
+}
+
+func growTo[T any](s []T, n int) []T {
 	if cap(s) < n {
-		return make([]float32, n+n/2)[:n]
+		return make([]T, n+n/2)[:n]
 	}
 	return s[:n]
 }
 
-// tile cuts rows into tiles.
-func (s *KVScratch) tile(rows int, see func(row int) (from, to int)) {
+// tile cuts rows into tiles. tileRows is [kvTileRows], or what replaces it.
+func (s *KVScratch) tile(rows int, tileRows func(left int) int, see func(row int) (from, to int)) {
 	s.tiles = s.tiles[:0]
 	for row := 0; row < rows; {
-		t := kvTile{row: row, rows: kvTileRows(rows - row)}
+		t := kvTile{row: row, rows: tileRows(rows - row)}
 		t.from, _ = see(row)
 		_, t.to = see(min(row+t.rows, rows) - 1)
 		s.tiles = append(s.tiles, t)
@@ -146,8 +184,7 @@ func (s *KVScratch) tile(rows int, see func(row int) (from, to int)) {
 	}
 }
 
-// pack lays out a tile's queries as [head_dim][rows] and sums each one up, its
-// dimensions ascending.
+// pack lays out a tile's queries as [head_dim][rows].
 func (s *KVScratch) pack(t kvTile, q []float32, rows, stride, group, hd int) {
 	dst := s.q[t.row*hd:][:t.rows*hd]
 	n := min(t.rows, rows-t.row)
@@ -160,86 +197,42 @@ func (s *KVScratch) pack(t kvTile, q []float32, rows, stride, group, hd int) {
 		transpose(dst[k:], t.rows, q[(t.row+k)/group*stride+h*hd:], hd, heads, hd)
 		k += heads
 	}
-	total := s.total[t.row:][:t.rows]
-	clear(total)
-	if len(total) == 8 { // in registers, side by side
-		var a, b, c, d, e, f, g, h float32
-		for i := 0; i < len(dst); i += 8 {
-			v := dst[i:][:8]
-			a, b, c, d = a+v[0], b+v[1], c+v[2], d+v[3]
-			e, f, g, h = e+v[4], f+v[5], g+v[6], h+v[7]
-		}
-		copy(total, []float32{a, b, c, d, e, f, g, h})
-		return
-	}
-	for i := 0; i < len(dst); i += len(total) {
-		for k, v := range dst[i:][:len(total)] {
-			total[k] += v
-		}
-	}
 }
 
-// unpackSums puts the sums of a row in the order of the dimensions. With 4 bits the
-// kernels sum the low halves of the 16 bytes of a piece first, then the high halves.
+// unpackSums puts the sums of a row of integers in the order of the dimensions and adds
+// base. With 4 bits the kernels sum the low halves of the bytes of a piece first, then the
+// high halves.
 func (c *KVCache) unpackSums(out, sums []float32, base float32) {
-	switch c.Bits {
-	case 16:
-		copy(out, sums)
-	case 8:
+	if c.Bits == 8 {
 		for i := kvShiftBlocks(out, sums, base); i < len(out); i++ {
 			out[i] = sums[i] + base
 		}
-	default:
-		for i := 0; i < len(out); i += 2 {
-			at := i&^(kvDims-1) + i%kvDims/2
-			out[i], out[i+1] = sums[at]+base, sums[at+kvDims/2]+base
-		}
+		return
+	}
+	for i := 0; i < len(out); i += 2 {
+		at := i&^(kvDims-1) + i%kvDims/2
+		out[i], out[i+1] = sums[at]+base, sums[at+kvDims/2]+base
 	}
 }
 
-// scores writes dst[r·stride+j] = minimum_j·total_r + scale_j·Σ_i q_ri·k_ji for
-// n positions from `from`, multiples of the tile's unit; q is [head_dim][rows].
-// Each sum ascends in i. A float32 cache has no minimum and no scale.
-func (c *KVCache) scores(head, from, n int, q, total []float32, rows int, dst []float32, stride int) {
-	if kvScoreBlocks(c, head, from, n, q, total, rows, dst, stride) {
+// scores writes dst[r·stride+j] = Σ_i q_ri·k_ji for n positions from `from` of a float32
+// cache, multiples of the tile's unit; q is [head_dim][rows]. Each sum ascends in i.
+func (c *KVCache) scores(head, from, n int, q []float32, rows int, dst []float32, stride int) {
+	if kvScoreBlocks(c, head, from, n, q, rows, dst, stride) {
 		return
 	}
 	at := head*c.capacity + from
-	var sums [kvLanes]float32
 	for j := 0; j < n; j += kvLanes {
 		for r := range rows {
-			sums = [kvLanes]float32{}
+			var sums [kvLanes]float32
 			key := (at + j) * c.keyRow()
-			switch c.Bits {
-			case 16:
-				for i := range c.HeadDim {
-					v := q[i*rows+r]
-					for l, k := range c.keys32[key+i*kvLanes:][:kvLanes] {
-						sums[l] += float32(v * k)
-					}
-				}
-				copy(dst[r*stride+j:], sums[:])
-				continue
-			case 8:
-				for i := range c.HeadDim {
-					v := q[i*rows+r]
-					for l, k := range c.keys[key+i*kvLanes:][:kvLanes] {
-						sums[l] += float32(v * float32(k))
-					}
-				}
-			default:
-				for i := range c.HeadDim / 2 {
-					v, w := q[2*i*rows+r], q[(2*i+1)*rows+r]
-					for l, k := range c.keys[key+i*kvLanes:][:kvLanes] {
-						sums[l] += float32(v * float32(k&15))
-						sums[l] += float32(w * float32(k>>4))
-					}
+			for i := range c.HeadDim {
+				v := q[i*rows+r]
+				for l, k := range c.keys32[key+i*kvLanes:][:kvLanes] {
+					sums[l] += float32(v * k)
 				}
 			}
-			for l, v := range sums {
-				scale, minimum := f16ToF32(c.ks[at+j+l]), f16ToF32(c.km[at+j+l])
-				dst[r*stride+j+l] = float32(minimum*total[r]) + float32(scale*v)
-			}
+			copy(dst[r*stride+j:], sums[:])
 		}
 	}
 }
@@ -280,8 +273,8 @@ func kvWeights(p []float32, scale, minimum []uint16) float32 {
 	return lanes[0]
 }
 
-// combine adds Σ_j w[r·stride+j]·v_j over n positions from `from` to the sums
-// of each row, j ascending.
+// combine adds Σ_j w[r·stride+j]·v_j over n positions from `from` of a float32 cache to the
+// sums of each row, j ascending.
 func (c *KVCache) combine(head, from, n int, w []float32, stride, rows int, sums []float32, dims int) {
 	if kvCombineBlocks(c, head, from, n, w, stride, rows, sums, dims) {
 		return
@@ -293,21 +286,8 @@ func (c *KVCache) combine(head, from, n int, w []float32, stride, rows int, sums
 			if p == 0 {
 				continue
 			}
-			switch c.Bits {
-			case 16:
-				for i, v := range c.values32[(at+j)*size:][:size] {
-					dst[i] += float32(p * v)
-				}
-			case 8:
-				for i, v := range c.values[(at+j)*size:][:size] {
-					dst[i] += float32(p * float32(v))
-				}
-			default:
-				for i, v := range c.values[(at+j)*size:][:size] {
-					o := 2*i - i%(kvDims/2)
-					dst[o] += float32(p * float32(v&15))
-					dst[o+kvDims/2] += float32(p * float32(v>>4))
-				}
+			for i, v := range c.values32[(at+j)*size:][:size] {
+				dst[i] += float32(p * v)
 			}
 		}
 	}

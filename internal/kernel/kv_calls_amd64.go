@@ -3,31 +3,15 @@
 package kernel
 
 // kvScore512 multiplies rows of queries with as many positions as a group has.
-// The cache has 4 or 8 bits, or 16, which stand for float32.
+// The cache has 16 bits, which stand for float32.
 func kvScore512(a *kvScoreArgs, rows, positions, bits int) {
 	switch rows<<16 | positions<<8 | bits {
-	case 8<<16 | 32<<8 | 4:
-		kvScore8x32q4avx512(a)
-	case 8<<16 | 32<<8 | 8:
-		kvScore8x32q8avx512(a)
 	case 8<<16 | 32<<8 | 16:
 		kvScore8x32f32avx512(a)
-	case 4<<16 | 64<<8 | 4:
-		kvScore4x64q4avx512(a)
-	case 4<<16 | 64<<8 | 8:
-		kvScore4x64q8avx512(a)
 	case 4<<16 | 64<<8 | 16:
 		kvScore4x64f32avx512(a)
-	case 2<<16 | 64<<8 | 4:
-		kvScore2x64q4avx512(a)
-	case 2<<16 | 64<<8 | 8:
-		kvScore2x64q8avx512(a)
 	case 2<<16 | 64<<8 | 16:
 		kvScore2x64f32avx512(a)
-	case 1<<16 | 64<<8 | 4:
-		kvScore1x64q4avx512(a)
-	case 1<<16 | 64<<8 | 8:
-		kvScore1x64q8avx512(a)
 	case 1<<16 | 64<<8 | 16:
 		kvScore1x64f32avx512(a)
 	default:
@@ -36,37 +20,17 @@ func kvScore512(a *kvScoreArgs, rows, positions, bits int) {
 }
 
 // kvCombine512 adds values times rows of weights to the sums, for some dimensions.
-// The cache has 4 or 8 bits, or 16, which stand for float32.
+// The cache has 16 bits, which stand for float32.
 func kvCombine512(a *kvCombineArgs, rows, dims, bits int) {
 	switch rows<<16 | dims<<8 | bits {
-	case 8<<16 | 32<<8 | 4:
-		kvCombine8x32q4avx512(a)
-	case 8<<16 | 32<<8 | 8:
-		kvCombine8x32q8avx512(a)
 	case 8<<16 | 32<<8 | 16:
 		kvCombine8x32f32avx512(a)
-	case 4<<16 | 32<<8 | 4:
-		kvCombine4x32q4avx512(a)
-	case 4<<16 | 32<<8 | 8:
-		kvCombine4x32q8avx512(a)
 	case 4<<16 | 32<<8 | 16:
 		kvCombine4x32f32avx512(a)
-	case 2<<16 | 32<<8 | 4:
-		kvCombine2x32q4avx512(a)
-	case 2<<16 | 32<<8 | 8:
-		kvCombine2x32q8avx512(a)
 	case 2<<16 | 32<<8 | 16:
 		kvCombine2x32f32avx512(a)
-	case 1<<16 | 64<<8 | 4:
-		kvCombine1x64q4avx512(a)
-	case 1<<16 | 64<<8 | 8:
-		kvCombine1x64q8avx512(a)
 	case 1<<16 | 64<<8 | 16:
 		kvCombine1x64f32avx512(a)
-	case 1<<16 | 32<<8 | 4:
-		kvCombine1x32q4avx512(a)
-	case 1<<16 | 32<<8 | 8:
-		kvCombine1x32q8avx512(a)
 	case 1<<16 | 32<<8 | 16:
 		kvCombine1x32f32avx512(a)
 	default:
@@ -75,19 +39,11 @@ func kvCombine512(a *kvCombineArgs, rows, dims, bits int) {
 }
 
 // kvScore256 multiplies rows of queries with as many positions as a group has.
-// The cache has 4 or 8 bits, or 16, which stand for float32.
+// The cache has 16 bits, which stand for float32.
 func kvScore256(a *kvScoreArgs, rows, positions, bits int) {
 	switch rows<<16 | positions<<8 | bits {
-	case 4<<16 | 16<<8 | 4:
-		kvScore4x16q4avx2(a)
-	case 4<<16 | 16<<8 | 8:
-		kvScore4x16q8avx2(a)
 	case 4<<16 | 16<<8 | 16:
 		kvScore4x16f32avx2(a)
-	case 1<<16 | 32<<8 | 4:
-		kvScore1x32q4avx2(a)
-	case 1<<16 | 32<<8 | 8:
-		kvScore1x32q8avx2(a)
 	case 1<<16 | 32<<8 | 16:
 		kvScore1x32f32avx2(a)
 	default:
@@ -96,22 +52,98 @@ func kvScore256(a *kvScoreArgs, rows, positions, bits int) {
 }
 
 // kvCombine256 adds values times rows of weights to the sums, for some dimensions.
-// The cache has 4 or 8 bits, or 16, which stand for float32.
+// The cache has 16 bits, which stand for float32.
 func kvCombine256(a *kvCombineArgs, rows, dims, bits int) {
 	switch rows<<16 | dims<<8 | bits {
-	case 4<<16 | 16<<8 | 4:
-		kvCombine4x16q4avx2(a)
-	case 4<<16 | 16<<8 | 8:
-		kvCombine4x16q8avx2(a)
 	case 4<<16 | 16<<8 | 16:
 		kvCombine4x16f32avx2(a)
-	case 1<<16 | 32<<8 | 4:
-		kvCombine1x32q4avx2(a)
-	case 1<<16 | 32<<8 | 8:
-		kvCombine1x32q8avx2(a)
 	case 1<<16 | 32<<8 | 16:
 		kvCombine1x32f32avx2(a)
 	default:
 		panic("kernel: kvCombine256 has no routine for this shape")
+	}
+}
+
+// kvIntScore512 multiplies rows of queries with as many positions as a group has.
+// The cache has 4 or 8 bits.
+func kvIntScore512(a *kvIntScoreArgs, rows, positions, bits int) {
+	switch rows<<16 | positions<<8 | bits {
+	case 8<<16 | 32<<8 | 4:
+		kvScore8x32q4AVX512VNNI(a)
+	case 8<<16 | 32<<8 | 8:
+		kvScore8x32q8AVX512VNNI(a)
+	case 4<<16 | 64<<8 | 4:
+		kvScore4x64q4AVX512VNNI(a)
+	case 4<<16 | 64<<8 | 8:
+		kvScore4x64q8AVX512VNNI(a)
+	case 2<<16 | 64<<8 | 4:
+		kvScore2x64q4AVX512VNNI(a)
+	case 2<<16 | 64<<8 | 8:
+		kvScore2x64q8AVX512VNNI(a)
+	case 1<<16 | 64<<8 | 4:
+		kvScore1x64q4AVX512VNNI(a)
+	case 1<<16 | 64<<8 | 8:
+		kvScore1x64q8AVX512VNNI(a)
+	default:
+		panic("kernel: kvIntScore512 has no routine for this shape")
+	}
+}
+
+// kvIntCombine512 adds values times rows of weights to the sums, for some dimensions.
+// The cache has 4 or 8 bits.
+func kvIntCombine512(a *kvIntCombineArgs, rows, dims, bits int) {
+	switch rows<<16 | dims<<8 | bits {
+	case 4<<16 | 32<<8 | 4:
+		kvCombine4x32q4AVX512VNNI(a)
+	case 4<<16 | 32<<8 | 8:
+		kvCombine4x32q8AVX512VNNI(a)
+	case 2<<16 | 32<<8 | 4:
+		kvCombine2x32q4AVX512VNNI(a)
+	case 2<<16 | 32<<8 | 8:
+		kvCombine2x32q8AVX512VNNI(a)
+	case 1<<16 | 64<<8 | 4:
+		kvCombine1x64q4AVX512VNNI(a)
+	case 1<<16 | 64<<8 | 8:
+		kvCombine1x64q8AVX512VNNI(a)
+	case 1<<16 | 32<<8 | 4:
+		kvCombine1x32q4AVX512VNNI(a)
+	case 1<<16 | 32<<8 | 8:
+		kvCombine1x32q8AVX512VNNI(a)
+	default:
+		panic("kernel: kvIntCombine512 has no routine for this shape")
+	}
+}
+
+// kvIntScore256 multiplies rows of queries with as many positions as a group has.
+// The cache has 4 or 8 bits.
+func kvIntScore256(a *kvIntScoreArgs, rows, positions, bits int) {
+	switch rows<<16 | positions<<8 | bits {
+	case 4<<16 | 16<<8 | 4:
+		kvScore4x16q4IntAVX2(a)
+	case 4<<16 | 16<<8 | 8:
+		kvScore4x16q8IntAVX2(a)
+	case 1<<16 | 16<<8 | 4:
+		kvScore1x16q4IntAVX2(a)
+	case 1<<16 | 16<<8 | 8:
+		kvScore1x16q8IntAVX2(a)
+	default:
+		panic("kernel: kvIntScore256 has no routine for this shape")
+	}
+}
+
+// kvIntCombine256 adds values times rows of weights to the sums, for some dimensions.
+// The cache has 4 or 8 bits.
+func kvIntCombine256(a *kvIntCombineArgs, rows, dims, bits int) {
+	switch rows<<16 | dims<<8 | bits {
+	case 4<<16 | 8<<8 | 4:
+		kvCombine4x8q4IntAVX2(a)
+	case 4<<16 | 8<<8 | 8:
+		kvCombine4x8q8IntAVX2(a)
+	case 1<<16 | 16<<8 | 4:
+		kvCombine1x16q4IntAVX2(a)
+	case 1<<16 | 16<<8 | 8:
+		kvCombine1x16q8IntAVX2(a)
+	default:
+		panic("kernel: kvIntCombine256 has no routine for this shape")
 	}
 }

@@ -3,19 +3,11 @@
 package kernel
 
 // kvScoreNEON multiplies rows of queries with as many positions as a group has.
-// The cache has 4 or 8 bits, or 16, which stand for float32.
+// The cache has 16 bits, which stand for float32.
 func kvScoreNEON(a *kvScoreArgs, rows, positions, bits int) {
 	switch rows<<16 | positions<<8 | bits {
-	case 4<<16 | 16<<8 | 4:
-		kvScore4x16q4NEON(a)
-	case 4<<16 | 16<<8 | 8:
-		kvScore4x16q8NEON(a)
 	case 4<<16 | 16<<8 | 16:
 		kvScore4x16f32NEON(a)
-	case 1<<16 | 32<<8 | 4:
-		kvScore1x32q4NEON(a)
-	case 1<<16 | 32<<8 | 8:
-		kvScore1x32q8NEON(a)
 	case 1<<16 | 32<<8 | 16:
 		kvScore1x32f32NEON(a)
 	default:
@@ -24,22 +16,48 @@ func kvScoreNEON(a *kvScoreArgs, rows, positions, bits int) {
 }
 
 // kvCombineNEON adds values times rows of weights to the sums, for some dimensions.
-// The cache has 4 or 8 bits, or 16, which stand for float32.
+// The cache has 16 bits, which stand for float32.
 func kvCombineNEON(a *kvCombineArgs, rows, dims, bits int) {
+	switch rows<<16 | dims<<8 | bits {
+	case 4<<16 | 16<<8 | 16:
+		kvCombine4x16f32NEON(a)
+	case 1<<16 | 32<<8 | 16:
+		kvCombine1x32f32NEON(a)
+	default:
+		panic("kernel: kvCombineNEON has no routine for this shape")
+	}
+}
+
+// kvIntScoreNEON multiplies rows of queries with as many positions as a group has.
+// The cache has 4 or 8 bits.
+func kvIntScoreNEON(a *kvIntScoreArgs, rows, positions, bits int) {
+	switch rows<<16 | positions<<8 | bits {
+	case 4<<16 | 16<<8 | 4:
+		kvScore4x16q4NEON(a)
+	case 4<<16 | 16<<8 | 8:
+		kvScore4x16q8NEON(a)
+	case 1<<16 | 16<<8 | 4:
+		kvScore1x16q4NEON(a)
+	case 1<<16 | 16<<8 | 8:
+		kvScore1x16q8NEON(a)
+	default:
+		panic("kernel: kvIntScoreNEON has no routine for this shape")
+	}
+}
+
+// kvIntCombineNEON adds values times rows of weights to the sums, for some dimensions.
+// The cache has 4 or 8 bits.
+func kvIntCombineNEON(a *kvIntCombineArgs, rows, dims, bits int) {
 	switch rows<<16 | dims<<8 | bits {
 	case 4<<16 | 16<<8 | 4:
 		kvCombine4x16q4NEON(a)
 	case 4<<16 | 16<<8 | 8:
 		kvCombine4x16q8NEON(a)
-	case 4<<16 | 16<<8 | 16:
-		kvCombine4x16f32NEON(a)
-	case 1<<16 | 32<<8 | 4:
-		kvCombine1x32q4NEON(a)
-	case 1<<16 | 32<<8 | 8:
-		kvCombine1x32q8NEON(a)
-	case 1<<16 | 32<<8 | 16:
-		kvCombine1x32f32NEON(a)
+	case 1<<16 | 16<<8 | 4:
+		kvCombine1x16q4NEON(a)
+	case 1<<16 | 16<<8 | 8:
+		kvCombine1x16q8NEON(a)
 	default:
-		panic("kernel: kvCombineNEON has no routine for this shape")
+		panic("kernel: kvIntCombineNEON has no routine for this shape")
 	}
 }

@@ -5,7 +5,7 @@ package kernel
 func kvTileRows(left int) int { return min(left, 8) }
 func kvUnit(rows int) int     { return kvLanes }
 
-func kvScoreBlocks(c *KVCache, head, from, n int, q, total []float32, rows int, dst []float32, stride int) bool {
+func kvScoreBlocks(c *KVCache, head, from, n int, q []float32, rows int, dst []float32, stride int) bool {
 	return false
 }
 

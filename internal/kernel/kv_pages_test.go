@@ -86,17 +86,17 @@ func TestPages(t *testing.T) {
 				if bits == 16 {
 					key := make([]float32, 16)
 					for i := range key {
-						key[i] = in.keys32[in.column(h, at)+i*kvLanes]
+						key[i] = in.keys32[in.keyAt(h, at, i)]
 					}
 					c.Put(h, p, key, in.values32[(h*KVPage+at)*in.valueRow():][:16])
 					continue
 				}
-				key := make([]byte, in.keyRow())
+				key, value := make([]byte, 2*bits), make([]byte, 2*bits)
 				for i := range key {
-					key[i] = in.keys[in.column(h, at)+i*kvLanes]
+					key[i], value[i] = in.keys[in.keyAt(h, at, i)], in.values[in.valueAt(h, at, i)]
 				}
 				row := h*KVPage + at
-				c.PutPacked(h, p, key, in.values[row*in.valueRow():][:in.keyRow()], in.ks[row], in.km[row], in.vs[row], in.vm[row])
+				c.PutPacked(h, p, key, value, in.ks[row], in.km[row], in.vs[row], in.vm[row])
 			}
 		}
 		for i, p := range c.pages {

@@ -66,6 +66,12 @@
 #define FMLS4S(d, n, m) WORD $(0x4ea0cc00 | m<<16 | n<<5 | d) // fmls d.4s, n.4s, m.4s; d - n·m, fused
 #define FMLA4S_I(d, n, m, i) WORD $(0x4f801000 | (i&1)<<21 | (i>>1)<<11 | m<<16 | n<<5 | d) // fmla d.4s, n.4s, m.s[i]
 #define FMLS4S_I(d, n, m, i) WORD $(0x4f805000 | (i&1)<<21 | (i>>1)<<11 | m<<16 | n<<5 | d) // fmls d.4s, n.4s, m.s[i]
+#define SMLAL4S_I(d, n, m, i) WORD $(0x0f402000 | (i>>2)<<11 | (i>>1&1)<<21 | (i&1)<<20 | m<<16 | n<<5 | d) // smlal d.4s, n.4h, m.h[i]; m = 0…15
+#define SMLAL2_4S_I(d, n, m, i) WORD $(0x4f402000 | (i>>2)<<11 | (i>>1&1)<<21 | (i&1)<<20 | m<<16 | n<<5 | d) // smlal2 d.4s, n.8h, m.h[i]; m = 0…15
+#define UZP1_4S(d, n, m) WORD $(0x4e801800 | m<<16 | n<<5 | d) // uzp1 d.4s, n.4s, m.4s
+#define UZP2_4S(d, n, m) WORD $(0x4e805800 | m<<16 | n<<5 | d) // uzp2 d.4s, n.4s, m.4s
+#define LD4_16B(t, n) WORD $(0x4c400000 | n<<5 | t) // ld4 {t.16b…}, [xn]
+#define LD4_8B(t, n) WORD $(0x0c400000 | n<<5 | t) // ld4 {t.8b…}, [xn]
 #define FMUL4S_I(d, n, m, i) WORD $(0x4f809000 | (i&1)<<21 | (i>>1)<<11 | m<<16 | n<<5 | d) // fmul d.4s, n.4s, m.s[i]
 #define FCMGT4S(d, n, m) WORD $(0x6ea0e400 | m<<16 | n<<5 | d) // fcmgt d.4s, n.4s, m.4s; n > m
 #define FCMGE4S(d, n, m) WORD $(0x6e20e400 | m<<16 | n<<5 | d) // fcmge d.4s, n.4s, m.4s; n ≥ m

@@ -879,37 +879,13 @@ func intStartAVX2x1(args *intStartArgs)
 // kv_avx2_amd64.s
 
 //go:noescape
-func kvScore4x16q4avx2(a *kvScoreArgs)
-
-//go:noescape
-func kvScore4x16q8avx2(a *kvScoreArgs)
-
-//go:noescape
 func kvScore4x16f32avx2(a *kvScoreArgs)
-
-//go:noescape
-func kvScore1x32q4avx2(a *kvScoreArgs)
-
-//go:noescape
-func kvScore1x32q8avx2(a *kvScoreArgs)
 
 //go:noescape
 func kvScore1x32f32avx2(a *kvScoreArgs)
 
 //go:noescape
-func kvCombine4x16q4avx2(a *kvCombineArgs)
-
-//go:noescape
-func kvCombine4x16q8avx2(a *kvCombineArgs)
-
-//go:noescape
 func kvCombine4x16f32avx2(a *kvCombineArgs)
-
-//go:noescape
-func kvCombine1x32q4avx2(a *kvCombineArgs)
-
-//go:noescape
-func kvCombine1x32q8avx2(a *kvCombineArgs)
 
 //go:noescape
 func kvCombine1x32f32avx2(a *kvCombineArgs)
@@ -920,52 +896,120 @@ func kvWeightsavx2(p, scale, minimum, lanes unsafe.Pointer, blocks int)
 // kv_combine512_amd64.s
 
 //go:noescape
-func kvCombine8x32q4avx512(a *kvCombineArgs)
-
-//go:noescape
-func kvCombine8x32q8avx512(a *kvCombineArgs)
-
-//go:noescape
 func kvCombine8x32f32avx512(a *kvCombineArgs)
-
-//go:noescape
-func kvCombine4x32q4avx512(a *kvCombineArgs)
-
-//go:noescape
-func kvCombine4x32q8avx512(a *kvCombineArgs)
 
 //go:noescape
 func kvCombine4x32f32avx512(a *kvCombineArgs)
 
 //go:noescape
-func kvCombine2x32q4avx512(a *kvCombineArgs)
-
-//go:noescape
-func kvCombine2x32q8avx512(a *kvCombineArgs)
-
-//go:noescape
 func kvCombine2x32f32avx512(a *kvCombineArgs)
 
 //go:noescape
-func kvCombine1x64q4avx512(a *kvCombineArgs)
-
-//go:noescape
-func kvCombine1x64q8avx512(a *kvCombineArgs)
-
-//go:noescape
 func kvCombine1x64f32avx512(a *kvCombineArgs)
-
-//go:noescape
-func kvCombine1x32q4avx512(a *kvCombineArgs)
-
-//go:noescape
-func kvCombine1x32q8avx512(a *kvCombineArgs)
 
 //go:noescape
 func kvCombine1x32f32avx512(a *kvCombineArgs)
 
 //go:noescape
 func kvWeightsavx512(p, scale, minimum, lanes unsafe.Pointer, blocks int)
+
+// kv_int256_amd64.s
+
+//go:noescape
+func kvScore4x16q4IntAVX2(a *kvIntScoreArgs)
+
+//go:noescape
+func kvScore4x16q8IntAVX2(a *kvIntScoreArgs)
+
+//go:noescape
+func kvScore1x16q4IntAVX2(a *kvIntScoreArgs)
+
+//go:noescape
+func kvScore1x16q8IntAVX2(a *kvIntScoreArgs)
+
+//go:noescape
+func kvCombine4x8q4IntAVX2(a *kvIntCombineArgs)
+
+//go:noescape
+func kvCombine4x8q8IntAVX2(a *kvIntCombineArgs)
+
+//go:noescape
+func kvCombine1x16q4IntAVX2(a *kvIntCombineArgs)
+
+//go:noescape
+func kvCombine1x16q8IntAVX2(a *kvIntCombineArgs)
+
+// Blocks of 64 weights as 16-bit integers, and their steps.
+//
+//go:noescape
+func kvIntWeightsAVX2(dst, step, w unsafe.Pointer, blocks int)
+
+// Rounds n numbers times inv, a multiple of 16, and sums the integers up. order is that of
+// the bytes of eight.
+//
+//go:noescape
+func kvIntRoundAVX2(u, x, order unsafe.Pointer, inv float32, n int) int32
+
+// kv_int512_amd64.s
+
+//go:noescape
+func kvScore8x32q4AVX512VNNI(a *kvIntScoreArgs)
+
+//go:noescape
+func kvScore8x32q8AVX512VNNI(a *kvIntScoreArgs)
+
+//go:noescape
+func kvScore4x64q4AVX512VNNI(a *kvIntScoreArgs)
+
+//go:noescape
+func kvScore4x64q8AVX512VNNI(a *kvIntScoreArgs)
+
+//go:noescape
+func kvScore2x64q4AVX512VNNI(a *kvIntScoreArgs)
+
+//go:noescape
+func kvScore2x64q8AVX512VNNI(a *kvIntScoreArgs)
+
+//go:noescape
+func kvScore1x64q4AVX512VNNI(a *kvIntScoreArgs)
+
+//go:noescape
+func kvScore1x64q8AVX512VNNI(a *kvIntScoreArgs)
+
+//go:noescape
+func kvCombine4x32q4AVX512VNNI(a *kvIntCombineArgs)
+
+//go:noescape
+func kvCombine4x32q8AVX512VNNI(a *kvIntCombineArgs)
+
+//go:noescape
+func kvCombine2x32q4AVX512VNNI(a *kvIntCombineArgs)
+
+//go:noescape
+func kvCombine2x32q8AVX512VNNI(a *kvIntCombineArgs)
+
+//go:noescape
+func kvCombine1x64q4AVX512VNNI(a *kvIntCombineArgs)
+
+//go:noescape
+func kvCombine1x64q8AVX512VNNI(a *kvIntCombineArgs)
+
+//go:noescape
+func kvCombine1x32q4AVX512VNNI(a *kvIntCombineArgs)
+
+//go:noescape
+func kvCombine1x32q8AVX512VNNI(a *kvIntCombineArgs)
+
+// Blocks of 64 weights as two planes of bytes, and their steps.
+//
+//go:noescape
+func kvIntWeightsAVX512(dst, step, w unsafe.Pointer, blocks int)
+
+// Rounds n numbers times inv, a multiple of 16, to two planes of bytes, and sums the
+// integers up. order is that of 16 bytes.
+//
+//go:noescape
+func kvIntRoundAVX512(high, low, x, order unsafe.Pointer, inv float32, n int) int32
 
 // kv_quant_amd64.s
 
@@ -981,37 +1025,13 @@ func kvRound4AVX2(q *byte, x *float32, blocks int, minimum, inv, top float32)
 // kv_score512_amd64.s
 
 //go:noescape
-func kvScore8x32q4avx512(a *kvScoreArgs)
-
-//go:noescape
-func kvScore8x32q8avx512(a *kvScoreArgs)
-
-//go:noescape
 func kvScore8x32f32avx512(a *kvScoreArgs)
-
-//go:noescape
-func kvScore4x64q4avx512(a *kvScoreArgs)
-
-//go:noescape
-func kvScore4x64q8avx512(a *kvScoreArgs)
 
 //go:noescape
 func kvScore4x64f32avx512(a *kvScoreArgs)
 
 //go:noescape
-func kvScore2x64q4avx512(a *kvScoreArgs)
-
-//go:noescape
-func kvScore2x64q8avx512(a *kvScoreArgs)
-
-//go:noescape
 func kvScore2x64f32avx512(a *kvScoreArgs)
-
-//go:noescape
-func kvScore1x64q4avx512(a *kvScoreArgs)
-
-//go:noescape
-func kvScore1x64q8avx512(a *kvScoreArgs)
 
 //go:noescape
 func kvScore1x64f32avx512(a *kvScoreArgs)

@@ -357,43 +357,60 @@ func intUnpackNEON7(dst, src unsafe.Pointer, steps, add int)
 // kv_arm64.s
 
 //go:noescape
-func kvScore4x16q4NEON(a *kvScoreArgs)
-
-//go:noescape
-func kvScore4x16q8NEON(a *kvScoreArgs)
-
-//go:noescape
 func kvScore4x16f32NEON(a *kvScoreArgs)
-
-//go:noescape
-func kvScore1x32q4NEON(a *kvScoreArgs)
-
-//go:noescape
-func kvScore1x32q8NEON(a *kvScoreArgs)
 
 //go:noescape
 func kvScore1x32f32NEON(a *kvScoreArgs)
 
 //go:noescape
-func kvCombine4x16q4NEON(a *kvCombineArgs)
-
-//go:noescape
-func kvCombine4x16q8NEON(a *kvCombineArgs)
-
-//go:noescape
 func kvCombine4x16f32NEON(a *kvCombineArgs)
-
-//go:noescape
-func kvCombine1x32q4NEON(a *kvCombineArgs)
-
-//go:noescape
-func kvCombine1x32q8NEON(a *kvCombineArgs)
 
 //go:noescape
 func kvCombine1x32f32NEON(a *kvCombineArgs)
 
 //go:noescape
 func kvWeightsNEON(p, scale, minimum, lanes unsafe.Pointer, blocks int)
+
+// kv_int_arm64.s
+
+//go:noescape
+func kvScore4x16q8NEON(a *kvIntScoreArgs)
+
+//go:noescape
+func kvScore4x16q4NEON(a *kvIntScoreArgs)
+
+//go:noescape
+func kvScore1x16q8NEON(a *kvIntScoreArgs)
+
+//go:noescape
+func kvScore1x16q4NEON(a *kvIntScoreArgs)
+
+//go:noescape
+func kvCombine4x16q8NEON(a *kvIntCombineArgs)
+
+//go:noescape
+func kvCombine4x16q4NEON(a *kvIntCombineArgs)
+
+//go:noescape
+func kvCombine1x16q8NEON(a *kvIntCombineArgs)
+
+//go:noescape
+func kvCombine1x16q4NEON(a *kvIntCombineArgs)
+
+// Blocks of 64 weights as 16-bit integers, and their steps.
+//
+//go:noescape
+func kvIntWeightsNEON(dst, step, w unsafe.Pointer, blocks int)
+
+// Rounds n numbers times inv, a multiple of 16, and sums the integers up.
+//
+//go:noescape
+func kvIntRound8NEON(u, x unsafe.Pointer, inv float32, n int) int32
+
+// The same for a cache of 4 bits: of eight, the even ones come first.
+//
+//go:noescape
+func kvIntRound4NEON(u, x unsafe.Pointer, inv float32, n int) int32
 
 // limits_arm64.s
 

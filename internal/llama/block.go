@@ -96,6 +96,9 @@ type Hooks struct {
 	QK func(q, k []float32, tokens int)
 	// KV sees the keys (after RoPE and what QK of the block does) and values [tokens × kv_heads·head_dim].
 	KV func(k, v []float32, tokens int)
+	// Attention computes attn [tokens × heads·head_dim] from the same, in place of the
+	// block's own attention.
+	Attention func(attn, q, k, v []float32, tokens int)
 }
 
 // Runner runs blocks of one shape; it owns the scratch memory.
@@ -176,7 +179,11 @@ func (r *Runner) attend(b *Block, x []float32, tokens int, h Hooks) bool {
 	if h.KV != nil {
 		h.KV(r.k, r.v, tokens)
 	}
-	r.attention(b.Index, tokens)
+	if h.Attention != nil {
+		h.Attention(r.attn, r.q, r.k, r.v, tokens)
+	} else {
+		r.attention(b.Index, tokens)
+	}
 	return r.tap(b, h, OInput, r.attn, tokens, qw)
 }
 

@@ -65,4 +65,10 @@ var (
 	kvCombine512 = []shape{{8, 32}, {4, 32}, {2, 32}, {1, 64}, {1, 32}}
 	kvScore256   = []shape{{4, 16}, {1, 32}} // NEON too, where the routines are by hand
 	kvCombine256 = []shape{{4, 16}, {1, 32}}
+
+	// Caches of integers. With AVX2 a routine for 16 positions may take 8 and 8.
+	kvIntCombine512 = []shape{{4, 32}, {2, 32}, {1, 64}, {1, 32}}
+	kvIntScore256   = []shape{{4, 8}, {1, 16}}
+	kvIntCombine256 = []shape{{4, 8}, {1, 16}}
+	kvIntNarrow     = []shape{{4, 16}, {1, 16}} // NEON, by hand, too
 )
