@@ -177,11 +177,16 @@ func (e *equivalent) quantizer(t *grad.Tape, w llama.Which) grad.WeightQuant {
 func (e *equivalent) train(ctx context.Context, p *kernel.Pool, w Windows, o Rates, schedule grad.Schedule) (*Equivalent, error) {
 	t := &grad.Tape{Pool: p}
 	adam := &grad.AdamW{Groups: e.groups, Schedule: schedule}
-	first, last, err := descend(ctx, w, Options{Epochs: o.Epochs, Batch: o.Batch, Seed: o.Seed}, e.b.Config.HiddenSize, adam, t,
-		func(x, target []float32, rows int) (*grad.Var, error) {
+	d := descent{windows: w, options: Options{Epochs: o.Epochs, Batch: o.Batch, Seed: o.Seed}, width: e.b.Config.HiddenSize,
+		loss: func(x, target []float32, rows int, learn bool) float64 {
 			e.record(t)
-			return blockLoss(t, e.spec, x, target, rows), nil
-		})
+			return finish(t, blockLoss(t, e.spec, x, target, rows), learn)
+		}}
+	all := make([]int, w.Count())
+	for i := range all {
+		all[i] = i
+	}
+	first, last, err := d.descend(ctx, all, adam, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -93,48 +93,32 @@ type parameters struct {
 	groups  []grad.Group
 }
 
-// Tune trains the block. It returns the loss of the first and last epoch, relative to the
-// power of what the block adds.
-func Tune(ctx context.Context, p *kernel.Pool, b *Block, w Windows, o Options) (first, last float64, err error) {
+// Tune trains the block, as far as windows that are not trained on gain from it: see
+// [Outcome]. Losses are relative to the power of what the block adds. A block that gains
+// nothing is left as it is.
+func Tune(ctx context.Context, p *kernel.Pool, b *Block, w Windows, o Options) (Outcome, error) {
 	params := newParameters(b, w.Tokens(), o)
-	steps := (w.Count() + o.Batch - 1) / o.Batch
-	adam := &grad.AdamW{Groups: params.groups, Schedule: grad.Cosine(steps*o.Epochs, 0.02), Beta2: 0.95}
 	tape := &grad.Tape{Pool: p}
 	params.hook(tape)
-	first, last, err = descend(ctx, w, o, b.Config.HiddenSize, adam, tape, func(x, target []float32, rows int) (*grad.Var, error) {
-		return params.loss(tape, x, target, rows), nil
-	})
-	if err != nil {
-		return 0, 0, err
+	d := descent{windows: w, options: o, width: b.Config.HiddenSize, groups: params.groups, loss: func(x, target []float32, rows int, learn bool) float64 {
+		return finish(tape, params.loss(tape, x, target, rows), learn)
+	}}
+	out, err := d.judged(ctx)
+	if err != nil || out.Epoch == 0 {
+		return out, err
 	}
-	return first, last, params.write(tape)
+	return out, params.write(tape)
 }
 
-// descend does o.Epochs passes over the windows, with a step of adam after each batch, and
-// returns the mean loss of the first and last epoch.
-func descend(ctx context.Context, w Windows, o Options, hidden int, adam *grad.AdamW, tape *grad.Tape, loss func(x, target []float32, rows int) (*grad.Var, error)) (first, last float64, err error) {
-	size := w.Tokens() * hidden
-	x, target := make([]float32, o.Batch*size), make([]float32, o.Batch*size)
-	err = eachBatch(ctx, w, o, func(_ int, at []int) (float64, error) {
-		for k, i := range at {
-			in, out, err := w.Window(i)
-			if err != nil {
-				return 0, err
-			}
-			copy(x[k*size:], in)
-			copy(target[k*size:], out)
-		}
-		n := len(at)
-		l, err := loss(x[:n*size], target[:n*size], n*w.Tokens())
-		if err != nil {
-			return 0, err
-		}
-		value := float64(l.Data[0])
-		tape.Backward(l)
-		tape.Reset()
-		return value, adam.Step()
-	}, &first, &last)
-	return first, last, err
+// finish returns the loss on a tape, adds its gradients to those of the parameters if it is
+// learned from, and clears the tape.
+func finish(t *grad.Tape, loss *grad.Var, learn bool) float64 {
+	value := float64(loss.Data[0])
+	if learn {
+		t.Backward(loss)
+	}
+	t.Reset()
+	return value
 }
 
 // loss returns the loss of the block with its current parameters.

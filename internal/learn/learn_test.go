@@ -3,6 +3,7 @@ package learn
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/specquant/specquant/internal/checkpoint"
@@ -308,17 +309,113 @@ func TestSpinQuantLearns(t *testing.T) {
 	}
 }
 
-// TestTuneLearns: levels, scales and norms learn.
+// TestTuneLearns: levels, scales and norms learn, and the window that is not trained on
+// gains too.
 func TestTuneLearns(t *testing.T) {
 	p := pool(t, 2)
 	s := newSample(t, p, false)
 	b := s.rounded(t, p)
-	first, last, err := Tune(t.Context(), p, b, s, Options{Epochs: 30, Batch: 2, Rounding: 0.02, Scales: 0.005, Norms: 0.005})
+	last := s.Count() - 1
+	loss := func() float64 {
+		tape := &grad.Tape{Pool: p}
+		k := newParameters(b, s.Tokens(), Options{})
+		k.hook(tape)
+		return float64(k.loss(tape, s.x[last], s.target[last], s.Tokens()).Data[0])
+	}
+	before := loss()
+	out, err := Tune(t.Context(), p, b, s, Options{Epochs: 30, Batch: 2, Rounding: 0.02, Scales: 0.005, Norms: 0.005})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !(last < 0.7*first) {
-		t.Errorf("error %v → %v", first, last)
+	if !(out.Last < 0.7*out.First) || !(out.After < out.Before) || out.Epoch == 0 {
+		t.Errorf("%+v", out)
+	}
+	if math.Abs(before-out.Before) > 1e-5*before {
+		t.Errorf("the window that judges begins with %v, not %v", before, out.Before)
+	}
+	// The levels are encoded once more when they are written, which rounds the scales.
+	if after := loss(); math.Abs(after-out.After) > 1e-2*out.After {
+		t.Errorf("the block has %v on the window that judges, not %v", after, out.After)
+	}
+}
+
+// TestTuneJudged: what helps only the windows trained on is not kept. The target of the
+// window that judges is the block as it was rounded, which no step can improve.
+func TestTuneJudged(t *testing.T) {
+	p := pool(t, 1)
+	s := newSample(t, p, false)
+	b := s.rounded(t, p)
+	tape := &grad.Tape{Pool: p}
+	k := newParameters(b, s.Tokens(), Options{})
+	k.hook(tape)
+	last := s.Count() - 1
+	s.target[last] = append([]float32(nil), tape.Block(grad.Const(s.Tokens(), s.c.HiddenSize, s.x[last]), k.spec).Data...)
+	levels, norm := slices.Clone(b.Layers[llama.Up].Levels), slices.Clone(b.AttnNorm)
+	out, err := Tune(t.Context(), p, b, s, Options{Epochs: 10, Batch: 2, Rounding: 0.02, Scales: 0.005, Norms: 0.005})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out.Epoch != 0 || out.After != out.Before || !(out.Last < out.First) {
+		t.Errorf("%+v", out)
+	}
+	if !slices.Equal(levels, b.Layers[llama.Up].Levels) || !slices.Equal(norm, b.AttnNorm) {
+		t.Error("the block has changed")
+	}
+}
+
+// TestJudge: which windows are trained on and which judge.
+func TestJudge(t *testing.T) {
+	for _, c := range []struct{ count, judging, last int }{{0, 0, -1}, {1, 0, -1}, {2, 1, 1}, {9, 1, 8}, {10, 1, 9}, {19, 1, 9}, {48, 4, 39}} {
+		fitted, judging := judge(c.count)
+		if len(judging) != c.judging || len(fitted)+len(judging) != c.count || c.judging > 0 && judging[c.judging-1] != c.last {
+			t.Errorf("of %d windows %v judge, %v are trained on", c.count, judging, fitted)
+		}
+	}
+}
+
+// model is a model of some blocks like the sample's, rounded to nearest.
+func (s *sample) model(t *testing.T, p *kernel.Pool, blocks int) *Model {
+	m := &Model{Norm: slices.Repeat([]float32{1}, s.c.HiddenSize), Head: s.spin(t, p, 4).Head}
+	for range blocks {
+		b := s.rounded(t, p)
+		b.AttnNorm, b.MLPNorm = slices.Clone(b.AttnNorm), slices.Clone(b.MLPNorm)
+		m.Blocks = append(m.Blocks, b)
+	}
+	return m
+}
+
+// TestChain: the loss of a model and its gradients, computed block by block, are those of
+// the whole model on one tape.
+func TestChain(t *testing.T) {
+	p := pool(t, 2)
+	s := newSample(t, p, true)
+	o := Options{Batch: 2, Rounding: 0.01, Scales: 0.01, Norms: 0.01}
+	x, target := append(slices.Clone(s.x[0]), s.x[1]...), append(slices.Clone(s.target[0]), s.target[1]...)
+	rows := 2 * s.Tokens()
+	ch := newChain(p, s.model(t, p, 3), s.Tokens(), o)
+	got := ch.loss(x, slices.Clone(target), rows, true)
+	if again := ch.loss(x, slices.Clone(target), rows, false); again != got {
+		t.Errorf("loss %v, without learning %v", got, again)
+	}
+
+	whole := newChain(p, s.model(t, p, 3), s.Tokens(), o)
+	tape, eps := whole.tape, s.c.NormEps
+	p.RMSNorm(target, target, whole.Norm, eps, rows)
+	y := grad.Const(rows, s.c.HiddenSize, x)
+	for _, k := range whole.params {
+		y = tape.Block(y, k.spec)
+	}
+	want := finish(tape, tape.KL(tape.RMSNorm(y, whole.norm, eps), whole.head, grad.HeadLogits(p, grad.Const(rows, s.c.HiddenSize, target), whole.head)), true)
+	if got != want || !(got > 0) {
+		t.Errorf("loss %v, want %v", got, want)
+	}
+	for i, g := range ch.groups {
+		for j, v := range g.Params {
+			w := whole.groups[i].Params[j]
+			if !slices.Equal(v.Grad, w.Grad) {
+				t.Fatalf("gradient of %s, group %d, differs", v.Name, i)
+			}
+		}
 	}
 }
 
@@ -363,11 +460,24 @@ func TestMemory(t *testing.T) {
 		}
 	}
 	tape := &grad.Tape{Pool: p}
-	k := newParameters(s.rounded(t, p), s.Tokens(), Options{Rounding: 1, Scales: 1, Norms: 1})
+	all := Options{Batch: 2, Rounding: 1, Scales: 1, Norms: 1}
+	k := newParameters(s.rounded(t, p), s.Tokens(), all)
 	k.hook(tape)
 	tape.Backward(k.loss(tape, x, target, rows))
 	tape.Reset()
-	check("tune", tape.Bytes()+parameters(k.groups)+5*blockWeights(c), TuneBytes(c, rows))
+	check("tune", tape.Bytes()+5*parameters(k.groups)/4+blockWeights(c), TuneBytes(c, rows, all))
+
+	for _, o := range []Options{all, {Batch: 2, Scales: 1, Norms: 1}} {
+		ch := newChain(p, s.model(t, p, 3), s.Tokens(), o)
+		ch.loss(x, append([]float32(nil), target...), rows, true)
+		held := ch.tape.Bytes() + 5*parameters(ch.groups)/4 + 3*5*blockWeights(c) + 4*int64(len(ch.Head)+5*len(x))
+		if o.Rounding == 0 {
+			held += 3 * 4 * blockWeights(c)
+		}
+		three := *c
+		three.Layers = 3
+		check("distil", held, ModelBytes(&three, rows, o))
+	}
 
 	for _, turned := range []bool{false, true} {
 		tape = &grad.Tape{Pool: p}

@@ -10,18 +10,26 @@ import (
 // loaded block, is not counted.
 
 // TuneBytes is the memory of [Tune].
-func TuneBytes(c *checkpoint.Config, rows int) int64 {
-	return tapeBytes(c, rows, 2, 1) + tunedBytes(c)
+func TuneBytes(c *checkpoint.Config, rows int, o Options) int64 {
+	return tapeBytes(c, rows, 2, 1) + tunedBytes(c, o)
 }
 
-// tunedBytes is the memory of a block's parameters with their gradients and the two moments
-// of AdamW, of the rounded values, and of the levels.
-func tunedBytes(c *checkpoint.Config) int64 { return blockWeights(c) * (4*4 + 4 + 1) }
+// tunedBytes is the memory of a block's parameters with their gradients, the two moments of
+// AdamW and the best values so far, and of the levels. Offsets that are not learned are held
+// all the same.
+func tunedBytes(c *checkpoint.Config, o Options) int64 {
+	const learned = 5 * 4
+	groups := int64(learned) * (blockWeights(c)/16 + int64(c.HiddenSize)*2) // scales at most for every 16 weights, and norms
+	if o.Rounding > 0 {
+		return blockWeights(c)*(learned+1) + groups
+	}
+	return blockWeights(c)*(4+1) + groups
+}
 
 // ModelBytes is the memory of [TuneModel], including the model.
-func ModelBytes(c *checkpoint.Config, rows int) int64 {
-	head := int64(c.VocabSize) * int64(c.HiddenSize)
-	return tapeBytes(c, rows, 2, c.Layers) + headBytes(c, rows) + 4*head + int64(c.Layers)*(tunedBytes(c)+4*blockWeights(c))
+func ModelBytes(c *checkpoint.Config, rows int, o Options) int64 {
+	head, stream := int64(c.VocabSize)*int64(c.HiddenSize), int64(rows)*int64(c.HiddenSize)
+	return tapeBytes(c, rows, 2, 1) + headBytes(c, rows) + 4*head + 4*int64(c.Layers+6)*stream + int64(c.Layers)*(tunedBytes(c, o)+4*blockWeights(c))
 }
 
 // OmniQuantBytes is the memory of [OmniQuant].

@@ -3,8 +3,8 @@ package learn
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 
+	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/grad"
 	"github.com/specquant/specquant/internal/kernel"
 )
@@ -17,85 +17,85 @@ type Model struct {
 }
 
 // TuneModel minimizes the divergence of the model's predictions from the full-precision
-// model's. Windows returns the embeddings, and the full-precision model's residual stream
-// after its last block. It returns the divergence, in nats per token, over the first and
-// the last epoch.
-func TuneModel(ctx context.Context, p *kernel.Pool, m *Model, w Windows, o Options) (first, last float64, err error) {
-	tape := &grad.Tape{Pool: p}
-	var params []*parameters
-	var groups []grad.Group
-	for _, b := range m.Blocks {
-		k := newParameters(b, w.Tokens(), o)
-		k.hook(tape)
-		params = append(params, k)
-		groups = append(groups, k.groups...)
+// model's, in nats per token, as far as windows that are not trained on gain from it: see
+// [Outcome]. Windows returns the embeddings, and the full-precision model's residual stream
+// after its last block. A model that gains nothing is left as it is.
+func TuneModel(ctx context.Context, p *kernel.Pool, m *Model, w Windows, o Options) (Outcome, error) {
+	ch := newChain(p, m, w.Tokens(), o)
+	d := descent{windows: w, options: o, width: ch.config.HiddenSize, groups: ch.groups, loss: ch.loss}
+	out, err := d.judged(ctx)
+	if err != nil || out.Epoch == 0 {
+		return out, err
 	}
-	c := m.Blocks[0].Config
-	hidden := c.HiddenSize
-	norm := grad.Const(1, hidden, m.Norm)
-	head := grad.Const(c.VocabSize, hidden, m.Head)
-	steps := (w.Count() + o.Batch - 1) / o.Batch
-	adam := &grad.AdamW{Groups: groups, Schedule: grad.Cosine(steps*o.Epochs, 0.02), Beta2: 0.95}
-	size := w.Tokens() * hidden
-	x, target := make([]float32, o.Batch*size), make([]float32, o.Batch*size)
-	err = eachBatch(ctx, w, o, func(epoch int, at []int) (float64, error) {
-		rows := len(at) * w.Tokens()
-		for k, i := range at {
-			in, out, err := w.Window(i)
-			if err != nil {
-				return 0, err
-			}
-			copy(x[k*size:], in)
-			copy(target[k*size:], out)
-		}
-		p.RMSNorm(target[:rows*hidden], target[:rows*hidden], m.Norm, c.NormEps, rows)
-		y := grad.Const(rows, hidden, x[:rows*hidden])
-		for _, k := range params {
-			y = tape.Block(y, k.spec)
-		}
-		loss := tape.KL(tape.RMSNorm(y, norm, c.NormEps), head, grad.HeadLogits(p, grad.Const(rows, hidden, target[:rows*hidden]), head))
-		value := float64(loss.Data[0])
-		tape.Backward(loss)
-		tape.Reset()
-		return value, adam.Step()
-	}, &first, &last)
-	if err != nil {
-		return 0, 0, err
-	}
-	for i, k := range params {
-		if err := k.write(tape); err != nil {
-			return 0, 0, fmt.Errorf("block %d: %w", i, err)
+	for i, k := range ch.params {
+		if err := k.write(ch.tape); err != nil {
+			return out, fmt.Errorf("block %d: %w", i, err)
 		}
 	}
-	return first, last, nil
+	return out, nil
 }
 
-// eachBatch calls step with batches of windows in an order chosen by the seed, and sets
-// first and last to the mean result of the first and last epoch.
-func eachBatch(ctx context.Context, w Windows, o Options, step func(epoch int, windows []int) (float64, error), first, last *float64) error {
-	order := make([]int, w.Count())
-	for i := range order {
-		order[i] = i
+// chain is a model of which one block at a time is on the tape: the forward pass keeps each
+// block's input, and the backward pass computes the block once more from it (Chen et al.,
+// arXiv 1604.06174). So the memory of the tape does not grow with the number of blocks.
+type chain struct {
+	*Model
+	config *checkpoint.Config
+	pool   *kernel.Pool
+	tape   *grad.Tape
+	params []*parameters
+	groups []grad.Group
+	norm   *grad.Var
+	head   *grad.Var
+
+	inputs [][]float32 // of each block, and the last one's output
+}
+
+func newChain(p *kernel.Pool, m *Model, window int, o Options) *chain {
+	c := m.Blocks[0].Config
+	ch := &chain{Model: m, config: c, pool: p, tape: &grad.Tape{Pool: p},
+		norm: grad.Const(1, c.HiddenSize, m.Norm), head: grad.Const(c.VocabSize, c.HiddenSize, m.Head)}
+	for _, b := range m.Blocks {
+		k := newParameters(b, window, o)
+		k.hook(ch.tape)
+		ch.params = append(ch.params, k)
+		ch.groups = append(ch.groups, k.groups...)
 	}
-	rng := rand.New(rand.NewPCG(o.Seed, 0x7475_6e65))
-	for epoch := range o.Epochs {
-		rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-		var sum float64
-		for at := 0; at < len(order); at += o.Batch {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			part := order[at:min(at+o.Batch, len(order))]
-			v, err := step(epoch, part)
-			if err != nil {
-				return err
-			}
-			sum += v * float64(len(part))
-		}
-		*last = sum / float64(len(order))
-		if epoch == 0 {
-			*first = *last
-		}
+	size := o.Batch * window * c.HiddenSize
+	for range len(m.Blocks) + 1 {
+		ch.inputs = append(ch.inputs, make([]float32, size))
 	}
-	return nil
+	return ch
+}
+
+// loss is the divergence of the predictions from embeddings x from those from target, the
+// full-precision model's residual stream after its last block, which is overwritten. Both
+// are [rows × hidden].
+func (ch *chain) loss(x, target []float32, rows int, learn bool) float64 {
+	t, n, eps := ch.tape, len(x), ch.config.NormEps
+	copy(ch.inputs[0], x)
+	for i, k := range ch.params {
+		y := t.Block(grad.Const(rows, ch.config.HiddenSize, ch.inputs[i][:n]), k.spec)
+		copy(ch.inputs[i+1], y.Data)
+		t.Reset()
+	}
+	ch.pool.RMSNorm(target, target, ch.Norm, eps, rows)
+	y := ch.variable(len(ch.params), rows)
+	value := finish(t, t.KL(t.RMSNorm(y, ch.norm, eps), ch.head, grad.HeadLogits(ch.pool, grad.Const(rows, ch.config.HiddenSize, target), ch.head)), learn)
+	if !learn {
+		return value
+	}
+	for i := len(ch.params) - 1; i >= 0; i-- {
+		x := ch.variable(i, rows)
+		t.BackwardFrom(t.Block(x, ch.params[i].spec), y.Grad)
+		t.Reset()
+		y = x
+	}
+	return value
+}
+
+// variable is the input of block i, or the last one's output, with room for its gradient.
+func (ch *chain) variable(i, rows int) *grad.Var {
+	hidden := ch.config.HiddenSize
+	return grad.Param("", rows, hidden, ch.inputs[i][:rows*hidden])
 }

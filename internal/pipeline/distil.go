@@ -86,11 +86,11 @@ func (j *job) distil(ctx context.Context, st *stage.State) error {
 	if st.Inputs, err = st.Fill(j.ck, j.set.Windows, j.spill("activations.tmp")); err != nil {
 		return err
 	}
-	first, last, err := learn.TuneModel(ctx, j.Pool, m, st.TuneWindows(), st.TuneOptions(j.Recipe.Distil))
+	out, err := learn.TuneModel(ctx, j.Pool, m, st.TuneWindows(), stage.TuneOptions(j.Recipe.Distil, j.Recipe.Calibration.Seed))
 	if err != nil {
 		return fmt.Errorf("distilling: %w", err)
 	}
-	j.event(Event{Block: c.Layers, Stage: fmt.Sprintf("tuned: divergence %.4f → %.4f nats a token", first, last)})
+	j.event(Event{Block: c.Layers, Stage: stage.Outcome("distilled: divergence in nats a token", out)})
 	for i := range blocks {
 		b := m.Blocks[i]
 		stage.Learned(b, &blocks[i])

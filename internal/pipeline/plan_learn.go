@@ -7,6 +7,7 @@ import (
 	"github.com/specquant/specquant/internal/learn"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
+	"github.com/specquant/specquant/internal/stage"
 )
 
 // spinLimit is the most memory that learned rotations take unless --max-memory
@@ -29,10 +30,10 @@ func learningMemory(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int,
 		count(l.Method, learn.FlatQuantBytes(c, rows(l.Batch)))
 	}
 	if t := r.Tune; t != nil {
-		count("tuning a block", learn.TuneBytes(c, rows(t.Batch)))
+		count("tuning a block", learn.TuneBytes(c, rows(t.Batch), stage.TuneOptions(t, 0)))
 	}
 	if t := r.Distil; t != nil {
-		count("distilling the whole model", learn.ModelBytes(c, rows(t.Batch)))
+		count("distilling the whole model", learn.ModelBytes(c, rows(t.Batch), stage.TuneOptions(t, 0)))
 	}
 	if r.Spins() {
 		o := r.Rotate.Learn
@@ -68,7 +69,8 @@ func learningWork(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int) (
 		work.block += float64(r.Tune.Epochs) * t * token
 	}
 	if r.Distil != nil {
-		work.after += float64(r.Distil.Epochs) * t * (token*layers + head)
+		// The blocks' forward pass is made twice; a tenth of the windows judge.
+		work.after += float64(r.Distil.Epochs) * t * (token*layers*4/3 + head)
 	}
 	if r.Spins() {
 		o := r.Rotate.Learn

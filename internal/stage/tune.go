@@ -20,10 +20,6 @@ import (
 // Reads the activations before the block in the quantized model and after it in the
 // full-precision model. Changes the quantized layers. Holds the weights before they were
 // rounded, and a tape (learn.TuneBytes).
-//
-// Reads the activations before the block in the quantized model and after it in the
-// full-precision model. Changes the quantized layers. Holds the weights before they were
-// rounded, and a tape (learn.TuneBytes).
 
 // tuneWindows is the data that a block is tuned on: the quantized model's activations
 // before the block and the full-precision model's after it.
@@ -89,28 +85,27 @@ func (st *State) Learner(layers *[llama.NumLinears]*artefact.Linear, weights fun
 	return b
 }
 
-// TuneOptions converts the recipe's tuning options.
-func (st *State) TuneOptions(o *recipe.Tune) learn.Options {
+// TuneOptions converts a recipe's tuning options; seed is the order of the windows.
+func TuneOptions(o *recipe.Tune, seed uint64) learn.Options {
 	return learn.Options{Epochs: o.Epochs, Batch: o.Batch,
-		Rounding: o.Rounding, Scales: o.Scales, Branch: o.Branch, Norms: o.Norms, Seed: st.Recipe.Calibration.Seed}
+		Rounding: o.Rounding, Scales: o.Scales, Branch: o.Branch, Norms: o.Norms, Seed: seed}
 }
 
 // tuneBlock trains the quantized layers of the loaded block towards the full-precision
 // block's output, which the reference must hold already, and replaces them by the result.
-// It returns the first and last error.
-func (st *State) tuneBlock(ctx context.Context, layers *[llama.NumLinears]*artefact.Linear) (first, last float64, err error) {
+func (st *State) tuneBlock(ctx context.Context, layers *[llama.NumLinears]*artefact.Linear) (learn.Outcome, error) {
 	b := st.Learner(layers, func(l llama.Which) []float32 { return st.unrounded[l] })
-	first, last, err = learn.Tune(ctx, st.Pool, b, tuneWindows{st}, st.TuneOptions(st.Recipe.Tune))
-	if err != nil {
-		return 0, 0, err
+	out, err := learn.Tune(ctx, st.Pool, b, tuneWindows{st}, TuneOptions(st.Recipe.Tune, st.Recipe.Calibration.Seed))
+	if err != nil || out.Epoch == 0 {
+		return out, err
 	}
 	Learned(b, layers)
 	for l := range llama.NumLinears {
 		if err := st.install(l, layers[l]); err != nil {
-			return 0, 0, err
+			return out, err
 		}
 	}
-	return first, last, nil
+	return out, nil
 }
 
 // Learned replaces layers by their trained values.
@@ -148,9 +143,17 @@ func (st *State) keepUnrounded(l llama.Which, weights []float32) {
 // Tune tunes the block and reports how far its error fell.
 func (st *State) Tune(ctx context.Context) error {
 	st.Tell("tuning by gradients")
-	first, last, err := st.tuneBlock(ctx, (*[llama.NumLinears]*artefact.Linear)(st.Quantized))
+	out, err := st.tuneBlock(ctx, (*[llama.NumLinears]*artefact.Linear)(st.Quantized))
 	if err == nil {
-		st.Tell(fmt.Sprintf("tuned: error %.4f → %.4f of what the block adds", first, last))
+		st.Tell(Outcome("tuned: error, relative to what the block adds,", out))
 	}
 	return err
+}
+
+// Outcome says in a line what training brought. what names the loss.
+func Outcome(what string, o learn.Outcome) string {
+	if o.Epoch == 0 {
+		return fmt.Sprintf("%s %.4f on windows not trained on; no epoch lowered it, left as it was", what, o.Before)
+	}
+	return fmt.Sprintf("%s %.4f → %.4f on windows not trained on, after epoch %d", what, o.Before, o.After, o.Epoch)
 }
