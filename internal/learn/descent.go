@@ -20,6 +20,7 @@ type descent struct {
 	loss func(x, target []float32, rows int, learn bool) float64
 
 	x, target []float32 // of a batch
+	epoch     int       // under way, from 1; 0: before the first
 }
 
 // Outcome is what training brought. Where there are two windows or more, a tenth of them,
@@ -80,6 +81,7 @@ func (d *descent) descend(ctx context.Context, windows []int, adam *grad.AdamW, 
 	rng := rand.New(rand.NewPCG(d.options.Seed, 0x7475_6e65))
 	for epoch := 1; epoch <= d.options.Epochs; epoch++ {
 		rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		d.epoch = epoch
 		last, err = d.pass(ctx, order, adam)
 		if err == nil && after != nil {
 			err = after(epoch)
@@ -108,6 +110,9 @@ func (d *descent) pass(ctx context.Context, windows []int, adam *grad.AdamW) (me
 			return 0, err
 		}
 		batch := windows[at:min(at+d.options.Batch, len(windows))]
+		if d.options.Tell != nil && adam != nil {
+			d.options.Tell(d.epoch, at, len(windows))
+		}
 		if err := d.load(batch); err != nil {
 			return 0, err
 		}

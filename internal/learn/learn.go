@@ -71,6 +71,10 @@ type Options struct {
 	Branch        float64
 	Norms         float64
 	Seed          uint64
+
+	// Tell, if not nil, is called before each step: in which epoch, from 1, and after how
+	// many of its windows.
+	Tell func(epoch, done, windows int)
 }
 
 // Windows returns, for window i, the input of the quantized block and the output of the

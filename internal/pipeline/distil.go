@@ -86,11 +86,12 @@ func (j *job) distil(ctx context.Context, st *stage.State) error {
 	if st.Inputs, err = st.Fill(j.ck, j.set.Windows, j.spill("activations.tmp")); err != nil {
 		return err
 	}
-	out, err := learn.TuneModel(ctx, j.Pool, m, st.TuneWindows(), stage.TuneOptions(j.Recipe.Distil, j.Recipe.Calibration.Seed))
+	st.Tell = func(s string) { j.event(Event{Block: c.Layers, Stage: s}) }
+	out, err := learn.TuneModel(ctx, j.Pool, m, st.TuneWindows(), st.TuneOptions("distilling", j.Recipe.Distil))
 	if err != nil {
 		return fmt.Errorf("distilling: %w", err)
 	}
-	j.event(Event{Block: c.Layers, Stage: stage.Outcome("distilled: divergence in nats a token", out)})
+	j.event(Event{Note: stage.Outcome("distilled: divergence in nats a token", out)})
 	for i := range blocks {
 		b := m.Blocks[i]
 		stage.Learned(b, &blocks[i])

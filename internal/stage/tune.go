@@ -91,11 +91,20 @@ func TuneOptions(o *recipe.Tune, seed uint64) learn.Options {
 		Rounding: o.Rounding, Scales: o.Scales, Branch: o.Branch, Norms: o.Norms, Seed: seed}
 }
 
+// TuneOptions are those of a recipe, with progress messages that begin with what.
+func (st *State) TuneOptions(what string, o *recipe.Tune) learn.Options {
+	l := TuneOptions(o, st.Recipe.Calibration.Seed)
+	l.Tell = func(epoch, done, windows int) {
+		st.Tell(fmt.Sprintf("%s: epoch %d of %d, %d of %d windows", what, epoch, o.Epochs, done, windows))
+	}
+	return l
+}
+
 // tuneBlock trains the quantized layers of the loaded block towards the full-precision
 // block's output, which the reference must hold already, and replaces them by the result.
 func (st *State) tuneBlock(ctx context.Context, layers *[llama.NumLinears]*artefact.Linear) (learn.Outcome, error) {
 	b := st.Learner(layers, func(l llama.Which) []float32 { return st.unrounded[l] })
-	out, err := learn.Tune(ctx, st.Pool, b, tuneWindows{st}, TuneOptions(st.Recipe.Tune, st.Recipe.Calibration.Seed))
+	out, err := learn.Tune(ctx, st.Pool, b, tuneWindows{st}, st.TuneOptions("tuning", st.Recipe.Tune))
 	if err != nil || out.Epoch == 0 {
 		return out, err
 	}
