@@ -18,6 +18,7 @@ import (
 func (j *job) distil(ctx context.Context, st *stage.State) error {
 	j.event(Event{Block: j.ck.Config.Layers, Stage: "distilling"})
 	c, q := &j.ck.Config, j.quantization()
+	j.meter.At(stage.PartLearning, learningWork(c, j.Recipe, st.Windows, st.Tokens).after)
 	m := &learn.Model{}
 	var blocks [][llama.NumLinears]*artefact.Linear
 	var transforms []stage.BlockTransforms
