@@ -25,7 +25,7 @@ type speculation struct {
 const (
 	maxRows = 32  // of a round with guesses
 	stale   = 512 // rounds after which a measurement is forgotten
-	gain    = 1.05
+	gain    = 1.1 // what guesses must bring at least, as a factor of the speed
 	// rowCost is what one row more is taken to cost, as a share of the round, until it has
 	// been measured.
 	rowCost = 0.15
@@ -37,10 +37,15 @@ func (s *speculation) measured(rows int, took time.Duration) {
 	if rows > maxRows {
 		return
 	}
-	if t := took.Seconds(); s.seconds[rows] == 0 {
+	// Others on this machine make a round longer and never shorter: short times count more.
+	t, old := took.Seconds(), s.seconds[rows]
+	switch {
+	case old == 0:
 		s.seconds[rows] = t
-	} else {
-		s.seconds[rows] += (t - s.seconds[rows]) / 8
+	case t < old:
+		s.seconds[rows] += (t - old) / 3
+	default:
+		s.seconds[rows] += (t - old) / 32
 	}
 	s.asOf[rows] = s.rounds
 }
