@@ -159,8 +159,17 @@ func (st *State) Begin(i int) {
 		}
 	}
 	if s := st.Stats[llama.DownInput]; s != nil && s.Width != llama.DownInput.Width(st.Config) { // only some blocks have experts
-		st.Stats[llama.DownInput] = NewStats(llama.DownInput.Width(st.Config), st.Windows*st.Tokens, s.kept)
+		st.Stats[llama.DownInput] = st.newStats(llama.DownInput.Width(st.Config), st.Windows*st.Tokens, s.kept)
 	}
+}
+
+// newStats is [NewStats] with what the recipe needs.
+func (st *State) newStats(width, tokens, sample int) *Stats {
+	s := NewStats(width, tokens, sample)
+	if !wantsMeans(st.Recipe) {
+		s.MaximaOnly()
+	}
+	return s
 }
 
 // hold allocates the memory for layers of at most this many weights, outputs and inputs,
@@ -181,7 +190,7 @@ func (st *State) hold(layer, out, in int, inputs ...llama.Input) {
 	tokens := st.Windows * st.Tokens
 	n := min(SampleTokens, tokens)
 	for _, i := range inputs {
-		st.Stats[i] = NewStats(i.Width(st.Config), tokens, n)
+		st.Stats[i] = st.newStats(i.Width(st.Config), tokens, n)
 	}
 	st.want, st.got = make([]float32, n*out), make([]float32, n*out)
 	st.xhat, st.xq = make([]float32, n*in), make([]float32, n*in)

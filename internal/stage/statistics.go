@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/spectrum"
 )
 
@@ -31,6 +32,14 @@ func NewStats(width, tokens, sample int) *Stats {
 		AbsMax: make([]float32, width), sumAbs: make([]float64, width),
 		sum: make([]float64, width), sumSquare: make([]float64, width),
 		Sample: make([]float32, 0, kept*width)}
+}
+
+// MaximaOnly leaves out the sums that [Stats.Act] needs, which take most of the time.
+func (s *Stats) MaximaOnly() { s.sumAbs, s.sum, s.sumSquare = nil, nil, nil }
+
+// wantsMeans reports whether any stage of a recipe asks for [Stats.Act].
+func wantsMeans(r *recipe.Recipe) bool {
+	return r.Smooth != nil && r.Smooth.Method == recipe.SmoothAWQ || r.Branch != nil || r.Weights.Average > 0
 }
 
 // Expect clears the statistics for another number of expected tokens, and keeps the memory.
@@ -83,6 +92,9 @@ func (s *Stats) Add(p *kernel.Pool, x []float32, tokens int) error {
 
 // add takes in channels from … to-1, and returns the first value that is not finite.
 func (s *Stats) add(x []float32, tokens, from, to int) *NonFiniteError {
+	if s.sum == nil {
+		return s.addMaxima(x, tokens, from, to)
+	}
 	top, sum, sumAbs, sumSquare := s.AbsMax[from:to], s.sum[from:to], s.sumAbs[from:to], s.sumSquare[from:to]
 	for t := range tokens {
 		row := x[t*s.Width:][from:to]
@@ -96,6 +108,26 @@ func (s *Stats) add(x []float32, tokens, from, to int) *NonFiniteError {
 			sum[i] += w
 			sumAbs[i] += float64(a)
 			sumSquare[i] += w * w
+		}
+	}
+	return nil
+}
+
+// addMaxima is add without the sums. Magnitudes are compared as bits, which have their order.
+func (s *Stats) addMaxima(x []float32, tokens, from, to int) *NonFiniteError {
+	const infinite = 0x7f800000
+	top := s.AbsMax[from:to]
+	for t := range tokens {
+		row := x[t*s.Width:][from:to]
+		for i, v := range row {
+			b := math.Float32bits(v) &^ (1 << 31)
+			if b <= math.Float32bits(top[i]) {
+				continue
+			}
+			if b >= infinite {
+				return &NonFiniteError{Token: s.Tokens + t, Channel: from + i, Value: v}
+			}
+			top[i] = math.Float32frombits(b)
 		}
 	}
 	return nil
