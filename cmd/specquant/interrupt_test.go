@@ -114,7 +114,7 @@ func TestInterrupted(t *testing.T) {
 			cmd.Process.Signal(syscall.SIGTERM)
 			select {
 			case <-done:
-				if took := time.Since(sent); took > 3*time.Second { // a second, and a busy machine's share
+				if took := time.Since(sent); took > 10*time.Second { // a second, and the share of a very busy machine
 					t.Errorf("ended %v after the signal", took)
 				}
 				if code := cmd.ProcessState.ExitCode(); code != 130 || !strings.Contains(errs.String(), "interrupted") {
