@@ -28,11 +28,11 @@ type Message struct {
 // ChatOptions say how a conversation is held. The zero value is ready for use.
 type ChatOptions struct {
 	System    string                     // the system message; "": none, or the template's own
-	Variables map[string]json.RawMessage // further names for the template, such as "enable_thinking": false
+	Variables map[string]json.RawMessage // further variables of the template, such as "enable_thinking": false
 }
 
-// Chat is a conversation with a model. What has been computed is kept: each turn costs
-// only what is new. It belongs to one goroutine at a time, as its model does.
+// Chat is a conversation with a model. It keeps the KV cache of the conversation, so that a
+// turn computes only its new tokens. Like its model it may be used by one goroutine at a time.
 type Chat struct {
 	model    *Model
 	template *chat.Template
@@ -47,17 +47,17 @@ type Chat struct {
 // ChatStats are the figures of the last answer.
 type ChatStats struct {
 	PromptTokens  int           // of the conversation so far
-	CachedTokens  int           // of those, what was kept from before
+	CachedTokens  int           // of PromptTokens, those that were in the KV cache already
 	Tokens        int           // of the answer
 	PromptTime    time.Duration // until the first token was known
 	AnswerTime    time.Duration // from then on
 	Finish        string        // FinishStop, FinishLength, or "" if it was interrupted
 	ContextFull   bool          // it was cut off because the context is full
 	TurnsDropped  int           // questions with their answers that were left out, oldest first, to make room
-	TemplateNotes []string      // what was changed so that the template could take the conversation
+	TemplateNotes []string      // changes to the messages that the chat template made necessary
 }
 
-// HasChatTemplate says whether the model's files hold a chat template.
+// HasChatTemplate reports whether the model's files hold a chat template.
 func (m *Model) HasChatTemplate() bool {
 	_, err := m.chatTemplate()
 	return !errors.Is(err, chat.ErrNone)
@@ -85,8 +85,8 @@ func (m *Model) NewChat(o ChatOptions) (*Chat, error) {
 // Messages are the conversation so far, without the system message.
 func (c *Chat) Messages() []Message { return slices.Clone(c.messages) }
 
-// SetMessages replaces the conversation. What it begins with in common with the one
-// before is not computed again.
+// SetMessages replaces the conversation. The beginning that it shares with the one before is
+// not computed again.
 func (c *Chat) SetMessages(messages []Message) { c.messages = slices.Clone(messages) }
 
 // System is the system message.
@@ -99,13 +99,12 @@ func (c *Chat) SetSystem(text string) { c.options.System = text }
 func (c *Chat) Stats() ChatStats { return c.last }
 
 // Say adds a message of the user and answers it, yielding each token as soon as it is
-// known. The answer, or what there is of it when it is interrupted, becomes part of
-// the conversation. With an error before the first token the conversation is as it
-// was before.
+// known. The answer becomes part of the conversation, even if it is interrupted. An error
+// before the first token leaves the conversation unchanged.
 //
-// When the conversation has outgrown the context, its oldest turns are left out of what
-// the model sees ([ChatStats.TurnsDropped]); the messages stay. A last message that
-// does not fit by itself is a [ContextError].
+// When the conversation has outgrown the context, its oldest turns are left out of the prompt
+// ([ChatStats.TurnsDropped]); [Chat.Messages] still has them. A last message that does not fit
+// by itself is a [ContextError].
 func (c *Chat) Say(ctx context.Context, text string, o GenerateOptions) iter.Seq2[Token, error] {
 	return func(yield func(Token, error) bool) {
 		before := len(c.messages)
@@ -122,7 +121,7 @@ func (c *Chat) Say(ctx context.Context, text string, o GenerateOptions) iter.Seq
 	}
 }
 
-// answer generates what comes after the conversation.
+// answer generates the continuation of the conversation.
 func (c *Chat) answer(ctx context.Context, o GenerateOptions, yield func(Token) bool) (string, error) {
 	start := time.Now()
 	c.last = ChatStats{}
@@ -153,8 +152,8 @@ func (c *Chat) answer(ctx context.Context, o GenerateOptions, yield func(Token) 
 	return answer.String(), err
 }
 
-// fit makes the prompt of the conversation, without its oldest turns where it does not
-// fit with room for an answer.
+// fit encodes the conversation as a prompt. If that leaves too little room for an answer in the
+// context, the oldest turns are left out.
 func (c *Chat) fit(ctx context.Context, o GenerateOptions) ([]int, error) {
 	room := min(max(c.model.Context()/8, 1), 256) // for the answer, at least
 	if o.MaxTokens > 0 {
@@ -192,5 +191,5 @@ func (c *Chat) fit(ctx context.Context, o GenerateOptions) ([]int, error) {
 	}
 }
 
-// SetVariables sets the further names that the template finds.
+// SetVariables replaces [ChatOptions.Variables].
 func (c *Chat) SetVariables(v map[string]json.RawMessage) { c.options.Variables = v }

@@ -21,50 +21,51 @@ type CompareOptions struct {
 	Recipes     []string         // embedded names or .yaml files; none: rtn, [PaperRecipe] and [DefaultRecipe], but none beside Also; for an ablation [PaperRecipe]
 	Bits        []string         // W-A-KV such as 4-8-8, a size such as 92MB that is filled with bits, or "default", the recipe's own; none: 4-16-16, 4-4-16 and 4-4-4, the paper's settings; for an ablation 4-4-16, as in its tables 3 and 4
 	Also        []string         // models measured as they are beside those that are made: quantized folders, GGUF files
-	Ablation    string           // "", or one of [Ablations]: the rows are then variants of the recipes
+	Ablation    string           // "", or one of [Ablations]: then the rows are variants of the recipes
 	Calibration []string         // text files; none: the embedded text
-	Texts       []EvaluationText // what is evaluated on; at least one
+	Texts       []EvaluationText // evaluation texts; at least one
 	Window      int              // tokens of a window; 0: 2048, at most the model's context
 	MaxWindows  int              // how many windows of each text are evaluated; 0: all
 	Threads     int              // 0: one for each CPU
 	MaxMemory   int64            // bytes that a quantization may take; 0: no limit
-	Strict      bool             // an evaluation text that was calibrated on, and a [Fallback], are errors
+	Strict      bool             // make an error of a [Fallback], and of an evaluation text that was used for calibration
 
-	// Work is the folder in which finished cells, and what an interrupted
-	// comparison has begun, are kept and found again; it is made where it is
-	// missing. "": a temporary folder, removed at the end.
+	// Work is a folder that keeps finished rows and unfinished quantizations, so that an
+	// interrupted comparison can continue; it is created if it is missing. "": a temporary
+	// folder, removed at the end.
 	Work string
 
-	Note     func(string)                       // told what is amiss although the comparison goes on; may be nil
-	Cell     func(Row)                          // told of every finished row; may be nil
-	Progress func(recipe, bits string, e Event) // told how far the quantization of a cell is; may be nil
-	// Measuring is told the tokens of the texts that the models of Also are through
-	// with, and how many there are. It may be nil.
+	Note     func(string)                       // called with warnings; may be nil
+	Cell     func(Row)                          // called with every finished row; may be nil
+	Progress func(recipe, bits string, e Event) // called with the progress of each quantization; may be nil
+	// Measuring is called while the models of Also are measured, with the number of tokens
+	// done and their total. It may be nil.
 	Measuring func(tokens, of int)
 }
 
 // FullPrecision is the name of the reference's row.
 const FullPrecision = compare.FullPrecision
 
-// AsItIs is [Row.Bits] of a model that was not quantized here and does not say its own.
+// AsItIs is [Row.Bits] of a model that was not quantized by this program and does not state its
+// bits.
 const AsItIs = compare.AsItIs
 
 // Row is one line of a comparison. Perplexity, KL and Top1 are over all predicted
 // tokens of all texts. Its JSON is flat: ppl, ppl_se and so on.
 type Row struct {
 	Recipe        string     // [FullPrecision] for the reference; of a model of [CompareOptions.Also] its path
-	Bits          string     // of weights, activations and KV cache, such as 4-4-16; [AsItIs]
+	Bits          string     // of weights, activations and KV cache, such as 4-4-16, or [AsItIs]
 	Perplexity    Estimate   // a token
 	KL            Estimate   // divergence from full precision, nats a token
 	Top1          Estimate   // share of tokens whose most likely token is full precision's
-	WorstShare    float64    // share of the summed KL that the thousandth of the tokens with the most has
+	WorstShare    float64    // share of the summed KL that comes from the 0.1 % of the tokens with the largest KL
 	ByText        []Measure  // the same for each text, where there are several
-	HeldOutKL     float64    // KL on held-out windows of the calibration text, by the check that quantize makes; 0: the model has none
+	HeldOutKL     float64    // KL on held-out windows of the calibration text, from the check at the end of [Quantize]; 0: not known
 	BitsPerWeight float64    // of the linear layers of the blocks, scales and branch counted
 	Bytes         int64      // all weights on disk, embeddings included
 	TotalBytes    int64      // of the model's whole folder or file, tokenizer and all
 	Seconds       float64    // to quantize; of an interrupted job, those of all its runs
-	Prefill       float64    // seconds, the best of five passes of one window; 0: only ablation "groups" takes it
+	Prefill       float64    // seconds of one window, the best of five passes; 0: not measured (only the ablation "groups" does)
 	Fallbacks     []Fallback // where the job did not do what the recipe says
 
 	Reused bool      // found finished in the work folder; not in the JSON
@@ -72,8 +73,8 @@ type Row struct {
 }
 
 // Generalization is the generalization ratio: KL on the evaluation texts over that on
-// held-out windows of the calibration text; 0 where that is not known. Far above 1, a
-// recipe has learned the style of its calibration text.
+// held-out windows of the calibration text; 0 where that is not known. A ratio far above 1
+// means that the recipe is overfitted to its calibration text.
 func (r Row) Generalization() float64 {
 	return (&compare.Row{KL: eval.Estimate(r.KL), HeldOutKL: r.HeldOutKL}).Generalization()
 }
@@ -85,7 +86,7 @@ type Measure struct {
 	Perplexity Estimate // a token
 	KL         Estimate // divergence from full precision, nats a token
 	Top1       Estimate // share of tokens whose most likely token is full precision's
-	WorstShare float64  // share of the summed KL that the thousandth of the tokens with the most has
+	WorstShare float64  // share of the summed KL that comes from the 0.1 % of the tokens with the largest KL
 }
 
 // MarshalJSON implements json.Marshaler.
@@ -125,7 +126,7 @@ type Table struct {
 	ModelHash   string   `json:"model_sha256"`       // of the hashes of the checkpoint's files
 	TextHash    string   `json:"text_sha256"`        // of the evaluation text; of several, of their hashes
 	Calibration []string `json:"calibration_sha256"` // of the calibration texts
-	Warnings    []string `json:"warnings,omitempty"` // such as an evaluation text that was calibrated on
+	Warnings    []string `json:"warnings,omitempty"` // such as an evaluation text that was used for calibration
 	Rows        []Row    `json:"rows"`               // full precision first
 
 	Failed []FailedRow `json:"failed,omitempty"` // rows that are missing because they could not be made
@@ -149,9 +150,9 @@ func Ablations() []string { return compare.Ablations() }
 // CompareRecipes quantizes the checkpoint in dir by every recipe at every bit
 // setting and measures each against full precision. Cells that the work folder
 // holds are not computed again, and a comparison that was interrupted, even
-// inside a quantization, is taken up where it was. One row that can't be made does not
-// end the comparison: the table of the others then comes with an error that names the
-// missing ones, which are in [Table.Failed] too.
+// inside a quantization, continues where it stopped. A row that can't be made does not end the
+// comparison: the table then lacks it and comes with an error that names the missing rows,
+// which are in [Table.Failed] too.
 func CompareRecipes(ctx context.Context, dir string, o CompareOptions) (*Table, error) {
 	c := compare.Options{Recipes: o.Recipes, Bits: o.Bits, Ablation: o.Ablation, Also: o.Also, Calibration: o.Calibration,
 		Window: o.Window, MaxWindows: o.MaxWindows, Version: Version, Threads: o.Threads, MaxMemory: o.MaxMemory, Strict: o.Strict, Work: o.Work}

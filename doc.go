@@ -1,16 +1,17 @@
-// Package specquant quantizes language models of the LLaMA family, measures what
-// that cost, and runs the result on a CPU, in pure Go.
+// Package specquant quantizes language models, measures how much accuracy that costs, and runs
+// the result on a CPU, in pure Go. Supported are LLaMA and related architectures: see
+// docs/ARCHITECTURES.md.
 //
-// It implements SpecQuant (AAAI-26, arXiv 2511.11663), in which activation outliers
-// are smoothed into the weights, a low-frequency part of the weights is kept in 16
-// bits and the rest is quantized to 4, and the methods it is compared with, each as a
-// recipe: see [Recipes] and docs/RECIPES.md.
+// Each method is a recipe: see [Recipes] and docs/RECIPES.md. They include SpecQuant (AAAI-26,
+// arXiv 2511.11663), which moves activation outliers into the weights, keeps a low-frequency
+// part of the weights in 16 bits and quantizes the rest to 4, and the methods that it is
+// compared with.
 //
 // # What to call
 //
 // [Quantize] reads a Hugging Face checkpoint (config.json, safetensors, tokenizer) and
-// writes a folder that [Open] can open. [PlanQuantize] says beforehand how much memory,
-// disk and time that takes. A job that was interrupted is taken up by the same call.
+// writes a folder that [Open] can open. [PlanQuantize] returns beforehand how much memory, disk
+// and time that takes. To continue a job that was interrupted, repeat the call.
 //
 //	report, err := specquant.Quantize(ctx, "Llama-3.2-1B", "Llama-3.2-1B-sq", specquant.QuantizeOptions{})
 //
@@ -25,7 +26,7 @@
 //	}
 //
 // [Model.Perplexity] and [Model.RunTasks] measure a model, [Model.Divergence] and
-// [Diff] hold it against another, and [CompareRecipes] makes a table of recipes and bit
+// [Diff] compare it with another, and [CompareRecipes] makes a table of recipes and bit
 // settings. The folder examples/ has a small program for each of these.
 //
 // # What may be relied on

@@ -15,7 +15,7 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// OverlapError says that an evaluation text has been calibrated on.
+// OverlapError is the error of an evaluation text that was used for calibration.
 type OverlapError struct{ Overlaps []Overlap }
 
 func (e *OverlapError) Error() string {
@@ -41,14 +41,13 @@ type PerplexityOptions struct {
 	Window     int    // tokens of a window; 0: the protocol's own
 	Documents  string // lm-eval: auto, wikitext, blank or file; "": auto
 	MaxWindows int    // 0: all; not with lm-eval
-	Batch      int    // tokens in the model's cache together; 0: 2048; changes no result
-	Strict     bool   // text that was calibrated on is an error
+	Batch      int    // tokens computed in one forward pass, of several windows together; 0: 2048; does not change the result
+	Strict     bool   // make an error of a text that was used for calibration
 
 	Progress func(done, all int) // tokens scored; may be nil
 }
 
-// PerplexityReport is a perplexity with what it takes to compare it with
-// another.
+// PerplexityReport is a perplexity and the protocol by which it was measured.
 type PerplexityReport struct {
 	Perplexity  Estimate    `json:"perplexity"` // a token; a word by lm-eval
 	Unit        string      `json:"unit"`       // "token" or "word"
@@ -95,7 +94,7 @@ func progressOf(all int, told func(done, all int)) func(int) {
 	return func(n int) { told(n, all) }
 }
 
-// overlap compares a text with those that the model was calibrated on.
+// overlap compares a text with the calibration texts of the model.
 func (m *Model) overlap(text string, strict bool) ([]Overlap, error) {
 	if m.engine.Quantization == nil {
 		return nil, nil
@@ -117,7 +116,7 @@ func overlapIn(dir, text string, strict bool) ([]Overlap, error) {
 	return all, nil
 }
 
-// fingerprint fills in what does not depend on the protocol.
+// fingerprint returns a fingerprint with the fields that do not depend on the protocol.
 func (m *Model) fingerprint(text string) (Fingerprint, error) {
 	f := Fingerprint{Text: eval.TextHash(text), Bits: m.Bits().String(), Tool: "specquant " + Version}
 	ck := m.engine.Checkpoint
@@ -140,25 +139,25 @@ type TaskOptions struct {
 	Tasks []string // names, or name=FILE; none: all nine
 	Data  string   // folder with the task files
 	Limit int      // questions of each task; 0: all
-	Seed  uint64   // which ones: 0 the first, else a draw by the seed
+	Seed  uint64   // which questions Limit takes: 0: the first, otherwise a random sample with this seed
 	BOS   bool     // put BOS before each text; lm-eval does not
-	// Strict makes an error of a question that can't be posed to this model, as where a
-	// choice is longer than its context or adds no token to it. Else it is left out, and
-	// named in the result and its fingerprint.
+	// Strict makes an error of a question that can't be posed to this model, for example
+	// because a choice is longer than the model's context or adds no token. Otherwise such
+	// a question is left out, and named in the result and its fingerprint.
 	Strict bool
-	Log    string // JSON lines, one a question; an existing one is gone on with
-	Batch  int    // tokens in the model's cache together; 0: 2048; changes no result
+	Log    string // file of JSON lines, one for each question; questions that an existing file answers are not asked again
+	Batch  int    // tokens computed in one forward pass, of several windows together; 0: 2048; does not change the result
 
-	Note     func(string)                     // told of a damaged log, which is gone on with from before the damage; may be nil
+	Note     func(string)                     // called if the log is damaged; the run then continues from the last line before the damage; may be nil
 	Progress func(task string, done, all int) // may be nil
-	Done     func(TaskResult)                 // told of each finished task; may be nil
+	Done     func(TaskResult)                 // called with the result of each finished task; may be nil
 }
 
 // TaskReport is the scores of the tasks that were run.
 type TaskReport struct {
 	Semantics   string       `json:"semantics"`
 	Tasks       []TaskResult `json:"tasks"`
-	Average     Estimate     `json:"average"` // of acc_norm where a task has it, else of acc
+	Average     Estimate     `json:"average"` // over tasks: of acc_norm if a task has it, otherwise of acc
 	Limit       int          `json:"limit"`
 	Seed        uint64       `json:"seed"`
 	MaxLength   int          `json:"max_length"`
@@ -261,7 +260,7 @@ func readTasks(names []string, dir string) ([]taskData, error) {
 		d := taskData{task: t, files: []string{file}}
 		if !named {
 			if dir == "" {
-				return nil, fmt.Errorf("no folder with task files is named, and no file as %s=FILE", t.Name)
+				return nil, fmt.Errorf("no folder with task files is given, and no file as %s=FILE", t.Name)
 			}
 			if d.files, err = t.Locate(dir); err != nil {
 				return nil, err
@@ -292,7 +291,7 @@ type DivergenceOptions struct {
 	Window     int  // tokens of a window; 0: 2048, at most the contexts
 	MaxWindows int  // 0: all
 	Worst      int  // how many of the worst tokens to show
-	Strict     bool // text that was calibrated on is an error
+	Strict     bool // make an error of a text that was used for calibration
 
 	Progress func(done, all int) // tokens compared; may be nil
 }
@@ -303,25 +302,25 @@ type WorstToken struct {
 	At        int     `json:"at"`     // index in the window
 	Before    string  `json:"before"` // the text before it
 	Token     string  `json:"token"`
-	Reference string  `json:"reference"` // most likely token in full precision
-	Model     string  `json:"model"`     // most likely token of the model
+	Reference string  `json:"reference"` // most likely next token by the reference
+	Model     string  `json:"model"`     // most likely next token by the model
 	KL        float64 `json:"kl"`
 	NLLRef    float64 `json:"nll_reference"`
 	NLL       float64 `json:"nll"`
 }
 
-// MarshalJSON implements json.Marshaler: what is infinite is "Infinity".
+// MarshalJSON implements json.Marshaler. An infinite number is "Infinity".
 func (w WorstToken) MarshalJSON() ([]byte, error) {
 	type plain WorstToken
 	return json.Marshal(struct {
 		plain
-		KL     jsonfloat.Float `json:"kl"` // in place of the fields of that name
+		KL     jsonfloat.Float `json:"kl"` // replaces the field of the same name
 		NLLRef jsonfloat.Float `json:"nll_reference"`
 		NLL    jsonfloat.Float `json:"nll"`
 	}{plain(w), jsonfloat.Float(w.KL), jsonfloat.Float(w.NLLRef), jsonfloat.Float(w.NLL)})
 }
 
-// DivergenceReport is a model held against a reference.
+// DivergenceReport compares a model's predictions with a reference's.
 type DivergenceReport struct {
 	Divergence
 	Worst       []WorstToken
@@ -381,10 +380,10 @@ type DiffOptions struct {
 	MaxWindows int // 0: 8
 	Threads    int // 0: one for each CPU
 
-	Block func(BlockError) // told of each block; may be nil
+	Block func(BlockError) // called with the result of each block; may be nil
 }
 
-// DiffReport is a model held against a reference, block by block.
+// DiffReport compares a model with a reference, block by block.
 type DiffReport struct {
 	Blocks      []BlockError `json:"blocks"`
 	Overlap     []Overlap    `json:"calibration_overlap,omitempty"`
@@ -392,9 +391,8 @@ type DiffReport struct {
 }
 
 // Diff runs the models in the folders dir and ref over the same tokens, block
-// by block, and compares what comes out. Only one block of each model is in
-// memory, beside the activations: four times windows × window × width × 4
-// bytes.
+// by block, and compares what comes out. Only one block of each model is in memory at a time,
+// and the activations: four times windows × window × hidden size × 4 bytes.
 func Diff(ctx context.Context, dir, ref, text string, o DiffOptions) (*DiffReport, error) {
 	pool := kernel.NewPool(o.Threads)
 	defer pool.Close()

@@ -34,26 +34,26 @@ type GenerateOptions struct {
 	LogitBias map[int]float64 // added to the logit of a token id; a large negative number bans it
 	Seed      uint64
 	Stop      []string // texts at which the continuation ends; they are not part of it
-	IgnoreEOS bool     // go on past the end-of-text token
+	IgnoreEOS bool     // continue after the end-of-text token
 	Choices   int      // continuations, one after the other, the i-th with Seed + i; 0: one
 
-	// JSONSchema limits each continuation to JSON that fits a schema, Regexp to a text that
-	// an expression matches as a whole; at most one of them. The continuation ends where
-	// nothing more may follow. docs/SERVE.md says what is enforced.
+	// JSONSchema limits each continuation to JSON that is valid by a schema, Regexp to a
+	// text that a regular expression matches as a whole; give at most one of them. The
+	// continuation ends when nothing more may follow. docs/SERVE.md lists what is enforced.
 	JSONSchema []byte
 	Regexp     string
-	OnWarning  func(text string) // is told what of JSONSchema is not enforced; nil: nobody is
+	OnWarning  func(text string) // called with each part of JSONSchema that is not enforced; may be nil
 }
 
-// DRY penalizes tokens that would go on with a repetition: one that once followed the
-// last n tokens, n at least AllowedLength, loses Multiplier · Base^(n - AllowedLength)
-// of its logit. The zero value is off.
+// DRY penalizes tokens that would continue a repetition. If the last n tokens have occurred
+// before and were followed by a token then, Multiplier · Base^(n − AllowedLength) is subtracted
+// from the logit of that token, for n ≥ AllowedLength. The zero value is off.
 type DRY struct {
 	Multiplier    float64  // 0: off; usual: 0.8
 	Base          float64  // 0: 1.75
-	AllowedLength int      // tokens that may be repeated; 0: 2
+	AllowedLength int      // longest sequence that is not penalized, in tokens; 0: 2
 	Window        int      // tokens back that are looked at; 0: all
-	Breakers      []string // texts that no repetition goes across; nil: newline, colon, quote and asterisk
+	Breakers      []string // a token that contains one of these ends a repetition; nil: newline, colon, quote and asterisk
 }
 
 // sampling are the options of the draw for continuation i.
@@ -64,7 +64,7 @@ func (o GenerateOptions) sampling(i int) sampler.Options {
 		LogitBias: o.LogitBias, Seed: o.Seed + uint64(i)}
 }
 
-// Check says which option makes no sense.
+// Check returns an error that names the first option with an invalid value.
 func (o GenerateOptions) Check() error {
 	if err := o.sampling(0).Check(); err != nil {
 		return err
@@ -79,7 +79,7 @@ func (o GenerateOptions) Check() error {
 	return err
 }
 
-// program is the constraint of the continuations; nil: there is none.
+// program compiles JSONSchema or Regexp; nil if there is neither.
 func (o GenerateOptions) program() (p *constrain.Program, err error) {
 	switch {
 	case len(o.JSONSchema) > 0 && o.Regexp != "":
@@ -96,7 +96,7 @@ func (o GenerateOptions) program() (p *constrain.Program, err error) {
 	return p, err
 }
 
-// grammar is what limits the continuations; nil: nothing does.
+// grammar returns the grammar that limits the continuations; nil if there is none.
 func (m *Model) grammar(o GenerateOptions) (*constrain.Grammar, error) {
 	p, err := o.program()
 	if p == nil || err != nil {
@@ -116,17 +116,16 @@ func (m *Model) grammar(o GenerateOptions) (*constrain.Grammar, error) {
 
 // Token is one generated token.
 type Token struct {
-	ID     int    // -1: no token, but text that was held back
+	ID     int    // −1: Text belongs to earlier tokens and was held back, because a character or a stop string was incomplete
 	Text   string // what it adds to the text; may be empty inside a character of several bytes, or where a stop string may begin
 	Choice int    // which continuation it belongs to, from 0
 }
 
-// Generate continues the prompt, yielding each token as soon as it is known. BOS goes
-// before the prompt if the model wants one and the prompt does not begin with it; EOS
-// never goes behind it, whatever the tokenizer does to a text that is complete.
-// It ends at the end-of-text token, at a stop string, after MaxTokens, or with an
-// error: the context's, [ContextError], or one of the model's files. Breaking out of
-// the loop stops the work.
+// Generate continues the prompt, yielding each token as soon as it is known. BOS is put before
+// the prompt if the model wants one and the prompt does not begin with it; no EOS is put after
+// it. It ends at the end-of-text token, at a stop string, after MaxTokens, or with an error:
+// the context's, [ContextError], or one of the model's files. Breaking out of the loop stops
+// the work.
 func (m *Model) Generate(ctx context.Context, prompt string, o GenerateOptions) iter.Seq2[Token, error] {
 	return func(yield func(Token, error) bool) {
 		fail := func(err error) { yield(Token{}, publicError(err)) }
@@ -171,14 +170,14 @@ const (
 // generation is one continuation of a prompt.
 type generation struct {
 	model   *Model
-	seq     *engine.Sequence // holds the first tokens of the prompt, or all of it, or more that is forgotten
+	seq     *engine.Sequence // may hold tokens already, of which those that begin the prompt are used
 	options GenerateOptions
 	prompt  []int
 	choice  int
-	turnEnd []int              // tokens that end it, beside those that end a text
-	grammar *constrain.Grammar // limits what is written; nil: nothing does
+	turnEnd []int              // tokens that end it, in addition to those that end a text
+	grammar *constrain.Grammar // limits the output; nil: no limits
 
-	// What came of it:
+	// Results:
 	tokens    []int  // generated, without the one that ended it
 	finish    string // FinishStop or FinishLength
 	full      bool   // the context was full
@@ -186,19 +185,15 @@ type generation struct {
 	onPrompt  func() // called when the prompt has been computed
 }
 
-// run generates. Of the prompt it computes what seq does not hold yet.
+// run generates the continuation. It computes only the part of the prompt that seq does not
+// hold yet.
 func (g *generation) run(ctx context.Context, yield func(Token) bool) error {
 	m, o := g.model, g.options
 	limit := m.engine.Context - len(g.prompt)
 	if o.MaxTokens > 0 {
 		limit = min(limit, o.MaxTokens)
 	}
-	ends := map[int]bool{}
-	for _, list := range [][]int{m.tok.EOS(), m.engine.Config.EOS, g.turnEnd} {
-		for _, id := range list {
-			ends[id] = !o.IgnoreEOS
-		}
-	}
+	ends := g.ends()
 	stops, err := sampler.NewStops(o.Stop)
 	if err != nil {
 		return err
@@ -206,26 +201,16 @@ func (g *generation) run(ctx context.Context, yield func(Token) bool) error {
 	s, stream := sampler.New(o.sampling(g.choice), g.prompt, m.breaker(o.DRY)), m.tok.Stream()
 	var limits *constrain.Matcher
 	if g.grammar != nil {
-		maps.DeleteFunc(ends, func(_ int, ends bool) bool { return !ends })
 		limits = g.grammar.Matcher(slices.Collect(maps.Keys(ends)))
 		s.Constrain(limits)
 	}
 	for _, id := range g.prompt {
-		stream.Next(id) // what follows is spaced as the prompt's continuation
+		stream.Next(id) // so that the spacing of the continuation fits the prompt
 	}
 	g.seq.Truncate(len(g.prompt) - 1) // the last token gives the first logits
 	ids := g.prompt[g.seq.Tokens():]
-	for {
-		var next int
-		err := m.engine.Forward(ctx, []engine.Step{{Seq: g.seq, IDs: ids, Want: engine.WantLast}}, func(_, _ int, logits []float32) error {
-			if limits == nil {
-				next = s.Next(logits)
-				return nil
-			}
-			var err error
-			next, err = s.NextAllowed(logits, func(id int) bool { return ends[id] })
-			return err
-		})
+	for g.finish == "" {
+		next, err := g.next(ctx, ids, s, limits != nil, ends)
 		if err != nil {
 			return err
 		}
@@ -246,17 +231,14 @@ func (g *generation) run(ctx context.Context, yield func(Token) bool) error {
 			g.abandoned = true
 			return nil
 		}
-		if stop != "" {
+		switch {
+		case stop != "":
 			g.finish = FinishStop
 			return nil
-		}
-		if limits != nil && limits.Done() {
+		case limits != nil && limits.Done():
 			g.finish = FinishStop
-			break
-		}
-		if len(g.tokens) == limit {
+		case len(g.tokens) == limit:
 			g.finish = FinishLength
-			break
 		}
 		ids = []int{next}
 	}
@@ -271,7 +253,36 @@ func (g *generation) run(ctx context.Context, yield func(Token) bool) error {
 	return nil
 }
 
-// breaker says of a token whether one of DRY's breakers is in its text.
+// ends returns the set of tokens that end the text.
+func (g *generation) ends() map[int]bool {
+	ends := map[int]bool{}
+	if g.options.IgnoreEOS {
+		return ends
+	}
+	for _, list := range [][]int{g.model.tok.EOS(), g.model.engine.Config.EOS, g.turnEnd} {
+		for _, id := range list {
+			ends[id] = true
+		}
+	}
+	return ends
+}
+
+// next appends ids to the sequence and draws the next token.
+func (g *generation) next(ctx context.Context, ids []int, s *sampler.Sampler, limited bool, ends map[int]bool) (next int, err error) {
+	step := engine.Step{Seq: g.seq, IDs: ids, Want: engine.WantLast}
+	err = g.model.engine.Forward(ctx, []engine.Step{step}, func(_, _ int, logits []float32) (err error) {
+		if limited {
+			next, err = s.NextAllowed(logits, func(id int) bool { return ends[id] })
+		} else {
+			next = s.Next(logits)
+		}
+		return err
+	})
+	return next, err
+}
+
+// breaker returns a function that reports whether a token's text contains one of DRY's
+// breakers; nil if DRY is off.
 func (m *Model) breaker(d DRY) func(id int) bool {
 	if d.Multiplier == 0 {
 		return nil

@@ -48,8 +48,8 @@ func estimate(e *eval.Estimate) *Estimate {
 	return &v
 }
 
-// Fingerprint says what a number was measured on. Numbers with equal fingerprints,
-// but for the model, may be compared.
+// Fingerprint records how and on what a number was measured. Numbers may be compared if their
+// fingerprints differ only in the model.
 type Fingerprint struct {
 	Protocol  string `json:"protocol"`                      // such as gptq
 	Window    int    `json:"window,omitempty"`              // tokens
@@ -57,7 +57,7 @@ type Fingerprint struct {
 	Documents string `json:"documents,omitempty"`           // how the text was cut
 	Windows   int    `json:"windows,omitempty"`             // measured
 	Tokens    int    `json:"tokens"`                        // scored
-	StdErr    string `json:"standard_error_over,omitempty"` // what the standard errors take as independent
+	StdErr    string `json:"standard_error_over,omitempty"` // the unit that standard errors treat as independent
 	Tokenizer string `json:"tokenizer_sha256"`              // of the tokenizer's files
 	Text      string `json:"text_sha256,omitempty"`
 	Model     string `json:"model_sha256"`
@@ -76,13 +76,13 @@ type Overlap struct {
 	Same   bool    `json:"same"`    // they are the same text
 	Lines  int     `json:"lines"`   // lines of the evaluation text that are in the calibration text
 	Share  float64 `json:"share"`   // of the evaluation text's bytes in such lines
-	Reason string  `json:"unknown"` // why it could not be compared; "": it was
+	Reason string  `json:"unknown"` // why the texts could not be compared; "": they were
 }
 
 // Any reports whether the texts have anything in common.
 func (o Overlap) Any() bool { return eval.Overlap(o).Any() }
 
-// String says it in words.
+// String describes the overlap in a sentence.
 func (o Overlap) String() string { return eval.Overlap(o).String() }
 
 func newOverlaps(all []eval.Overlap) (out []Overlap) {
@@ -95,11 +95,11 @@ func newOverlaps(all []eval.Overlap) (out []Overlap) {
 // BlockError is how far a block is from the reference's.
 type BlockError struct {
 	Block int `json:"block"` // counted from 0
-	// Stream compares the residual stream after the block, each model having run on
-	// its own since the embeddings.
+	// Stream compares the residual stream after the block when each model runs by itself
+	// from the embeddings on.
 	Stream Deviation `json:"stream"`
-	// Own compares what the block adds to the stream when both models' blocks are
-	// given the reference's stream: the error that is this block's own.
+	// Own compares what the block adds to the stream when both models' blocks read the
+	// reference's stream: the error of this block alone.
 	Own Deviation `json:"own"`
 }
 
@@ -110,8 +110,8 @@ type Deviation struct {
 	SNR      float64 `json:"snr_db"`         // 10·log10(Σ‖b‖²/Σ‖a−b‖²); 999 where there is no difference
 }
 
-// MarshalJSON implements json.Marshaler: what is no number, since one of the models
-// overflows, is null.
+// MarshalJSON implements json.Marshaler. NaN, which appears if one of the models overflows, is
+// null.
 func (d Deviation) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Relative jsonfloat.Float `json:"relative_error"`
@@ -137,9 +137,9 @@ type TaskResult struct {
 	Truncated  int       `json:"truncated"`            // questions whose context did not fit
 	Skipped    int       `json:"skipped"`              // questions left out because they can't be posed to this model
 	LeftOut    []LeftOut `json:"left_out,omitempty"`   // which, and why
-	Reused     int       `json:"reused"`               // questions taken from the log of an earlier run
+	Reused     int       `json:"reused"`               // questions answered in the log of an earlier run
 	Tokens     int       `json:"tokens"`               // computed
-	PerChoice  int       `json:"tokens_per_choice"`    // tokens if each choice had been computed with its own context
+	PerChoice  int       `json:"tokens_per_choice"`    // tokens that would have been computed without sharing the context between choices
 	Seconds    float64   `json:"seconds"`
 	Files      []string  `json:"files,omitempty"` // that the questions were read from
 	Data       string    `json:"data_sha256,omitempty"`
@@ -167,7 +167,7 @@ type Divergence struct {
 	PerplexityRef Estimate // of the reference
 	Perplexity    Estimate // of the model
 	Change        Estimate // Perplexity − PerplexityRef, with the standard error of the paired difference
-	NLLChange     Estimate // of the mean negative log-likelihood, paired: the log of the perplexities' ratio
+	NLLChange     Estimate // of the mean negative log-likelihood: log(Perplexity/PerplexityRef), with the standard error of the paired difference
 	KL            Estimate // from reference to model, nats a token
 	KLBack        Estimate // from model to reference
 	Top1          Estimate // share of tokens with the same most likely successor
@@ -178,13 +178,13 @@ type Divergence struct {
 	KLPercentiles []Percentile
 }
 
-// Percentile is the KL divergence that a share of the tokens stays below.
+// Percentile is the KL divergence below which a share of the tokens lies.
 type Percentile struct {
 	Share float64 `json:"share"`
 	KL    float64 `json:"kl"`
 }
 
-// MarshalJSON implements json.Marshaler: an infinite divergence is "Infinity".
+// MarshalJSON implements json.Marshaler. An infinite divergence is "Infinity".
 func (p Percentile) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Share float64         `json:"share"`

@@ -25,10 +25,10 @@ type QuantizeOptions struct {
 	Calibration []string      // text files; none: the embedded text
 	Threads     int           // 0: one for each CPU; the result does not depend on it
 	MaxMemory   int64         // bytes; 0: no limit
-	Time        time.Duration // that the job may take, about: as much calibration as that allows; 0: as the recipe says. See [Plan].Budget
-	Size        int64         // bytes of the artefact, at most: takes as many bits a weight as fit; 0: as the recipe says
+	Time        time.Duration // roughly how long the job may take: fewer calibration windows are used if necessary; 0: as many as the recipe says. See [Plan].Budget
+	Size        int64         // largest size of the artefact in bytes: the bits of the weights are chosen to fill it; 0: as the recipe says
 	Restart     bool          // throw away an unfinished job instead of resuming it
-	Choices     bool          // [PlanQuantize] fills in [Plan].Choices, which takes a moment and 256 MB
+	Choices     bool          // make [PlanQuantize] fill in [Plan].Choices, which takes about 0.1 s and 256 MB
 	Strict      bool          // make the first [Fallback] an error
 	KeepBad     bool          // accept a result that fails the comparison with full precision
 	Profile     bool          // measure where the time goes, see [Report.Profile]
@@ -52,7 +52,7 @@ func (o QuantizeOptions) job(dir, out string) (pipeline.Options, error) {
 		return pipeline.Options{}, err
 	}
 	if o.Bits != "" && o.Size > 0 {
-		return pipeline.Options{}, errors.New("bits and a size are both given; the size decides the bits of the weights: give one of them")
+		return pipeline.Options{}, errors.New("bits and a size are both given, but the size decides the bits of the weights; give one of them")
 	}
 	if o.Bits != "" {
 		b, err := quant.ParseBits(o.Bits)
@@ -71,8 +71,8 @@ func (o QuantizeOptions) job(dir, out string) (pipeline.Options, error) {
 	return j, nil
 }
 
-// PlanQuantize says what [Quantize] with the same options would do. Nothing is
-// loaded and nothing is written.
+// PlanQuantize returns what [Quantize] with the same options would do. It reads no weights and
+// writes nothing.
 func PlanQuantize(dir string, o QuantizeOptions) (*Plan, error) {
 	j, err := o.job(dir, "")
 	if err != nil {
@@ -89,9 +89,9 @@ func PlanQuantize(dir string, o QuantizeOptions) (*Plan, error) {
 
 // Quantize quantizes the checkpoint in the folder dir and writes the artefact
 // to the folder out, which must not exist and appears only when it is whole.
-// A job that was interrupted is taken up where it was by the same call, and
-// writes the same bytes. Errors: ctx's; a [RejectedError]; a [StrictError]; [ErrMalformed],
-// [ErrUnsupported] and [ErrNotFound] for what was found in dir.
+// The same call continues a job that was interrupted, and the artefact has the same bytes as
+// without the interruption. Errors are ctx's, a [RejectedError], a [StrictError], and
+// [ErrMalformed], [ErrUnsupported] and [ErrNotFound] about the files in dir.
 func Quantize(ctx context.Context, dir, out string, o QuantizeOptions) (*Report, error) {
 	j, err := o.job(dir, out)
 	if err != nil {
@@ -114,22 +114,22 @@ func Quantize(ctx context.Context, dir, out string, o QuantizeOptions) (*Report,
 		return nil, publicError(err)
 	}
 	r := newReport(m)
-	if j.Profile != nil && len(j.Profile.Parts) > 0 { // none where all but the name was done by an earlier run
+	if j.Profile != nil && len(j.Profile.Parts) > 0 { // there are no parts if an earlier run had done everything but the last renaming
 		r.Profile = newProfile(j.Profile)
 	}
 	return r, nil
 }
 
-// An artefact fails when it is this much worse than full precision: then its
+// An artefact is rejected if it is worse than full precision by more than this: then its
 // predictions are useless.
 const (
 	failRatio = 3   // of perplexities
 	failKL    = 1.5 // nats a token
 )
 
-// verify reopens an artefact, a block at a time, and compares its predictions
-// with the checkpoint's: on held-out windows, or, where there are none, on those
-// that were fitted on.
+// verify opens a finished artefact, one block at a time, and compares its predictions with the
+// checkpoint's: on held-out windows, or if there are none, on the windows that the weights were
+// fitted to.
 func verify(ctx context.Context, pool *kernel.Pool, dir string, full *checkpoint.Checkpoint, fitted, heldOut [][]int) (*artefact.Check, error) {
 	judged := heldOut
 	if len(judged) == 0 {
@@ -151,8 +151,8 @@ func verify(ctx context.Context, pool *kernel.Pool, dir string, full *checkpoint
 	return c, nil
 }
 
-// divergence compares the artefact in dir with full precision over windows of
-// tokens, which each start an empty context.
+// divergence compares the artefact in dir with full precision on windows of tokens, each with
+// an empty context before it.
 func divergence(ctx context.Context, pool *kernel.Pool, dir string, full *checkpoint.Checkpoint, windows [][]int) (eval.Divergence, error) {
 	ref, err := llama.LogitsOfAll(full, pool, windows, nil)
 	if err != nil {

@@ -2,11 +2,11 @@ package specquant
 
 import "github.com/specquant/specquant/internal/recipe"
 
-// Recipe describes a recipe in a line. What it says in full is YAML, see
-// [RecipeSource] and docs/RECIPES.md.
+// Recipe is a short description of a recipe. The recipe itself is YAML, see [RecipeSource] and
+// docs/RECIPES.md.
 type Recipe struct {
 	Name  string `json:"name"`
-	Bits  string `json:"bits"`  // of weights, activations and KV cache, where none are asked for
+	Bits  string `json:"bits"`  // of weights, activations and KV cache, unless others are asked for
 	About string `json:"about"` // what it is
 }
 
@@ -23,5 +23,5 @@ func Recipes() ([]Recipe, error) {
 	return all, nil
 }
 
-// RecipeSource is the YAML of an embedded recipe, a start for one's own.
+// RecipeSource returns the YAML of an embedded recipe, from which you can start your own.
 func RecipeSource(name string) ([]byte, error) { return recipe.Source(name) }

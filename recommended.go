@@ -2,10 +2,9 @@ package specquant
 
 import "github.com/specquant/specquant/internal/engine/sampler"
 
-// RecommendedSampling is how the model's makers say that it should be sampled: the
-// temperature and what goes with it of generation_config.json, where that has
-// do_sample. Without it, or where its values make no sense, tokens are to be taken
-// greedily and ok is false.
+// RecommendedSampling returns the sampling options that the model's makers recommend in
+// generation_config.json (temperature, top_k, top_p, min_p, repetition_penalty). ok is false if
+// that file does not set do_sample or has invalid values: then generate greedily.
 func (m *Model) RecommendedSampling() (o GenerateOptions, ok bool) {
 	r, ok, _ := sampler.Recommended(m.dir)
 	if !ok {

@@ -31,50 +31,52 @@ type Plan struct {
 	Artefact int64 // written, about
 	Disk     int64 // most disk space in use at once: artefact and spilled activations
 
-	Rotations []Rotation // how the recipe's are constructed at the model's widths
-	Fallbacks []Fallback // where the job will not do what the recipe says
+	Rotations []Rotation // how the recipe's rotations are constructed for the model's widths
+	Fallbacks []Fallback // where the job will deviate from the recipe
 
 	Choices *Choices // nil: [QuantizeOptions].Choices was not set
 
-	Budget *TimeBudget // what [QuantizeOptions].Time left of the calibration; nil: no time was stated
+	Budget *TimeBudget // what [QuantizeOptions].Time left of the calibration; nil: no time limit was given
 
 	Work float64 // floating-point operations
-	// The range of the time that the job takes, from the speed of this machine measured just now.
+	// The range in which the duration of the job is expected, from the speed of this
+	// machine as measured just now.
 	Least, Most time.Duration
-	Load        float64 // what other programs do on each processor just now, 1 is all it can; it widens the range
+	Load        float64 // share of each processor that other programs use at the moment, from 0 to 1; it widens the range
 }
 
-// TimeBudget is the time that was stated for a job, and what it left of the calibration.
+// TimeBudget is the time limit that was given for a job, and how much calibration it allows.
 type TimeBudget struct {
 	Seconds float64 `json:"seconds"`
-	Windows int     `json:"windows"` // of calibration that it allows
-	Asked   int     `json:"asked"`   // that recipe and text would give
+	Windows int     `json:"windows"` // calibration windows that it allows
+	Asked   int     `json:"asked"`   // calibration windows without the limit
 }
 
-// Choice is one setting of the weights, with the recipe the same otherwise.
+// Choice is the recipe with one of the possible settings of the weights' bits and groups.
 type Choice struct {
 	Bits          int       `json:"bits"`            // of a weight; 16: not quantized
 	Group         int       `json:"group"`           // of weights that share a scale; 0: one scale a row
 	BitsPerWeight float64   `json:"bits_per_weight"` // of the linear layers, scales counted
 	File          int64     `json:"file_bytes"`      // about
 	Running       []Running `json:"running"`
-	// The most tokens a second that this machine's limits allow, attention apart: kernels come
-	// near them and never above. 0: not known.
+	// Upper bounds on the tokens per second, from the machine's measured memory bandwidth
+	// and arithmetic speed, without attention. Real speeds are near these and never above.
+	// 0: not known.
 	Prefill float64 `json:"prefill_at_most"`
 	Decode  float64 `json:"decode_at_most"`
 	Decode8 float64 `json:"decode_8_sequences_at_most"` // of eight sequences together
 	Chosen  bool    `json:"chosen"`                     // by the recipe and the options
 }
 
-// Running is the memory of a model that runs: weights, cache and scratch.
+// Running is the memory that a model takes when it runs: weights, KV cache and scratch memory.
 type Running struct {
-	Context   int   `json:"context"` // tokens of each sequence, no more than the model has
+	Context   int   `json:"context"` // tokens of each sequence, at most the model's context
 	Sequences int   `json:"sequences"`
 	Bytes     int64 `json:"bytes"`
 }
 
-// Choices are the settings beside each other, from the largest to the smallest. How good
-// each is says only a comparison: [CompareRecipes].
+// Choices lists the possible settings from the largest to the smallest. To learn how accurate
+// each is, use [CompareRecipes].
 type Choices struct {
 	All  []Choice `json:"all"`
 	Free int64    `json:"free_memory_bytes"` // of the machine, now; 0: not known
@@ -102,8 +104,8 @@ type MemoryItem struct {
 	Bytes int64
 }
 
-// Limit makes Go's garbage collector keep to the plan until restore is called.
-// Without it the process may hold more than Peak, never less than the job needs.
+// Limit sets Go's memory limit to the planned peak until restore is called. Without it the
+// process may use more memory than Peak, because garbage is collected later.
 func (p *Plan) Limit() (restore func()) { return (&pipeline.Plan{Peak: p.Peak}).Limit() }
 
 func newPlan(p *pipeline.Plan) *Plan {
@@ -117,20 +119,21 @@ func newPlan(p *pipeline.Plan) *Plan {
 	return out
 }
 
-// Event tells how far a job is. There is one when a stage of a block begins, and one
-// with Layers when a block is finished.
+// Event is the progress of a job. One is sent when a stage of a block begins, and one with
+// Layers when a block is finished.
 type Event struct {
 	Block   int           // blocks finished
 	Blocks  int           // blocks in all
-	Stage   string        // what is being done, for people
+	Stage   string        // the present step, for people
 	Layers  []Layer       // of the block that was just finished; nil in between
 	Elapsed time.Duration // since the job began
 	Seconds float64       // that the finished block took
 	Resumed bool          // an earlier run had finished the block
-	Note    string        // what is amiss although the job goes on, such as damaged work of an earlier run; else ""
+	Note    string        // a warning, such as that files of an earlier run are damaged; "": none
 
-	// The range of the time that is left: what the plan says until a block is finished,
-	// from then on what blocks have taken. 0 and 0: longer than was foreseen.
+	// The range in which the remaining time is expected: from the plan until a block is
+	// finished, then from the time that blocks have taken. Both are 0 if the job takes
+	// longer than expected.
 	LeftLeast, LeftMost time.Duration
 }
 
@@ -139,8 +142,8 @@ func newEvent(e pipeline.Event) Event {
 		LeftLeast: e.LeftLeast, LeftMost: e.LeftMost}
 }
 
-// Report is what a job has made: where the artefact comes from, and what was seen of
-// each layer. The artefact has it in specquant.json, with the whole recipe.
+// Report describes a finished job: what the artefact was made from, and measurements of each
+// layer. It is stored in the artefact's specquant.json, together with the recipe.
 type Report struct {
 	Tool          string       `json:"tool"` // name and version of the program that made it
 	Recipe        Recipe       `json:"recipe"`
@@ -149,20 +152,19 @@ type Report struct {
 	Rotations     []Rotation   `json:"rotations,omitempty"`
 	Layers        []Layer      `json:"layers"`
 	BitsPerWeight float64      `json:"bits_per_weight"`       // over the linear layers of the blocks, scales and branch counted
-	Fallbacks     []Fallback   `json:"fallbacks,omitempty"`   // where the job did not do what the recipe says
+	Fallbacks     []Fallback   `json:"fallbacks,omitempty"`   // where the job deviated from the recipe
 	Check         *Check       `json:"check,omitempty"`       // the comparison with full precision after writing
 	Files         []File       `json:"files,omitempty"`       // the artefact's files but specquant.json
-	Budget        *TimeBudget  `json:"time_budget,omitempty"` // nil: no time was stated
+	Budget        *TimeBudget  `json:"time_budget,omitempty"` // nil: no time limit was given
 	Profile       *Profile     `json:"profile,omitempty"`     // nil: [QuantizeOptions].Profile was not set; it is not in specquant.json
 }
 
-// Profile is where the time of a job went. A job that was taken up again has that of its
-// last run only.
+// Profile is where the time of a job went. For a resumed job it covers the last run only.
 type Profile struct {
 	Threads    int           `json:"threads"`
 	Seconds    float64       `json:"seconds"`               // of the clock
 	CPUSeconds float64       `json:"cpu_seconds,omitempty"` // of all threads; 0: not known on this system
-	Rate       float64       `json:"flops_per_cpu_second"`  // float32 multiply-adds on registers, two operations each, that a second of one processor can do; 0: not known
+	Rate       float64       `json:"flops_per_cpu_second"`  // measured peak of one processor, in float32 operations per second (a multiply-add is two); 0: not known
 	Planned    float64       `json:"planned_flops"`         // the plan's count for the whole job
 	Parts      []ProfilePart `json:"parts"`                 // in the order in which they were begun
 }
@@ -172,11 +174,11 @@ type ProfilePart struct {
 	Name       string  `json:"name"`
 	Seconds    float64 `json:"seconds"`
 	CPUSeconds float64 `json:"cpu_seconds,omitempty"`
-	Flops      float64 `json:"flops,omitempty"`         // of its matrix products; what else it does is not counted
-	Share      float64 `json:"share_of_rate,omitempty"` // of [Profile].Rate that the products reach by processor time, float64 counted twice
+	Flops      float64 `json:"flops,omitempty"`         // of its matrix products; other work is not counted
+	Share      float64 `json:"share_of_rate,omitempty"` // share of [Profile].Rate that its matrix products reach per CPU second; float64 operations count twice
 }
 
-// Busy is the mean share of the threads that worked: 1 is all of them, all the time.
+// Busy is the mean share of the threads that were working: 1 means all threads all the time.
 func (p *Profile) Busy() float64 { return p.CPUSeconds / (p.Seconds * float64(p.Threads)) }
 
 func newProfile(p *meter.Profile) *Profile {
@@ -187,61 +189,61 @@ func newProfile(p *meter.Profile) *Profile {
 	return out
 }
 
-// File is a file and its contents' hash.
+// File is a file and the hash of its contents.
 type File struct {
 	Name   string `json:"name"` // without its folder
 	Bytes  int64  `json:"bytes"`
 	SHA256 string `json:"sha256"` // lower-case hexadecimal
 }
 
-// Calibration is the text that the statistics were taken from.
+// Calibration describes the calibration text, in windows of tokens.
 type Calibration struct {
 	Sources []File `json:"sources"`
-	Windows int    `json:"windows"`                    // fitted to
-	HeldOut int    `json:"held_out_windows,omitempty"` // judged on
+	Windows int    `json:"windows"`                    // that the weights were fitted to
+	HeldOut int    `json:"held_out_windows,omitempty"` // kept for the check at the end
 	Tokens  int    `json:"tokens_per_window"`
 	Hash    string `json:"token_sha256"` // of the token ids, as little-endian uint32
 }
 
-// Rotation is a transform of the recipe as it was constructed: Hadamard matrices are
-// not known at all widths.
+// Rotation is how a transform of the recipe was constructed. (Hadamard matrices are not known
+// for every width.)
 type Rotation struct {
 	Where string `json:"where"` // the recipe's key, such as rotate.down
 	Width int    `json:"width"` // channels
 	Name  string `json:"name"`  // such as "cosine 107 × Sylvester 128"
 }
 
-// Layer is what a job reports of one linear layer. Errors are ‖y − y'‖/‖y‖ of its
-// outputs y on a sample of calibration tokens, activations quantized; 0: not measured.
+// Layer is what a job reports about one linear layer. Errors are ‖y − y'‖/‖y‖ of its outputs y
+// on a sample of calibration tokens, with quantized activations; 0: not measured.
 type Layer struct {
 	Name          string    `json:"name"`            // such as model.layers.0.mlp.down_proj
 	Alpha         string    `json:"alpha,omitempty"` // the smoothing that was chosen for its input
 	EnergyKept    float64   `json:"energy_kept"`     // share of the weights' squared norm that is in the branch
 	BitsPerWeight float64   `json:"bits_per_weight"` // scales and branch counted
-	Error         float64   `json:"error"`           // by this recipe, before tune and distil change the layer
+	Error         float64   `json:"error"`           // with this recipe, before the steps tune and distil change the layer
 	ErrorNoBranch float64   `json:"error_no_branch"` // the same without the branch
-	ErrorRTN      float64   `json:"error_rtn"`       // of plain rounding of the original weights
-	Damp          float64   `json:"damp,omitempty"`  // share of the Hessian's mean diagonal that GPTQ had to add
+	ErrorRTN      float64   `json:"error_rtn"`       // with the original weights rounded to nearest
+	Damp          float64   `json:"damp,omitempty"`  // what GPTQ had to add to the Hessian's diagonal, as a share of its mean
 	DeadChannels  int       `json:"dead_channels,omitempty"`
-	Tokens        *int      `json:"calibration_tokens,omitempty"`   // of an expert's layer: calibration tokens that the router sent to the expert; nil: none of these
-	Borrowed      bool      `json:"calibration_borrowed,omitempty"` // they were too few, and the expert was calibrated on tokens of others too
+	Tokens        *int      `json:"calibration_tokens,omitempty"`   // calibration tokens that the router sent to the expert; nil: the layer is not an expert's
+	Borrowed      bool      `json:"calibration_borrowed,omitempty"` // those were too few, so the expert was calibrated on tokens of other experts too
 	Uncorrected   bool      `json:"uncorrected,omitempty"`          // the recipe's solve.correct was left out, see [FallbackCorrect]
-	Clipped       float64   `json:"clipped,omitempty"`              // share of the weights beyond the ends of their grid
-	Outliers      []Outlier `json:"outliers,omitempty"`             // channels of its input that stand out before smoothing, largest first
-	Peak          float64   `json:"peak,omitempty"`                 // largest |x| of its input over the median channel's, after smoothing
+	Clipped       float64   `json:"clipped,omitempty"`              // share of the weights that lie outside their grid and were clipped
+	Outliers      []Outlier `json:"outliers,omitempty"`             // input channels with large activations before smoothing, largest first
+	Peak          float64   `json:"peak,omitempty"`                 // largest |x| of its input divided by the median channel's, after smoothing
 	Seconds       float64   `json:"-"`                              // to split, solve and measure it
 }
 
 // Outlier is a channel of a layer's input with large activations.
 type Outlier struct {
 	Channel int     `json:"channel"`
-	Ratio   float64 `json:"ratio"` // its largest |x| over the median channel's
+	Ratio   float64 `json:"ratio"` // its largest |x| divided by the median channel's
 }
 
 // Check is the comparison of a finished artefact with full precision, on windows of
 // the calibration text that were held out: nothing was fitted to them.
 type Check struct {
-	HeldOut       bool    `json:"held_out"` // false: the text was too short, and this is on what was fitted to
+	HeldOut       bool    `json:"held_out"` // false: the text was too short, so the windows are those that the weights were fitted to
 	Tokens        int     `json:"tokens"`
 	PerplexityRef float64 `json:"perplexity_full"`
 	Perplexity    float64 `json:"perplexity"`
@@ -249,19 +251,19 @@ type Check struct {
 	Top1          float64 `json:"top1_agreement"` // share of tokens with the same most likely successor
 	Passed        bool    `json:"passed"`
 
-	// KLFitted is the divergence on as many tokens that the weights were fitted to;
-	// 0: not measured.
+	// KLFitted is the divergence on the same number of tokens that the weights were fitted
+	// to; 0: not measured.
 	KLFitted float64 `json:"kl_fitted,omitempty"`
 }
 
-// MarshalJSON implements json.Marshaler: what is infinite is "Infinity".
+// MarshalJSON implements json.Marshaler. An infinite number is "Infinity".
 func (c Check) MarshalJSON() ([]byte, error) { return artefact.Check(c).MarshalJSON() }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (c *Check) UnmarshalJSON(data []byte) error { return (*artefact.Check)(c).UnmarshalJSON(data) }
 
-// Ratio is the generalization ratio, KL over KLFitted; 0: unknown. Far above 1,
-// the model has learned its calibration text instead of the language.
+// Ratio is the generalization ratio, KL/KLFitted; 0: not known. A ratio far above 1 means that
+// the weights are overfitted to the calibration text.
 func (c *Check) Ratio() float64 {
 	k := artefact.Check(*c)
 	return k.Ratio()
@@ -270,8 +272,8 @@ func (c *Check) Ratio() float64 {
 // MaxRatio is the generalization ratio above which to warn.
 const MaxRatio = artefact.MaxRatio
 
-// ReadReport reads the report of the artefact in a folder, as [Quantize] returned it
-// but for the seconds of each layer. fs.ErrNotExist: the folder holds no artefact.
+// ReadReport reads the report of the artefact in a folder: what [Quantize] returned, without
+// the seconds of each layer. The error is fs.ErrNotExist if the folder holds no artefact.
 func ReadReport(dir string) (*Report, error) {
 	m, err := artefact.ReadManifest(dir)
 	if err != nil {
@@ -324,8 +326,8 @@ func newLayers(all []artefact.Layer) (out []Layer) {
 	return out
 }
 
-// Fallback is a place where a job did something else than its recipe says, because
-// the model or the text left it no choice.
+// Fallback is a deviation of a job from its recipe that the model or the calibration text made
+// necessary.
 type Fallback struct {
 	Kind  string `json:"kind"`  // one of the constants below
 	Where string `json:"where"` // a layer, an input of all blocks, or a key of the recipe
@@ -336,19 +338,19 @@ type Fallback struct {
 const (
 	FallbackCalibration = artefact.FallbackCalibration // the text has fewer or shorter windows than asked for
 	FallbackRotation    = artefact.FallbackRotation    // no Hadamard matrix of that width is known: part of it is a cosine transform
-	FallbackGroup       = artefact.FallbackGroup       // a group is wider than the layer: one scale a row, or a token
-	FallbackBranch      = artefact.FallbackBranch      // the budget leaves an input without a branch
-	FallbackDead        = artefact.FallbackDead        // inputs that no calibration token touches: their weights are rounded to nearest
-	FallbackDamping     = artefact.FallbackDamping     // the Hessian took more damping than the recipe's
-	FallbackExperts     = artefact.FallbackExperts     // reached by too few calibration tokens: calibrated on tokens of others too
-	FallbackCorrect     = artefact.FallbackCorrect     // solve.correct would have changed weights by far more than themselves
+	FallbackGroup       = artefact.FallbackGroup       // a group is wider than the layer: one scale for each row or token is used
+	FallbackBranch      = artefact.FallbackBranch      // the size limit of the branch leaves an input without one
+	FallbackDead        = artefact.FallbackDead        // input channels that are zero for all calibration tokens: their weights are rounded to nearest
+	FallbackDamping     = artefact.FallbackDamping     // the Hessian needed more damping than the recipe says
+	FallbackExperts     = artefact.FallbackExperts     // experts with too few calibration tokens: calibrated on tokens of other experts too
+	FallbackCorrect     = artefact.FallbackCorrect     // solve.correct was left out, because it would have changed weights by many times their size
 )
 
 // String is one line.
 func (f Fallback) String() string { return artefact.Fallback(f).String() }
 
-// FallbackLines tells of fallbacks in a few lines, for people: those of one kind
-// and cause share one.
+// FallbackLines describes fallbacks for people, with one line for all of the same kind and
+// cause.
 func FallbackLines(all []Fallback) []string {
 	var inner []artefact.Fallback
 	for _, f := range all {
@@ -364,7 +366,8 @@ func newFallbacks(all []artefact.Fallback) (out []Fallback) {
 	return out
 }
 
-// StrictError is the error of a strict job that would have fallen back.
+// StrictError is the error of a job with [QuantizeOptions].Strict that would have to deviate
+// from its recipe.
 type StrictError struct {
 	Fallbacks []Fallback // never empty
 	err       error
@@ -375,11 +378,11 @@ func (e *StrictError) Error() string {
 }
 func (e *StrictError) Unwrap() error { return e.err }
 
-// RejectedError is the error of a job whose result was written but predicts so much
-// worse than full precision that it is of no use.
+// RejectedError is the error of a job whose result was written, but whose predictions are so
+// much worse than full precision that it is useless.
 type RejectedError struct {
 	Check Check
-	Dir   string // where the result is left; it is not the folder that was asked for
+	Dir   string // where the result was left; not the folder that was asked for
 	err   error
 }
 
@@ -401,7 +404,8 @@ func (e *ContextError) Error() string {
 }
 func (e *ContextError) Unwrap() error { return e.err }
 
-// message is that of the error inside, or text where a caller has made the error.
+// message returns the message of the wrapped error, or text if there is none because a caller
+// made the error.
 func message(err error, text string) string {
 	if err == nil {
 		return text
@@ -409,7 +413,7 @@ func message(err error, text string) string {
 	return err.Error()
 }
 
-// publicError gives the errors that callers may tell apart their public type; the
+// publicError converts internal errors to the public types that callers can distinguish. The
 // message stays.
 func publicError(err error) error {
 	var strict *pipeline.StrictError

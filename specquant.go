@@ -23,7 +23,7 @@ var (
 // Options say how a model is opened. The zero value is ready for use.
 type Options struct {
 	Threads int // 0: one for each CPU
-	Context int // most tokens of a text with its continuation; 0: the model's own, at most 8192
+	Context int // the most tokens that a text and its continuation may have together; 0: the model's own limit, at most 8192
 }
 
 // Model is an open model: a quantized artefact or a full-precision checkpoint.
@@ -36,8 +36,8 @@ type Model struct {
 }
 
 // Open opens a folder that [Quantize] has written, a Hugging Face checkpoint, or a
-// GGUF file. Weights stay in the memory map; those of a GGUF file that are quantized
-// are laid out anew in memory.
+// GGUF file. Weights stay in memory-mapped files, except the quantized weights of a GGUF file,
+// which are repacked in memory.
 func Open(dir string, o Options) (*Model, error) {
 	pool := kernel.NewPool(o.Threads)
 	m, err := engine.Open(dir, engine.Options{Pool: pool, Context: o.Context})
@@ -58,24 +58,24 @@ func Open(dir string, o Options) (*Model, error) {
 	return model, nil
 }
 
-// Close lets go of the files and threads.
+// Close closes the files and ends the threads.
 func (m *Model) Close() error {
 	m.pool.Close()
 	return m.engine.Close()
 }
 
-// Bits are the bits the model runs in; 16-16-16 is full precision.
+// Bits returns the bits that the model runs in; 16-16-16 is full precision.
 func (m *Model) Bits() Bits { return Bits(m.engine.Bits()) }
 
 // Dir is the folder or file that the model was opened from.
 func (m *Model) Dir() string { return m.engine.Checkpoint.Dir }
 
-// Unsummed says that a quantized model, written by an early version, does not carry sums
-// of all its files: damage to it may go unnoticed. All others have been held against
-// their sums when they were opened.
+// Unsummed reports whether this is a quantized model of an early version, without checksums of
+// all its files: damage to it may go unnoticed. The checksums of all others were verified when
+// they were opened.
 func (m *Model) Unsummed() bool { return m.engine.Checkpoint.Unsummed }
 
-// Context is the most tokens that a text with its continuation may have.
+// Context returns the most tokens that a text and its continuation may have together.
 func (m *Model) Context() int { return m.engine.Context }
 
 // Encode turns text into the token ids that [Model.Generate] continues: with the BOS

@@ -21,24 +21,24 @@ import (
 type benchCmd struct {
 	Dir      string `arg:"" optional:"" help:"Folder of a quantized model or of a checkpoint, or a GGUF file." placeholder:"OUT"`
 	Shape    string `help:"Random weights of a known shape instead of a model: ${shapes}." placeholder:"NAME"`
-	Recipe   string `help:"Price this recipe, embedded or a .yaml file: the random model is as it would make it." short:"r"`
-	Bits     string `help:"Bits of the random model, W-A-KV; else the recipe's, or 4-8-8."`
-	Group    *int   `help:"Inputs a scale in the random model; 0: the whole row. Else the recipe's."`
-	HeadBits *int   `help:"Bits of the random model's output matrix, 2 to 8, or 16; else 8."`
-	Branch   *int   `help:"Fourier components of each channel of a random model without a recipe; else 16."`
+	Recipe   string `help:"Give the random model the formats that this recipe (embedded or a .yaml file) would give it." short:"r"`
+	Bits     string `help:"Bits of the random model, W-A-KV. Default: the recipe's, or 4-8-8."`
+	Group    *int   `help:"Weights of a row that share a scale in the random model; 0: the whole row. Default: the recipe's."`
+	HeadBits *int   `help:"Bits of the random model's output matrix, 2 to 8, or 16. Default: 8."`
+	Branch   *int   `help:"Fourier components of each channel of a random model without a recipe. Default: 16."`
 	Prefill  []int  `help:"Prompt lengths to measure. Default: 512, or the model's context where that is shorter."`
 	Decode   *int   `help:"Tokens to generate; 0: none. Default: 64, or what the model's context leaves."`
 	Batch    []int  `help:"Sequences decoded together." default:"1,8"`
 	Ctx      int    `help:"Tokens already in the cache when decoding." default:"0"`
 	Threads  int    `help:"Threads. 0: one for each CPU." default:"0"`
-	Rounds   int    `help:"Repetitions; the median counts, of an even number the mean of the two in the middle." default:"5"`
+	Rounds   int    `help:"Repetitions, of which the median is reported (of an even number, the mean of the middle two)." default:"5"`
 	JSON     bool   `name:"json" help:"One JSON object for each measurement."`
 	Markdown bool   `help:"Write a Markdown table."`
 
 	decodeTokens int // to generate, once the context is known
 	meter        *kernel.LimitMeter
-	limits       kernel.Limits // medians of the turns taken with the last timings
-	share        kernel.Limits // medians of the timings' rates over those of their turns
+	limits       kernel.Limits // of the machine during the last timings: medians
+	share        kernel.Limits // what the last timings reached as a share of the limits: medians
 }
 
 // measurement is one line of a benchmark. Rates are medians over the rounds.
@@ -53,15 +53,15 @@ type measurement struct {
 	Context   int     `json:"context"`
 	Bits      string  `json:"bits"`
 	GOPS      float64 `json:"gops"`            // multiply-adds in linear layers, two operations each
-	Int8      float64 `json:"int8_gops"`       // this machine's int8 dot-product peak, median of turns taken with the rounds
-	OfInt8    float64 `json:"share_of_int8"`   // of that, at most 1
+	Int8      float64 `json:"int8_gops"`       // this machine's int8 dot-product peak, measured between the rounds: median
+	OfInt8    float64 `json:"share_of_int8"`   // GOPS over Int8, at most 1
 	GBs       float64 `json:"gb_per_second"`   // weights and cache read
-	Read      float64 `json:"read_gbs"`        // this machine's memory read rate, likewise
-	OfRead    float64 `json:"share_of_read"`   // of that, at most 1; 0 with FromCache
-	FromCache bool    `json:"read_from_cache"` // faster than memory can be read: the weights lie in the processor's caches
-	Branch    float64 `json:"branch_share"`    // of the time, from alternate runs without the branch
+	Read      float64 `json:"read_gbs"`        // this machine's memory read rate, measured likewise
+	OfRead    float64 `json:"share_of_read"`   // GBs over Read, at most 1; 0 with FromCache
+	FromCache bool    `json:"read_from_cache"` // weights were read faster than memory allows, so they were in the processor's caches
+	Branch    float64 `json:"branch_share"`    // share of the time that the branch takes, from alternate runs without it
 	BytesRead int64   `json:"bytes_a_pass"`    // weights and cache
-	Turning   float64 `json:"transform_share"` // of the time, that of the run-time transforms, likewise
+	Turning   float64 `json:"transform_share"` // share of the time that run-time transforms take, likewise
 	Recipe    string  `json:"recipe,omitempty"`
 }
 
@@ -85,20 +85,47 @@ func (c *benchCmd) Run(e *env) error {
 	}
 	f := m.Footprint()
 	if !c.JSON {
-		fmt.Fprintf(e.out, "%s %s, %s, kernels %s, bits %s\n", cpuName(), runtime.GOARCH, plural(pool.Threads(), "thread"), kernel.Active(), m.Bits())
-		if m.Checkpoint != nil {
-			fmt.Fprintf(e.out, "opened in %.3f s", opening.Seconds())
-			if t := m.Checkpoint.Checking; t > 0 {
-				fmt.Fprintf(e.out, ", %.3f s of it to hold %s against their sums", t.Seconds(), bytesText(m.Checkpoint.Bytes()))
-			}
-			fmt.Fprintln(e.out)
-		}
-		fmt.Fprintf(e.out, "limits, best of five: memory read %.1f GB/s, int8 %.0f GOPS, float32 %.0f GFLOPS\n", limits.Read/1e9, limits.Int8/1e9, limits.FMA/1e9)
-		fmt.Fprintf(e.out, "a pass reads %s of weights (branch %s); the cache takes %.1f kB a token\n", bytesText(f.Weights), bytesText(f.Branch), float64(f.KV)/1e3)
+		printBenchHead(e, m, f, opening, limits)
 	}
-	var all []measurement
-	add := func(r measurement) {
-		r.Threads, r.Bits, r.Rounds, r.Recipe = pool.Threads(), m.Bits().String(), c.Rounds, c.Recipe
+	all, failed := c.measure(e, m, f)
+	if e.ctx.Err() != nil {
+		return e.ctx.Err()
+	}
+	if !c.JSON {
+		c.print(e, m, f, all)
+	}
+	return errors.Join(failed...)
+}
+
+// printBenchHead prints the machine, the model and the machine's limits.
+func printBenchHead(e *env, m *engine.Model, f engine.Footprint, opening time.Duration, limits kernel.Limits) {
+	fmt.Fprintf(e.out, "%s %s, %s, kernels %s, bits %s\n", cpuName(), runtime.GOARCH, plural(m.Pool().Threads(), "thread"), kernel.Active(), m.Bits())
+	if m.Checkpoint != nil {
+		fmt.Fprintf(e.out, "opened in %.3f s", opening.Seconds())
+		if t := m.Checkpoint.Checking; t > 0 {
+			fmt.Fprintf(e.out, ", %.3f s of it to verify the checksums of %s", t.Seconds(), bytesText(m.Checkpoint.Bytes()))
+		}
+		fmt.Fprintln(e.out)
+	}
+	fmt.Fprintf(e.out, "limits, best of five: memory read %.1f GB/s, int8 %.0f GOPS, float32 %.0f GFLOPS\n", limits.Read/1e9, limits.Int8/1e9, limits.FMA/1e9)
+	fmt.Fprintf(e.out, "a pass reads %s of weights (branch %s); the cache takes %.1f kB a token\n", bytesText(f.Weights), bytesText(f.Branch), float64(f.KV)/1e3)
+}
+
+// measure makes the measurements that the flags ask for, until the context ends. With --json
+// each is written at once. failed are the errors of those that could not be made.
+func (c *benchCmd) measure(e *env, m *engine.Model, f engine.Footprint) (all []measurement, failed []error) {
+	row := func(name string, measure func() (measurement, error)) {
+		if e.ctx.Err() != nil {
+			return
+		}
+		r, err := measure()
+		if err != nil {
+			if e.ctx.Err() == nil {
+				failed = append(failed, e.rowFailed(name, err))
+			}
+			return
+		}
+		r.Name, r.Threads, r.Bits, r.Rounds, r.Recipe = name, m.Pool().Threads(), m.Bits().String(), c.Rounds, c.Recipe
 		r.Int8, r.Read = c.limits.Int8/1e9, c.limits.Read/1e9
 		if r.Int8 > 0 {
 			r.OfInt8 = min(1, 1e9*r.GOPS/r.Tokens*c.share.Int8)
@@ -111,21 +138,6 @@ func (c *benchCmd) Run(e *env) error {
 			json.NewEncoder(e.out).Encode(r)
 		}
 	}
-	var failed []error
-	row := func(name string, measure func() (measurement, error)) {
-		if e.ctx.Err() != nil {
-			return
-		}
-		r, err := measure()
-		if err != nil {
-			if e.ctx.Err() == nil {
-				failed = append(failed, e.rowFailed(name, err))
-			}
-			return
-		}
-		r.Name = name
-		add(r)
-	}
 	for _, n := range c.Prefill {
 		row(fmt.Sprintf("prefill %d", n), func() (measurement, error) { return c.prefill(e.ctx, m, f, n) })
 	}
@@ -134,21 +146,20 @@ func (c *benchCmd) Run(e *env) error {
 			row(fmt.Sprintf("decode, batch %d", batch), func() (measurement, error) { return c.decode(e.ctx, m, f, batch) })
 		}
 	}
-	if e.ctx.Err() != nil {
-		return e.ctx.Err()
-	}
-	if c.JSON {
-		return errors.Join(failed...)
-	}
+	return all, failed
+}
+
+// print prints the measurements as a table.
+func (c *benchCmd) print(e *env, m *engine.Model, f engine.Footprint, all []measurement) {
 	t := newTable()
 	t.AppendHeader(table.Row{"what", "tokens/s", "range", "GOPS", "of int8 peak", "GB/s", "of read rate", "branch's share", "transforms' share"})
-	for _, r := range all {
-		percent := func(v float64, known bool) string {
-			if !known {
-				return ""
-			}
-			return fmt.Sprintf("%.1f %%", 100*v)
+	percent := func(v float64, known bool) string {
+		if !known {
+			return ""
 		}
+		return fmt.Sprintf("%.1f %%", 100*v)
+	}
+	for _, r := range all {
 		read := percent(r.OfRead, true)
 		if r.FromCache {
 			read = "from cache"
@@ -164,7 +175,6 @@ func (c *benchCmd) Run(e *env) error {
 	if rss := peakMemory(); rss > 0 {
 		fmt.Fprintf(e.out, "peak memory %s\n", bytesText(rss))
 	}
-	return errors.Join(failed...)
 }
 
 func cpuName() string {
@@ -218,15 +228,14 @@ func (c *benchCmd) open(pool *kernel.Pool) (*engine.Model, error) {
 	return nil, errors.New("give the folder of a model, or --shape " + strings.Join(engine.ShapeNames(), "|"))
 }
 
-// What is measured unless it is said, in tokens, and in a shorter context less.
+// Default lengths in tokens; less if the model's context is shorter.
 const (
 	benchPrefill = 512
 	benchDecode  = 64
 )
 
-// fit fills in how much is measured where it is not said, so that it fits a model
-// that was made for so many tokens, and returns the context to open it with. What is
-// said must fit.
+// fit fills in the lengths that the flags leave open so that they fit a context of limit
+// tokens, and returns the context to open the model with. Lengths given by flags must fit.
 func (c *benchCmd) fit(limit int) (context int, err error) {
 	if len(c.Prefill) == 0 {
 		c.Prefill = []int{min(benchPrefill, limit)}
@@ -234,7 +243,7 @@ func (c *benchCmd) fit(limit int) (context int, err error) {
 	if n := slices.Max(c.Prefill); n > limit {
 		return 0, fmt.Errorf("--prefill: found %d tokens, the model's context is %d", n, limit)
 	}
-	before := max(c.Ctx, 1) // decoding begins behind a token
+	before := max(c.Ctx, 1) // decoding starts after at least one token
 	if before >= limit {
 		return 0, fmt.Errorf("--ctx: found %d tokens, expected fewer than the model's context of %d", c.Ctx, limit)
 	}
@@ -248,14 +257,14 @@ func (c *benchCmd) fit(limit int) (context int, err error) {
 	return max(slices.Max(c.Prefill), min(c.Ctx+c.decodeTokens+1, limit)), nil
 }
 
-// better takes the best of both.
+// better returns the higher of each limit.
 func better(a, b kernel.Limits) kernel.Limits {
 	return kernel.Limits{Int8: max(a.Int8, b.Int8), FMA: max(a.FMA, b.FMA), Read: max(a.Read, b.Read)}
 }
 
-// timings runs fn so many rounds and returns work a second: median, least, most.
-// Before and after each round it measures the machine's limits: what others do to
-// the machine, they do to both. Shares of a limit are medians over the rounds.
+// timings runs fn c.Rounds times and returns work per second: median, least and most. Before
+// and after each round it measures the machine's limits, so that other programs slow both down
+// equally. Shares of a limit are medians over the rounds.
 func (c *benchCmd) timings(work float64, fn func() error) (median, least, most float64, err error) {
 	var rates, int8s, reads, ofInt8, ofRead []float64
 	for range c.Rounds {
@@ -275,8 +284,7 @@ func (c *benchCmd) timings(work float64, fn func() error) (median, least, most f
 	return medianOf(rates), slices.Min(rates), slices.Max(rates), nil
 }
 
-// medianOf is the value in the middle of v, which is not empty; of an even number the
-// mean of the two in the middle.
+// medianOf returns the median of v, which is not empty.
 func medianOf(v []float64) float64 {
 	v = slices.Sorted(slices.Values(v))
 	n := len(v)
@@ -355,8 +363,7 @@ func (c *benchCmd) decode(ctx context.Context, m *engine.Model, f engine.Footpri
 	return r, nil
 }
 
-// shares are those of the time that go to the branch and to the run-time
-// transforms.
+// shares measures which shares of the time the branch and the run-time transforms take.
 func shares(m *engine.Model, f engine.Footprint, rounds int, once func() error) (branch, transforms float64, err error) {
 	if f.Branch > 0 {
 		if branch, err = share(m.SkipBranch, rounds, once); err != nil {
@@ -369,10 +376,9 @@ func shares(m *engine.Model, f engine.Footprint, rounds int, once func() error) 
 	return branch, transforms, err
 }
 
-// share is the share of the time that goes to what can be skipped, from passes
-// with and without it in turns: of the medians, since another program that has the
-// processor in one of a pair would make any share of a single pair. A share that is
-// lost in the noise, below nothing, is 0.
+// share measures which share of the time a part takes that can be skipped, from alternate
+// passes with and without it. It compares medians, because another program can slow down either
+// pass of a single pair. A negative difference is noise and gives 0.
 func share(skip func(bool), rounds int, once func() error) (float64, error) {
 	defer skip(false)
 	var took [2][]float64 // with it, without it
@@ -389,15 +395,14 @@ func share(skip func(bool), rounds int, once func() error) (float64, error) {
 	return shareOf(medianOf(took[0]), medianOf(took[1])), nil
 }
 
-// sharePairs are the fewest passes with and without that a share is taken from,
-// however few rounds are asked for.
+// sharePairs is the least number of passes with and without the part.
 const sharePairs = 5
 
-// shareOf is the share of the time that goes to what the shorter time lacks.
+// shareOf is the share of the time with a part that the part takes, from 0 to 1.
 func shareOf(with, without float64) float64 { return min(max(0, 1-without/with), 1) }
 
-// peakMemory is the most memory the process has held, or 0 where the system
-// does not say.
+// peakMemory is the process's largest resident memory so far in bytes; 0 if the system does not
+// report it.
 func peakMemory() int64 {
 	data, err := os.ReadFile("/proc/self/status")
 	if err != nil {

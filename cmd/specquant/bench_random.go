@@ -65,7 +65,7 @@ func (c *benchCmd) random(o engine.Options) (*engine.Model, error) {
 	return engine.NewRandom(c.Shape, q, random, o)
 }
 
-// headBits are those of a random model's output matrix.
+// headBits returns the bits of a random model's output matrix.
 func (c *benchCmd) headBits() int {
 	if c.HeadBits != nil {
 		return *c.HeadBits
@@ -73,12 +73,12 @@ func (c *benchCmd) headBits() int {
 	return 8
 }
 
-// priced is what the runtime has to do for a model of a shape that the recipe
-// makes, as far as the recipe alone decides it. The output matrix is --head-bits'.
+// priced returns the formats of a model of a shape that the recipe would make, as far as the
+// recipe alone decides them. The output matrix has the bits of --head-bits.
 func priced(r *recipe.Recipe, shape string) (artefact.Quantization, engine.Random, error) {
 	q := artefact.Quantization{Bits: r.Bits, Group: r.Weights.Group, Zero: r.Weights.Zero, ActGroup: r.ActGrid().Group}
 	if r.Weights.Average > 0 {
-		return q, engine.Random{}, fmt.Errorf("recipe %s: weights.average lets calibration choose each layer's bits; price it with --bits, and without weights.average", r.Name)
+		return q, engine.Random{}, fmt.Errorf("recipe %s: weights.average lets calibration choose each layer's bits, which a random model does not have; use --bits, and a recipe without weights.average", r.Name)
 	}
 	if o := r.Rotate; o != nil {
 		q.Transforms = artefact.Transforms{Attn: o.Attn, O: o.O, MLP: o.MLP, Down: o.Down, Cache: r.CacheTransform()}

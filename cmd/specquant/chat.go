@@ -17,14 +17,14 @@ import (
 
 type chatCmd struct {
 	Dir       string   `arg:"" name:"model" help:"Folder or name of a model with a chat template." placeholder:"MODEL"`
-	Text      []string `arg:"" optional:"" name:"text" help:"A question: answer it and end. Without it questions are read from the terminal, or line by line from standard input."`
-	System    string   `short:"s" help:"System message: what the model is to be and to do." placeholder:"TEXT"`
+	Text      []string `arg:"" optional:"" name:"text" help:"A question to answer; then the command ends. Without it, questions are read from the terminal, or line by line from standard input."`
+	System    string   `short:"s" help:"System message: instructions that hold for the whole conversation." placeholder:"TEXT"`
 	MaxTokens int      `short:"n" help:"Tokens of an answer, at most. 0: as many as fit." default:"0"`
 	Think     string   `help:"For models that can reason before they answer: on or off; auto leaves it to the model's template." enum:"auto,on,off" default:"auto"`
-	Quantize  bool     `help:"Quantize the model first, unless that has been done, and keep the result in the store; says what it costs. For names, not for folders."`
+	Quantize  bool     `help:"Quantize the model first, unless it has been, and keep the result in the store; prints beforehand what that costs. Only for names of models, not for folders."`
 	Recipe    string   `help:"With --quantize: the recipe." default:"quarot" placeholder:"NAME"`
 	Bits      string   `help:"With --quantize: bits of weights, activations and cache." default:"4-8-8"`
-	Full      bool     `help:"Take the model as it was fetched, even if a quantized one is in the store."`
+	Full      bool     `help:"Use the model as it was downloaded, even if a quantized one is in the store."`
 	Ctx       int      `help:"Context in tokens. 0: the model's own, at most 8192." default:"0"`
 	Threads   int      `help:"Threads. 0: one for each CPU." default:"0"`
 
@@ -69,7 +69,7 @@ func (c *chatCmd) Run(e *env) error {
 	}
 	chat, err := m.NewChat(specquant.ChatOptions{System: c.System})
 	if errors.Is(err, specquant.ErrNoChatTemplate) {
-		return fmt.Errorf("%s: %w: it continues text and was not made to answer; try: specquant run %s \"Once upon a time\"", c.Dir, err, c.Dir)
+		return fmt.Errorf("%s: %w: it can only continue a text; try: specquant run %s \"Once upon a time\"", c.Dir, err, c.Dir)
 	}
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func (c *chatCmd) Run(e *env) error {
 	return err
 }
 
-// chatSession is a conversation under way.
+// chatSession is a conversation at the command line.
 type chatSession struct {
 	*env
 	model     *specquant.Model
@@ -102,17 +102,17 @@ type chatSession struct {
 	maxTokens int
 	think     string
 	name      string
-	talking   bool // a person types
+	talking   bool // messages are typed at a terminal
 	failed    error
 
 	tokens, answers int // generated in all
 	time            time.Duration
 }
 
-// run reads messages and commands until the input or the patience ends.
+// run reads messages and commands until the input ends or the user leaves.
 func (s *chatSession) run(in chatInput) error {
-	// What ends the program while it waits: SIGTERM, and from a pipe Ctrl-C. At a terminal
-	// Ctrl-C only gives up the line or the answer.
+	// Signals that end the program while it waits for input: SIGTERM, and Ctrl-C if the
+	// input is a pipe. At a terminal Ctrl-C only discards the line or stops the answer.
 	leave, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	if !s.talking {
@@ -172,8 +172,8 @@ func (s *chatSession) run(in chatInput) error {
 	}
 }
 
-// unlessTalking is the error that the program ends with: none where a person has seen
-// it and gone on.
+// unlessTalking returns the error with which the program ends: none at a terminal, where the
+// user has seen the message and continued.
 func (s *chatSession) unlessTalking(err error) error {
 	if s.talking {
 		return nil
@@ -186,7 +186,8 @@ func (s *chatSession) ask(text string) error {
 	if len(text) > maxQuestion {
 		return fmt.Errorf("the message has %d bytes, the limit is %d", len(text), maxQuestion)
 	}
-	// The program's own context ends at the first Ctrl-C; here it ends the answer.
+	// The first Ctrl-C cancels the program's own context; here it must only stop the
+	// answer.
 	ctx, stop := signal.NotifyContext(context.WithoutCancel(s.ctx), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	o := s.flags.options()
@@ -224,17 +225,17 @@ func (s *chatSession) ask(text string) error {
 	return nil
 }
 
-// notes says what the reader should know about an answer.
+// notes prints what the user should know about an answer, such as that it was cut off.
 func (s *chatSession) notes(st specquant.ChatStats) {
 	for _, n := range st.TemplateNotes {
 		fmt.Fprintf(s.err, "(%s)\n", n)
 	}
 	if st.TurnsDropped > 0 {
-		fmt.Fprintf(s.err, "(the context of %d tokens is full: the model no longer sees the first %s; /reset begins anew, --ctx gives more)\n", s.model.Context(), plural(st.TurnsDropped, "question"))
+		fmt.Fprintf(s.err, "(the context of %d tokens is full: the model no longer sees the first %s; /reset starts a new conversation, --ctx gives a larger context)\n", s.model.Context(), plural(st.TurnsDropped, "question"))
 	}
 	switch {
 	case st.ContextFull:
-		fmt.Fprintf(s.err, "(cut off: the context of %d tokens is full; --ctx gives more)\n", s.model.Context())
+		fmt.Fprintf(s.err, "(cut off: the context of %d tokens is full; --ctx gives a larger one)\n", s.model.Context())
 	case st.Finish == specquant.FinishLength:
 		fmt.Fprintf(s.err, "(cut off after %d tokens, as --max-tokens or /set max-tokens asks)\n", s.maxTokens)
 	case st.Tokens == 0:
@@ -245,7 +246,7 @@ func (s *chatSession) notes(st specquant.ChatStats) {
 	}
 }
 
-// goodbye says how fast it was.
+// goodbye prints how many tokens were generated and how fast.
 func (s *chatSession) goodbye() {
 	if s.answers == 0 {
 		return
@@ -266,7 +267,7 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// dim is text in grey, where the terminal may have colours.
+// dim returns text in grey if the terminal has colours.
 func (s *chatSession) dim(text string) string {
 	if !s.isTerm || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
 		return text
@@ -274,8 +275,8 @@ func (s *chatSession) dim(text string) string {
 	return "\x1b[2m" + text + "\x1b[0m"
 }
 
-// plainText writes a model's words without control characters, by which they could
-// otherwise do things to the terminal.
+// plainText writes generated text without control characters, which could change the terminal's
+// state.
 type plainText struct {
 	w     io.Writer
 	wrote bool
@@ -288,7 +289,7 @@ func (p *plainText) write(text string) error {
 		}
 		return r
 	}, text)
-	if !p.wrote { // many models begin with a blank
+	if !p.wrote { // many models start an answer with a space
 		text = strings.TrimLeft(text, " \n")
 	}
 	if text == "" {

@@ -14,7 +14,7 @@ import (
 	"github.com/specquant/specquant/internal/input"
 )
 
-// chatCommands are what a line that begins with a slash may say.
+// chatCommands lists the commands, which are lines that begin with a slash.
 var chatCommands []struct{ name, args, help string }
 
 func init() { // completion refers to it
@@ -32,7 +32,7 @@ func init() { // completion refers to it
 	}
 }
 
-// command does what a line that begins with a slash says.
+// command executes a line that begins with a slash.
 func (s *chatSession) command(line string) (leave bool, err error) {
 	name, arg, _ := strings.Cut(strings.TrimPrefix(line, "/"), " ")
 	arg = strings.TrimSpace(arg)
@@ -41,7 +41,7 @@ func (s *chatSession) command(line string) (leave bool, err error) {
 		for _, c := range chatCommands {
 			fmt.Fprintf(s.err, "  %-22s %s\n", "/"+strings.TrimSpace(c.name+" "+c.args), c.help)
 		}
-		fmt.Fprintf(s.err, "  A message of several lines stands between %s and %s; pasted lines stay together. Ctrl-C stops an answer.\n", blockMark, blockMark)
+		fmt.Fprintf(s.err, "  Enclose a message of several lines in %s and %s; pasted lines stay together. Ctrl-C stops an answer.\n", blockMark, blockMark)
 	case "system":
 		if arg == "" {
 			fmt.Fprintln(s.err, orNone(s.chat.System()))
@@ -62,7 +62,7 @@ func (s *chatSession) command(line string) (leave bool, err error) {
 		err = s.set(arg)
 	case "stats":
 		st := s.chat.Stats()
-		fmt.Fprintf(s.err, "%s; %d of %d prompt tokens were kept from before; %s\n", statsLine(st, s.model.Context()), st.CachedTokens, st.PromptTokens, plural(len(s.chat.Messages()), "message"))
+		fmt.Fprintf(s.err, "%s; %d of %d prompt tokens were in the cache; %s\n", statsLine(st, s.model.Context()), st.CachedTokens, st.PromptTokens, plural(len(s.chat.Messages()), "message"))
 	case "bye", "exit", "quit":
 		return true, nil
 	default:
@@ -78,7 +78,7 @@ func orNone(text string) string {
 	return text
 }
 
-// undo takes the last question back and gives it.
+// undo removes the last question and its answer and returns the question.
 func (s *chatSession) undo() (string, error) {
 	messages := s.chat.Messages()
 	for i := len(messages) - 1; i >= 0; i-- {
@@ -231,8 +231,7 @@ func settingText(p any) any {
 	return ""
 }
 
-// applyThink tells the template whether the model is to reason, by the names that
-// templates use for it.
+// applyThink sets the variables with which templates turn reasoning on or off.
 func (s *chatSession) applyThink() {
 	var v map[string]json.RawMessage
 	if s.think != "auto" {

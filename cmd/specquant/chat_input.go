@@ -13,10 +13,10 @@ import (
 	"golang.org/x/term"
 )
 
-// chatInput is where messages come from.
+// chatInput is a source of messages.
 type chatInput interface {
-	// Read gives the next message; io.EOF ends it, errInterrupted says that a line was
-	// given up.
+	// Read returns the next message. The error is io.EOF at the end, and errInterrupted if
+	// the user discarded a line.
 	Read() (string, error)
 	Terminal() bool
 	Close() error
@@ -27,8 +27,8 @@ var errInterrupted = errors.New("interrupted")
 // blockMark begins and ends a message of several lines.
 const blockMark = `"""`
 
-// newChatInput reads from the terminal with line editing and history, or else line by
-// line from standard input.
+// newChatInput reads from the terminal with line editing and history, or line by line from
+// standard input if that is no terminal.
 func newChatInput(e *env) chatInput {
 	if e.in == nil || !isTerminalInput(e.in) || !e.isTerm || !isTerminal(os.Stdout) { // the editor draws on standard output
 		in := e.in
@@ -50,8 +50,8 @@ func newChatInput(e *env) chatInput {
 	return t
 }
 
-// historyFile is where typed lines are kept; "": nowhere, because the user has no folder
-// for it or SPECQUANT_HISTORY is "none".
+// historyFile is the file that keeps typed lines; "" if the user has no folder for it or
+// SPECQUANT_HISTORY is "none".
 func historyFile() string {
 	if path := os.Getenv("SPECQUANT_HISTORY"); path == "none" {
 		return ""
@@ -75,10 +75,10 @@ func historyFile() string {
 	return path
 }
 
-// blockClosed says whether a message is complete: each block mark has its other.
+// blockClosed reports whether a message is complete: the number of block marks is even.
 func blockClosed(text string) bool { return strings.Count(text, blockMark)%2 == 0 }
 
-// unblock takes the marks off a message that stands between them.
+// unblock removes the block marks around a message.
 func unblock(text string) string {
 	t := strings.TrimSpace(text)
 	if len(t) >= 2*len(blockMark) && strings.HasPrefix(t, blockMark) && strings.HasSuffix(t, blockMark) {
@@ -115,7 +115,7 @@ func (t *terminalInput) Read() (string, error) {
 	return unblock(text), err
 }
 
-// completeChat offers the commands where a line begins with a slash.
+// completeChat completes commands in a line that begins with a slash.
 func completeChat(line []rune, cursor int) readline.Completions {
 	if len(line) == 0 || line[0] != '/' || strings.ContainsRune(string(line[:cursor]), ' ') {
 		return readline.Completions{}
@@ -152,7 +152,7 @@ func (l *lineInput) Read() (string, error) {
 			continue
 		}
 		if !blockClosed(text) {
-			return "", fmt.Errorf("standard input ends inside a block that %s has begun", blockMark)
+			return "", fmt.Errorf("standard input ends inside a message that begins with %s; close it with the same mark", blockMark)
 		}
 		return unblock(strings.TrimRight(text, "\r\n")), nil
 	}

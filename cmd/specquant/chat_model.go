@@ -11,8 +11,8 @@ import (
 	"github.com/specquant/specquant/internal/hub"
 )
 
-// model is the folder or file to talk to: what the argument names, or a quantized one of
-// it that lies in the store, or is made now.
+// model returns the folder or file of the model: the argument's, or a quantized one of the same
+// name in the store, or one that is quantized now.
 func (c *chatCmd) model(e *env) (string, error) {
 	config, err := hub.FromEnv()
 	if err != nil {
@@ -38,7 +38,7 @@ func (c *chatCmd) model(e *env) (string, error) {
 	}
 	if !c.Full {
 		if q := newestQuantized(config, name); q != nil {
-			fmt.Fprintf(e.err, "taking %s, quantized here before; --full takes the model as it was fetched\n", q.Name)
+			fmt.Fprintf(e.err, "using %s, which was quantized here earlier; --full uses the model as it was downloaded\n", q.Name)
 			return q.Path, nil
 		}
 	}
@@ -60,7 +60,7 @@ func newestQuantized(config hub.Config, name hub.Name) *hub.Cached {
 	return newest
 }
 
-// quantized gives the quantized model of a name, made now if it is not in the store.
+// quantized returns the quantized model of a name, and quantizes it if it is not in the store.
 func (c *chatCmd) quantized(e *env, config hub.Config, name hub.Name) (string, error) {
 	recipe := strings.TrimSuffix(filepath.Base(c.Recipe), ".yaml")
 	bits, err := specquant.ParseBits(c.Bits)
@@ -82,7 +82,7 @@ func (c *chatCmd) quantized(e *env, config hub.Config, name hub.Name) (string, e
 	}
 	fmt.Fprintf(e.err, "quantizing %s by %s at %s takes %s, %s of memory and %s of disk, once\n", name.Repo, plan.Recipe, plan.Bits, spanText(plan.Least, plan.Most), bytesText(plan.Peak), bytesText(plan.Disk))
 	if !e.confirm("go on?", true) {
-		return "", errors.New("nothing was quantized; without --quantize the model is taken as it is")
+		return "", errors.New("nothing was quantized; without --quantize the model is used as it is")
 	}
 	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
 		return "", err

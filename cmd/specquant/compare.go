@@ -16,16 +16,16 @@ import (
 type compareCmd struct {
 	Dir        string   `arg:"" help:"Folder of the checkpoint." placeholder:"DIR"`
 	Recipes    []string `help:"Recipes: embedded names or .yaml files. Default: rtn,specquant,specquant-fast, but none beside --also; for an ablation: specquant." placeholder:"RECIPE"`
-	Bits       []string `help:"Bit settings: W-A-KV such as 4-8-8, a size such as 92MB that is filled with bits, or 'default', what quantize does by itself. Default: 4-16-16,4-4-16,4-4-4; for an ablation: 4-4-16." placeholder:"BITS"`
-	Also       []string `help:"Models measured as they are, beside those that are made: quantized folders, GGUF files." placeholder:"MODEL" sep:"none"`
+	Bits       []string `help:"Bit settings: W-A-KV such as 4-8-8, a size such as 92MB, for which the bits are chosen, or 'default' for the recipe's own. Default: 4-16-16,4-4-16,4-4-4; for an ablation: 4-4-16." placeholder:"BITS"`
+	Also       []string `help:"Existing models to measure as well: quantized folders, GGUF files." placeholder:"MODEL" sep:"none"`
 	Ablation   string   `help:"Variants of the recipes instead of the recipes: components, groups, importance or axis." enum:"components,groups,importance,axis," default:"" placeholder:"WHAT"`
 	Calib      []string `help:"Calibration text files, UTF-8. Default: the embedded text." placeholder:"FILE" sep:"none"`
-	Text       []string `help:"Evaluation text files, UTF-8. Of several, each has its own column." required:"" placeholder:"FILE" sep:"none"`
+	Text       []string `help:"Evaluation text files, UTF-8. Each of several has its own column." required:"" placeholder:"FILE" sep:"none"`
 	MaxWindows int      `help:"Evaluate on the first windows of each text only. 0: all." default:"0"`
 	Ctx        int      `help:"Tokens of a window. 0: the model's own context, at most 2048." default:"0"`
-	Work       string   `help:"Folder that keeps finished rows, and what an interrupted run has begun. Default: specquant/compare in the user's cache folder." placeholder:"DIR"`
+	Work       string   `help:"Folder that keeps finished rows and unfinished quantizations, from which an interrupted run continues. Default: specquant/compare in the user's cache folder." placeholder:"DIR"`
 	MaxMemory  size     `help:"Most memory that a quantization may take, such as 16GB. 0: no limit." default:"0" placeholder:"SIZE"`
-	Strict     bool     `help:"${strict} Also of evaluation text that was calibrated on."`
+	Strict     bool     `help:"${strict} Also of evaluation text that was used for calibration."`
 	Threads    int      `help:"Threads. 0: one for each CPU." default:"0"`
 	JSON       bool     `name:"json" help:"Write JSON."`
 	Markdown   bool     `help:"Write Markdown."`
@@ -59,7 +59,7 @@ func (c *compareCmd) Run(e *env) error {
 	o.Note = func(s string) { fmt.Fprintf(e.err, "%snote: %s\n", e.clear(), s) }
 	if e.isTerm {
 		o.Measuring = func(tokens, of int) {
-			fmt.Fprintf(e.err, "%smeasuring what exists: %d of %d tokens", e.clear(), tokens, of)
+			fmt.Fprintf(e.err, "%smeasuring existing models: %d of %d tokens", e.clear(), tokens, of)
 		}
 		o.Progress = func(recipe, bits string, v specquant.Event) {
 			fmt.Fprintf(e.err, "%s%s %s: block %d of %d %s", e.clear(), recipe, bits, v.Block, v.Blocks, v.Stage)
@@ -68,7 +68,7 @@ func (c *compareCmd) Run(e *env) error {
 	t, failed := specquant.CompareRecipes(e.ctx, c.Dir, o)
 	if t == nil {
 		if e.ctx.Err() != nil {
-			fmt.Fprintf(e.err, "%sfinished rows and blocks are kept in %s; the same command takes them up\n", e.clear(), c.Work)
+			fmt.Fprintf(e.err, "%sfinished rows and blocks are kept in %s; the same command continues from there\n", e.clear(), c.Work)
 		}
 		return failed
 	}
@@ -93,7 +93,8 @@ func (c *compareCmd) Run(e *env) error {
 	return failed
 }
 
-// clear is what empties a terminal's line.
+// clear returns the control sequence that clears the terminal's line; "" if there is no
+// terminal.
 func (e *env) clear() string {
 	if e.isTerm {
 		return "\r\x1b[K"

@@ -13,9 +13,8 @@ import (
 	"github.com/specquant/specquant/internal/hub"
 )
 
-// Completion is done by the program itself: the script of each shell hands over the
-// words so far and shows what comes back, so that it never falls behind the
-// commands, flags and recipes that there are.
+// Completions are computed by the program itself: each shell's script passes the words so far
+// and shows the answer, so that it always knows the present commands, flags and recipes.
 
 //go:embed completion
 var completionScripts embed.FS
@@ -41,14 +40,14 @@ func (c *completionCmd) Run(e *env) error {
 	return err
 }
 
-// completeWord is the first argument of a shell that asks; the other arguments are
+// completeWord is the first argument when a shell asks for completions. The other arguments are
 // the words after the program's name, up to the one to complete, which may be "".
 const completeWord = "__complete"
 
-// candidates are what a word can become.
+// candidates are the possible completions of a word.
 type candidates struct {
 	words []candidate
-	paths string // what the shell adds: pathNone, pathFiles or pathFolders
+	paths string // which paths the shell adds: pathNone, pathFiles or pathFolders
 }
 
 type candidate struct{ word, help string }
@@ -59,9 +58,9 @@ const (
 	pathFolders = "folders"
 )
 
-// printCandidates writes what a shell's script reads: a line for each candidate,
-// with a tab before its help, and a last line that begins with a colon and says
-// whether files or folders fit too.
+// printCandidates writes candidates as the shells' scripts read them: a line for each, with a
+// tab before its help, and a last line that begins with a colon and tells whether files or
+// folders fit too.
 func printCandidates(w io.Writer, c candidates) {
 	for _, k := range c.words {
 		fmt.Fprintf(w, "%s\t%s\n", k.word, k.help)
@@ -69,13 +68,13 @@ func printCandidates(w io.Writer, c candidates) {
 	fmt.Fprintf(w, ":%s\n", c.paths)
 }
 
-// complete says what the last of the words can become.
+// complete returns the possible completions of the last word.
 func complete(n *kong.Node, words []string) candidates {
 	if len(words) == 0 {
 		words = []string{""}
 	}
 	words, last := words[:len(words)-1], words[len(words)-1]
-	// bash hands --flag=value over as three words, and so the name of a model with a colon.
+	// bash passes --flag=value as three words, and so the name of a model with a colon.
 	before := ""
 	if k := len(words); last == "=" && k > 0 {
 		last = ""
@@ -155,7 +154,7 @@ func (c candidates) without(before string) candidates {
 	return candidates{words: words, paths: pathNone}
 }
 
-// add takes a word that begins as what is typed, with the first sentence of its help.
+// add adds a word if it begins with the text typed so far, with the first sentence of its help.
 func (c *candidates) add(word, help, typed string) {
 	if !strings.HasPrefix(word, typed) {
 		return
@@ -164,7 +163,7 @@ func (c *candidates) add(word, help, typed string) {
 	c.words = append(c.words, candidate{word, strings.TrimSuffix(strings.Join(strings.Fields(help), " "), ".")})
 }
 
-// findFlag is the flag that a word such as --bits or -o names; nil: none.
+// findFlag returns the flag that a word such as --bits or -o names; nil if there is none.
 func findFlag(n *kong.Node, word string) *kong.Flag {
 	for _, f := range flagsOf(n) {
 		if word == "--"+f.Name || f.Short != 0 && word == "-"+string(f.Short) {
@@ -174,8 +173,8 @@ func findFlag(n *kong.Node, word string) *kong.Flag {
 	return nil
 }
 
-// values says what a flag or argument can be. Of a list, such as --bits 4-4-4,4-8-8,
-// the last item is completed.
+// values returns the possible values of a flag or argument. In a list, such as --bits
+// 4-4-4,4-8-8, the last item is completed.
 func values(n *kong.Node, v *kong.Value, before, typed string) candidates {
 	c := candidates{paths: pathNone}
 	whole := typed
@@ -245,7 +244,7 @@ func values(n *kong.Node, v *kong.Value, before, typed string) candidates {
 	return c
 }
 
-// topCommands are the program's commands, from any of them.
+// topCommands returns the program's commands, given any node below it.
 func topCommands(n *kong.Node) []*kong.Node {
 	for n.Parent != nil {
 		n = n.Parent

@@ -20,7 +20,7 @@ import (
 var demoFiles embed.FS
 
 type demoCmd struct {
-	Keep    string `help:"Folder to leave the checkpoint and the quantized model in; must not exist." placeholder:"DIR"`
+	Keep    string `help:"Folder in which to keep the checkpoint and the quantized model; must not exist." placeholder:"DIR"`
 	Threads int    `help:"Threads. 0: one for each CPU." default:"0"`
 }
 
@@ -42,16 +42,16 @@ func (c *demoCmd) Run(e *env) error {
 	}
 	model, out := filepath.Join(dir, "books-1m"), filepath.Join(dir, "books-1m-4-4-4")
 	if err := unpackDemo(model); err != nil {
-		os.RemoveAll(dir) // made just now, and of no use
+		os.RemoveAll(dir) // remove the incomplete folder
 		return err
 	}
 	text, err := demoFiles.ReadFile("demo/evaluation.txt")
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(e.out, "A LLaMA of one million parameters, trained on old books, is quantized by plain rounding (rtn), by the paper")
-	fmt.Fprintln(e.out, "(specquant) and by what we make of it (specquant-fast) at the paper's three bit settings, each measured against")
-	fmt.Fprintln(e.out, "full precision on a text that neither training nor calibration has seen.")
+	fmt.Fprintln(e.out, "A LLaMA of one million parameters, trained on old books, is quantized by plain rounding (rtn), by SpecQuant as published")
+	fmt.Fprintln(e.out, "(specquant) and by the default recipe (specquant-fast) at that paper's three bit settings, each measured against")
+	fmt.Fprintln(e.out, "full precision on a text that was used neither for training nor for calibration.")
 	fmt.Fprintln(e.out)
 	t, err := specquant.CompareRecipes(e.ctx, model, specquant.CompareOptions{Texts: []specquant.EvaluationText{{Name: "books", Content: string(text)}}, Threads: c.Threads,
 		Cell: func(r specquant.Row) {
@@ -67,8 +67,8 @@ func (c *demoCmd) Run(e *env) error {
 	}
 	printTable(e.out, t, false)
 	fmt.Fprintf(e.out, "Perplexity by the GPTQ protocol: %d windows of %d tokens, %d predicted, ± standard error. KL divergence in nats a token,\n", t.Windows, t.Window, t.Tokens)
-	fmt.Fprintln(e.out, "from full precision. Bits a weight are those of the blocks' linear layers, scales and branch counted; at this")
-	fmt.Fprintln(e.out, "model's width of 128 the branch is dear: one number in 16 bits for every channel is an eighth of a bit a weight.")
+	fmt.Fprintln(e.out, "from full precision. Bits per weight are those of the blocks' linear layers, with scales and branch; at this")
+	fmt.Fprintln(e.out, "model's width of 128 the branch is expensive: one 16-bit number for every channel is 1/8 bit per weight.")
 
 	fmt.Fprintln(e.out)
 	if _, err := specquant.Quantize(e.ctx, model, out, specquant.QuantizeOptions{Bits: "4-4-4", Threads: c.Threads}); err != nil {
@@ -79,7 +79,7 @@ func (c *demoCmd) Run(e *env) error {
 		return err
 	}
 	defer m.Close()
-	fmt.Fprintf(e.out, "The %s model, asked to go on:\n\n%s", m.Bits(), demoPrompt)
+	fmt.Fprintf(e.out, "The %s model continues a text:\n\n%s", m.Bits(), demoPrompt)
 	for token, err := range m.Generate(e.ctx, demoPrompt, specquant.GenerateOptions{MaxTokens: 200, Temperature: 0.8, TopP: 0.95, MinP: 0.05, Seed: 7}) {
 		if err != nil {
 			return err

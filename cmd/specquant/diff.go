@@ -53,12 +53,12 @@ func (c *diffCmd) Run(e *env) error {
 			fmt.Sprintf("%.5f", b.Own.Relative), fmt.Sprintf("%.6f", b.Own.Cosine), decibels(b.Own.SNR)})
 	}
 	fmt.Fprintln(e.out, tw.Render())
-	fmt.Fprintf(e.out, "%s\nThe first three columns compare the residual stream after each block; \"own\" compares what the block adds when it is\nfed the other model's stream.\n", r.Fingerprint)
+	fmt.Fprintf(e.out, "%s\nThe first three columns compare the residual stream after each block; \"own\" compares what the block adds when it\nreads the other model's stream.\n", r.Fingerprint)
 	return nil
 }
 
-// decibels writes a ratio of signal to noise. Where there is no noise it is infinite,
-// for which the result has 999, since JSON lacks it.
+// decibels writes a signal-to-noise ratio. The value 999 stands for infinity (no noise), which
+// JSON can't represent.
 func decibels(snr float64) string {
 	if snr >= 999 {
 		return "∞"

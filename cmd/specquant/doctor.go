@@ -16,29 +16,29 @@ import (
 
 type doctorCmd struct {
 	Dir     string   `arg:"" help:"Folder of a quantized model." placeholder:"OUT"`
-	Against string   `help:"The checkpoint it was made from: a short run of it finds what the job did not look at." placeholder:"DIR"`
+	Against string   `help:"The checkpoint it was made from: a short run of it measures what the job did not." placeholder:"DIR"`
 	Calib   []string `help:"Text files for that run. Default: the embedded text." placeholder:"FILE" sep:"none"`
-	Text    string   `help:"The text that you evaluate on: was the model calibrated on it?" placeholder:"FILE"`
+	Text    string   `help:"Your evaluation text, to check whether the model was calibrated on it." placeholder:"FILE"`
 	Threads int      `help:"Threads. 0: one for each CPU." default:"0"`
 	JSON    bool     `name:"json" help:"Write JSON."`
 }
 
-// diagnosis is what doctor says, as programs read it.
+// diagnosis is the JSON output of doctor.
 type diagnosis struct {
 	Model         string           `json:"model"`
 	Recipe        string           `json:"recipe"`
 	Bits          string           `json:"bits"`
 	BitsPerWeight float64          `json:"bits_per_weight"`
-	Basis         string           `json:"basis"`        // what was looked at
+	Basis         string           `json:"basis"`        // what was examined
 	Healthy       bool             `json:"healthy"`      // no finding is bad
-	ErrorsKnown   bool             `json:"errors_known"` // of the layers' outputs; else look again with --against
+	ErrorsKnown   bool             `json:"errors_known"` // the layers' output errors are known; otherwise run doctor with --against
 	Findings      []report.Finding `json:"findings"`
 }
 
-// Validate refuses a flag that would do nothing.
+// Validate returns an error for a flag that would have no effect.
 func (c *doctorCmd) Validate() error {
 	if len(c.Calib) > 0 && c.Against == "" {
-		return errors.New("--calib: is the text of a run of the checkpoint; name that with --against DIR")
+		return errors.New("--calib: the text is for a run of the checkpoint; give that with --against DIR")
 	}
 	return nil
 }
@@ -52,7 +52,7 @@ func (c *doctorCmd) Run(e *env) error {
 	}
 	defer s.Checkpoint.Close()
 	if s.Quantization == nil {
-		return fmt.Errorf("%s: is a checkpoint in full precision, expected a quantized model; specquant inspect and report look at checkpoints", c.Dir)
+		return fmt.Errorf("%s: is a checkpoint in full precision, expected a quantized model; for checkpoints use specquant inspect or report", c.Dir)
 	}
 	if err := e.verify(s.Checkpoint); err != nil {
 		return err
@@ -85,7 +85,7 @@ func (c *doctorCmd) Run(e *env) error {
 	return nil
 }
 
-// lookAt runs a checkpoint over a little text.
+// lookAt runs a checkpoint on a short text.
 func lookAt(e *env, dir string, o report.LookOptions) (*report.Look, error) {
 	ck, err := checkpoint.OpenFolder(dir)
 	if err != nil {
@@ -94,7 +94,7 @@ func lookAt(e *env, dir string, o report.LookOptions) (*report.Look, error) {
 	defer ck.Close()
 	if e.isTerm {
 		o.Progress = func(block, blocks int) {
-			fmt.Fprintf(e.err, "\rlooking at block %d of %d", block, blocks)
+			fmt.Fprintf(e.err, "\rexamining block %d of %d", block, blocks)
 			if block == blocks {
 				fmt.Fprint(e.err, "\r\x1b[K")
 			}
@@ -103,7 +103,7 @@ func lookAt(e *env, dir string, o report.LookOptions) (*report.Look, error) {
 	return report.LookAt(e.ctx, ck, o)
 }
 
-// basisOf says what a diagnosis rests on.
+// basisOf describes what a diagnosis is based on.
 func basisOf(look *report.Look) string {
 	basis := "the job's own report"
 	if look != nil {
@@ -112,7 +112,7 @@ func basisOf(look *report.Look) string {
 	return basis
 }
 
-// errorsKnown says whether any layer's output error is.
+// errorsKnown reports whether the output error of any layer is known.
 func errorsKnown(s *report.Subject) bool {
 	return slices.ContainsFunc(s.Layers, func(l report.Layer) bool {
 		_, ok := l.OutputError()
@@ -125,7 +125,7 @@ func printFindings(e *env, s *report.Subject, look *report.Look, found []report.
 	if report.Healthy(found) {
 		fmt.Fprintln(e.out, "healthy: nothing was found that explains bad output")
 		if !errorsKnown(s) {
-			fmt.Fprintln(e.out, "but the recipe needed no calibration, so the errors of its layers are not known; look again with --against DIR")
+			fmt.Fprintln(e.out, "but the recipe needed no calibration, so the errors of its layers are not known; run doctor again with --against DIR")
 		}
 	}
 	if len(found) == 0 {
@@ -136,7 +136,7 @@ func printFindings(e *env, s *report.Subject, look *report.Look, found []report.
 	t.SetColumnConfigs([]table.ColumnConfig{{Number: 3, WidthMax: 24, WidthMaxEnforcer: text.WrapSoft}, {Number: 4, WidthMax: 20, WidthMaxEnforcer: text.WrapSoft},
 		{Number: 5, WidthMax: 22, WidthMaxEnforcer: text.WrapSoft}, {Number: 6, WidthMax: 48, WidthMaxEnforcer: text.WrapSoft}})
 	t.Style().Options.SeparateRows = true
-	var remedies []string // below the table: lines to be copied
+	var remedies []string // printed below the table as lines to copy
 	rows := map[string][]string{}
 	for i, f := range report.Fold(found, 4) {
 		kind := "note"
@@ -153,7 +153,7 @@ func printFindings(e *env, s *report.Subject, look *report.Look, found []report.
 	}
 	fmt.Fprintln(e.out, t.Render())
 	if len(remedies) > 0 {
-		fmt.Fprintln(e.out, "\nWhat to do about it, as flags of quantize or sections of its recipe:")
+		fmt.Fprintln(e.out, "\nRemedies, as flags of quantize or sections of its recipe:")
 	}
 	for _, r := range remedies {
 		fmt.Fprintf(e.out, "%s:\n      %s\n", strings.Join(rows[r], ", "), r)

@@ -17,7 +17,7 @@ type evalCmd struct {
 	Divergence divergenceCmd `cmd:"" help:"How far a model's predictions are from another's, token by token."`
 }
 
-// evalFlags are those of all measurements on a text.
+// evalFlags are the flags of all measurements on a text.
 type evalFlags struct {
 	Text       string `help:"Text file, UTF-8." required:"" placeholder:"FILE"`
 	Ctx        int    `help:"Tokens of a window. 0: the model's own context, at most 2048 (llama.cpp protocol: 512)." default:"0"`
@@ -30,8 +30,8 @@ type evalFlags struct {
 // maxText bounds an evaluation text.
 const maxText = 1 << 30
 
-// readText reads an evaluation text: a file, or a pipe for as long as the command
-// is not interrupted.
+// readText reads an evaluation text from a file, or from a pipe until the command is
+// interrupted.
 func (e *env) readText(path string) (string, error) {
 	text, err := input.ReadText(e.ctx, path, maxText)
 	if err != nil {
@@ -47,9 +47,8 @@ func (e *env) readText(path string) (string, error) {
 	return string(data), nil
 }
 
-// verify reads all files of an open artefact and compares them with the sums in
-// its manifest. What has none goes on with a note; a checkpoint has nothing to
-// be compared with.
+// verify compares all files of an open artefact with the checksums in its manifest. An artefact
+// without checksums gives a note only. Checkpoints have none.
 func (e *env) verify(ck *checkpoint.Checkpoint) error {
 	if ck.Config.Quantization == nil {
 		return nil
@@ -62,8 +61,8 @@ func (e *env) verify(ck *checkpoint.Checkpoint) error {
 	return err
 }
 
-// noteSums says of models that do not carry sums of all their files that damage to
-// them goes unnoticed.
+// noteSums prints a note for models without checksums of all their files, in which damage goes
+// unnoticed.
 func (e *env) noteSums(models ...*specquant.Model) {
 	for _, m := range models {
 		e.noteUnsummed(m.Unsummed(), m.Dir())
@@ -89,7 +88,7 @@ func (e *env) tick(what string) func(done, all int) {
 	}
 }
 
-// warnOverlap tells what an evaluation text has in common with calibration.
+// warnOverlap prints what an evaluation text has in common with the calibration text.
 func (e *env) warnOverlap(overlaps []specquant.Overlap) {
 	for _, o := range overlaps {
 		if o.Any() {
@@ -116,7 +115,7 @@ type pplCmd struct {
 
 func (c *pplCmd) Run(e *env) error {
 	if c.Documents != "" && c.Protocol != "lm-eval" {
-		return fmt.Errorf("--documents %s: the %s protocol does not divide the text into documents; say --protocol lm-eval, or leave it out", c.Documents, c.Protocol)
+		return fmt.Errorf("--documents %s: the %s protocol does not divide the text into documents; add --protocol lm-eval, or leave it out", c.Documents, c.Protocol)
 	}
 	if c.Against != "" {
 		if c.Protocol != "gptq" {

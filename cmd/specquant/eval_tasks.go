@@ -12,12 +12,12 @@ type tasksCmd struct {
 	Tasks   []string `help:"Tasks, or TASK=FILE: ${tasks}. Default: all nine." placeholder:"TASK"`
 	Data    string   `help:"Folder with the task files, JSON lines or Parquet. Default: data/tasks." default:"data/tasks" placeholder:"DIR"`
 	Limit   int      `help:"Questions of each task. 0: all." default:"0"`
-	Seed    uint64   `help:"Which questions, with --limit. 0: the first; else a draw by this seed." default:"0"`
+	Seed    uint64   `help:"Which questions --limit takes. 0: the first; otherwise a random sample with this seed." default:"0"`
 	BOS     bool     `name:"bos" help:"Put BOS before each text, which lm-eval does not."`
 	Strict  bool     `help:"Make an error of a question that can't be posed to this model (a choice adds no token to its context, or is longer than the model's), which is otherwise left out and named."`
-	Log     string   `help:"Write a JSON line for each question; an existing log is gone on with." placeholder:"FILE.jsonl"`
+	Log     string   `help:"Write a JSON line for each question; questions that an existing log answers are not asked again." placeholder:"FILE.jsonl"`
 	Ctx     int      `help:"Context in tokens. 0: the model's own, at most 8192." default:"0"`
-	Batch   int      `help:"Tokens in the cache together; the result does not depend on it." default:"2048"`
+	Batch   int      `help:"Tokens computed together; the result does not depend on it." default:"2048"`
 	JSON    bool     `name:"json" help:"Write JSON, with the whole fingerprint."`
 	Threads int      `help:"Threads; the result does not depend on them. 0: one for each CPU." default:"0"`
 }

@@ -8,12 +8,12 @@ import (
 	"github.com/specquant/specquant"
 )
 
-// helpCmd prints what --help prints, for those who ask the other way round.
+// helpCmd prints what --help prints: "help COMMAND" is the same as "COMMAND --help".
 type helpCmd struct {
 	Command []string `arg:"" optional:"" help:"Command to explain, such as quantize, or eval ppl. Default: all, in a line each." placeholder:"COMMAND"`
 }
 
-// Validate says which commands there are, if the one asked for is none of them.
+// Validate returns an error that lists the commands if there is no such command.
 func (c *helpCmd) Validate(k *kong.Context) error {
 	_, err := findCommand(k.Model.Node, c.Command)
 	return err

@@ -19,10 +19,10 @@ import (
 
 type inspectCmd struct {
 	Dir     string   `arg:"" help:"Folder of a checkpoint or of a quantized model, or a GGUF file." placeholder:"DIR"`
-	Brief   bool     `help:"Leave out what reads all weights: the spectral energy, the search for weights that are not finite, and the sha256 of all files."`
-	Alpha   string   `help:"Smoothing strength to look at, 0 to 1, or off." default:"${inspectAlpha}"`
+	Brief   bool     `help:"Leave out what has to read all weights: the spectral energy, the search for weights that are not finite, and the sha256 of all files."`
+	Alpha   string   `help:"Smoothing strength α for the spectral energy, 0 to 1, or off." default:"${inspectAlpha}"`
 	Calib   []string `help:"Calibration text files for the smoothing. Default: the embedded text." placeholder:"FILE" sep:"none"`
-	Seeds   int      `help:"Shuffles of the control." default:"${inspectSeeds}"`
+	Seeds   int      `help:"Number of random channel orders that the spectral energy is compared with." default:"${inspectSeeds}"`
 	Threads int      `help:"Threads. 0: one for each CPU." default:"0"`
 	JSON    bool     `name:"json" help:"Write JSON."`
 }
@@ -34,7 +34,7 @@ func (c *inspectCmd) Run(e *env) error {
 	}
 	defer ck.Close()
 	if name := c.ofEnergy(); name != "" && (ck.Config.Quantization != nil || ck.GGUF != nil) {
-		return fmt.Errorf("--%s: is for the spectral energy, which is shown of a folder in full precision only; leave it out", name)
+		return fmt.Errorf("--%s is for the spectral energy, which is shown only for a folder in full precision; leave it out", name)
 	}
 	if c.JSON {
 		return c.writeInspection(e, ck)
@@ -74,14 +74,14 @@ func (c *inspectCmd) alpha() (recipe.Alpha, error) {
 	return recipe.Alpha(v), nil
 }
 
-// spectrum measures where the energy of the layers lies, before and after smoothing
-// by the α that was asked for.
+// spectrum measures how the energy of the layers' weights is distributed over frequencies,
+// before and after smoothing with the α that was asked for.
 func (c *inspectCmd) spectrum(e *env, ck *checkpoint.Checkpoint) ([]report.SpectrumRow, recipe.Alpha, error) {
 	alpha, err := c.alpha()
 	if err != nil {
 		return nil, alpha, err
 	}
-	if _, err := ck.Scan(); err != nil { // all weights, also those that the text does not reach
+	if _, err := ck.Scan(); err != nil { // checks all weights, also those that the calibration text does not use
 		return nil, alpha, err
 	}
 	pool := kernel.NewPool(c.Threads)
@@ -191,8 +191,7 @@ func (c *inspectCmd) quantized(e *env, ck *checkpoint.Checkpoint) error {
 	return nil
 }
 
-// files says whether the files are those that were written. It reads them all,
-// unless asked to be brief.
+// files prints whether the files are undamaged. With --brief it compares sizes only.
 func (c *inspectCmd) files(e *env, ck *checkpoint.Checkpoint) error {
 	if c.Brief && ck.Sums() != nil {
 		fmt.Fprintf(e.out, "%-14s %d of the sizes that the manifest says; without --brief their sha256 are compared too\n", "files", len(ck.Sums()))
@@ -245,7 +244,7 @@ func addEnergy(mean *report.Energy, e report.Energy, n float64) {
 	mean.Least, mean.Most = min(mean.Least, e.Least), max(mean.Most, e.Most)
 }
 
-// printSpectrum tabulates the low-frequency energy, and says what it means.
+// printSpectrum prints the low-frequency energy as a table with an explanation.
 func printSpectrum(e *env, rows []report.SpectrumRow, alpha recipe.Alpha, seeds int) {
 	fmt.Fprintf(e.out, "\nEnergy in the lowest %.0f %% of frequencies, beside the mean and range over %d shuffles of the channels.\n"+
 		"White noise has %.0f %%; the paper reports 92.3 %%.\n", 100*report.LowBand, seeds, 100*report.LowBand)

@@ -15,7 +15,7 @@ type typeInfo struct {
 	Tensors int    `json:"tensors"`
 	Weights int64  `json:"weights"`
 	Bytes   int64  `json:"bytes"`
-	Kept    string `json:"kept"` // how they run
+	Kept    string `json:"kept"` // the form in which they run
 }
 
 // ggufTypes lists the types of an open GGUF file, the one with most bytes first.
@@ -51,7 +51,7 @@ func ggufTypes(ck *checkpoint.Checkpoint) []typeInfo {
 	return out
 }
 
-// gguf tells how a GGUF file's tensors are stored and run.
+// gguf prints how a GGUF file's tensors are stored and in which form they run.
 func (c *inspectCmd) gguf(e *env, ck *checkpoint.Checkpoint) error {
 	fmt.Fprintf(e.out, "%-14s %s, version %d\n\n", "file", "GGUF", ck.GGUF.Version)
 	t := newTable()

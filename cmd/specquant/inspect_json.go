@@ -9,7 +9,7 @@ import (
 	"github.com/specquant/specquant/internal/report"
 )
 
-// inspection is what inspect says of a model, as programs read it.
+// inspection is the JSON output of inspect.
 type inspection struct {
 	Model            string         `json:"model"`
 	Architecture     string         `json:"architecture"`
@@ -51,12 +51,12 @@ type quantizedInfo struct {
 }
 
 type spectrumInfo struct {
-	Band   float64              `json:"band"`  // share of the frequencies, the lowest, whose energy is given
+	Band   float64              `json:"band"`  // share of the frequencies that counts as low
 	Alpha  string               `json:"alpha"` // of the smoothing
 	Layers []report.SpectrumRow `json:"layers"`
 }
 
-// writeInspection is Run for programs.
+// writeInspection is Run with --json.
 func (c *inspectCmd) writeInspection(e *env, ck *checkpoint.Checkpoint) error {
 	m := &ck.Config
 	i := inspection{Model: c.Dir, Architecture: m.Architecture, Blocks: m.Layers, Hidden: m.HiddenSize, FeedForward: m.IntermediateSize,

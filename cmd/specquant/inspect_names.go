@@ -8,9 +8,9 @@ import (
 // mostKinds is how many kinds of tensors a list of leftovers shows.
 const mostKinds = 12
 
-// foldNames makes a list of tensors short: those whose names differ only in
-// numbers, such as that of the block, share a line with the number of them. The
-// lines are in the order of the first name of each kind.
+// foldNames shortens a list of tensors: those whose names differ only in numbers, such as the
+// block's, share a line with their count. The lines are in the order of the first name of each
+// kind.
 func foldNames(names []string) []string {
 	kinds := map[string][]string{}
 	var order []string

@@ -9,13 +9,13 @@ import (
 )
 
 // interruptGrace is how long a command may take to end by itself after a signal.
-// Whatever it waits for or computes, the program ends then: what it writes is whole
-// at every moment, so that this is no worse than a power failure, which it survives.
+// After that the program ends, whatever it waits for or computes. This is safe because files
+// are replaced atomically, so that it is no worse than a power failure.
 const interruptGrace = 700 * time.Millisecond
 
-// interruptible runs a command and returns its error, or the context's where the
-// command has not ended soon after a signal. It then still runs, and the caller must
-// end the program.
+// interruptible runs a command and returns its error, or the context's error if the command has
+// not ended soon after a signal. In that case it still runs, and the caller must end the
+// program.
 func interruptible(e *env, command func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- command() }()
@@ -38,8 +38,8 @@ func interruptible(e *env, command func() error) error {
 	return e.ctx.Err()
 }
 
-// readPipes reads the pipes among calibration texts, which a command may need more
-// than once, for as long as it is not interrupted.
+// readPipes reads the pipes among the calibration texts into memory, because a command may need
+// them more than once.
 func (e *env) readPipes(paths []string) error {
 	return input.Preload(e.ctx, calibration.MaxText, paths...)
 }

@@ -18,12 +18,12 @@ import (
 type layerCmd struct {
 	Shape    layerShape `help:"Outputs and inputs of the layer." default:"1024x1024" placeholder:"OUTxIN"`
 	Recipes  []string   `help:"Embedded recipes or .yaml files." default:"rtn,smoothquant,gptq,awq,quarot,svdquant,resq,specquant,specquant-fast"`
-	Bits     []string   `help:"Bits of weights-activations-KV; a lone layer has no cache." default:"4-4-16" placeholder:"W-A-KV"`
+	Bits     []string   `help:"Bits of weights-activations-KV; a single layer has no cache, so KV has no effect." default:"4-4-16" placeholder:"W-A-KV"`
 	Tokens   int        `help:"Calibration tokens." default:"8192"`
 	HeldOut  int        `help:"Tokens that the error is measured on." default:"1024"`
 	Seed     uint64     `help:"Of the weights and tokens." default:"0"`
 	Threads  int        `help:"Threads; errors and bits do not depend on them. 0: one for each CPU." default:"0"`
-	Stages   bool       `help:"Also show where the time goes: stages of at least a fiftieth of it, and how fast their products are."`
+	Stages   bool       `help:"Also show where the time goes: stages that take at least 2 % of it, and how fast their matrix products are."`
 	Markdown bool       `help:"Write Markdown tables."`
 	JSON     bool       `name:"json" help:"One JSON object for each recipe and setting."`
 }
@@ -102,7 +102,8 @@ func (c *layerCmd) Run(e *env) error {
 	return errors.Join(failed...)
 }
 
-// syntheticLine is one line of JSON: nobody may take it for a model's.
+// syntheticLine is one line of JSON. Its first field marks it as synthetic, so that it is not
+// mistaken for a model's result.
 type syntheticLine struct {
 	Synthetic bool   `json:"synthetic"`
 	Seed      uint64 `json:"seed"`

@@ -11,11 +11,11 @@ import (
 	"github.com/specquant/specquant"
 )
 
-// printLayers writes the report of each layer.
+// printLayers prints the report of each layer as a table.
 func printLayers(w io.Writer, layers []specquant.Layer) {
 	t := newTable()
 	t.SetOutputMirror(w)
-	t.SuppressEmptyColumns() // which errors are known depends on the recipe
+	t.SuppressEmptyColumns() // the recipe decides which errors are measured
 	t.AppendHeader(table.Row{"layer", "α", "energy kept", "bits/weight", "output error", "no branch", "plain rounding", "seconds"})
 	for _, l := range foldExperts(layers) {
 		seconds := ""
@@ -34,7 +34,7 @@ func keptText(share float64) string {
 	return ""
 }
 
-// errorText leaves out what is not known.
+// errorText formats an error; "" if it was not measured.
 func errorText(v float64) string {
 	if v == 0 {
 		return ""
@@ -42,7 +42,7 @@ func errorText(v float64) string {
 	return fmt.Sprintf("%.4f", v)
 }
 
-// layerKind is what a layer is called in every block, such as self_attn.q_proj.
+// layerKind is a layer's name within its block, such as self_attn.q_proj.
 func layerKind(name string) string {
 	parts := strings.Split(ofAllExperts(name), ".")
 	if len(parts) < 2 {
@@ -139,7 +139,7 @@ func printSummary(w io.Writer, layers []specquant.Layer) {
 			worst = append(worst, fmt.Sprintf("%s %.4f", l.Name, l.Error))
 		}
 	}
-	if len(worst) > 0 && len(layers) > len(order) { // else the table has just said so
+	if len(worst) > 0 && len(layers) > len(order) { // otherwise the table has just shown them
 		fmt.Fprintf(w, "largest output errors: %s\n", strings.Join(worst, ", "))
 	}
 }

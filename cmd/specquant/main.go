@@ -1,5 +1,5 @@
-// Command specquant quantizes LLaMA checkpoints to 4 bits, measures the
-// result and runs it.
+// Command specquant quantizes language models, measures how much accuracy that costs, and runs
+// them.
 package main
 
 import (
@@ -23,27 +23,27 @@ import (
 
 // cli is the command line; each command lives in its own file.
 type cli struct {
-	Demo     demoCmd     `cmd:"" help:"Quantize the embedded model, measure it and let it talk. Needs nothing."`
+	Demo     demoCmd     `cmd:"" help:"Quantize a small embedded model, measure it and generate text with it. Needs no files."`
 	Inspect  inspectCmd  `cmd:"" help:"Show a model's architecture, sizes and spectral energy."`
-	Plan     planCmd     `cmd:"" help:"Say what quantizing would read, hold, compute and write."`
-	Recipes  recipesCmd  `cmd:"" help:"List the embedded recipes, or print one as a start for your own."`
+	Plan     planCmd     `cmd:"" help:"Show what quantizing would read, compute and write, and how much memory and time it takes."`
+	Recipes  recipesCmd  `cmd:"" help:"List the embedded recipes, or print one from which to start your own."`
 	Quantize quantizeCmd `cmd:"" help:"Quantize a checkpoint."`
 	Eval     evalCmd     `cmd:"" help:"Measure a model."`
 	Diff     diffCmd     `cmd:"" help:"Compare two models block by block."`
 	Run      runCmd      `cmd:"" help:"Continue a text."`
 	Chat     chatCmd     `cmd:"" help:"Talk to a model in the terminal."`
 	Serve    serveCmd    `cmd:"" help:"Serve a model: the APIs of OpenAI, Anthropic and Ollama, and a page to chat on."`
-	Pull     pullCmd     `cmd:"" help:"Fetch a model from Hugging Face into the store."`
+	Pull     pullCmd     `cmd:"" help:"Download a model from Hugging Face into the store."`
 	List     listCmd     `cmd:"" help:"List the models in the store."`
 	Show     showCmd     `cmd:"" help:"Show the files of a model in the store."`
 	Rm       rmCmd       `cmd:"" help:"Remove a model from the store."`
-	Compare  compareCmd  `cmd:"" help:"Quantize by several recipes and tabulate what each costs."`
+	Compare  compareCmd  `cmd:"" help:"Quantize by several recipes and print a table of their accuracy and size."`
 	Report   reportCmd   `cmd:"" help:"Write a page about a model for a person to read."`
-	Doctor   doctorCmd   `cmd:"" help:"Say why a quantized model is bad, and what would mend it."`
-	Plant    plantCmd    `cmd:"" help:"Copy a checkpoint with planted outliers that leave its function unchanged."`
-	Bench    benchCmd    `cmd:"" help:"Measure speed, beside what this machine can do at most."`
+	Doctor   doctorCmd   `cmd:"" help:"Find out why a quantized model is bad, and what would improve it."`
+	Plant    plantCmd    `cmd:"" help:"Copy a checkpoint and add activation outliers that do not change what it computes (for experiments)."`
+	Bench    benchCmd    `cmd:"" help:"Measure speed and compare it with the limits of this machine."`
 	Layer    layerCmd    `cmd:"" help:"Quantize one wide synthetic layer by several recipes: error, bits, time, memory."`
-	Import   importCmd   `cmd:"" help:"Turn a GGUF file (F32, F16, BF16) into a Hugging Face folder."`
+	Import   importCmd   `cmd:"" help:"Convert a GGUF file to a Hugging Face folder (quantized weights become F16)."`
 	Info     infoCmd     `cmd:"" help:"Show version, CPU features and the kernels in use."`
 
 	Help       helpCmd       `cmd:"" help:"Explain a command; the same as COMMAND --help."`
@@ -54,13 +54,12 @@ type cli struct {
 	ShowVersion kong.VersionFlag `name:"version" help:"Show the version."`
 }
 
-// strictHelp says what --strict makes errors: what the manifest otherwise lists as
-// fallbacks.
+// strictHelp describes --strict: it turns what the manifest lists as fallbacks into errors.
 const strictHelp = "Make an error of every fallback, which is otherwise listed at the end: a calibration text with fewer or shorter windows than asked for, " +
 	"a Hadamard matrix that needs a cosine factor, a group wider than its layer, an input whose branch the budget leaves out, " +
 	"input channels that no calibration token touches, a Hessian that takes more damping than the recipe's."
 
-// env is what commands get from main.
+// env is the environment of a command: streams and the context.
 type env struct {
 	ctx    context.Context
 	in     io.Reader // standard input
@@ -68,7 +67,7 @@ type env struct {
 	err    io.Writer // progress and errors
 	isTerm bool      // err is a terminal
 
-	drains  atomic.Bool            // the command ends by itself after a signal, in a time that it bounds
+	drains  atomic.Bool            // the command ends by itself after a signal, within a bounded time
 	scratch atomic.Pointer[string] // a temporary folder, removed even if the command does not end by itself; nil: none
 }
 
@@ -76,7 +75,7 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run is main with its surroundings as parameters. Its result is one of [exitCodes].
+// run is main with arguments and streams as parameters. It returns one of [exitCodes].
 func run(args []string, out, errOut io.Writer) int {
 	o := &output{w: out}
 	return o.status(command(args, o, errOut), errOut)
@@ -100,7 +99,7 @@ func command(args []string, out, errOut io.Writer) int {
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	if args[0] == completeWord { // a shell asks, not a person
+	if args[0] == completeWord { // a shell asks for completions
 		printCandidates(out, complete(parser.Model.Node, args[1:]))
 		return 0
 	}
@@ -138,8 +137,8 @@ func command(args []string, out, errOut io.Writer) int {
 	return 1
 }
 
-// limitThreads makes --threads hold for all that the process does at once, hashing and
-// collecting garbage too. The function it returns takes that back.
+// limitThreads applies --threads to everything that the process does in parallel, including
+// hashing and garbage collection. The function that it returns undoes that.
 func limitThreads(k *kong.Context) (restore func()) {
 	for _, f := range k.Flags() {
 		if n, ok := k.FlagValue(f).(int); ok && f.Name == "threads" && n > 0 && n < runtime.GOMAXPROCS(0) {
@@ -150,8 +149,8 @@ func limitThreads(k *kong.Context) (restore func()) {
 	return func() {}
 }
 
-// newParser reads the definition of the command line. exit is told the code where
-// the parser itself has done what was asked, such as --help.
+// newParser makes the parser of the command line. exit is called with the exit code if the
+// parser itself has done what was asked, such as --help.
 func newParser(c *cli, out, errOut io.Writer, exit func(int)) (*kong.Kong, error) {
 	return kong.New(c,
 		kong.Name("specquant"),

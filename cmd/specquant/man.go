@@ -16,10 +16,10 @@ import (
 // manCmd writes manual pages from the same definitions as --help.
 type manCmd struct {
 	Command []string `arg:"" optional:"" help:"Command whose page to print, such as quantize, or eval ppl. Default: the page of specquant itself." placeholder:"COMMAND"`
-	Out     string   `short:"o" help:"Write all pages to this folder, such as ~/.local/share/man/man1; it is made where it is missing." placeholder:"DIR"`
+	Out     string   `short:"o" help:"Write all pages to this folder, such as ~/.local/share/man/man1; it is created if it is missing." placeholder:"DIR"`
 }
 
-// Validate says what of the command line can't be meant.
+// Validate returns an error for contradictory arguments.
 func (c *manCmd) Validate(k *kong.Context) error {
 	if c.Out != "" && len(c.Command) > 0 {
 		return fmt.Errorf("--out writes the pages of all commands; leave %q out", strings.Join(c.Command, " "))
@@ -50,7 +50,7 @@ func (c *manCmd) Run(e *env, k *kong.Kong) error {
 	return err
 }
 
-// manNodes are the program and all commands that help lists, each before its own.
+// manNodes returns the program and all commands that help lists, each before its subcommands.
 func manNodes(n *kong.Node) []*kong.Node {
 	all := []*kong.Node{n}
 	for _, c := range n.Children {
@@ -64,7 +64,7 @@ func manNodes(n *kong.Node) []*kong.Node {
 // manName is the name of a command's page, such as specquant-eval-ppl.
 func manName(n *kong.Node) string { return strings.ReplaceAll(n.FullPath(), " ", "-") }
 
-// manPage is the page of a command in the roff of man(7).
+// manPage returns the page of a command in the roff format of man(7).
 func manPage(n *kong.Node) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
@@ -136,7 +136,7 @@ func manTail(line func(string, ...any), parent string) {
 	line(".BR %s (1)", roff(parent))
 }
 
-// exitCodes is what the program says to the one that called it.
+// exitCodes are the program's exit codes with their meaning.
 var exitCodes = []struct {
 	code int
 	what string
@@ -147,8 +147,8 @@ var exitCodes = []struct {
 	{130, "Interrupted."},
 }
 
-// roff writes plain text so that it means nothing to the formatter: its escape
-// character, hyphens that are minus signs, and a dot or quote that begins a line.
+// roff escapes plain text for the formatter: backslashes, hyphens that are minus signs, and a
+// dot or quote at the beginning of a line.
 func roff(s string) string {
 	s = strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n", "\n", "^", `\(ha`, "~", `\(ti`, "`", `\(ga`).Replace(s)
 	lines := strings.Split(s, "\n")

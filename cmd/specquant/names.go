@@ -7,9 +7,9 @@ import (
 	"github.com/specquant/specquant/internal/hub"
 )
 
-// resolveNames turns the names of models among a command's arguments into the folders
-// or files that they stand for: this is the one place where it is decided that what may
-// be a folder to read may be a name. chat, whose argument is a MODEL, does it itself.
+// resolveNames replaces names of models among a command's arguments by their folders or files.
+// It is the only place that decides which arguments may be names. Only chat, whose argument is
+// a MODEL, resolves its name itself.
 func resolveNames(k *kong.Context) error {
 	node := k.Selected()
 	if node == nil {
@@ -34,7 +34,7 @@ func resolveNames(k *kong.Context) error {
 	return nil
 }
 
-// resolveModel is the folder or file that a name stands for; a path stays as it is.
+// resolveModel returns the folder or file of a model's name; a path is returned as it is.
 func resolveModel(name string) (string, error) {
 	config, err := hub.FromEnv()
 	if err != nil {

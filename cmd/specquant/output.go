@@ -5,9 +5,9 @@ import (
 	"io"
 )
 
-// output is standard output that remembers the first failure to write: a command
-// whose results have not arrived (a full disk, a closed file) has failed, also
-// where it does not look at each write. What comes after a failure is dropped.
+// output is standard output that remembers its first write error, so that a command whose
+// results are lost (a full disk, a closed file) fails even if it does not check each write.
+// After an error, further writes are dropped.
 type output struct {
 	w   io.Writer
 	err error
@@ -22,8 +22,8 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// status is the exit code of a command that ended with the code: 1 in place of 0
-// if its output was lost, with a line about it.
+// status returns the exit code of a command that ended with the given code. If its output was
+// lost, 0 becomes 1 and a message is printed.
 func (o *output) status(code int, errOut io.Writer) int {
 	if o.err == nil || code != 0 {
 		return code
@@ -32,10 +32,10 @@ func (o *output) status(code int, errOut io.Writer) int {
 	return 1
 }
 
-// rowFailed says at once that a row of a table could not be made, and gives the error
-// for the command's end: the other rows go on.
+// rowFailed prints at once that a row of a table could not be made, and returns the error for
+// the end of the command. The other rows are still made.
 func (e *env) rowFailed(row string, err error) error {
 	err = fmt.Errorf("%s: %w", row, err)
-	fmt.Fprintf(e.err, "%s%v; the other rows go on\n", e.clear(), err)
+	fmt.Fprintf(e.err, "%s%v; continuing with the other rows\n", e.clear(), err)
 	return err
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/specquant/specquant/internal/kernel"
 )
 
-// parseWords puts what the command line's parser says of a value into words.
+// parseWords replaces messages of the command-line parser about values by plainer ones.
 var parseWords = []struct {
 	found   *regexp.Regexp
 	instead string
@@ -32,7 +32,7 @@ var parseWords = []struct {
 
 var unexpectedArgument = regexp.MustCompile(`^unexpected argument (.+?)(, did you mean .*)?$`)
 
-// parseErrorText is what is wrong with the command line, for who typed it.
+// parseErrorText describes an error in the command line for the user.
 func parseErrorText(err error) string {
 	text := err.Error()
 	var parse *kong.ParseError
@@ -61,10 +61,11 @@ func parseErrorText(err error) string {
 	return text
 }
 
-// flagLimits bound flags that decide on memory or time, the same in every command.
+// flagLimits are upper limits of flags that decide about memory or time, the same in every
+// command.
 var flagLimits = map[string]int64{
 	"threads": kernel.MaxThreads,
-	"batch":   1 << 20, // sequences, or tokens in the cache together
+	"batch":   1 << 20, // sequences, or tokens computed together
 	"prefill": 1 << 27, // tokens, as many as a config may allow
 	"decode":  1 << 27,
 	"ctx":     1 << 27,
@@ -75,8 +76,7 @@ var flagLimits = map[string]int64{
 	"slots": 256, "keep": 1024, "queue": 65536, "connections": 65536, "port": 65535, // of serve
 }
 
-// maxSequences bounds each entry of a list of batches: the sequences that are decoded
-// together.
+// maxSequences is the upper limit of each entry in a list of batch sizes.
 const maxSequences = 4096
 
 // checkEmpty refuses flags that are given an empty value, as an unset variable of the shell is:
@@ -115,7 +115,7 @@ func checkFlags(k *kong.Context) error {
 				values = append(values, f.Target.Index(i))
 			}
 		case reflect.Pointer:
-			values = []reflect.Value{f.Target.Elem()} // the zero Value of one that is not given: it is no number
+			values = []reflect.Value{f.Target.Elem()} // of a flag that is not given this is the zero Value, which is no number
 		}
 		limit, limited := flagLimits[f.Name]
 		if f.Name == "batch" && f.Target.Kind() == reflect.Slice {

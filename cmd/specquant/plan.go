@@ -10,16 +10,16 @@ import (
 	"github.com/specquant/specquant"
 )
 
-// jobFlags are what plan and quantize share.
+// jobFlags are the flags that plan and quantize share.
 type jobFlags struct {
 	Dir       string        `arg:"" help:"Folder of the checkpoint: config.json, safetensors, tokenizer." placeholder:"DIR"`
 	Recipe    string        `default:"${recipe}" help:"Embedded recipe or a .yaml file." short:"r"`
-	Bits      string        `help:"Bits of weights-activations-KV, such as 4-4-16. Default: the recipe's own: 4-8-8 of ours, its authors' of a baseline (rtn 4-4-4, gptq and awq 4-16-16, smoothquant 8-8-16)." placeholder:"W-A-KV"`
-	Size      size          `help:"Most bytes that the result may take on disk, such as 90MB: as many bits a weight as fit. Not with --bits." placeholder:"SIZE"`
+	Bits      string        `help:"Bits of weights-activations-KV, such as 4-4-16. Default: the recipe's own, which is 4-8-8 for this project's recipes and the authors' setting for a baseline (rtn 4-4-4, gptq and awq 4-16-16, smoothquant 8-8-16)." placeholder:"W-A-KV"`
+	Size      size          `help:"Largest size of the result on disk, such as 90MB: the bits of the weights are chosen to fill it. Not with --bits." placeholder:"SIZE"`
 	Calib     []string      `help:"Calibration text files, UTF-8. Default: the embedded text." placeholder:"FILE" sep:"none"`
 	Threads   int           `help:"Threads; the result does not depend on them. 0: one for each CPU." default:"0"`
-	MaxMemory size          `help:"Memory limit, such as 8GB; past it calibration activations go to a file." placeholder:"SIZE"`
-	Time      time.Duration `help:"About how long the job may take, such as 10m: as much calibration as that allows on this machine. What is given up is said and recorded." placeholder:"TIME"`
+	MaxMemory size          `help:"Memory limit, such as 8GB. If the calibration activations do not fit, they go to a file." placeholder:"SIZE"`
+	Time      time.Duration `help:"Roughly how long the job may take, such as 10m: if necessary fewer calibration windows are used, which is reported and recorded." placeholder:"TIME"`
 	Strict    bool          `help:"${strict}"`
 }
 
@@ -49,7 +49,7 @@ func (c *planCmd) Run(e *env) error {
 	return nil
 }
 
-// jobPlan is a plan as programs read it: sizes in bytes, times in seconds.
+// jobPlan is the JSON output of plan: sizes in bytes, times in seconds.
 type jobPlan struct {
 	Recipe       string                `json:"recipe"`
 	Bits         string                `json:"bits"`
@@ -69,9 +69,9 @@ type jobPlan struct {
 	Operations   float64               `json:"floating_point_operations"`
 	LeastSeconds float64               `json:"seconds_least"`
 	MostSeconds  float64               `json:"seconds_most"`
-	Budget       *specquant.TimeBudget `json:"time_budget,omitempty"` // nil: no time was stated
+	Budget       *specquant.TimeBudget `json:"time_budget,omitempty"` // nil: no time limit was given
 	Choices      *specquant.Choices    `json:"choices"`
-	Load         float64               `json:"load_per_cpu"` // of the machine by other programs, just now
+	Load         float64               `json:"load_per_cpu"` // share of each processor that other programs use at the moment
 }
 
 type memoryItem struct {
@@ -125,12 +125,12 @@ func printPlan(e *env, p *specquant.Plan) {
 	printChoices(w, p.Choices)
 }
 
-// printChoices writes the settings beside the chosen one, and which is for this machine.
+// printChoices prints the possible settings, and which of them suits this machine's memory.
 func printChoices(w io.Writer, c *specquant.Choices) {
 	if c == nil {
 		return
 	}
-	fmt.Fprint(w, "\nbeside it, each with the recipe the same otherwise; memory while running, by context and sequences; tokens a second that this machine's limits, measured just now, allow at most\n")
+	fmt.Fprint(w, "\nother bits and groups for the same recipe; memory while running, by context × sequences; upper bounds on tokens per second, from this machine's speed measured just now\n")
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(t, "bits\tgroup\ta weight\tfile\t")
 	for _, r := range c.All[0].Running {
@@ -168,25 +168,25 @@ func printChoices(w io.Writer, c *specquant.Choices) {
 	switch {
 	case c.Free == 0:
 	case c.Fits < 0:
-		fmt.Fprintf(w, "This machine has %s of memory free: none of these runs in it with 8,192 tokens of context; a smaller model does.\n", bytesText(c.Free))
+		fmt.Fprintf(w, "This machine has %s of memory free: none of these fits with 8,192 tokens of context; use a smaller model.\n", bytesText(c.Free))
 	case c.All[c.Fits].Bits == 16:
-		fmt.Fprintf(w, "This machine has %s of memory free: the model runs in it without being quantized; quantized it is smaller and faster.\n", bytesText(c.Free))
+		fmt.Fprintf(w, "This machine has %s of memory free: the model fits without being quantized; quantized it is smaller and faster.\n", bytesText(c.Free))
 	default:
 		one := c.All[c.Fits]
-		fmt.Fprintf(w, "This machine has %s of memory free: the most accurate of these that runs in it with 8,192 tokens of context should be the one of %.2f bits a weight (--size %dMB); specquant compare measures how accurate.\n",
+		fmt.Fprintf(w, "This machine has %s of memory free: of those that fit with 8,192 tokens of context, the one of %.2f bits per weight should be the most accurate (--size %dMB); specquant compare measures how accurate.\n",
 			bytesText(c.Free), one.BitsPerWeight, (one.File+one.File/50)/1e6+1)
 	}
 }
 
-// busyText says why the range of the time is wide.
+// busyText explains why the range of the time is wide, if other programs use the machine.
 func busyText(p *specquant.Plan) string {
 	if p.Load < 0.75 {
 		return ""
 	}
-	return " (other programs keep this machine busy)"
+	return " (other programs are using this machine)"
 }
 
-// heading is the name of a list before its first line.
+// heading is the name of a list on its first line, and "" on the others.
 func heading(name string, line int) string {
 	if line > 0 {
 		return ""

@@ -8,11 +8,11 @@ import (
 	"github.com/specquant/specquant"
 )
 
-// printProfile writes where the time of a job went.
+// printProfile prints where the time of a job went.
 func printProfile(w io.Writer, p *specquant.Profile) {
-	fmt.Fprintf(w, "\n%.1f s of the clock, %.1f s of processors: %s busy %.0f %% of the time\n", p.Seconds, p.CPUSeconds, plural(p.Threads, "thread"), 100*p.Busy())
+	fmt.Fprintf(w, "\n%.1f s elapsed, %.1f CPU seconds: %s busy %.0f %% of the time\n", p.Seconds, p.CPUSeconds, plural(p.Threads, "thread"), 100*p.Busy())
 	if p.Rate > 0 {
-		fmt.Fprintf(w, "a processor can do %.1f GFLOP a second of float32 multiply-adds; beside it, by processor time, what the products of each part reach\n", p.Rate/1e9)
+		fmt.Fprintf(w, "one processor can do %.1f GFLOP/s of float32 multiply-adds; \"of the rate\" is what the matrix products of each part reach of it per CPU second\n", p.Rate/1e9)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "seconds\tCPU seconds\tshare\tthreads busy\tGFLOP\tof the rate\t  part\t")

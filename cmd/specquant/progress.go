@@ -10,22 +10,22 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 )
 
-// progress shows a job: a bar on a terminal, a line for each block elsewhere.
+// progress shows the progress of a job: a bar on a terminal, otherwise a line for each block.
 type progress struct {
 	e    *env // nil: quiet
-	note *env // where notes go, which are told even then
+	note *env // where notes are printed, even if e is nil
 	bars *mpb.Progress
 	bar  *mpb.Bar
 	told atomic.Pointer[told] // nil: nothing yet
 }
 
-// told is what the job has said last.
+// told is the last event of the job.
 type told struct {
 	specquant.Event
 	at time.Time
 }
 
-// quiet: nothing is shown.
+// With quiet only notes are printed.
 func newProgress(e *env, blocks int, quiet bool) *progress {
 	p := &progress{e: e, note: e}
 	if quiet {
@@ -41,7 +41,7 @@ func newProgress(e *env, blocks int, quiet bool) *progress {
 	return p
 }
 
-// block says at which block the job is.
+// block describes which block the job is working on.
 func (t *told) block() string {
 	if t == nil {
 		return "starting"
@@ -49,7 +49,7 @@ func (t *told) block() string {
 	return fmt.Sprintf("block %d of %d", min(t.Block+1, t.Blocks), t.Blocks)
 }
 
-// now says how much time is left at a moment, and what is being done.
+// now describes the time left at the given moment, and the present step.
 func (t *told) now(now time.Time) string {
 	if t == nil {
 		return ""
@@ -61,7 +61,7 @@ func (t *told) now(now time.Time) string {
 	return s
 }
 
-// leftText is the range of the time left, some time after an event said it.
+// leftText is the range of the time left, when some time has passed since the event.
 func leftText(v specquant.Event, later time.Duration) string {
 	least, most := max(0, v.LeftLeast-later), max(0, v.LeftMost-later)
 	if most == 0 {
@@ -87,7 +87,7 @@ func (p *progress) event(v specquant.Event) {
 		return
 	}
 	if v.Resumed {
-		fmt.Fprintf(p.e.err, "block %d/%d: taken over from the earlier run\n", v.Block, v.Blocks)
+		fmt.Fprintf(p.e.err, "block %d/%d: reused from an earlier run\n", v.Block, v.Blocks)
 		return
 	}
 	var e, rtn float64

@@ -36,7 +36,7 @@ func (c *pullCmd) Run(e *env) error {
 		fmt.Fprintf(e.err, "%s is here already: %s in %s\n", name, bytesText(got.Bytes), plural(got.Files, "file"))
 	} else {
 		took := time.Since(start)
-		fmt.Fprintf(e.err, "%s: %s fetched in %s, %s a second; checked against the hub's hashes\n", name, bytesText(got.Fetched), durationText(took), bytesText(int64(float64(got.Fetched)/took.Seconds())))
+		fmt.Fprintf(e.err, "%s: %s downloaded in %s, %s per second; hashes verified\n", name, bytesText(got.Fetched), durationText(took), bytesText(int64(float64(got.Fetched)/took.Seconds())))
 	}
 	fmt.Fprintf(e.err, "to talk to it: specquant chat %s\n", name)
 	if !e.isTerm { // for scripts
@@ -45,8 +45,7 @@ func (c *pullCmd) Run(e *env) error {
 	return nil
 }
 
-// pullProgress shows bytes, rate and time left on a terminal, and a line for each file
-// elsewhere.
+// pullProgress shows bytes, rate and time left on a terminal, otherwise a line for each file.
 type pullProgress struct {
 	e     *env
 	mu    sync.Mutex
@@ -101,7 +100,7 @@ func (p *pullProgress) log(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.bars != nil {
-		fmt.Fprintf(p.bars, format+"\n", args...) // above the bar
+		fmt.Fprintf(p.bars, format+"\n", args...) // printed above the bar
 		return
 	}
 	fmt.Fprintf(p.e.err, format+"\n", args...)

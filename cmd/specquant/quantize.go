@@ -17,16 +17,16 @@ import (
 type quantizeCmd struct {
 	jobFlags
 	Out     newFolder `help:"Folder to write; must not exist." short:"o" required:"" placeholder:"OUT"`
-	Restart bool      `help:"Throw away the unfinished work of an earlier run instead of taking it up."`
+	Restart bool      `help:"Delete the unfinished work of an earlier run instead of resuming it."`
 	KeepBad bool      `help:"Accept a result that fails the comparison with full precision."`
 	Verbose bool      `short:"v" xor:"loud" help:"Print a line for each layer at the end, instead of one for each kind of layer."`
 	Quiet   bool      `short:"q" xor:"loud" help:"Print errors and warnings only."`
-	Profile bool      `help:"Print where the seconds and the floating-point operations went, and keep it in OUT/profile.json."`
+	Profile bool      `help:"Print where time and floating-point operations went, and write that to OUT/profile.json."`
 	JSON    bool      `name:"json" xor:"loud" help:"Write the result as JSON."`
 }
 
-// newFolder is the name of a folder to write. An empty one would be the current
-// folder.
+// newFolder is the name of a folder to write. It must not be empty, because that would mean the
+// current folder.
 type newFolder string
 
 func (f *newFolder) UnmarshalText(text []byte) error {
@@ -57,8 +57,7 @@ func (c *quantizeCmd) Run(e *env) error {
 	if err := pipeline.CheckSpace(out, &pipeline.Plan{Disk: plan.Disk, Artefact: plan.Artefact, Spill: plan.Spill}); err != nil {
 		return err
 	}
-	// The plan's figure holds only if garbage does not pile up beside what is
-	// planned.
+	// The planned memory is kept only if garbage is collected in time.
 	defer plan.Limit()()
 	if !c.Quiet {
 		fmt.Fprintf(e.err, "%s → %s: %s at %s, %s of memory, takes %s%s\n", c.Dir, out, plan.Recipe, plan.Bits, bytesText(plan.Peak), spanText(plan.Least, plan.Most), busyText(plan))
@@ -73,7 +72,7 @@ func (c *quantizeCmd) Run(e *env) error {
 	p.done()
 	if err != nil {
 		if finished > 0 && resumable(e, err) {
-			fmt.Fprintf(e.err, "%d of %d blocks are finished and kept in %s; the same command takes them up\n", finished, plan.Blocks, out+pipeline.PartialSuffix)
+			fmt.Fprintf(e.err, "%d of %d blocks are finished and kept in %s; the same command continues from there\n", finished, plan.Blocks, out+pipeline.PartialSuffix)
 		}
 		return err
 	}
@@ -92,9 +91,9 @@ func (c *quantizeCmd) Run(e *env) error {
 	return nil
 }
 
-// resumable reports whether a job that was stopped by err may end well if it is begun
-// anew as it is: it was interrupted, or the machine let it down. Of all else (a
-// checkpoint that is damaged, a result that is refused) the same comes again.
+// resumable reports whether a job that was stopped by err can succeed if the same command is
+// repeated: it was interrupted, or the machine failed. All other errors (a damaged checkpoint,
+// a rejected result) would come again.
 func resumable(e *env, err error) bool {
 	var path *fs.PathError
 	var link *os.LinkError
@@ -105,7 +104,7 @@ func resumable(e *env, err error) bool {
 func (c *quantizeCmd) printReport(e *env, r *specquant.Report, out string) {
 	tooClose := ""
 	if k := r.Check; k != nil && k.Ratio() > specquant.MaxRatio {
-		tooClose = fmt.Sprintf("warning: the divergence on held-out text is %.1f times that on the text the weights were fitted to; they follow the calibration text too closely: give more and other text (--calib), or a recipe that fits less\n", k.Ratio())
+		tooClose = fmt.Sprintf("warning: the divergence on held-out text is %.1f times that on the text the weights were fitted to, so they are overfitted; give more or other text (--calib), or use a recipe that fits less\n", k.Ratio())
 	}
 	if c.Quiet {
 		fmt.Fprint(e.err, tooClose)
@@ -130,7 +129,7 @@ func (c *quantizeCmd) printReport(e *env, r *specquant.Report, out string) {
 	printFallbacks(e.out, r.Fallbacks)
 }
 
-// tokensOf names the text of a comparison.
+// tokensOf names the kind of tokens that a comparison used.
 func tokensOf(k *specquant.Check) string {
 	if k.HeldOut {
 		return "held-out"
@@ -138,7 +137,7 @@ func tokensOf(k *specquant.Check) string {
 	return "calibration"
 }
 
-// printFallbacks lists where a job did not do what its recipe says.
+// printFallbacks lists where a job deviated from its recipe.
 func printFallbacks(w io.Writer, all []specquant.Fallback) {
 	for i, line := range specquant.FallbackLines(all) {
 		if i == 0 {

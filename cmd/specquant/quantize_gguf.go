@@ -10,13 +10,13 @@ import (
 	"github.com/specquant/specquant/internal/gguf"
 )
 
-// importedSuffix is added to the target's name for the folder that a GGUF file is
-// turned into, to be quantized. It is there until that is done.
+// importedSuffix is added to the target's name for the temporary folder into which a GGUF file
+// is converted before it is quantized.
 const importedSuffix = ".imported"
 
-// fromGGUF makes a folder of the model if it is a GGUF file, and returns its name,
-// which is then the model's; "" for others. A folder of an earlier run that was
-// stopped is taken up. Weights that are quantized already are warned of.
+// fromGGUF converts the model to a folder if it is a GGUF file and returns the folder's name,
+// or "" for other models. The folder of an earlier run that was stopped is reused. It warns of
+// weights that are quantized already.
 func (c *quantizeCmd) fromGGUF(e *env, out string) (string, error) {
 	if !checkpoint.IsGGUF(c.Dir) {
 		return "", nil
@@ -28,7 +28,7 @@ func (c *quantizeCmd) fromGGUF(e *env, out string) (string, error) {
 	again := ck.Quantized()
 	ck.Close()
 	if again {
-		fmt.Fprintf(e.err, "warning: %s is quantized already; what that lost stays lost, and quantizing it again loses a second time. Take the model in full precision if you can get it, or run the file as it is\n", c.Dir)
+		fmt.Fprintf(e.err, "warning: %s is quantized already, and quantizing it again loses accuracy a second time. Use the model in full precision if you can get it, or run the file as it is\n", c.Dir)
 	}
 	dir := out + importedSuffix
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {

@@ -21,7 +21,7 @@ func TestResumable(t *testing.T) {
 	e := &env{ctx: t.Context()}
 	for _, err := range []error{
 		&specquant.RejectedError{}, fmt.Errorf("block 1: %w", specquant.ErrMalformed),
-		errors.New("out.partial is the unfinished work of another job"), errors.New("another process is at work on this job"), &specquant.StrictError{},
+		errors.New("out.partial is the unfinished work of another job"), errors.New("another process is working on this job"), &specquant.StrictError{},
 	} {
 		if resumable(e, err) {
 			t.Errorf("%v: said to go on", err)
@@ -47,10 +47,10 @@ func TestBitsHelp(t *testing.T) {
 	for _, r := range all {
 		bits[r.Name] = r.Bits
 		if strings.HasPrefix(r.Name, "specquant") && r.Bits != "4-8-8" {
-			t.Errorf("%s has %s, the help says 4-8-8 of ours", r.Name, r.Bits)
+			t.Errorf("%s has %s, the help says 4-8-8", r.Name, r.Bits)
 		}
 	}
-	if !strings.Contains(help, "4-8-8 of ours") || bits["gptq"] != bits["awq"] {
+	if !strings.Contains(help, "4-8-8 for this project") || bits["gptq"] != bits["awq"] {
 		t.Errorf("the help says %q", help)
 	}
 	for _, want := range []string{"rtn " + bits["rtn"], "gptq and awq " + bits["gptq"], "smoothquant " + bits["smoothquant"]} {

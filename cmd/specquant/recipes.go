@@ -8,14 +8,14 @@ import (
 )
 
 type recipesCmd struct {
-	Name string `arg:"" optional:"" help:"Print this recipe as it is in the binary, in YAML." placeholder:"NAME"`
+	Name string `arg:"" optional:"" help:"Print this embedded recipe as YAML." placeholder:"NAME"`
 	JSON bool   `name:"json" help:"Write JSON: the list, or the recipe as a manifest has it."`
 }
 
 // Help implements kong.HelpProvider: the whole recipe language.
 func (c *recipesCmd) Help() string { return recipe.Help() }
 
-// recipeInfo is one of the list as programs read it.
+// recipeInfo is one recipe in the JSON list.
 type recipeInfo struct {
 	specquant.Recipe
 	Default bool `json:"default"`

@@ -43,10 +43,10 @@ func (c *reportCmd) Run(e *env) error {
 		full = c.Dir
 	}
 	if c.Text != "" && (c.Against == "" || s.Quantization == nil) {
-		return errors.New("--text: measures a quantized model beside full precision; name the checkpoint with --against DIR")
+		return errors.New("--text measures a quantized model and its checkpoint; give the checkpoint with --against DIR")
 	}
 	if full == "" && len(c.Calib) > 0 {
-		return errors.New("--calib: is the text for the pictures, which need the checkpoint in full precision; name it with --against DIR, or leave --calib out")
+		return errors.New("--calib is the text for the pictures, which need the checkpoint in full precision; give that with --against DIR, or leave --calib out")
 	}
 	if full != "" {
 		o := report.LookOptions{Pool: pool, Calibration: c.Calib, Pictures: true}

@@ -20,12 +20,12 @@ import (
 
 type runCmd struct {
 	Dir       string   `arg:"" help:"Folder of a quantized model or of a checkpoint, or a GGUF file." placeholder:"OUT"`
-	Text      []string `arg:"" optional:"" name:"text" help:"Text to continue. Without it and --prompt it is read from standard input, at most 1 MiB, less a final newline, unless that is a terminal."`
+	Text      []string `arg:"" optional:"" name:"text" help:"Text to continue. Without it and --prompt, up to 1 MiB is read from standard input, without its final newline, unless that is a terminal."`
 	Prompt    *string  `short:"p" help:"Text to continue, instead of the argument." placeholder:"TEXT"`
 	N         int      `short:"n" help:"Tokens to generate, at most. 0: until the context is full." default:"256"`
 	Ctx       int      `help:"Context in tokens. 0: the model's own, at most 8192." default:"0"`
 	Threads   int      `help:"Threads. 0: one for each CPU." default:"0"`
-	IgnoreEOS bool     `name:"ignore-eos" help:"Go on past the end-of-text token."`
+	IgnoreEOS bool     `name:"ignore-eos" help:"Continue after the end-of-text token."`
 	Schema    string   `name:"json-schema" help:"File with a JSON schema that the continuation must fit." placeholder:"FILE"`
 	Regex     string   `help:"Regular expression that the whole continuation must match." placeholder:"RE"`
 	Choices   int      `help:"Continuations, one after the other, each with the next seed." default:"1"`
@@ -75,7 +75,7 @@ func (c *runCmd) Run(e *env) error {
 		return err
 	}
 	start, n := time.Now(), 0
-	choice, last := 0, 0 // the continuation under way and its tokens
+	choice, last := 0, 0 // the present continuation, and the number of its tokens
 	for token, err := range m.Generate(e.ctx, prompt, o) {
 		if err != nil {
 			fmt.Fprintln(e.out)
@@ -89,7 +89,7 @@ func (c *runCmd) Run(e *env) error {
 		if _, err := fmt.Fprint(e.out, text); err != nil {
 			return err
 		}
-		if token.ID >= 0 { // else it is the rest of the last one's text
+		if token.ID >= 0 { // otherwise it is the rest of the last token's text
 			n++
 			last++
 		}
@@ -99,17 +99,17 @@ func (c *runCmd) Run(e *env) error {
 		fmt.Fprintf(e.err, "stopped because the context of %d tokens is full: %d of the prompt, %d generated%s\n", m.Context(), len(ids), last, c.larger(m.Context(), "; --ctx can be up to %d"))
 	}
 	if n == 0 && m.HasChatTemplate() {
-		fmt.Fprintf(e.err, "the model ended the text at once: it was made for conversations, and run continues text as it stands; to ask it something: specquant chat %s\n", c.Dir)
+		fmt.Fprintf(e.err, "the model ended the text at once: it was made for conversations, and run only continues a text; to ask it something: specquant chat %s\n", c.Dir)
 	}
 	fmt.Fprintf(e.err, "%s in %s, %.1f a second, bits %s\n", plural(n, "token"), durationText(time.Since(start)), float64(n)/time.Since(start).Seconds(), m.Bits())
 	return nil
 }
 
-// check says what is wrong with the flags, before anything is read.
+// check returns an error for invalid flags, before anything is read.
 func (c *runCmd) check() error {
 	switch {
 	case c.N < -1:
-		return fmt.Errorf("-n: found %d, expected a number of tokens, or 0 or -1 for as many as the context has place for", c.N)
+		return fmt.Errorf("-n: found %d, expected a number of tokens, or 0 or -1 for as many as the context has room for", c.N)
 	case c.Ctx < 0:
 		return fmt.Errorf("--ctx: found %d, expected a number of tokens, or 0 for the model's own context", c.Ctx)
 	case c.Threads < 0:
@@ -120,9 +120,8 @@ func (c *runCmd) check() error {
 	return c.options().Check()
 }
 
-// prompt is the text to continue, from wherever it comes. It is refused where it is
-// not UTF-8: what the tokenizer would put for bytes that are not is not what was
-// asked.
+// prompt returns the text to continue, from the flag, the argument or standard input. It must
+// be UTF-8, because the tokenizer would replace other bytes.
 func (c *runCmd) prompt(ctx context.Context, in io.Reader) (string, error) {
 	var text, where string
 	switch {
@@ -132,7 +131,7 @@ func (c *runCmd) prompt(ctx context.Context, in io.Reader) (string, error) {
 		text, where = *c.Prompt, "--prompt"
 	case len(c.Text) > 0:
 		text, where = strings.Join(c.Text, " "), "the prompt"
-	case in == nil || isTerminalInput(in): // nobody is asked for one: the model begins by itself
+	case in == nil || isTerminalInput(in): // no prompt: the model starts by itself
 	default:
 		data, err := input.ReadAll(ctx, func() (io.Reader, error) { return in, nil }, "standard input", maxPrompt)
 		var large *input.LargeError
@@ -157,8 +156,8 @@ func (c *runCmd) prompt(ctx context.Context, in io.Reader) (string, error) {
 	return text, nil
 }
 
-// larger is the format with the longest context that the model was made for; "" if
-// that is not above the present one, or not known.
+// larger formats the longest context that the model was made for; "" if that is not longer than
+// the present one, or not known.
 func (c *runCmd) larger(present int, format string) string {
 	ck, err := checkpoint.Open(c.Dir)
 	if err != nil {
@@ -171,15 +170,15 @@ func (c *runCmd) larger(present int, format string) string {
 	return fmt.Sprintf(format, ck.Config.MaxPositions)
 }
 
-// isTerminalInput says whether someone would have to type what is read.
+// isTerminalInput reports whether r is a terminal.
 func isTerminalInput(r io.Reader) bool {
 	f, ok := r.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// smallHeap lets the heap grow by some percent of what is in use before it is cleaned, not
-// by all of it, unless the user has said otherwise: beside the weights, which are not on
-// it, opening a model makes little garbage.
+// smallHeap lets the heap grow by the given percentage between garbage collections instead of
+// Go's 100 %, unless the user has set GOGC. This saves memory and costs little time, because
+// the weights are not on the heap.
 func smallHeap(percent int) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(percent)

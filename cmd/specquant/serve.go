@@ -21,8 +21,8 @@ import (
 )
 
 type serveCmd struct {
-	Models  []string `arg:"" name:"model" help:"Folder or name of a model, or NAME=MODEL to say what clients call it. The first is loaded at once, further ones when they are asked for." placeholder:"MODEL"`
-	Host    string   `help:"Address to listen on. Other machines reach the server only where this is not the loopback address." default:"127.0.0.1"`
+	Models  []string `arg:"" name:"model" help:"Folder or name of a model, or NAME=MODEL to choose the name that clients use. The first is loaded at once, others when a request needs them." placeholder:"MODEL"`
+	Host    string   `help:"Address to listen on. With the default only this machine can reach the server." default:"127.0.0.1"`
 	Port    int      `help:"Port to listen on. 0: any that is free." default:"8080"`
 	Name    string   `help:"What clients call the first model. Default: MODEL, or the last part of its path."`
 	Full    bool     `help:"Take the model as it was fetched, even if a quantized one is in the store."`
@@ -38,18 +38,18 @@ type serveCmd struct {
 	MaxMemory size          `name:"max-memory" help:"Most memory that loaded models may take together, such as 8GB: files, and all that their caches can grow to. Idle ones give way to those that are asked for. 0: no limit." default:"0" placeholder:"SIZE"`
 	KeepAlive time.Duration `name:"keep-alive" help:"Unload a model that nobody asks for so long. 0: not until another one needs its memory." default:"0"`
 
-	PlainSampling bool `name:"plain-sampling" help:"What a request does not say is temperature 1 and nothing else. Default: as the model's generation_config.json recommends, where it does."`
+	PlainSampling bool `name:"plain-sampling" help:"Sample with temperature 1 and no filters unless a request says otherwise. Without this flag, the model's generation_config.json gives the defaults."`
 
 	Socket  string `help:"Listen on this Unix socket, open to this user only, instead of an address." placeholder:"PATH"`
 	TLSCert string `name:"tls-cert" help:"Certificate to answer HTTPS with, in PEM." placeholder:"FILE"`
 	TLSKey  string `name:"tls-key" help:"Its private key, in PEM." placeholder:"FILE"`
 
-	APIKeyFile  *string       `name:"api-key-file" help:"File with a key a line: clients must show one of them, for everything but /health." placeholder:"FILE"`
-	AllowHost   []string      `name:"allow-host" help:"A name by which clients may call the server, beside IP addresses and localhost. Repeatable." placeholder:"NAME"`
+	APIKeyFile  *string       `name:"api-key-file" help:"File with one key per line: clients must send one of them, except for /health." placeholder:"FILE"`
+	AllowHost   []string      `name:"allow-host" help:"Host name under which clients may reach the server, in addition to IP addresses and localhost. Repeatable." placeholder:"NAME"`
 	CORSOrigin  []string      `name:"cors-origin" help:"Origin of web pages that may use the server, such as https://example.org. Repeatable." placeholder:"URL"`
 	Connections int           `help:"Connections at once; more must wait." default:"128"`
 	Timeout     time.Duration `help:"Longest time of a request." default:"10m"`
-	Drain       time.Duration `help:"Time for answers under way when the server is told to end. A second signal cuts them off." default:"30s"`
+	Drain       time.Duration `help:"Time to finish running requests when the server is told to end. A second signal ends it at once." default:"30s"`
 	LogJSON     bool          `name:"log-json" help:"Log as JSON. Logs never hold prompts or answers."`
 }
 
@@ -89,7 +89,7 @@ func (c *serveCmd) check() error {
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key go together: one of them is missing")
 	case c.Socket != "" && c.TLSCert != "":
-		return errors.New("--socket and --tls-cert: nothing on a socket leaves the machine; leave one of them out")
+		return errors.New("--socket and --tls-cert: data on a Unix socket does not leave the machine; leave one of them out")
 	}
 	return nil
 }
@@ -105,7 +105,7 @@ func (c *serveCmd) keyFile() string {
 	return *c.APIKeyFile
 }
 
-// options are the server's.
+// options converts the flags to the server's options.
 func (c *serveCmd) options(e *env) (o serve.Options, err error) {
 	var handler slog.Handler = slog.NewTextHandler(e.err, nil)
 	if c.LogJSON {
@@ -165,8 +165,8 @@ func (c *serveCmd) Run(e *env) error {
 	return s.Serve(e.ctx, l, hurry)
 }
 
-// listen listens where the flags say, and warns where everybody may ask. url is what to
-// write into a browser.
+// listen opens the listener that the flags describe, and warns if other machines can use the
+// server without a key. url is the address for a browser.
 func (c *serveCmd) listen(e *env) (l net.Listener, url string, err error) {
 	if c.Socket != "" {
 		l, err = serve.ListenSocket(c.Socket)
@@ -186,13 +186,13 @@ func (c *serveCmd) listen(e *env) (l net.Listener, url string, err error) {
 	return l, scheme + l.Addr().String(), nil
 }
 
-// sources are the models of the command line.
+// sources returns the models of the command line.
 func (c *serveCmd) sources(e *env) ([]serve.Source, error) {
 	var out []serve.Source
 	for i, arg := range c.Models {
 		name, model := "", arg
 		if before, after, ok := strings.Cut(arg, "="); ok {
-			if _, err := os.Stat(arg); err != nil { // else it is a path with such a sign
+			if _, err := os.Stat(arg); err != nil { // otherwise it is a path that contains "="
 				name, model = before, after
 			}
 		}
@@ -211,7 +211,7 @@ func (c *serveCmd) sources(e *env) ([]serve.Source, error) {
 	return out, nil
 }
 
-// nameOf is what clients call a model, if nothing else is said.
+// nameOf is the default name of a model for clients.
 func nameOf(model string) string {
 	if _, err := os.Stat(model); err == nil {
 		if path, err := filepath.Abs(model); err == nil {

@@ -29,7 +29,7 @@ func TestServeFlags(t *testing.T) {
 		"--keep-alive":   func(c *serveCmd) { c.KeepAlive = -1 },
 		"--tls-key":      func(c *serveCmd) { c.TLSCert = "cert.pem" },
 		"one of them":    func(c *serveCmd) { c.TLSKey = "key.pem" },
-		"on a socket":    func(c *serveCmd) { c.TLSCert, c.TLSKey, c.Socket = "cert.pem", "key.pem", "s" },
+		"Unix socket":    func(c *serveCmd) { c.TLSCert, c.TLSKey, c.Socket = "cert.pem", "key.pem", "s" },
 		"--connections":  func(c *serveCmd) { c.Connections = 0 },
 		"--name":         func(c *serveCmd) { c.Name = "a\nb" },
 		"--allow-host":   func(c *serveCmd) { c.AllowHost = []string{"box", "a b"} },

@@ -25,7 +25,7 @@ func (c *listCmd) Run(e *env) error {
 		return err
 	}
 	if len(all) == 0 {
-		fmt.Fprintf(e.err, "no models in %s nor in %s; to fetch one: specquant pull OWNER/REPO\n", config.Cache, config.Store)
+		fmt.Fprintf(e.err, "no models in %s nor in %s; to download one: specquant pull OWNER/REPO\n", config.Cache, config.Store)
 		return nil
 	}
 	t := newTable()
@@ -38,7 +38,7 @@ func (c *listCmd) Run(e *env) error {
 	return nil
 }
 
-// kindOf says in a word or two what a model in the store is.
+// kindOf describes the format of a model in the store in a word or two.
 func kindOf(m hub.Cached) string {
 	switch {
 	case m.Quantized:
@@ -81,9 +81,9 @@ func (c *showCmd) Run(e *env) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		info, err := os.Stat(path) // of what a link leads to
+		info, err := os.Stat(path) // follows links
 		if err != nil {
-			return nil // a link to nothing
+			return nil // a broken link
 		}
 		rel, _ := filepath.Rel(dir, path)
 		rows = append(rows, table.Row{filepath.ToSlash(rel), bytesText(info.Size())})
@@ -99,7 +99,7 @@ func (c *showCmd) Run(e *env) error {
 }
 
 type rmCmd struct {
-	Model []string `arg:"" help:"Names of models in the store, as list shows them. A model that was pulled goes with all its revisions; others that share Hugging Face's cache lose it too." placeholder:"NAME"`
+	Model []string `arg:"" help:"Names of models in the store, as list shows them. A downloaded model is removed with all its revisions, also from Hugging Face's cache that other programs share." placeholder:"NAME"`
 	Yes   bool     `short:"y" help:"Do not ask."`
 }
 
@@ -108,7 +108,7 @@ func (c *rmCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range c.Model { // all are looked up before one is gone
+	for _, name := range c.Model { // look up all names before removing anything
 		if _, err := config.Find(name); err != nil {
 			return err
 		}
@@ -119,18 +119,19 @@ func (c *rmCmd) Run(e *env) error {
 			return err
 		}
 		if !c.Yes && !e.confirm(fmt.Sprintf("remove %s, %s in %s?", m.Name, bytesText(m.Bytes), m.Dir), false) {
-			return fmt.Errorf("%s stays; to remove it without being asked: --yes", m.Name)
+			return fmt.Errorf("%s was not removed; give --yes to remove it without being asked", m.Name)
 		}
 		dir, bytes, err := config.Remove(name)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(e.err, "%s is gone: %s free in %s\n", m.Name, bytesText(bytes), filepath.Dir(dir))
+		fmt.Fprintf(e.err, "removed %s: %s freed in %s\n", m.Name, bytesText(bytes), filepath.Dir(dir))
 	}
 	return nil
 }
 
-// confirm asks a person a question; where there is none to ask the answer is otherwise.
+// confirm asks the user a question. If there is no terminal, the answer is the value of
+// otherwise.
 func (e *env) confirm(question string, otherwise bool) bool {
 	if !e.isTerm || e.in == nil || !isTerminalInput(e.in) {
 		return otherwise

@@ -20,7 +20,7 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// newTable is a table in the house style: headers as they are written.
+// newTable returns a table in the style of all commands: without changing the case of headers.
 func newTable() table.Writer {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
@@ -64,8 +64,8 @@ func durationText(d time.Duration) string {
 	}
 }
 
-// spanText writes a range of durations for people, in one unit and no more precisely
-// than it is known.
+// spanText writes a range of durations in one unit, rounded to the precision with which it is
+// known.
 func spanText(least, most time.Duration) string {
 	unit, name := time.Second, "s"
 	switch {
@@ -91,8 +91,8 @@ func spanText(least, most time.Duration) string {
 	return a + " to " + b + " " + name
 }
 
-// estimateText writes a mean and its standard error in a format such as %.4f, both
-// times the scale. An error that is not known, as of one value, is said to be so.
+// estimateText writes a mean and its standard error, both multiplied by scale, in a format such
+// as %.4f. If the error is not known, as for a single value, it says so.
 func estimateText(v specquant.Estimate, scale float64, format string) string {
 	text := fmt.Sprintf(format, scale*v.Mean)
 	if math.IsNaN(v.StdErr) {

@@ -10,8 +10,8 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 )
 
-// Kong calls Validate before a command runs: what is wrong with the command line
-// by itself is told before any file is opened.
+// Kong calls Validate before a command runs, so that errors in the command line itself are
+// reported before any file is opened.
 
 func (c *reportCmd) Validate() error {
 	if info, err := os.Stat(c.Out); err == nil && info.IsDir() {
@@ -21,20 +21,20 @@ func (c *reportCmd) Validate() error {
 		return fmt.Errorf("--out: %w", err)
 	}
 	if c.MaxWindows != 0 && c.Text == "" {
-		return errors.New("--max-windows: says how much of --text FILE is measured; give that too, or leave it out")
+		return errors.New("--max-windows limits how much of --text FILE is measured; give that too, or leave it out")
 	}
 	return nil
 }
 
-// Validate refuses a seed that draws nothing.
+// Validate returns an error for --seed without --limit, which would have no effect.
 func (c *tasksCmd) Validate() error {
 	if c.Seed != 0 && c.Limit == 0 {
-		return errors.New("--seed: draws the questions of --limit; give that too, or leave it out")
+		return errors.New("--seed chooses the questions of --limit; give that too, or leave it out")
 	}
 	return nil
 }
 
-// Validate refuses a layer that nothing is measured on.
+// Validate returns an error if there would be no tokens to calibrate or measure with.
 func (c *layerCmd) Validate() error {
 	for _, f := range []struct {
 		name string
@@ -47,13 +47,13 @@ func (c *layerCmd) Validate() error {
 	return nil
 }
 
-// What `inspect` shows of the energy unless it is said.
+// Defaults of the flags of inspect for the spectral energy.
 const (
 	inspectAlpha = "0.5"
 	inspectSeeds = 4
 )
 
-// Validate refuses what a brief look does not look at.
+// Validate returns an error for flags that have no effect with --brief.
 func (c *inspectCmd) Validate() error {
 	if name := c.ofEnergy(); c.Brief && name != "" {
 		return fmt.Errorf("--%s: is for the spectral energy, which --brief leaves out; give one of them", name)
@@ -65,8 +65,8 @@ func (c *inspectCmd) Validate() error {
 	return err
 }
 
-// ofEnergy names a flag that says how to measure the spectral energy and was given a
-// value of its own; "": none was.
+// ofEnergy returns the name of a given flag that concerns the spectral energy; "" if there is
+// none.
 func (c *inspectCmd) ofEnergy() string {
 	switch {
 	case len(c.Calib) > 0:
@@ -79,8 +79,8 @@ func (c *inspectCmd) ofEnergy() string {
 	return ""
 }
 
-// checkData says which flag names the folder of the task files, if it is not there
-// and a task needs it.
+// checkData returns an error if the folder of the task files does not exist and a task needs
+// it.
 func (c *tasksCmd) checkData() error {
 	need := len(c.Tasks) == 0
 	for _, t := range c.Tasks {

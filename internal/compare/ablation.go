@@ -61,7 +61,7 @@ func variants(base *recipe.Recipe, ablation string, c *checkpoint.Config) ([]*re
 				break
 			}
 			add(fmt.Sprintf("components %d", k), func(r *recipe.Recipe) {
-				r.Branch.Components, r.Branch.Overhead = float64(k), 0 // the overhead is what is measured
+				r.Branch.Components, r.Branch.Overhead = float64(k), 0 // no limit, because the overhead is what this ablation measures
 				if k == 0 {
 					r.Branch = nil
 				}
@@ -91,8 +91,8 @@ func variants(base *recipe.Recipe, ablation string, c *checkpoint.Config) ([]*re
 	return out, nil
 }
 
-// narrowest is the shortest side of any linear layer: the length of a channel
-// on one axis or the other.
+// narrowest is the smallest dimension of any linear layer, which is the length of a channel on
+// one axis.
 func narrowest(c *checkpoint.Config) int {
 	least := c.HiddenSize
 	for l := range llama.NumLinears {

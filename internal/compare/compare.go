@@ -1,7 +1,7 @@
 // Package compare makes tables of recipes at bit settings: each cell quantizes a
 // checkpoint and measures the result against full precision, on the same texts by
-// the same protocol. Models that exist already, such as another program's GGUF
-// files, stand beside them. Finished cells are kept in a folder and found again.
+// the same protocol. Existing models, such as GGUF files of another program, can be measured in
+// the same table. Finished cells are kept in a folder and reused.
 package compare
 
 import (
@@ -34,7 +34,7 @@ type Options struct {
 	Also        []string // models measured as they are, beside those that are made: quantized folders, GGUF files
 	Ablation    string   // "", or one of [Ablations]: the rows are then variants of the recipes
 	Calibration []string // text files; none: the embedded text
-	Texts       []Text   // what is evaluated on
+	Texts       []Text   // evaluation texts
 	Window      int      // tokens of a window; 0: 2048, at most the model's context
 	MaxWindows  int      // of each text; 0: all
 	Version     string   // of the program, for manifests and the names of cells
@@ -42,26 +42,26 @@ type Options struct {
 	MaxMemory   int64 // bytes, of a quantization; 0: no limit
 	Strict      bool  // make errors of an evaluation text that was calibrated on, and of a [artefact.Fallback]
 
-	// Work is the folder in which finished cells, and what an interrupted
-	// comparison has begun, are kept and found again; it is made where it is
-	// missing. "": a temporary folder, removed at the end.
+	// Work is a folder that keeps finished cells and unfinished quantizations, so that an
+	// interrupted comparison can continue; it is created if it is missing. "": a temporary
+	// folder, removed at the end.
 	Work string
-	// Builds name further programs, as [BuildOf] does, whose finished cells are
-	// taken where there is none by this program: for figures that take hours, where
-	// what has changed since is known not to touch them.
+	// Builds names other builds of the program, as [BuildOf] does, whose finished cells are
+	// reused if this build has none: for results that take hours and that the changes since
+	// are known not to affect.
 	Builds []string
-	// Kept leaves out the cells that are not found finished, instead of making them.
+	// Kept leaves out cells that are not finished yet instead of making them.
 	Kept bool
 
-	// Cell is told of every finished row; it may be nil.
+	// Cell is called with every finished row; it may be nil.
 	Cell func(Row)
-	// Note is told what people should know although the comparison goes on: kept work that
-	// is damaged and made again. It may be nil.
+	// Note is called with warnings, such as that kept files are damaged and made again. It
+	// may be nil.
 	Note func(string)
-	// Progress is told how far the quantization of a cell is; it may be nil.
+	// Progress is called with the progress of each quantization; it may be nil.
 	Progress func(recipe, bits string, e pipeline.Event)
-	// Measuring is told the tokens of the texts that the models of Also are through
-	// with, and how many there are. It may be nil.
+	// Measuring is called while the models of Also are measured, with the number of tokens
+	// done and their total. It may be nil.
 	Measuring func(tokens, of int)
 }
 
@@ -71,8 +71,8 @@ type Text struct{ Name, Content string }
 // Run quantizes the checkpoint in dir by every recipe at every bit
 // setting and measures each against full precision. Cells that the work folder
 // holds are not computed again, and a comparison that was interrupted, even
-// inside a quantization, is taken up where it was. A row that can't be made is left out
-// and the others go on: the table comes with a [FailedError] then.
+// inside a quantization, continues where it stopped. If a row can't be made, the table lacks it
+// and comes with a [FailedError]; the others are still made.
 func Run(ctx context.Context, dir string, o Options) (*Table, error) {
 	c := &comparison{Options: o, dir: dir}
 	if err := c.begin(ctx); err != nil {
@@ -109,14 +109,14 @@ func Run(ctx context.Context, dir string, o Options) (*Table, error) {
 	return &c.table, nil
 }
 
-// fail notes a row that could not be made, and tells people.
+// fail records that a row could not be made, and calls Note.
 func (c *comparison) fail(recipe, bits string, err error) {
 	f := Failure{recipe, bits, err}
 	c.table.Failed = append(c.table.Failed, f)
 	c.note("%s; the other rows go on", f)
 }
 
-// comparison is a comparison under way.
+// comparison is the state of [Run].
 type comparison struct {
 	Options
 	dir       string
@@ -130,16 +130,54 @@ type comparison struct {
 	table     Table
 }
 
-// cell is one row to be: a recipe with its bits, or a model that exists; neither is
-// full precision.
+// cell is a row to be made: a recipe at a bit setting, or an existing model. If recipe and also
+// are empty, it is the full-precision model.
 type cell struct {
 	recipe *recipe.Recipe
-	size   int64                 // bytes that the artefact may have, filled with bits; 0: as the recipe says
-	also   string                // path of a model that is measured as it is
+	size   int64                 // largest size of the artefact in bytes, which decides the bits; 0: as the recipe says
+	also   string                // path of an existing model
 	files  []checkpoint.FileHash // its files
 }
 
 func (c *comparison) begin(ctx context.Context) error {
+	if err := c.setDefaults(); err != nil {
+		return err
+	}
+	if len(c.Texts) == 0 {
+		return errors.New("no evaluation text is given")
+	}
+	if err := c.hashTexts(ctx); err != nil {
+		return err
+	}
+	var err error
+	if c.build, err = BuildOf(c.Version, ""); err != nil {
+		return err
+	}
+	if c.Work == "" {
+		c.temporary = true
+		if c.Work, err = os.MkdirTemp("", "specquant-compare-"); err != nil {
+			return err
+		}
+	} else if err := os.MkdirAll(c.Work, 0o755); err != nil {
+		return err
+	}
+	c.pool = kernel.NewPool(c.Threads)
+	if err := c.openReference(); err != nil {
+		c.close()
+		return err
+	}
+	t := &c.table
+	t.Ablation, t.Windows, t.ModelHash = c.Ablation, len(c.ref.windows), hashJSON(c.inputs)
+	for _, w := range c.ref.windows {
+		t.Window, t.Tokens = max(t.Window, len(w)), t.Tokens+len(w)-1
+	}
+	t.Protocol = fmt.Sprintf("gptq protocol: %d windows of %d tokens, %d predicted in each row; sha256 of text %s, model %s, calibration %s; specquant %s; ± standard error",
+		t.Windows, t.Window, t.Tokens, t.TextHash[:12], t.ModelHash[:12], shortHashes(t.Calibration), c.Version)
+	return nil
+}
+
+// setDefaults fills in recipes and bits that are not given, and parses the bits.
+func (c *comparison) setDefaults() error {
 	switch {
 	case len(c.Recipes) > 0:
 	case c.Ablation != "":
@@ -160,71 +198,54 @@ func (c *comparison) begin(ctx context.Context) error {
 		}
 		c.settings = append(c.settings, s)
 	}
-	if len(c.Texts) == 0 {
-		return errors.New("no evaluation text is given")
+	return nil
+}
+
+// hashTexts records the names and hashes of the evaluation and calibration texts in the
+// table, and warns of an evaluation text that is a calibration text.
+func (c *comparison) hashTexts(ctx context.Context) error {
+	t := &c.table
+	hashes := make([]string, len(c.Texts))
+	for i, text := range c.Texts {
+		hashes[i] = hashText(text.Content)
+		t.Texts = append(t.Texts, text.Name)
+	}
+	t.TextHash = hashes[0]
+	if len(hashes) > 1 {
+		t.TextHash = hashJSON(hashes)
 	}
 	texts, err := calibration.ReadFiles(ctx, c.Calibration)
 	if err != nil {
 		return err
 	}
-	hashes := make([]string, len(c.Texts))
-	for i, t := range c.Texts {
-		hashes[i] = hashText(t.Content)
-		c.table.Texts = append(c.table.Texts, t.Name)
-	}
-	textHash := hashes[0]
-	if len(hashes) > 1 {
-		textHash = hashJSON(hashes)
-	}
-	var calibrated []string
-	for _, t := range texts {
-		c.sources = append(c.sources, t.Source)
-		calibrated = append(calibrated, t.Source.SHA256)
-		if slices.Contains(hashes, t.Source.SHA256) {
-			c.table.Warnings = append(c.table.Warnings, fmt.Sprintf("the evaluation text is the calibration text %s; the rows that calibrate are flattered", t.Source.Name))
+	for _, text := range texts {
+		c.sources = append(c.sources, text.Source)
+		t.Calibration = append(t.Calibration, text.Source.SHA256)
+		if slices.Contains(hashes, text.Source.SHA256) {
+			t.Warnings = append(t.Warnings, fmt.Sprintf("the evaluation text is the calibration text %s; rows of recipes that calibrate look better than they are", text.Source.Name))
 		}
 	}
-	if c.Strict && len(c.table.Warnings) > 0 {
-		return errors.New(c.table.Warnings[0])
+	if c.Strict && len(t.Warnings) > 0 {
+		return errors.New(t.Warnings[0])
 	}
-	if c.build, err = BuildOf(c.Version, ""); err != nil {
-		return err
-	}
-	if c.Work == "" {
-		c.temporary = true
-		if c.Work, err = os.MkdirTemp("", "specquant-compare-"); err != nil {
-			return err
-		}
-	} else if err := os.MkdirAll(c.Work, 0o755); err != nil {
-		return err
-	}
-	c.pool = kernel.NewPool(c.Threads)
+	return nil
+}
+
+// openReference opens the full-precision model, checks its weights and hashes its files.
+func (c *comparison) openReference() (err error) {
 	if c.ref, err = newReference(c.dir, c.pool, c.Texts, c.Window, c.MaxWindows); err != nil {
-		c.close()
 		return err
 	}
 	ck := c.ref.model.Checkpoint
 	if _, err := ck.Scan(); err != nil {
-		c.close()
 		return err
 	}
 	c.ref.files = append([]string{filepath.Join(c.dir, "config.json")}, ck.Files()...)
 	for _, f := range c.ref.tok.Files() {
 		c.ref.files = append(c.ref.files, filepath.Join(c.dir, f))
 	}
-	if c.inputs, err = checkpoint.HashFiles(c.ref.files...); err != nil {
-		c.close()
-		return err
-	}
-	t := &c.table
-	t.Ablation, t.Windows = c.Ablation, len(c.ref.windows)
-	for _, w := range c.ref.windows {
-		t.Window, t.Tokens = max(t.Window, len(w)), t.Tokens+len(w)-1
-	}
-	t.TextHash, t.Calibration, t.ModelHash = textHash, calibrated, hashJSON(c.inputs)
-	t.Protocol = fmt.Sprintf("gptq protocol: %d windows of %d tokens, %d predicted in each row; sha256 of text %s, model %s, calibration %s; specquant %s; ± standard error",
-		t.Windows, t.Window, t.Tokens, t.TextHash[:12], t.ModelHash[:12], shortHashes(calibrated), c.Version)
-	return nil
+	c.inputs, err = checkpoint.HashFiles(c.ref.files...)
+	return err
 }
 
 func shortHashes(hashes []string) string {
@@ -245,7 +266,7 @@ func (c *comparison) close() {
 	}
 }
 
-// recipes are the recipes of the rows, in their order.
+// recipes returns the recipes of the rows, in their order.
 func (c *comparison) recipes() ([]*recipe.Recipe, error) {
 	var out []*recipe.Recipe
 	for _, name := range c.Recipes {
@@ -254,7 +275,7 @@ func (c *comparison) recipes() ([]*recipe.Recipe, error) {
 			return nil, err
 		}
 		if strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml") {
-			r.Name = name // two files may bear one name
+			r.Name = name // two recipe files may have the same name inside
 		}
 		if c.Ablation == "" {
 			out = append(out, r)
@@ -269,7 +290,7 @@ func (c *comparison) recipes() ([]*recipe.Recipe, error) {
 	return out, nil
 }
 
-// add finds or makes a cell and appends its row.
+// add appends the row of a cell, and makes the cell unless it is finished.
 func (c *comparison) add(ctx context.Context, x cell) error {
 	row, err := c.find(x)
 	key, out := c.key(x, c.build)
@@ -284,8 +305,9 @@ func (c *comparison) add(ctx context.Context, x cell) error {
 		return nil
 	}
 	if !row.Reused {
-		// One at a time makes cells in a folder: two that make the same would write to
-		// the same files. What another has made meanwhile is found.
+		// Only one process at a time makes cells in a folder, because two that make the
+		// same cell would write the same files. A cell that another process has made
+		// meanwhile is reused.
 		unlock, err := lockFolder(ctx, c.Work)
 		if err != nil {
 			return err
@@ -315,7 +337,8 @@ func (c *comparison) add(ctx context.Context, x cell) error {
 		return err
 	}
 	if !row.Reused {
-		// Only now: a run that is killed before finds the artefact.
+		// The artefact is removed only after the row is written, so that a run that is
+		// killed before need not make it again.
 		for _, left := range []string{out, out + secondsSuffix} {
 			if err := os.RemoveAll(left); err != nil {
 				return err
@@ -326,7 +349,7 @@ func (c *comparison) add(ctx context.Context, x cell) error {
 	return nil
 }
 
-// keep writes a row that was just made to the work folder.
+// keep writes a finished row to the work folder.
 func (c *comparison) keep(row *Row, key string) error {
 	if row.Reused {
 		return nil
@@ -353,8 +376,8 @@ func (c *comparison) append(row Row) {
 	}
 }
 
-// addModels appends the rows of the models that exist. Those that are not known yet
-// are measured together, so that full precision is run once for them.
+// addModels appends the rows of the existing models. Those that are not finished are measured
+// together, so that the full-precision model runs once for all of them.
 func (c *comparison) addModels(ctx context.Context) error {
 	rows := make([]Row, len(c.Also))
 	keys := make([]string, len(c.Also))
@@ -401,8 +424,8 @@ func (c *comparison) addModels(ctx context.Context) error {
 	return nil
 }
 
-// measure compares models with full precision, all in one pass of it; where that fails,
-// one by one, so that one model that can't be measured does not cost the others' rows.
+// measure compares models with full precision in one pass over the texts. If that fails, it
+// measures them one by one, so that only the rows of bad models are missing.
 func (c *comparison) measure(ctx context.Context, paths []string) ([]Row, []error) {
 	rows, errs := make([]Row, len(paths)), make([]error, len(paths))
 	var progress func(int)
@@ -428,8 +451,8 @@ func (c *comparison) measure(ctx context.Context, paths []string) ([]Row, []erro
 	return rows, errs
 }
 
-// find reads a finished cell, this program's own first; Reused reports whether there
-// is one.
+// find reads a finished cell, of this build or else of one in Builds. [Row.Reused] is false if
+// there is none.
 func (c *comparison) find(x cell) (row Row, err error) {
 	for _, build := range append([]string{c.build}, c.Builds...) {
 		key, _ := c.key(x, build)
@@ -444,7 +467,7 @@ func (c *comparison) find(x cell) (row Row, err error) {
 		if err := checkpoint.CheckSeal(data); errors.Is(err, checkpoint.ErrDamaged) || err != nil && build == c.build {
 			c.note("%s %v; the cell is made again", path, err)
 			continue
-		} // cells of early versions have no sums
+		} // cells of early versions have no checksums
 		if err := input.JSON(data, &row); err != nil {
 			return Row{}, fmt.Errorf("%s: %w; remove the file", path, err)
 		}
@@ -458,16 +481,16 @@ func (c *comparison) find(x cell) (row Row, err error) {
 	return Row{}, nil
 }
 
-// note tells people what goes on although it should not have been.
+// note calls Note with a warning.
 func (c *comparison) note(format string, a ...any) {
 	if c.Note != nil {
 		c.Note(fmt.Sprintf(format, a...))
 	}
 }
 
-// key names a cell of a build by all that its row depends on, and the folder in
-// which it is made, where what a job writes down counts too: the recipe's name and the
-// names of the calibration files.
+// key returns a hash of everything that the row of a cell depends on, which names its file, and
+// the folder in which the cell is made. The folder's name also depends on what only the
+// manifest records: the names of the recipe and of the calibration files.
 func (c *comparison) key(x cell, build string) (key, out string) {
 	id := map[string]any{"build": build, "inputs": c.inputs, "text": c.table.TextHash, "window": c.table.Window, "windows": c.table.Windows,
 		"prefill": c.Ablation == "groups"}
@@ -492,7 +515,8 @@ func (c *comparison) key(x cell, build string) (key, out string) {
 	return key, filepath.Join(c.Work, key+"-"+hashJSON([]any{x.recipe, c.sources})[:8])
 }
 
-// secondsSuffix names the file that remembers how long earlier runs took.
+// secondsSuffix is the suffix of the file that stores how long earlier runs of an unfinished
+// cell took.
 const secondsSuffix = ".seconds"
 
 // secondsOf is what that file holds.
@@ -500,8 +524,8 @@ type secondsOf struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// checkKept removes the artefact that a stopped run has left for a cell, if it is not
-// as it was written: it is made again.
+// checkKept removes an artefact that an earlier run has left if it is damaged, so that it is
+// made again.
 func (c *comparison) checkKept(out string) error {
 	if _, err := os.Stat(out); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -514,7 +538,7 @@ func (c *comparison) checkKept(out string) error {
 	return os.RemoveAll(out)
 }
 
-// make quantizes to the folder out, or finds it quantized, and measures it.
+// make quantizes to the folder out, unless an earlier run has, and measures the result.
 func (c *comparison) make(ctx context.Context, x cell, out string) (Row, error) {
 	r := x.recipe
 	var spent float64
@@ -553,7 +577,7 @@ func (c *comparison) make(ctx context.Context, x cell, out string) (Row, error) 
 					c.Progress(r.Name, r.Bits.String(), e)
 				}
 				if e.Layers != nil && !e.Resumed {
-					_ = remember() // a figure for people: not worth a failed job
+					_ = remember() // the time is informative only, so an error does not fail the job
 				}
 			}}
 		if r.NeedsCalibration() { // a recipe that does not is timed without

@@ -13,7 +13,7 @@ type Failure struct {
 	Err    error
 }
 
-// String says which row it is and why.
+// String names the row and the error.
 func (f Failure) String() string { return fmt.Sprintf("%s at %s: %v", f.Recipe, f.Bits, f.Err) }
 
 // MarshalJSON implements json.Marshaler: the error is its text.
@@ -25,8 +25,7 @@ func (f Failure) MarshalJSON() ([]byte, error) {
 	}{f.Recipe, f.Bits, f.Err.Error()})
 }
 
-// FailedError says which rows of a comparison are missing; the others are in the table
-// that comes with it.
+// FailedError lists the rows that are missing from the table that is returned with it.
 type FailedError struct {
 	Failures []Failure // at least one
 }
@@ -42,7 +41,7 @@ func (e *FailedError) Error() string {
 	return fmt.Sprintf("%d rows could not be made:\n%s", len(lines), strings.Join(lines, "\n"))
 }
 
-// Unwrap gives the rows' errors.
+// Unwrap returns the rows' errors.
 func (e *FailedError) Unwrap() []error {
 	errs := make([]error, len(e.Failures))
 	for i, f := range e.Failures {

@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockEvery is how often a folder that another process has locked is tried again.
+// lockEvery is the interval between attempts to lock a folder that another process has locked.
 const lockEvery = 100 * time.Millisecond
 
-// lockFolder waits until no other process, and no other comparison of this one, has
-// the folder, and has it until unlock is called or the process ends, however it ends.
+// lockFolder waits until no other process and no other comparison in this process has locked
+// the folder, and locks it until unlock is called or the process ends in any way.
 func lockFolder(ctx context.Context, dir string) (unlock func(), err error) {
 	f, err := os.Open(dir)
 	if err != nil {

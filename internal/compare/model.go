@@ -44,7 +44,7 @@ func modelFiles(path string) ([]checkpoint.FileHash, error) {
 	return checkpoint.HashFiles(paths...)
 }
 
-// fileBytes sums the sizes of files; one that is not there counts nothing.
+// fileBytes sums the sizes of files. Missing files count 0.
 func fileBytes(paths []string) (total int64) {
 	for _, p := range paths {
 		if info, err := os.Stat(p); err == nil {
@@ -54,8 +54,8 @@ func fileBytes(paths []string) (total int64) {
 	return total
 }
 
-// storedBits is the size of a weight of a checkpoint's linear layers, on average, as
-// they are stored: scales of a GGUF file's blocks counted.
+// storedBits is the average number of bits per weight of a checkpoint's linear layers as
+// stored, including the scales of a GGUF file.
 func storedBits(ck *checkpoint.Checkpoint) float64 {
 	var bytes, weights float64
 	for i := range ck.Config.Layers {
@@ -73,8 +73,8 @@ func storedBits(ck *checkpoint.Checkpoint) float64 {
 	return 8 * bytes / weights
 }
 
-// worstShare is the share of the summed KL divergence that the thousandth of the
-// tokens with the most has, at least one token.
+// worstShare is the share of the summed KL divergence that comes from the 0.1 % of the tokens
+// (at least one) with the largest.
 func worstShare(tokens []eval.Token) float64 {
 	kl := make([]float64, len(tokens))
 	var sum, worst float64

@@ -50,7 +50,7 @@ func (r *reference) cut(dir string, window, most int) error {
 		return fmt.Errorf("%s: is quantized already; compare recipes on the original checkpoint", dir)
 	}
 	if r.model.Checkpoint.GGUF != nil {
-		return fmt.Errorf("%s: is a GGUF file, expected a folder; make one of a file in full precision: specquant import %s -o DIR", dir, dir)
+		return fmt.Errorf("%s: is a GGUF file, expected a folder; convert a file in full precision with: specquant import %s -o DIR", dir, dir)
 	}
 	var err error
 	if r.tok, err = tokenizer.Load(dir); err != nil {
@@ -121,8 +121,8 @@ func (r *reference) row(ctx context.Context) (Row, error) {
 	return row, nil
 }
 
-// split calls f for each text with its predicted tokens, begin to end of those of all
-// texts; not at all where there is one.
+// split calls f for each text with the range of its predicted tokens among those of all texts.
+// If there is only one text, it does nothing.
 func (r *reference) split(f func(text string, begin, end int)) {
 	if len(r.texts) == 1 {
 		return
@@ -138,8 +138,8 @@ func (r *reference) split(f func(text string, begin, end int)) {
 	}
 }
 
-// measure compares models with the reference, which is run once for all of them. The
-// paths are of folders or GGUF files; progress is told the tokens compared, it may be nil.
+// measure compares models with the reference, which runs once for all of them. The paths are of
+// folders or GGUF files. progress is called with the number of tokens compared; it may be nil.
 func (r *reference) measure(ctx context.Context, paths []string, progress func(tokens int)) ([]Row, error) {
 	models := make([]*engine.Model, len(paths))
 	for i, path := range paths {
@@ -166,7 +166,7 @@ func (r *reference) measure(ctx context.Context, paths []string, progress func(t
 	return rows, nil
 }
 
-// summarize is the row of a model that was compared token by token.
+// summarize returns the row of a model from its comparison token by token.
 func (r *reference) summarize(path string, m *engine.Model, tokens []eval.Token) (Row, error) {
 	d := eval.Summarize(tokens)
 	row := Row{Bits: AsItIs, Perplexity: d.Perplexity, KL: d.KL, Top1: d.Top1, WorstShare: worstShare(tokens), BitsPerWeight: storedBits(m.Checkpoint), Bytes: m.Checkpoint.Bytes()}
@@ -192,7 +192,7 @@ func (r *reference) summarize(path string, m *engine.Model, tokens []eval.Token)
 	return row, nil
 }
 
-// prefill times one window on the artefact in dir, in seconds.
+// prefill returns the seconds that the artefact in dir takes for one window.
 func (r *reference) prefill(ctx context.Context, dir string) (float64, error) {
 	m, err := engine.Open(dir, engine.Options{Pool: r.pool, Context: r.longest()})
 	if err != nil {
@@ -202,7 +202,7 @@ func (r *reference) prefill(ctx context.Context, dir string) (float64, error) {
 	return prefillSeconds(ctx, m, r.windows[0])
 }
 
-// prefillSeconds is the shortest of a few passes of the tokens.
+// prefillSeconds returns the shortest time of a few passes over the tokens.
 func prefillSeconds(ctx context.Context, m *engine.Model, ids []int) (float64, error) {
 	best := 0.0
 	for i := range 5 {
@@ -225,16 +225,16 @@ func hashText(text string) string {
 // hashJSON is the sha256 of a value's JSON.
 func hashJSON(v any) string {
 	data, err := json.Marshal(v)
-	if err != nil { // only plain data comes here
+	if err != nil { // can't happen: callers pass plain data
 		panic(err)
 	}
 	return hashText(string(data))
 }
 
-// BuildOf names the code of a program of a version of specquant, given by its path, or of
-// the running one (""): the module's version where there is one, else the hash
-// of the program, so that no cell of a comparison outlives a change of the code
-// that made it.
+// BuildOf identifies the code of a specquant program, given by its path (""  is the running
+// one): the module's version if it has one, otherwise the hash of the program. Cells of a
+// comparison are stored under this name, so that they are not reused after a change of the
+// code.
 func BuildOf(version, program string) (string, error) {
 	info, ok := debug.ReadBuildInfo()
 	if program != "" {

@@ -13,8 +13,7 @@ import (
 // FullPrecision is the name of the reference's row.
 const FullPrecision = "full precision"
 
-// AsItIs is the bit setting of a row that was not quantized here and whose own
-// setting is not known.
+// AsItIs is the bit setting of an existing model that does not state its bits.
 const AsItIs = "as it is"
 
 // Row is one line of a comparison. Perplexity, KL and top-1 agreement are over
@@ -25,17 +24,17 @@ type Row struct {
 	Bits          string // of weights, activations and KV cache as made, such as 5-8-8; [AsItIs]
 	Perplexity    eval.Estimate
 	KL            eval.Estimate // from full precision, nats a token
-	Top1          eval.Estimate // share of equal most likely tokens
-	WorstShare    float64       // share of the summed KL that the thousandth of the tokens with the most has
+	Top1          eval.Estimate // share of tokens whose most likely token is full precision's
+	WorstShare    float64       // share of the summed KL that comes from the 0.1 % of the tokens with the largest KL
 	ByText        []Measure     // the same for each text, where there are several
-	HeldOutKL     float64       // KL on held-out windows of the calibration text, by the check that quantize makes; 0: the model has none
+	HeldOutKL     float64       // KL on held-out windows of the calibration text, from the check at the end of quantize; 0: not known
 	BitsPerWeight float64       // of the linear layers of the blocks, scales and branch counted
 	Bytes         int64         // all weights on disk, embeddings included
 	TotalBytes    int64         // of the model's whole folder or file, tokenizer and all
 	Seconds       float64       // to quantize; of an interrupted job, those of all its runs
-	Prefill       float64       // seconds, the best of five passes of one window; 0: only ablation "groups" takes it
+	Prefill       float64       // seconds of one window, the best of five passes; 0: not measured (only the ablation "groups" does)
 
-	Fallbacks []artefact.Fallback // where the job did not do what the recipe says
+	Fallbacks []artefact.Fallback // where the job deviated from the recipe
 
 	Reused bool      // found finished in the work folder; not stored
 	Made   time.Time // when its file was written, by the file system's clock; not stored
@@ -53,8 +52,8 @@ type Measure struct {
 }
 
 // Generalization is the generalization ratio: KL on the evaluation texts over that on
-// held-out windows of the calibration text; 0 where that is not known. Far above 1, a
-// recipe has learned the style of its calibration text.
+// held-out windows of the calibration text; 0 where that is not known. A ratio far above 1
+// means that the recipe is overfitted to its calibration text.
 func (r *Row) Generalization() float64 {
 	if r.HeldOutKL <= 0 {
 		return 0
@@ -62,7 +61,7 @@ func (r *Row) Generalization() float64 {
 	return r.KL.Mean / r.HeldOutKL
 }
 
-// rowJSON is a row as programs read it.
+// rowJSON is the JSON form of a row.
 type rowJSON struct {
 	Recipe        string          `json:"recipe"`
 	Bits          string          `json:"bits"`

@@ -9,20 +9,20 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// DefaultBits is the setting of a row that is made as `quantize` makes it without
-// further flags: with the recipe's own bits, and its own rule for raising them.
+// DefaultBits is the setting that `quantize` uses without flags: the recipe's own bits and its
+// own rule for raising them (weights.fill).
 const DefaultBits = "default"
 
-// setting is how many bits the rows of a recipe get: exactly these, the recipe's own,
-// or as many as fit a size.
+// setting is how the bits of a row are chosen: given exactly, the recipe's own, or as many as
+// fit a size.
 type setting struct {
 	text string
 	bits quant.Bits // zero: the recipe's own
-	size int64      // bytes of the whole artefact, at most; 0: no limit
+	size int64      // largest size of the whole artefact in bytes; 0: no limit
 }
 
 // parseSetting reads weights-activations-KV such as 4-8-8, [DefaultBits], or the
-// artefact's size such as 92MB, which is filled with as many bits as fit.
+// artefact's largest size such as 92MB.
 func parseSetting(s string) (setting, error) {
 	if s == DefaultBits {
 		return setting{text: s}, nil
@@ -38,7 +38,7 @@ func parseSetting(s string) (setting, error) {
 	return setting{text: s, bits: b}, err
 }
 
-// cell is the row of a recipe at the setting.
+// cell returns the cell of a recipe at the setting.
 func (s setting) cell(r *recipe.Recipe) (cell, error) {
 	with := *r
 	x := cell{recipe: &with, size: s.size}

@@ -9,7 +9,7 @@ import (
 // sequence belongs to one model and to one goroutine at a time.
 type Sequence struct {
 	model  *Model
-	memory *Pages // nil: its pages are its own
+	memory *Pages // nil: the sequence allocates its own pages
 	tokens int
 	want   int // tokens after the step under way
 	pages  []*Page
@@ -19,7 +19,7 @@ type Sequence struct {
 // Tokens is the number of tokens in the cache.
 func (s *Sequence) Tokens() int { return s.tokens }
 
-// Truncate forgets all but the first n tokens. Their memory stays.
+// Truncate removes all but the first n tokens. It does not free memory.
 func (s *Sequence) Truncate(n int) { s.tokens = min(s.tokens, max(n, 0)) }
 
 // put stores one head's key and value at a position of a cache.

@@ -9,23 +9,23 @@ import (
 // PageTokens is the number of tokens of a page.
 const PageTokens = kernel.KVPage
 
-// Page is the keys and values of PageTokens tokens that lie behind each other in a text, in
-// all blocks. It may be part of several sequences, and be held besides; the sequence that
-// writes into a page that others have too gets a copy of its own first. All who share a
-// page belong to one goroutine at a time.
+// Page holds the keys and values of PageTokens consecutive tokens of a text, for all blocks.
+// Several sequences can share it, and others can hold a reference (see [Page.Hold]). A sequence
+// that writes to a shared page gets its own copy first. All sequences that share pages must be
+// used by one goroutine at a time.
 type Page struct {
 	refs   int
 	blocks []kernel.KVCache
 }
 
-// Hold says that one more has the page.
+// Hold adds a reference to the page, see [Pages.Drop].
 func (p *Page) Hold() { p.refs++ }
 
-// Pages is memory for the caches of many sequences of a model. It belongs to one goroutine
-// at a time.
+// Pages is the memory for the KV caches of many sequences of a model. It may be used by one
+// goroutine at a time.
 type Pages struct {
-	// Evict is called when all pages are in use: it may drop some that are held, and says
-	// whether it has. nil: there is none to be dropped.
+	// Evict is called when all pages are in use. It may drop held pages and reports whether
+	// it has. It may be nil.
 	Evict func() bool
 
 	model *Model
@@ -34,30 +34,30 @@ type Pages struct {
 	free  []*Page
 }
 
-// NewPages makes memory for at most so many pages. It is taken as it is needed.
+// NewPages makes a memory of at most limit pages, which are allocated when they are needed.
 func (m *Model) NewPages(limit int) *Pages { return &Pages{model: m, limit: limit} }
 
-// PagesError says that the pages are used up.
+// PagesError is the error of a memory without free pages.
 type PagesError struct{ Limit int }
 
 func (e *PagesError) Error() string {
 	return fmt.Sprintf("all %d pages of %d tokens of the cache are in use", e.Limit, PageTokens)
 }
 
-// PageBytes is the memory of a page.
+// PageBytes returns the size of a page in bytes.
 func (m *Model) PageBytes() int64 { return PageTokens * m.CacheBytes() }
 
-// Bytes is the memory of all pages that have been made.
+// Bytes returns the size of all allocated pages in bytes.
 func (p *Pages) Bytes() int64 { return int64(p.made) * p.model.PageBytes() }
 
-// NewSequence starts an empty sequence whose pages are of this memory.
+// NewSequence starts an empty sequence that takes its pages from this memory.
 func (p *Pages) NewSequence() *Sequence {
 	s := p.model.NewSequence()
 	s.memory = p
 	return s
 }
 
-// take gives a page of zeros that one holds.
+// take returns a page of zeros with one reference.
 func (p *Pages) take() (*Page, error) {
 	for p.made >= p.limit && len(p.free) == 0 && p.Evict != nil && p.Evict() {
 	}
@@ -74,8 +74,8 @@ func (p *Pages) take() (*Page, error) {
 	return p.model.newPage(), nil
 }
 
-// Drop says that one less has the page. The last one's page is free for others, who are
-// not to see what it held, which may be NaN.
+// Drop removes a reference to the page. Without references the page is free, and cleared,
+// because old contents may be NaN.
 func (p *Pages) Drop(page *Page) {
 	if page.refs--; page.refs > 0 {
 		return
@@ -91,11 +91,11 @@ func (m *Model) newPage() *Page {
 	return &Page{refs: 1, blocks: shape.NewPages(m.Config.Layers)}
 }
 
-// Page is the i-th page of the sequence.
+// Page returns the i-th page of the sequence.
 func (s *Sequence) Page(i int) *Page { return s.pages[i] }
 
-// Share makes an empty sequence hold n tokens that lie in pages of the same memory: what
-// follows is computed as if it had been fed them.
+// Share gives an empty sequence its first n tokens by sharing pages of the same memory. Results
+// are the same as if the sequence had computed these tokens.
 func (s *Sequence) Share(pages []*Page, n int) {
 	if s.memory == nil || len(s.pages) > 0 || n > len(pages)*PageTokens {
 		panic("engine: pages are shared by an empty sequence of a memory of pages")
@@ -107,7 +107,7 @@ func (s *Sequence) Share(pages []*Page, n int) {
 	s.tokens = n
 }
 
-// Release forgets all tokens and gives the pages back.
+// Release removes all tokens and drops the pages.
 func (s *Sequence) Release() {
 	for _, p := range s.pages {
 		s.drop(p)
@@ -135,8 +135,8 @@ func (s *Sequence) setPage(i int, p *Page) {
 	}
 }
 
-// room gives the sequence pages of its own for the tokens up to s.want, with what they hold
-// of the first s.tokens.
+// room gives the sequence unshared pages for the tokens from s.tokens up to s.want. Shared
+// pages that it will write to are copied.
 func (s *Sequence) room() error {
 	for i := s.tokens / PageTokens; i*PageTokens < s.want; i++ {
 		if i < len(s.pages) && s.pages[i].refs == 1 {

@@ -10,23 +10,23 @@ import (
 	"github.com/specquant/specquant/internal/llama"
 )
 
-// mixture is the MLP of a block with experts. Each expert's weights are read for the
-// tokens that are sent to it, all of them together, and not at all where there are none.
+// mixture is the MLP of a block with experts. An expert computes all tokens that the router
+// sends to it together; its weights are not read if there are none.
 type mixture struct {
 	router    []float32        // [experts × hidden]
-	transform linalg.Transform // of what gate and up read, not of what the router does; nil: none
-	gateUp    []projection     // of each expert; nil while read has it
+	transform linalg.Transform // of the input of gate and up, but not of the router's; nil if there is none
+	gateUp    []projection     // of each expert; nil until [mixture.ready] has made it
 	down      []projection
-	read      [][2][]*artefact.Linear // what is not ready yet, gate and up, and down
+	read      [][2][]*artefact.Linear // the layers that are not prepared yet, of each expert: gate and up, and down
 }
 
-// mixtureScratch is the memory of a mixture at work.
+// mixtureScratch is the scratch memory of a mixture.
 type mixtureScratch struct {
 	routing     llama.Routing
-	rows, given []float32 // of one expert: what it reads and gives
+	rows, given []float32 // input and output of one expert
 }
 
-// isMLP reports whether an input is one of those that each expert has of its own.
+// isMLP reports whether each expert has its own layers for an input.
 func isMLP(in llama.Input) bool { return in == llama.MLPInput || in == llama.DownInput }
 
 // loadMixture reads the router of the block whose tensors start with prefix, and its
@@ -49,8 +49,8 @@ func (m *Model) loadMixture(prefix string, c *checkpoint.Config) (*mixture, erro
 			}
 			layers := expertLayers(in, e)
 			switch {
-			case m.kept.Weights > 0:
-				*to, err = m.keepLayers(prefix, layers)
+			case m.ggufBits.Weights > 0:
+				*to, err = m.ggufLayers(prefix, layers)
 			case m.Quantization == nil:
 				*to, err = m.loadPlain(prefix, layers)
 			default:
@@ -64,8 +64,7 @@ func (m *Model) loadMixture(prefix string, c *checkpoint.Config) (*mixture, erro
 	return x, nil
 }
 
-// expertLayers are the layers that read an input, those of expert e where it is not
-// negative.
+// expertLayers returns the layers that read an input; those of expert e if e is not negative.
 func expertLayers(in llama.Input, e int) []llama.Layer {
 	var layers []llama.Layer
 	for _, w := range in.Readers() {
@@ -74,7 +73,7 @@ func expertLayers(in llama.Input, e int) []llama.Layer {
 	return layers
 }
 
-// ready lays out the experts' integers for the kernels, if that is still to be done.
+// ready prepares the experts' layers for the kernels, if that has not been done yet.
 func (x *mixture) ready(q *artefact.Quantization, bases *basisCache, down linalg.Transform) error {
 	for e, read := range x.read {
 		var err error
@@ -89,9 +88,9 @@ func (x *mixture) ready(q *artefact.Quantization, bases *basisCache, down linalg
 	return nil
 }
 
-// forward writes to s.out what the chosen experts give together for the n tokens of
-// s.norm, which s.fill, if there is one, makes first. A token's experts are added up in
-// their order, so that its result does not depend on the rest of the batch.
+// forward writes the weighted sum of the chosen experts' outputs for the n tokens of s.norm to
+// s.out. If s.fill is set, it computes s.norm first. A token's experts are summed in the order
+// of their numbers, so that the result does not depend on the rest of the batch.
 func (x *mixture) forward(s *scratch, c *checkpoint.Config, n int) {
 	h, inner := c.HiddenSize, c.IntermediateSize
 	s.filled(n)
@@ -117,7 +116,7 @@ func (x *mixture) forward(s *scratch, c *checkpoint.Config, n int) {
 	}
 }
 
-// gateOf is the function that multiplies the gate, put through its activation, by up.
+// gateOf returns the function that computes act(gate)·up in place.
 func gateOf(c *checkpoint.Config) func(gate, up []float32) {
 	if c.Activation == checkpoint.GELUTanh {
 		return kernel.GeGLU

@@ -2,13 +2,13 @@ package engine
 
 import "github.com/specquant/specquant/internal/artefact"
 
-// Footprint is what a forward pass of one token has to read and compute.
+// Footprint is the amount of memory and arithmetic in the forward pass of one token.
 type Footprint struct {
 	Weights  int64 // bytes of all linear layers and the output matrix, branch and scales included
 	Branch   int64 // bytes of the branch alone
-	Products int64 // multiply-adds a token in the blocks' linear layers
+	Products int64 // multiply-adds per token in the blocks' linear layers
 	Head     int64 // multiply-adds of the output matrix
-	KV       int64 // bytes of the cache a token of context adds
+	KV       int64 // bytes that a token of context adds to the KV cache
 }
 
 // Footprint counts the model's.
@@ -17,7 +17,7 @@ func (m *Model) Footprint() Footprint {
 	var count func(p projection) (products int64)
 	count = func(p projection) (products int64) {
 		switch l := p.(type) {
-		case *several:
+		case *projections:
 			for _, part := range l.parts {
 				products += count(part)
 			}
@@ -36,7 +36,7 @@ func (m *Model) Footprint() Footprint {
 				f.Weights += int64(len(w.weights.Data))
 				products += int64(w.weights.Rows) * int64(w.weights.Cols)
 			}
-			if l.project != nil { // a stored basis, one for all of them; computed ones are not read from memory
+			if l.project != nil { // a stored basis, which the layers share; computed bases are not read from memory
 				f.Branch += int64(l.project.Bytes())
 			}
 		}
@@ -45,10 +45,10 @@ func (m *Model) Footprint() Footprint {
 	for i := range m.layers {
 		l, err := m.layer(i)
 		if err != nil {
-			continue // a streamed model whose files went away; Forward says so
+			continue // a streamed model whose files were removed; Forward returns the error
 		}
 		for _, p := range l.inputs {
-			f.Products += count(p) // none where a mixture has its own
+			f.Products += count(p) // 0 for a mixture, which is counted below
 		}
 		if l.mixture != nil {
 			f.addMixture(l.mixture, l.config.Experts.Used, count)
@@ -62,8 +62,8 @@ func (m *Model) Footprint() Footprint {
 	return f
 }
 
-// addMixture adds what a token reads and computes of a mixture: the router, and as many
-// of the experts, which are all alike, as it is sent to.
+// addMixture adds what a token reads and computes of a mixture: the router, and used experts,
+// which are all of the same size.
 func (f *Footprint) addMixture(x *mixture, used int, count func(p projection) int64) {
 	f.Weights += 4 * int64(len(x.router))
 	f.Products += int64(len(x.router))
@@ -72,7 +72,7 @@ func (f *Footprint) addMixture(x *mixture, used int, count func(p projection) in
 	}
 }
 
-// CacheBytes is the memory of the cache that a token of context adds.
+// CacheBytes returns the bytes that a token of context adds to the KV cache.
 func (m *Model) CacheBytes() int64 {
 	cache := m.newCache()
 	return cache.PositionBytes() * int64(m.Config.Layers)
@@ -81,16 +81,16 @@ func (m *Model) CacheBytes() int64 {
 // SkipBranch leaves the branch out of the computation, to measure what it costs.
 func (m *Model) SkipBranch(skip bool) { m.s.skipBranch = skip }
 
-// Transformed says whether there are run-time transforms.
+// Transformed reports whether the model has run-time transforms.
 func (m *Model) Transformed() bool {
 	return m.Quantization != nil && m.Quantization.Transforms != (artefact.Transforms{})
 }
 
-// SkipTransforms leaves the run-time transforms out, likewise.
+// SkipTransforms leaves the run-time transforms out of the computation, to measure what they
+// cost.
 func (m *Model) SkipTransforms(skip bool) { m.s.skipTransforms = skip }
 
-// branchBytes is what is read of the branch of the quantized layer i, a stored basis
-// apart.
+// branchBytes returns the bytes of layer i's branch without a stored basis.
 func (l *quantized) branchBytes(i int) int64 {
 	switch {
 	case i >= len(l.branches):

@@ -8,19 +8,18 @@ import (
 	"github.com/specquant/specquant/internal/llama"
 )
 
-// chunkTokens bounds the tokens that go through the blocks together, and
-// logitTokens those whose logits are in memory together. Neither changes a
-// result.
+// chunkTokens is the largest number of tokens that go through the blocks together, and
+// logitTokens the largest number whose logits are in memory together. Neither changes a result.
 const (
 	chunkTokens = 512
 	logitTokens = 32
 )
 
-// Want says which logits a caller is interested in.
+// Want selects which logits a caller needs.
 type Want int
 
-// None, the last token's, or every token's; or of every token, instead of logits, the last
-// block's output after the final norm, which is what the output matrix reads.
+// Logits of no token, of the last token, or of every token; WantHidden asks for the input of
+// the output matrix (the last block's output after the final norm) of every token instead.
 const (
 	WantNone Want = iota
 	WantLast
@@ -28,7 +27,7 @@ const (
 	WantHidden
 )
 
-// Step is what one sequence is to be fed.
+// Step is the new tokens of one sequence.
 type Step struct {
 	Seq  *Sequence
 	IDs  []int
@@ -44,11 +43,11 @@ type scratch struct {
 	counts []int
 
 	mixture mixtureScratch
-	fill    func(from, end int) // makes tokens of the input of the next layers, each by itself; nil: it is there
+	fill    func(from, end int) // computes rows [from, end) of the next layers' input, each by itself; nil: they are computed already
 
-	kept, full int64 // run-time truncation's account
+	kept, full int64 // run-time truncation: coefficients kept, and all coefficients
 
-	skipBranch, skipTransforms bool // for measurements: leave the branch (and biases), or the transforms, out
+	skipBranch, skipTransforms bool // for measurements: leave out the branch (and biases), or the transforms
 
 	x, norm, q, k, v, attn, out, gate, up []float32
 	kv                                    chan *kernel.KVScratch // one for each thread
@@ -57,23 +56,23 @@ type scratch struct {
 	at                                    []place
 }
 
-// place says where a row of the batch stands: its sequence and its position.
+// place is the sequence and the position of a row of the batch.
 type place struct {
 	seq      *Sequence
 	step     int // index into the steps
 	offset   int // index into the step's tokens
 	position int
-	emit     bool // its logits are wanted
-	hidden   bool // its last hidden state is
+	emit     bool // its logits are asked for
+	hidden   bool // its last hidden state is asked for
 }
 
-// Forward feeds tokens to sequences, many at once, and hands out the logits
-// that are wanted: emit is called with the step, the index of the token in the
-// step, and its logits [vocab], or its hidden state [hidden] where that is wanted, which are valid until emit returns. Results do
-// not depend on what else is in the batch.
+// Forward appends tokens to sequences, many at once. For each token whose logits are asked for,
+// emit is called with the step, the index of the token in the step, and its logits [vocab] or
+// hidden state [hidden], which are valid until emit returns. Results do not depend on what else
+// is in the batch.
 //
-// It ends early, with the context's error, between blocks; sequences are then
-// as they were before.
+// If the context ends, it returns the context's error after the present block, and the
+// sequences are unchanged.
 func (m *Model) Forward(ctx context.Context, steps []Step, emit func(step, token int, logits []float32) error) error {
 	before := make([]int, len(steps))
 	for i, st := range steps {
@@ -120,7 +119,8 @@ func (m *Model) Forward(ctx context.Context, steps []Step, emit func(step, token
 	return err
 }
 
-// ContextError says that a sequence would outgrow the model's context.
+// ContextError is the error of a sequence that would exceed the model's context. Fields are in
+// tokens.
 type ContextError struct{ Tokens, Context int }
 
 func (e *ContextError) Error() string {
@@ -159,7 +159,7 @@ func (m *Model) forward(ctx context.Context, steps []Step, emit func(step, token
 	return nil
 }
 
-// chunk runs the blocks over one batch of rows, leaving the result in s.x.
+// chunk runs the blocks over one batch of rows. The result is in s.x.
 func (m *Model) chunk(ctx context.Context, steps []Step, at []place) error {
 	s, n := &m.s, len(at)
 	m.reserve(n)
@@ -183,7 +183,7 @@ func (m *Model) chunk(ctx context.Context, steps []Step, at []place) error {
 	return nil
 }
 
-// added adds what the last block gave for n tokens to the stream.
+// added adds the last block's output for n tokens to the residual stream.
 func (m *Model) added(last *layer, n int) {
 	h := m.Config.HiddenSize
 	if last.norms.MLPPost == nil && m.Config.ResidualScale == 0 {
@@ -193,8 +193,8 @@ func (m *Model) added(last *layer, n int) {
 	m.pool.Run(n, func(t int) { m.add(m.s.x[t*h:][:h], m.s.out[t*h:][:h], last.norms.MLPPost) })
 }
 
-// add adds out, normed where there is a norm for it and scaled where the architecture
-// does, to one token's stream x.
+// add adds out to one token's residual stream x, after the norm post (if not nil) and the
+// architecture's scale.
 func (m *Model) add(x, out, post []float32) {
 	if post != nil {
 		kernel.RMSNorm(out, out, post, m.Config.NormEps)
@@ -206,7 +206,7 @@ func (m *Model) add(x, out, post []float32) {
 	kernel.AddTo(x, out)
 }
 
-// reserve makes room for n rows.
+// reserve grows the scratch memory to n rows.
 func (m *Model) reserve(n int) {
 	c, s := m.Config, &m.s
 	qw, kvw := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
@@ -217,7 +217,7 @@ func (m *Model) reserve(n int) {
 	s.gate, s.up = kernel.Grow(s.gate, n*inner), kernel.Grow(s.up, n*inner)
 }
 
-// filled makes all tokens of an input that was to be made as it is needed.
+// filled computes all rows of an input whose computation was deferred to s.fill.
 func (s *scratch) filled(tokens int) {
 	fill := s.fill
 	if s.fill = nil; fill == nil {
@@ -227,9 +227,10 @@ func (s *scratch) filled(tokens int) {
 	s.pool.Run((tokens+each-1)/each, func(i int) { fill(i*each, min((i+1)*each, tokens)) })
 }
 
-// normed says that the next layers' input is the norm of s.x, after the result of
-// the layers before, if there are any, has been added to it (normed by post, unless
-// that is nil): as each token is needed, so that it is read once.
+// normed sets s.fill so that the next layers' input s.norm is computed token by token when it
+// is needed, while the token is in the processor's cache: s.out, the output of the layers
+// before, is added to the residual stream s.x (if add is set, after the norm post if that is
+// not nil), and s.x is normed with weight.
 func (m *Model) normed(weight []float32, add bool, post []float32) {
 	s, h, eps, factors := &m.s, m.Config.HiddenSize, m.Config.NormEps, m.Config.NoPreNorm
 	s.fill = func(from, end int) {
@@ -248,9 +249,8 @@ func (m *Model) normed(weight []float32, add bool, post []float32) {
 	}
 }
 
-// block runs one block over the rows in s.x, to which the last result of the block
-// before, in s.out, is still to be added, unless that block is nil. It leaves its own
-// there, for the next.
+// block runs one block over the rows in s.x. The output of the previous block is still in s.out
+// and is added first, unless before is nil. This block's own output is left in s.out likewise.
 func (m *Model) block(l *layer, index int, at []place, before *layer) {
 	c, s, n := m.Config, &m.s, len(at)
 	var post []float32
@@ -273,8 +273,8 @@ func (m *Model) block(l *layer, index int, at []place, before *layer) {
 	l.inputs[llama.DownInput].forward(s, [][]float32{s.out}, s.gate, n)
 }
 
-// emit applies the final norm and the output matrix to the rows that are
-// wanted, a few at a time.
+// emit applies the final norm and the output matrix to the rows whose logits are asked for, a
+// few at a time.
 func (m *Model) emit(at []place, emit func(step, token int, logits []float32) error) error {
 	c, s := m.Config, &m.s
 	var rows []int
@@ -318,7 +318,7 @@ func (m *Model) emit(at []place, emit func(step, token int, logits []float32) er
 	return nil
 }
 
-// finalNorm leaves the final norm of rows of s.x in s.norm.
+// finalNorm writes the final norm of rows of s.x to s.norm.
 func (m *Model) finalNorm(rows []int) {
 	s, h, n := &m.s, m.Config.HiddenSize, len(rows)
 	s.norm = kernel.Grow(s.norm, n*h)
@@ -328,7 +328,7 @@ func (m *Model) finalNorm(rows []int) {
 	m.pool.RMSNorm(s.norm, s.norm[:n*h], m.norm, m.Config.NormEps, n)
 }
 
-// emitHidden hands out the final norm of the rows whose hidden state is wanted.
+// emitHidden calls emit with the final norm of the rows whose hidden state is asked for.
 func (m *Model) emitHidden(at []place, emit func(step, token int, hidden []float32) error) error {
 	var rows []int
 	for i, p := range at {

@@ -8,15 +8,16 @@ import (
 	"github.com/specquant/specquant/internal/spectrum"
 )
 
-// projection is a set of linear layers that read the same activations: what
-// is done to the activations is done once.
+// projection is a set of linear layers that read the same activations, which are transformed
+// and quantized once for all of them.
 type projection interface {
-	// forward writes ys[i] [tokens × out_i] from x [tokens × in], which s.fill, if
-	// there is one, makes first.
+	// forward writes ys[i] [tokens × out_i] from x [tokens × in]. If s.fill is set, it
+	// computes x first.
 	forward(s *scratch, ys [][]float32, x []float32, tokens int)
 }
 
-// plain is a projection in full precision, read in place from the checkpoint.
+// plain is a projection in full precision. The weights are used in place in the mapped
+// checkpoint.
 type plain struct {
 	weights []kernel.HalfMatrix
 	bias    [][]float32
@@ -30,42 +31,43 @@ func (l *plain) forward(s *scratch, ys [][]float32, x []float32, tokens int) {
 	}
 }
 
-// quantized is a projection of quantized layers: integers times integers, plus
-// the 16-bit branches.
+// quantized is a projection of quantized layers: products of integer matrices, plus the 16-bit
+// branches.
 type quantized struct {
 	in       int
-	act      kernel.ActGrid // of 16 bits: activations stay as they are
-	group    int            // of the weights
+	act      kernel.ActGrid // with 16 bits, activations are not quantized
+	group    int            // number of weights that share a scale
 	matrices []*kernel.IntMatrix
-	widths   []int // out of each layer
+	widths   []int // outputs of each layer
 	bias     [][]float32
-	branches []*artefact.Branch  // nil: no branch at all; an element: on a stored basis
-	tiles    []*kernel.HalfTiles // of branches on the output axis, nil where they are truncated at run time or in 8 bits
-	bytes    []*kernel.ByteTiles // of branches in 8 bits; nil: none
+	branches []*artefact.Branch  // nil: no layer has a branch
+	tiles    []*kernel.HalfTiles // coefficients of branches on the output axis; nil for those that are truncated at run time or in 8 bits
+	bytes    []*kernel.ByteTiles // coefficients of branches in 8 bits; nil if there are none
 	spectral spectrum.Basis      // output axis: the basis of the input
-	project  *kernel.Projection  // output axis: on its lowest vectors
-	count    int                 // how many: the most any layer keeps
+	project  *kernel.Projection  // output axis: projection of the input on the basis's lowest vectors
+	count    int                 // number of those vectors: the most that any layer needs
 	inverse  []inverse           // input axis, per layer
 
-	transform linalg.Transform // of the input, before all else; nil: none
-	whole     []wholeLayer     // layers that are not quantized
-	at        []int            // which of the outputs each quantized layer writes
+	transform linalg.Transform // of the input, before everything else; nil if there is none
+	whole     []wholeLayer     // layers in 16 bits
+	at        []int            // index in ys that each quantized layer writes
 }
 
-// wholeLayer is a layer in 16 bits among quantized ones.
+// wholeLayer is a layer in 16 bits beside quantized ones.
 type wholeLayer struct {
-	at      int // which of the outputs it writes
+	at      int // index in ys that it writes
 	weights kernel.HalfMatrix
 	bias    []float32
 }
 
-// inverse turns the coefficients of a layer's output back: [count × out].
+// inverse transforms coefficients back to a layer's outputs [count × out].
 type inverse struct {
 	basis []float32
 	count int
 }
 
-// basisCache shares basis vectors among all layers: they are never stored.
+// basisCache computes the vectors of Fourier and cosine bases, which are not stored, once for
+// all layers.
 type basisCache struct {
 	vectors     map[basisKey][]float32
 	projections map[basisKey]*kernel.Projection
@@ -80,7 +82,7 @@ func newBasisCache() *basisCache {
 	return &basisCache{map[basisKey][]float32{}, map[basisKey]*kernel.Projection{}}
 }
 
-// get gives the lowest vectors [count × n] of a basis; nil for none.
+// get returns the lowest vectors [count × n] of a basis; nil for count 0.
 func (c *basisCache) get(name string, n, count int) ([]float32, error) {
 	if count == 0 {
 		return nil, nil
@@ -97,7 +99,7 @@ func (c *basisCache) get(name string, n, count int) ([]float32, error) {
 	return c.vectors[key], nil
 }
 
-// projection gives the product with these vectors.
+// projection returns the kernel's form of these vectors.
 func (c *basisCache) projection(name string, n, count int) (*kernel.Projection, error) {
 	key := basisKey{name, n, count}
 	if p, ok := c.projections[key]; ok {
@@ -127,8 +129,8 @@ func newQuantized(layers []*artefact.Linear, q *artefact.Quantization, bases *ba
 		l.widths = append(l.widths, layer.Out)
 		l.bias = append(l.bias, layer.Bias)
 		if b := layer.Branch; b != nil && b.Subspace != nil {
-			// Of the artefact's branch only the coefficients are kept: the projection
-			// has the basis in its own order.
+			// Only the coefficients of the artefact's branch are needed: the
+			// projection has its own copy of the basis.
 			l.branches, l.count = append(l.branches, nil), b.Subspace.Count
 			if b.Codes != nil {
 				l.tiles, l.bytes = append(l.tiles, nil), append(l.bytes, b.Codes)
@@ -173,7 +175,7 @@ func (l *quantized) forward(s *scratch, ys [][]float32, x []float32, tokens int)
 	if !onePass {
 		s.filled(tokens)
 	}
-	before := s.fill // what is done to tokens just before they are quantized
+	before := s.fill // called for tokens just before they are quantized
 	s.fill = nil
 	if l.transform != nil && !s.skipTransforms {
 		if fill := before; onePass {
@@ -201,7 +203,7 @@ func (l *quantized) forward(s *scratch, ys [][]float32, x []float32, tokens int)
 	if len(l.matrices) == 0 {
 		return
 	}
-	var fused kernel.Branches // what the products can add by themselves
+	var fused kernel.Branches // branches that the integer products add themselves
 	var project *kernel.Projection
 	if l.count > 0 && !s.skipBranch {
 		s.z = kernel.Grow(s.z, tokens*l.count)
@@ -234,8 +236,8 @@ func (l *quantized) forward(s *scratch, ys [][]float32, x []float32, tokens int)
 	}
 }
 
-// addTruncated adds C z, cutting each truncation group to the prefix that
-// holds enough of ‖z‖², as the artefact asks for.
+// addTruncated adds the branch C·z. Of each truncation group of the projection z it uses only
+// the prefix that has the share of ‖z‖² that the artefact asks for.
 func (l *quantized) addTruncated(s *scratch, y []float32, b *artefact.Branch, tokens int) {
 	cut := b.Tiles
 	for t := range tokens {
@@ -252,8 +254,8 @@ func (l *quantized) addTruncated(s *scratch, y []float32, b *artefact.Branch, to
 	}
 }
 
-// addColumns adds the columns kept whole, and the inverse transform of the
-// summed coefficients of the others.
+// addColumns adds the branch on the input axis: the columns kept whole, and the inverse
+// transform of the summed coefficients of the others.
 func (l *quantized) addColumns(s *scratch, y []float32, b *artefact.Branch, inv inverse, x []float32, tokens int) {
 	s.u = kernel.Grow(s.u, tokens*inv.count)
 	clear(s.u)

@@ -2,10 +2,10 @@ package engine
 
 import "fmt"
 
-// MemoryError says that a cache of keys and values does not fit this machine.
+// MemoryError is the error of a KV cache that does not fit into this machine's memory.
 type MemoryError struct {
 	What            string // what needs it, such as "a context of 8192 tokens"
-	Bytes, ATok, Of int64  // what it takes, what each token of it takes, and the machine's memory
+	Bytes, ATok, Of int64  // bytes of the cache, of each of its tokens, and of the machine's memory
 }
 
 func (e *MemoryError) Error() string {
@@ -13,15 +13,15 @@ func (e *MemoryError) Error() string {
 		e.What, e.Bytes, e.ATok, e.Of, e.Of/2/max(e.ATok, 1))
 }
 
-// tokenBytes is the memory that a token of context takes: in the caches of all blocks,
-// and of the rotary tables.
+// tokenBytes returns the bytes that a token of context takes in the caches of all blocks and in
+// the rotary tables.
 func (m *Model) tokenBytes() int64 {
 	cache := m.newCache()
 	return cache.PositionBytes()*int64(m.Config.Layers) + 8*int64(m.Config.HeadDim/2)
 }
 
-// checkMemory refuses a number of tokens whose cache can't fit this machine's memory,
-// before any of it is asked for. Where the memory is not known, nothing is refused.
+// checkMemory returns a [MemoryError] if a cache of so many tokens can't fit into this
+// machine's memory. If the memory is not known, there is no error.
 func (m *Model) checkMemory(tokens int, what string) error {
 	each, have := m.tokenBytes(), machineMemory()
 	if have <= 0 || int64(tokens) <= have/max(each, 1) {

@@ -9,9 +9,8 @@ import (
 	"github.com/specquant/specquant/internal/input"
 )
 
-// machineMemory is the memory in bytes that this process may have: the machine's, or
-// less where its control group is limited; 0 where that is not known. A variable for
-// tests.
+// machineMemory returns the memory in bytes that this process may use: the machine's, or the
+// limit of its control group; 0 if it is not known. It is a variable for tests.
 var machineMemory = func() int64 {
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) != nil {

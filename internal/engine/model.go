@@ -1,6 +1,6 @@
-// Package engine runs a model: a quantized artefact with integers, or a
-// checkpoint in full precision, both from the memory map. It knows the
-// artefact and no quantization method.
+// Package engine runs models: a quantized artefact with integer arithmetic, a checkpoint in
+// full precision, or a GGUF file, all memory-mapped. It depends on the format of the artefact
+// but on no quantization method.
 package engine
 
 import (
@@ -15,16 +15,16 @@ import (
 	"github.com/specquant/specquant/internal/quant"
 )
 
-// defaultContext bounds the context where the caller names none: tables and
-// caches for the 131072 tokens of a Llama 3.1 are not everybody's wish.
+// defaultContext is the largest context, in tokens, unless the caller asks for more. (Tables
+// and caches for the 131072 tokens of a Llama 3.1 would take much memory.)
 const defaultContext = 8192
 
 // Options say how a model is opened. The zero value is ready for use.
 type Options struct {
-	Pool    *kernel.Pool // threads; nil: the calling goroutine alone
+	Pool    *kernel.Pool // the threads to use; nil: only the calling goroutine
 	Context int          // most tokens of a sequence; 0: the model's own, at most 8192
-	// Stream reads each block from the file whenever it is needed and lets go
-	// of it afterwards, so that memory stays small and speed does not matter.
+	// Stream reads each block from the file whenever it is needed and releases it
+	// afterwards, which takes little memory but is slow.
 	Stream bool
 	// KV is the bits of the cache of a model that has no quantized one of its own: 4 or 8,
 	// as quantized models have; 0 or 16: none.
@@ -40,43 +40,42 @@ type Model struct {
 
 	pool     *kernel.Pool
 	rope     *llama.Rope
-	local    *llama.Rope // of blocks with a window, where their base is another; else nil
+	local    *llama.Rope // for blocks with a sliding window if their RoPE base differs; otherwise nil
 	layers   []*layer
 	stream   bool
 	norm     []float32
 	embed    rows
 	turn     linalg.Transform // of the output matrix's input; nil: none
-	unturn   linalg.Transform // embeddings are rows of an output matrix that is transformed: what undoes it; nil: nothing
-	head     projection       // nil: made of headRead when first needed
+	unturn   linalg.Transform // inverse of turn, applied to embeddings if they are rows of a transformed output matrix; nil: not needed
+	head     projection       // nil until it is made from headRead, when it is first needed
 	headRead *artefact.Linear
-	kept     quant.Bits // of a GGUF file's own quantized weights; zero: there are none
+	ggufBits quant.Bits // for a GGUF file with quantized weights, see [ggufBitsOf]; otherwise zero
 	kvBits   int        // of the cache; 16: as float32
 	bases    *basisCache
-	qk       *llama.QK                           // of all blocks; nil: none, or each has its own
+	qk       *llama.QK                           // transform of queries and keys for all blocks; nil if there is none or each block has its own
 	inputs   [][llama.NumInputs]linalg.Transform // shared by all blocks of a kind (see [checkpoint.Config.Kinds]), where they are the same
 	pages    largePages
 	s        scratch
 }
 
-// rows is a matrix whose rows are looked up: the embedding, in 16 or 32 bits or
-// quantized.
+// rows is a matrix of which single rows are read: the embedding, in 16 or 32 bits or quantized.
 type rows interface {
 	// Row writes row r to dst, which has the matrix's width.
 	Row(dst []float32, r int)
 }
 
-// layer is one block, ready to run.
+// layer is one block.
 type layer struct {
 	norms  llama.Norms
-	rope   *llama.Rope // nil: queries and keys are not turned
-	window int         // tokens that are looked back on; 0: all
+	rope   *llama.Rope // nil: no RoPE
+	window int         // sliding window in tokens; 0: attention over all tokens
 	inputs [llama.NumInputs]projection
-	read   [llama.NumInputs][]*artefact.Linear // what is not ready yet
+	read   [llama.NumInputs][]*artefact.Linear // layers that are read but not prepared yet
 	qk     *llama.QK                           // nil: nothing
 
-	config     *checkpoint.Config // as the block sees it
+	config     *checkpoint.Config // the config of this block
 	transforms *[llama.NumInputs]linalg.Transform
-	mixture    *mixture // of experts, instead of the last two inputs; nil: the MLP is one for all tokens
+	mixture    *mixture // experts, which replace the last two inputs; nil: an ordinary MLP
 }
 
 // Open opens the folder of an artefact or of a checkpoint, or a GGUF file.
@@ -107,12 +106,12 @@ func New(ck *checkpoint.Checkpoint, o Options) (*Model, error) {
 		return nil, err
 	}
 	if ck.Quantized() {
-		m.kept = keptBitsOf(ck)
+		m.ggufBits = ggufBitsOf(ck)
 	}
 	if !m.stream {
 		m.allowLargePages(ck.Bytes())
 	}
-	ck.Release() // Open has read what a quantized model's sums are held against
+	ck.Release() // release the pages that Open has read to verify checksums
 	if err := m.prepare(o); err != nil {
 		return nil, err
 	}
@@ -136,7 +135,7 @@ func New(ck *checkpoint.Checkpoint, o Options) (*Model, error) {
 	return m, nil
 }
 
-// prepare sets up what does not depend on the weights.
+// prepare sets up everything that does not depend on the weights.
 func (m *Model) prepare(o Options) error {
 	c := m.Config
 	switch own := m.Bits().KV; {
@@ -150,7 +149,7 @@ func (m *Model) prepare(o Options) error {
 	m.Context = o.Context
 	if m.Context <= 0 {
 		m.Context = min(c.MaxPositions, defaultContext)
-		if s := c.RopeScaling; s != nil && s.Kind == "longrope" { // beyond, short texts too would be turned as long ones are
+		if s := c.RopeScaling; s != nil && s.Kind == "longrope" { // with a longer context, short texts too would get the long texts' factors
 			m.Context = min(m.Context, s.OriginalMaxPositions)
 		}
 	}
@@ -180,7 +179,7 @@ func (m *Model) prepare(o Options) error {
 	}
 	for kind, block := range c.Kinds() {
 		for in := range llama.NumInputs {
-			if name := t.Input(in); name != artefact.Kronecker { // those are each block's own
+			if name := t.Input(in); name != artefact.Kronecker { // Kronecker transforms are different in each block
 				if m.inputs[kind][in], err = artefact.NewTransform(name, in, c.Of(block)); err != nil {
 					return err
 				}
@@ -190,7 +189,7 @@ func (m *Model) prepare(o Options) error {
 	return nil
 }
 
-// embedding writes the embeddings of n tokens to x [n × hidden]; id gives each.
+// embedding writes the embeddings of n tokens to x [n × hidden]; id(i) is the i-th token.
 func (m *Model) embedding(x []float32, n int, id func(i int) int) {
 	h := m.Config.HiddenSize
 	for i := range n {
@@ -202,7 +201,7 @@ func (m *Model) embedding(x []float32, n int, id func(i int) int) {
 	llama.ScaleEmbeddings(m.Config, x[:n*h])
 }
 
-// matrix gives a matrix [vocab × hidden] in its stored type.
+// matrix returns a matrix [vocab × hidden] in its stored type.
 func (m *Model) matrix(name string) (kernel.HalfMatrix, error) {
 	h, err := llama.Half(m.Checkpoint, name)
 	if c := m.Config; err == nil && (h.Rows != c.VocabSize || h.Cols != c.HiddenSize) {
@@ -222,13 +221,13 @@ func (m *Model) loadEmbedding() (rows, error) {
 		}
 		return artefact.NewRows(l), nil
 	}
-	if m.kept.Weights > 0 {
+	if m.ggufBits.Weights > 0 {
 		t, err := m.Checkpoint.Tensor(artefact.EmbeddingName + ".weight")
 		if err != nil {
 			return nil, err
 		}
 		if t.DType.Block() != nil {
-			return keptRows{t}, checkRows(m.pool, t)
+			return ggufRows{t}, checkScales(m.pool, t)
 		}
 	}
 	h, err := m.matrix(artefact.EmbeddingName + ".weight")
@@ -236,12 +235,12 @@ func (m *Model) loadEmbedding() (rows, error) {
 }
 
 func (m *Model) loadHead() (projection, error) {
-	if m.kept.Weights > 0 {
+	if m.ggufBits.Weights > 0 {
 		t, err := m.Checkpoint.Tensor(artefact.HeadName + ".weight")
 		if err != nil {
 			return nil, err
 		}
-		return m.keep([]checkpoint.Tensor{t}, [][]float32{nil})
+		return m.ggufProjection([]checkpoint.Tensor{t}, [][]float32{nil})
 	}
 	if m.Quantization == nil || m.Quantization.Head == 16 {
 		h, err := m.matrix(artefact.HeadName + ".weight")
@@ -255,7 +254,7 @@ func (m *Model) loadHead() (projection, error) {
 	return nil, nil
 }
 
-// output is the output matrix, made ready when it is first needed.
+// output returns the output matrix, which is prepared when it is first needed.
 func (m *Model) output() (projection, error) {
 	var err error
 	if m.head == nil {
@@ -269,13 +268,13 @@ func (m *Model) output() (projection, error) {
 	return m.head, err
 }
 
-// newHead makes the quantized output matrix ready: its input is transformed, if
-// transform is not nil, and quantized to 8 bits, whatever the blocks' are.
+// newHead prepares a quantized output matrix. Its input is transformed, if transform is not
+// nil, and quantized to 8 bits, independently of the blocks' bits.
 func newHead(l *artefact.Linear, transform linalg.Transform) (projection, error) {
 	return newQuantized([]*artefact.Linear{l}, &artefact.Quantization{Bits: quant.Bits{Weights: l.Grid.Bits, Activations: 8}, Group: l.Grid.Group, ActClip: 1}, nil, transform)
 }
 
-// Close lets go of the files. The model must not be used afterwards.
+// Close closes the files. The model must not be used afterwards.
 func (m *Model) Close() error {
 	m.pages.close()
 	if m.Checkpoint == nil { // made by NewRandom
@@ -284,17 +283,17 @@ func (m *Model) Close() error {
 	return m.Checkpoint.Close()
 }
 
-// Pool gives the threads that the model works on; nil: the calling goroutine alone.
+// Pool returns the threads that the model uses; nil: only the calling goroutine.
 func (m *Model) Pool() *kernel.Pool { return m.pool }
 
-// Bits are the bits that the model runs in.
+// Bits returns the bits that the model runs in.
 func (m *Model) Bits() quant.Bits {
 	b := quant.Full
 	switch {
 	case m.Quantization != nil:
 		b = m.Quantization.Bits
-	case m.kept.Weights > 0:
-		b = m.kept
+	case m.ggufBits.Weights > 0:
+		b = m.ggufBits
 	}
 	if m.kvBits != 0 {
 		b.KV = m.kvBits
@@ -302,8 +301,8 @@ func (m *Model) Bits() quant.Bits {
 	return b
 }
 
-// Truncated is the share of branch coefficients that run-time truncation has
-// kept so far; 1 where it is off.
+// Truncated returns the share of branch coefficients that run-time truncation has kept so far;
+// 1 if it is off.
 func (m *Model) Truncated() float64 {
 	if m.s.full == 0 {
 		return 1
@@ -320,13 +319,13 @@ func (m *Model) NewSequence() *Sequence {
 	return s
 }
 
-// newCache is an empty cache for one block of one sequence.
+// newCache returns an empty KV cache for one block of one sequence.
 func (m *Model) newCache() kernel.KVCache {
 	return kernel.KVCache{Bits: m.kvBits, Heads: m.Config.KVHeads, HeadDim: m.Config.HeadDim, SoftCap: float32(m.Config.AttnSoftCap)}
 }
 
-// layer gives block i: loaded now if the model streams, and made ready when it
-// is first needed. Opening a model thus touches none of its integers.
+// layer returns block i. A streamed model loads it now; otherwise it is prepared when it is
+// first needed, so that opening a model does not read its weights.
 func (m *Model) layer(i int) (*layer, error) {
 	l, err := m.layers[i], error(nil)
 	if l == nil {
@@ -368,14 +367,14 @@ func (m *Model) layer(i int) (*layer, error) {
 	return l, nil
 }
 
-// release lets go of block i's pages if the model streams.
+// release releases block i's memory pages if the model streams.
 func (m *Model) release(i int) {
 	if m.stream {
 		m.dropBlock(i)
 	}
 }
 
-// newLayer is block i with what the config says of it.
+// newLayer returns block i with its settings from the config.
 func (m *Model) newLayer(i int) *layer {
 	c := m.Config
 	return &layer{qk: m.qk, window: c.Window(i), rope: llama.PickRope(c, i, m.rope, m.local), config: c.Of(i), transforms: &m.inputs[c.Kind(i)]}
@@ -409,8 +408,8 @@ func (m *Model) load(i int) (*layer, error) {
 			continue
 		}
 		layers := expertLayers(in, -1)
-		if m.kept.Weights > 0 {
-			l.inputs[in], err = m.keepLayers(prefix, layers)
+		if m.ggufBits.Weights > 0 {
+			l.inputs[in], err = m.ggufLayers(prefix, layers)
 		} else if m.Quantization == nil {
 			l.inputs[in], err = m.loadPlain(prefix, layers)
 		} else {

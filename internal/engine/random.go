@@ -16,7 +16,7 @@ import (
 	"github.com/specquant/specquant/internal/spectrum"
 )
 
-// Shapes are architectures to measure speed on: a speed needs no checkpoint.
+// Shapes are architectures for measuring speed, which needs no checkpoint.
 var Shapes = map[string]checkpoint.Config{
 	"tinyllama-1.1b": {HiddenSize: 2048, IntermediateSize: 5632, Layers: 22, Heads: 32, KVHeads: 4, HeadDim: 64, VocabSize: 32000, MaxPositions: 2048, RopeTheta: 10000},
 	"llama-3.2-1b":   {HiddenSize: 2048, IntermediateSize: 8192, Layers: 16, Heads: 32, KVHeads: 8, HeadDim: 64, VocabSize: 128256, MaxPositions: 131072, RopeTheta: 500000, TieEmbeddings: true},
@@ -33,23 +33,23 @@ func ShapeNames() []string {
 	return names
 }
 
-// Random says what an [artefact.Quantization] leaves open of a random model: how
-// large its branches are.
+// Random describes the sizes of a random model's branches, which an [artefact.Quantization]
+// does not determine.
 type Random struct {
-	// Keep is the number of basis vectors of an input of that width whose readers
-	// have so many outputs together, where the bases are stored; of the Fourier
-	// bases, how many components each channel of a layer of that shape keeps. 0: the
-	// input has no branch.
+	// Keep returns the number of basis vectors of an input with the given width and total
+	// number of outputs of its readers (for stored bases), or the number of components that
+	// each channel of a layer of that shape keeps (for Fourier bases). 0: the input has no
+	// branch.
 	Keep func(in llama.Input, outputs, width int) int
-	// Temperature is that of the channels' budgets (Fourier bases, output axis), for
-	// scores of a normal distribution: above 0 rows keep differently many
-	// components and are sorted by it.
+	// Temperature is the temperature of the channels' budgets (Fourier bases, output axis),
+	// with normally distributed importance. Above 0, rows keep different numbers of
+	// components and are sorted by them.
 	Temperature float64
 }
 
-// NewRandom makes a quantized model with random weights in memory that costs at
-// run time what one of that format does: bits of each layer, groups, zero points,
-// transforms and branches. Its outputs mean nothing.
+// NewRandom makes a quantized model with random weights in memory that has the speed of a real
+// one of that format: bits of each layer, groups, zero points, transforms and branches. Its
+// outputs are meaningless.
 func NewRandom(shape string, q artefact.Quantization, r Random, o Options) (*Model, error) {
 	c, ok := Shapes[shape]
 	if !ok {
@@ -140,7 +140,8 @@ func newRandom(c checkpoint.Config, q artefact.Quantization, r Random, o Options
 	return m, nil
 }
 
-// filler makes random tensors: copies of some noise are as good for a speed.
+// filler makes random tensors from copies of the same noise, which is enough for measuring
+// speed.
 type filler struct {
 	rng   *rand.Rand
 	noise []byte
@@ -162,7 +163,7 @@ func (f *filler) bytes(n int) []byte {
 	return b
 }
 
-// halves are 16-bit floats, 2^-10 to 2^-9 of either sign.
+// halves returns n 16-bit floats from 2^-10 to 2^-9 with random signs.
 func (f *filler) halves(n int) []uint16 {
 	h := make([]uint16, n)
 	at := f.rng.IntN(len(f.noise) / 2)
@@ -173,7 +174,7 @@ func (f *filler) halves(n int) []uint16 {
 	return h
 }
 
-// layers are the random layers of block i that read an input.
+// layers returns random layers of block i that read an input.
 func (f *filler) layers(i int, in llama.Input, c *checkpoint.Config, q *artefact.Quantization, r Random) ([]*artefact.Linear, error) {
 	var layers []*artefact.Linear
 	outputs := 0
@@ -232,7 +233,8 @@ func (f *filler) linear(out, in int, g quant.Grid) *artefact.Linear {
 	return l
 }
 
-// kronecker is a transform of two factors as nearly alike as the width allows.
+// kronecker returns a random Kronecker transform whose two factors have sizes as equal as the
+// width allows.
 func (f *filler) kronecker(width int) (linalg.Transform, error) {
 	a := int(math.Sqrt(float64(width)))
 	for width%a != 0 {
@@ -248,7 +250,7 @@ func (f *filler) kronecker(width int) (linalg.Transform, error) {
 	return linalg.NewKronecker(square(a), a, square(width/a), width/a)
 }
 
-// keys are balanced keys with a matrix for each kv head: what they cost at most.
+// keys returns balanced keys with a matrix for each KV head, the most expensive form.
 func (f *filler) keys(c *checkpoint.Config) (*llama.QK, error) {
 	n := c.HeadDim
 	random := func() []float32 {
@@ -266,7 +268,7 @@ func (f *filler) keys(c *checkpoint.Config) (*llama.QK, error) {
 	return &llama.QK{Mean: make([]float32, c.KVHeads*n), Keys: keys, Queries: queries}, err
 }
 
-// subspace is a stored basis of count vectors of about unit length; nil for none.
+// subspace returns a stored basis of count vectors of about unit length; nil for count 0.
 func (f *filler) subspace(width, count int, b *artefact.BranchFormat, outputs int) *artefact.Subspace {
 	if count < 1 {
 		return nil
@@ -280,7 +282,7 @@ func (f *filler) subspace(width, count int, b *artefact.BranchFormat, outputs in
 	return s
 }
 
-// codes are coefficients in 8 bits.
+// codes returns random coefficients in 8 bits.
 func (f *filler) codes(rows, count int) *kernel.ByteTiles {
 	t := &kernel.ByteTiles{Rows: rows, Count: count, Codes: make([]int8, (rows+15)/16*16*count), Scale: slices.Repeat([]float32{0x1p-16}, count)}
 	for i, b := range f.bytes(len(t.Codes)) {
@@ -289,7 +291,7 @@ func (f *filler) codes(rows, count int) *kernel.ByteTiles {
 	return t
 }
 
-// tiles are coefficients of rows that all keep so many.
+// tiles returns random coefficients of rows that all keep count components.
 func (f *filler) tiles(rows, count int) kernel.HalfTiles {
 	return f.tilesOf(rows, slices.Repeat([]int{count}, (rows+15)/16))
 }
@@ -305,7 +307,8 @@ func (f *filler) tilesOf(rows int, counts []int) kernel.HalfTiles {
 	return t
 }
 
-// fourier is a branch on a Fourier basis whose channels keep so many components.
+// fourier returns a random branch on a Fourier basis whose channels keep the given number of
+// components on average.
 func (f *filler) fourier(out, in, components int, b *artefact.BranchFormat, temperature float64) (*artefact.Branch, error) {
 	if components < 1 {
 		return nil, nil

@@ -5,11 +5,11 @@ import (
 	"math/bits"
 )
 
-// The points that the IQ1, IQ2 and IQ3 types choose from. They are part of the
-// format: eight, or four, small numbers for each index. grids.bin has them packed in
-// 2 or 4 bits a number, lowest bits first, one grid after the other in the order of
-// grids below; testdata/goldens.py writes it from the tables of the Python package
-// gguf, which are those of ggml (MIT licence, copyright 2023-2026 the ggml authors).
+// The tables of the types IQ1, IQ2 and IQ3, which are part of the format. An index selects a
+// point of eight or four small numbers. grids.bin has them packed in 2 or 4 bits per number,
+// lowest bits first, one grid after the other in the order below; testdata/goldens.py writes it
+// from the tables of the Python package gguf, which are those of ggml (MIT licence, copyright
+// 2023-2026 the ggml authors).
 //
 //go:embed grids.bin
 var packedGrids []byte
@@ -23,14 +23,14 @@ var (
 	grid1    = newGrid(5120, 2048, 8, 2, -1, 0, 1)
 )
 
-// grid is a table of points of so many numbers each.
+// grid is a table of points of n numbers each.
 type grid struct {
 	n      int
 	points []int8
 }
 
-// newGrid unpacks count points of n numbers, of so many bits, from packedGrids;
-// values are what the packed numbers stand for.
+// newGrid unpacks count points of n numbers, each stored in the given number of bits, from
+// packedGrids. A packed number is an index into values.
 func newGrid(from, count, n, bits int, values ...int8) grid {
 	g := grid{n, make([]int8, count*n)}
 	for i := range g.points {
@@ -42,12 +42,12 @@ func newGrid(from, count, n, bits int, values ...int8) grid {
 
 func (g grid) at(i int) []int8 { return g.points[i*g.n:][:g.n] }
 
-// signs are those of eight numbers, by seven bits: the eighth bit makes the number
+// signs returns the sign bits of eight numbers. Seven are stored; the eighth makes the number
 // of minus signs even.
 func signs(seven byte) byte { return seven | byte(bits.OnesCount8(seven)&1)<<7 }
 
-// signed writes a point's numbers with a minus where the sign bit, from the lowest
-// on, is set.
+// signed writes a point's numbers to q, negated where the corresponding bit of sign (the lowest
+// for the first number) is set.
 func signed(q []int8, point []int8, sign byte) {
 	for i, v := range point {
 		if sign>>i&1 != 0 {

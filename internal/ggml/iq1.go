@@ -2,13 +2,14 @@ package ggml
 
 import "encoding/binary"
 
-// IQ1: 256 weights as points of a grid of −1, 0 and 1, all moved by ⅛ up or down.
-// Here the numbers are eight times as large, and scales an eighth.
+// IQ1: 256 weights as points of a grid of −1, 0 and 1, shifted by +⅛ or −⅛. To have integers,
+// Block.Q has eight times these numbers, and Scale an eighth of the scale.
 //
 //	IQ1_S  d, qs[32], 8 × 16 bits     groups of 32: 3 bits s, one of the move, 4 × 3 of indices; d·(2s + 1)
 //	IQ1_M  qs[32], qh[16], 4 × 16 bits groups of 16: 3 bits s; d in the top four bits of each of the last four
 //
-// In IQ1_M eight weights have a move of their own, beside the top bits of the index.
+// The shift is called move below. IQ1_M has one for every eight weights, stored beside the top
+// bits of the index.
 
 func moved(q []int8, point []int8, down bool) {
 	move := int8(1)

@@ -2,8 +2,8 @@ package ggml
 
 import "encoding/binary"
 
-// IQ2 and IQ3: 256 weights, as points of a grid with the signs beside them; d is the
-// block's 16-bit scale, and four bits s make the scale of a group.
+// IQ2 and IQ3: 256 weights, as points of a grid with separate signs. d is the block's 16-bit
+// scale; each group has a number s of four bits, from which its scale is computed.
 //
 //	IQ2_XXS  d, 8 × (4 indices, signs and s)             d·(s + ½)/4 for 32 weights
 //	IQ2_XS   d, 32 × (9 bits index, 7 of signs), s[8]    d·(s + ½)/4 for 16
@@ -31,7 +31,7 @@ func decodeIQ2_XS(b *Block, src []byte) {
 	}
 }
 
-// quarterScales are the scales of 16 groups, two in a byte.
+// quarterScales reads the scales d·(s + ½)/4 of 16 groups, with two numbers s in a byte.
 func quarterScales(b *Block, d float32, sc []byte) {
 	for g := range 16 {
 		b.Scale[g], b.Min[g] = d*(0.5+float32(sc[g/2]>>(g%2*4)&15))*0.25, 0

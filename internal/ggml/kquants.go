@@ -1,7 +1,7 @@
 package ggml
 
-// The K types: 256 weights in groups of 16 or 32, whose scales are small integers
-// times a 16-bit scale d of the block, and minimums likewise times dmin.
+// The K types: 256 weights in groups of 16 or 32. The scale of a group is a small integer times
+// the block's 16-bit scale d, and its minimum a small integer times dmin.
 //
 //	Q2_K  scales[16], qs[64], d, dmin         groups of 16: 4 bits of scale, 4 of minimum in a byte
 //	Q3_K  hmask[32], qs[64], scales[12], d    groups of 16: signed scales of 6 bits, no minimum
@@ -15,7 +15,7 @@ func decodeQ2_K(b *Block, src []byte) {
 	for g, s := range scales {
 		b.Scale[g], b.Min[g] = d*float32(s&15), dmin*float32(s>>4)
 	}
-	for i := range MaxElems { // 128 weights: four times 32, two bits up each time
+	for i := range MaxElems { // 128 weights in four parts of 32, each two bits higher in the same bytes
 		b.Q[i] = int8(qs[i/128*32+i%32] >> (i / 32 % 4 * 2) & 3)
 	}
 }
@@ -46,7 +46,8 @@ func scaleMin(sc []byte, g int) (scale, minimum byte) {
 	return sc[g+4]&15 | sc[g-4]>>6<<4, sc[g+4]>>4 | sc[g]>>6<<4
 }
 
-// scaleMins fills scales and minimums of Q4_K and Q5_K, which begin alike.
+// scaleMins fills in the scales and minimums of Q4_K and Q5_K, whose blocks begin in the same
+// way.
 func scaleMins(b *Block, src []byte) {
 	d, dmin := half(src), half(src[2:])
 	for g := range 8 {

@@ -42,7 +42,7 @@ func decodeQ5_1(b *Block, src []byte) {
 	fifth(b, src[4:], 0)
 }
 
-// fifth reads numbers of 5 bits, from their high bits on, less offset.
+// fifth reads numbers of 5 bits and subtracts offset. src begins with qh.
 func fifth(b *Block, src []byte, offset int8) {
 	high := binary.LittleEndian.Uint32(src)
 	for i, v := range src[4:20] {

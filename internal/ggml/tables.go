@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// Four bits that are an index into a table of 16 values.
+// Types whose four bits are an index into a table of 16 values.
 //
 //	IQ4_NL  32 weights: d, qs[16]
 //	IQ4_XS  256 weights in groups of 32: d, high bits of the scales, low bits[4], qs[128]
@@ -15,9 +15,8 @@ import (
 // iq4Values are the levels of IQ4_NL and IQ4_XS, closer together near zero.
 var iq4Values = [16]int8{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}
 
-// fp4Values are twice the values of a 4-bit float with two bits of exponent and one
-// of mantissa. There is no negative zero among integers, and none is needed: it
-// stands for 0 all the same.
+// fp4Values are twice the values of a 4-bit float with two bits of exponent and one of
+// mantissa. Negative zero becomes 0.
 var fp4Values = [16]int8{0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12}
 
 func decodeIQ4_NL(b *Block, src []byte) {
@@ -25,8 +24,8 @@ func decodeIQ4_NL(b *Block, src []byte) {
 	lookup(b.Q[:32], src[2:18], &iq4Values)
 }
 
-// lookup reads as many weights as there are halves of bytes: the low ones, then
-// the high ones.
+// lookup reads two weights from each byte of src: first the low halves of all bytes, then the
+// high halves.
 func lookup(q []int8, src []byte, table *[16]int8) {
 	for i, v := range src {
 		q[i], q[i+len(src)] = table[v&15], table[v>>4]
@@ -43,7 +42,8 @@ func decodeIQ4_XS(b *Block, src []byte) {
 }
 
 func decodeMXFP4(b *Block, src []byte) {
-	// Half of 2^(e−127), because the values are doubled; subnormal for the least two.
+	// The scale is half of 2^(e−127), because the values are doubled; subnormal for the
+	// smallest two exponents.
 	bits := uint32(src[0]-1) << 23
 	if src[0] < 2 {
 		bits = 0x00200000 << src[0]
@@ -57,7 +57,7 @@ func decodeNVFP4(b *Block, src []byte) {
 		e, m := int(s>>3&15), float64(s&7)
 		v := math.Ldexp(1+m/8, e-7)
 		switch {
-		case s == 0 || s == 0x7f: // 0x7f is E4M3's NaN, which ggml takes for 0
+		case s == 0 || s == 0x7f: // 0x7f is E4M3's NaN, which ggml treats as 0
 			v = 0
 		case e == 0:
 			v = math.Ldexp(m, -9)

@@ -2,10 +2,10 @@ package ggml
 
 // The ternary types: 256 weights of −1, 0 or 1 with one 16-bit scale.
 //
-//	TQ1_0  qs[48], qh[4], d   five weights a byte, four in qh
-//	TQ2_0  qs[64], d          four weights a byte; its fourth pattern, which no writer uses, stands for 2
+//	TQ1_0  qs[48], qh[4], d   five weights in a byte of qs, four in a byte of qh
+//	TQ2_0  qs[64], d          four weights in a byte; the fourth bit pattern, which no writer uses, means 2
 
-// ternary is the digit that v has in front: v/256 is a fraction in base 3.
+// ternary returns the first digit of the fraction v/256 in base 3, minus 1.
 func ternary(v byte) int8 { return int8(uint16(v)*3>>8) - 1 }
 
 func decodeTQ1_0(b *Block, src []byte) {
@@ -15,7 +15,7 @@ func decodeTQ1_0(b *Block, src []byte) {
 		power := byte(1)
 		for range n {
 			for _, v := range bytes {
-				b.Q[at] = ternary(v * power) // what is above a byte are the digits before
+				b.Q[at] = ternary(v * power) // the product overflows the byte, which drops the digits before
 				at++
 			}
 			power *= 3

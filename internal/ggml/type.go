@@ -1,14 +1,13 @@
-// Package ggml knows the tensor types of GGUF files whose weights are already
-// quantized: how a block of each lies in the file, and what it stands for.
+// Package ggml decodes the quantized tensor types of GGUF files.
 //
-// Every such type comes down to the same thing: small integers with a scale, and
-// for some types a minimum, for each group of 16 or more of them,
+// A tensor is a sequence of blocks. For every type, a block can be written as small integers q
+// with a scale, and for some types a minimum, for each group of 16 or more weights,
 //
 //	weight[i] = scale[i/group] · q[i] − min[i/group]
 //
-// also where the file stores indices into tables instead of the integers. So a type
-// is one function, from a block's bytes to a [Block], and what uses the weights,
-// as floats or as integers, does so for all types alike.
+// even if the file stores indices into tables instead of the integers. So each type is one
+// function from a block's bytes to a [Block], and code that uses the weights, as floats or as
+// integers, is the same for all types.
 //
 // The layouts are those of ggml (https://github.com/ggml-org/ggml); the values are
 // bit by bit those of its Python package gguf, which the tests compare with.
@@ -23,8 +22,8 @@ const (
 	MaxGroups = 16
 )
 
-// Block is what a block of weights stands for: the first Elems of Q, and the first
-// Elems/Group of Scale and Min are in use.
+// Block is a decoded block. The first Elems of Q, and the first Elems/Group of Scale and Min,
+// are in use.
 type Block struct {
 	Q     [MaxElems]int8
 	Scale [MaxGroups]float32
@@ -40,8 +39,8 @@ type Type struct {
 	Bytes  int    // bytes of a block
 	Group  int    // weights that share a scale
 
-	// Bits hold every q: −2^(Bits−1) to 2^(Bits−1)−1, or 0 to 2^Bits−1 for types
-	// with a minimum.
+	// Bits is the number of bits that hold every q: from −2^(Bits−1) to 2^(Bits−1)−1, or
+	// from 0 to 2^Bits−1 for types with a minimum.
 	Bits   int
 	HasMin bool
 
@@ -54,15 +53,15 @@ func (t *Type) Decode(b *Block, src []byte) { t.decode(b, src[:t.Bytes:t.Bytes])
 // Groups is the number of groups of a block.
 func (t *Type) Groups() int { return t.Elems / t.Group }
 
-// RowBytes is the size of a row of that many weights; false where blocks do not
-// divide it.
+// RowBytes returns the size in bytes of a row of that many weights; false if that is not a
+// whole number of blocks.
 func (t *Type) RowBytes(elems int) (int, bool) {
 	return elems / t.Elems * t.Bytes, elems%t.Elems == 0
 }
 
 // Dequantize writes the weights of whole blocks to dst: len(src)/t.Bytes·t.Elems
-// values. Products and differences are each rounded to float32. Scales come from
-// the file as they are, so that values may be infinite or NaN.
+// values. Products and differences are each rounded to float32. Scales are not checked, so that
+// values may be infinite or NaN.
 func (t *Type) Dequantize(dst []float32, src []byte) {
 	if len(src)%t.Bytes != 0 || len(src)/t.Bytes*t.Elems != len(dst) {
 		panic(fmt.Sprintf("ggml: %d bytes of %s into %d values", len(src), t.Name, len(dst)))
@@ -86,7 +85,7 @@ func (t *Type) Dequantize(dst []float32, src []byte) {
 	}
 }
 
-// Types are all that can be read, by their number in the file.
+// Types are the supported types, by their number in the file.
 var Types = byNumber(
 	&Type{Name: "Q4_0", Number: 2, Elems: 32, Bytes: 18, Group: 32, Bits: 4, decode: decodeQ4_0},
 	&Type{Name: "Q4_1", Number: 3, Elems: 32, Bytes: 20, Group: 32, Bits: 4, HasMin: true, decode: decodeQ4_1},
@@ -121,7 +120,7 @@ func byNumber(types ...*Type) map[uint32]*Type {
 	return m
 }
 
-// ByName finds a type by the name that ggml gives it; nil for none.
+// ByName returns the type with the given name in ggml; nil if there is none.
 func ByName(name string) *Type { return byName[name] }
 
 var byName = func() map[string]*Type {
@@ -132,8 +131,8 @@ var byName = func() map[string]*Type {
 	return m
 }()
 
-// Unread names the types that are not read, by number, for errors: plain
-// integers, and those that ggml itself uses for activations only.
+// Unread has the names of unsupported types by number, for error messages: plain integers, and
+// types that ggml uses for activations only.
 var Unread = map[uint32]string{
 	4: "Q4_2 (removed from ggml)", 5: "Q4_3 (removed from ggml)", 9: "Q8_1", 15: "Q8_K",
 	24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64",

@@ -8,11 +8,11 @@ import (
 // args are the arguments of a call.
 type args struct {
 	list   []Value
-	names  []Text // with their provenance: a **dict brings names of the conversation
+	names  []Text // texts with provenance, because **dict can bring names from the conversation
 	values []Value
 }
 
-// arguments evaluates a call's.
+// arguments evaluates the arguments of a call.
 func (r *renderer) arguments(x *arguments, s *scope) (*args, error) {
 	a := &args{}
 	for _, n := range x.names {
@@ -62,7 +62,7 @@ func (r *renderer) arguments(x *arguments, s *scope) (*args, error) {
 	return a, nil
 }
 
-// named gives the argument of a name.
+// named returns the argument with the given name.
 func (a *args) named(n string) (Value, bool) {
 	if i := slices.IndexFunc(a.names, func(t Text) bool { return t.s == n }); i >= 0 {
 		return a.values[i], true
@@ -97,7 +97,7 @@ func (a *args) bind(params ...string) ([]Value, error) {
 // missing marks an argument that is not given.
 type missing struct{}
 
-// or gives v, or what stands for it where it is missing.
+// or returns v, or otherwise if v is missing.
 func or(v, otherwise Value) Value {
 	if _, ok := v.(missing); ok {
 		return otherwise

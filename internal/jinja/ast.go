@@ -140,7 +140,7 @@ type (
 		values  []expr
 		body    []node
 	}
-	scopeNode struct{ body []node } // generation: what the model said, of no matter here
+	scopeNode struct{ body []node } // a generation block: its body is rendered like any other
 	breakNode struct{ at }
 	nextNode  struct{ at }
 )

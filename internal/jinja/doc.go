@@ -1,7 +1,6 @@
-// Package jinja renders chat templates: the part of Jinja 3.1 that they are
-// written in, with the settings Hugging Face's transformers renders them by
-// (trim_blocks, lstrip_blocks, loop controls, its own tojson, the immutable
-// sandbox).
+// Package jinja renders chat templates: the part of Jinja 3.1 that they use, with the settings
+// with which Hugging Face's transformers renders them (trim_blocks, lstrip_blocks, loop
+// controls, its own tojson, the immutable sandbox).
 //
 // # Why an interpreter of our own
 //
@@ -22,6 +21,6 @@
 // system or of other templates can be reached. include, import, extends and
 // block are refused by name.
 //
-// Reference: https://jinja.palletsprojects.com/en/stable/templates/; where the
-// text leaves something open, jinja2 3.1.6 was asked.
+// Reference: https://jinja.palletsprojects.com/en/stable/templates/; what that leaves open
+// follows the behaviour of jinja2 3.1.6.
 package jinja

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// scope holds the names that a block has set; those it has not are looked for outside.
+// scope holds the names that a block has set. Other names are looked up in the enclosing scope.
 type scope struct {
 	names map[string]Value
 	outer *scope
@@ -42,7 +42,7 @@ func (r *renderer) eval(x expr, s *scope) (Value, error) {
 	return v, nil
 }
 
-// lineError says in which line of the template something went wrong.
+// lineError is an error with the line of the template in which it occurred.
 type lineError struct {
 	line int
 	err  error
@@ -171,7 +171,7 @@ func (r *renderer) evalNode(x expr, s *scope) (Value, error) {
 		ok, err := f(r, v, a)
 		return ok, err
 	}
-	return nil, fmt.Errorf("a slice stands outside of a subscript")
+	return nil, fmt.Errorf("a slice is used outside of a subscript")
 }
 
 func (r *renderer) evalAll(xs []expr, s *scope) ([]Value, error) {
@@ -193,8 +193,8 @@ func (r *renderer) filter(x *filterExpr, v Value, s *scope) (Value, error) {
 	return r.apply(x.name, v, a)
 }
 
-// apply is a filter by its name. As in Jinja, an unknown one matters only where it is
-// used.
+// apply applies the filter of the given name. As in Jinja, an unknown filter is an error only
+// when it is used.
 func (r *renderer) apply(name string, v Value, a *args) (Value, error) {
 	f := filters[name]
 	if f == nil {
@@ -235,7 +235,7 @@ func (r *renderer) call(callee Value, a *args) (Value, error) {
 	return v, nil
 }
 
-// attr is of.name: an attribute, else an item.
+// attr evaluates of.name: an attribute, or an item if there is none.
 func (r *renderer) attr(of Value, n string) (Value, error) {
 	switch of := of.(type) {
 	case undefined:
@@ -261,7 +261,7 @@ func (r *renderer) attr(of Value, n string) (Value, error) {
 	return undefined{fmt.Sprintf("the attribute %q of a %s", clip(n), typeName(of))}, nil
 }
 
-// item is of[key]: an item, else an attribute.
+// item evaluates of[key]: an item, or an attribute if there is none.
 func (r *renderer) item(of, key Value) (Value, error) {
 	if u, ok := of.(undefined); ok {
 		return nil, fmt.Errorf("%s is undefined", u.what)
@@ -299,7 +299,7 @@ func (r *renderer) item(of, key Value) (Value, error) {
 	return undefined{"an item of a " + typeName(of)}, nil
 }
 
-// slice is of[from:to:step].
+// slice evaluates of[from:to:step].
 func (r *renderer) slice(of Value, x *sliceExpr, s *scope) (Value, error) {
 	bound := [3]*int64{}
 	for i, e := range []expr{x.from, x.to, x.step} {
@@ -385,7 +385,7 @@ func (r *renderer) slice(of Value, x *sliceExpr, s *scope) (Value, error) {
 	return &List{Items: out, Tuple: of.(*List).Tuple}, nil
 }
 
-// describe names a value's type, or says what is undefined.
+// describe returns the name of a value's type, or which name is undefined.
 func describe(v Value) string {
 	if u, ok := v.(undefined); ok {
 		return "value that is undefined: " + u.what

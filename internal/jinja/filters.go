@@ -11,8 +11,7 @@ import (
 
 type filterFunc func(r *renderer, v Value, a *args) (Value, error)
 
-// filters are what may stand after a bar. Those that go through lists are in
-// filters_list.go.
+// filters are the functions that can follow "|". Those on lists are in filters_list.go.
 var filters map[string]filterFunc
 
 func init() {
@@ -47,7 +46,7 @@ func init() {
 	addListFilters()
 }
 
-// textMethod is a filter that does what the method of a string does.
+// textMethod returns a filter that calls the string method of that name.
 func textMethod(name string) filterFunc {
 	return func(r *renderer, v Value, a *args) (Value, error) {
 		t, err := r.str(v)
@@ -164,7 +163,7 @@ func (r *renderer) replace(t, old, with Text, n int) (Value, error) {
 	return b.text(), nil
 }
 
-// filterIndent puts blanks before each line but the first, and but for empty ones.
+// filterIndent puts spaces before each line, except the first and empty ones.
 func filterIndent(r *renderer, v Value, a *args) (Value, error) {
 	p, err := a.bind("width", "first", "blank")
 	if err != nil {
@@ -208,9 +207,8 @@ func filterIndent(r *renderer, v Value, a *args) (Value, error) {
 	return b.text(), nil
 }
 
-// filterSafe marks a text as HTML. Nothing is escaped when a chat template prints, but
-// + escapes what it joins to such a text (Python's markupsafe), and some templates
-// have come to rely on it.
+// filterSafe marks a text as HTML. Chat templates print without escaping, but as in Python's
+// markupsafe, + escapes what it joins to such a text, and some templates rely on that.
 func filterSafe(r *renderer, v Value, a *args) (Value, error) {
 	t, err := r.str(v)
 	t.safe = true
@@ -225,7 +223,7 @@ func filterEscape(r *renderer, v Value, a *args) (Value, error) {
 	return r.escape(t)
 }
 
-// escape is the text written in HTML, unless it is that already.
+// escape escapes a text for HTML, unless it is marked as HTML already.
 func (r *renderer) escape(t Text) (Text, error) {
 	if t.safe {
 		return t, nil
@@ -339,7 +337,7 @@ func filterFormat(r *renderer, v Value, a *args) (Value, error) {
 	return r.percent(t, &List{Items: a.list, Tuple: true})
 }
 
-// filterAttr looks for an attribute of the template's own values; there are no others.
+// filterAttr looks up an attribute. Only the template's own values have attributes.
 func filterAttr(r *renderer, v Value, a *args) (Value, error) {
 	p, err := a.bind("name")
 	if err != nil {
@@ -358,7 +356,7 @@ func filterAttr(r *renderer, v Value, a *args) (Value, error) {
 	return r.attr(v, n.s)
 }
 
-// lookup is an item or attribute by a dotted path, as map(attribute=…) takes it.
+// lookup returns an item or attribute by a dotted path, as in map(attribute=…).
 func (r *renderer) lookup(v Value, path Value) (Value, error) {
 	switch p := path.(type) {
 	case int64:
@@ -382,7 +380,7 @@ func (r *renderer) lookup(v Value, path Value) (Value, error) {
 	return nil, fmt.Errorf("an attribute's name is a %s", typeName(path))
 }
 
-// sortValues puts items in order by key, keeping equal ones as they are.
+// sortValues sorts items by key. The sort is stable.
 func (r *renderer) sortValues(items []Value, reverse bool, key func(Value) (Value, error)) ([]Value, error) {
 	type entry struct{ item, key Value }
 	entries := make([]entry, len(items))
@@ -421,7 +419,7 @@ func (r *renderer) sortValues(items []Value, reverse bool, key func(Value) (Valu
 	return out, failed
 }
 
-// folded is a text in lower case where case is to be ignored.
+// folded returns a text in lower case unless caseSensitive is set.
 func folded(v Value, caseSensitive bool) Value {
 	if t, ok := v.(Text); ok && !caseSensitive {
 		return Template(strings.ToLower(t.s))

@@ -19,7 +19,7 @@ func addListFilters() {
 	}
 }
 
-// counted gives the items of v, counting each as a step.
+// counted returns the items of v and counts each as a step.
 func (r *renderer) counted(v Value) ([]Value, error) {
 	items, err := r.items(v)
 	if err != nil {
@@ -28,7 +28,7 @@ func (r *renderer) counted(v Value) ([]Value, error) {
 	return items, r.step(len(items))
 }
 
-// some is counted where what is false, such as none, has no items.
+// some is like counted, but false values such as none have no items.
 func (r *renderer) some(v Value) ([]Value, error) {
 	if !truthy(v) {
 		return nil, nil
@@ -49,7 +49,7 @@ func filterItems(r *renderer, v Value, _ *args) (Value, error) {
 	return nil, fmt.Errorf("a %s has no items", typeName(v))
 }
 
-// pairs are the entries of a dict.
+// pairs returns the entries of a dict as tuples.
 func (r *renderer) pairs(d *Dict) (*List, error) {
 	l := &List{}
 	if err := r.step(2 * d.Len()); err != nil {
@@ -116,7 +116,8 @@ func filterJoin(r *renderer, v Value, a *args) (Value, error) {
 	return r.join(sep, items, false)
 }
 
-// join puts sep between items; strict refuses what is no string, as str.join does.
+// join joins items with sep. With strict, items that are no strings are an error, as in
+// str.join.
 func (r *renderer) join(sep Text, items []Value, strict bool) (Value, error) {
 	var b builder
 	for i, it := range items {
@@ -439,7 +440,7 @@ func filterGroupBy(r *renderer, v Value, a *args) (Value, error) {
 	return out, nil
 }
 
-// splitLines cuts a text at its line ends, which stay with keep.
+// splitLines cuts a text at its line ends, which are kept if keep is set.
 func splitLines(t Text, keep bool) []Text {
 	var out []Text
 	for at := 0; at < len(t.s); {

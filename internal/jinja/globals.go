@@ -5,10 +5,10 @@ import (
 	"math"
 )
 
-// maxRange is how many numbers range gives at most: the sandbox's MAX_RANGE.
+// maxRange is the most numbers that range may return: MAX_RANGE of Jinja's sandbox.
 const maxRange = 100_000
 
-// globals are the functions that every template finds.
+// globals are the functions that every template can call.
 func globals() map[string]Value {
 	out := make(map[string]Value)
 	for n, f := range map[string]func(*renderer, *args) (Value, error){
@@ -72,7 +72,7 @@ func globalRange(r *renderer, a *args) (Value, error) {
 	return l, nil
 }
 
-// entries fills a dict from a call's arguments, as dict() does.
+// entries fills a dict from the arguments of a call, as Python's dict() does.
 func entries(r *renderer, a *args, into *Dict) error {
 	if len(a.list) > 1 {
 		return fmt.Errorf("takes at most one argument without a name")
@@ -120,7 +120,7 @@ func globalNamespace(r *renderer, a *args) (Value, error) {
 	return ns, entries(r, a, &ns.Dict)
 }
 
-// joiner gives nothing the first time it is called and the separator from then on.
+// joiner returns a function that returns "" the first time and the separator from then on.
 func joiner(_ *renderer, a *args) (Value, error) {
 	p, err := a.bind("sep")
 	if err != nil {
@@ -136,7 +136,7 @@ func joiner(_ *renderer, a *args) (Value, error) {
 	}}, nil
 }
 
-// cycler gives its items in turn by next().
+// cycler returns an object whose next() returns its items in turn.
 func cycler(_ *renderer, a *args) (Value, error) {
 	if len(a.list) == 0 {
 		return nil, fmt.Errorf("no items to cycle through")

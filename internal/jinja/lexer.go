@@ -49,7 +49,8 @@ func (t token) String() string {
 	return fmt.Sprintf("%q", t.text)
 }
 
-// SyntaxError says where a template is not Jinja, or uses what is left out.
+// SyntaxError is the error of a template that is not valid Jinja, or that uses a part that this
+// package leaves out.
 type SyntaxError struct {
 	Line int
 	Msg  string
@@ -98,8 +99,8 @@ func (l *lexer) emit(kind tokenKind, text string) {
 }
 
 func (l *lexer) run() error {
-	trimLeft := false    // the last tag ended with a minus: white space after it goes
-	trimNewline := false // it was a block or comment: one newline after it goes
+	trimLeft := false    // the last tag ended with a minus: white space after it is removed
+	trimNewline := false // it was a block or comment: one newline after it is removed
 	for l.at < len(l.src) {
 		rest := l.src[l.at:]
 		begin := len(rest)
@@ -186,7 +187,7 @@ func (l *lexer) emitData(s string) {
 	}
 }
 
-// stripIndent takes the blanks off between the beginning of a line and a tag.
+// stripIndent removes the white space between the beginning of a line and a tag.
 func (l *lexer) stripIndent(data string, tagAt int) string {
 	cut := strings.TrimRight(data, " \t")
 	before := l.src[:tagAt-(len(data)-len(cut))]
@@ -196,7 +197,7 @@ func (l *lexer) stripIndent(data string, tagAt int) string {
 	return data
 }
 
-// raw reads {% raw %}…{% endraw %} after "{%", if that is what stands there.
+// raw reads {% raw %}…{% endraw %} after "{%", if that follows.
 func (l *lexer) raw() (done, minus bool, err error) {
 	rest := l.src[l.at:]
 	body := strings.TrimLeftFunc(rest, unicode.IsSpace)
@@ -250,8 +251,8 @@ func (l *lexer) raw() (done, minus bool, err error) {
 
 var operators = []string{"**", "//", "==", "!=", "<=", ">=", "+", "-", "*", "/", "%", "~", "[", "]", "(", ")", "{", "}", "<", ">", "=", ".", ",", ":", "|", ";"}
 
-// tag reads the tokens of a tag up to its end, and gives the sign before it: '-', '+'
-// or 0.
+// tag reads the tokens of a tag up to its end, and returns the sign before the end: '-', '+' or
+// 0.
 func (l *lexer) tag(end string) (sign byte, err error) {
 	depth := 0
 	for l.at < len(l.src) {
@@ -363,8 +364,8 @@ func (l *lexer) quoted(quote byte) error {
 	return l.fail("a string is not closed")
 }
 
-// unescape writes what stands after a backslash and gives the bytes used beyond the
-// first.
+// unescape writes the character that an escape sequence stands for. s follows the backslash. It
+// returns how many bytes after the first it has used.
 func unescape(b *strings.Builder, s string) int {
 	hex := func(digits int) (rune, bool) {
 		if len(s) < 1+digits {

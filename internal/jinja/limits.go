@@ -7,30 +7,29 @@ import (
 	"time"
 )
 
-// ErrLimit is in every error that says a template went over a limit.
+// ErrLimit is wrapped by every error about a template that exceeds a limit.
 var ErrLimit = errors.New("the chat template does too much")
 
 // Limits bound a rendering. A zero field takes its default.
 type Limits struct {
-	Steps  int           // expressions and statements evaluated, elements gone through
-	Output int           // bytes of the prompt, and of any one text on the way
+	Steps  int           // expressions and statements evaluated, and elements iterated over
+	Output int           // bytes of the prompt, and of each single text made on the way
 	Text   int           // bytes of all texts made on the way, together
 	Time   time.Duration // wall clock
 }
 
-// maxDepth bounds how deep expressions, blocks and calls may be nested, and maxSource
-// the bytes of a template. Real ones stay under 20 and 64 KiB.
+// maxDepth is the deepest nesting of expressions, blocks and calls, and maxSource the size of a
+// template in bytes. Real templates stay below 20 and 64 KiB.
 const (
 	maxDepth  = 100
 	maxSource = 1 << 20
 )
 
-// maxEval bounds how deep expressions, blocks and macros may call each other while
-// they are evaluated.
+// maxEval is the deepest nesting of expressions, blocks and macros while they are evaluated.
 const maxEval = 4000
 
-// withDefaults fills in what is not set, for a conversation of input bytes: a long
-// conversation may cost more than a short one.
+// withDefaults fills in the fields that are 0. The defaults grow with the size of the
+// conversation, input in bytes.
 func (l Limits) withDefaults(input int) Limits {
 	set := func(v *int, base, perByte int) {
 		if *v <= 0 {
@@ -52,7 +51,7 @@ type budget struct {
 	limits Limits
 	steps  int
 	bytes  int
-	next   int // steps at which the clock is looked at again
+	next   int // number of steps at which the time is checked next
 	start  time.Time
 	depth  int
 }
@@ -80,7 +79,7 @@ func (b *budget) clock() error {
 	return nil
 }
 
-// made counts a text of n bytes that is about to be made.
+// made counts a text of n bytes before it is made.
 func (b *budget) made(n int) error {
 	if n < 0 || n > b.limits.Output {
 		return fmt.Errorf("%w: a text of more than %d bytes", ErrLimit, b.limits.Output)
@@ -92,7 +91,7 @@ func (b *budget) made(n int) error {
 	return b.step(1 + n/1024)
 }
 
-// enter counts one level of nesting; leave takes it back.
+// enter counts one more level of nesting; leave one less.
 func (b *budget) enter() error {
 	if b.depth++; b.depth > maxEval {
 		return fmt.Errorf("%w: calls nested more than %d deep", ErrLimit, maxEval)

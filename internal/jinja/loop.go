@@ -66,7 +66,7 @@ func (l *loop) attr(n string) (Value, error) {
 	return undefined{fmt.Sprintf("loop.%s", clip(n))}, nil
 }
 
-// loop runs a for over a value.
+// loop runs a for statement over a value.
 func (r *renderer) loop(n *forNode, over Value, s *scope, depth int) error {
 	items, err := r.items(over)
 	if err != nil {

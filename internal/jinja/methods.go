@@ -7,8 +7,8 @@ import (
 	"unicode"
 )
 
-// method gives a method of a value, bound to it; nil: there is none of the name. What
-// would change the value in place is refused when it is called, as in the sandbox.
+// method returns a method of a value, bound to it; nil if there is none of that name. Methods
+// that would change the value in place return an error when called, as in Jinja's sandbox.
 func method(of Value, n string) *function {
 	switch of := of.(type) {
 	case Text:
@@ -43,7 +43,7 @@ func method(of Value, n string) *function {
 
 func changing(n string) *function {
 	return &function{n, func(*renderer, *args) (Value, error) {
-		return nil, errors.New("changes a value in place, which a chat template may not")
+		return nil, errors.New("would change a value in place, which chat templates are not allowed to do")
 	}}
 }
 
@@ -332,8 +332,8 @@ func texts(r *renderer, parts []Text) (Value, error) {
 	return l, r.step(len(parts))
 }
 
-// cased is title, or capitalize: the first letter of each word, or of the text, large
-// and the others small.
+// cased returns the method title (with words) or capitalize: the first letter of each word, or
+// of the text, in upper case and the others in lower case.
 func cased(words bool) func(*renderer, Text, *args) (Value, error) {
 	return func(r *renderer, t Text, a *args) (Value, error) {
 		inWord := false
@@ -350,7 +350,7 @@ func cased(words bool) func(*renderer, Text, *args) (Value, error) {
 	}
 }
 
-// strip takes white space, or the characters given, off the ends.
+// strip removes white space, or the given characters, from the ends.
 func strip(r *renderer, t Text, chars Value, left, right bool) (Value, error) {
 	cut := func(c rune) bool { return unicode.IsSpace(c) || c >= 0x1c && c <= 0x1f } // str.isspace
 	if chars != nil {

@@ -73,7 +73,7 @@ func (r *renderer) concat(a, b Text) (Value, error) {
 	return concat(a, b), r.step(len(a.user) + len(b.user))
 }
 
-// plus joins two texts; where one is HTML the other is escaped.
+// plus joins two texts. If one is marked as HTML, the other is escaped.
 func (r *renderer) plus(a, b Text) (Value, error) {
 	if !a.safe && !b.safe {
 		return r.concat(a, b)
@@ -200,7 +200,7 @@ func intArithmetic(op string, a, b int64) (Value, error) {
 	return v, nil
 }
 
-// repeat is a text n times over.
+// repeat returns a text repeated n times.
 func (r *renderer) repeat(t Text, n int64) (Value, error) {
 	if n <= 0 || t.s == "" {
 		return Text{}, nil

@@ -29,11 +29,12 @@ func (p *parser) expression() (expr, error) {
 	return x, err
 }
 
-// tuple reads expressions with commas between them; explicit says that parentheses
-// stand around them, so that there may be none.
+// tuple reads expressions separated by commas. explicit means that parentheses surround them,
+// so that there may be none.
 func (p *parser) tuple(explicit bool) (expr, error) { return p.tupleOf(explicit, p.expression) }
 
-// tupleNoCond is tuple where an if after it is no condition.
+// tupleNoCond is tuple without conditional expressions, so that a following if is not part of
+// it.
 func (p *parser) tupleNoCond() (expr, error) { return p.tupleOf(false, p.or) }
 
 func (p *parser) tupleOf(explicit bool, item func() (expr, error)) (expr, error) {
@@ -63,7 +64,7 @@ func (p *parser) tupleOf(explicit bool, item func() (expr, error)) (expr, error)
 func (p *parser) or() (expr, error)  { return p.left(p.and, "or") }
 func (p *parser) and() (expr, error) { return p.left(p.not, "and") }
 
-// left reads operators that bind from the left.
+// left reads left-associative operators.
 func (p *parser) left(operand func() (expr, error), ops ...string) (expr, error) {
 	x, err := operand()
 	for n := 0; err == nil; n++ {
@@ -298,7 +299,7 @@ func (p *parser) postfix(x expr) (expr, error) {
 	}
 }
 
-// subscripted reads what stands in brackets after a value.
+// subscripted reads the contents of brackets after a value.
 func (p *parser) subscripted() (expr, error) {
 	s := &sliceExpr{at: at(p.peek().line)}
 	parts, colons := [3]expr{}, 0
@@ -329,7 +330,7 @@ func (p *parser) subscripted() (expr, error) {
 	return s, nil
 }
 
-// arguments reads a call's, with the parentheses.
+// arguments reads the arguments of a call, with the parentheses.
 func (p *parser) arguments() (a arguments, err error) {
 	if err := p.expect("("); err != nil {
 		return a, err
@@ -401,7 +402,7 @@ func (p *parser) filtered(x expr) (expr, error) {
 	}
 }
 
-// filterTail reads a filter after its bar.
+// filterTail reads a filter after "|".
 func (p *parser) filterTail(x expr) (*filterExpr, error) {
 	f := &filterExpr{at: at(p.peek().line), x: x}
 	var err error
@@ -414,7 +415,7 @@ func (p *parser) filterTail(x expr) (*filterExpr, error) {
 	return f, err
 }
 
-// test reads a test after its "is".
+// test reads a test after "is".
 func (p *parser) test(x expr) (expr, error) {
 	line := at(p.peek().line)
 	not := p.take("not")

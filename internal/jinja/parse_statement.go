@@ -11,7 +11,7 @@ type parser struct {
 	tokens []token
 	i      int
 	depth  int
-	loops  int // that the parser is in, for break and continue
+	loops  int // number of enclosing loops, for break and continue
 }
 
 func (p *parser) peek() token { return p.tokens[p.i] }
@@ -31,7 +31,7 @@ func (p *parser) fail(format string, args ...any) error {
 func (p *parser) isOp(op string) bool  { t := p.peek(); return t.kind == tokOp && t.text == op }
 func (p *parser) isName(n string) bool { t := p.peek(); return t.kind == tokName && t.text == n }
 
-// take goes past an operator or a keyword if it stands here.
+// take consumes an operator or a keyword if it is next.
 func (p *parser) take(s string) bool {
 	if p.isOp(s) || p.isName(s) {
 		p.i++
@@ -69,8 +69,8 @@ func (p *parser) enter() error {
 	return nil
 }
 
-// body reads nodes up to a tag that begins with one of the words, which it leaves
-// with the word next. Without words it reads to the end of the template.
+// body reads nodes up to a tag that begins with one of the words, which it does not consume.
+// Without words it reads to the end of the template.
 func (p *parser) body(words ...string) ([]node, error) {
 	if err := p.enter(); err != nil {
 		return nil, err
@@ -230,7 +230,7 @@ func (p *parser) forStatement(line at) (node, error) {
 	return n, p.blockEnd()
 }
 
-// targets reads what a loop or a set assigns to: one target, or several with commas.
+// targets reads the targets of a loop or a set: one, or several separated by commas.
 func (p *parser) targets() (target, error) {
 	first, err := p.target()
 	if err != nil || !p.isOp(",") {
@@ -300,8 +300,7 @@ func (p *parser) setStatement(line at) (node, error) {
 	return n, err
 }
 
-// filterNames reads a chain of filters: with a first one that has no bar before it, or
-// each with one.
+// filterNames reads a chain of filters. With bare, the first has no "|" before it.
 func (p *parser) filterNames(bare bool) (out []filterExpr, err error) {
 	for bare || p.take("|") {
 		bare = false
@@ -346,7 +345,7 @@ func (p *parser) parameters(m *macroNode) error {
 	return nil
 }
 
-// subBody reads a body in which break and continue of the loops around mean nothing.
+// subBody reads a body in which break and continue of the enclosing loops are not allowed.
 func (p *parser) subBody(word string) ([]node, error) {
 	loops := p.loops
 	p.loops = 0

@@ -32,22 +32,21 @@ func Parse(source string) (*Program, error) {
 	return &Program{nodes}, nil
 }
 
-// RaisedError is what a template itself refuses with raise_exception.
+// RaisedError is the error of a template that calls raise_exception.
 type RaisedError struct{ Msg string }
 
 func (e *RaisedError) Error() string { return "the chat template refuses the conversation: " + e.Msg }
 
 // Input is what a template is rendered with.
 type Input struct {
-	Vars   *Dict     // names that the template finds
+	Vars   *Dict     // variables of the template
 	Now    time.Time // for strftime_now
-	Bytes  int       // size of the conversation, by which the default limits grow
+	Bytes  int       // size of the conversation, with which the default limits grow
 	Limits Limits
 }
 
-// Render runs the template. It is an error, never a partial prompt, if the template
-// refuses ([RaisedError]), does what can't be done, goes over a limit ([ErrLimit]), or
-// the context ends.
+// Render runs the template. It returns an error, never a partial prompt, if the template raises
+// one ([RaisedError]), fails, exceeds a limit ([ErrLimit]), or the context ends.
 func (p *Program) Render(ctx context.Context, in Input) (Text, error) {
 	r := &renderer{now: in.Now}
 	r.budget = budget{ctx: ctx, limits: in.Limits.withDefaults(in.Bytes), start: time.Now()}
@@ -72,14 +71,14 @@ func (p *Program) Render(ctx context.Context, in Input) (Text, error) {
 	return r.out.text(), nil
 }
 
-// renderer is one rendering under way.
+// renderer is the state of one rendering.
 type renderer struct {
 	budget
 	out *output
 	now time.Time
 }
 
-// output is where text goes: the prompt, or what a macro or a block makes.
+// output collects text: of the prompt, or of a macro or a block.
 type output struct {
 	builder
 }
@@ -108,7 +107,7 @@ func (r *renderer) run(nodes []node, s *scope) error {
 	return nil
 }
 
-// print puts text out.
+// print writes text to the output.
 func (r *renderer) print(t Text) error {
 	if r.out.len()+len(t.s) > r.limits.Output {
 		return fmt.Errorf("%w: a prompt of more than %d bytes", ErrLimit, r.limits.Output)
@@ -120,7 +119,7 @@ func (r *renderer) print(t Text) error {
 	return r.step(len(t.user))
 }
 
-// captured runs nodes and gives what they put out.
+// captured runs nodes and returns their output.
 func (r *renderer) captured(nodes []node, s *scope) (Text, error) {
 	before := r.out
 	r.out = &output{}
@@ -282,7 +281,7 @@ func (r *renderer) assign(t target, v Value, s *scope) error {
 	return nil
 }
 
-// macro makes the function of a macro.
+// macro returns a macro as a function.
 func (r *renderer) macro(m *macroNode, s *scope) *function {
 	return &function{m.name, func(r *renderer, a *args) (Value, error) {
 		inner := &scope{outer: s}

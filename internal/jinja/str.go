@@ -8,7 +8,7 @@ import (
 	"unicode"
 )
 
-// str is Python's str(): what a value is printed as.
+// str is Python's str(): the text with which a value is printed.
 func (r *renderer) str(v Value) (Text, error) {
 	switch v := v.(type) {
 	case Text:
@@ -21,13 +21,13 @@ func (r *renderer) str(v Value) (Text, error) {
 	return b.text(), err
 }
 
-// put adds text of the template's own to b.
+// put adds text that comes from the template to b.
 func (r *renderer) put(b *builder, s string) error {
 	b.add(s, false)
 	return r.room(b, len(s))
 }
 
-// room counts what has just been added.
+// room counts n bytes that have just been added.
 func (r *renderer) room(b *builder, n int) error {
 	if b.len() > r.limits.Output {
 		return r.made(math.MaxInt)

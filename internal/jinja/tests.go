@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// tests are what may stand after "is".
+// tests are the functions that can follow "is".
 var tests map[string]func(r *renderer, v Value, a *args) (bool, error)
 
 func init() {

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// Span is the bytes from From up to, and without, To.
+// Span is the range of bytes from From up to but not including To.
 type Span struct{ From, To int }
 
 // Text is a string that knows which of its bytes came from the conversation
@@ -15,13 +15,13 @@ type Span struct{ From, To int }
 type Text struct {
 	s    string
 	user []Span // in order, none empty, none touching the next
-	safe bool   // the filter safe or escape made it: what + joins to it is escaped for HTML
+	safe bool   // made by the filter safe or escape: text that + joins to it is escaped for HTML
 }
 
-// Template is text of the template's own, or that is trusted like it.
+// Template returns text that comes from the template, or that is trusted like it.
 func Template(s string) Text { return Text{s: s} }
 
-// User is text that came from the conversation.
+// User returns text that comes from the conversation.
 func User(s string) Text {
 	if s == "" {
 		return Text{}
@@ -32,7 +32,7 @@ func User(s string) Text {
 // String is the text without its provenance.
 func (t Text) String() string { return t.s }
 
-// User gives the spans of bytes that came from the conversation, in order.
+// User returns the spans of bytes that came from the conversation, in order.
 func (t Text) User() []Span { return t.user }
 
 // slice is the bytes from up to to.
@@ -65,15 +65,15 @@ func (t Text) runes() []Text {
 	return out
 }
 
-// mapped changes the text by f, a function of characters that is applied to each
-// stretch of one provenance by itself.
+// mapped applies f, which changes single characters, to each part of the text that has one
+// provenance.
 func (t Text) mapped(f func(string) string) Text {
 	var b builder
 	t.stretches(func(part string, user bool) { b.add(f(part), user) })
 	return b.text()
 }
 
-// stretches calls f for each stretch of one provenance.
+// stretches calls f for each part of the text that has one provenance.
 func (t Text) stretches(f func(part string, user bool)) {
 	at := 0
 	for _, u := range t.user {
@@ -96,7 +96,7 @@ type builder struct {
 
 func (b *builder) len() int { return b.s.Len() }
 
-// add appends a stretch of one provenance.
+// add appends text of one provenance.
 func (b *builder) add(s string, user bool) {
 	if s == "" {
 		return
@@ -143,5 +143,5 @@ func concat(a, b Text) Text {
 	return out.text()
 }
 
-// Cut is the first n bytes.
+// Cut returns the first n bytes.
 func (t Text) Cut(n int) Text { return t.slice(0, n) }

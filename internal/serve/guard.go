@@ -20,8 +20,8 @@ import (
 	"github.com/specquant/specquant/internal/serve/api"
 )
 
-// keys are those that clients may show; nil: none is needed. Only their hashes are kept,
-// which also have one length, as a comparison in constant time needs.
+// keys are the hashes of the keys that clients may send; nil if no key is needed. Hashes have
+// equal lengths, which a comparison in constant time needs.
 type keys [][sha256.Size]byte
 
 // Limits of a file of keys.
@@ -31,8 +31,8 @@ const (
 	minKey     = 16
 )
 
-// readKeys reads a file with a key a line; empty lines and those that begin with # are
-// left out.
+// readKeys reads a file with one key per line. Empty lines and lines that begin with # are
+// ignored.
 func readKeys(path string) (keys, error) {
 	data, err := input.ReadFile(path, maxKeyFile)
 	if err != nil {
@@ -51,7 +51,7 @@ func readKeys(path string) (keys, error) {
 		case len(text) < minKey:
 			return nil, fmt.Errorf("%s: line %d: a key of %d characters, expected at least %d; try: openssl rand -hex 32", path, line, len(text), minKey)
 		case strings.ContainsAny(text, " \t"):
-			return nil, fmt.Errorf("%s: line %d: a key with a blank in it", path, line)
+			return nil, fmt.Errorf("%s: line %d: found a key with white space in it; write one key per line", path, line)
 		case len(k) == maxKeys:
 			return nil, fmt.Errorf("%s: more than %d keys", path, maxKeys)
 		}
@@ -61,14 +61,14 @@ func readKeys(path string) (keys, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if len(k) == 0 {
-		return nil, fmt.Errorf("%s: there is no key in it; without --api-key-file everybody who reaches the server may use it", path)
+		return nil, fmt.Errorf("%s: found no key, expected one per line; to let everybody use the server, leave out --api-key-file", path)
 	}
 	return k, nil
 }
 
-// shown says whether a request shows one of the keys: as a bearer token, as the password
-// of HTTP's basic authentication, which browsers ask for, or in Anthropic's header
-// x-api-key. What stands in Authorization goes before.
+// shown reports whether a request has one of the keys: as a bearer token, as the password of
+// HTTP basic authentication, for which browsers ask, or in Anthropic's header x-api-key. The
+// header Authorization takes precedence.
 func (k keys) shown(r *http.Request) bool {
 	key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
@@ -78,13 +78,13 @@ func (k keys) shown(r *http.Request) bool {
 		key = r.Header.Get("X-Api-Key")
 	}
 	got, same := sha256.Sum256([]byte(strings.TrimSpace(key))), 0
-	for i := range k { // all of them, whichever it is
+	for i := range k { // compare with all, so that the time does not depend on which one matches
 		same |= subtle.ConstantTimeCompare(got[:], k[i][:])
 	}
 	return same == 1
 }
 
-// guard decides who may ask, before any handler sees a request.
+// guard checks whether a client may use the server, before any handler sees the request.
 type guard struct {
 	next    http.Handler
 	hosts   []string // names by which clients may call the server, beside IP addresses and localhost
@@ -96,20 +96,20 @@ type guard struct {
 	observe func(path string, status int, took time.Duration)
 }
 
-// checkOrigins says which origin is none.
+// checkOrigins returns an error that names the first invalid origin.
 func checkOrigins(origins []string) error {
 	for _, o := range origins {
 		u, err := url.Parse(o)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || o != u.Scheme+"://"+u.Host {
-			return fmt.Errorf("--cors-origin: found %q, expected an origin such as https://example.org; there is none that stands for all", o)
+			return fmt.Errorf("--cors-origin: found %q, expected an origin such as https://example.org (there is no wildcard for all origins)", o)
 		}
 	}
 	return nil
 }
 
-// known says whether a Host header names this server. A page that a browser got from
-// elsewhere can make its own name point here (DNS rebinding); it can't make the browser
-// send another name. IP addresses can't be rebound.
+// known reports whether a Host header names this server. A malicious web page can make its own
+// host name resolve to this server (DNS rebinding), but the browser then sends that name, which
+// is unknown here. IP addresses can't be rebound.
 func (g *guard) known(host string) bool {
 	name := host
 	if h, _, err := net.SplitHostPort(host); err == nil {
@@ -131,14 +131,14 @@ func (g *guard) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 				api.WriteError(w, r, &api.Error{Status: http.StatusInternalServerError, Type: "server_error", Message: "internal error; the server's log says more"})
 			}
 		}
-		path := r.Pattern // a route, not what the client wrote
+		path := r.Pattern // the route's pattern instead of the client's text
 		if path == "" {
 			path = "none"
 		}
 		took := time.Since(start)
 		g.observe(path, w.status, took)
 		g.log.Info("request", "method", r.Method, "path", path, "status", w.status, "seconds", took.Seconds(), "bytes", w.bytes, "from", r.RemoteAddr)
-		if p != nil && begun { // whatever was sent is not whole: the client must see that
+		if p != nil && begun { // the answer is incomplete: abort the connection so that the client notices
 			panic(http.ErrAbortHandler)
 		}
 	}()
@@ -212,6 +212,6 @@ func (w *writer) FlushError() error {
 
 func (w *writer) deadline() {
 	if err := http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.limit)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return // the connection is gone, as the write will find
+		return // the connection is closed, which the write will report
 	}
 }

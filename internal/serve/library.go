@@ -18,19 +18,19 @@ type Source struct {
 	Path string // folder or file
 }
 
-// library holds the models of a server. They are loaded when they are asked for, and
-// unloaded when nobody has asked for a while or another one needs their memory. One is
-// loaded or unloaded at a time; those that are loaded go on meanwhile.
+// library holds the models of a server. A model is loaded by the first request for it, and
+// unloaded when it has been idle for KeepAlive or another model needs its memory. One model is
+// loaded or unloaded at a time; loaded ones answer meanwhile.
 type library struct {
 	options Options
 	pool    *kernel.Pool
 	metrics *api.Metrics
 	bench   api.Bench
 	books   []*book
-	context int // tokens of the largest
+	context int // the largest context of the models, in tokens
 
-	mu       sync.Mutex    // guards what follows, and what changes in the books
-	changing chan struct{} // closed when the loading or unloading under way has ended; nil: there is none
+	mu       sync.Mutex    // guards the fields below, and the changing fields of the books
+	changing chan struct{} // closed when the present loading or unloading has ended; nil if there is none
 	closed   bool
 }
 
@@ -38,14 +38,14 @@ type library struct {
 type book struct {
 	Source
 	info   api.Info
-	caches int64 // memory that the caches of its texts may take, in bytes
-	charge int64 // memory that it may take in all: its files' size, the caches, and the constraints of answers
+	caches int64 // the most memory that its KV caches can take, in bytes
+	charge int64 // the most memory that it can take: its files and caches, in bytes
 
 	// Guarded by the library's lock.
-	loaded *loaded         // nil: not
-	users  int             // requests that it answers
+	loaded *loaded         // nil: not loaded
+	users  int             // requests that it is answering
 	idle   time.Time       // when the last of them ended
-	before scheduler.Stats // of the times when it was loaded before
+	before scheduler.Stats // counts from earlier times when it was loaded
 }
 
 // newLibrary checks all models and loads the first.
@@ -56,7 +56,7 @@ func newLibrary(o Options, sources []Source) (*library, error) {
 		for _, other := range sources[:i] {
 			if other.Name == s.Name {
 				l.close()
-				return nil, fmt.Errorf("%s and %s would both be called %s; give them names: NAME=MODEL", other.Path, s.Path, s.Name)
+				return nil, fmt.Errorf("%s and %s have the same name, %s; give them different ones as NAME=MODEL", other.Path, s.Path, s.Name)
 			}
 		}
 		if err := l.add(s, i == 0); err != nil {
@@ -67,7 +67,7 @@ func newLibrary(o Options, sources []Source) (*library, error) {
 	return l, nil
 }
 
-// add takes a model in, loaded or only looked at.
+// add adds a model. It stays loaded if stay is set; otherwise it is only checked.
 func (l *library) add(s Source, stay bool) error {
 	m, err := l.load(s, !stay)
 	if err != nil {
@@ -88,17 +88,17 @@ func (l *library) add(s Source, stay bool) error {
 	return nil
 }
 
-// MemoryError says that a model can't be served within a limit.
+// MemoryError is the error of a model that can't be served within --max-memory.
 type MemoryError struct {
 	Name                 string
-	Bytes, Caches, Limit int64 // what it may take, of which its caches, and the limit
+	Bytes, Caches, Limit int64 // the most that it can take, the caches' part of that, and the limit
 }
 
 func (e *MemoryError) Error() string {
-	return fmt.Sprintf("%s may take %d bytes of memory, of which %d for the caches of its texts, and --max-memory is %d; try fewer --slots, a smaller --keep or --ctx", e.Name, e.Bytes, e.Caches, e.Limit)
+	return fmt.Sprintf("%s can take %d bytes of memory (%d of them for KV caches), but --max-memory is %d; try fewer --slots, a smaller --keep or --ctx", e.Name, e.Bytes, e.Caches, e.Limit)
 }
 
-// find gives the book of a name; "": the first.
+// find returns the book of a name; "" is the first model.
 func (l *library) find(name string) (*book, error) {
 	if name == "" {
 		return l.books[0], nil
@@ -162,7 +162,7 @@ func (l *library) Acquire(ctx context.Context, name string) (*api.API, func(), e
 	}
 }
 
-// release says that a request has ended.
+// release is called when a request has ended.
 func (l *library) release(b *book) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -173,7 +173,7 @@ func (l *library) release(b *book) {
 	}
 }
 
-// expire unloads what has been idle for long.
+// expire unloads models that have been idle for KeepAlive.
 func (l *library) expire() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -192,7 +192,7 @@ func (l *library) expire() {
 	}
 }
 
-// fits says whether a model may be loaded beside those that are. The lock is held.
+// fits reports whether a model fits into memory beside the loaded ones. The lock is held.
 func (l *library) fits(b *book) bool {
 	sum := b.charge
 	for _, other := range l.books {
@@ -203,8 +203,8 @@ func (l *library) fits(b *book) bool {
 	return l.options.MaxMemory == 0 || sum <= l.options.MaxMemory
 }
 
-// longestIdle is the loaded model that has answered nothing for the longest time, and at
-// least for the one given; nil: there is none. The lock is held.
+// longestIdle returns the loaded model that has been idle for the longest time, at least the
+// given one; nil if there is none. The lock is held.
 func (l *library) longestIdle(least time.Duration) *book {
 	var found *book
 	for _, b := range l.books {
@@ -215,12 +215,13 @@ func (l *library) longestIdle(least time.Duration) *book {
 	return found
 }
 
-// change runs f without the lock, which is held before and after, as the one change.
+// change runs f, which loads or unloads a model, without the lock. The lock is held before and
+// after. Only one change runs at a time.
 func (l *library) change(f func()) {
 	done := make(chan struct{})
 	l.changing = done
 	l.mu.Unlock()
-	defer func() { // even if f panics: nobody is to wait for it for ever
+	defer func() { // also if f panics, so that nobody waits forever
 		l.mu.Lock()
 		l.changing = nil
 		close(done)
@@ -241,19 +242,19 @@ func (l *library) fetch(b *book) (err error) {
 	return nil
 }
 
-// unload unloads a model that answers nothing. The lock is held.
+// unload unloads an idle model. The lock is held.
 func (l *library) unload(b *book) {
 	m := b.loaded
 	b.loaded = nil
 	b.before = sum(b.before, m.scheduler.Stats())
 	l.change(func() {
 		m.close()
-		debug.FreeOSMemory() // what it took is for another one, or another program
+		debug.FreeOSMemory() // return its memory to the system
 	})
 	l.options.Log.Info("unloaded", "name", b.Name)
 }
 
-// sum adds up what is counted, and leaves out what is of the moment.
+// sum adds the counters of a and b and leaves out momentary values.
 func sum(a, b scheduler.Stats) scheduler.Stats {
 	return scheduler.Stats{Prompt: a.Prompt + b.Prompt, Cached: a.Cached + b.Cached, Generated: a.Generated + b.Generated, Guessed: a.Guessed + b.Guessed, Right: a.Right + b.Right, Rounds: a.Rounds + b.Rounds}
 }
@@ -275,7 +276,7 @@ func (l *library) stats() []api.ModelStats {
 	return out
 }
 
-// close lets go of all models. Nothing may be under way.
+// close closes all models. No request may be running.
 func (l *library) close() {
 	l.mu.Lock()
 	l.closed = true

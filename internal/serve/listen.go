@@ -14,27 +14,27 @@ import (
 	"github.com/specquant/specquant/internal/input"
 )
 
-// maxSocketPath is the length of a socket's path, in bytes, that every system takes.
+// maxSocketPath is the longest path of a socket, in bytes, that every system accepts.
 const maxSocketPath = 100
 
-// ListenSocket listens on a Unix socket that nobody but this user may open. A socket that
-// nobody listens on any more, left by a server that was killed, is replaced; anything else
-// at the path is an error. Closing the listener removes the socket.
+// ListenSocket listens on a Unix socket that only this user may open. A socket that a killed
+// server has left is replaced; any other file at the path is an error. Closing the listener
+// removes the socket.
 func ListenSocket(path string) (net.Listener, error) {
 	switch st, err := os.Lstat(path); {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return nil, err
 	case st.Mode().Type() != fs.ModeSocket:
-		return nil, fmt.Errorf("--socket: %s is there and is no socket; expected a path where there is nothing", path)
+		return nil, fmt.Errorf("--socket: %s exists and is no socket; choose another path", path)
 	default:
 		if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
 			c.Close()
 			return nil, fmt.Errorf("--socket: a program listens on %s already", path)
 		}
 	}
-	// The socket is made in a folder that others can't enter, and moved to its place when
-	// it is closed to them: at no time can they open it.
+	// The socket is made in a folder that others can't enter, and is moved to its path
+	// after its permissions are set, so that others can't open it at any time.
 	dir, err := os.MkdirTemp(filepath.Dir(path), ".sq")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("--socket: there is no folder %s to make the socket in", filepath.Dir(path))
@@ -75,8 +75,8 @@ func (s *socket) Close() error {
 // maxCertificate bounds the files of a certificate and its key, in bytes.
 const maxCertificate = 1 << 20
 
-// Certificate reads a certificate (with those between it and its root) and its private
-// key, both in PEM.
+// Certificate reads a certificate, with its intermediate certificates, and its private key,
+// both in PEM format.
 func Certificate(certFile, keyFile string) (*tls.Certificate, error) {
 	cert, err := input.ReadFile(certFile, maxCertificate)
 	if err != nil {
@@ -96,7 +96,7 @@ func Certificate(certFile, keyFile string) (*tls.Certificate, error) {
 	return &pair, nil
 }
 
-// onlyOwner refuses a file of secrets that everybody can read.
+// onlyOwner returns an error for a file of secrets that everybody can read.
 func onlyOwner(path string) error {
 	if st, err := os.Stat(path); err == nil && st.Mode().Perm()&0o004 != 0 {
 		return fmt.Errorf("%s: every user of this machine can read it; try: chmod 600 %s", path, path)

@@ -13,15 +13,15 @@ import (
 	"github.com/specquant/specquant/internal/serve/scheduler"
 )
 
-// loaded is a model in memory, and what answers for it.
+// loaded is a model in memory with its scheduler and API.
 type loaded struct {
 	model     *engine.Model
-	scheduler *scheduler.Scheduler // nil: the model was only looked at
+	scheduler *scheduler.Scheduler // nil: the model was only checked
 	api       *api.API
 }
 
-// load opens a model's folder or file. look: only to see whether it is whole, and how
-// large; its blocks are not made ready.
+// load opens a model's folder or file. With look it only checks the model and its size, and
+// does not prepare the blocks.
 func (l *library) load(s Source, look bool) (*loaded, error) {
 	o := l.options
 	m, err := engine.Open(s.Path, engine.Options{Pool: l.pool, Context: o.Context, KV: o.KV, Stream: look})
@@ -48,7 +48,7 @@ func (l *library) load(s Source, look bool) (*loaded, error) {
 	return out, nil
 }
 
-// apiOptions are what answers for a model, but for its scheduler.
+// apiOptions returns the options of a model's API, without the scheduler.
 func (l *library) apiOptions(s Source, m *engine.Model) (a api.Options, err error) {
 	tok, err := gguf.LoadTokenizer(m.Checkpoint)
 	if err != nil {
@@ -72,7 +72,7 @@ func (l *library) apiOptions(s Source, m *engine.Model) (a api.Options, err erro
 	return a, err
 }
 
-// details say what a model is.
+// details describes a model.
 func details(m *engine.Model) api.Details {
 	c, ck := m.Config, m.Checkpoint
 	d := api.Details{Architecture: c.ModelType, Format: "safetensors", Bits: m.Bits().String(), Bytes: ck.Bytes(), Width: c.HiddenSize}
@@ -94,8 +94,8 @@ func details(m *engine.Model) api.Details {
 	return d
 }
 
-// samplingDefaults are those of requests that say nothing: what the model's makers
-// recommend, else OpenAI's.
+// samplingDefaults returns the sampling options for requests that do not set them: those that
+// the model's makers recommend, otherwise OpenAI's. With aside, always OpenAI's.
 func samplingDefaults(m *engine.Model, aside bool) (o sampler.Options, recommended bool, err error) {
 	plain := sampler.Options{Temperature: 1, TopP: 1, RepetitionPenalty: 1}
 	if aside || m.Checkpoint.GGUF != nil {
@@ -111,7 +111,7 @@ func samplingDefaults(m *engine.Model, aside bool) (o sampler.Options, recommend
 	return o, true, nil
 }
 
-// close lets go of the model. Nothing may be under way.
+// close closes the model. No request may be running.
 func (m *loaded) close() {
 	if m.scheduler != nil {
 		m.scheduler.Close()

@@ -1,6 +1,6 @@
-// Package serve is the HTTP server of one model or several: who may ask (guard.go), which
-// models are in memory (library.go), what is answered (api), what is computed together
-// (scheduler), and a page to chat on (page).
+// Package serve is the HTTP server for one or several models: access control (guard.go),
+// loading and unloading of models (library.go), the APIs (package api), batching of requests
+// (package scheduler), and the chat page (package page).
 package serve
 
 import (
@@ -22,19 +22,19 @@ import (
 
 // Options say how a model is served. Zero values have defaults.
 type Options struct {
-	Version   string // of the server, as clients that ask are told
+	Version   string // of the server, for clients
 	Threads   int    // 0: one for each CPU
 	Context   int    // tokens of a text, at most; 0: the model's own, at most 8192
 	KV        int    // bits of the caches of models that have no quantized one of their own; 0: 16, as float32
 	Scheduler scheduler.Options
-	// MaxMemory bounds what the loaded models may take together, in bytes: weights and
-	// all that their caches can grow to. 0: no limit.
+	// MaxMemory is the most memory in bytes that loaded models may take together: weights
+	// and the largest size of their KV caches. 0: no limit.
 	MaxMemory int64
-	// KeepAlive is how long a model stays loaded that nobody asks. 0: until another one
-	// needs its memory.
+	// KeepAlive is how long an idle model stays loaded. 0: until another one needs its
+	// memory.
 	KeepAlive time.Duration
-	// PlainDefaults leaves the model's generation_config.json aside: what a request does
-	// not say is then temperature 1 and nothing else, as of OpenAI.
+	// PlainDefaults ignores the model's generation_config.json: the defaults of requests
+	// are then OpenAI's, temperature 1 without filters.
 	PlainDefaults bool
 
 	Hosts       []string         // names by which clients may call the server, beside IP addresses and localhost
@@ -42,10 +42,10 @@ type Options struct {
 	TLS         *tls.Certificate // nil: plain HTTP
 	KeyFile     string           // keys, one of which clients must show; "": none
 	Connections int              // at once; 0: 128
-	Timeout     time.Duration    // of a request; 0: 10 minutes
+	Timeout     time.Duration    // longest time of a request; 0: 10 minutes
 	ReadTime    time.Duration    // for a client to send headers, and then a body; 0: 30 seconds
 	WriteTime   time.Duration    // for a client to take a piece of an answer; 0: 30 seconds
-	Drain       time.Duration    // for answers under way when the server is told to end; 0: 30 seconds
+	Drain       time.Duration    // for running requests to finish when the server is told to end; 0: 30 seconds
 	Log         *slog.Logger     // nil: none
 }
 
@@ -67,7 +67,7 @@ func (o *Options) defaults() {
 	}
 }
 
-// Check says which option makes no sense.
+// Check returns an error that names the first invalid option.
 func (o Options) Check() error {
 	for name, d := range map[string]time.Duration{"timeout": o.Timeout, "read time": o.ReadTime, "write time": o.WriteTime, "drain": o.Drain, "keep-alive": o.KeepAlive} {
 		if d < 0 || d > 24*time.Hour {
@@ -93,7 +93,7 @@ type Server struct {
 	handler http.Handler
 }
 
-// Open opens models to be served. All are looked at; the first is loaded.
+// Open opens models to be served. All are checked; the first is loaded.
 func Open(models []Source, o Options) (*Server, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
@@ -128,8 +128,8 @@ func Open(models []Source, o Options) (*Server, error) {
 	return &Server{options: o, library: l, handler: g}, nil
 }
 
-// Memory is the most that the loaded models may take, in bytes, and the part of it that is
-// their caches: of all of them, or what Options.MaxMemory says.
+// Memory returns the most memory that loaded models can take, in bytes, and the part of it for
+// KV caches. It is the sum over all models, limited by Options.MaxMemory.
 func (s *Server) Memory() (all, caches int64) {
 	for _, b := range s.library.books {
 		all += b.charge
@@ -152,9 +152,8 @@ func (s *Server) stats() scheduler.Stats {
 	return all
 }
 
-// Serve answers on a listener until the context ends. Answers under way then have
-// Options.Drain to come to their end, unless hurry is closed before; new connections are
-// refused.
+// Serve answers requests on a listener until the context ends. Then new connections are
+// refused, and running requests have Options.Drain to finish, unless hurry is closed before.
 func (s *Server) Serve(ctx context.Context, l net.Listener, hurry <-chan struct{}) error {
 	base, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
@@ -184,7 +183,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, hurry <-chan struct{
 	case <-hurry:
 	case <-time.After(s.options.Drain):
 	}
-	cancel(scheduler.ErrClosed) // what is left is cut off
+	cancel(scheduler.ErrClosed) // cut off the remaining requests
 	select {
 	case err := <-drained:
 		return err
@@ -193,5 +192,5 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, hurry <-chan struct{
 	}
 }
 
-// Close lets go of the models. Nothing may be under way.
+// Close closes the models. No request may be running.
 func (s *Server) Close() { s.library.close() }

@@ -126,7 +126,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"chat/completions", `{`, 400, "body"},
 		{"chat/completions", `[]`, 400, "body"},
-		{"chat/completions", `{` + hi + `} {}`, 400, "more behind"},
+		{"chat/completions", `{` + hi + `} {}`, 400, "more text after"},
 		{"chat/completions", `{"messages":[]}`, 400, "messages"},
 		{"chat/completions", `{` + hi + `,"frobnicate":1}`, 400, "frobnicate"},
 		{"chat/completions", `{` + hi + `,"model":"gpt-4"}`, 404, "gpt-4"},
@@ -249,7 +249,7 @@ func TestKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for text, says := range map[string]string{"": "no key", "# none\n\n": "no key", "short": "16", "with a blank in the key": "blank"} {
+	for text, says := range map[string]string{"": "no key", "# none\n\n": "no key", "short": "16", "with a blank in the key": "white space"} {
 		write(text, 0o600)
 		if _, err := readKeys(file); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("keys %q: error %v", text, err)

@@ -5,26 +5,26 @@ import (
 	"math"
 )
 
-// DRY ("don't repeat yourself") makes tokens less likely that would go on with a
-// repetition: where the last n tokens have been said before, and n is at least
-// AllowedLength, the token that came after them then loses
+// DRY ("don't repeat yourself") makes tokens less likely that would continue a repetition. If
+// the last n ≥ AllowedLength tokens have occurred before, the logit of the token that followed
+// them then is lowered by
 //
 //	Multiplier · Base^(n - AllowedLength)
 //
-// of its logit. Source: p-e-w, https://github.com/oobabooga/text-generation-webui/pull/5677.
-// A zero Multiplier turns it off.
+// Source: p-e-w, https://github.com/oobabooga/text-generation-webui/pull/5677. A zero
+// Multiplier turns it off.
 type DRY struct {
 	Multiplier    float64 // 0: off; usual: 0.8
 	Base          float64 // 0: 1.75
-	AllowedLength int     // tokens that may be repeated; 0: 2
-	Window        int     // tokens back that are looked at; 0: all
+	AllowedLength int     // longest sequence that is not penalized, in tokens; 0: 2
+	Window        int     // how many of the last tokens are searched; 0: all
 }
 
-// maxMatch bounds the length of a repetition that is counted: longer ones are
-// penalized like one of this length.
+// maxMatch is the longest repetition that is counted, in tokens. Longer ones are penalized like
+// one of this length.
 const maxMatch = 50
 
-// DefaultBreakers are texts that no repetition goes across, as in llama.cpp.
+// DefaultBreakers are texts that end a repetition, as in llama.cpp.
 var DefaultBreakers = []string{"\n", ":", "\"", "*"}
 
 func (d DRY) check() error {
@@ -41,7 +41,7 @@ func (d DRY) check() error {
 	return nil
 }
 
-// dry takes the penalty from the logits.
+// dry subtracts the penalty from the logits.
 func (s *Sampler) dry() {
 	if s.DRY.Multiplier == 0 {
 		return
@@ -64,8 +64,8 @@ func (s *Sampler) dry() {
 	}
 }
 
-// repeats gives, for each token that has followed what x ends with, the length of the
-// longest such ending.
+// repeats returns, for each token that has followed an earlier occurrence of the last tokens of
+// x, the length of the longest such occurrence.
 func (s *Sampler) repeats(x []int) map[int]int {
 	if s.matches == nil {
 		s.matches = make(map[int]int)
@@ -76,7 +76,7 @@ func (s *Sampler) repeats(x []int) map[int]int {
 	if last < 0 || breaks(x[last]) {
 		return s.matches
 	}
-	for i := range last { // x[i] as the end of an earlier occurrence, x[i+1] what came then
+	for i := range last { // x[i] is the end of an earlier occurrence, and x[i+1] the token that followed
 		if x[i] != x[last] || breaks(x[i+1]) {
 			continue
 		}

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// filtered keeps the tokens that the filters let through, and at least one. Their
-// weights are in proportion to their probabilities.
+// filtered returns the tokens that pass the filters, at least one, with weights proportional to
+// their probabilities.
 func (s *Sampler) filtered(all []candidate) []candidate {
 	topP, typical := s.TopP > 0 && s.TopP < 1, s.Typical > 0 && s.Typical < 1
 	if s.TopK == 0 && !topP && !typical && s.MinP == 0 {
@@ -21,8 +21,8 @@ func (s *Sampler) filtered(all []candidate) []candidate {
 		keep = typicalOf(keep, s.Typical)
 		slices.SortFunc(keep, byProbability)
 	}
-	// Top-p and min-p each keep the first of the tokens in order, so no more need be put in
-	// order than the shorter of the two keeps.
+	// Top-p and min-p each keep the first tokens in sorted order, so only as many need to
+	// be sorted as the stricter of the two keeps.
 	limit, sum := math.Inf(1), 0.0
 	if topP {
 		limit = s.TopP * total(keep)
@@ -40,8 +40,8 @@ func (s *Sampler) filtered(all []candidate) []candidate {
 	})
 }
 
-// mostLikely puts the n most likely tokens first, in order, and gives them: fewer where
-// more refuses one. A heap does it, because few of a vocabulary are wanted.
+// mostLikely sorts the n most likely tokens to the front and returns them; fewer if more
+// returns false for one. It uses a heap, because few tokens of the vocabulary are needed.
 func mostLikely(all []candidate, n int, more func(c candidate) bool) []candidate {
 	// The heap fills all from its end: all[len(all)-1-i] is node i, the root the most likely.
 	size := len(all)
@@ -78,9 +78,8 @@ func mostLikely(all []candidate, n int, more func(c candidate) bool) []candidate
 	return all[:min(n, len(all))]
 }
 
-// nucleus keeps the first tokens, in the order they are in, that together have the
-// probability p: top-p sampling (Holtzman et al. 2019, arXiv 1904.09751) where the most
-// likely come first.
+// nucleus keeps the first tokens that together have the probability p. If they are sorted by
+// probability, this is top-p sampling (Holtzman et al. 2019, arXiv 1904.09751).
 func nucleus(keep []candidate, p float64) []candidate {
 	limit, sum := p*total(keep), 0.0
 	for i, c := range keep {

@@ -11,7 +11,7 @@ type LogProb struct {
 	P  float64
 }
 
-// LogProbs gives the log-probability of token id, and the top most likely tokens, of the
+// LogProbs returns the log-probability of token id and the top most likely tokens in the
 // model's own distribution: at temperature 1, before penalties and filters.
 func LogProbs(logits []float32, id, top int) (of float64, most []LogProb) {
 	high := slices.Max(logits)
@@ -21,7 +21,7 @@ func LogProbs(logits []float32, id, top int) (of float64, most []LogProb) {
 	}
 	norm := float64(high) + math.Log(sum)
 	if top > 0 {
-		// A small list kept in order: top is a handful, the vocabulary is not.
+		// A small sorted list, because top is much smaller than the vocabulary.
 		for i, v := range logits {
 			p := float64(v) - norm
 			if len(most) == top && p <= most[top-1].P {

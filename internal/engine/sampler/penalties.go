@@ -1,15 +1,15 @@
 package sampler
 
-// penalizes says whether any penalty is on.
+// penalizes reports whether any penalty is on.
 func (s *Sampler) penalizes() bool {
 	return s.RepetitionPenalty != 0 && s.RepetitionPenalty != 1 || s.PresencePenalty != 0 || s.FrequencyPenalty != 0
 }
 
-// penalize makes what has been said less likely.
+// penalize makes tokens of the text so far less likely.
 //
 // The repetition penalty (Keskar et al. 2019, CTRL, arXiv 1909.05858) looks at the
 // prompt too, as transformers and llama.cpp do. Presence and frequency penalties are
-// OpenAI's, of what has been generated alone:
+// OpenAI's, and consider generated tokens only:
 //
 //	logit -= frequency penalty · count + presence penalty · [count > 0]
 func (s *Sampler) penalize() {
@@ -36,7 +36,7 @@ func (s *Sampler) penalize() {
 	}
 }
 
-// count gives how often each token has been seen from an index on.
+// count returns how often each token occurs from an index on.
 func (s *Sampler) count(from int) map[int]int {
 	if s.counts == nil {
 		s.counts = make(map[int]int)

@@ -12,10 +12,10 @@ import (
 // maxConfig bounds generation_config.json, in bytes.
 const maxConfig = 1 << 20
 
-// Recommended is how a model's makers say that it should be sampled: temperature, top-k,
+// Recommended returns the sampling options that a model's makers recommend: temperature, top-k,
 // top-p, min-p and repetition penalty of generation_config.json in the model's folder, as
-// transformers reads them. ok is false where there is no such file, or it does not set
-// do_sample. It is an error if the file can't be read or a value makes no sense.
+// transformers reads them. ok is false if there is no such file or it does not set do_sample.
+// It is an error if the file can't be read or a value is invalid.
 func Recommended(dir string) (o Options, ok bool, err error) {
 	path := filepath.Join(dir, "generation_config.json")
 	data, err := input.ReadFile(path, maxConfig)

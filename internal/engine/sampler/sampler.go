@@ -1,16 +1,16 @@
-// Package sampler draws tokens from a model's logits, in the ways that users of
-// llama.cpp and of Hugging Face's transformers know.
+// Package sampler draws tokens from a model's logits, with the options of llama.cpp and of
+// Hugging Face's transformers.
 //
-// What is done to the logits, in this order:
+// The logits are processed in this order:
 //
 //  1. logit bias;
-//  2. penalties of what has been said (penalties.go) and DRY (dry.go), and then what a
-//     constraint forbids is ruled out;
-//  3. temperature 0 takes the most likely token now; else the logits are divided by
+//  2. penalties of tokens in the text so far (penalties.go) and DRY (dry.go); then tokens
+//     that a constraint forbids are removed;
+//  3. temperature 0 takes the most likely token now; otherwise the logits are divided by
 //     the temperature and become probabilities;
-//  4. top-k, typical, top-p, min-p (filters.go), each on what the one before has kept,
-//     with the probabilities that are left made to add up to 1;
-//  5. one draw from what is left.
+//  4. top-k, typical, top-p, min-p (filters.go), each on the tokens that the one before
+//     has kept, whose probabilities are scaled to a sum of 1;
+//  5. one draw from the remaining tokens.
 //
 // The temperature comes before the filters, as in transformers; llama.cpp puts it after
 // them. The same options, seed and logits give the same tokens on every machine.
@@ -33,16 +33,16 @@ type Options struct {
 	Typical     float64 // keep the tokens of most typical information that together have this probability; 0 or 1: all
 
 	RepetitionPenalty float64 // divides the logits of tokens seen before, if positive, and multiplies them otherwise; 0 or 1: off
-	PresencePenalty   float64 // taken from the logits of tokens generated before
-	FrequencyPenalty  float64 // likewise, times how often
-	PenaltyWindow     int     // tokens back that these three look; 0: all
+	PresencePenalty   float64 // subtracted from the logits of tokens generated before
+	FrequencyPenalty  float64 // subtracted likewise, once for each occurrence
+	PenaltyWindow     int     // how many of the last tokens these three consider; 0: all
 
 	DRY       DRY
 	LogitBias map[int]float64 // added to the logit of a token id
 	Seed      uint64
 }
 
-// Check says which value makes no sense.
+// Check returns an error that names the first invalid value.
 func (o Options) Check() error {
 	within := func(name string, v, low, high float64) error {
 		if !(v >= low && v <= high) {
@@ -92,9 +92,9 @@ type candidate struct {
 	p  float64
 }
 
-// New returns a sampler at the start of its random sequence. prompt is what the text
-// begins with, for the penalties. breaks says of a token that no repetition that DRY
-// counts goes across it; nil: none does.
+// New returns a sampler at the start of its random sequence. prompt is the
+// beginning of the text, for the penalties. breaks reports whether a token ends a repetition
+// that DRY counts; nil: none does.
 func New(o Options, prompt []int, breaks func(id int) bool) *Sampler {
 	return &Sampler{Options: o, rng: rand.New(rand.NewPCG(o.Seed, 0x53414d504c45)),
 		seen: slices.Clone(prompt), prompt: len(prompt), breaks: breaks}
@@ -102,16 +102,16 @@ func New(o Options, prompt []int, breaks func(id int) bool) *Sampler {
 
 // Constraint says which tokens may come next.
 type Constraint interface {
-	Apply(logits []float32) error // sets those of all other tokens to -Inf; an error if there are none
-	Accept(id int) error          // takes a token for written
+	Apply(logits []float32) error // sets the logits of all forbidden tokens to -Inf; an error if no token is allowed
+	Accept(id int) error          // adds a token to the text
 }
 
-// Constrain makes the sampler draw only what a constraint allows. Nobody else may use the
-// constraint from now on.
+// Constrain makes the sampler draw only tokens that the constraint allows. From then on only
+// the sampler may use the constraint.
 func (s *Sampler) Constrain(c Constraint) { s.limits = c }
 
-// NextAllowed is [Sampler.Next] within the constraint, if there is one. ends says whether
-// a token ends the text: it is no part of it. The error says that no token is allowed.
+// NextAllowed is [Sampler.Next] within the constraint, if there is one. ends reports
+// whether a token ends the text; such a token is not part of it. It is an error if no token is allowed.
 func (s *Sampler) NextAllowed(logits []float32, ends func(id int) bool) (int, error) {
 	logits = s.adjusted(logits)
 	if s.limits != nil {
@@ -127,8 +127,8 @@ func (s *Sampler) NextAllowed(logits []float32, ends func(id int) bool) (int, er
 	return id, s.limits.Accept(id)
 }
 
-// Next draws a token and takes it for said. logits [vocab] are left as they are; -Inf is
-// never drawn. Ties go to the lower id.
+// Next draws a token and adds it to the text. logits [vocab] are not changed; -Inf is never
+// drawn. Ties go to the lower id.
 func (s *Sampler) Next(logits []float32) int {
 	id := s.draw(s.adjusted(logits))
 	s.seen = append(s.seen, id)

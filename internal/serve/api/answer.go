@@ -11,7 +11,7 @@ import (
 	"github.com/specquant/specquant/internal/constrain"
 )
 
-// plan is what a chat is answered by.
+// plan is how a chat is answered.
 type plan struct {
 	prompt     []int
 	reading    *reading    // nil: the answer is text and nothing else
@@ -82,7 +82,7 @@ func (a *API) plan(ctx context.Context, c *talk) (*plan, error) {
 	return p, nil
 }
 
-// aboutTools says whether a message is a call of a tool, or what came of one.
+// aboutTools reports whether a message is a tool call or the result of one.
 func aboutTools(m chat.Message) bool {
 	var fields struct {
 		Calls json.RawMessage `json:"tool_calls"`
@@ -90,7 +90,7 @@ func aboutTools(m chat.Message) bool {
 	return m.Role == "tool" || json.Unmarshal(m.Raw, &fields) == nil && asks(fields.Calls)
 }
 
-// limit is what the answer is limited to; nil: nothing.
+// limit returns the limit of the answer's text; nil if there is none.
 func (c *chatRequest) limit() (*limit, error) {
 	l, err := c.ResponseFormat.limit()
 	if err != nil {
@@ -106,7 +106,7 @@ func (c *chatRequest) limit() (*limit, error) {
 	return l, err
 }
 
-// restrict gives a plan its constraint.
+// restrict compiles the constraint of a plan.
 func (a *API) restrict(ctx context.Context, p *plan, r *reading, t *tools, l *limit) (err error) {
 	param, key := "tools", ""
 	var build func() (*constrain.Program, error)
@@ -140,8 +140,8 @@ func (a *API) restrict(ctx context.Context, p *plan, r *reading, t *tools, l *li
 	return err
 }
 
-// callLayout is how calls are limited; ok: they are. Where one must be made, and the mark
-// before it is a special token, that is written into the prompt.
+// callLayout returns how tool calls are limited; ok is false if they are not. If a call is
+// required and the mark before it is a special token, the mark is written into the prompt.
 func (a *API) callLayout(p *plan, r *reading, t *tools, l *limit) (layout constrain.Layout, ok bool, err error) {
 	f := r.calls
 	layout = f.layout()
@@ -149,7 +149,7 @@ func (a *API) callLayout(p *plan, r *reading, t *tools, l *limit) (layout constr
 	special = special && a.Tokenizer.IsSpecial(open)
 	shut, unsaid := a.Tokenizer.ID(f.close)
 	unsaid = unsaid && a.Tokenizer.IsSpecial(shut)
-	if unsaid { // the model ends it by the token alone, which ends the answer here
+	if unsaid { // the model ends a call only by its end token, which ends the answer
 		layout.Close = ""
 	}
 	layout.Several = t.several && (f.list || f.open != "" && !special && !unsaid)

@@ -42,7 +42,7 @@ type anthropicMessage struct {
 	Content json.RawMessage `json:"content"`
 }
 
-// anthropicNames are what Anthropic calls fields of [common].
+// anthropicNames maps fields of [common] to Anthropic's names.
 var anthropicNames = map[string]string{"stop": "stop_sequences"}
 
 // conversation checks the request and gives what it says.
@@ -100,7 +100,7 @@ func (m *messagesRequest) conversation(vocab int) (t *talk, c *common, err error
 // Objects of the answer, in Anthropic's form.
 type (
 	anthropicUsage struct {
-		Input  int `json:"input_tokens"` // that were not kept from before
+		Input  int `json:"input_tokens"` // that were not in the cache
 		Create int `json:"cache_creation_input_tokens"`
 		Cached int `json:"cache_read_input_tokens"`
 		Output int `json:"output_tokens"`
@@ -128,7 +128,7 @@ func anthropicUsageOf(u usage) anthropicUsage {
 	return anthropicUsage{Input: u.Prompt - u.Details.Cached, Cached: u.Details.Cached, Output: u.Completion}
 }
 
-// stopReason is why a text ended, and by which stop string; nil: by none.
+// stopReason returns why a text ended, and the stop string that ended it; nil if none did.
 func stopReason(finish, stop string) (reason string, sequence *string) {
 	switch {
 	case stop != "":
@@ -160,7 +160,7 @@ func (a *API) messages(w http.ResponseWriter, r *http.Request) error {
 	defer run.stop()
 	answer := anthropicAnswer{ID: newID("msg_"), Type: "message", Role: "assistant", Model: a.Name, Content: []anthropicBlock{}}
 	if m.Stream {
-		answer.Usage.Input = prompt // how much of it was kept is known at the end
+		answer.Usage.Input = prompt // how much of it was in the cache is known at the end
 		return a.follow(run, &anthropicStream{sse: sse{w: w}, answer: answer})
 	}
 	one, err := answered(run)

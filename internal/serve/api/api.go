@@ -1,5 +1,6 @@
-// Package api answers OpenAI's API, Anthropic's messages and Ollama's chat for one model:
-// what it does not do it refuses by name. Who may ask is decided before, in internal/serve.
+// Package api implements OpenAI's API, Anthropic's messages and Ollama's chat for one model.
+// Fields that ask for something unsupported are an error that names them. Access control is in
+// internal/serve.
 package api
 
 import (
@@ -16,9 +17,9 @@ import (
 	"github.com/specquant/specquant/internal/tokenizer"
 )
 
-// Limits of a request, beside the model's context and the scheduler's.
+// Limits of a request, in addition to the model's context and the scheduler's limits.
 const (
-	MaxBody       = 1 << 20 // bytes of a body, and 8 for each token of context
+	MaxBody       = 1 << 20 // bytes of a body, plus 8 for each token of context
 	MaxChoices    = 8       // n, times the number of prompts of a completion
 	MaxLogProbs   = 20      // most likely tokens named beside a drawn one
 	MaxStops      = 16      // stop strings
@@ -41,15 +42,15 @@ type Options struct {
 	Context   int            // tokens
 	Vocab     int            // tokens of the model's vocabulary
 	Scheduler *scheduler.Scheduler
-	Defaults  sampler.Options // of a draw that a request says nothing about
-	// Recommended says that the model's makers chose them.
+	Defaults  sampler.Options // sampling options for requests that do not set them
+	// Recommended means that Defaults are from the model's makers.
 	Recommended bool
 	Metrics     *Metrics // of the server
 	Bench       Bench    // of the server
 	Log         *slog.Logger
 }
 
-// API answers the requests for one model. A [Front] hands them to it.
+// API answers the requests for one model, which a [Front] passes to it.
 type API struct {
 	Options
 	constraints constraints
@@ -58,8 +59,8 @@ type API struct {
 // New makes an API.
 func New(o Options) *API { return &API{Options: o} }
 
-// read reads the body, which the Front has bounded, into v, whose fields must be all there
-// are. Fields that are known and without effect are in v too.
+// read decodes the body, whose size the Front has limited, into v. Unknown fields are an error,
+// so v also has fields for known ones without effect.
 func (a *API) read(r *http.Request, v any) error {
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
@@ -71,12 +72,13 @@ func (a *API) read(r *http.Request, v any) error {
 		return badBody(err)
 	}
 	if d.More() {
-		return badBody(errors.New("there is more behind the JSON object"))
+		return badBody(errors.New("there is more text after the JSON object"))
 	}
 	return nil
 }
 
-// work runs f, which works on the request's text, when a processor is free for it.
+// work runs f, which processes the request's text, when one of the places for such work is free
+// (see [Bench]).
 func (a *API) work(ctx context.Context, f func(ctx context.Context) error) error {
 	select {
 	case a.Bench <- struct{}{}:
@@ -89,7 +91,7 @@ func (a *API) work(ctx context.Context, f func(ctx context.Context) error) error
 	return f(ctx)
 }
 
-// tokenize gives the ids of a text.
+// tokenize answers with the token ids of a text.
 func (a *API) tokenize(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Model   string `json:"model"`
@@ -118,7 +120,7 @@ func (a *API) tokenize(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// detokenize gives the text of ids.
+// detokenize answers with the text of token ids.
 func (a *API) detokenize(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Model  string `json:"model"`

@@ -23,17 +23,17 @@ type toolCall struct {
 
 // callFormat is how a family of models writes calls.
 type callFormat struct {
-	open, close string // around a call; open "": an answer that is a JSON object or list is one
-	list        bool   // between them is a list of calls
-	arguments   string // the member with the arguments; of what a model writes by itself, parameters is one too
-	shortID     bool   // the family's templates ask for ids of nine letters and digits
+	open, close string // marks around a call; with open "", an answer that is a JSON object or list is a call
+	list        bool   // a list of calls is between the marks
+	arguments   string // name of the member with the arguments; "parameters" is accepted too
+	shortID     bool   // the family's templates need ids of nine letters and digits
 }
 
 // hermes is the format of Qwen's and Nous Research's models, and the one that is
 // described to models whose template knows no tools.
 var hermes = &callFormat{open: "<tool_call>", close: "</tool_call>", arguments: "arguments"}
 
-// callFormats are told by what stands in a model's template; the first that fits counts.
+// callFormats are recognized by marks in a model's template. The first that fits is used.
 var callFormats = []struct {
 	marks  []string // all of them
 	format *callFormat
@@ -56,16 +56,15 @@ func formatOf(template string) *callFormat {
 			return f.format
 		}
 	}
-	return hermes // never: the last one has no marks
+	return hermes // not reached: the last one has no marks
 }
 
-// layout is the format for the constraint.
+// layout returns the format for the constraint.
 func (f *callFormat) layout() constrain.Layout {
 	return constrain.Layout{Open: f.open, Close: f.close, List: f.list, Arguments: f.arguments}
 }
 
-// parse reads the calls between the marks; nil: it is something else, or a tool is called
-// that there is not.
+// parse reads the calls between the marks; nil if they are no calls, or of an unknown tool.
 func (f *callFormat) parse(body string, names map[string]bool) (calls []toolCall) {
 	parts := []string{body}
 	if f.open != "" {
@@ -91,7 +90,7 @@ func (f *callFormat) parse(body string, names map[string]bool) (calls []toolCall
 	return calls
 }
 
-// namedCall reads Mistral's newer form: the name, and the arguments behind it.
+// namedCall reads Mistral's newer form: the name followed by the arguments.
 func namedCall(s string) (name, arguments string) {
 	at := strings.IndexByte(s, '{')
 	if at <= 0 || s[0] == '[' {
@@ -101,7 +100,7 @@ func namedCall(s string) (name, arguments string) {
 	return name, s[at:]
 }
 
-// parseJSON reads calls that are objects, one behind the other or in lists.
+// parseJSON reads calls that are objects, one after the other or in lists.
 func (f *callFormat) parseJSON(text string, names map[string]bool) (calls []toolCall) {
 	for text != "" {
 		d := json.NewDecoder(strings.NewReader(text))
@@ -136,7 +135,8 @@ func (f *callFormat) parseJSON(text string, names map[string]bool) (calls []tool
 	return calls
 }
 
-// argumentsOf gives arguments as the text of a JSON object, which they are or hold.
+// argumentsOf returns arguments as the text of a JSON object. They are an object, or a string
+// that contains one.
 func argumentsOf(raw json.RawMessage) (string, bool) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return "{}", true

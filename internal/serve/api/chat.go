@@ -20,7 +20,7 @@ type chatRequest struct {
 	MaxCompletionTokens *int                       `json:"max_completion_tokens"`
 	LogProbs            bool                       `json:"logprobs"`
 	TopLogProbs         *int                       `json:"top_logprobs"`
-	TemplateVariables   map[string]json.RawMessage `json:"chat_template_kwargs"` // for the template, as in vLLM: enable_thinking
+	TemplateVariables   map[string]json.RawMessage `json:"chat_template_kwargs"` // further variables of the template, as in vLLM, such as enable_thinking
 	ResponseFormat      *responseFormat            `json:"response_format"`
 	StructuredOutputs   *structuredOutputs         `json:"structured_outputs"` // as in vLLM
 	Tools               []json.RawMessage          `json:"tools"`
@@ -44,7 +44,7 @@ type chatRequest struct {
 	PromptCacheKey   json.RawMessage `json:"prompt_cache_key"`
 }
 
-// asks says whether a field is there and asks for something.
+// asks reports whether a field is present and asks for something (is not null, false or empty).
 func asks(raw json.RawMessage) bool {
 	switch string(raw) {
 	case "", "null", "[]", "{}", `"none"`, `"auto"`:
@@ -96,7 +96,8 @@ func (c *chatRequest) check(vocab int) error {
 	return c.common.check(vocab)
 }
 
-// checkMessage refuses what a template would leave out without a word.
+// checkMessage returns an error for parts of a message that a template would silently leave
+// out.
 func checkMessage(m chat.Message) error {
 	switch m.Role {
 	case "system", "developer", "user", "assistant", "tool":
@@ -152,7 +153,7 @@ func (a *API) render(ctx context.Context, c chat.Request) (ids []int, text strin
 			return context.Cause(ctx)
 		case errors.As(err, &raised):
 			return err
-		case err != nil: // a limit, or a construct that the messages' shape does not fit
+		case err != nil: // the template exceeds a limit or does not fit these messages
 			return invalid("messages", "the model's chat template can't take the conversation: %v", err)
 		}
 		text = p.Text()
@@ -192,7 +193,7 @@ type (
 	}
 )
 
-// newID is a name for an answer that no other has.
+// newID returns a unique id for an answer.
 func newID(prefix string) string {
 	return prefix + rand.Text()
 }

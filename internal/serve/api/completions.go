@@ -34,7 +34,7 @@ func (c *completionRequest) check(vocab int) error {
 	return c.common.check(vocab)
 }
 
-// prompts gives the token ids of all prompts.
+// prompts returns the token ids of all prompts.
 func (a *API) prompts(ctx context.Context, c *completionRequest) (all [][]int, err error) {
 	texts, all, ok := textsOrIDs(c.Prompt)
 	if !ok {
@@ -78,7 +78,7 @@ func textsOrIDs(raw json.RawMessage) (texts []string, all [][]int, ok bool) {
 	return nil, nil, false
 }
 
-// checkIDs refuses texts without tokens and ids that the vocabulary does not have.
+// checkIDs returns an error for texts without tokens and for ids outside the vocabulary.
 func checkIDs(param string, all [][]int, vocab int) error {
 	for _, ids := range all {
 		if len(ids) == 0 {

@@ -12,7 +12,7 @@ import (
 	"github.com/specquant/specquant/internal/constrain"
 )
 
-// keptConstraints is how many constraints are kept for the next request that has the same.
+// keptConstraints is the number of compiled constraints that are kept for later requests.
 const keptConstraints = 16
 
 // ConstraintBytes is the most memory that the constraints of a model with so many tokens
@@ -21,7 +21,7 @@ func ConstraintBytes(vocab, texts int) int64 {
 	return int64(keptConstraints+texts)*constrain.MaxKept + int64(vocab)*constrain.TokenBytes
 }
 
-// constraints are compiled once for all requests that ask for the same.
+// constraints is a cache of compiled constraints.
 type constraints struct {
 	mu         sync.Mutex
 	vocabulary *constrain.Vocabulary
@@ -29,15 +29,15 @@ type constraints struct {
 	order      list.List // of *constraint, the one used last first
 }
 
-// constraint is one that is compiled.
+// constraint is a compiled constraint.
 type constraint struct {
 	key      string
 	grammar  *constrain.Grammar
 	warnings []string
 }
 
-// constraint gives the constraint of a key, compiled by build if it is not there. param is
-// the field of the request that asks for it.
+// constraint returns the constraint of a key. If it is not in the cache, build compiles it.
+// param is the field of the request that asks for it.
 func (a *API) constraint(ctx context.Context, param, key string, build func() (*constrain.Program, error)) (*constraint, error) {
 	a.constraints.mu.Lock()
 	if e := a.constraints.kept[key]; e != nil {
@@ -62,7 +62,7 @@ func (a *API) constraint(ctx context.Context, param, key string, build func() (*
 	if err != nil {
 		return nil, err
 	}
-	if len(out.warnings) > 0 { // the places are the client's own words, and not for the log
+	if len(out.warnings) > 0 { // warnings contain text of the client, which must not be logged
 		a.Log.Warn("a constraint is not enforced in full", "field", param, "warnings", len(out.warnings))
 	}
 	a.constraints.mu.Lock()
@@ -114,7 +114,7 @@ type structuredOutputs struct {
 	JSONObject *bool           `json:"json_object"`
 }
 
-// limit is what a request limits its answer to.
+// limit is a limit that a request puts on its answer.
 type limit struct {
 	param  string
 	key    string // the same for the same limits
@@ -130,7 +130,7 @@ func objectLimit(param string) *limit {
 	return &limit{param, "object", json.RawMessage(`{"type":"object"}`), constrain.AnyObject}
 }
 
-// limit is what response_format asks for; nil: nothing.
+// limit returns the limit that response_format asks for; nil if none.
 func (f *responseFormat) limit() (*limit, error) {
 	switch {
 	case f == nil || f.Type == "text":
@@ -145,7 +145,7 @@ func (f *responseFormat) limit() (*limit, error) {
 	return schemaLimit("response_format", f.Schema.Schema), nil
 }
 
-// limit is what structured_outputs asks for; nil: nothing.
+// limit returns the limit that structured_outputs asks for; nil if none.
 func (s *structuredOutputs) limit() (*limit, error) {
 	if s == nil {
 		return nil, nil

@@ -38,9 +38,8 @@ func roles(param string, messages []chat.Message, known ...string) error {
 	return nil
 }
 
-// textOf reads a text, or a list of parts of the kinds that are texts, as one text. Other
-// parts are refused by the name of their kind. Fields of parts beside type and text are
-// without effect.
+// textOf reads a text, or a list of parts of the kinds that are texts, as one text. Other parts
+// are an error that names their kind. Fields of parts other than type and text have no effect.
 func textOf(raw json.RawMessage, kinds ...string) (string, error) {
 	var text *string
 	if len(raw) == 0 || json.Unmarshal(raw, &text) == nil {
@@ -69,13 +68,13 @@ func textOf(raw json.RawMessage, kinds ...string) (string, error) {
 	return strings.Join(texts, "\n"), nil
 }
 
-// field is one of a request that is refused where it asks for something.
+// field is an unsupported field of a request.
 type field struct {
 	name string
 	raw  json.RawMessage
 }
 
-// refuse refuses the first field that asks for something.
+// refuse returns an error for the first field that asks for something.
 func refuse(fields ...field) error {
 	for _, f := range fields {
 		if asks(f.raw) {
@@ -85,7 +84,7 @@ func refuse(fields ...field) error {
 	return nil
 }
 
-// renamed gives an error about a field the name that the field has in another API.
+// renamed replaces the field's name in an error by its name in another API.
 func renamed(err error, names map[string]string) error {
 	var e *Error
 	if !errors.As(err, &e) || names[e.Param] == "" {
@@ -97,7 +96,7 @@ func renamed(err error, names map[string]string) error {
 	return &out
 }
 
-// answered waits for the one text of a job.
+// answered waits for the only text of a job.
 func answered(run *running) (whole, error) {
 	all, err := collected(run, 1)
 	if err != nil {

@@ -24,7 +24,8 @@ type embeddingsRequest struct {
 	User       json.RawMessage `json:"user"` // without effect
 }
 
-// inputs gives the token ids of all texts. Special tokens that stand in a text are text.
+// inputs returns the token ids of all texts. Special tokens in a text are encoded as ordinary
+// text.
 func (a *API) inputs(ctx context.Context, q *embeddingsRequest) (all [][]int, err error) {
 	texts, all, ok := textsOrIDs(q.Input)
 	if !ok {
@@ -34,7 +35,7 @@ func (a *API) inputs(ctx context.Context, q *embeddingsRequest) (all [][]int, er
 		return nil, invalid("input", "found %d texts, expected at most %d", n, MaxInputs)
 	}
 	err = a.work(ctx, func(context.Context) error {
-		begin, err := a.Tokenizer.EncodePrompt("") // what goes before a text
+		begin, err := a.Tokenizer.EncodePrompt("") // the tokens before a text, such as BOS
 		if err != nil {
 			return err
 		}
@@ -53,8 +54,8 @@ func (a *API) inputs(ctx context.Context, q *embeddingsRequest) (all [][]int, er
 	return all, checkIDs("input", all, a.Vocab)
 }
 
-// embed gives the mean last hidden state of each text, with length 1. No more than
-// MaxChoices texts of a request are under way at once.
+// embed returns the mean last hidden state of each text, scaled to length 1. At most MaxChoices
+// texts of a request are computed at the same time.
 func (a *API) embed(ctx context.Context, texts [][]int) ([][]float32, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -83,7 +84,7 @@ func (a *API) embed(ctx context.Context, texts [][]int) ([][]float32, error) {
 	return out, nil
 }
 
-// unit gives a vector the length 1.
+// unit returns the vector scaled to length 1.
 func unit(v []float64) []float32 {
 	sum := 0.0
 	for _, x := range v {

@@ -38,8 +38,8 @@ func unsupported(param, what string) *Error {
 	return &Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "unsupported", Param: param, Message: param + ": " + what}
 }
 
-// errorOf gives the error in OpenAI's form. What is no fault of the client's is not
-// shown to it in detail: the log has it.
+// errorOf converts an error to OpenAI's form. Details of errors that the client has not caused
+// are only logged.
 func errorOf(err error) *Error {
 	var known *Error
 	var long *engine.ContextError
@@ -78,7 +78,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, e *Error) {
 	writeJSON(w, e.Status, dialectOf(r.URL.Path)(e))
 }
 
-// dialectOf gives what makes the body of an error, for the API that a path belongs to.
+// dialectOf returns the function that makes the body of an error for the API of a path.
 func dialectOf(path string) func(*Error) any {
 	switch {
 	case strings.HasPrefix(path, "/v1/messages"):
@@ -91,7 +91,7 @@ func dialectOf(path string) func(*Error) any {
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	data, err := json.Marshal(v)
-	if err != nil { // none of our types can fail
+	if err != nil { // can't happen with the types of this package
 		panic(err)
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -15,23 +15,23 @@ import (
 	"github.com/specquant/specquant/internal/engine/sampler"
 )
 
-// Info is what is known of a model that may be served, loaded or not.
+// Info describes a model of the server, loaded or not.
 type Info struct {
 	Name    string
 	Context int // tokens
 	Details Details
-	// Defaults are those of a draw that a request says nothing about; Recommended says
-	// that the model's makers chose them.
+	// Defaults are the sampling options for requests that do not set them; Recommended
+	// means that they are from the model's makers.
 	Defaults    sampler.Options
 	Recommended bool
 }
 
-// Models are those that a server has.
+// Models gives access to the models of a server.
 type Models interface {
-	// Acquire gives the model of a name; "": the first. It is loaded, if it was not, and
-	// stays so until release is called. An unknown name is an [Error] with status 404.
+	// Acquire returns the model of a name; "" is the first. It is loaded if necessary, and
+	// stays loaded until release is called. An unknown name is an [Error] with status 404.
 	Acquire(ctx context.Context, name string) (a *API, release func(), err error)
-	// List gives all of them, in the order of the command line.
+	// List returns all models in the order of the command line.
 	List() []Info
 }
 
@@ -46,7 +46,7 @@ type FrontOptions struct {
 	Log      *slog.Logger
 }
 
-// Front takes requests and hands them to the model that they name.
+// Front receives requests and passes them to the model that they name.
 type Front struct {
 	FrontOptions
 	created time.Time
@@ -94,7 +94,8 @@ func (f *Front) Register(mux *http.ServeMux) {
 	mux.Handle("GET /metrics", f.Metrics.handler())
 }
 
-// unknown is the answer where no route fits: another method would, or none.
+// unknown returns the error for a request that fits no route: a wrong method, or an unknown
+// path.
 func unknown(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) error {
 	var allowed []string
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
@@ -111,7 +112,7 @@ func unknown(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) error {
 	return &Error{Status: http.StatusMethodNotAllowed, Type: "invalid_request_error", Code: "wrong_method", Message: fmt.Sprintf("%.200q: found method %.10q, expected %s", r.URL.Path, r.Method, strings.Join(allowed, " or "))}
 }
 
-// handler bounds a request's time and turns an error into an answer.
+// handler limits a request's time and answers with the error that a handler returns.
 func (f *Front) handler(answer func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeoutCause(r.Context(), f.Timeout, errTimeout)
@@ -126,7 +127,7 @@ func (f *Front) handler(answer func(http.ResponseWriter, *http.Request) error) h
 	})
 }
 
-// byModel reads the body and lets the model answer that it names.
+// byModel reads the body and passes the request to the model that it names.
 func (f *Front) byModel(answer func(*API, http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		body, err := f.body(w, r)
@@ -137,7 +138,7 @@ func (f *Front) byModel(answer func(*API, http.ResponseWriter, *http.Request) er
 			Model string `json:"model"`
 			Name  string `json:"name"` // of /api/show
 		}
-		var kind *json.UnmarshalTypeError // is named by who reads the whole body
+		var kind *json.UnmarshalTypeError // reported when the whole body is decoded
 		if err := json.NewDecoder(bytes.NewReader(body)).Decode(&named); err != nil && !errors.As(err, &kind) {
 			return badBody(err)
 		}
@@ -158,7 +159,7 @@ func (f *Front) byModel(answer func(*API, http.ResponseWriter, *http.Request) er
 	}
 }
 
-// body reads a request's body, which is bounded in size and time.
+// body reads a request's body within limits of size and time.
 func (f *Front) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	control := http.NewResponseController(w)
 	control.SetReadDeadline(time.Now().Add(f.ReadTime))
@@ -170,7 +171,7 @@ func (f *Front) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		}
 		return nil, &Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Message: "the request's body could not be read in time"}
 	}
-	// What is read from now on is only whether the client is still there.
+	// From now on reading only detects whether the client has disconnected.
 	control.SetReadDeadline(time.Time{})
 	return data, nil
 }
@@ -189,13 +190,13 @@ func UnknownModel(name string, known []string) *Error {
 	return &Error{Status: http.StatusNotFound, Type: "invalid_request_error", Code: "model_not_found", Param: "model", Message: fmt.Sprintf("model: found %.100q, this server has %s", name, list)}
 }
 
-// NoRoom is the error for a model that can't be loaded beside those that are in use.
+// NoRoom is the error for a model that does not fit into memory beside the models in use.
 func NoRoom(name string) *Error {
 	return &Error{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "no_memory", Param: "model", retryAfter: 5,
 		Message: fmt.Sprintf("model: %q does not fit into the server's memory beside the models that are answering now; try again later", name)}
 }
 
-// modelInfo is a model in OpenAI's form, and what it does not say.
+// modelInfo describes a model in OpenAI's form, with further fields.
 type modelInfo struct {
 	ID       string       `json:"id"`
 	Object   string       `json:"object"`
@@ -205,7 +206,7 @@ type modelInfo struct {
 	Sampling samplingInfo `json:"default_sampling"`
 }
 
-// samplingInfo is how tokens are drawn where a request says nothing.
+// samplingInfo has the sampling options for requests that do not set them.
 type samplingInfo struct {
 	Recommended       bool    `json:"recommended"` // by the model's makers
 	Temperature       float64 `json:"temperature"`
@@ -246,7 +247,8 @@ func (f *Front) health(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-// storedResponse refuses what asks for a response of before.
+// storedResponse returns an error for requests about earlier responses, because none are
+// stored.
 func (f *Front) storedResponse(http.ResponseWriter, *http.Request) error {
 	return &Error{Status: http.StatusNotFound, Type: "invalid_request_error", Code: "unsupported", Message: "this server stores no responses: they can't be read, listed, canceled or deleted"}
 }

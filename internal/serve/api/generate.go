@@ -14,33 +14,33 @@ import (
 	"github.com/specquant/specquant/internal/tokenizer"
 )
 
-// job is all that one HTTP request wants to have generated.
+// job is everything that one HTTP request wants generated.
 type job struct {
 	prompts  [][]int
-	choices  int // of each prompt; the i-th has the seed + i
+	choices  int // continuations of each prompt; the i-th has the seed + i
 	max      int // tokens of each; 0: as many as fit
 	sampling sampler.Options
 	stops    []string
 	ends     map[int]bool
 	logProbs int // -1: none
-	// Of chats; nil: the answer is text, and may be any.
+	// For chats; nil: the answer is any text.
 	reading    *reading
 	constraint *constraint
-	follows    bool // the text continues the prompt's, so that its first word is spaced as one inside a text
+	follows    bool // the text continues the prompt's text, which decides about the space before its first word
 }
 
-// event is what happened to a choice.
+// event is new output of a choice.
 type event struct {
 	choice    int
 	text      string     // what may be shown
 	reasoning string     // what the model thinks
 	calls     []toolCall // or what more there is of the arguments of one, which then has no ID
 	tokens    []drawn
-	finish    string // the choice has ended
+	finish    string // why the choice has ended; "": it has not
 	stop      string // by which of the stop strings; "": by none
 }
 
-// drawn is a token with what logprobs asks about it.
+// drawn is a token with its log-probabilities.
 type drawn struct {
 	scheduler.Token
 	offset int // bytes of text before it
@@ -56,7 +56,7 @@ type usage struct {
 	} `json:"prompt_tokens_details"`
 }
 
-// running is a job under way: events come by next.
+// running is a running job. Its events are read with next.
 type running struct {
 	cancel context.CancelCauseFunc
 	ready  chan struct{} // capacity 1: there are events, or it has ended
@@ -68,7 +68,7 @@ type running struct {
 	err    error
 }
 
-// generate begins a job. The caller must call stop in the end.
+// generate starts a job. The caller must call stop in the end.
 func (a *API) generate(ctx context.Context, j job) *running {
 	ctx, cancel := context.WithCancelCause(ctx)
 	r := &running{cancel: cancel, ready: make(chan struct{}, 1), done: make(chan struct{})}
@@ -116,7 +116,8 @@ func (a *API) generate(ctx context.Context, j job) *running {
 	}
 	for p := range j.prompts {
 		all.Go(func() {
-			// The first choice computes the prompt; the others begin when that can be copied.
+			// The first choice computes the prompt; the others start when they can
+			// copy its cache.
 			computed := make(chan struct{})
 			var once sync.Once
 			begun := func() { once.Do(func() { close(computed) }) }
@@ -142,7 +143,7 @@ func (a *API) generate(ctx context.Context, j job) *running {
 	return r
 }
 
-// stop ends a job, if it has not ended, and waits until nothing of it is under way.
+// stop ends a job if it is running, and waits until all of it has ended.
 func (r *running) stop() {
 	r.cancel(context.Canceled)
 	<-r.done
@@ -165,7 +166,7 @@ func (r *running) add(e event) {
 	r.signal()
 }
 
-// fail ends all choices: one that failed is not to be mistaken for a whole answer.
+// fail ends all choices, so that a failed one is not mistaken for a complete answer.
 func (r *running) fail(err error) {
 	r.mu.Lock()
 	if r.err == nil {
@@ -187,8 +188,8 @@ func (r *running) count(prompt int, result scheduler.Result, first bool) {
 	r.usage.Total = r.usage.Prompt + r.usage.Completion
 }
 
-// next waits for events until they are there, the job has ended (then there are none
-// and no error), or a time has passed (then waited is true).
+// next waits until there are events, the job has ended (then it returns no events and no
+// error), or limit has passed (then waited is true).
 func (r *running) next(limit time.Duration) (events []event, waited bool, err error) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
@@ -239,7 +240,7 @@ func (c *choice) push(t scheduler.Token, logProbs bool) (e event, more bool) {
 	return e, c.ended == ""
 }
 
-// show adds text to an event, as what it is part of.
+// show adds text to an event as answer, reasoning or call.
 func (c *choice) show(text string, end bool, e *event) {
 	if c.reader == nil {
 		e.text = text
@@ -248,7 +249,7 @@ func (c *choice) show(text string, end bool, e *event) {
 	c.reader.push(text, end, e)
 }
 
-// finish gives what was held back and why the text has ended.
+// finish returns the text that was held back and why the text has ended.
 func (c *choice) finish(why string) event {
 	e := event{choice: c.index, finish: why}
 	text := ""
@@ -267,7 +268,7 @@ func (c *choice) finish(why string) event {
 	return e
 }
 
-// ends are the tokens that end a text.
+// ends returns the set of tokens that end a text.
 func ends(lists ...[]int) map[int]bool {
 	m := map[int]bool{}
 	for _, id := range slices.Concat(lists...) {

@@ -2,8 +2,8 @@ package api
 
 import "math"
 
-// lowest stands for the logarithm of probability 0, which JSON can't say; it is what
-// OpenAI's API uses.
+// lowest replaces the logarithm of probability 0, which JSON can't represent, as in OpenAI's
+// API.
 const lowest = -9999
 
 // Log-probabilities of a chat, in OpenAI's form.
@@ -22,7 +22,7 @@ type (
 	}
 )
 
-// tokenText is the text of a token by itself; a special one has its name.
+// tokenText returns the text of a single token; for a special one its name.
 func (a *API) tokenText(id int) string {
 	if a.Tokenizer.IsSpecial(id) {
 		return a.Tokenizer.Token(id)
@@ -42,7 +42,7 @@ func (a *API) logProb(id int, p float64) tokenLogProb {
 	return tokenLogProb{text, p, bytes}
 }
 
-// chatLogProbs are those of some tokens; nil: none were asked for.
+// chatLogProbs returns the log-probabilities of tokens; nil if they were not asked for.
 func (a *API) chatLogProbs(tokens []drawn) *chatLogProbs {
 	if len(tokens) == 0 {
 		return nil
@@ -76,7 +76,7 @@ func (a *API) textLogProbs(tokens []drawn) *textLogProbs {
 		top := map[string]float64{}
 		for _, m := range t.Top {
 			one := a.logProb(m.ID, m.P)
-			if _, there := top[one.Token]; !there { // pieces of characters look the same; the likeliest counts
+			if _, there := top[one.Token]; !there { // incomplete characters have the same text; keep the most likely one
 				top[one.Token] = one.LogProb
 			}
 		}

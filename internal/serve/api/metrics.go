@@ -12,7 +12,7 @@ import (
 	"github.com/specquant/specquant/internal/serve/scheduler"
 )
 
-// Metrics are what /metrics shows, in a registry of their own.
+// Metrics are the metrics of /metrics, in a separate registry.
 type Metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
@@ -20,15 +20,14 @@ type Metrics struct {
 	first    *prometheus.HistogramVec
 }
 
-// ModelStats are the figures of a model, since the server's start; nothing is under way
-// where it is not loaded.
+// ModelStats are the statistics of a model since the server's start.
 type ModelStats struct {
 	Name   string
 	Loaded bool
 	scheduler.Stats
 }
 
-// NewMetrics makes metrics; stats gives those of all models.
+// NewMetrics makes metrics. stats returns the statistics of all models.
 func NewMetrics(stats func() []ModelStats) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "specquant_requests_total", Help: "Requests answered, by path and HTTP status."}, []string{"path", "status"}),
@@ -38,7 +37,7 @@ func NewMetrics(stats func() []ModelStats) *Metrics {
 	return m
 }
 
-// series is a figure of each model.
+// series is a metric with a value for each model.
 type series struct {
 	desc *prometheus.Desc
 	kind prometheus.ValueType
@@ -69,7 +68,7 @@ func modelSeries() []series {
 	}
 }
 
-// modelCollector shows the series of all models.
+// modelCollector collects the series of all models.
 type modelCollector struct {
 	stats  func() []ModelStats
 	series []series
@@ -100,9 +99,8 @@ func (m *Metrics) Observe(path string, status int, took time.Duration) {
 	m.seconds.WithLabelValues(path).Observe(took.Seconds())
 }
 
-// Bench bounds the requests whose text is being worked on at once: tokenized, or put into
-// a template.
+// Bench limits how many requests are tokenized or rendered by a template at the same time.
 type Bench chan struct{}
 
-// NewBench has room for one request on each CPU.
+// NewBench returns a Bench with room for one request per CPU.
 func NewBench() Bench { return make(Bench, runtime.GOMAXPROCS(0)) }

@@ -14,13 +14,13 @@ import (
 // ollamaRequest is the body of Ollama's /api/chat and /api/generate.
 type ollamaRequest struct {
 	Model   string        `json:"model"`
-	Stream  *bool         `json:"stream"` // true where it is not there
+	Stream  *bool         `json:"stream"` // default: true
 	Options ollamaOptions `json:"options"`
 
 	Messages []ollamaMessage `json:"messages"` // of /api/chat
 	Prompt   string          `json:"prompt"`   // of /api/generate
 	System   string          `json:"system"`   // likewise
-	Raw      bool            `json:"raw"`      // likewise: the prompt as it is, without the template
+	Raw      bool            `json:"raw"`      // of /api/generate: use the prompt without the template
 
 	Format json.RawMessage   `json:"format"` // "json", or a schema
 	Tools  []json.RawMessage `json:"tools"`  // of /api/chat, in OpenAI's form
@@ -34,12 +34,12 @@ type ollamaRequest struct {
 	LogProbs    json.RawMessage `json:"logprobs"`
 	TopLogProbs json.RawMessage `json:"top_logprobs"`
 
-	// Taken and without effect: the server was told at its start.
+	// Accepted without effect, because these are options of the server.
 	KeepAlive json.RawMessage `json:"keep_alive"`
 }
 
-// ollamaOptions are those of a draw. Those of the engine are without effect: the server
-// was told at its start.
+// ollamaOptions are the sampling options. Ollama's options of the engine have no effect,
+// because they are options of the server here.
 type ollamaOptions struct {
 	Temperature      *float64  `json:"temperature"`
 	TopP             *float64  `json:"top_p"`
@@ -69,7 +69,7 @@ type ollamaOptions struct {
 type ollamaMessage struct {
 	Role      string          `json:"role"`
 	Content   string          `json:"content"`
-	Thinking  string          `json:"thinking"` // of answers of before; left out of the prompt
+	Thinking  string          `json:"thinking"` // of earlier answers; left out of the prompt
 	Images    json.RawMessage `json:"images"`
 	ToolCalls []ollamaCall    `json:"tool_calls"`
 	ToolName  string          `json:"tool_name"`
@@ -99,13 +99,13 @@ func (q *ollamaRequest) limit() (*limit, error) {
 	return nil, invalid("format", "found %.40s, expected \"json\" or a schema", q.Format)
 }
 
-// ollamaNames are what Ollama calls fields of [common].
+// ollamaNames maps fields of [common] to Ollama's names.
 var ollamaNames = map[string]string{"max_tokens": "options.num_predict", "stop": "options.stop", "temperature": "options.temperature", "top_p": "options.top_p", "top_k": "options.top_k",
 	"min_p": "options.min_p", "repetition_penalty": "options.repeat_penalty", "presence_penalty": "options.presence_penalty", "frequency_penalty": "options.frequency_penalty"}
 
-// check checks what both requests have.
+// check checks the fields that both requests have.
 func (q *ollamaRequest) check(vocab int) (*common, error) {
-	off := func(raw json.RawMessage) json.RawMessage { // what says no asks for nothing
+	off := func(raw json.RawMessage) json.RawMessage { // "no" asks for nothing
 		switch string(raw) {
 		case "false", `""`, "0":
 			return nil
@@ -119,13 +119,13 @@ func (q *ollamaRequest) check(vocab int) (*common, error) {
 	}
 	c := &common{Stream: value(q.Stream, true), Temperature: o.Temperature, TopP: o.TopP, TopK: o.TopK, MinP: o.MinP, Seed: o.Seed, Stop: o.Stop, RepetitionPenalty: o.RepeatPenalty,
 		PresencePenalty: o.PresencePenalty, FrequencyPenalty: o.FrequencyPenalty}
-	if n := o.NumPredict; n != nil && *n != -1 && *n != -2 { // Ollama's words for "no limit"
+	if n := o.NumPredict; n != nil && *n != -1 && *n != -2 { // in Ollama −1 and −2 mean "no limit"
 		c.MaxTokens = n
 	}
 	return c, renamed(c.check(vocab), ollamaNames)
 }
 
-// messages are the conversation of /api/chat.
+// messages returns the conversation of /api/chat.
 func (q *ollamaRequest) messages() ([]chat.Message, error) {
 	var out []chat.Message
 	for i, m := range q.Messages {
@@ -154,7 +154,7 @@ func (q *ollamaRequest) messages() ([]chat.Message, error) {
 	return out, roles("messages", out, "system", "user", "assistant", "tool")
 }
 
-// ollamaTag is what Ollama's clients may write behind a name.
+// ollamaTag is the suffix that Ollama's clients may add to a name.
 const ollamaTag = ":latest"
 
 // ollamaChunk is a line of an answer. The last one has counts and times, in nanoseconds.
@@ -196,7 +196,7 @@ type ollamaStream struct {
 }
 
 func (s *ollamaStream) begun() bool { return s.headed }
-func (s *ollamaStream) beat() error { return nil } // a line without meaning would be none to Ollama's clients
+func (s *ollamaStream) beat() error { return nil } // Ollama's clients know no line without content
 
 func (s *ollamaStream) chunk(text string) ollamaChunk {
 	c := ollamaChunk{Model: s.model, CreatedAt: time.Now().UTC()}
@@ -306,7 +306,7 @@ func (a *API) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 	return a.follow(run, s)
 }
 
-// loaded answers a request that only wants the model to be loaded.
+// loaded answers a request that only asks to load the model.
 func (s *ollamaStream) loaded() error {
 	c := s.chunk("")
 	c.Done, c.DoneReason = true, "load"

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Details say what a model is.
+// Details describe a model.
 type Details struct {
 	Architecture string // as config.json's model_type has it
 	Format       string // "gguf" or "safetensors"
@@ -44,11 +44,11 @@ func (f *Front) ollamaTags(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-// ollamaShow says what a model is.
+// ollamaShow describes a model.
 func (a *API) ollamaShow(w http.ResponseWriter, r *http.Request) error {
 	var q struct {
 		Model   string `json:"model"`
-		Name    string `json:"name"` // what older clients call it
+		Name    string `json:"name"` // name of the field in older clients
 		Verbose bool   `json:"verbose"`
 	}
 	if err := a.read(r, &q); err != nil {

@@ -6,10 +6,10 @@ import (
 	"github.com/specquant/specquant/internal/constrain"
 )
 
-// reading says what a chat's answer may consist of.
+// reading describes the parts that a chat's answer may consist of.
 type reading struct {
-	thinks  bool        // it may begin with what the model thinks, within marks
-	open    bool        // the prompt ends with the first of them
+	thinks  bool        // it may begin with reasoning between marks
+	open    bool        // the prompt ends with the first mark
 	calls   *callFormat // nil: no tools can be called
 	begun   bool        // the prompt ends with what opens a call
 	certain bool        // what begins as a call is one: nothing else can be written
@@ -17,15 +17,15 @@ type reading struct {
 	markers map[int]string // special tokens that are part of a format
 }
 
-// reader splits the text of one answer, as it comes, into what is thought, what is said,
-// and calls of tools.
+// reader splits the text of one answer, while it is generated, into reasoning, answer and tool
+// calls.
 type reader struct {
 	*reading
 	state   part
 	pending string // held back
-	trim    bool   // blanks that come next are left out
-	said    bool   // something has been said
-	looked  int    // where in pending the end of a call has been looked for
+	trim    bool   // leave out white space that follows
+	said    bool   // the answer has text already
+	looked  int    // up to where pending was searched for the end of a call
 	made    int    // calls
 	live    live   // of a call that is certain
 }
@@ -53,18 +53,17 @@ func newReader(r *reading) *reader {
 	return &reader{reading: r}
 }
 
-// blanks are left out at the borders of parts.
+// blanks is the white space that is left out at the ends of parts.
 const blanks = " \t\r\n"
 
-// push takes text as it comes, and end where nothing more will. What is known of the
-// text is added to an event.
+// push adds new text; end means that no more will come. The output is added to an event.
 func (r *reader) push(text string, end bool, e *event) {
 	r.pending += text
 	for r.step(end, e) {
 	}
 }
 
-// step works on the pending text. again: another part has begun.
+// step processes the pending text. again means that another part has begun.
 func (r *reader) step(end bool, e *event) (again bool) {
 	if r.trim {
 		if r.pending = strings.TrimLeft(r.pending, blanks); r.pending == "" {

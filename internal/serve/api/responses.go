@@ -11,8 +11,8 @@ import (
 	"github.com/specquant/specquant/internal/serve/scheduler"
 )
 
-// responsesRequest is the body of OpenAI's /v1/responses. The server keeps nothing: what
-// needs a store is refused.
+// responsesRequest is the body of OpenAI's /v1/responses. The server stores nothing, so fields
+// that need a store are an error.
 type responsesRequest struct {
 	Model           string          `json:"model"`
 	Input           json.RawMessage `json:"input"` // a text, or items
@@ -22,7 +22,7 @@ type responsesRequest struct {
 	TopP            *float64        `json:"top_p"`
 	Stream          bool            `json:"stream"`
 	StreamOptions   *streamOptions  `json:"stream_options"`
-	Metadata        json.RawMessage `json:"metadata"` // given back
+	Metadata        json.RawMessage `json:"metadata"` // returned in the response
 
 	// Not OpenAI's.
 	Seed              *int64   `json:"seed"`
@@ -64,7 +64,7 @@ type responsesRequest struct {
 	MaxToolCalls         json.RawMessage `json:"max_tool_calls"`
 }
 
-// refused names what this server does not do.
+// refused returns an error for fields that this server does not support.
 func (q *responsesRequest) refused() error {
 	const stores = "this server stores nothing: send the whole conversation as input"
 	switch {
@@ -89,10 +89,10 @@ func (q *responsesRequest) refused() error {
 	return refuse(field{"prompt", q.Prompt}, field{"tools", q.Tools}, field{"tool_choice", q.ToolChoice}, field{"reasoning", q.Reasoning}, field{"include", q.Include}, field{"context_management", q.ContextManagement})
 }
 
-// responsesNames are what /v1/responses calls fields of [common].
+// responsesNames maps fields of [common] to the names in /v1/responses.
 var responsesNames = map[string]string{"max_tokens": "max_output_tokens"}
 
-// check checks the request and gives what the answer is drawn by.
+// check checks the request and returns its options.
 func (q *responsesRequest) check(vocab int) (*common, error) {
 	if err := q.refused(); err != nil {
 		return nil, err
@@ -185,7 +185,7 @@ type (
 		} `json:"output_tokens_details"`
 		Total int `json:"total_tokens"`
 	}
-	// response says also what was asked for, as OpenAI's does.
+	// response repeats options of the request, as OpenAI's does.
 	response struct {
 		ID              string            `json:"id"`
 		Object          string            `json:"object"`
@@ -234,7 +234,7 @@ func newText(text string) responseText {
 	return responseText{Type: "output_text", Text: text, Annotations: []any{}, LogProbs: []any{}}
 }
 
-// finished puts the text and why it ended into the response.
+// finished adds the text, and why it ended, to the response.
 func (o *response) finished(item responseItem, text, finish string, u usage) {
 	now := time.Now().Unix()
 	o.Status, o.CompletedAt = "completed", &now
@@ -306,7 +306,7 @@ func (s *responseStream) part(kind string, data map[string]any) error {
 	return s.send(kind, data)
 }
 
-// inTurn runs functions until one fails.
+// inTurn runs functions one after the other until one fails.
 func inTurn(steps ...func() error) error {
 	for _, f := range steps {
 		if err := f(); err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/specquant/specquant/internal/engine/sampler"
 )
 
-// common are the fields that chats and completions share. Unset ones have the model's
-// own defaults (Options.Defaults), else OpenAI's.
+// common are the fields that chats and completions share. Fields that are not set have the
+// model's defaults (Options.Defaults), or OpenAI's.
 type common struct {
 	Model            string             `json:"model"`
 	Stream           bool               `json:"stream"`
@@ -25,12 +25,13 @@ type common struct {
 	FrequencyPenalty *float64           `json:"frequency_penalty"`
 	LogitBias        map[string]float64 `json:"logit_bias"`
 
-	// Not OpenAI's, but known to users of other servers.
+	// Not in OpenAI's API, but common in other servers.
 	TopK              *int     `json:"top_k"`
 	MinP              *float64 `json:"min_p"`
 	RepetitionPenalty *float64 `json:"repetition_penalty"`
 
-	// Taken and without effect: they say who asks, or speak of what this server never does.
+	// Accepted without effect: they identify the client, or concern features that this
+	// server does not have.
 	User     json.RawMessage `json:"user"`
 	Metadata json.RawMessage `json:"metadata"`
 }
@@ -59,7 +60,7 @@ func (s *stopTexts) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// value is what a field says, or a default where it is not there.
+// value returns *p, or otherwise if p is nil.
 func value[T any](p *T, otherwise T) T {
 	if p == nil {
 		return otherwise
@@ -67,7 +68,7 @@ func value[T any](p *T, otherwise T) T {
 	return *p
 }
 
-// check says what of the fields makes no sense or is beyond a limit.
+// check returns an error for the first field that is invalid or exceeds a limit.
 func (c *common) check(vocab int) error {
 	within := func(name string, p *float64, low, high float64) error {
 		if p != nil && !(*p >= low && *p <= high) {
@@ -111,13 +112,13 @@ func (c *common) check(vocab int) error {
 	return nil
 }
 
-// sampling are the options of the draw: what a request says, else what defaults say.
-// Without a seed there is a random one.
+// sampling returns the sampling options of a request, with defaults for fields that are not
+// set. Without a seed, a random one is used.
 func (c *common) sampling(defaults sampler.Options) sampler.Options {
 	d := defaults
 	o := sampler.Options{Temperature: value(c.Temperature, d.Temperature), TopP: value(c.TopP, d.TopP), TopK: value(c.TopK, d.TopK), MinP: value(c.MinP, d.MinP),
 		PresencePenalty: value(c.PresencePenalty, 0), FrequencyPenalty: value(c.FrequencyPenalty, 0), RepetitionPenalty: value(c.RepetitionPenalty, d.RepetitionPenalty), Seed: rand.Uint64()}
-	if c.TopP != nil && *c.TopP == 0 { // of the sampler it means "all"
+	if c.TopP != nil && *c.TopP == 0 { // 0 means "all" for the sampler
 		o.TopK = 1
 	}
 	if c.Seed != nil {

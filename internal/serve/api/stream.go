@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// beat is how long a stream is silent at most: a comment tells the client, and whatever
-// is between, that the connection lives.
+// beat is the longest time without output of a stream. Then a comment is sent, so that the
+// client and proxies know that the connection is alive.
 const beat = 15 * time.Second
 
 // sse writes server-sent events.
@@ -16,7 +16,7 @@ type sse struct {
 	headed bool
 }
 
-// begin sends the headers: from here on errors are events.
+// begin sends the headers. After that, errors are sent as events.
 func (s *sse) begin() {
 	if s.headed {
 		return
@@ -48,7 +48,7 @@ func (s *sse) data(v any) error {
 	return s.raw("data: " + string(data) + "\n\n")
 }
 
-// event is data under a name.
+// event sends data with an event name.
 func (s *sse) event(name string, v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -57,18 +57,18 @@ func (s *sse) event(name string, v any) error {
 	return s.raw("event: " + name + "\ndata: " + string(data) + "\n\n")
 }
 
-// stream writes an answer as it comes, in the form of one API. An error of its methods
-// says that the client is gone.
+// stream writes an answer while it is generated, in the form of one API. An error of its
+// methods means that the client has disconnected.
 type stream interface {
-	begun() bool // the status has been sent: errors are part of the stream from here on
-	beat() error // nothing has come for a while
+	begun() bool // the status has been sent, so that errors are part of the stream
+	beat() error // called when there was no output for a while
 	piece(e event) error
 	end(u usage) error
 	fail(e *Error)
 }
 
-// follow sends a job's events as they come. It returns an error that is still to be
-// answered.
+// follow sends a job's events as they come. It returns errors for which nothing has been sent
+// yet.
 func (a *API) follow(r *running, s stream) error {
 	for {
 		events, waited, err := r.next(beat)
@@ -99,7 +99,7 @@ func (a *API) follow(r *running, s stream) error {
 	}
 }
 
-// chunks is the stream of OpenAI's completions.
+// chunks is the [stream] of OpenAI's completions.
 type chunks struct {
 	sse
 	first   func(choice int) any // sent before the first piece of a choice; nil: nothing
@@ -134,7 +134,7 @@ func (a *API) streamed(w http.ResponseWriter, r *running, first func(choice int)
 	return a.follow(r, &chunks{sse: sse{w: w}, first: first, chunk: chunk, last: last, started: map[int]bool{}})
 }
 
-// whole is a choice when it is finished.
+// whole is a finished choice.
 type whole struct {
 	text      string
 	reasoning string

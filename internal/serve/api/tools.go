@@ -13,7 +13,7 @@ import (
 // MaxTools bounds the tools of a request.
 const MaxTools = 128
 
-// tools are those of a request and which of them may be called.
+// tools are the tools of a request, and which of them may be called.
 type tools struct {
 	raw      []json.RawMessage // as the client sent them, for the template
 	list     []constrain.Tool  // that may be called
@@ -23,7 +23,7 @@ type tools struct {
 
 var toolName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,64}$`)
 
-// readTools reads the fields of a request about tools; nil: there are none to be called.
+// readTools reads the fields of a request about tools; nil if none may be called.
 func readTools(raw []json.RawMessage, choice json.RawMessage, parallel *bool) (*tools, error) {
 	if len(raw) > MaxTools {
 		return nil, invalid("tools", "found %d, expected at most %d", len(raw), MaxTools)
@@ -96,8 +96,8 @@ func (t *tools) choose(choice json.RawMessage) error {
 	return nil
 }
 
-// describe puts the tools into the conversation, for a template that knows none, with the
-// calls that were made and what came of them.
+// describe adds the tools to the conversation as text, with past calls and their results, for a
+// template without support for tools.
 func (t *tools) describe(messages []chat.Message) ([]chat.Message, error) {
 	out := make([]chat.Message, 0, len(messages)+1)
 	if len(t.raw) > 0 {
@@ -127,7 +127,7 @@ func (t *tools) describe(messages []chat.Message) ([]chat.Message, error) {
 				return nil, err
 			}
 			m = chat.Message{Role: "user", Content: "<tool_response>\n" + content + "\n</tool_response>"}
-			if last := len(out) - 1; last >= 0 && out[last].Raw == nil && out[last].Role == "user" { // several results are one turn
+			if last := len(out) - 1; last >= 0 && out[last].Raw == nil && out[last].Role == "user" { // several results form one turn
 				out[last].Content += "\n" + m.Content
 				continue
 			}
@@ -157,7 +157,7 @@ func contentOf(m chat.Message) json.RawMessage {
 	return fields.Content
 }
 
-// described is what the model said and called, as text.
+// described returns a message of the model with its tool calls as text.
 func described(m chat.Message) (string, error) {
 	var fields struct {
 		Calls []struct {
@@ -177,7 +177,7 @@ func described(m chat.Message) (string, error) {
 	for _, c := range fields.Calls {
 		name, _ := json.Marshal(c.Function.Name)
 		if !json.Valid([]byte(c.Function.Arguments)) {
-			return "", fmt.Errorf("tool_calls: the arguments of %.80q are no JSON", c.Function.Name)
+			return "", fmt.Errorf("tool_calls: the arguments of %.80q are not valid JSON", c.Function.Name)
 		}
 		parts = append(parts, hermes.open+"\n{\"name\": "+string(name)+", \"arguments\": "+c.Function.Arguments+"}\n"+hermes.close)
 	}

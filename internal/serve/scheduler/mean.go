@@ -11,8 +11,8 @@ func (t *task) addHidden(hidden []float32) {
 	}
 }
 
-// summed takes over the sum of a round that did not fail, and says whether the prompt is
-// at its end: then the mean is made.
+// summed accepts the sum of a successful round. It reports whether the prompt has ended, and
+// computes the mean then.
 func (t *task) summed() (ended bool) {
 	t.sum, t.ahead = t.ahead, t.sum
 	if len(t.tokens) < len(t.Prompt) {

@@ -2,15 +2,15 @@ package scheduler
 
 import "github.com/specquant/specquant/internal/engine"
 
-// minShared is the shortest beginning that is worth sharing, in tokens.
+// minShared is the shortest common beginning that is worth sharing, in tokens.
 const minShared = 16
 
-// share lets a text that has not been begun hold as much of its prompt's beginning as is
-// there, of ended texts or of one that is under way, less the last token, whose logits are
-// needed. It returns false where it is better to wait: a text before it, of this round's
-// tasks, is about to compute more of the same beginning.
+// share gives a text that has not been started the longest beginning of its prompt that is in
+// the cache of an ended or running text, without the last token, whose logits are needed. It
+// returns false if waiting is better, because an earlier text of this round is about to compute
+// more of the same beginning.
 func (s *Scheduler) share(t *task, before []*task) bool {
-	if t.Mean || len(t.tokens) > 0 { // of a mean every token is to be computed
+	if t.Mean || len(t.tokens) > 0 { // for a mean every token has to be computed
 		return true
 	}
 	want := t.Prompt[:len(t.Prompt)-1]

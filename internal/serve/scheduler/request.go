@@ -17,9 +17,9 @@ var (
 	ErrBusy = errors.New("the server is busy: its queue is full")
 )
 
-// BusyError says that the queue is full.
+// BusyError is the error of a request that finds the queue full.
 type BusyError struct {
-	RetryAfter time.Duration // when there may be room, guessed from how long answers took lately
+	RetryAfter time.Duration // when there may be room, estimated from the duration of recent requests
 }
 
 func (e *BusyError) Error() string {
@@ -33,31 +33,33 @@ type Request struct {
 	Prompt    []int // token ids, at least one
 	MaxTokens int   // 0: as many as fit the context
 	Sampling  sampler.Options
-	Ends      func(id int) bool // whether a token ends the text; it is not part of it
-	// Constraint limits what is drawn; nil: nothing does. It belongs to this request.
+	Ends      func(id int) bool // reports whether a token ends the text; such a token is not part of it
+	// Constraint limits which tokens are drawn; nil if there is none. It must not be shared
+	// between requests.
 	Constraint Constraint
-	LogProbs   int // -1: none; else the number of most likely tokens to name beside each drawn one
-	// Emit is told each token as soon as it is drawn; false ends the text with it. It is
-	// called by one goroutine at a time, never after Do has returned, and must not block.
+	LogProbs   int // number of most likely tokens to report with each drawn one; −1: no log-probabilities
+	// Emit is called with each token as soon as it is drawn; if it returns false, the text
+	// ends with that token. It is called by one goroutine at a time, never after Do has
+	// returned, and must not block.
 	Emit func(Token) bool
-	// Follows says that this is a further continuation for a client whose first one is
-	// under way: a full queue does not refuse it.
+	// Follows marks a further continuation for a client whose first one is running. It is
+	// accepted even if the queue is full.
 	Follows bool
 	// Mean asks for the mean of the prompt's last hidden states (Result.Mean) instead of a
-	// continuation. Nothing is drawn.
+	// continuation.
 	Mean bool
 }
 
-// Constraint limits what is drawn for one text.
+// Constraint limits which tokens are drawn for one text.
 type Constraint interface {
 	sampler.Constraint
-	Done() bool // nothing may follow: the text has ended, without a token that says so
+	Done() bool // nothing may follow, so the text ends without an end token
 }
 
 // Token is a token that was drawn.
 type Token struct {
 	ID      int
-	LogProb float64           // of the model's own distribution, where Request.LogProbs asks for it
+	LogProb float64           // in the model's own distribution, if Request.LogProbs asks for it
 	Top     []sampler.LogProb // the most likely ones, in order
 }
 
@@ -67,17 +69,17 @@ const (
 	FinishLength = "length" // MaxTokens, or the context is full
 )
 
-// Result is what is known of a text when it has ended, whether by itself or by an error.
+// Result describes a text that has ended, by itself or by an error.
 type Result struct {
-	Cached int    // tokens of the prompt that were not computed, but kept from before
+	Cached int    // tokens of the prompt that were in a KV cache already
 	Tokens int    // that were drawn and belong to the text
 	Finish string // FinishStop or FinishLength; "" after an error
-	// Mean [hidden] is the mean over the prompt's tokens of what the output matrix reads,
-	// where Request.Mean asks for it.
+	// Mean [hidden] is the mean of the output matrix's inputs over the prompt's tokens, if
+	// Request.Mean asks for it.
 	Mean []float64
 }
 
-// task is a request under way.
+// task is a request that is waiting or running.
 type task struct {
 	Request
 	ctx     context.Context

@@ -2,9 +2,9 @@
 // round every text that is being generated gets one token, and texts whose prompts have
 // not been computed yet get a piece of them, in the order of arrival.
 //
-// A request's answer does not depend on what else is under way: the engine's rows do not
-// depend on the batch, each text has a random sequence of its own, and a cache that is
-// kept from before holds the very bits that would be computed anew.
+// A request's answer does not depend on the other requests: the engine's rows do not depend on
+// the batch, each text has its own random numbers, and a reused cache has the same bits that
+// would be computed again.
 //
 // Memory is bounded when the scheduler is made: by the pages of all caches together, and by
 // the length of the queue. Texts that begin alike share the pages of their beginning.
@@ -22,10 +22,10 @@ import (
 	"github.com/specquant/specquant/internal/engine/sampler"
 )
 
-// Options bound a scheduler. The zero value has the defaults.
+// Options are the limits of a scheduler. The zero value has the defaults.
 type Options struct {
-	Slots int // texts that are generated at once; 0: 8
-	Keep  int // ended texts whose caches are kept besides; 0: 8, -1: none
+	Slots int // texts that are generated at the same time; 0: 8
+	Keep  int // further texts, ended ones, whose caches are kept; 0: 8, −1: none
 	Queue int // requests that wait for a slot; 0: 64, -1: none
 	Piece int // tokens of prompts that are computed in one round while other texts are generated; 0: 128
 	// NoGuesses computes each token by itself, without guessing what follows it.
@@ -34,8 +34,8 @@ type Options struct {
 	forced int // guesses in every round, for tests; 0: as many as pay
 }
 
-// alonePiece is the piece of a prompt that is computed in one round while no text waits
-// for its next token. It bounds how long a canceled request keeps its slot.
+// alonePiece is the number of tokens of a prompt that are computed in one round if no other
+// text waits for its next token. It bounds how long a canceled request keeps its slot.
 const alonePiece = 512
 
 func (o *Options) defaults() {
@@ -70,11 +70,11 @@ func (o Options) Texts() int {
 	return o.Slots
 }
 
-// Stats count what a scheduler has done since it was made.
+// Stats are the state of a scheduler, and counts since it was made.
 type Stats struct {
 	Active, Waiting int   // texts being generated, requests in the queue
 	CacheBytes      int64 // memory of all caches now
-	Prompt, Cached  int64 // tokens of prompts that were computed, and that were kept from before
+	Prompt, Cached  int64 // tokens of prompts that were computed, and that were in a cache already
 	Generated       int64 // tokens that were drawn
 	Guessed, Right  int64 // tokens that were guessed ahead, and that were drawn then
 	Rounds          int64
@@ -99,7 +99,7 @@ type Scheduler struct {
 	took   time.Duration // how long a text takes, smoothed
 }
 
-// New begins to share a model, which the scheduler alone uses from now on.
+// New starts a scheduler for a model. From then on only the scheduler may use the model.
 func New(m *engine.Model, o Options) *Scheduler {
 	o.defaults()
 	s := &Scheduler{model: m, options: o, stopped: make(chan struct{}), wake: make(chan struct{}, 1), took: time.Second}
@@ -111,11 +111,10 @@ func New(m *engine.Model, o Options) *Scheduler {
 	return s
 }
 
-// Options are those in use, defaults filled in.
+// Options returns the options in use, with defaults filled in.
 func (s *Scheduler) Options() Options { return s.options }
 
-// CacheLimit is the most memory that the caches of a scheduler of a model may take, in
-// bytes.
+// CacheLimit returns the most memory in bytes that the KV caches of a scheduler can take.
 func CacheLimit(m *engine.Model, o Options) int64 {
 	o.defaults()
 	return int64(pages(m, o)) * m.PageBytes()
@@ -127,7 +126,7 @@ func pages(m *engine.Model, o Options) int {
 	return (o.Slots+o.Keep)*((m.Context+engine.PageTokens-1)/engine.PageTokens) + 1
 }
 
-// Stats are the figures of now.
+// Stats returns the present state and counts.
 func (s *Scheduler) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,8 +136,8 @@ func (s *Scheduler) Stats() Stats {
 }
 
 // Do continues a text and returns when it has ended, or with the context's error soon
-// after the context has. It returns [engine.ContextError] for a prompt that leaves no
-// room for an answer, a [BusyError] or [ErrClosed] without having begun.
+// after the context has. It returns [engine.ContextError] for a prompt that leaves no room for
+// an answer, and a [BusyError] or [ErrClosed] if the request was not started.
 func (s *Scheduler) Do(ctx context.Context, r Request) (Result, error) {
 	if len(r.Prompt) == 0 {
 		return Result{}, fmt.Errorf("the prompt has no tokens")
@@ -179,7 +178,7 @@ func (s *Scheduler) enqueue(t *task) error {
 	return nil
 }
 
-// forget takes a canceled request out of the queue, or lets the loop find out.
+// forget removes a canceled request from the queue. If it is running, the loop will notice.
 func (s *Scheduler) forget(t *task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -209,7 +208,7 @@ func (s *Scheduler) Close() {
 	<-s.stopped
 }
 
-// loop is the one goroutine that uses the model.
+// loop is the only goroutine that uses the model.
 func (s *Scheduler) loop() {
 	defer close(s.stopped)
 	for {
@@ -228,7 +227,7 @@ func (s *Scheduler) loop() {
 	}
 }
 
-// abandon ends everything.
+// abandon ends all requests with [ErrClosed].
 func (s *Scheduler) abandon() {
 	s.mu.Lock()
 	waiting := s.queue
@@ -244,8 +243,7 @@ func (s *Scheduler) abandon() {
 	s.active = nil
 }
 
-// admit ends what was canceled and gives free slots to those that wait, in the order of
-// arrival.
+// admit ends canceled requests and gives free slots to waiting ones in the order of arrival.
 func (s *Scheduler) admit() {
 	for _, t := range s.active {
 		if t.ctx.Err() != nil {
@@ -284,7 +282,7 @@ func (s *Scheduler) begin(t *task) {
 	}
 }
 
-// end makes a text's result final; its cache is kept.
+// end finishes a text; its cache is kept.
 func (s *Scheduler) end(t *task, err error) {
 	if t.ended {
 		return
@@ -304,8 +302,8 @@ func (s *Scheduler) end(t *task, err error) {
 	close(t.done)
 }
 
-// round computes one batch and draws what can be drawn. A panic in it ends the texts
-// that were part of it and nothing else.
+// round computes one batch and draws the next tokens. A panic ends only the texts that were
+// part of the batch.
 func (s *Scheduler) round() {
 	defer func() {
 		if p := recover(); p != nil {
@@ -363,7 +361,7 @@ func (s *Scheduler) round() {
 	s.mu.Unlock()
 }
 
-// batch says what is to be computed: the next token of each text, and pieces of prompts.
+// batch returns the steps of the next round: one token of each text, and pieces of prompts.
 func (s *Scheduler) batch() ([]*task, []engine.Step) {
 	var tasks []*task
 	var steps []engine.Step
@@ -400,8 +398,8 @@ func (s *Scheduler) batch() ([]*task, []engine.Step) {
 	return tasks, steps
 }
 
-// forward computes steps and leaves each task its logits. After an error the sequences
-// are as they were.
+// forward computes steps and stores each task's logits. After an error the sequences are
+// unchanged.
 func (s *Scheduler) forward(tasks []*task, steps []engine.Step) error {
 	for _, t := range tasks {
 		t.logits, t.ahead = t.logits[:0], append(t.ahead[:0], t.sum...)
@@ -416,8 +414,8 @@ func (s *Scheduler) forward(tasks []*task, steps []engine.Step) error {
 	})
 }
 
-// spoil ends a text with an error of the computation and forgets its cache, which may be
-// worthless.
+// spoil ends a text with an error of the computation and discards its cache, which may be
+// damaged.
 func (s *Scheduler) spoil(t *task, err error) {
 	if t.ended {
 		return
@@ -426,10 +424,10 @@ func (s *Scheduler) spoil(t *task, err error) {
 	s.end(t, err)
 }
 
-// draw draws the next token of each text that has logits, each by itself.
+// draw draws the next token of each text that has logits, in parallel.
 func (s *Scheduler) draw(tasks []*task) {
 	var wait sync.WaitGroup
-	finished := make([]func(), len(tasks)) // what each goroutine leaves to be done by this one
+	finished := make([]func(), len(tasks)) // what this goroutine does after each of the others
 	for i, t := range tasks {
 		if t.ended || len(t.logits) == 0 {
 			continue

@@ -6,16 +6,16 @@ import (
 	"github.com/specquant/specquant/internal/engine"
 )
 
-// tree holds the caches of texts that have ended, because the next turn of a conversation
-// begins with them, and because many begin alike. A node is a page of tokens; the path from
-// the root is the text before it, so what several texts begin with is there once.
+// tree holds the KV caches of ended texts, because the next turn of a conversation begins with
+// them and because many texts have a common beginning. A node is a page of tokens, and the path
+// from the root to it is the text before it, so that a common beginning is stored once.
 type tree struct {
 	memory *engine.Pages
-	most   int // leaves, each of which is the end of a text
+	most   int // the largest number of leaves; each is the end of a text
 	root   node
 }
 
-// node is a page with its tokens. Only a leaf's may have room for more.
+// node is a page with its tokens. Only pages of leaves may have room for more tokens.
 type node struct {
 	parent   *node
 	children []*node
@@ -24,7 +24,7 @@ type node struct {
 	used     uint64 // when it was last part of a text, by the scheduler's clock
 }
 
-// common is the number of tokens that both begin with.
+// common returns the length of the common beginning of a and b.
 func common(a, b []int) int {
 	n := min(len(a), len(b))
 	for i := range n {
@@ -35,7 +35,7 @@ func common(a, b []int) int {
 	return n
 }
 
-// closest is the child that begins with most of the tokens, and how many those are.
+// closest returns the child with the longest common beginning with tokens, and that length.
 func (n *node) closest(tokens []int) (best *node, length int) {
 	for _, c := range n.children {
 		if k := common(c.tokens, tokens); k > length {
@@ -45,8 +45,8 @@ func (n *node) closest(tokens []int) (best *node, length int) {
 	return best, length
 }
 
-// find gives the pages of as much of a text's beginning as there is, and its length in
-// tokens.
+// find returns the pages of the longest beginning of a text that is in the tree, and its length
+// in tokens.
 func (t *tree) find(text []int, now uint64) (pages []*engine.Page, length int) {
 	for at := &t.root; ; {
 		next, n := at.closest(text[length:])
@@ -62,16 +62,16 @@ func (t *tree) find(text []int, now uint64) (pages []*engine.Page, length int) {
 	}
 }
 
-// add keeps a text, whose pages page gives, beside those that end otherwise. If there are
-// too many then, the one that has not been used for longest gives way.
+// add adds a text, whose i-th page is page(i). If there are too many texts then, the least
+// recently used one is removed.
 func (t *tree) add(text []int, page func(i int) *engine.Page, now uint64) {
 	at := &t.root
 	for i := 0; i*engine.PageTokens < len(text); i++ {
 		tokens := text[i*engine.PageTokens : min(len(text), (i+1)*engine.PageTokens)]
 		next, n := at.closest(tokens)
 		switch {
-		case next != nil && n == len(tokens): // it is there, and may go on
-		case next != nil && n == len(next.tokens): // it is there, and goes on now
+		case next != nil && n == len(tokens): // the page is in the tree, perhaps with more tokens
+		case next != nil && n == len(next.tokens): // the page in the tree is a beginning of this one
 			t.memory.Drop(next.page)
 			next.page, next.tokens = page(i), slices.Clone(tokens)
 			next.page.Hold()
@@ -91,8 +91,8 @@ func (t *tree) add(text []int, page func(i int) *engine.Page, now uint64) {
 	}
 }
 
-// evict drops the last page of the text that has not been used for longest, and says
-// whether there was one.
+// evict removes the last page of the least recently used text, and reports whether there was
+// one.
 func (t *tree) evict() bool {
 	leaf, n := t.oldest()
 	if n > 0 {
@@ -107,7 +107,7 @@ func (t *tree) drop(leaf *node) {
 	t.memory.Drop(leaf.page)
 }
 
-// oldest is the leaf that has not been used for longest, and how many leaves there are.
+// oldest returns the least recently used leaf, and the number of leaves.
 func (t *tree) oldest() (oldest *node, leaves int) {
 	for rest := slices.Clone(t.root.children); len(rest) > 0; {
 		n := rest[len(rest)-1]

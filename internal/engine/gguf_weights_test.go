@@ -43,14 +43,14 @@ func randomBlocks(rng *rand.Rand, b *ggml.Type, rows, cols int) checkpoint.Tenso
 
 // What is laid out for the kernels multiplies as the dequantized weights do, for
 // every type.
-func TestRelayKeepsWeights(t *testing.T) {
+func TestRepackKeepsWeights(t *testing.T) {
 	pool := kernel.NewPool(2)
 	defer pool.Close()
 	rng := rand.New(rand.NewPCG(1, 1))
 	for _, b := range ggml.Types {
 		rows, cols, tokens := 37, 512, 3
 		w := randomBlocks(rng, b, rows, cols)
-		m, err := relay(pool, &largePages{}, w)
+		m, err := repack(pool, &largePages{}, w)
 		if err != nil {
 			t.Fatalf("%s: %v", b.Name, err)
 		}
@@ -80,7 +80,7 @@ func TestRelayKeepsWeights(t *testing.T) {
 }
 
 // Groups whose scale is 0 but whose minimum is not are all of that minimum.
-func TestRelayScaleZero(t *testing.T) {
+func TestRepackScaleZero(t *testing.T) {
 	q := []int8{3, 0, 15}
 	if s, z := zeroPoint(q, 0, 2.5); s*(float32(q[0])-z) != -2.5 || s*(float32(q[2])-z) != -2.5 {
 		t.Errorf("numbers %v, scale %v, zero %v; expected −2.5 for all", q, s, z)
@@ -90,14 +90,14 @@ func TestRelayScaleZero(t *testing.T) {
 	}
 }
 
-func TestRelayRefusesScales(t *testing.T) {
+func TestRepackRefusesScales(t *testing.T) {
 	w := randomBlocks(rand.New(rand.NewPCG(1, 1)), ggml.ByName("Q4_0"), 20, 64)
 	w.Data[17*36], w.Data[17*36+1] = 0, 0x7c // infinity
-	_, err := relay(nil, &largePages{}, w)
+	_, err := repack(nil, &largePages{}, w)
 	if err == nil || !strings.Contains(err.Error(), "row 17") {
 		t.Errorf("error %v, expected one of row 17", err)
 	}
-	if err := checkRows(nil, w); err == nil || !strings.Contains(err.Error(), "row 17") {
+	if err := checkScales(nil, w); err == nil || !strings.Contains(err.Error(), "row 17") {
 		t.Errorf("error %v, expected one of row 17", err)
 	}
 }

@@ -12,15 +12,15 @@ import (
 
 const largePage = 2 << 20
 
-// largePagesAllowed reports whether the system gives large pages to who asks for them.
+// largePagesAllowed reports whether the system allows transparent large pages on request.
 var largePagesAllowed = sync.OnceValue(func() bool {
 	data, err := input.ReadFile("/sys/kernel/mm/transparent_hugepage/enabled", 1<<16)
 	return err == nil && !strings.Contains(string(data), "[never]")
 })
 
-// mapLargePages asks for at least n bytes in large pages: all of what is to be unmapped
-// in the end, and the part that begins and ends with a page. Both are nil where there
-// are none.
+// mapLargePages maps at least n bytes in large pages. It returns the whole mapping, which must
+// be unmapped in the end, and its part that is aligned to large pages; both are nil if it
+// fails.
 func mapLargePages(n int) (whole, aligned []byte) {
 	if !largePagesAllowed() {
 		return nil, nil
@@ -39,5 +39,6 @@ func mapLargePages(n int) (whole, aligned []byte) {
 	return whole, aligned
 }
 
-// unmapPages gives back what mapLargePages mapped. Only a programming error makes it fail.
+// unmapPages unmaps a mapping of mapLargePages. It can't fail unless there is a programming
+// error.
 func unmapPages(whole []byte) { _ = unix.Munmap(whole) }

@@ -6,20 +6,19 @@ import (
 	"github.com/specquant/specquant/internal/llama"
 )
 
-// largePages is memory in pages of 2 MB for the weights. Every token reads all of them,
-// in the 4 kB pages of a mapped file, whose translations the processor then looks up in
-// memory: about a seventh of the time of a token.
+// largePages is memory in pages of 2 MB for the weights. Every token reads all weights. In the
+// 4 kB pages of a mapped file, looking up the address translations takes about a seventh of a
+// token's time.
 type largePages struct {
-	limit   int64    // bytes that may be taken; 0: none
-	regions [][]byte // as the system gave them
-	free    []byte   // of the last one
+	limit   int64    // the most bytes to allocate; 0: none
+	regions [][]byte // as mapped by the system
+	free    []byte   // unused part of the last region
 }
 
-// regionBytes is how much address space is asked for at a time. What is not used of it
-// takes no memory.
+// regionBytes is the address space that is mapped at a time. Unused parts take no memory.
 const regionBytes = 64 << 20
 
-// take returns n bytes of zeros in large pages, or nil where there are none to be had.
+// take returns n zero bytes in large pages, or nil if there are none.
 func (p *largePages) take(n int) []byte {
 	n = (n + 63) &^ 63
 	if int64(n) > p.limit {
@@ -39,7 +38,7 @@ func (p *largePages) take(n int) []byte {
 	return taken
 }
 
-// close gives the memory back.
+// close unmaps the memory.
 func (p *largePages) close() {
 	for _, r := range p.regions {
 		unmapPages(r)
@@ -47,16 +46,17 @@ func (p *largePages) close() {
 	*p = largePages{}
 }
 
-// allowLargePages makes room for a model of so many bytes, if that is not more than half
-// of the machine's memory: mapped files need none that others can't have.
+// allowLargePages allows large pages for a model of so many bytes, if that is at most half of
+// the machine's memory. (Unlike them, the pages of mapped files can be evicted when other
+// programs need memory.)
 func (m *Model) allowLargePages(bytes int64) {
 	if bytes <= machineMemory()/2 {
-		m.pages.limit = 2 * bytes // a GGUF file's weights may take more bytes in the kernels' layout
+		m.pages.limit = 2 * bytes // a GGUF file's weights can take more bytes in the kernels' layout
 	}
 }
 
-// settle moves the integers of layers, which are about to be made ready, from the mapped
-// file to large pages.
+// settle moves the integers of layers from the mapped file to large pages, before the layers
+// are prepared.
 func (m *Model) settle(layers []*artefact.Linear) {
 	for _, l := range layers {
 		n := len(l.Tiles)
@@ -64,7 +64,7 @@ func (m *Model) settle(layers []*artefact.Linear) {
 		if to == nil || n == 0 {
 			continue
 		}
-		const part = 16 << 20 // bytes that are in memory twice
+		const part = 16 << 20 // bytes that are copied at a time, which are in memory twice
 		for from := 0; from < n; from += part {
 			end := min(n, from+part)
 			copyPieces(m.pool, to[from:end], l.Tiles[from:end])
@@ -76,7 +76,7 @@ func (m *Model) settle(layers []*artefact.Linear) {
 	}
 }
 
-// copyPieces copies src to dst, which is as long, with all threads.
+// copyPieces copies src to dst, of the same length, with all threads.
 func copyPieces(p *kernel.Pool, dst, src []byte) {
 	const piece = 1 << 20
 	p.Run((len(src)+piece-1)/piece, func(i int) {
@@ -84,7 +84,7 @@ func copyPieces(p *kernel.Pool, dst, src []byte) {
 	})
 }
 
-// dropBlock takes the mapped pages of block i out of memory.
+// dropBlock releases the mapped pages of block i.
 func (m *Model) dropBlock(i int) {
 	prefix := llama.TensorPrefix(i)
 	for _, name := range m.Checkpoint.Names() {

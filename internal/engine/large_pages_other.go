@@ -2,7 +2,7 @@
 
 package engine
 
-// mapLargePages: other systems give large pages to programs with special rights only.
+// mapLargePages returns nothing: other systems allow large pages only to privileged programs.
 func mapLargePages(int) (whole, aligned []byte) { return nil, nil }
 
 func unmapPages([]byte) {}

@@ -24,7 +24,7 @@ func (m *Model) Embed(x []float32, ids []int) error {
 }
 
 // RunBlock runs one block alone over sets of windows [tokens × hidden], in
-// place, each window starting an empty context. The block is loaded once.
+// place. Each window starts with an empty context. The block is loaded once.
 func (m *Model) RunBlock(ctx context.Context, index int, sets ...[][]float32) error {
 	h, s := m.Config.HiddenSize, &m.s
 	if index < 0 || index >= len(m.layers) {
