@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"github.com/specquant/specquant/internal/jsonfloat"
 	"strings"
 
 	"github.com/specquant/specquant/internal/checkpoint"
@@ -12,7 +11,8 @@ import (
 	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/eval/tasks"
 	"github.com/specquant/specquant/internal/gguf"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/jsonfloat"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // OverlapError is the error of an evaluation text that was used for calibration.
@@ -394,7 +394,7 @@ type DiffReport struct {
 // by block, and compares what comes out. Only one block of each model is in memory at a time,
 // and the activations: four times windows × window × hidden size × 4 bytes.
 func Diff(ctx context.Context, dir, ref, text string, o DiffOptions) (*DiffReport, error) {
-	pool := kernel.NewPool(o.Threads)
+	pool := parallel.NewPool(o.Threads)
 	defer pool.Close()
 	open := func(dir string) (*Model, error) {
 		m, err := engine.Open(dir, engine.Options{Pool: pool, Stream: true})

@@ -9,7 +9,7 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/eval"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/meter"
 	"github.com/specquant/specquant/internal/pipeline"
@@ -78,7 +78,7 @@ func PlanQuantize(dir string, o QuantizeOptions) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	j.Pool = kernel.NewPool(o.Threads)
+	j.Pool = parallel.NewPool(o.Threads)
 	defer j.Pool.Close()
 	p, err := pipeline.PlanJob(j)
 	if err != nil {
@@ -97,7 +97,7 @@ func Quantize(ctx context.Context, dir, out string, o QuantizeOptions) (*Report,
 	if err != nil {
 		return nil, err
 	}
-	j.Pool = kernel.NewPool(o.Threads)
+	j.Pool = parallel.NewPool(o.Threads)
 	defer j.Pool.Close()
 	j.Verify = func(ctx context.Context, dir string, full *checkpoint.Checkpoint, fitted, heldOut [][]int) (*artefact.Check, error) {
 		c, err := verify(ctx, j.Pool, dir, full, fitted, heldOut)
@@ -130,7 +130,7 @@ const (
 // verify opens a finished artefact, one block at a time, and compares its predictions with the
 // checkpoint's: on held-out windows, or if there are none, on the windows that the weights were
 // fitted to.
-func verify(ctx context.Context, pool *kernel.Pool, dir string, full *checkpoint.Checkpoint, fitted, heldOut [][]int) (*artefact.Check, error) {
+func verify(ctx context.Context, pool *parallel.Pool, dir string, full *checkpoint.Checkpoint, fitted, heldOut [][]int) (*artefact.Check, error) {
 	judged := heldOut
 	if len(judged) == 0 {
 		judged = fitted
@@ -153,7 +153,7 @@ func verify(ctx context.Context, pool *kernel.Pool, dir string, full *checkpoint
 
 // divergence compares the artefact in dir with full precision on windows of tokens, each with
 // an empty context before it.
-func divergence(ctx context.Context, pool *kernel.Pool, dir string, full *checkpoint.Checkpoint, windows [][]int) (eval.Divergence, error) {
+func divergence(ctx context.Context, pool *parallel.Pool, dir string, full *checkpoint.Checkpoint, windows [][]int) (eval.Divergence, error) {
 	ref, err := llama.LogitsOfAll(full, pool, windows, nil)
 	if err != nil {
 		return eval.Divergence{}, err

@@ -6,7 +6,7 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/gguf"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/tokenizer"
 )
 
@@ -32,14 +32,14 @@ type Model struct {
 	dir    string
 	engine *engine.Model
 	tok    *tokenizer.Tokenizer
-	pool   *kernel.Pool
+	pool   *parallel.Pool
 }
 
 // Open opens a folder that [Quantize] has written, a Hugging Face checkpoint, or a
 // GGUF file. Weights stay in memory-mapped files, except the quantized weights of a GGUF file,
 // which are repacked in memory.
 func Open(dir string, o Options) (*Model, error) {
-	pool := kernel.NewPool(o.Threads)
+	pool := parallel.NewPool(o.Threads)
 	m, err := engine.Open(dir, engine.Options{Pool: pool, Context: o.Context})
 	if err != nil {
 		pool.Close()

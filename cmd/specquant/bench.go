@@ -15,7 +15,8 @@ import (
 	"github.com/klauspost/cpuid/v2"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/engine"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/cpu"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 type benchCmd struct {
@@ -36,9 +37,9 @@ type benchCmd struct {
 	Markdown bool   `help:"Write a Markdown table."`
 
 	decodeTokens int // to generate, once the context is known
-	meter        *kernel.LimitMeter
-	limits       kernel.Limits // of the machine during the last timings: medians
-	share        kernel.Limits // what the last timings reached as a share of the limits: medians
+	meter        *cpu.LimitMeter
+	limits       cpu.Limits // of the machine during the last timings: medians
+	share        cpu.Limits // what the last timings reached as a share of the limits: medians
 }
 
 // measurement is one line of a benchmark. Rates are medians over the rounds.
@@ -66,7 +67,7 @@ type measurement struct {
 }
 
 func (c *benchCmd) Run(e *env) error {
-	pool := kernel.NewPool(c.Threads)
+	pool := parallel.NewPool(c.Threads)
 	defer pool.Close()
 	start := time.Now()
 	m, err := c.open(pool)
@@ -78,7 +79,7 @@ func (c *benchCmd) Run(e *env) error {
 	if m.Checkpoint != nil {
 		e.noteUnsummed(m.Checkpoint.Unsummed, c.Dir)
 	}
-	c.meter = pool.NewLimitMeter()
+	c.meter = cpu.NewLimitMeter(pool)
 	limits := c.meter.Measure()
 	for range 4 {
 		limits = better(limits, c.meter.Measure())
@@ -98,8 +99,8 @@ func (c *benchCmd) Run(e *env) error {
 }
 
 // printBenchHead prints the machine, the model and the machine's limits.
-func printBenchHead(e *env, m *engine.Model, f engine.Footprint, opening time.Duration, limits kernel.Limits) {
-	fmt.Fprintf(e.out, "%s %s, %s, kernels %s, bits %s\n", cpuName(), runtime.GOARCH, plural(m.Pool().Threads(), "thread"), kernel.Active(), m.Bits())
+func printBenchHead(e *env, m *engine.Model, f engine.Footprint, opening time.Duration, limits cpu.Limits) {
+	fmt.Fprintf(e.out, "%s %s, %s, kernels %s, bits %s\n", cpuName(), runtime.GOARCH, plural(m.Pool().Threads(), "thread"), cpu.Active(), m.Bits())
 	if m.Checkpoint != nil {
 		fmt.Fprintf(e.out, "opened in %.3f s", opening.Seconds())
 		if t := m.Checkpoint.Checking; t > 0 {
@@ -184,7 +185,7 @@ func cpuName() string {
 	return "unknown CPU"
 }
 
-func (c *benchCmd) open(pool *kernel.Pool) (*engine.Model, error) {
+func (c *benchCmd) open(pool *parallel.Pool) (*engine.Model, error) {
 	switch {
 	case c.Ctx < 0:
 		return nil, fmt.Errorf("--ctx: found %d, expected a number of tokens", c.Ctx)
@@ -258,8 +259,8 @@ func (c *benchCmd) fit(limit int) (context int, err error) {
 }
 
 // better returns the higher of each limit.
-func better(a, b kernel.Limits) kernel.Limits {
-	return kernel.Limits{Int8: max(a.Int8, b.Int8), FMA: max(a.FMA, b.FMA), Read: max(a.Read, b.Read)}
+func better(a, b cpu.Limits) cpu.Limits {
+	return cpu.Limits{Int8: max(a.Int8, b.Int8), FMA: max(a.FMA, b.FMA), Read: max(a.Read, b.Read)}
 }
 
 // timings runs fn c.Rounds times and returns work per second: median, least and most. Before
@@ -279,8 +280,8 @@ func (c *benchCmd) timings(work float64, fn func() error) (median, least, most f
 		rates, int8s, reads = append(rates, rate), append(int8s, int8), append(reads, read)
 		ofInt8, ofRead = append(ofInt8, rate/int8), append(ofRead, rate/read)
 	}
-	c.limits = kernel.Limits{Int8: medianOf(int8s), Read: medianOf(reads)}
-	c.share = kernel.Limits{Int8: medianOf(ofInt8), Read: medianOf(ofRead)}
+	c.limits = cpu.Limits{Int8: medianOf(int8s), Read: medianOf(reads)}
+	c.share = cpu.Limits{Int8: medianOf(ofInt8), Read: medianOf(ofRead)}
 	return medianOf(rates), slices.Min(rates), slices.Max(rates), nil
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/eval"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/report"
 )
 
@@ -44,7 +44,7 @@ func (c *doctorCmd) Validate() error {
 }
 
 func (c *doctorCmd) Run(e *env) error {
-	pool := kernel.NewPool(c.Threads)
+	pool := parallel.NewPool(c.Threads)
 	defer pool.Close()
 	s, err := report.Open(c.Dir, pool)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/klauspost/cpuid/v2"
 	"github.com/specquant/specquant"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/cpu"
 	"github.com/specquant/specquant/internal/recipe"
 )
 
@@ -34,7 +34,7 @@ type machine struct {
 
 func thisMachine() machine {
 	m := machine{Version: specquant.Version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, CPU: cpuid.CPU.BrandName, Threads: runtime.GOMAXPROCS(0),
-		Features: []string{}, Kernels: fmt.Sprint(kernel.Active()), BestHere: fmt.Sprint(kernel.Best()), Recipes: recipe.Names()}
+		Features: []string{}, Kernels: fmt.Sprint(cpu.Active()), BestHere: fmt.Sprint(cpu.Best()), Recipes: recipe.Names()}
 	for _, f := range []cpuid.FeatureID{cpuid.AVX2, cpuid.FMA3, cpuid.F16C, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VNNI, cpuid.AVXVNNI, cpuid.AVX512BF16, cpuid.ASIMD, cpuid.ASIMDDP} {
 		if cpuid.CPU.Supports(f) {
 			m.Features = append(m.Features, f.String())
@@ -61,8 +61,8 @@ func (c infoCmd) Run(e *env) error {
 		line("caches", "L1 %s, L2 %s, L3 %s", bytesText(int64(m.L1)), bytesText(int64(m.L2)), bytesText(int64(m.L3)))
 	}
 	active := m.Kernels
-	if kernel.Active() < kernel.Best() {
-		active += fmt.Sprintf(" (lowered by %s; this CPU has %s)", kernel.EnvTier, m.BestHere)
+	if cpu.Active() < cpu.Best() {
+		active += fmt.Sprintf(" (lowered by %s; this CPU has %s)", cpu.EnvTier, m.BestHere)
 	}
 	line("kernels", "%s", active)
 	line("recipes", "%s", strings.Join(m.Recipes, ", "))

@@ -10,7 +10,7 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/gguf"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/report"
@@ -84,7 +84,7 @@ func (c *inspectCmd) spectrum(e *env, ck *checkpoint.Checkpoint) ([]report.Spect
 	if _, err := ck.Scan(); err != nil { // checks all weights, also those that the calibration text does not use
 		return nil, alpha, err
 	}
-	pool := kernel.NewPool(c.Threads)
+	pool := parallel.NewPool(c.Threads)
 	defer pool.Close()
 	rows, err := report.Spectrum(e.ctx, c.Dir, report.SpectrumOptions{Pool: pool, Alpha: alpha, Calibration: c.Calib, Windows: 8, Seeds: c.Seeds,
 		Progress: func(block, blocks int) {

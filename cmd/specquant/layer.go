@@ -9,7 +9,8 @@ import (
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/cpu"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/layerbench"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
@@ -60,7 +61,7 @@ func (c *layerCmd) Run(e *env) error {
 		}
 		recipes = append(recipes, r)
 	}
-	pool := kernel.NewPool(c.Threads)
+	pool := parallel.NewPool(c.Threads)
 	defer pool.Close()
 	s, err := layerbench.NewSynthetic(pool, layerbench.SyntheticOptions{Out: c.Shape.out, In: c.Shape.in, Tokens: c.Tokens, HeldOut: c.HeldOut, Seed: c.Seed, Speed: c.Stages || c.JSON})
 	if err != nil {
@@ -114,7 +115,7 @@ func (c *layerCmd) print(e *env, s *layerbench.Synthetic, threads int, all []*la
 	fmt.Fprintf(e.out, "synthetic layer, %d outputs × %d inputs, seed %d: Gaussian weights, %d columns 3 to 8 times larger; inputs with a covariance\n"+
 		"whose eigenvalues fall as 1/i in a random basis, %d outlier channels of 20 to 100, one token in 512 massive (1000 in two channels)\n"+
 		"calibrated on %d tokens, measured on %d others; %s, %s, kernels %s\n",
-		s.Out, s.In, s.Seed, len(s.Heavy), len(s.Outliers), s.Tokens, s.HeldOut, runtime.GOARCH, plural(threads, "thread"), kernel.Active())
+		s.Out, s.In, s.Seed, len(s.Heavy), len(s.Outliers), s.Tokens, s.HeldOut, runtime.GOARCH, plural(threads, "thread"), cpu.Active())
 	left := map[string]bool{}
 	for _, l := range all {
 		if len(l.LeftOut) > 0 && !left[l.Recipe] {

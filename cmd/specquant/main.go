@@ -18,7 +18,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/engine"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/cpu"
 )
 
 // cli is the command line; each command lives in its own file.
@@ -85,8 +85,8 @@ func command(args []string, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	e := &env{ctx: ctx, in: os.Stdin, out: out, err: errOut, isTerm: isTerminal(errOut)}
-	if err := kernel.EnvError(); err != nil {
-		fmt.Fprintf(errOut, "specquant: %s: %v\n", kernel.EnvTier, err)
+	if err := cpu.EnvError(); err != nil {
+		fmt.Fprintf(errOut, "specquant: %s: %v\n", cpu.EnvTier, err)
 		return 2
 	}
 	var c cli

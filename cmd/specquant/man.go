@@ -10,7 +10,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/cpu"
 )
 
 // manCmd writes manual pages from the same definitions as --help.
@@ -117,7 +117,7 @@ func manPage(n *kong.Node) string {
 		line(".TP\n.B %d\n%s", s.code, roff(s.what))
 	}
 	line(".SH ENVIRONMENT")
-	line(".TP\n.B %s\n%s", roff(kernel.EnvTier), roff("Lowers the instruction set that the kernels use: portable, avx2, avxvnni or avx512; on arm64 portable or neon."))
+	line(".TP\n.B %s\n%s", roff(cpu.EnvTier), roff("Lowers the instruction set that the kernels use: portable, avx2, avxvnni or avx512; on arm64 portable or neon."))
 	for _, v := range [][2]string{
 		{"HF_HOME, HF_HUB_CACHE", "Where Hugging Face's cache lies, in which models are looked up by name and into which pull fetches them."},
 		{"HF_TOKEN, HF_TOKEN_PATH", "The token for private and gated repositories, or the file that holds it."},

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // parseWords replaces messages of the command-line parser about values by plainer ones.
@@ -64,7 +64,7 @@ func parseErrorText(err error) string {
 // flagLimits are upper limits of flags that decide about memory or time, the same in every
 // command.
 var flagLimits = map[string]int64{
-	"threads": kernel.MaxThreads,
+	"threads": parallel.MaxThreads,
 	"batch":   1 << 20, // sequences, or tokens computed together
 	"prefill": 1 << 27, // tokens, as many as a config may allow
 	"decode":  1 << 27,

@@ -9,7 +9,7 @@ import (
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/eval"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/report"
 )
 
@@ -24,7 +24,7 @@ type reportCmd struct {
 }
 
 func (c *reportCmd) Run(e *env) error {
-	pool := kernel.NewPool(c.Threads)
+	pool := parallel.NewPool(c.Threads)
 	defer pool.Close()
 	s, err := report.Open(c.Dir, pool)
 	if err != nil {

@@ -5,7 +5,8 @@ import (
 	"slices"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/branch"
+	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/spectrum"
 )
 
@@ -22,7 +23,7 @@ type Branch struct {
 	Out, In  int
 	Truncate float64 // run-time truncation ε
 
-	Tiles kernel.HalfTiles // output axis
+	Tiles branch.HalfTiles // output axis
 
 	Columns     []int32  // input axis: columns with coefficients, ascending
 	Offset      []int32  // start of each column's coefficients, and the end
@@ -31,7 +32,7 @@ type Branch struct {
 	Full        []uint16 // [full columns × out]
 
 	Subspace *Subspace         // for stored bases, whose coefficients are in Tiles or Codes; otherwise nil
-	Codes    *kernel.ByteTiles // 8-bit coefficients if Subspace.Codes is set, instead of Tiles; otherwise nil
+	Codes    *branch.ByteTiles // 8-bit coefficients if Subspace.Codes is set, instead of Tiles; otherwise nil
 }
 
 // NewBranch converts the coefficients kept by the spectral stage to the stored layout. They
@@ -61,7 +62,7 @@ func NewBranch(b *spectrum.Branch, truncate float64) *Branch {
 
 func toHalf(v []float32) []uint16 {
 	h := make([]uint16, len(v))
-	kernel.F32ToF16(h, v)
+	float.F32ToF16(h, v)
 	return h
 }
 
@@ -72,7 +73,7 @@ func (s *Branch) tile(b *spectrum.Branch) {
 	}
 	count := func(r int32) int { return b.Offset[r+1] - b.Offset[r] }
 	slices.SortStableFunc(order, func(a, c int32) int { return count(c) - count(a) })
-	t := kernel.HalfTiles{Rows: b.Rows, Order: order}
+	t := branch.HalfTiles{Rows: b.Rows, Order: order}
 	one := make([]float32, 0, tileRows*b.Cols)
 	for first := 0; first < b.Rows; first += tileRows {
 		n := count(order[first])
@@ -184,7 +185,7 @@ func (s *Branch) Spectrum() *spectrum.Branch {
 
 func toFloat(h []uint16) []float32 {
 	v := make([]float32, len(h))
-	kernel.F16ToF32(v, h)
+	float.F16ToF32(v, h)
 	return v
 }
 
@@ -285,7 +286,7 @@ func (s *Branch) readTiles(src Source, name string, legal []bool) error {
 	if err != nil {
 		return err
 	}
-	t := kernel.HalfTiles{Rows: s.Out}
+	t := branch.HalfTiles{Rows: s.Out}
 	if t.Data, err = halves(src, name+".coeff", -1); err != nil {
 		return err
 	}

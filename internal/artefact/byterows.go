@@ -6,7 +6,8 @@ import (
 	"unsafe"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/branch"
+	"github.com/specquant/specquant/internal/kernel/float"
 )
 
 // ByteRows is a matrix of signed bytes with a 16-bit scale for each row. An element decodes
@@ -33,8 +34,8 @@ func NewByteRows(v []float32, rows, cols int) *ByteRows {
 		for _, x := range row {
 			top = max(top, x, -x)
 		}
-		b.Scales[r] = kernel.ToF16(min(top/byteTop, maxByteScale))
-		s := kernel.FromF16(b.Scales[r])
+		b.Scales[r] = float.ToF16(min(top/byteTop, maxByteScale))
+		s := float.FromF16(b.Scales[r])
 		if s == 0 {
 			continue // all codes are zero
 		}
@@ -49,7 +50,7 @@ func NewByteRows(v []float32, rows, cols int) *ByteRows {
 func (b *ByteRows) floats(cols int) []float32 {
 	v := make([]float32, len(b.Codes))
 	for i, c := range b.Codes {
-		v[i] = float32(c) * kernel.FromF16(b.Scales[i/cols])
+		v[i] = float32(c) * float.FromF16(b.Scales[i/cols])
 	}
 	return v
 }
@@ -59,10 +60,10 @@ func (b *ByteRows) bytes() int { return len(b.Codes) + 2*len(b.Scales) }
 
 // newByteTiles rounds a branch's coefficients [out × count] to bytes with one scale for
 // each component, because magnitudes differ most between components.
-func newByteTiles(coeff []float32, out, count int) *kernel.ByteTiles {
+func newByteTiles(coeff []float32, out, count int) *branch.ByteTiles {
 	rows := NewByteRows(transposed(coeff, out, count), count, out)
 	tiles := (out + tileRows - 1) / tileRows
-	t := &kernel.ByteTiles{Rows: out, Count: count, Codes: make([]int8, tiles*count*tileRows), Scale: toFloat(rows.Scales)}
+	t := &branch.ByteTiles{Rows: out, Count: count, Codes: make([]int8, tiles*count*tileRows), Scale: toFloat(rows.Scales)}
 	for k := range count {
 		for r := range out {
 			t.Codes[(r/tileRows*count+k)*tileRows+r%tileRows] = rows.Codes[k*out+r]
@@ -72,11 +73,11 @@ func newByteTiles(coeff []float32, out, count int) *kernel.ByteTiles {
 }
 
 // byteTilesBytes is the size of t on disk.
-func byteTilesBytes(t *kernel.ByteTiles) int { return len(t.Codes) + 2*len(t.Scale) }
+func byteTilesBytes(t *branch.ByteTiles) int { return len(t.Codes) + 2*len(t.Scale) }
 
 // byteTensors returns a branch's 8-bit coefficients in tiles of 16 outputs, name + ".coeff"
 // [tiles, count, 16], and a scale for each component, name + ".scales" [count].
-func byteTensors(t *kernel.ByteTiles, name string) []checkpoint.TensorSpec {
+func byteTensors(t *branch.ByteTiles, name string) []checkpoint.TensorSpec {
 	tiles := (t.Rows + tileRows - 1) / tileRows
 	return []checkpoint.TensorSpec{
 		{Name: name + ".coeff", DType: checkpoint.I8, Shape: []int{tiles, t.Count, tileRows}, Data: bytesOf(t.Codes)},
@@ -107,7 +108,7 @@ func readByteScales(src Source, name string, n int) ([]uint16, error) {
 		return nil, err
 	}
 	for i, h := range s {
-		if v := kernel.FromF16(h); v > maxByteScale || v < -maxByteScale {
+		if v := float.FromF16(h); v > maxByteScale || v < -maxByteScale {
 			return nil, fmt.Errorf("%s: tensor %s: scale %d is %v, expected at most %v: a code times it is beyond a 16-bit float", fileOf(src, name), name, i, v, maxByteScale)
 		}
 	}
@@ -125,7 +126,7 @@ func readByteRows(src Source, name, scales string, rows, cols int) (b *ByteRows,
 }
 
 // readByteTiles reads the tensors written by byteTensors.
-func readByteTiles(src Source, name string, out, count int) (*kernel.ByteTiles, error) {
+func readByteTiles(src Source, name string, out, count int) (*branch.ByteTiles, error) {
 	tiles := (out + tileRows - 1) / tileRows
 	codes, err := readCodes(src, name+".coeff", tiles*count*tileRows)
 	if err != nil {
@@ -135,5 +136,5 @@ func readByteTiles(src Source, name string, out, count int) (*kernel.ByteTiles, 
 	if err != nil {
 		return nil, err
 	}
-	return &kernel.ByteTiles{Rows: out, Count: count, Codes: codes, Scale: toFloat(scales)}, nil
+	return &branch.ByteTiles{Rows: out, Count: count, Codes: codes, Scale: toFloat(scales)}, nil
 }

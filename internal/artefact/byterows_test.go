@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/quant"
 )
 
@@ -44,7 +44,7 @@ func TestByteRowsError(t *testing.T) {
 	}
 	b := NewByteRows(v, rows, cols)
 	for i, got := range b.floats(cols) {
-		s := float64(kernel.FromF16(b.Scales[i/cols]))
+		s := float64(float.FromF16(b.Scales[i/cols]))
 		if e := math.Abs(float64(got - v[i])); e > 0.5*s+127*s/2048 {
 			t.Errorf("row %d: %v becomes %v, %v steps off", i/cols, v[i], got, e/s)
 		}
@@ -58,7 +58,7 @@ func subspaceLayer(t testing.TB, out, in, count, bits int, remove bool) (*Linear
 	s := NewSubspace(randoms(rng, count*in), count, in, bits)
 	s.Remove, s.Outputs = remove, out
 	c := randoms(rng, out*count)
-	kernel.RoundF16(c)
+	float.RoundF16(c)
 	b := NewSubspaceBranch(s, "klt", c, out)
 	w := randoms(rng, out*in)
 	g := quant.Grid{Bits: 4}
@@ -120,7 +120,7 @@ func TestSubspaceByDefinition(t *testing.T) {
 	l, _ := subspaceLayer(t, out, in, count, 8, false)
 	m := inMemory(subspaceTensors(l))
 	half := func(t checkpoint.Tensor, i int) float32 {
-		return kernel.FromF16(uint16(t.Data[2*i]) | uint16(t.Data[2*i+1])<<8)
+		return float.FromF16(uint16(t.Data[2*i]) | uint16(t.Data[2*i+1])<<8)
 	}
 	value := func(code byte, scale float32) float32 {
 		return float32(int8(code)) * scale

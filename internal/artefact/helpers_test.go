@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/spectrum"
 	"pgregory.net/rapid"
@@ -48,7 +48,7 @@ func (c layout) make(t rapid.TB, seed uint64) (*Linear, *spectrum.Branch) {
 	var spectral *spectrum.Branch
 	if c.basis != "" {
 		var err error
-		if spectral, err = spectrum.Truncate(w, c.out, c.in, c.axis, c.basis, c.kept, kernel.RoundF16, nil); err != nil {
+		if spectral, err = spectrum.Truncate(w, c.out, c.in, c.axis, c.basis, c.kept, float.RoundF16, nil); err != nil {
 			t.Fatal(err)
 		}
 		spectral.AddTo(w, -1, nil)

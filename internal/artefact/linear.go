@@ -14,7 +14,9 @@ import (
 	"unsafe"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/integer"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 )
@@ -25,27 +27,27 @@ import (
 type Linear struct {
 	Out, In int
 	Grid    quant.Grid
-	Tiles   []byte   // the integers in the kernels' layout, see kernel.IntMatrix
+	Tiles   []byte   // the integers in the kernels' layout, see integer.Matrix
 	Scales  []uint16 // 16-bit floats [tile][group][16]
 	Zeros   []uint16 // zero points in the same order, for asymmetric grids
 	Branch  *Branch  // nil: none
 	Bias    []float32
 
-	Whole kernel.HalfMatrix // the weights of a layer that is not quantized, which has only this and a bias
+	Whole float.HalfMatrix // the weights of a layer that is not quantized, which has only this and a bias
 }
 
 // NewWhole makes a layer that is stored unquantized in 16 bits: w [out × in] must be exact
 // 16-bit floats.
 func NewWhole(w []float32, out, in int, bias []float32) *Linear {
 	h := toHalf(w)
-	return &Linear{Out: out, In: in, Bias: bias, Whole: kernel.HalfMatrix{Data: bytesOf(h), DType: kernel.F16, Rows: out, Cols: in}}
+	return &Linear{Out: out, In: in, Bias: bias, Whole: float.HalfMatrix{Data: bytesOf(h), DType: float.F16, Rows: out, Cols: in}}
 }
 
 // NewLinear packs codes q [out × in] and steps [out × groups]; the branch may be nil.
 func NewLinear(g quant.Grid, q []int8, steps quant.Steps, out, in int, branch *Branch, bias []float32) *Linear {
 	l := &Linear{Out: out, In: in, Grid: g, Branch: branch, Bias: bias,
-		Tiles: make([]byte, kernel.TileBytes(g.Bits, out, in))}
-	kernel.PackTiles(l.Tiles, g.Bits, q, out, in)
+		Tiles: make([]byte, integer.TileBytes(g.Bits, out, in))}
+	integer.PackTiles(l.Tiles, g.Bits, q, out, in)
 	l.Scales = l.tile(steps.Scale)
 	if g.Zero == quant.ZeroAsymmetric {
 		l.Zeros = l.tile(steps.Zero)
@@ -55,10 +57,10 @@ func NewLinear(g quant.Grid, q []int8, steps quant.Steps, out, in int, branch *B
 
 // tile converts the groups' parameters [out × groups] to 16-bit floats in the stored order.
 func (l *Linear) tile(v []float32) []uint16 {
-	tiled := make([]float32, kernel.ScaleLen(l.Out, l.In, l.Grid.Group))
-	kernel.PackScales(tiled, v, l.Out, l.In, l.Grid.Group)
+	tiled := make([]float32, integer.ScaleLen(l.Out, l.In, l.Grid.Group))
+	integer.PackScales(tiled, v, l.Out, l.In, l.Grid.Group)
 	half := make([]uint16, len(tiled))
-	kernel.F32ToF16(half, tiled)
+	float.F32ToF16(half, tiled)
 	return half
 }
 
@@ -76,7 +78,7 @@ func (l *Linear) untile(half []uint16) []float32 {
 
 func floats(half []uint16) []float32 {
 	v := make([]float32, len(half))
-	kernel.F16ToF32(v, half)
+	float.F16ToF32(v, half)
 	return v
 }
 
@@ -96,23 +98,23 @@ func (l *Linear) tiles() int { return (l.Out + tileRows - 1) / tileRows }
 
 // Matrix returns the integer part in the form that kernels take. The tiles are shared, not
 // copied.
-func (l *Linear) Matrix() (*kernel.IntMatrix, error) {
+func (l *Linear) Matrix() (*integer.Matrix, error) {
 	zero := l.Grid.FixedZero()
 	if l.Zeros != nil {
 		zero = floats(l.Zeros)
 	}
-	return kernel.NewIntMatrix(l.Grid.Bits, l.Out, l.In, l.Grid.Group, l.Tiles, floats(l.Scales), zero)
+	return integer.NewMatrix(l.Grid.Bits, l.Out, l.In, l.Grid.Group, l.Tiles, floats(l.Scales), zero)
 }
 
 // Residual writes the decoded integer part to dst [out × in].
 func (l *Linear) Residual(dst []float32, run func(n int, fn func(i int))) {
 	q := make([]int8, l.Out*l.In)
-	kernel.UnpackTiles(q, l.Grid.Bits, l.Tiles, l.Out, l.In)
+	integer.UnpackTiles(q, l.Grid.Bits, l.Tiles, l.Out, l.In)
 	l.Grid.Dequantize(dst, q, l.Steps(), l.Out, l.In, run)
 }
 
 // Dense writes the decoded weights, residual plus branch, to dst [out × in].
-func (l *Linear) Dense(p *kernel.Pool, dst []float32) {
+func (l *Linear) Dense(p *parallel.Pool, dst []float32) {
 	if l.Whole.Rows > 0 {
 		p.Run(l.Out, func(r int) { l.Whole.Row(dst[r*l.In:][:l.In], r) })
 		return
@@ -189,7 +191,7 @@ func ReadLinear(src Source, name string, out, in int, q *Quantization) (*Linear,
 	if err != nil {
 		return nil, err
 	}
-	want := kernel.TileBytes(l.Grid.Bits, out, in)
+	want := integer.TileBytes(l.Grid.Bits, out, in)
 	if t.DType != checkpoint.U8 || len(t.Data) != want {
 		return nil, fmt.Errorf("%s: tensor %s: has %d bytes of type %s, expected %d of type U8 for %d×%d weights in %d bits",
 			t.File, t.Name, len(t.Data), t.DType, want, out, in, l.Grid.Bits)
@@ -241,7 +243,7 @@ func (l *Linear) readWhole(src Source, name string) error {
 	}
 	if l.Whole.Rows != l.Out || l.Whole.Cols != l.In {
 		err = fmt.Errorf("%s: tensor %s: has shape [%d %d], expected [%d %d]", t.File, t.Name, l.Whole.Rows, l.Whole.Cols, l.Out, l.In)
-		l.Whole = kernel.HalfMatrix{}
+		l.Whole = float.HalfMatrix{}
 	}
 	return err
 }

@@ -8,7 +8,8 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/branch"
+	"github.com/specquant/specquant/internal/kernel/integer"
 	"github.com/specquant/specquant/internal/spectrum"
 	"pgregory.net/rapid"
 )
@@ -197,7 +198,7 @@ func TestPadding(t *testing.T) {
 		}
 	}
 	wide := make([]int8, 16*16)
-	kernel.UnpackTiles(wide, 4, l.Tiles, 16, 16)
+	integer.UnpackTiles(wide, 4, l.Tiles, 16, 16)
 	for i, q := range wide {
 		if (i/16 >= c.out || i%16 >= c.in) && q != 0 {
 			t.Errorf("padding at row %d, column %d holds %d", i/16, i%16, q)
@@ -216,7 +217,7 @@ func TestTilesCompute(t *testing.T) {
 	z := make([]float32, l.Branch.MaxCoefficients())
 	spectral.Project(z, x)
 	got, want := make([]float32, c.out), make([]float32, c.out)
-	(*kernel.Pool)(nil).MulHalfTiles(got, c.out, l.Branch.Tiles, z, len(z), 1)
+	branch.MulHalfTiles(nil, got, c.out, l.Branch.Tiles, z, len(z), 1)
 	spectral.Apply(want, x)
 	for i := range want {
 		if math.Abs(float64(got[i]-want[i])) > 1e-5*(1+math.Abs(float64(want[i]))) {

@@ -3,12 +3,12 @@ package artefact
 import (
 	"encoding/json"
 	"fmt"
-	"github.com/specquant/specquant/internal/jsonfloat"
 	"slices"
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/input"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/jsonfloat"
+	"github.com/specquant/specquant/internal/kernel/integer"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
@@ -195,8 +195,8 @@ func ParseQuantization(raw json.RawMessage, file string) (*Quantization, error) 
 }
 
 // ActGrid is the grid to which the inputs of quantized layers are rounded.
-func (q *Quantization) ActGrid() kernel.ActGrid {
-	return kernel.ActGrid{Bits: q.Bits.Activations, Clip: float32(q.ActClip), Group: q.ActGroup}
+func (q *Quantization) ActGrid() integer.ActGrid {
+	return integer.ActGrid{Bits: q.Bits.Activations, Clip: float32(q.ActClip), Group: q.ActGroup}
 }
 
 // CheckGroups says whether the groups of weights and activations are ones that there

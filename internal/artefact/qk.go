@@ -5,7 +5,7 @@ import (
 	"math"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
 )
@@ -38,7 +38,7 @@ func NewQK(c *checkpoint.Config, mean, keys []float32) (*QK, error) {
 func (q *QK) Matrices(headDim int) []float32 {
 	m := make([]float32, len(q.Keys.Codes))
 	for i, c := range q.Keys.Codes {
-		m[i] = float32(c) * kernel.FromF16(q.Keys.Scales[i/headDim])
+		m[i] = float32(c) * float.FromF16(q.Keys.Scales[i/headDim])
 	}
 	return m
 }

@@ -5,7 +5,9 @@ import (
 	"strings"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/branch"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/spectrum"
 )
@@ -56,11 +58,11 @@ func (s *Subspace) Floats() []float32 {
 }
 
 // Projection is the product V·x as the runtime computes it.
-func (s *Subspace) Projection() *kernel.Projection {
+func (s *Subspace) Projection() *branch.Projection {
 	if c := s.Codes; c != nil {
-		return kernel.NewByteProjection(c.Codes, toFloat(c.Scales), s.Count, s.Width, s.Remove)
+		return branch.NewByteProjection(c.Codes, toFloat(c.Scales), s.Count, s.Width, s.Remove)
 	}
-	return kernel.NewStoredProjection(s.Vectors, s.Count, s.Width, s.Remove)
+	return branch.NewStoredProjection(s.Vectors, s.Count, s.Width, s.Remove)
 }
 
 // NewSubspaceBranch makes the branch of a layer with coefficients [out × count] on a stored
@@ -108,14 +110,14 @@ func (s *Branch) Coefficients() []float32 {
 				c[r*n+k] = s.Codes.At(r, k)
 				continue
 			}
-			c[r*n+k] = kernel.FromF16(s.Tiles.Data[s.Tiles.Offset[r/tileRows]+k*tileRows+r%tileRows])
+			c[r*n+k] = float.FromF16(s.Tiles.Data[s.Tiles.Offset[r/tileRows]+k*tileRows+r%tileRows])
 		}
 	}
 	return c
 }
 
 // AddTo adds sign times the branch's weights to dst [out × in].
-func (s *Branch) AddTo(p *kernel.Pool, dst []float32, sign float32) {
+func (s *Branch) AddTo(p *parallel.Pool, dst []float32, sign float32) {
 	if s.Subspace == nil {
 		s.Spectrum().AddTo(dst, sign, p.Run)
 		return
@@ -125,23 +127,23 @@ func (s *Branch) AddTo(p *kernel.Pool, dst []float32, sign float32) {
 
 // Removed removes the subspace from the rows of w [rows × in] if the runtime removes it
 // from the activations: w − w·VᵀV.
-func (s *Branch) Removed(p *kernel.Pool, w []float32, rows int) {
+func (s *Branch) Removed(p *parallel.Pool, w []float32, rows int) {
 	if s.Subspace == nil || !s.Subspace.Remove {
 		return
 	}
 	n, v := s.Subspace.Count, s.Subspace.Floats()
 	z := make([]float32, rows*n)
-	p.MatMulNT(z, n, w, s.In, v, s.In, rows, n, s.In, false)
+	float.MatMulNT(p, z, n, w, s.In, v, s.In, rows, n, s.In, false)
 	addProduct(p, w, z, v, rows, s.In, n, -1)
 }
 
 // addProduct adds sign·a·b to dst [m × n], a [m × k], b [k × n].
-func addProduct(p *kernel.Pool, dst, a, b []float32, m, n, k int, sign float32) {
+func addProduct(p *parallel.Pool, dst, a, b []float32, m, n, k int, sign float32) {
 	scaled := make([]float32, len(a))
 	for i, v := range a {
 		scaled[i] = sign * v
 	}
-	p.MatMulNN(dst, n, scaled, k, b, n, m, n, k, true)
+	float.MatMulNN(p, dst, n, scaled, k, b, n, m, n, k, true)
 }
 
 // inputKeys are the names of a block's inputs in tensor names.

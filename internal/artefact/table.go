@@ -6,7 +6,8 @@ import (
 	"slices"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/integer"
 	"github.com/specquant/specquant/internal/quant"
 )
 
@@ -74,7 +75,7 @@ func QuantizeTable(name string, t checkpoint.Tensor, g quant.Grid, prepare func(
 		return nil
 	}
 	tiles := (rows + tileRows - 1) / tileRows
-	steps := kernel.TileBytes(g.Bits, tileRows, cols) / 64
+	steps := integer.TileBytes(g.Bits, tileRows, cols) / 64
 	return []checkpoint.TensorSpec{
 		{Name: name + ".qweight", DType: checkpoint.U8, Shape: []int{tiles, steps, 64}, Write: func(w io.Writer) error {
 			return each(func(l *Linear) error { _, err := w.Write(l.Tiles); return err })
@@ -142,14 +143,14 @@ func NewRows(l *Linear) *Rows { return &Rows{l: l, codes: make([]int8, l.In)} }
 // Row writes the decoded row r to dst [In].
 func (t *Rows) Row(dst []float32, r int) {
 	l := t.l
-	kernel.UnpackRow(t.codes, l.Grid.Bits, l.Tiles, r, l.In)
+	integer.UnpackRow(t.codes, l.Grid.Bits, l.Tiles, r, l.In)
 	groups := l.Grid.Groups(l.In)
 	size := (l.In + groups - 1) / groups
 	if l.Grid.Group > 0 && groups > 1 {
 		size = l.Grid.Group
 	}
 	for k := range groups {
-		scale := kernel.FromF16(l.Scales[(r/tileRows*groups+k)*tileRows+r%tileRows])
+		scale := float.FromF16(l.Scales[(r/tileRows*groups+k)*tileRows+r%tileRows])
 		for c := k * size; c < min(l.In, (k+1)*size); c++ {
 			dst[c] = scale * float32(t.codes[c])
 		}

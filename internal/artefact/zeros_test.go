@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/integer"
 	"github.com/specquant/specquant/internal/quant"
 )
 
@@ -53,7 +53,7 @@ func TestGrids(t *testing.T) {
 					t.Fatal(err)
 				}
 				y := make([]float32, out)
-				(*kernel.Pool)(nil).MulIntFloat(y, out, m, x, in, 1)
+				integer.MulFloat(nil, y, out, m, x, in, 1)
 				for r := range y {
 					var sum, size float64
 					for k, v := range x {

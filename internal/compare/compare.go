@@ -20,7 +20,7 @@ import (
 	"github.com/specquant/specquant/internal/calibration"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/input"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/pipeline"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
@@ -122,7 +122,7 @@ type comparison struct {
 	dir       string
 	settings  []setting
 	temporary bool // Work is removed at the end
-	pool      *kernel.Pool
+	pool      *parallel.Pool
 	ref       *reference
 	inputs    []checkpoint.FileHash // the checkpoint's files
 	sources   []checkpoint.FileHash // calibration texts
@@ -161,7 +161,7 @@ func (c *comparison) begin(ctx context.Context) error {
 	} else if err := os.MkdirAll(c.Work, 0o755); err != nil {
 		return err
 	}
-	c.pool = kernel.NewPool(c.Threads)
+	c.pool = parallel.NewPool(c.Threads)
 	if err := c.openReference(); err != nil {
 		c.close()
 		return err

@@ -16,7 +16,7 @@ import (
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/input"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/tokenizer"
 )
 
@@ -25,13 +25,13 @@ type reference struct {
 	model   *engine.Model
 	files   []string // of the model
 	tok     *tokenizer.Tokenizer
-	pool    *kernel.Pool
+	pool    *parallel.Pool
 	texts   []Text
 	ends    []int   // the window after the last one of each text
 	windows [][]int // of all texts, one after the other
 }
 
-func newReference(dir string, pool *kernel.Pool, texts []Text, window, most int) (*reference, error) {
+func newReference(dir string, pool *parallel.Pool, texts []Text, window, most int) (*reference, error) {
 	m, err := engine.Open(dir, engine.Options{Pool: pool})
 	if err != nil {
 		return nil, err

@@ -2,7 +2,8 @@ package engine
 
 import (
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/kv"
 	"github.com/specquant/specquant/internal/llama"
 )
 
@@ -62,11 +63,11 @@ func (m *Model) attendHeads(l *layer, qk *llama.QK, index int, at []place) {
 		for i := range at {
 			if norms.QNorm != nil {
 				q := s.q[i*qw:][:qw]
-				kernel.RMSNorm(q, q, norms.QNorm, c.NormEps)
+				float.RMSNorm(q, q, norms.QNorm, c.NormEps)
 			}
 			if norms.KNorm != nil {
 				k := s.k[i*kvw:][:kvw]
-				kernel.RMSNorm(k, k, norms.KNorm, c.NormEps)
+				float.RMSNorm(k, k, norms.KNorm, c.NormEps)
 			}
 		}
 		norms.QNorm, norms.KNorm = nil, nil
@@ -92,7 +93,7 @@ func (m *Model) jobs(at []place) (whole bool) {
 		for end < len(at) && at[end].seq == at[row].seq {
 			end++
 		}
-		each := kernel.KVQueries(c.Heads/c.KVHeads, at[end-1].position+1)
+		each := kv.Queries(c.Heads/c.KVHeads, at[end-1].position+1)
 		whole = whole && end-row <= each
 		for ; row < end; row += each {
 			for h := range c.KVHeads {
@@ -112,9 +113,9 @@ func (m *Model) attention(l *layer, index int, at []place, before func(attention
 	hd, qw := c.HeadDim, c.Heads*c.HeadDim
 	group, scale := c.Heads/c.KVHeads, c.AttentionScale()
 	if s.kv == nil {
-		s.kv = make(chan *kernel.KVScratch, m.pool.Threads())
+		s.kv = make(chan *kv.Scratch, m.pool.Threads())
 		for range m.pool.Threads() {
-			s.kv <- &kernel.KVScratch{}
+			s.kv <- &kv.Scratch{}
 		}
 	}
 	m.pool.Run(len(s.jobs), func(i int) {

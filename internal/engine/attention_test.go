@@ -5,7 +5,8 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/engine"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/cpu"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/testdata"
 )
 
@@ -15,7 +16,7 @@ import (
 func TestAttentionInvariance(t *testing.T) {
 	dir := testdata.Path(t, "models", "books-1m")
 	g := testdata.ReadGolden(t, testdata.Path(t, "models", "books-1m", "golden_f64.json"))
-	open := func(pool *kernel.Pool) *engine.Model {
+	open := func(pool *parallel.Pool) *engine.Model {
 		m, err := engine.Open(dir, engine.Options{Pool: pool})
 		if err != nil {
 			t.Fatal(err)
@@ -38,13 +39,13 @@ func TestAttentionInvariance(t *testing.T) {
 			}
 		}
 	}
-	for _, tier := range kernel.Tiers() {
+	for _, tier := range cpu.Tiers() {
 		t.Run(tier.String(), func(t *testing.T) {
-			defer kernel.SetTier(kernel.SetTier(tier))
+			defer cpu.SetTier(cpu.SetTier(tier))
 			want := run(t, m, ids)
 			same("one by one", run(t, m, ids, 1), want)
 			same("in pieces", run(t, m, ids, 5, 33, 2), want)
-			pool := kernel.NewPool(3)
+			pool := parallel.NewPool(3)
 			defer pool.Close()
 			three := open(pool)
 			same("three threads", run(t, three, ids, 64), want)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/engine"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 )
@@ -20,7 +20,7 @@ func BenchmarkForward(b *testing.B) {
 	if testing.Short() {
 		b.Skip("needs 700 MB")
 	}
-	pool := kernel.NewPool(0)
+	pool := parallel.NewPool(0)
 	defer pool.Close()
 	m, err := engine.NewRandom("tinyllama-1.1b", artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 8, KV: 8}, Head: 8,
 		Branch: &artefact.BranchFormat{Basis: "dft", Axis: "output"}}, engine.Random{Keep: func(llama.Input, int, int) int { return 16 }},
@@ -60,7 +60,7 @@ func BenchmarkBranch(b *testing.B) {
 	if testing.Short() {
 		b.Skip("needs 700 MB")
 	}
-	pool := kernel.NewPool(0)
+	pool := parallel.NewPool(0)
 	defer pool.Close()
 	m, err := engine.NewRandom("tinyllama-1.1b", artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 8, KV: 8}, Head: 8,
 		Branch: &artefact.BranchFormat{Basis: "dft", Axis: "output"}}, engine.Random{Keep: func(llama.Input, int, int) int { return 16 }},

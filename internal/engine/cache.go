@@ -1,7 +1,8 @@
 package engine
 
 import (
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/kv"
 	"github.com/specquant/specquant/internal/quant"
 )
 
@@ -13,7 +14,7 @@ type Sequence struct {
 	tokens int
 	want   int // tokens after the step under way
 	pages  []*Page
-	blocks []kernel.KVCache // each block's cache, in these pages
+	blocks []kv.Cache // each block's cache, in these pages
 }
 
 // Tokens is the number of tokens in the cache.
@@ -23,7 +24,7 @@ func (s *Sequence) Tokens() int { return s.tokens }
 func (s *Sequence) Truncate(n int) { s.tokens = min(s.tokens, max(n, 0)) }
 
 // put stores one head's key and value at a position of a cache.
-func put(c *kernel.KVCache, head, position int, k, v []float32) {
+func put(c *kv.Cache, head, position int, k, v []float32) {
 	if c.Bits == 16 {
 		c.Put(head, position, k, v)
 		return
@@ -37,7 +38,7 @@ func put(c *kernel.KVCache, head, position int, k, v []float32) {
 	kq, vq = kq[:f.Bytes()], vq[:f.Bytes()]
 	ks, km := f.Quantize(kq, k)
 	vs, vm := f.Quantize(vq, v)
-	c.PutPacked(head, position, kq, vq, kernel.ToF16(ks), kernel.ToF16(km), kernel.ToF16(vs), kernel.ToF16(vm))
+	c.PutPacked(head, position, kq, vq, float.ToF16(ks), float.ToF16(km), float.ToF16(vs), float.ToF16(vm))
 }
 
 // maxHeadBytes is the packed size up to which put needs no allocation.

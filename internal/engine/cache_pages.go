@@ -3,11 +3,11 @@ package engine
 import (
 	"fmt"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/kv"
 )
 
 // PageTokens is the number of tokens of a page.
-const PageTokens = kernel.KVPage
+const PageTokens = kv.Page
 
 // Page holds the keys and values of PageTokens consecutive tokens of a text, for all blocks.
 // Several sequences can share it, and others can hold a reference (see [Page.Hold]). A sequence
@@ -15,7 +15,7 @@ const PageTokens = kernel.KVPage
 // used by one goroutine at a time.
 type Page struct {
 	refs   int
-	blocks []kernel.KVCache
+	blocks []kv.Cache
 }
 
 // Hold adds a reference to the page, see [Pages.Drop].

@@ -11,7 +11,10 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/engine"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/integer"
+	"github.com/specquant/specquant/internal/kernel/kv"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/pipeline"
 	"github.com/specquant/specquant/internal/quant"
@@ -22,11 +25,11 @@ import (
 // emulated is a quantized layer computed in float32: residual·Q(x) + kept·x.
 type emulated struct {
 	residual, kept llama.Dense
-	act            kernel.ActGrid
+	act            integer.ActGrid
 	removed        []float32 // V [count × in] of a basis that is taken out of x; nil: none
 }
 
-func (l *emulated) Forward(p *kernel.Pool, y, x []float32, tokens int) {
+func (l *emulated) Forward(p *parallel.Pool, y, x []float32, tokens int) {
 	xq := x
 	if l.removed != nil {
 		xq = append([]float32(nil), x[:tokens*l.residual.In]...)
@@ -44,7 +47,7 @@ func (l *emulated) Forward(p *kernel.Pool, y, x []float32, tokens int) {
 		}
 	}
 	if l.act.Bits < 16 {
-		var a kernel.Activations
+		var a integer.Activations
 		a.Quantize(p, xq, l.residual.In, tokens, l.residual.In, l.act, 0)
 		xq = make([]float32, tokens*l.residual.In)
 		a.Dequantize(xq, l.residual.In)
@@ -61,7 +64,7 @@ func (l *emulated) Forward(p *kernel.Pool, y, x []float32, tokens int) {
 // values, so finely that it shows in nothing but which side of a boundary a sum lands on where
 // activations are rounded later. (internal/kernel holds it to its definition.)
 func attendQuantized(c *checkpoint.Config, f quant.KV, attn, q, k, v []float32, tokens, window int) {
-	cache := kernel.KVCache{Bits: f.Bits, Heads: c.KVHeads, HeadDim: c.HeadDim}
+	cache := kv.Cache{Bits: f.Bits, Heads: c.KVHeads, HeadDim: c.HeadDim}
 	cache.Reserve(tokens, 0, tokens)
 	hd, qw, kvw, group := c.HeadDim, c.Heads*c.HeadDim, c.KVHeads*c.HeadDim, c.Heads/c.KVHeads
 	kq, vq := make([]byte, f.Bytes()), make([]byte, f.Bytes())
@@ -69,9 +72,9 @@ func attendQuantized(c *checkpoint.Config, f quant.KV, attn, q, k, v []float32, 
 		for t := range tokens {
 			ks, km := f.Quantize(kq, k[t*kvw+h*hd:][:hd])
 			vs, vm := f.Quantize(vq, v[t*kvw+h*hd:][:hd])
-			cache.PutPacked(h, t, kq, vq, kernel.ToF16(ks), kernel.ToF16(km), kernel.ToF16(vs), kernel.ToF16(vm))
+			cache.PutPacked(h, t, kq, vq, float.ToF16(ks), float.ToF16(km), float.ToF16(vs), float.ToF16(vm))
 		}
-		var s kernel.KVScratch
+		var s kv.Scratch
 		o := h * group * hd
 		cache.Attend(&s, attn[o:], q[o:], qw, h, group, 0, tokens, window, c.AttentionScale())
 	}
@@ -91,7 +94,7 @@ func emulate(t *testing.T, dir string, ids []int) []float32 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool := kernel.NewPool(1)
+	pool := parallel.NewPool(1)
 	defer pool.Close()
 	r := llama.NewRunner(c, pool, len(ids))
 	x := make([]float32, len(ids)*c.HiddenSize)
@@ -208,7 +211,7 @@ func quantizeBy(t *testing.T, yaml string, group int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	if _, err := pipeline.Run(t.Context(), pipeline.Options{Dir: model, Out: out, Recipe: r, Calibration: []string{calib}, Pool: pool}); err != nil {
 		t.Fatal(err)
@@ -292,7 +295,7 @@ func TestForwardInvariance(t *testing.T) {
 		t.Errorf("run-time truncation kept %v of the coefficients", k)
 	}
 
-	pool := kernel.NewPool(3)
+	pool := parallel.NewPool(3)
 	defer pool.Close()
 	s, err := engine.Open(dir, engine.Options{Pool: pool, Stream: true})
 	if err != nil {

@@ -5,7 +5,8 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/shape"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
 )
@@ -99,7 +100,7 @@ func (x *mixture) forward(s *scratch, c *checkpoint.Config, n int) {
 	if x.transform != nil && !s.skipTransforms {
 		x.transform.Apply(s.pool, s.norm[:n*h], n)
 	}
-	r.rows, r.given = kernel.Grow(r.rows, n*h), kernel.Grow(r.given, n*h)
+	r.rows, r.given = shape.Grow(r.rows, n*h), shape.Grow(r.given, n*h)
 	clear(s.out[:n*h])
 	gated := gateOf(c)
 	for e := range x.gateUp {
@@ -119,7 +120,7 @@ func (x *mixture) forward(s *scratch, c *checkpoint.Config, n int) {
 // gateOf returns the function that computes act(gate)·up in place.
 func gateOf(c *checkpoint.Config) func(gate, up []float32) {
 	if c.Activation == checkpoint.GELUTanh {
-		return kernel.GeGLU
+		return float.GeGLU
 	}
-	return kernel.SwiGLU
+	return float.SwiGLU
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/testmodel"
 )
 
@@ -118,7 +118,7 @@ func sameBits(t *testing.T, path string, ids []int) {
 	t.Helper()
 	var want []float32
 	for _, threads := range []int{1, 3} {
-		pool := kernel.NewPool(threads)
+		pool := parallel.NewPool(threads)
 		defer pool.Close()
 		m, err := Open(path, Options{Pool: pool, Context: len(ids)})
 		if err != nil {

@@ -5,7 +5,7 @@ import (
 	"math"
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/testmodel"
 )
 
@@ -18,7 +18,7 @@ func TestFamilies(t *testing.T) {
 			if err := f.Write(dir); err != nil {
 				t.Fatal(err)
 			}
-			pool := kernel.NewPool(2)
+			pool := parallel.NewPool(2)
 			defer pool.Close()
 			for _, o := range []Options{{Pool: pool, Context: len(f.IDs)}, {Context: len(f.IDs), Stream: true}} {
 				m, err := Open(dir, o)

@@ -4,7 +4,11 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/integer"
+	"github.com/specquant/specquant/internal/kernel/kv"
+	"github.com/specquant/specquant/internal/kernel/parallel"
+	"github.com/specquant/specquant/internal/kernel/shape"
 	"github.com/specquant/specquant/internal/llama"
 )
 
@@ -36,8 +40,8 @@ type Step struct {
 
 // scratch is the memory of one forward pass, reused.
 type scratch struct {
-	pool   *kernel.Pool
-	acts   kernel.Activations
+	pool   *parallel.Pool
+	acts   integer.Activations
 	z, u   []float32
 	ys     [][]float32
 	counts []int
@@ -50,7 +54,7 @@ type scratch struct {
 	skipBranch, skipTransforms bool // for measurements: leave out the branch (and biases), or the transforms
 
 	x, norm, q, k, v, attn, out, gate, up []float32
-	kv                                    chan *kernel.KVScratch // one for each thread
+	kv                                    chan *kv.Scratch // one for each thread
 	jobs                                  []attentionJob
 	logits                                []float32
 	at                                    []place
@@ -187,7 +191,7 @@ func (m *Model) chunk(ctx context.Context, steps []Step, at []place) error {
 func (m *Model) added(last *layer, n int) {
 	h := m.Config.HiddenSize
 	if last.norms.MLPPost == nil && m.Config.ResidualScale == 0 {
-		m.pool.AddTo(m.s.x, m.s.out)
+		float.AddToOn(m.pool, m.s.x, m.s.out)
 		return
 	}
 	m.pool.Run(n, func(t int) { m.add(m.s.x[t*h:][:h], m.s.out[t*h:][:h], last.norms.MLPPost) })
@@ -197,24 +201,24 @@ func (m *Model) added(last *layer, n int) {
 // architecture's scale.
 func (m *Model) add(x, out, post []float32) {
 	if post != nil {
-		kernel.RMSNorm(out, out, post, m.Config.NormEps)
+		float.RMSNorm(out, out, post, m.Config.NormEps)
 	}
 	if s := m.Config.AddedScale(); s != 1 {
-		kernel.Axpy(x, s, out)
+		float.Axpy(x, s, out)
 		return
 	}
-	kernel.AddTo(x, out)
+	float.AddTo(x, out)
 }
 
 // reserve grows the scratch memory to n rows.
 func (m *Model) reserve(n int) {
 	c, s := m.Config, &m.s
 	qw, kvw := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
-	s.x, s.norm, s.out = kernel.Grow(s.x, n*c.HiddenSize), kernel.Grow(s.norm, n*c.HiddenSize), kernel.Grow(s.out, n*c.HiddenSize)
-	s.q, s.attn = kernel.Grow(s.q, n*qw), kernel.Grow(s.attn, n*qw)
-	s.k, s.v = kernel.Grow(s.k, n*kvw), kernel.Grow(s.v, n*kvw)
+	s.x, s.norm, s.out = shape.Grow(s.x, n*c.HiddenSize), shape.Grow(s.norm, n*c.HiddenSize), shape.Grow(s.out, n*c.HiddenSize)
+	s.q, s.attn = shape.Grow(s.q, n*qw), shape.Grow(s.attn, n*qw)
+	s.k, s.v = shape.Grow(s.k, n*kvw), shape.Grow(s.v, n*kvw)
 	inner := max(c.IntermediateSize, c.Experts.DenseWidth)
-	s.gate, s.up = kernel.Grow(s.gate, n*inner), kernel.Grow(s.up, n*inner)
+	s.gate, s.up = shape.Grow(s.gate, n*inner), shape.Grow(s.up, n*inner)
 }
 
 // filled computes all rows of an input whose computation was deferred to s.fill.
@@ -241,10 +245,10 @@ func (m *Model) normed(weight []float32, add bool, post []float32) {
 			}
 			if factors {
 				copy(norm, x)
-				kernel.Mul(norm, weight)
+				float.Mul(norm, weight)
 				continue
 			}
-			kernel.RMSNorm(norm, x, weight, eps)
+			float.RMSNorm(norm, x, weight, eps)
 		}
 	}
 }
@@ -281,18 +285,18 @@ func (m *Model) emit(at []place, emit func(step, token int, logits []float32) er
 	flush := func() error {
 		n := len(rows)
 		m.finalNorm(rows)
-		s.logits = kernel.Grow(s.logits, n*c.VocabSize)
+		s.logits = shape.Grow(s.logits, n*c.VocabSize)
 		head, err := m.output()
 		if err != nil {
 			return err
 		}
 		head.forward(s, [][]float32{s.logits}, s.norm, n)
 		if c.LogitSoftCap > 0 {
-			m.pool.SoftCap(s.logits, 1, float32(c.LogitSoftCap))
+			float.SoftCapOn(m.pool, s.logits, 1, float32(c.LogitSoftCap))
 		}
 		for i, r := range rows {
 			logits := s.logits[i*c.VocabSize:][:c.VocabSize]
-			if !kernel.Finite(logits) {
+			if !float.Finite(logits) {
 				return fmt.Errorf("the logits after token %d are not finite: the model's weights or its quantization are damaged", at[r].position)
 			}
 			if err := emit(at[r].step, at[r].offset, logits); err != nil {
@@ -321,11 +325,11 @@ func (m *Model) emit(at []place, emit func(step, token int, logits []float32) er
 // finalNorm writes the final norm of rows of s.x to s.norm.
 func (m *Model) finalNorm(rows []int) {
 	s, h, n := &m.s, m.Config.HiddenSize, len(rows)
-	s.norm = kernel.Grow(s.norm, n*h)
+	s.norm = shape.Grow(s.norm, n*h)
 	for i, r := range rows {
 		copy(s.norm[i*h:][:h], s.x[r*h:])
 	}
-	m.pool.RMSNorm(s.norm, s.norm[:n*h], m.norm, m.Config.NormEps, n)
+	float.RMSNormOn(m.pool, s.norm, s.norm[:n*h], m.norm, m.Config.NormEps, n)
 }
 
 // emitHidden calls emit with the final norm of the rows whose hidden state is asked for.
@@ -342,7 +346,7 @@ func (m *Model) emitHidden(at []place, emit func(step, token int, hidden []float
 	m.finalNorm(rows)
 	for i, r := range rows {
 		hidden := m.s.norm[i*m.Config.HiddenSize:][:m.Config.HiddenSize]
-		if !kernel.Finite(hidden) {
+		if !float.Finite(hidden) {
 			return fmt.Errorf("the hidden state of token %d is not finite: the model's weights or its quantization are damaged", at[r].position)
 		}
 		if err := emit(at[r].step, at[r].offset, hidden); err != nil {

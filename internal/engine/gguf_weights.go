@@ -7,7 +7,9 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/ggml"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/integer"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 )
@@ -27,17 +29,17 @@ const (
 )
 
 // ggufActGrid is the quantization grid of the activations.
-func ggufActGrid() kernel.ActGrid {
-	if !kernel.ByteGroups() {
-		return kernel.ActGrid{Bits: quant.FullBits}
+func ggufActGrid() integer.ActGrid {
+	if !integer.ByteGroups() {
+		return integer.ActGrid{Bits: quant.FullBits}
 	}
-	return kernel.ActGrid{Bits: ggufActBits, Clip: 1, Group: ggufActGroup}
+	return integer.ActGrid{Bits: ggufActBits, Clip: 1, Group: ggufActGroup}
 }
 
 // repack converts a quantized matrix to the layout of the kernels (tiles of 16 rows),
 // tiles in parallel. Integers and scales are exact. A minimum becomes a zero point in units
 // of the scale, rounded to float32.
-func repack(p *kernel.Pool, pages *largePages, t checkpoint.Tensor) (*kernel.IntMatrix, error) {
+func repack(p *parallel.Pool, pages *largePages, t checkpoint.Tensor) (*integer.Matrix, error) {
 	b := t.DType.Block()
 	if t.Err() != nil {
 		return nil, t.Err()
@@ -46,13 +48,13 @@ func repack(p *kernel.Pool, pages *largePages, t checkpoint.Tensor) (*kernel.Int
 		return nil, fmt.Errorf("%s: tensor %s: is %s %v, expected a matrix of a quantized type", t.File, t.Name, t.DType, t.Shape)
 	}
 	rows, cols := t.Shape[0], t.Shape[1]
-	length := kernel.TileBytes(b.Bits, rows, cols)
+	length := integer.TileBytes(b.Bits, rows, cols)
 	data := pages.take(length)
 	if data == nil {
 		data = make([]byte, length)
 	}
 	data = data[:length:length]
-	scale := make([]float32, kernel.ScaleLen(rows, cols, b.Group))
+	scale := make([]float32, integer.ScaleLen(rows, cols, b.Group))
 	var zero []float32
 	if b.HasMin {
 		zero = make([]float32, len(scale))
@@ -69,12 +71,12 @@ func repack(p *kernel.Pool, pages *largePages, t checkpoint.Tensor) (*kernel.Int
 		if row := w.decode(q, t.Data[i*repackRows*len(t.Data)/rows:]); row >= 0 {
 			bad.CompareAndSwap(0, int64(i*repackRows+row+1))
 		}
-		kernel.PackTiles(data[i*bytes:][:bytes], b.Bits, q[:w.rows*cols], w.rows, cols)
+		integer.PackTiles(data[i*bytes:][:bytes], b.Bits, q[:w.rows*cols], w.rows, cols)
 	})
 	if row := bad.Load(); row > 0 {
 		return nil, fmt.Errorf("%s: tensor %s: a scale in row %d is not finite; the file is damaged, get it again", t.File, t.Name, row-1)
 	}
-	m, err := kernel.NewIntMatrix(b.Bits, rows, cols, b.Group, data, scale, zero)
+	m, err := integer.NewMatrix(b.Bits, rows, cols, b.Group, data, scale, zero)
 	if err != nil {
 		return nil, fmt.Errorf("%s: tensor %s: %w", t.File, t.Name, err)
 	}
@@ -129,7 +131,7 @@ func (w *repackTile) decode(q []int8, src []byte) (bad int) {
 
 // checkScales returns an error that names a row of a quantized matrix with a scale or
 // minimum that is not finite, if there is one.
-func checkScales(p *kernel.Pool, t checkpoint.Tensor) error {
+func checkScales(p *parallel.Pool, t checkpoint.Tensor) error {
 	b, rows := t.DType.Block(), t.Shape[0]
 	size := len(t.Data) / rows
 	var bad atomic.Int64
@@ -197,7 +199,7 @@ func (m *Model) ggufProjection(tensors []checkpoint.Tensor, biases [][]float32) 
 			if err != nil {
 				return nil, err
 			}
-			all.add(&plain{weights: []kernel.HalfMatrix{h}, bias: [][]float32{biases[i]}}, i)
+			all.add(&plain{weights: []float.HalfMatrix{h}, bias: [][]float32{biases[i]}}, i)
 			continue
 		}
 		w, err := repack(m.pool, &m.pages, t)

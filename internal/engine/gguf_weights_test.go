@@ -8,7 +8,8 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/ggml"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/integer"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // randomBlocks is a matrix of a type whose weights are of ordinary size.
@@ -44,7 +45,7 @@ func randomBlocks(rng *rand.Rand, b *ggml.Type, rows, cols int) checkpoint.Tenso
 // What is laid out for the kernels multiplies as the dequantized weights do, for
 // every type.
 func TestRepackKeepsWeights(t *testing.T) {
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	rng := rand.New(rand.NewPCG(1, 1))
 	for _, b := range ggml.Types {
@@ -63,7 +64,7 @@ func TestRepackKeepsWeights(t *testing.T) {
 			x[i] = float32(rng.NormFloat64())
 		}
 		got := make([]float32, tokens*rows)
-		pool.MulIntFloat(got, rows, m, x, cols, tokens)
+		integer.MulFloat(pool, got, rows, m, x, cols, tokens)
 		for i, v := range got {
 			var want, size float64
 			for k := range cols {

@@ -2,7 +2,7 @@ package engine
 
 import (
 	"github.com/specquant/specquant/internal/artefact"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 )
 
@@ -77,7 +77,7 @@ func (m *Model) settle(layers []*artefact.Linear) {
 }
 
 // copyPieces copies src to dst, of the same length, with all threads.
-func copyPieces(p *kernel.Pool, dst, src []byte) {
+func copyPieces(p *parallel.Pool, dst, src []byte) {
 	const piece = 1 << 20
 	p.Run((len(src)+piece-1)/piece, func(i int) {
 		copy(dst[i*piece:], src[i*piece:min(len(src), (i+1)*piece)])

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/engine"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // A model that is opened for use has its weights in large pages, where there are any; its
@@ -28,7 +28,7 @@ func TestWeightsInLargePages(t *testing.T) {
 		}
 		return out, m.LargeRegions()
 	}
-	pool := kernel.NewPool(3)
+	pool := parallel.NewPool(3)
 	defer pool.Close()
 	want, none := logits(engine.Options{Stream: true})
 	if none != 0 {

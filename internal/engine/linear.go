@@ -2,7 +2,10 @@ package engine
 
 import (
 	"github.com/specquant/specquant/internal/artefact"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/branch"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/integer"
+	"github.com/specquant/specquant/internal/kernel/shape"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/spectrum"
@@ -19,14 +22,14 @@ type projection interface {
 // plain is a projection in full precision. The weights are used in place in the mapped
 // checkpoint.
 type plain struct {
-	weights []kernel.HalfMatrix
+	weights []float.HalfMatrix
 	bias    [][]float32
 }
 
 func (l *plain) forward(s *scratch, ys [][]float32, x []float32, tokens int) {
 	s.filled(tokens)
 	for i, w := range l.weights {
-		s.pool.MatMulHalf(ys[i], w.Rows, x, w.Cols, w, tokens)
+		float.MatMulHalf(s.pool, ys[i], w.Rows, x, w.Cols, w, tokens)
 		llama.AddBias(ys[i], l.bias[i], tokens)
 	}
 }
@@ -35,16 +38,16 @@ func (l *plain) forward(s *scratch, ys [][]float32, x []float32, tokens int) {
 // branches.
 type quantized struct {
 	in       int
-	act      kernel.ActGrid // with 16 bits, activations are not quantized
-	group    int            // number of weights that share a scale
-	matrices []*kernel.IntMatrix
+	act      integer.ActGrid // with 16 bits, activations are not quantized
+	group    int             // number of weights that share a scale
+	matrices []*integer.Matrix
 	widths   []int // outputs of each layer
 	bias     [][]float32
 	branches []*artefact.Branch  // nil: no layer has a branch
-	tiles    []*kernel.HalfTiles // coefficients of branches on the output axis; nil for those that are truncated at run time or in 8 bits
-	bytes    []*kernel.ByteTiles // coefficients of branches in 8 bits; nil if there are none
+	tiles    []*branch.HalfTiles // coefficients of branches on the output axis; nil for those that are truncated at run time or in 8 bits
+	bytes    []*branch.ByteTiles // coefficients of branches in 8 bits; nil if there are none
 	spectral spectrum.Basis      // output axis: the basis of the input
-	project  *kernel.Projection  // output axis: projection of the input on the basis's lowest vectors
+	project  *branch.Projection  // output axis: projection of the input on the basis's lowest vectors
 	count    int                 // number of those vectors: the most that any layer needs
 	inverse  []inverse           // input axis, per layer
 
@@ -56,7 +59,7 @@ type quantized struct {
 // wholeLayer is a layer in 16 bits beside quantized ones.
 type wholeLayer struct {
 	at      int // index in ys that it writes
-	weights kernel.HalfMatrix
+	weights float.HalfMatrix
 	bias    []float32
 }
 
@@ -70,7 +73,7 @@ type inverse struct {
 // all layers.
 type basisCache struct {
 	vectors     map[basisKey][]float32
-	projections map[basisKey]*kernel.Projection
+	projections map[basisKey]*branch.Projection
 }
 
 type basisKey struct {
@@ -79,7 +82,7 @@ type basisKey struct {
 }
 
 func newBasisCache() *basisCache {
-	return &basisCache{map[basisKey][]float32{}, map[basisKey]*kernel.Projection{}}
+	return &basisCache{map[basisKey][]float32{}, map[basisKey]*branch.Projection{}}
 }
 
 // get returns the lowest vectors [count × n] of a basis; nil for count 0.
@@ -100,7 +103,7 @@ func (c *basisCache) get(name string, n, count int) ([]float32, error) {
 }
 
 // projection returns the kernel's form of these vectors.
-func (c *basisCache) projection(name string, n, count int) (*kernel.Projection, error) {
+func (c *basisCache) projection(name string, n, count int) (*branch.Projection, error) {
 	key := basisKey{name, n, count}
 	if p, ok := c.projections[key]; ok {
 		return p, nil
@@ -109,7 +112,7 @@ func (c *basisCache) projection(name string, n, count int) (*kernel.Projection, 
 	if err != nil {
 		return nil, err
 	}
-	c.projections[key] = kernel.NewProjection(spectrum.Matrix(b, count), count, n)
+	c.projections[key] = branch.NewProjection(spectrum.Matrix(b, count), count, n)
 	return c.projections[key], nil
 }
 
@@ -190,7 +193,7 @@ func (l *quantized) forward(s *scratch, ys [][]float32, x []float32, tokens int)
 		}
 	}
 	for _, w := range l.whole {
-		s.pool.MatMulHalf(ys[w.at], w.weights.Rows, x, l.in, w.weights, tokens)
+		float.MatMulHalf(s.pool, ys[w.at], w.weights.Rows, x, l.in, w.weights, tokens)
 		llama.AddBias(ys[w.at], w.bias, tokens)
 	}
 	if len(l.whole) > 0 {
@@ -203,21 +206,21 @@ func (l *quantized) forward(s *scratch, ys [][]float32, x []float32, tokens int)
 	if len(l.matrices) == 0 {
 		return
 	}
-	var fused kernel.Branches // branches that the integer products add themselves
-	var project *kernel.Projection
+	var fused branch.Terms // branches that the integer products add themselves
+	var project *branch.Projection
 	if l.count > 0 && !s.skipBranch {
-		s.z = kernel.Grow(s.z, tokens*l.count)
-		fused = kernel.Branches{Tiles: l.tiles, Bytes: l.bytes, Z: s.z, Ldz: l.count}
+		s.z = shape.Grow(s.z, tokens*l.count)
+		fused = branch.Terms{Tiles: l.tiles, Bytes: l.bytes, Z: s.z, Ldz: l.count}
 		project = l.project
 	}
 	if l.act.Bits < 16 {
 		s.acts.QuantizeProject(s.pool, x, l.in, tokens, l.in, l.act, l.group, s.z, l.count, project, before)
-		s.pool.MulInts(ys, l.widths, l.matrices, &s.acts, fused)
+		integer.MulAll(s.pool, ys, l.widths, l.matrices, &s.acts, fused)
 	} else {
 		if project != nil {
-			s.pool.Project(s.z, l.count, project, x, l.in, tokens)
+			branch.Project(s.pool, s.z, l.count, project, x, l.in, tokens)
 		}
-		s.pool.MulIntFloats(ys, l.widths, l.matrices, x, l.in, tokens, fused)
+		integer.MulFloatAll(s.pool, ys, l.widths, l.matrices, x, l.in, tokens, fused)
 	}
 	if s.skipBranch {
 		return
@@ -250,26 +253,26 @@ func (l *quantized) addTruncated(s *scratch, y []float32, b *artefact.Branch, to
 			s.full += int64(n)
 		}
 		s.counts = cut.Count
-		s.pool.MulHalfTiles(y[t*b.Out:], b.Out, cut, z, l.count, 1)
+		branch.MulHalfTiles(s.pool, y[t*b.Out:], b.Out, cut, z, l.count, 1)
 	}
 }
 
 // addColumns adds the branch on the input axis: the columns kept whole, and the inverse
 // transform of the summed coefficients of the others.
 func (l *quantized) addColumns(s *scratch, y []float32, b *artefact.Branch, inv inverse, x []float32, tokens int) {
-	s.u = kernel.Grow(s.u, tokens*inv.count)
+	s.u = shape.Grow(s.u, tokens*inv.count)
 	clear(s.u)
 	s.pool.Run(tokens, func(t int) {
 		row, u, out := x[t*l.in:][:l.in], s.u[t*inv.count:][:inv.count], y[t*b.Out:][:b.Out]
 		for i, c := range b.Columns {
 			coeff := b.Coeff[b.Offset[i]:b.Offset[i+1]]
-			kernel.AxpyF16(u[:len(coeff)], row[c], coeff)
+			float.AxpyF16(u[:len(coeff)], row[c], coeff)
 		}
 		for i, c := range b.FullColumns {
-			kernel.AxpyF16(out, row[c], b.Full[i*b.Out:][:b.Out])
+			float.AxpyF16(out, row[c], b.Full[i*b.Out:][:b.Out])
 		}
 	})
 	if inv.count > 0 {
-		s.pool.MatMulNN(y, b.Out, s.u, inv.count, inv.basis, b.Out, tokens, b.Out, inv.count, true)
+		float.MatMulNN(s.pool, y, b.Out, s.u, inv.count, inv.basis, b.Out, tokens, b.Out, inv.count, true)
 	}
 }

@@ -9,7 +9,9 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/kv"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
@@ -21,8 +23,8 @@ const defaultContext = 8192
 
 // Options say how a model is opened. The zero value is ready for use.
 type Options struct {
-	Pool    *kernel.Pool // the threads to use; nil: only the calling goroutine
-	Context int          // most tokens of a sequence; 0: the model's own, at most 8192
+	Pool    *parallel.Pool // the threads to use; nil: only the calling goroutine
+	Context int            // most tokens of a sequence; 0: the model's own, at most 8192
 	// Stream reads each block from the file whenever it is needed and releases it
 	// afterwards, which takes little memory but is slow.
 	Stream bool
@@ -38,7 +40,7 @@ type Model struct {
 	Quantization *artefact.Quantization // nil: full precision
 	Context      int                    // most tokens of a sequence
 
-	pool     *kernel.Pool
+	pool     *parallel.Pool
 	rope     *llama.Rope
 	local    *llama.Rope // for blocks with a sliding window if their RoPE base differs; otherwise nil
 	layers   []*layer
@@ -202,7 +204,7 @@ func (m *Model) embedding(x []float32, n int, id func(i int) int) {
 }
 
 // matrix returns a matrix [vocab × hidden] in its stored type.
-func (m *Model) matrix(name string) (kernel.HalfMatrix, error) {
+func (m *Model) matrix(name string) (float.HalfMatrix, error) {
 	h, err := llama.Half(m.Checkpoint, name)
 	if c := m.Config; err == nil && (h.Rows != c.VocabSize || h.Cols != c.HiddenSize) {
 		err = fmt.Errorf("%s: tensor %s: has shape [%d %d], expected [%d %d]", m.Checkpoint.Dir, name, h.Rows, h.Cols, c.VocabSize, c.HiddenSize)
@@ -244,7 +246,7 @@ func (m *Model) loadHead() (projection, error) {
 	}
 	if m.Quantization == nil || m.Quantization.Head == 16 {
 		h, err := m.matrix(artefact.HeadName + ".weight")
-		return &plain{weights: []kernel.HalfMatrix{h}, bias: [][]float32{nil}}, err
+		return &plain{weights: []float.HalfMatrix{h}, bias: [][]float32{nil}}, err
 	}
 	l, err := m.Quantization.ReadHead(m.Checkpoint, m.Config.VocabSize, m.Config.HiddenSize)
 	if err != nil {
@@ -284,7 +286,7 @@ func (m *Model) Close() error {
 }
 
 // Pool returns the threads that the model uses; nil: only the calling goroutine.
-func (m *Model) Pool() *kernel.Pool { return m.pool }
+func (m *Model) Pool() *parallel.Pool { return m.pool }
 
 // Bits returns the bits that the model runs in.
 func (m *Model) Bits() quant.Bits {
@@ -312,7 +314,7 @@ func (m *Model) Truncated() float64 {
 
 // NewSequence starts an empty sequence.
 func (m *Model) NewSequence() *Sequence {
-	s := &Sequence{model: m, blocks: make([]kernel.KVCache, m.Config.Layers)}
+	s := &Sequence{model: m, blocks: make([]kv.Cache, m.Config.Layers)}
 	for i := range s.blocks {
 		s.blocks[i] = m.newCache()
 	}
@@ -320,8 +322,8 @@ func (m *Model) NewSequence() *Sequence {
 }
 
 // newCache returns an empty KV cache for one block of one sequence.
-func (m *Model) newCache() kernel.KVCache {
-	return kernel.KVCache{Bits: m.kvBits, Heads: m.Config.KVHeads, HeadDim: m.Config.HeadDim, SoftCap: float32(m.Config.AttnSoftCap)}
+func (m *Model) newCache() kv.Cache {
+	return kv.Cache{Bits: m.kvBits, Heads: m.Config.KVHeads, HeadDim: m.Config.HeadDim, SoftCap: float32(m.Config.AttnSoftCap)}
 }
 
 // layer returns block i. A streamed model loads it now; otherwise it is prepared when it is

@@ -9,7 +9,9 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/branch"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/integer"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
@@ -107,15 +109,15 @@ func newRandom(c checkpoint.Config, q artefact.Quantization, r Random, o Options
 	}
 	m.norm = ones()
 	vocab, hidden := c.VocabSize, c.HiddenSize
-	half := func() kernel.HalfMatrix {
-		h := kernel.HalfMatrix{Data: make([]byte, 2*vocab*hidden), DType: kernel.BF16, Rows: vocab, Cols: hidden}
+	half := func() float.HalfMatrix {
+		h := float.HalfMatrix{Data: make([]byte, 2*vocab*hidden), DType: float.BF16, Rows: vocab, Cols: hidden}
 		for i := 0; i < len(h.Data); i += 2 {
 			h.Data[i+1] = 0x3c | byte(i>>9&0x80) // ±2^-7
 		}
 		return h
 	}
 	var head *artefact.Linear
-	var embedding kernel.HalfMatrix
+	var embedding float.HalfMatrix
 	if q.Head != 16 {
 		head = f.linear(vocab, hidden, artefact.TableGrid(q.Head, q.HeadGroup))
 	}
@@ -136,7 +138,7 @@ func newRandom(c checkpoint.Config, q artefact.Quantization, r Random, o Options
 	if embedding.Rows == 0 || !c.TieEmbeddings {
 		embedding = half()
 	}
-	m.head = &plain{weights: []kernel.HalfMatrix{embedding}, bias: [][]float32{nil}}
+	m.head = &plain{weights: []float.HalfMatrix{embedding}, bias: [][]float32{nil}}
 	return m, nil
 }
 
@@ -182,7 +184,7 @@ func (f *filler) layers(i int, in llama.Input, c *checkpoint.Config, q *artefact
 		out, width := w.Shape(c)
 		bits := q.LayerBits(llama.TensorPrefix(i) + w.String())
 		if bits == quant.FullBits {
-			h := kernel.HalfMatrix{Data: make([]byte, 2*out*width), DType: kernel.F16, Rows: out, Cols: width}
+			h := float.HalfMatrix{Data: make([]byte, 2*out*width), DType: float.F16, Rows: out, Cols: width}
 			for k, v := range f.halves(out * width) {
 				h.Data[2*k], h.Data[2*k+1] = byte(v), byte(v>>8)
 			}
@@ -222,12 +224,12 @@ func (f *filler) layers(i int, in llama.Input, c *checkpoint.Config, q *artefact
 }
 
 func (f *filler) linear(out, in int, g quant.Grid) *artefact.Linear {
-	l := &artefact.Linear{Out: out, In: in, Grid: g, Tiles: f.bytes(kernel.TileBytes(g.Bits, out, in))}
+	l := &artefact.Linear{Out: out, In: in, Grid: g, Tiles: f.bytes(integer.TileBytes(g.Bits, out, in))}
 	n := (out + 15) / 16 * 16 * g.Groups(in)
 	l.Scales = slices.Repeat([]uint16{0x1400}, n) // 2^-10
 	if g.Zero == quant.ZeroAsymmetric {
 		zero := make([]uint16, 1)
-		kernel.F32ToF16(zero, []float32{float32(int(1) << (g.Bits - 1))})
+		float.F32ToF16(zero, []float32{float32(int(1) << (g.Bits - 1))})
 		l.Zeros = slices.Repeat(zero, n)
 	}
 	return l
@@ -283,8 +285,8 @@ func (f *filler) subspace(width, count int, b *artefact.BranchFormat, outputs in
 }
 
 // codes returns random coefficients in 8 bits.
-func (f *filler) codes(rows, count int) *kernel.ByteTiles {
-	t := &kernel.ByteTiles{Rows: rows, Count: count, Codes: make([]int8, (rows+15)/16*16*count), Scale: slices.Repeat([]float32{0x1p-16}, count)}
+func (f *filler) codes(rows, count int) *branch.ByteTiles {
+	t := &branch.ByteTiles{Rows: rows, Count: count, Codes: make([]int8, (rows+15)/16*16*count), Scale: slices.Repeat([]float32{0x1p-16}, count)}
 	for i, b := range f.bytes(len(t.Codes)) {
 		t.Codes[i] = max(int8(b), -127)
 	}
@@ -292,12 +294,12 @@ func (f *filler) codes(rows, count int) *kernel.ByteTiles {
 }
 
 // tiles returns random coefficients of rows that all keep count components.
-func (f *filler) tiles(rows, count int) kernel.HalfTiles {
+func (f *filler) tiles(rows, count int) branch.HalfTiles {
 	return f.tilesOf(rows, slices.Repeat([]int{count}, (rows+15)/16))
 }
 
-func (f *filler) tilesOf(rows int, counts []int) kernel.HalfTiles {
-	t := kernel.HalfTiles{Rows: rows, Count: counts}
+func (f *filler) tilesOf(rows int, counts []int) branch.HalfTiles {
+	t := branch.HalfTiles{Rows: rows, Count: counts}
 	size := 0
 	for _, n := range counts {
 		t.Offset = append(t.Offset, size)

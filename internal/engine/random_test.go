@@ -7,7 +7,7 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 )
@@ -65,7 +65,7 @@ func TestRandomModels(t *testing.T) {
 			c.q.Head = 8
 			var first []float32
 			for _, threads := range []int{1, 3} {
-				pool := kernel.NewPool(threads)
+				pool := parallel.NewPool(threads)
 				defer pool.Close()
 				m, err := newRandom(small, c.q, Random{Keep: func(llama.Input, int, int) int { return c.keep }, Temperature: c.temp}, Options{Pool: pool})
 				if err != nil {

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/engine"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/pipeline"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/testmodel"
@@ -28,7 +28,7 @@ func TestRotationsPreserve(t *testing.T) {
 	for i := range 40 {
 		ids = append(ids, 32+(i*41)%90)
 	}
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	for _, tied := range []bool{false, true} {
 		model := filepath.Join(dir, "model")

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/kv"
 )
 
 // Embed writes the embeddings of ids into x [tokens × hidden].
@@ -41,7 +41,7 @@ func (m *Model) RunBlock(ctx context.Context, index int, sets ...[][]float32) er
 		return err
 	}
 	defer m.release(index)
-	seq := &Sequence{model: m, blocks: make([]kernel.KVCache, m.Config.Layers)}
+	seq := &Sequence{model: m, blocks: make([]kv.Cache, m.Config.Layers)}
 	seq.blocks[index] = m.newCache()
 	for _, w := range windows {
 		tokens := len(w) / h

@@ -12,7 +12,7 @@ import (
 
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/gguf"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/testdata"
 	"github.com/specquant/specquant/internal/tokenizer"
 )
@@ -20,7 +20,7 @@ import (
 // open opens a trained model and its tokenizer.
 func open(t *testing.T, dir string, threads int) (*Runner, *tokenizer.Tokenizer) {
 	t.Helper()
-	pool := kernel.NewPool(threads)
+	pool := parallel.NewPool(threads)
 	m, err := engine.Open(dir, engine.Options{Pool: pool})
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/engine"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/pipeline"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
@@ -56,7 +56,7 @@ func quantize(t *testing.T, dir, bits string) string {
 	if err := recipe.SetBits(b); err != nil {
 		t.Fatal(err)
 	}
-	pool := kernel.NewPool(1)
+	pool := parallel.NewPool(1)
 	defer pool.Close()
 	out := filepath.Join(t.TempDir(), bits)
 	if _, err := pipeline.Run(context.Background(), pipeline.Options{Dir: dir, Out: out, Recipe: recipe, Pool: pool, Tool: "test"}); err != nil {

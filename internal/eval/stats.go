@@ -4,9 +4,8 @@ import (
 	"encoding/json"
 	"math"
 
-	"github.com/specquant/specquant/internal/kernel"
-
 	"github.com/specquant/specquant/internal/jsonfloat"
+	"github.com/specquant/specquant/internal/kernel/float"
 )
 
 // Estimate is a mean and its standard error, which assumes that the values are independent.
@@ -110,7 +109,7 @@ func NLL(logits []float32, id int) float64 {
 			part[i] = v - top
 		}
 		rest = rest[len(part):]
-		kernel.Exp(part)
+		float.Exp(part)
 		for _, v := range part {
 			sum += float64(v)
 		}

@@ -3,7 +3,7 @@ package ggml
 import (
 	"encoding/binary"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
 )
 
 // The simple types: 32 weights, one 16-bit scale d and, in the types that end in
@@ -16,7 +16,7 @@ import (
 //	Q5_1  d, m, qh, qs[16]   d·q + m
 //	Q8_0  d, 32 signed bytes d·q
 
-func half(src []byte) float32 { return kernel.FromF16(binary.LittleEndian.Uint16(src)) }
+func half(src []byte) float32 { return float.FromF16(binary.LittleEndian.Uint16(src)) }
 
 func decodeQ4_0(b *Block, src []byte) {
 	b.Scale[0], b.Min[0] = half(src), 0

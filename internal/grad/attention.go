@@ -3,7 +3,7 @@ package grad
 import (
 	"math"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
 )
 
 // Attend describes the shape of an attention.
@@ -92,7 +92,7 @@ func (a *attention) spans(seq, kvHead int, f func(s span)) {
 
 // probabilities computes the attention probabilities p [n × keys].
 func (a *attention) probabilities(p []float32, s span) {
-	inline.MatMulNT(p, s.keys, a.q.Data[s.q:], a.q.Cols, a.k.Data[s.k:], a.k.Cols, s.n, s.keys, a.dim, false)
+	float.MatMulNT(inline, p, s.keys, a.q.Data[s.q:], a.q.Cols, a.k.Data[s.k:], a.k.Cols, s.n, s.keys, a.dim, false)
 	for i := range s.n {
 		row := p[i*s.keys:][:s.keys]
 		to := s.first + i + 1 - s.from
@@ -101,7 +101,7 @@ func (a *attention) probabilities(p []float32, s span) {
 			from = max(0, to-a.Sliding)
 		}
 		clear(row[:from])
-		kernel.Softmax(row[from:to], a.scale())
+		float.Softmax(row[from:to], a.scale())
 		clear(row[to:])
 	}
 }
@@ -111,7 +111,7 @@ func (a *attention) scale() float32 { return float32(1 / math.Sqrt(float64(a.dim
 func (a *attention) forward(seq, head int, p []float32) {
 	a.spans(seq, head, func(s span) {
 		a.probabilities(p, s)
-		inline.MatMulNN(a.y.Data[s.q:], a.y.Cols, p, s.keys, a.v.Data[s.k:], a.v.Cols, s.n, a.dim, s.keys, false)
+		float.MatMulNN(inline, a.y.Data[s.q:], a.y.Cols, p, s.keys, a.v.Data[s.k:], a.v.Cols, s.n, a.dim, s.keys, false)
 	})
 }
 
@@ -123,13 +123,13 @@ func (a *attention) backward(seq, head int, scratch []float32) {
 	a.spans(seq, head, func(s span) {
 		dy := a.y.Grad[s.q:]
 		a.probabilities(p, s)
-		inline.MatMulTN(a.v.Grad[s.k:], kc, p, s.keys, dy, qc, s.keys, a.dim, s.n, true)
-		inline.MatMulNT(dp, s.keys, dy, qc, a.v.Data[s.k:], kc, s.n, s.keys, a.dim, false)
+		float.MatMulTN(inline, a.v.Grad[s.k:], kc, p, s.keys, dy, qc, s.keys, a.dim, s.n, true)
+		float.MatMulNT(inline, dp, s.keys, dy, qc, a.v.Data[s.k:], kc, s.n, s.keys, a.dim, false)
 		for i := range s.n {
 			softmaxGradient(dp[i*s.keys:][:s.keys], p[i*s.keys:][:s.keys], a.scale())
 		}
-		inline.MatMulNN(a.q.Grad[s.q:], qc, dp, s.keys, a.k.Data[s.k:], kc, s.n, a.dim, s.keys, true)
-		inline.MatMulTN(a.k.Grad[s.k:], kc, dp, s.keys, a.q.Data[s.q:], qc, s.keys, a.dim, s.n, true)
+		float.MatMulNN(inline, a.q.Grad[s.q:], qc, dp, s.keys, a.k.Data[s.k:], kc, s.n, a.dim, s.keys, true)
+		float.MatMulTN(inline, a.k.Grad[s.k:], kc, dp, s.keys, a.q.Data[s.q:], qc, s.keys, a.dim, s.n, true)
 	})
 }
 

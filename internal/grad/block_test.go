@@ -8,7 +8,8 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/testdata"
@@ -69,7 +70,7 @@ func TestBlockIsRunners(t *testing.T) {
 	}
 	defer ck.Close()
 	c := &ck.Config
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	const window, windows = 100, 2
 	rng := newRand(41)
@@ -184,7 +185,7 @@ func TestThreads(t *testing.T) {
 	var want [][]float32
 	for _, threads := range []int{1, 2, 3} {
 		f, params := everything(newRand(42))
-		tape := &Tape{Pool: kernel.NewPool(threads)}
+		tape := &Tape{Pool: parallel.NewPool(threads)}
 		for range 2 { // the second time in used memory
 			for _, p := range params {
 				p.ZeroGrad()
@@ -247,7 +248,7 @@ func BenchmarkBlock(b *testing.B) {
 		b.Run(fmt.Sprintf("backward=%v", backward), func(b *testing.B) {
 			rng := newRand(44)
 			s, _ := benchSpec(rng)
-			tape := &Tape{Pool: kernel.NewPool(0)}
+			tape := &Tape{Pool: parallel.NewPool(0)}
 			defer tape.Pool.Close()
 			x := param(rng, "x", 8*256, 256, 1)
 			seed := normals(rng, len(x.Data), 1)
@@ -281,7 +282,7 @@ func blockFlops(s *BlockSpec, tokens int) float64 {
 func BenchmarkBlockProducts(b *testing.B) {
 	rng := newRand(45)
 	s, _ := benchSpec(rng)
-	pool := kernel.NewPool(0)
+	pool := parallel.NewPool(0)
 	defer pool.Close()
 	const tokens = 8 * 256
 	x, y := normals(rng, tokens*704, 1), make([]float32, tokens*704)
@@ -292,9 +293,9 @@ func BenchmarkBlockProducts(b *testing.B) {
 	for b.Loop() {
 		for _, w := range s.Weights {
 			n, k := w.Rows, w.Cols
-			pool.MatMulNT(y, n, x, k, w.Data, k, tokens, n, k, false)
-			pool.MatMulNN(y, k, x, n, w.Data, k, tokens, k, n, false)
-			pool.MatMulTN(w.Grad, k, x, n, y, k, n, k, tokens, false)
+			float.MatMulNT(pool, y, n, x, k, w.Data, k, tokens, n, k, false)
+			float.MatMulNN(pool, y, k, x, n, w.Data, k, tokens, k, n, false)
+			float.MatMulTN(pool, w.Grad, k, x, n, y, k, n, k, tokens, false)
 		}
 	}
 	b.ReportMetric(flops*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")

@@ -3,6 +3,7 @@ package grad
 import (
 	"fmt"
 
+	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/linalg"
 )
 
@@ -60,7 +61,7 @@ func (t *Tape) Inverse(x *Var) (*Var, error) {
 	}
 	t.record(y, func() {
 		dm := t.inverseGradient(inv, y.Grad, n)
-		t.Pool.AddTo(t.gradient(x), dm)
+		float.AddToOn(t.Pool, t.gradient(x), dm)
 		t.give(dm)
 	})
 	return y, nil
@@ -73,8 +74,8 @@ func (t *Tape) inverseGradient(inv []float64, dy []float32, n int) []float32 {
 		y[i] = float32(v)
 	}
 	s, out := t.take(n*n), t.take(n*n)
-	t.Pool.MatMulTN(s, n, y, n, dy, n, n, n, n, false)
-	t.Pool.MatMulNT(out, n, s, n, y, n, n, n, n, false)
+	float.MatMulTN(t.Pool, s, n, y, n, dy, n, n, n, n, false)
+	float.MatMulNT(t.Pool, out, n, s, n, y, n, n, n, n, false)
 	for i, v := range out {
 		out[i] = -v
 	}

@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 7)) }
@@ -49,7 +49,7 @@ func dot(seed []float32, y *Var) float64 {
 func compareGradients(t *testing.T, f func(tape *Tape) *Var, step, tolerance float64, params ...*Var) {
 	t.Helper()
 	rng := newRand(99)
-	tape := &Tape{Pool: kernel.NewPool(2)}
+	tape := &Tape{Pool: parallel.NewPool(2)}
 	defer tape.Pool.Close()
 	y := f(tape)
 	seed := normals(rng, len(y.Data), 1)

@@ -3,7 +3,7 @@ package grad
 import (
 	"math"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
 )
 
 // spread is how the second operand of an element-wise operation is repeated over the first
@@ -63,7 +63,7 @@ func (t *Tape) addToSecond(b, y *Var, s spread) {
 	switch {
 	case !b.need:
 	case s == whole:
-		t.Pool.AddTo(t.gradient(b), y.Grad)
+		float.AddToOn(t.Pool, t.gradient(b), y.Grad)
 	case s == byCol:
 		n := y.Cols
 		t.columns(t.gradient(b), y.Rows, func(r, from, to int, sums []float64) {
@@ -218,7 +218,7 @@ func (t *Tape) RoundF16(x *Var) *Var {
 	y := t.value(x.Rows, x.Cols, x)
 	t.elements(len(x.Data), func(from, to int) {
 		copy(y.Data[from:to], x.Data[from:to])
-		kernel.RoundF16(y.Data[from:to])
+		float.RoundF16(y.Data[from:to])
 	})
 	t.record(y, func() { t.pass(x, y) })
 	return y
@@ -232,7 +232,7 @@ func (t *Tape) sum(a, b *Var, s spread) *Var {
 	y := t.value(a.Rows, a.Cols, a, b)
 	t.rows(a.Rows, a.Cols, func(r int) {
 		copy(y.row(r), a.row(r))
-		kernel.AddTo(y.row(r), b.Data[s.at(r, 0, a.Cols):][:a.Cols])
+		float.AddTo(y.row(r), b.Data[s.at(r, 0, a.Cols):][:a.Cols])
 	})
 	return y
 }

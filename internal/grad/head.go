@@ -3,7 +3,8 @@ package grad
 import (
 	"math"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // Logits fills dst [to−from × vocab] with the teacher's logits for the rows
@@ -12,10 +13,10 @@ type Logits func(dst []float32, from, to int)
 
 // HeadLogits computes a teacher's logits x·headᵀ on demand from its last hidden states x
 // [rows × hidden] (after the final norm) and its output matrix [vocab × hidden].
-func HeadLogits(p *kernel.Pool, x, head *Var) Logits {
+func HeadLogits(p *parallel.Pool, x, head *Var) Logits {
 	return func(dst []float32, from, to int) {
 		n, k := head.Rows, head.Cols
-		p.MatMulNT(dst, n, x.Data[from*k:], k, head.Data, k, to-from, n, k, false)
+		float.MatMulNT(p, dst, n, x.Data[from*k:], k, head.Data, k, to-from, n, k, false)
 	}
 }
 
@@ -83,13 +84,13 @@ func (t *Tape) fusedHead(x, head *Var, buffers int, f func(buf [3][]float32, fro
 		for i := range buffers {
 			part[i] = buf[i][:n*vocab]
 		}
-		t.Pool.MatMulNT(part[0], vocab, x.Data[from*k:], k, head.Data, k, n, vocab, k, false)
+		float.MatMulNT(t.Pool, part[0], vocab, x.Data[from*k:], k, head.Data, k, n, vocab, k, false)
 		f(part, from, from+n, losses)
 		if dx != nil {
-			t.Pool.MatMulNN(dx[from*k:], k, part[0], vocab, head.Data, k, n, k, vocab, false)
+			float.MatMulNN(t.Pool, dx[from*k:], k, part[0], vocab, head.Data, k, n, k, vocab, false)
 		}
 		if dh != nil {
-			t.Pool.MatMulTN(dh, k, part[0], vocab, x.Data[from*k:], k, vocab, k, n, from > 0)
+			float.MatMulTN(t.Pool, dh, k, part[0], vocab, x.Data[from*k:], k, vocab, k, n, from > 0)
 		}
 	}
 	for i := range buffers {
@@ -113,7 +114,7 @@ func (t *Tape) addScaled(v *Var, g []float32, f float32) {
 		return
 	}
 	dst := t.gradient(v)
-	t.elements(len(g), func(from, to int) { kernel.Axpy(dst[from:to], f, g[from:to]) })
+	t.elements(len(g), func(from, to int) { float.Axpy(dst[from:to], f, g[from:to]) })
 }
 
 // klRow returns the divergence of one row and replaces the student's logits s by its
@@ -160,7 +161,7 @@ func exponentials(x []float32) (logSum, sum float64) {
 	for i := range x {
 		x[i] -= top
 	}
-	kernel.Exp(x)
+	float.Exp(x)
 	for _, v := range x {
 		sum += float64(v)
 	}

@@ -3,20 +3,20 @@ package grad
 import (
 	"math"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
 )
 
 // RMSNorm is x/√(mean(x²)+eps)·gain for each row of x [tokens × n], gain
-// [1 × n], as kernel.RMSNorm computes it.
+// [1 × n], as float.RMSNorm computes it.
 func (t *Tape) RMSNorm(x, gain *Var, eps float64) *Var {
 	n := x.Cols
 	demand(gain.Rows == 1 && gain.Cols == n, "norm of %s with gains %s", x.shape(), gain.shape())
 	y := t.value(x.Rows, n, x, gain)
-	t.Pool.RMSNorm(y.Data, x.Data, gain.Data, eps, x.Rows)
+	float.RMSNormOn(t.Pool, y.Data, x.Data, gain.Data, eps, x.Rows)
 	t.record(y, func() {
 		inv := t.take(x.Rows)
 		t.rows(x.Rows, n, func(r int) {
-			inv[r] = float32(1 / math.Sqrt(kernel.SumSquares(x.row(r))/float64(n)+eps))
+			inv[r] = float32(1 / math.Sqrt(float.SumSquares(x.row(r))/float64(n)+eps))
 		})
 		if gain.need {
 			t.columns(t.gradient(gain), x.Rows, func(r, from, to int, sums []float64) {
@@ -50,14 +50,14 @@ func normGradient(dx, x, gain, dy []float32, inv float32) {
 	}
 }
 
-// SwiGLU is silu(gate)·up, silu(g) = g/(1 + exp(−g)), as kernel.SwiGLU computes
+// SwiGLU is silu(gate)·up, silu(g) = g/(1 + exp(−g)), as float.SwiGLU computes
 // it.
 func (t *Tape) SwiGLU(gate, up *Var) *Var {
 	same("SwiGLU", gate, up)
 	y := t.value(gate.Rows, gate.Cols, gate, up)
 	t.elements(len(y.Data), func(from, to int) {
 		copy(y.Data[from:to], gate.Data[from:to])
-		kernel.SwiGLU(y.Data[from:to], up.Data[from:to])
+		float.SwiGLU(y.Data[from:to], up.Data[from:to])
 	})
 	t.record(y, func() {
 		var dg, du []float32
@@ -88,7 +88,7 @@ func sigmoid(dst, x []float32) {
 	for i, v := range x {
 		dst[i] = -v
 	}
-	kernel.Exp(dst)
+	float.Exp(dst)
 	for i, v := range dst {
 		dst[i] = 1 / (1 + v)
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 )
 
@@ -113,14 +113,14 @@ func TestBlockDiag(t *testing.T) {
 type shifted struct{}
 
 func (shifted) Width() int { return 8 }
-func (shifted) Apply(p *kernel.Pool, x []float32, rows int) {
+func (shifted) Apply(p *parallel.Pool, x []float32, rows int) {
 	for i := len(x) - 1; i >= 0; i-- {
 		if i%8 > 0 {
 			x[i] += 2 * x[i-1]
 		}
 	}
 }
-func (shifted) ApplyT(p *kernel.Pool, x []float32, rows int) {
+func (shifted) ApplyT(p *parallel.Pool, x []float32, rows int) {
 	for i := range x {
 		if i%8 < 7 {
 			x[i] += 2 * x[i+1]

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 )
 
@@ -88,7 +88,7 @@ func TestCayleySGD(t *testing.T) {
 					goal.Data[c] = -goal.Data[c]
 				}
 			}
-			tape := &Tape{Pool: kernel.NewPool(2)}
+			tape := &Tape{Pool: parallel.NewPool(2)}
 			x := Const(4*n, n, normals(newRand(52), 4*n*n, 1))
 			target := Const(4*n, n, append([]float32(nil), tape.MulNN(x, goal).Data...))
 			const steps = 300
@@ -154,7 +154,7 @@ func TestLearning(t *testing.T) {
 	for _, p := range params {
 		p.need = false
 	}
-	tape := &Tape{Pool: kernel.NewPool(2)}
+	tape := &Tape{Pool: parallel.NewPool(2)}
 	defer tape.Pool.Close()
 	x := Const(8*16, 32, normals(rng, 8*16*32, 1))
 	target := Const(8*16, 32, append([]float32(nil), tape.Block(x, s).Data...))

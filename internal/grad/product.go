@@ -1,5 +1,7 @@
 package grad
 
+import "github.com/specquant/specquant/internal/kernel/float"
+
 // Linear is y = x·wᵀ + bias, with x [tokens × in], w [out × in] as in checkpoints, and bias
 // [1 × out] or nil.
 func (t *Tape) Linear(x, w, bias *Var) *Var {
@@ -15,15 +17,15 @@ func (t *Tape) MulNT(a, b *Var) *Var {
 	demand(a.Cols == b.Cols, "a·bᵀ of %s and %s", a.shape(), b.shape())
 	m, n, k := a.Rows, b.Rows, a.Cols
 	y := t.value(m, n, a, b)
-	t.Pool.MatMulNT(y.Data, n, a.Data, k, b.Data, k, m, n, k, false)
+	float.MatMulNT(t.Pool, y.Data, n, a.Data, k, b.Data, k, m, n, k, false)
 	t.record(y, func() {
 		if a.need { // dy·b
 			g, fresh := t.target(a)
-			t.Pool.MatMulNN(g, k, y.Grad, n, b.Data, k, m, k, n, !fresh)
+			float.MatMulNN(t.Pool, g, k, y.Grad, n, b.Data, k, m, k, n, !fresh)
 		}
 		if b.need { // dyᵀ·a
 			g, fresh := t.target(b)
-			t.Pool.MatMulTN(g, k, y.Grad, n, a.Data, k, n, k, m, !fresh)
+			float.MatMulTN(t.Pool, g, k, y.Grad, n, a.Data, k, n, k, m, !fresh)
 		}
 	})
 	return y
@@ -35,15 +37,15 @@ func (t *Tape) MulNN(a, b *Var) *Var {
 	demand(a.Cols == b.Rows, "a·b of %s and %s", a.shape(), b.shape())
 	m, n, k := a.Rows, b.Cols, a.Cols
 	y := t.value(m, n, a, b)
-	t.Pool.MatMulNN(y.Data, n, a.Data, k, b.Data, n, m, n, k, false)
+	float.MatMulNN(t.Pool, y.Data, n, a.Data, k, b.Data, n, m, n, k, false)
 	t.record(y, func() {
 		if a.need { // dy·bᵀ
 			g, fresh := t.target(a)
-			t.Pool.MatMulNT(g, k, y.Grad, n, b.Data, n, m, k, n, !fresh)
+			float.MatMulNT(t.Pool, g, k, y.Grad, n, b.Data, n, m, k, n, !fresh)
 		}
 		if b.need { // aᵀ·dy
 			g, fresh := t.target(b)
-			t.Pool.MatMulTN(g, n, a.Data, k, y.Grad, n, k, n, m, !fresh)
+			float.MatMulTN(t.Pool, g, n, a.Data, k, y.Grad, n, k, n, m, !fresh)
 		}
 	})
 	return y
@@ -55,15 +57,15 @@ func (t *Tape) MulTN(a, b *Var) *Var {
 	demand(a.Rows == b.Rows, "aᵀ·b of %s and %s", a.shape(), b.shape())
 	m, n, k := a.Cols, b.Cols, a.Rows
 	y := t.value(m, n, a, b)
-	t.Pool.MatMulTN(y.Data, n, a.Data, m, b.Data, n, m, n, k, false)
+	float.MatMulTN(t.Pool, y.Data, n, a.Data, m, b.Data, n, m, n, k, false)
 	t.record(y, func() {
 		if a.need { // b·dyᵀ
 			g, fresh := t.target(a)
-			t.Pool.MatMulNT(g, m, b.Data, n, y.Grad, n, k, m, n, !fresh)
+			float.MatMulNT(t.Pool, g, m, b.Data, n, y.Grad, n, k, m, n, !fresh)
 		}
 		if b.need { // a·dy
 			g, fresh := t.target(b)
-			t.Pool.MatMulNN(g, n, a.Data, m, y.Grad, n, k, n, m, !fresh)
+			float.MatMulNN(t.Pool, g, n, a.Data, m, y.Grad, n, k, n, m, !fresh)
 		}
 	})
 	return y

@@ -3,7 +3,8 @@ package grad
 import (
 	"math"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/integer"
 	"github.com/specquant/specquant/internal/quant"
 )
 
@@ -12,7 +13,7 @@ type ActQuant struct {
 	Bits int     // 2 to 8; 16: x is not changed
 	Clip float32 // fraction of the range that the grid covers; 0 means 1
 	// Group is the number of channels that share a grid, a multiple of 8; 0: the whole
-	// token. Only with 2 to 4 bits (or 16), as in [kernel.ActGrid].
+	// token. Only with 2 to 4 bits (or 16), as in [integer.ActGrid].
 	Group int
 	// ClipLo and ClipHi, both or neither, are [1 × 1] learnable factors of the lower and
 	// upper end of the range, instead of Clip. The same Var for both is one common factor,
@@ -61,7 +62,7 @@ func (t *Tape) QuantizeActivations(x *Var, s ActQuant) *Var {
 	delta, zero := t.keep(x.Rows*grids), t.keep(x.Rows*grids)
 	cLo, cHi := s.factors()
 	if cLo == cHi {
-		t.shippedTokens(y, x, delta, zero, kernel.ActGrid{Bits: s.Bits, Clip: cLo, Group: s.Group})
+		t.shippedTokens(y, x, delta, zero, integer.ActGrid{Bits: s.Bits, Clip: cLo, Group: s.Group})
 	} else {
 		t.rows(x.Rows, 4*x.Cols, func(r int) {
 			for g := range grids {
@@ -106,7 +107,7 @@ func (t *Tape) QuantizeActivations(x *Var, s ActQuant) *Var {
 func top(bits int) float32 { return float32(int(1)<<bits - 1) }
 
 // shippedTokens quantizes exactly as the engine does.
-func (t *Tape) shippedTokens(y, x *Var, delta, zero []float32, grid kernel.ActGrid) {
+func (t *Tape) shippedTokens(y, x *Var, delta, zero []float32, grid integer.ActGrid) {
 	a := &t.acts
 	a.Quantize(t.Pool, x.Data, x.Cols, x.Rows, x.Cols, grid, 0)
 	off := int32(0) // offset of the stored integers
@@ -167,7 +168,7 @@ func (k tokenGrid) backward(dx, x, dy []float32) (ends [2]float64) {
 	lo, hi := mLo*k.cLo, mHi*k.cHi
 	if lo == hi { // no range: y = round(x), and x = 0
 		if dx != nil {
-			kernel.AddTo(dx, dy)
+			float.AddTo(dx, dy)
 		}
 		return ends
 	}

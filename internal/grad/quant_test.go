@@ -6,7 +6,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/integer"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/quant"
 )
 
@@ -22,7 +24,7 @@ type surrogate func(p [][]float64) []float64
 // surrogate, and f's value with its.
 func compareSurrogate(t *testing.T, f func(tape *Tape) *Var, s surrogate, params ...*Var) {
 	t.Helper()
-	tape := &Tape{Pool: kernel.NewPool(2)}
+	tape := &Tape{Pool: parallel.NewPool(2)}
 	defer tape.Pool.Close()
 	y := f(tape)
 	var p [][]float64
@@ -200,8 +202,8 @@ func TestActivationsAsShipped(t *testing.T) {
 				if group > 0 && bits > 4 {
 					continue
 				}
-				var a kernel.Activations
-				a.Quantize(nil, x.Data, cols, rows, cols, kernel.ActGrid{Bits: bits, Clip: clip, Group: group}, 0)
+				var a integer.Activations
+				a.Quantize(nil, x.Data, cols, rows, cols, integer.ActGrid{Bits: bits, Clip: clip, Group: group}, 0)
 				want := make([]float32, rows*cols)
 				a.Dequantize(want, cols)
 				if got := (&Tape{}).QuantizeActivations(x, ActQuant{Bits: bits, Clip: clip, Group: group}); !slices.Equal(got.Data, want) {
@@ -279,7 +281,7 @@ func TestRoundF16(t *testing.T) {
 	tape := &Tape{}
 	y := tape.RoundF16(x)
 	want := slices.Clone(x.Data)
-	kernel.RoundF16(want)
+	float.RoundF16(want)
 	if !slices.Equal(y.Data, want) {
 		t.Error("not rounded to 16 bits")
 	}

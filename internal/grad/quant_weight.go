@@ -3,7 +3,7 @@ package grad
 import (
 	"fmt"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/quant"
 )
 
@@ -239,7 +239,7 @@ func scale16(raw float32) (s float32, held bool) {
 	if raw == 0 {
 		return 1, false
 	}
-	s = max(kernel.FromF16(kernel.ToF16(raw)), smallestScale)
+	s = max(float.FromF16(float.ToF16(raw)), smallestScale)
 	if s > largestScale || s != s {
 		return largestScale, true
 	}

@@ -1,7 +1,7 @@
 package grad
 
 import (
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/llama"
 )
 
@@ -28,7 +28,7 @@ func (t *Tape) Rope(x *Var, rope *llama.Rope, window int) *Var {
 		t.rows(x.Rows, x.Cols, func(r int) {
 			row, at := y.Grad[r*x.Cols:][:x.Cols], r%window*rope.Half
 			for o := 0; o < len(row); o += dim {
-				kernel.Rope(row[o:o+dim], rope.Cos[at:at+rope.Half], sin[at:at+rope.Half])
+				float.Rope(row[o:o+dim], rope.Cos[at:at+rope.Half], sin[at:at+rope.Half])
 			}
 		})
 		t.give(sin)

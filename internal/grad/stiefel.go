@@ -5,7 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/linalg"
 )
 
@@ -21,7 +22,7 @@ import (
 // 1e-6, X is orthogonalized again: its rows by Gram-Schmidt, which is the QR factorization
 // with a positive diagonal.
 type CayleySGD struct {
-	Pool     *kernel.Pool
+	Pool     *parallel.Pool
 	Params   []*Var // [n × n], orthogonal
 	Rate     float64
 	Momentum float64 // µ; 0 in SpinQuant
@@ -77,9 +78,9 @@ func (c *CayleySGD) move(p *Var, v []float32, rate float64) {
 		}
 	}
 	m, s, w := make([]float32, n*n), make([]float32, n*n), make([]float32, n*n)
-	c.Pool.MatMulNN(m, n, v, n, x, n, n, n, n, false)
-	c.Pool.MatMulNN(s, n, x, n, m, n, n, n, n, false)
-	c.Pool.MatMulTN(w, n, x, n, s, n, n, n, n, false)
+	float.MatMulNN(c.Pool, m, n, v, n, x, n, n, n, n, false)
+	float.MatMulNN(c.Pool, s, n, x, n, m, n, n, n, n, false)
+	float.MatMulTN(c.Pool, w, n, x, n, s, n, n, n, n, false)
 	for i, u := range w {
 		m[i] -= 0.5 * u
 	}
@@ -100,7 +101,7 @@ func (c *CayleySGD) move(p *Var, v []float32, rate float64) {
 		for i, u := range xt {
 			s[i] = 0.5 * (u + y[i])
 		}
-		c.Pool.MatMulNN(y, n, w, n, s, n, n, n, n, false)
+		float.MatMulNN(c.Pool, y, n, w, n, s, n, n, n, n, false)
 		for i, u := range xt {
 			y[i] = u + t*y[i]
 		}
@@ -110,7 +111,7 @@ func (c *CayleySGD) move(p *Var, v []float32, rate float64) {
 			x[j*n+i] = y[i*n+j]
 		}
 	}
-	c.Pool.MatMulNN(v, n, w, n, y, n, n, n, n, false)
+	float.MatMulNN(c.Pool, v, n, w, n, y, n, n, n, n, false)
 }
 
 // columnNorm is ‖w‖₁, the largest sum of magnitudes of a column.
@@ -130,7 +131,7 @@ func columnNorm(w []float32, n int) float64 {
 func (c *CayleySGD) drift(p *Var) float64 {
 	n := p.Rows
 	g := make([]float32, n*n)
-	c.Pool.MatMulNT(g, n, p.Data, n, p.Data, n, n, n, n, false)
+	float.MatMulNT(c.Pool, g, n, p.Data, n, p.Data, n, n, n, n, false)
 	var worst float64
 	for i, v := range g {
 		d := float64(v)
@@ -145,13 +146,13 @@ func (c *CayleySGD) drift(p *Var) float64 {
 // Orthonormalize makes the rows of p [n × n] orthonormal, from first to last, in float64: x
 // = L·q with a lower triangular L of positive diagonal, the Cholesky factor of x·xᵀ. It is
 // accurate if x is nearly orthonormal, and an error if it is far from it.
-func Orthonormalize(pool *kernel.Pool, p *Var) error {
+func Orthonormalize(pool *parallel.Pool, p *Var) error {
 	n := p.Rows
 	x, l := make([]float64, n*n), make([]float64, n*n)
 	for i, v := range p.Data {
 		x[i] = float64(v)
 	}
-	pool.MatMulNT64(l, n, x, n, x, n, n, n, n, kernel.Set)
+	float.MatMulNT64(pool, l, n, x, n, x, n, n, n, n, float.Set)
 	if err := linalg.Cholesky(pool, l, n); err != nil {
 		return fmt.Errorf("rotation %q has no orthogonal neighbour: %w", p.Name, err)
 	}

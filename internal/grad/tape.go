@@ -17,7 +17,9 @@ package grad
 import (
 	"fmt"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/integer"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // Var is a matrix that takes part in a computation.
@@ -73,13 +75,13 @@ func (v *Var) shape() string { return fmt.Sprintf("%d×%d", v.Rows, v.Cols) }
 // Tape records a computation. The zero value computes on the calling goroutine; with a Pool
 // it uses the pool's threads. Only one goroutine may use a tape at a time.
 type Tape struct {
-	Pool *kernel.Pool
+	Pool *parallel.Pool
 
 	steps []step
 	vars  []*Var              // intermediate values, whose memory Reset reclaims
 	used  [][]float32         // scratch memory that backward steps hold
 	free  map[int][][]float32 // by length
-	acts  kernel.Activations
+	acts  integer.Activations
 }
 
 type step struct {
@@ -103,7 +105,7 @@ func (t *Tape) BackwardFrom(v *Var, seed []float32) {
 		panic(fmt.Sprintf("grad: a seed of %d elements for %s", len(seed), v.shape()))
 	}
 	if v.need {
-		t.Pool.AddTo(t.gradient(v), seed)
+		float.AddToOn(t.Pool, t.gradient(v), seed)
 	}
 	for i := len(t.steps) - 1; i >= 0; i-- {
 		s := t.steps[i]
@@ -231,6 +233,6 @@ func (t *Tape) pass(v, out *Var) {
 	case v.Grad == nil && !v.leaf:
 		v.Grad, out.Grad = out.Grad, nil
 	default:
-		t.Pool.AddTo(t.gradient(v), out.Grad)
+		float.AddToOn(t.Pool, t.gradient(v), out.Grad)
 	}
 }

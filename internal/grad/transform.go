@@ -1,9 +1,12 @@
 package grad
 
-import "github.com/specquant/specquant/internal/kernel"
+import (
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
+)
 
 // inline runs products on the calling thread, for use inside units of work.
-var inline *kernel.Pool
+var inline *parallel.Pool
 
 // kroneckerTokens is how many tokens share one partial sum of dL. It limits the number of
 // partial sums, and depends only on the shape.
@@ -25,13 +28,13 @@ func (t *Tape) leftEach(x, l *Var) *Var {
 	b, n := x.Cols/max(a, 1), x.Cols
 	y := t.value(x.Rows, n, x, l)
 	t.rows(x.Rows, n, func(r int) {
-		inline.MatMulNN(y.Data[r*n:], b, l.Data, a, x.Data[r*n:], b, a, b, a, false)
+		float.MatMulNN(inline, y.Data[r*n:], b, l.Data, a, x.Data[r*n:], b, a, b, a, false)
 	})
 	t.record(y, func() {
 		if x.need { // lᵀ·dy
 			g, fresh := t.target(x)
 			t.rows(x.Rows, n, func(r int) {
-				inline.MatMulTN(g[r*n:], b, l.Data, a, y.Grad[r*n:], b, a, b, a, !fresh)
+				float.MatMulTN(inline, g[r*n:], b, l.Data, a, y.Grad[r*n:], b, a, b, a, !fresh)
 			})
 		}
 		if l.need {
@@ -51,12 +54,12 @@ func (t *Tape) leftEachFactor(x, l, y *Var) {
 	t.Pool.Run(parts, func(i int) {
 		from := i * kroneckerTokens
 		for r := from; r < min(from+kroneckerTokens, x.Rows); r++ {
-			inline.MatMulNT(sums[i*a*a:], a, y.Grad[r*n:], b, x.Data[r*n:], b, a, a, b, r > from)
+			float.MatMulNT(inline, sums[i*a*a:], a, y.Grad[r*n:], b, x.Data[r*n:], b, a, a, b, r > from)
 		}
 	})
 	g := t.gradient(l)
 	for i := range parts {
-		kernel.AddTo(g, sums[i*a*a:][:a*a])
+		float.AddTo(g, sums[i*a*a:][:a*a])
 	}
 }
 
@@ -73,20 +76,20 @@ func (t *Tape) BlockDiag(x, a *Var, heads int) *Var {
 	at := func(h int) int { return h / share * d * d }
 	y := t.value(x.Rows, x.Cols, x, a)
 	t.Pool.Run(heads, func(h int) {
-		inline.MatMulNN(y.Data[h*d:], ld, x.Data[h*d:], ld, a.Data[at(h):], d, x.Rows, d, d, false)
+		float.MatMulNN(inline, y.Data[h*d:], ld, x.Data[h*d:], ld, a.Data[at(h):], d, x.Rows, d, d, false)
 	})
 	t.record(y, func() {
 		if x.need {
 			g, fresh := t.target(x)
 			t.Pool.Run(heads, func(h int) {
-				inline.MatMulNT(g[h*d:], ld, y.Grad[h*d:], ld, a.Data[at(h):], d, x.Rows, d, d, !fresh)
+				float.MatMulNT(inline, g[h*d:], ld, y.Grad[h*d:], ld, a.Data[at(h):], d, x.Rows, d, d, !fresh)
 			})
 		}
 		if a.need {
 			g := t.gradient(a)
 			t.Pool.Run(heads/share, func(i int) {
 				for h := i * share; h < (i+1)*share; h++ {
-					inline.MatMulTN(g[i*d*d:], d, x.Data[h*d:], ld, y.Grad[h*d:], ld, d, d, x.Rows, true)
+					float.MatMulTN(inline, g[i*d*d:], d, x.Data[h*d:], ld, y.Grad[h*d:], ld, d, d, x.Rows, true)
 				}
 			})
 		}
@@ -99,8 +102,8 @@ func (t *Tape) BlockDiag(x, a *Var, heads int) *Var {
 // its transpose, in place.
 type LinearMap interface {
 	Width() int
-	Apply(p *kernel.Pool, x []float32, rows int)
-	ApplyT(p *kernel.Pool, x []float32, rows int)
+	Apply(p *parallel.Pool, x []float32, rows int)
+	ApplyT(p *parallel.Pool, x []float32, rows int)
 }
 
 // Transform applies a constant linear map to each row of x or, if the map is narrower, to

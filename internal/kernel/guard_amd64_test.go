@@ -4,14 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 )
 
-// TestTierInstructions assembles the package's routines, macros expanded, and
+// TestTierInstructions assembles the routines of all packages here, macros expanded, and
 // holds each to the instruction set that its name claims: a routine for AVX2 has
 // neither AVX-512's registers nor its instructions, dot products occur only in
 // routines named for them, and what is encoded by hand is the dot product of
@@ -23,12 +22,12 @@ func TestTierInstructions(t *testing.T) {
 	if err != nil {
 		t.Skip("no go command to assemble with")
 	}
-	out, err := exec.Command(goTool, "build", "-asmflags=-S", "-o", filepath.Join(t.TempDir(), "kernel.a"), ".").CombinedOutput()
+	out, err := exec.Command(goTool, "build", "-asmflags=-S", "./...").CombinedOutput()
 	if err != nil {
-		t.Skipf("building the package: %v\n%s", err, out)
+		t.Skipf("building the packages: %v\n%s", err, out)
 	}
 	var (
-		symbol  = regexp.MustCompile(`kernel\.(\w+) STEXT`)
+		symbol  = regexp.MustCompile(`kernel/\w+\.(\w+) STEXT`)
 		avx512  = regexp.MustCompile(`\b(Z\d+|K[0-7]|[XY](1[6-9]|2\d|3[01]))\b|\t(VPTERNLOG|VPERMT2|VPERMI2|VPMOVM2|VRNDSCALE|VRANGE|VREDUCE|VMOVDQU(8|16|32|64)|VPMOV[SU]*[DQW][BWD])`)
 		dot     = regexp.MustCompile(`\tVPDP`)
 		encoded = regexp.MustCompile(`\tBYTE\t\$(\d+)`)

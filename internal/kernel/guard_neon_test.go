@@ -5,14 +5,13 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 )
 
-// TestNEONInstructions assembles the package for arm64, on any machine, and holds
+// TestNEONInstructions assembles the packages for arm64, on any machine, and holds
 // the int8 dot product, which older CPUs lack, to the routines named for it.
 // NEON instructions are encoded by hand: what a CPU of the first generation does
 // not have is found by its bits.
@@ -21,14 +20,14 @@ func TestNEONInstructions(t *testing.T) {
 	if err != nil {
 		t.Skip("no go command to assemble with")
 	}
-	cmd := exec.Command(goTool, "build", "-asmflags=-S", "-o", filepath.Join(t.TempDir(), "kernel.a"), ".")
+	cmd := exec.Command(goTool, "build", "-asmflags=-S", "./...")
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Skipf("building the package for arm64: %v\n%s", err, out)
+		t.Skipf("building the packages for arm64: %v\n%s", err, out)
 	}
 	var (
-		symbol  = regexp.MustCompile(`kernel\.(\w+) STEXT`)
+		symbol  = regexp.MustCompile(`kernel/\w+\.(\w+) STEXT`)
 		encoded = regexp.MustCompile(`\tWORD\t\$(\d+)`)
 		beyond  = []struct {
 			what       string

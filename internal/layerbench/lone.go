@@ -7,7 +7,7 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/meter"
 	"github.com/specquant/specquant/internal/recipe"
@@ -94,7 +94,7 @@ func LoneRecipe(r *recipe.Recipe) (lone *recipe.Recipe, leftOut []string) {
 
 // Quantize applies the stages of a recipe to the layer, as a job would, and measures the
 // result on the held-out tokens.
-func (s *Synthetic) Quantize(ctx context.Context, p *kernel.Pool, recipe *recipe.Recipe) (*LoneLayer, error) {
+func (s *Synthetic) Quantize(ctx context.Context, p *parallel.Pool, recipe *recipe.Recipe) (*LoneLayer, error) {
 	r, leftOut := LoneRecipe(recipe)
 	res := &LoneLayer{Recipe: r.Name, Bits: r.Bits.String(), LeftOut: leftOut, Out: s.Out, In: s.In, Tokens: s.Tokens, HeldOut: s.HeldOut}
 	speed := newProductMeter(min(s.Out, 2048), min(s.In, 2048))
@@ -121,7 +121,7 @@ func (s *Synthetic) Quantize(ctx context.Context, p *kernel.Pool, recipe *recipe
 	return res, nil
 }
 
-func (s *Synthetic) quantize(ctx context.Context, p *kernel.Pool, r *recipe.Recipe, clock *meter.Meter) (*stage.State, *artefact.Linear, *artefact.Layer, error) {
+func (s *Synthetic) quantize(ctx context.Context, p *parallel.Pool, r *recipe.Recipe, clock *meter.Meter) (*stage.State, *artefact.Linear, *artefact.Layer, error) {
 	fail := func(err error) (*stage.State, *artefact.Linear, *artefact.Layer, error) { return nil, nil, nil, err }
 	st, err := newState(s, p, r)
 	if err != nil {
@@ -151,7 +151,7 @@ func (s *Synthetic) quantize(ctx context.Context, p *kernel.Pool, r *recipe.Reci
 }
 
 // newState makes a state whose block has only this layer.
-func newState(s *Synthetic, p *kernel.Pool, r *recipe.Recipe) (*stage.State, error) {
+func newState(s *Synthetic, p *parallel.Pool, r *recipe.Recipe) (*stage.State, error) {
 	c := &checkpoint.Config{HiddenSize: s.Out, IntermediateSize: s.In, Layers: 1, Heads: 1, KVHeads: 1, HeadDim: 1}
 	windows, tokens := 0, 0
 	if r.NeedsCalibration() {

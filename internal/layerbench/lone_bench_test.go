@@ -4,14 +4,14 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/recipe"
 )
 
 // BenchmarkLoneLayer quantizes one wide layer by each recipe: with -cpuprofile it
 // says which stage is a loop and not a product.
 func BenchmarkLoneLayer(b *testing.B) {
-	pool := kernel.NewPool(0)
+	pool := parallel.NewPool(0)
 	defer pool.Close()
 	for _, n := range []int{1024, 4096} {
 		for _, name := range recipe.Names() {

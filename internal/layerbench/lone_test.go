@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -15,7 +15,7 @@ import (
 // loneLayer quantizes a small synthetic layer, without what time and memory it took.
 func loneLayer(t *testing.T, threads int, o SyntheticOptions, name, bits string) *LoneLayer {
 	t.Helper()
-	pool := kernel.NewPool(threads)
+	pool := parallel.NewPool(threads)
 	defer pool.Close()
 	r, err := recipe.Load(name)
 	if err != nil {
@@ -113,7 +113,7 @@ func TestLoneRecipe(t *testing.T) {
 
 // The inputs are as they are said to be.
 func TestSyntheticInputs(t *testing.T) {
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	s, err := NewSynthetic(pool, SyntheticOptions{Out: 16, In: 128, Tokens: 4096, HeldOut: 512})
 	if err != nil {
@@ -156,7 +156,7 @@ func TestSyntheticInputs(t *testing.T) {
 }
 
 func TestSyntheticLimits(t *testing.T) {
-	pool := kernel.NewPool(1)
+	pool := parallel.NewPool(1)
 	defer pool.Close()
 	for _, o := range []SyntheticOptions{
 		{}, {Out: 64}, {Out: -1, In: 64}, {Out: 1 << 40, In: 1 << 40}, {Out: 1 << 16, In: 1 << 16}, {Out: 64, In: 64, Tokens: -1}, {Out: 64, In: 64, Tokens: 1 << 40}, {Out: 64, In: 64, HeldOut: 1},

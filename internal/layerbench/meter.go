@@ -5,7 +5,8 @@ import (
 	"runtime/metrics"
 	"time"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/meter"
 	"github.com/specquant/specquant/internal/stage"
 )
@@ -23,15 +24,15 @@ func newProductMeter(out, in int) *productMeter { return &productMeter{out: out,
 // meterTime is how long a measurement takes for each of the two, at least.
 const meterTime = 100 * time.Millisecond
 
-func (m *productMeter) measure(p *kernel.Pool) {
+func (m *productMeter) measure(p *parallel.Pool) {
 	a, b, c := make([]float32, stage.SampleTokens*m.in), make([]float32, m.out*m.in), make([]float32, stage.SampleTokens*m.out)
 	m.rate32 = append(m.rate32, measureRate(2*stage.SampleTokens*float64(m.out)*float64(m.in), func() {
-		p.MatMulNT(c, m.out, a, m.in, b, m.in, stage.SampleTokens, m.out, m.in, false)
+		float.MatMulNT(p, c, m.out, a, m.in, b, m.in, stage.SampleTokens, m.out, m.in, false)
 	}))
 	n := min(m.in, 1024)
 	x, y := make([]float64, n*n), make([]float64, n*n)
 	m.rate64 = append(m.rate64, measureRate(2*float64(n)*float64(n)*float64(n), func() {
-		p.MatMulNT64(y, n, x, n, x, n, n, n, n, kernel.Set)
+		float.MatMulNT64(p, y, n, x, n, x, n, n, n, n, float.Set)
 	}))
 }
 

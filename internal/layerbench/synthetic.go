@@ -6,7 +6,8 @@ import (
 	"math"
 	"math/rand/v2"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/stage"
@@ -60,7 +61,7 @@ type Synthetic struct {
 // massive: two of its channels are 1000 and −600, within a tenth, like the first tokens of
 // large models. Weights are Gaussian, with 4 + in/1024 other columns 3 to 8 times larger.
 // Held-out tokens have the same distribution.
-func NewSynthetic(p *kernel.Pool, o SyntheticOptions) (*Synthetic, error) {
+func NewSynthetic(p *parallel.Pool, o SyntheticOptions) (*Synthetic, error) {
 	if o.Tokens == 0 {
 		o.Tokens = 8192
 	}
@@ -122,7 +123,7 @@ func NewSynthetic(p *kernel.Pool, o SyntheticOptions) (*Synthetic, error) {
 	s.calib = s.draw(p, o.Tokens, streamCalibration, scale, turn)
 	s.heldOut = s.draw(p, o.HeldOut, streamHeldOut, scale, turn)
 	s.exact = make([]float32, o.HeldOut*o.Out)
-	p.MatMulNT(s.exact, o.Out, s.heldOut, n, s.weights, n, o.HeldOut, o.Out, n, false)
+	float.MatMulNT(p, s.exact, o.Out, s.heldOut, n, s.weights, n, o.HeldOut, o.Out, n, false)
 	return s, nil
 }
 
@@ -135,7 +136,7 @@ const (
 )
 
 // draw makes tokens [tokens × in], each from its own generator.
-func (s *Synthetic) draw(p *kernel.Pool, tokens int, stream uint64, scale []float32, basis linalg.Transform) []float32 {
+func (s *Synthetic) draw(p *parallel.Pool, tokens int, stream uint64, scale []float32, basis linalg.Transform) []float32 {
 	n := s.In
 	var sum float64
 	deviation := make([]float64, n)

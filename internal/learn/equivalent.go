@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/specquant/specquant/internal/grad"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 )
@@ -174,7 +174,7 @@ func (e *equivalent) quantizer(t *grad.Tape, w llama.Which) grad.WeightQuant {
 }
 
 // train runs the gradient descent and returns the result.
-func (e *equivalent) train(ctx context.Context, p *kernel.Pool, w Windows, o Rates, schedule grad.Schedule) (*Equivalent, error) {
+func (e *equivalent) train(ctx context.Context, p *parallel.Pool, w Windows, o Rates, schedule grad.Schedule) (*Equivalent, error) {
 	t := &grad.Tape{Pool: p}
 	adam := &grad.AdamW{Groups: e.groups, Schedule: schedule}
 	d := descent{windows: w, options: Options{Epochs: o.Epochs, Batch: o.Batch, Seed: o.Seed}, width: e.b.Config.HiddenSize,
@@ -216,7 +216,7 @@ func (e *equivalent) result(t *grad.Tape, first, last float64) *Equivalent {
 
 // Steps returns the scales and, for asymmetric grids, the zero points [out × groups] of a
 // layer whose weights l.W have everything else folded in already.
-func (r *Equivalent) Steps(p *kernel.Pool, w llama.Which, l *Layer) (scale, zero []float32, err error) {
+func (r *Equivalent) Steps(p *parallel.Pool, w llama.Which, l *Layer) (scale, zero []float32, err error) {
 	t := &grad.Tape{Pool: p}
 	weights := grad.Const(l.Out, l.In, l.W)
 	weights.Name = w.String()

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/specquant/specquant/internal/grad"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
 )
@@ -27,7 +27,7 @@ import (
 // inputs, from the recipe. o has one transform of its whole width instead of one across
 // heads and one folded into v, and the cache has Hadamard matrices (the recipe's
 // rotate.cache and rotate.heads) instead of learned ones.
-func FlatQuant(ctx context.Context, p *kernel.Pool, b *Block, w Windows, o Rates) (*Equivalent, error) {
+func FlatQuant(ctx context.Context, p *parallel.Pool, b *Block, w Windows, o Rates) (*Equivalent, error) {
 	e := newEquivalent(b, w.Tokens(), o)
 	for in := range llama.NumInputs {
 		t, err := newSVDTurn(p, in.Width(b.Config), o.Seed+uint64(in))
@@ -58,7 +58,7 @@ type svdTransform [2]svdFactor
 // svdFactor is the matrix start·Cayley(u)·diag(exp s)·Cayley(v)ᵀ.
 type svdFactor struct{ start, u, s, v *grad.Var }
 
-func newSVDTurn(p *kernel.Pool, width int, seed uint64) (*svdTransform, error) {
+func newSVDTurn(p *parallel.Pool, width int, seed uint64) (*svdTransform, error) {
 	var t svdTransform
 	a, b := Squarest(width)
 	for i, n := range []int{a, b} {
@@ -107,7 +107,7 @@ func (s *svdTransform) result(t *grad.Tape) *Kronecker {
 
 // Transform returns the transform of activations (forward), and P⁻ᵀ, the transform of the
 // rows of the weights that read them (inverse).
-func (r *Kronecker) Transform(p *kernel.Pool) (forward, inverse linalg.Transform, err error) {
+func (r *Kronecker) Transform(p *parallel.Pool) (forward, inverse linalg.Transform, err error) {
 	if forward, err = linalg.NewKronecker(r.Left, r.A, r.Right, r.B); err != nil {
 		return nil, nil, err
 	}

@@ -14,7 +14,8 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/grad"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
@@ -100,7 +101,7 @@ type parameters struct {
 // Tune trains the block, as far as windows that are not trained on gain from it: see
 // [Outcome]. Losses are relative to the power of what the block adds. A block that gains
 // nothing is left as it is.
-func Tune(ctx context.Context, p *kernel.Pool, b *Block, w Windows, o Options) (Outcome, error) {
+func Tune(ctx context.Context, p *parallel.Pool, b *Block, w Windows, o Options) (Outcome, error) {
 	params := newParameters(b, w.Tokens(), o)
 	tape := &grad.Tape{Pool: p}
 	params.hook(tape)
@@ -193,7 +194,7 @@ func (p *parameters) learn(name string, rows, cols int, data []float32, rate flo
 }
 
 func rms(x []float32) float64 {
-	return math.Sqrt(kernel.SumSquares(x) / float64(max(len(x), 1)))
+	return math.Sqrt(float.SumSquares(x) / float64(max(len(x), 1)))
 }
 
 // scaleSize is the root mean square of the scales, without those of all-zero groups, which

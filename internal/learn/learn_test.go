@@ -8,7 +8,8 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/grad"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
@@ -29,7 +30,7 @@ func (s *sample) Window(i int) ([]float32, []float32, error) {
 	return s.x[i], s.target[i], nil
 }
 
-func newSample(t *testing.T, pool *kernel.Pool, bias bool) *sample {
+func newSample(t *testing.T, pool *parallel.Pool, bias bool) *sample {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(3, 9))
 	s := &sample{c: &checkpoint.Config{HiddenSize: 32, IntermediateSize: 60, Heads: 4, KVHeads: 2, HeadDim: 8, VocabSize: 50,
@@ -81,8 +82,8 @@ func (s *sample) block(bits int, zero quant.ZeroKind) *Block {
 	return b
 }
 
-func pool(t *testing.T, threads int) *kernel.Pool {
-	p := kernel.NewPool(threads)
+func pool(t *testing.T, threads int) *parallel.Pool {
+	p := parallel.NewPool(threads)
 	t.Cleanup(p.Close)
 	return p
 }
@@ -152,7 +153,7 @@ func TestFlatQuantLearns(t *testing.T) {
 		forward.Apply(p, m, n) // rows eᵢᵀ·Pᵀ
 		var far float64        // from a rotation
 		g := make([]float32, n*n)
-		p.MatMulNT(g, n, m, n, m, n, n, n, n, false)
+		float.MatMulNT(p, g, n, m, n, m, n, n, n, n, false)
 		for k, v := range g {
 			if k%(n+1) == 0 {
 				v--
@@ -203,7 +204,7 @@ func TestSixteenBits(t *testing.T) {
 }
 
 // spinSample is a one-block model whose rotations are to be learned.
-func (s *sample) spin(t *testing.T, p *kernel.Pool, bits int) *Spin {
+func (s *sample) spin(t *testing.T, p *parallel.Pool, bits int) *Spin {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(1, 2))
 	m := &Spin{Config: s.c, Rope: s.rope, Blocks: []*llama.DenseBlock{&s.dense}, Activations: bits, KV: bits, Clip: 1}
@@ -242,7 +243,7 @@ func (s *sample) spin(t *testing.T, p *kernel.Pool, bits int) *Spin {
 }
 
 // say continues a token with the most likely ones: text that the model knows.
-func (m *Spin) say(p *kernel.Pool, id, tokens int) []int {
+func (m *Spin) say(p *parallel.Pool, id, tokens int) []int {
 	c := m.Config
 	h, ids := c.HiddenSize, []int{id}
 	for len(ids) < tokens {
@@ -252,9 +253,9 @@ func (m *Spin) say(p *kernel.Pool, id, tokens int) []int {
 		}
 		llama.NewRunner(c, p, tokens).Block(m.Blocks[0].Block(), x, len(ids), llama.Hooks{})
 		last := x[len(x)-h:]
-		p.RMSNorm(last, last, m.Norm, c.NormEps, 1)
+		float.RMSNormOn(p, last, last, m.Norm, c.NormEps, 1)
 		logits := make([]float32, c.VocabSize)
-		p.MatMulNT(logits, c.VocabSize, last, h, m.Head, h, 1, c.VocabSize, h, false)
+		float.MatMulNT(p, logits, c.VocabSize, last, h, m.Head, h, 1, c.VocabSize, h, false)
 		best := 0
 		for i, v := range logits {
 			if v > logits[best] {
@@ -296,7 +297,7 @@ func TestSpinQuantLearns(t *testing.T) {
 	for _, r := range [][]float32{m.Residual, m.Heads[0]} {
 		n := int(math.Sqrt(float64(len(r))))
 		g := make([]float32, n*n)
-		p.MatMulNT(g, n, r, n, r, n, n, n, n, false)
+		float.MatMulNT(p, g, n, r, n, r, n, n, n, n, false)
 		for k, v := range g {
 			want := 0.0
 			if k%(n+1) == 0 {
@@ -374,7 +375,7 @@ func TestJudge(t *testing.T) {
 }
 
 // model is a model of some blocks like the sample's, rounded to nearest.
-func (s *sample) model(t *testing.T, p *kernel.Pool, blocks int) *Model {
+func (s *sample) model(t *testing.T, p *parallel.Pool, blocks int) *Model {
 	m := &Model{Norm: slices.Repeat([]float32{1}, s.c.HiddenSize), Head: s.spin(t, p, 4).Head}
 	for range blocks {
 		b := s.rounded(t, p)
@@ -400,7 +401,7 @@ func TestChain(t *testing.T) {
 
 	whole := newChain(p, s.model(t, p, 3), s.Tokens(), o)
 	tape, eps := whole.tape, s.c.NormEps
-	p.RMSNorm(target, target, whole.Norm, eps, rows)
+	float.RMSNormOn(p, target, target, whole.Norm, eps, rows)
 	y := grad.Const(rows, s.c.HiddenSize, x)
 	for _, k := range whole.params {
 		y = tape.Block(y, k.spec)
@@ -420,7 +421,7 @@ func TestChain(t *testing.T) {
 }
 
 // rounded is the block rounded to nearest.
-func (s *sample) rounded(t *testing.T, p *kernel.Pool) *Block {
+func (s *sample) rounded(t *testing.T, p *parallel.Pool) *Block {
 	t.Helper()
 	b := s.block(4, quant.ZeroSymmetric)
 	for _, l := range b.Layers {

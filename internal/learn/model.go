@@ -6,7 +6,8 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/grad"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // Model is a whole quantized model to be trained.
@@ -20,7 +21,7 @@ type Model struct {
 // model's, in nats per token, as far as windows that are not trained on gain from it: see
 // [Outcome]. Windows returns the embeddings, and the full-precision model's residual stream
 // after its last block. A model that gains nothing is left as it is.
-func TuneModel(ctx context.Context, p *kernel.Pool, m *Model, w Windows, o Options) (Outcome, error) {
+func TuneModel(ctx context.Context, p *parallel.Pool, m *Model, w Windows, o Options) (Outcome, error) {
 	ch := newChain(p, m, w.Tokens(), o)
 	d := descent{windows: w, options: o, width: ch.config.HiddenSize, groups: ch.groups, loss: ch.loss}
 	out, err := d.judged(ctx)
@@ -41,7 +42,7 @@ func TuneModel(ctx context.Context, p *kernel.Pool, m *Model, w Windows, o Optio
 type chain struct {
 	*Model
 	config *checkpoint.Config
-	pool   *kernel.Pool
+	pool   *parallel.Pool
 	tape   *grad.Tape
 	params []*parameters
 	groups []grad.Group
@@ -51,7 +52,7 @@ type chain struct {
 	inputs [][]float32 // of each block, and the last one's output
 }
 
-func newChain(p *kernel.Pool, m *Model, window int, o Options) *chain {
+func newChain(p *parallel.Pool, m *Model, window int, o Options) *chain {
 	c := m.Blocks[0].Config
 	ch := &chain{Model: m, config: c, pool: p, tape: &grad.Tape{Pool: p},
 		norm: grad.Const(1, c.HiddenSize, m.Norm), head: grad.Const(c.VocabSize, c.HiddenSize, m.Head)}
@@ -79,7 +80,7 @@ func (ch *chain) loss(x, target []float32, rows int, learn bool) float64 {
 		copy(ch.inputs[i+1], y.Data)
 		t.Reset()
 	}
-	ch.pool.RMSNorm(target, target, ch.Norm, eps, rows)
+	float.RMSNormOn(ch.pool, target, target, ch.Norm, eps, rows)
 	y := ch.variable(len(ch.params), rows)
 	value := finish(t, t.KL(t.RMSNorm(y, ch.norm, eps), ch.head, grad.HeadLogits(ch.pool, grad.Const(rows, ch.config.HiddenSize, target), ch.head)), learn)
 	if !learn {

@@ -3,7 +3,7 @@ package learn
 import (
 	"context"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // OmniQuant learns, block by block, the clips of the weights' grids and the scales of the
@@ -21,6 +21,6 @@ import (
 // have, and the scales between queries and keys, equation 5, which RoPE would force to be
 // shared between channels. The scale of down's input is our addition: the authors do not
 // scale it.
-func OmniQuant(ctx context.Context, p *kernel.Pool, b *Block, w Windows, o Rates) (*Equivalent, error) {
+func OmniQuant(ctx context.Context, p *parallel.Pool, b *Block, w Windows, o Rates) (*Equivalent, error) {
 	return newEquivalent(b, w.Tokens(), o).train(ctx, p, w, o, nil)
 }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/grad"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
@@ -51,7 +51,7 @@ type SpinRates struct {
 // The stream itself is not rotated: only what layers read is rotated, rounded to the grid
 // and rotated back, Q(x·R₁ᵀ)·R₁·Wᵀ. This equals the result with folded weights, but takes
 // two products for each input instead of one for each layer.
-func SpinQuant(ctx context.Context, p *kernel.Pool, m *Spin, windows [][]int, o SpinRates) (first, last float64, err error) {
+func SpinQuant(ctx context.Context, p *parallel.Pool, m *Spin, windows [][]int, o SpinRates) (first, last float64, err error) {
 	t := &grad.Tape{Pool: p}
 	s := newSpin(t, m, len(windows[0]))
 	sgd := &grad.CayleySGD{Pool: p, Params: s.params, Rate: o.Rate, Schedule: grad.Cosine(o.Steps, 0), Seed: o.Seed}
@@ -227,7 +227,7 @@ func (s *spin) loss(t *grad.Tape, windows [][]int) *grad.Var {
 type transposed struct{ linalg.Transform }
 
 // Apply implements [grad.LinearMap].
-func (r transposed) Apply(p *kernel.Pool, x []float32, rows int) { r.Transform.ApplyT(p, x, rows) }
+func (r transposed) Apply(p *parallel.Pool, x []float32, rows int) { r.Transform.ApplyT(p, x, rows) }
 
 // ApplyT implements [grad.LinearMap].
-func (r transposed) ApplyT(p *kernel.Pool, x []float32, rows int) { r.Transform.Apply(p, x, rows) }
+func (r transposed) ApplyT(p *parallel.Pool, x []float32, rows int) { r.Transform.Apply(p, x, rows) }

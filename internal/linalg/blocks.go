@@ -3,7 +3,8 @@ package linalg
 import (
 	"fmt"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // Blocks is a block-diagonal matrix: each piece of `size` numbers of a row is multiplied by
@@ -41,15 +42,15 @@ func NewBlocks(matrices []float32, count, size, share int) (*Blocks, error) {
 func (b *Blocks) Width() int { return b.count * b.share * b.size }
 
 // Apply implements [Transform].
-func (b *Blocks) Apply(p *kernel.Pool, x []float32, rows int) { b.apply(p, x, rows, false) }
+func (b *Blocks) Apply(p *parallel.Pool, x []float32, rows int) { b.apply(p, x, rows, false) }
 
 // ApplyT implements [Transform].
-func (b *Blocks) ApplyT(p *kernel.Pool, x []float32, rows int) { b.apply(p, x, rows, true) }
+func (b *Blocks) ApplyT(p *parallel.Pool, x []float32, rows int) { b.apply(p, x, rows, true) }
 
 // blockRows is the number of rows of one piece in a unit of work.
 const blockRows = 64
 
-func (b *Blocks) apply(p *kernel.Pool, x []float32, rows int, transpose bool) {
+func (b *Blocks) apply(p *parallel.Pool, x []float32, rows int, transpose bool) {
 	checkRows(b, x, rows)
 	n, width := b.size, b.Width()
 	if rows == 1 { // the pieces that share a matrix become the rows of one product
@@ -74,14 +75,14 @@ func (b *Blocks) multiply(i int, x []float32, ld, rows int, transpose bool) {
 	n := b.size
 	s := getScratch(rows * n)
 	defer scratch.Put(s)
-	var inline *kernel.Pool
+	var inline *parallel.Pool
 	for from := 0; from < n; from += blockColumns {
 		columns := min(blockColumns, n-from)
 		panel := b.flipped[(i*n+from)*n:][:columns*n]
 		if transpose {
-			inline.MatMulNT(*s, n, x[from:], ld, panel, columns, rows, n, columns, from > 0)
+			float.MatMulNT(inline, *s, n, x[from:], ld, panel, columns, rows, n, columns, from > 0)
 		} else {
-			inline.MatMulNN((*s)[from:], n, x, ld, panel, columns, rows, columns, n, false)
+			float.MatMulNN(inline, (*s)[from:], n, x, ld, panel, columns, rows, columns, n, false)
 		}
 	}
 	for r := range rows {

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 func TestBlocks(t *testing.T) {
@@ -29,7 +29,7 @@ func TestBlocks(t *testing.T) {
 			if transpose {
 				apply = b.ApplyT
 			}
-			apply(kernel.NewPool(2), got, c.rows)
+			apply(parallel.NewPool(2), got, c.rows)
 			for r := range c.rows {
 				apply(nil, alone[r*b.Width():][:b.Width()], 1)
 			}

@@ -3,13 +3,14 @@ package linalg
 import (
 	"math"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // Cholesky replaces the symmetric positive definite a[n×n] by its lower factor L, a = L·Lᵀ,
 // with zeros above the diagonal. It reads the lower triangle. The error is *[NonFinite] (a
 // is unchanged) or *[NotPositiveDefinite] (a is overwritten).
-func Cholesky(p *kernel.Pool, a []float64, n int) error {
+func Cholesky(p *parallel.Pool, a []float64, n int) error {
 	if err := checkFinite(p, a, n); err != nil || n == 0 {
 		return err
 	}
@@ -24,13 +25,13 @@ func Cholesky(p *kernel.Pool, a []float64, n int) error {
 
 // factor is the state of a factorization or inversion.
 type factor struct {
-	pool *kernel.Pool
+	pool *parallel.Pool
 	n    int
 	inv  []float64 // inverses of the diagonal blocks, [block][base×base]
 	temp []float64 // base×n, a copy of a block while it is overwritten by a product
 }
 
-func newFactor(p *kernel.Pool, n int) *factor {
+func newFactor(p *parallel.Pool, n int) *factor {
 	blocks := (n + base - 1) / base
 	return &factor{pool: p, n: n, inv: make([]float64, blocks*base*base), temp: make([]float64, blocks*base*base)}
 }
@@ -61,7 +62,7 @@ func (f *factor) cholesky(a view, n, at int) error {
 		return err
 	}
 	f.solveRightT(a.at(n1, 0), a, n-n1, n1, at)
-	mulNT(f.pool, a.at(n1, n1), a.at(n1, 0), a.at(n1, 0), n-n1, n-n1, n1, kernel.SubtractLower)
+	mulNT(f.pool, a.at(n1, n1), a.at(n1, 0), a.at(n1, 0), n-n1, n-n1, n1, float.SubtractLower)
 	return f.cholesky(a.at(n1, n1), n-n1, at+n1)
 }
 
@@ -105,13 +106,13 @@ func dot(a, b []float64) float64 {
 func (f *factor) solveRightT(b, l view, m, n, at int) {
 	if n <= base {
 		f.overwriteRows(b, m, n, func(dst, src view, rows int) {
-			mulNT(nil, dst, src, f.block(at), rows, n, n, kernel.Set)
+			mulNT(nil, dst, src, f.block(at), rows, n, n, float.Set)
 		})
 		return
 	}
 	n1 := half(n)
 	f.solveRightT(b, l, m, n1, at)
-	mulNT(f.pool, b.at(0, n1), b, l.at(n1, 0), m, n-n1, n1, kernel.Subtract)
+	mulNT(f.pool, b.at(0, n1), b, l.at(n1, 0), m, n-n1, n1, float.Subtract)
 	f.solveRightT(b.at(0, n1), l.at(n1, n1), m, n-n1, at+n1)
 }
 

@@ -6,7 +6,8 @@ import (
 	"math"
 	"slices"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // leafOrder is the largest order of a tridiagonal matrix that is not split.
@@ -33,7 +34,7 @@ type halves struct {
 //
 // A matrix is its two halves plus a matrix of rank one (Cuppen 1981, "A divide
 // and conquer method for the symmetric tridiagonal eigenproblem").
-func tridiagonalEigen(p *kernel.Pool, d, e []float64) (values, vectors []float64, err error) {
+func tridiagonalEigen(p *parallel.Pool, d, e []float64) (values, vectors []float64, err error) {
 	n := len(d)
 	h := &halves{n: n, d: d, rho: make([]float64, n), q: make([]float64, n*n), halfRow: (n + 1) / 2}
 	// levels[k] lists the merges at depth k, leaves the parts that are not split.
@@ -162,7 +163,7 @@ func rotate(x, y []float64, c, s float64) {
 // basis of the parts' eigenvectors the matrix is D + ρ·z·zᵀ. Its eigenvalues are
 // the roots of an equation in one unknown (secular.go); its eigenvectors, the
 // rows of S, come from them.
-func (h *halves) merge(p *kernel.Pool, lo, mid, hi int) {
+func (h *halves) merge(p *parallel.Pool, lo, mid, hi int) {
 	size, middle := hi-lo, mid-lo
 	q := func(i int) []float64 { return h.q[(lo+i)*h.n+lo:][:size] }
 	d := h.d[lo:hi]
@@ -200,7 +201,7 @@ func (h *halves) merge(p *kernel.Pool, lo, mid, hi int) {
 			for i := from; i < to; i++ {
 				copy(rows[(i-from)*w:][:w], q(keep[i])[c0:c1])
 			}
-			p.MatMulNN64(out[c0:], size, s[from:], k, rows, w, k, w, to-from, kernel.Set)
+			float.MatMulNN64(p, out[c0:], size, s[from:], k, rows, w, k, w, to-from, float.Set)
 		}
 	}
 	for i, r := range deflated {

@@ -13,7 +13,8 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // NotPositiveDefinite means that a matrix has no Cholesky factor. In GPTQ this happens if
@@ -41,7 +42,7 @@ func (e *NonFinite) Error() string {
 const base = 64
 
 // checkFinite returns an error for the first NaN or infinity in a[n×n].
-func checkFinite(p *kernel.Pool, a []float64, n int) error {
+func checkFinite(p *parallel.Pool, a []float64, n int) error {
 	if n < 0 || len(a) != n*n {
 		return fmt.Errorf("linalg: %d elements for a matrix of %d×%d", len(a), n, n)
 	}
@@ -74,12 +75,12 @@ type view struct {
 func (v view) at(i, j int) view { return view{v.data[i*v.ld+j:], v.ld} }
 
 // mulNN updates c[m×n] with a·b, mulNT with a·bᵀ.
-func mulNN(p *kernel.Pool, c, a, b view, m, n, k int, u kernel.Update) {
-	p.MatMulNN64(c.data, c.ld, a.data, a.ld, b.data, b.ld, m, n, k, u)
+func mulNN(p *parallel.Pool, c, a, b view, m, n, k int, u float.Update) {
+	float.MatMulNN64(p, c.data, c.ld, a.data, a.ld, b.data, b.ld, m, n, k, u)
 }
 
-func mulNT(p *kernel.Pool, c, a, b view, m, n, k int, u kernel.Update) {
-	p.MatMulNT64(c.data, c.ld, a.data, a.ld, b.data, b.ld, m, n, k, u)
+func mulNT(p *parallel.Pool, c, a, b view, m, n, k int, u float.Update) {
+	float.MatMulNT64(p, c.data, c.ld, a.data, a.ld, b.data, b.ld, m, n, k, u)
 }
 
 // pivotValid reports whether v is positive and finite, as a pivot of a Cholesky

@@ -5,7 +5,8 @@ import (
 	"math"
 	"slices"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // SymEigen returns the eigenvalues of the symmetric a[n×n] in descending order, and the
@@ -17,7 +18,7 @@ import (
 // It reduces a to a tridiagonal matrix by reflections, solves that by divide and conquer
 // (Cuppen 1981; Gu and Eisenstat 1995), and applies the reflections to the result. It needs
 // memory for 4.5·n² numbers besides a and the result.
-func SymEigen(p *kernel.Pool, a []float64, n int) (values, vectors []float64, err error) {
+func SymEigen(p *parallel.Pool, a []float64, n int) (values, vectors []float64, err error) {
 	if err := checkFinite(p, a, n); err != nil {
 		return nil, nil, err
 	}
@@ -78,17 +79,17 @@ func fixSign(v []float64) bool {
 // SqrtSym returns the symmetric square root of the positive semidefinite a[n×n]:
 // S·S = a. Eigenvalues below floor times the largest are raised to that. Errors
 // are those of [SymEigen], and that no eigenvalue is above zero.
-func SqrtSym(p *kernel.Pool, a []float64, n int, floor float64) ([]float64, error) {
+func SqrtSym(p *parallel.Pool, a []float64, n int, floor float64) ([]float64, error) {
 	return symPower(p, a, n, floor, 0.5)
 }
 
 // InvSqrtSym returns the inverse of [SqrtSym]; floor must be above zero where a
 // may be singular.
-func InvSqrtSym(p *kernel.Pool, a []float64, n int, floor float64) ([]float64, error) {
+func InvSqrtSym(p *parallel.Pool, a []float64, n int, floor float64) ([]float64, error) {
 	return symPower(p, a, n, floor, -0.5)
 }
 
-func symPower(p *kernel.Pool, a []float64, n int, floor, power float64) ([]float64, error) {
+func symPower(p *parallel.Pool, a []float64, n int, floor, power float64) ([]float64, error) {
 	values, vectors, err := SymEigen(p, a, n)
 	if err != nil || n == 0 {
 		return nil, err
@@ -110,6 +111,6 @@ func symPower(p *kernel.Pool, a []float64, n int, floor, power float64) ([]float
 		}
 	})
 	s := make([]float64, n*n)
-	p.MatMulNN64(s, n, bt, n, b, n, n, n, n, kernel.Set)
+	float.MatMulNN64(p, s, n, bt, n, b, n, n, n, n, float.Set)
 	return s, nil
 }

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"gonum.org/v1/gonum/mat"
-
-	"github.com/specquant/specquant/internal/kernel"
 )
 
 // symmetric is a random symmetric matrix of size 1.
@@ -27,7 +27,7 @@ func symmetric(n int, seed uint64) []float64 {
 }
 
 // withSpectrum is Qᵀ·diag(values)·Q for a random orthogonal Q.
-func withSpectrum(p *kernel.Pool, values []float64, seed uint64) []float64 {
+func withSpectrum(p *parallel.Pool, values []float64, seed uint64) []float64 {
 	n := len(values)
 	r := rand.New(rand.NewPCG(seed, 78))
 	q := make([]float64, n*n)
@@ -44,7 +44,7 @@ func withSpectrum(p *kernel.Pool, values []float64, seed uint64) []float64 {
 		}
 	}
 	a := make([]float64, n*n)
-	p.MatMulNN64(a, n, transposed(q, n, n), n, scaled, n, n, n, n, kernel.Set)
+	float.MatMulNN64(p, a, n, transposed(q, n, n), n, scaled, n, n, n, n, float.Set)
 	for i := range n {
 		for j := range i {
 			a[i*n+j] = a[j*n+i]
@@ -54,9 +54,9 @@ func withSpectrum(p *kernel.Pool, values []float64, seed uint64) []float64 {
 }
 
 // orthogonality returns how far the rows are from orthonormal.
-func orthogonality(p *kernel.Pool, x []float64, rows, n int) float64 {
+func orthogonality(p *parallel.Pool, x []float64, rows, n int) float64 {
 	g := make([]float64, rows*rows)
-	p.MatMulNT64(g, rows, x, n, x, n, rows, rows, n, kernel.Set)
+	float.MatMulNT64(p, g, rows, x, n, x, n, rows, rows, n, float.Set)
 	worst := 0.0
 	for i, v := range g {
 		if i%(rows+1) == 0 {
@@ -68,10 +68,10 @@ func orthogonality(p *kernel.Pool, x []float64, rows, n int) float64 {
 }
 
 // residual returns the residual ‖a·v − λ·v‖ / ‖a‖ of the worst pair.
-func residual(p *kernel.Pool, a []float64, n int, values, vectors []float64) float64 {
+func residual(p *parallel.Pool, a []float64, n int, values, vectors []float64) float64 {
 	k := len(values)
 	av := make([]float64, k*n)
-	p.MatMulNN64(av, n, vectors, n, a, n, k, n, n, kernel.Set)
+	float.MatMulNN64(p, av, n, vectors, n, a, n, k, n, n, float.Set)
 	worst, size := 0.0, 0.0
 	for i, l := range values {
 		axpy(av[i*n:][:n], -l, vectors[i*n:][:n])
@@ -123,7 +123,7 @@ func TestSymEigenByHand(t *testing.T) {
 }
 
 func TestSymEigen(t *testing.T) {
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	laplace := func(n int) []float64 { // tridiagonal 2, -1: known eigenvalues
 		a := make([]float64, n*n)
@@ -242,7 +242,7 @@ func TestSymEigenThreadsAndErrors(t *testing.T) {
 	a := symmetric(n, 8)
 	var wantValues, wantVectors []float64
 	for _, threads := range []int{1, 2, 3, 8} {
-		pool := kernel.NewPool(threads)
+		pool := parallel.NewPool(threads)
 		values, vectors, err := SymEigen(pool, a, n)
 		pool.Close()
 		if err != nil {
@@ -266,7 +266,7 @@ func TestSymEigenThreadsAndErrors(t *testing.T) {
 }
 
 func TestSqrtSym(t *testing.T) {
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	for _, n := range []int{1, 2, 40, 150} {
 		a := gram(n, 1e-2, 1e-4)
@@ -279,8 +279,8 @@ func TestSqrtSym(t *testing.T) {
 			t.Fatal(err)
 		}
 		ss, id := make([]float64, n*n), make([]float64, n*n)
-		pool.MatMulNN64(ss, n, s, n, s, n, n, n, n, kernel.Set)
-		pool.MatMulNN64(id, n, s, n, inv, n, n, n, n, kernel.Set)
+		float.MatMulNN64(pool, ss, n, s, n, s, n, n, n, n, float.Set)
+		float.MatMulNN64(pool, id, n, s, n, inv, n, n, n, n, float.Set)
 		top := slices.Max(a)
 		for i := range n * n {
 			want := 0.0
@@ -310,7 +310,7 @@ func TestSqrtSym(t *testing.T) {
 }
 
 func BenchmarkSymEigen(b *testing.B) {
-	pool := kernel.NewPool(0)
+	pool := parallel.NewPool(0)
 	defer pool.Close()
 	for _, n := range []int{256, 1024, 2048, 4096} {
 		a := symmetric(n, 1)

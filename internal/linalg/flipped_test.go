@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
 )
 
 // Products that are multiplied as transposes have the sums of the factors one after the
@@ -28,12 +28,12 @@ func TestFlippedProducts(t *testing.T) {
 					x[i] = float32(rng.NormFloat64())
 				}
 				in, want := append([]float32(nil), x...), make([]float32, len(x))
-				kernel.Hadamard(in, flipRows, f.k, h.scale)
+				float.Hadamard(in, flipRows, f.k, h.scale)
 				right := f.transposed()
 				if transpose {
 					right = f.matrix
 				}
-				(*kernel.Pool)(nil).MatMulNN(want, f.k, in, f.k, right, f.k, rows*flipRows, f.k, f.k, false)
+				float.MatMulNN(nil, want, f.k, in, f.k, right, f.k, rows*flipRows, f.k, f.k, false)
 				apply := h.Apply
 				if transpose {
 					apply = h.ApplyT

@@ -4,14 +4,15 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // TestTopEigenOfFewTokens: second moments whose products were taken in float32 have
 // eigenvalues a little below zero where there are fewer tokens than channels; that
 // is no reason to refuse them, and one far below is.
 func TestTopEigenOfFewTokens(t *testing.T) {
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	for _, n := range []int{40, 200, 500} { // all eigenvectors, and the leading ones by iteration
 		for _, tokens := range []int{1, 6, n / 2} {
@@ -21,7 +22,7 @@ func TestTopEigenOfFewTokens(t *testing.T) {
 				x[i] = float32(rng.NormFloat64() * (1 + 100*float64(i%n%7/6)))
 			}
 			h := make([]float64, n*n)
-			pool.SyrkTN(h, n, x, n, tokens)
+			float.SyrkTN(pool, h, n, x, n, tokens)
 			const k = 12
 			got, err := TopEigen(pool, h, n, k, 1e-6)
 			if err != nil {

@@ -5,7 +5,7 @@ import (
 	"math"
 	"strings"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // MaxWidth is the widest transform. It is far above any layer's width and limits what a
@@ -172,13 +172,13 @@ func cosineMatrix(n int) []float32 {
 }
 
 // Apply implements [Transform].
-func (h *Hadamard) Apply(p *kernel.Pool, x []float32, rows int) {
+func (h *Hadamard) Apply(p *parallel.Pool, x []float32, rows int) {
 	checkRows(h, x, rows)
 	h.apply(p, x, rows, false)
 }
 
 // ApplyT implements [Transform]; it undoes Apply.
-func (h *Hadamard) ApplyT(p *kernel.Pool, x []float32, rows int) {
+func (h *Hadamard) ApplyT(p *parallel.Pool, x []float32, rows int) {
 	checkRows(h, x, rows)
 	h.apply(p, x, rows, true)
 }
@@ -216,10 +216,10 @@ func NewHeads(heads, dim int) (*Heads, error) {
 func (t *Heads) Width() int { return t.h.n }
 
 // Apply implements [Transform].
-func (t *Heads) Apply(p *kernel.Pool, x []float32, rows int) { t.h.Apply(p, x, rows) }
+func (t *Heads) Apply(p *parallel.Pool, x []float32, rows int) { t.h.Apply(p, x, rows) }
 
 // ApplyT implements [Transform].
-func (t *Heads) ApplyT(p *kernel.Pool, x []float32, rows int) { t.h.ApplyT(p, x, rows) }
+func (t *Heads) ApplyT(p *parallel.Pool, x []float32, rows int) { t.h.ApplyT(p, x, rows) }
 
 // Even reports whether the entries of H are ±1/√heads.
 func (t *Heads) Even() bool { return t.h.Even() }

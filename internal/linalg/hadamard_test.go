@@ -8,7 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // Every order up to 1024 that Paley's constructions give, exactly: rows as bits.
@@ -141,7 +142,7 @@ func TestHadamardNames(t *testing.T) {
 
 // H·Hᵀ = I, even entries, and the rows of the matrix are what Apply multiplies by.
 func TestHadamardMatrix(t *testing.T) {
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	for _, n := range []int{1, 2, 3, 4, 5, 6, 7, 8, 12, 20, 24, 28, 40, 64, 92, 100, 172, 352, 384, 704, 1296} {
 		h, err := NewHadamard(n)
@@ -152,7 +153,7 @@ func TestHadamardMatrix(t *testing.T) {
 		for i, v := range m {
 			m64[i] = float64(v)
 		}
-		pool.MatMulNT64(id, n, m64, n, m64, n, n, n, n, kernel.Set)
+		float.MatMulNT64(pool, id, n, m64, n, m64, n, n, n, n, float.Set)
 		peak := math.Sqrt(2 / float64(n))
 		if h.Even() {
 			peak = math.Sqrt(1 / float64(n))
@@ -176,7 +177,7 @@ func TestHadamardMatrix(t *testing.T) {
 // The widths of models, too wide for a dense matrix here: there and back, energy,
 // rows alone and in a batch, and one element against the definition.
 func TestHadamardWidths(t *testing.T) {
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	widths := []int{5632, 10944, 11008, 13696, 14336, 18944, 29568, 7 * 1021, 8192}
 	if testing.Short() {
@@ -249,7 +250,7 @@ func TestHadamardTiers(t *testing.T) {
 }
 
 func BenchmarkHadamard(b *testing.B) {
-	pool := kernel.NewPool(0)
+	pool := parallel.NewPool(0)
 	defer pool.Close()
 	for _, n := range []int{2048, 5632, 10944, 11008, 14336, 29568} {
 		h, err := NewHadamard(n)
@@ -269,7 +270,7 @@ func BenchmarkHadamard(b *testing.B) {
 }
 
 func BenchmarkHeads(b *testing.B) {
-	pool := kernel.NewPool(0)
+	pool := parallel.NewPool(0)
 	defer pool.Close()
 	for _, heads := range []int{24, 32} {
 		h, err := NewHeads(heads, 128)

@@ -4,7 +4,8 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // InverseUpper replaces the symmetric positive definite h[n×n] by the upper
@@ -17,7 +18,7 @@ import (
 // The inverse is never formed. Let J reverse the order of rows: J·h·J = M·Mᵀ with
 // M lower triangular, so h = V·Vᵀ with V = J·M·J upper triangular, and U = V⁻¹.
 // In memory J·h·J is h backwards.
-func InverseUpper(p *kernel.Pool, h []float64, n int) error {
+func InverseUpper(p *parallel.Pool, h []float64, n int) error {
 	if err := checkFinite(p, h, n); err != nil || n == 0 {
 		return err
 	}
@@ -111,13 +112,13 @@ func (f *factor) solveLeft(a, b view, m, n, at int) {
 			for i := range m {
 				copy(src.data[i*cols:][:cols], dst.data[i*dst.ld:])
 			}
-			mulNN(nil, dst, f.block(at), src, m, cols, m, kernel.Set)
+			mulNN(nil, dst, f.block(at), src, m, cols, m, float.Set)
 		})
 		return
 	}
 	m1 := half(m)
 	f.solveLeft(a.at(m1, m1), b.at(m1, 0), m-m1, n, at+m1)
-	mulNN(f.pool, b, a.at(0, m1), b.at(m1, 0), m1, n, m-m1, kernel.Subtract)
+	mulNN(f.pool, b, a.at(0, m1), b.at(m1, 0), m1, n, m-m1, float.Subtract)
 	f.solveLeft(a, b, m1, n, at)
 }
 
@@ -126,12 +127,12 @@ func (f *factor) solveLeft(a, b view, m, n, at int) {
 func (f *factor) solveRight(b, c view, m, n, at int) {
 	if n <= base {
 		f.overwriteRows(b, m, n, func(dst, src view, rows int) {
-			mulNN(nil, dst, src, f.block(at), rows, n, n, kernel.Set)
+			mulNN(nil, dst, src, f.block(at), rows, n, n, float.Set)
 		})
 		return
 	}
 	n1 := half(n)
 	f.solveRight(b, c, m, n1, at)
-	mulNN(f.pool, b.at(0, n1), b, c.at(0, n1), m, n-n1, n1, kernel.Subtract)
+	mulNN(f.pool, b.at(0, n1), b, c.at(0, n1), m, n-n1, n1, float.Subtract)
 	f.solveRight(b.at(0, n1), c.at(n1, n1), m, n-n1, at+n1)
 }

@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // term is one factor of a Kronecker product: a dense matrix, or the Sylvester
@@ -30,25 +31,25 @@ func (f *term) transposed() []float32 {
 }
 
 // mul sets each of the blocks of dst to F, or Fᵀ, times that of src [k × w].
-func (f *term) mul(p *kernel.Pool, dst, src []float32, w int, transpose bool) {
+func (f *term) mul(p *parallel.Pool, dst, src []float32, w int, transpose bool) {
 	k := f.k
 	if w == 1 { // blocks are rows: one product from the right
 		right := f.matrix
 		if !transpose {
 			right = f.transposed()
 		}
-		p.MatMulNN(dst, k, src, k, right, k, len(src)/k, k, k, false)
+		float.MatMulNN(p, dst, k, src, k, right, k, len(src)/k, k, k, false)
 		return
 	}
 	left := f.matrix
 	if transpose {
 		left = f.transposed()
 	}
-	if kernel.MulLeft(dst, left, src, k, w) {
+	if float.MulLeft(dst, left, src, k, w) {
 		return
 	}
 	for i := 0; i < len(src); i += k * w {
-		p.MatMulNN(dst[i:], w, left, k, src[i:], w, k, w, k, false)
+		float.MatMulNN(p, dst[i:], w, left, k, src[i:], w, k, w, k, false)
 	}
 }
 
@@ -82,7 +83,7 @@ func newProduct(tail int, scale float32, terms ...*term) product {
 // Width implements [Transform].
 func (t *product) Width() int { return t.n }
 
-func (t *product) apply(p *kernel.Pool, x []float32, rows int, transpose bool) {
+func (t *product) apply(p *parallel.Pool, x []float32, rows int, transpose bool) {
 	size := groupSize
 	if t.heavy {
 		size = stripSize
@@ -115,7 +116,7 @@ func getScratch(n int) *[]float32 {
 }
 
 // multiply transforms the rows of x, factor by factor from the left.
-func (t *product) multiply(p *kernel.Pool, x []float32, transpose bool) {
+func (t *product) multiply(p *parallel.Pool, x []float32, transpose bool) {
 	if t.flipped(x, transpose) {
 		return
 	}
@@ -125,7 +126,7 @@ func (t *product) multiply(p *kernel.Pool, x []float32, transpose bool) {
 	for _, f := range t.terms {
 		w /= f.k
 		if f.matrix == nil {
-			kernel.Hadamard(cur, f.k, w, scale)
+			float.Hadamard(cur, f.k, w, scale)
 			scale = 1
 			continue
 		}
@@ -138,7 +139,7 @@ func (t *product) multiply(p *kernel.Pool, x []float32, transpose bool) {
 		cur, other = other, cur
 	}
 	if scale != 1 {
-		kernel.Hadamard(cur, 1, 1, scale) // order 1: applies only the scale
+		float.Hadamard(cur, 1, 1, scale) // order 1: applies only the scale
 	}
 	if &cur[0] != &x[0] {
 		copy(x, cur)
@@ -173,14 +174,14 @@ func (t *product) flipped(x []float32, transpose bool) bool {
 			clear(in)
 		}
 		for r := range rows {
-			kernel.Transpose(in[r*flipRows:], width, x[at+r*t.n:][:t.n], k, flipRows, k)
+			float.Transpose(in[r*flipRows:], width, x[at+r*t.n:][:t.n], k, flipRows, k)
 		}
-		kernel.Hadamard(in, flipRows, 1, t.scale)
-		if !kernel.MulLeft(out, left, in, k, width) {
+		float.Hadamard(in, flipRows, 1, t.scale)
+		if !float.MulLeft(out, left, in, k, width) {
 			return false
 		}
 		for r := range rows {
-			kernel.Transpose(x[at+r*t.n:][:t.n], k, out[r*flipRows:], width, k, flipRows)
+			float.Transpose(x[at+r*t.n:][:t.n], k, out[r*flipRows:], width, k, flipRows)
 		}
 	}
 	return true
@@ -206,13 +207,13 @@ func checkSquare(what string, a []float32, n int) error {
 }
 
 // Apply implements [Transform].
-func (d *Dense) Apply(p *kernel.Pool, x []float32, rows int) {
+func (d *Dense) Apply(p *parallel.Pool, x []float32, rows int) {
 	checkRows(d, x, rows)
 	d.apply(p, x, rows, false)
 }
 
 // ApplyT implements [Transform].
-func (d *Dense) ApplyT(p *kernel.Pool, x []float32, rows int) {
+func (d *Dense) ApplyT(p *parallel.Pool, x []float32, rows int) {
 	checkRows(d, x, rows)
 	d.apply(p, x, rows, true)
 }
@@ -239,13 +240,13 @@ func NewKronecker(left []float32, a int, right []float32, b int) (*Kronecker, er
 }
 
 // Apply implements [Transform].
-func (k *Kronecker) Apply(p *kernel.Pool, x []float32, rows int) {
+func (k *Kronecker) Apply(p *parallel.Pool, x []float32, rows int) {
 	checkRows(k, x, rows)
 	k.apply(p, x, rows, false)
 }
 
 // ApplyT implements [Transform].
-func (k *Kronecker) ApplyT(p *kernel.Pool, x []float32, rows int) {
+func (k *Kronecker) ApplyT(p *parallel.Pool, x []float32, rows int) {
 	checkRows(k, x, rows)
 	k.apply(p, x, rows, true)
 }

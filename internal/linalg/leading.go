@@ -5,7 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // Leading holds the k largest eigenvalues of a positive semidefinite matrix.
@@ -39,7 +40,7 @@ func block(k int) int { return k + max(8, k/4) }
 // The method is subspace iteration with Rayleigh-Ritz from a fixed random start, with
 // Chebyshev polynomials of a that damp eigenvalues below the block (Rutishauser 1970; Zhou
 // and Saad 2007).
-func TopEigen(p *kernel.Pool, a []float64, n, k int, tol float64) (*Leading, error) {
+func TopEigen(p *parallel.Pool, a []float64, n, k int, tol float64) (*Leading, error) {
 	if err := checkFinite(p, a, n); err != nil {
 		return nil, err
 	}
@@ -50,7 +51,7 @@ func TopEigen(p *kernel.Pool, a []float64, n, k int, tol float64) (*Leading, err
 		return allEigen(p, a, n, k)
 	}
 	return subspace(p, n, k, tol, func(dst, src []float64, rows int) {
-		p.MatMulNN64(dst, n, src, n, a, n, rows, n, n, kernel.Set)
+		float.MatMulNN64(p, dst, n, src, n, a, n, rows, n, n, float.Set)
 	})
 }
 
@@ -62,7 +63,7 @@ func checkLeading(n, k int, tol float64) error {
 }
 
 // allEigen computes all eigenpairs and returns the k leading ones.
-func allEigen(p *kernel.Pool, a []float64, n, k int) (*Leading, error) {
+func allEigen(p *parallel.Pool, a []float64, n, k int) (*Leading, error) {
 	values, vectors, err := SymEigen(p, a, n)
 	if err != nil {
 		return nil, err
@@ -87,7 +88,7 @@ func checkPositive(top, low float64) error {
 
 // subspace finds leading eigenpairs of the matrix by which mul multiplies the rows of src
 // [rows × n].
-func subspace(p *kernel.Pool, n, k int, tol float64, mul func(dst, src []float64, rows int)) (*Leading, error) {
+func subspace(p *parallel.Pool, n, k int, tol float64, mul func(dst, src []float64, rows int)) (*Leading, error) {
 	b := block(k)
 	x, ax, next := make([]float64, b*n), make([]float64, b*n), make([]float64, b*n)
 	r := rand.New(rand.NewPCG(uint64(n), uint64(k)))
@@ -103,7 +104,7 @@ func subspace(p *kernel.Pool, n, k int, tol float64, mul func(dst, src []float64
 		// Rayleigh-Ritz: the best vectors in the space of the rows.
 		mul(ax, x, b)
 		res.Products++
-		p.MatMulNT64(h, b, x, n, ax, n, b, b, n, kernel.Set)
+		float.MatMulNT64(p, h, b, x, n, ax, n, b, b, n, float.Set)
 		for i := range b {
 			for j := range i {
 				h[i*b+j] = (h[i*b+j] + h[j*b+i]) / 2
@@ -117,9 +118,9 @@ func subspace(p *kernel.Pool, n, k int, tol float64, mul func(dst, src []float64
 		if err := checkPositive(theta[0], theta[b-1]); err != nil {
 			return nil, err
 		}
-		p.MatMulNN64(next, n, turn, b, x, n, b, n, b, kernel.Set)
+		float.MatMulNN64(p, next, n, turn, b, x, n, b, n, b, float.Set)
 		x, next = next, x
-		p.MatMulNN64(next, n, turn, b, ax, n, b, n, b, kernel.Set)
+		float.MatMulNN64(p, next, n, turn, b, ax, n, b, n, b, float.Set)
 		ax, next = next, ax
 		locked := res.judge(p, x, ax, theta, n, k, tol)
 		if res.Residual <= tol || res.Products >= maxProducts {
@@ -132,7 +133,7 @@ func subspace(p *kernel.Pool, n, k int, tol float64, mul func(dst, src []float64
 }
 
 // judge sets the residual and returns how many of the first vectors have converged.
-func (l *Leading) judge(p *kernel.Pool, x, ax, theta []float64, n, k int, tol float64) (locked int) {
+func (l *Leading) judge(p *parallel.Pool, x, ax, theta []float64, n, k int, tol float64) (locked int) {
 	each := make([]float64, k)
 	top := max(theta[0], math.SmallestNonzeroFloat64)
 	p.Run(k, func(i int) {
@@ -156,7 +157,7 @@ func (l *Leading) judge(p *kernel.Pool, x, ax, theta []float64, n, k int, tol fl
 // filter multiplies all but the locked rows of x by a Chebyshev polynomial of the matrix A
 // that is between -1 and 1 on 0 … cut, the smallest of theta, and grows fast above. ax is
 // A·x. It returns the number of products; ax and next are overwritten.
-func filter(p *kernel.Pool, x, ax, next, theta []float64, locked, b, n int, mul func(dst, src []float64, rows int)) int {
+func filter(p *parallel.Pool, x, ax, next, theta []float64, locked, b, n int, mul func(dst, src []float64, rows int)) int {
 	top, cut := theta[locked], theta[b-1]
 	rows := b - locked
 	active := x[locked*n:]
@@ -166,8 +167,8 @@ func filter(p *kernel.Pool, x, ax, next, theta []float64, locked, b, n int, mul 
 			return
 		}
 		c := make([]float64, rows*locked)
-		p.MatMulNT64(c, locked, y, n, x, n, rows, locked, n, kernel.Set)
-		p.MatMulNN64(y, n, c, locked, x, n, rows, n, locked, kernel.Subtract)
+		float.MatMulNT64(p, c, locked, y, n, x, n, rows, locked, n, float.Set)
+		float.MatMulNN64(p, y, n, c, locked, x, n, rows, n, locked, float.Subtract)
 	}
 	if !(top > 0) || cut <= top/maxGrowth { // nothing to damp: one step of the power method
 		copy(active, ax)

@@ -8,13 +8,13 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"gonum.org/v1/gonum/mat"
-
-	"github.com/specquant/specquant/internal/kernel"
 )
 
 func TestOrthonormalize(t *testing.T) {
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	// By hand: (3,4,0), (3,4,5) -> (.6,.8,0), (0,0,1).
 	x := []float64{3, 4, 0, 3, 4, 5}
@@ -70,7 +70,7 @@ func TestOrthonormalize(t *testing.T) {
 }
 
 func TestTopEigen(t *testing.T) {
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	const n, k, tol = 600, 20, 1e-8
 	spectra := map[string]func(i int) float64{
@@ -135,7 +135,7 @@ func TestTopEigen(t *testing.T) {
 }
 
 func TestSVDTop(t *testing.T) {
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	for _, c := range []struct{ m, n, k int }{{1, 1, 1}, {3, 2, 2}, {30, 50, 7}, {50, 30, 30}, {500, 450, 12}, {450, 700, 12}} {
 		// Columns and rows of different sizes, so that the spectrum falls.
@@ -171,7 +171,7 @@ func TestSVDTop(t *testing.T) {
 				sv[i*c.n+j] *= s
 			}
 		}
-		pool.MatMulNN64(w64, c.n, transposed(got.U, c.k, c.m), c.k, sv, c.n, c.m, c.n, c.k, kernel.Subtract)
+		float.MatMulNN64(pool, w64, c.n, transposed(got.U, c.k, c.m), c.k, sv, c.n, c.m, c.n, c.k, float.Subtract)
 		left, expect := dot(w64, w64), 0.0
 		for _, s := range want[c.k:] {
 			expect += s * s
@@ -193,7 +193,7 @@ func TestSVDTop(t *testing.T) {
 }
 
 // hessian is the Gram matrix of activations of very different channels.
-func hessian(p *kernel.Pool, n, tokens int) []float64 {
+func hessian(p *parallel.Pool, n, tokens int) []float64 {
 	x := randFloats(uint64(n), tokens*n)
 	r := rand.New(rand.NewPCG(uint64(n), 5))
 	scale := make([]float32, n)
@@ -204,12 +204,12 @@ func hessian(p *kernel.Pool, n, tokens int) []float64 {
 		x[i] *= scale[i%n]
 	}
 	h := make([]float64, n*n)
-	p.SyrkTN(h, n, x, n, tokens)
+	float.SyrkTN(p, h, n, x, n, tokens)
 	return h
 }
 
 func BenchmarkTopEigen(b *testing.B) {
-	pool := kernel.NewPool(0)
+	pool := parallel.NewPool(0)
 	defer pool.Close()
 	for _, n := range []int{2048, 4096, 14336} {
 		if n > 4096 && testing.Short() {
@@ -232,7 +232,7 @@ func BenchmarkTopEigen(b *testing.B) {
 }
 
 func BenchmarkSVDTop(b *testing.B) {
-	pool := kernel.NewPool(0)
+	pool := parallel.NewPool(0)
 	defer pool.Close()
 	for _, c := range [][2]int{{2048, 2048}, {5632, 2048}} {
 		w := randFloats(1, c[0]*c[1])

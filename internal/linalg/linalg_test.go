@@ -7,9 +7,10 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/specquant/specquant/internal/kernel/cpu"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"gonum.org/v1/gonum/mat"
-
-	"github.com/specquant/specquant/internal/kernel"
 )
 
 var sizes = []int{1, 2, 3, 10, 63, 64, 65, 127, 129, 200, 500}
@@ -23,7 +24,7 @@ func gram(n int, floor, damp float64) []float64 {
 		x[i] = r.NormFloat64() * math.Pow(floor, float64(i%n)/float64(n))
 	}
 	h := make([]float64, n*n)
-	(*kernel.Pool)(nil).MatMulNT64(h, n, transposed(x, 2*n, n), 2*n, transposed(x, 2*n, n), 2*n, n, n, 2*n, kernel.Set)
+	float.MatMulNT64(nil, h, n, transposed(x, 2*n, n), 2*n, transposed(x, 2*n, n), 2*n, n, n, 2*n, float.Set)
 	mean := 0.0
 	for i := range n {
 		mean += h[i*n+i] / float64(n)
@@ -55,16 +56,16 @@ func hilbert(n int) []float64 {
 }
 
 func eachTier(t *testing.T, f func(t *testing.T)) {
-	for _, tier := range kernel.Tiers() {
+	for _, tier := range cpu.Tiers() {
 		t.Run(tier.String(), func(t *testing.T) {
-			defer kernel.SetTier(kernel.SetTier(tier))
+			defer cpu.SetTier(cpu.SetTier(tier))
 			f(t)
 		})
 	}
 }
 
 func TestCholesky(t *testing.T) {
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	eachTier(t, func(t *testing.T) {
 		for _, n := range sizes {
@@ -88,7 +89,7 @@ func TestCholesky(t *testing.T) {
 				// Backward error, element by element: |A − LLᵀ| ≤ c·ε·|L||Lᵀ|,
 				// and the last factor is at most √(a_ii·a_jj).
 				back := make([]float64, n*n)
-				pool.MatMulNT64(back, n, l, n, l, n, n, n, n, kernel.Set)
+				float.MatMulNT64(pool, back, n, l, n, l, n, n, n, n, float.Set)
 				for i := range n {
 					for j := range i + 1 {
 						if d := math.Abs(back[i*n+j] - a[i*n+j]); !(d <= 1e-13*math.Sqrt(a[i*n+i]*a[j*n+j])) {
@@ -117,7 +118,7 @@ func TestCholesky(t *testing.T) {
 }
 
 func TestInverseUpper(t *testing.T) {
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	eachTier(t, func(t *testing.T) {
 		for _, n := range sizes {
@@ -171,7 +172,7 @@ func TestInverseUpper(t *testing.T) {
 // On ill-conditioned matrices the residual is the test: U·h·Uᵀ is the identity
 // up to ε·cond(h).
 func TestInverseUpperIllConditioned(t *testing.T) {
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	for name, c := range map[string]struct {
 		h    []float64
@@ -188,8 +189,8 @@ func TestInverseUpperIllConditioned(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		uh, id := make([]float64, n*n), make([]float64, n*n)
-		pool.MatMulNN64(uh, n, u, n, c.h, n, n, n, n, kernel.Set)
-		pool.MatMulNT64(id, n, uh, n, u, n, n, n, n, kernel.Set)
+		float.MatMulNN64(pool, uh, n, u, n, c.h, n, n, n, n, float.Set)
+		float.MatMulNT64(pool, id, n, uh, n, u, n, n, n, n, float.Set)
 		worst := 0.0
 		for i := range n {
 			for j := range n {
@@ -210,7 +211,7 @@ func TestThreadsGiveTheSameBits(t *testing.T) {
 	const n = 333
 	var want []float64
 	for _, threads := range []int{1, 2, 3} {
-		pool := kernel.NewPool(threads)
+		pool := parallel.NewPool(threads)
 		u := gram(n, 1e-2, 0.01)
 		if err := InverseUpper(pool, u, n); err != nil {
 			t.Fatal(err)
@@ -231,7 +232,7 @@ func TestErrors(t *testing.T) {
 	const n = 130
 	for _, f := range []struct {
 		name string
-		fn   func(*kernel.Pool, []float64, int) error
+		fn   func(*parallel.Pool, []float64, int) error
 	}{{"Cholesky", Cholesky}, {"InverseUpper", InverseUpper}} {
 		for _, at := range []int{0, 5, 64, 100, n - 1} {
 			a := gram(n, 1, 0.01)
@@ -261,8 +262,8 @@ func TestErrors(t *testing.T) {
 func BenchmarkCholesky(b *testing.B)     { benchmark(b, Cholesky, 1.0/3) }
 func BenchmarkInverseUpper(b *testing.B) { benchmark(b, InverseUpper, 2.0/3) }
 
-func benchmark(b *testing.B, fn func(*kernel.Pool, []float64, int) error, flops float64) {
-	pool := kernel.NewPool(0)
+func benchmark(b *testing.B, fn func(*parallel.Pool, []float64, int) error, flops float64) {
+	pool := parallel.NewPool(0)
 	defer pool.Close()
 	for _, n := range []int{256, 1024, 2048, 4096} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

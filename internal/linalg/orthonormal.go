@@ -5,7 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // orthoPanel is how many rows are made orthogonal to all earlier ones in one product.
@@ -19,7 +20,7 @@ const orthoPanel = 16
 //
 // Everything is done twice, which makes the result orthogonal to rounding
 // whatever the rows were (Giraud et al. 2005).
-func Orthonormalize(p *kernel.Pool, x []float64, rows, n int) (dependent int, err error) {
+func Orthonormalize(p *parallel.Pool, x []float64, rows, n int) (dependent int, err error) {
 	if rows < 0 || n < rows || len(x) != rows*n {
 		return 0, fmt.Errorf("linalg: orthonormal rows of %d × %d in %d numbers: want at most as many rows as columns", rows, n, len(x))
 	}
@@ -38,8 +39,8 @@ func Orthonormalize(p *kernel.Pool, x []float64, rows, n int) (dependent int, er
 				normalize(x[i*n:][:n])
 			}
 			if from > 0 {
-				p.MatMulNT64(c, from, panel, n, x, n, to-from, from, n, kernel.Set)
-				p.MatMulNN64(panel, n, c, from, x, n, to-from, n, from, kernel.Subtract)
+				float.MatMulNT64(p, c, from, panel, n, x, n, to-from, from, n, float.Set)
+				float.MatMulNN64(p, panel, n, c, from, x, n, to-from, n, from, float.Subtract)
 			}
 			for i := from; i < to; i++ {
 				if !against(x, from, i, n) {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // Signs is a diagonal matrix of ±1.
@@ -35,7 +35,7 @@ func NewSigns(n int, seed uint64) (Signs, error) {
 func (s Signs) Width() int { return len(s) }
 
 // Apply implements [Transform].
-func (s Signs) Apply(p *kernel.Pool, x []float32, rows int) {
+func (s Signs) Apply(p *parallel.Pool, x []float32, rows int) {
 	checkRows(s, x, rows)
 	each := max(1, groupSize/len(s))
 	p.Run((rows+each-1)/each, func(i int) {
@@ -49,7 +49,7 @@ func (s Signs) Apply(p *kernel.Pool, x []float32, rows int) {
 }
 
 // ApplyT implements [Transform]; it is Apply.
-func (s Signs) ApplyT(p *kernel.Pool, x []float32, rows int) { s.Apply(p, x, rows) }
+func (s Signs) ApplyT(p *parallel.Pool, x []float32, rows int) { s.Apply(p, x, rows) }
 
 // Name implements [Transform].
 func (s Signs) Name() string { return fmt.Sprintf("%d random signs", len(s)) }
@@ -79,19 +79,19 @@ func NewRotation(n int, seed uint64) (*Rotation, error) {
 func (r *Rotation) Width() int { return len(r.Signs) }
 
 // Apply implements [Transform].
-func (r *Rotation) Apply(p *kernel.Pool, x []float32, rows int) {
+func (r *Rotation) Apply(p *parallel.Pool, x []float32, rows int) {
 	r.Signs.Apply(p, x, rows)
 	r.Hadamard.Apply(p, x, rows)
 }
 
 // ApplyT implements [Transform]; it undoes Apply.
-func (r *Rotation) ApplyT(p *kernel.Pool, x []float32, rows int) {
+func (r *Rotation) ApplyT(p *parallel.Pool, x []float32, rows int) {
 	r.Hadamard.ApplyT(p, x, rows)
 	r.Signs.ApplyT(p, x, rows)
 }
 
 // Dense returns the matrix H·S, [n × n].
-func (r *Rotation) Dense(p *kernel.Pool) []float32 { return Matrix(p, r) }
+func (r *Rotation) Dense(p *parallel.Pool) []float32 { return Matrix(p, r) }
 
 // Even reports whether all entries are ±1/√n.
 func (r *Rotation) Even() bool { return r.Hadamard.Even() }

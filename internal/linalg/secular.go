@@ -4,7 +4,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // parts tells in which halves an eigenvector is not zero.
@@ -74,7 +74,7 @@ func (u *update) deflate(q func(i int) []float64) (keep, deflated []int) {
 // different vector ẑ, and the eigenvectors are computed from ẑ, which makes them orthogonal
 // (Gu and Eisenstat 1994, "A stable and efficient algorithm for the rank-one modification
 // of the symmetric eigenproblem").
-func (u *update) solve(p *kernel.Pool, s []float64, keep []int, values []float64) {
+func (u *update) solve(p *parallel.Pool, s []float64, keep []int, values []float64) {
 	k := len(keep)
 	d, z := make([]float64, k), make([]float64, k)
 	for i, r := range keep {

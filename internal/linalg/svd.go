@@ -3,7 +3,8 @@ package linalg
 import (
 	"fmt"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // SVD holds the k leading singular triples of a matrix [m × n]: Uᵀ·diag(S)·V is its best
@@ -19,7 +20,7 @@ type SVD struct {
 // tolerance of [TopEigen] for the smaller of W·Wᵀ and Wᵀ·W; singular values below about
 // 1e-7 of the first have few correct digits. The largest component of each row of V (of U
 // if m < n) is positive. Errors are those of TopEigen.
-func SVDTop(p *kernel.Pool, w []float32, m, n, k int, tol float64) (*SVD, error) {
+func SVDTop(p *parallel.Pool, w []float32, m, n, k int, tol float64) (*SVD, error) {
 	if m < 1 || n < 1 || m > MaxWidth || n > MaxWidth || len(w) != m*n {
 		return nil, fmt.Errorf("linalg: singular vectors of %d × %d in %d numbers: want %d", m, n, len(w), m*n)
 	}
@@ -50,13 +51,13 @@ func SVDTop(p *kernel.Pool, w []float32, m, n, k int, tol float64) (*SVD, error)
 	// On rows: dst = src·Aᵀ, and dst = src·A.
 	byT := func(dst, src []float64, rows int) {
 		if turned {
-			p.MatMulNN64(dst, m, src, n, a, m, rows, m, n, kernel.Set)
+			float.MatMulNN64(p, dst, m, src, n, a, m, rows, m, n, float.Set)
 			return
 		}
-		p.MatMulNT64(dst, m, src, n, a, n, rows, m, n, kernel.Set)
+		float.MatMulNT64(p, dst, m, src, n, a, n, rows, m, n, float.Set)
 	}
 	by := func(dst, src []float64, rows int) {
-		p.MatMulNN64(dst, n, src, m, a, n, rows, n, m, kernel.Set)
+		float.MatMulNN64(p, dst, n, src, m, a, n, rows, n, m, float.Set)
 	}
 	first, second := byT, by
 	if m < n {
@@ -67,7 +68,7 @@ func SVDTop(p *kernel.Pool, w []float32, m, n, k int, tol float64) (*SVD, error)
 	if dense {
 		long := max(m, n)
 		g := make([]float64, small*small)
-		p.MatMulNT64(g, small, a, long, a, long, small, small, long, kernel.Set)
+		float.MatMulNT64(p, g, small, a, long, a, long, small, small, long, float.Set)
 		lead, err = allEigen(p, g, small, k)
 	} else {
 		between := make([]float64, block(k)*max(m, n))
@@ -99,7 +100,7 @@ func SVDTop(p *kernel.Pool, w []float32, m, n, k int, tol float64) (*SVD, error)
 
 // firstNonFinite returns the position of the first NaN or infinity in w [m × n]; −1 if
 // there is none.
-func firstNonFinite(p *kernel.Pool, w []float32, m, n int) (row, col int) {
+func firstNonFinite(p *parallel.Pool, w []float32, m, n int) (row, col int) {
 	bad := make([]int, m) // for each row, 1 + column of the first one
 	p.Run(m, func(i int) {
 		for j, v := range w[i*n:][:n] {

@@ -3,7 +3,7 @@ package linalg
 import (
 	"fmt"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // Transform is a square matrix T of some width n, applied by an efficient algorithm. Its
@@ -15,9 +15,9 @@ type Transform interface {
 	Width() int
 	// Apply replaces each of the rows of x [rows × n] by T times it: as a
 	// matrix, x becomes x·Tᵀ.
-	Apply(p *kernel.Pool, x []float32, rows int)
+	Apply(p *parallel.Pool, x []float32, rows int)
 	// ApplyT does the same with Tᵀ, which undoes Apply where T is orthogonal.
-	ApplyT(p *kernel.Pool, x []float32, rows int)
+	ApplyT(p *parallel.Pool, x []float32, rows int)
 	// Name describes T for people.
 	Name() string
 }
@@ -30,7 +30,7 @@ func checkRows(t Transform, x []float32, rows int) {
 }
 
 // Matrix returns T row by row, [n × n].
-func Matrix(p *kernel.Pool, t Transform) []float32 {
+func Matrix(p *parallel.Pool, t Transform) []float32 {
 	n := t.Width()
 	m := make([]float32, n*n)
 	for i := range n {
@@ -42,13 +42,13 @@ func Matrix(p *kernel.Pool, t Transform) []float32 {
 
 // FoldInput changes the layer W [rows × n] to take T·x instead of x, for orthogonal T: W
 // becomes W·T⁻¹ = W·Tᵀ, so that (W·Tᵀ)·(T·x) = W·x.
-func FoldInput(p *kernel.Pool, w []float32, rows int, t Transform) { t.Apply(p, w, rows) }
+func FoldInput(p *parallel.Pool, w []float32, rows int, t Transform) { t.Apply(p, w, rows) }
 
 // foldColumns is how many columns FoldOutput transposes at a time.
 const foldColumns = 256
 
 // FoldOutput changes the layer W [n × cols] to return T·y instead of y: W becomes T·W.
-func FoldOutput(p *kernel.Pool, w []float32, cols int, t Transform) {
+func FoldOutput(p *parallel.Pool, w []float32, cols int, t Transform) {
 	n := t.Width()
 	if cols < 0 || len(w) != n*cols {
 		panic(fmt.Sprintf("linalg: %s on the output of %d weights; need %d × %d", t.Name(), len(w), n, cols))
@@ -98,14 +98,14 @@ func NewChain(ts ...Transform) (Chain, error) {
 func (c Chain) Width() int { return c[0].Width() }
 
 // Apply implements [Transform].
-func (c Chain) Apply(p *kernel.Pool, x []float32, rows int) {
+func (c Chain) Apply(p *parallel.Pool, x []float32, rows int) {
 	for _, t := range c {
 		t.Apply(p, x, rows)
 	}
 }
 
 // ApplyT implements [Transform].
-func (c Chain) ApplyT(p *kernel.Pool, x []float32, rows int) {
+func (c Chain) ApplyT(p *parallel.Pool, x []float32, rows int) {
 	for i := len(c) - 1; i >= 0; i-- {
 		c[i].ApplyT(p, x, rows)
 	}

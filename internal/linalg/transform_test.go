@@ -6,7 +6,8 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 func randFloats(seed uint64, n int) []float32 {
@@ -51,25 +52,27 @@ func TestEveryWidth(t *testing.T) {
 
 // checkTransform holds Apply and ApplyT to the matrix m, and to themselves: each
 // row alone, on other pools.
-func checkTransform(t *testing.T, pool *kernel.Pool, tr Transform, m []float32) {
+func checkTransform(t *testing.T, pool *parallel.Pool, tr Transform, m []float32) {
 	t.Helper()
 	n := tr.Width()
 	rows := 3 + min(40, 100_000/n)
 	x := randFloats(uint64(n), rows*n)
 	want := make([]float32, rows*n)
 	for _, transpose := range []bool{false, true} {
-		apply, mul := tr.Apply, pool.MatMulNT
+		apply := tr.Apply
 		if transpose {
-			apply, mul = tr.ApplyT, pool.MatMulNN
+			apply = tr.ApplyT
+			float.MatMulNN(pool, want, n, x, n, m, n, rows, n, n, false)
+		} else {
+			float.MatMulNT(pool, want, n, x, n, m, n, rows, n, n, false)
 		}
-		mul(want, n, x, n, m, n, rows, n, n, false)
 		y := slices.Clone(x)
 		apply(pool, y, rows)
 		if d := relative(y, want); !(d < 2e-6) {
 			t.Errorf("%s, transpose %v: off the product by %g", tr.Name(), transpose, d)
 		}
 		for _, r := range []int{0, 1, rows - 1} {
-			for _, p := range []*kernel.Pool{nil, pool} {
+			for _, p := range []*parallel.Pool{nil, pool} {
 				row := slices.Clone(x[r*n:][:n])
 				apply(p, row, 1)
 				if !slices.Equal(row, y[r*n:][:n]) {
@@ -87,7 +90,7 @@ func checkTransform(t *testing.T, pool *kernel.Pool, tr Transform, m []float32) 
 }
 
 func TestOtherTransforms(t *testing.T) {
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	check := func(tr Transform, err error) {
 		t.Helper()
@@ -188,7 +191,7 @@ func TestSignsStay(t *testing.T) {
 
 // Folded layers: the function stays, and the weights are the dense products.
 func TestFold(t *testing.T) {
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	for _, c := range []struct{ out, in int }{{24, 12}, {5, 172}, {300, 28}, {64, 300}} {
 		w := randFloats(5, c.out*c.in)
@@ -204,22 +207,22 @@ func TestFold(t *testing.T) {
 		FoldInput(pool, in, c.out, tin)
 		want := make([]float32, len(w))
 		m := tin.Dense(pool)
-		pool.MatMulNT(want, c.in, w, c.in, m, c.in, c.out, c.in, c.in, false)
+		float.MatMulNT(pool, want, c.in, w, c.in, m, c.in, c.out, c.in, c.in, false)
 		if d := relative(in, want); !(d < 1e-6) {
 			t.Errorf("%v: W·Tᵀ is off by %g", c, d)
 		}
 		x := randFloats(6, c.in)
 		y, z := make([]float32, c.out), make([]float32, c.out)
-		pool.MatMulNT(y, c.out, x, c.in, w, c.in, 1, c.out, c.in, false)
+		float.MatMulNT(pool, y, c.out, x, c.in, w, c.in, 1, c.out, c.in, false)
 		tin.Apply(pool, x, 1)
-		pool.MatMulNT(z, c.out, x, c.in, in, c.in, 1, c.out, c.in, false)
+		float.MatMulNT(pool, z, c.out, x, c.in, in, c.in, 1, c.out, c.in, false)
 		if d := relative(z, y); !(d < 2e-6) {
 			t.Errorf("%v: the folded layer's output is off by %g", c, d)
 		}
 		out := slices.Clone(w)
 		FoldOutput(pool, out, c.in, tout)
 		m = tout.Dense(pool)
-		pool.MatMulNN(want, c.in, m, c.out, w, c.in, c.out, c.in, c.out, false)
+		float.MatMulNN(pool, want, c.in, m, c.out, w, c.in, c.out, c.in, c.out, false)
 		if d := relative(out, want); !(d < 1e-6) {
 			t.Errorf("%v: T·W is off by %g", c, d)
 		}
@@ -227,7 +230,7 @@ func TestFold(t *testing.T) {
 }
 
 func BenchmarkFoldOutput(b *testing.B) {
-	pool := kernel.NewPool(0)
+	pool := parallel.NewPool(0)
 	defer pool.Close()
 	h, err := NewHadamard(5632)
 	if err != nil {

@@ -3,7 +3,8 @@ package linalg
 import (
 	"math"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 const (
@@ -33,7 +34,7 @@ func (t *tridiagonal) strip(s int) []float64 {
 // tridiagonalize reduces scale times the symmetric a[n×n]. (Dongarra, Hammarling and
 // Sorensen 1989, "Block reduction of matrices to condensed forms".) The whole matrix is
 // updated, not a triangle, so that A·v is a plain product.
-func tridiagonalize(p *kernel.Pool, a []float64, n int, scale float64) *tridiagonal {
+func tridiagonalize(p *parallel.Pool, a []float64, n int, scale float64) *tridiagonal {
 	count := (n + stripWidth - 1) / stripWidth
 	t := &tridiagonal{n: n, d: make([]float64, n), e: make([]float64, max(n-1, 0)), tau: make([]float64, max(n-1, 0)),
 		strips: make([]float64, count*n*stripWidth)}
@@ -73,7 +74,7 @@ func tridiagonalize(p *kernel.Pool, a []float64, n int, scale float64) *tridiago
 			w := product[j+1 : n]
 			p.Run(used, func(q int) { dots[q] = dot(v, crossed[q*ld:][j+1:n]) })
 			if used > 0 {
-				p.MatMulNN64(w, len(w), dots, used, pairs[j+1:], ld, 1, len(w), used, kernel.Subtract)
+				float.MatMulNN64(p, w, len(w), dots, used, pairs[j+1:], ld, 1, len(w), used, float.Subtract)
 			}
 			for i := range w {
 				w[i] *= t.tau[j]
@@ -96,7 +97,7 @@ func tridiagonalize(p *kernel.Pool, a []float64, n int, scale float64) *tridiago
 		first := j1 / stripWidth // panels are whole strips
 		p.Run(count-first, func(i int) {
 			s := first + i
-			p.MatMulNN64(t.strip(s)[j1*stripWidth:], stripWidth, columns, k, crossed[s*stripWidth:], ld, m, stripWidth, k, kernel.Subtract)
+			float.MatMulNN64(p, t.strip(s)[j1*stripWidth:], stripWidth, columns, k, crossed[s*stripWidth:], ld, m, stripWidth, k, float.Subtract)
 		})
 	}
 	return t
@@ -117,7 +118,7 @@ func (t *tridiagonal) setRow(src []float64, j int) {
 
 // mul sets the last len(v) of the n elements of dst to the last rows and columns
 // of A times v; whole strips are written.
-func (t *tridiagonal) mul(p *kernel.Pool, dst, v []float64) {
+func (t *tridiagonal) mul(p *parallel.Pool, dst, v []float64) {
 	const work = 1 << 15 // elements that make a unit of work
 	m := len(v)
 	from := t.n - m
@@ -125,7 +126,7 @@ func (t *tridiagonal) mul(p *kernel.Pool, dst, v []float64) {
 	each := max(1, work/(m*stripWidth))
 	p.Run((count-first+each-1)/each, func(i int) {
 		for s := first + i*each; s < min(first+(i+1)*each, count); s++ {
-			p.MatMulNN64(dst[s*stripWidth:], stripWidth, v, m, t.strip(s)[from*stripWidth:], stripWidth, 1, stripWidth, m, kernel.Set)
+			float.MatMulNN64(p, dst[s*stripWidth:], stripWidth, v, m, t.strip(s)[from*stripWidth:], stripWidth, 1, stripWidth, m, float.Set)
 		}
 	})
 }
@@ -156,7 +157,7 @@ func axpy(y []float64, c float64, x []float64) {
 
 // back replaces the rows z of x [n×n] by (Q·z)ᵀ. Reflections are applied in blocks: H₀···Hₖ
 // = I − V·S·Vᵀ with upper triangular S (Schreiber and Van Loan 1989).
-func (t *tridiagonal) back(p *kernel.Pool, x []float64) {
+func (t *tridiagonal) back(p *parallel.Pool, x []float64) {
 	n := t.n
 	if n < 2 {
 		return
@@ -185,8 +186,8 @@ func (t *tridiagonal) back(p *kernel.Pool, x []float64) {
 				s[i*width+j] = -tau * dot(s[i*width+i:][:j-i], with[i:j])
 			}
 		}
-		p.MatMulNT64(xv, k, x[j0+1:], n, v, m, n, k, m, kernel.Set)
-		p.MatMulNT64(xvs, k, xv, k, s, width, n, k, k, kernel.Set)
-		p.MatMulNN64(x[j0+1:], n, xvs, k, v, m, n, m, k, kernel.Subtract)
+		float.MatMulNT64(p, xv, k, x[j0+1:], n, v, m, n, k, m, float.Set)
+		float.MatMulNT64(p, xvs, k, xv, k, s, width, n, k, k, float.Set)
+		float.MatMulNN64(p, x[j0+1:], n, xvs, k, v, m, n, m, k, float.Subtract)
 	}
 }

@@ -7,13 +7,16 @@ package llama
 
 import (
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/kv"
+	"github.com/specquant/specquant/internal/kernel/parallel"
+	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
 // Linear is y = W x + b for a batch of tokens.
 type Linear interface {
 	// Forward writes y [tokens × out] from x [tokens × in].
-	Forward(p *kernel.Pool, y, x []float32, tokens int)
+	Forward(p *parallel.Pool, y, x []float32, tokens int)
 }
 
 // Dense is a linear layer with float32 weights.
@@ -24,8 +27,8 @@ type Dense struct {
 }
 
 // Forward implements [Linear].
-func (d *Dense) Forward(p *kernel.Pool, y, x []float32, tokens int) {
-	p.MatMulNT(y, d.Out, x, d.In, d.W, d.In, tokens, d.Out, d.In, false)
+func (d *Dense) Forward(p *parallel.Pool, y, x []float32, tokens int) {
+	float.MatMulNT(p, y, d.Out, x, d.In, d.W, d.In, tokens, d.Out, d.In, false)
 	AddBias(y, d.Bias, tokens)
 }
 
@@ -63,7 +66,7 @@ type Block struct {
 // Transform is a linear map of vectors, applied at run time.
 type Transform interface {
 	// Apply transforms each row of x [rows × width] in place.
-	Apply(p *kernel.Pool, x []float32, rows int)
+	Apply(p *parallel.Pool, x []float32, rows int)
 }
 
 // Input names the four activations that linear layers read. Layers that share
@@ -104,7 +107,7 @@ type Hooks struct {
 // Runner runs blocks of one shape; it owns the scratch memory.
 type Runner struct {
 	Config *checkpoint.Config
-	Pool   *kernel.Pool
+	Pool   *parallel.Pool
 	Rope   *Rope
 	Local  *Rope // of blocks with a window, where their base is another; else nil
 
@@ -113,25 +116,25 @@ type Runner struct {
 	norm, q, k, v, attn, out, gate, up []float32
 	rows, given                        []float32 // of one expert: what it reads and gives
 	routing                            Routing
-	cache                              kernel.KVCache
-	scratch                            []*kernel.KVScratch // one per thread
+	cache                              kv.Cache
+	scratch                            []*kv.Scratch // one per thread
 }
 
 // NewRunner prepares for sequences of up to the given number of tokens.
-func NewRunner(c *checkpoint.Config, p *kernel.Pool, tokens int) *Runner {
+func NewRunner(c *checkpoint.Config, p *parallel.Pool, tokens int) *Runner {
 	return &Runner{Config: c, Pool: p, Rope: NewRope(c, tokens), Local: NewLocalRope(c, tokens)}
 }
 
 // RunnerBytes is the scratch memory of a runner at that many tokens.
 func RunnerBytes(c *checkpoint.Config, threads, tokens int) int64 {
-	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
-	cache := kernel.KVCache{Bits: 16, Heads: c.KVHeads, HeadDim: c.HeadDim}
+	q, keys := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
+	cache := kv.Cache{Bits: 16, Heads: c.KVHeads, HeadDim: c.HeadDim}
 	inner := max(c.IntermediateSize, c.Experts.DenseWidth)
-	perToken := 4*int64(2*c.HiddenSize+2*q+2*kv+2*inner+2*c.Rotary()) + cache.PositionBytes()
+	perToken := 4*int64(2*c.HiddenSize+2*q+2*keys+2*inner+2*c.Rotary()) + cache.PositionBytes()
 	if x := c.Experts; x.Count > 0 {
 		perToken += 4*int64(2*c.HiddenSize+x.Count) + 24*int64(x.Used)
 	}
-	return int64(tokens)*perToken + int64(threads)*kernel.KVScratchBytes(c.Heads/c.KVHeads, c.HeadDim, tokens)
+	return int64(tokens)*perToken + int64(threads)*kv.ScratchBytes(c.Heads/c.KVHeads, c.HeadDim, tokens)
 }
 
 // Block runs one block over x [tokens × hidden], in place, as positions
@@ -156,9 +159,9 @@ func (r *Runner) tap(b *Block, h Hooks, in Input, x []float32, tokens, width int
 func (r *Runner) attend(b *Block, x []float32, tokens int, h Hooks) bool {
 	c, p := r.Config.Of(b.Index), r.Pool
 	hidden, qw, kvw := c.HiddenSize, c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
-	r.norm = kernel.Grow(r.norm, tokens*hidden)
-	r.q, r.attn = kernel.Grow(r.q, tokens*qw), kernel.Grow(r.attn, tokens*qw)
-	r.k, r.v = kernel.Grow(r.k, tokens*kvw), kernel.Grow(r.v, tokens*kvw)
+	r.norm = shape.Grow(r.norm, tokens*hidden)
+	r.q, r.attn = shape.Grow(r.q, tokens*qw), shape.Grow(r.attn, tokens*qw)
+	r.k, r.v = shape.Grow(r.k, tokens*kvw), shape.Grow(r.v, tokens*kvw)
 
 	r.before(r.norm, x, b.AttnNorm, tokens)
 	if !r.tap(b, h, AttnInput, r.norm, tokens, hidden) {
@@ -191,7 +194,7 @@ func (r *Runner) attend(b *Block, x []float32, tokens int, h Hooks) bool {
 // [tokens × heads·head_dim] is what the tap saw, x [tokens × hidden] what came into the
 // block, and becomes the residual stream after attention.
 func (r *Runner) AddAttention(b *Block, x, attn []float32, tokens int) {
-	r.out = kernel.Grow(r.out, tokens*r.Config.HiddenSize)
+	r.out = shape.Grow(r.out, tokens*r.Config.HiddenSize)
 	b.O.Forward(r.Pool, r.out, attn, tokens)
 	r.add(x, b.AttnPost, tokens)
 }
@@ -200,8 +203,8 @@ func (r *Runner) AddAttention(b *Block, x, attn []float32, tokens int) {
 // [tokens × hidden], in place. It reports whether it came to the end.
 func (r *Runner) MLP(b *Block, x []float32, tokens int, h Hooks) bool {
 	c, p := r.Config.Of(b.Index), r.Pool
-	r.norm, r.out = kernel.Grow(r.norm, tokens*c.HiddenSize), kernel.Grow(r.out, tokens*c.HiddenSize)
-	r.gate, r.up = kernel.Grow(r.gate, tokens*c.IntermediateSize), kernel.Grow(r.up, tokens*c.IntermediateSize)
+	r.norm, r.out = shape.Grow(r.norm, tokens*c.HiddenSize), shape.Grow(r.out, tokens*c.HiddenSize)
+	r.gate, r.up = shape.Grow(r.gate, tokens*c.IntermediateSize), shape.Grow(r.up, tokens*c.IntermediateSize)
 	r.before(r.norm, x, b.MLPNorm, tokens)
 	if len(b.Experts) > 0 {
 		if !r.experts(c, b, tokens, h) {
@@ -228,11 +231,11 @@ func (r *Runner) MLP(b *Block, x []float32, tokens int, h Hooks) bool {
 func (r *Runner) before(dst, x, gain []float32, tokens int) {
 	c := r.Config
 	if !c.NoPreNorm {
-		r.Pool.RMSNorm(dst, x, gain, c.NormEps, tokens)
+		float.RMSNormOn(r.Pool, dst, x, gain, c.NormEps, tokens)
 		return
 	}
 	copy(dst, x)
-	r.Pool.Run(tokens, func(t int) { kernel.Mul(dst[t*len(gain):][:len(gain)], gain) })
+	r.Pool.Run(tokens, func(t int) { float.Mul(dst[t*len(gain):][:len(gain)], gain) })
 }
 
 // add adds r.out [tokens × hidden] to x: normed where there is a norm for it, and
@@ -240,24 +243,24 @@ func (r *Runner) before(dst, x, gain []float32, tokens int) {
 func (r *Runner) add(x, post []float32, tokens int) {
 	c, p := r.Config, r.Pool
 	if post != nil {
-		p.RMSNorm(r.out, r.out, post, c.NormEps, tokens)
+		float.RMSNormOn(p, r.out, r.out, post, c.NormEps, tokens)
 	}
 	scale := c.AddedScale()
 	if scale == 1 {
-		p.AddTo(x, r.out)
+		float.AddToOn(p, x, r.out)
 		return
 	}
 	h := c.HiddenSize
-	p.Run(tokens, func(t int) { kernel.Axpy(x[t*h:][:h], scale, r.out[t*h:][:h]) })
+	p.Run(tokens, func(t int) { float.Axpy(x[t*h:][:h], scale, r.out[t*h:][:h]) })
 }
 
 // Gated writes activation(gate)·up over gate.
-func Gated(p *kernel.Pool, c *checkpoint.Config, gate, up []float32) {
+func Gated(p *parallel.Pool, c *checkpoint.Config, gate, up []float32) {
 	if c.Activation == checkpoint.GELUTanh {
-		p.GeGLU(gate, up)
+		float.GeGLUOn(p, gate, up)
 		return
 	}
-	p.SwiGLU(gate, up)
+	float.SwiGLUOn(p, gate, up)
 }
 
 // Turn norms the heads of one token's queries or keys, where gain is not nil, and
@@ -265,13 +268,13 @@ func Gated(p *kernel.Pool, c *checkpoint.Config, gate, up []float32) {
 func Turn(c *checkpoint.Config, heads, gain []float32, rope *Rope, position int) {
 	hd := c.HeadDim
 	if gain != nil && c.QKNorm == checkpoint.QKWhole {
-		kernel.RMSNorm(heads, heads, gain, c.NormEps)
+		float.RMSNorm(heads, heads, gain, c.NormEps)
 		gain = nil
 	}
 	for o := 0; o < len(heads); o += hd {
 		x := heads[o:][:hd]
 		if gain != nil {
-			kernel.RMSNorm(x, x, gain, c.NormEps)
+			float.RMSNorm(x, x, gain, c.NormEps)
 		}
 		if rope != nil {
 			rope.Apply(x, position)
@@ -293,14 +296,14 @@ func (r *Runner) attention(block, tokens int) {
 			r.cache.Put(h, t, r.k[t*kvw+h*hd:][:hd], r.v[t*kvw+h*hd:][:hd])
 		}
 	})
-	buffers := make(chan *kernel.KVScratch, r.Pool.Threads())
+	buffers := make(chan *kv.Scratch, r.Pool.Threads())
 	for i := range r.Pool.Threads() {
 		if i == len(r.scratch) {
-			r.scratch = append(r.scratch, &kernel.KVScratch{})
+			r.scratch = append(r.scratch, &kv.Scratch{})
 		}
 		buffers <- r.scratch[i]
 	}
-	each := kernel.KVQueries(group, tokens)
+	each := kv.Queries(group, tokens)
 	blocks := (tokens + each - 1) / each
 	r.Pool.Run(c.KVHeads*blocks, func(i int) {
 		head, first := i%c.KVHeads, (blocks-1-i/c.KVHeads)*each // those that see most come first

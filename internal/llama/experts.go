@@ -5,7 +5,9 @@ import (
 	"slices"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
+	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
 // Routing says which experts the tokens of a batch are sent to, and with what weights.
@@ -25,17 +27,17 @@ type Routing struct {
 // gives it, whatever is done to what the experts read. router is [experts × hidden]. A
 // token's choice depends on no other token. Of equal logits the first experts are
 // chosen.
-func (r *Routing) Route(p *kernel.Pool, c *checkpoint.Config, router, x []float32, tokens int) {
+func (r *Routing) Route(p *parallel.Pool, c *checkpoint.Config, router, x []float32, tokens int) {
 	n := c.Experts.Count
-	r.logits = kernel.Grow(r.logits, tokens*n)
-	p.MatMulNT(r.logits, n, x, c.HiddenSize, router, c.HiddenSize, tokens, n, c.HiddenSize, false)
+	r.logits = shape.Grow(r.logits, tokens*n)
+	float.MatMulNT(p, r.logits, n, x, c.HiddenSize, router, c.HiddenSize, tokens, n, c.HiddenSize, false)
 	r.choose(p, c.Experts, tokens)
 }
 
 // choose fills the routing from the logits.
-func (r *Routing) choose(p *kernel.Pool, x checkpoint.Experts, tokens int) {
+func (r *Routing) choose(p *parallel.Pool, x checkpoint.Experts, tokens int) {
 	r.used = x.Used
-	r.expert, r.weight = slices.Grow(r.expert[:0], tokens*x.Used)[:tokens*x.Used], kernel.Grow(r.weight, tokens*x.Used)
+	r.expert, r.weight = slices.Grow(r.expert[:0], tokens*x.Used)[:tokens*x.Used], shape.Grow(r.weight, tokens*x.Used)
 	p.Run(tokens, func(t int) {
 		chooseExperts(x, r.logits[t*x.Count:][:x.Count], r.expert[t*x.Used:][:x.Used], r.weight[t*x.Used:][:x.Used])
 	})
@@ -47,7 +49,7 @@ func (r *Routing) choose(p *kernel.Pool, x checkpoint.Experts, tokens int) {
 		r.first[e+1] += r.first[e]
 	}
 	r.token = slices.Grow(r.token[:0], len(r.expert))[:len(r.expert)]
-	r.weights = kernel.Grow(r.weights, len(r.expert))
+	r.weights = shape.Grow(r.weights, len(r.expert))
 	next := slices.Clone(r.first[:x.Count])
 	for i, e := range r.expert {
 		r.token[next[e]], r.weights[next[e]] = i/x.Used, r.weight[i]
@@ -102,8 +104,8 @@ func GatherRows(dst, x []float32, rows []int, width int) {
 
 // AddRows adds each row of y [rows × width], times its weight, to the row of dst with its
 // number. Rows are all different.
-func AddRows(p *kernel.Pool, dst, y []float32, rows []int, weights []float32, width int) {
-	p.Run(len(rows), func(i int) { kernel.Axpy(dst[rows[i]*width:][:width], weights[i], y[i*width:][:width]) })
+func AddRows(p *parallel.Pool, dst, y []float32, rows []int, weights []float32, width int) {
+	p.Run(len(rows), func(i int) { float.Axpy(dst[rows[i]*width:][:width], weights[i], y[i*width:][:width]) })
 }
 
 // ExpertLayers are the linear layers of one expert.
@@ -122,7 +124,7 @@ func (r *Runner) experts(c *checkpoint.Config, b *Block, tokens int, h Hooks) bo
 	if !r.tap(b, h, MLPInput, r.norm, tokens, hidden) {
 		return false
 	}
-	r.rows, r.given = kernel.Grow(r.rows, tokens*hidden), kernel.Grow(r.given, tokens*hidden)
+	r.rows, r.given = shape.Grow(r.rows, tokens*hidden), shape.Grow(r.given, tokens*hidden)
 	clear(r.out)
 	for e, expert := range b.Experts {
 		at, weights := r.routing.Of(e)

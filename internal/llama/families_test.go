@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/testmodel"
 )
 
@@ -27,7 +27,7 @@ func TestFamilies(t *testing.T) {
 			if err := ck.Check(); err != nil {
 				t.Fatal(err)
 			}
-			pool := kernel.NewPool(2)
+			pool := parallel.NewPool(2)
 			defer pool.Close()
 			vocab := ck.Config.VocabSize
 			logits, err := Logits(ck, pool, f.IDs, nil)

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/testdata"
 )
 
@@ -29,7 +29,7 @@ func golden(t *testing.T, dir string, g testdata.Golden) {
 	if err := ck.Check(); err != nil {
 		t.Fatal(err)
 	}
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	vocab := ck.Config.VocabSize
 

@@ -4,7 +4,8 @@ import (
 	"fmt"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
 // DenseBlock is a block with float32 weights, whose memory is reused from one
@@ -181,7 +182,7 @@ func loadVector(ck Source, name string, dst []float32) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	dst = kernel.Grow(dst, t.Elems())
+	dst = shape.Grow(dst, t.Elems())
 	err = t.Float32(dst)
 	t.Release()
 	return dst, err
@@ -217,28 +218,28 @@ func ScaleEmbeddings(c *checkpoint.Config, x []float32) {
 
 // Half returns a tensor of the checkpoint as a matrix that kernels read in
 // place, in its stored type.
-func Half(ck *checkpoint.Checkpoint, name string) (kernel.HalfMatrix, error) {
+func Half(ck *checkpoint.Checkpoint, name string) (float.HalfMatrix, error) {
 	t, err := ck.Tensor(name)
 	if err != nil {
-		return kernel.HalfMatrix{}, err
+		return float.HalfMatrix{}, err
 	}
 	return HalfMatrix(t)
 }
 
 // HalfMatrix is [Half] for a tensor in hand.
-func HalfMatrix(t checkpoint.Tensor) (kernel.HalfMatrix, error) {
-	m := kernel.HalfMatrix{Data: t.Data}
+func HalfMatrix(t checkpoint.Tensor) (float.HalfMatrix, error) {
+	m := float.HalfMatrix{Data: t.Data}
 	if len(t.Shape) != 2 {
 		return m, fmt.Errorf("%s: tensor %s: has shape %v, expected a matrix", t.File, t.Name, t.Shape)
 	}
 	m.Rows, m.Cols = t.Shape[0], t.Shape[1]
 	switch t.DType {
 	case checkpoint.F32:
-		m.DType = kernel.F32
+		m.DType = float.F32
 	case checkpoint.F16:
-		m.DType = kernel.F16
+		m.DType = float.F16
 	case checkpoint.BF16:
-		m.DType = kernel.BF16
+		m.DType = float.BF16
 	default:
 		return m, fmt.Errorf("%s: tensor %s: has type %s, expected F32, F16 or BF16", t.File, t.Name, t.DType)
 	}

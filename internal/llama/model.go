@@ -2,13 +2,14 @@ package llama
 
 import (
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // Logits runs the whole checkpoint over one sequence, loading one block at a time, and
 // returns the logits [tokens × vocab]. It is the reference, not the engine: every call
 // reads every weight once.
-func Logits(ck *checkpoint.Checkpoint, p *kernel.Pool, ids []int, hooks func(block int) Hooks) ([]float32, error) {
+func Logits(ck *checkpoint.Checkpoint, p *parallel.Pool, ids []int, hooks func(block int) Hooks) ([]float32, error) {
 	all, err := LogitsOfAll(ck, p, [][]int{ids}, hooks)
 	if err != nil {
 		return nil, err
@@ -18,7 +19,7 @@ func Logits(ck *checkpoint.Checkpoint, p *kernel.Pool, ids []int, hooks func(blo
 
 // LogitsOfAll is [Logits] for several independent sequences. Every weight is read once for
 // all of them.
-func LogitsOfAll(ck *checkpoint.Checkpoint, p *kernel.Pool, sequences [][]int, hooks func(block int) Hooks) ([][]float32, error) {
+func LogitsOfAll(ck *checkpoint.Checkpoint, p *parallel.Pool, sequences [][]int, hooks func(block int) Hooks) ([][]float32, error) {
 	c := &ck.Config
 	longest := 0
 	xs := make([][]float32, len(sequences))
@@ -55,7 +56,7 @@ func LogitsOfAll(ck *checkpoint.Checkpoint, p *kernel.Pool, sequences [][]int, h
 }
 
 // Head applies the final norm and the output matrix to x [tokens × hidden].
-func Head(ck *checkpoint.Checkpoint, p *kernel.Pool, x []float32, tokens int) ([]float32, error) {
+func Head(ck *checkpoint.Checkpoint, p *parallel.Pool, x []float32, tokens int) ([]float32, error) {
 	c := &ck.Config
 	norm, err := OutputGain(ck)
 	if err != nil {
@@ -65,11 +66,11 @@ func Head(ck *checkpoint.Checkpoint, p *kernel.Pool, x []float32, tokens int) ([
 	if err != nil {
 		return nil, err
 	}
-	p.RMSNorm(x, x, norm, c.NormEps, tokens)
+	float.RMSNormOn(p, x, x, norm, c.NormEps, tokens)
 	logits := make([]float32, tokens*c.VocabSize)
-	p.MatMulHalf(logits, c.VocabSize, x, c.HiddenSize, head, tokens)
+	float.MatMulHalf(p, logits, c.VocabSize, x, c.HiddenSize, head, tokens)
 	if c.LogitSoftCap > 0 {
-		p.SoftCap(logits, 1, float32(c.LogitSoftCap))
+		float.SoftCapOn(p, logits, 1, float32(c.LogitSoftCap))
 	}
 	return logits, nil
 }

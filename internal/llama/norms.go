@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
 // Norms are the gains of a block's norms. An architecture without norms before attention
@@ -48,7 +48,7 @@ func (n *Norms) Read(c *checkpoint.Config, src Source, i int, offset float32) er
 			*at = nil
 			continue
 		case !c.HasNorm(place) && !src.Has(name):
-			*at = kernel.Grow(*at, width)
+			*at = shape.Grow(*at, width)
 			for k := range *at {
 				(*at)[k] = 1
 			}

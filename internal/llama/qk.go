@@ -1,7 +1,8 @@
 package llama
 
 import (
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/linalg"
 )
 
@@ -19,12 +20,12 @@ type QK struct {
 
 // Apply transforms q [tokens × heads·head_dim] and k [tokens × kv_heads·head_dim] in place.
 // A nil QK does nothing.
-func (t *QK) Apply(p *kernel.Pool, q, k []float32) {
+func (t *QK) Apply(p *parallel.Pool, q, k []float32) {
 	if t == nil {
 		return
 	}
 	if n := len(t.Mean); n > 0 {
-		p.Run(len(k)/n, func(i int) { kernel.Axpy(k[i*n:][:n], -1, t.Mean) })
+		p.Run(len(k)/n, func(i int) { float.Axpy(k[i*n:][:n], -1, t.Mean) })
 	}
 	if t.Keys != nil {
 		t.Queries.Apply(p, q, len(q)/t.Queries.Width())
@@ -39,7 +40,7 @@ func (t *QK) ApplyHead(head int, q, k []float32) {
 		return
 	}
 	if len(t.Mean) > 0 {
-		kernel.Axpy(k, -1, t.Mean[head*len(k):][:len(k)])
+		float.Axpy(k, -1, t.Mean[head*len(k):][:len(k)])
 	}
 	if t.Keys == nil {
 		return

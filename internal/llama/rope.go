@@ -4,7 +4,7 @@ import (
 	"math"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
 )
 
 // Rope holds the cosines and sines of the rotary position embedding for the positions 0 …
@@ -143,5 +143,5 @@ func yarnFrequency(f float64, i int, c *checkpoint.Config) float64 {
 func (r *Rope) Apply(x []float32, position int) {
 	cos := r.Cos[position*r.Half:][:r.Half]
 	sin := r.Sin[position*r.Half:][:r.Half]
-	kernel.Rope(x[:2*r.Half], cos, sin)
+	float.Rope(x[:2*r.Half], cos, sin)
 }

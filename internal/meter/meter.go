@@ -5,7 +5,8 @@ package meter
 import (
 	"time"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/cpu"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // Part is the measurement of one part of the work.
@@ -94,15 +95,15 @@ func (m *Meter) Parts() []Part {
 // do on registers (two for each multiply-add), the best of `rounds` measurements. 0:
 // unknown for this CPU or system. It is based on processor time, so that other programs
 // have little effect on it.
-func Rate(p *kernel.Pool, rounds int) (best float64) {
+func Rate(p *parallel.Pool, rounds int) (best float64) {
 	for range rounds {
-		cpu, start := CPUSeconds(), time.Now()
-		rate, ok := p.PeakFMA()
+		spentBefore, start := CPUSeconds(), time.Now()
+		rate, ok := cpu.PeakFMA(p)
 		if !ok {
 			return 0
 		}
 		done := rate * time.Since(start).Seconds()
-		if spent := CPUSeconds() - cpu; spent > 0 {
+		if spent := CPUSeconds() - spentBefore; spent > 0 {
 			best = max(best, done/spent)
 		}
 	}

@@ -3,7 +3,7 @@ package meter
 import (
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 func TestMeter(t *testing.T) {
@@ -43,7 +43,7 @@ func TestShare(t *testing.T) {
 	if s := p.Share(0); s != 0 {
 		t.Errorf("unknown rate: share is %v, expected 0", s)
 	}
-	pool := kernel.NewPool(1)
+	pool := parallel.NewPool(1)
 	defer pool.Close()
 	if r := Rate(pool, 2); r < 0 {
 		t.Errorf("rate is %v", r)

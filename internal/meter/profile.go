@@ -10,7 +10,7 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/input"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // Profile is where the time of a job went.
@@ -31,7 +31,7 @@ const rateRounds = 4 // of some 5 ms each
 
 // Begin makes the meter of a job that somebody wants the profile of; nil where p is.
 // wide are the parts that work in float64.
-func (p *Profile) Begin(pool *kernel.Pool, wide ...string) *Meter {
+func (p *Profile) Begin(pool *parallel.Pool, wide ...string) *Meter {
 	if p == nil {
 		return nil
 	}
@@ -41,7 +41,7 @@ func (p *Profile) Begin(pool *kernel.Pool, wide ...string) *Meter {
 
 // End fills the profile in and writes it into a folder. since is when the job began,
 // planned its plan's count of floating-point operations.
-func (p *Profile) End(m *Meter, pool *kernel.Pool, since time.Time, planned float64, dir string) error {
+func (p *Profile) End(m *Meter, pool *parallel.Pool, since time.Time, planned float64, dir string) error {
 	if p == nil {
 		return nil
 	}

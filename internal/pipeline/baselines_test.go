@@ -11,7 +11,7 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/testmodel"
@@ -61,7 +61,7 @@ func TestBaselines(t *testing.T) {
 				}
 				want := sums(t, o.Out)
 				o.Out += "-threads"
-				o.Pool = kernel.NewPool(3)
+				o.Pool = parallel.NewPool(3)
 				defer o.Pool.Close()
 				if _, err := Run(t.Context(), o); err != nil {
 					t.Fatal(err)

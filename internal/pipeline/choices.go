@@ -7,7 +7,8 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/input"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/cpu"
+	"github.com/specquant/specquant/internal/kernel/kv"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
@@ -57,7 +58,7 @@ const (
 // newChoices lists the neighbours of a recipe: 16 bits, and 8 to 2 bits with one scale a
 // row and with groups of 32. embedBytes is the size of embedding and output matrix in the
 // checkpoint, blocks that of all else.
-func newChoices(c *checkpoint.Config, r *recipe.Recipe, embedBytes, blocks int64, threads int, l kernel.Limits) *Choices {
+func newChoices(c *checkpoint.Config, r *recipe.Recipe, embedBytes, blocks int64, threads int, l cpu.Limits) *Choices {
 	out := &Choices{Free: freeRAM(), Fits: -1}
 	var weights float64
 	for w := range llama.NumLinears {
@@ -115,9 +116,9 @@ func newChoices(c *checkpoint.Config, r *recipe.Recipe, embedBytes, blocks int64
 	return out
 }
 
-// runningBytes is the memory of a model in a file of such a size, with a cache of kv bits.
-func runningBytes(c *checkpoint.Config, file int64, kv, threads, context, sequences int) Running {
-	cache := kernel.KVCache{Bits: kv, Heads: c.KVHeads, HeadDim: c.HeadDim}
+// runningBytes is the memory of a model in a file of such a size, with a cache of kvBits bits.
+func runningBytes(c *checkpoint.Config, file int64, kvBits, threads, context, sequences int) Running {
+	cache := kv.Cache{Bits: kvBits, Heads: c.KVHeads, HeadDim: c.HeadDim}
 	bytes := programBytes + file + int64(c.Layers)*int64(context)*int64(sequences)*cache.PositionBytes() +
 		llama.RunnerBytes(c, threads, min(batchRows, context)) + 4*int64(sequences)*int64(c.VocabSize)
 	return Running{Context: context, Sequences: sequences, Bytes: bytes}

@@ -3,7 +3,7 @@ package pipeline
 import (
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/cpu"
 )
 
 // TestChoices: the table falls from 16 bits to 2 with bits and groups, has the recipe's own
@@ -12,7 +12,7 @@ func TestChoices(t *testing.T) {
 	c := wideConfig()
 	r := smallRecipe(t, "rtn", "4-8-8")
 	r.Weights.Group = 64
-	l := kernel.Limits{Int8: 1e12, FMA: 1e11, Read: 1e10}
+	l := cpu.Limits{Int8: 1e12, FMA: 1e11, Read: 1e10}
 	out := newChoices(c, r, 5e8, 13e9, 2, l)
 	if len(out.All) != 1+7*3 {
 		t.Fatalf("%d choices", len(out.All))

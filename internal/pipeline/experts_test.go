@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/artefact"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/testmodel"
 )
@@ -27,7 +27,7 @@ func expertsJob(t *testing.T, family, calibration string, r *recipe.Recipe) Opti
 	if err := os.WriteFile(calib, []byte(calibration), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	t.Cleanup(pool.Close)
 	return Options{Dir: model, Out: filepath.Join(dir, "out"), Recipe: r, Calibration: []string{calib}, Pool: pool, Tool: "test"}
 }
@@ -98,7 +98,7 @@ func TestExpertsSameBytes(t *testing.T) {
 		}
 		same(t, fmt.Sprintf("stopped after %d blocks", stop), sums(t, o.Out), want)
 	}
-	o.Out, o.Pool = out+"-threads", kernel.NewPool(3)
+	o.Out, o.Pool = out+"-threads", parallel.NewPool(3)
 	defer o.Pool.Close()
 	plan, err := PlanJob(o)
 	if err != nil {

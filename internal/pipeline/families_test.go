@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/engine"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/testmodel"
 )
@@ -99,7 +99,7 @@ func TestFamilies(t *testing.T) {
 			if err := os.WriteFile(calib, []byte(text), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			pool := kernel.NewPool(2)
+			pool := parallel.NewPool(2)
 			defer pool.Close()
 			full := familyLogits(t, model, f.IDs)
 			vocab := len(f.Last)
@@ -158,7 +158,7 @@ func TestFamiliesSameBytes(t *testing.T) {
 			if err := os.WriteFile(calib, []byte(text), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			o := Options{Dir: model, Out: filepath.Join(dir, "out"), Recipe: r, Calibration: []string{calib}, Pool: kernel.NewPool(1), Tool: "test"}
+			o := Options{Dir: model, Out: filepath.Join(dir, "out"), Recipe: r, Calibration: []string{calib}, Pool: parallel.NewPool(1), Tool: "test"}
 			defer o.Pool.Close()
 			if _, err := Run(t.Context(), o); err != nil {
 				t.Fatal(err)
@@ -166,7 +166,7 @@ func TestFamiliesSameBytes(t *testing.T) {
 			want := sums(t, o.Out)
 			stopAnywhere(t, o, want)
 			o.Out += "-threads"
-			o.Pool = kernel.NewPool(3)
+			o.Pool = parallel.NewPool(3)
 			defer o.Pool.Close()
 			if _, err := Run(t.Context(), o); err != nil {
 				t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"context"
 
 	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/kernel/cpu"
 	"github.com/specquant/specquant/internal/stage"
 )
 
@@ -25,7 +26,7 @@ func PlanJob(o Options) (*Plan, error) {
 	j.plan.Measure(o.Pool)
 	if o.Choices {
 		embed := j.embedBytes()
-		j.plan.Choices = newChoices(&j.ck.Config, j.Recipe, embed, j.ck.Bytes()-embed, o.Pool.Threads(), o.Pool.MeasureLimits(limitRounds))
+		j.plan.Choices = newChoices(&j.ck.Config, j.Recipe, embed, j.ck.Bytes()-embed, o.Pool.Threads(), cpu.MeasureLimits(o.Pool, limitRounds))
 	}
 	return j.plan, nil
 }

@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/testmodel"
 )
@@ -61,7 +61,7 @@ func options(t testing.TB, o testmodel.Options, r *recipe.Recipe, threads int) O
 	if err := os.WriteFile(calib, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	pool := kernel.NewPool(threads)
+	pool := parallel.NewPool(threads)
 	t.Cleanup(pool.Close)
 	return Options{Dir: filepath.Join(dir, "model"), Out: filepath.Join(dir, "out"), Recipe: r, Calibration: []string{calib}, Pool: pool, Tool: "test"}
 }
@@ -151,7 +151,7 @@ func TestSameBytes(t *testing.T) {
 			want := sums(t, o.Out)
 
 			o.Out += "-threads"
-			o.Pool = kernel.NewPool(3)
+			o.Pool = parallel.NewPool(3)
 			defer o.Pool.Close()
 			if _, err := Run(t.Context(), o); err != nil {
 				t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/testmodel"
 )
 
@@ -27,7 +27,7 @@ const killedRecipe = "bits: 4-8-8\nsolve: {method: gptq, damp: 0.01}\ncalibratio
 
 // killedOptions are the job of TestRandomKills, whose checkpoint and text lie in dir.
 func killedOptions(t *testing.T, dir, out string) Options {
-	pool := kernel.NewPool(1)
+	pool := parallel.NewPool(1)
 	t.Cleanup(pool.Close)
 	return Options{Dir: filepath.Join(dir, "model"), Out: filepath.Join(dir, out), Recipe: parsed(t, killedRecipe),
 		Calibration: []string{filepath.Join(dir, "calibration.txt")}, Pool: pool, Tool: "test"}

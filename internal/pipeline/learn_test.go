@@ -11,7 +11,7 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
@@ -74,7 +74,7 @@ func TestLearnedBytes(t *testing.T) {
 				}
 			}
 			o.Out += "-threads"
-			o.Pool = kernel.NewPool(3)
+			o.Pool = parallel.NewPool(3)
 			defer o.Pool.Close()
 			if _, err := Run(t.Context(), o); err != nil {
 				t.Fatal(err)

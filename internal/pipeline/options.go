@@ -8,7 +8,7 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/calibration"
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/meter"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/stage"
@@ -21,7 +21,7 @@ type Options struct {
 	Out         string // the artefact's folder; must not exist
 	Recipe      *recipe.Recipe
 	Calibration []string // text files; none: the embedded text
-	Pool        *kernel.Pool
+	Pool        *parallel.Pool
 	MaxMemory   int64         // bytes; 0: no limit
 	Size        int64         // bytes of the artefact, at most, see [fit]; 0: as the recipe says
 	Time        time.Duration // that the job may take, about: as much calibration as that allows; 0: as the recipe says

@@ -6,11 +6,11 @@ import (
 	"runtime/debug"
 
 	"github.com/specquant/specquant/internal/input"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // Measure fills in the time from a short run of the operations that dominate.
-func (p *Plan) Measure(pool *kernel.Pool) {
+func (p *Plan) Measure(pool *parallel.Pool) {
 	s := measureSpeeds(p.config, pool, p.Tokens)
 	p.estimate(&s)
 }

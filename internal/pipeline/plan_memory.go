@@ -9,7 +9,7 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// Sizes of what internal/kernel keeps for each thread to pack the operands of its
+// Sizes of what internal/kernel/float keeps for each thread to pack the operands of its
 // products: rows of at most so many terms with their padding, no more than fit the
 // second-level cache, and a panel of columns.
 const (

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/stage"
 	"github.com/specquant/specquant/internal/testdata"
@@ -64,7 +64,7 @@ func memoryChild(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	r.Calibration.Samples = 32
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	o := Options{Dir: testdata.Path(t, "models", "books-1m"), Out: filepath.Join(t.TempDir(), "out"), Recipe: r, Pool: pool}
 	if limited {

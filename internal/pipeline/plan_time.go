@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/integer"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/meter"
 	"github.com/specquant/specquant/internal/quant"
@@ -164,7 +166,7 @@ type speeds [kinds]struct{ least, most float64 }
 // measureSpeeds runs each kind of operation for a moment, at the model's widths as
 // far as they are not too large for that, in turns. Speeds are by the processors' time, where
 // the system tells it, as if no other program ran: what those take is counted by [stretch].
-func measureSpeeds(c *checkpoint.Config, pool *kernel.Pool, tokens int) speeds {
+func measureSpeeds(c *checkpoint.Config, pool *parallel.Pool, tokens int) speeds {
 	const widest = 2048
 	if tokens == 0 {
 		tokens = stage.SampleTokens
@@ -183,19 +185,19 @@ func measureSpeeds(c *checkpoint.Config, pool *kernel.Pool, tokens int) speeds {
 	h := make([]float64, in*in)
 	n := min(in, 512)
 	a, b := make([]float64, n*n), make([]float64, n*n)
-	var acts, codes kernel.Activations
+	var acts, codes integer.Activations
 	matrix := codesFor(out, in)
-	codes.Quantize(pool, x, in, m, in, kernel.ActGrid{Bits: 8, Clip: 1}, matrix.Group)
+	codes.Quantize(pool, x, in, m, in, integer.ActGrid{Bits: 8, Clip: 1}, matrix.Group)
 	run := [kinds]struct {
 		operations float64
 		once       func()
 	}{
-		products: {2 * float64(m) * float64(in) * float64(out), func() { pool.MatMulNT(y, out, x, in, w, in, m, out, in, false) }},
-		moments:  {float64(m) * float64(in) * float64(in), func() { pool.SyrkLower(h, in, x, in, m) }},
-		wide:     {2 * float64(n) * float64(n) * float64(n), func() { pool.MatMulNT64(b, n, a, n, a, n, n, n, n, kernel.Set) }},
-		integers: {2 * float64(m) * float64(in) * float64(out), func() { pool.MulInt(y, out, matrix, &codes) }},
+		products: {2 * float64(m) * float64(in) * float64(out), func() { float.MatMulNT(pool, y, out, x, in, w, in, m, out, in, false) }},
+		moments:  {float64(m) * float64(in) * float64(in), func() { float.SyrkLower(pool, h, in, x, in, m) }},
+		wide:     {2 * float64(n) * float64(n) * float64(n), func() { float.MatMulNT64(pool, b, n, a, n, a, n, n, n, n, float.Set) }},
+		integers: {2 * float64(m) * float64(in) * float64(out), func() { integer.Mul(pool, y, out, matrix, &codes) }},
 		elements: {float64(m) * float64(in), func() {
-			acts.Quantize(pool, x, in, m, in, kernel.ActGrid{Bits: 8}, 0)
+			acts.Quantize(pool, x, in, m, in, integer.ActGrid{Bits: 8}, 0)
 			acts.Dequantize(y[:min(len(y), m*in)], min(in, out))
 		}},
 	}
@@ -231,10 +233,10 @@ func measureSpeeds(c *checkpoint.Config, pool *kernel.Pool, tokens int) speeds {
 }
 
 // codesFor is a matrix of codes of 4 bits, to measure products on.
-func codesFor(out, in int) *kernel.IntMatrix {
+func codesFor(out, in int) *integer.Matrix {
 	const bits = 4
-	scale := make([]float32, kernel.ScaleLen(out, in, 0))
-	m, err := kernel.NewIntMatrix(bits, out, in, 0, make([]byte, kernel.TileBytes(bits, out, in)), scale, nil)
+	scale := make([]float32, integer.ScaleLen(out, in, 0))
+	m, err := integer.NewMatrix(bits, out, in, 0, make([]byte, integer.TileBytes(bits, out, in)), scale, nil)
 	if err != nil {
 		panic(err)
 	}

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/recipe"
 )
 
@@ -48,7 +48,7 @@ func TestEfforts(t *testing.T) {
 // The range is one: least before most, both of the order of the work at a speed that
 // a processor can have.
 func TestMeasure(t *testing.T) {
-	pool := kernel.NewPool(1)
+	pool := parallel.NewPool(1)
 	defer pool.Close()
 	r, err := recipe.Load("gptq")
 	if err != nil {

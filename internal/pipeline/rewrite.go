@@ -7,7 +7,7 @@ import (
 	"math"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
 )
 
 // changedRows is how many rows of a tensor are changed at a time.
@@ -43,7 +43,7 @@ func changed(name string, t checkpoint.Tensor, fn func(w []float32, rows int)) c
 					raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
 					continue
 				}
-				h := kernel.ToF16(v)
+				h := float.ToF16(v)
 				if h&0x7c00 == 0x7c00 {
 					return fmt.Errorf("%s: tensor %s: %v does not fit a 16-bit float after rotation", t.File, t.Name, v)
 				}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/stage"
 )
@@ -17,7 +17,7 @@ import (
 // the inverse folded in, given what the runtime does to its input, computes what
 // it computed before; and the plan names the construction.
 func TestRotatedWidths(t *testing.T) {
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	r := parsed(t, "bits: 4-4-4\nrotate: {down: hadamard, seed: 3}\nsolve: {method: rtn}\n")
 	for width, want := range map[int]string{

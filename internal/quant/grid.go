@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
 )
 
 // Grid is an integer grid for weights, with one scale, and one zero point unless
@@ -81,9 +81,9 @@ func (g Grid) Round(w, s, d float32) int8 {
 }
 
 // Step is the grid of one group in the form that kernels take.
-func (g Grid) Step(s, d float32) kernel.GridStep {
+func (g Grid) Step(s, d float32) float.GridStep {
 	lo, hi := g.Limits()
-	return kernel.GridStep{Scale: s, Shift: d, Lo: lo, Hi: hi}
+	return float.GridStep{Scale: s, Shift: d, Lo: lo, Hi: hi}
 }
 
 // Value is the weight that q decodes to: s·(q − d).
@@ -93,7 +93,7 @@ func Value(q int8, s, d float32) float32 { return s * (float32(q) - d) }
 func (g Grid) RTN(q []int8, w []float32, steps Steps, rows, cols int, run func(n int, fn func(i int))) {
 	g.each(steps, rows, cols, run, func(lo, hi int, s, d float32) {
 		step := g.Step(s, d)
-		kernel.GridRound(q[lo:hi], w[lo:hi], &step)
+		float.GridRound(q[lo:hi], w[lo:hi], &step)
 	})
 }
 
@@ -101,7 +101,7 @@ func (g Grid) RTN(q []int8, w []float32, steps Steps, rows, cols int, run func(n
 func (g Grid) Dequantize(dst []float32, q []int8, steps Steps, rows, cols int, run func(n int, fn func(i int))) {
 	g.each(steps, rows, cols, run, func(lo, hi int, s, d float32) {
 		step := g.Step(s, d)
-		kernel.GridValues(dst[lo:hi], q[lo:hi], &step)
+		float.GridValues(dst[lo:hi], q[lo:hi], &step)
 	})
 }
 
@@ -139,4 +139,4 @@ func RoundEven(v float32) float32 {
 }
 
 // roundF16 rounds to the nearest 16-bit float.
-func roundF16(v float32) float32 { return kernel.FromF16(kernel.ToF16(v)) }
+func roundF16(v float32) float32 { return float.FromF16(float.ToF16(v)) }

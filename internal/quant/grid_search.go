@@ -3,7 +3,7 @@ package quant
 import (
 	"math"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
 )
 
 // Clip is how far a group's grid may end below its largest weight.
@@ -91,7 +91,7 @@ type step struct{ scale, zero float32 }
 
 // search finds a group's scale and zero point.
 func (g Grid) search(w, importance []float32, clip Clip) step {
-	least, most := kernel.Range(w)
+	least, most := float.Range(w)
 	best := g.fit(least, most, 1)
 	if clip != ClipMSE && clip != ClipHessian || least == most {
 		return best
@@ -140,5 +140,5 @@ func (g Grid) fit(least, most, ratio float32) step {
 func (g Grid) squaredError(w, importance []float32, by step, limit float32) float32 {
 	lo, _ := g.Limits()
 	s := g.Step(by.scale, by.zero+lo)
-	return kernel.GridError(w, importance, &s, limit)
+	return float.GridError(w, importance, &s, limit)
 }

@@ -7,7 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"pgregory.net/rapid"
 )
 
@@ -29,7 +30,7 @@ func randoms(rng *rand.Rand, n int, scale float64) []float32 {
 
 func half(v float32) float32 {
 	one := []float32{v}
-	kernel.RoundF16(one)
+	float.RoundF16(one)
 	return one[0]
 }
 
@@ -85,7 +86,7 @@ func TestScales(t *testing.T) {
 		g := Grid{Bits: c.bits, Group: c.group}
 		got := mustScales(t, g, c.w, len(c.w)/c.cols, c.cols, ClipNone)
 		want := slices.Clone(c.want)
-		kernel.RoundF16(want)
+		float.RoundF16(want)
 		if !slices.Equal(got.Scale, want) || got.Zero != nil {
 			t.Errorf("%s: %v, want scales %v", c.name, got, want)
 		}
@@ -333,7 +334,7 @@ func TestGridThreads(t *testing.T) {
 	g := Grid{Bits: 4, Group: 32}
 	want := mustScales(t, g, w, rows, cols, ClipMSE)
 	for _, threads := range []int{1, 2, 3} {
-		p := kernel.NewPool(threads)
+		p := parallel.NewPool(threads)
 		got, err := g.Scales(w, rows, cols, ClipMSE, p.Run)
 		p.Close()
 		if err != nil || !slices.Equal(got.Scale, want.Scale) {

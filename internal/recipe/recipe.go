@@ -7,7 +7,7 @@ package recipe
 import (
 	"fmt"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/integer"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/spectrum"
@@ -177,8 +177,8 @@ var ActGroups = []int{16, 32, 64, 128}
 const ActGroupBits = 4
 
 // ActGrid is the grid to which the inputs of quantized layers are rounded at run time.
-func (r *Recipe) ActGrid() kernel.ActGrid {
-	g := kernel.ActGrid{Bits: r.Bits.Activations, Clip: float32(r.Activations.Clip)}
+func (r *Recipe) ActGrid() integer.ActGrid {
+	g := integer.ActGrid{Bits: r.Bits.Activations, Clip: float32(r.Activations.Clip)}
 	if g.Bits == ActGroupBits {
 		g.Group = r.Activations.Group
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/pipeline"
 	"github.com/specquant/specquant/internal/recipe"
@@ -20,7 +20,7 @@ import (
 const expertsText = "Pack my box with five dozen liquor jugs, said the wizard; 9876 of them. "
 
 // quantizedExperts quantizes the folder's model by a recipe on a short text.
-func quantizedExperts(t *testing.T, dir, yaml string, pool *kernel.Pool) (out string) {
+func quantizedExperts(t *testing.T, dir, yaml string, pool *parallel.Pool) (out string) {
 	t.Helper()
 	out, calib := filepath.Join(t.TempDir(), "out"), filepath.Join(t.TempDir(), "calib.txt")
 	if err := os.WriteFile(calib, []byte(strings.Repeat(expertsText, 12)), 0o644); err != nil {
@@ -44,7 +44,7 @@ func TestExperts(t *testing.T) {
 			if err := testmodel.FamilyNamed(name).Write(dir); err != nil {
 				t.Fatal(err)
 			}
-			pool := kernel.NewPool(2)
+			pool := parallel.NewPool(2)
 			defer pool.Close()
 			for _, yaml := range []string{
 				"bits: 4-8-8\nsolve: {method: rtn}\n",
@@ -83,7 +83,7 @@ func TestExperts(t *testing.T) {
 }
 
 // checkExperts reads the report of an artefact, looks at its checkpoint and writes the page.
-func checkExperts(t *testing.T, dir, out string, pool *kernel.Pool) {
+func checkExperts(t *testing.T, dir, out string, pool *parallel.Pool) {
 	t.Helper()
 	s, err := Open(out, pool)
 	if err != nil {
@@ -221,7 +221,7 @@ func TestDeadExperts(t *testing.T) {
 	for _, l := range []llama.Which{llama.Gate, llama.Up, llama.Down} {
 		edit(llama.TensorPrefix(0)+llama.Layer{Which: l, Expert: zero}.String()+".weight", func(int, float32) float32 { return 0 })
 	}
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	for _, yaml := range []string{
 		"bits: 4-8-8\nsolve: {method: rtn}\n",

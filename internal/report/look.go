@@ -10,7 +10,9 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/calibration"
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/integer"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
@@ -20,7 +22,7 @@ import (
 
 // LookOptions describe a short run of a model in full precision.
 type LookOptions struct {
-	Pool        *kernel.Pool
+	Pool        *parallel.Pool
 	Calibration []string // text files; none: the embedded text
 	Windows     int      // largest number of windows; 0: 4
 	Tokens      int      // largest number of tokens in a window; 0: 256
@@ -316,19 +318,19 @@ func (k *looker) errors(i int) error {
 	return nil
 }
 
-func layerError(p *kernel.Pool, w, got []float32, stats *stage.Stats, out, in int, q *artefact.Quantization) LayerError {
+func layerError(p *parallel.Pool, w, got []float32, stats *stage.Stats, out, in int, q *artefact.Quantization) LayerError {
 	n := stats.SampleTokens()
 	x := stats.Sample
 	product := func(w, x []float32) []float32 {
 		y := make([]float32, n*out)
-		p.MatMulNT(y, out, x, in, w, in, n, out, in, false)
+		float.MatMulNT(p, y, out, x, in, w, in, n, out, in, false)
 		return y
 	}
 	exact, rounded := product(w, x), product(got, x)
 	e := LayerError{Weights: distance(exact, rounded, exact)}
 	e.Total = e.Weights
 	if q.Bits.Activations < quant.Full.Activations {
-		var acts kernel.Activations
+		var acts integer.Activations
 		xq := make([]float32, len(x))
 		acts.Quantize(p, x, in, n, in, q.ActGrid(), 0)
 		acts.Dequantize(xq, in)

@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/pipeline"
 	"github.com/specquant/specquant/internal/quant"
@@ -26,7 +26,7 @@ const planted = 4
 
 // made writes a random model with planted outlier channels, and what a
 // recipe makes of it.
-func made(t *testing.T, name, bits string) (dir, out string, pool *kernel.Pool) {
+func made(t *testing.T, name, bits string) (dir, out string, pool *parallel.Pool) {
 	t.Helper()
 	tmp := t.TempDir()
 	plain, dir, out := filepath.Join(tmp, "plain"), filepath.Join(tmp, "model"), filepath.Join(tmp, "out")
@@ -41,7 +41,7 @@ func made(t *testing.T, name, bits string) (dir, out string, pool *kernel.Pool) 
 	if err := llama.Plant(ck, dir, planted, 100, 1, []string{"tokenizer.json"}); err != nil {
 		t.Fatal(err)
 	}
-	pool = kernel.NewPool(2)
+	pool = parallel.NewPool(2)
 	t.Cleanup(pool.Close)
 	r, err := recipe.Load(name)
 	if err != nil {
@@ -64,7 +64,7 @@ func made(t *testing.T, name, bits string) (dir, out string, pool *kernel.Pool) 
 	return dir, out, pool
 }
 
-func page(t *testing.T, dir, out string, pool *kernel.Pool) (*Page, string) {
+func page(t *testing.T, dir, out string, pool *parallel.Pool) (*Page, string) {
 	t.Helper()
 	s, err := Open(out, pool)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/eval"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/tokenizer"
 )
 
@@ -19,7 +19,7 @@ type Quality struct {
 
 // Measure compares the model in dir with the checkpoint in against by the GPTQ protocol, on
 // at most `most` windows from the beginning of the text (0: all).
-func Measure(ctx context.Context, dir, against, name, text string, most int, pool *kernel.Pool, progress func(done, all int)) (*Quality, error) {
+func Measure(ctx context.Context, dir, against, name, text string, most int, pool *parallel.Pool, progress func(done, all int)) (*Quality, error) {
 	ref, err := engine.Open(against, engine.Options{Pool: pool})
 	if err != nil {
 		return nil, err

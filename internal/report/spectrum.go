@@ -6,7 +6,7 @@ import (
 
 	"github.com/specquant/specquant/internal/calibration"
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/spectrum"
@@ -20,7 +20,7 @@ const LowBand = 0.2
 
 // SpectrumOptions are the options of [Spectrum].
 type SpectrumOptions struct {
-	Pool        *kernel.Pool
+	Pool        *parallel.Pool
 	Alpha       recipe.Alpha // smoothing to apply; recipe.Off: only unsmoothed weights
 	Calibration []string     // text files for the smoothing; none: the embedded text
 	Windows     int          // largest number of calibration windows

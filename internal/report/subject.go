@@ -14,7 +14,8 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/input"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/integer"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/pipeline"
 	"github.com/specquant/specquant/internal/quant"
@@ -70,7 +71,7 @@ const maxManifest = 64 << 20
 
 // Open reads a folder: an artefact with its manifest, or a checkpoint. The caller closes
 // its Checkpoint. A job's unfinished folder gives a [pipeline.UnfinishedError].
-func Open(dir string, pool *kernel.Pool) (*Subject, error) {
+func Open(dir string, pool *parallel.Pool) (*Subject, error) {
 	if err := pipeline.CheckFinished(dir); err != nil {
 		return nil, err
 	}
@@ -86,7 +87,7 @@ func Open(dir string, pool *kernel.Pool) (*Subject, error) {
 	return s, nil
 }
 
-func (s *Subject) read(pool *kernel.Pool) error {
+func (s *Subject) read(pool *parallel.Pool) error {
 	if s.Config.Quantization == nil {
 		return s.Checkpoint.Check()
 	}
@@ -147,7 +148,7 @@ func (l *Layer) tensors(a *artefact.Linear) {
 		return
 	}
 	q, steps := make([]int8, l.Out*l.In), a.Steps()
-	kernel.UnpackTiles(q, a.Grid.Bits, a.Tiles, l.Out, l.In)
+	integer.UnpackTiles(q, a.Grid.Bits, a.Tiles, l.Out, l.In)
 	lo, hi := a.Grid.Limits()
 	groups := a.Grid.Groups(l.In)
 	ends, zeros := 0, 0

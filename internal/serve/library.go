@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/serve/api"
 	"github.com/specquant/specquant/internal/serve/scheduler"
 )
@@ -23,7 +23,7 @@ type Source struct {
 // loaded or unloaded at a time; loaded ones answer meanwhile.
 type library struct {
 	options Options
-	pool    *kernel.Pool
+	pool    *parallel.Pool
 	metrics *api.Metrics
 	bench   api.Bench
 	books   []*book
@@ -50,7 +50,7 @@ type book struct {
 
 // newLibrary checks all models and loads the first.
 func newLibrary(o Options, sources []Source) (*library, error) {
-	l := &library{options: o, pool: kernel.NewPool(o.Threads), bench: api.NewBench()}
+	l := &library{options: o, pool: parallel.NewPool(o.Threads), bench: api.NewBench()}
 	l.metrics = api.NewMetrics(l.stats)
 	for i, s := range sources {
 		for _, other := range sources[:i] {

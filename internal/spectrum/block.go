@@ -5,7 +5,7 @@ import (
 	"math"
 	"sync"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
 )
 
 // blockChannels is how many channels are moved and transformed together: 64 neighbouring
@@ -135,13 +135,13 @@ func newVectors(b wave, count int) *vectors {
 // dots writes the products of the first channels of buf with the lowest vectors
 // into z [channels × count].
 func (v *vectors) dots(z []float64, buf *blockBuf, channels, count int) {
-	(*kernel.Pool)(nil).MatMulNT64(z, count, buf.data, buf.stride, v.data, v.n, channels, count, v.n, kernel.Set)
+	float.MatMulNT64(nil, z, count, buf.data, buf.stride, v.data, v.n, channels, count, v.n, float.Set)
 }
 
 // combine writes the sums of the lowest vectors, times z [channels × count], into
 // the first channels of buf.
 func (v *vectors) combine(buf *blockBuf, z []float64, channels, count int) {
-	(*kernel.Pool)(nil).MatMulNN64(buf.data, buf.stride, z, count, v.data, v.n, channels, v.n, count, kernel.Set)
+	float.MatMulNN64(nil, buf.data, buf.stride, z, count, v.data, v.n, channels, v.n, count, float.Set)
 }
 
 // finite reports whether v is neither NaN nor infinite.

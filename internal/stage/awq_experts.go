@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/shape"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 )
@@ -88,7 +88,7 @@ func (a *awqExperts) outputs(gate, up *llama.Dense) []float32 {
 	if n == 0 {
 		return nil
 	}
-	m.x, m.gate, m.up = kernel.Grow(m.x, n*hidden), kernel.Grow(m.gate, n*inner), kernel.Grow(m.up, n*inner)
+	m.x, m.gate, m.up = shape.Grow(m.x, n*hidden), shape.Grow(m.gate, n*inner), shape.Grow(m.up, n*inner)
 	llama.GatherRows(m.x, st.Stats[llama.MLPInput].Sample, at, hidden)
 	gate.Forward(st.Pool, m.gate, m.x, n)
 	up.Forward(st.Pool, m.up, m.x, n)

@@ -3,7 +3,8 @@ package stage
 import (
 	"math"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -51,7 +52,7 @@ func AWQScale(meanAbs []float64, ratio float64) []float32 {
 
 // AWQRound writes Q(w·s)/s to dst: the weights w [rows × cols] after rounding in scaled
 // coordinates, converted back to the current ones. q is scratch of rows·cols codes.
-func AWQRound(p *kernel.Pool, g quant.Grid, dst []float32, q []int8, w, s []float32, rows, cols int) error {
+func AWQRound(p *parallel.Pool, g quant.Grid, dst []float32, q []int8, w, s []float32, rows, cols int) error {
 	copy(dst, w)
 	ScaleColumns(dst, s, p.Run)
 	steps, err := g.Scales(dst, rows, cols, quant.ClipNone, p.Run)
@@ -75,7 +76,7 @@ const (
 // weights leave the smallest error in the group's contribution to the output, Σ_t (Σ_i
 // x_ti·(Q(w)_i − w_i))² over the tokens of x [tokens × cols]. This error is dᵀ·G·d with the
 // rounding errors d and the group's Gram matrix G = Σ x xᵀ, which all rows share.
-func AWQClip(p *kernel.Pool, g quant.Grid, w []float32, rows, cols int, x []float32, tokens int) error {
+func AWQClip(p *parallel.Pool, g quant.Grid, w []float32, rows, cols int, x []float32, tokens int) error {
 	width := cols
 	if g.Groups(cols) > 1 {
 		width = g.Group
@@ -105,7 +106,7 @@ func AWQClip(p *kernel.Pool, g quant.Grid, w []float32, rows, cols int, x []floa
 					d[r*m+i] -= v
 				}
 			})
-			p.MatMulNN(gd, m, d, m, gram, m, rows, m, m, false)
+			float.MatMulNN(p, gd, m, d, m, gram, m, rows, m, m, false)
 			for r := range rows {
 				var e float64
 				for i, v := range d[r*m:][:m] {
@@ -125,9 +126,9 @@ func AWQClip(p *kernel.Pool, g quant.Grid, w []float32, rows, cols int, x []floa
 }
 
 // groupGram returns Σ x xᵀ over the m channels that start at lo, [m × m].
-func groupGram(p *kernel.Pool, x []float32, cols, lo, m, tokens int) []float32 {
+func groupGram(p *parallel.Pool, x []float32, cols, lo, m, tokens int) []float32 {
 	sum := make([]float64, m*m)
-	p.SyrkTN(sum, m, x[lo:], cols, tokens)
+	float.SyrkTN(p, sum, m, x[lo:], cols, tokens)
 	gram := make([]float32, len(sum))
 	var mean float64 // of the diagonal, over channels with any activation
 	var live int

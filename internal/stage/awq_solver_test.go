@@ -7,7 +7,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/quant"
 )
 
@@ -41,7 +41,7 @@ func affine(w []float64, bits int) []float64 {
 		lo, hi = min(lo, v), max(hi, v)
 	}
 	top := float64(int(1)<<bits - 1)
-	s := float64(kernel.FromF16(kernel.ToF16(float32((hi - lo) / top))))
+	s := float64(float.FromF16(float.ToF16(float32((hi - lo) / top))))
 	z := math.RoundToEven(-lo / s)
 	out := make([]float64, len(w))
 	for i, v := range w {

@@ -6,7 +6,10 @@ import (
 	"time"
 
 	"github.com/specquant/specquant/internal/artefact"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/integer"
+	"github.com/specquant/specquant/internal/kernel/parallel"
+	"github.com/specquant/specquant/internal/kernel/shape"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
@@ -91,7 +94,7 @@ func (st *State) subspace(ctx context.Context, in llama.Input, h []float64) (s *
 }
 
 // removeSubspace replaces the second moments h of x by those of x − Vᵀ·V·x.
-func removeSubspace(p *kernel.Pool, h []float64, s *artefact.Subspace) {
+func removeSubspace(p *parallel.Pool, h []float64, s *artefact.Subspace) {
 	n, k := s.Width, s.Count
 	v := make([]float64, k*n)
 	for i, f := range s.Floats() {
@@ -99,8 +102,8 @@ func removeSubspace(p *kernel.Pool, h []float64, s *artefact.Subspace) {
 	}
 	u := make([]float64, n*k) // H·Vᵀ
 	for range 2 {             // H − H·VᵀV, then the same from the left, since H is symmetric
-		p.MatMulNT64(u, k, h, n, v, n, n, k, n, kernel.Set)
-		p.MatMulNN64(h, n, u, k, v, n, n, n, k, kernel.Subtract)
+		float.MatMulNT64(p, u, k, h, n, v, n, n, k, n, float.Set)
+		float.MatMulNN64(p, h, n, u, k, v, n, n, n, k, float.Subtract)
 		transposeSquare(p, h, n)
 	}
 	for i := range n { // rounding errors may have made the diagonal negative
@@ -113,7 +116,7 @@ func removeSubspace(p *kernel.Pool, h []float64, s *artefact.Subspace) {
 const transposeTile = 32
 
 // transposeSquare transposes h [n × n] in place.
-func transposeSquare(p *kernel.Pool, h []float64, n int) {
+func transposeSquare(p *parallel.Pool, h []float64, n int) {
 	p.Run((n+transposeTile-1)/transposeTile, func(tile int) {
 		i0 := tile * transposeTile
 		i1 := min(i0+transposeTile, n)
@@ -135,18 +138,18 @@ func (st *State) splitLayer(l llama.Which, in llama.Input, subspace *artefact.Su
 	var samples int
 	if stats != nil { // the exact output, the reference for errors
 		samples = stats.SampleTokens()
-		st.exact[l] = kernel.Grow(st.exact[l], samples*d.Out)
-		st.Pool.MatMulNT(st.exact[l], d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
+		st.exact[l] = shape.Grow(st.exact[l], samples*d.Out)
+		float.MatMulNT(st.Pool, st.exact[l], d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
 	}
 	act := r.ActGrid()
 	if st.grid(l).Bits == quant.Full.Weights {
-		act = kernel.ActGrid{Bits: quant.Full.Activations}
+		act = integer.ActGrid{Bits: quant.Full.Activations}
 	}
 	run := newRunLinear(d, nil, act, &st.run)
 	if r.Branch == nil || st.grid(l).Bits == quant.Full.Weights {
 		return run, nil
 	}
-	energy := kernel.SumSquares(d.W)
+	energy := float.SumSquares(d.W)
 	var branch *artefact.Branch
 	switch {
 	case subspace != nil:
@@ -174,10 +177,10 @@ func (st *State) splitLayer(l llama.Which, in llama.Input, subspace *artefact.Su
 }
 
 // branchEnergy is ‖W'‖² of the weights W' that the branch represents.
-func branchEnergy(p *kernel.Pool, b *artefact.Branch, scratch []float32) float64 {
+func branchEnergy(p *parallel.Pool, b *artefact.Branch, scratch []float32) float64 {
 	clear(scratch)
 	b.AddTo(p, scratch, 1)
-	return kernel.SumSquares(scratch)
+	return float.SumSquares(scratch)
 }
 
 // basisBytes is the memory needed to choose the stored basis of an input.

@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/spectrum"
@@ -38,7 +39,7 @@ func Spectral(b *recipe.Branch, w []float32, rows, cols int, act spectrum.ActSta
 	if axis == spectrum.OutputChannel {
 		levelGroups(kept, truncationGroup)
 	}
-	return spectrum.Truncate(w, rows, cols, axis, b.Basis, kept, kernel.RoundF16, run)
+	return spectrum.Truncate(w, rows, cols, axis, b.Basis, kept, float.RoundF16, run)
 }
 
 // subspaceTolerance is the relative residual at which the eigenproblem of a basis counts as
@@ -48,7 +49,7 @@ const subspaceTolerance = 1e-6
 // Vectors returns the basis of an input [k × n], with orthonormal rows in descending order
 // of importance. h is Σ x̂ x̂ᵀ [n × n]; weights are those of the layers that read the
 // input.
-func Vectors(p *kernel.Pool, b *recipe.Branch, h []float64, weights [][]float32, n, k int) ([]float32, error) {
+func Vectors(p *parallel.Pool, b *recipe.Branch, h []float64, weights [][]float32, n, k int) ([]float32, error) {
 	v := make([]float32, k*n)
 	switch b.Basis {
 	case recipe.BasisColumns:
@@ -64,7 +65,7 @@ func Vectors(p *kernel.Pool, b *recipe.Branch, h []float64, weights [][]float32,
 	case recipe.BasisSVD:
 		h = make([]float64, n*n)
 		for _, w := range weights {
-			p.SyrkTN(h, n, w, n, len(w)/n)
+			float.SyrkTN(p, h, n, w, n, len(w)/n)
 		}
 	}
 	leading, err := linalg.TopEigen(p, h, n, k, subspaceTolerance)
@@ -112,13 +113,13 @@ func levelGroups(kept []int, n int) {
 // Coefficients returns the least-squares coefficients of w [out × n] on the basis v [k ×
 // n], w·Vᵀ·(V·Vᵀ)⁻¹, rounded to 16-bit floats. The inverse corrects for a basis that is no
 // longer exactly orthonormal after its own rounding.
-func Coefficients(p *kernel.Pool, w, v []float32, out, n, k int) ([]float32, error) {
+func Coefficients(p *parallel.Pool, w, v []float32, out, n, k int) ([]float32, error) {
 	wide := make([]float64, len(v))
 	for i, x := range v {
 		wide[i] = float64(x)
 	}
 	gram := make([]float64, k*k)
-	p.MatMulNT64(gram, k, wide, n, wide, n, k, k, n, kernel.Set)
+	float.MatMulNT64(p, gram, k, wide, n, wide, n, k, k, n, float.Set)
 	if err := linalg.InverseUpper(p, gram, k); err != nil { // (V·Vᵀ)⁻¹ = UᵀU
 		return nil, fmt.Errorf("the basis vectors are linearly dependent after rounding: %w", err)
 	}
@@ -127,10 +128,10 @@ func Coefficients(p *kernel.Pool, w, v []float32, out, n, k int) ([]float32, err
 		u[i] = float32(x)
 	}
 	c, step := make([]float32, out*k), make([]float32, out*k)
-	p.MatMulNT(c, k, w, n, v, n, out, k, n, false)
-	p.MatMulNT(step, k, c, k, u, k, out, k, k, false)
-	p.MatMulNN(c, k, step, k, u, k, out, k, k, false)
-	kernel.RoundF16(c)
+	float.MatMulNT(p, c, k, w, n, v, n, out, k, n, false)
+	float.MatMulNT(p, step, k, c, k, u, k, out, k, k, false)
+	float.MatMulNN(p, c, k, step, k, u, k, out, k, k, false)
+	float.RoundF16(c)
 	return c, nil
 }
 

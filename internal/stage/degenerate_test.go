@@ -7,7 +7,8 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -39,13 +40,13 @@ func TestGPTQZeroGroups(t *testing.T) {
 					var steps quant.Steps
 					if dynamic {
 						steps, err = f.GPTQDynamic(nil, g, q, w, nil, quant.ClipMSE, rows)
-					} else if steps, err = g.Scales(w, rows, n, quant.ClipMSE, (*kernel.Pool)(nil).Run); err == nil {
+					} else if steps, err = g.Scales(w, rows, n, quant.ClipMSE, (*parallel.Pool)(nil).Run); err == nil {
 						f.GPTQ(nil, g, q, w, steps, rows)
 					}
 					if err != nil {
 						t.Fatal(err)
 					}
-					g.Dequantize(back, q, steps, rows, n, (*kernel.Pool)(nil).Run)
+					g.Dequantize(back, q, steps, rows, n, (*parallel.Pool)(nil).Run)
 					for i, v := range back {
 						least := 0.0
 						if zero == quant.ZeroCentred { // half of all its steps of 2⁻²⁴
@@ -84,8 +85,8 @@ func TestMostCorrection(t *testing.T) {
 			w[i] *= c.weights
 		}
 		h, lack := make([]float64, n*n), make([]float32, rows*n)
-		(*kernel.Pool)(nil).SyrkTN(h, n, x, n, tokens)
-		(*kernel.Pool)(nil).MatMulTN(lack, n, e, rows, x, n, rows, n, tokens, false)
+		float.SyrkTN(nil, h, n, x, n, tokens)
+		float.MatMulTN(nil, lack, n, e, rows, x, n, rows, n, tokens, false)
 		f, err := NewFactor(nil, h, n, recipe.Solve{Damp: 0.01})
 		if err != nil {
 			t.Fatal(err)

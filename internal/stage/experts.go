@@ -8,7 +8,9 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
+	"github.com/specquant/specquant/internal/kernel/shape"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
@@ -190,7 +192,7 @@ func (st *State) passExpert(ctx context.Context, tap Tap) error {
 			return err
 		}
 		n := min(len(tokens), st.Tokens)
-		m.x = kernel.Grow(m.x, n*hidden)
+		m.x = shape.Grow(m.x, n*hidden)
 		for i, t := range tokens[:n] {
 			if err := m.inputs.Row(m.x[i*hidden:][:hidden], int(t)/st.Tokens, int(t)%st.Tokens); err != nil {
 				return err
@@ -200,7 +202,7 @@ func (st *State) passExpert(ctx context.Context, tap Tap) error {
 		if !tap(llama.MLPInput, m.x, n, hidden) {
 			continue
 		}
-		m.gate, m.up = kernel.Grow(m.gate, n*inner), kernel.Grow(m.up, n*inner)
+		m.gate, m.up = shape.Grow(m.gate, n*inner), shape.Grow(m.up, n*inner)
 		x.Gate.Forward(st.Pool, m.gate, m.x, n)
 		x.Up.Forward(st.Pool, m.up, m.x, n)
 		llama.Gated(st.Pool, st.Config, m.gate, m.up)
@@ -297,12 +299,12 @@ func (st *State) gatherExpert(ctx context.Context, only llama.Input, hessian []f
 			failed = st.Stats[in].Add(st.Pool, x, tokens)
 		}
 		if hessian != nil && failed == nil {
-			st.Pool.SyrkLower(hessian, width, x, width, tokens)
+			float.SyrkLower(st.Pool, hessian, width, x, width, tokens)
 		}
 		return failed == nil && (only < 0 || in != only)
 	})
 	if hessian != nil {
-		st.Pool.Mirror(hessian, only.Width(st.Config))
+		float.Mirror(st.Pool, hessian, only.Width(st.Config))
 	}
 	if err == nil && failed != nil {
 		err = fmt.Errorf("input of %s of expert %d: %w", only, st.mixture.selected, failed)
@@ -320,7 +322,7 @@ func (st *State) foldRouter(lambda []float32) {
 
 // turnRouter folds the rotation of the residual stream and the gains of the norm into a
 // router.
-func turnRouter(p *kernel.Pool, b *llama.DenseBlock, residual linalg.Transform) {
+func turnRouter(p *parallel.Pool, b *llama.DenseBlock, residual linalg.Transform) {
 	if len(b.Experts) > 0 {
 		ScaleColumns(b.Router, b.MLPNorm, p.Run)
 		linalg.FoldInput(p, b.Router, len(b.Experts), residual)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/llama"
 )
 
@@ -52,7 +52,7 @@ func (st *State) place() string { return strings.TrimSuffix(st.Prefix, ".") }
 // 16-bit float, the format in which unquantized layers are stored.
 func checkHalf(w []float32, in int) error {
 	for i, v := range w {
-		if h := kernel.ToF16(v); h&0x7c00 == 0x7c00 {
+		if h := float.ToF16(v); h&0x7c00 == 0x7c00 {
 			return fmt.Errorf("output %d, input %d: weight %v is out of the range of a 16-bit float (±65504); quantize the layer to 8 bits instead of leaving it at 16", i/in, i%in, v)
 		}
 	}

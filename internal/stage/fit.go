@@ -5,7 +5,8 @@ import (
 	"slices"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/shape"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -97,12 +98,12 @@ func (st *State) Fit(ctx context.Context, in llama.Input) error {
 				out := r.residual.Out
 				xq, z := r.input(st.Pool, v, tokens)
 				if k == 0 {
-					st.Pool.SyrkLower(hessian, n, xq, n, tokens)
+					float.SyrkLower(st.Pool, hessian, n, xq, n, tokens)
 				}
-				y, e = kernel.Grow(y, tokens*out), kernel.Grow(e, tokens*out)
+				y, e = shape.Grow(y, tokens*out), shape.Grow(e, tokens*out)
 				r.product(st.Pool, y, v, xq, z, tokens)
 				full := &f.Block.Linears[l]
-				st.Pool.MatMulNT(e, out, f.input, n, full.W, n, tokens, out, n, false)
+				float.MatMulNT(st.Pool, e, out, f.input, n, full.W, n, tokens, out, n, false)
 				for i := range e {
 					e[i] -= y[i]
 				}
@@ -111,13 +112,13 @@ func (st *State) Fit(ctx context.Context, in llama.Input) error {
 						e[i] += (f.stream[i] - x[i]) / st.Config.AddedScale()
 					}
 				}
-				st.Pool.MatMulTN(sums[l], n, e, out, xq, n, out, n, tokens, true)
+				float.MatMulTN(st.Pool, sums[l], n, e, out, xq, n, out, n, tokens, true)
 			}
 			return false
 		}})
 		return failed
 	})
-	st.Pool.Mirror(hessian, n)
+	float.Mirror(st.Pool, hessian, n)
 	st.group.missing = sums
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 )
@@ -91,7 +92,7 @@ func (st *State) Gather(ctx context.Context, only llama.Input, hessian []float64
 		}
 		if hessian != nil && failed == nil {
 			st.at(PartMoments, float64(tokens)*float64(width)*float64(width+1))
-			st.Pool.SyrkLower(hessian, width, x, width, tokens)
+			float.SyrkLower(st.Pool, hessian, width, x, width, tokens)
 		}
 		st.at(PartForward, 0)
 		return failed == nil && in != only && (in != llama.DownInput || st.Config.Experts.Count > 0) // nobody asks for the output of down; experts have an input each
@@ -100,7 +101,7 @@ func (st *State) Gather(ctx context.Context, only llama.Input, hessian []float64
 	if only >= 0 {
 		err = st.passTo(ctx, only, tap)
 		if hessian != nil {
-			st.Pool.Mirror(hessian, only.Width(st.Config))
+			float.Mirror(st.Pool, hessian, only.Width(st.Config))
 		}
 	} else {
 		st.at(PartForward, st.forwardWork(llama.AttnInput, llama.DownInput)*float64(windows)/float64(st.Windows))
@@ -147,7 +148,7 @@ func (st *State) baseline(l llama.Which) error {
 func (st *State) roundingError(l llama.Which) (float64, error) {
 	d, stats := &st.Block.Linears[l], st.Stats[l.Input()]
 	samples := stats.SampleTokens()
-	st.Pool.MatMulNT(st.want, d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
+	float.MatMulNT(st.Pool, st.want, d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
 	g, n := st.grid(l), d.Out*d.In
 	if g.Bits == quant.Full.Weights {
 		return 0, nil

@@ -6,7 +6,8 @@ import (
 	"math"
 	"slices"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -43,7 +44,7 @@ type Factor struct {
 // must not be used as long as the factor is. Damping starts at the recipe's
 // value and is raised tenfold, at most three times, while H is not positive definite;
 // Factor.Damp is the value that sufficed.
-func NewFactor(p *kernel.Pool, h []float64, n int, s recipe.Solve) (*Factor, error) {
+func NewFactor(p *parallel.Pool, h []float64, n int, s recipe.Solve) (*Factor, error) {
 	f := &Factor{n: n}
 	var mean float64
 	for i := range n {
@@ -92,10 +93,10 @@ func NewFactor(p *kernel.Pool, h []float64, n int, s recipe.Solve) (*Factor, err
 // invert replaces h by the upper factor of the inverse of the damped, ordered matrix. What
 // another try with more damping starts from is the lower triangle, which factoring leaves
 // as it is.
-func (f *Factor) invert(p *kernel.Pool, h []float64, mean float64, s recipe.Solve) error {
+func (f *Factor) invert(p *parallel.Pool, h []float64, mean float64, s recipe.Solve) error {
 	n := f.n
 	diagonal := make([]float64, n) // undamped, in the factor's order
-	p.Mirror(h, n)
+	float.Mirror(p, h, n)
 	if s.Refines() {
 		f.h = make([]float32, n*n)
 		p.Run(n, func(i int) {
@@ -120,7 +121,7 @@ func (f *Factor) invert(p *kernel.Pool, h []float64, mean float64, s recipe.Solv
 		if !errors.As(err, &indefinite) || f.Damp >= s.Damp*999 {
 			return fmt.Errorf("the Hessian can't be inverted, even with damping %.3g: %w", f.Damp, err)
 		}
-		p.Mirror(h, n)
+		float.Mirror(p, h, n)
 	}
 	if f.h != nil {
 		for i, d := range diagonal {
@@ -132,7 +133,7 @@ func (f *Factor) invert(p *kernel.Pool, h []float64, mean float64, s recipe.Solv
 
 // reorder permutes the rows and columns of h [n × n], in its own memory, to the factor's
 // order.
-func (f *Factor) reorder(p *kernel.Pool, h []float64) {
+func (f *Factor) reorder(p *parallel.Pool, h []float64) {
 	if f.order == nil {
 		return
 	}
@@ -241,13 +242,13 @@ func SolveBytes(out, n int, s recipe.Solve, spare int64) (bytes int64) {
 // A change of more than [MostCorrection] times the norm of the weights is not made, because
 // it comes from inputs that are nearly zero and would amplify their noise. Then w is
 // unchanged and Correct returns false.
-func (f *Factor) Correct(p *kernel.Pool, w, residual []float32, rows int) bool {
+func (f *Factor) Correct(p *parallel.Pool, w, residual []float32, rows int) bool {
 	n := f.n
 	step := make([]float32, rows*n) // residual·L, then times Lᵀ, in the factor's order
 	p.Run(rows, func(r int) { copyOrdered(step[r*n:][:n], residual[r*n:][:n], f.order) })
-	p.MatMulNN(residual, n, step, n, f.l, n, rows, n, n, false)
-	p.MatMulNT(step, n, residual, n, f.l, n, rows, n, n, false)
-	if !(math.Sqrt(kernel.SumSquares(step)) <= MostCorrection*math.Sqrt(kernel.SumSquares(w))) {
+	float.MatMulNN(p, residual, n, step, n, f.l, n, rows, n, n, false)
+	float.MatMulNT(p, step, n, residual, n, f.l, n, rows, n, n, false)
+	if !(math.Sqrt(float.SumSquares(step)) <= MostCorrection*math.Sqrt(float.SumSquares(w))) {
 		return false
 	}
 	p.Run(rows, func(r int) {

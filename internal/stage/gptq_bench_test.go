@@ -5,7 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -28,13 +29,13 @@ func BenchmarkGPTQ(b *testing.B) {
 		g := quant.Grid{Bits: 4}
 		steps := scalesOf(b, g, w, rows, n)
 		q := make([]int8, rows*n)
-		var inline *kernel.Pool
+		var inline *parallel.Pool
 		for _, c := range []struct {
 			name  string
 			flops float64
 			fn    func()
 		}{
-			{"product", 2 * float64(rows) * float64(n) * float64(n), func() { inline.MatMulNT(y, n, w, n, f.l, n, rows, n, n, false) }},
+			{"product", 2 * float64(rows) * float64(n) * float64(n), func() { float.MatMulNT(inline, y, n, w, n, f.l, n, rows, n, n, false) }},
 			{"gptq", float64(rows) * float64(n) * float64(n), func() { f.GPTQ(inline, g, q, w, steps, rows) }},
 			{"sweep", 3 * float64(rows) * float64(n) * float64(n), func() {
 				f.GPTQ(inline, g, q, w, steps, rows)

@@ -1,7 +1,8 @@
 package stage
 
 import (
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/quant"
 )
 
@@ -48,12 +49,12 @@ type chunk struct {
 }
 
 // inline is the pool for products within a chunk: it runs them on the calling thread.
-var inline *kernel.Pool
+var inline *parallel.Pool
 
 // each calls fn for all chunks of the rows. How rows are divided into chunks depends on
 // the number of threads, so the result for a row must not depend on the other rows of its
 // chunk.
-func (t *columns) each(p *kernel.Pool, fn func(c chunk)) {
+func (t *columns) each(p *parallel.Pool, fn func(c chunk)) {
 	const least, most, chunksPerThread = 32, 192, 4
 	size := min(max(t.rows/(p.Threads()*chunksPerThread)/least*least, least), most)
 	p.Run((t.rows+size-1)/size, func(i int) {
@@ -85,14 +86,14 @@ const tile = 16
 func (c chunk) transpose(dst, w []float32, order []int) {
 	w = w[c.first*c.n:]
 	if order == nil {
-		kernel.Transpose(dst[c.first:], c.ld, w, c.n, c.m, c.n)
+		float.Transpose(dst[c.first:], c.ld, w, c.n, c.m, c.n)
 		return
 	}
 	to := inverseOrder(order)
 	some := make([]float32, tile*c.whole)
 	for j := 0; j < c.n; j += tile {
 		many := min(tile, c.n-j)
-		kernel.Transpose(some, c.whole, w[j:], c.n, c.m, many)
+		float.Transpose(some, c.whole, w[j:], c.n, c.m, many)
 		for k := range many {
 			copy(dst[to[j+k]*c.ld+c.first:][:c.m], some[k*c.whole:])
 		}
@@ -102,9 +103,9 @@ func (c chunk) transpose(dst, w []float32, order []int) {
 // transposeBack writes codes [n × rows], whose columns are in the given order, to q
 // [rows × n] in their original order.
 func (c chunk) transposeBack(q, codes []int8, order []int) {
-	to, from := kernel.Bytes(q[c.first*c.n:]), kernel.Bytes(codes[c.first:])
+	to, from := float.Bytes(q[c.first*c.n:]), float.Bytes(codes[c.first:])
 	if order == nil {
-		kernel.TransposeBytes(to, c.n, from, c.ld, c.n, c.m)
+		float.TransposeBytes(to, c.n, from, c.ld, c.n, c.m)
 		return
 	}
 	at := inverseOrder(order)
@@ -114,7 +115,7 @@ func (c chunk) transposeBack(q, codes []int8, order []int) {
 		for k := range columns {
 			copy(some[k*c.whole:][:c.m], from[at[j+k]*c.ld:])
 		}
-		kernel.TransposeBytes(to[j:], c.n, some, c.whole, columns, c.m)
+		float.TransposeBytes(to[j:], c.n, some, c.whole, columns, c.m)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -17,7 +17,7 @@ import (
 // reference has them when the group's turn comes, and the integers are the
 // reference's on those steps.
 func TestDynamicGroups(t *testing.T) {
-	inline := (*kernel.Pool)(nil).Run
+	inline := (*parallel.Pool)(nil).Run
 	for _, c := range []struct {
 		rows, n int
 		g       quant.Grid

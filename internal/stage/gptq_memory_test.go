@@ -6,14 +6,15 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 )
 
 // TestReorder: permuting a symmetric matrix in its own memory is permuting it.
 func TestReorder(t *testing.T) {
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, n := range []int{1, 2, 7, 130} {
@@ -23,8 +24,8 @@ func TestReorder(t *testing.T) {
 		}
 		f := &Factor{n: n, order: r.Perm(n)}
 		old := slices.Clone(h)
-		pool.Mirror(old, n)
-		pool.Mirror(h, n)
+		float.Mirror(pool, old, n)
+		float.Mirror(pool, h, n)
 		f.reorder(pool, h)
 		for i := range n {
 			for j := range n {
@@ -39,7 +40,7 @@ func TestReorder(t *testing.T) {
 // TestFactorAgain: a matrix that is positive definite only with more damping is factored as
 // if that damping had been asked for, and leaves the same copy for refinement.
 func TestFactorAgain(t *testing.T) {
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	const n = 330
 	h := make([]float64, n*n)
@@ -70,7 +71,7 @@ func TestFactorAgain(t *testing.T) {
 // TestSpare: whether GPTQ and the refinement find their memory in the Hessian's, whatever
 // was in it, changes nothing.
 func TestSpare(t *testing.T) {
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	const n, rows = 96, 37
 	r := rand.New(rand.NewPCG(3, 4))
@@ -81,7 +82,7 @@ func TestSpare(t *testing.T) {
 	for i := range w {
 		w[i] = float32(r.NormFloat64())
 	}
-	pool.SyrkTN(h, n, x, n, 200)
+	float.SyrkTN(pool, h, n, x, n, 200)
 	s := recipe.Solve{Method: "gptq", Damp: 0.01, ActOrder: true, Sweeps: 1, Rescale: true}
 	g := quant.Grid{Bits: 4, Group: 32, Zero: quant.ZeroCentred}
 	var codes [3][]int8

@@ -1,7 +1,8 @@
 package stage
 
 import (
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -12,7 +13,7 @@ import (
 // the best one for the codes, rounded to 16 bits, before the first sweep and after the
 // last; doing so between sweeps brought no further gain. Only changes that lower the error
 // are made; q and steps.Scale are changed in place. The factor must have been made with s.
-func (f *Factor) Refine(p *kernel.Pool, g quant.Grid, q []int8, w []float32, steps quant.Steps, rows int, s recipe.Solve) {
+func (f *Factor) Refine(p *parallel.Pool, g quant.Grid, q []int8, w []float32, steps quant.Steps, rows int, s recipe.Solve) {
 	n := f.n
 	t := newColumns(g, steps, rows, n)
 	ld := t.ld
@@ -21,7 +22,7 @@ func (f *Factor) Refine(p *kernel.Pool, g quant.Grid, q []int8, w []float32, ste
 	r.e, r.q, r.work = spare.zeros(n*ld), spare.codes(n*ld), spare.zeros(2*r.block*ld)
 	t.each(p, func(c chunk) {
 		c.transpose(r.e, w, nil)
-		kernel.TransposeBytes(kernel.Bytes(r.q[c.first:]), ld, kernel.Bytes(q[c.first*n:]), n, c.m, n)
+		float.TransposeBytes(float.Bytes(r.q[c.first:]), ld, float.Bytes(q[c.first*n:]), n, c.m, n)
 		for j := range n {
 			scale, shift := c.steps(j)
 			e := r.e[j*ld+c.first:][:c.m]
@@ -54,7 +55,7 @@ func (f *Factor) Refine(p *kernel.Pool, g quant.Grid, q []int8, w []float32, ste
 // refinement is what [Factor.Refine] works on.
 type refinement struct {
 	*columns
-	p *kernel.Pool
+	p *parallel.Pool
 	g quant.Grid
 	h []float32 // [n × n]
 	w []float32 // [rows × n]
@@ -73,14 +74,14 @@ func (r *refinement) sweep() {
 	n, ld := r.n, r.ld
 	for lo := 0; lo < n; lo += r.block {
 		hi := min(lo+r.block, n)
-		r.p.MatMulNN(r.work, ld, r.h[lo*n:], n, r.e, ld, hi-lo, r.rows, n, false)
+		float.MatMulNN(r.p, r.work, ld, r.h[lo*n:], n, r.e, ld, hi-lo, r.rows, n, false)
 		r.each(r.p, func(c chunk) {
 			gradient, change := r.work[c.first:], r.work[r.block*ld+c.first:]
 			// addChanges adds to the gradient of columns a … b−1 the effect of the changes
 			// in columns from … a−1.
 			addChanges := func(from, a, b int) {
 				if from < a {
-					inline.MatMulNN(gradient[(a-lo)*ld:], ld, r.h[a*n+from:], n, change[(from-lo)*ld:], ld, b-a, c.whole, a-from, true)
+					float.MatMulNN(inline, gradient[(a-lo)*ld:], ld, r.h[a*n+from:], n, change[(from-lo)*ld:], ld, b-a, c.whole, a-from, true)
 				}
 			}
 			for s := lo; s < hi; s += gptqSpan {
@@ -95,7 +96,7 @@ func (r *refinement) sweep() {
 							continue
 						}
 						for k := j + 1; k < b; k++ {
-							kernel.Axpy(gradient[(k-lo)*ld:][:c.whole], r.h[k*n+j], d)
+							float.Axpy(gradient[(k-lo)*ld:][:c.whole], r.h[k*n+j], d)
 						}
 					}
 				}
@@ -109,7 +110,7 @@ func (r *refinement) sweep() {
 func (r *refinement) choose(c chunk, j int, gradient, change []float32) bool {
 	scale, shift := c.steps(j)
 	at, step := j*c.ld+c.first, r.g.Step(0, 0)
-	return kernel.GridTurn(r.q[at:][:c.whole], r.e[at:][:c.whole], gradient[:c.whole], change[:c.whole], scale, shift, &step, r.h[j*c.n+j])
+	return float.GridTurn(r.q[at:][:c.whole], r.e[at:][:c.whole], gradient[:c.whole], change[:c.whole], scale, shift, &step, r.h[j*c.n+j])
 }
 
 // rescale fits each group's scale to its codes. With u the codes' distances from the zero
@@ -134,9 +135,9 @@ func (r *refinement) rescale() {
 		he, hu := r.work[:r.block*ld], r.work[r.block*ld:]
 		for lo := from; lo < to; lo += r.block {
 			hi := min(lo+r.block, to)
-			r.p.MatMulNN(hu, ld, r.h[lo*n+from:], n, r.u, ld, hi-lo, r.rows, to-from, false)
+			float.MatMulNN(r.p, hu, ld, r.h[lo*n+from:], n, r.u, ld, hi-lo, r.rows, to-from, false)
 			if to-from < n { // otherwise e·(H·uᵀ) is complete already
-				r.p.MatMulNN(he, ld, r.h[lo*n:], n, r.e, ld, hi-lo, r.rows, n, false)
+				float.MatMulNN(r.p, he, ld, r.h[lo*n:], n, r.e, ld, hi-lo, r.rows, n, false)
 			}
 			r.each(r.p, func(c chunk) {
 				for j := lo; j < hi; j++ {
@@ -159,7 +160,7 @@ func (r *refinement) rescale() {
 			for i, s := range scale {
 				best[i] = float32(float64(s) + up[c.first+i]/down[c.first+i])
 			}
-			kernel.RoundF16(best)
+			float.RoundF16(best)
 			for i, s := range scale {
 				// The scale has been rounded to 16 bits: is it still an improvement?
 				t, k := best[i], c.first+i

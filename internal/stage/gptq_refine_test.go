@@ -7,7 +7,8 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -92,7 +93,7 @@ func TestRefineNeverRaises(t *testing.T) {
 					t.Error("the weights were changed")
 				}
 				half := slices.Clone(steps.Scale)
-				kernel.RoundF16(half)
+				float.RoundF16(half)
 				if !slices.Equal(half, steps.Scale) {
 					t.Error("scales are not 16-bit floats")
 				}
@@ -233,7 +234,7 @@ func TestRefineZeros(t *testing.T) {
 		q, f := solve(t, nil, h, n, recipe.Solve{Damp: 0.01, Rescale: true}, g, w, steps, rows)
 		f.Refine(nil, g, q, w, steps, rows, recipe.Solve{Sweeps: 3, Rescale: true})
 		back := make([]float32, len(w))
-		g.Dequantize(back, q, steps, rows, n, (*kernel.Pool)(nil).Run)
+		g.Dequantize(back, q, steps, rows, n, (*parallel.Pool)(nil).Run)
 		for i, v := range back {
 			if w[i] == 0 && math.Abs(float64(v)) > 16.0/(1<<25) {
 				t.Fatalf("%s: row %d, column %d is %v", zero, i/n, i%n, v)
@@ -252,7 +253,7 @@ func TestRefineThreads(t *testing.T) {
 		var want []int8
 		var scales []float32
 		for threads := range 4 {
-			p := kernel.NewPool(threads + 1)
+			p := parallel.NewPool(threads + 1)
 			steps := scalesOf(t, g, w, rows, n)
 			got, f := solve(t, p, h, n, s, g, w, steps, rows)
 			f.Refine(p, g, got, w, steps, rows, s)

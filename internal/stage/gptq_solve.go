@@ -4,7 +4,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/quant"
 )
 
@@ -22,7 +23,7 @@ const (
 // GPTQ quantizes w [rows × n] to q on the grid with the given steps, column by column,
 // distributing each column's rounding error over the later columns so that ‖(w − q) x̂‖
 // stays small. w is not changed.
-func (f *Factor) GPTQ(p *kernel.Pool, g quant.Grid, q []int8, w []float32, steps quant.Steps, rows int) {
+func (f *Factor) GPTQ(p *parallel.Pool, g quant.Grid, q []int8, w []float32, steps quant.Steps, rows int) {
 	f.solve(p, g, q, w, steps, rows, gptqSpan, nil)
 }
 
@@ -32,7 +33,7 @@ func (f *Factor) GPTQ(p *kernel.Pool, g quant.Grid, q []int8, w []float32, steps
 // weights the columns if clip needs that, as in [quant.Grid.WeightedScales]. The factor
 // must have no column order, because the columns of a group have to be adjacent, and a
 // block must hold whole groups.
-func (f *Factor) GPTQDynamic(p *kernel.Pool, g quant.Grid, q []int8, w []float32, d []float64, clip quant.Clip, rows int) (quant.Steps, error) {
+func (f *Factor) GPTQDynamic(p *parallel.Pool, g quant.Grid, q []int8, w []float32, d []float64, clip quant.Clip, rows int) (quant.Steps, error) {
 	if f.order != nil {
 		return quant.Steps{}, errors.New("solve.dynamic-groups with solve.act-order: expected columns in their original order; set one of the two to false")
 	}
@@ -47,7 +48,7 @@ func (f *Factor) GPTQDynamic(p *kernel.Pool, g quant.Grid, q []int8, w []float32
 		steps.Zero = make([]float32, rows*groups)
 	}
 	failed := make([]error, rows)
-	var inline *kernel.Pool
+	var inline *parallel.Pool
 	f.solve(p, g, q, w, steps, rows, span, func(r, from int, group []float32) {
 		if failed[r] != nil {
 			return
@@ -73,7 +74,7 @@ func (f *Factor) GPTQDynamic(p *kernel.Pool, g quant.Grid, q []int8, w []float32
 // solve is GPTQ. begin, if not nil, is called for each row when a group begins, with
 // the index of its first column and its weights as the columns before have changed them;
 // it sets the group's steps. A group then begins a span.
-func (f *Factor) solve(p *kernel.Pool, g quant.Grid, q []int8, w []float32, steps quant.Steps, rows, span int, begin func(row, from int, group []float32)) {
+func (f *Factor) solve(p *parallel.Pool, g quant.Grid, q []int8, w []float32, steps quant.Steps, rows, span int, begin func(row, from int, group []float32)) {
 	n := f.n
 	t := newColumns(g, steps, rows, n)
 	ld := t.ld
@@ -85,7 +86,7 @@ func (f *Factor) solve(p *kernel.Pool, g quant.Grid, q []int8, w []float32, step
 	for lo := 0; lo < n; lo += gptqBlock {
 		hi := min(lo+gptqBlock, n)
 		if lo > 0 {
-			p.MatMulNN(e[lo*ld:], ld, f.l[lo*n:], n, e[:lo*ld], ld, hi-lo, rows, lo, true)
+			float.MatMulNN(p, e[lo*ld:], ld, f.l[lo*n:], n, e[:lo*ld], ld, hi-lo, rows, lo, true)
 		}
 		t.each(p, func(c chunk) {
 			column := func(j int) []float32 { return e[j*ld+c.first:][:c.whole] }
@@ -93,7 +94,7 @@ func (f *Factor) solve(p *kernel.Pool, g quant.Grid, q []int8, w []float32, step
 			// columns from … a−1.
 			addErrors := func(from, a, b int) {
 				if from < a {
-					inline.MatMulNN(e[a*ld+c.first:], ld, f.l[a*n+from:], n, e[from*ld+c.first:], ld, b-a, c.whole, a-from, true)
+					float.MatMulNN(inline, e[a*ld+c.first:], ld, f.l[a*n+from:], n, e[from*ld+c.first:], ld, b-a, c.whole, a-from, true)
 				}
 			}
 			for s := lo; s < hi; s += span {
@@ -108,9 +109,9 @@ func (f *Factor) solve(p *kernel.Pool, g quant.Grid, q []int8, w []float32, step
 					for j := a; j < b; j++ {
 						scale, shift := c.steps(f.column(j))
 						step := g.Step(0, 0)
-						kernel.GridRoundEach(codes[j*ld+c.first:][:c.whole], column(j), column(j), scale, shift, &step, 1/f.l[j*n+j])
+						float.GridRoundEach(codes[j*ld+c.first:][:c.whole], column(j), column(j), scale, shift, &step, 1/f.l[j*n+j])
 						for k := j + 1; k < b; k++ {
-							kernel.Axpy(column(k), f.l[k*n+j], column(j))
+							float.Axpy(column(k), f.l[k*n+j], column(j))
 						}
 					}
 				}

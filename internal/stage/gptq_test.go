@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -157,7 +157,7 @@ func referenceSeen(h []float64, n int, s recipe.Solve, g quant.Grid, w []float32
 	return q, at
 }
 
-func solve(t testing.TB, p *kernel.Pool, h []float64, n int, s recipe.Solve, g quant.Grid, w []float32, scales quant.Steps, rows int) ([]int8, *Factor) {
+func solve(t testing.TB, p *parallel.Pool, h []float64, n int, s recipe.Solve, g quant.Grid, w []float32, scales quant.Steps, rows int) ([]int8, *Factor) {
 	t.Helper()
 	f, err := NewFactor(p, slices.Clone(h), n, s)
 	if err != nil {
@@ -170,7 +170,7 @@ func solve(t testing.TB, p *kernel.Pool, h []float64, n int, s recipe.Solve, g q
 
 func scalesOf(t testing.TB, g quant.Grid, w []float32, rows, cols int) quant.Steps {
 	t.Helper()
-	s, err := g.Scales(w, rows, cols, quant.ClipMSE, (*kernel.Pool)(nil).Run)
+	s, err := g.Scales(w, rows, cols, quant.ClipMSE, (*parallel.Pool)(nil).Run)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func scalesOf(t testing.TB, g quant.Grid, w []float32, rows, cols int) quant.Ste
 // outputError is tr((W−Q) H (W−Q)ᵀ).
 func outputError(h []float64, n int, g quant.Grid, q []int8, w []float32, scales quant.Steps, rows int) float64 {
 	d := make([]float32, len(w))
-	g.Dequantize(d, q, scales, rows, n, (*kernel.Pool)(nil).Run)
+	g.Dequantize(d, q, scales, rows, n, (*parallel.Pool)(nil).Run)
 	var sum float64
 	for r := range rows {
 		for i := range n {
@@ -215,7 +215,7 @@ func TestGPTQIsTheReference(t *testing.T) {
 					compareRows(t, got, want, at, c.rows, c.n, f.order, 1e-3)
 					// Something must have been compensated, or the test is about rounding.
 					plain := make([]int8, len(w))
-					g.RTN(plain, w, scales, c.rows, c.n, (*kernel.Pool)(nil).Run)
+					g.RTN(plain, w, scales, c.rows, c.n, (*parallel.Pool)(nil).Run)
 					if c.n > 1 && slices.Equal(plain, got) {
 						t.Error("GPTQ is plain rounding here")
 					}
@@ -265,7 +265,7 @@ func TestGPTQBeatsRounding(t *testing.T) {
 				scales := scalesOf(t, g, w, rows, n)
 				q, _ := solve(t, nil, h, n, recipe.Solve{Damp: 0.01, ActOrder: order}, g, w, scales, rows)
 				plain := make([]int8, len(w))
-				g.RTN(plain, w, scales, rows, n, (*kernel.Pool)(nil).Run)
+				g.RTN(plain, w, scales, rows, n, (*parallel.Pool)(nil).Run)
 				a, b := outputError(h, n, g, q, w, scales, rows), outputError(h, n, g, plain, w, scales, rows)
 				if !(a < 0.7*b) {
 					t.Errorf("seed %d, %+v, act-order %v: error %g, rounding %g", seed, g, order, a, b)
@@ -283,7 +283,7 @@ func TestGPTQOfADiagonalIsRounding(t *testing.T) {
 	w := randomMatrix(rng, rows*n)
 	scales := scalesOf(t, g, w, rows, n)
 	want := make([]int8, len(w))
-	g.RTN(want, w, scales, rows, n, (*kernel.Pool)(nil).Run)
+	g.RTN(want, w, scales, rows, n, (*parallel.Pool)(nil).Run)
 	for name, diagonal := range map[string]func(i int) float64{
 		"random":  func(int) float64 { return rng.Float64() },
 		"all but": func(i int) float64 { return float64(i % 2) },
@@ -346,7 +346,7 @@ func TestGPTQRankDeficient(t *testing.T) {
 	w := randomMatrix(rng, rows*n)
 	scales := scalesOf(t, g, w, rows, n)
 	plain := make([]int8, len(w))
-	g.RTN(plain, w, scales, rows, n, (*kernel.Pool)(nil).Run)
+	g.RTN(plain, w, scales, rows, n, (*parallel.Pool)(nil).Run)
 	for _, damp := range []float64{1e-6, 0.01} {
 		for _, order := range []bool{false, true} {
 			q, f := solve(t, nil, h, n, recipe.Solve{Damp: damp, ActOrder: order}, g, w, scales, rows)
@@ -428,7 +428,7 @@ func TestGPTQThreads(t *testing.T) {
 	s := recipe.Solve{Damp: 0.01, ActOrder: true}
 	want, first := solve(t, nil, h, n, s, g, w, scales, rows)
 	for threads := range 3 {
-		p := kernel.NewPool(threads + 1)
+		p := parallel.NewPool(threads + 1)
 		got, f := solve(t, p, h, n, s, g, w, scales, rows)
 		p.Close()
 		if !slices.Equal(got, want) || !slices.Equal(f.l, first.l) || !slices.Equal(f.order, first.order) {

@@ -6,7 +6,8 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
@@ -23,14 +24,14 @@ import (
 
 // Head describes the output matrix's input.
 type Head struct {
-	pool      *kernel.Pool
+	pool      *parallel.Pool
 	transform linalg.Transform // of the input, and so of the rows of the matrix; nil: none
 	factor    *Factor          // nil: rows are rounded to nearest
 }
 
 // NewHead returns the transform that the recipe applies to the output matrix's input,
 // without a factor (see [Head.Measure]).
-func NewHead(p *kernel.Pool, c *checkpoint.Config, formats artefact.Transforms) (*Head, error) {
+func NewHead(p *parallel.Pool, c *checkpoint.Config, formats artefact.Transforms) (*Head, error) {
 	transform, err := formats.HeadTransform(c)
 	return &Head{pool: p, transform: transform}, err
 }
@@ -69,11 +70,11 @@ func (h *Head) Measure(ctx context.Context, st *State, ck *checkpoint.Checkpoint
 		if err != nil {
 			return err
 		}
-		st.Pool.RMSNorm(x, hidden, norm, c.NormEps, st.Tokens)
+		float.RMSNormOn(st.Pool, x, hidden, norm, c.NormEps, st.Tokens)
 		if h.transform != nil {
 			h.transform.Apply(st.Pool, x, st.Tokens)
 		}
-		st.Pool.SyrkLower(moments, n, x, n, st.Tokens)
+		float.SyrkLower(st.Pool, moments, n, x, n, st.Tokens)
 	}
 	if h.factor, err = NewFactor(st.Pool, moments, n, st.Recipe.Solve); err != nil {
 		return fmt.Errorf("input of the output matrix: %w", err)

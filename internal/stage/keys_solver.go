@@ -4,7 +4,8 @@ import (
 	"math"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/linalg"
 )
 
@@ -27,7 +28,7 @@ func NewKeyMoments(heads, kvHeads, dim int) *KeyMoments {
 }
 
 // Add adds queries [tokens × heads·dim] and keys [tokens × kv_heads·dim].
-func (m *KeyMoments) Add(p *kernel.Pool, q, k []float32, tokens int) {
+func (m *KeyMoments) Add(p *parallel.Pool, q, k []float32, tokens int) {
 	qw, kw := m.heads*m.dim, m.kvHeads*m.dim
 	for t := range tokens {
 		for i, v := range k[t*kw:][:kw] {
@@ -35,11 +36,11 @@ func (m *KeyMoments) Add(p *kernel.Pool, q, k []float32, tokens int) {
 		}
 	}
 	for h := range m.kvHeads {
-		p.SyrkTN(m.keys[h], m.dim, k[h*m.dim:], kw, tokens)
+		float.SyrkTN(p, m.keys[h], m.dim, k[h*m.dim:], kw, tokens)
 	}
 	share := m.heads / m.kvHeads
 	for h := range m.heads {
-		p.SyrkTN(m.queries[h/share], m.dim, q[h*m.dim:], qw, tokens)
+		float.SyrkTN(p, m.queries[h/share], m.dim, q[h*m.dim:], qw, tokens)
 	}
 	m.tokens += tokens
 }
@@ -71,7 +72,7 @@ const keyDamp = 1e-3
 // activations, here between keys and queries, and in every direction instead of for each
 // channel. K = H·Eᵀ·M^½, where E are the eigenvectors of M^½·C·M^½ and H is a Hadamard
 // matrix, which gives every coordinate of the keys the same variance.
-func (m *KeyMoments) Balance(p *kernel.Pool) (keys []float32, err error) {
+func (m *KeyMoments) Balance(p *parallel.Pool) (keys []float32, err error) {
 	spread, err := linalg.NewHadamard(m.dim)
 	if err != nil {
 		return nil, err
@@ -109,7 +110,7 @@ func (m *KeyMoments) Balance(p *kernel.Pool) (keys []float32, err error) {
 			return nil, err
 		}
 		k := make([]float64, n*n)
-		p.MatMulNN64(k, n, vectors, n, balance, n, n, n, n, kernel.Set)
+		float.MatMulNN64(p, k, n, vectors, n, balance, n, n, n, n, float.Set)
 		one := make([]float32, n*n)
 		for i := range n { // H acts on columns
 			for j := range n {
@@ -195,10 +196,10 @@ func trace(a []float64, n int) (sum float64) {
 }
 
 // sandwich returns a·b·a for symmetric a and b [n × n], made exactly symmetric.
-func sandwich(p *kernel.Pool, a, b []float64, n int) []float64 {
+func sandwich(p *parallel.Pool, a, b []float64, n int) []float64 {
 	u, v := make([]float64, n*n), make([]float64, n*n)
-	p.MatMulNN64(u, n, a, n, b, n, n, n, n, kernel.Set)
-	p.MatMulNN64(v, n, u, n, a, n, n, n, n, kernel.Set)
+	float.MatMulNN64(p, u, n, a, n, b, n, n, n, n, float.Set)
+	float.MatMulNN64(p, v, n, u, n, a, n, n, n, n, float.Set)
 	for i := range n {
 		for j := range i {
 			v[i*n+j] = (v[i*n+j] + v[j*n+i]) / 2

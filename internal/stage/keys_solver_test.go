@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // moments of random queries and keys whose directions matter differently: keys
@@ -21,7 +21,7 @@ func randomMoments(t *testing.T, heads, kvHeads, dim, tokens int, offset float64
 		q[i] = float32(rng.NormFloat64() * math.Exp2(-float64(i%dim)/4))
 	}
 	m = NewKeyMoments(heads, kvHeads, dim)
-	m.Add(kernel.NewPool(1), q, k, tokens)
+	m.Add(parallel.NewPool(1), q, k, tokens)
 	return m, q, k
 }
 
@@ -31,7 +31,7 @@ func randomMoments(t *testing.T, heads, kvHeads, dim, tokens int, offset float64
 func TestBalance(t *testing.T) {
 	for _, c := range []struct{ heads, kvHeads, dim int }{{2, 1, 8}, {4, 2, 12}, {2, 2, 2}} {
 		m, _, _ := randomMoments(t, c.heads, c.kvHeads, c.dim, 4000, 5)
-		keys, err := m.Balance(kernel.NewPool(2))
+		keys, err := m.Balance(parallel.NewPool(2))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,8 +82,8 @@ func TestBalance(t *testing.T) {
 // TestBalanceOfNothing: a head without keys has nothing to balance.
 func TestBalanceOfNothing(t *testing.T) {
 	m := NewKeyMoments(2, 1, 4)
-	m.Add(kernel.NewPool(1), make([]float32, 8*3), make([]float32, 4*3), 3)
-	if keys, err := m.Balance(kernel.NewPool(1)); keys != nil || err != nil {
+	m.Add(parallel.NewPool(1), make([]float32, 8*3), make([]float32, 4*3), 3)
+	if keys, err := m.Balance(parallel.NewPool(1)); keys != nil || err != nil {
 		t.Errorf("keys %v, error %v, want neither", keys, err)
 	}
 }
@@ -91,7 +91,7 @@ func TestBalanceOfNothing(t *testing.T) {
 // TestKeyMean: a mean is one, whatever the number of calls.
 func TestKeyMean(t *testing.T) {
 	m, q, k := randomMoments(t, 2, 1, 4, 10, 3)
-	m.Add(kernel.NewPool(1), q, k, 10)
+	m.Add(parallel.NewPool(1), q, k, 10)
 	for i, v := range m.Mean() {
 		var want float64
 		for t := range 10 {

@@ -4,13 +4,13 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/recipe"
 )
 
 // TestKeptIsAllocated: what is declared of a state's memory is what New allocates.
 func TestKeptIsAllocated(t *testing.T) {
-	pool := kernel.NewPool(1)
+	pool := parallel.NewPool(1)
 	defer pool.Close()
 	r, err := recipe.Load("gptq")
 	if err != nil {

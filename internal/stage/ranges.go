@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 )
 
@@ -26,7 +26,7 @@ const (
 
 // Level brings both sides of each pair in the block to one level: norms and the layers that
 // read them, queries and keys, values and o, up and down.
-func Level(p *kernel.Pool, c *checkpoint.Config, b *llama.DenseBlock) {
+func Level(p *parallel.Pool, c *checkpoint.Config, b *llama.DenseBlock) {
 	l := &b.Linears
 	levelNorm(p, b.AttnNorm, &l[llama.Q], &l[llama.K], &l[llama.V])
 	levelNorm(p, b.MLPNorm, mlpReaders(c, b)...)
@@ -59,7 +59,7 @@ func Level(p *kernel.Pool, c *checkpoint.Config, b *llama.DenseBlock) {
 }
 
 // levelPair levels up and down.
-func levelPair(p *kernel.Pool, up, down *llama.Dense) {
+func levelPair(p *parallel.Pool, up, down *llama.Dense) {
 	if shift := shifts(rowTops(p, up), columnTops(p, down), gapLayers); shift != nil {
 		shiftRows(p, up, shift)
 		shiftColumns(p, down, negated(shift))
@@ -82,7 +82,7 @@ func mlpReaders(c *checkpoint.Config, b *llama.DenseBlock) (readers []*llama.Den
 
 // levelNorm levels a norm's gains and the layers that read its output, by the part that all
 // of these layers need: an excess of one of them alone is left to that layer's own pair.
-func levelNorm(p *kernel.Pool, gain []float32, readers ...*llama.Dense) {
+func levelNorm(p *parallel.Pool, gain []float32, readers ...*llama.Dense) {
 	tops := make([]float32, len(gain))
 	for i, g := range gain {
 		tops[i] = max(g, -g)
@@ -123,7 +123,7 @@ func common(a, b int) int {
 
 // levelKeys levels the queries and keys of each kv head. All channels of a head get the
 // same factor, because RoPE mixes them.
-func levelKeys(p *kernel.Pool, c *checkpoint.Config, q, k *llama.Dense) {
+func levelKeys(p *parallel.Pool, c *checkpoint.Config, q, k *llama.Dense) {
 	share := c.Heads / c.KVHeads * c.HeadDim // rows of q for each kv head
 	queries, keys := rowTops(p, q), rowTops(p, k)
 	left, right := make([]float32, c.KVHeads), make([]float32, c.KVHeads)
@@ -192,7 +192,7 @@ func negated(shift []int) []int {
 func scaled(v float32, s int) float32 { return float32(math.Ldexp(float64(v), s)) }
 
 // rowTops are the largest magnitudes of each row of a layer.
-func rowTops(p *kernel.Pool, d *llama.Dense) []float32 {
+func rowTops(p *parallel.Pool, d *llama.Dense) []float32 {
 	top := make([]float32, d.Out)
 	p.Run(d.Out, func(r int) {
 		for _, v := range d.W[r*d.In:][:d.In] {
@@ -203,7 +203,7 @@ func rowTops(p *kernel.Pool, d *llama.Dense) []float32 {
 }
 
 // columnTops are the largest magnitudes of each column of a layer.
-func columnTops(p *kernel.Pool, d *llama.Dense) []float32 {
+func columnTops(p *parallel.Pool, d *llama.Dense) []float32 {
 	const width = 256 // columns that one thread takes
 	top := make([]float32, d.In)
 	p.Run((d.In+width-1)/width, func(k int) {
@@ -218,7 +218,7 @@ func columnTops(p *kernel.Pool, d *llama.Dense) []float32 {
 }
 
 // shiftRows multiplies each row of a layer, and its bias, by 2^shift.
-func shiftRows(p *kernel.Pool, d *llama.Dense, shift []int) {
+func shiftRows(p *parallel.Pool, d *llama.Dense, shift []int) {
 	p.Run(d.Out, func(r int) {
 		row := d.W[r*d.In:][:d.In]
 		for i, v := range row {
@@ -231,7 +231,7 @@ func shiftRows(p *kernel.Pool, d *llama.Dense, shift []int) {
 }
 
 // shiftColumns multiplies each column of a layer by 2^shift.
-func shiftColumns(p *kernel.Pool, d *llama.Dense, shift []int) {
+func shiftColumns(p *parallel.Pool, d *llama.Dense, shift []int) {
 	p.Run(d.Out, func(r int) {
 		row := d.W[r*d.In:][:d.In]
 		for i, v := range row {

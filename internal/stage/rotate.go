@@ -5,7 +5,7 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
@@ -118,7 +118,7 @@ func Transforms(r *recipe.Recipe) (t artefact.Transforms) {
 
 // Load reads block i of the checkpoint, levels its ranges (see [Level]), and folds R1 in if
 // there is one.
-func (t *Rotation) Load(p *kernel.Pool, ck *checkpoint.Checkpoint, i int, b *llama.DenseBlock) error {
+func (t *Rotation) Load(p *parallel.Pool, ck *checkpoint.Checkpoint, i int, b *llama.DenseBlock) error {
 	if t.Own != nil {
 		t.Heads = t.Own[i]
 	}
@@ -154,7 +154,7 @@ func (t *Rotation) Load(p *kernel.Pool, ck *checkpoint.Checkpoint, i int, b *lla
 }
 
 // Embed rotates embeddings x [tokens × hidden].
-func (t *Rotation) Embed(p *kernel.Pool, x []float32, tokens int) {
+func (t *Rotation) Embed(p *parallel.Pool, x []float32, tokens int) {
 	if t.Residual != nil {
 		t.Residual.Apply(p, x, tokens)
 	}
@@ -162,7 +162,7 @@ func (t *Rotation) Embed(p *kernel.Pool, x []float32, tokens int) {
 
 // Rest returns how R1 changes the tensors outside the blocks, by name; tensors that do not
 // change are not listed.
-func (t *Rotation) Rest(p *kernel.Pool, ck *checkpoint.Checkpoint) (map[string]func(w []float32, rows int), error) {
+func (t *Rotation) Rest(p *parallel.Pool, ck *checkpoint.Checkpoint) (map[string]func(w []float32, rows int), error) {
 	if t.Residual == nil {
 		return nil, nil
 	}

@@ -3,7 +3,10 @@ package stage
 import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/integer"
+	"github.com/specquant/specquant/internal/kernel/parallel"
+	"github.com/specquant/specquant/internal/kernel/shape"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
@@ -15,17 +18,17 @@ import (
 // the product. A layer that has its codes is multiplied by the runtime's own integer
 // kernels; one that is still being worked on, in float32.
 type runLinear struct {
-	residual *llama.Dense      // scale·q and the bias
-	codes    *kernel.IntMatrix // the same, as the runtime reads it; nil: products are computed in float32
+	residual *llama.Dense    // scale·q and the bias
+	codes    *integer.Matrix // the same, as the runtime reads it; nil: products are computed in float32
 	branch   *artefact.Branch
 	v, coeff []float32 // of a branch on a stored basis
-	act      kernel.ActGrid
+	act      integer.ActGrid
 	s        *runScratch
 }
 
 // runScratch is scratch memory for one layer at a time, shared by all.
 type runScratch struct {
-	acts     kernel.Activations
+	acts     integer.Activations
 	x, xq, z []float32
 }
 
@@ -50,7 +53,7 @@ func codesBytes(c *checkpoint.Config, r *recipe.Recipe) int64 {
 	return 4 * scales
 }
 
-func newRunLinear(d *llama.Dense, b *artefact.Branch, act kernel.ActGrid, s *runScratch) *runLinear {
+func newRunLinear(d *llama.Dense, b *artefact.Branch, act integer.ActGrid, s *runScratch) *runLinear {
 	r := &runLinear{residual: d, branch: b, act: act, s: s}
 	if b != nil && b.Subspace != nil {
 		r.v, r.coeff = b.Subspace.Floats(), b.Coefficients()
@@ -59,7 +62,7 @@ func newRunLinear(d *llama.Dense, b *artefact.Branch, act kernel.ActGrid, s *run
 }
 
 // installed is newRunLinear for a finished layer.
-func installed(d *llama.Dense, q *artefact.Linear, act kernel.ActGrid, s *runScratch) (*runLinear, error) {
+func installed(d *llama.Dense, q *artefact.Linear, act integer.ActGrid, s *runScratch) (*runLinear, error) {
 	r := newRunLinear(d, q.Branch, act, s)
 	if act.Bits >= quant.Full.Activations {
 		return r, nil
@@ -71,23 +74,23 @@ func installed(d *llama.Dense, q *artefact.Linear, act kernel.ActGrid, s *runScr
 
 // project returns z, the coefficients of x [tokens × in] on a stored basis, and what is
 // left of x to round. Both are valid until the next call.
-func (r *runLinear) project(p *kernel.Pool, x []float32, tokens int) (rest, z []float32) {
+func (r *runLinear) project(p *parallel.Pool, x []float32, tokens int) (rest, z []float32) {
 	s, n := r.s, r.residual.In
 	rest = x[:tokens*n]
 	if r.v == nil {
 		return rest, nil
 	}
 	k := r.branch.Subspace.Count
-	s.z = kernel.Grow(s.z, tokens*k)
-	p.MatMulNT(s.z, k, x, n, r.v, n, tokens, k, n, false)
+	s.z = shape.Grow(s.z, tokens*k)
+	float.MatMulNT(p, s.z, k, x, n, r.v, n, tokens, k, n, false)
 	z = s.z
 	if r.branch.Subspace.Remove {
-		s.x = kernel.Grow(s.x, tokens*n)
+		s.x = shape.Grow(s.x, tokens*n)
 		copy(s.x, rest)
 		for i, v := range z {
 			z[i] = -v
 		}
-		p.MatMulNN(s.x, n, z, k, r.v, n, tokens, n, k, true)
+		float.MatMulNN(p, s.x, n, z, k, r.v, n, tokens, n, k, true)
 		for i, v := range z {
 			z[i] = -v
 		}
@@ -98,12 +101,12 @@ func (r *runLinear) project(p *kernel.Pool, x []float32, tokens int) (rest, z []
 
 // input returns the rounded activations xq that the product in float32 reads for x [tokens ×
 // in], and z, the coefficients on a stored basis. Both are valid until the next call.
-func (r *runLinear) input(p *kernel.Pool, x []float32, tokens int) (xq, z []float32) {
+func (r *runLinear) input(p *parallel.Pool, x []float32, tokens int) (xq, z []float32) {
 	s, n := r.s, r.residual.In
 	xq, z = r.project(p, x, tokens)
 	if r.act.Bits < quant.Full.Activations {
 		s.acts.Quantize(p, xq, n, tokens, n, r.act, 0)
-		s.xq = kernel.Grow(s.xq, tokens*n)
+		s.xq = shape.Grow(s.xq, tokens*n)
 		s.acts.Dequantize(s.xq, n)
 		xq = s.xq
 	}
@@ -111,12 +114,12 @@ func (r *runLinear) input(p *kernel.Pool, x []float32, tokens int) (xq, z []floa
 }
 
 // Forward implements [llama.Linear].
-func (r *runLinear) Forward(p *kernel.Pool, y, x []float32, tokens int) {
+func (r *runLinear) Forward(p *parallel.Pool, y, x []float32, tokens int) {
 	d := r.residual
 	if r.codes != nil {
 		rest, z := r.project(p, x, tokens)
 		r.s.acts.Quantize(p, rest, d.In, tokens, d.In, r.act, r.codes.Group)
-		p.MulInt(y, d.Out, r.codes, &r.s.acts)
+		integer.Mul(p, y, d.Out, r.codes, &r.s.acts)
 		r.addBranch(p, y, x, z, tokens)
 	} else {
 		xq, z := r.input(p, x, tokens)
@@ -126,20 +129,20 @@ func (r *runLinear) Forward(p *kernel.Pool, y, x []float32, tokens int) {
 }
 
 // product writes y from the results of input, without the bias.
-func (r *runLinear) product(p *kernel.Pool, y, x, xq, z []float32, tokens int) {
+func (r *runLinear) product(p *parallel.Pool, y, x, xq, z []float32, tokens int) {
 	d := r.residual
-	p.MatMulNT(y, d.Out, xq, d.In, d.W, d.In, tokens, d.Out, d.In, false)
+	float.MatMulNT(p, y, d.Out, xq, d.In, d.W, d.In, tokens, d.Out, d.In, false)
 	r.addBranch(p, y, x, z, tokens)
 }
 
 // addBranch adds the branch's product to y.
-func (r *runLinear) addBranch(p *kernel.Pool, y, x, z []float32, tokens int) {
+func (r *runLinear) addBranch(p *parallel.Pool, y, x, z []float32, tokens int) {
 	d := r.residual
 	switch {
 	case r.branch == nil:
 	case r.v != nil:
 		k := r.branch.Subspace.Count
-		p.MatMulNT(y, d.Out, z, k, r.coeff, k, tokens, d.Out, k, true)
+		float.MatMulNT(p, y, d.Out, z, k, r.coeff, k, tokens, d.Out, k, true)
 	default:
 		b := r.branch.Spectrum()
 		p.Run(tokens, func(t int) { b.Apply(y[t*d.Out:][:d.Out], x[t*d.In:][:d.In]) })
@@ -188,7 +191,7 @@ type timedTransform struct {
 }
 
 // Apply implements [llama.Transform].
-func (t timedTransform) Apply(p *kernel.Pool, x []float32, rows int) {
+func (t timedTransform) Apply(p *parallel.Pool, x []float32, rows int) {
 	t.st.at(PartTransforms, 0)
 	t.t.Apply(p, x, rows)
 	t.st.at(PartForward, 0)

@@ -7,7 +7,8 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/artefact"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/integer"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 )
@@ -15,7 +16,7 @@ import (
 // TestInstalled: a finished layer runs on the integer kernels, gives what the emulation in
 // float32 gives but for rounding, and the same bits for any number of threads.
 func TestInstalled(t *testing.T) {
-	one, three := kernel.NewPool(1), kernel.NewPool(3)
+	one, three := parallel.NewPool(1), parallel.NewPool(3)
 	defer one.Close()
 	defer three.Close()
 	const out, in, tokens = 37, 96, 19
@@ -27,7 +28,7 @@ func TestInstalled(t *testing.T) {
 		}
 	}
 	for _, g := range []quant.Grid{{Bits: 4, Zero: quant.ZeroCentred}, {Bits: 5, Group: 32, Zero: quant.ZeroCentred}, {Bits: 3, Group: 32, Zero: quant.ZeroAsymmetric}, {Bits: 8}} {
-		for _, act := range []kernel.ActGrid{{Bits: 8, Clip: 1}, {Bits: 4, Clip: 0.9, Group: 16}} {
+		for _, act := range []integer.ActGrid{{Bits: 8, Clip: 1}, {Bits: 4, Clip: 0.9, Group: 16}} {
 			t.Run(fmt.Sprint(g, act), func(t *testing.T) {
 				steps, err := g.Scales(w, out, in, quant.ClipNone, one.Run)
 				if err != nil {

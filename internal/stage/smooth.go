@@ -4,7 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/shape"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
@@ -163,8 +164,8 @@ func (st *State) exactOutputs(in llama.Input) {
 	stats := st.Stats[in]
 	for _, l := range in.Readers() {
 		d, samples := &st.Block.Linears[l], stats.SampleTokens()
-		st.exact[l] = kernel.Grow(st.exact[l], samples*d.Out)
-		st.Pool.MatMulNT(st.exact[l], d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
+		st.exact[l] = shape.Grow(st.exact[l], samples*d.Out)
+		float.MatMulNT(st.Pool, st.exact[l], d.Out, stats.Sample, d.In, d.W, d.In, samples, d.Out, d.In, false)
 	}
 }
 
@@ -200,7 +201,7 @@ func (st *State) readersLoss(in llama.Input, lambda []float32) (float64, error) 
 		var kept []float32
 		if low != nil {
 			kept = st.weights2[:n]
-			st.Pool.MatMulNN(kept, d.In, low.C[part], low.K, low.V, d.In, d.Out, d.In, low.K, false)
+			float.MatMulNN(st.Pool, kept, d.In, low.C[part], low.K, low.V, d.In, d.Out, d.In, low.K, false)
 			st.subtract(residual, kept, d.In)
 			part++
 		} else if b := st.Recipe.Branch; b != nil && !b.Stored() {
@@ -228,5 +229,5 @@ func (st *State) readersLoss(in llama.Input, lambda []float32) (float64, error) 
 
 // subtract subtracts b from a, both of rows of n values.
 func (st *State) subtract(a, b []float32, n int) {
-	st.Pool.Run(len(a)/n, func(r int) { kernel.Axpy(a[r*n:][:n], -1, b[r*n:][:n]) })
+	st.Pool.Run(len(a)/n, func(r int) { float.Axpy(a[r*n:][:n], -1, b[r*n:][:n]) })
 }

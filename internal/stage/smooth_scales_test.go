@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
 	"pgregory.net/rapid"
@@ -119,7 +119,7 @@ func TestColumnMax(t *testing.T) {
 func TestScaling(t *testing.T) {
 	lambda := []float32{2, 0.5, 4}
 	w := []float32{1, 2, 3, -4, 5, 6}
-	ScaleColumns(w, lambda, (*kernel.Pool)(nil).Run)
+	ScaleColumns(w, lambda, (*parallel.Pool)(nil).Run)
 	if want := []float32{2, 1, 12, -8, 2.5, 24}; !slices.Equal(w, want) {
 		t.Errorf("columns: %v, want %v", w, want)
 	}
@@ -129,11 +129,11 @@ func TestScaling(t *testing.T) {
 		t.Errorf("tokens: %v, want %v", x, want)
 	}
 	rows, bias := []float32{2, 4, 1, 1, 8, 0}, []float32{2, 1, 4}
-	DivideRows(rows, bias, lambda, (*kernel.Pool)(nil).Run)
+	DivideRows(rows, bias, lambda, (*parallel.Pool)(nil).Run)
 	if want := []float32{1, 2, 2, 2, 2, 0}; !slices.Equal(rows, want) || !slices.Equal(bias, []float32{1, 2, 1}) {
 		t.Errorf("rows: %v with bias %v, want %v", rows, bias, want)
 	}
-	DivideRows(rows, nil, lambda, (*kernel.Pool)(nil).Run)
+	DivideRows(rows, nil, lambda, (*parallel.Pool)(nil).Run)
 }
 
 // foldConfig is a block with grouped-query attention: four query heads, two kv
@@ -168,7 +168,7 @@ func tieOf(c *checkpoint.Config) []int {
 
 // foldInto smooths one input of the block as METHOD section 1 says.
 func foldInto(b *llama.DenseBlock, c *checkpoint.Config, in llama.Input, lambda []float32) {
-	run := (*kernel.Pool)(nil).Run
+	run := (*parallel.Pool)(nil).Run
 	for _, l := range in.Readers() {
 		ScaleColumns(b.Linears[l].W, lambda, run)
 	}

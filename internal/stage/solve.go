@@ -6,7 +6,8 @@ import (
 	"time"
 
 	"github.com/specquant/specquant/internal/artefact"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/integer"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
@@ -62,7 +63,7 @@ func (st *State) layer(l llama.Which, run *runLinear, factor *Factor, diagonal [
 		if err := checkHalf(d.W, d.In); err != nil {
 			return nil, err
 		}
-		kernel.RoundF16(d.W)
+		float.RoundF16(d.W)
 		report.BitsPerWeight = quant.FullBits
 		return artefact.NewWhole(d.W, d.Out, d.In, d.Bias), nil
 	}
@@ -170,7 +171,7 @@ func (st *State) installAt(l llama.Layer, q *artefact.Linear) (err error) {
 		q.Dense(st.Pool, d.W)
 	case q.Whole.Rows > 0:
 		q.Dense(st.Pool, d.W)
-		*st.runOf(l) = newRunLinear(d, nil, kernel.ActGrid{Bits: quant.Full.Activations}, &st.run)
+		*st.runOf(l) = newRunLinear(d, nil, integer.ActGrid{Bits: quant.Full.Activations}, &st.run)
 	default:
 		q.Residual(d.W, st.Pool.Run)
 		*st.runOf(l), err = installed(d, q, act, &st.run)

@@ -3,13 +3,13 @@ package stage
 import (
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 func TestTransposeSquare(t *testing.T) {
 	for _, n := range []int{1, 31, 32, 33, 100} {
 		for _, threads := range []int{1, 3} {
-			pool := kernel.NewPool(threads)
+			pool := parallel.NewPool(threads)
 			h := make([]float64, n*n)
 			for i := range h {
 				h[i] = float64(i)

@@ -16,7 +16,9 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/integer"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
@@ -33,7 +35,7 @@ type State struct {
 	Config *checkpoint.Config // as the loaded block sees it, see [checkpoint.Config.Of]
 	model  *checkpoint.Config // of the whole model
 	Recipe *recipe.Recipe
-	Pool   *kernel.Pool
+	Pool   *parallel.Pool
 	Tell   func(stage string) // receives progress messages for the user; never nil
 	Clock  Clock              // measures time by part; nil: not measured
 
@@ -95,13 +97,13 @@ type scratch struct {
 	want, got         []float32                   // outputs on the sample [SampleTokens × widest output]
 	xhat, xq          []float32                   // inputs on the sample [SampleTokens × widest input]
 	exact             [llama.NumLinears][]float32 // exact outputs on the sample, before the layer is changed
-	acts              kernel.Activations
+	acts              integer.Activations
 	run               runScratch
 }
 
 // New makes the state for the blocks of a model, with this many calibration windows and
 // tokens in each.
-func New(c *checkpoint.Config, r *recipe.Recipe, p *kernel.Pool, windows, tokens int) (*State, error) {
+func New(c *checkpoint.Config, r *recipe.Recipe, p *parallel.Pool, windows, tokens int) (*State, error) {
 	st, err := newState(c, r, p, windows, tokens)
 	if err != nil {
 		return nil, err
@@ -120,7 +122,7 @@ func New(c *checkpoint.Config, r *recipe.Recipe, p *kernel.Pool, windows, tokens
 
 // NewLayer makes the state for a single layer, which takes the place of the block's down:
 // its width is c.IntermediateSize and its outputs are c.HiddenSize.
-func NewLayer(c *checkpoint.Config, r *recipe.Recipe, p *kernel.Pool, windows, tokens int) (*State, error) {
+func NewLayer(c *checkpoint.Config, r *recipe.Recipe, p *parallel.Pool, windows, tokens int) (*State, error) {
 	st, err := newState(c, r, p, windows, tokens)
 	if err != nil {
 		return nil, err
@@ -129,7 +131,7 @@ func NewLayer(c *checkpoint.Config, r *recipe.Recipe, p *kernel.Pool, windows, t
 	return st, nil
 }
 
-func newState(c *checkpoint.Config, r *recipe.Recipe, p *kernel.Pool, windows, tokens int) (*State, error) {
+func newState(c *checkpoint.Config, r *recipe.Recipe, p *parallel.Pool, windows, tokens int) (*State, error) {
 	rotation, err := NewRotation(r, c)
 	if err != nil {
 		return nil, err
@@ -253,9 +255,9 @@ func (st *State) emulate(residual, kept, x []float32, samples, out, in int) {
 		xq = st.xq[:samples*in]
 		st.acts.Dequantize(xq, in)
 	}
-	st.Pool.MatMulNT(st.got, out, xq, in, residual, in, samples, out, in, false)
+	float.MatMulNT(st.Pool, st.got, out, xq, in, residual, in, samples, out, in, false)
 	if kept != nil {
-		st.Pool.MatMulNT(st.got, out, x, in, kept, in, samples, out, in, true)
+		float.MatMulNT(st.Pool, st.got, out, x, in, kept, in, samples, out, in, true)
 	}
 }
 

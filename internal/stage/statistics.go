@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/spectrum"
 )
@@ -66,7 +66,7 @@ const addChannels = 128
 
 // Add adds x [tokens × width]. A value that is not finite is an error that names the token,
 // counted from the first one added, and the channel.
-func (s *Stats) Add(p *kernel.Pool, x []float32, tokens int) error {
+func (s *Stats) Add(p *parallel.Pool, x []float32, tokens int) error {
 	bad := make([]*NonFiniteError, (s.Width+addChannels-1)/addChannels)
 	p.Run(len(bad), func(c int) {
 		from := c * addChannels

@@ -7,12 +7,12 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
 // TestMaximaOnly: without the sums, maxima, sample and errors are the same.
 func TestMaximaOnly(t *testing.T) {
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 	const width, tokens = 300, 40
 	r := rand.New(rand.NewPCG(1, 2))

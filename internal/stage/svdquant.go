@@ -5,7 +5,8 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/shape"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
@@ -77,8 +78,8 @@ func (st *State) lowRank(ctx context.Context, in llama.Input, h []float64, layer
 	var weights, exact [][]float32
 	for _, l := range layers {
 		d := &st.Block.Linears[l]
-		st.exact[l] = kernel.Grow(st.exact[l], samples*d.Out)
-		st.Pool.MatMulNT(st.exact[l], d.Out, x, n, d.W, n, samples, d.Out, n, false)
+		st.exact[l] = shape.Grow(st.exact[l], samples*d.Out)
+		float.MatMulNT(st.Pool, st.exact[l], d.Out, x, n, d.W, n, samples, d.Out, n, false)
 		weights, exact = append(weights, d.W), append(exact, st.exact[l])
 	}
 	var white *Whitening
@@ -93,8 +94,8 @@ func (st *State) lowRank(ctx context.Context, in llama.Input, h []float64, layer
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		z = kernel.Grow(z, samples*low.K)
-		st.Pool.MatMulNT(z, low.K, x, n, low.V, n, samples, low.K, n, false)
+		z = shape.Grow(z, samples*low.K)
+		float.MatMulNT(st.Pool, z, low.K, x, n, low.V, n, samples, low.K, n, false)
 		var sum float64
 		for i, l := range layers {
 			out := st.Block.Linears[l].Out
@@ -102,8 +103,8 @@ func (st *State) lowRank(ctx context.Context, in llama.Input, h []float64, layer
 				return 0, err
 			}
 			y := st.got[:samples*out]
-			st.Pool.MatMulNT(y, out, xq, n, residual[i], n, samples, out, n, false)
-			st.Pool.MatMulNT(y, out, z, low.K, low.C[i], low.K, samples, out, low.K, true)
+			float.MatMulNT(st.Pool, y, out, xq, n, residual[i], n, samples, out, n, false)
+			float.MatMulNT(st.Pool, y, out, z, low.K, low.C[i], low.K, samples, out, low.K, true)
 			e := Relative(exact[i], y)
 			sum += e * e
 		}
@@ -152,7 +153,7 @@ func (st *State) coefficients(d *llama.Dense, s *artefact.Subspace) ([]float32, 
 		return Coefficients(st.Pool, d.W, s.Floats(), d.Out, d.In, s.Count)
 	}
 	c := make([]float32, d.Out*s.Count)
-	st.Pool.MatMulNT(c, s.Count, d.W, d.In, s.Floats(), d.In, d.Out, s.Count, d.In, false)
-	kernel.RoundF16(c)
+	float.MatMulNT(st.Pool, c, s.Count, d.W, d.In, s.Floats(), d.In, d.Out, s.Count, d.In, false)
+	float.RoundF16(c)
 	return c, nil
 }

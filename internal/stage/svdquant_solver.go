@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -23,21 +24,21 @@ type LowRank struct {
 const SearchTolerance = 1e-3
 
 // Residual writes w − C·V of reader i, [out × n], to dst.
-func (l *LowRank) Residual(p *kernel.Pool, i int, dst, w []float32) {
+func (l *LowRank) Residual(p *parallel.Pool, i int, dst, w []float32) {
 	out := len(w) / l.N
 	minus := make([]float32, len(l.C[i]))
 	for j, c := range l.C[i] {
 		minus[j] = -c
 	}
 	copy(dst, w)
-	p.MatMulNN(dst, l.N, minus, l.K, l.V, l.N, out, l.N, l.K, true)
+	float.MatMulNN(p, dst, l.N, minus, l.K, l.V, l.N, out, l.N, l.K, true)
 }
 
 // round rounds V and C to 16-bit floats, the precision that they are stored in.
 func (l *LowRank) round() {
-	kernel.RoundF16(l.V)
+	float.RoundF16(l.V)
 	for _, c := range l.C {
-		kernel.RoundF16(c)
+		float.RoundF16(c)
 	}
 }
 
@@ -55,7 +56,7 @@ type Whitening struct {
 const whitenDamp = 0.01
 
 // NewWhitening returns the whitening for h = Σ x xᵀ [n × n], which is not changed.
-func NewWhitening(p *kernel.Pool, h []float64, n int) (*Whitening, error) {
+func NewWhitening(p *parallel.Pool, h []float64, n int) (*Whitening, error) {
 	t := &Whitening{n: n, s: make([]float64, n*n)}
 	copy(t.s, h)
 	var mean float64
@@ -79,14 +80,14 @@ func NewWhitening(p *kernel.Pool, h []float64, n int) (*Whitening, error) {
 }
 
 // apply returns w·S for w [rows × n].
-func (t *Whitening) apply(p *kernel.Pool, w []float32, rows int) []float32 {
+func (t *Whitening) apply(p *parallel.Pool, w []float32, rows int) []float32 {
 	e := make([]float32, len(w))
-	p.MatMulNN(e, t.n, w, t.n, t.single, t.n, rows, t.n, t.n, false)
+	float.MatMulNN(p, e, t.n, w, t.n, t.single, t.n, rows, t.n, t.n, false)
 	return e
 }
 
 // undo replaces the rows of v [rows × n] by v·S⁻¹.
-func (t *Whitening) undo(p *kernel.Pool, v []float64, rows int) {
+func (t *Whitening) undo(p *parallel.Pool, v []float64, rows int) {
 	n := t.n
 	p.Run(rows, func(r int) {
 		row := v[r*n:][:n]
@@ -102,7 +103,7 @@ func (t *Whitening) undo(p *kernel.Pool, v []float64, rows int) {
 
 // LowRankOf returns the C·V of rank k closest to the weights [out × n] of all readers
 // together: in the squared error of the weights or, with a whitening, of the outputs.
-func LowRankOf(p *kernel.Pool, weights [][]float32, n, k int, white *Whitening, tolerance float64) (*LowRank, error) {
+func LowRankOf(p *parallel.Pool, weights [][]float32, n, k int, white *Whitening, tolerance float64) (*LowRank, error) {
 	all := weights[0]
 	if len(weights) > 1 {
 		all = slices.Concat(weights...)
@@ -134,9 +135,9 @@ func LowRankOf(p *kernel.Pool, weights [][]float32, n, k int, white *Whitening, 
 			return nil, err
 		}
 		toRows := make([]float64, k*k) // V·S⁻¹ = toRows·(orthonormal rows)
-		p.MatMulNT64(toRows, k, raw, n, v, n, k, k, n, kernel.Set)
+		float.MatMulNT64(p, toRows, k, raw, n, v, n, k, k, n, float.Set)
 		changed := make([]float64, rows*k)
-		p.MatMulNN64(changed, k, c, k, toRows, k, rows, k, k, kernel.Set)
+		float.MatMulNN64(p, changed, k, c, k, toRows, k, rows, k, k, float.Set)
 		c = changed
 	}
 	for i, f := range v {
@@ -157,7 +158,7 @@ func LowRankOf(p *kernel.Pool, weights [][]float32, n, k int, white *Whitening, 
 // recipe's number of rounds or until the error rises; it returns the L with the smallest
 // error. judge is given L and the residual of each reader [out × n]; it replaces the
 // residuals by their rounded values and returns the error.
-func Iterate(p *kernel.Pool, b *recipe.Branch, weights [][]float32, n, k int, white *Whitening, judge func(l *LowRank, residual [][]float32) (float64, error)) (*LowRank, error) {
+func Iterate(p *parallel.Pool, b *recipe.Branch, weights [][]float32, n, k int, white *Whitening, judge func(l *LowRank, residual [][]float32) (float64, error)) (*LowRank, error) {
 	target, residual := weights, make([][]float32, len(weights))
 	for i, w := range weights {
 		residual[i] = make([]float32, len(w))

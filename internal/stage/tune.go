@@ -5,7 +5,8 @@ import (
 	"fmt"
 
 	"github.com/specquant/specquant/internal/artefact"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/integer"
 	"github.com/specquant/specquant/internal/learn"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
@@ -77,7 +78,7 @@ func (st *State) Learner(layers *[llama.NumLinears]*artefact.Linear, weights fun
 			t.Zeros = s.Zero
 		}
 		t.Levels = make([]int8, n)
-		kernel.UnpackTiles(t.Levels, q.Grid.Bits, q.Tiles, d.Out, d.In)
+		integer.UnpackTiles(t.Levels, q.Grid.Bits, q.Tiles, d.Out, d.In)
 		if q.Branch != nil {
 			t.Coeff = q.Branch.Coefficients()
 		}
@@ -126,7 +127,7 @@ func Learned(b *learn.Block, layers *[llama.NumLinears]*artefact.Linear) {
 		}
 		branch := q.Branch
 		if branch != nil {
-			kernel.RoundF16(t.Coeff)
+			float.RoundF16(t.Coeff)
 			branch = artefact.NewSubspaceBranch(branch.Subspace, branch.Basis, t.Coeff, t.Out)
 		}
 		for i, v := range q.Steps().Scale {

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/testmodel"
@@ -43,7 +43,7 @@ func TestCarried(t *testing.T) {
 	}
 	const tokens = 32
 	windows := [][]int{ids[:tokens], ids[tokens:][:tokens], ids[2*tokens:][:tokens]}
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	defer pool.Close()
 
 	quantize := func(carried func() (*Store, error), spill string) (codes [][]byte, after [][]float32) {

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/float"
 )
 
 // expertArchitectures are what GGUF files call the families with experts, by the name of
@@ -161,7 +161,7 @@ func (w *ggufWriter) add(name string, v []float32, exact bool, shape ...int) {
 	case w.kind == "F16":
 		kind = ggufTypeF16
 		for _, x := range v {
-			w.data = binary.LittleEndian.AppendUint16(w.data, kernel.ToF16(x))
+			w.data = binary.LittleEndian.AppendUint16(w.data, float.ToF16(x))
 		}
 	default:
 		kind = ggufTypeQ80
@@ -188,7 +188,7 @@ func appendQ80(b []byte, v []float32) []byte {
 	if d != 0 {
 		inverse = 1 / d
 	}
-	b = binary.LittleEndian.AppendUint16(b, kernel.ToF16(d))
+	b = binary.LittleEndian.AppendUint16(b, float.ToF16(d))
 	for _, x := range v {
 		b = append(b, byte(int8(math.Round(float64(x*inverse)))))
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/eval"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/testdata"
 	"github.com/specquant/specquant/internal/tokenizer"
 )
@@ -248,7 +248,7 @@ func TestModel(t *testing.T) {
 	}
 	var first []byte
 	for i, c := range []struct{ threads, batchTokens, batch int }{{1, 0, 0}, {2, 200, 7}, {2, 5000, 1}} {
-		pool := kernel.NewPool(c.threads)
+		pool := parallel.NewPool(c.threads)
 		defer pool.Close()
 		m, err := engine.Open(dir, engine.Options{Pool: pool})
 		if err != nil {

@@ -3,7 +3,7 @@ package main
 import "slices"
 
 // A file is written from a template with data. See each template for what its data
-// mean.
+// mean. The name is relative to internal/kernel.
 type file struct {
 	name     string
 	template string
@@ -13,17 +13,30 @@ type file struct {
 type values = map[string]any
 
 // files lists what is generated, besides the declarations.
-var files = slices.Concat(floatFiles, intFiles, kvFiles)
+var files = slices.Concat(floatFiles, intFiles, kvFiles, headers)
+
+// headers are included by the assembly of several packages. Each has a copy, because the
+// go command does not see changes of a file outside the package that it builds.
+var headers = []file{
+	{"branch/neon_arm64.h", "neon_arm64.h", nil},
+	{"cpu/neon_arm64.h", "neon_arm64.h", nil},
+	{"float/neon_arm64.h", "neon_arm64.h", nil},
+	{"integer/neon_arm64.h", "neon_arm64.h", nil},
+	{"kv/neon_arm64.h", "neon_arm64.h", nil},
+	{"float/elem_amd64.h", "elem_amd64.h", nil},
+	{"kv/elem_amd64.h", "elem_amd64.h", nil},
+}
 
 // architectures are those with assembly, and what is to be said of its routines.
 var architectures = map[string]string{
 	"amd64": `// The assembly routines. The name ends with the instructions that a routine needs,
-// or has them in the middle: [AVX512VNNI] for intVNNI…, [AVXVNNI] for intAVXVNNI…,
-// [AVX512] for …512…, [AVX2] for …avx2, …AVX2… and …256…. A routine may be called only
-// where the active tier has them. Strides are in bytes unless it is said otherwise.
+// or has them in the middle: AVX-512 VNNI for intVNNI…, AVX-VNNI for intAVXVNNI…,
+// AVX-512 for …512…, AVX2 for …avx2, …AVX2… and …256…. A routine may be called only
+// where the active tier of the package cpu has them. Strides are in bytes unless it is
+// said otherwise.
 `,
-	"arm64": `// The assembly routines. intDot… need [NEONDot], all others [NEON]. A routine may be
-// called only where the active tier has it. Strides are in bytes unless it is said
-// otherwise.
+	"arm64": `// The assembly routines. intDot… need the int8 dot product, all others NEON. A routine
+// may be called only where the active tier of the package cpu has it. Strides are in
+// bytes unless it is said otherwise.
 `,
 }

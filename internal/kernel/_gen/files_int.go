@@ -3,66 +3,66 @@ package main
 // The integer kernels.
 var intFiles = []file{
 	// AVX-512 VNNI.
-	{"int_vnni4_amd64.s", "int_vnni_amd64.tmpl", values{"Bits": 4, "Tokens": tokensVNNI}},
-	{"int_vnni8_amd64.s", "int_vnni_amd64.tmpl", values{"Bits": 8, "Tokens": tokensVNNI}},
-	{"int_vnni_whole_amd64.s", "int_vnni_whole_amd64.tmpl", values{"Bits": byteBits}},
-	{"int_vnni_group_amd64.s", "int_vnni_group_amd64.tmpl", values{
+	{"integer/vnni4_amd64.s", "int_vnni_amd64.tmpl", values{"Bits": 4, "Tokens": tokensVNNI}},
+	{"integer/vnni8_amd64.s", "int_vnni_amd64.tmpl", values{"Bits": 8, "Tokens": tokensVNNI}},
+	{"integer/vnni_whole_amd64.s", "int_vnni_whole_amd64.tmpl", values{"Bits": byteBits}},
+	{"integer/vnni_group_amd64.s", "int_vnni_group_amd64.tmpl", values{
 		"Kernels": []values{{"Bits": 4, "Tokens": tokensVNNI}, {"Bits": 8, "Tokens": tokensVNNI}},
 	}},
-	{"int_vnni_fine_amd64.s", "int_vnni_fine_amd64.tmpl", values{"Bits": byteBits, "Tokens": tokensVNNI, "PlaneBits": planeBits}},
-	{"int_vnni_planes_amd64.s", "int_vnni_planes_amd64.tmpl", values{"Bits": planeBits, "Tokens": tokensPlane[:len(tokensPlane)-1]}},
-	{"int_vnni_planes1_amd64.s", "int_vnni_planes1_amd64.tmpl", values{"Bits": []int{5, 6, 7}}},
+	{"integer/vnni_fine_amd64.s", "int_vnni_fine_amd64.tmpl", values{"Bits": byteBits, "Tokens": tokensVNNI, "PlaneBits": planeBits}},
+	{"integer/vnni_planes_amd64.s", "int_vnni_planes_amd64.tmpl", values{"Bits": planeBits, "Tokens": tokensPlane[:len(tokensPlane)-1]}},
+	{"integer/vnni_planes1_amd64.s", "int_vnni_planes1_amd64.tmpl", values{"Bits": []int{5, 6, 7}}},
 
 	// AVX2 and AVX-VNNI.
-	{"int_avx2_amd64.s", "int256_amd64.tmpl", values{
+	{"integer/avx2_amd64.s", "int256_amd64.tmpl", values{
 		"Title": "Weights of 4 and 8 bits × tokens of 8 bits, AVX2",
 		"Name":  "intAVX2W", "VNNI": false, "Group": false, "Planes": false, "Bits": byteBits, "Tokens": tokens256,
 	}},
-	{"int_avx2_planes_amd64.s", "int256_amd64.tmpl", values{
+	{"integer/avx2_planes_amd64.s", "int256_amd64.tmpl", values{
 		"Title": "Weights in bit planes × tokens of 8 bits, AVX2",
 		"Name":  "intAVX2W", "VNNI": false, "Group": false, "Planes": true, "Bits": planeBits, "Tokens": tokens256,
 	}},
-	{"int_avx2_group_amd64.s", "int256_amd64.tmpl", values{
+	{"integer/avx2_group_amd64.s", "int256_amd64.tmpl", values{
 		"Title": "Weights of 4 and 8 bits × tokens in groups of channels, AVX2",
 		"Name":  "intAVX2Group", "VNNI": false, "Group": true, "Planes": false, "Bits": byteBits, "Tokens": tokens256,
 	}},
-	{"int_avxvnni_amd64.s", "int256_amd64.tmpl", values{
+	{"integer/avxvnni_amd64.s", "int256_amd64.tmpl", values{
 		"Title": "Weights of 2 to 8 bits × tokens of 8 bits, AVX-VNNI",
 		"Name":  "intAVXVNNI", "VNNI": true, "Group": false, "Planes": true, "Bits": allBits, "Tokens": tokens256,
 	}},
-	{"int_avxvnni_group_amd64.s", "int256_amd64.tmpl", values{
+	{"integer/avxvnni_group_amd64.s", "int256_amd64.tmpl", values{
 		"Title": "Weights of 4 and 8 bits × tokens in groups of channels, AVX-VNNI",
 		"Name":  "intAVXVNNIGroup", "VNNI": true, "Group": true, "Planes": false, "Bits": byteBits, "Tokens": tokens256,
 	}},
 
 	// NEON.
-	{"int_neon_arm64.s", "int_arm64.tmpl", values{
+	{"integer/neon_arm64.s", "int_arm64.tmpl", values{
 		"Title": "Weights of 2 to 8 bits × tokens of 8 bits, without an int8 dot product",
 		"Names": []values{{"Name": "intNEON", "Dot": false}}, "Group": false, "Bits": allBits, "Tokens": tokensNEON,
 	}},
-	{"int_dot_arm64.s", "int_arm64.tmpl", values{
+	{"integer/dot_arm64.s", "int_arm64.tmpl", values{
 		"Title": "Weights of 2 to 8 bits × tokens of 8 bits, with the int8 dot product of FEAT_DotProd",
 		"Names": []values{{"Name": "intDot", "Dot": true}}, "Group": false, "Bits": allBits, "Tokens": tokensNEON,
 	}},
-	{"int_group_arm64.s", "int_arm64.tmpl", values{
+	{"integer/group_arm64.s", "int_arm64.tmpl", values{
 		"Title": "Weights of 4 and 8 bits × tokens in groups of channels",
 		"Names": []values{{"Name": "intDotGroup", "Dot": true}, {"Name": "intNEONGroup", "Dot": false}},
 		"Group": true, "Bits": byteBits, "Tokens": tokensNEON,
 	}},
 
 	// Float tokens.
-	{"int_float512_amd64.s", "int_float512_amd64.tmpl", values{"Bits": floatBits, "Tokens": floatTokens512}},
-	{"int_float256_amd64.s", "int_float256_amd64.tmpl", values{"Bits": floatBits, "Tokens": floatTokens256}},
-	{"int_float_arm64.s", "int_float_arm64.tmpl", values{"Bits": byteBits, "Tokens": floatTokensNEON}},
+	{"integer/float512_amd64.s", "int_float512_amd64.tmpl", values{"Bits": floatBits, "Tokens": floatTokens512}},
+	{"integer/float256_amd64.s", "int_float256_amd64.tmpl", values{"Bits": floatBits, "Tokens": floatTokens256}},
+	{"integer/float_arm64.s", "int_float_arm64.tmpl", values{"Bits": byteBits, "Tokens": floatTokensNEON}},
 
 	// Bit planes to bytes, and where sums begin.
-	{"int_unpack512_amd64.s", "int_unpack512_amd64.tmpl", values{"Bits": planeBits}},
-	{"int_unpack256_amd64.s", "int_unpack256_amd64.tmpl", values{"Bits": planeBits}},
-	{"int_unpack_arm64.s", "int_unpack_arm64.tmpl", values{"Bits": planeBits}},
-	{"int_zero_amd64.s", "int_zero_amd64.tmpl", nil},
+	{"integer/unpack512_amd64.s", "int_unpack512_amd64.tmpl", values{"Bits": planeBits}},
+	{"integer/unpack256_amd64.s", "int_unpack256_amd64.tmpl", values{"Bits": planeBits}},
+	{"integer/unpack_arm64.s", "int_unpack_arm64.tmpl", values{"Bits": planeBits}},
+	{"integer/zero_amd64.s", "int_zero_amd64.tmpl", nil},
 
 	// The choice among them.
-	{"int_calls_amd64.go", "int_calls.tmpl", values{"Unsafe": false, "Families": []family{
+	{"integer/calls_amd64.go", "int_calls.tmpl", values{"Package": "integer", "Unsafe": false, "Families": []family{
 		call("intVNNI", "multiplies two row tiles with 2 to 12 tokens, or row tiles with one token.", "intVNNI%dx%d",
 			kernels{byteBits, tokensVNNI}, kernels{planeBits, tokensPlane}),
 		call("intVNNIGroup", "is intVNNI for tokens in groups of channels.", "intVNNIGroup%dx%d", kernels{byteBits, tokensVNNI}),
@@ -79,7 +79,7 @@ var intFiles = []file{
 		{"intUnpack512", "unpacks two row tiles of bit planes to bytes.", "args *intUnpackArgs", "args", "intUnpack512W%d", false, []kernels{{planeBits, nil}}},
 		{"intUnpackAVX2", "unpacks a row tile of bit planes to bytes.", "args *intUnpackArgs", "args", "intUnpackAVX2W%d", false, []kernels{{planeBits, nil}}},
 	}}},
-	{"int_calls_arm64.go", "int_calls.tmpl", values{"Unsafe": true, "Families": []family{
+	{"integer/calls_arm64.go", "int_calls.tmpl", values{"Package": "integer", "Unsafe": true, "Families": []family{
 		call("intDot", "multiplies a row tile with some tokens.", "intDot%dx%d", kernels{allBits, tokensNEON}),
 		call("intDotGroup", "is intDot for tokens in groups of channels.", "intDotGroup%dx%d", kernels{byteBits, tokensNEON}),
 		call("intNEON", "multiplies a row tile with some tokens.", "intNEON%dx%d", kernels{allBits, tokensNEON}),

@@ -4,18 +4,18 @@ import "strings"
 
 // Attention.
 var kvFiles = []file{
-	{"kv_score512_amd64.s", "kv_score512_amd64.tmpl", values{"Shapes": kvScore512}},
-	{"kv_combine512_amd64.s", "kv_combine512_amd64.tmpl", values{"Shapes": kvCombine512}},
-	{"kv_avx2_amd64.s", "kv_avx2_amd64.tmpl", values{"Scores": kvScore256, "Combines": kvCombine256}},
-	{"kv_int512_amd64.s", "kv_int512_amd64.tmpl", values{"Scores": kvScore512, "Combines": kvIntCombine512}},
-	{"kv_int256_amd64.s", "kv_int256_amd64.tmpl", values{"Scores": kvIntScore256, "Combines": kvIntCombine256}},
-	{"kv_calls_amd64.go", "kv_calls.tmpl", values{"Families": []values{
+	{"kv/score512_amd64.s", "kv_score512_amd64.tmpl", values{"Shapes": kvScore512}},
+	{"kv/combine512_amd64.s", "kv_combine512_amd64.tmpl", values{"Shapes": kvCombine512}},
+	{"kv/avx2_amd64.s", "kv_avx2_amd64.tmpl", values{"Scores": kvScore256, "Combines": kvCombine256}},
+	{"kv/int512_amd64.s", "kv_int512_amd64.tmpl", values{"Scores": kvScore512, "Combines": kvIntCombine512}},
+	{"kv/int256_amd64.s", "kv_int256_amd64.tmpl", values{"Scores": kvIntScore256, "Combines": kvIntCombine256}},
+	{"kv/calls_amd64.go", "kv_calls.tmpl", values{"Package": "kv", "Families": []values{
 		kvCall("kvScore512", "avx512", kvScore512), kvCall("kvCombine512", "avx512", kvCombine512),
 		kvCall("kvScore256", "avx2", kvScore256), kvCall("kvCombine256", "avx2", kvCombine256),
 		kvCall("kvIntScore512", "AVX512VNNI", kvScore512), kvCall("kvIntCombine512", "AVX512VNNI", kvIntCombine512),
 		kvCall("kvIntScore256", "IntAVX2", kvIntNarrow), kvCall("kvIntCombine256", "IntAVX2", kvIntCombine256),
 	}}},
-	{"kv_calls_arm64.go", "kv_calls.tmpl", values{"Families": []values{
+	{"kv/calls_arm64.go", "kv_calls.tmpl", values{"Package": "kv", "Families": []values{
 		kvCall("kvScoreNEON", "NEON", kvScore256), kvCall("kvCombineNEON", "NEON", kvCombine256),
 		kvCall("kvIntScoreNEON", "NEON", kvIntNarrow), kvCall("kvIntCombineNEON", "NEON", kvIntNarrow),
 	}}},

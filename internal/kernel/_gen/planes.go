@@ -1,7 +1,7 @@
 package main
 
-// Weights of 2, 3, 5, 6 and 7 bits lie in bit planes: int_planes.go in the kernel
-// package defines the layout. A step is 32 columns of 16 rows, eight quads of four
+// Weights of 2, 3, 5, 6 and 7 bits lie in bit planes: planes.go in the package
+// integer defines the layout. A step is 32 columns of 16 rows, eight quads of four
 // columns; a plane of 4, 2 or 1 bits holds the step in 256, 128 or 64 bytes.
 
 // planeWidths are the bits of the planes, the lowest first.

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// stubs returns the text of stubs_GOARCH.go: the Go declarations of all assembly routines of an
-// architecture, from the assembly files by name. A routine is declared by the comment above it in its assembly file,
+// stubs returns the text of a package's stubs_GOARCH.go: the Go declarations of all
+// assembly routines of an architecture, from its assembly files by name. A routine is declared by the comment above it in its assembly file,
 //
 //	// func name(parameters) results
 //	// What it does, which becomes the comment of the declaration.
@@ -18,12 +18,9 @@ import (
 //
 // so that its signature is written once. go vet holds the declaration against the
 // offsets in the code.
-func stubs(assembly map[string][]byte, arch, about string) ([]byte, error) {
+func stubs(assembly map[string][]byte, pkg, about string) ([]byte, error) {
 	var body bytes.Buffer
 	for _, file := range slices.Sorted(maps.Keys(assembly)) {
-		if !strings.HasSuffix(file, "_"+arch+".s") {
-			continue
-		}
 		fmt.Fprintf(&body, "\n// %s\n", file)
 		var comment []string
 		for line := range strings.Lines(string(assembly[file])) {
@@ -50,7 +47,7 @@ func stubs(assembly map[string][]byte, arch, about string) ([]byte, error) {
 		}
 	}
 	var out bytes.Buffer
-	fmt.Fprintf(&out, "%sthe assembly files. DO NOT EDIT.\n\npackage kernel\n\n", generated)
+	fmt.Fprintf(&out, "%sthe assembly files. DO NOT EDIT.\n\npackage %s\n\n", generated, pkg)
 	if strings.Contains(body.String(), "unsafe.") {
 		fmt.Fprintf(&out, "import \"unsafe\"\n\n")
 	}

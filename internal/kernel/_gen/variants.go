@@ -2,7 +2,8 @@ package main
 
 // The variants of the kernels. To add one, add it to its list here: the kernel, its
 // declaration and the function that chooses among the kernels follow. (Only the tiles
-// of a branch are chosen by hand, in half_tiles_*.go and byte_tiles_*.go.)
+// of a branch are chosen by hand, in half_tiles_*.go and byte_tiles_*.go of the package
+// branch.)
 
 // The integer kernels: numbers of tokens, and bits of the weights.
 var (

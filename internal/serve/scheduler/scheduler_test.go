@@ -14,7 +14,7 @@ import (
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/engine/sampler"
-	"github.com/specquant/specquant/internal/kernel"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/testmodel"
 )
 
@@ -34,7 +34,7 @@ func open(t *testing.T, bits string) *engine.Model {
 		}
 		dir = out
 	}
-	pool := kernel.NewPool(2)
+	pool := parallel.NewPool(2)
 	t.Cleanup(pool.Close)
 	m, err := engine.Open(dir, engine.Options{Pool: pool})
 	if err != nil {

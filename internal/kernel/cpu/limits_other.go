@@ -1,0 +1,9 @@
+//go:build !amd64 && !arm64
+
+package cpu
+
+import "github.com/specquant/specquant/internal/kernel/parallel"
+
+func peakInt8(p *parallel.Pool) (float64, bool) { return 0, false }
+func peakFMA(p *parallel.Pool) (float64, bool)  { return 0, false }
+func readBytes(b []byte)                        { readBytesPortable(b) }

@@ -1,0 +1,134 @@
+package float
+
+import (
+	"sync"
+	"unsafe"
+)
+
+// strideK is the distance between packed rows of a: a cache line more than blockK, so
+// that the rows do not all map to the same cache sets.
+const strideK = blockK + 16
+
+// scratch is what one job needs to pack its operands.
+type scratch[T real] struct {
+	rows  []T // packed rows of a, [rows][strideK]
+	panel []T // packed panel of b, [blockK][maxWidth]
+	tile  []T // [maxHeight][maxWidth]
+	wide  []T // rows of 16-bit weights widened, [maxWidth][strideK]
+	gram  []T // a block of a Gram matrix
+}
+
+var scratch32, scratch64 sync.Pool
+
+func scratchPool[T real]() *sync.Pool {
+	var e T
+	if unsafe.Sizeof(e) == 4 {
+		return &scratch32
+	}
+	return &scratch64
+}
+
+func getScratch[T real]() *scratch[T] {
+	if s, ok := scratchPool[T]().Get().(*scratch[T]); ok {
+		return s
+	}
+	return &scratch[T]{
+		panel: make([]T, blockK*maxWidth),
+		tile:  make([]T, maxHeight*maxWidth),
+	}
+}
+
+func putScratch[T real](s *scratch[T]) { scratchPool[T]().Put(s) }
+
+// packRows returns rows i0…i1 and terms k0…k0+kc of a, and the distance between rows.
+// If there are few rows they are not copied but used in place.
+func (g *gemm[T]) packRows(s *scratch[T], i0, i1, k0, kc int) (rows []T, ld int) {
+	a := &g.a
+	if !a.trans && i1-i0 <= 4 {
+		return a.data[i0*a.ld+k0:], a.ld
+	}
+	if need := (i1 - i0) * strideK; len(s.rows) < need {
+		s.rows = make([]T, need)
+	}
+	rows = s.rows[:(i1-i0)*strideK]
+	if a.trans {
+		transpose(rows, strideK, a.data[k0*a.ld+i0:], a.ld, kc, i1-i0)
+		return rows, strideK
+	}
+	for i := i0; i < i1; i++ {
+		copy(rows[(i-i0)*strideK:][:kc], a.data[i*a.ld+k0:][:kc])
+	}
+	return rows, strideK
+}
+
+// packPanel returns columns j0…j1 and terms k0…k0+kc of b as [kc][width], and the
+// distance between rows. Columns from j1 on are not defined. For few rows of a the
+// panel is not copied but used in place, where its layout allows that.
+func (g *gemm[T]) packPanel(s *scratch[T], j0, j1, k0, kc int) (panel []T, ld int) {
+	w := g.micro.width
+	b := &g.b
+	switch {
+	case g.half.Data != nil:
+		packHalf(any(s).(*scratch[float32]), &g.half, j0, j1, k0, kc, w)
+	case b.trans:
+		transpose(s.panel, w, b.data[j0*b.ld+k0:], b.ld, j1-j0, kc)
+	case g.m <= maxHeight && j1-j0 == w:
+		return b.data[k0*b.ld+j0:], b.ld
+	case j1-j0 == w && int(unsafe.Sizeof(s.panel[0]))*w == 2*64:
+		copyLines(s.panel, b.data[k0*b.ld+j0:], b.ld, kc)
+	default:
+		for p := range kc {
+			copy(s.panel[p*w:][:j1-j0], b.data[(k0+p)*b.ld+j0:][:j1-j0])
+		}
+	}
+	return s.panel, w
+}
+
+// copyLines copies rows of two cache lines, the width of AVX-512 panels, without
+// a call for each.
+func copyLines[T real](dst, src []T, lds, rows int) {
+	const line = 128
+	var e T
+	size := int(unsafe.Sizeof(e))
+	_, _ = dst[rows*line/size-1], src[(rows-1)*lds+line/size-1]
+	d, s := unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0])
+	for p := range rows {
+		*(*[line / 8]uint64)(unsafe.Add(d, p*line)) = *(*[line / 8]uint64)(unsafe.Add(s, p*lds*size))
+	}
+}
+
+// transpose sets dst[j][i] = src[i][j] for i < rows, j < cols, and leaves the
+// rest of dst alone.
+func transpose[T real](dst []T, ldd int, src []T, lds, rows, cols int) {
+	r0, c0 := 0, 0
+	switch d := any(dst).(type) {
+	case []float32:
+		bytes := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(src))), 4*len(src))
+		r0, c0 = transposeBlocks(d, ldd, bytes, F32, 4*lds, rows, cols)
+	case []float64:
+		r0, c0 = transposeBlocks64(d, ldd, any(src).([]float64), lds, rows, cols)
+	}
+	// The rest: rows below the blocks, and columns right of them.
+	if r0 < rows {
+		transposeGo(dst[r0:], ldd, src[r0*lds:], lds, rows-r0, cols)
+	}
+	if r0 > 0 && c0 < cols {
+		transposeGo(dst[c0*ldd:], ldd, src[c0:], lds, r0, cols-c0)
+	}
+}
+
+func transposeGo[T real](dst []T, ldd int, src []T, lds, rows, cols int) {
+	i := 0
+	for ; i+4 <= rows; i += 4 {
+		s0, s1, s2, s3 := src[i*lds:][:cols], src[(i+1)*lds:][:cols], src[(i+2)*lds:][:cols], src[(i+3)*lds:][:cols]
+		for j := range s0 {
+			d := dst[j*ldd+i:][:4]
+			d[0], d[1], d[2], d[3] = s0[j], s1[j], s2[j], s3[j]
+		}
+	}
+	for ; i < rows; i++ {
+		for j, v := range src[i*lds:][:cols] {
+			dst[j*ldd+i] = v
+		}
+	}
+}

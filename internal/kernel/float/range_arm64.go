@@ -1,0 +1,22 @@
+package float
+
+import (
+	"math"
+
+	"github.com/specquant/specquant/internal/kernel/cpu"
+)
+
+// MinMaxAbs is [minMaxAbsGo] on the active tier.
+func MinMaxAbs(x []float32) (lo, hi float32, abs uint32) {
+	n := len(x) &^ 15
+	if cpu.Active() < cpu.NEON || n == 0 {
+		return minMaxAbsGo(x)
+	}
+	lo, hi, abs = minMaxAbsGo(x[n:])
+	var out [12]float32
+	rangeNEON(&out, &x[0], n)
+	for i := range 4 {
+		lo, hi, abs = min(lo, out[i]), max(hi, out[4+i]), max(abs, math.Float32bits(out[8+i]))
+	}
+	return lo, hi, abs
+}

@@ -1,0 +1,226 @@
+package integer
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
+	"github.com/specquant/specquant/internal/kernel/shape"
+)
+
+// intTokenPad is the number of rows of zeros that follow the tokens of an
+// [Activations]: kernels take up to 12 tokens at once and round up.
+const intTokenPad = 12
+
+// ActGrid describes the grid that tokens are quantized to.
+type ActGrid struct {
+	Bits  int     // 2 to 8
+	Clip  float32 // share of its range that a grid covers, more than 0 and at most 1
+	Group int     // channels that share a grid: a multiple of 8, with 2 to 4 bits, or 8; 0: the whole token
+}
+
+// actGroupBits is the most bits with groups of channels: what they store, u − z,
+// must stay small. Kernels count on |Q| ≤ 15.
+//
+// Grids of 8 bits in groups are symmetric instead, so that u − z fits a signed byte:
+// Δ = max |x|·clip / 127, z = 127, u up to 254. The kernels that multiply pairs of
+// bytes into 16 bits can't take them; see [ByteGroups].
+const actGroupBits = 4
+
+// byteGroupTop is the largest |Q| of groups of 8 bits.
+const byteGroupTop = 127
+
+// Activations holds tokens quantized for [Mul], one scale and one zero
+// point for each token:
+//
+//	x[t][k] ≈ Scale[t] · (Q[t][k] − Zero[t])
+//
+// The stored domain of Q and Zero is q−128 for 8 bits, so that it fits a signed
+// byte, and q itself (0…2^bits−1) below. With a scale and a zero point for each
+// token and group of ActGroup channels Q is free of the zero points:
+//
+//	x[t][k] ≈ Scale[t, k/ActGroup] · Q[t][k]
+//
+// [Activations.Quantize] fills it; the buffers are reused from call to call.
+// The zero value is ready for use.
+type Activations struct {
+	Tokens, Cols, Stride int
+	Bits                 int       // 2 to 8
+	Group                int       // inputs per partial sum; must be that of the matrices
+	ActGroup             int       // channels that share a grid, fewer than Cols; 0: all
+	Q                    []int8    // [tokens + padding][stride], zero beyond cols
+	Scale                []float32 // [tokens][grids]
+	Zero                 []int32   // [tokens][grids], in the stored domain; with ActGroup already taken off Q
+	Sum                  []int32   // [tokens][groups]: Σ of the stored Q; none with ActGroup
+
+	shift []int32     // [tokens + padding][groups]: −8·Sum, where the kernels' sums begin; none with ActGroup
+	fsum  []float32   // [tokens + intStartPad][groups]: Sum as floats, exact; with ActGroup Σ Scale·Q
+	parts []intActSum // [tokens + padding][parts], only with ActGroup; see group.go
+}
+
+// reset sizes the buffers, with all padding zero.
+func (a *Activations) reset(tokens, cols int, grid ActGrid, group int) {
+	if grid.Group != 0 && (grid.Group < 0 || grid.Group%8 != 0 || grid.Bits > actGroupBits && grid.Bits != 8) {
+		panic(fmt.Sprintf("kernel: groups of %d channels of %d bits; groups are multiples of 8 and need 2 to %d bits, or 8", grid.Group, grid.Bits, actGroupBits))
+	}
+	a.Tokens, a.Cols, a.Bits, a.Group, a.ActGroup = tokens, cols, grid.Bits, group, grid.Group
+	if a.ActGroup >= cols {
+		a.ActGroup = 0
+	}
+	// An odd number of cache lines, so that the same column of neighbouring tokens maps
+	// to different cache sets.
+	a.Stride = (shape.CeilDiv(cols, 64) | 1) * 64
+	groups, _ := intGroups(cols, group)
+	grids, _ := intGroups(cols, a.ActGroup)
+	rows := tokens + intTokenPad
+	a.Q = shape.Grow(a.Q, rows*a.Stride)
+	a.Scale = shape.Grow(a.Scale, tokens*grids)
+	a.Zero = shape.Grow(a.Zero, tokens*grids)
+	a.fsum = shape.Grow(a.fsum, (tokens+intStartPad)*groups)
+	if a.ActGroup > 0 {
+		parts, _ := intParts(cols, group, a.ActGroup)
+		a.parts = shape.Grow(a.parts, rows*parts)
+		a.Sum, a.shift = a.Sum[:0], a.shift[:0]
+		clear(a.parts[tokens*parts:])
+	} else {
+		a.Sum = shape.Grow(a.Sum, tokens*groups)
+		a.shift = shape.Grow(a.shift, rows*groups)
+		a.parts = a.parts[:0]
+		clear(a.shift[tokens*groups:])
+	}
+	for t := range tokens {
+		clear(a.Q[t*a.Stride+cols : (t+1)*a.Stride])
+	}
+	clear(a.Zero)
+	clear(a.Q[tokens*a.Stride:])
+	clear(a.fsum[tokens*groups:])
+}
+
+// Quantize quantizes x [tokens×cols], row t at x[t·ldx], each token
+// asymmetrically over its own range (equation 1 of the paper), to bits = 2…8:
+//
+//	xmin = min(0, min x)·clip    xmax = max(0, max x)·clip
+//	Δ = (xmax − xmin) / (2^bits − 1)
+//	z = RoundToEven(−xmin / Δ)
+//	q = clamp(RoundToEven(x / Δ) + z, 0, 2^bits − 1)
+//
+// in float32, each operation rounded, with true divisions: all tiers give the
+// same bits. A token without range (Δ = 0) gets Δ = 1, z = 0. A token with a
+// NaN or infinity, or whose range overflows, gets Scale = NaN and Q = Zero = 0,
+// so that every product with it is NaN; the caller decides what that means.
+// With grid.Group all this is done for each group of channels of a token, the
+// last of which may be shorter. group is the Group of the matrices to multiply
+// with; of it and grid.Group one must divide the other, unless one is 0 or at
+// least cols. Quantize panics where they do not nest, or grid is impossible.
+func (a *Activations) Quantize(p *parallel.Pool, x []float32, ldx, tokens, cols int, grid ActGrid, group int) {
+	a.reset(tokens, cols, grid, group)
+	per := parallel.ChunkTokens(cols)
+	p.Run(shape.CeilDiv(tokens, per), func(i int) {
+		for t := i * per; t < min(tokens, (i+1)*per); t++ {
+			a.token(t, x[t*ldx:t*ldx+cols], grid.Clip)
+		}
+	})
+}
+
+func (a *Activations) token(t int, x []float32, clip float32) {
+	if a.ActGroup > 0 {
+		a.groupedToken(t, x, clip)
+		return
+	}
+	q := a.Q[t*a.Stride : t*a.Stride+a.Cols]
+	delta, z := actRange(x, clip, a.Bits)
+	if delta != delta {
+		clear(q)
+		a.Scale[t], a.Zero[t] = delta, 0
+		a.sums(t)
+		return
+	}
+	off := int32(0)
+	if a.Bits == 8 {
+		off = 128
+	}
+	intQuantize(q, x, delta, z, actTop(a.Bits), off)
+	a.Scale[t], a.Zero[t] = delta, int32(z)-off
+	a.sums(t)
+}
+
+// actTop is the largest integer of a grid.
+func actTop(bits int) float32 { return float32(int32(1)<<bits - 1) }
+
+// actRange is the grid of the values x: NaN where it is none.
+func actRange(x []float32, clip float32, bits int) (delta, z float32) {
+	lo, hi, abs := float.MinMaxAbs(x)
+	lo, hi = lo*clip, hi*clip
+	top := actTop(bits)
+	delta = (hi - lo) / top
+	switch {
+	case abs >= 0x7f800000 || !(delta <= math.MaxFloat32):
+		return float32(math.NaN()), 0
+	case delta == 0:
+		return 1, 0
+	}
+	return delta, min(float32(math.RoundToEven(float64(-lo/delta))), top)
+}
+
+// byteRange is the symmetric grid of 8 bits of the values x: NaN where it is none.
+func byteRange(x []float32, clip float32) (delta float32) {
+	lo, hi, abs := float.MinMaxAbs(x)
+	delta = max(hi, -lo) * clip / byteGroupTop
+	switch {
+	case abs >= 0x7f800000 || !(delta <= math.MaxFloat32):
+		return float32(math.NaN())
+	case delta == 0:
+		return 1
+	}
+	return delta
+}
+
+// sums fills the group sums of token t.
+func (a *Activations) sums(t int) {
+	n, size := intGroups(a.Cols, a.Group)
+	q := a.Q[t*a.Stride : t*a.Stride+a.Cols]
+	for g := range n {
+		sum := intSum(q[g*size : min(a.Cols, (g+1)*size)])
+		a.Sum[t*n+g], a.shift[t*n+g], a.fsum[t*n+g] = sum, -8*sum, float32(sum)
+	}
+}
+
+// Dequantize writes Scale·(Q − Zero) of every token into x, row t at x[t·ldx]:
+// the float values that the integers stand for.
+func (a *Activations) Dequantize(x []float32, ldx int) {
+	for t := range a.Tokens {
+		a.DequantizeToken(x[t*ldx:t*ldx+a.Cols], t)
+	}
+}
+
+// DequantizeToken writes into x [Cols] the values of token t.
+func (a *Activations) DequantizeToken(x []float32, t int) {
+	grids, size := intGroups(a.Cols, a.ActGroup)
+	x, q := x[:a.Cols], a.Q[t*a.Stride:][:a.Cols]
+	for g := range grids {
+		s, z := a.Scale[t*grids+g], a.Zero[t*grids+g]
+		if a.ActGroup > 0 {
+			z = 0 // Q has the zero point subtracted already
+		}
+		for k := g * size; k < min(a.Cols, (g+1)*size); k++ {
+			x[k] = s * float32(int32(q[k])-z)
+		}
+	}
+}
+
+// intQuantizePortable writes clamp(RoundToEven(x/delta) + z, 0, top) − off.
+func intQuantizePortable(q []int8, x []float32, delta, z, top float32, off int32) {
+	for k, v := range x {
+		r := float32(math.RoundToEven(float64(v/delta))) + z
+		q[k] = int8(int32(min(max(r, 0), top)) - off)
+	}
+}
+
+func intSumPortable(q []int8) int32 {
+	var sum int32
+	for _, v := range q {
+		sum += int32(v)
+	}
+	return sum
+}

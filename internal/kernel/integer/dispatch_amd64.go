@@ -1,0 +1,375 @@
+package integer
+
+import (
+	"unsafe"
+
+	"github.com/specquant/specquant/internal/kernel/branch"
+	"github.com/specquant/specquant/internal/kernel/cpu"
+	"github.com/specquant/specquant/internal/kernel/shape"
+)
+
+// intArgs are the arguments of an assembly kernel: two row tiles (AVX2: one)
+// times some tokens. Distances are in bytes.
+type intArgs struct {
+	w         unsafe.Pointer // tiles of the first row tile
+	wNext     uintptr        // to the second row tile; 0 computes the first twice
+	q         unsafe.Pointer // first token: int8, or float32 for the float kernels
+	qNext     uintptr        // to the next token
+	sum       unsafe.Pointer // group sums of the first token
+	sumNext   uintptr        // to the next token's
+	scale     unsafe.Pointer // scales of the first row tile
+	scaleNext uintptr        // to the second row tile's
+	rowSum    unsafe.Pointer
+	rowNext   uintptr
+	sx        unsafe.Pointer // scales of the tokens
+	zx        unsafe.Pointer // zero points of the tokens
+	y         unsafe.Pointer
+	yNext     uintptr        // to the next token's
+	yTile     uintptr        // to the second row tile's
+	add       unsafe.Pointer // what the kernels of two tiles add to the result
+	addNext   uintptr        // to the next token's
+	addTile   uintptr        // to the second row tile's
+	start     unsafe.Pointer // where the float sums begin, in the kernel's order
+	groups    int
+	steps     int // steps of each group but the last
+	last      int // steps of the last group
+	tokens    int // valid tokens; the kernel reads up to its width, writes these
+	tiles     int // row tiles, one after the other, of the VNNI kernels for one token
+
+	// What begins the sums of the kernels for rows that are one group.
+	shift     unsafe.Pointer // shifts of the first row tile
+	shiftTile uintptr        // to the second row tile's
+	fsum      unsafe.Pointer // sums of the tokens as floats
+
+	// With groups of channels, steps and last count the steps of a part, and the kernels
+	// count down left and total.
+	parts     int // parts of each group but the last
+	lastParts int // parts of the last group
+	left      int // of this group
+	total     int // of all groups
+}
+
+// weights fills in what depends on the matrix and the row tile, and returns the
+// bits that the kernel is for: 8 where the tiles are unpacked in u.
+func (args *intArgs) weights(w *Matrix, u *intUnpacked, tile int) (bits int) {
+	groups, size := intGroups(w.Cols, w.Group)
+	bits, next := w.Bits, intTileBytes(w.Bits, w.Cols)
+	if u != nil {
+		bits, next = 8, u.next
+		args.w = unsafe.Pointer(&u.data[(tile-u.first)*next])
+	} else {
+		args.w = unsafe.Pointer(&w.Tiles[tile*next])
+	}
+	step := intStep(bits)
+	steps := shape.CeilDiv(w.Cols, step)
+	args.start = unsafe.Pointer(&intNoShift)
+	args.scale = unsafe.Pointer(&w.Scale[tile*groups*intLanes])
+	args.rowSum = unsafe.Pointer(&w.RowSum[tile*intLanes])
+	args.groups, args.steps = groups, size/step
+	args.last = steps - (groups-1)*args.steps
+	args.wNext, args.scaleNext, args.rowNext, args.yTile = 0, 0, 0, 0
+	if (tile+1)*intLanes < w.Rows {
+		args.wNext = uintptr(next)
+		args.scaleNext = uintptr(groups * intLanes * 4)
+		args.rowNext, args.yTile = intLanes*4, intLanes*4
+	}
+	return bits
+}
+
+// shifts fills in what begins the sums of the kernels for rows that are one group.
+func (args *intArgs) shifts(w *Matrix, tile int) {
+	args.shift, args.shiftTile = unsafe.Pointer(&intNoShift), 0
+	switch {
+	case w.shift == nil:
+	case len(w.shift) == intLanes: // the same everywhere
+		args.shift = unsafe.Pointer(&w.shift[0])
+	default:
+		args.shift, args.shiftTile = unsafe.Pointer(&w.shift[tile*intLanes]), args.rowNext
+	}
+}
+
+// intWidth returns the number of tokens of the kernel to call for n more tokens. It may
+// be larger than n, because that costs less than reading the weights once more. The AVX2
+// kernels, of one row tile, take up to 4 tokens.
+func intWidth(n, tiles int) int {
+	switch {
+	case n >= 9 && tiles == 2:
+		return 12
+	case n >= 5 && tiles == 2:
+		return 8
+	case n >= 3:
+		return 4
+	}
+	return max(n, tiles) // the kernels of two row tiles take at least two tokens
+}
+
+// ByteGroups reports whether this machine has fast products with activations of 8 bits
+// in groups of channels. Without, they are right but slow.
+func ByteGroups() bool { return cpu.Active() == cpu.AVXVNNI || cpu.Active() >= cpu.AVX512VNNI }
+
+func intMulPair(pr *intProduct, a *Activations, tile, t0, t1 int) {
+	if a.bytes() && !ByteGroups() {
+		intMulPairPortable(pr, a, tile, t0, t1)
+		return
+	}
+	vnni := cpu.Active() >= cpu.AVX512VNNI
+	var u *intUnpacked
+	if cpu.Active() >= cpu.AVX2 && intPlanar(pr.w.Bits) && (a.ActGroup > 0 || !pr.w.wholeSteps() || vnni && t1-t0 > intPlaneTokens) {
+		u = newIntUnpacked(pr.w, tile, intUnpack)
+		defer u.free()
+	}
+	switch {
+	case vnni && t1-t0 > 1:
+		intMulTiles(pr, a, u, tile, 2, t0, t1)
+	case cpu.Active() >= cpu.AVX2:
+		intMulTiles(pr, a, u, tile, 1, t0, t1)
+		if (tile+1)*intLanes < pr.w.Rows {
+			intMulTiles(pr, a, u, tile+1, 1, t0, t1)
+		}
+	default:
+		intMulPairPortable(pr, a, tile, t0, t1)
+	}
+}
+
+func intFloatPair(pr *intProduct, x []float32, ldx, tile, t0, t1 int) {
+	var u *intUnpacked
+	if cpu.Active() >= cpu.AVX2 && intPlanar(pr.w.Bits) && (pr.w.Bits > 3 || !pr.w.wholeSteps()) {
+		u = newIntUnpacked(pr.w, tile, intUnpack)
+		defer u.free()
+	}
+	switch {
+	case cpu.Active() >= cpu.AVX512:
+		intFloatTiles(pr, x, ldx, u, tile, 2, t0, t1)
+	case cpu.Active() >= cpu.AVX2:
+		intFloatTiles(pr, x, ldx, u, tile, 1, t0, t1)
+		if (tile+1)*intLanes < pr.w.Rows {
+			intFloatTiles(pr, x, ldx, u, tile+1, 1, t0, t1)
+		}
+	default:
+		intFloatPairPortable(pr, x, ldx, tile, t0, t1)
+	}
+}
+
+// wholeSteps reports whether groups end where steps end, so that kernels can read the
+// bit planes in place. Otherwise the planes are unpacked to bytes first.
+func (w *Matrix) wholeSteps() bool {
+	groups, size := intGroups(w.Cols, w.Group)
+	return groups == 1 || size%intStep(w.Bits) == 0
+}
+
+// intEdge is a buffer for the result of a row tile that is only partly within the
+// matrix: kernels write whole tiles.
+type intEdge [intTokens * 2 * intLanes]float32
+
+func newIntEdge(rows int) *intEdge {
+	if rows%intLanes == 0 {
+		return nil
+	}
+	return new(intEdge)
+}
+
+// output sets the place of the result: row t of y, or edge where the last row tile is
+// not whole. rows are those of the one or two tiles.
+func (args *intArgs) output(pr *intProduct, edge *intEdge, tile, rows, t int) {
+	args.y, args.yNext = unsafe.Pointer(&pr.y[t*pr.ldy+tile*intLanes]), uintptr(pr.ldy*4)
+	if rows%intLanes != 0 {
+		args.y, args.yNext = unsafe.Pointer(edge), 2*intLanes*4
+	}
+}
+
+// copyEdge copies the result from edge to y, where output has set edge as its place.
+func (args *intArgs) copyEdge(pr *intProduct, edge *intEdge, tile, rows, t int) {
+	if rows%intLanes == 0 {
+		return
+	}
+	for i := range args.tokens {
+		at := (t+i)*pr.ldy + tile*intLanes
+		copy(pr.y[at:at+rows], edge[i*2*intLanes:])
+	}
+}
+
+// intMulTiles computes one or two row tiles for tokens t0…t1-1: one with AVX2,
+// two with VNNI, unless there is but one token.
+func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0, t1 int) {
+	w := pr.w
+	var args intArgs
+	bits := args.weights(w, u, tile)
+	parts := 0
+	args.sumNext = uintptr(args.groups * 4)
+	if a.ActGroup > 0 {
+		parts = args.group(w, a, bits)
+	}
+	rows := min(w.Rows-tile*intLanes, tiles*intLanes)
+	edge := newIntEdge(rows)
+	args.qNext, args.tiles = uintptr(a.Stride), 1
+	pr.prefetch(tile, tiles)
+	// With few tokens the branch is bound by memory: it is prefetched here and added after
+	// the product. With many it is summed first, and the kernel adds it.
+	fused := tiles == 2 && (pr.c != nil || pr.bytes != nil) && t1-t0 > intTokens
+	var sums intSums
+	var start *intSums // zeroed only where it is used
+	if w.shift != nil {
+		start = new(intSums)
+	}
+	whole := cpu.Active() >= cpu.AVX512VNNI && tiles == 2 && parts == 0 && args.groups == 1 && (bits == 4 || bits == 8)
+	if whole {
+		args.shifts(w, tile)
+	}
+	args.add, args.addNext, args.addTile = unsafe.Pointer(&branch.Nothing), 0, 0
+	if fused {
+		args.add, args.addNext = unsafe.Pointer(&sums), 2*intLanes*4
+		if args.yTile != 0 {
+			args.addTile = intLanes * 4
+		}
+	}
+	for t := t0; t < t1; {
+		width := intWidth(t1-t, tiles)
+		args.tokens = min(width, t1-t)
+		args.q = unsafe.Pointer(&a.Q[t*a.Stride])
+		if parts > 0 {
+			args.sum, args.total = unsafe.Pointer(&a.parts[t*parts]), parts
+		} else {
+			args.sum = unsafe.Pointer(&a.shift[t*args.groups])
+			args.sx, args.zx = unsafe.Pointer(&a.Scale[t]), unsafe.Pointer(&a.Zero[t])
+		}
+		args.output(pr, edge, tile, rows, t)
+		if fused {
+			pr.branchSums(&sums, tile, t, args.tokens)
+		}
+		whole := whole && args.tokens == intTokens
+		if whole {
+			args.fsum = unsafe.Pointer(&a.fsum[t])
+		} else if w.shift != nil {
+			args.start = unsafe.Pointer(start)
+			intStart(start, w, a.fsum[t*args.groups:], tile, tiles, args.tokens)
+		}
+		switch vnni := cpu.Active() >= cpu.AVX512VNNI; {
+		case whole:
+			intVNNIWhole(&args, bits)
+		case vnni && parts > 0 && args.onePart() && (bits == 4 || bits == 8):
+			intVNNIFine(&args, bits, width)
+		case vnni && parts > 0:
+			intVNNIGroup(&args, bits, width)
+		case vnni:
+			intVNNI(&args, bits, width)
+		case cpu.Active() == cpu.AVXVNNI && parts > 0:
+			intAVXVNNIGroup(&args, bits, width)
+		case cpu.Active() == cpu.AVXVNNI:
+			intAVXVNNI(&args, bits, width)
+		case parts > 0:
+			intAVX2Group(&args, bits, width)
+		default:
+			intAVX2(&args, bits, width)
+		}
+		args.copyEdge(pr, edge, tile, rows, t)
+		if !fused {
+			pr.branch(tile, tiles, t, args.tokens)
+		}
+		t += args.tokens
+	}
+}
+
+// intMulOne multiplies the only token with row tiles tile to end-1, as far as they are
+// whole and the tier has a kernel for many row tiles. It returns the first row tile that
+// is not done.
+func intMulOne(pr *intProduct, a *Activations, tile, end int) int {
+	w := pr.w
+	kind := intOneKind(w, a)
+	if kind == intOneNone {
+		return tile
+	}
+	end = min(end, w.Rows/intLanes)
+	var starts intSums
+	for tile < end {
+		var args intArgs
+		bits := args.weights(w, nil, tile)
+		args.q = unsafe.Pointer(&a.Q[0])
+		if a.ActGroup > 0 {
+			args.group(w, a, bits)
+			args.sum = unsafe.Pointer(&a.parts[0])
+		} else {
+			args.sum = unsafe.Pointer(&a.shift[0])
+			args.sx, args.zx = unsafe.Pointer(&a.Scale[0]), unsafe.Pointer(&a.Zero[0])
+		}
+		args.y = unsafe.Pointer(&pr.y[tile*intLanes])
+		args.tokens, args.tiles = 1, min(len(starts)/intLanes, end-tile)
+		pr.prefetch(tile, args.tiles)
+		args.start = unsafe.Pointer(&starts)
+		if w.shift != nil {
+			intStart(&starts, w, a.fsum, tile, args.tiles, 1)
+		}
+		tile += args.tiles
+		switch kind { // no function variable: args would be allocated for it
+		case intOneToken:
+			intVNNI(&args, bits, 1)
+		case intOneFine:
+			intVNNIFine(&args, bits, 1)
+		case intOneHalf:
+			intVNNIHalf(&args, bits, 1)
+		}
+	}
+	return tile
+}
+
+// branchSums computes the branch of two tiles for some tokens.
+func (pr *intProduct) branchSums(sums *intSums, tile, t, tokens int) {
+	if w := pr.bytes; w != nil {
+		w.Pair(sums, tile, pr.codeZ[t*w.Count:], tokens)
+		return
+	}
+	pr.c.Pair(sums, tile, pr.z[t*pr.ldz:], pr.ldz, tokens)
+}
+
+// intFloatTiles is intMulTiles for float tokens: one tile with AVX2, two with
+// AVX-512.
+func intFloatTiles(pr *intProduct, x []float32, ldx int, u *intUnpacked, tile, tiles, t0, t1 int) {
+	w := pr.w
+	var args intArgs
+	var start *intSums
+	if pr.sums != nil {
+		start = new(intSums)
+	}
+	bits := args.weights(w, u, tile)
+	rows := min(w.Rows-tile*intLanes, tiles*intLanes)
+	pr.prefetch(tile, tiles)
+	edge := newIntEdge(rows)
+	args.qNext = uintptr(ldx * 4)
+	for t := t0; t < t1; {
+		// The width is at most the tokens left: no padding follows the float tokens.
+		width := 1
+		switch n := t1 - t; {
+		case n >= 4 && tiles == 2:
+			width = 4
+		case n >= 2:
+			width = 2
+		}
+		args.tokens = width
+		args.q = unsafe.Pointer(&x[t*ldx])
+		args.output(pr, edge, tile, rows, t)
+		if pr.sums != nil {
+			args.start = unsafe.Pointer(start)
+			intStart(start, w, pr.sums[t*args.groups:], tile, tiles, args.tokens)
+		}
+		if tiles == 2 {
+			intFloat512(&args, bits, width)
+		} else {
+			intFloat256(&args, bits, width)
+		}
+		args.copyEdge(pr, edge, tile, rows, t)
+		pr.branch(tile, tiles, t, args.tokens)
+		t += width
+	}
+}
+
+// prefetch prefetches the coefficients of the branch for some row tiles.
+func (pr *intProduct) prefetch(tile, tiles int) {
+	if w := pr.bytes; w != nil {
+		w.Prefetch(tile, min(tiles, w.Tiles()-tile))
+	}
+	if pr.c == nil {
+		return
+	}
+	for i := tile; i < min(tile+tiles, len(pr.c.Count)); i++ {
+		pr.c.Prefetch(i)
+	}
+}

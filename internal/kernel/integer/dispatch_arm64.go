@@ -1,0 +1,242 @@
+package integer
+
+import (
+	"unsafe"
+
+	"github.com/specquant/specquant/internal/kernel/cpu"
+	"github.com/specquant/specquant/internal/kernel/shape"
+)
+
+// intArgs are the arguments of an assembly kernel: one row tile times some
+// tokens. Distances are in bytes.
+type intArgs struct {
+	w       unsafe.Pointer // tiles of the row tile
+	q       unsafe.Pointer // first token
+	qNext   uintptr        // to the next token
+	sum     unsafe.Pointer // group sums of the first token
+	sumNext uintptr        // to the next token's
+	scale   unsafe.Pointer
+	rowSum  unsafe.Pointer
+	sx      unsafe.Pointer // scales of the tokens
+	zx      unsafe.Pointer // zero points of the tokens
+	y       unsafe.Pointer
+	yNext   uintptr        // to the next token's
+	start   unsafe.Pointer // where the float sums begin, [token][16]
+	groups  int
+	steps   int // steps of each group but the last
+	last    int // steps of the last group
+	tokens  int // valid tokens; the kernel reads up to its width, writes these
+
+	// With groups of channels, steps and last count the steps of a part, and the kernels
+	// count down left and total.
+	parts     int // parts of each group but the last
+	lastParts int // parts of the last group
+	left      int // of this group
+	total     int // of all groups
+}
+
+// weights fills in what depends on the matrix and the row tile, and returns the
+// bits that the kernel is for: 8 where the tiles are unpacked in u.
+func (args *intArgs) weights(w *Matrix, u *intUnpacked, tile int) (bits int) {
+	groups, size := intGroups(w.Cols, w.Group)
+	tiles := w.tiles(u, tile)
+	step := intStep(tiles.bits)
+	args.w = unsafe.Pointer(&tiles.data[0])
+	args.start = unsafe.Pointer(&intNoShift)
+	args.scale = unsafe.Pointer(&w.Scale[tile*groups*intLanes])
+	args.rowSum = unsafe.Pointer(&w.RowSum[tile*intLanes])
+	args.groups, args.steps = groups, size/step
+	args.last = shape.CeilDiv(w.Cols, step) - (groups-1)*args.steps
+	return tiles.bits
+}
+
+// intUnit are the tokens' scales where a kernel is not to scale the result.
+var intUnit = func() (s [intTokens]float32) {
+	for i := range s {
+		s[i] = 1
+	}
+	return s
+}()
+
+// group fills in what depends on the groups of channels; weights comes before.
+// The tokens have neither a scale nor a zero point of their own.
+func (args *intArgs) group(w *Matrix, a *Activations, bits int) (parts int) {
+	_, size := intGroups(w.Cols, w.Group)
+	parts, part := intParts(w.Cols, w.Group, a.ActGroup)
+	step := intStep(bits)
+	args.steps = part / step
+	args.last = shape.CeilDiv(w.Cols, step) - (parts-1)*args.steps
+	args.parts, args.left = size/part, 0 // kernels set left, group by group
+	if args.groups == 1 {
+		args.parts = parts
+	}
+	args.lastParts = parts - (args.groups-1)*args.parts
+	args.sumNext = uintptr(parts) * unsafe.Sizeof(intActSum{})
+	args.sx, args.zx = unsafe.Pointer(&intUnit), unsafe.Pointer(&intNoShift)
+	args.rowSum = unsafe.Pointer(&intNoShift)
+	return parts
+}
+
+// wholeSteps reports whether groups end where steps end, so that kernels can read the
+// bit planes in place. Otherwise the planes are unpacked to bytes first.
+func (w *Matrix) wholeSteps() bool {
+	groups, size := intGroups(w.Cols, w.Group)
+	return groups == 1 || size%intStep(w.Bits) == 0
+}
+
+// intPlaneTokens is the number of tokens up to which the kernels with the dot
+// product decode the planes as they go; for more a row tile is unpacked to bytes
+// once. Without the dot product the kernels for
+// bytes are slower than those for planes.
+const intPlaneTokens = 8
+
+// intUnpack fills u with row tiles of w.
+func intUnpack(u *intUnpacked, w *Matrix, tile, tiles int) {
+	size, steps, add := intTileBytes(w.Bits, w.Cols), shape.CeilDiv(w.Cols, intPlaneStep), int(128-intOffset(w.Bits))*0x01010101
+	for i := range tiles {
+		src := w.Tiles[(tile+i)*size:][:size]
+		dst := u.data[i*u.next:][:u.next]
+		intUnpackNEON(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), steps, add, w.Bits)
+	}
+}
+
+// ByteGroups reports whether this machine has fast products with activations of 8 bits
+// in groups of channels. Without, they are right but slow.
+func ByteGroups() bool { return false }
+
+func intMulPair(pr *intProduct, a *Activations, tile, t0, t1 int) {
+	if cpu.Active() < cpu.NEON || a.bytes() {
+		intMulPairPortable(pr, a, tile, t0, t1)
+		return
+	}
+	var u *intUnpacked
+	if intPlanar(pr.w.Bits) && (a.ActGroup > 0 || !pr.w.wholeSteps() || cpu.Active() >= cpu.NEONDot && t1-t0 > intPlaneTokens) {
+		u = newIntUnpacked(pr.w, tile, intUnpack)
+		defer u.free()
+	}
+	for i := tile; i < min(tile+2, shape.CeilDiv(pr.w.Rows, intLanes)); i++ {
+		intMulTile(pr, a, u, i, t0, t1)
+	}
+}
+
+// intMulTile computes a row tile for tokens t0…t1-1.
+func intMulTile(pr *intProduct, a *Activations, u *intUnpacked, tile, t0, t1 int) {
+	w := pr.w
+	var args intArgs
+	bits := args.weights(w, u, tile)
+	parts := 0
+	args.sumNext = uintptr(args.groups * 4)
+	if a.ActGroup > 0 {
+		parts = args.group(w, a, bits)
+	}
+	// Kernels write whole tiles; the result of a tile that is not whole goes to edge first.
+	rows := min(w.Rows-tile*intLanes, intLanes)
+	var edge *[intWidth * intLanes]float32
+	if rows < intLanes {
+		edge = new([intWidth * intLanes]float32)
+	}
+	var start *[intWidth * intLanes]float32
+	if w.shift != nil {
+		start = new([intWidth * intLanes]float32)
+		args.start = unsafe.Pointer(start)
+	}
+	args.qNext = uintptr(a.Stride)
+	for t := t0; t < t1; t += args.tokens {
+		// More tokens than there are cost less than reading the weights once more.
+		width := min(t1-t, intWidth)
+		args.tokens = width
+		if width == 3 {
+			width = 4
+		}
+		args.q = unsafe.Pointer(&a.Q[t*a.Stride])
+		if parts > 0 {
+			args.sum, args.total = unsafe.Pointer(&a.parts[t*parts]), parts
+		} else {
+			args.sum = unsafe.Pointer(&a.shift[t*args.groups])
+			args.sx, args.zx = unsafe.Pointer(&a.Scale[t]), unsafe.Pointer(&a.Zero[t])
+		}
+		args.y, args.yNext = unsafe.Pointer(&pr.y[t*pr.ldy+tile*intLanes]), uintptr(pr.ldy*4)
+		if edge != nil {
+			args.y, args.yNext = unsafe.Pointer(edge), intLanes*4
+		}
+		if start != nil {
+			intStart(start[:], w, a.fsum[t*args.groups:], tile, args.tokens)
+		}
+		switch dot := cpu.Active() >= cpu.NEONDot; {
+		case dot && parts > 0:
+			intDotGroup(&args, bits, width)
+		case dot:
+			intDot(&args, bits, width)
+		case parts > 0:
+			intNEONGroup(&args, bits, width)
+		default:
+			intNEON(&args, bits, width)
+		}
+		if edge != nil {
+			for i := range args.tokens {
+				copy(pr.y[(t+i)*pr.ldy+tile*intLanes:][:rows], edge[i*intLanes:])
+			}
+		}
+		pr.branch(tile, 1, t, args.tokens)
+	}
+}
+
+// intWidth is the tokens of the widest kernel.
+const intWidth = 4
+
+// intStart writes where the sums of a row tile begin for some tokens, [token][16].
+func intStart(y []float32, w *Matrix, sums []float32, tile, tokens int) {
+	groups, _ := intGroups(w.Cols, w.Group)
+	at, shift, next := tile*groups*intLanes, w.shift, 0
+	if len(shift) > intLanes {
+		shift, next = shift[at:], intLanes*4
+	}
+	for t := range tokens {
+		intStartNEON(unsafe.Pointer(&y[t*intLanes]), unsafe.Pointer(&w.Scale[at]), unsafe.Pointer(&shift[0]), next, unsafe.Pointer(&sums[t*groups]), groups)
+	}
+}
+
+func intFloatPair(pr *intProduct, x []float32, ldx, tile, t0, t1 int) {
+	if cpu.Active() < cpu.NEON {
+		intFloatPairPortable(pr, x, ldx, tile, t0, t1)
+		return
+	}
+	var u *intUnpacked
+	if intPlanar(pr.w.Bits) {
+		u = newIntUnpacked(pr.w, tile, intUnpack)
+		defer u.free()
+	}
+	for i := tile; i < min(tile+2, shape.CeilDiv(pr.w.Rows, intLanes)); i++ {
+		intFloatTile(pr, x, ldx, u, i, t0, t1)
+	}
+}
+
+// intFloatTile is intMulTile for float tokens. The kernels add to the sums where
+// they begin.
+func intFloatTile(pr *intProduct, x []float32, ldx int, u *intUnpacked, tile, t0, t1 int) {
+	w := pr.w
+	var args intArgs
+	bits := args.weights(w, u, tile)
+	rows := min(w.Rows-tile*intLanes, intLanes)
+	args.qNext = uintptr(ldx * 4)
+	sums := new([2 * intLanes]float32)
+	args.start = unsafe.Pointer(sums)
+	for t := t0; t < t1; {
+		width := min(2, t1-t)
+		args.q = unsafe.Pointer(&x[t*ldx])
+		if pr.sums != nil {
+			intStart(sums[:], w, pr.sums[t*args.groups:], tile, width)
+		} else {
+			clear(sums[:])
+		}
+		intFloatNEON(&args, bits, width)
+		for i := range width {
+			copy(pr.y[(t+i)*pr.ldy+tile*intLanes:][:rows], sums[i*intLanes:])
+		}
+		pr.branch(tile, 1, t, width)
+		t += width
+	}
+}
+
+// intMulOne does nothing: this architecture has no kernel for many row tiles and one token.
+func intMulOne(_ *intProduct, _ *Activations, tile, _ int) int { return tile }

@@ -1,0 +1,17 @@
+// Package integer multiplies weights in integers of 2 to 8 bits with tokens in integers of
+// 8 bits or fewer, or in floats.
+//
+//	matrix      the weights: layout, packing, scales
+//	act         the tokens and how they are quantized (quant_*: the loops)
+//	mul         the product, its definition, and how it is split among threads
+//	portable    the product in Go, which defines the bits
+//	float       products with float tokens
+//	planes      weights of 2, 3, 5, 6 and 7 bits in bit planes (unpack*: to bytes)
+//	group       tokens in groups of channels with a scale each
+//	zero        zero points of weights
+//	project     quantization of tokens together with the first half of a branch
+//	dispatch_*  which kernel multiplies a tile, by architecture
+//
+// Assembly: vnni* for AVX-512 VNNI, avxvnni* for AVX-VNNI, avx2* for AVX2, dot* and neon*
+// for arm64 with and without the int8 dot product, float* for float tokens.
+package integer

@@ -1,0 +1,71 @@
+package integer
+
+import (
+	"unsafe"
+
+	"github.com/specquant/specquant/internal/kernel/cpu"
+	"github.com/specquant/specquant/internal/kernel/shape"
+)
+
+// intUnit are the tokens' scales where a kernel is not to scale the result.
+var intUnit = func() (s [intTokens]float32) {
+	for i := range s {
+		s[i] = 1
+	}
+	return s
+}()
+
+// group fills in what depends on the groups of channels; weights comes before.
+// The tokens have neither a scale nor a zero point of their own.
+func (args *intArgs) group(w *Matrix, a *Activations, bits int) (parts int) {
+	_, size := intGroups(w.Cols, w.Group)
+	parts, part := intParts(w.Cols, w.Group, a.ActGroup)
+	step := intStep(bits)
+	args.steps = part / step
+	args.last = shape.CeilDiv(w.Cols, step) - (parts-1)*args.steps
+	args.parts, args.left = size/part, 0 // kernels set left, group by group
+	if args.groups == 1 {
+		args.parts = parts
+	}
+	args.lastParts = parts - (args.groups-1)*args.parts
+	args.sumNext = uintptr(parts) * unsafe.Sizeof(intActSum{})
+	args.sx, args.zx = unsafe.Pointer(&intUnit), unsafe.Pointer(&intNoShift)
+	args.rowSum, args.rowNext = unsafe.Pointer(&intNoShift), 0
+	return parts
+}
+
+// onePart reports whether each group of the weights is one part, for which there are
+// kernels of their own; group comes before.
+func (args *intArgs) onePart() bool { return args.parts == 1 && args.lastParts == 1 }
+
+// The kernels that multiply row tiles with the only token.
+const (
+	intOneNone  = iota
+	intOneToken // intVNNI
+	intOneFine  // intVNNIFine
+	intOneHalf  // intVNNIHalf
+)
+
+// intOneKind is the kernel that multiplies row tiles of w with the only token.
+func intOneKind(w *Matrix, a *Activations) int {
+	if cpu.Active() < cpu.AVX512VNNI {
+		return intOneNone
+	}
+	if a.ActGroup == 0 {
+		if intPlanar(w.Bits) && !w.wholeSteps() {
+			return intOneNone
+		}
+		return intOneToken
+	}
+	groups, _ := intGroups(w.Cols, w.Group)
+	parts, part := intParts(w.Cols, w.Group, a.ActGroup)
+	switch {
+	case parts != groups: // a group is one part, or all of a row is one group of several
+		return intOneNone
+	case !intPlanar(w.Bits) || part%intPlaneStep == 0:
+		return intOneFine
+	case part == intPlaneStep/2 && w.Cols%intPlaneStep == 0:
+		return intOneHalf
+	}
+	return intOneNone
+}

@@ -1,0 +1,76 @@
+package integer
+
+import (
+	"math/rand/v2"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"github.com/specquant/specquant/internal/kernel/shape"
+)
+
+// intGuarded returns n zero values that end where readable memory ends.
+func intGuarded[T any](t *testing.T, n int) []T {
+	t.Helper()
+	var v T
+	size, page := n*int(unsafe.Sizeof(v)), syscall.Getpagesize()
+	body := shape.CeilDiv(size, page) * page
+	m, err := syscall.Mmap(-1, 0, body+page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Munmap(m) })
+	if err := syscall.Mprotect(m[body:], syscall.PROT_NONE); err != nil {
+		t.Fatal(err)
+	}
+	return unsafe.Slice((*T)(unsafe.Pointer(&m[body-size])), n)
+}
+
+// TestMulIntStaysInside: no kernel reads or writes past its operands, which
+// may end with a mapped file. A violation is a fault.
+func TestMulIntStaysInside(t *testing.T) {
+	intTiers(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(8, 8))
+		for _, bits := range intWidths {
+			for n, s := range intShapes {
+				if testing.Short() && (n+bits)%4 != 0 {
+					continue
+				}
+				for i, tokens := range []int{1, 2, 3, 7, 13} {
+					w, _ := intRandomZeros(t, r, bits, s.rows, s.cols, s.group, false, intZeros((i+bits)%3))
+					g := *w
+					g.Tiles = intGuarded[byte](t, len(w.Tiles))
+					g.Scale = intGuarded[float32](t, len(w.Scale))
+					g.RowSum = intGuarded[float32](t, len(w.RowSum))
+					x := intGuarded[float32](t, tokens*s.cols)
+					y := intGuarded[float32](t, tokens*s.rows)
+					copy(g.Tiles, w.Tiles)
+					copy(g.Scale, w.Scale)
+					copy(g.RowSum, w.RowSum)
+					if w.shift != nil {
+						g.shift = intGuarded[float32](t, len(w.shift))
+						copy(g.shift, w.shift)
+					}
+					copy(x, intRandomTokens(r, tokens, s.cols))
+					var a Activations
+					a.reset(tokens, s.cols, ActGrid{Bits: 8}, s.group)
+					a.Q, a.shift, a.fsum = intGuarded[int8](t, len(a.Q)), intGuarded[int32](t, len(a.shift)), intGuarded[float32](t, len(a.fsum))
+					a.Scale, a.Zero, a.Sum = intGuarded[float32](t, tokens), intGuarded[int32](t, tokens), intGuarded[int32](t, len(a.Sum))
+					a.Quantize(nil, x, s.cols, tokens, s.cols, ActGrid{Bits: 8, Clip: 1}, s.group)
+					Mul(nil, y, s.rows, &g, &a)
+					MulFloat(nil, y, s.rows, &g, x, s.cols, tokens)
+
+					grid := ActGrid{Bits: 4, Clip: 1, Group: []int{16, 32, 128}[i%3]}
+					if !groupsNest(s.cols, s.group, grid.Group) || grid.Group >= s.cols {
+						continue
+					}
+					a = Activations{}
+					a.reset(tokens, s.cols, grid, s.group)
+					a.Q, a.parts, a.fsum = intGuarded[int8](t, len(a.Q)), intGuarded[intActSum](t, len(a.parts)), intGuarded[float32](t, len(a.fsum))
+					a.Quantize(nil, x, s.cols, tokens, s.cols, grid, s.group)
+					Mul(nil, y, s.rows, &g, &a)
+				}
+			}
+		}
+	})
+}

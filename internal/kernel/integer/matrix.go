@@ -1,0 +1,249 @@
+package integer
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/specquant/specquant/internal/kernel/shape"
+)
+
+// intLanes is the number of rows in a tile: one row per 32-bit lane of a
+// 512-bit register.
+const intLanes = 16
+
+// Matrix is a weight matrix of integers of 2 to 8 bits with a scale per
+// output row, or per output row and group of inputs:
+//
+//	weight[r][k] = Scale[r, k/Group] · (u[r][k] − zero[r, k/Group])
+//
+// The stored value u is unsigned, because the dot-product instructions take
+// unsigned × signed bytes. Without zero points zero is 2^(Bits−1): weights of
+// −2^(Bits−1)…2^(Bits−1)−1 steps.
+//
+// Tiles holds the rows in tiles of 16 and the columns in steps, in the order
+// [tile][step]. With 4 and 8 bits a step is 64 bytes, of 8 or 4 columns: with 4
+// bits, byte 4·lane+j of a step holds row 16·tile+lane, column 8·step+j in its
+// low nibble and column 8·step+4+j in its high nibble; with 8 bits it holds
+// column 4·step+j. With other widths a step is 32 columns in 64·Bits bytes, in
+// bit planes; see planes.go. Rows and columns of padding hold u =
+// 2^(Bits−1). This is the layout on disk too, so Tiles may point into a mapped
+// file; no alignment is needed.
+type Matrix struct {
+	Bits       int // 2 to 8
+	Rows, Cols int
+	Group      int       // inputs per scale, a multiple of 8; 0 means one scale per row
+	Tiles      []byte    // [tile][step][64, or 64·Bits]
+	Scale      []float32 // [tile][group][16]
+	RowSum     []float32 // [tile][16]: Σ_g scale·Σ_k (u−zero), for the zero point of the activations
+
+	// shift is zero − 2^(Bits−1), [tile][group][16], or [16] where it is the
+	// same everywhere; nil: 0.
+	shift []float32
+}
+
+// intOffset is the stored value that stands for zero, without zero points.
+func intOffset(bits int) int32 { return 1 << (bits - 1) }
+
+// intStep is the number of columns in a step of a tile, intStepBytes its bytes.
+func intStep(bits int) int {
+	if intPlanar(bits) {
+		return intPlaneStep
+	}
+	return 32 / bits
+}
+
+func intStepBytes(bits int) int {
+	if intPlanar(bits) {
+		return 64 * bits
+	}
+	return 64
+}
+
+// intTileBytes is the size of one tile.
+func intTileBytes(bits, cols int) int { return shape.CeilDiv(cols, intStep(bits)) * intStepBytes(bits) }
+
+// intGroups is the number of groups of a row of cols inputs, and the inputs of
+// each but the last. One group for the whole row has size cols.
+func intGroups(cols, group int) (n, size int) {
+	if group <= 0 || group >= cols {
+		return 1, cols
+	}
+	return shape.CeilDiv(cols, group), group
+}
+
+// TileBytes is the length of [Matrix.Tiles] for a matrix of rows × cols of
+// 2 to 8 bits.
+func TileBytes(bits, rows, cols int) int {
+	return shape.CeilDiv(rows, intLanes) * intTileBytes(bits, cols)
+}
+
+// ScaleLen is the length of [Matrix.Scale]: rows padded to 16, times the
+// groups of a row.
+func ScaleLen(rows, cols, group int) int {
+	n, _ := intGroups(cols, group)
+	return shape.CeilDiv(rows, intLanes) * n * intLanes
+}
+
+// PackTiles writes the signed integers q = u − 2^(bits−1) [rows×cols],
+// row-major, into dst in the layout of [Matrix.Tiles]. dst has [TileBytes]
+// bytes, bits is 2 to 8, and every q must fit its bits; higher bits are dropped.
+func PackTiles(dst []byte, bits int, q []int8, rows, cols int) {
+	dst = dst[:TileBytes(bits, rows, cols)]
+	size := intTileBytes(bits, cols)
+	// One tile in the layout of 8 bits, from which the others are put together.
+	u := make([]byte, shape.CeilDiv(cols, intPlaneStep)*intPlaneStep*intLanes)
+	for tile := 0; tile*intLanes < rows; tile++ {
+		b, from := dst[tile*size:][:size], tile*intLanes
+		intSpread(u, q[from*cols:], bits, min(intLanes, rows-from), cols)
+		switch {
+		case bits == 8:
+			copy(b, u)
+		case bits == 4:
+			for s := 0; s < size; s += 64 {
+				low, high, to := u[2*s:][:64], u[2*s+64:][:64], b[s:][:64]
+				for n, v := range low {
+					to[n] = v | high[n]<<4
+				}
+			}
+		default:
+			clear(b)
+			for s := 0; s < size; s += 64 * bits {
+				intPackPlanes(b[s:], u[s/bits*8:], bits)
+			}
+		}
+	}
+}
+
+// intSpread writes rows of signed integers as stored values to u, a byte each in the
+// layout of 8 bits; rows and columns of padding get the offset.
+func intSpread(u []byte, q []int8, bits, rows, cols int) {
+	off, top := byte(intOffset(bits)), byte(1<<bits-1)
+	if rows < intLanes || cols*intLanes < len(u) {
+		for i := range u {
+			u[i] = off
+		}
+	}
+	for lane := range rows {
+		row, at := q[lane*cols:][:cols], 4*lane
+		for ; len(row) >= 4; row, at = row[4:], at+64 {
+			to := u[at : at+4 : at+4]
+			to[0], to[1] = (byte(row[0])+off)&top, (byte(row[1])+off)&top
+			to[2], to[3] = (byte(row[2])+off)&top, (byte(row[3])+off)&top
+		}
+		for i, v := range row {
+			u[at+i] = (byte(v) + off) & top
+		}
+	}
+}
+
+// UnpackTiles is the inverse of [PackTiles]: it writes the signed integers of
+// tiles into q [rows×cols].
+func UnpackTiles(q []int8, bits int, tiles []byte, rows, cols int) {
+	q = q[:rows*cols]
+	if intPlanar(bits) {
+		size, steps := intTileBytes(bits, cols), shape.CeilDiv(cols, intPlaneStep)
+		u := make([]byte, steps*intPlaneStep*intLanes)
+		for first := 0; first < rows; first += intLanes {
+			intUnpackPortable(u, tiles[first/intLanes*size:], bits, steps)
+			n := min(intLanes, rows-first)
+			UnpackTiles(q[first*cols:], 8, u, n, cols)
+		}
+		return
+	}
+	step, off := intStep(bits), intOffset(bits)
+	steps := shape.CeilDiv(cols, step)
+	for r := range rows {
+		row, lane := tiles[r/intLanes*steps*64:], 4*(r%intLanes)
+		for c := range cols {
+			b := row[c/step*64+lane+c%4]
+			if bits == 4 {
+				b = b >> (c % 8 / 4 * 4) & 15
+			}
+			q[r*cols+c] = int8(int32(b) - off)
+		}
+	}
+}
+
+// PackScales writes the scales (or zero points) [rows×groups], row-major, into
+// dst in the layout of [Matrix.Scale], [ScaleLen] values. Rows of padding
+// get 0.
+func PackScales(dst, scale []float32, rows, cols, group int) {
+	n, _ := intGroups(cols, group)
+	dst = dst[:ScaleLen(rows, cols, group)]
+	for i := range dst {
+		r, g := i/(n*intLanes)*intLanes+i%intLanes, i/intLanes%n
+		dst[i] = 0
+		if r < rows {
+			dst[i] = scale[r*n+g]
+		}
+	}
+}
+
+// intMaxCols keeps Σ (u−offset)·q of one group inside 32 bits: 128·128·cols
+// must stay below 2³¹.
+const intMaxCols = 1<<17 - 1
+
+// NewMatrix checks a matrix's shape against its data and computes its row
+// sums. tiles has [TileBytes] bytes and is kept, not copied; scale has
+// [ScaleLen] finite values in the order [tile][group][16] and is kept too. zero
+// has as many finite values in the same order, or one for all, or is nil for
+// 2^(bits−1); it is not kept. group is a multiple of 8, or 0 for one scale per
+// row.
+func NewMatrix(bits, rows, cols, group int, tiles []byte, scale, zero []float32) (*Matrix, error) {
+	switch {
+	case bits < 2 || bits > 8:
+		return nil, fmt.Errorf("integer matrix: %d bits; 2 to 8 are supported", bits)
+	case rows <= 0 || cols <= 0:
+		return nil, fmt.Errorf("integer matrix: %d×%d; rows and columns must be positive", rows, cols)
+	case cols > intMaxCols:
+		return nil, fmt.Errorf("integer matrix: %d columns; at most %d keep a 32-bit sum exact", cols, intMaxCols)
+	case rows > math.MaxInt32:
+		return nil, fmt.Errorf("integer matrix: %d rows; at most %d are supported", rows, math.MaxInt32)
+	case group < 0 || group%8 != 0:
+		return nil, fmt.Errorf("integer matrix: groups of %d inputs; the size must be a multiple of 8, or 0 for one per row", group)
+	}
+	if want := TileBytes(bits, rows, cols); len(tiles) != want {
+		return nil, fmt.Errorf("integer matrix: %d bytes of tiles; %d×%d of %d bits need %d", len(tiles), rows, cols, bits, want)
+	}
+	want := ScaleLen(rows, cols, group)
+	if len(scale) != want {
+		return nil, fmt.Errorf("integer matrix: %d scales; %d×%d in groups of %d need %d", len(scale), rows, cols, group, want)
+	}
+	if n := len(zero); n > 1 && n != want || n == 0 && zero != nil {
+		return nil, fmt.Errorf("integer matrix: %d zero points; %d×%d in groups of %d need %d, or one for all", n, rows, cols, group, want)
+	}
+	n, _ := intGroups(cols, group)
+	for _, part := range []struct {
+		name   string
+		values []float32
+	}{{"scale", scale}, {"zero point", zero}} {
+		for i, s := range part.values {
+			if math.Float32bits(s)&0x7fffffff >= 0x7f800000 {
+				return nil, fmt.Errorf("integer matrix: %s of row %d, group %d is %v; it must be finite",
+					part.name, i/(n*intLanes)*intLanes+i%intLanes, i/intLanes%n, s)
+			}
+		}
+	}
+	w := &Matrix{Bits: bits, Rows: rows, Cols: cols, Group: group, Tiles: tiles, Scale: scale, shift: intShift(bits, zero)}
+	w.RowSum = w.rowSums()
+	return w, nil
+}
+
+// rowSums is the product with a token of ones, so it runs at the kernel's
+// speed and has the same bits in every tier.
+func (w *Matrix) rowSums() []float32 {
+	tiles := shape.CeilDiv(w.Rows, intLanes)
+	sums := make([]float32, tiles*intLanes)
+	padded := *w
+	padded.Rows = len(sums)
+	padded.RowSum = make([]float32, len(sums))
+	var a Activations
+	a.reset(1, w.Cols, ActGrid{Bits: 8}, w.Group)
+	for i := range a.Q[:w.Cols] {
+		a.Q[i] = 1
+	}
+	a.Scale[0] = 1
+	a.sums(0)
+	Mul(nil, sums, len(sums), &padded, &a)
+	return sums
+}

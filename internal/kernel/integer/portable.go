@@ -1,0 +1,140 @@
+package integer
+
+import "github.com/specquant/specquant/internal/kernel/shape"
+
+// intTiles is the place of one row tile's integers in memory. They have 4 or 8 bits: bit
+// planes are unpacked first.
+type intTiles struct {
+	bits int
+	data []byte // from the tile's first step on
+}
+
+// tiles returns the place of row tile `tile`: in u if the weights are in bit planes.
+func (w *Matrix) tiles(u *intUnpacked, tile int) intTiles {
+	if u != nil {
+		return intTiles{8, u.data[(tile-u.first)*u.next:]}
+	}
+	return intTiles{w.Bits, w.Tiles[tile*intTileBytes(w.Bits, w.Cols):]}
+}
+
+// intDotPortable adds the products Σ u·q over the columns k to end, from the
+// beginning of a step on.
+func intDotPortable(dot *[intLanes]int32, tiles intTiles, q []int8, k, end int) {
+	for step := intStep(tiles.bits); k < end; k += step {
+		b, x := tiles.data[k/step*64:][:64], q[k:][:step]
+		if tiles.bits == 4 {
+			for lane := range dot {
+				for j := range 4 {
+					u := b[4*lane+j]
+					dot[lane] += int32(u&15)*int32(x[j]) + int32(u>>4)*int32(x[4+j])
+				}
+			}
+		} else {
+			for lane := range dot {
+				for j := range 4 {
+					dot[lane] += int32(b[4*lane+j]) * int32(x[j])
+				}
+			}
+		}
+	}
+}
+
+// intTilePortable defines the integer kernels: the product of token t with row
+// tile `tile`, 16 values.
+func intTilePortable(y *[intLanes]float32, w *Matrix, tiles intTiles, a *Activations, tile, t int) {
+	groups, size := intGroups(w.Cols, w.Group)
+	off := intOffset(tiles.bits)
+	q := a.Q[t*a.Stride : (t+1)*a.Stride]
+	*y = [intLanes]float32{}
+	if w.shift != nil {
+		intStartPortable(y[:], intLanes, w, a.fsum[t*groups:], tile, 1)
+	}
+	for g := range groups {
+		var dot [intLanes]int32
+		intDotPortable(&dot, tiles, q, g*size, min(w.Cols, (g+1)*size))
+		shift := off * a.Sum[t*groups+g]
+		s := w.Scale[(tile*groups+g)*intLanes:][:intLanes]
+		for lane := range dot {
+			// The conversions keep the compiler from fusing product and sum.
+			y[lane] += float32(s[lane] * float32(dot[lane]-shift))
+		}
+	}
+	sx, zx := a.Scale[t], float32(a.Zero[t])
+	sum := w.RowSum[tile*intLanes:][:intLanes]
+	for lane := range y {
+		y[lane] = sx * (y[lane] - float32(zx*sum[lane]))
+	}
+}
+
+// intFloatTilePortable is the product of the float token x with row tile
+// `tile`, 16 values. x covers the padded columns; sums are its group sums, nil
+// without zero points.
+func intFloatTilePortable(y *[intLanes]float32, w *Matrix, tiles intTiles, x, sums []float32, tile int) {
+	groups, size := intGroups(w.Cols, w.Group)
+	step, off := intStep(tiles.bits), intOffset(tiles.bits)
+	*y = [intLanes]float32{}
+	if sums != nil {
+		intStartPortable(y[:], intLanes, w, sums, tile, 1)
+	}
+	for g := range groups {
+		var dot [intLanes]float32
+		for k := g * size; k < min(w.Cols, (g+1)*size); k++ {
+			b, v := tiles.data[k/step*64:][:64], x[k]
+			shift := 0
+			if tiles.bits == 4 {
+				shift = k % 8 / 4 * 4
+			}
+			for lane := range dot {
+				u := int32(b[4*lane+k%4])
+				if tiles.bits == 4 {
+					u = u >> shift & 15
+				}
+				dot[lane] += float32(float32(u-off) * v)
+			}
+		}
+		s := w.Scale[(tile*groups+g)*intLanes:][:intLanes]
+		for lane := range dot {
+			y[lane] += float32(s[lane] * dot[lane])
+		}
+	}
+}
+
+// intMulPairPortable computes row tiles tile and tile+1 for tokens t0…t1-1.
+func intMulPairPortable(pr *intProduct, a *Activations, tile, t0, t1 int) {
+	mul := intTilePortable
+	if a.ActGroup > 0 {
+		mul = intGroupTilePortable
+	}
+	intPairPortable(pr, tile, t0, t1, func(y *[intLanes]float32, tiles intTiles, i, t int) {
+		mul(y, pr.w, tiles, a, i, t)
+	})
+}
+
+// intFloatPairPortable is intMulPairPortable for float tokens.
+func intFloatPairPortable(pr *intProduct, x []float32, ldx, tile, t0, t1 int) {
+	groups, _ := intGroups(pr.w.Cols, pr.w.Group)
+	intPairPortable(pr, tile, t0, t1, func(y *[intLanes]float32, tiles intTiles, i, t int) {
+		var sums []float32
+		if pr.sums != nil {
+			sums = pr.sums[t*groups:]
+		}
+		intFloatTilePortable(y, pr.w, tiles, x[t*ldx:], sums, i)
+	})
+}
+
+func intPairPortable(pr *intProduct, tile, t0, t1 int, mul func(y *[intLanes]float32, tiles intTiles, i, t int)) {
+	var u *intUnpacked
+	if intPlanar(pr.w.Bits) {
+		u = newIntUnpacked(pr.w, tile, intUnpackPair)
+		defer u.free()
+	}
+	var y [intLanes]float32
+	for i := tile; i < min(tile+2, shape.CeilDiv(pr.w.Rows, intLanes)); i++ {
+		tiles := pr.w.tiles(u, i)
+		for t := t0; t < t1; t++ {
+			mul(&y, tiles, i, t)
+			copy(pr.y[t*pr.ldy+i*intLanes:t*pr.ldy+pr.w.Rows], y[:])
+			pr.branch(i, 1, t, 1)
+		}
+	}
+}

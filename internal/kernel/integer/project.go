@@ -1,0 +1,46 @@
+package integer
+
+import (
+	"github.com/specquant/specquant/internal/kernel/branch"
+	"github.com/specquant/specquant/internal/kernel/parallel"
+	"github.com/specquant/specquant/internal/kernel/shape"
+)
+
+// QuantizeProject does `before`, [branch.Project] and [Activations.Quantize] in one pass
+// over x, in one fork and join. before changes tokens from…end-1 in place, each
+// independently of the others; it may be nil, and so may f.
+func (a *Activations) QuantizeProject(p *parallel.Pool, x []float32, ldx, tokens, cols int, grid ActGrid, group int, z []float32, ldz int, f *branch.Projection,
+	before func(from, end int)) {
+	if f != nil && f.Cols != cols {
+		panic("kernel: the projection has another width than the tokens")
+	}
+	if f != nil && f.Count == 0 {
+		f = nil
+	}
+	if f != nil {
+		shape.Fits("z", len(z), ldz, tokens, f.Count)
+	}
+	if before == nil {
+		before = func(int, int) {}
+	}
+	per := branch.ProjectChunk(cols, max(1, tokens))
+	if tokens <= 1 || f != nil && f.Dense() {
+		p.Run(shape.CeilDiv(tokens, per), func(i int) { before(i*per, min(tokens, (i+1)*per)) })
+		if f != nil {
+			branch.Project(p, z, ldz, f, x, ldx, tokens)
+		}
+		a.Quantize(p, x, ldx, tokens, cols, grid, group)
+		return
+	}
+	a.reset(tokens, cols, grid, group)
+	p.Run(shape.CeilDiv(tokens, per), func(i int) {
+		t0, t1 := i*per, min(tokens, (i+1)*per)
+		before(t0, t1)
+		if f != nil {
+			f.Chunk(z, ldz, x, ldx, t0, t1)
+		}
+		for t := t0; t < t1; t++ {
+			a.token(t, x[t*ldx:t*ldx+cols], grid.Clip)
+		}
+	})
+}

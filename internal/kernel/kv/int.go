@@ -1,0 +1,264 @@
+package kv
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/specquant/specquant/internal/kernel/float"
+)
+
+// Attention over a cache of 4 or 8 bits multiplies integers with integers. What is not an
+// integer yet is rounded to 14 bits and a sign, so finely that what the cache has lost
+// stays the only loss:
+//
+//	scores:  q ≈ scale·u, |u| ≤ 16383, a scale for each row (a head at a position)
+//	         score = scale·(minimum_j·Σ_i u_i + scale_j·Σ_i u_i·k_ji)
+//	values:  w_j = p_j·scale_j ≈ step·v_j, 0 ≤ v_j ≤ 16383, a step for each row and block of
+//	         64 positions
+//	         out_i = Σ_blocks step·Σ_j v_j·x_ji + Σ_j p_j·minimum_j
+//
+// The sums of integers are exact, so their order doesn't matter and all tiers agree. A
+// block begins at a multiple of 64 positions of the sequence. So a row's result depends on
+// nothing but itself and the positions that it sees.
+//
+// The dot products of CPUs add four products of bytes to each 32-bit sum. So four
+// dimensions of a key, and of a value four positions, lie together, and u and v go in as
+// two planes of bytes: u = 128·high + low. Tiers with products of 16 bits take them whole.
+
+const (
+	kvIntTop   = 1<<14 - 1 // the largest integer; times 255 and 512 dimensions it is below 2³¹
+	kvIntBlock = kvAlign   // positions that share a step
+	kvIntLeast = 0x1p-100  // less than this is 0: no step is subnormal
+	kvIntDims  = 512       // the most dimensions of a head whose sums fit 32 bits
+)
+
+// kvIntGroups is how many times four dimensions a key of the cache has; with 4 bits those
+// of the low halves of four bytes, which are even, take turns with those of the high halves.
+func (c *Cache) kvIntGroups() int { return c.keyRow() / 4 * (8 / c.Bits) }
+
+// kvIntPlace is where dimension i is among the integers of a query.
+func kvIntPlace(i, bits int) int {
+	if bits == 8 {
+		return i
+	}
+	return i&^7 + i%8/2 + i%2*4
+}
+
+// kvIntRow rounds a query x [head_dim] to the integers u, as the tier's kernels read them:
+// 16 bits each, or a plane of high bytes and one of low ones. It returns their scale, NaN
+// for a query that is not finite, and their sum.
+func kvIntRow(u []byte, x []float32, bits int) (scale float32, total int32) {
+	_, _, abs := float.MinMaxAbs(x)
+	top := math.Float32frombits(abs)
+	if top < kvIntLeast || abs >= 0x7f800000 {
+		clear(u)
+		return 1 + (top - top), 0
+	}
+	inv := kvIntTop / top
+	n := len(x) &^ 15
+	if n < len(x) || n < len(u)/2 {
+		clear(u) // what is beyond the dimensions stays 0
+	}
+	n, total = kvIntRound(u, x, inv, bits)
+	for i := n; i < len(x); i++ {
+		v := int32(math.RoundToEven(float64(x[i] * inv)))
+		total += v
+		if at := kvIntPlace(i, bits); kvIntPlanes() {
+			u[at], u[len(u)/2+at] = byte(v>>7), byte(v&127)
+		} else {
+			binary.LittleEndian.PutUint16(u[2*at:], uint16(v))
+		}
+	}
+	return top / kvIntTop, total
+}
+
+// growInt makes room for rows of a cache of integers.
+func (c *Cache) growInt(s *Scratch, rows, width int) {
+	s.ints, s.weights = growTo(s.ints, rows*c.kvIntGroups()*8), growTo(s.weights, 2*rows*width)
+	s.total, s.scale, s.base = growTo(s.total, rows), growTo(s.scale, rows), growTo(s.base, rows)
+	s.step = growTo(s.step, rows*(width/kvIntBlock))
+}
+
+// packInt rounds the query of a row.
+func (a *kvCall) packInt(r int, q []float32, stride int) {
+	s, size := a.s, a.c.kvIntGroups()*8
+	u := s.ints[r*size:][:size]
+	if r >= a.rows { // a filler
+		clear(u)
+		s.total[r], s.scale[r] = 0, 1
+		return
+	}
+	s.scale[r], s.total[r] = kvIntRow(u, q[r/a.group*stride+r%a.group*a.c.HeadDim:][:a.c.HeadDim], a.c.Bits)
+}
+
+// scoresInt multiplies queries with keys.
+func (a *kvCall) scoresInt() {
+	size := a.c.kvIntGroups() * 8
+	a.pieces(kvIntUnit, func(in *Cache, at, n int, t kvTile, from int) {
+		in.scoresInt(a.head, at, n, a.s.ints[t.row*size:][:t.rows*size], a.s.total[t.row:][:t.rows], a.s.scores[t.row*a.width+from-a.lo:], a.width)
+	})
+}
+
+// combineInt multiplies weights with values.
+func (a *kvCall) combineInt() {
+	steps := a.width / kvIntBlock
+	block := func(int) int { return kvIntBlock }
+	a.pieces(block, func(in *Cache, at, n int, t kvTile, from int) {
+		n = min(n, alignUp(t.to-from, 4)) // none sees what is beyond
+		in.combineInt(a.head, at, n, a.s.weights[2*(t.row*a.width+from-a.lo):], 2*a.width,
+			a.s.step[t.row*steps+(from-a.lo)/kvIntBlock:], steps, t.rows, a.s.sums[t.row*a.dims:], a.dims)
+	})
+}
+
+// kvIntSplit cuts four 16-bit integers, of 15 bits with the sign, into two planes of four bytes.
+func kvIntSplit(v uint64) (high, low uint32) {
+	narrow := func(v uint64) uint32 {
+		v &= 0x00ff00ff00ff00ff
+		v |= v >> 8
+		return uint32(v&0xffff | v>>16&0xffff0000)
+	}
+	return narrow(v >> 7), narrow(v & 0x007f007f007f007f)
+}
+
+// scoresInt writes dst[r·stride+j] = minimum_j·total_r + scale_j·Σ_i u_ri·k_ji, the score
+// without the scale of the row, for n positions from `from`, multiples of the tile's unit.
+func (c *Cache) scoresInt(head, from, n int, q []byte, total []int32, dst []float32, stride int) {
+	if kvIntScoreBlocks(c, head, from, n, q, total, dst, stride) {
+		return
+	}
+	groups, rows := c.kvIntGroups(), len(total)
+	at := head*c.capacity + from
+	for j := 0; j < n; j += kvLanes {
+		keys := c.keys[(at+j)*c.keyRow():][:kvLanes*c.keyRow()]
+		for r := range rows {
+			for l := range kvLanes {
+				var sum int32
+				for g := range groups {
+					u := binary.LittleEndian.Uint64(q[(r*groups+g)*8:])
+					k := binary.LittleEndian.Uint32(keys[(g*c.Bits/8*kvLanes+l)*4:])
+					if c.Bits == 4 {
+						k = k >> (g % 2 * 4) & 0x0f0f0f0f
+					}
+					sum += kvIntDot(u, k)
+				}
+				scale, minimum := float.FromF16(c.ks[at+j+l]), float.FromF16(c.km[at+j+l])
+				dst[r*stride+j+l] = float32(minimum*float32(total[r])) + float32(scale*float32(sum))
+			}
+		}
+	}
+}
+
+// kvIntDot is the sum of the products of four 16-bit integers with four bytes.
+func kvIntDot(u uint64, k uint32) int32 {
+	return int32(int16(u))*int32(k&255) + int32(int16(u>>16))*int32(k>>8&255) +
+		int32(int16(u>>32))*int32(k>>16&255) + int32(int16(u>>48))*int32(k>>24)
+}
+
+// weightsInt turns scores into weights of values, and a base for each row.
+func (a *kvCall) weightsInt(scale float32) {
+	vs, vm := a.c.valueScales(a.s, a.head, a.lo, alignUp(a.end, kvLanes))
+	for _, t := range a.s.tiles {
+		for r := t.row; r < min(t.row+t.rows, a.rows); r++ {
+			a.weightsOf(r, t, scale, vs, vm)
+		}
+	}
+}
+
+// weightsOf does that for a row of a tile. vs and vm are scales and minima of the values from
+// position a.lo on, from where positions count here.
+func (a *kvCall) weightsOf(r int, t kvTile, scale float32, vs, vm []uint16) {
+	s, row := a.s, a.s.scores[r*a.width:][:a.width]
+	from, to := a.see(r)
+	from, to = from-a.lo, to-a.lo
+	after := float32(scale * s.scale[r])
+	if a.c.SoftCap > 0 {
+		float.SoftCap(row[from:to], after, a.c.SoftCap)
+		after = 1
+	}
+	first, last := from/kvIntBlock, (to+kvIntBlock-1)/kvIntBlock // blocks
+	clear(row[first*kvIntBlock : from])
+	clear(row[to : last*kvIntBlock])
+	// The lanes of kvWeights begin at multiples of 16, whatever the row.
+	start, end := from&^(kvLanes-1), alignUp(to, kvLanes)
+	s.base[r] = kvProbabilities(row[start:end], from-start, to-start, after, vs[start:end], vm[start:end])
+
+	weights, step := s.weights[2*r*a.width:], s.step[r*(a.width/kvIntBlock):]
+	kvIntWeights(weights[2*first*kvIntBlock:], step[first:last], row[first*kvIntBlock:last*kvIntBlock])
+	for b := (t.from - a.lo) / kvIntBlock; b < (t.to-a.lo+kvIntBlock-1)/kvIntBlock; b++ {
+		if b < first || b >= last { // only other rows of the tile see it
+			step[b] = 0
+			clear(weights[2*b*kvIntBlock:][:2*kvIntBlock])
+		}
+	}
+}
+
+// kvIntWeights rounds the weights of a row, whole blocks of it, which are 0 where the row
+// does not see a position, and writes the step of each block.
+func kvIntWeights(dst []byte, step, w []float32) {
+	if kvIntWeightBlocks(dst, step, w) {
+		return
+	}
+	for b := range step {
+		w, dst := w[b*kvIntBlock:][:kvIntBlock], dst[b*2*kvIntBlock:][:2*kvIntBlock]
+		var top float32
+		for _, v := range w {
+			top = max(top, v)
+		}
+		step[b] = 0
+		clear(dst)
+		if !(top >= kvIntLeast) {
+			continue
+		}
+		step[b] = top / kvIntTop
+		inv := kvIntTop / top
+		for i := 0; i < kvIntBlock; i += 4 {
+			var v uint64
+			for k := range 4 {
+				v |= uint64(math.RoundToEven(float64(w[i+k]*inv))) << (16 * k)
+			}
+			if !kvIntPlanes() {
+				binary.LittleEndian.PutUint64(dst[2*i:], v)
+				continue
+			}
+			high, low := kvIntSplit(v)
+			binary.LittleEndian.PutUint32(dst[i:], high)
+			binary.LittleEndian.PutUint32(dst[kvIntBlock+i:], low)
+		}
+	}
+}
+
+// combineInt adds Σ_blocks step·Σ_j v_rj·x_j over n positions from `from`, a multiple of a
+// block, to the sums of each row, blocks ascending. The last block may be short, by whole
+// fours of positions.
+func (c *Cache) combineInt(head, from, n int, w []byte, wRow int, step []float32, stepRow, rows int, sums []float32, dims int) {
+	if kvIntCombineBlocks(c, head, from, n, w, wRow, step, stepRow, rows, sums, dims) {
+		return
+	}
+	values := c.values[(head*c.capacity+from)*c.valueRow():]
+	for r := range rows {
+		for b := 0; b < n; b += kvIntBlock {
+			step := step[r*stepRow+b/kvIntBlock]
+			if step == 0 {
+				continue
+			}
+			for d := range dims {
+				var sum int32
+				for j := b; j < min(b+kvIntBlock, n); j += 4 {
+					v := binary.LittleEndian.Uint64(w[r*wRow+2*j:])
+					sum += kvIntDot(v, c.intValue(values[j*c.valueRow():], d))
+				}
+				sums[r*dims+d] += float32(float32(sum) * step)
+			}
+		}
+	}
+}
+
+// intValue is sum d's dimension of four positions, of which the values begin. With 4 bits
+// the sums of 32 dimensions are those of the low halves of bytes, then of the high ones.
+func (c *Cache) intValue(values []byte, d int) uint32 {
+	if c.Bits == 8 {
+		return binary.LittleEndian.Uint32(values[4*d:])
+	}
+	at := d/kvDims*kvDims/2 + d%(kvDims/2)
+	return binary.LittleEndian.Uint32(values[4*at:]) >> (d % kvDims / (kvDims / 2) * 4) & 0x0f0f0f0f
+}

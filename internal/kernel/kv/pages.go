@@ -1,0 +1,103 @@
+package kv
+
+import "fmt"
+
+// Page is the number of positions of a page: what the kernels take at once, at most, so
+// that no call of one crosses a border of pages.
+const Page = kvAlign
+
+// A paged [Cache] has no memory of its own: position p lies in page p / Page, which is
+// a cache of Page positions and may be part of several paged caches. Results are those
+// of a cache in one piece, to the bit.
+
+// NewPages makes a page for each of n caches of the shape of c, in as few pieces of memory
+// as there are kinds of numbers.
+func (c *Cache) NewPages(n int) []Cache {
+	c.check()
+	pages := make([]Cache, n)
+	each := c.Heads * Page
+	var bytes []byte
+	var floats []float32
+	var halves []uint16
+	if c.Bits == 16 {
+		floats = make([]float32, n*each*(c.keyRow()+c.valueRow()))
+	} else {
+		bytes, halves = make([]byte, n*each*(c.keyRow()+c.valueRow())), make([]uint16, n*each*4)
+	}
+	for i := range pages {
+		p := &pages[i]
+		*p = Cache{Bits: c.Bits, Heads: c.Heads, HeadDim: c.HeadDim, SoftCap: c.SoftCap, capacity: Page}
+		if c.Bits == 16 {
+			p.keys32, p.values32 = cut(&floats, each*c.keyRow()), cut(&floats, each*c.valueRow())
+			continue
+		}
+		p.keys, p.values = cut(&bytes, each*c.keyRow()), cut(&bytes, each*c.valueRow())
+		p.ks, p.km, p.vs, p.vm = cut(&halves, each), cut(&halves, each), cut(&halves, each), cut(&halves, each)
+	}
+	return pages
+}
+
+// cut takes the first n elements.
+func cut[T any](s *[]T, n int) []T {
+	out := (*s)[:n:n]
+	*s = (*s)[n:]
+	return out
+}
+
+// Clear makes all that a page holds zeros.
+func (c *Cache) Clear() {
+	clear(c.keys)
+	clear(c.values)
+	clear(c.keys32)
+	clear(c.values32)
+	clear(c.ks)
+	clear(c.km)
+	clear(c.vs)
+	clear(c.vm)
+}
+
+// SetPage makes a page of the same shape the i-th of a paged cache, where i is at most the
+// number of pages that there are.
+func (c *Cache) SetPage(i int, page *Cache) {
+	if c.capacity != len(c.pages)*Page || page.capacity != Page || page.Bits != c.Bits || page.Heads != c.Heads || page.HeadDim != c.HeadDim {
+		panic(fmt.Sprintf("kernel: a page of %d positions for a cache of another shape", page.capacity))
+	}
+	if i == len(c.pages) {
+		c.pages = append(c.pages, page)
+		c.capacity += Page
+	}
+	c.pages[i] = page
+}
+
+// DropPages leaves the first n pages of a paged cache.
+func (c *Cache) DropPages(n int) {
+	clear(c.pages[n:])
+	c.pages = c.pages[:n]
+	c.capacity = n * Page
+}
+
+// piece gives the cache in one piece that position `from` lies in, where it lies there, and
+// how many of the positions up to `to` lie behind it.
+func (c *Cache) piece(from, to int) (in *Cache, at, n int) {
+	if c.pages == nil {
+		return c, from, to - from
+	}
+	at = from % Page
+	return c.pages[from/Page], at, min(to-from, Page-at)
+}
+
+// valueScales are the scales and minima of a head's values at the positions from…to-1.
+func (c *Cache) valueScales(s *Scratch, head, from, to int) (scales, minima []uint16) {
+	if c.pages == nil {
+		at := head * c.capacity
+		return c.vs[at+from : at+to], c.vm[at+from : at+to]
+	}
+	s.vs, s.vm = s.vs[:0], s.vm[:0]
+	for from < to {
+		p, at, n := c.piece(from, to)
+		at += head * Page
+		s.vs, s.vm = append(s.vs, p.vs[at:at+n]...), append(s.vm, p.vm[at:at+n]...)
+		from += n
+	}
+	return s.vs, s.vm
+}

@@ -1,0 +1,35 @@
+package kv
+
+import (
+	"math"
+
+	"github.com/specquant/specquant/internal/kernel/cpu"
+)
+
+// kvRangeBlocks is the range of blocks of 16 numbers, and the greatest |x| as
+// the bits of a float32.
+func kvRangeBlocks(x []float32) (lo, hi float32, abs uint32, ok bool) {
+	if cpu.Active() < cpu.AVX2 {
+		return 0, 0, 0, false
+	}
+	var out [3]float32
+	kvRangeAVX2(&out, &x[0], len(x)/16)
+	return out[0], out[1], math.Float32bits(out[2]), true
+}
+
+// kvRoundBlocks computes what Round does for the whole blocks of 16 of x, and returns
+// how many numbers those are.
+func kvRoundBlocks(dst []byte, x []float32, bits int, minimum, inv, top float32) int {
+	n := len(x) &^ 15
+	if n == 0 || cpu.Active() < cpu.AVX2 {
+		return 0
+	}
+	if bits == 4 {
+		_ = dst[n/2-1]
+		kvRound4AVX2(&dst[0], &x[0], n/16, minimum, inv, top)
+	} else {
+		_ = dst[n-1]
+		kvRound8AVX2(&dst[0], &x[0], n/16, minimum, inv, top)
+	}
+	return n
+}
