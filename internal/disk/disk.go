@@ -22,7 +22,7 @@ const (
 
 // Before, if it is not nil, is called before every change of path (of a rename, also its new
 // name); the change is not made if it returns an error. Only tests set it, and none that runs
-// beside others. [Skip] leaves a flush out and lets the program believe that it was made.
+// beside others. [ErrSkip] leaves a flush out and lets the program believe that it was made.
 var Before func(op Op, path, to string) error
 
 func before(op Op, path, to string) error {
@@ -35,8 +35,8 @@ func before(op Op, path, to string) error {
 	return nil
 }
 
-// Skip is what Before returns to save the time of a flush.
-var Skip = errors.New("not flushed")
+// ErrSkip is what Before returns to save the time of a flush.
+var ErrSkip = errors.New("not flushed")
 
 // File is a file that is written.
 type File struct{ f *os.File }
@@ -88,7 +88,7 @@ func (f *File) Truncate(size int64) error {
 
 // Sync flushes the file's contents.
 func (f *File) Sync() error {
-	if err := before(Sync, f.Name(), ""); errors.Is(err, Skip) {
+	if err := before(Sync, f.Name(), ""); errors.Is(err, ErrSkip) {
 		return nil
 	} else if err != nil {
 		return err
@@ -126,7 +126,7 @@ func MakeDir(path, parent string) error {
 
 // FlushDir flushes a folder's entries, so that a rename in it survives a power failure.
 func FlushDir(dir string) error {
-	if err := before(SyncDir, dir, ""); errors.Is(err, Skip) {
+	if err := before(SyncDir, dir, ""); errors.Is(err, ErrSkip) {
 		return nil
 	} else if err != nil {
 		return err

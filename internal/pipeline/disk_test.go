@@ -58,7 +58,7 @@ func watchDisk(t *testing.T, fn func(n int, op disk.Op, path, to string) error) 
 		}
 		n++
 		if op == disk.Sync || op == disk.SyncDir {
-			return disk.Skip
+			return disk.ErrSkip
 		}
 		return nil
 	}
