@@ -154,7 +154,7 @@ func limitThreads(k *kong.Context) (restore func()) {
 func newParser(c *cli, out, errOut io.Writer, exit func(int)) (*kong.Kong, error) {
 	return kong.New(c,
 		kong.Name("specquant"),
-		kong.Description("Quantizes LLaMA checkpoints to 4-bit weights, activations and KV cache, measures what was lost, and runs the result. Try: specquant demo"),
+		kong.Description("Makes language models several times smaller, measures what that loses, and runs, chats with and serves the result. Try: specquant demo"),
 		kong.Writers(out, errOut),
 		kong.Vars{"version": versionLine, "tasks": strings.Join(specquant.TaskNames(), ", "), "recipe": specquant.DefaultRecipe, "strict": strictHelp, "inspectAlpha": inspectAlpha, "inspectSeeds": strconv.Itoa(inspectSeeds), "shapes": strings.Join(engine.ShapeNames(), ", ")},
 		kong.Exit(exit),
