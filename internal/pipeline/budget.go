@@ -10,20 +10,20 @@ import (
 	"github.com/specquant/specquant/internal/input"
 )
 
-// A stated time is kept by taking fewer calibration windows: nothing else that a recipe
-// does can be given up without making it another recipe. How many is decided once, from
-// the speed measured just then, and written into the job: whoever takes it up again, or
-// gives the same number of windows, gets the same bytes.
+// A time limit (--time) is met by using fewer calibration windows, because anything else that
+// is left out would make it another recipe. Their number is decided once, from the speed
+// measured at that moment, and stored in job.json, so that a resumed job uses the same number
+// and writes the same bytes.
 
-// least is the fewest windows that a stated time may leave: with fewer, statistics say
-// little, and half precision of the weights is lost by their noise.
+// leastWindows is the smallest number of windows that a time limit may leave. With fewer, the
+// statistics are too noisy to be of use.
 const leastWindows = 4
 
-// windowsFor is the largest number of windows, of so many, with which the plan's estimate
-// stays within a time; 0: not even leastWindows do. estimate gives it for a number of
-// windows, and grows with it.
+// windowsFor returns the largest number of windows, at most the given one, with which the job's
+// estimated time stays within the limit; 0 if leastWindows take too long. estimate returns the
+// time for a number of windows and must grow with it.
 func windowsFor(limit time.Duration, windows int, estimate func(windows int) (time.Duration, error)) (int, error) {
-	low, high := 0, windows // low fits, above high nothing does
+	low, high := 0, windows // low windows fit, more than high do not
 	for low < high {
 		middle := (low + high + 1) / 2
 		if low == 0 && middle < leastWindows {
@@ -45,8 +45,8 @@ func windowsFor(limit time.Duration, windows int, estimate func(windows int) (ti
 	return low, nil
 }
 
-// keepTime lowers the number of calibration windows until the plan's estimate stays
-// within the stated time.
+// keepTime lowers the number of calibration windows until the estimated time is within the
+// limit.
 func (j *job) keepTime(texts []calibration.Text) error {
 	if j.Time <= 0 || j.set == nil {
 		return nil
@@ -70,7 +70,7 @@ func (j *job) keepTime(texts []calibration.Text) error {
 			return err
 		}
 		if chosen == 0 {
-			return fmt.Errorf("--time %s: with %d calibration windows the job takes about %s on this machine; allow more, or take a recipe without calibration, such as rtn", j.Time, min(leastWindows, asked), fastest.Round(time.Second))
+			return fmt.Errorf("--time %s: with %d calibration windows the job takes about %s on this machine; allow more time, or use a recipe without calibration, such as rtn", j.Time, min(leastWindows, asked), fastest.Round(time.Second))
 		}
 	}
 	j.budget = &artefact.TimeBudget{Seconds: j.Time.Seconds(), Windows: chosen, Asked: asked}
@@ -85,8 +85,8 @@ func (j *job) keepTime(texts []calibration.Text) error {
 	return err
 }
 
-// earlierWindows is how many windows an unfinished job of the same time and text has
-// taken; 0: there is none.
+// earlierWindows returns the number of windows of an unfinished job with the same time limit
+// and text; 0 if there is none.
 func (j *job) earlierWindows(asked int) int {
 	if j.Restart {
 		return 0
@@ -95,17 +95,17 @@ func (j *job) earlierWindows(asked int) int {
 	if err != nil {
 		return 0
 	}
-	m, err := readManifest(data) // what is wrong with it, [job.takeUp] says
+	m, err := readManifest(data) // [job.checkResumable] reports an error in it
 	if err != nil || m.Budget == nil || m.Budget.Seconds != j.Time.Seconds() || m.Budget.Asked != asked || m.Budget.Windows < 1 || m.Budget.Windows > asked {
 		return 0
 	}
 	return m.Budget.Windows
 }
 
-// gaveUp says what a stated time has cost; "" for nothing.
+// gaveUp describes how many windows the time limit has cost; "" if none.
 func gaveUp(b *artefact.TimeBudget) string {
 	if b == nil || b.Windows == b.Asked {
 		return ""
 	}
-	return fmt.Sprintf("a time of %s leaves %d of %d calibration windows; the choice is in the manifest, and stays when the job is taken up again", seconds(b.Seconds), b.Windows, b.Asked)
+	return fmt.Sprintf("a time of %s allows %d of %d calibration windows; the number is in the manifest and is kept when the job is resumed", seconds(b.Seconds), b.Windows, b.Asked)
 }

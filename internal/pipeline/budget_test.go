@@ -53,7 +53,7 @@ func TestTimeBudget(t *testing.T) {
 	}
 	defer j.ck.Close()
 	j.budget.Windows, j.Recipe = 5, began
-	if err := j.begin(); err != nil {
+	if err := j.openPartial(); err != nil {
 		t.Fatal(err)
 	}
 	j.unlock()

@@ -14,19 +14,18 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// What people ask before they begin: how large the result is, what it takes to run, and
-// how fast it can be, beside other bits and groups.
+// The choices that plan shows for a model: for each width and group of the weights, the size of
+// the result, the memory to run it, and an upper bound of its speed.
 
-// Choice is one setting of the weights, with the same recipe otherwise. Bytes are those of
-// files and memory.
+// Choice is the recipe with one setting of the weights' bits and group. Sizes are in bytes.
 type Choice struct {
 	Bits          int     // of a weight; 16: not quantized
 	Group         int     // of weights that share a scale; 0: one scale a row
 	BitsPerWeight float64 // of the linear layers of the blocks, scales counted
 	File          int64   // about
 	Running       []Running
-	// The most tokens a second that this machine's limits allow: a kernel comes near them, and
-	// never above. 0: not known. Attention is not counted.
+	// Upper bounds on tokens per second, from the machine's measured limits and without
+	// attention. Real speeds are near these and never above. 0: not known.
 	Prefill, Decode, Decode8 float64
 	Chosen                   bool // by the recipe and the options of the plan
 }
@@ -37,14 +36,14 @@ type Running struct {
 	Bytes              int64
 }
 
-// Choices are the settings beside each other, from the largest to the smallest.
+// Choices lists the settings from the largest to the smallest.
 type Choices struct {
 	All  []Choice
 	Free int64 // memory of the machine that is free now; 0: not known
 	Fits int   // of All: the first that runs with 8,192 tokens of context in what is free; -1: none
 }
 
-// The contexts and numbers of sequences that memory is told for.
+// The contexts and numbers of sequences for which the memory is shown.
 var (
 	choiceContexts  = []int{2048, 8192, 32768}
 	choiceSequences = []int{1, 8}
@@ -55,9 +54,9 @@ const (
 	batchRows    = 512  // tokens that the runtime takes through a block at a time, at most
 )
 
-// newChoices lists the neighbours of a recipe: 16 bits, and 8 to 2 bits with one scale a
-// row and with groups of 32. embedBytes is the size of embedding and output matrix in the
-// checkpoint, blocks that of all else.
+// newChoices lists the settings: 16 bits, and 8 to 2 bits, each with one scale per row and with
+// groups of 32. embedBytes is the size of embedding and output matrix in the checkpoint, blocks
+// that of all other tensors.
 func newChoices(c *checkpoint.Config, r *recipe.Recipe, embedBytes, blocks int64, threads int, l cpu.Limits) *Choices {
 	out := &Choices{Free: freeRAM(), Fits: -1}
 	var weights float64
@@ -116,7 +115,8 @@ func newChoices(c *checkpoint.Config, r *recipe.Recipe, embedBytes, blocks int64
 	return out
 }
 
-// runningBytes is the memory of a model in a file of such a size, with a cache of kvBits bits.
+// runningBytes returns the memory of a running model whose file has the given size, with a
+// cache of kvBits bits.
 func runningBytes(c *checkpoint.Config, file int64, kvBits, threads, context, sequences int) Running {
 	cache := kv.Cache{Bits: kvBits, Heads: c.KVHeads, HeadDim: c.HeadDim}
 	bytes := programBytes + file + int64(c.Layers)*int64(context)*int64(sequences)*cache.PositionBytes() +
@@ -124,8 +124,7 @@ func runningBytes(c *checkpoint.Config, file int64, kvBits, threads, context, se
 	return Running{Context: context, Sequences: sequences, Bytes: bytes}
 }
 
-// freeRAM is the memory that programs may still take, in bytes; 0 where the system does not
-// say.
+// freeRAM returns the available memory in bytes; 0 if the system does not report it.
 func freeRAM() int64 {
 	data, err := input.ReadFile("/proc/meminfo", input.MaxSmall)
 	if err != nil {

@@ -186,7 +186,7 @@ func stateOfDistilled(t *testing.T, o Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	begun, err := begunOf(data)
+	begun, err := jobJSONOf(data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func TestDamagedAtTheEnd(t *testing.T) {
 		}
 		what := flipBit(t, rng, filepath.Join(o.Out+PartialSuffix, entries[round%len(entries)].Name()))
 		told := false
-		o.Progress = func(e Event) { told = told || strings.Contains(e.Note, "begun anew") }
+		o.Progress = func(e Event) { told = told || strings.Contains(e.Note, "starts again from the first block") }
 		_, err = Run(t.Context(), o)
 		switch {
 		case err != nil && strings.Contains(err.Error(), artefact.ManifestFile) && strings.Contains(err.Error(), "start again"):

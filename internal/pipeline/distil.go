@@ -12,9 +12,9 @@ import (
 	"github.com/specquant/specquant/internal/stage"
 )
 
-// distil tunes the finished blocks together, from the divergence of what the
-// model predicts, and writes them anew. The reference's activations are those
-// after the last block.
+// distil tunes all finished blocks together to lower the divergence of the model's predictions
+// from full precision, and writes them again. The reference's activations are those after the
+// last block.
 func (j *job) distil(ctx context.Context, st *stage.State) error {
 	j.event(Event{Block: j.ck.Config.Layers, Stage: "distilling"})
 	c, q := &j.ck.Config, j.quantization()
@@ -40,7 +40,7 @@ func (j *job) distil(ctx context.Context, st *stage.State) error {
 			return err
 		}
 		transforms = append(transforms, st.Transforms)
-		st.Block = llama.DenseBlock{} // each block keeps its own memory
+		st.Block = llama.DenseBlock{} // so that each block has its own memory
 		st.Block.Index = i
 		if err := st.Block.Norms.Read(c, src, i, 0); err != nil {
 			return err
@@ -102,7 +102,7 @@ func (j *job) distil(ctx context.Context, st *stage.State) error {
 			return err
 		}
 		norms[i].AttnNorm, norms[i].MLPNorm = b.AttnNorm, b.MLPNorm
-		if err := j.writeBlock(i, path+newSuffix, &llama.DenseBlock{Norms: norms[i]}, blocks[i][:], &transforms[i], reports); err != nil {
+		if err := j.writeBlock(i, path+distilledSuffix, &llama.DenseBlock{Norms: norms[i]}, blocks[i][:], &transforms[i], reports); err != nil {
 			return err
 		}
 		j.event(Event{Block: c.Layers, Stage: fmt.Sprintf("block %d written", i+1)})
@@ -117,6 +117,6 @@ func (j *job) distil(ctx context.Context, st *stage.State) error {
 		f.Close()
 	}
 	files = nil
-	_, err = j.takeNew(ctx)
+	_, err = j.installDistilled(ctx)
 	return err
 }

@@ -45,7 +45,7 @@ func TestExpertsRecipes(t *testing.T) {
 			r.Calibration.Tokens, r.Calibration.Samples = 32, 6
 			o := expertsJob(t, f.Name, text, r)
 			m, err := Run(t.Context(), o)
-			if r.Learn != nil || r.Tune != nil || r.Distil != nil || r.Spins() {
+			if r.Learn != nil || r.Tune != nil || r.Distil != nil || r.LearnsRotations() {
 				if err == nil || !strings.Contains(err.Error(), "experts") {
 					t.Errorf("%v, expected an error about experts", err)
 				}

@@ -13,7 +13,7 @@ import (
 	"github.com/specquant/specquant/internal/stage"
 )
 
-// StrictError says that a strict job would not have done what its recipe says.
+// StrictError is the error of a strict job that would have to deviate from its recipe.
 type StrictError struct{ Fallbacks []artefact.Fallback }
 
 func (e *StrictError) Error() string {
@@ -24,9 +24,8 @@ func (e *StrictError) Error() string {
 	return s + "; change the recipe, or leave --strict out and find them listed at the end"
 }
 
-// plannedFallbacks are the fallbacks that the model's shape, the recipe and the length of
-// the calibration text decide: windows × tokens of calibration, 0 of them if none
-// is needed.
+// plannedFallbacks returns the fallbacks that follow from the model's shape, the recipe and the
+// length of the calibration text (windows × tokens; 0 if the recipe needs none).
 func plannedFallbacks(c *checkpoint.Config, r *recipe.Recipe, t *stage.Rotation, windows, tokens int) []artefact.Fallback {
 	var all []artefact.Fallback
 	add := func(kind, where, cause string, args ...any) {
@@ -48,7 +47,7 @@ func plannedFallbacks(c *checkpoint.Config, r *recipe.Recipe, t *stage.Rotation,
 	for _, kind := range c.Kinds() {
 		for in := range llama.NumInputs {
 			if kind != c.Kinds()[0] && in != llama.DownInput {
-				continue // the same in blocks of all kinds
+				continue // do not repeat what blocks of another kind have too
 			}
 			n := in.Width(c.Of(kind))
 			quantized := slices.ContainsFunc(in.Readers(), func(l llama.Which) bool { return anyQuantized(c, r, l) })
@@ -67,8 +66,8 @@ func plannedFallbacks(c *checkpoint.Config, r *recipe.Recipe, t *stage.Rotation,
 	return append(all, branchFallbacks(c, r)...)
 }
 
-// branchFallbacks are the inputs, those of each expert by itself, whose budget has no room
-// for a stored branch.
+// branchFallbacks returns the inputs (of each expert separately) whose budget has no room for a
+// stored branch.
 func branchFallbacks(c *checkpoint.Config, r *recipe.Recipe) (all []artefact.Fallback) {
 	b := r.Branch
 	if !b.Stored() || b.Components == 0 && b.Share == 0 {
@@ -104,7 +103,7 @@ func branchFallbacks(c *checkpoint.Config, r *recipe.Recipe) (all []artefact.Fal
 	return all
 }
 
-// budget says what limits a stored branch.
+// budget describes the keys of the recipe that limit the size of a stored branch.
 func budget(b *recipe.Branch) string {
 	s := fmt.Sprintf("branch.components %v", b.Components)
 	if b.Share > 0 {
@@ -128,35 +127,35 @@ func anyQuantized(c *checkpoint.Config, r *recipe.Recipe, l llama.Which) bool {
 	return false
 }
 
-// observedFallbacks are the fallbacks that layers report.
+// observedFallbacks returns the fallbacks that follow from the reports of layers.
 func observedFallbacks(r *recipe.Recipe, layers []artefact.Layer) []artefact.Fallback {
 	all := expertFallbacks(layers)
 	for _, l := range layers {
 		if l.DeadChannels > 0 {
 			all = append(all, artefact.Fallback{Kind: artefact.FallbackDead, Where: l.Name,
-				Cause: fmt.Sprintf("no calibration token touches %d of its inputs; their weights are rounded to nearest", l.DeadChannels)})
+				Cause: fmt.Sprintf("%d of its input channels are zero for all calibration tokens; their weights are rounded to nearest", l.DeadChannels)})
 		}
 		if l.Damp > r.Solve.Damp {
 			all = append(all, artefact.Fallback{Kind: artefact.FallbackDamping, Where: l.Name,
-				Cause: fmt.Sprintf("the Hessian took damping %.3g, solve.damp is %.3g", l.Damp, r.Solve.Damp)})
+				Cause: fmt.Sprintf("the Hessian needed damping %.3g, solve.damp is %.3g", l.Damp, r.Solve.Damp)})
 		}
 		if l.Uncorrected {
 			all = append(all, artefact.Fallback{Kind: artefact.FallbackCorrect, Where: l.Name,
-				Cause: fmt.Sprintf("solve.correct would change the weights to more than %d times what they are: its input is nearly zero", stage.MostCorrection)})
+				Cause: fmt.Sprintf("solve.correct would change the weights by more than %d times their norm, because its input is nearly zero", stage.MostCorrection)})
 		}
 	}
 	return all
 }
 
-// expertFallbacks are the blocks with experts that calibration sent too few tokens, one for
-// each block.
+// expertFallbacks returns one fallback for each block with experts that got too few calibration
+// tokens.
 func expertFallbacks(layers []artefact.Layer) (all []artefact.Fallback) {
 	var where string
 	var experts, few, none int
 	tell := func() {
 		if few > 0 {
 			all = append(all, artefact.Fallback{Kind: artefact.FallbackExperts, Where: where,
-				Cause: fmt.Sprintf("calibration sends fewer than %d tokens, or than the mean, to %d of %d experts, none to %d of them; they are calibrated on tokens of others too", stage.LeastExpertTokens, few, experts, none)})
+				Cause: fmt.Sprintf("calibration sends fewer than %d tokens, or than the mean, to %d of %d experts (none to %d of them); they are calibrated on tokens of other experts too", stage.LeastExpertTokens, few, experts, none)})
 		}
 		experts, few, none = 0, 0, 0
 	}

@@ -22,7 +22,8 @@ import (
 	"github.com/specquant/specquant/internal/stage"
 )
 
-// finish writes what is not a block, looks at the result and gives it its name.
+// finish writes the files that are not blocks, compares the result with full precision, writes
+// the manifest and renames the folder.
 func (j *job) finish(ctx context.Context) error {
 	j.meter.At(partTables, 0)
 	rest, err := j.writeRest()
@@ -52,9 +53,9 @@ func (j *job) finish(ctx context.Context) error {
 			return &RejectedError{Check: *j.manifest.Check, Dir: j.partial}
 		}
 	}
-	// Only now, when the comparison has just read all blocks: they come from the
-	// page cache, and what is summed is what was found good. A job that was taken
-	// up again sums the same files, whoever wrote them.
+	// The files are hashed after the comparison has read all blocks, so that they come from
+	// the page cache and the checksums are of what was compared. A resumed job hashes the
+	// blocks of earlier runs too.
 	j.meter.At(partWriting, 0)
 	if err := unchanged(j.sources); err != nil {
 		return err
@@ -75,8 +76,8 @@ func (j *job) finish(ctx context.Context) error {
 	return j.publish()
 }
 
-// files are the names of all files of the artefact but the manifest: the blocks'
-// and what writeRest has written.
+// files returns the names of all files of the artefact except the manifest: the blocks' and
+// those that writeRest has written.
 func (j *job) files(rest []string) []string {
 	names := slices.Clone(rest)
 	for i := range j.ck.Config.Layers {
@@ -85,10 +86,10 @@ func (j *job) files(rest []string) []string {
 	return names
 }
 
-// publish removes the job's own files and gives the artefact its name. That of the
-// job goes first: without it the manifest says that all is done.
+// publish removes the job's own files and renames the artefact's folder to its final name.
+// job.json is removed first: a manifest without it means that everything is done.
 func (j *job) publish() error {
-	for _, name := range []string{jobFile, mixFile, spinFile, distilFile} {
+	for _, name := range []string{jobFile, mixFile, rotationsFile, distilFile} {
 		if err := disk.RemoveFile(filepath.Join(j.partial, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -96,7 +97,7 @@ func (j *job) publish() error {
 	return checkpoint.RenameDir(j.partial, j.Out)
 }
 
-// weights are the numbers of weights of all linear layers, by name.
+// weights returns the number of weights of each linear layer, by name.
 func (j *job) weights() map[string]float64 {
 	all := map[string]float64{}
 	for i := range j.ck.Config.Layers {
@@ -109,20 +110,19 @@ func (j *job) weights() map[string]float64 {
 	return all
 }
 
-// verifyWindow is the number of tokens of each window that the finished artefact is
-// compared on: several short ones say more than one long one.
+// verifyWindow is the number of tokens of each window for the comparison of the finished
+// artefact. Several short windows are more representative than one long one.
 const verifyWindow = 64
 
-// verifyWindows are the tokens that the finished artefact is compared on: the
-// beginnings of windows that it was fitted on, and of windows that were held out.
-// A recipe without calibration has none of the first, and of the second those of
-// the embedded text.
+// verifyWindows returns the windows for the comparison of the finished artefact: beginnings of
+// windows that the weights were fitted to, and of windows that were held out. A recipe without
+// calibration has none of the first, and windows of the embedded text for the second.
 func (j *job) verifyWindows() (fitted, heldOut [][]int, err error) {
 	limit := verifyTokens(&j.ck.Config)
 	part := func(windows [][]int) (parts [][]int) {
 		most := max(1, limit/verifyWindow)
 		for i := range min(most, len(windows)) {
-			w := windows[i*len(windows)/min(most, len(windows))] // spread over the text
+			w := windows[i*len(windows)/min(most, len(windows))] // windows spread evenly over the text
 			parts = append(parts, w[:min(len(w), limit, verifyWindow)])
 		}
 		return parts
@@ -143,8 +143,7 @@ func (j *job) verifyWindows() (fitted, heldOut [][]int, err error) {
 	return nil, part(windows), nil
 }
 
-// beginning is at most the first n bytes of a text: no character is cut in two, which
-// no tokenizer would take.
+// beginning returns at most the first n bytes of a text, without cutting a character in two.
 func beginning(text string, n int) string {
 	if n >= len(text) {
 		return text
@@ -155,12 +154,11 @@ func beginning(text string, n int) string {
 	return text[:n]
 }
 
-// writeRest writes the tensors that are copied, the index, config.json with
-// its quantization_config, and the tokenizer's files as they are. It returns
-// the files' names.
+// writeRest writes the files that are not blocks: the tensors that belong to no block, the
+// index, config.json with its quantization_config, and copies of the tokenizer's files. It
+// returns the files' names.
 func (j *job) writeRest() ([]string, error) {
 	c := &j.ck.Config
-	last := j.shard(c.Layers)
 	rotation, err := stage.NewRotation(j.Recipe, c)
 	if err != nil {
 		return nil, err
@@ -170,46 +168,10 @@ func (j *job) writeRest() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var specs []checkpoint.TensorSpec
-	where := map[string]string{}
-	for _, name := range copied {
-		t, err := j.ck.Tensor(name)
-		if err != nil {
-			return nil, err
-		}
-		if table := j.table(name); table.Bits != 16 {
-			if name == stage.EmbedWeight && staysTied(c, j.Recipe) {
-				continue // the output matrix stands for both
-			}
-			grid, before, round := artefact.TableGrid(table.Bits, table.Group), prepare[name], artefact.Rounder(nil)
-			if name == stage.HeadWeight {
-				before, round = j.head.Prepare(before), j.head.Rounder(grid)
-			}
-			for _, s := range artefact.QuantizeTable(strings.TrimSuffix(name, ".weight"), t, grid, before, round, j.Pool.Run) {
-				specs = append(specs, s)
-				where[s.Name] = last
-			}
-			continue
-		}
-		if fn := prepare[name]; fn != nil { // tied or not, it is a tensor of its own now
-			specs = append(specs, changed(name, t, fn))
-			where[name] = last
-			continue
-		}
-		if t.Name != name {
-			continue // tied: stored under its other name
-		}
-		if name == stage.NormWeight && c.NormOffset != 0 { // an artefact has the gains themselves
-			gain, err := llama.FinalGain(j.ck)
-			if err != nil {
-				return nil, err
-			}
-			specs = append(specs, artefact.Floats(name, gain))
-			where[name] = last
-			continue
-		}
-		specs = append(specs, checkpoint.TensorSpec{Name: name, DType: t.DType, Shape: t.Shape, Data: t.Data})
-		where[name] = last
+	last := j.shard(c.Layers)
+	specs, err := j.restTensors(prepare)
+	if err != nil {
+		return nil, err
 	}
 	if err := checkpoint.WriteSealed(filepath.Join(j.partial, last), specs, map[string]string{"format": "pt"}); err != nil {
 		return nil, err
@@ -219,23 +181,7 @@ func (j *job) writeRest() ([]string, error) {
 			t.Release()
 		}
 	}
-	var total int64
-	for i := range c.Layers + 1 {
-		f, err := checkpoint.OpenFile(filepath.Join(j.partial, j.shard(i)))
-		if err != nil {
-			return nil, err
-		}
-		for _, name := range f.Names() {
-			where[name] = j.shard(i)
-		}
-		total += f.Bytes()
-		f.Close()
-	}
-	index, err := json.MarshalIndent(map[string]any{"metadata": map[string]any{"total_size": total}, "weight_map": where}, "", "  ")
-	if err != nil {
-		return nil, err
-	}
-	if err := checkpoint.WriteFileAtomic(filepath.Join(j.partial, indexFile), append(index, '\n')); err != nil {
+	if err := j.writeIndex(); err != nil {
 		return nil, err
 	}
 	raw := c.Raw
@@ -249,7 +195,70 @@ func (j *job) writeRest() ([]string, error) {
 	if err := checkpoint.WriteFileAtomic(filepath.Join(j.partial, configFile), config); err != nil {
 		return nil, err
 	}
-	names := []string{last, indexFile, configFile}
+	copies, err := j.copySideFiles()
+	return append([]string{last, indexFile, configFile}, copies...), err
+}
+
+// restTensors returns the tensors that belong to no block as the artefact stores them.
+// prepare has functions that fold the rotations into them, by name.
+func (j *job) restTensors(prepare map[string]func(w []float32, rows int)) (specs []checkpoint.TensorSpec, err error) {
+	c := &j.ck.Config
+	for _, name := range copied {
+		t, err := j.ck.Tensor(name)
+		if err != nil {
+			return nil, err
+		}
+		table := j.table(name)
+		switch fn := prepare[name]; {
+		case table.Bits != 16 && name == stage.EmbedWeight && staysTied(c, j.Recipe):
+			// the output matrix is used for both
+		case table.Bits != 16:
+			grid, round := artefact.TableGrid(table.Bits, table.Group), artefact.Rounder(nil)
+			if name == stage.HeadWeight {
+				fn, round = j.head.Prepare(fn), j.head.Rounder(grid)
+			}
+			specs = append(specs, artefact.QuantizeTable(strings.TrimSuffix(name, ".weight"), t, grid, fn, round, j.Pool.Run)...)
+		case fn != nil: // changed by a rotation, so it is a separate tensor even if the checkpoint ties it
+			specs = append(specs, changed(name, t, fn))
+		case t.Name != name: // tied: stored under the other name
+		case name == stage.NormWeight && c.NormOffset != 0: // an artefact stores the gains with their offset added
+			gain, err := llama.FinalGain(j.ck)
+			if err != nil {
+				return nil, err
+			}
+			specs = append(specs, artefact.Floats(name, gain))
+		default:
+			specs = append(specs, checkpoint.TensorSpec{Name: name, DType: t.DType, Shape: t.Shape, Data: t.Data})
+		}
+	}
+	return specs, nil
+}
+
+// writeIndex writes the index of the tensors of all files, as Hugging Face's libraries expect
+// it.
+func (j *job) writeIndex() error {
+	where := map[string]string{}
+	var total int64
+	for i := range j.ck.Config.Layers + 1 {
+		f, err := checkpoint.OpenFile(filepath.Join(j.partial, j.shard(i)))
+		if err != nil {
+			return err
+		}
+		for _, name := range f.Names() {
+			where[name] = j.shard(i)
+		}
+		total += f.Bytes()
+		f.Close()
+	}
+	index, err := json.MarshalIndent(map[string]any{"metadata": map[string]any{"total_size": total}, "weight_map": where}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return checkpoint.WriteFileAtomic(filepath.Join(j.partial, indexFile), append(index, '\n'))
+}
+
+// copySideFiles copies the tokenizer's files and the licence, and returns their names.
+func (j *job) copySideFiles() (names []string, err error) {
 	for _, name := range append(j.tok.Files(), "LICENSE", "LICENSE.txt") {
 		data, err := sideFile(filepath.Join(j.Dir, name))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -266,8 +275,8 @@ func (j *job) writeRest() ([]string, error) {
 	return names, nil
 }
 
-// table is how the tensor of that name is stored, if it is the embedding or the
-// output matrix. Every other tensor stays in 16 bits.
+// table returns the format of the embedding or the output matrix in the artefact. All other
+// tensors stay in 16 bits.
 func (j *job) table(name string) recipe.Table {
 	switch name {
 	case stage.EmbedWeight:
@@ -278,22 +287,20 @@ func (j *job) table(name string) recipe.Table {
 	return recipe.Table{Bits: 16}
 }
 
-// tied is the entry of config.json that says that the output matrix is the
-// embedding.
+// tied matches the entry of config.json for an output matrix that is the embedding.
 var tied = regexp.MustCompile(`("tie_word_embeddings"\s*:\s*)(?:true|null)`)
 
-// untied is config.json of a model whose embedding and output matrix have
-// become different.
+// untied changes config.json for an artefact whose embedding and output matrix differ.
 func untied(config []byte) []byte {
-	if !tied.Match(config) { // the family's default
+	if !tied.Match(config) { // the entry is missing, and the architecture's default may be true
 		start := bytes.IndexByte(config, '{') + 1
 		return slices.Concat(config[:start], []byte("\n  \"tie_word_embeddings\": false,"), config[start:])
 	}
 	return tied.ReplaceAll(config, []byte("${1}false"))
 }
 
-// withQuantization adds the quantization_config to config.json, leaving the
-// rest as it was, in its order.
+// withQuantization adds the quantization_config to config.json and leaves everything else as it
+// is.
 func withQuantization(config []byte, q *artefact.Quantization) ([]byte, error) {
 	end := bytes.LastIndexByte(config, '}')
 	if end < 0 {

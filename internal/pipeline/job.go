@@ -1,11 +1,11 @@
-// Package pipeline is the job: plan, then block by block through the stages
-// of a recipe, each finished block committed to disk, then the whole made
-// visible under its final name.
+// Package pipeline runs a quantization job: it makes the plan, takes one block after the other
+// through the stages of the recipe, writes each finished block to disk, and renames the folder
+// when everything is done.
 //
-// Its files read from the top: job.go is the door, prepare.go makes the plan, run.go
-// carries it out, finish.go writes what is not a block, compares and renames. They use
-// resume.go (what an earlier run has left) and store.go (the files of a job). Below lie
-// the plan's own files, which know no job. No file uses one above it (order_test.go).
+// Its files in reading order: job.go is the entry, prepare.go makes the plan, run.go carries it
+// out, finish.go writes the files that are not blocks, compares and renames. They use resume.go
+// (what an earlier run has left) and store.go (the files of a job). The files of the plan come
+// last and do not use the job. No file uses an earlier one of this order (order_test.go).
 package pipeline
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/specquant/specquant/internal/stage"
 )
 
-// PlanJob says what [Run] would do with the same options.
+// PlanJob returns what [Run] would do with the same options.
 func PlanJob(o Options) (*Plan, error) {
 	j, err := prepare(o)
 	if err != nil {
@@ -31,11 +31,11 @@ func PlanJob(o Options) (*Plan, error) {
 	return j.plan, nil
 }
 
-// limitRounds is how often the machine's limits are measured, some 20 ms each.
+// limitRounds is how often the machine's limits are measured, about 20 ms each time.
 const limitRounds = 3
 
-// Run quantizes a checkpoint. A run that was killed is taken up where it was
-// and writes the same bytes.
+// Run quantizes a checkpoint. It continues a job that was interrupted, and writes the same
+// bytes as without the interruption.
 func Run(ctx context.Context, o Options) (*artefact.Manifest, error) {
 	if err := CheckTarget(o.Out); err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func Run(ctx context.Context, o Options) (*artefact.Manifest, error) {
 	if err := j.scan(); err != nil {
 		return nil, err
 	}
-	if err := j.begin(); err != nil {
+	if err := j.openPartial(); err != nil {
 		return nil, err
 	}
 	defer j.unlock()

@@ -69,7 +69,7 @@ func TestLearnedBytes(t *testing.T) {
 			}
 			want := sums(t, o.Out)
 			for file := range want {
-				if file == spinFile || file == distilFile || strings.HasSuffix(file, newSuffix) || strings.HasSuffix(file, ".tmp") {
+				if file == rotationsFile || file == distilFile || strings.HasSuffix(file, distilledSuffix) || strings.HasSuffix(file, ".tmp") {
 					t.Errorf("%s is left", file)
 				}
 			}
@@ -210,7 +210,7 @@ func TestSpun(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := linalg.Matrix(o.Pool, st.Rotation.Residual)
-	if err := j.spin(t.Context(), st); err != nil {
+	if err := j.useLearnedRotations(t.Context(), st); err != nil {
 		t.Fatal(err)
 	}
 	if e := stage.Relative(start, linalg.Matrix(o.Pool, st.Rotation.Residual)); e < 0.01 {

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lock keeps other processes out of the folder until the returned function is
-// called or this process ends, however it ends.
+// lock keeps other processes out of the folder until the returned function is called or this
+// process ends in any way.
 func lock(dir string) (unlock func(), err error) {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -20,7 +20,7 @@ func lock(dir string) (unlock func(), err error) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%s: another process is at work on this job; wait for it or stop it", dir)
+			return nil, fmt.Errorf("%s: another process is working on this job; wait for it or stop it", dir)
 		}
 		return func() {}, nil // a file system without locks
 	}

@@ -16,14 +16,13 @@ import (
 	"github.com/specquant/specquant/internal/stage"
 )
 
-// mix gives each layer that the recipe leaves free its share of weights.average,
-// as exceptions to the bits of the job's own copy of the recipe. Errors are
-// measured in a pass before all else: the model as it is, R1 and R2 folded in,
-// not smoothed, rounded to nearest on each grid; E[x²] of each channel weighs the
-// squares. A layer's relative error counts as often as it has weights: summed as
-// they are, small layers take their bits from large ones, and the mixture of the
-// average 4 is worse than 4 bits everywhere. spill is where activations go, "":
-// memory.
+// mix chooses the bits of each layer so that their mean is weights.average, and adds them to
+// the job's copy of the recipe (weights.layers). Layers that the recipe names keep their bits.
+// The choice minimizes Σ n·e over the layers: n is the number of weights and e the relative
+// squared error of rounding to nearest, with E[x²] of each input channel as weights, measured
+// in a pass before all other steps (R1 and R2 folded in, not smoothed). Without the factor n,
+// small layers get the bits of large ones, and a mixture of mean 4 is worse than 4 bits
+// everywhere. spill is the file for activations; "" keeps them in memory.
 func (j *job) mix(ctx context.Context, st *stage.State, spill string) error {
 	path := filepath.Join(j.partial, mixFile)
 	chosen := map[string]int{}
@@ -77,7 +76,7 @@ func (j *job) mix(ctx context.Context, st *stage.State, spill string) error {
 	return nil
 }
 
-// chooseMix measures the errors of all layers at all widths and mixes.
+// chooseMix measures the errors of all layers at all widths and returns the bits of each layer.
 func (j *job) chooseMix(ctx context.Context, st *stage.State, spill string) (map[string]int, error) {
 	weights := &j.Recipe.Weights
 	widths := weights.MixWidths()

@@ -23,22 +23,22 @@ type Options struct {
 	Calibration []string // text files; none: the embedded text
 	Pool        *parallel.Pool
 	MaxMemory   int64         // bytes; 0: no limit
-	Size        int64         // bytes of the artefact, at most, see [fit]; 0: as the recipe says
-	Time        time.Duration // that the job may take, about: as much calibration as that allows; 0: as the recipe says
-	Restart     bool          // throw away an unfinished job of the same name
+	Size        int64         // largest size of the artefact in bytes, see [fit]; 0: as the recipe says
+	Time        time.Duration // roughly how long the job may take: fewer calibration windows are used if necessary; 0: no limit
+	Restart     bool          // delete an unfinished job of the same name
 	Tool        string        // name and version for the manifest
-	Choices     bool          // [PlanJob] tells the settings beside the chosen one; takes a moment and 256 MB
+	Choices     bool          // make [PlanJob] fill in [Plan].Choices, which takes about 0.1 s and 256 MB
 	Strict      bool          // make the first fallback an error, see [artefact.Fallback]
 
 	Progress func(Event)    // may be nil
-	Profile  *meter.Profile // filled in with where the time went, and written beside the artefact; nil: nobody asks
-	// Verify judges the finished artefact in its temporary folder before it
-	// gets its name; it may be nil. fitted are windows of tokens that the weights were
-	// fitted on, heldOut others, see [calibration.Set]; one of them may be empty.
+	Profile  *meter.Profile // filled in with where the time went, and written to the artefact's folder; nil: not measured
+	// Verify compares the finished artefact, in its temporary folder, with full precision;
+	// it may be nil. fitted are windows of tokens that the weights were fitted to, heldOut
+	// are others, see [calibration.Set]; one of them may be empty.
 	Verify func(ctx context.Context, dir string, full *checkpoint.Checkpoint, fitted, heldOut [][]int) (*artefact.Check, error)
 }
 
-// strict makes fallbacks an error, where the job is strict.
+// strict returns an error for fallbacks if the job is strict.
 func (o *Options) strict(all []artefact.Fallback) error {
 	if !o.Strict || len(all) == 0 {
 		return nil
@@ -57,26 +57,26 @@ type RejectedError struct {
 }
 
 func (e *RejectedError) Error() string {
-	return fmt.Sprintf("the quantized model fails the comparison with full precision: perplexity %.4g against %.4g, KL divergence %.3g, top-1 agreement %.1f %%; it is left in %s; try more bits, smoothing, or a calibration text closer to the model's training; or say --keep-bad with the same command: it takes the finished blocks up and accepts the result as it is",
+	return fmt.Sprintf("the quantized model fails the comparison with full precision: perplexity %.4g against %.4g, KL divergence %.3g, top-1 agreement %.1f %%; it is left in %s; try more bits, smoothing, or a calibration text closer to the model's training; or repeat the command with --keep-bad, which reuses the finished blocks and accepts the result",
 		e.Check.Perplexity, e.Check.PerplexityRef, e.Check.KL, 100*e.Check.Top1, e.Dir)
 }
 
-// job is a job under way.
+// job is the state of a running job.
 type job struct {
 	Options
 	ck        *checkpoint.Checkpoint
 	tok       *tokenizer.Tokenizer
 	set       *calibration.Set // nil: no calibration
-	head      *stage.Head      // how the output matrix is rounded; set when all blocks are done
+	head      *stage.Head      // how the output matrix is quantized; set after the blocks
 	plan      *Plan
 	partial   string
 	manifest  artefact.Manifest
 	rotations *stage.LearnedRotations // learned rotations; nil: none
-	left      *remaining              // time; nil: nobody asks
+	left      *remaining              // estimate of the remaining time; nil: no progress is reported
 	sources   []source                // the checkpoint's files, see [unchanged]
 	budget    *artefact.TimeBudget    // of --time; nil: none was given
-	meter     *meter.Meter            // where the time goes; nil: nobody asks
-	finished  bool                    // an earlier run has done all but clean up
+	meter     *meter.Meter            // measures where the time goes; nil: not measured
+	finished  bool                    // an earlier run has done everything except removing its own files and renaming
 	start     time.Time
 	unlock    func()
 }

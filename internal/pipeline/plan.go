@@ -31,31 +31,31 @@ type Plan struct {
 	Artefact int64 // bytes written, about
 	Disk     int64 // most disk space in use at once: artefact and spill
 
-	Rotations []artefact.Rotation // how the recipe's are constructed at these widths
-	Fallbacks []artefact.Fallback // where the job will not do what the recipe says
+	Rotations []artefact.Rotation // how the recipe's rotations are constructed at these widths
+	Fallbacks []artefact.Fallback // where the job will deviate from the recipe
 
 	Schedule *Schedule // every step
 
-	Choices *Choices // nil: nobody asked
+	Choices *Choices // nil: not asked for
 
-	Budget *artefact.TimeBudget // what a stated time left of the calibration; nil: none was stated
+	Budget *artefact.TimeBudget // what the time limit left of the calibration; nil: no limit
 
 	Work        float64       // floating-point operations
 	Least, Most time.Duration // the range of the time it takes, at the speeds measured just now
-	Load        float64       // of the machine by other programs, a processor, just now; it widens the range
+	Load        float64       // share of each processor that other programs use at the moment; it widens the range
 
 	config               *checkpoint.Config
 	phases               phases
-	before, block, after span // of their time, once it is measured
+	before, block, after span // their times, set by [Plan.Measure]
 }
 
-// NewPlan plans a job over windows × tokens of calibration. maxMemory (0: no
-// limit) decides whether activations spill; a limit that the rest alone exceeds
-// is an error that says what would do.
+// NewPlan plans a job with windows × tokens of calibration. maxMemory (0: no limit) decides
+// whether activations go to a file. If the rest alone exceeds the limit, the error says how
+// much memory would be enough.
 func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *recipe.Recipe, threads, windows, tokens int, maxMemory int64) (*Plan, error) {
 	p := &Plan{config: c, Recipe: r.Name, Bits: r.Bits.String(), Threads: threads, Blocks: c.Layers,
 		Windows: windows, Tokens: tokens, MaxMemory: maxMemory, Read: weightBytes}
-	if err := suits(c, r); err != nil {
+	if err := checkCompatible(c, r); err != nil {
 		return nil, err
 	}
 	rotation, err := stage.NewRotation(r, c)
@@ -112,7 +112,7 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *recip
 		}
 		hold(learning.Name, learning.Bytes)
 		hold("tokens of the calibration text, and the text", 12*int64(windows)*int64(tokens))
-		window *= stores // one of each is in memory, wherever the rest is
+		window *= stores // one window of each store is always in memory
 		if r.NeedsCalibration() {
 			window += 4 * int64(tokens) * int64(stage.CarriedWidth(c))
 		}

@@ -10,12 +10,13 @@ import (
 	"github.com/specquant/specquant/internal/stage"
 )
 
-// spinLimit is the most memory that learned rotations take unless --max-memory
-// allows more: they hold the whole model, which nothing else does.
+// spinLimit is the most memory that learning rotations may take unless --max-memory allows
+// more. It is the only step that holds the whole model.
 const spinLimit = 32 << 30
 
-// learningMemory is what learning holds at the peak, beside what every job holds,
-// and which stage that is: they come one after the other. Nothing: 0.
+// learningMemory returns the largest amount of memory that a learning stage holds in addition
+// to what every job holds, with the stage's name. The stages run one after the other. It is 0
+// if there are none.
 func learningMemory(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int, maxMemory int64) (Item, error) {
 	var most Item
 	count := func(stage string, bytes int64) {
@@ -35,7 +36,7 @@ func learningMemory(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int,
 	if t := r.Distil; t != nil {
 		count("distilling the whole model", learn.ModelBytes(c, rows(t.Batch), stage.TuneOptions(t, 0)))
 	}
-	if r.Spins() {
+	if r.LearnsRotations() {
 		o := r.Rotate.Learn
 		bytes := learn.SpinBytes(c, rows(o.Windows))
 		if maxMemory == 0 && bytes > spinLimit {
@@ -47,11 +48,12 @@ func learningMemory(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int,
 	return most, nil
 }
 
-// learningEffort is the work of learning: of one block, and what is done once before
-// and behind the blocks.
+// learningEffort is the work of learning in floating-point operations: for each block, and once
+// before and after the blocks.
 type learningEffort struct{ before, block, after float64 }
 
-// learningWork counts the operations of learning: forwards and twice that back.
+// learningWork counts the operations of learning. A backward pass takes twice as many as a
+// forward pass.
 func learningWork(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int) (work learningEffort) {
 	var weights float64
 	for l := range llama.NumLinears {
@@ -72,7 +74,7 @@ func learningWork(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int) (
 		// The blocks' forward pass is made twice; a tenth of the windows judge.
 		work.after += float64(r.Distil.Epochs) * t * (token*layers*4/3 + head)
 	}
-	if r.Spins() {
+	if r.LearnsRotations() {
 		o := r.Rotate.Learn
 		h := float64(c.HiddenSize)
 		work.before += float64(o.Steps*min(o.Windows, windows)) * float64(tokens) * ((token+24*h*h)*layers + head)

@@ -9,13 +9,13 @@ import (
 	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
-// Measure fills in the time from a short run of the operations that dominate.
+// Measure fills in the expected time from a short measurement of the operations that dominate.
 func (p *Plan) Measure(pool *parallel.Pool) {
 	s := measureSpeeds(p.config, pool, p.Tokens)
 	p.estimate(&s)
 }
 
-// estimate fills in the time at some speeds.
+// estimate fills in the expected time at the given speeds.
 func (p *Plan) estimate(s *speeds) {
 	p.before.least, p.before.most = s.seconds(p.phases.before)
 	p.block.least, p.block.most = s.seconds(p.phases.block)
@@ -44,8 +44,8 @@ func stretch(load, threads float64) (least, most float64) {
 	return max(1, fair/2), 1.5 * fair
 }
 
-// machineLoad is how many threads of all programs have wanted a processor at a time,
-// on average of the last minute; 0 where the system does not say.
+// machineLoad returns the load average of the last minute: the mean number of threads that ran
+// or waited for a processor; 0 if the system does not report it.
 func machineLoad() float64 {
 	data, err := input.ReadFile("/proc/loadavg", input.MaxSmall)
 	if err != nil {
@@ -58,10 +58,9 @@ func machineLoad() float64 {
 	return load
 }
 
-// Limit makes the garbage collector keep to the plan: it runs often enough for the
-// share of garbage that the plan counts, and more often where the heap comes near
-// the plan's peak, giving freed memory back at once. The function that it returns
-// puts the process's settings back.
+// Limit sets the garbage collector so that the process stays within the plan's peak: GOGC to
+// the share of garbage that the plan counts, and the memory limit to the peak. The function
+// that it returns restores the settings.
 func (p *Plan) Limit() (restore func()) {
 	percent := debug.SetGCPercent(gcPercent)
 	limit := debug.SetMemoryLimit(max(p.Peak-filePages, 1))
@@ -71,6 +70,6 @@ func (p *Plan) Limit() (restore func()) {
 	}
 }
 
-// filePages is the part of [programBytes] that Go's runtime does not have in its
-// hands: pages of the binary.
+// filePages is the part of [programBytes] that Go's runtime does not count: pages of the
+// binary, in bytes.
 const filePages = 14 << 20

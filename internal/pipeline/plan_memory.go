@@ -9,8 +9,8 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// Sizes of what internal/kernel/float keeps for each thread to pack the operands of its
-// products: rows of at most so many terms with their padding, no more than fit the
+// Sizes of the buffers in which internal/kernel/float packs the operands of matrix products for
+// each thread: rows of at most so many terms with their padding, no more than fit the
 // second-level cache, and a panel of columns.
 const (
 	packStride = 256 + 16
@@ -19,10 +19,10 @@ const (
 	packGram   = 192 * 192
 )
 
-// packedBytes is the memory of products with at most so many rows, in float32 and,
-// where a recipe has any, in float64. What is no longer large enough, or nobody has
-// asked for since the collection before last, is garbage; of the float32 products,
-// which never stop, as much again.
+// packedBytes returns the size of those buffers for products with at most so many rows, in
+// float32 and, if the recipe has such products, in float64. The float32 buffers count twice,
+// because buffers that have become too small, or were not used for a while, are garbage until
+// the next collection.
 func packedBytes(r *recipe.Recipe, threads int, rows int64) int64 {
 	each := min(packBlock, 4*packStride*rows) + 4*packPanel
 	if r.NeedsHessian() || r.Weights.Clip == recipe.ClipAWQ {
@@ -35,8 +35,8 @@ func packedBytes(r *recipe.Recipe, threads int, rows int64) int64 {
 	return int64(threads) * each
 }
 
-// comparing is what the job holds at its end, when blocks are done with: predictions
-// of both models are compared on a few tokens.
+// comparing returns what the job holds during the comparison at its end, when the blocks are no
+// longer in memory.
 func comparing(c *checkpoint.Config, r *recipe.Recipe, blockWeights, embedBytes int64, threads int) (items []Item, peak int64) {
 	n := verifyTokens(c)
 	tokens, vocab := int64(n), int64(c.VocabSize)
@@ -58,10 +58,10 @@ func comparing(c *checkpoint.Config, r *recipe.Recipe, blockWeights, embedBytes 
 	return append(items, Item{Name: "garbage between collections", Bytes: garbage}), peak + garbage
 }
 
-// compareTokens is how many tokens' logits the engine has in memory together.
+// compareTokens is the number of tokens whose logits the engine holds at a time.
 const compareTokens = 32
 
-// verifyTokens is how many tokens the finished artefact is compared on, at most.
+// verifyTokens is the largest number of tokens of the comparison at the end.
 func verifyTokens(c *checkpoint.Config) int {
 	return min(256, c.MaxPositions, max(32, (16<<20)/c.VocabSize))
 }

@@ -24,9 +24,9 @@ const (
 	products kind = iota // float32 matrix products, in operations; attention is counted here too
 	moments              // second moments of activations (the Hessians), in operations
 	wide                 // float64 matrix products (factors, eigenproblems), in operations
-	elements             // activations rounded as at run time, and other work on one number after the other
+	elements             // activations rounded as at run time, and other elementwise work, in numbers
 	integers             // products of quantized layers and activations, in operations
-	stored               // bytes read, hashed, or written and read again: not measured, see storedRate
+	stored               // bytes read, hashing the checkpoint, or written and read again: not measured, see storedRate
 	kinds
 )
 
@@ -66,7 +66,7 @@ func efforts(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int, read, 
 		later = integers
 	}
 	passes, attention := [llama.NumInputs]float64{llama.AttnInput: 1, llama.OInput: 1, llama.MLPInput: 2, llama.DownInput: 1}, 1.
-	if r.Tune != nil { // the block has changed: from its beginning
+	if r.Tune != nil { // tuning has changed the block, so this pass starts at its beginning
 		passes[llama.AttnInput], passes[llama.OInput], attention = 2, 2, 2
 	}
 	if r.Solve.Correct != "" { // both models once more to each input, and the full-precision one to the end
@@ -88,7 +88,7 @@ func efforts(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int, read, 
 		if l.Input() != llama.DownInput {
 			b[products] += 2 * w * t * looked
 		}
-		b[products] += 2 * w * n * 4 // outputs on the sample: exact, plainly rounded, quantized
+		b[products] += 2 * w * n * 4 // outputs for the report: exact, rounded to nearest, quantized
 		b[elements] += w * elementsAWeight
 		if r.Weights.Average > 0 { // a pass before all else, every width tried
 			p.before[products] += 2 * w * t * float64(c.Layers)
@@ -117,7 +117,7 @@ func efforts(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int, read, 
 			if c.Experts.Count > 0 && i >= llama.MLPInput {
 				t, copies = t*float64(c.Experts.Used), float64(c.Experts.Count) // t of all together
 			}
-			b[elements] += t * d * (passes[i] + looked) // rounded, turned or normalized, copied
+			b[elements] += t * d * (passes[i] + looked) // rounding, transforming or normalizing, copying
 			if r.NeedsHessian() {
 				b[moments] += t * d * d
 			}
@@ -243,7 +243,7 @@ func codesFor(out, in int) *integer.Matrix {
 	return m
 }
 
-// speedRounds turns of speedTime for each kind take a sixth of a second.
+// speedRounds rounds of speedTime for each kind take a sixth of a second.
 const (
 	speedRounds = 6
 	speedTime   = 6 * time.Millisecond

@@ -66,7 +66,7 @@ func (j *job) open() error {
 		}
 		r = j.Recipe
 		windows, tokens = len(j.set.Windows), j.set.Tokens
-		freeMemory() // what encoding the text took is not to add to what the blocks hold
+		freeMemory() // return the memory of tokenizing before the blocks need theirs
 	}
 	j.plan, err = NewPlan(c, j.ck.Bytes(), j.embedBytes(), r, j.Pool.Threads(), windows, tokens, j.MaxMemory)
 	if err != nil {
@@ -76,10 +76,9 @@ func (j *job) open() error {
 	return j.strict(j.plan.Fallbacks)
 }
 
-// resolved is the recipe as it holds for this checkpoint: with one format for an
-// embedding that is also the output matrix, and with the bits that fill a size: the
-// one that was asked for, or, where the recipe says weights.fill, that of
-// llama.cpp's Q4_0.
+// resolved returns the recipe adapted to this checkpoint. An embedding that is also the output
+// matrix gets one format. If a size is asked for, or the recipe says weights.fill (the size of
+// llama.cpp's Q4_0 file), the bits of the weights are those that fill it.
 func (j *job) resolved() (*recipe.Recipe, error) {
 	c, own := &j.ck.Config, *j.Recipe
 	r := &own
@@ -101,15 +100,15 @@ func (j *job) resolved() (*recipe.Recipe, error) {
 	case r.Weights.Fill == recipe.FillQ4:
 		filled, err := fit(c, r, q4Bytes(c, tokenizer), j.embedBytes(), extra)
 		if err != nil || filled.Bits.Weights < r.Bits.Weights {
-			return r, nil // the recipe's own bits are the least, whatever the size
+			return r, nil // the bits never fall below the recipe's
 		}
 		return filled, nil
 	}
 	return r, nil
 }
 
-// scan reads all weights once before any work: what is not finite is refused by
-// element, and what 16-bit scales can't hold by tensor.
+// scan reads all weights once before any work. It returns an error that names the first element
+// that is not finite, or the first tensor whose scales would not fit a 16-bit float.
 func (j *job) scan() error {
 	tops, err := j.ck.Scan()
 	if err != nil {

@@ -1,6 +1,6 @@
 package pipeline
 
-// The parts of a job beside those of package stage, for its profile.
+// The parts of a job in its profile, in addition to those of package stage.
 const (
 	partChecking  = "checking the checkpoint"
 	partReading   = "reading"

@@ -7,7 +7,7 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 )
 
-// Event tells how far a job is.
+// Event is the progress of a job.
 type Event struct {
 	Block, Blocks int // blocks finished, and in all
 	Stage         string
@@ -15,30 +15,30 @@ type Event struct {
 	Elapsed       time.Duration    // since the job began
 	Seconds       float64          // the block just finished took
 	Resumed       bool             // the block was finished by an earlier run
-	Note          string           // what people should know although the job goes on; else ""
+	Note          string           // a warning; "": none
 
-	// The range of the time that is left; 0 and 0 where the job takes longer than
-	// was foreseen.
+	// The range in which the remaining time is expected; both 0 if the job takes longer
+	// than expected.
 	LeftLeast, LeftMost time.Duration
 }
 
-// remaining says how much time a job has left: what its plan says until a block is
-// finished, from then on what its blocks have really taken.
+// remaining estimates the remaining time of a job: from the plan until a block is finished,
+// then from the time that blocks have taken.
 type remaining struct {
 	plan   *Plan
-	since  time.Time // when the last block was finished, or the job begun
+	since  time.Time // when the last block was finished, or the job was started
 	done   int
-	recent []float64 // seconds of the last blocks that this run made, not taken over
+	recent []float64 // seconds of the last blocks that this run has made
 }
 
-// recentBlocks are those whose time is taken for that of the blocks to come: a
-// machine is not equally busy for hours.
+// recentBlocks is the number of last blocks from which the time of the next ones is estimated,
+// because the load of a machine changes over hours.
 const recentBlocks = 5
 
-// remaining begins to count the time of a measured plan's job.
+// remaining starts the estimate for a job whose plan was measured.
 func (p *Plan) remaining() *remaining { return &remaining{plan: p, since: time.Now()} }
 
-// told takes in what the job says.
+// told updates the estimate with an event of the job.
 func (r *remaining) told(e Event) {
 	if e.Block == r.done {
 		return
@@ -50,17 +50,18 @@ func (r *remaining) told(e Event) {
 	}
 }
 
-// at is the range of the time left at a moment; 0 and 0 where the job is already
-// taking longer than was foreseen.
+// at returns the range of the remaining time at the given moment; 0 and 0 if the job takes
+// longer than expected.
 func (r *remaining) at(now time.Time) (least, most time.Duration) {
 	p := r.plan
 	block, after := p.block, p.after
 	if n := len(r.recent); n > 0 {
 		block = span{slices.Min(r.recent), slices.Max(r.recent)}
-		if n == 1 { // nothing is known of how much blocks differ
+		if n == 1 { // one block says nothing about how much blocks differ
 			block = span{0.9 * r.recent[0], 1.2 * r.recent[0]}
 		}
-		// What comes behind the blocks is off by as much as they were.
+		// The work after the blocks is assumed to deviate from the plan as much as the
+		// blocks did.
 		foreseen, behind := p.block.middle(), p.after.middle()
 		after = span{behind * block.least / foreseen, behind * block.most / foreseen}
 	}

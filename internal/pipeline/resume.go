@@ -17,8 +17,9 @@ import (
 	"github.com/specquant/specquant/internal/stage"
 )
 
-// begin makes or takes up the folder of the unfinished artefact.
-func (j *job) begin() error {
+// openPartial makes and locks the folder of the unfinished artefact, or resumes the one that an
+// earlier run of the same job has left.
+func (j *job) openPartial() error {
 	r := j.Recipe
 	var err error
 	if j.sources, err = watch(j.sourcePaths()); err != nil {
@@ -42,15 +43,16 @@ func (j *job) begin() error {
 	if j.unlock, err = lock(j.partial); err != nil {
 		return err
 	}
-	if err := j.takeUp(want); err != nil {
+	if err := j.checkResumable(want); err != nil {
 		j.unlock()
 		return err
 	}
 	return nil
 }
 
-// takeUp makes sure that what lies in the locked folder belongs to this job.
-func (j *job) takeUp(want []byte) error {
+// checkResumable returns an error if the locked folder holds the work of another job. want
+// is this job's job.json, which is written if the folder is empty.
+func (j *job) checkResumable(want []byte) error {
 	if j.Restart {
 		if err := j.clear(); err != nil {
 			return err
@@ -74,9 +76,9 @@ func (j *job) takeUp(want []byte) error {
 			return checkpoint.WriteFileAtomic(path, want)
 		}
 		if err := checkpoint.CheckSeal(have); err != nil {
-			return fmt.Errorf("%s: %w, so it can't be told whose work %s is; remove that folder or say --restart", path, err, j.partial)
+			return fmt.Errorf("%s: %w, so it can't be told which job %s belongs to; remove that folder or give --restart", path, err, j.partial)
 		}
-		return fmt.Errorf("%s is the unfinished work of another job (recipe, bits, calibration, checkpoint or version differ); remove it or say --restart", j.partial)
+		return fmt.Errorf("%s is the unfinished work of another job (recipe, bits, calibration, checkpoint or version differ); remove it or give --restart", j.partial)
 	}
 	if j.finished {
 		return j.checkFinished(path, want)
@@ -98,8 +100,8 @@ func (j *job) clear() error {
 	return nil
 }
 
-// isEmpty reports whether the folder holds no finished work: what a job left that failed
-// before its first block was written does not stop another job.
+// isEmpty reports whether the folder holds no finished work. A job that failed before it
+// wrote its first block leaves only job.json, which another job may replace.
 func (j *job) isEmpty() bool {
 	entries, err := os.ReadDir(j.partial)
 	return err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
@@ -107,8 +109,8 @@ func (j *job) isEmpty() bool {
 	})
 }
 
-// readFinished reads the manifest that [job.finish] writes before it removes the
-// job's own files, and returns what job.json would hold; nil where there is none.
+// readFinished reads the manifest, which [job.finish] writes before it removes job.json,
+// and returns what job.json held; nil if there is no manifest.
 func (j *job) readFinished() ([]byte, error) {
 	path := filepath.Join(j.partial, artefact.ManifestFile)
 	data, err := input.ReadFile(path, input.MaxSmall)
@@ -122,11 +124,11 @@ func (j *job) readFinished() ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w; remove %s and start again", path, err, j.partial)
 	}
 	j.finished = true
-	return begunOf(data)
+	return jobJSONOf(data)
 }
 
-// begunOf is what job.json held when the job of a manifest was begun.
-func begunOf(manifest []byte) ([]byte, error) {
+// jobJSONOf derives the job.json with which a job started from its final manifest.
+func jobJSONOf(manifest []byte) ([]byte, error) {
 	m, err := readManifest(manifest)
 	if err != nil {
 		return nil, err
@@ -135,9 +137,9 @@ func begunOf(manifest []byte) ([]byte, error) {
 	return sealedJSON(&m)
 }
 
-// checkFinished holds the files of a job that lacks only its name against its
-// manifest. Where they are not those that were written, the job is begun anew: what it
-// could be taken up with has been removed by then.
+// checkFinished compares the files of a job that lacks only the last renaming with the
+// checksums in its manifest. If one differs, the job starts again from the first block,
+// because the files that a resumed job needs have been removed by then.
 func (j *job) checkFinished(path string, want []byte) error {
 	fault := ""
 	for _, f := range j.manifest.Files {
@@ -151,7 +153,7 @@ func (j *job) checkFinished(path string, want []byte) error {
 	if fault == "" {
 		return nil
 	}
-	j.event(Event{Note: fault + "; the job is begun anew"})
+	j.event(Event{Note: fault + "; the job starts again from the first block"})
 	m := &j.manifest
 	j.finished, m.Layers, m.BitsPerWeight, m.Fallbacks, m.Check, m.Files = false, nil, 0, nil, nil, nil
 	if err := j.clear(); err != nil {
@@ -160,9 +162,9 @@ func (j *job) checkFinished(path string, want []byte) error {
 	return checkpoint.WriteFileAtomic(path, want)
 }
 
-// intact says whether a file that an earlier run has written is there, and as it was
-// written. One that is damaged is removed, and people are told so and what is done
-// again.
+// intact reports whether a file that an earlier run has written exists and is undamaged. A
+// damaged one is removed, and an event says so; again is the part of its text that tells
+// what is computed again.
 func (j *job) intact(path, again string) (bool, error) {
 	err := checkpoint.CheckFile(path)
 	switch {
@@ -170,15 +172,15 @@ func (j *job) intact(path, again string) (bool, error) {
 		return true, nil
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
-	case !notAsWritten(err):
+	case !isDamage(err):
 		return false, err
 	}
 	j.event(Event{Note: fmt.Sprintf("%v; %s", err, again)})
 	return false, remove(path)
 }
 
-// notAsWritten says whether an error is about what a file holds, not about reading it.
-func notAsWritten(err error) bool {
+// isDamage reports whether an error is about the contents of a file, not about reading it.
+func isDamage(err error) bool {
 	for _, kind := range []error{checkpoint.ErrDamaged, checkpoint.ErrNoSeal, checkpoint.ErrMalformed, checkpoint.ErrUnsupported} {
 		if errors.Is(err, kind) {
 			return true
@@ -187,16 +189,16 @@ func notAsWritten(err error) bool {
 	return false
 }
 
-// takeNew puts the distilled blocks in the place of the old ones, if they are all
-// there, and reports whether they are. What a killed job has renamed by then is gone
-// from under its first name.
-func (j *job) takeNew(ctx context.Context) (bool, error) {
+// installDistilled replaces the blocks by the distilled ones if all of those are written, and
+// reports whether they are. A job that was killed meanwhile has renamed some already, so a
+// missing one is no error.
+func (j *job) installDistilled(ctx context.Context) (bool, error) {
 	if _, err := os.Lstat(filepath.Join(j.partial, distilFile)); errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	} else if err != nil {
 		return false, err
 	}
-	if whole, err := j.checkNew(); err != nil || !whole {
+	if whole, err := j.checkDistilled(); err != nil || !whole {
 		return false, err
 	}
 	for i := range j.ck.Config.Layers {
@@ -204,7 +206,7 @@ func (j *job) takeNew(ctx context.Context) (bool, error) {
 			return false, err
 		}
 		path := j.blockFile(i)
-		if err := disk.RenameTo(path+newSuffix, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := disk.RenameTo(path+distilledSuffix, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return false, err
 		}
 		j.event(Event{Block: j.ck.Config.Layers, Stage: fmt.Sprintf("distilled block %d", i+1)})
@@ -212,24 +214,24 @@ func (j *job) takeNew(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// checkNew says whether all distilled blocks, renamed by now or not, are as they were
-// written. If not, they are thrown away: distilling is done again from the blocks before
-// it, or, where one of those has been replaced by now, everything from the first block.
-func (j *job) checkNew() (bool, error) {
+// checkDistilled reports whether all distilled blocks, renamed or not, are undamaged. If not,
+// it removes them: distilling is repeated from the blocks before it, or, if one of those
+// has been replaced already, the job from the first block.
+func (j *job) checkDistilled() (bool, error) {
 	var fault error
 	renamed := map[string]bool{}
 	for i := range j.ck.Config.Layers {
 		path := j.blockFile(i)
-		if _, err := os.Lstat(path + newSuffix); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(path + distilledSuffix); errors.Is(err, fs.ErrNotExist) {
 			renamed[path] = true
 		} else if err != nil {
 			return false, err
 		} else {
-			path += newSuffix
+			path += distilledSuffix
 		}
 		switch err := checkpoint.CheckFile(path); {
 		case err == nil || fault != nil:
-		case notAsWritten(err) || errors.Is(err, fs.ErrNotExist):
+		case isDamage(err) || errors.Is(err, fs.ErrNotExist):
 			fault = err
 		default:
 			return false, err
@@ -243,22 +245,22 @@ func (j *job) checkNew() (bool, error) {
 		again = "all blocks are made again, since distilled ones have replaced some"
 	}
 	j.event(Event{Note: fmt.Sprintf("%v; %s", fault, again)})
-	for i := range j.ck.Config.Layers { // the mark last: until then a killed job comes here again
+	for i := range j.ck.Config.Layers { // the marker file is removed last: until then a killed job comes here again
 		path := j.blockFile(i)
 		if len(renamed) > 0 {
 			if err := remove(path); err != nil {
 				return false, err
 			}
 		}
-		if err := remove(path + newSuffix); err != nil {
+		if err := remove(path + distilledSuffix); err != nil {
 			return false, err
 		}
 	}
 	return false, remove(filepath.Join(j.partial, distilFile))
 }
 
-// reload makes the state's block what calibration sees of block i, which an earlier run
-// has written, and reads the report of its layers.
+// reload decodes block i, which an earlier run has written, into the state, and reads the
+// report of its layers.
 func (j *job) reload(st *stage.State, i int) error {
 	path := j.blockFile(i)
 	f, err := checkpoint.OpenFile(path)

@@ -10,11 +10,11 @@ import (
 	"github.com/specquant/specquant/internal/kernel/float"
 )
 
-// changedRows is how many rows of a tensor are changed at a time.
+// changedRows is the number of rows of a tensor that are changed at a time.
 const changedRows = 2048
 
-// changed is a tensor that fn changes while it is written, in 16-bit floats
-// unless it was stored in 32.
+// changed returns a tensor that fn changes while it is written. It is stored in 16-bit floats,
+// or in 32 if t is.
 func changed(name string, t checkpoint.Tensor, fn func(w []float32, rows int)) checkpoint.TensorSpec {
 	rows, cols := 1, t.Elems()
 	if len(t.Shape) == 2 {

@@ -245,7 +245,7 @@ func TestReportedDamping(t *testing.T) {
 	o.Strict = true
 	var strict *StrictError
 	_, err = Run(t.Context(), o)
-	if !errors.As(err, &strict) || !strings.Contains(err.Error(), "model.layers.0.self_attn.q_proj: no calibration token touches 3 of its inputs") {
+	if !errors.As(err, &strict) || !strings.Contains(err.Error(), "model.layers.0.self_attn.q_proj: 3 of its input channels are zero for all calibration tokens") {
 		t.Errorf("strict: %v", err)
 	}
 	if _, again := Run(t.Context(), o); fmt.Sprint(again) != fmt.Sprint(err) {

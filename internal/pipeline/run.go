@@ -10,10 +10,10 @@ import (
 	"github.com/specquant/specquant/internal/stage"
 )
 
-// blocks carries out the schedule up to and without its last step, which needs none of
-// what the blocks hold in memory. Blocks that an earlier run has written are decoded.
+// blocks carries out the schedule except its last step, which [job.finish] does when the memory
+// of the blocks is free again. Blocks that an earlier run has written are decoded.
 func (j *job) blocks(ctx context.Context) error {
-	distilled, err := j.takeNew(ctx)
+	distilled, err := j.installDistilled(ctx)
 	if err != nil {
 		return err
 	}
@@ -67,13 +67,13 @@ func closeStores(st *stage.State) {
 // before carries out a step that comes before the first block.
 func (j *job) before(ctx context.Context, st *stage.State, step stage.Step) error {
 	switch step.Kind {
-	case stepSpin:
-		return j.spin(ctx, st)
+	case stepLearnRotations:
+		return j.useLearnedRotations(ctx, st)
 	case stepMix:
 		if err := j.mix(ctx, st, j.spill("activations.tmp")); err != nil {
 			return err
 		}
-		j.plan.Schedule.Blocks = newSchedule(&j.ck.Config, j.Recipe, j.plan.Windows).Blocks // the layers' bits are known now
+		j.plan.Schedule.Blocks = newSchedule(&j.ck.Config, j.Recipe, j.plan.Windows).Blocks // made again, because made again, because the layers' bits are known now
 		return nil
 	case stepEmbed:
 		return j.embed(st)
@@ -81,7 +81,8 @@ func (j *job) before(ctx context.Context, st *stage.State, step stage.Step) erro
 	return fmt.Errorf("no such step before the blocks: %q", step.Kind)
 }
 
-// embed makes the input of the first block, and what else is held of all windows.
+// embed computes the input of the first block for all calibration windows, and makes the other
+// stores of activations.
 func (j *job) embed(st *stage.State) (err error) {
 	st.ExpertSpill = j.spill("experts.tmp")
 	if st.Inputs, err = st.Fill(j.ck, j.set.Windows, j.spill("activations.tmp")); err != nil {
@@ -103,9 +104,9 @@ func (j *job) embed(st *stage.State) (err error) {
 	return err
 }
 
-// block quantizes block i, or decodes what an earlier run has made of it, and moves
-// calibration past it. The next block sees what the file says, so that a resumed job
-// can't differ.
+// block quantizes block i, or decodes it if an earlier run has written it, and computes the
+// next block's calibration input. That always uses the decoded weights, so that a resumed job
+// gives the same result.
 func (j *job) block(ctx context.Context, st *stage.State, i int) error {
 	start := time.Now()
 	st.Tell = func(s string) { j.event(Event{Block: i, Stage: s}) }
@@ -132,7 +133,7 @@ func (j *job) block(ctx context.Context, st *stage.State, i int) error {
 	}
 	j.manifest.Layers = append(j.manifest.Layers, layers...)
 	j.event(Event{Block: i + 1, Layers: layers, Seconds: time.Since(start).Seconds(), Resumed: done})
-	runtime.GC() // what is left over from one block is not to add to the next
+	runtime.GC() // free the memory of this block before the next one allocates
 	return nil
 }
 
@@ -155,7 +156,7 @@ func (j *job) do(ctx context.Context, st *stage.State, i int, step stage.Step) e
 			st.Reports[k].Name = prefix + st.Reports[k].Name
 		}
 		err := j.writeBlock(i, j.blockFile(i), &st.Block, st.Quantized, &st.Transforms, st.Reports)
-		st.Quantized = nil // what calibration needs of them is in the block
+		st.Quantized = nil // no longer needed: the block has the decoded weights
 		return err
 	case stepAdvance:
 		return st.AdvanceInputs(ctx)

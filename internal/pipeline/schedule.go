@@ -10,36 +10,36 @@ import (
 	"github.com/specquant/specquant/internal/stage"
 )
 
-// The steps of a job beside those that package stage does to a loaded block.
+// The steps of a job, in addition to those of package stage on a loaded block.
 const (
-	stepSpin   stage.Kind = "learn rotations of the whole model"
-	stepMix    stage.Kind = "choose bits of each layer"
-	stepEmbed  stage.Kind = "embed calibration windows"
-	stepLoad   stage.Kind = "load"
-	stepDecode stage.Kind = "decode what an earlier run has written"
-	stepWrite  stage.Kind = "write"
-	stepDistil stage.Kind = "distil"
-	stepFinish stage.Kind = "write the rest, compare with full precision, rename"
+	stepLearnRotations stage.Kind = "learn rotations of the whole model"
+	stepMix            stage.Kind = "choose bits of each layer"
+	stepEmbed          stage.Kind = "embed calibration windows"
+	stepLoad           stage.Kind = "load"
+	stepDecode         stage.Kind = "decode what an earlier run has written"
+	stepWrite          stage.Kind = "write"
+	stepDistil         stage.Kind = "distil"
+	stepFinish         stage.Kind = "write the rest, compare with full precision, rename"
 
-	// Calibration moves on to the next block: through the block as it will run, or, as
-	// calibration.propagate says, through the full-precision block; and the
-	// full-precision model beside it through its own.
+	// Compute the next block's calibration input: through the quantized block or, depending
+	// on calibration.propagate, through the full-precision block; and for the
+	// full-precision model, if it runs beside the quantized one.
 	stepAdvance          stage.Kind = "advance calibration"
 	stepAdvanceFull      stage.Kind = "advance calibration in full precision"
 	stepAdvanceReference stage.Kind = "advance full-precision calibration"
 )
 
 // Schedule lists every step of a job in its order. It is plain data, made from
-// config.json and the recipe before anything is read; the run carries it out. Where
-// the bits of layers are chosen by measurement (weights.average) the blocks' steps are
-// made again once they are known.
+// config.json and the recipe before anything is read; the run carries it out. If the bits of
+// layers are chosen by measurement (weights.average), the blocks' steps are made again
+// afterwards.
 type Schedule struct {
 	Before []stage.Step   // before the first block
 	Blocks [][]stage.Step // of each block
 	After  []stage.Step
 }
 
-// newSchedule makes the schedule of a recipe with so many calibration windows.
+// newSchedule returns the schedule of a recipe with the given number of calibration windows.
 func newSchedule(c *checkpoint.Config, r *recipe.Recipe, windows int) *Schedule {
 	s := &Schedule{}
 	add := func(list *[]stage.Step, when bool, kinds ...stage.Kind) {
@@ -50,7 +50,7 @@ func newSchedule(c *checkpoint.Config, r *recipe.Recipe, windows int) *Schedule 
 		}
 	}
 	calibrated := windows > 0
-	add(&s.Before, calibrated && r.Spins(), stepSpin)
+	add(&s.Before, calibrated && r.LearnsRotations(), stepLearnRotations)
 	add(&s.Before, calibrated && r.Weights.Average > 0, stepMix)
 	add(&s.Before, calibrated, stepEmbed)
 	for i := range c.Layers {
@@ -59,7 +59,7 @@ func newSchedule(c *checkpoint.Config, r *recipe.Recipe, windows int) *Schedule 
 		b = append(b, stage.Steps(c, r, i, calibrated)...)
 		add(&b, r.Tune != nil, stepAdvanceReference, stage.StepTune)
 		add(&b, true, stepWrite)
-		if calibrated && (i < c.Layers-1 || r.Distil != nil || r.Head.Method == "gptq") { // somebody wants what comes after the block
+		if calibrated && (i < c.Layers-1 || r.Distil != nil || r.Head.Method == "gptq") { // a later step needs the block's output
 			full := r.Calibration.Propagate == "full"
 			add(&b, full, stepAdvanceFull)
 			add(&b, !full, stepAdvance)
@@ -73,7 +73,8 @@ func newSchedule(c *checkpoint.Config, r *recipe.Recipe, windows int) *Schedule 
 	return s
 }
 
-// transient is what is held for a while only, at most: by the step that holds most.
+// transient returns the memory that a step holds only while it runs, for the step that holds
+// most.
 func (s *Schedule) transient(shape stage.Shape) (most []stage.Item) {
 	var peak int64
 	for _, steps := range append(slices.Clone(s.Blocks), s.After) {
@@ -90,8 +91,8 @@ func (s *Schedule) transient(shape stage.Shape) (most []stage.Item) {
 	return most
 }
 
-// resumed is what is left of a block's steps when an earlier run has written the
-// block: it is decoded, and calibration moves on.
+// resumed returns the steps of a block that an earlier run has written: it is decoded, and the
+// next block's calibration input is computed.
 func resumed(steps []stage.Step) []stage.Step {
 	is := func(kind stage.Kind) func(stage.Step) bool {
 		return func(s stage.Step) bool { return s.Kind == kind }
@@ -140,10 +141,10 @@ func (s *Schedule) Print(w io.Writer) {
 	lines("after the blocks", s.After)
 }
 
-// ofOneExpert is how many of the first steps are those of one expert, and for how many
-// experts they are repeated; 1 and 1 for a step that is of none.
+// ofOneExpert returns how many of the first steps belong to one expert, and for how many
+// experts they are repeated; 1 and 1 if the first step belongs to no expert.
 func ofOneExpert(steps []stage.Step) (one, experts int) {
-	of := func(i int) stage.Step { // step i, whichever expert it is of
+	of := func(i int) stage.Step { // step i without its expert's number
 		s := steps[i]
 		s.Expert = 0
 		return s

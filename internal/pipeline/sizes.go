@@ -20,19 +20,19 @@ type Item = stage.Item
 // MB writes bytes in megabytes.
 func MB(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }
 
-// programBytes is what the process holds whatever the model: the binary's
-// pages, Go's runtime, stacks.
+// programBytes is the memory of the process that does not depend on the model: pages of the
+// binary, Go's runtime, stacks.
 const programBytes = 24 << 20
 
-// slack is what garbage adds to the rest: the collector runs whenever the heap has
-// grown by [gcPercent] of what was alive.
+// slack is the largest amount of garbage as a share of the live memory: the collector runs when
+// the heap has grown by gcPercent.
 const (
 	gcPercent = 10
 	slack     = gcPercent / 100.
 )
 
-// tableBytes is the size of embedding and output matrix as the recipe stores them;
-// copied is their size in the checkpoint.
+// tableBytes returns the size of embedding and output matrix in the artefact; copied is their
+// size in the checkpoint.
 func tableBytes(c *checkpoint.Config, r *recipe.Recipe, copied int64) int64 {
 	size := func(t recipe.Table) int64 { return quantizedBytes(t.Bits, t.Group, c.VocabSize, c.HiddenSize) }
 	switch {
@@ -44,22 +44,22 @@ func tableBytes(c *checkpoint.Config, r *recipe.Recipe, copied int64) int64 {
 	return size(r.Head.Table()) + size(r.Embedding)
 }
 
-// staysTied reports whether embedding and output matrix, which are one in the
-// checkpoint, still are in the artefact: a rotation of the residual stream makes two
-// of them. Then the recipe's head decides how it is stored.
+// staysTied reports whether embedding and output matrix are one tensor in the checkpoint and
+// stay one in the artefact. (A rotation of the residual stream makes them different.) Then the
+// recipe's head decides its format.
 func staysTied(c *checkpoint.Config, r *recipe.Recipe) bool {
 	return c.TieEmbeddings && (r.Rotate == nil || r.Rotate.Residual == "")
 }
 
-// A file size is met by the finest grid that still fits: more bits first, then
-// narrower groups. Mixing widths by layer to come closer was measured to be worse
-// than one width for all (docs/REPRODUCTION.md), because each bit less makes the
-// error of its layers four times as large.
+// A file size is met with the finest grid that fits: more bits first, then narrower groups.
+// Different widths for different layers would come closer to the size, but were measured to be
+// worse than one width (docs/REPRODUCTION.md), because one bit less makes a layer's error four
+// times as large.
 
 // fit returns a copy of the recipe whose weights have as many bits, and as narrow
 // groups, as make the artefact no larger than size bytes. The vocabulary's two
 // matrices stay as the recipe has them. extra is what else the folder will hold.
-// An error says what the smallest artefact would take.
+// If nothing fits, the error says how large the smallest artefact is.
 func fit(c *checkpoint.Config, r *recipe.Recipe, size, copied, extra int64) (*recipe.Recipe, error) {
 	fixed := tableBytes(c, r, copied) + extra
 	out := *r
@@ -72,12 +72,12 @@ func fit(c *checkpoint.Config, r *recipe.Recipe, size, copied, extra int64) (*re
 			}
 		}
 	}
-	return nil, fmt.Errorf("a size of %s is asked for: with weights of 2 bits the model takes %s, of which embedding, output matrix and tokenizer are %s; ask for more, or give them fewer bits (head and embedding in the recipe)",
+	return nil, fmt.Errorf("a size of %s is asked for, but even with weights of 2 bits the model takes %s, of which embedding, output matrix and tokenizer are %s; ask for more, or give those fewer bits (head and embedding in the recipe)",
 		MB(size), MB(fixed+linearBytes(c, &out)), MB(fixed))
 }
 
-// linearBytes is the size of all blocks' linear layers, scales included, branches
-// not.
+// linearBytes returns the size of all blocks' linear layers with their scales, without
+// branches.
 func linearBytes(c *checkpoint.Config, r *recipe.Recipe) int64 {
 	var total int64
 	for i := range c.Layers {
@@ -102,12 +102,12 @@ func quantizedBytes(bits, group, rows, cols int) int64 {
 	if group > 0 && group < cols {
 		groups = (cols + group - 1) / group
 	}
-	rows = (rows + 15) / 16 * 16 // as the kernels' tiles have them
+	rows = (rows + 15) / 16 * 16 // padded to the 16 rows of the kernels' tiles
 	return int64(rows)*int64(cols)*int64(bits)/8 + 2*int64(rows)*int64(groups)
 }
 
-// keyBytes is what balanced keys store at most: for each kv head a matrix in 8 bits,
-// with a 16-bit scale for each of its rows, and the keys' mean.
+// keyBytes returns the largest size of what rotate.cache balanced stores: for each KV head a matrix in 8
+// bits with a 16-bit scale for each row, and the mean of the keys.
 func keyBytes(c *checkpoint.Config, r *recipe.Recipe) int64 {
 	if r.CacheTransform() != artefact.Balanced {
 		return 0
@@ -147,8 +147,8 @@ func q4Bytes(c *checkpoint.Config, tokenizer int64) int64 {
 	return total
 }
 
-// sideFile reads a file that goes into the artefact as it is, but that JSON loses
-// its white space between values: a tokenizer.json is often half of it.
+// sideFile reads a file that is copied to the artefact. JSON is copied without white space
+// between values, which is often half of a tokenizer.json.
 func sideFile(path string) ([]byte, error) {
 	data, err := input.ReadFile(path, 4*input.MaxSmall)
 	if err != nil || filepath.Ext(path) != ".json" {
@@ -156,11 +156,11 @@ func sideFile(path string) ([]byte, error) {
 	}
 	var short bytes.Buffer
 	if json.Compact(&short, data) != nil {
-		return data, nil // whoever needs it will say what is wrong with it
+		return data, nil // invalid JSON is reported by the code that uses it
 	}
 	return append(short.Bytes(), '\n'), nil
 }
 
-// blockBytes is more than manifest, index and headers take for each block, which name
-// its tensors, and its biases.
+// blockBytes is an upper bound on what each block takes in manifest, index and headers, and for
+// its biases.
 const blockBytes = 8 << 10

@@ -10,10 +10,9 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 )
 
-// A job reads the checkpoint for minutes or hours. A file of it that somebody replaces or
-// writes to meanwhile would give blocks of two models, so sizes and times are looked at
-// before each block is written and before the whole is named; where a time differs, the
-// contents decide.
+// A job reads the checkpoint for minutes or hours. If one of its files is changed meanwhile,
+// the artefact would mix two models. So sizes and modification times are compared before each
+// block is written and before the final rename; if a time differs, the contents are compared.
 
 // source is a file of the checkpoint as it was when the job began.
 type source struct {
@@ -23,10 +22,10 @@ type source struct {
 	time  time.Time
 }
 
-// watch remembers the files and hashes them.
+// watch hashes the files and remembers their sizes and times.
 func watch(paths []string) ([]source, error) {
 	all := make([]source, len(paths))
-	for i, path := range paths { // before they are read: what is written while they are shows
+	for i, path := range paths { // taken before they are read, so that a write during the reading is noticed
 		info, err := os.Stat(path)
 		if err != nil {
 			return nil, err
@@ -40,11 +39,11 @@ func watch(paths []string) ([]source, error) {
 	return all, err
 }
 
-// ChangedError says that a file of the checkpoint is not what it was when the job began.
+// ChangedError is the error of a checkpoint file that has changed since the job started.
 type ChangedError struct{ Path, Found, Expected string }
 
 func (e *ChangedError) Error() string {
-	return fmt.Sprintf("%s changed while it was being quantized: found %s, expected %s as at the beginning; the blocks made so far are of the earlier file: put it back and run again to go on, or say --restart to begin anew with the new one", e.Path, e.Found, e.Expected)
+	return fmt.Sprintf("%s changed while it was being quantized: found %s, expected %s as at the beginning; the finished blocks were made from the earlier file: restore it and repeat the command to continue, or give --restart to start again with the new one", e.Path, e.Found, e.Expected)
 }
 
 // unchanged returns a [ChangedError] for the first file that differs.
@@ -69,7 +68,7 @@ func unchanged(all []source) error {
 		if h[0].SHA256 != s.hash.SHA256 {
 			return &ChangedError{s.path, "sha256 " + h[0].SHA256, s.hash.SHA256}
 		}
-		s.time = info.ModTime() // touched, not changed
+		s.time = info.ModTime() // the time changed but not the contents
 	}
 	return nil
 }

@@ -4,11 +4,11 @@ package pipeline
 
 import "golang.org/x/sys/unix"
 
-// freeSpace is what an ordinary user may still write to the disk that dir lies on,
-// in bytes; ok is false where that can't be told.
+// freeSpace returns the free space for ordinary users on the disk that holds dir, in bytes; ok
+// is false if it is not known.
 func freeSpace(dir string) (bytes int64, ok bool) {
 	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil || s.Blocks == 0 { // some network file systems say nothing
+	if err := unix.Statfs(dir, &s); err != nil || s.Blocks == 0 { // some network file systems do not report it
 		return 0, false
 	}
 	return int64(s.Bavail) * int64(s.Bsize), true

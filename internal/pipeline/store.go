@@ -15,25 +15,23 @@ import (
 	"github.com/specquant/specquant/internal/stage"
 )
 
-// jobFile is what makes two runs the same job.
+// jobFile identifies a job: a run may only continue an unfinished one with an equal job.json.
 const jobFile = "job.json"
 
-// mixFile keeps the widths that a mixture gave the layers, by name, for a job that
-// is taken up again.
+// mixFile stores the bits that [job.mix] has chosen for each layer, by name, for a resumed job.
 const mixFile = "bits.json"
 
-// spinFile keeps the rotations that were learned, for a job that is taken up
-// again.
-const spinFile = "rotations.safetensors"
+// rotationsFile stores the learned rotations for a resumed job.
+const rotationsFile = "rotations.safetensors"
 
-// distilFile says that all blocks have been distilled and written beside the old
-// ones: a job that is taken up has only to rename them.
+// distilFile marks that all blocks have been distilled and written beside the old ones, so that
+// a resumed job only has to rename them.
 const distilFile = "distilled"
 
-// newSuffix is appended to the name of a distilled block until all are written.
-const newSuffix = ".new"
+// distilledSuffix is appended to the name of a distilled block until all of them are written.
+const distilledSuffix = ".new"
 
-// shardName is the file of a block, counted from 1, of how many files.
+// shardName is the format of a block's file name: its number, from 1, and the number of files.
 const shardName = "model-%05d-of-%05d.safetensors"
 
 // The names of files that are not blocks.
@@ -103,7 +101,7 @@ func (j *job) writeBlock(i int, path string, block *llama.DenseBlock, quantized 
 	return checkpoint.WriteSealed(path, specs, map[string]string{"format": "pt", layersKey: string(report)})
 }
 
-// quantization is what a reader of the artefact has to know.
+// quantization returns the quantization_config of the artefact.
 func (j *job) quantization() *artefact.Quantization {
 	r := j.Recipe
 	q := &artefact.Quantization{Method: artefact.Method, Version: artefact.Version, Bits: r.Bits,
@@ -130,7 +128,7 @@ func (j *job) quantization() *artefact.Quantization {
 	return q
 }
 
-// sealedJSON is a manifest as it is written, with a sum of its text.
+// sealedJSON encodes a manifest with a checksum of its text.
 func sealedJSON(m *artefact.Manifest) ([]byte, error) {
 	data, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
@@ -139,7 +137,7 @@ func sealedJSON(m *artefact.Manifest) ([]byte, error) {
 	return checkpoint.Seal(append(data, '\n'))
 }
 
-// readManifest reads a manifest and holds it against its sum.
+// readManifest decodes a manifest and verifies its checksum.
 func readManifest(data []byte) (m artefact.Manifest, err error) {
 	if err := checkpoint.CheckSeal(data); err != nil {
 		return m, err
@@ -147,7 +145,7 @@ func readManifest(data []byte) (m artefact.Manifest, err error) {
 	return m, input.JSON(data, &m)
 }
 
-// readReports reads what a block's file says of its layers.
+// readReports reads the reports of a block's layers from its file.
 func readReports(f *checkpoint.File) (reports []artefact.Layer, err error) {
 	if err := input.JSON([]byte(f.Metadata[layersKey]), &reports); err != nil {
 		return nil, fmt.Errorf("%s: metadata %s: %w", f.Path(), layersKey, err)
@@ -180,7 +178,7 @@ func vector(src shardSource, name string) ([]float32, error) {
 	return v, t.Float32(v)
 }
 
-// embedBytes is the size of what is copied as it is.
+// embedBytes returns the size of the tensors in copied.
 func (j *job) embedBytes() int64 {
 	var n int64
 	for _, name := range copied {

@@ -13,9 +13,8 @@ import (
 	"github.com/specquant/specquant/internal/input"
 )
 
-// CheckTarget says why a job can't write the folder out: no name, a name that is
-// taken, a parent that is missing, no folder, or can't be written to. Nothing is
-// left behind.
+// CheckTarget returns an error if a job can't write the folder out: the name is empty or
+// exists, or its parent is missing, is no folder, or is not writable. It leaves no files.
 func CheckTarget(out string) error {
 	if out == "" {
 		return errors.New("the folder to write: found an empty name, expected one such as OUT")
@@ -25,11 +24,11 @@ func CheckTarget(out string) error {
 	info, err := os.Stat(parent)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%s: the folder %s that it is to lie in does not exist; make it or choose another name", out, parent)
+		return fmt.Errorf("%s: its parent folder %s does not exist; make it or choose another name", out, parent)
 	case err != nil:
 		return fmt.Errorf("%s: %w", out, err)
 	case !info.IsDir():
-		return fmt.Errorf("%s: %s, which it is to lie in, is a file, expected a folder", out, parent)
+		return fmt.Errorf("%s: its parent %s is a file, expected a folder", out, parent)
 	}
 	if _, err := os.Lstat(out); err == nil {
 		return fmt.Errorf("%s exists; remove it or choose another name", out)
@@ -40,21 +39,21 @@ func CheckTarget(out string) error {
 	if info, err := os.Stat(partial); err == nil && !info.IsDir() {
 		return fmt.Errorf("%s is a file, expected nothing or the folder of an unfinished job; remove it or choose another name than %s", partial, out)
 	}
-	// Rights, access lists and read-only mounts answer to nothing but the attempt.
+	// The only reliable test of permissions, access lists and read-only mounts is to write.
 	probe, err := os.MkdirTemp(parent, ".specquant-*")
 	if err != nil {
 		var at *fs.PathError
 		if errors.As(err, &at) {
-			err = at.Err // the probe's name says nothing
+			err = at.Err // without the name of the test file
 		}
-		return fmt.Errorf("%s: the folder %s that it is to lie in can't be written to: %w; choose another place", out, parent, err)
+		return fmt.Errorf("%s: its parent folder %s can't be written to: %w; choose another place", out, parent, err)
 	}
 	return os.Remove(probe)
 }
 
-// CheckSpace is an error if the disk that out will lie on has no room for what the plan
-// writes. What an unfinished job of that name already takes counts as free. Where
-// the free space is not known, no disk is too small.
+// CheckSpace returns an error if the disk of the folder out has too little free space for the
+// plan. Files of an unfinished job of that name count as free space. If the free space is not
+// known, there is no error.
 func CheckSpace(out string, p *Plan) error {
 	out = filepath.Clean(out)
 	free, ok := freeSpace(filepath.Dir(out))
@@ -67,12 +66,12 @@ func CheckSpace(out string, p *Plan) error {
 	}
 	what := fmt.Sprintf("%s of artefact", MB(p.Artefact))
 	if p.Spill > 0 {
-		what += fmt.Sprintf(" and %s of activations, for which --max-memory leaves no room", MB(p.Spill))
+		what += fmt.Sprintf(" and %s of activations that do not fit into --max-memory", MB(p.Spill))
 	}
 	return fmt.Errorf("%s: the disk has %s free, the job needs about %s (%s); free space there or choose another place", out, MB(free), MB(need), what)
 }
 
-// folderBytes is what the files of a folder take, 0 where there is none.
+// folderBytes returns the size of the files in a folder; 0 if it does not exist.
 func folderBytes(dir string) int64 {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -87,12 +86,12 @@ func folderBytes(dir string) int64 {
 	return n
 }
 
-// UnfinishedError says that a folder is what a job is making, not what it made.
+// UnfinishedError is the error of opening the folder of an unfinished job.
 type UnfinishedError struct {
 	Dir          string
-	Done, Blocks int  // blocks on disk, and in all; 0: none is on disk, so how many is not known
-	Written      bool // all blocks are: what lacks is the comparison with full precision
-	Compared     bool // that too: what lacks is the name
+	Done, Blocks int  // blocks on disk, and in all (0 if none is on disk, since their number is not known then)
+	Written      bool // all blocks are written; the comparison with full precision is missing
+	Compared     bool // compared too; only the final rename is missing
 }
 
 func (e *UnfinishedError) Error() string {
@@ -106,15 +105,15 @@ func (e *UnfinishedError) Error() string {
 		have = fmt.Sprintf("%d of %d blocks are finished", e.Done, e.Blocks)
 	}
 	name := strings.TrimSuffix(filepath.Clean(e.Dir), PartialSuffix)
-	do := fmt.Sprintf("the quantize command that made it, with -o %s, takes it up", name)
+	do := fmt.Sprintf("repeat the quantize command that made it, with -o %s, to continue", name)
 	if e.Written && !e.Compared {
 		do += "; --keep-bad accepts a result that fails the comparison"
 	}
-	return fmt.Sprintf("%s: is the work of a job that is unfinished: %s; expected a finished model; %s", e.Dir, have, do)
+	return fmt.Sprintf("%s: found an unfinished job (%s), expected a finished model; %s", e.Dir, have, do)
 }
 
-// CheckFinished returns an [UnfinishedError] where dir is the folder of a job that
-// is under way, was stopped or failed; nil for all else, whatever it is.
+// CheckFinished returns an [UnfinishedError] if dir is the folder of a job that is running, was
+// stopped or failed, and nil for everything else.
 func CheckFinished(dir string) error {
 	data, err := input.ReadFile(filepath.Join(dir, jobFile), input.MaxSmall)
 	if err != nil {
@@ -122,7 +121,7 @@ func CheckFinished(dir string) error {
 	}
 	var m artefact.Manifest
 	if json.Unmarshal(data, &m) != nil || m.Tool == "" || m.Recipe == nil {
-		return nil // someone else's file of that name
+		return nil // a file of that name from another program
 	}
 	e := &UnfinishedError{Dir: dir}
 	e.Done, e.Blocks = finishedBlocks(dir)
@@ -135,8 +134,8 @@ func CheckFinished(dir string) error {
 	return e
 }
 
-// finishedBlocks counts the blocks that lie finished in a job's folder, and says
-// how many there will be; 0 and 0 where there is none.
+// finishedBlocks returns the number of finished blocks in a job's folder, and how many there
+// will be; 0 and 0 if there is none.
 func finishedBlocks(dir string) (done, blocks int) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -148,7 +147,7 @@ func finishedBlocks(dir string) (done, blocks int) {
 			continue
 		}
 		blocks = n - 1
-		if i < n { // the last shard holds what is not a block
+		if i < n { // the last file holds the tensors that belong to no block
 			done++
 		}
 	}

@@ -53,7 +53,7 @@ func TestCheckTarget(t *testing.T) {
 		{".", "exists"},
 		{at("taken"), "exists"},
 		{at("file"), "exists"},
-		{at("missing/out"), "missing that it is to lie in does not exist"},
+		{at("missing/out"), "its parent folder " + at("missing") + " does not exist"},
 		{at("file/out"), "is a file, expected a folder"},
 		{at("blocked"), "blocked.partial is a file"},
 		{at("new"), ""}, {at("new/"), ""}, {at("busy"), ""},
@@ -67,7 +67,7 @@ func TestCheckTarget(t *testing.T) {
 	if probe, err := os.MkdirTemp(at("closed"), ""); err == nil { // of root, and of Windows, nothing is closed
 		os.Remove(probe)
 	} else {
-		cases = append(cases, struct{ out, want string }{at("closed/out"), "closed that it is to lie in can't be written to"})
+		cases = append(cases, struct{ out, want string }{at("closed/out"), "closed can't be written to"})
 	}
 	if runtime.GOOS == "linux" { // there no one may
 		cases = append(cases, struct{ out, want string }{"/proc/out", "can't be written to"})
@@ -166,7 +166,7 @@ func TestUnfinished(t *testing.T) {
 	}
 	o := stopped(t)
 	want(o.Dir)
-	want(o.Out+PartialSuffix, "1 of 3 blocks are finished", "-o "+o.Out+", takes it up")
+	want(o.Out+PartialSuffix, "1 of 3 blocks are finished", "with -o "+o.Out+", to continue")
 	if err := CheckFinished(o.Out + PartialSuffix); strings.Contains(err.Error(), "--keep-bad") {
 		t.Error(err)
 	}

@@ -39,8 +39,8 @@ type LearnRotation struct {
 	Windows int     `yaml:"windows" json:"windows"` // calibration windows per step
 }
 
-// Spins reports whether rotations are learned: at 16 bits they have no effect on the
+// LearnsRotations reports whether rotations are learned: at 16 bits they have no effect on the
 // result.
-func (r *Recipe) Spins() bool {
+func (r *Recipe) LearnsRotations() bool {
 	return r.Rotate != nil && r.Rotate.Learn != nil && (r.Bits.Activations < quant.FullBits || r.Bits.KV < quant.FullBits)
 }

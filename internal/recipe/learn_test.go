@@ -23,8 +23,8 @@ func TestParseLearn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Spins() != want || r.NeedsCalibration() != want || *r.Rotate.Learn != (LearnRotation{10, 1.5, 2}) {
-			t.Errorf("%s: rotations learned: %v, calibration: %v", bits, r.Spins(), r.NeedsCalibration())
+		if r.LearnsRotations() != want || r.NeedsCalibration() != want || *r.Rotate.Learn != (LearnRotation{10, 1.5, 2}) {
+			t.Errorf("%s: rotations learned: %v, calibration: %v", bits, r.LearnsRotations(), r.NeedsCalibration())
 		}
 	}
 	const learn = "learn: {method: omniquant, epochs: 3, batch: 2, rate: 0.005, clip-rate: 0.05}\n"

@@ -10,7 +10,7 @@ import (
 
 // NeedsCalibration reports whether any stage needs activations.
 func (r *Recipe) NeedsCalibration() bool {
-	return r.Smooth != nil || r.Fitting() || r.Spins() || r.Branch != nil || r.Solve.Method == "gptq" || r.Head.Method == "gptq" ||
+	return r.Smooth != nil || r.Fitting() || r.LearnsRotations() || r.Branch != nil || r.Solve.Method == "gptq" || r.Head.Method == "gptq" ||
 		r.Weights.Clip == quant.ClipHessian || r.Weights.Clip == ClipAWQ || r.Weights.Average > 0 || r.CacheTransform() == balanced
 }
 

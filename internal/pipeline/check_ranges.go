@@ -11,16 +11,16 @@ import (
 	"github.com/specquant/specquant/internal/stage"
 )
 
-// What the largest weight of a tensor must allow: scales are 16-bit floats, and below
-// leastScale they have less than three bits of precision left.
+// Bounds on the largest weight of a tensor. Scales are 16-bit floats, which below leastScale
+// are subnormal with less than three bits of precision left.
 const (
 	leastScale = 1.0 / (1 << 21)
-	leastHalf  = 1.0 / (1 << 14) // of what stays in 16 bits: below, it loses precision
+	leastHalf  = 1.0 / (1 << 14) // for tensors that stay in 16 bits: the smallest normal 16-bit float
 )
 
-// checkRanges refuses the first tensor whose scales would not fit a 16-bit float, once
-// the block's pairs are at one level (see [stage.Level]). tops are the largest
-// magnitudes of the tensors as they are stored.
+// checkRanges returns an error for the first tensor whose scales would not fit a 16-bit
+// float after [stage.Level] has balanced the layers that can exchange a scale. tops are the
+// largest magnitudes of the tensors as they are stored, by name.
 func checkRanges(ck *checkpoint.Checkpoint, r *recipe.Recipe, tops map[string]float64) error {
 	c := &ck.Config
 	top := func(name string) (float64, string, bool) {
@@ -77,7 +77,8 @@ func checkRanges(ck *checkpoint.Checkpoint, r *recipe.Recipe, tops map[string]fl
 	return nil
 }
 
-// checkRange says whether a tensor with such a largest weight can be held in so many bits.
+// checkRange returns an error if a tensor whose largest magnitude is top can't be stored in
+// so many bits.
 func checkRange(top float64, bits int) error {
 	const cure = "rescale the checkpoint so that its weights lie near 1"
 	if bits == quant.Full.Weights {

@@ -13,14 +13,15 @@ import (
 	"github.com/specquant/specquant/internal/stage"
 )
 
-// spin learns the rotations, or reads what an earlier run has learned. What is used
-// is what the file says, in both cases.
-func (j *job) spin(ctx context.Context, st *stage.State) error {
-	path := filepath.Join(j.partial, spinFile)
+// useLearnedRotations gives the state the rotations R1 and R2 of SpinQuant. It learns
+// them unless an earlier run of the job has written them. In both cases they are read from
+// the file, so that a resumed job computes with the same values.
+func (j *job) useLearnedRotations(ctx context.Context, st *stage.State) error {
+	path := filepath.Join(j.partial, rotationsFile)
 	if done, err := j.intact(path, "the rotations are learned again"); err != nil {
 		return err
 	} else if !done {
-		if err := j.learnSpin(ctx, st, path); err != nil {
+		if err := j.learnRotations(ctx, st, path); err != nil {
 			return fmt.Errorf("rotate.learn: %w", err)
 		}
 	}
@@ -60,14 +61,46 @@ func (j *job) spin(ctx context.Context, st *stage.State) error {
 	return nil
 }
 
-// learnSpin loads the whole model, learns from where the recipe's random Hadamard
-// matrices stand, and writes what came of it.
-func (j *job) learnSpin(ctx context.Context, st *stage.State, path string) error {
+// learnRotations loads the whole model, learns the rotations starting from the recipe's
+// random Hadamard matrices, and writes them to path.
+func (j *job) learnRotations(ctx context.Context, st *stage.State, path string) error {
 	j.event(Event{Stage: "learning rotations"})
-	c, r, o := &j.ck.Config, j.Recipe, j.Recipe.Rotate.Learn
+	m, err := j.loadForRotations(st)
+	if err != nil {
+		return err
+	}
+	o := j.Recipe.Rotate.Learn
+	first, last, err := learn.SpinQuant(ctx, j.Pool, m, j.set.Windows,
+		learn.SpinRates{Steps: o.Steps, Batch: o.Windows, Rate: o.Rate, Seed: j.Recipe.Rotate.Seed})
+	if err != nil {
+		return err
+	}
+	var specs []checkpoint.TensorSpec
+	add := func(name string, w []float32, n int) {
+		s := artefact.Floats(name, w)
+		s.Shape = []int{n, n}
+		specs = append(specs, s)
+	}
+	if m.Residual != nil {
+		add("residual", m.Residual, j.ck.Config.HiddenSize)
+	}
+	for i, h := range m.Heads {
+		add(fmt.Sprintf("heads.%d", i), h, j.ck.Config.HeadDim)
+	}
+	if err := checkpoint.WriteSealed(path, specs, nil); err != nil {
+		return err
+	}
+	j.event(Event{Stage: fmt.Sprintf("learned rotations: loss %.4f → %.4f nats a token", first, last)})
+	return nil
+}
+
+// loadForRotations loads all weights as float32, with the recipe's random rotations from which
+// learning starts.
+func (j *job) loadForRotations(st *stage.State) (*learn.Spin, error) {
+	c, r := &j.ck.Config, j.Recipe
 	m := &learn.Spin{Config: c, Rope: st.Runner.Rope, QK: st.Rotation.QK, Inputs: st.Rotation.Inputs,
 		Activations: r.Bits.Activations, KV: r.Bits.KV, Clip: float32(r.Activations.Clip), ActGroup: r.ActGrid().Group}
-	for in := range llama.NumInputs { // signs meet the values themselves, and the others' inputs
+	for in := range llama.NumInputs { // the random signs of o's input are applied to the values, those of the others to the input
 		signs := st.Rotation.Signs[in]
 		switch {
 		case m.Inputs[in] == nil:
@@ -76,21 +109,21 @@ func (j *job) learnSpin(ctx context.Context, st *stage.State, path string) error
 		default:
 			var err error
 			if m.Inputs[in], err = linalg.NewChain(signs, m.Inputs[in]); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
 	for i := range c.Layers {
 		b := &llama.DenseBlock{}
 		if err := llama.LoadBlock(j.ck, i, b); err != nil {
-			return err
+			return nil, err
 		}
 		stage.Level(j.Pool, c, b)
 		m.Blocks = append(m.Blocks, b)
 	}
 	var err error
 	if m.Norm, err = llama.FinalGain(j.ck); err != nil {
-		return err
+		return nil, err
 	}
 	for _, t := range []struct {
 		name string
@@ -98,11 +131,11 @@ func (j *job) learnSpin(ctx context.Context, st *stage.State, path string) error
 	}{{stage.EmbedWeight, &m.Embed}, {stage.HeadWeight, &m.Head}} {
 		tensor, err := j.ck.Tensor(t.name)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		*t.to = make([]float32, tensor.Elems())
 		if err := tensor.Float32(*t.to); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if st.Rotation.Residual != nil {
@@ -113,25 +146,5 @@ func (j *job) learnSpin(ctx context.Context, st *stage.State, path string) error
 			m.Heads = append(m.Heads, linalg.Matrix(j.Pool, st.Rotation.Heads))
 		}
 	}
-	first, last, err := learn.SpinQuant(ctx, j.Pool, m, j.set.Windows,
-		learn.SpinRates{Steps: o.Steps, Batch: o.Windows, Rate: o.Rate, Seed: r.Rotate.Seed})
-	if err != nil {
-		return err
-	}
-	var specs []checkpoint.TensorSpec
-	if m.Residual != nil {
-		s := artefact.Floats("residual", m.Residual)
-		s.Shape = []int{c.HiddenSize, c.HiddenSize}
-		specs = append(specs, s)
-	}
-	for i, h := range m.Heads {
-		s := artefact.Floats(fmt.Sprintf("heads.%d", i), h)
-		s.Shape = []int{c.HeadDim, c.HeadDim}
-		specs = append(specs, s)
-	}
-	if err := checkpoint.WriteSealed(path, specs, nil); err != nil {
-		return err
-	}
-	j.event(Event{Stage: fmt.Sprintf("learned rotations: loss %.4f → %.4f nats a token", first, last)})
-	return nil
+	return m, nil
 }
