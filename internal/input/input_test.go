@@ -86,6 +86,7 @@ func TestReadFileLimit(t *testing.T) {
 // A pipe is read while somebody writes, twice if need be, and given up when the
 // context ends, before and after it has a writer.
 func TestReadTextPipe(t *testing.T) {
+	t.Cleanup(func() { pipes.read = nil }) // with -count a later pipe may get the same file number
 	path := fifo(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
