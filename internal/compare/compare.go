@@ -11,13 +11,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/specquant/specquant/internal/artefact"
-	"github.com/specquant/specquant/internal/calibration"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/kernel/parallel"
@@ -139,157 +135,6 @@ type cell struct {
 	files  []checkpoint.FileHash // its files
 }
 
-func (c *comparison) begin(ctx context.Context) error {
-	if err := c.setDefaults(); err != nil {
-		return err
-	}
-	if len(c.Texts) == 0 {
-		return errors.New("no evaluation text is given")
-	}
-	if err := c.hashTexts(ctx); err != nil {
-		return err
-	}
-	var err error
-	if c.build, err = BuildOf(c.Version, ""); err != nil {
-		return err
-	}
-	if c.Work == "" {
-		c.temporary = true
-		if c.Work, err = os.MkdirTemp("", "specquant-compare-"); err != nil {
-			return err
-		}
-	} else if err := os.MkdirAll(c.Work, 0o755); err != nil {
-		return err
-	}
-	c.pool = parallel.NewPool(c.Threads)
-	if err := c.openReference(); err != nil {
-		c.close()
-		return err
-	}
-	t := &c.table
-	t.Ablation, t.Windows, t.ModelHash = c.Ablation, len(c.ref.windows), hashJSON(c.inputs)
-	for _, w := range c.ref.windows {
-		t.Window, t.Tokens = max(t.Window, len(w)), t.Tokens+len(w)-1
-	}
-	t.Protocol = fmt.Sprintf("gptq protocol: %d windows of %d tokens, %d predicted in each row; sha256 of text %s, model %s, calibration %s; specquant %s; ± standard error",
-		t.Windows, t.Window, t.Tokens, t.TextHash[:12], t.ModelHash[:12], shortHashes(t.Calibration), c.Version)
-	return nil
-}
-
-// setDefaults fills in recipes and bits that are not given, and parses the bits.
-func (c *comparison) setDefaults() error {
-	switch {
-	case len(c.Recipes) > 0:
-	case c.Ablation != "":
-		c.Recipes = []string{recipe.Paper}
-	case len(c.Also) == 0:
-		c.Recipes = []string{"rtn", recipe.Paper, recipe.Default}
-	}
-	if len(c.Bits) == 0 {
-		c.Bits = []string{"4-16-16", "4-4-16", "4-4-4"}
-		if c.Ablation != "" {
-			c.Bits = []string{"4-4-16"}
-		}
-	}
-	for _, b := range c.Bits {
-		s, err := parseSetting(b)
-		if err != nil {
-			return err
-		}
-		c.settings = append(c.settings, s)
-	}
-	return nil
-}
-
-// hashTexts records the names and hashes of the evaluation and calibration texts in the
-// table, and warns of an evaluation text that is a calibration text.
-func (c *comparison) hashTexts(ctx context.Context) error {
-	t := &c.table
-	hashes := make([]string, len(c.Texts))
-	for i, text := range c.Texts {
-		hashes[i] = hashText(text.Content)
-		t.Texts = append(t.Texts, text.Name)
-	}
-	t.TextHash = hashes[0]
-	if len(hashes) > 1 {
-		t.TextHash = hashJSON(hashes)
-	}
-	texts, err := calibration.ReadFiles(ctx, c.Calibration)
-	if err != nil {
-		return err
-	}
-	for _, text := range texts {
-		c.sources = append(c.sources, text.Source)
-		t.Calibration = append(t.Calibration, text.Source.SHA256)
-		if slices.Contains(hashes, text.Source.SHA256) {
-			t.Warnings = append(t.Warnings, fmt.Sprintf("the evaluation text is the calibration text %s; rows of recipes that calibrate look better than they are", text.Source.Name))
-		}
-	}
-	if c.Strict && len(t.Warnings) > 0 {
-		return errors.New(t.Warnings[0])
-	}
-	return nil
-}
-
-// openReference opens the full-precision model, checks its weights and hashes its files.
-func (c *comparison) openReference() (err error) {
-	if c.ref, err = newReference(c.dir, c.pool, c.Texts, c.Window, c.MaxWindows); err != nil {
-		return err
-	}
-	ck := c.ref.model.Checkpoint
-	if _, err := ck.Scan(); err != nil {
-		return err
-	}
-	c.ref.files = append([]string{filepath.Join(c.dir, "config.json")}, ck.Files()...)
-	for _, f := range c.ref.tok.Files() {
-		c.ref.files = append(c.ref.files, filepath.Join(c.dir, f))
-	}
-	c.inputs, err = checkpoint.HashFiles(c.ref.files...)
-	return err
-}
-
-func shortHashes(hashes []string) string {
-	var out []string
-	for _, h := range hashes {
-		out = append(out, h[:12])
-	}
-	return strings.Join(out, "+")
-}
-
-func (c *comparison) close() {
-	c.ref.close()
-	if c.pool != nil {
-		c.pool.Close()
-	}
-	if c.temporary {
-		os.RemoveAll(c.Work)
-	}
-}
-
-// recipes returns the recipes of the rows, in their order.
-func (c *comparison) recipes() ([]*recipe.Recipe, error) {
-	var out []*recipe.Recipe
-	for _, name := range c.Recipes {
-		r, err := recipe.Load(name)
-		if err != nil {
-			return nil, err
-		}
-		if strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml") {
-			r.Name = name // two recipe files may have the same name inside
-		}
-		if c.Ablation == "" {
-			out = append(out, r)
-			continue
-		}
-		variants, err := variants(r, c.Ablation, &c.ref.model.Checkpoint.Config)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, variants...)
-	}
-	return out, nil
-}
-
 // add appends the row of a cell, and makes the cell unless it is finished.
 func (c *comparison) add(ctx context.Context, x cell) error {
 	row, err := c.find(x)
@@ -349,136 +194,12 @@ func (c *comparison) add(ctx context.Context, x cell) error {
 	return nil
 }
 
-// keep writes a finished row to the work folder.
-func (c *comparison) keep(row *Row, key string) error {
-	if row.Reused {
-		return nil
-	}
-	data, err := json.MarshalIndent(row, "", "  ")
-	if err != nil {
-		return err
-	}
-	if data, err = checkpoint.Seal(append(data, '\n')); err != nil {
-		return err
-	}
-	if err := checkpoint.WriteFileAtomic(filepath.Join(c.Work, key+".json"), data); err != nil {
-		return err
-	}
-	row.Made, row.Build = time.Now(), c.build
-	return nil
-}
-
 // append adds a row to the table.
 func (c *comparison) append(row Row) {
 	c.table.Rows = append(c.table.Rows, row)
 	if c.Cell != nil {
 		c.Cell(row)
 	}
-}
-
-// addModels appends the rows of the existing models. Those that are not finished are measured
-// together, so that the full-precision model runs once for all of them.
-func (c *comparison) addModels(ctx context.Context) error {
-	rows := make([]Row, len(c.Also))
-	keys := make([]string, len(c.Also))
-	var paths []string
-	var at []int
-	errs := make([]error, len(c.Also))
-	for i, path := range c.Also {
-		files, err := modelFiles(path)
-		if err != nil {
-			errs[i] = err
-			continue
-		}
-		x := cell{also: path, files: files}
-		if rows[i], err = c.find(x); err != nil {
-			return err
-		}
-		if keys[i], _ = c.key(x, c.build); !rows[i].Reused {
-			paths, at = append(paths, path), append(at, i)
-		}
-	}
-	if len(paths) > 0 && !c.Kept {
-		measured, failed := c.measure(ctx, paths)
-		for k, i := range at {
-			rows[i], errs[i] = measured[k], failed[k]
-		}
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	for i, row := range rows {
-		if errs[i] != nil {
-			c.fail(c.Also[i], AsItIs, errs[i])
-			continue
-		}
-		if !row.Reused && c.Kept {
-			continue
-		}
-		row.Recipe = c.Also[i]
-		if err := c.keep(&row, keys[i]); err != nil {
-			return err
-		}
-		c.append(row)
-	}
-	return nil
-}
-
-// measure compares models with full precision in one pass over the texts. If that fails, it
-// measures them one by one, so that only the rows of bad models are missing.
-func (c *comparison) measure(ctx context.Context, paths []string) ([]Row, []error) {
-	rows, errs := make([]Row, len(paths)), make([]error, len(paths))
-	var progress func(int)
-	if c.Measuring != nil {
-		progress = func(tokens int) { c.Measuring(tokens, c.table.Tokens) }
-	}
-	together, err := c.ref.measure(ctx, paths, progress)
-	switch {
-	case err == nil:
-		return together, errs
-	case len(paths) == 1:
-		errs[0] = err
-		return rows, errs
-	}
-	for i := range paths {
-		one, err := c.ref.measure(ctx, paths[i:i+1], progress)
-		if err != nil {
-			errs[i] = err
-			continue
-		}
-		rows[i] = one[0]
-	}
-	return rows, errs
-}
-
-// find reads a finished cell, of this build or else of one in Builds. [Row.Reused] is false if
-// there is none.
-func (c *comparison) find(x cell) (row Row, err error) {
-	for _, build := range append([]string{c.build}, c.Builds...) {
-		key, _ := c.key(x, build)
-		path := filepath.Join(c.Work, key+".json")
-		data, err := input.ReadFile(path, input.MaxSmall)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return Row{}, err
-		}
-		if err := checkpoint.CheckSeal(data); errors.Is(err, checkpoint.ErrDamaged) || err != nil && build == c.build {
-			c.note("%s %v; the cell is made again", path, err)
-			continue
-		} // cells of early versions have no checksums
-		if err := input.JSON(data, &row); err != nil {
-			return Row{}, fmt.Errorf("%s: %w; remove the file", path, err)
-		}
-		info, err := os.Stat(path)
-		if err != nil {
-			return Row{}, err
-		}
-		row.Reused, row.Made, row.Build = true, info.ModTime(), build
-		return row, nil
-	}
-	return Row{}, nil
 }
 
 // note calls Note with a warning.
@@ -488,55 +209,9 @@ func (c *comparison) note(format string, a ...any) {
 	}
 }
 
-// key returns a hash of everything that the row of a cell depends on, which names its file, and
-// the folder in which the cell is made. The folder's name also depends on what only the
-// manifest records: the names of the recipe and of the calibration files.
-func (c *comparison) key(x cell, build string) (key, out string) {
-	id := map[string]any{"build": build, "inputs": c.inputs, "text": c.table.TextHash, "window": c.table.Window, "windows": c.table.Windows,
-		"prefill": c.Ablation == "groups"}
-	if len(c.Texts) > 1 {
-		id["texts"] = c.ref.perText()
-	}
-	if x.also != "" {
-		id["also"] = x.files
-	}
-	if r := x.recipe; r != nil {
-		content := *r
-		content.Name, content.About = "", ""
-		id["recipe"] = content
-		if x.size > 0 {
-			id["size"] = x.size
-		}
-		if r.NeedsCalibration() {
-			id["calibration"] = c.table.Calibration
-		}
-	}
-	key = hashJSON(id)[:32]
-	return key, filepath.Join(c.Work, key+"-"+hashJSON([]any{x.recipe, c.sources})[:8])
-}
-
 // secondsSuffix is the suffix of the file that stores how long earlier runs of an unfinished
 // cell took.
 const secondsSuffix = ".seconds"
-
-// secondsOf is what that file holds.
-type secondsOf struct {
-	Seconds float64 `json:"seconds"`
-}
-
-// checkKept removes an artefact that an earlier run has left if it is damaged, so that it is
-// made again.
-func (c *comparison) checkKept(out string) error {
-	if _, err := os.Stat(out); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	err := artefact.Verify(out)
-	if err == nil {
-		return nil
-	}
-	c.note("%v; the cell is made again", err)
-	return os.RemoveAll(out)
-}
 
 // make quantizes to the folder out, unless an earlier run has, and measures the result.
 func (c *comparison) make(ctx context.Context, x cell, out string) (Row, error) {
