@@ -76,7 +76,13 @@ func repack(p *parallel.Pool, pages *largePages, t checkpoint.Tensor) (*integer.
 	if row := bad.Load(); row > 0 {
 		return nil, fmt.Errorf("%s: tensor %s: a scale in row %d is not finite; the file is damaged, get it again", t.File, t.Name, row-1)
 	}
-	m, err := integer.NewMatrix(b.Bits, rows, cols, b.Group, data, scale, zero)
+	var m *integer.Matrix
+	var err error
+	if b.Levels != nil {
+		m, err = integer.NewLevelsMatrix(b.Levels, rows, cols, b.Group, data, scale)
+	} else {
+		m, err = integer.NewMatrix(b.Bits, rows, cols, b.Group, data, scale, zero)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: tensor %s: %w", t.File, t.Name, err)
 	}
@@ -120,7 +126,7 @@ func (w *repackTile) decode(q []int8, src []byte) (bad int) {
 			}
 		}
 	}
-	if b.HasMin { // the file's integers start at 0, those of the layout at −2^(bits−1)
+	if b.HasMin || b.Levels != nil { // the file's integers start at 0, those of the layout at −2^(bits−1)
 		half := int8(1 << (b.Bits - 1))
 		for i := range q[:w.rows*w.cols] {
 			q[i] -= half

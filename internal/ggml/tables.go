@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// Types whose four bits are an index into a table of 16 values.
+// Types whose four bits are an index into a table of 16 levels. A block's q are the indices.
 //
 //	IQ4_NL  32 weights: d, qs[16]
 //	IQ4_XS  256 weights in groups of 32: d, high bits of the scales, low bits[4], qs[128]
@@ -21,14 +21,14 @@ var fp4Values = [16]int8{0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12
 
 func decodeIQ4_NL(b *Block, src []byte) {
 	b.Scale[0], b.Min[0] = half(src), 0
-	lookup(b.Q[:32], src[2:18], &iq4Values)
+	indices(b.Q[:32], src[2:18])
 }
 
-// lookup reads two weights from each byte of src: first the low halves of all bytes, then the
+// indices reads two indices from each byte of src: first the low halves of all bytes, then the
 // high halves.
-func lookup(q []int8, src []byte, table *[16]int8) {
+func indices(q []int8, src []byte) {
 	for i, v := range src {
-		q[i], q[i+len(src)] = table[v&15], table[v>>4]
+		q[i], q[i+len(src)] = int8(v&15), int8(v>>4)
 	}
 }
 
@@ -37,7 +37,7 @@ func decodeIQ4_XS(b *Block, src []byte) {
 	for g := range 8 {
 		s := low[g/2]>>(g%2*4)&15 | byte(high>>(2*g)&3)<<4
 		b.Scale[g], b.Min[g] = d*float32(int8(s)-32), 0
-		lookup(b.Q[32*g:][:32], src[8+16*g:][:16], &iq4Values)
+		indices(b.Q[32*g:][:32], src[8+16*g:][:16])
 	}
 }
 
@@ -49,7 +49,7 @@ func decodeMXFP4(b *Block, src []byte) {
 		bits = 0x00200000 << src[0]
 	}
 	b.Scale[0], b.Min[0] = math.Float32frombits(bits), 0
-	lookup(b.Q[:32], src[1:17], &fp4Values)
+	indices(b.Q[:32], src[1:17])
 }
 
 func decodeNVFP4(b *Block, src []byte) {
@@ -63,6 +63,6 @@ func decodeNVFP4(b *Block, src []byte) {
 			v = math.Ldexp(m, -9)
 		}
 		b.Scale[g], b.Min[g] = float32(v/2), 0
-		lookup(b.Q[16*g:][:16], src[4+8*g:][:8], &fp4Values)
+		indices(b.Q[16*g:][:16], src[4+8*g:][:8])
 	}
 }

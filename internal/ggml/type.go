@@ -5,8 +5,9 @@
 //
 //	weight[i] = scale[i/group] · q[i] − min[i/group]
 //
-// even if the file stores indices into tables instead of the integers. So each type is one
-// function from a block's bytes to a [Block], and code that uses the weights, as floats or as
+// even if the file stores indices into tables instead of the integers. (Where an index has 4
+// bits and the table is always the same, q is the index, and the integer is Levels[q].) So each
+// type is one function from a block's bytes to a [Block], and code that uses the weights, as floats or as
 // integers, is the same for all types.
 //
 // The layouts are those of ggml (https://github.com/ggml-org/ggml); the values are
@@ -40,9 +41,12 @@ type Type struct {
 	Group  int    // weights that share a scale
 
 	// Bits is the number of bits that hold every q: from −2^(Bits−1) to 2^(Bits−1)−1, or
-	// from 0 to 2^Bits−1 for types with a minimum.
+	// from 0 to 2^Bits−1 for types with a minimum or levels.
 	Bits   int
 	HasMin bool
+
+	// Levels are the integers that q stands for, with 4 bits and no minimum; nil: q itself.
+	Levels *[16]int8
 
 	decode func(b *Block, src []byte)
 }
@@ -72,6 +76,12 @@ func (t *Type) Dequantize(dst []float32, src []byte) {
 		for g := range t.Groups() {
 			s, m := b.Scale[g], b.Min[g]
 			q, to := b.Q[g*t.Group:][:t.Group], dst[g*t.Group:][:t.Group]
+			if t.Levels != nil {
+				for i, v := range q {
+					to[i] = s * float32(t.Levels[v&15])
+				}
+				continue
+			}
 			if !t.HasMin {
 				for i, v := range q {
 					to[i] = s * float32(v)
@@ -101,15 +111,15 @@ var Types = byNumber(
 	&Type{Name: "IQ2_XS", Number: 17, Elems: 256, Bytes: 74, Group: 16, Bits: 7, decode: decodeIQ2_XS},
 	&Type{Name: "IQ3_XXS", Number: 18, Elems: 256, Bytes: 98, Group: 32, Bits: 7, decode: decodeIQ3_XXS},
 	&Type{Name: "IQ1_S", Number: 19, Elems: 256, Bytes: 50, Group: 32, Bits: 5, decode: decodeIQ1_S},
-	&Type{Name: "IQ4_NL", Number: 20, Elems: 32, Bytes: 18, Group: 32, Bits: 8, decode: decodeIQ4_NL},
+	&Type{Name: "IQ4_NL", Number: 20, Elems: 32, Bytes: 18, Group: 32, Bits: 4, Levels: &iq4Values, decode: decodeIQ4_NL},
 	&Type{Name: "IQ3_S", Number: 21, Elems: 256, Bytes: 110, Group: 32, Bits: 5, decode: decodeIQ3_S},
 	&Type{Name: "IQ2_S", Number: 22, Elems: 256, Bytes: 82, Group: 16, Bits: 7, decode: decodeIQ2_S},
-	&Type{Name: "IQ4_XS", Number: 23, Elems: 256, Bytes: 136, Group: 32, Bits: 8, decode: decodeIQ4_XS},
+	&Type{Name: "IQ4_XS", Number: 23, Elems: 256, Bytes: 136, Group: 32, Bits: 4, Levels: &iq4Values, decode: decodeIQ4_XS},
 	&Type{Name: "IQ1_M", Number: 29, Elems: 256, Bytes: 56, Group: 16, Bits: 5, decode: decodeIQ1_M},
 	&Type{Name: "TQ1_0", Number: 34, Elems: 256, Bytes: 54, Group: 256, Bits: 2, decode: decodeTQ1_0},
 	&Type{Name: "TQ2_0", Number: 35, Elems: 256, Bytes: 66, Group: 256, Bits: 3, decode: decodeTQ2_0},
-	&Type{Name: "MXFP4", Number: 39, Elems: 32, Bytes: 17, Group: 32, Bits: 5, decode: decodeMXFP4},
-	&Type{Name: "NVFP4", Number: 40, Elems: 64, Bytes: 36, Group: 16, Bits: 5, decode: decodeNVFP4},
+	&Type{Name: "MXFP4", Number: 39, Elems: 32, Bytes: 17, Group: 32, Bits: 4, Levels: &fp4Values, decode: decodeMXFP4},
+	&Type{Name: "NVFP4", Number: 40, Elems: 64, Bytes: 36, Group: 16, Bits: 4, Levels: &fp4Values, decode: decodeNVFP4},
 )
 
 func byNumber(types ...*Type) map[uint32]*Type {

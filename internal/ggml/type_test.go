@@ -68,7 +68,7 @@ func checkBlock(t *testing.T, typ *Type, src []byte) {
 	var b Block
 	typ.Decode(&b, src)
 	lo, hi := -1<<(typ.Bits-1), 1<<(typ.Bits-1)-1
-	if typ.HasMin {
+	if typ.HasMin || typ.Levels != nil {
 		lo, hi = 0, 1<<typ.Bits-1
 	}
 	for i, q := range b.Q[:typ.Elems] {
@@ -85,7 +85,7 @@ func checkBlock(t *testing.T, typ *Type, src []byte) {
 
 func TestTypes(t *testing.T) {
 	for n, typ := range Types {
-		if typ.Number != n || ByName(typ.Name) != typ || typ.Elems%typ.Group != 0 || typ.Elems > MaxElems || typ.Groups() > MaxGroups || Unread[n] != "" {
+		if typ.Number != n || ByName(typ.Name) != typ || typ.Elems%typ.Group != 0 || typ.Elems > MaxElems || typ.Groups() > MaxGroups || typ.Levels != nil && (typ.Bits != 4 || typ.HasMin) || Unread[n] != "" {
 			t.Errorf("type %d: inconsistent %+v", n, typ)
 		}
 		if _, whole := typ.RowBytes(typ.Elems + 1); whole {

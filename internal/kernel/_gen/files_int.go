@@ -9,30 +9,41 @@ var intFiles = []file{
 	{"integer/vnni_group_amd64.s", "int_vnni_group_amd64.tmpl", values{
 		"Kernels": []values{{"Bits": 4, "Tokens": tokensVNNI}, {"Bits": 8, "Tokens": tokensVNNI}},
 	}},
-	{"integer/vnni_fine_amd64.s", "int_vnni_fine_amd64.tmpl", values{"Bits": byteBits, "Tokens": tokensVNNI, "PlaneBits": planeBits}},
+	{"integer/vnni_fine_amd64.s", "int_vnni_fine_amd64.tmpl", values{
+		"Kernels": []values{
+			{"Name": "Fine", "Bits": 4, "Levels": false, "Tokens": tokensVNNI},
+			{"Name": "Fine", "Bits": 8, "Levels": false, "Tokens": tokensVNNI},
+			{"Name": "Levels", "Bits": 4, "Levels": true, "Tokens": tokensVNNI},
+		},
+		"PlaneBits": planeBits,
+	}},
 	{"integer/vnni_planes_amd64.s", "int_vnni_planes_amd64.tmpl", values{"Bits": planeBits, "Tokens": tokensPlane[:len(tokensPlane)-1]}},
 	{"integer/vnni_planes1_amd64.s", "int_vnni_planes1_amd64.tmpl", values{"Bits": []int{5, 6, 7}}},
 
 	// AVX2 and AVX-VNNI.
 	{"integer/avx2_amd64.s", "int256_amd64.tmpl", values{
 		"Title": "Weights of 4 and 8 bits × tokens of 8 bits, AVX2",
-		"Name":  "intAVX2W", "VNNI": false, "Group": false, "Planes": false, "Bits": byteBits, "Tokens": tokens256,
+		"Name":  "intAVX2W", "VNNI": false, "Group": false, "Planes": false, "Levels": false, "Bits": byteBits, "Tokens": tokens256,
 	}},
 	{"integer/avx2_planes_amd64.s", "int256_amd64.tmpl", values{
 		"Title": "Weights in bit planes × tokens of 8 bits, AVX2",
-		"Name":  "intAVX2W", "VNNI": false, "Group": false, "Planes": true, "Bits": planeBits, "Tokens": tokens256,
+		"Name":  "intAVX2W", "VNNI": false, "Group": false, "Planes": true, "Levels": false, "Bits": planeBits, "Tokens": tokens256,
 	}},
 	{"integer/avx2_group_amd64.s", "int256_amd64.tmpl", values{
 		"Title": "Weights of 4 and 8 bits × tokens in groups of channels, AVX2",
-		"Name":  "intAVX2Group", "VNNI": false, "Group": true, "Planes": false, "Bits": byteBits, "Tokens": tokens256,
+		"Name":  "intAVX2Group", "VNNI": false, "Group": true, "Planes": false, "Levels": false, "Bits": byteBits, "Tokens": tokens256,
 	}},
 	{"integer/avxvnni_amd64.s", "int256_amd64.tmpl", values{
 		"Title": "Weights of 2 to 8 bits × tokens of 8 bits, AVX-VNNI",
-		"Name":  "intAVXVNNI", "VNNI": true, "Group": false, "Planes": true, "Bits": allBits, "Tokens": tokens256,
+		"Name":  "intAVXVNNI", "VNNI": true, "Group": false, "Planes": true, "Levels": false, "Bits": allBits, "Tokens": tokens256,
 	}},
 	{"integer/avxvnni_group_amd64.s", "int256_amd64.tmpl", values{
 		"Title": "Weights of 4 and 8 bits × tokens in groups of channels, AVX-VNNI",
-		"Name":  "intAVXVNNIGroup", "VNNI": true, "Group": true, "Planes": false, "Bits": byteBits, "Tokens": tokens256,
+		"Name":  "intAVXVNNIGroup", "VNNI": true, "Group": true, "Planes": false, "Levels": false, "Bits": byteBits, "Tokens": tokens256,
+	}},
+	{"integer/avxvnni_levels_amd64.s", "int256_amd64.tmpl", values{
+		"Title": "Weights that are indices of 4 bits into a table of levels × tokens in groups of channels, AVX-VNNI",
+		"Name":  "intAVXVNNILevels", "VNNI": true, "Group": true, "Planes": false, "Levels": true, "Bits": nibbles, "Tokens": tokens256,
 	}},
 
 	// NEON.
@@ -68,11 +79,13 @@ var intFiles = []file{
 		call("intVNNIGroup", "is intVNNI for tokens in groups of channels.", "intVNNIGroup%dx%d", kernels{byteBits, tokensVNNI}),
 		call("intVNNIFine", "is intVNNIGroup where each group of the weights is one part.", "intVNNIFine%dx%d",
 			kernels{byteBits, tokensVNNI}, kernels{planeBits, []int{1}}),
+		call("intVNNILevels", "is intVNNIFine where nibbles are indices into a table of levels.", "intVNNILevels%dx%d", kernels{nibbles, tokensVNNI}),
 		call("intVNNIHalf", "is intVNNIFine for one token and groups of half a step.", "intVNNIHalf%dx%d", kernels{planeBits, []int{1}}),
 		call("intAVX2", "multiplies a row tile with some tokens.", "intAVX2W%dx%d", kernels{allBits, tokens256}),
 		call("intAVX2Group", "is intAVX2 for tokens in groups of channels.", "intAVX2Group%dx%d", kernels{byteBits, tokens256}),
 		call("intAVXVNNI", "multiplies a row tile with some tokens.", "intAVXVNNI%dx%d", kernels{allBits, tokens256}),
 		call("intAVXVNNIGroup", "is intAVXVNNI for tokens in groups of channels.", "intAVXVNNIGroup%dx%d", kernels{byteBits, tokens256}),
+		call("intAVXVNNILevels", "is intAVXVNNIGroup where nibbles are indices into a table of levels.", "intAVXVNNILevels%dx%d", kernels{nibbles, tokens256}),
 		call("intFloat512", "multiplies two row tiles with some float tokens.", "intFloat512W%dx%d", kernels{floatBits, floatTokens512}),
 		call("intFloat256", "multiplies a row tile with some float tokens.", "intFloat256W%dx%d", kernels{floatBits, floatTokens256}),
 		{"intVNNIWhole", "multiplies two row tiles whose rows are one group with 12 tokens.", "args *intArgs", "args", "intVNNI%dx12Whole", false, []kernels{{byteBits, nil}}},

@@ -13,6 +13,7 @@ var (
 	tokensPlane = []int{8, 4, 2, 1} // AVX-512 VNNI, weights in bit planes
 
 	byteBits  = []int{4, 8} // not in bit planes
+	nibbles   = []int{4}    // indices into a table of levels
 	planeBits = []int{2, 3, 5, 6, 7}
 	allBits   = []int{2, 3, 4, 5, 6, 7, 8}
 

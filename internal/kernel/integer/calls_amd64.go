@@ -136,6 +136,24 @@ func intVNNIFine(args *intArgs, bits, width int) {
 	}
 }
 
+// intVNNILevels is intVNNIFine where nibbles are indices into a table of levels.
+func intVNNILevels(args *intArgs, bits, width int) {
+	switch bits<<4 | width {
+	case 4<<4 | 12:
+		intVNNILevels4x12(args)
+	case 4<<4 | 8:
+		intVNNILevels4x8(args)
+	case 4<<4 | 4:
+		intVNNILevels4x4(args)
+	case 4<<4 | 2:
+		intVNNILevels4x2(args)
+	case 4<<4 | 1:
+		intVNNILevels4x1(args)
+	default:
+		panic("kernel: intVNNILevels has no routine for these bits and tokens")
+	}
+}
+
 // intVNNIHalf is intVNNIFine for one token and groups of half a step.
 func intVNNIHalf(args *intArgs, bits, width int) {
 	switch bits<<4 | width {
@@ -291,6 +309,20 @@ func intAVXVNNIGroup(args *intArgs, bits, width int) {
 		intAVXVNNIGroup8x1(args)
 	default:
 		panic("kernel: intAVXVNNIGroup has no routine for these bits and tokens")
+	}
+}
+
+// intAVXVNNILevels is intAVXVNNIGroup where nibbles are indices into a table of levels.
+func intAVXVNNILevels(args *intArgs, bits, width int) {
+	switch bits<<4 | width {
+	case 4<<4 | 4:
+		intAVXVNNILevels4x4(args)
+	case 4<<4 | 2:
+		intAVXVNNILevels4x2(args)
+	case 4<<4 | 1:
+		intAVXVNNILevels4x1(args)
+	default:
+		panic("kernel: intAVXVNNILevels has no routine for these bits and tokens")
 	}
 }
 

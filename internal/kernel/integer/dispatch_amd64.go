@@ -30,6 +30,7 @@ type intArgs struct {
 	addNext   uintptr        // to the next token's
 	addTile   uintptr        // to the second row tile's
 	start     unsafe.Pointer // where the float sums begin, in the kernel's order
+	table     unsafe.Pointer // the bytes that indices stand for, of the kernels that look levels up
 	groups    int
 	steps     int // steps of each group but the last
 	last      int // steps of the last group
@@ -62,7 +63,7 @@ func (args *intArgs) weights(w *Matrix, u *intUnpacked, tile int) (bits int) {
 	}
 	step := intStep(bits)
 	steps := shape.CeilDiv(w.Cols, step)
-	args.start = unsafe.Pointer(&intNoShift)
+	args.start, args.table = unsafe.Pointer(&intNoShift), unsafe.Pointer(w.levels)
 	args.scale = unsafe.Pointer(&w.Scale[tile*groups*intLanes])
 	args.rowSum = unsafe.Pointer(&w.RowSum[tile*intLanes])
 	args.groups, args.steps = groups, size/step
@@ -114,7 +115,7 @@ func intMulPair(pr *intProduct, a *Activations, tile, t0, t1 int) {
 	}
 	vnni := cpu.Active() >= cpu.AVX512VNNI
 	var u *intUnpacked
-	if cpu.Active() >= cpu.AVX2 && intPlanar(pr.w.Bits) && (a.ActGroup > 0 || !pr.w.wholeSteps() || vnni && t1-t0 > intPlaneTokens) {
+	if cpu.Active() >= cpu.AVX2 && intUnpackFirst(pr.w, a, t1-t0) {
 		u = newIntUnpacked(pr.w, tile, intUnpack)
 		defer u.free()
 	}
@@ -133,7 +134,7 @@ func intMulPair(pr *intProduct, a *Activations, tile, t0, t1 int) {
 
 func intFloatPair(pr *intProduct, x []float32, ldx, tile, t0, t1 int) {
 	var u *intUnpacked
-	if cpu.Active() >= cpu.AVX2 && intPlanar(pr.w.Bits) && (pr.w.Bits > 3 || !pr.w.wholeSteps()) {
+	if cpu.Active() >= cpu.AVX2 && pr.w.packed() && (pr.w.Bits > 3 || !pr.w.wholeSteps()) {
 		u = newIntUnpacked(pr.w, tile, intUnpack)
 		defer u.free()
 	}
@@ -148,6 +149,16 @@ func intFloatPair(pr *intProduct, x []float32, ldx, tile, t0, t1 int) {
 	default:
 		intFloatPairPortable(pr, x, ldx, tile, t0, t1)
 	}
+}
+
+// intUnpackFirst reports whether a pair of row tiles of w is unpacked to bytes before some
+// tokens are multiplied with it.
+func intUnpackFirst(w *Matrix, a *Activations, tokens int) bool {
+	vnni := cpu.Active() >= cpu.AVX512VNNI
+	if w.levels != nil {
+		return !intLevelsInPlace(w, a) || vnni && tokens > intLevelTokens
+	}
+	return intPlanar(w.Bits) && (a.ActGroup > 0 || !w.wholeSteps() || vnni && tokens > intPlaneTokens)
 }
 
 // wholeSteps reports whether groups end where steps end, so that kernels can read the
@@ -246,12 +257,16 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 		switch vnni := cpu.Active() >= cpu.AVX512VNNI; {
 		case whole:
 			intVNNIWhole(&args, bits)
+		case vnni && w.levels != nil && u == nil:
+			intVNNILevels(&args, bits, width)
 		case vnni && parts > 0 && args.onePart() && (bits == 4 || bits == 8):
 			intVNNIFine(&args, bits, width)
 		case vnni && parts > 0:
 			intVNNIGroup(&args, bits, width)
 		case vnni:
 			intVNNI(&args, bits, width)
+		case cpu.Active() == cpu.AVXVNNI && w.levels != nil && u == nil:
+			intAVXVNNILevels(&args, bits, width)
 		case cpu.Active() == cpu.AVXVNNI && parts > 0:
 			intAVXVNNIGroup(&args, bits, width)
 		case cpu.Active() == cpu.AVXVNNI:
@@ -304,6 +319,8 @@ func intMulOne(pr *intProduct, a *Activations, tile, end int) int {
 			intVNNI(&args, bits, 1)
 		case intOneFine:
 			intVNNIFine(&args, bits, 1)
+		case intOneLevels:
+			intVNNILevels(&args, bits, 1)
 		case intOneHalf:
 			intVNNIHalf(&args, bits, 1)
 		}

@@ -96,6 +96,10 @@ func intUnpack(u *intUnpacked, w *Matrix, tile, tiles int) {
 	for i := range tiles {
 		src := w.Tiles[(tile+i)*size:][:size]
 		dst := u.data[i*u.next:][:u.next]
+		if w.levels != nil {
+			intUnpackLevelsNEON(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), intLevelSteps(w.Cols), unsafe.Pointer(w.levels))
+			continue
+		}
 		intUnpackNEON(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), steps, add, w.Bits)
 	}
 }
@@ -110,7 +114,7 @@ func intMulPair(pr *intProduct, a *Activations, tile, t0, t1 int) {
 		return
 	}
 	var u *intUnpacked
-	if intPlanar(pr.w.Bits) && (a.ActGroup > 0 || !pr.w.wholeSteps() || cpu.Active() >= cpu.NEONDot && t1-t0 > intPlaneTokens) {
+	if pr.w.levels != nil || intPlanar(pr.w.Bits) && (a.ActGroup > 0 || !pr.w.wholeSteps() || cpu.Active() >= cpu.NEONDot && t1-t0 > intPlaneTokens) {
 		u = newIntUnpacked(pr.w, tile, intUnpack)
 		defer u.free()
 	}
@@ -202,7 +206,7 @@ func intFloatPair(pr *intProduct, x []float32, ldx, tile, t0, t1 int) {
 		return
 	}
 	var u *intUnpacked
-	if intPlanar(pr.w.Bits) {
+	if pr.w.packed() {
 		u = newIntUnpacked(pr.w, tile, intUnpack)
 		defer u.free()
 	}

@@ -6,6 +6,7 @@
 //	mul         the product, its definition, and how it is split among threads
 //	portable    the product in Go, which defines the bits
 //	float       products with float tokens
+//	levels      weights that are indices of 4 bits into a table of levels
 //	planes      weights of 2, 3, 5, 6 and 7 bits in bit planes (unpack*: to bytes)
 //	group       tokens in groups of channels with a scale each
 //	zero        zero points of weights

@@ -38,17 +38,41 @@ func (args *intArgs) group(w *Matrix, a *Activations, bits int) (parts int) {
 // kernels of their own; group comes before.
 func (args *intArgs) onePart() bool { return args.parts == 1 && args.lastParts == 1 }
 
+// intLevelTokens is the number of tokens up to which the kernels for AVX-512 VNNI look levels
+// up as they go: twice those of the widest. For more a pair of row tiles is unpacked to bytes
+// once.
+const intLevelTokens = 2 * intTokens
+
+// intLevelsInPlace reports whether there are kernels that look up the levels of w while they
+// multiply it with a: those for groups of channels, with AVX-512 where each group of
+// the weights is one part.
+func intLevelsInPlace(w *Matrix, a *Activations) bool {
+	if a.ActGroup == 0 || !ByteGroups() {
+		return false
+	}
+	groups, _ := intGroups(w.Cols, w.Group)
+	parts, _ := intParts(w.Cols, w.Group, a.ActGroup)
+	return parts == groups || cpu.Active() == cpu.AVXVNNI
+}
+
 // The kernels that multiply row tiles with the only token.
 const (
-	intOneNone  = iota
-	intOneToken // intVNNI
-	intOneFine  // intVNNIFine
-	intOneHalf  // intVNNIHalf
+	intOneNone   = iota
+	intOneToken  // intVNNI
+	intOneFine   // intVNNIFine
+	intOneLevels // intVNNILevels
+	intOneHalf   // intVNNIHalf
 )
 
 // intOneKind is the kernel that multiplies row tiles of w with the only token.
 func intOneKind(w *Matrix, a *Activations) int {
 	if cpu.Active() < cpu.AVX512VNNI {
+		return intOneNone
+	}
+	if w.levels != nil {
+		if intLevelsInPlace(w, a) {
+			return intOneLevels
+		}
 		return intOneNone
 	}
 	if a.ActGroup == 0 {

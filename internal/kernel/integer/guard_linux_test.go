@@ -74,3 +74,26 @@ func TestMulIntStaysInside(t *testing.T) {
 		}
 	})
 }
+
+// TestLevelsStayInside is TestMulIntStaysInside for indices into a table of levels.
+func TestLevelsStayInside(t *testing.T) {
+	intTiers(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(8, 9))
+		for _, s := range groupShapes {
+			w, _ := intRandomLevels(t, r, s.rows, s.cols, s.group)
+			g := *w
+			g.Tiles, g.Scale = intGuarded[byte](t, len(w.Tiles)), intGuarded[float32](t, len(w.Scale))
+			copy(g.Tiles, w.Tiles)
+			copy(g.Scale, w.Scale)
+			for _, tokens := range []int{1, 2, 3, 7, 13} {
+				x, y := intRandomTokens(r, tokens, s.cols), intGuarded[float32](t, tokens*s.rows)
+				for _, group := range []int{0, s.act} {
+					var a Activations
+					a.Quantize(nil, x, s.cols, tokens, s.cols, ActGrid{Bits: 8, Clip: 1, Group: group}, s.group)
+					Mul(nil, y, s.rows, &g, &a)
+				}
+				MulFloat(nil, y, s.rows, &g, x, s.cols, tokens)
+			}
+		}
+	})
+}

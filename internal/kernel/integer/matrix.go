@@ -28,6 +28,8 @@ const intLanes = 16
 // bit planes; see planes.go. Rows and columns of padding hold u =
 // 2^(Bits−1). This is the layout on disk too, so Tiles may point into a mapped
 // file; no alignment is needed.
+//
+// The 4-bit u may also be an index into a table of levels, see levels.go.
 type Matrix struct {
 	Bits       int // 2 to 8
 	Rows, Cols int
@@ -39,6 +41,8 @@ type Matrix struct {
 	// shift is zero − 2^(Bits−1), [tile][group][16], or [16] where it is the
 	// same everywhere; nil: 0.
 	shift []float32
+
+	levels *intLevels // what the stored values stand for; nil: u − 2^(Bits−1)
 }
 
 // intOffset is the stored value that stands for zero, without zero points.
@@ -190,6 +194,10 @@ const intMaxCols = 1<<17 - 1
 // 2^(bits−1); it is not kept. group is a multiple of 8, or 0 for one scale per
 // row.
 func NewMatrix(bits, rows, cols, group int, tiles []byte, scale, zero []float32) (*Matrix, error) {
+	return newMatrix(bits, rows, cols, group, tiles, scale, zero, nil)
+}
+
+func newMatrix(bits, rows, cols, group int, tiles []byte, scale, zero []float32, levels *intLevels) (*Matrix, error) {
 	switch {
 	case bits < 2 || bits > 8:
 		return nil, fmt.Errorf("integer matrix: %d bits; 2 to 8 are supported", bits)
@@ -224,7 +232,7 @@ func NewMatrix(bits, rows, cols, group int, tiles []byte, scale, zero []float32)
 			}
 		}
 	}
-	w := &Matrix{Bits: bits, Rows: rows, Cols: cols, Group: group, Tiles: tiles, Scale: scale, shift: intShift(bits, zero)}
+	w := &Matrix{Bits: bits, Rows: rows, Cols: cols, Group: group, Tiles: tiles, Scale: scale, shift: intShift(bits, zero), levels: levels}
 	w.RowSum = w.rowSums()
 	return w, nil
 }

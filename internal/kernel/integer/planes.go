@@ -122,6 +122,11 @@ func (u *intUnpacked) free() { intUnpackedPool.Put(u) }
 func intUnpackPair(u *intUnpacked, w *Matrix, tile, tiles int) {
 	size := intTileBytes(w.Bits, w.Cols)
 	for i := range tiles {
-		intUnpackPortable(u.data[i*u.next:], w.Tiles[(tile+i)*size:], w.Bits, shape.CeilDiv(w.Cols, intPlaneStep))
+		dst, src := u.data[i*u.next:], w.Tiles[(tile+i)*size:]
+		if w.levels != nil {
+			intUnpackLevelsPortable(dst, src, w.levels, intLevelSteps(w.Cols))
+			continue
+		}
+		intUnpackPortable(dst, src, w.Bits, shape.CeilDiv(w.Cols, intPlaneStep))
 	}
 }

@@ -20,7 +20,8 @@ type intUnpackArgs struct {
 	src     unsafe.Pointer
 	srcNext uintptr
 	steps   int
-	add     uint32 // four times the byte to add
+	add     uint32         // four times the byte to add to what was in bit planes
+	table   unsafe.Pointer // the bytes that indices stand for; see levels.go
 }
 
 // intUnpack fills u with row tiles of w.
@@ -30,17 +31,31 @@ func intUnpack(u *intUnpacked, w *Matrix, tile, tiles int) {
 		dst: unsafe.Pointer(&u.data[0]), src: unsafe.Pointer(&w.Tiles[tile*size]),
 		steps: shape.CeilDiv(w.Cols, intPlaneStep), add: uint32(128-intOffset(w.Bits)) * 0x01010101,
 	}
-	if cpu.Active() >= cpu.AVX512 {
-		if tiles == 2 {
-			args.dstNext, args.srcNext = uintptr(u.next), uintptr(size)
-		}
-		intUnpack512(&args, w.Bits)
-		return
+	if w.levels != nil {
+		args.steps, args.table = intLevelSteps(w.Cols), unsafe.Pointer(w.levels)
 	}
-	intUnpackAVX2(&args, w.Bits)
-	if tiles == 2 {
+	wide := cpu.Active() >= cpu.AVX512
+	if wide && tiles == 2 {
+		args.dstNext, args.srcNext = uintptr(u.next), uintptr(size)
+	}
+	args.unpack(w, wide)
+	if !wide && tiles == 2 {
 		args.dst, args.src = unsafe.Pointer(&u.data[u.next]), unsafe.Pointer(&w.Tiles[(tile+1)*size])
-		intUnpackAVX2(&args, w.Bits)
+		args.unpack(w, wide)
+	}
+}
+
+// unpack unpacks a row tile of w, or with AVX-512 two.
+func (args *intUnpackArgs) unpack(w *Matrix, wide bool) {
+	switch {
+	case w.levels != nil && wide:
+		intUnpackLevels512(args)
+	case w.levels != nil:
+		intUnpackLevelsAVX2(args)
+	case wide:
+		intUnpack512(args, w.Bits)
+	default:
+		intUnpackAVX2(args, w.Bits)
 	}
 }
 

@@ -3,13 +3,13 @@ package integer
 import "github.com/specquant/specquant/internal/kernel/shape"
 
 // intTiles is the place of one row tile's integers in memory. They have 4 or 8 bits: bit
-// planes are unpacked first.
+// planes and indices into a table of levels are unpacked first.
 type intTiles struct {
 	bits int
 	data []byte // from the tile's first step on
 }
 
-// tiles returns the place of row tile `tile`: in u if the weights are in bit planes.
+// tiles returns the place of row tile `tile`: in u if the weights were unpacked.
 func (w *Matrix) tiles(u *intUnpacked, tile int) intTiles {
 	if u != nil {
 		return intTiles{8, u.data[(tile-u.first)*u.next:]}
@@ -124,7 +124,7 @@ func intFloatPairPortable(pr *intProduct, x []float32, ldx, tile, t0, t1 int) {
 
 func intPairPortable(pr *intProduct, tile, t0, t1 int, mul func(y *[intLanes]float32, tiles intTiles, i, t int)) {
 	var u *intUnpacked
-	if intPlanar(pr.w.Bits) {
+	if pr.w.packed() {
 		u = newIntUnpacked(pr.w, tile, intUnpackPair)
 		defer u.free()
 	}

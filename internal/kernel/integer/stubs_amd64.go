@@ -180,6 +180,17 @@ func intAVXVNNIGroup8x2(args *intArgs)
 //go:noescape
 func intAVXVNNIGroup8x1(args *intArgs)
 
+// avxvnni_levels_amd64.s
+
+//go:noescape
+func intAVXVNNILevels4x4(args *intArgs)
+
+//go:noescape
+func intAVXVNNILevels4x2(args *intArgs)
+
+//go:noescape
+func intAVXVNNILevels4x1(args *intArgs)
+
 // float256_amd64.s
 
 //go:noescape
@@ -281,6 +292,11 @@ func intUnpackAVX2W6(args *intUnpackArgs)
 //go:noescape
 func intUnpackAVX2W7(args *intUnpackArgs)
 
+// One row tile of indices into a table of 16 bytes to those bytes. A step is one of 8 columns.
+//
+//go:noescape
+func intUnpackLevelsAVX2(args *intUnpackArgs)
+
 // unpack512_amd64.s
 
 //go:noescape
@@ -297,6 +313,11 @@ func intUnpack512W6(args *intUnpackArgs)
 
 //go:noescape
 func intUnpack512W7(args *intUnpackArgs)
+
+// Two row tiles of indices into a table of 16 bytes to those bytes. A step is one of 8 columns.
+//
+//go:noescape
+func intUnpackLevels512(args *intUnpackArgs)
 
 // vnni4_amd64.s
 
@@ -363,6 +384,21 @@ func intVNNIFine8x2(args *intArgs)
 
 //go:noescape
 func intVNNIFine8x1(args *intArgs)
+
+//go:noescape
+func intVNNILevels4x12(args *intArgs)
+
+//go:noescape
+func intVNNILevels4x8(args *intArgs)
+
+//go:noescape
+func intVNNILevels4x4(args *intArgs)
+
+//go:noescape
+func intVNNILevels4x2(args *intArgs)
+
+//go:noescape
+func intVNNILevels4x1(args *intArgs)
 
 // Groups of whole steps.
 //

@@ -231,3 +231,8 @@ func intUnpackNEON6(dst, src unsafe.Pointer, steps, add int)
 
 //go:noescape
 func intUnpackNEON7(dst, src unsafe.Pointer, steps, add int)
+
+// Indices into a table of 16 bytes to those bytes. A step is one of 8 columns.
+//
+//go:noescape
+func intUnpackLevelsNEON(dst, src unsafe.Pointer, steps int, table unsafe.Pointer)

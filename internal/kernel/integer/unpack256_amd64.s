@@ -852,3 +852,36 @@ step:
 	JNZ step
 	VZEROUPPER
 	RET
+
+// func intUnpackLevelsAVX2(args *intUnpackArgs)
+// One row tile of indices into a table of 16 bytes to those bytes. A step is one of 8 columns.
+TEXT ·intUnpackLevelsAVX2(SB), NOSPLIT, $0-8
+	UNPACK_ENTER
+	MOVQ intUnpackArgs_table(R12), AX
+	VBROADCASTI128 (AX), Y13
+	VMOVDQU intBits0123<>(SB), Y15
+
+step:
+	PREFETCHT0 2048(SI)
+	VMOVDQU (SI), Y8
+	VMOVDQU 32(SI), Y9
+	VPAND Y15, Y8, Y10
+	VPAND Y15, Y9, Y11
+	VPSRLW $4, Y8, Y8
+	VPSRLW $4, Y9, Y9
+	VPAND Y15, Y8, Y8
+	VPAND Y15, Y9, Y9
+	VPSHUFB Y10, Y13, Y10
+	VMOVDQU Y10, (R8)
+	VPSHUFB Y11, Y13, Y11
+	VMOVDQU Y11, 32(R8)
+	VPSHUFB Y8, Y13, Y8
+	VMOVDQU Y8, 64(R8)
+	VPSHUFB Y9, Y13, Y9
+	VMOVDQU Y9, 96(R8)
+	ADDQ $64, SI
+	ADDQ $128, R8
+	DECQ BX
+	JNZ step
+	VZEROUPPER
+	RET

@@ -1486,3 +1486,47 @@ step:
 	SUBS $1, R3
 	BNE  step
 	RET
+
+// func intUnpackLevelsNEON(dst, src unsafe.Pointer, steps int, table unsafe.Pointer)
+// Indices into a table of 16 bytes to those bytes. A step is one of 8 columns.
+TEXT ·intUnpackLevelsNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R2
+	MOVD src+8(FP), R1
+	MOVD steps+16(FP), R3
+	MOVD table+24(FP), R4
+	LDRQ(24, 4, 0)
+	MOVI16B(31, 15)
+step:
+	LDRQ(16, 1, 0)
+	LDRQ(17, 1, 16)
+	LDRQ(18, 1, 32)
+	LDRQ(19, 1, 48)
+	USHR16B(20, 16, 4)
+	AND16B(16, 16, 31)
+	USHR16B(21, 17, 4)
+	AND16B(17, 17, 31)
+	USHR16B(22, 18, 4)
+	AND16B(18, 18, 31)
+	USHR16B(23, 19, 4)
+	AND16B(19, 19, 31)
+	TBL16B(16, 24, 16)
+	STRQ(16, 2, 0)
+	TBL16B(17, 24, 17)
+	STRQ(17, 2, 16)
+	TBL16B(18, 24, 18)
+	STRQ(18, 2, 32)
+	TBL16B(19, 24, 19)
+	STRQ(19, 2, 48)
+	TBL16B(20, 24, 20)
+	STRQ(20, 2, 64)
+	TBL16B(21, 24, 21)
+	STRQ(21, 2, 80)
+	TBL16B(22, 24, 22)
+	STRQ(22, 2, 96)
+	TBL16B(23, 24, 23)
+	STRQ(23, 2, 112)
+	ADD  $64, R1
+	ADD  $128, R2
+	SUBS $1, R3
+	BNE  step
+	RET

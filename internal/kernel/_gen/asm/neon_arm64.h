@@ -69,6 +69,7 @@
 #define SMLAL4S_I(d, n, m, i) WORD $(0x0f402000 | (i>>2)<<11 | (i>>1&1)<<21 | (i&1)<<20 | m<<16 | n<<5 | d) // smlal d.4s, n.4h, m.h[i]; m = 0…15
 #define SMLAL2_4S_I(d, n, m, i) WORD $(0x4f402000 | (i>>2)<<11 | (i>>1&1)<<21 | (i&1)<<20 | m<<16 | n<<5 | d) // smlal2 d.4s, n.8h, m.h[i]; m = 0…15
 #define UZP1_4S(d, n, m) WORD $(0x4e801800 | m<<16 | n<<5 | d) // uzp1 d.4s, n.4s, m.4s
+#define TBL16B(d, n, m) WORD $(0x4e000000 | m<<16 | n<<5 | d) // tbl d.16b, {n.16b}, m.16b
 #define UZP2_4S(d, n, m) WORD $(0x4e805800 | m<<16 | n<<5 | d) // uzp2 d.4s, n.4s, m.4s
 #define LD4_16B(t, n) WORD $(0x4c400000 | n<<5 | t) // ld4 {t.16b…}, [xn]
 #define LD4_8B(t, n) WORD $(0x0c400000 | n<<5 | t) // ld4 {t.8b…}, [xn]

@@ -1,0 +1,44 @@
+package integer
+
+import "github.com/specquant/specquant/internal/kernel/shape"
+
+// The weights of some formats (IQ4_NL and MXFP4 of GGUF files) are not evenly spaced: 4
+// bits are an index into a table of 16 integers of 8 bits, the levels. Such a matrix is
+// stored as one of 4 bits whose stored values u are the indices,
+//
+//	weight[r][k] = Scale[r, k/Group] · levels[u[r][k]]
+//
+// and multiplied as one of 8 bits whose stored values are levels[u] + 128: to the same bits,
+// because its integer sums are exact. Some kernels look the levels up while they multiply;
+// for all others the tiles are unpacked to bytes first, as those of bit planes are.
+
+// intLevels are the levels of a matrix as the stored values of 8 bits, level + 128.
+type intLevels [16]byte
+
+// NewLevelsMatrix is [NewMatrix] for weights that are indices of 4 bits into a table of
+// levels. tiles holds the indices as [PackTiles] with 4 bits writes index − 8.
+func NewLevelsMatrix(levels *[16]int8, rows, cols, group int, tiles []byte, scale []float32) (*Matrix, error) {
+	var table intLevels
+	for i, v := range levels {
+		table[i] = byte(int(v) + 128)
+	}
+	return newMatrix(4, rows, cols, group, tiles, scale, nil, &table)
+}
+
+// packed reports whether kernels for weights of 4 and 8 bits can't read the tiles as they
+// are stored.
+func (w *Matrix) packed() bool { return intPlanar(w.Bits) || w.levels != nil }
+
+// intUnpackLevelsPortable converts steps of indices into a table of levels to the layout for
+// 8 bits.
+func intUnpackLevelsPortable(dst, src []byte, levels *intLevels, steps int) {
+	for step := range steps {
+		low, high := dst[step*128:][:64], dst[step*128+64:][:64]
+		for n, u := range src[step*64:][:64] {
+			low[n], high[n] = levels[u&15], levels[u>>4]
+		}
+	}
+}
+
+// intLevelSteps is the number of steps of a row tile of indices.
+func intLevelSteps(cols int) int { return shape.CeilDiv(cols, intStep(4)) }
