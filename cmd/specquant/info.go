@@ -35,7 +35,7 @@ type machine struct {
 func thisMachine() machine {
 	m := machine{Version: specquant.Version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, CPU: cpuid.CPU.BrandName, Threads: runtime.GOMAXPROCS(0),
 		Features: []string{}, Kernels: fmt.Sprint(cpu.Active()), BestHere: fmt.Sprint(cpu.Best()), Recipes: recipe.Names()}
-	for _, f := range []cpuid.FeatureID{cpuid.AVX2, cpuid.FMA3, cpuid.F16C, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VNNI, cpuid.AVXVNNI, cpuid.AVX512BF16, cpuid.ASIMD, cpuid.ASIMDDP} {
+	for _, f := range []cpuid.FeatureID{cpuid.AVX2, cpuid.FMA3, cpuid.F16C, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VNNI, cpuid.AVXVNNI, cpuid.AVX512BF16, cpuid.AMXINT8, cpuid.ASIMD, cpuid.ASIMDDP} {
 		if cpuid.CPU.Supports(f) {
 			m.Features = append(m.Features, f.String())
 		}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,7 +15,7 @@ import (
 // holds each to the instruction set that its name claims: a routine for AVX2 has
 // neither AVX-512's registers nor its instructions, dot products occur only in
 // routines named for them, and what is encoded by hand is the dot product of
-// AVX-VNNI, in routines named for that. One under the wrong name would kill the process
+// AVX-VNNI or AMX, in routines named for those. One under the wrong name would kill the process
 // on an older CPU. (That the guards select by the name is what running the
 // tests on such a CPU shows, emulated or real.)
 func TestTierInstructions(t *testing.T) {
@@ -32,7 +33,8 @@ func TestTierInstructions(t *testing.T) {
 		dot     = regexp.MustCompile(`\tVPDP`)
 		encoded = regexp.MustCompile(`\tBYTE\t\$(\d+)`)
 		checked int
-		byHand  int
+
+		byHand, byHandAMX int
 	)
 	name, code := "", []byte(nil)
 	for s := bufio.NewScanner(bytes.NewReader(out)); s.Scan(); {
@@ -45,7 +47,7 @@ func TestTierInstructions(t *testing.T) {
 		if !strings.Contains(line, ".s:") && !strings.Contains(line, ".h:") {
 			continue // the bytes, not the instructions
 		}
-		vex := strings.Contains(name, "AVXVNNI")
+		vex, amx := strings.Contains(name, "AVXVNNI"), strings.Contains(name, "AMX")
 		if m := encoded.FindStringSubmatch(line); m != nil {
 			n, _ := strconv.Atoi(m[1])
 			code = append(code, byte(n))
@@ -58,11 +60,17 @@ func TestTierInstructions(t *testing.T) {
 				t.Errorf("%s, not for AVX-VNNI by its name, has its dot product before %s", name, strings.TrimSpace(line))
 			}
 		}
+		for n := amxLength(code); n > 0 && n <= len(code); n = amxLength(code) {
+			if byHandAMX++; !amx {
+				t.Errorf("%s, not for AMX by its name, has an instruction of AMX before %s", name, strings.TrimSpace(line))
+			}
+			code = code[n:]
+		}
 		if len(code) > 0 {
 			t.Errorf("%s has % x, encoded by hand, which this test does not know, before %s", name, code, strings.TrimSpace(line))
 			code = nil
 		}
-		wide := strings.Contains(name, "512") || strings.Contains(name, "VNNI") && !vex
+		wide := strings.Contains(name, "512") || strings.Contains(name, "VNNI") && !vex || amx
 		if !wide && avx512.MatchString(line) {
 			t.Errorf("%s, for AVX2 by its name, has AVX-512: %s", name, strings.TrimSpace(line))
 		}
@@ -76,5 +84,21 @@ func TestTierInstructions(t *testing.T) {
 	if byHand < 500 {
 		t.Errorf("only %d dot products of AVX-VNNI were found", byHand)
 	}
-	t.Logf("%d routines, %d dot products of AVX-VNNI", checked, byHand)
+	if byHandAMX < 50 {
+		t.Errorf("only %d instructions of AMX were found", byHandAMX)
+	}
+	t.Logf("%d routines, %d dot products of AVX-VNNI, %d instructions of AMX", checked, byHand, byHandAMX)
+}
+
+// amxLength is the length of the instruction of AMX that code begins with, or 0: with VEX
+// in three bytes, map 0F38, and opcode 49 (configure, release, zero), 4B (load, store)
+// or 5E (products of bytes).
+func amxLength(code []byte) int {
+	if len(code) < 5 || code[0] != 0xc4 || code[1]&0x1f != 2 || !slices.Contains([]byte{0x49, 0x4b, 0x5e}, code[3]) {
+		return 0
+	}
+	if code[4] < 0xc0 && code[4]&7 == 4 { // an address of base and index
+		return 6
+	}
+	return 5
 }

@@ -20,6 +20,9 @@ var intFiles = []file{
 	{"integer/vnni_planes_amd64.s", "int_vnni_planes_amd64.tmpl", values{"Bits": planeBits, "Tokens": tokensPlane[:len(tokensPlane)-1]}},
 	{"integer/vnni_planes1_amd64.s", "int_vnni_planes1_amd64.tmpl", values{"Bits": []int{5, 6, 7}}},
 
+	// AMX.
+	{"integer/amx_amd64.s", "int_amx_amd64.tmpl", values{"Kernels": kernelsAMX}},
+
 	// AVX2 and AVX-VNNI.
 	{"integer/avx2_amd64.s", "int256_amd64.tmpl", values{
 		"Title": "Weights of 4 and 8 bits × tokens of 8 bits, AVX2",

@@ -25,6 +25,20 @@ var (
 	floatTokensNEON = []int{1, 2}
 )
 
+// The kernels of AMX: see int_amx_amd64.tmpl.
+var kernelsAMX = []struct {
+	Name       string
+	Tokens     int
+	Deep, Fine bool
+}{
+	{"intAMX16", 16, false, false},
+	{"intAMX8", 8, false, false},
+	{"intAMXFine16", 16, false, true},
+	{"intAMXFine8", 8, false, true},
+	{"intAMXDeep16", 16, true, false},
+	{"intAMXDeep8", 8, true, false},
+}
+
 // kernels are bits of weights, each with the same numbers of tokens.
 type kernels struct{ Bits, Tokens []int }
 

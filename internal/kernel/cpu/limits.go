@@ -9,7 +9,7 @@ import (
 // Limits are the highest speeds of this machine's cores and memory, measured by loops
 // that do nothing else, to compare the speed of kernels with.
 type Limits struct {
-	Int8 float64 // int8 multiply-adds on registers, two operations each, a second; 0: no such loop for this CPU
+	Int8 float64 // int8 multiply-adds on vector registers (not on AMX's matrices), two operations each, a second; 0: no such loop for this CPU
 	FMA  float64 // float32 multiply-adds on registers, two operations each, a second; 0: likewise
 	Read float64 // bytes a second read in order from memory
 }

@@ -20,15 +20,16 @@ const (
 	AVXVNNI                // AVX2 and the int8 dot product of 256 bits, for client CPUs without AVX-512
 	AVX512                 // AVX-512 F, BW, DQ, VL
 	AVX512VNNI             // AVX512 and the int8 dot product
+	AMX                    // AVX512VNNI and the int8 products of matrix registers (AMX-INT8)
 )
 
-var tierNames = [...]string{"portable", "neon", "neondot", "avx2", "avxvnni", "avx512", "avx512vnni"}
+var tierNames = [...]string{"portable", "neon", "neondot", "avx2", "avxvnni", "avx512", "avx512vnni", "amx"}
 
 func (t Tier) String() string { return tierNames[t] }
 
 // EnvTier names the environment variable that lowers the tier, for tests and for
-// finding a fault: portable, avx2, avxvnni, avx512 or avx512vnni; on arm64 portable,
-// neon or neondot. It cannot raise the tier.
+// finding a fault: portable, avx2, avxvnni, avx512, avx512vnni or amx; on arm64
+// portable, neon or neondot. It cannot raise the tier.
 const EnvTier = "SPECQUANT_CPU"
 
 // tiers are what this CPU can run, from the lowest on; active is what kernels

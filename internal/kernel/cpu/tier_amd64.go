@@ -18,6 +18,9 @@ func detect() (t []Tier) {
 	t = append(t, AVX512)
 	if x.HasAVX512VNNI {
 		t = append(t, AVX512VNNI)
+		if x.HasAMXTile && x.HasAMXInt8 && permitAMX() {
+			t = append(t, AMX)
+		}
 	}
 	return t
 }

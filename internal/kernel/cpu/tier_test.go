@@ -17,6 +17,7 @@ func TestSetTier(t *testing.T) {
 		{[]Tier{Portable, AVX2, AVXVNNI}, AVX512VNNI, AVXVNNI},
 		{[]Tier{Portable, AVX2, AVX512, AVX512VNNI}, AVXVNNI, AVX2},
 		{[]Tier{Portable, AVX2, AVX512, AVX512VNNI}, NEONDot, Portable},
+		{[]Tier{Portable, AVX2, AVX512, AVX512VNNI}, AMX, AVX512VNNI},
 	} {
 		tiers = c.has
 		if SetTier(c.set); Active() != c.want {
@@ -26,7 +27,7 @@ func TestSetTier(t *testing.T) {
 			t.Errorf("best of %v is %v", c.has, Best())
 		}
 	}
-	for name, want := range map[string]Tier{"portable": Portable, "neondot": NEONDot, "avxvnni": AVXVNNI, "avx512vnni": AVX512VNNI} {
+	for name, want := range map[string]Tier{"portable": Portable, "neondot": NEONDot, "avxvnni": AVXVNNI, "avx512vnni": AVX512VNNI, "amx": AMX} {
 		if got, err := ParseTier(name); err != nil || got != want || got.String() != name {
 			t.Errorf("tier %q is %v: %v", name, got, err)
 		}

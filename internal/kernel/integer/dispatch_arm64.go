@@ -244,3 +244,6 @@ func intFloatTile(pr *intProduct, x []float32, ldx int, u *intUnpacked, tile, t0
 
 // intMulOne does nothing: this architecture has no kernel for many row tiles and one token.
 func intMulOne(_ *intProduct, _ *Activations, tile, _ int) int { return tile }
+
+// intMulAMX does nothing: this architecture has no AMX.
+func intMulAMX(_ *intProduct, _ *Activations, tile, _, _, _ int) int { return tile }

@@ -13,6 +13,6 @@
 //	project     quantization of tokens together with the first half of a branch
 //	dispatch_*  which kernel multiplies a tile, by architecture
 //
-// Assembly: vnni* for AVX-512 VNNI, avxvnni* for AVX-VNNI, avx2* for AVX2, dot* and neon*
+// Assembly: amx* for AMX, vnni* for AVX-512 VNNI, avxvnni* for AVX-VNNI, avx2* for AVX2, dot* and neon*
 // for arm64 with and without the int8 dot product, float* for float tokens.
 package integer

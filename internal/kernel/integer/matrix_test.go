@@ -188,7 +188,7 @@ func TestMulIntMeaning(t *testing.T) {
 
 var intShapes = []struct{ rows, cols, group int }{
 	{1, 1, 0}, {1, 8, 0}, {15, 7, 0}, {16, 8, 8}, {17, 9, 8}, {31, 12, 0}, {32, 64, 32}, {33, 100, 24},
-	{48, 256, 128}, {64, 300, 128}, {100, 130, 64}, {70, 516, 0}, {16, 2049, 256}, {2, 1000, 1000}, {40, 64, 4096}, {33, 200, 64}, {48, 96, 32}, {20, 40, 8}, {853, 64, 32}, {853, 64, 0},
+	{48, 256, 128}, {64, 300, 128}, {100, 130, 64}, {70, 516, 0}, {16, 2049, 256}, {2, 1000, 1000}, {40, 64, 4096}, {33, 200, 64}, {48, 96, 32}, {20, 40, 8}, {853, 64, 32}, {853, 64, 0}, {50, 576, 192}, {32, 640, 320},
 }
 
 // TestMulIntTiers compares every tier, token count and thread count with the
@@ -203,12 +203,12 @@ func TestMulIntTiers(t *testing.T) {
 				if testing.Short() && (n+bits)%4 != 0 {
 					continue
 				}
-				for i, tokens := range []int{1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 25} {
-					w, _ := intRandomZeros(t, r, bits, s.rows, s.cols, s.group, i == 4, intZeros((i+bits)%3))
+				for i, tokens := range []int{1, 2, 3, 4, 5, 8, 9, 13, 25, 40} {
+					w, _ := intRandomZeros(t, r, bits, s.rows, s.cols, s.group, i == 4 || i == 8, intZeros((i+bits)%3))
 					x := intRandomTokens(r, tokens, s.cols)
 					var a Activations
 					a.Quantize(pool, x, s.cols, tokens, s.cols, ActGrid{Bits: []int{8, 4, 3}[i%3], Clip: 1}, s.group)
-					if i == 4 { // extremes: no saturation anywhere
+					if i == 4 || i == 8 { // extremes: no saturation anywhere
 						for n := range a.Q {
 							if n/a.Stride < tokens && n%a.Stride < s.cols {
 								a.Q[n] = int8(-128 + 255*(n/5%2))

@@ -55,6 +55,8 @@ func MulAll(p *parallel.Pool, ys [][]float32, ldys []int, ws []*Matrix, a *Activ
 		tile, tiles := 2*first, min(2*end, shape.CeilDiv(pr.w.Rows, intLanes))
 		if pr.one {
 			tile = intMulOne(pr, a, tile, tiles)
+		} else {
+			tile = intMulAMX(pr, a, tile, tiles, t0, min(a.Tokens, t0+panel))
 		}
 		for ; tile < tiles; tile += 2 {
 			intMulPair(pr, a, tile, t0, min(a.Tokens, t0+panel))

@@ -22,3 +22,6 @@ func intSum(q []int8) int32 { return intSumPortable(q) }
 
 // intMulOne does nothing: this architecture has no kernel for many row tiles and one token.
 func intMulOne(_ *intProduct, _ *Activations, tile, _ int) int { return tile }
+
+// intMulAMX does nothing: this architecture has no AMX.
+func intMulAMX(_ *intProduct, _ *Activations, tile, _, _, _ int) int { return tile }

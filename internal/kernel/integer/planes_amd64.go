@@ -26,10 +26,15 @@ type intUnpackArgs struct {
 
 // intUnpack fills u with row tiles of w.
 func intUnpack(u *intUnpacked, w *Matrix, tile, tiles int) {
+	intUnpackAdd(u, w, tile, tiles, 128-intOffset(w.Bits))
+}
+
+// intUnpackAdd fills u with the stored values of row tiles of w, plus add.
+func intUnpackAdd(u *intUnpacked, w *Matrix, tile, tiles int, add int32) {
 	size := intTileBytes(w.Bits, w.Cols)
 	args := intUnpackArgs{
 		dst: unsafe.Pointer(&u.data[0]), src: unsafe.Pointer(&w.Tiles[tile*size]),
-		steps: shape.CeilDiv(w.Cols, intPlaneStep), add: uint32(128-intOffset(w.Bits)) * 0x01010101,
+		steps: shape.CeilDiv(w.Cols, intPlaneStep), add: uint32(uint8(add)) * 0x01010101,
 	}
 	if w.levels != nil {
 		args.steps, args.table = intLevelSteps(w.Cols), unsafe.Pointer(w.levels)

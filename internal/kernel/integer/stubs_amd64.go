@@ -3,10 +3,41 @@
 package integer
 
 // The assembly routines. The name ends with the instructions that a routine needs,
-// or has them in the middle: AVX-512 VNNI for intVNNI…, AVX-VNNI for intAVXVNNI…,
+// or has them in the middle: AMX for intAMX…, AVX-512 VNNI for intVNNI…, AVX-VNNI for intAVXVNNI…,
 // AVX-512 for …512…, AVX2 for …avx2, …AVX2… and …256…. A routine may be called only
 // where the active tier of the package cpu has them. Strides are in bytes unless it is
 // said otherwise.
+
+// amx_amd64.s
+
+//go:noescape
+func intAMX16(args *intAMXArgs)
+
+//go:noescape
+func intAMX8(args *intAMXArgs)
+
+//go:noescape
+func intAMXFine16(args *intAMXArgs)
+
+//go:noescape
+func intAMXFine8(args *intAMXArgs)
+
+//go:noescape
+func intAMXDeep16(args *intAMXArgs)
+
+//go:noescape
+func intAMXDeep8(args *intAMXArgs)
+
+// Writes a row tile of 4 bits as signed bytes, 8 columns a step: the number that each
+// stored value stands for.
+//
+//go:noescape
+func intSigned4AVX512(dst, src *byte, steps int, values *[16]int8)
+
+// Writes bytes u as signed bytes u − 128, 64 a step. dst may be src.
+//
+//go:noescape
+func intSigned8AVX512(dst, src *byte, steps int)
 
 // avx2_amd64.s
 
