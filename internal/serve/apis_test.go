@@ -95,14 +95,17 @@ func TestResponses(t *testing.T) {
 		t.Errorf("streamed %q, events %s, error %v; expected %q", text, order, err, want)
 	}
 	for field, says := range map[string]string{`"store":true`: "store", `"background":true`: "background", `"previous_response_id":"resp_1"`: "previous_response_id", `"conversation":"c"`: "conversation",
-		`"tools":[{"type":"web_search"}]`: "tools", `"text":{"format":{"type":"xml"}}`: "text.format", `"text":{"format":{"type":"json_schema"}} `: "schema is missing", `"truncation":"auto"`: "truncation", `"include":["message.output_text.logprobs"]`: "include",
+		`"tools":[{"type":"web_search","search_context_size":"low"}]`: "web_search", `"tools":[{"type":"function","name":"a b"}]`: "tools: item 0", `"tool_choice":"required"`: "there are no tools", `"tool_choice":{"type":"mcp","server_label":"x"}`: "mcp",
+		`"tool_choice":{"type":"function","name":"f"}`: "no tool of the name", `"tool_choice":{"type":"allowed_tools","mode":"some","tools":[]}`: "mode", `"text":{"format":{"type":"xml"}}`: "text.format", `"text":{"format":{"type":"json_schema"}} `: "schema is missing", `"truncation":"auto"`: "truncation", `"include":["message.output_text.logprobs"]`: "include",
 		`"reasoning":{"effort":"low"}`: "reasoning", `"top_logprobs":2`: "top_logprobs", `"max_output_tokens":0`: "max_output_tokens: found 0"} {
 		if status, _, body := call(t, "POST", url+"/v1/responses", `{"input":"a",`+field+`}`); status != 400 || !strings.Contains(body, says) {
 			t.Errorf("%s: status %d, %s", field, status, body)
 		}
 	}
-	for _, input := range []string{`[{"type":"item_reference","id":"x"}]`, `[{"type":"function_call_output","call_id":"x","output":"y"}]`, `[{"role":"user","content":[{"type":"input_image","image_url":"x"}]}]`} {
-		if status, _, body := call(t, "POST", url+"/v1/responses", `{"input":`+input+`}`); status != 400 || !strings.Contains(body, "input") {
+	for input, says := range map[string]string{`[{"type":"item_reference","id":"x"}]`: "item_reference", `[{"type":"function_call_output","call_id":"x","output":"y"}]`: "call_id", `[{"role":"user","content":[{"type":"input_image","image_url":"x"}]}]`: "input_image",
+		`[{"role":"tool","content":"x"}]`: "role", `[{"type":"function_call","name":"f","arguments":"{}"}]`: "call_id", `[{"type":"function_call","call_id":"x","name":"f","arguments":"7"}]`: "arguments", `[{"type":"reasoning","summary":[]}]`: "no message",
+		`[{"type":"function_call","call_id":"x","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"x","output":[{"type":"input_image"}]}]`: "item 1: output"} {
+		if status, _, body := call(t, "POST", url+"/v1/responses", `{"input":`+input+`}`); status != 400 || !strings.Contains(body, "input: ") || !strings.Contains(body, says) {
 			t.Errorf("%s: status %d, %s", input, status, body)
 		}
 	}
@@ -231,7 +234,7 @@ func TestOllama(t *testing.T) {
 	if !l.Done || l.Reason != "load" {
 		t.Errorf("no prompt: %+v", l)
 	}
-	for field, says := range map[string]string{`"format":"xml"`: "format", `"format":{"type":7}`: "#/type", `"tools":[{}]`: "tools", `"think":true`: "think", `"images":["x"]`: "images", `"options":{"mirostat":2}`: "options.mirostat", `"options":{"num_predict":-5}`: "options.num_predict"} {
+	for field, says := range map[string]string{`"format":"xml"`: "format", `"format":{"type":7}`: "#/type", `"tools":[{}]`: "tools", `"think":true`: "does not support thinking", `"think":"some"`: "think: found", `"think":7`: "think: found", `"images":["x"]`: "images", `"options":{"mirostat":2}`: "options.mirostat", `"options":{"num_predict":-5}`: "options.num_predict"} {
 		if status, _, text := call(t, "POST", url+"/api/chat", `{`+hi+`,`+field+`}`); status != 400 || !strings.Contains(text, says) {
 			t.Errorf("%s: status %d, %s", field, status, text)
 		}

@@ -59,7 +59,7 @@ func (a *API) plan(ctx context.Context, c *talk) (*plan, error) {
 	if c.plain && c.limit == nil && len(t.list) == 0 {
 		return p, nil
 	}
-	r := &reading{thinks: strings.Contains(a.Template.All(), constrain.ThinkOpen), open: strings.HasSuffix(strings.TrimRight(text, blanks), constrain.ThinkOpen), markers: map[int]string{}}
+	r := &reading{thinks: a.thinks(), open: strings.HasSuffix(strings.TrimRight(text, blanks), constrain.ThinkOpen), markers: map[int]string{}}
 	marks := []string{constrain.ThinkOpen, constrain.ThinkClose}
 	if len(t.list) > 0 {
 		r.calls, r.names = format, map[string]bool{}
@@ -80,6 +80,11 @@ func (a *API) plan(ctx context.Context, c *talk) (*plan, error) {
 		p.reading = r
 	}
 	return p, nil
+}
+
+// thinks reports whether the model's template knows reasoning.
+func (a *API) thinks() bool {
+	return a.Template != nil && strings.Contains(a.Template.All(), constrain.ThinkOpen)
 }
 
 // aboutTools reports whether a message is a tool call or the result of one.

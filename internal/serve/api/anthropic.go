@@ -62,7 +62,7 @@ func (m *messagesRequest) conversation(vocab int) (t *talk, c *common, err error
 	if err := c.check(vocab); err != nil {
 		return nil, nil, renamed(err, anthropicNames)
 	}
-	t = &talk{}
+	t = &talk{plain: true}
 	if err := anthropicTools(t, m.Tools, m.ToolChoice); err != nil {
 		return nil, nil, err
 	}
@@ -303,7 +303,6 @@ func (a *API) countTokens(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	t.plain = true
 	p, err := a.plan(r.Context(), t)
 	if err != nil {
 		return err

@@ -15,7 +15,6 @@ import (
 // completions, with the same limits and the same way through the template. What is not
 // enforced of a form is named in w's headers. prompt is the number of the prompt's tokens.
 func (a *API) converse(w http.ResponseWriter, r *http.Request, t *talk, c *common) (run *running, prompt int, err error) {
-	t.plain = true
 	p, err := a.plan(r.Context(), t)
 	if err != nil {
 		return nil, 0, err

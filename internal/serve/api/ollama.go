@@ -22,11 +22,11 @@ type ollamaRequest struct {
 	System   string          `json:"system"`   // likewise
 	Raw      bool            `json:"raw"`      // of /api/generate: use the prompt without the template
 
+	Think  json.RawMessage   `json:"think"`  // true, false, or how much
 	Format json.RawMessage   `json:"format"` // "json", or a schema
 	Tools  []json.RawMessage `json:"tools"`  // of /api/chat, in OpenAI's form
 
 	// Refused by name where they ask for something.
-	Think       json.RawMessage `json:"think"`
 	Suffix      json.RawMessage `json:"suffix"`
 	Template    json.RawMessage `json:"template"`
 	Images      json.RawMessage `json:"images"`
@@ -69,7 +69,7 @@ type ollamaOptions struct {
 type ollamaMessage struct {
 	Role      string          `json:"role"`
 	Content   string          `json:"content"`
-	Thinking  string          `json:"thinking"` // of earlier answers; left out of the prompt
+	Thinking  string          `json:"thinking"` // of earlier answers; the template decides whether it is part of the prompt
 	Images    json.RawMessage `json:"images"`
 	ToolCalls []ollamaCall    `json:"tool_calls"`
 	ToolName  string          `json:"tool_name"`
@@ -113,7 +113,7 @@ func (q *ollamaRequest) check(vocab int) (*common, error) {
 		return raw
 	}
 	o := &q.Options
-	if err := refuse(field{"think", off(q.Think)}, field{"suffix", off(q.Suffix)}, field{"template", off(q.Template)}, field{"images", q.Images},
+	if err := refuse(field{"suffix", off(q.Suffix)}, field{"template", off(q.Template)}, field{"images", q.Images},
 		field{"context", q.Context}, field{"logprobs", off(q.LogProbs)}, field{"top_logprobs", off(q.TopLogProbs)}, field{"options.typical_p", o.TypicalP}, field{"options.mirostat", off(o.Mirostat)}); err != nil {
 		return nil, err
 	}
@@ -143,11 +143,18 @@ func (q *ollamaRequest) messages() ([]chat.Message, error) {
 			call.Function.Name, call.Function.Arguments = c.Function.Name, arguments
 			calls = append(calls, call)
 		}
-		switch {
-		case calls != nil:
-			one = message(map[string]any{"role": m.Role, "content": m.Content, "tool_calls": calls})
-		case m.Role == "tool":
-			one = message(map[string]any{"role": m.Role, "content": m.Content, "name": m.ToolName, "tool_call_id": m.CallID})
+		fields := map[string]any{"role": m.Role, "content": m.Content}
+		if calls != nil {
+			fields["tool_calls"] = calls
+		}
+		if m.Thinking != "" {
+			fields["reasoning_content"] = m.Thinking
+		}
+		if m.Role == "tool" {
+			fields["name"], fields["tool_call_id"] = m.ToolName, m.CallID
+		}
+		if len(fields) > 2 {
+			one = message(fields)
 		}
 		out = append(out, one)
 	}
@@ -163,6 +170,7 @@ type ollamaChunk struct {
 	CreatedAt  time.Time   `json:"created_at"`
 	Message    *ollamaSaid `json:"message,omitempty"`  // of /api/chat
 	Response   *string     `json:"response,omitempty"` // of /api/generate
+	Thinking   string      `json:"thinking,omitempty"` // likewise
 	Done       bool        `json:"done"`
 	DoneReason string      `json:"done_reason,omitempty"`
 
@@ -176,9 +184,10 @@ type ollamaChunk struct {
 
 // ollamaSaid is a message of an answer, or a piece of one.
 type ollamaSaid struct {
-	Role    string       `json:"role"`
-	Content string       `json:"content"`
-	Calls   []ollamaCall `json:"tool_calls,omitempty"`
+	Role     string       `json:"role"`
+	Content  string       `json:"content"`
+	Thinking string       `json:"thinking,omitempty"`
+	Calls    []ollamaCall `json:"tool_calls,omitempty"`
 }
 
 // ollamaStream writes an answer as lines of JSON, or gathers it into one.
@@ -189,6 +198,7 @@ type ollamaStream struct {
 	stream bool
 	headed bool
 	text   strings.Builder // what is not streamed
+	think  strings.Builder // likewise
 	calls  []toolCall      // which are given whole, when the answer ends
 	finish string
 
@@ -198,12 +208,12 @@ type ollamaStream struct {
 func (s *ollamaStream) begun() bool { return s.headed }
 func (s *ollamaStream) beat() error { return nil } // Ollama's clients know no line without content
 
-func (s *ollamaStream) chunk(text string) ollamaChunk {
+func (s *ollamaStream) chunk(text, thinking string) ollamaChunk {
 	c := ollamaChunk{Model: s.model, CreatedAt: time.Now().UTC()}
 	if s.chat {
-		c.Message = &ollamaSaid{Role: "assistant", Content: text}
+		c.Message = &ollamaSaid{Role: "assistant", Content: text, Thinking: thinking}
 	} else {
-		c.Response = &text
+		c.Response, c.Thinking = &text, thinking
 	}
 	return c
 }
@@ -234,17 +244,18 @@ func (s *ollamaStream) piece(e event) error {
 	}
 	s.calls = merged(s.calls, e.calls)
 	switch {
-	case e.text == "":
+	case e.text == "" && e.reasoning == "":
 		return nil
 	case !s.stream:
 		s.text.WriteString(e.text)
+		s.think.WriteString(e.reasoning)
 		return nil
 	}
-	return s.line(s.chunk(e.text))
+	return s.line(s.chunk(e.text, e.reasoning))
 }
 
 func (s *ollamaStream) end(u usage) error {
-	c, now := s.chunk(s.text.String()), time.Now()
+	c, now := s.chunk(s.text.String(), s.think.String()), time.Now()
 	c.Done, c.DoneReason = true, s.finish
 	if s.finish == finishCalls { // Ollama has no word for it
 		c.DoneReason = scheduler.FinishStop
@@ -298,7 +309,11 @@ func (a *API) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	run, _, err := a.converse(w, r, &talk{messages: messages, tools: q.Tools, limit: l}, c)
+	t := &talk{messages: messages, tools: q.Tools, limit: l}
+	if err := a.think(t, q.Think); err != nil {
+		return err
+	}
+	run, _, err := a.converse(w, r, t, c)
 	if err != nil {
 		return err
 	}
@@ -308,7 +323,7 @@ func (a *API) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 
 // loaded answers a request that only asks to load the model.
 func (s *ollamaStream) loaded() error {
-	c := s.chunk("")
+	c := s.chunk("", "")
 	c.Done, c.DoneReason = true, "load"
 	writeJSON(s.w, http.StatusOK, c)
 	return nil
@@ -339,6 +354,9 @@ func (a *API) ollamaGenerate(w http.ResponseWriter, r *http.Request) error {
 		if q.System != "" {
 			return invalid("system", "needs a chat template: raw leaves it out, and a model that was not made for conversations has none")
 		}
+		if err := a.think(&talk{}, q.Think); err != nil {
+			return err
+		}
 		raw, err := json.Marshal(q.Prompt)
 		if err != nil {
 			return err
@@ -360,7 +378,11 @@ func (a *API) ollamaGenerate(w http.ResponseWriter, r *http.Request) error {
 		if q.System != "" {
 			messages = append(messages, chat.Message{Role: "system", Content: q.System})
 		}
-		if run, _, err = a.converse(w, r, &talk{messages: append(messages, chat.Message{Role: "user", Content: q.Prompt}), limit: l}, c); err != nil {
+		t := &talk{messages: append(messages, chat.Message{Role: "user", Content: q.Prompt}), limit: l}
+		if err := a.think(t, q.Think); err != nil {
+			return err
+		}
+		if run, _, err = a.converse(w, r, t, c); err != nil {
 			return renamed(err, map[string]string{"messages": "prompt"})
 		}
 	}

@@ -62,8 +62,15 @@ func (a *API) ollamaShow(w http.ResponseWriter, r *http.Request) error {
 		template = a.Template.Source
 	}
 	d := a.Details
+	can := []string{"completion", "embedding"}
+	if a.Template != nil {
+		can = append(can, "tools")
+	}
+	if a.thinks() {
+		can = append(can, "thinking")
+	}
 	writeJSON(w, http.StatusOK, map[string]any{"modelfile": "", "parameters": fmt.Sprintf("temperature %v\ntop_p %v\ntop_k %d\nrepeat_penalty %v", a.Defaults.Temperature, a.Defaults.TopP, a.Defaults.TopK, a.Defaults.RepetitionPenalty),
-		"template": template, "details": d.ollama(), "modified_at": d.Modified.UTC(), "capabilities": []string{"completion", "embedding"},
+		"template": template, "details": d.ollama(), "modified_at": d.Modified.UTC(), "capabilities": can,
 		"model_info": map[string]any{"general.architecture": d.Architecture, "general.parameter_count": d.Parameters, d.Architecture + ".context_length": a.Context, d.Architecture + ".embedding_length": d.Width}})
 	return nil
 }

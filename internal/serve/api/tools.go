@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/specquant/specquant/internal/chat"
@@ -62,25 +63,29 @@ func readTools(raw []json.RawMessage, choice json.RawMessage, parallel *bool) (*
 func (t *tools) choose(choice json.RawMessage) error {
 	var word string
 	var one struct {
-		Type     string `json:"type"`
-		Function struct {
-			Name string `json:"name"`
-		} `json:"function"`
+		toolRef
+		Allowed struct {
+			Mode  string    `json:"mode"`
+			Tools []toolRef `json:"tools"`
+		} `json:"allowed_tools"`
 	}
+	known := json.Unmarshal(choice, &one) == nil
 	switch {
 	case len(choice) == 0 || string(choice) == "null":
 		word = "auto"
 	case json.Unmarshal(choice, &word) == nil:
-	case json.Unmarshal(choice, &one) == nil && one.Type == "function":
-		for _, tool := range t.list {
-			if tool.Name == one.Function.Name {
-				t.list, t.required, t.several = []constrain.Tool{tool}, true, false
-				return nil
-			}
+	case known && one.Type == "function":
+		t.required, t.several = true, false
+		return t.only(one.toolRef)
+	case known && one.Type == "allowed_tools":
+		if word = one.Allowed.Mode; word != "auto" && word != "required" {
+			return invalid("tool_choice", "allowed_tools: mode: found %.40q, expected auto or required", word)
 		}
-		return invalid("tool_choice", "there is no tool of the name %.80q", one.Function.Name)
+		if err := t.only(one.Allowed.Tools...); err != nil {
+			return err
+		}
 	default:
-		return invalid("tool_choice", "expected none, auto, required or {\"type\": \"function\", \"function\": {\"name\": …}}")
+		return invalid("tool_choice", "expected none, auto, required, {\"type\": \"function\", \"function\": {\"name\": …}}, or allowed_tools")
 	}
 	switch word {
 	case "none":
@@ -93,6 +98,29 @@ func (t *tools) choose(choice json.RawMessage) error {
 	default:
 		return invalid("tool_choice", "found %.40q, expected none, auto, required or a function", word)
 	}
+	return nil
+}
+
+// toolRef names a tool.
+type toolRef struct {
+	Type     string `json:"type"`
+	Function struct {
+		Name string `json:"name"`
+	} `json:"function"`
+}
+
+// only lets none but the named tools be called. The model is shown all of them, so that the
+// prompt is the same.
+func (t *tools) only(refs ...toolRef) error {
+	var list []constrain.Tool
+	for _, ref := range refs {
+		i := slices.IndexFunc(t.list, func(tool constrain.Tool) bool { return tool.Name == ref.Function.Name })
+		if i < 0 {
+			return invalid("tool_choice", "there is no tool of the name %.80q", ref.Function.Name)
+		}
+		list = append(list, t.list[i])
+	}
+	t.list = list
 	return nil
 }
 
