@@ -36,14 +36,14 @@ func (w *budget) spend(n int) error {
 // errUnsupported is wrapped by errors about what is sound but not done.
 func parsePattern(pattern string, whole bool, w *budget) (*runeDFA, error) {
 	if len(pattern) > MaxPatternBytes {
-		return nil, fmt.Errorf("has %d bytes, the limit is %d: %w", len(pattern), MaxPatternBytes, errUnsupported)
+		return nil, fmt.Errorf("has %d bytes, the limit is %d; more %w", len(pattern), MaxPatternBytes, errUnsupported)
 	}
 	re, err := syntax.Parse(fromECMA(pattern), syntax.Perl)
 	var e *syntax.Error
 	if errors.As(err, &e) {
 		switch e.Code {
 		case syntax.ErrInvalidPerlOp, syntax.ErrInvalidEscape, syntax.ErrInvalidRepeatSize, syntax.ErrLarge, syntax.ErrInvalidCharRange:
-			return nil, fmt.Errorf("%s %w", e.Expr, errUnsupported)
+			return nil, fmt.Errorf("has %s, which %w", e.Expr, errUnsupported)
 		}
 		return nil, fmt.Errorf("is no regular expression: %s: %s", e.Code, e.Expr)
 	}
@@ -51,7 +51,7 @@ func parsePattern(pattern string, whole bool, w *budget) (*runeDFA, error) {
 		return nil, fmt.Errorf("is no regular expression: %v", err)
 	}
 	if n := size(re); n > MaxPatternSize {
-		return nil, fmt.Errorf("is too large: written out it has more than %d parts: %w", MaxPatternSize, errUnsupported)
+		return nil, fmt.Errorf("is too large: written out it has more than %d parts, which %w", MaxPatternSize, errUnsupported)
 	}
 	dot(re)
 	prog, err := syntax.Compile(re.Simplify())
@@ -98,7 +98,7 @@ func determinize(prog *syntax.Prog, whole bool, w *budget) (*runeDFA, error) {
 			return id, nil
 		}
 		if len(sets) >= MaxStates {
-			return 0, fmt.Errorf("needs more than %d states: %w", MaxStates, errUnsupported)
+			return 0, fmt.Errorf("needs more than %d states, which %w", MaxStates, errUnsupported)
 		}
 		ids[string(key)] = int32(len(sets))
 		sets = append(sets, set)
@@ -194,7 +194,7 @@ func (p *paths) closure(from []uint32, begin bool) ([]uint32, error) {
 			case syntax.EmptyEndText:
 				out = append(out, pc)
 			default:
-				return nil, fmt.Errorf(`\b, \B and multi-line mode: %w`, errUnsupported)
+				return nil, fmt.Errorf(`has \b, \B or multi-line mode, which %w`, errUnsupported)
 			}
 		case syntax.InstFail:
 		default:
@@ -307,7 +307,7 @@ func (d *runeDFA) product(cuts []rune, step func(state int32, r rune) int32, acc
 			id, ok := ids[pair{a, b}]
 			if !ok {
 				if id = int32(len(list)); id >= MaxStates {
-					return nil, fmt.Errorf("needs more than %d states: %w", MaxStates, errUnsupported)
+					return nil, fmt.Errorf("needs more than %d states, which %w", MaxStates, errUnsupported)
 				}
 				ids[pair{a, b}] = id
 				list = append(list, pair{a, b})

@@ -124,16 +124,17 @@ func TestRefusals(t *testing.T) {
 		status     int
 		says       string
 	}{
-		{"chat/completions", `{`, 400, "body"},
-		{"chat/completions", `[]`, 400, "body"},
+		{"chat/completions", `{`, 400, "body: found the end after 1 bytes"},
+		{"chat/completions", `{"n":tru}`, 400, "line 1, column 9"},
+		{"chat/completions", `[]`, 400, "body: found a list, expected an object"},
 		{"chat/completions", `{` + hi + `} {}`, 400, "more text after"},
 		{"chat/completions", `{"messages":[]}`, 400, "messages"},
-		{"chat/completions", `{` + hi + `,"frobnicate":1}`, 400, "frobnicate"},
+		{"chat/completions", `{` + hi + `,"frobnicate":1}`, 400, "frobnicate: this server knows no field"},
 		{"chat/completions", `{` + hi + `,"model":"gpt-4"}`, 404, "gpt-4"},
 		{"chat/completions", `{` + hi + `,"model":"../../etc/passwd"}`, 404, "model"},
 		{"chat/completions", `{` + hi + `,"n":9}`, 400, `n: found 9`},
 		{"chat/completions", `{` + hi + `,"n":-1}`, 400, `n: found -1`},
-		{"chat/completions", `{` + hi + `,"n":1e30}`, 400, "n"},
+		{"chat/completions", `{` + hi + `,"n":1e30}`, 400, `"n: found 1e30, expected a whole number","type":"invalid_request_error","param":"n"`},
 		{"chat/completions", `{` + hi + `,"max_tokens":0}`, 400, "max_tokens"},
 		{"chat/completions", `{` + hi + `,"max_tokens":-5}`, 400, "max_tokens"},
 		{"chat/completions", `{` + hi + `,"temperature":-0.1}`, 400, "temperature"},

@@ -4,9 +4,11 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -62,17 +64,21 @@ func New(o Options) *API { return &API{Options: o} }
 // read decodes the body, whose size the Front has limited, into v. Unknown fields are an error,
 // so v also has fields for known ones without effect.
 func (a *API) read(r *http.Request, v any) error {
-	d := json.NewDecoder(r.Body)
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
 		var known *Error
 		if errors.As(err, &known) {
 			return known
 		}
-		return badBody(err)
+		return badBody(body, err)
 	}
 	if d.More() {
-		return badBody(errors.New("there is more text after the JSON object"))
+		return badBody(body, errors.New("there is more text after the JSON object"))
 	}
 	return nil
 }

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
 
 	"github.com/specquant/specquant/internal/constrain"
 	"github.com/specquant/specquant/internal/engine"
+	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/jinja"
 	"github.com/specquant/specquant/internal/serve/scheduler"
 )
@@ -36,6 +38,27 @@ func invalid(param, format string, args ...any) *Error {
 // unsupported is an error about something that this server does not do.
 func unsupported(param, what string) *Error {
 	return &Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "unsupported", Param: param, Message: param + ": " + what}
+}
+
+// badBody is an error about a request's body, which could not be decoded. Where it is about a
+// field it names that.
+func badBody(body []byte, err error) *Error {
+	var kind *json.UnmarshalTypeError
+	if errors.As(err, &kind) && kind.Field != "" {
+		without := *kind
+		without.Field = ""
+		return invalid(strings.TrimPrefix(kind.Field, "common."), "%v", input.JSONError(body, &without)) // common is an embedded struct
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		name = strings.Trim(name, `"`)
+		return invalid(name, "this server knows no field of that name here")
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fmt.Errorf("found the end after %d bytes, expected a JSON object", len(body))
+	} else {
+		err = input.JSONError(body, err)
+	}
+	return &Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Message: "the request's body: " + err.Error()}
 }
 
 // errorOf converts an error to OpenAI's form. Details of errors that the client has not caused

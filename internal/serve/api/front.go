@@ -140,7 +140,7 @@ func (f *Front) byModel(answer func(*API, http.ResponseWriter, *http.Request) er
 		}
 		var kind *json.UnmarshalTypeError // reported when the whole body is decoded
 		if err := json.NewDecoder(bytes.NewReader(body)).Decode(&named); err != nil && !errors.As(err, &kind) {
-			return badBody(err)
+			return badBody(body, err)
 		}
 		name := named.Model
 		if name == "" && r.URL.Path == "/api/show" {
@@ -174,10 +174,6 @@ func (f *Front) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	// From now on reading only detects whether the client has disconnected.
 	control.SetReadDeadline(time.Time{})
 	return data, nil
-}
-
-func badBody(err error) *Error {
-	return &Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Message: "the request's body: " + err.Error()}
 }
 
 // UnknownModel is the error for a name that no served model has.
