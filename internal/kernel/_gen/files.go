@@ -2,8 +2,8 @@ package main
 
 import "slices"
 
-// A file is written from a template with data. See each template for what its data
-// mean. The name is relative to internal/kernel.
+// A file is written from a template and its data, which a comment at the beginning of the
+// template explains. The name is relative to internal/kernel.
 type file struct {
 	name     string
 	template string
@@ -12,8 +12,8 @@ type file struct {
 
 type values = map[string]any
 
-// files lists what is generated, besides the declarations.
-var files = slices.Concat(floatFiles, intFiles, kvFiles, headers)
+// files are all that are generated, except the declarations (stubs.go).
+var files = slices.Concat(floatFiles, floatBlocks, intFiles, kvFiles, kvBlocks, headers)
 
 // headers are included by the assembly of several packages. Each has a copy, because the
 // go command does not see changes of a file outside the package that it builds.
@@ -27,7 +27,7 @@ var headers = []file{
 	{"kv/elem_amd64.h", "elem_amd64.h", nil},
 }
 
-// architectures are those with assembly, and what is to be said of its routines.
+// architectures are those with assembly. The text is put at the top of their declarations.
 var architectures = map[string]string{
 	"amd64": `// The assembly routines. The name ends with the instructions that a routine needs,
 // or has them in the middle: AMX for intAMX…, AVX-512 VNNI for intVNNI…, AVX-VNNI for intAVXVNNI…,

@@ -18,24 +18,25 @@ var floatFiles = []file{
 	{"float/gemm_sets_amd64.go", "gemm_sets.tmpl", values{
 		"Package": "float",
 		"Sets": []values{
-			{"Name": "avx512Set32", "Bits": 32, "Columns": 128, "Tier": "avx512", "Heights": heights512},
-			{"Name": "avx512Set64", "Bits": 64, "Columns": 128, "Tier": "avx512", "Heights": heights512},
-			{"Name": "avx2Set32", "Bits": 32, "Columns": 64, "Tier": "avx2", "Heights": heights256},
-			{"Name": "avx2Set64", "Bits": 64, "Columns": 64, "Tier": "avx2", "Heights": heights256},
+			{"Bits": 32, "Columns": 128, "Tier": "avx512", "Active": "AVX512", "Heights": heights512},
+			{"Bits": 64, "Columns": 128, "Tier": "avx512", "Active": "AVX512", "Heights": heights512},
+			{"Bits": 32, "Columns": 64, "Tier": "avx2", "Active": "AVX2", "Heights": heights256},
+			{"Bits": 64, "Columns": 64, "Tier": "avx2", "Active": "AVX2", "Heights": heights256},
 		},
 		"Narrow": []values{
-			{"Name": "narrow512", "Tier": "avx512", "Types": storedTypes, "Rows": narrow512},
-			{"Name": "narrow256", "Tier": "avx2", "Types": storedTypes, "Rows": narrow256},
+			{"Tier": "avx512", "Active": "AVX512", "Types": storedTypes, "Rows": narrow512},
+			{"Tier": "avx2", "Active": "AVX2", "Types": storedTypes, "Rows": narrow256},
 		},
 	}},
 	{"float/gemm_sets_arm64.go", "gemm_sets.tmpl", values{
 		"Package": "float",
 		"Sets": []values{
-			{"Name": "neonSet32", "Bits": 32, "Columns": 64, "Tier": "NEON", "Heights": heightsNEON},
-			{"Name": "neonSet64", "Bits": 64, "Columns": 64, "Tier": "NEON", "Heights": heightsNEON},
+			{"Bits": 32, "Columns": 64, "Tier": "NEON", "Active": "NEON", "Heights": heightsNEON},
+			{"Bits": 64, "Columns": 64, "Tier": "NEON", "Active": "NEON", "Heights": heightsNEON},
 		},
 		"Narrow": []values(nil),
 	}},
+	{"float/gemm_sets_other.go", "gemm_sets.tmpl", values{"Package": "float", "Sets": []values(nil), "Narrow": []values(nil)}},
 
 	// Tiles of 16 rows times the coefficients of a branch.
 	{"branch/half_tiles_amd64.s", "tiles_amd64.tmpl", values{
@@ -69,6 +70,12 @@ var floatFiles = []file{
 		},
 	}},
 
+	// The choice among those of a branch.
+	branchCalls("amd64", "AVX2", []values{{"Active": "AVX512", "Suffix": "avx512", "Tokens": halfTokens512}, {"Active": "AVX2", "Suffix": "avx2", "Tokens": tileTokens256}},
+		[]values{{"Active": "AVX512", "Suffix": "avx512", "Tokens": byteTokens512}, {"Active": "AVX2", "Suffix": "avx2", "Tokens": tileTokens256}}),
+	branchCalls("arm64", "NEON", []values{{"Active": "NEON", "Suffix": "NEON", "Tokens": tileTokensNEON}}, []values{{"Active": "NEON", "Suffix": "NEON", "Tokens": tileTokensNEON}}),
+	branchCalls("", "", nil, nil),
+
 	// Vectors.
 	{"float/elem_amd64.s", "elem_amd64.tmpl", nil},
 	{"float/elem_arm64.s", "elem_arm64.tmpl", nil},
@@ -83,4 +90,28 @@ var floatFiles = []file{
 	// The speed of the machine.
 	{"cpu/limits_amd64.s", "limits_amd64.tmpl", nil},
 	{"cpu/limits_arm64.s", "limits_arm64.tmpl", nil},
+}
+
+// branchCalls is the file of an architecture with the functions that choose among the
+// kernels of a branch: see branch_calls.tmpl. half and bytes list the tiers' routines for
+// tiles of 16-bit and of 8-bit coefficients, the highest tier first.
+func branchCalls(arch, lowest string, half, bytes []values) file {
+	name, four := arch, ""
+	if arch == "" {
+		name = "other"
+	} else {
+		four = half[0]["Active"].(string)
+	}
+	return file{"branch/calls_" + name + ".go", "branch_calls.tmpl", values{
+		"Arch": arch, "Lowest": lowest,
+		"Bases": []values{
+			{"Name": "fold", "Type": "float32", "Out": false},
+			{"Name": "stored", "Type": "uint16", "Out": true},
+			{"Name": "byte", "Type": "int8", "Out": true},
+		},
+		"Tiles": []values{
+			{"Name": "half", "Type": "uint16", "Strided": true, "Tiers": half, "Four": four},
+			{"Name": "byte", "Type": "int8", "Strided": false, "Tiers": bytes, "Four": four},
+		},
+	}}
 }

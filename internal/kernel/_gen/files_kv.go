@@ -16,8 +16,8 @@ var kvFiles = []file{
 		kvCall("kvIntScore256", "IntAVX2", kvIntNarrow), kvCall("kvIntCombine256", "IntAVX2", kvIntCombine256),
 	}}},
 	{"kv/calls_arm64.go", "kv_calls.tmpl", values{"Package": "kv", "Families": []values{
-		kvCall("kvScoreNEON", "NEON", kvScore256), kvCall("kvCombineNEON", "NEON", kvCombine256),
-		kvCall("kvIntScoreNEON", "NEON", kvIntNarrow), kvCall("kvIntCombineNEON", "NEON", kvIntNarrow),
+		kvCall("kvScore", "NEON", kvScore256), kvCall("kvCombine", "NEON", kvCombine256),
+		kvCall("kvIntScore", "NEON", kvIntNarrow), kvCall("kvIntCombine", "NEON", kvIntNarrow),
 	}}},
 }
 

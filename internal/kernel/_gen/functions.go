@@ -10,7 +10,7 @@ import (
 	"text/template"
 )
 
-// functions are what templates call besides the built-in ones. Numbers are ints.
+// functions are those that templates call besides the built-in ones. Numbers are ints.
 var functions = template.FuncMap{
 	"add": func(a int, rest ...int) int {
 		for _, b := range rest {
@@ -39,7 +39,12 @@ var functions = template.FuncMap{
 		}
 		return list
 	},
-	"max":   func(list []int) int { return slices.Max(list) },
+	"max": func(list []int) int { return slices.Max(list) },
+	"reverse": func(list []int) []int {
+		list = slices.Clone(list)
+		slices.Reverse(list)
+		return list
+	},
 	"upper": strings.ToUpper,
 	"list":  func(list ...any) []any { return list },
 
@@ -50,11 +55,11 @@ var functions = template.FuncMap{
 	"byte4":      func(b int) string { return fmt.Sprintf("0x%08x", b*0x01010101) },
 	"byte8":      func(b int) string { return fmt.Sprintf("0x%016x", b*0x0101010101010101) },
 
-	// tiers are AVX-512 and AVX2: what names end with, the registers, their bytes,
-	// and the registers of half the width.
+	// tiers are AVX-512 and AVX2: what the names of routines end with, the registers, their
+	// bytes, and the registers of half the width.
 	"tiers": func() []tier { return []tier{{"avx512", "Z", 64, "Y"}, {"avx2", "Y", 32, "X"}} },
 
-	// dict makes the argument of a template out of names and values.
+	// dict makes the argument of a template from pairs of a name and a value.
 	"dict": func(pairs ...any) (map[string]any, error) {
 		m := map[string]any{}
 		for ; len(pairs) >= 2; pairs = pairs[2:] {

@@ -5,10 +5,10 @@
 //	go generate ./internal/kernel               writes them
 //	go run -C internal/kernel/_gen . -check     fails if that would change a file
 //
-// A kernel family is a template in asm/. variants.go lists its variants (types of
-// elements, rows of tiles, numbers of tokens, bits of weights), files*.go the files
-// that are written: one variant more is one entry more in variants.go. Assembly
-// that has no variants is written by hand, in the packages of internal/kernel.
+// A kernel that exists in many variants (types of elements, rows of tiles, numbers of
+// tokens, bits of weights) is a template in asm/. variants.go lists the variants: to add
+// one, add it there. files*.go list the files that are written, each with its template.
+// Assembly that has no variants is written by hand, in the packages of internal/kernel.
 package main
 
 import (
@@ -31,12 +31,12 @@ import (
 //go:embed asm
 var templates embed.FS
 
-// A line that holds only template actions leaves no line in the output.
+// A line of a template that has nothing but actions without output leaves no line in the
+// file that is written.
 var actionLine = regexp.MustCompile(`(?m)^[ \t]*((?:\{\{[^{}]*\}\}[ \t]*)+)\n`)
 var silentAction = regexp.MustCompile(`^\{\{ *(range|end|if|else|with|define|block|template|/\*|\$\w+ *:?=)`)
 
-// parse reads all templates into one set, so that a file can use what another
-// defines.
+// parse reads all templates into one set, so that each can use what another defines.
 func parse() (*template.Template, error) {
 	set := template.New("").Funcs(functions).Option("missingkey=error")
 	entries, err := templates.ReadDir("asm")

@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// stubs returns the text of a package's stubs_GOARCH.go: the Go declarations of all
-// assembly routines of an architecture, from its assembly files by name. A routine is declared by the comment above it in its assembly file,
+// stubs returns the text of a package's stubs_GOARCH.go: the Go declarations of all its
+// assembly routines for an architecture. assembly has the text of the files by name. The
+// declaration of a routine is the comment above it in the assembly file:
 //
 //	// func name(parameters) results
 //	// What it does, which becomes the comment of the declaration.
 //	TEXT ·name(SB), …
 //
-// so that its signature is written once. go vet holds the declaration against the
-// offsets in the code.
+// So the signature is written once. go vet compares it with the offsets in the assembly.
 func stubs(assembly map[string][]byte, pkg, about string) ([]byte, error) {
 	var body bytes.Buffer
 	for _, file := range slices.Sorted(maps.Keys(assembly)) {

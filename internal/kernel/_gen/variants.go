@@ -1,9 +1,7 @@
 package main
 
 // The variants of the kernels. To add one, add it to its list here: the kernel, its
-// declaration and the function that chooses among the kernels follow. (Only the tiles
-// of a branch are chosen by hand, in half_tiles_*.go and byte_tiles_*.go of the package
-// branch.)
+// declaration and the function that chooses among the kernels follow.
 
 // The integer kernels: numbers of tokens, and bits of the weights.
 var (
@@ -67,7 +65,7 @@ var (
 // The tiles of a branch: numbers of tokens.
 var (
 	halfTokens512  = []int{1, 4, 8, 12}
-	byteTokens512  = []int{1, 4, 8} // pairs of tiles for 12 tokens are a routine of their own
+	byteTokens512  = []int{1, 4, 8} // two tiles and 12 tokens are a routine of their own
 	tileTokens256  = []int{1, 4}
 	tileTokensNEON = []int{1, 4}
 )

@@ -6,14 +6,14 @@ import (
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
-// NewByteProjection is [NewStoredProjection] for vectors of signed bytes with a
-// scale each: element j of vector r is codes[r·cols+j]·scale[r], exact in float32.
-// With dot_r = Σ_j codes[r·cols+j]·x[j], in the lanes of [Projection], multiplication
-// and addition fused, it computes
+// NewByteProjection is [NewStoredProjection] for vectors of signed bytes with a scale each:
+// element j of vector r is codes[r·cols+j]·scale[r], which float32 holds exactly. It
+// computes dot_r = Σ_j codes[r·cols+j]·x[j] in the order that [Projection] describes, and
 //
 //	z_r = scale_r·dot_r     x_j −= codes[r·cols+j]·(scale_r·z_r), r ascending
 //
-// every other operation rounded separately: all tiers give the same bits.
+// Products with bytes are fused with the addition or subtraction that follows; every other
+// operation is rounded. So all tiers give the same bits.
 func NewByteProjection(codes []int8, scale []float32, count, cols int, remove bool) *Projection {
 	if count < 0 || cols < 1 || len(codes) != count*cols || len(scale) != count {
 		panic(fmt.Sprintf("kernel: a basis of %d codes and %d scales is not %d×%d", len(codes), len(scale), count, cols))
@@ -32,7 +32,7 @@ func NewByteProjection(codes []int8, scale []float32, count, cols int, remove bo
 	return p
 }
 
-// Bytes is what a projection on a stored basis reads for a token.
+// Bytes returns how many bytes of a stored basis are read to project a token.
 func (p *Projection) Bytes() int {
 	n := 0
 	for _, b := range p.stored {
@@ -45,7 +45,7 @@ func (p *Projection) Bytes() int {
 	return n
 }
 
-// byteDotsGo multiplies the 8 vectors data [n/16][8][16] with each token.
+// byteDotsGo is the definition of byteDots.
 func byteDotsGo(out *[foldTokens][8]float32, data []int8, x []float32, ldx, n, tokens int) {
 	for t := range tokens {
 		var lanes [128]float32
@@ -59,7 +59,7 @@ func byteDotsGo(out *[foldTokens][8]float32, data []int8, x []float32, ldx, n, t
 	}
 }
 
-// byteOutGo subtracts z[t][r] times vector r from each token, r ascending.
+// byteOutGo is the definition of byteOut.
 func byteOutGo(x []float32, ldx int, data []int8, z *[foldTokens][8]float32, n, tokens int) {
 	for t := range tokens {
 		for i := 0; i < n; i += 16 {
@@ -71,7 +71,8 @@ func byteOutGo(x []float32, ldx int, data []int8, z *[foldTokens][8]float32, n, 
 	}
 }
 
-// dots is [storedDots] or [byteDots], from column `from` on.
+// dots multiplies the block's vectors with tokens whose first column is column `from` of
+// the basis.
 func (b *storedBlock) dots(out *[foldTokens][8]float32, from int, x []float32, ldx, n, tokens int) {
 	if b.codes != nil {
 		byteDots(out, b.codes[from*8:], x, ldx, n, tokens)
@@ -80,7 +81,8 @@ func (b *storedBlock) dots(out *[foldTokens][8]float32, from int, x []float32, l
 	}
 }
 
-// out is [storedOut] or [byteOut], from column `from` on.
+// out subtracts z times the block's vectors from tokens whose first column is column `from`
+// of the basis.
 func (b *storedBlock) out(x []float32, ldx, from int, z *[foldTokens][8]float32, n, tokens int) {
 	if b.codes != nil {
 		byteOut(x, ldx, b.codes[from*8:], z, n, tokens)

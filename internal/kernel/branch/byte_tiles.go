@@ -8,18 +8,18 @@ import (
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
-// ByteTiles is a matrix C of signed bytes with a scale for each column: the
-// coefficients of a branch on a stored basis, in 8 bits. What stands for row r
-// and component c is Codes·Scale[c], exact in float32. All rows have Count
-// components and are taken 16 at a time.
+// ByteTiles is a matrix C [Rows × Count] of a branch's coefficients in 8 bits. The
+// coefficient of an output row and a component (an element of z) is a signed byte times
+// the component's scale, which float32 holds exactly. Rows are taken 16 at a time, as a
+// tile.
 type ByteTiles struct {
-	Rows, Count int
-	Codes       []int8    // [tiles][Count][16], the lane being the row
-	Scale       []float32 // [Count]
+	Rows, Count int       // output rows; components
+	Codes       []int8    // the bytes, [tiles][Count][16 rows]
+	Scale       []float32 // of each component
 }
 
-// Check reports an error unless the codes and scales are as many as the shape needs,
-// for inputs of k components.
+// Check returns an error unless there are as many codes and scales as the shape needs, and
+// no more components than k, the number that z has.
 func (w *ByteTiles) Check(k int) error {
 	switch want := w.Tiles() * w.Count * tileRows; {
 	case w.Rows < 0 || w.Count < 0 || w.Count > k:
@@ -32,16 +32,16 @@ func (w *ByteTiles) Check(k int) error {
 	return nil
 }
 
-// Tiles is the number of tiles of 16 rows.
+// Tiles returns the number of tiles of 16 rows.
 func (w *ByteTiles) Tiles() int { return shape.CeilDiv(w.Rows, tileRows) }
 
-// At is the number that stands for row r and component c.
+// At returns the coefficient of row r and component c.
 func (w *ByteTiles) At(r, c int) float32 {
 	return float32(w.Codes[(r/tileRows*w.Count+c)*tileRows+r%tileRows]) * w.Scale[c]
 }
 
-// Scaled returns Scale[c]·z[t][c] [tokens × Count], each product rounded: the numbers
-// that the codes are multiplied with.
+// Scaled returns Scale[c]·z[t][c] for each token t and component c, [tokens × Count]: what
+// the codes are multiplied with.
 func (w *ByteTiles) Scaled(z []float32, ldz, tokens int) []float32 {
 	if w.Count == 0 || tokens == 0 {
 		return nil
@@ -62,9 +62,9 @@ func (w *ByteTiles) Scaled(z []float32, ldz, tokens int) []float32 {
 //
 //	y[t][16·tile+lane] += Σ_c Codes[tile][c][lane]·float32(Scale[c]·z[t][c])
 //
-// with the sum taken from zero, c ascending, multiplication and addition fused:
-// all tiers give the same bits. A code or scale too few is the caller's to
-// exclude: see [ByteTiles.Check].
+// The sum begins with zero and c ascends. Its multiplications and additions are fused, so
+// that all tiers give the same bits. The caller has made sure, with [ByteTiles.Check], that
+// there are enough codes and scales.
 func MulByteTiles(p *parallel.Pool, y []float32, ldy int, w *ByteTiles, z []float32, ldz, tokens int) {
 	if w.Rows == 0 || tokens == 0 || w.Count == 0 {
 		return
@@ -86,8 +86,9 @@ func MulByteTiles(p *parallel.Pool, y []float32, ldy int, w *ByteTiles, z []floa
 	})
 }
 
-// AddOne adds tiles first…end-1 for one token, four tiles at a time: with a single sum
-// each addition would have to wait for the one before it.
+// AddOne adds tiles first…end-1 for one token. s is the token's [ByteTiles.Scaled]. Four
+// tiles are taken at a time, because with one each addition would have to wait for the
+// result of the one before.
 func (w *ByteTiles) AddOne(y, s []float32, first, end int) {
 	for i := first; i < end; {
 		if four := i + 4; four <= end && four*tileRows <= w.Rows && byteTiles4(y[i*tileRows:], w.codes(i, 4), w.Count, s) {
@@ -99,12 +100,12 @@ func (w *ByteTiles) AddOne(y, s []float32, first, end int) {
 	}
 }
 
-// codes returns the codes of n tiles, from tile i on.
+// codes returns the codes of n tiles, from the given tile on.
 func (w *ByteTiles) codes(tile, n int) []int8 {
 	return w.Codes[tile*w.Count*tileRows:][:n*w.Count*tileRows]
 }
 
-// Add adds tile i for some tokens, at most tileTokens. s is as [ByteTiles.Scaled] gives it, rows of Count.
+// Add adds tile i for some tokens, at most tileTokens. s is their [ByteTiles.Scaled].
 func (w *ByteTiles) Add(y []float32, ldy int, s []float32, tokens, i int) {
 	if w.Count == 0 {
 		return
@@ -122,9 +123,9 @@ func (w *ByteTiles) Add(y []float32, ldy int, s []float32, tokens, i int) {
 	}
 }
 
-// byteTileGo multiplies a tile c[n][16] with tokens rows of z [n]: y[t][lane] = s,
-// or y[t][lane] + s as update says, for s = Σ_p c[p][lane]·z[t][p], p < n
-// ascending.
+// byteTileGo is the definition of byteTile: it computes s = Σ_p c[p][lane]·z[t][p], p
+// ascending, for each token and each of the 16 lanes, and sets y[t][lane] to s or adds s to
+// it, as update says.
 func byteTileGo(y []float32, ldy int, c []int8, n int, z []float32, tokens, update int) {
 	for t := range tokens {
 		var s [tileRows]float32
@@ -137,9 +138,10 @@ func byteTileGo(y []float32, ldy int, c []int8, n int, z []float32, tokens, upda
 	}
 }
 
-// fusedCode returns code·v + sum, rounded once as a fused multiply-add does. The
-// product is exact in float64; its sum with `sum` is rounded to odd there, which keeps
-// the second rounding, to float32, correct.
+// fusedCode returns code·v + sum, rounded once, as a fused multiply-add does it. float64
+// holds the product exactly. The sum is computed in float64, too, but rounded to odd (of
+// the two numbers next to an inexact result, the one whose last bit is 1), because then
+// the second rounding, to float32, gives what rounding once would give.
 func fusedCode(code int8, v, sum float32) float32 {
 	a, b := float64(code)*float64(v), float64(sum)
 	s := a + b

@@ -8,26 +8,28 @@ import (
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
-// HalfTiles is a matrix C of 16-bit floats of which each row keeps its own number of
-// leading coefficients: those of the spectral branch. Rows are taken 16 at a time, and
-// the rows of a tile have the same number of coefficients.
+// HalfTiles is a matrix C of a branch's coefficients in 16-bit floats. Every row has a
+// number of coefficients of its own: those of the first components (elements of z). Rows
+// are taken 16 at a time, as a tile; the rows of a tile have the same number of
+// coefficients.
 type HalfTiles struct {
 	Rows   int
-	Count  []int    // coefficients of each tile of 16 rows
-	Offset []int    // where each tile starts in Data
-	Data   []uint16 // IEEE binary16, per tile [count][16], the lane being the row
-	Order  []int32  // output row of each row of the tiles, a permutation; nil for 0, 1, 2, …
+	Count  []int    // coefficients of a row, for each tile
+	Offset []int    // where each tile begins in Data
+	Data   []uint16 // IEEE binary16, for each tile [count][16 rows]
+	Order  []int32  // the output row of each row of the tiles, a permutation; nil for 0, 1, 2, …
 }
 
+// tileRows is the number of rows of a tile.
 const tileRows = 16
 
-// What the tile kernels do with y; the assembly compares with these numbers.
+// What a routine does with y. The assembly compares with these numbers.
 const (
-	tileSet = iota
-	tileAdd
+	tileSet = iota // sets y to the sums
+	tileAdd        // adds the sums to y
 )
 
-// mergeTile sets the start of y to sum, or adds it.
+// mergeTile sets y to the first len(y) elements of sum, or adds them.
 func mergeTile(y, sum []float32, update int) {
 	sum = sum[:len(y)]
 	if update == tileSet {
@@ -39,7 +41,8 @@ func mergeTile(y, sum []float32, update int) {
 	}
 }
 
-// Check reports an error unless tiles, order and data agree, for inputs of k coefficients.
+// Check returns an error unless tiles, order and data agree with each other and no row has
+// more coefficients than k, the number of elements of z.
 func (w *HalfTiles) Check(k int) error {
 	tiles := (w.Rows + tileRows - 1) / tileRows
 	if w.Rows < 0 || len(w.Count) != tiles || len(w.Offset) != tiles {
@@ -69,15 +72,15 @@ func (w *HalfTiles) Check(k int) error {
 	return nil
 }
 
-// tileTokens is the most tokens that are taken at a time.
+// tileTokens is the largest number of tokens that are taken at a time.
 const tileTokens = 12
 
 // MulHalfTiles adds C·z to y for each token:
 //
 //	y[t][Order[16·tile+lane]] += Σ_c C[tile][c][lane]·z[t][c]
 //
-// with the sum taken from zero, c ascending. Counts that reach beyond z, and
-// tiles beyond the data, are the caller's to exclude: see [HalfTiles.Check].
+// The sum begins with zero and c ascends. The caller has made sure, with
+// [HalfTiles.Check], that counts do not exceed z and that tiles lie within the data.
 func MulHalfTiles(p *parallel.Pool, y []float32, ldy int, w HalfTiles, z []float32, ldz, tokens int) {
 	if w.Rows == 0 || tokens == 0 {
 		return
@@ -86,12 +89,14 @@ func MulHalfTiles(p *parallel.Pool, y []float32, ldy int, w HalfTiles, z []float
 	p.Run(w.jobs(), func(job int) { w.job(job, y, ldy, z, ldz, tokens) })
 }
 
+// tilesPerJob is the number of tiles that a thread takes at a time.
 const tilesPerJob = 8
 
+// jobs returns the number of jobs that the tiles are cut into.
 func (w *HalfTiles) jobs() int { return (len(w.Count) + tilesPerJob - 1) / tilesPerJob }
 
-// job adds some tiles for all tokens. It takes some tokens at a time over all tiles, so
-// that it writes longer runs of y.
+// job adds the tiles of a job for all tokens. It goes through all tiles for some tokens
+// before it takes the next tokens, so that it writes longer runs of y.
 func (w *HalfTiles) job(job int, y []float32, ldy int, z []float32, ldz, tokens int) {
 	if tokens == 1 {
 		w.AddOne(y, z, job*tilesPerJob, min((job+1)*tilesPerJob, len(w.Count)))
@@ -105,7 +110,7 @@ func (w *HalfTiles) job(job int, y []float32, ldy int, z []float32, ldz, tokens 
 	}
 }
 
-// AddOne adds tiles first…end-1 for one token, four at a time where they have the same
+// AddOne adds tiles first…end-1 for one token, four tiles at a time if they have the same
 // number of coefficients.
 func (w *HalfTiles) AddOne(y, z []float32, first, end int) {
 	for i := first; i < end; {
@@ -169,9 +174,9 @@ func (w *HalfTiles) Add(y []float32, ldy int, z []float32, ldz, tokens, i int) {
 	}
 }
 
-// halfTileGo multiplies a tile c[n][16] with tokens rows of z: y[t][lane] = s,
-// or y[t][lane] + s as update says, for s = Σ_p c[p][lane]·z[t][p], p < n
-// ascending.
+// halfTileGo is the definition of halfTile: it computes s = Σ_p c[p][lane]·z[t][p], p
+// ascending, for each token and each of the 16 lanes, and sets y[t][lane] to s or adds s to
+// it, as update says.
 func halfTileGo(y []float32, ldy int, c []uint16, n int, z []float32, ldz, tokens, update int) {
 	for t := range tokens {
 		var s [tileRows]float32

@@ -8,36 +8,39 @@ import (
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
-// Projection multiplies tokens with a few vectors of a cosine and sine basis, z = F x:
-// the first half of the spectral branch. A cosine or sine of period Cols/f is symmetric
-// or antisymmetric about Cols/2 and about Cols/4. Where all rows of F are, to the bit, x
-// is folded twice, and a product with a row takes a quarter of the multiplications and of
-// the memory:
+// Projection multiplies tokens with a few vectors, z = F x: the first half of a branch. The
+// vectors are the Count rows of F, each of Cols elements.
+//
+// Cosines and sines of a whole number of periods are symmetric or antisymmetric about
+// n/2 = Cols/2 and about n/4. If all rows of F are, to the bit, x is folded twice before
+// it is multiplied, so that a product with a row takes a quarter of the multiplications
+// and a quarter of the memory for F:
 //
 //	e[j] = x[j] ± x[n-j]     f[j] = e[j] ± e[n/2-j]     j < n/4
 //
-// The rows of each of the four combinations of signs are taken 8 at a time. The
-// product of a row is summed in 16 lanes, j modulo 16, ascending, which are
-// folded in halves; the term of j = n/4 is added last. The assembly tiers fuse
-// multiply and add and agree to the bit; the portable one rounds the product.
+// The signs depend on the row: four combinations, the rows of each of which are taken 8 at
+// a time. The product of a row is added up in 16 partial sums (lanes): element j belongs
+// to lane j modulo 16. The lanes are then added in halves, and the term of j = n/4 last.
+// All assembly gives the same bits, with multiplication and addition fused; the portable
+// code rounds every product.
 type Projection struct {
 	Count, Cols int
-	blocks      []foldBlock
-	dense       []float32 // [Count×Cols] where rows don't fold: [float.MatMulNT]
-	stored      []storedBlock
-	removes     bool // subtracts the projection from the tokens; stored bases only
+	blocks      []foldBlock   // F if its rows fold
+	dense       []float32     // F [Count×Cols] if they do not: [float.MatMulNT] multiplies
+	stored      []storedBlock // F if it is stored in 16 or 8 bits
+	removes     bool          // subtract Fᵀz from the tokens; only if F is stored
 }
 
 // foldBlock holds up to 8 rows of F with the same symmetries.
 type foldBlock struct {
-	class   int        // of the folded x
-	data    []float32  // [Cols/4/16][8][16]
-	row     [8]int     // of F; -1 for padding
-	quarter [8]float32 // F at Cols/4
+	class   int        // the symmetries of the rows, see below
+	data    []float32  // the first Cols/4 elements of the rows, [Cols/4/16][8][16]
+	row     [8]int     // the rows' indices in F; -1 where there are fewer than 8
+	quarter [8]float32 // element Cols/4 of the rows
 }
 
-// Classes of rows by the signs of their symmetry about Cols/2 and Cols/4. The last two
-// are sines.
+// The classes of rows, by the signs of their symmetry about Cols/2 and about Cols/4. The
+// last two are sines.
 const (
 	foldPlusPlus = iota
 	foldPlusMinus
@@ -46,8 +49,8 @@ const (
 	foldClasses
 )
 
-// NewProjection makes a projection on the rows of f [count×cols]. It keeps f if the rows
-// do not fold.
+// NewProjection makes a projection on the rows of f [count×cols]. If the rows do not fold,
+// the projection keeps a reference to f.
 func NewProjection(f []float32, count, cols int) *Projection {
 	f = f[:count*cols]
 	p := &Projection{Count: count, Cols: cols}
@@ -76,7 +79,7 @@ func NewProjection(f []float32, count, cols int) *Projection {
 	return p
 }
 
-// foldClass is the class of a row, or -1 if it does not fold.
+// foldClass returns the class of a row, or -1 if the row does not fold.
 func foldClass(v []float32) int {
 	n := len(v)
 	if n == 0 || n%64 != 0 {
@@ -95,12 +98,12 @@ func foldClass(v []float32) int {
 	return -1
 }
 
+// foldSigns returns the signs of a class's symmetry about Cols/2 and about Cols/4.
 func foldSigns(class int) (half, quarter float32) {
 	return [...]float32{1, 1, -1, -1}[class], [...]float32{1, -1, 1, -1}[class]
 }
 
-// foldGo writes the folded values of columns j0…j1 of x into y, class by class,
-// len(x)/4 apart.
+// foldGo folds columns j0…j1-1 of x for each of the four classes: y [4][len(x)/4].
 func foldGo(y, x []float32, j0, j1 int) {
 	n := len(x)
 	for j := j0; j < j1; j++ {
@@ -113,13 +116,13 @@ func foldGo(y, x []float32, j0, j1 int) {
 		y[j], y[n/4+j] = e+f, e-f
 		e, f = a-b, c-d
 		y[n/2+j], y[3*(n/4)+j] = e+f, e-f
-		if j == 0 { // sines begin with 0
+		if j == 0 { // sines are 0 there
 			y[n/2], y[3*(n/4)] = 0, 0
 		}
 	}
 }
 
-// foldDotGo writes the 16 lanes of the products of 8 rows with x, [8][16].
+// foldDotGo sets lanes to the 16 partial sums of the products of 8 rows with x, [8][16].
 func foldDotGo(lanes *[128]float32, data, x []float32) {
 	*lanes = [128]float32{}
 	for i := 0; i < len(x); i += 16 {
@@ -130,7 +133,8 @@ func foldDotGo(lanes *[128]float32, data, x []float32) {
 	}
 }
 
-// foldLanes adds up lanes in halves.
+// foldLanes adds up the 16 lanes of each of 8 rows: the upper half to the lower one, until
+// one number is left.
 func foldLanes(out *[8]float32, lanes *[128]float32) {
 	for r := range out {
 		l := lanes[16*r:][:16]
@@ -143,18 +147,18 @@ func foldLanes(out *[8]float32, lanes *[128]float32) {
 	}
 }
 
-// foldTokens is how many tokens a kernel takes at a time.
+// foldTokens is the largest number of tokens that a routine takes at a time.
 const foldTokens = 3
 
-// tokens projects some tokens, at most foldTokens: z has row t at z[t·ldz], x
-// at x[t·ldx].
+// tokens projects some tokens, at most foldTokens, on rows that fold. Token t is
+// x[t·ldx:], and its result z[t·ldz:].
 func (p *Projection) tokens(z []float32, ldz int, x []float32, ldx, tokens int) {
 	n := p.Cols
 	buf := foldBuffers.Get().(*[]float32)
 	defer foldBuffers.Put(buf)
 	*buf = shape.Grow(*buf, foldTokens*n)
 	folded := *buf
-	var mid [foldTokens][2]float32
+	var mid [foldTokens][2]float32 // x[n/4] ± x[n-n/4]
 	for t := range tokens {
 		v := x[t*ldx:][:n]
 		fold(folded[t*n:][:n], v)
@@ -174,11 +178,11 @@ func (p *Projection) tokens(z []float32, ldz int, x []float32, ldx, tokens int) 
 	}
 }
 
+// foldBuffers are buffers for folded tokens that are not in use.
 var foldBuffers = sync.Pool{New: func() any { return new([]float32) }}
 
-// Project computes z = F x for each token; z has row t at z[t·ldz], x at
-// x[t·ldx]. A token's result does not depend on the others. If f removes, x
-// becomes x − Fᵀz.
+// Project computes z = F x for each token: token t is x[t·ldx:], and its result z[t·ldz:].
+// If f removes, x becomes x − Fᵀz. A token's result does not depend on other tokens.
 func Project(p *parallel.Pool, z []float32, ldz int, f *Projection, x []float32, ldx, tokens int) {
 	if tokens == 0 || f.Count == 0 {
 		return
@@ -197,14 +201,14 @@ func Project(p *parallel.Pool, z []float32, ldz int, f *Projection, x []float32,
 	p.Run(shape.CeilDiv(tokens, per), func(i int) { f.Chunk(z, ldz, x, ldx, i*per, min(tokens, (i+1)*per)) })
 }
 
-// ProjectChunk returns the number of tokens in a chunk of work, which is done while they
-// are in the cache. If there are tokens enough there are at least 32 chunks.
+// ProjectChunk returns how many tokens one chunk of work for a thread has: few enough to
+// stay in a core's cache, and so few that there are at least 32 chunks if there are enough
+// tokens for that.
 func ProjectChunk(cols, tokens int) int {
 	return min(parallel.ChunkTokens(cols), max(2, shape.CeilDiv(tokens, 32)))
 }
 
-// Chunk projects tokens t0…t1-1 on the calling thread: z has row t at z[t·ldz], x at
-// x[t·ldx]. The rows of f must not be dense.
+// Chunk is [Project] for tokens t0…t1-1 on the calling thread. p must not be dense.
 func (p *Projection) Chunk(z []float32, ldz int, x []float32, ldx, t0, t1 int) {
 	for t := t0; t < t1; t += foldTokens {
 		if n := min(foldTokens, t1-t); p.stored != nil {
@@ -215,8 +219,7 @@ func (p *Projection) Chunk(z []float32, ldz int, x []float32, ldx, t0, t1 int) {
 	}
 }
 
-// foldDotsGo is foldDots in Go: out[t] are the products of 8 rows with x[t·ldx:]
-// of n values.
+// foldDotsGo is the definition of foldDots.
 func foldDotsGo(out *[foldTokens][8]float32, data, x []float32, ldx, n, tokens int) {
 	var lanes [128]float32
 	for t := range tokens {
@@ -225,9 +228,9 @@ func foldDotsGo(out *[foldTokens][8]float32, data, x []float32, ldx, n, tokens i
 	}
 }
 
-// Dense reports whether the projection is a product of matrices, which [Projection.Chunk]
-// does not compute.
+// Dense reports whether the projection is an ordinary product of matrices, which
+// [Projection.Chunk] does not compute.
 func (p *Projection) Dense() bool { return p.dense != nil }
 
-// Folded reports whether the rows fold, which saves three quarters of the work.
+// Folded reports whether the rows fold, which saves three quarters of the multiplications.
 func (p *Projection) Folded() bool { return p.dense == nil && p.stored == nil }

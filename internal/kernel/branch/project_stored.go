@@ -8,20 +8,20 @@ import (
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
-// storedBlock holds up to 8 vectors of a stored basis, the columns padded to a multiple
-// of 16. The product and its transpose use the same copy.
+// storedBlock holds up to 8 vectors of a stored basis V, the columns padded with zeros to a
+// multiple of 16. Products with V and with Vᵀ read the same copy.
 type storedBlock struct {
-	data  []uint16 // IEEE binary16 [cols/16][8][16]
-	codes []int8   // or signed bytes, likewise; see byte_project.go
-	scale [8]float32
-	first int // its first row of V
-	rows  int
+	data  []uint16   // the vectors in IEEE binary16 [cols/16][8][16], or nil
+	codes []int8     // the vectors in signed bytes in the same order, or nil
+	scale [8]float32 // what the bytes of each vector are multiplied with
+	first int        // index of the first vector in V
+	rows  int        // number of vectors
 }
 
-// NewStoredProjection makes a projection on the vectors v [count×cols] of 16-bit
-// floats. With remove, what is projected on them is also taken out of the tokens:
-// z = V·x, x −= Vᵀz, the rows of V ascending. Lanes and their sum are those of
-// [Projection], with the columns beyond a multiple of 16 added last.
+// NewStoredProjection makes a projection on the vectors v [count×cols] of 16-bit floats:
+// z = V·x. With remove, the projection is also subtracted from the tokens: x −= Vᵀz, one
+// vector after the other. Products are summed in the order that [Projection] describes,
+// and columns beyond a multiple of 16 are added last.
 func NewStoredProjection(v []uint16, count, cols int, remove bool) *Projection {
 	if count < 0 || cols < 1 || len(v) != count*cols {
 		panic(fmt.Sprintf("kernel: a basis of %d halves is not %d×%d", len(v), count, cols))
@@ -42,8 +42,8 @@ func NewStoredProjection(v []uint16, count, cols int, remove bool) *Projection {
 // Removes reports whether the projection is subtracted from the tokens.
 func (p *Projection) Removes() bool { return p.removes }
 
-// project writes the products of the block's vectors with some tokens, at most
-// foldTokens, z having row t at z[t·ldz].
+// project computes the elements of z that belong to the block's vectors, for some tokens,
+// at most foldTokens.
 func (b *storedBlock) project(z []float32, ldz int, x []float32, ldx, cols, tokens int) {
 	var out, rest [foldTokens][8]float32
 	n := cols &^ 15
@@ -51,7 +51,7 @@ func (b *storedBlock) project(z []float32, ldz int, x []float32, ldx, cols, toke
 		b.dots(&out, 0, x, ldx, n, tokens)
 	}
 	if n < cols {
-		var tail [foldTokens * 16]float32
+		var tail [foldTokens * 16]float32 // the last columns, filled up with zeros
 		for t := range tokens {
 			copy(tail[t*16:], x[t*ldx+n:][:cols-n])
 		}
@@ -68,8 +68,9 @@ func (b *storedBlock) project(z []float32, ldz int, x []float32, ldx, cols, toke
 	}
 }
 
-// remove subtracts the projection on the block's vectors from columns from…end-1 of some
-// tokens, at most foldTokens. from is a multiple of 16, and so is end unless it is the last.
+// remove subtracts z times the block's vectors from columns from…end-1 of some tokens, at
+// most foldTokens. from is a multiple of 16, and so is end unless it is the number of
+// columns.
 func (b *storedBlock) remove(x []float32, ldx, from, end int, z []float32, ldz, tokens int) {
 	var c [foldTokens][8]float32
 	for t := range tokens {
@@ -96,7 +97,7 @@ func (b *storedBlock) remove(x []float32, ldx, from, end int, z []float32, ldz, 
 	}
 }
 
-// storedTokens projects some tokens, at most foldTokens.
+// storedTokens projects some tokens, at most foldTokens, on a stored basis.
 func (p *Projection) storedTokens(z []float32, ldz int, x []float32, ldx, tokens int) {
 	for i := range p.stored {
 		p.stored[i].project(z, ldz, x, ldx, p.Cols, tokens)
@@ -109,10 +110,11 @@ func (p *Projection) storedTokens(z []float32, ldz int, x []float32, ldx, tokens
 	}
 }
 
-// storedColumns is how many columns of one token are a chunk of work.
+// storedColumns is the number of columns of a single token that a thread subtracts from at
+// a time.
 const storedColumns = 1024
 
-// storedOne projects one token on several threads.
+// storedOne projects a single token on a stored basis, on the threads of the pool.
 func (p *Projection) storedOne(pool *parallel.Pool, z, x []float32) {
 	pool.Run(len(p.stored), func(i int) { p.stored[i].project(z, 0, x, 0, p.Cols, 1) })
 	if !p.removes {
@@ -125,7 +127,7 @@ func (p *Projection) storedOne(pool *parallel.Pool, z, x []float32) {
 	})
 }
 
-// storedDotsGo multiplies the 8 vectors data [n/16][8][16] with each token.
+// storedDotsGo is the definition of storedDots.
 func storedDotsGo(out *[foldTokens][8]float32, data []uint16, x []float32, ldx, n, tokens int) {
 	for t := range tokens {
 		var lanes [128]float32
@@ -139,7 +141,7 @@ func storedDotsGo(out *[foldTokens][8]float32, data []uint16, x []float32, ldx, 
 	}
 }
 
-// storedOutGo subtracts z[t][r] times vector r from each token, r ascending.
+// storedOutGo is the definition of storedOut.
 func storedOutGo(x []float32, ldx int, data []uint16, z *[foldTokens][8]float32, n, tokens int) {
 	for t := range tokens {
 		for i := 0; i < n; i += 16 {

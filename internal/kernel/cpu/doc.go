@@ -1,4 +1,4 @@
-// Package cpu knows the machine: tier.go which instruction sets the CPU has and which of
-// them kernels use, limits.go the highest speed of its arithmetic and memory, to compare
-// the speed of kernels with.
+// Package cpu knows the machine. tier.go says which instruction sets the CPU has and which
+// of them are in use. limits.go measures the highest speed of its arithmetic and its memory,
+// which the speed of kernels is compared with.
 package cpu

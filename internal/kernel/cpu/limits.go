@@ -7,32 +7,35 @@ import (
 )
 
 // Limits are the highest speeds of this machine's cores and memory, measured by loops
-// that do nothing else, to compare the speed of kernels with.
+// that do nothing else.
 type Limits struct {
-	Int8 float64 // int8 multiply-adds on vector registers (not on AMX's matrices), two operations each, a second; 0: no such loop for this CPU
-	FMA  float64 // float32 multiply-adds on registers, two operations each, a second; 0: likewise
-	Read float64 // bytes a second read in order from memory
+	Int8 float64 // operations per second of int8 multiply-adds on vector registers (not on those of AMX), two for each; 0 if there is no loop for the active tier
+	FMA  float64 // operations per second of float32 multiply-adds on registers, two for each; 0 likewise
+	Read float64 // bytes per second of reading memory in order
 }
 
-// LimitMeter measures the limits again and again, between the runs that they
-// are to be compared with. It holds 256 MB of memory.
+// LimitMeter measures the limits, as often as wanted: other programs change the speed of a
+// machine, so that kernels and limits should be measured in turns. It holds 256 MB of memory.
 type LimitMeter struct {
 	pool *parallel.Pool
 	buf  []byte
 }
 
+// limitBytes is the memory that is read to measure Limits.Read, and limitPart what one
+// chunk of that work reads.
 const limitBytes, limitPart = 256 << 20, 128 << 10
 
-// NewLimitMeter makes a meter for all threads of the pool.
+// NewLimitMeter makes a meter that measures with all threads of the pool.
 func NewLimitMeter(p *parallel.Pool) *LimitMeter {
 	m := &LimitMeter{pool: p, buf: make([]byte, limitBytes)}
 	for i := 0; i < limitBytes; i += 4096 {
-		m.buf[i] = 1 // a page of its own
+		m.buf[i] = 1 // the operating system gives memory to a page when it is first written
 	}
 	return m
 }
 
-// Measure takes about 20 ms: long enough that no thread is still waking up.
+// Measure measures the limits. It takes about 20 ms, which is long enough that the time to
+// wake threads does not matter.
 func (m *LimitMeter) Measure() Limits {
 	var l Limits
 	p := m.pool
@@ -48,7 +51,7 @@ func (m *LimitMeter) Measure() Limits {
 	return l
 }
 
-// MeasureLimits takes the best of `rounds` turns of a [LimitMeter].
+// MeasureLimits measures `rounds` times and returns the highest speed of each kind.
 func MeasureLimits(p *parallel.Pool, rounds int) Limits {
 	m := NewLimitMeter(p)
 	l := m.Measure()
@@ -59,17 +62,19 @@ func MeasureLimits(p *parallel.Pool, rounds int) Limits {
 	return l
 }
 
-// PeakFMA measures [Limits].FMA for some 5 ms; false: no such loop for this CPU.
+// PeakFMA measures [Limits].FMA alone, for about 5 ms. It returns false if there is no loop
+// for the active tier.
 func PeakFMA(p *parallel.Pool) (float64, bool) { return peakFMA(p) }
 
-// timed runs fn on every thread and returns operations a second.
+// timed runs fn, which does so many operations, on every thread of the pool and returns the
+// operations per second of all of them together.
 func timed(p *parallel.Pool, operations int, fn func()) float64 {
 	start := time.Now()
 	p.Run(p.Threads(), func(int) { fn() })
 	return float64(operations*p.Threads()) / time.Since(start).Seconds()
 }
 
-// readBytesPortable touches every cache line.
+// readBytesPortable reads one byte of every cache line.
 func readBytesPortable(b []byte) byte {
 	var sum byte
 	for i := 0; i < len(b); i += 64 {

@@ -6,34 +6,34 @@ import (
 	"slices"
 )
 
-// Tier is a level of the instruction set. Each kernel exists as portable Go,
-// which defines it, and in assembly for the tiers where that pays. A CPU has the
-// portable tier and some of those of its architecture, each of which includes
-// those before it, but for AVXVNNI: a CPU with AVX-512 may be without it.
+// Tier is a set of instructions that kernels may use. Every kernel exists in portable Go,
+// which defines its results, and in assembly for the tiers where that is faster. A CPU has
+// the portable tier and some of those of its architecture. A tier includes the ones above
+// it in the list of its architecture, except AVXVNNI: a CPU with AVX-512 may lack it.
 type Tier int
 
 const (
 	Portable   Tier = iota // plain Go
-	NEON                   // arm64: what every such CPU has
+	NEON                   // arm64: instructions that every such CPU has
 	NEONDot                // arm64: NEON and the int8 dot product (FEAT_DotProd)
-	AVX2                   // AVX2, FMA, F16C
-	AVXVNNI                // AVX2 and the int8 dot product of 256 bits, for client CPUs without AVX-512
-	AVX512                 // AVX-512 F, BW, DQ, VL
-	AVX512VNNI             // AVX512 and the int8 dot product
-	AMX                    // AVX512VNNI and the int8 products of matrix registers (AMX-INT8)
+	AVX2                   // amd64: AVX2, FMA and F16C
+	AVXVNNI                // amd64: AVX2 and an int8 dot product of 256 bits; CPUs of desktops without AVX-512 have it
+	AVX512                 // amd64: AVX-512 F, BW, DQ and VL
+	AVX512VNNI             // amd64: AVX512 and an int8 dot product of 512 bits
+	AMX                    // amd64: AVX512VNNI and the int8 products of matrix registers (AMX-INT8)
 )
 
 var tierNames = [...]string{"portable", "neon", "neondot", "avx2", "avxvnni", "avx512", "avx512vnni", "amx"}
 
 func (t Tier) String() string { return tierNames[t] }
 
-// EnvTier names the environment variable that lowers the tier, for tests and for
-// finding a fault: portable, avx2, avxvnni, avx512, avx512vnni or amx; on arm64
-// portable, neon or neondot. It cannot raise the tier.
+// EnvTier is the environment variable that lowers the tier, for tests and for finding
+// faults: portable, avx2, avxvnni, avx512, avx512vnni or amx; on arm64 portable, neon or
+// neondot. It cannot raise the tier above what the CPU has.
 const EnvTier = "SPECQUANT_CPU"
 
-// tiers are what this CPU can run, from the lowest on; active is what kernels
-// run, one of them.
+// tiers are those that this CPU has, the lowest first. active is the one of them that
+// kernels use.
 var (
 	tiers  = append([]Tier{Portable}, detect()...)
 	active = Best()
@@ -49,11 +49,11 @@ func init() {
 	}
 }
 
-// EnvError returns an error if the value of [EnvTier] is not a tier's name; the kernels
-// then run on the best tier.
+// EnvError returns an error if the value of [EnvTier] is not the name of a tier. Kernels
+// then use the best tier.
 func EnvError() error { return envErr }
 
-// ParseTier reads a tier's name.
+// ParseTier returns the tier of a name.
 func ParseTier(name string) (Tier, error) {
 	for i, n := range tierNames {
 		if n == name {
@@ -63,7 +63,7 @@ func ParseTier(name string) (Tier, error) {
 	return 0, fmt.Errorf("unknown kernel tier %q; use one of %v", name, tierNames)
 }
 
-// lowered is the highest tier of this CPU that is not above t.
+// lowered returns the highest tier of this CPU that is not above t.
 func lowered(t Tier) Tier {
 	i := len(tiers) - 1
 	for tiers[i] > t {
@@ -72,15 +72,18 @@ func lowered(t Tier) Tier {
 	return tiers[i]
 }
 
-// Tiers are those of this CPU, from [Portable] on; Best is the highest of them,
-// Active the one in use.
+// Tiers returns the tiers of this CPU, the lowest first.
 func Tiers() []Tier { return slices.Clone(tiers) }
-func Best() Tier    { return tiers[len(tiers)-1] }
-func Active() Tier  { return active }
 
-// SetTier makes kernels use the given tier, lowered to one that the CPU has, and
-// returns the former one. It is for tests and benchmarks, and must not be
-// called while a kernel runs.
+// Best returns the highest tier of this CPU.
+func Best() Tier { return tiers[len(tiers)-1] }
+
+// Active returns the tier that kernels use.
+func Active() Tier { return active }
+
+// SetTier makes kernels use tier t, or the highest below it that the CPU has, and returns
+// the tier that they used before. It is for tests and benchmarks, and must not be called
+// while a kernel runs.
 func SetTier(t Tier) (former Tier) {
 	former = active
 	active = lowered(max(t, Portable))

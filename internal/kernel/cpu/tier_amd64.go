@@ -2,7 +2,7 @@ package cpu
 
 import "golang.org/x/sys/cpu"
 
-// detect finds the tiers above [Portable].
+// detect returns the CPU's tiers above [Portable], the lowest first.
 func detect() (t []Tier) {
 	x := &cpu.X86
 	if !(x.HasAVX2 && x.HasFMA && x.HasF16C) {

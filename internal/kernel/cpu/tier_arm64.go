@@ -2,8 +2,8 @@ package cpu
 
 import "golang.org/x/sys/cpu"
 
-// detect finds the tiers above [Portable]. Every CPU of this architecture that
-// Go runs on has NEON.
+// detect returns the CPU's tiers above [Portable], the lowest first. Every CPU of this
+// architecture that Go supports has NEON.
 func detect() []Tier {
 	if cpu.ARM64.HasASIMDDP {
 		return []Tier{NEON, NEONDot}

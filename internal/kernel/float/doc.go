@@ -1,18 +1,25 @@
-// Package float has the loops on floating-point numbers. Files are named by subject, and
-// the one without a suffix defines the result in Go:
+// Package float has the loops on floating-point numbers. Files are named by subject. The
+// file without a suffix has the Go code that defines the results:
 //
-//	gemm        products of float32 and float64 matrices (gemm_portable.go is what a kernel
-//	            computes); narrow: few rows, left: small left factors, syrk: Gram matrices
-//	half        IEEE binary16 and bfloat16: conversions, and products with matrices that are
-//	            stored in 16 bits
-//	elem, gelu  element-wise operations of a block: exp, softmax, SwiGLU, GeGLU, RMSNorm, RoPE
-//	vector      sums and multiples of vectors
-//	range       the least, the largest and the largest absolute value
-//	grid        rounding weights to their grids, and the errors of that
-//	hadamard    the Walsh-Hadamard transform
-//	transpose   transpositions
+//	gemm           products of dense matrices in float32 and float64: how they are cut into jobs
+//	gemm_portable  the innermost loop in Go; the assembly is gemm32_*, gemm64_*
+//	gemm_pack      copies of the operands in the order in which that loop reads them
+//	gemm_narrow    products with at most four rows
+//	gemm_left      products of small matrices with many blocks
+//	gemm_syrk      Gram matrices xᵀ·x
+//	half           IEEE binary16 and bfloat16: conversions
+//	half_matrix    products with matrices that are stored in 16 bits
+//	elem, gelu     element-wise operations of a block: exp, softmax, SwiGLU, GeGLU, RMSNorm, RoPE
+//	vector         sums and multiples of vectors
+//	range          the smallest, the largest and the largest absolute value
+//	grid           rounding weights to grids of integers, and the errors of that
+//	hadamard       the Walsh-Hadamard transform
+//	transpose      transpositions
 //
-// Functions that take a pool share their work out among its threads; a nil pool is the
-// calling thread alone. A name that ends with On is the same as the one without, on the
-// threads of a pool.
+// The functions that choose among a routine's variants for the active tier are generated:
+// blocks_* for vectors, gemm_sets_* for products of matrices.
+//
+// Functions that take a pool share their work among its threads; with a nil pool the
+// calling thread does it alone. A function whose name ends with On does what the one
+// without On does, on the threads of a pool.
 package float

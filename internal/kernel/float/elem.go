@@ -3,21 +3,26 @@ package float
 import (
 	"math"
 
+	"github.com/specquant/specquant/internal/kernel/cpu"
 	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
-// Element-wise operations of a transformer block. The Go code below defines
-// them to the bit: the assembly rounds after each multiplication and addition
-// as it does, and fuses the two only where the product is exact. All tiers
-// agree, and an element does not depend on its place in the vector.
+// Element-wise operations of a transformer block. The Go code in this file defines
+// their results to the bit. The assembly rounds after every multiplication and every
+// addition, as the Go code does, and fuses the two only where the product is exact. So
+// all tiers agree, and an element's result does not depend on its place in the vector.
 
-// exp(x) = 2ⁿ·exp(r), n the integer nearest to x/ln 2, |r| ≤ ln 2/2. ln 2 is
-// split into two numbers of at most 16 bits, whose products with n are exact.
-// The polynomial (exp(r)-1-r)/r² interpolates at the Chebyshev nodes; its error
-// is below 1e-8 of exp(r), and the result's below 1.2e-7.
+// assembly reports whether the active tier has assembly for element-wise operations.
+func assembly() bool { return cpu.Active() != cpu.Portable }
+
+// The exponential is computed as exp(x) = 2ⁿ·exp(r), where n is the integer nearest to
+// x/ln 2 and |r| ≤ ln 2/2. ln 2 is the sum of two numbers of at most 16 significant bits
+// (expLn2Hi and expLn2Lo), so that their products with n are exact. expC2 to expC6 are
+// the coefficients of a polynomial for (exp(r)-1-r)/r², interpolated at the Chebyshev
+// nodes. Its error is below 1e-8 of exp(r); that of the result is below 1.2e-7.
 const (
 	expLog2e = 1.44269504
-	expMagic = 0x1.8p23 // adding it rounds to an integer, in the lowest bits
+	expMagic = 0x1.8p23 // adding it rounds to an integer, which is then in the lowest bits
 	expLn2Hi = 0x1.62e4p-1
 	expLn2Lo = 49087 * 0x1p-35
 	expC2    = 0.5
@@ -26,17 +31,18 @@ const (
 	expC5    = 0.008363233
 	expC6    = 0.001392625
 
-	expLowest  = -87.33 // below it the result is 0: no subnormal numbers
-	expHighest = 88.72283
-	leastFloat = 0x1p-126 // the smallest normal number
+	expLowest  = -87.33   // below it the result is 0, so that no result is subnormal
+	expHighest = 88.72283 // above it the result is infinite
+	leastFloat = 0x1p-126 // the smallest normal float32
 )
 
+// exp32 is the definition of the exponential of one number.
 func exp32(x float32) float32 {
 	if x < expLowest {
 		return 0
 	}
 	if !(x <= expHighest) {
-		return x + float32(math.Inf(1)) // infinite, or NaN
+		return x + float32(math.Inf(1)) // NaN if x is
 	}
 	t := float32(x*expLog2e) + expMagic
 	n := t - expMagic
@@ -50,12 +56,13 @@ func exp32(x float32) float32 {
 	return math.Float32frombits(math.Float32bits(p) + math.Float32bits(t)<<23)
 }
 
-// Exp replaces each element by its exponential, with a relative error below
-// 1.2e-7. Below -87.33 it is 0, above 88.7228 infinite; a NaN stays one.
+// Exp replaces each element by its exponential, with a relative error below 1.2e-7. The
+// exponential of less than -87.33 is 0, that of more than 88.7228 infinite, that of NaN
+// is NaN.
 func Exp(x []float32) {
 	n := expBlocks(x)
-	if tail := x[n:]; hasElem() {
-		var b [16]float32
+	if tail := x[n:]; assembly() {
+		var b [16]float32 // the rest as a whole block, which is faster than one by one
 		copy(b[:], tail)
 		expBlocks(b[:])
 		copy(tail, b[:])
@@ -66,44 +73,37 @@ func Exp(x []float32) {
 	}
 }
 
-// Softmax replaces x by the softmax of scale·x. Exponentials are summed in
-// float64, in 16 lanes by index modulo 16; a probability below 2⁻¹²⁶ is 0. The
-// relative error is below 4e-7 plus that of rounding scale·x. If an element is
-// NaN or scale·x infinite at the top, all are NaN.
+// Softmax replaces x by the softmax of scale·x. The exponentials are summed in float64,
+// in 16 partial sums (lanes): element i is added to lane i modulo 16. A probability below
+// 2⁻¹²⁶ becomes 0. The relative error is below 4e-7 plus that of rounding scale·x. If an
+// element is NaN, or if the largest scale·x is infinite, all results are NaN.
 func Softmax(x []float32, scale float32) {
 	if len(x) == 0 {
 		return
 	}
-	var lanes, more [16]float64
-	var b [16]float32
-	if !hasElem() {
-		top := scale * x[0]
-		for _, v := range x {
-			top = max(top, scale*v)
-		}
-		for i, v := range x {
-			x[i] = exp32(float32(scale*v) - top)
-			lanes[i&15] += float64(x[i])
-		}
-		normalizeGo(x, float32(1/fold16(&lanes)))
+	if !assembly() {
+		softmaxGo(x, scale)
 		return
 	}
+	var lanes, more [16]float64
+	var b [16]float32
 	whole := len(x) &^ 15
 	rest := x[whole:]
 	top := float32(math.Inf(-1))
 	if whole > 0 {
-		top = maxScaled(x[:whole], scale)
+		_, top = maxScaledBlocks(x, scale)
 	}
-	if len(rest) > 0 { // one more block, filled up with what is there anyway
+	if len(rest) > 0 { // as one more block, filled up with copies of one of its elements
 		for i := range b {
 			b[i] = rest[0]
 		}
 		copy(b[:], rest)
-		top = max(top, maxScaled(b[:], scale))
-		expSum(b[:], scale, top, &more)
+		_, last := maxScaledBlocks(b[:], scale)
+		top = max(top, last)
+		expSumBlocks(b[:], scale, top, &more)
 		copy(rest, b[:])
 	}
-	expSum(x[:whole], scale, top, &lanes)
+	expSumBlocks(x, scale, top, &lanes)
 	for i := range rest {
 		lanes[i] += more[i]
 	}
@@ -111,6 +111,21 @@ func Softmax(x []float32, scale float32) {
 	normalizeGo(x[normalizeBlocks(x, inv):], inv)
 }
 
+// softmaxGo is the definition of [Softmax].
+func softmaxGo(x []float32, scale float32) {
+	var lanes [16]float64
+	top := scale * x[0]
+	for _, v := range x {
+		top = max(top, scale*v)
+	}
+	for i, v := range x {
+		x[i] = exp32(float32(scale*v) - top)
+		lanes[i&15] += float64(x[i])
+	}
+	normalizeGo(x, float32(1/fold16(&lanes)))
+}
+
+// normalizeGo multiplies x by inv; products below the smallest normal number become 0.
 func normalizeGo(x []float32, inv float32) {
 	for i := range x {
 		if x[i] *= inv; x[i] < leastFloat {
@@ -119,7 +134,7 @@ func normalizeGo(x []float32, inv float32) {
 	}
 }
 
-// fold16 adds up lanes in halves.
+// fold16 adds the upper half of the lanes to the lower one until one number is left.
 func fold16(l *[16]float64) float64 {
 	for h := 8; h > 0; h /= 2 {
 		for i := range h {
@@ -129,13 +144,13 @@ func fold16(l *[16]float64) float64 {
 	return l[0]
 }
 
-// SwiGLU writes silu(gate)·up over gate, silu(g) = g/(1+exp(-g)), with a
-// relative error below 4e-7.
+// SwiGLU replaces gate by silu(gate)·up, where silu(g) = g/(1+exp(-g)), with a relative
+// error below 4e-7.
 func SwiGLU(gate, up []float32) {
 	sameLen(len(gate), len(up))
 	n := swigluBlocks(gate, up)
 	gate, up = gate[n:], up[n:]
-	if hasElem() {
+	if assembly() {
 		var g, u [16]float32
 		copy(g[:], gate)
 		copy(u[:], up)
@@ -156,9 +171,9 @@ func AddTo(x, y []float32) {
 	}
 }
 
-// RMSNorm writes x/√(mean(x²)+eps)·weight for one token; dst and x may be the
-// same. The squares are summed in float64 by [SumSquares], so that only the
-// roundings of the result count: a relative error below 2e-7.
+// RMSNorm sets dst to x/√(mean(x²)+eps)·weight for one token. dst and x may be the same
+// memory. [SumSquares] adds the squares in float64, so that only the rounding of the
+// result counts: its relative error is below 2e-7.
 func RMSNorm(dst, x, weight []float32, eps float64) {
 	sameLen(len(dst), len(x))
 	sameLen(len(x), len(weight))
@@ -168,8 +183,9 @@ func RMSNorm(dst, x, weight []float32, eps float64) {
 	}
 }
 
-// Rope turns one head x [2·half] by the angles of which cos and sin [half] are
-// given, in the rotate-half layout: element i with element i+half.
+// Rope rotates one head x [2·half] by angles whose cosines and sines [half] are given
+// (rotary position embedding). Element i is rotated with element i+half, the layout of
+// Hugging Face's rotate_half.
 func Rope(x, cos, sin []float32) {
 	sameLen(len(cos), len(sin))
 	sameLen(len(x), 2*len(cos))
@@ -181,10 +197,12 @@ func Rope(x, cos, sin []float32) {
 	}
 }
 
-// elemChunk is how many elements make a job: some 5 µs of work.
+// elemChunk is the number of elements that one chunk of work for a thread has: about
+// 5 µs of work.
 const elemChunk = 16 << 10
 
-// split runs f over fixed chunks of n elements.
+// split cuts 0…n-1 into chunks of [elemChunk] elements and calls f for each of them, on
+// the threads of the pool.
 func split(p *parallel.Pool, n int, f func(from, to int)) {
 	if n <= elemChunk || p.Threads() == 1 {
 		f(0, n)
@@ -207,14 +225,14 @@ func AddToOn(p *parallel.Pool, x, y []float32) {
 	split(p, len(x), func(from, to int) { AddTo(x[from:to], y[from:to]) })
 }
 
-// RMSNormOn is [RMSNorm] for each of the tokens: dst and x are
-// [tokens × len(weight)].
+// RMSNormOn is [RMSNorm] for each of the tokens, on the threads of the pool. dst and x
+// are [tokens × len(weight)].
 func RMSNormOn(p *parallel.Pool, dst, x, weight []float32, eps float64, tokens int) {
 	n := len(weight)
 	if n == 0 {
 		return
 	}
-	each := max(1, elemChunk/n) // tokens of a job
+	each := max(1, elemChunk/n) // tokens of a chunk
 	p.Run((tokens+each-1)/each, func(i int) {
 		for t := i * each; t < min((i+1)*each, tokens); t++ {
 			RMSNorm(dst[t*n:][:n], x[t*n:][:n], weight, eps)

@@ -73,7 +73,7 @@ loop:
 	VZEROUPPER
 	RET
 
-// func expSumavx512(x unsafe.Pointer, scale, top float32, lanes unsafe.Pointer, blocks int)
+// func expSumavx512(x unsafe.Pointer, scale, top float32, lanes *[16]float64, blocks int)
 TEXT ·expSumavx512(SB), NOSPLIT, $0-32
 	MOVQ x+0(FP), DI
 	VBROADCASTSS scale+8(FP), Z14
@@ -244,7 +244,7 @@ loop:
 	VZEROUPPER
 	RET
 
-// func expSumavx2(x unsafe.Pointer, scale, top float32, lanes unsafe.Pointer, blocks int)
+// func expSumavx2(x unsafe.Pointer, scale, top float32, lanes *[16]float64, blocks int)
 TEXT ·expSumavx2(SB), NOSPLIT, $0-32
 	MOVQ x+0(FP), DI
 	VBROADCASTSS scale+8(FP), Y14

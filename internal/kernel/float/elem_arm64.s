@@ -136,7 +136,7 @@ loop:
 	FADD2D(a, a, 30); \
 	FADD2D(b, b, 31)
 
-// func expSumNEON(x unsafe.Pointer, scale, top float32, lanes unsafe.Pointer, blocks int)
+// func expSumNEON(x unsafe.Pointer, scale, top float32, lanes *[16]float64, blocks int)
 TEXT ·expSumNEON(SB), NOSPLIT, $0-32
 	MOVD  x+0(FP), R0
 	MOVWU scale+8(FP), R2

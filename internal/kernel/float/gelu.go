@@ -6,19 +6,20 @@ import (
 	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
-// The tanh form of GELU is g·σ(k·g·(1+a·g²)), σ being the logistic function: the
-// form below is that of Hendrycks and Gimpel (arXiv 1606.08415) with
-// ½·(1+tanh(y)) = σ(2y).
+// The constants of the tanh approximation of GELU by Hendrycks and Gimpel (arXiv
+// 1606.08415). With ½·(1+tanh(y)) = σ(2y), σ being the logistic function, it is
+// g·σ(k·g·(1+a·g²)).
 const (
-	geluK    = 2 * 0.7978845608028654 // 2·√(2/π)
-	geluA    = 0.044715
-	geluEnds = 10 // beyond, σ is 0 or 1 in float32
+	geluK    = 2 * 0.7978845608028654 // k = 2·√(2/π)
+	geluA    = 0.044715               // a
+	geluEnds = 10                     // where |g| is larger, σ is 0 or 1 in float32
 )
 
-// GeGLU writes gelu(gate)·up over gate, gelu(g) = ½·g·(1+tanh(√(2/π)·(g+0.044715·g³))),
-// with an error below 1e-6 of |gate·up|.
+// GeGLU replaces gate by gelu(gate)·up, where
+// gelu(g) = ½·g·(1+tanh(√(2/π)·(g+0.044715·g³))), with an error below 1e-6 of |gate·up|.
 //
-// With s = k·(1+a·g²) and u = s·g it is silu(u)·(up/s), which [SwiGLU] computes.
+// It is computed by [SwiGLU]: with s = k·(1+a·g²) and u = s·g, the result is
+// silu(u)·(up/s).
 func GeGLU(gate, up []float32) {
 	sameLen(len(gate), len(up))
 	var scaled [256]float32
@@ -40,8 +41,8 @@ func GeGLUOn(p *parallel.Pool, gate, up []float32) {
 	split(p, len(gate), func(from, to int) { GeGLU(gate[from:to], up[from:to]) })
 }
 
-// SoftCap replaces each x by cap·tanh(scale·x/cap): nearly scale·x where that is
-// small, and never beyond ±cap. cap is positive.
+// SoftCap replaces each x by cap·tanh(scale·x/cap), which is close to scale·x where that
+// is small and always between −cap and cap. cap is positive.
 func SoftCap(x []float32, scale, cap float32) {
 	f := 2 * scale / cap
 	for i, v := range x {
@@ -62,7 +63,7 @@ func Mul(x, y []float32) {
 	}
 }
 
-// gelu64 is the definition.
+// gelu64 is the definition of GELU's tanh approximation, which tests compare [GeGLU] with.
 func gelu64(g float64) float64 {
 	return 0.5 * g * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(g+geluA*g*g*g)))
 }

@@ -8,76 +8,80 @@ import (
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
-// Dense products. The sum over k has one order, fixed by k alone:
+// Products of dense matrices, c[m×n] = a[m×k]·b[k×n]. Every element of c is a sum of k
+// terms, which are added in an order that depends on k alone:
 //
 //	for each block of [blockK] terms, from the first:
-//	    s = 0; s = s + a·b, k ascending (fused on the assembly tiers)
-//	    c = c + s   (c = s for the first block, unless accumulating)
+//	    s = 0
+//	    s = s + a·b for each term of the block (one fused operation in the assembly)
+//	    c = c + s   (c = s for the first block, unless the product is added to c)
 //
-// Each element of c is computed this way on its own, whatever tile, chunk or thread
-// it falls to. So results don't depend on the number of threads, row i of c
-// doesn't depend on m nor column j on n, and AVX2 and AVX-512 agree to the bit.
-// The portable tier rounds each product, and so agrees within rounding only.
+// The order does not depend on which tile, chunk or thread computes the element. So
+// results do not depend on the number of threads, row i of c depends on no other row of
+// a, column j on no other column of b, and AVX2 and AVX-512 give the same bits. The
+// portable tier rounds every product before it is added, so that it agrees with the
+// others within rounding only.
 
-// blockK is the number of terms that are summed from zero before they are added
-// to c. It bounds the packing buffers, and the growth of rounding errors.
+// blockK is the number of terms that are summed from zero before the sum is added to c.
+// It bounds the buffers that operands are copied to, and the growth of rounding errors.
 const blockK = 256
 
-// real lists the element types that dense products take.
+// real lists the element types of dense products.
 type real interface{ float32 | float64 }
 
-// operand is a matrix as it lies in memory: row-major with ld elements from row
-// to row, transposed relative to its role in the product where trans is set.
+// operand is a matrix in memory: row-major, with ld elements from the start of a row to
+// that of the next. If trans is set, the product uses its transpose.
 type operand[T real] struct {
 	data  []T
 	ld    int
 	trans bool
 }
 
-// gemm is one product c[m×n] (+)= a[m×k]·b[k×n].
+// gemm is one product c = a·b, or c = c ± a·b.
 type gemm[T real] struct {
 	m, n, k int
-	a       operand[T] // [m×k], or [k×m] where trans
-	b       operand[T] // [k×n], or [n×k] where trans
-	half    HalfMatrix // b as [n×k] in 16 bits, where half.Data is set
+	a       operand[T] // in memory [m×k], or [k×m] if trans is set
+	b       operand[T] // in memory [k×n], or [n×k] if trans is set
+	half    HalfMatrix // b stored as [n×k] in 16 bits; used instead of b if half.Data is not nil
 	c       []T
-	ldc     int
+	ldc     int // elements from row to row of c
 
-	accumulate bool
-	subtract   bool // the product; accumulate is set too
-	lower      bool // leave out tiles that lie wholly above the diagonal
+	accumulate bool // add the product to c
+	subtract   bool // subtract the product from c; accumulate is set, too
+	lower      bool // compute only what lies on or below the diagonal of c
 
 	micro      *microSet
-	rows, cols int // of a job
-	rowJobs    int
+	rows, cols int // of the part of c that one job computes
+	rowJobs    int // number of jobs that the rows of c are cut into
 }
 
-// microSet is the register kernels of a tier: each multiplies r rows of a with
-// a panel of b that is width columns wide.
+// microSet is the register kernels of a tier. fn[r] multiplies r rows of a with a panel
+// of b, which is `width` columns wide; it is nil where there is no kernel for r rows.
 type microSet struct {
 	width  int
-	height int // the tallest kernel
+	height int // the largest r that has a kernel
 	fn     [maxHeight + 1]microKernel
 }
 
+// The largest height and width of any tier.
 const (
 	maxHeight = 12
 	maxWidth  = 32
 )
 
-// microKernel computes s[i][j] = Σ_p a[i][p]·b[p][j] for its own number of rows
-// and all columns of the panel, p < kc ascending, and sets c = s, adds it or
-// subtracts it, as update says. Strides count elements.
+// microKernel computes s[i][j] = Σ_p a[i][p]·b[p][j], p from 0 to kc−1 in this order, for
+// its number of rows and all columns of the panel, in registers. Then it sets c to s, or
+// adds or subtracts it, as update says. lda, ldb and ldc count elements.
 type microKernel func(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 
-// The values of update. The assembly kernels compare with these numbers.
+// The values of update. The assembly compares with these numbers.
 const (
 	updateSet = iota
 	updateAdd
 	updateSubtract
 )
 
-// update says what to do with c after the terms from k0: see updateSet.
+// update returns what is done to c with the sum of the block of terms that begins at k0.
 func (g *gemm[T]) update(k0 int) int {
 	switch {
 	case g.subtract:
@@ -88,37 +92,37 @@ func (g *gemm[T]) update(k0 int) int {
 	return updateAdd
 }
 
-// MatMulNT computes c[m×n] = a[m×k]·b[n×k]ᵀ, or adds it to c. All are row-major;
-// lda, ldb and ldc are the distances between rows, in elements.
+// MatMulNT sets c[m×n] to a[m×k]·b[n×k]ᵀ, or adds that to c. All matrices are row-major;
+// lda, ldb and ldc are the numbers of elements from row to row.
 func MatMulNT(p *parallel.Pool, c []float32, ldc int, a []float32, lda int, b []float32, ldb int, m, n, k int, accumulate bool) {
 	g := gemm[float32]{m: m, n: n, k: k, c: c, ldc: ldc, accumulate: accumulate,
 		a: operand[float32]{a, lda, false}, b: operand[float32]{b, ldb, true}}
 	g.run(p)
 }
 
-// MatMulNN computes c[m×n] = a[m×k]·b[k×n], or adds it to c.
+// MatMulNN sets c[m×n] to a[m×k]·b[k×n], or adds that to c.
 func MatMulNN(p *parallel.Pool, c []float32, ldc int, a []float32, lda int, b []float32, ldb int, m, n, k int, accumulate bool) {
 	g := gemm[float32]{m: m, n: n, k: k, c: c, ldc: ldc, accumulate: accumulate,
 		a: operand[float32]{a, lda, false}, b: operand[float32]{b, ldb, false}}
 	g.run(p)
 }
 
-// MatMulTN computes c[m×n] = aᵀ·b for a[k×m] and b[k×n], or adds it to c.
+// MatMulTN sets c[m×n] to aᵀ·b for a[k×m] and b[k×n], or adds that to c.
 func MatMulTN(p *parallel.Pool, c []float32, ldc int, a []float32, lda int, b []float32, ldb int, m, n, k int, accumulate bool) {
 	g := gemm[float32]{m: m, n: n, k: k, c: c, ldc: ldc, accumulate: accumulate,
 		a: operand[float32]{a, lda, true}, b: operand[float32]{b, ldb, false}}
 	g.run(p)
 }
 
-// Update says what a float64 product does to c.
+// Update is what a float64 product does to c.
 type Update int
 
 const (
 	Set      Update = iota // c = a·b
 	Add                    // c = c + a·b
 	Subtract               // c = c - a·b
-	// SubtractLower is Subtract on and below the diagonal of c; what is above the
-	// diagonal stays as it is.
+	// SubtractLower is Subtract on and below the diagonal of c. What is above the diagonal
+	// stays as it is.
 	SubtractLower
 )
 
@@ -136,7 +140,7 @@ func MatMulNN64(p *parallel.Pool, c []float64, ldc int, a []float64, lda int, b 
 	g.run(p)
 }
 
-// run splits c into blocks, which share nothing, and computes them.
+// run cuts c into parts and computes them as independent jobs, on the threads of the pool.
 func (g *gemm[T]) run(p *parallel.Pool) {
 	if g.m < 0 || g.n < 0 || g.k < 0 {
 		panic(fmt.Sprintf("kernel: negative size in a product of %d×%d×%d", g.m, g.n, g.k))
@@ -163,8 +167,9 @@ func (g *gemm[T]) run(p *parallel.Pool) {
 	p.Run(g.rowJobs*((g.n+g.cols-1)/g.cols), g.job)
 }
 
-// split chooses the block of a job: tall enough to pay for packing b, its rows
-// of a small enough for the second-level cache, and enough jobs to share out.
+// split chooses how many rows and columns of c one job computes: so many rows that copying
+// b for them pays, so few that their rows of a stay in a core's second-level cache, and
+// enough jobs for all threads.
 func (g *gemm[T]) split() {
 	var e T
 	tall := blockBytes / (strideK * int(unsafe.Sizeof(e))) / maxHeight * maxHeight
@@ -174,12 +179,12 @@ func (g *gemm[T]) split() {
 		g.rows = roundUp((g.m+parts-1)/parts, maxHeight)
 	}
 	if g.m <= maxHeight && g.k > blockK {
-		// Bound by memory: read few rows of b at a time, so that the hardware prefetcher can
-		// follow them.
+		// Reading b takes most of the time. With few rows of b at a time the hardware
+		// prefetcher can follow them.
 		g.cols = maxWidth
 		return
 	}
-	const enough, work = 16, 1 << 19 // jobs, and multiply-adds that are worth one
+	const enough, work = 16, 1 << 19 // number of jobs wanted, multiply-adds that are worth a job
 	rowJobs := (g.m + g.rows - 1) / g.rows
 	g.cols = 16 * maxWidth
 	for g.cols > maxWidth && rowJobs*((g.n+g.cols-1)/g.cols) < enough && g.rows*g.k*g.cols > work {
@@ -187,11 +192,14 @@ func (g *gemm[T]) split() {
 	}
 }
 
-// blockBytes bounds the packed rows of a job, to stay in the second-level cache.
+// blockBytes bounds the memory of a job's copied rows of a, so that they stay in a core's
+// second-level cache.
 const blockBytes = 640 << 10
 
+// roundUp returns the smallest multiple of `to` that is not below n.
 func roundUp(n, to int) int { return (n + to - 1) / to * to }
 
+// check panics unless the operand, rows×cols as the product uses it, lies in its memory.
 func (o *operand[T]) check(name string, rows, cols int) {
 	if o.trans {
 		rows, cols = cols, rows
@@ -199,7 +207,7 @@ func (o *operand[T]) check(name string, rows, cols int) {
 	shape.Fits(name, len(o.data), o.ld, rows, cols)
 }
 
-// job computes block i of c.
+// job computes part i of c.
 func (g *gemm[T]) job(i int) {
 	i0 := i % g.rowJobs * g.rows
 	j0 := i / g.rowJobs * g.cols
@@ -221,7 +229,8 @@ func (g *gemm[T]) job(i int) {
 	}
 }
 
-// panel multiplies the packed rows i0…i1 with columns j0…j1 of b.
+// panel multiplies rows i0…i1 of a (`rows`, lda elements apart) with columns j0…j1 of b, for
+// the kc terms from k0 on.
 func (g *gemm[T]) panel(s *scratch[T], rows []T, lda, i0, i1, j0, j1, k0, kc, update int) {
 	w := g.micro.width
 	b, ldb := g.packPanel(s, j0, j1, k0, kc)
@@ -237,8 +246,8 @@ func (g *gemm[T]) panel(s *scratch[T], rows []T, lda, i0, i1, j0, j1, k0, kc, up
 			if j1-j0 == w && !(g.lower && i < j1-1) {
 				fn(kc, ap, lda, bp, ldb, unsafe.Pointer(&g.c[i*g.ldc+j0]), g.ldc, update)
 			} else {
-				// A narrow panel, or one that crosses the diagonal, goes through a whole
-				// tile, so that no kernel writes beyond a row or above the diagonal.
+				// The panel has fewer columns than the kernel, or crosses the diagonal. The kernel
+				// writes to a buffer, of which only what belongs to c is taken.
 				fn(kc, ap, lda, bp, ldb, unsafe.Pointer(&s.tile[0]), w, updateSet)
 				for r := range h {
 					end := j1
@@ -256,6 +265,7 @@ func (g *gemm[T]) panel(s *scratch[T], rows []T, lda, i0, i1, j0, j1, k0, kc, up
 	}
 }
 
+// mergeRow sets a row of c to sum, or adds or subtracts it.
 func mergeRow[T real](c, sum []T, update int) {
 	sum = sum[:len(c)]
 	switch update {

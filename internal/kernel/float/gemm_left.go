@@ -5,19 +5,19 @@ import (
 	"unsafe"
 )
 
-// leftLimit and leftWidth are the largest order and width that MulLeft takes. A panel of
-// the right factor, whose rows are the width apart, then stays in the first-level cache.
-// With 2048 columns the packed product is faster.
+// leftLimit and leftWidth are the largest k and w that [MulLeft] takes: so small that the
+// rows of a panel of src, which are w elements apart, stay in a core's first-level cache.
+// With 2048 columns MatMulNN is faster.
 const (
 	leftLimit = 160
 	leftWidth = 512
 )
 
-// MulLeft multiplies blocks [k × w] of src from the left by a [k × k] and writes the
-// results to dst, on the calling goroutine. It returns false and does nothing unless k is
-// small and w fills whole registers of the active tier. Its results are those of
-// [MatMulNN] to the bit. Unlike MatMulNN it copies neither factor, which would take
-// longer than the product.
+// MulLeft multiplies each block [k × w] of src from the left by a [k × k] and writes the
+// results to dst, on the calling goroutine. It returns false and does nothing unless k and
+// w are small and w is a multiple of the width of the tier's kernels. Its results are those
+// of [MatMulNN] to the bit. Unlike MatMulNN it does not copy its operands, which would
+// take longer than so small a product.
 func MulLeft(dst, a, src []float32, k, w int) bool {
 	micro := microKernels[float32]()
 	if k < 1 || k > leftLimit || w < 1 || w > leftWidth || w%micro.width != 0 {

@@ -5,19 +5,23 @@ import (
 	"unsafe"
 )
 
-// strideK is the distance between packed rows of a: a cache line more than blockK, so
-// that the rows do not all map to the same cache sets.
+// Before they are multiplied, operands are copied ("packed") to buffers in the order in
+// which the register kernels read them.
+
+// strideK is the number of elements from row to row of the copy of a: a cache line more
+// than blockK, so that the rows do not all fall into the same cache sets.
 const strideK = blockK + 16
 
-// scratch is what one job needs to pack its operands.
+// scratch is the buffers of one job.
 type scratch[T real] struct {
-	rows  []T // packed rows of a, [rows][strideK]
-	panel []T // packed panel of b, [blockK][maxWidth]
-	tile  []T // [maxHeight][maxWidth]
-	wide  []T // rows of 16-bit weights widened, [maxWidth][strideK]
-	gram  []T // a block of a Gram matrix
+	rows  []T // rows of a, [rows][strideK]
+	panel []T // columns of b, [blockK][maxWidth]
+	tile  []T // results of a kernel that are not all part of c, [maxHeight][maxWidth]
+	wide  []T // rows of 16-bit weights converted to float32, [maxWidth][strideK]
+	gram  []T // a part of a Gram matrix, see syrk
 }
 
+// The buffers that are not in use, for float32 and float64.
 var scratch32, scratch64 sync.Pool
 
 func scratchPool[T real]() *sync.Pool {
@@ -40,8 +44,8 @@ func getScratch[T real]() *scratch[T] {
 
 func putScratch[T real](s *scratch[T]) { scratchPool[T]().Put(s) }
 
-// packRows returns rows i0…i1 and terms k0…k0+kc of a, and the distance between rows.
-// If there are few rows they are not copied but used in place.
+// packRows returns rows i0…i1 and terms k0…k0+kc of a, and the number of elements from row
+// to row. If there are few rows, they are used where they are and not copied.
 func (g *gemm[T]) packRows(s *scratch[T], i0, i1, k0, kc int) (rows []T, ld int) {
 	a := &g.a
 	if !a.trans && i1-i0 <= 4 {
@@ -61,9 +65,9 @@ func (g *gemm[T]) packRows(s *scratch[T], i0, i1, k0, kc int) (rows []T, ld int)
 	return rows, strideK
 }
 
-// packPanel returns columns j0…j1 and terms k0…k0+kc of b as [kc][width], and the
-// distance between rows. Columns from j1 on are not defined. For few rows of a the
-// panel is not copied but used in place, where its layout allows that.
+// packPanel returns columns j0…j1 and terms k0…k0+kc of b as [kc][width], and the number of
+// elements from row to row. Columns from j1 on may hold anything. If a has few rows and b
+// is not transposed, the columns are used where they are and not copied.
 func (g *gemm[T]) packPanel(s *scratch[T], j0, j1, k0, kc int) (panel []T, ld int) {
 	w := g.micro.width
 	b := &g.b
@@ -84,8 +88,8 @@ func (g *gemm[T]) packPanel(s *scratch[T], j0, j1, k0, kc int) (panel []T, ld in
 	return s.panel, w
 }
 
-// copyLines copies rows of two cache lines, the width of AVX-512 panels, without
-// a call for each.
+// copyLines copies rows of two cache lines each, which is the width of an AVX-512 panel,
+// without calling the runtime's copy for every row.
 func copyLines[T real](dst, src []T, lds, rows int) {
 	const line = 128
 	var e T
@@ -97,8 +101,8 @@ func copyLines[T real](dst, src []T, lds, rows int) {
 	}
 }
 
-// transpose sets dst[j][i] = src[i][j] for i < rows, j < cols, and leaves the
-// rest of dst alone.
+// transpose sets dst[j][i] = src[i][j] for i < rows and j < cols, and leaves the rest of
+// dst as it is. ldd and lds are the numbers of elements from row to row.
 func transpose[T real](dst []T, ldd int, src []T, lds, rows, cols int) {
 	r0, c0 := 0, 0
 	switch d := any(dst).(type) {
@@ -108,7 +112,7 @@ func transpose[T real](dst []T, ldd int, src []T, lds, rows, cols int) {
 	case []float64:
 		r0, c0 = transposeBlocks64(d, ldd, any(src).([]float64), lds, rows, cols)
 	}
-	// The rest: rows below the blocks, and columns right of them.
+	// What the assembly has not done: rows below its blocks, and columns right of them.
 	if r0 < rows {
 		transposeGo(dst[r0:], ldd, src[r0*lds:], lds, rows-r0, cols)
 	}
@@ -117,6 +121,7 @@ func transpose[T real](dst []T, ldd int, src []T, lds, rows, cols int) {
 	}
 }
 
+// transposeGo is the definition of [transpose].
 func transposeGo[T real](dst []T, ldd int, src []T, lds, rows, cols int) {
 	i := 0
 	for ; i+4 <= rows; i += 4 {

@@ -2,10 +2,12 @@ package float
 
 import "unsafe"
 
-// The portable register kernels. They define what the assembly computes, but
-// for the rounding of products; conversions keep the compiler from fusing, so
-// that every machine without assembly gets the same bits.
+// The portable register kernels. They define what the assembly computes, except that they
+// round every product, which the assembly does not (it fuses multiplication and
+// addition). The conversions T(…) keep the compiler from fusing, so that all machines
+// without assembly get the same bits.
 
+// portableWidth is the number of columns of their panels.
 const portableWidth = 4
 
 func portableSet[T real]() microSet {
@@ -17,6 +19,7 @@ func portableSet[T real]() microSet {
 
 var portable32, portable64 = portableSet[float32](), portableSet[float64]()
 
+// microGo1 is the [microKernel] for one row.
 func microGo1[T real](kc int, a unsafe.Pointer, _ int, b unsafe.Pointer, ldb int, c unsafe.Pointer, _ int, update int) {
 	as := unsafe.Slice((*T)(a), kc)
 	bs := unsafe.Slice((*T)(b), (kc-1)*ldb+portableWidth)
@@ -31,6 +34,7 @@ func microGo1[T real](kc int, a unsafe.Pointer, _ int, b unsafe.Pointer, ldb int
 	mergeRow(unsafe.Slice((*T)(c), portableWidth), s[:], update)
 }
 
+// microGo2 is the [microKernel] for two rows.
 func microGo2[T real](kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int) {
 	as := unsafe.Slice((*T)(a), lda+kc)
 	a0, a1 := as[:kc], as[lda:][:kc]

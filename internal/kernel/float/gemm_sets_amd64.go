@@ -2,7 +2,13 @@
 
 package float
 
-// The register kernels in assembly, by the rows of their tiles.
+import (
+	"unsafe"
+
+	"github.com/specquant/specquant/internal/kernel/cpu"
+)
+
+// The register kernels in assembly, by the number of rows of their tiles.
 var (
 	avx512Set32 = microSet{32, 12, [maxHeight + 1]microKernel{
 		12: f32x12x32avx512,
@@ -32,9 +38,29 @@ var (
 	}}
 )
 
-// The products of few rows in assembly, by the type of b and the rows of a.
+// microKernels returns the register kernels of the active tier for an element type.
+func microKernels[T real]() *microSet {
+	var e T
+	single := unsafe.Sizeof(e) == 4
+	switch tier := cpu.Active(); {
+	case tier >= cpu.AVX512 && single:
+		return &avx512Set32
+	case tier >= cpu.AVX512:
+		return &avx512Set64
+	case tier >= cpu.AVX2 && single:
+		return &avx2Set32
+	case tier >= cpu.AVX2:
+		return &avx2Set64
+	}
+	if single {
+		return &portable32
+	}
+	return &portable64
+}
+
+// The kernels for products with few rows, by the type of b and the number of rows of a.
 var (
-	narrow512 = [F32 + 1][narrowRows + 1]narrowKernel{
+	avx512Narrow = narrowSet{
 		F32: {
 			1: narrow1f32avx512,
 			2: narrow2f32avx512,
@@ -51,7 +77,7 @@ var (
 			4: narrow4bf16avx512,
 		},
 	}
-	narrow256 = [F32 + 1][narrowRows + 1]narrowKernel{
+	avx2Narrow = narrowSet{
 		F32: {
 			1: narrow1f32avx2,
 			2: narrow2f32avx2,
@@ -66,3 +92,15 @@ var (
 		},
 	}
 )
+
+// narrowKernels returns the kernels of the active tier for products with few rows; nil if
+// it has none.
+func narrowKernels() *narrowSet {
+	switch tier := cpu.Active(); {
+	case tier >= cpu.AVX512:
+		return &avx512Narrow
+	case tier >= cpu.AVX2:
+		return &avx2Narrow
+	}
+	return nil
+}

@@ -2,18 +2,46 @@
 
 package float
 
-// The register kernels in assembly, by the rows of their tiles.
+import (
+	"unsafe"
+
+	"github.com/specquant/specquant/internal/kernel/cpu"
+)
+
+// The register kernels in assembly, by the number of rows of their tiles.
 var (
-	neonSet32 = microSet{16, 6, [maxHeight + 1]microKernel{
+	NEONSet32 = microSet{16, 6, [maxHeight + 1]microKernel{
 		1: f32x1x16NEON,
 		2: f32x2x16NEON,
 		4: f32x4x16NEON,
 		6: f32x6x16NEON,
 	}}
-	neonSet64 = microSet{8, 6, [maxHeight + 1]microKernel{
+	NEONSet64 = microSet{8, 6, [maxHeight + 1]microKernel{
 		1: f64x1x8NEON,
 		2: f64x2x8NEON,
 		4: f64x4x8NEON,
 		6: f64x6x8NEON,
 	}}
 )
+
+// microKernels returns the register kernels of the active tier for an element type.
+func microKernels[T real]() *microSet {
+	var e T
+	single := unsafe.Sizeof(e) == 4
+	switch tier := cpu.Active(); {
+	case tier >= cpu.NEON && single:
+		return &NEONSet32
+	case tier >= cpu.NEON:
+		return &NEONSet64
+	}
+	if single {
+		return &portable32
+	}
+	return &portable64
+}
+
+// narrowKernels returns the kernels of the active tier for products with few rows; nil if
+// it has none.
+func narrowKernels() *narrowSet {
+	return nil
+}

@@ -7,25 +7,24 @@ import (
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
-// syrkTokens is the largest number of tokens that are summed in float32 before the sum is
-// added to h in float64.
+// syrkTokens is the largest number of tokens whose products are summed in float32 before
+// the sum is added to h in float64.
 const syrkTokens = 512
 
-// syrkBlock is the edge of the blocks of h that are computed at a time, a
-// multiple of the height and width of all register kernels.
+// syrkBlock is the number of rows and columns of h that a job computes, a multiple of the
+// height and width of all register kernels.
 const syrkBlock = 192
 
-// SyrkTN adds the Gram matrix of x[tokens×n] to h[n×n]: h += xᵀ·x. Products are
-// summed in float32 over up to 512 tokens, the sums of those in float64. Only
-// what is on and below the diagonal counts, and is mirrored: h is symmetric to the bit
-// afterwards.
+// SyrkTN adds the Gram matrix of x[tokens×n] to h[n×n]: h += xᵀ·x. The products of up to
+// 512 tokens are summed in float32, and those sums in float64. h is read on and below the
+// diagonal, and the result is copied to above it, so that h is symmetric to the bit.
 func SyrkTN(p *parallel.Pool, h []float64, n int, x []float32, ldx, tokens int) {
 	SyrkLower(p, h, n, x, ldx, tokens)
 	Mirror(p, h, n)
 }
 
-// SyrkLower is [SyrkTN] without the mirroring, which is done once with [Mirror]
-// after the last of many tokens: what it leaves above the diagonal is not defined.
+// SyrkLower is [SyrkTN] without the copy: afterwards anything may be above the diagonal.
+// Callers that add many parts call [Mirror] once after the last.
 func SyrkLower(p *parallel.Pool, h []float64, n int, x []float32, ldx, tokens int) {
 	if n == 0 || tokens == 0 {
 		return
@@ -36,7 +35,7 @@ func SyrkLower(p *parallel.Pool, h []float64, n int, x []float32, ldx, tokens in
 	shape.Fits("x", len(x), ldx, tokens, n)
 	side := (n + syrkBlock - 1) / syrkBlock
 	p.Run(side*(side+1)/2, func(i int) {
-		// Blocks of the lower triangle, row by row.
+		// The blocks of the lower triangle are numbered row by row.
 		row := 0
 		for i > row {
 			i -= row + 1
@@ -46,7 +45,7 @@ func SyrkLower(p *parallel.Pool, h []float64, n int, x []float32, ldx, tokens in
 	})
 }
 
-// syrk computes the block of h at i0, j0.
+// syrk adds to the block of h that begins at row i0 and column j0.
 func syrk(h []float64, n int, x []float32, ldx, tokens, i0, j0 int) {
 	rows, cols := min(syrkBlock, n-i0), min(syrkBlock, n-j0)
 	s := getScratch[float32]()
@@ -70,8 +69,8 @@ func syrk(h []float64, n int, x []float32, ldx, tokens, i0, j0 int) {
 	putScratch(s)
 }
 
-// mirrorTile is the edge of the square tiles that are mirrored at a time: two of them fit
-// into a core's first-level cache.
+// mirrorTile is the number of rows and columns that are copied at a time: two such tiles
+// fit into a core's first-level cache.
 const mirrorTile = 32
 
 // Mirror copies the lower triangle of h[n×n] to the upper one.

@@ -2,31 +2,33 @@ package float
 
 import "math"
 
-// Loops over the grids of weights, which [GridStep] describes: all tiers give the
-// same bits, so that artefacts do not depend on the machine.
+// Rounding weights to grids of integers. All tiers give the same bits, so that artefacts
+// do not depend on the machine that made them.
 
-// GridStep is one group's grid: w ≈ Scale·(q − Shift), q in Lo to Hi.
+// GridStep is the grid of one group of weights: w ≈ Scale·(q − Shift), where q is an
+// integer from Lo to Hi.
 type GridStep struct{ Scale, Shift, Lo, Hi float32 }
 
-// Level returns the level q of t = w/scale + shift, as a float. After clamping, adding
-// and subtracting 1.5·2²³ rounds to the nearest integer, half to even. The conversion
-// of t keeps compilers from fusing the product in it with this sum.
+// Level returns the integer q (as a float) for t = w/scale + shift: t clamped to Lo…Hi
+// and rounded to the nearest integer, half to even, by adding and subtracting 1.5·2²³.
+// The conversion to float32 keeps compilers from fusing a product within t with the sum.
 func (g *GridStep) Level(t float32) float32 {
 	const magic = 3 << 22
 	return (float32(min(max(t, g.Lo), g.Hi)) + magic) - magic
 }
 
-// gridLanes is how many partial sums a squared error has.
+// gridLanes is the number of partial sums (lanes) that a squared error is added up in:
+// element i belongs to lane i modulo 16.
 const gridLanes = 16
 
-// errorSpan is how many weights are summed between two comparisons of the error with
-// its limit.
+// errorSpan is the number of weights whose errors are summed before the sum is compared
+// with its limit again.
 const errorSpan = 512
 
-// GridError returns the weighted squared error Σ d·(w − ŵ)² of rounding w to the grid,
-// summed in 16 lanes by index modulo 16. When the sum passes the limit the rest is
-// skipped. A nil d weights all terms with 1. The levels are computed from w·(1/Scale),
-// not from w/Scale.
+// GridError returns Σ d·(w − ŵ)², the squared error of rounding w to the grid's values ŵ,
+// each term weighted by d (by 1 if d is nil). When the sum exceeds the limit, the rest is
+// skipped. The search that calls this tries many grids: it multiplies by 1/Scale where
+// [GridRound] divides by Scale.
 func GridError(w, d []float32, g *GridStep, limit float32) float32 {
 	var lanes [gridLanes]float32
 	var sum float32
@@ -37,7 +39,7 @@ func GridError(w, d []float32, g *GridStep, limit float32) float32 {
 			sameLen(len(w), len(d))
 			part, d = d[:n], d[n:]
 		}
-		done := gridErrorBlocks(w[:n], part, g, &lanes)
+		done := gridErrorBlocks(w[:n], part, g, 1/g.Scale, &lanes)
 		gridErrorGo(w[done:n], part[min(done, len(part)):], g, &lanes)
 		w = w[n:]
 		sum = foldGrid(&lanes)
@@ -45,8 +47,8 @@ func GridError(w, d []float32, g *GridStep, limit float32) float32 {
 	return sum
 }
 
-// gridErrorGo adds the terms to the lanes, the first one to lane 0. An empty d weights
-// all terms with 1.
+// gridErrorGo adds the terms to the lanes, the first one to lane 0. If d is empty, all
+// terms have the weight 1.
 func gridErrorGo(w, d []float32, g *GridStep, lanes *[gridLanes]float32) {
 	inv := 1 / g.Scale
 	for i, v := range w {
@@ -60,6 +62,7 @@ func gridErrorGo(w, d []float32, g *GridStep, lanes *[gridLanes]float32) {
 	}
 }
 
+// foldGrid adds up the lanes, in the order of the assembly.
 func foldGrid(l *[gridLanes]float32) float32 {
 	var s [4]float32
 	for i := range s {
@@ -68,7 +71,7 @@ func foldGrid(l *[gridLanes]float32) float32 {
 	return (s[0] + s[2]) + (s[1] + s[3])
 }
 
-// GridRound sets q to the levels of w.
+// GridRound sets q to the integers that the weights w are rounded to.
 func GridRound(q []int8, w []float32, g *GridStep) {
 	sameLen(len(q), len(w))
 	for i := gridRoundBlocks(q, w, g); i < len(w); i++ {
@@ -76,7 +79,7 @@ func GridRound(q []int8, w []float32, g *GridStep) {
 	}
 }
 
-// GridValues sets dst to what q stands for.
+// GridValues sets dst to the weights that the integers q stand for.
 func GridValues(dst []float32, q []int8, g *GridStep) {
 	sameLen(len(dst), len(q))
 	for i := gridValuesBlocks(dst, q, g); i < len(q); i++ {
@@ -84,8 +87,8 @@ func GridValues(dst []float32, q []int8, g *GridStep) {
 	}
 }
 
-// GridRoundEach is [GridRound] with a scale and a shift for every weight; those of g
-// are not used. It sets e to the rounding error ŵ − w of each weight times share.
+// GridRoundEach is [GridRound] where every weight has a scale and a shift of its own, in
+// place of those of g. It also sets e to share·(ŵ − w): a part of each rounding error.
 func GridRoundEach(q []int8, e, w, scale, shift []float32, g *GridStep, share float32) {
 	sameLen(len(q), len(w))
 	sameLen(len(e), len(w))
@@ -98,16 +101,18 @@ func GridRoundEach(q []int8, e, w, scale, shift []float32, g *GridStep, share fl
 	}
 }
 
-// GridTurn moves each weight's code to the best value given the others (one step of
-// coordinate descent). e is the difference between the weights and what their codes
-// stand for, gradient half the gradient of a sum of squares in e, and h its curvature.
-// It sets change to the change of e and reports whether any of it is not zero. Scale
-// and shift are each weight's own, as in [GridRoundEach].
+// GridTurn moves each weight's integer q to the best one while all other weights stay as
+// they are: a step of coordinate descent on a sum of squares. e is the difference between
+// the weights and the values ŵ of their integers, gradient is half the sum's gradient with
+// respect to e, and h its curvature. GridTurn adds the changes to e, sets change to them
+// and reports whether any is not zero. Every weight has a scale and a shift of its own,
+// as in [GridRoundEach].
 func GridTurn(q []int8, e, gradient, change, scale, shift []float32, g *GridStep, h float32) bool {
 	for _, v := range [][]float32{e, gradient, change, scale, shift} {
 		sameLen(len(v), len(q))
 	}
-	i, any := gridTurnBlocks(q, e, gradient, change, scale, shift, g, h)
+	i, moved := gridTurnBlocks(q, e, gradient, change, scale, shift, g, h)
+	any := moved != 0
 	for ; i < len(q); i++ {
 		// The sum of squares is a parabola in the weight's value, with its minimum at best.
 		s, d := scale[i], shift[i]
@@ -125,14 +130,13 @@ func GridTurn(q []int8, e, gradient, change, scale, shift []float32, g *GridStep
 
 func abs32(v float32) float32 { return math.Float32frombits(math.Float32bits(v) &^ (1 << 31)) }
 
-// Range returns the smallest and the largest element of x, and includes 0 in the range.
-// Both are NaN if an element is not finite.
+// Range returns the smallest and the largest number of x and zero. Both are NaN if an
+// element is not finite.
 func Range(x []float32) (least, most float32) {
-	i := 0
-	least, most, i = rangeBlocks(x)
-	for _, v := range x[i:] {
-		bad := v - v // NaN unless v is finite
-		least, most = min(least, v)+bad, max(most, v)+bad
+	least, most, abs := MinMaxAbs(x)
+	if abs >= notFinite {
+		least = float32(math.NaN())
+		most = least
 	}
 	return least, most
 }

@@ -305,61 +305,6 @@ loop:
 	VZEROUPPER
 	RET
 
-// func rangeavx512(x unsafe.Pointer, lanes *[3][gridLanes]float32, blocks int)
-TEXT ·rangeavx512(SB), NOSPLIT, $0-24
-	MOVQ x+0(FP), SI
-	MOVQ lanes+8(FP), DI
-	MOVQ blocks+16(FP), CX
-	VXORPS Z0, Z0, Z0
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-loop:
-	VMOVUPS (SI), Z3
-	VMINPS Z3, Z0, Z0
-	VMAXPS Z3, Z1, Z1
-	VSUBPS Z3, Z3, Z3
-	VADDPS Z3, Z2, Z2
-	ADDQ $64, SI
-	DECQ CX
-	JNZ  loop
-	VMOVUPS Z0, (DI)
-	VMOVUPS Z1, 64(DI)
-	VMOVUPS Z2, 128(DI)
-	VZEROUPPER
-	RET
-
-// func rangeavx2(x unsafe.Pointer, lanes *[3][gridLanes]float32, blocks int)
-TEXT ·rangeavx2(SB), NOSPLIT, $0-24
-	MOVQ x+0(FP), SI
-	MOVQ lanes+8(FP), DI
-	MOVQ blocks+16(FP), CX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-loop:
-	VMOVUPS (SI), Y3
-	VMOVUPS 32(SI), Y6
-	VMINPS Y3, Y0, Y0
-	VMAXPS Y3, Y1, Y1
-	VMINPS Y6, Y4, Y4
-	VMAXPS Y6, Y5, Y5
-	VSUBPS Y3, Y3, Y3
-	VADDPS Y3, Y2, Y2
-	VSUBPS Y6, Y6, Y6
-	VADDPS Y6, Y2, Y2
-	ADDQ $64, SI
-	DECQ CX
-	JNZ  loop
-	VMOVUPS Y0, (DI)
-	VMOVUPS Y4, 32(DI)
-	VMOVUPS Y1, 64(DI)
-	VMOVUPS Y5, 96(DI)
-	VMOVUPS Y2, 128(DI)
-	VZEROUPPER
-	RET
-
 // func gridTurnavx512(q, e, gradient, change, scale, shift unsafe.Pointer, by *GridStep, h float32, blocks int) int
 TEXT ·gridTurnavx512(SB), NOSPLIT, $0-80
 	MOVQ q+0(FP), DI

@@ -2,16 +2,19 @@ package float
 
 import "fmt"
 
-// hadamardChunk is how many numbers go through all stages before the next ones do: few
-// enough to stay in the first-level cache.
+// hadamardChunk is the number of elements that go through all stages of the transform
+// before the next ones do: few enough to stay in a core's first-level cache.
 const hadamardChunk = 4096
 
-// Hadamard takes x as blocks [n × w] and multiplies each from the left by scale
-// and by the Walsh-Hadamard matrix of order n in natural (Sylvester) order:
-// H₁ = 1, H₂ₙ = [H H; H −H]. So w = 1 transforms rows of n numbers, and a larger
-// w runs across the n rows of each block. n must be a power of two and n·w must
-// divide the length. All tiers agree to the bit, and a block does not depend on
-// those beside it.
+// Hadamard multiplies each block [n × w] of x from the left by scale·H, where H is the
+// Walsh-Hadamard matrix of order n in natural (Sylvester) order: H₁ = 1,
+// H₂ₙ = [Hₙ Hₙ; Hₙ −Hₙ]. With w = 1 it transforms vectors of n numbers; with a larger w
+// it transforms the w columns of each block. n must be a power of two, and n·w must
+// divide the length of x. All tiers agree to the bit, and the result of a block does not
+// depend on other blocks.
+//
+// The transform has log₂ n stages. The stage of distance h replaces each pair of numbers
+// a, b that are h apart, in groups of 2h, by a+b and a−b.
 func Hadamard(x []float32, n, w int, scale float32) {
 	if n < 1 || n&(n-1) != 0 || w < 1 || len(x)%(n*w) != 0 {
 		panic(fmt.Sprintf("kernel: Hadamard transform of order %d × %d on %d numbers", n, w, len(x)))
@@ -21,20 +24,26 @@ func Hadamard(x []float32, n, w int, scale float32) {
 		part := x[:min(chunk, len(x))]
 		x = x[len(part):]
 		h := w // the distance of the next stage
-		if w == 1 && n >= 16 && hadamardBlocks(part, scale) {
-			h = 16
+		if w == 1 && n >= 16 && hadamard16Blocks(part, scale) > 0 {
+			h = 16 // the scale and the stages of distance 1, 2, 4 and 8 are done
 		} else {
 			for i := scaleBlocks(part, scale); i < len(part); i++ {
 				part[i] *= scale
 			}
 		}
-		if h%16 != 0 || !hadamardStages(part, h, n*w) {
-			hadamardGo(part, h, n*w)
+		if h%16 == 0 { // the assembly does two stages at a time, and one that is left
+			for 4*h <= n*w && hadamard4(part, h, len(part)/(4*h)) {
+				h *= 4
+			}
+			if 2*h <= n*w && hadamard2(part, h, len(part)/(2*h)) {
+				h *= 2
+			}
 		}
+		hadamardGo(part, h, n*w)
 	}
 }
 
-// hadamardGo does the stages of distance h, 2h, … below end.
+// hadamardGo does the stages of distance h, 2h, 4h, … below end.
 func hadamardGo(x []float32, h, end int) {
 	for ; h < end; h *= 2 {
 		for i := 0; i < len(x); i += 2 * h {

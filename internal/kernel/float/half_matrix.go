@@ -8,7 +8,7 @@ import (
 	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
-// DType is a floating-point format of stored weights.
+// DType is the floating-point format of stored weights.
 type DType byte
 
 const (
@@ -19,7 +19,7 @@ const (
 
 var dtypeNames = [...]string{"", "F16", "BF16", "F32"}
 
-// String is the name that safetensors uses.
+// String returns the name that safetensors files use.
 func (d DType) String() string {
 	if int(d) < len(dtypeNames) && d != 0 {
 		return dtypeNames[d]
@@ -27,7 +27,7 @@ func (d DType) String() string {
 	return fmt.Sprintf("DType(%d)", byte(d))
 }
 
-// Size is the bytes of an element.
+// Size returns the number of bytes of an element.
 func (d DType) Size() int {
 	if d == F32 {
 		return 4
@@ -35,20 +35,20 @@ func (d DType) Size() int {
 	return 2
 }
 
-// HalfMatrix is a row-major matrix as it lies in a file: little-endian floats,
-// which need not be aligned. Data may point into a memory map.
+// HalfMatrix is a row-major matrix as files store it: little-endian floats at any address,
+// which may be in a memory-mapped file.
 type HalfMatrix struct {
 	Data       []byte
 	DType      DType
 	Rows, Cols int
 }
 
-// Check reports an error unless the data has the size that the shape needs.
+// Check returns an error unless Data has the size that the shape needs.
 func (w *HalfMatrix) Check() error {
 	if w.DType < F16 || w.DType > F32 {
 		return fmt.Errorf("kernel: weights of type %v; want F16, BF16 or F32", w.DType)
 	}
-	// Rows·Cols of what fits in memory can't overflow, but these may come from a file.
+	// Rows and Cols may come from a file: the product of the two must not overflow.
 	size, ok := len(w.Data), w.Rows >= 0 && w.Cols >= 0
 	if ok && w.Rows > 0 && w.Cols > 0 {
 		ok = w.Cols <= size/w.DType.Size()/w.Rows && w.Rows*w.Cols*w.DType.Size() == size
@@ -67,9 +67,9 @@ func (w *HalfMatrix) Row(dst []float32, i int) {
 	w.decode(dst, i, 0)
 }
 
-// MatMulHalf computes y[tokens×Rows] = x[tokens×Cols]·Wᵀ. Panels of the weights
-// are widened as they are used. The order of each sum is that of [MatMulNT],
-// so one token gives the same bits alone or among many.
+// MatMulHalf sets y[tokens×Rows] to x[tokens×Cols]·Wᵀ. Weights are converted to float32
+// panel by panel as they are used. Sums have the order of those of [MatMulNT], so that a
+// token gives the same bits alone and among others.
 func MatMulHalf(p *parallel.Pool, y []float32, ldy int, x []float32, ldx int, w HalfMatrix, tokens int) {
 	if err := w.Check(); err != nil {
 		panic(err)
@@ -79,12 +79,12 @@ func MatMulHalf(p *parallel.Pool, y []float32, ldy int, x []float32, ldx int, w 
 	g.run(p)
 }
 
-// packHalf packs rows j0…j1 and columns k0…k0+kc of w as [kc][width].
+// packHalf writes rows j0…j1 and columns k0…k0+kc of w to the panel, as [kc][width].
 func packHalf(s *scratch[float32], w *HalfMatrix, j0, j1, k0, kc, width int) {
 	size := w.DType.Size()
 	lds := w.Cols * size
 	r, c := transposeBlocks(s.panel, width, w.Data[j0*lds+k0*size:], w.DType, lds, j1-j0, kc)
-	// Columns that do not fill a block are widened row by row.
+	// Columns that do not fill a block are converted row by row, and then transposed.
 	if s.wide == nil {
 		s.wide = make([]float32, maxWidth*strideK)
 	}
@@ -102,7 +102,7 @@ func packHalf(s *scratch[float32], w *HalfMatrix, j0, j1, k0, kc, width int) {
 	}
 }
 
-// decode converts len(dst) elements of row i, from column k0.
+// decode sets dst to len(dst) elements of row i, from column k0 on.
 func (w *HalfMatrix) decode(dst []float32, i, k0 int) {
 	at := i*w.Cols + k0
 	if w.DType == F32 {

@@ -2,9 +2,11 @@ package float
 
 import "math"
 
-// minMaxAbsGo returns the range of x, which includes 0 and leaves out NaNs, and the
-// largest |x| as the bits of a float32: bits of 0x7f800000 and above mean that an element
-// is not finite.
+// notFinite are the bits of an infinite float32. Those of finite numbers (without the
+// sign) are smaller, those of NaNs larger.
+const notFinite = 0x7f800000
+
+// minMaxAbsGo is the definition of [MinMaxAbs].
 func minMaxAbsGo(x []float32) (lo, hi float32, abs uint32) {
 	for _, v := range x {
 		if v < lo {

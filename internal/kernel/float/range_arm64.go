@@ -6,7 +6,9 @@ import (
 	"github.com/specquant/specquant/internal/kernel/cpu"
 )
 
-// MinMaxAbs is [minMaxAbsGo] on the active tier.
+// MinMaxAbs returns the smallest and the largest number of x and zero, NaNs left out, and
+// the largest |x| as the bits of a float32, NaNs included: bits from 0x7f800000 on mean
+// that an element is infinite or NaN.
 func MinMaxAbs(x []float32) (lo, hi float32, abs uint32) {
 	n := len(x) &^ 15
 	if cpu.Active() < cpu.NEON || n == 0 {

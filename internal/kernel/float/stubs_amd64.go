@@ -19,7 +19,7 @@ func expavx512(x unsafe.Pointer, blocks int)
 func maxScaledavx512(x unsafe.Pointer, scale float32, blocks int) float32
 
 //go:noescape
-func expSumavx512(x unsafe.Pointer, scale, top float32, lanes unsafe.Pointer, blocks int)
+func expSumavx512(x unsafe.Pointer, scale, top float32, lanes *[16]float64, blocks int)
 
 //go:noescape
 func normalizeavx512(x unsafe.Pointer, inv float32, blocks int)
@@ -43,7 +43,7 @@ func expavx2(x unsafe.Pointer, blocks int)
 func maxScaledavx2(x unsafe.Pointer, scale float32, blocks int) float32
 
 //go:noescape
-func expSumavx2(x unsafe.Pointer, scale, top float32, lanes unsafe.Pointer, blocks int)
+func expSumavx2(x unsafe.Pointer, scale, top float32, lanes *[16]float64, blocks int)
 
 //go:noescape
 func normalizeavx2(x unsafe.Pointer, inv float32, blocks int)
@@ -190,12 +190,6 @@ func gridRoundEachavx512(q, e, w, scale, shift unsafe.Pointer, by *GridStep, sha
 
 //go:noescape
 func gridRoundEachavx2(q, e, w, scale, shift unsafe.Pointer, by *GridStep, share float32, blocks int)
-
-//go:noescape
-func rangeavx512(x unsafe.Pointer, lanes *[3][gridLanes]float32, blocks int)
-
-//go:noescape
-func rangeavx2(x unsafe.Pointer, lanes *[3][gridLanes]float32, blocks int)
 
 //go:noescape
 func gridTurnavx512(q, e, gradient, change, scale, shift unsafe.Pointer, by *GridStep, h float32, blocks int) int

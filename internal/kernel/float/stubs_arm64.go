@@ -17,7 +17,7 @@ func expNEON(x unsafe.Pointer, blocks int)
 func maxScaledNEON(x unsafe.Pointer, scale float32, blocks int) float32
 
 //go:noescape
-func expSumNEON(x unsafe.Pointer, scale, top float32, lanes unsafe.Pointer, blocks int)
+func expSumNEON(x unsafe.Pointer, scale, top float32, lanes *[16]float64, blocks int)
 
 //go:noescape
 func normalizeNEON(x unsafe.Pointer, inv float32, blocks int)

@@ -7,8 +7,8 @@ import (
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
-// Transpose sets dst[j][i] = src[i][j] for i < rows, j < cols; ldd and lds are the
-// distances between rows.
+// Transpose sets dst[j][i] = src[i][j] for i < rows and j < cols. ldd and lds are the
+// numbers of elements from row to row.
 func Transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
 	if rows == 0 || cols == 0 {
 		return
@@ -18,8 +18,8 @@ func Transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
 	transpose(dst, ldd, src, lds, rows, cols)
 }
 
-// TransposeBytes sets dst[j][i] = src[i][j] for i < rows, j < cols; ldd and lds are
-// the distances between rows.
+// TransposeBytes sets dst[j][i] = src[i][j] for i < rows and j < cols. ldd and lds are the
+// numbers of bytes from row to row.
 func TransposeBytes(dst []byte, ldd int, src []byte, lds, rows, cols int) {
 	i := 0
 	for ; i+8 <= rows; i += 8 {
@@ -29,8 +29,9 @@ func TransposeBytes(dst []byte, ldd int, src []byte, lds, rows, cols int) {
 			for k := range x {
 				x[k] = binary.LittleEndian.Uint64(src[(i+k)*lds+j:])
 			}
-			// Transpose the 8×8 block in three steps: swap its off-diagonal quarters of
-			// 4×4 bytes, then those of 2×2 and of 1×1 in each quarter.
+			// A block of 8×8 bytes is transposed in three steps: its off-diagonal quarters
+			// of 4×4 bytes are swapped, then those of 2×2 bytes in each quarter, then those
+			// of 1×1.
 			for k := range 4 {
 				a, b := x[k], x[k+4]
 				x[k], x[k+4] = a&0x00000000ffffffff|b<<32, a>>32|b&0xffffffff00000000
@@ -60,7 +61,7 @@ func TransposeBytes(dst []byte, ldd int, src []byte, lds, rows, cols int) {
 	}
 }
 
-// Bytes returns the codes as bytes, in the same memory.
+// Bytes returns the memory of q as bytes.
 func Bytes(q []int8) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(q))), len(q))
 }

@@ -6,7 +6,9 @@ import (
 	"github.com/specquant/specquant/internal/kernel/cpu"
 )
 
-// transposer transposes blocks of edge rows and edge columns.
+// transposer is a tier's routines for transposing blocks of `edge` rows and `edge` columns,
+// by the type of the elements, which become float32. A routine does `blocks` blocks that
+// lie side by side; ldd and lds are in bytes.
 type transposer struct {
 	edge int
 	fn   [F32 + 1]func(dst unsafe.Pointer, ldd int, src unsafe.Pointer, lds, blocks int)
@@ -19,9 +21,9 @@ var (
 		F16: transpose8f16avx2, BF16: transpose8bf16avx2, F32: transpose8f32avx2}}
 )
 
-// transposeBlocks sets dst[j·ldd + i] to element j of row i of src, which is of
-// type d with rows of lds bytes, for i < r and j < c, the multiples of a block's
-// edge in rows and cols, and returns r and c.
+// transposeBlocks sets dst[j·ldd + i] to element j of row i of src, which is of type d
+// with lds bytes from row to row, for i < r and j < c. It returns r and c: rows and cols,
+// rounded down to whole blocks.
 func transposeBlocks(dst []float32, ldd int, src []byte, d DType, lds, rows, cols int) (r, c int) {
 	t := &transposer512
 	switch tier := cpu.Active(); {
@@ -42,7 +44,7 @@ func transposeBlocks(dst []float32, ldd int, src []byte, d DType, lds, rows, col
 	return r, c
 }
 
-// transposeBlocks64 is the same for float64, with strides in elements.
+// transposeBlocks64 is [transposeBlocks] for float64; lds counts elements.
 func transposeBlocks64(dst []float64, ldd int, src []float64, lds, rows, cols int) (r, c int) {
 	r, c = rows&^3, cols&^3
 	if r == 0 || c == 0 || cpu.Active() < cpu.AVX2 {

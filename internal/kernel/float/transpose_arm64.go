@@ -6,9 +6,9 @@ import (
 	"github.com/specquant/specquant/internal/kernel/cpu"
 )
 
-// transposeBlocks sets dst[j·ldd + i] to element j of row i of src, which is of
-// type d with rows of lds bytes, for i < r and j < c, multiples of 4 and of 4 or 8,
-// and returns r and c.
+// transposeBlocks sets dst[j·ldd + i] to element j of row i of src, which is of type d
+// with lds bytes from row to row, for i < r and j < c. It returns r and c: rows and cols,
+// rounded down to multiples of 4 and of 4 or 8.
 func transposeBlocks(dst []float32, ldd int, src []byte, d DType, lds, rows, cols int) (r, c int) {
 	kernel, edge := transpose4f32NEON, 4
 	switch d {
@@ -28,6 +28,7 @@ func transposeBlocks(dst []float32, ldd int, src []byte, d DType, lds, rows, col
 	return r, c
 }
 
+// transposeBlocks64 transposes nothing: there is no routine for float64.
 func transposeBlocks64(dst []float64, ldd int, src []float64, lds, rows, cols int) (r, c int) {
 	return 0, 0
 }

@@ -1,16 +1,16 @@
 package float
 
-// SumSquares is Σ x[i]², summed in float64. The order of the sum depends on the length
-// of x and on whether the tier has assembly, on nothing else.
+// SumSquares returns Σ x[i]², added up in float64. The order of the additions depends on
+// the length of x and on whether the active tier has assembly, and on nothing else.
 func SumSquares(x []float32) float64 {
-	sum, n := sumSquaresBlocks(x)
+	n, sum := sumSquaresBlocks(x)
 	x = x[n:]
 	var s [4]float64
 	i := 0
 	for ; i+4 <= len(x); i += 4 {
 		for l := range s {
 			v := float64(x[i+l])
-			s[l] += v * v // the product is exact: fused or not is the same
+			s[l] += v * v // the product is exact, so that fusing changes nothing
 		}
 	}
 	sum += (s[0] + s[2]) + (s[1] + s[3])
@@ -23,7 +23,7 @@ func SumSquares(x []float32) float64 {
 // Finite reports whether no value is NaN or infinite.
 func Finite(x []float32) bool {
 	_, _, abs := MinMaxAbs(x)
-	return abs < 0x7f800000
+	return abs < notFinite
 }
 
 // Axpy adds a·x to y.
@@ -34,7 +34,7 @@ func Axpy(y []float32, a float32, x []float32) {
 	}
 }
 
-// AxpyF16 adds a·x to y, x being IEEE binary16.
+// AxpyF16 adds a·x to y, where the elements of x are IEEE binary16.
 func AxpyF16(y []float32, a float32, x []uint16) {
 	sameLen(len(y), len(x))
 	for i := axpyF16Blocks(y, a, x); i < len(x); i++ {

@@ -10,13 +10,13 @@ import (
 	"github.com/specquant/specquant/internal/kernel/cpu"
 )
 
-// TiersTo are the tiers of this CPU up to top, for kernels that are the same
-// above it.
+// TiersTo returns the tiers of this CPU that are not above top, for kernels that are the
+// same in all tiers above it.
 func TiersTo(top cpu.Tier) []cpu.Tier {
 	return slices.DeleteFunc(cpu.Tiers(), func(t cpu.Tier) bool { return t > top })
 }
 
-// FloatTiers runs f on every tier of this machine that float kernels tell apart.
+// FloatTiers runs f on every tier of this CPU for which float kernels differ.
 func FloatTiers(t *testing.T, f func(t *testing.T)) {
 	for _, tier := range TiersTo(cpu.AVX512) {
 		t.Run(tier.String(), func(t *testing.T) {
@@ -35,7 +35,7 @@ func RandFloats(r *rand.Rand, n int) []float32 {
 	return x
 }
 
-// SameBits fails the test unless got is want, to the bit. what begins the message.
+// SameBits fails the test unless got equals want to the bit. what begins the message.
 func SameBits(t *testing.T, what string, got, want []float32) {
 	t.Helper()
 	if len(got) != len(want) {
@@ -48,13 +48,13 @@ func SameBits(t *testing.T, what string, got, want []float32) {
 	}
 }
 
-// ReportFlops reports the operations a second of a benchmark with flops of them in a round.
+// ReportFlops reports the operations per second of a benchmark whose round has flops of them.
 func ReportFlops(b *testing.B, flops float64) {
 	b.ReportMetric(flops*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 }
 
-// F16Value is binary16 by its definition: (-1)^s · 2^(e-15) · 1.f, or the
-// subnormal (-1)^s · 2^-14 · 0.f.
+// F16Value returns the number that h is in IEEE binary16, by the definition:
+// (-1)^s · 2^(e-15) · 1.f, or the subnormal number (-1)^s · 2^-14 · 0.f.
 func F16Value(h uint16) float64 {
 	sign := 1 - 2*float64(h>>15)
 	e, f := int(h>>10&31), float64(h&1023)

@@ -2,60 +2,65 @@ package kv
 
 import "github.com/specquant/specquant/internal/kernel/float"
 
-// Attention over a [Cache], for all query heads that share a kv head and for
-// several positions at once: a row is one query head at one position. Each sum
-// has a fixed order, so that a row's result depends on the tier and on nothing
-// else: not on the other rows, nor on how the positions are cut into calls.
+// Attention over a [Cache], for all query heads that share a kv head and for several
+// positions at once. A row is the query of one head at one position. Every sum has a fixed
+// order, so that the result of a row depends on its query, on the positions that it sees
+// and, for float32, on the active tier, but not on other rows, nor on how many positions a
+// call has.
 
-// Scratch is the working memory of [Cache.Attend], reused between calls; it
-// serves one call at a time.
+// Scratch is the working memory of [Cache.Attend], which is used again from call to call.
+// Calls that run at the same time need one each.
 type Scratch struct {
-	q, scores, sums []float32
-	tiles           []kvTile
+	q      []float32 // the queries of a float32 cache, in the order of the routines
+	scores []float32 // scores, then probabilities, of each row
+	sums   []float32 // Σ probability·value of each row
+	tiles  []kvTile
 
-	// Of a cache of integers: see int.go.
-	ints        []byte    // queries, see kvIntRow
-	total       []int32   // of each row
-	scale, base []float32 // of each row
-	step        []float32 // of each row and block
-	weights     []byte    // of each row
-	vs, vm      []uint16  // of values that lie in pages
+	// For a cache of integers: see int.go.
+	ints    []byte    // the queries as integers, see kvIntRow
+	total   []int32   // the sum of each query's integers
+	scale   []float32 // the scale of each query's integers
+	base    []float32 // Σ probability·minimum of each row
+	step    []float32 // the scale of the weights' integers, of each row and block
+	weights []byte    // the weights as integers, of each row
+	vs, vm  []uint16  // scales and minima of values that lie in pages, copied together
 }
 
-// kvTile is a set of rows that one call of a kernel computes together. Positions that a
-// row of them does not see have weight 0 in it, which changes no bit as long as values
-// are finite. Rows after the last query are fillers.
+// kvTile is a set of rows that a routine computes together. A position that only some of
+// the rows see has the weight 0 in the others, which changes no bit of their result as
+// long as the values are finite. Rows after the last query are fillers.
 type kvTile struct {
-	row, rows int
-	from, to  int // positions that any of its rows sees
+	row, rows int // the first row, and how many
+	from, to  int // the positions that at least one of the rows sees
 }
 
 const (
-	kvScoreBytes = 512 << 10 // memory for scores that Attend aims at
-	kvRows       = 64        // rows of one call, at most
-	kvChunk      = 256       // positions that stay in the first-level cache
+	kvScoreBytes = 512 << 10 // bytes of scores that one call of Attend should not exceed
+	kvRows       = 64        // the largest number of rows of a call
+	kvChunk      = 256       // positions whose keys or values stay in a core's first-level cache
 )
 
 // Queries returns how many query positions to pass to one call of [Cache.Attend] if
-// `group` query heads share a kv head and the sequence has that many positions: enough
-// to unpack keys once for many queries, few enough for the scores to stay in the cache.
+// `group` query heads share a kv head and the sequence has so many positions: enough
+// queries to read the keys once for many of them, but so few that their scores stay in a
+// core's cache.
 func Queries(group, positions int) int {
 	rows := min(kvRows, kvScoreBytes/(4*max(positions, 1)))
 	return max(1, rows/group)
 }
 
-// ScratchBytes bounds the memory of a [Scratch] for such calls.
+// ScratchBytes returns an upper bound of the bytes of a [Scratch] for calls with as many
+// queries as [Queries] returns.
 func ScratchBytes(group, headDim, positions int) int64 {
 	rows := int64(Queries(group, positions)*group + 7) // fillers included
 	return 10 * rows * int64(alignUp(positions, kvAlign)+kvAlign+kvLanes+headDim+alignUp(headDim, kvDims)+4)
 }
 
-// Attend computes attention for n query positions first … first+n-1 and the
-// group query heads of one kv head. The query of position first+t and head h of
-// the group is q[t·stride+h·head_dim:][:head_dim], and its result goes to the
-// same place of out. A query at position p sees the positions up to p, if
-// window > 0 the last `window` of them: out = Σ softmax(scale·q·k)·v, the scaled
-// scores capped where the cache has a SoftCap.
+// Attend computes attention, out = Σ softmax(scale·q·k)·v, for the `group` query heads that
+// share kv head `head`, at the n positions first … first+n-1. The query of position first+t
+// and of the group's head h is q[t·stride+h·head_dim:][:head_dim], and its result has the
+// same place in out. A query at position p sees the positions up to p; if window > 0, only
+// the last `window` of them. If the cache has a SoftCap, scaled scores are capped.
 func (c *Cache) Attend(s *Scratch, out, q []float32, stride, head, group, first, n, window int, scale float32) {
 	a := kvCall{c: c, s: s, head: head, group: group, rows: n * group, first: first, end: first + n, window: window}
 	tileRows := kvTileRows
@@ -65,7 +70,7 @@ func (c *Cache) Attend(s *Scratch, out, q []float32, stride, head, group, first,
 	s.tile(a.rows, tileRows, a.see)
 	lo, _ := a.see(0)
 	a.lo = lo &^ (kvAlign - 1)
-	a.width = alignUp(a.end-a.lo, kvAlign) + kvLanes // rows start in different cache sets
+	a.width = alignUp(a.end-a.lo, kvAlign) + kvLanes // the last, so that rows begin in different cache sets
 	last := s.tiles[len(s.tiles)-1]
 	padded := last.row + last.rows
 	a.dims = alignUp(c.HeadDim, kvDims)
@@ -100,17 +105,18 @@ func (c *Cache) Attend(s *Scratch, out, q []float32, stride, head, group, first,
 
 // kvCall is one call of [Cache.Attend].
 type kvCall struct {
-	c                 *Cache
-	s                 *Scratch
-	head, group, rows int
-	first, end        int // positions of the queries
-	window            int
-	lo                int // position at which the scores of each row begin
-	width             int // scores from row to row
-	dims              int // of the sums
+	c           *Cache
+	s           *Scratch
+	head        int // the kv head
+	group, rows int // query heads that share it; rows: their queries at all positions
+	first, end  int // positions of the queries
+	window      int // positions that a query sees; 0: all up to its own
+	lo          int // the position that the scores of each row begin with
+	width       int // scores from row to row
+	dims        int // sums from row to row: the dimensions, rounded up
 }
 
-// see gives the positions that a row sees.
+// see returns the positions from…to-1, which a row sees.
 func (a *kvCall) see(row int) (from, to int) {
 	to = a.first + row/a.group + 1
 	if a.window > 0 {
@@ -119,9 +125,11 @@ func (a *kvCall) see(row int) (from, to int) {
 	return from, to
 }
 
-// pieces calls f for the positions that each tile sees, as far as they are between multiples
-// of unit, in pieces that stay in the first-level cache and each lie in one part of the cache
-// from its position `at` on.
+// pieces calls f for all positions that each tile sees, rounded outwards to multiples of
+// `unit` (positions, for a tile of so many rows). It cuts them into pieces, so that the keys
+// or values of a piece stay in the processor's first-level cache while all tiles use them,
+// and so that a piece lies in one part of a paged cache: n positions of `in` from its
+// position `at` on, which is position `from` of the sequence.
 func (a *kvCall) pieces(unit func(rows int) int, f func(in *Cache, at, n int, t kvTile, from int)) {
 	for chunk := a.lo; chunk < a.end; chunk += kvChunk {
 		for _, t := range a.s.tiles {
@@ -136,14 +144,15 @@ func (a *kvCall) pieces(unit func(rows int) int, f func(in *Cache, at, n int, t 
 	}
 }
 
-// scores multiplies queries with keys of float32, probabilities takes their softmax, and
-// combine multiplies that with values.
+// scores multiplies the queries with keys of float32.
 func (a *kvCall) scores() {
 	a.pieces(kvUnit, func(in *Cache, at, n int, t kvTile, from int) {
 		in.scores(a.head, at, n, a.s.q[t.row*a.c.HeadDim:], t.rows, a.s.scores[t.row*a.width+from-a.lo:], a.width)
 	})
 }
 
+// probabilities replaces the scores of each row by their softmax, and by 0 where the row does
+// not see a position that its tile sees.
 func (a *kvCall) probabilities(scale float32) {
 	for _, t := range a.s.tiles {
 		for r := t.row; r < min(t.row+t.rows, a.rows); r++ {
@@ -160,6 +169,7 @@ func (a *kvCall) probabilities(scale float32) {
 	}
 }
 
+// combine adds up the values of float32, multiplied by the probabilities.
 func (a *kvCall) combine() {
 	one := func(int) int { return 1 }
 	a.pieces(one, func(in *Cache, at, n int, t kvTile, from int) {
@@ -167,6 +177,8 @@ func (a *kvCall) combine() {
 	})
 }
 
+// growTo returns n elements in the memory of s, or in new memory if s has not enough. They
+// hold anything.
 func growTo[T any](s []T, n int) []T {
 	if cap(s) < n {
 		return make([]T, n+n/2)[:n]
@@ -174,7 +186,7 @@ func growTo[T any](s []T, n int) []T {
 	return s[:n]
 }
 
-// tile cuts rows into tiles. tileRows is [kvTileRows], or what replaces it.
+// tile cuts the rows into tiles. tileRows returns the number of rows of the next tile.
 func (s *Scratch) tile(rows int, tileRows func(left int) int, see func(row int) (from, to int)) {
 	s.tiles = s.tiles[:0]
 	for row := 0; row < rows; {
@@ -186,14 +198,14 @@ func (s *Scratch) tile(rows int, tileRows func(left int) int, see func(row int) 
 	}
 }
 
-// pack lays out a tile's queries as [head_dim][rows].
+// pack copies a tile's queries to s.q, as [head_dim][rows].
 func (s *Scratch) pack(t kvTile, q []float32, rows, stride, group, hd int) {
 	dst := s.q[t.row*hd:][:t.rows*hd]
 	n := min(t.rows, rows-t.row)
 	if n < t.rows {
 		clear(dst)
 	}
-	for k := 0; k < n; { // the heads of one position lie together
+	for k := 0; k < n; { // the heads of a position follow each other in q
 		h := (t.row + k) % group
 		heads := min(n-k, group-h)
 		float.Transpose(dst[k:], t.rows, q[(t.row+k)/group*stride+h*hd:], hd, heads, hd)
@@ -201,9 +213,9 @@ func (s *Scratch) pack(t kvTile, q []float32, rows, stride, group, hd int) {
 	}
 }
 
-// unpackSums puts the sums of a row of integers in the order of the dimensions and adds
-// base. With 4 bits the kernels sum the low halves of the bytes of a piece first, then the
-// high halves.
+// unpackSums sets out to the sums of a row in the order of the dimensions, plus base. In a
+// cache of 4 bits, the sums of 32 dimensions are those of the low halves of their 16 bytes,
+// followed by those of the high halves.
 func (c *Cache) unpackSums(out, sums []float32, base float32) {
 	if c.Bits == 8 {
 		for i := kvShiftBlocks(out, sums, base); i < len(out); i++ {
@@ -217,8 +229,9 @@ func (c *Cache) unpackSums(out, sums []float32, base float32) {
 	}
 }
 
-// scores writes dst[r·stride+j] = Σ_i q_ri·k_ji for n positions from `from` of a float32
-// cache, multiples of the tile's unit; q is [head_dim][rows]. Each sum ascends in i.
+// scores sets dst[r·stride+j] to Σ_i q_ri·k_ji, i ascending, for n positions of a float32
+// cache from position `from` on. Both are multiples of the number of positions that the
+// routine takes. q is [head_dim][rows].
 func (c *Cache) scores(head, from, n int, q []float32, rows int, dst []float32, stride int) {
 	if kvScoreBlocks(c, head, from, n, q, rows, dst, stride) {
 		return
@@ -239,10 +252,9 @@ func (c *Cache) scores(head, from, n int, q []float32, rows int, dst []float32, 
 	}
 }
 
-// kvProbabilities replaces scores p[from:to] by their softmax and multiplies
-// p[:to], zeros before `from`, by the scales of their values: see [Softmax] and
-// kvWeights, whose result it returns. All slices are of whole blocks; p is 0
-// from `to` on.
+// kvProbabilities replaces the scores p[from:to] by their softmax (see [float.Softmax]),
+// multiplies p[:to] by the scales of the values and returns Σ p·minimum (see kvWeights).
+// p[:from] and p[to:] are 0. The lengths of all slices are multiples of 16.
 func kvProbabilities(p []float32, from, to int, scale float32, vscale, vmin []uint16) (base float32) {
 	if from == 0 {
 		if base, ok := kvSoftmaxRow(p, to, scale, vscale, vmin); ok {
@@ -253,9 +265,9 @@ func kvProbabilities(p []float32, from, to int, scale float32, vscale, vmin []ui
 	return kvWeights(p[:to], vscale[:to], vmin[:to])
 }
 
-// kvWeights multiplies probabilities by the scales of their values and returns
-// Σ p·minimum, in 16 lanes by index modulo 16, folded in halves. Probabilities
-// below 2⁻¹⁰⁰ become 0, so that nothing after them is subnormal.
+// kvWeights multiplies probabilities p by the scales of their values and returns
+// Σ p·minimum, added up in 16 lanes (element i in lane i modulo 16), the lanes then in
+// halves. Probabilities below 2⁻¹⁰⁰ become 0 first, so that no product is subnormal.
 func kvWeights(p []float32, scale, minimum []uint16) float32 {
 	var lanes [kvLanes]float32
 	n := kvWeightBlocks(p, scale, minimum, &lanes)
@@ -275,8 +287,8 @@ func kvWeights(p []float32, scale, minimum []uint16) float32 {
 	return lanes[0]
 }
 
-// combine adds Σ_j w[r·stride+j]·v_j over n positions from `from` of a float32 cache to the
-// sums of each row, j ascending.
+// combine adds Σ_j w[r·stride+j]·v_j, j ascending, to the sums of each row, for n positions
+// of a float32 cache from position `from` on.
 func (c *Cache) combine(head, from, n int, w []float32, stride, rows int, sums []float32, dims int) {
 	if kvCombineBlocks(c, head, from, n, w, stride, rows, sums, dims) {
 		return

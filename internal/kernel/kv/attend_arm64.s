@@ -225,7 +225,7 @@ value:
 	FMUL4S(16, 16, s);        \
 	STRQ(16, 0, at)
 
-// func kvWeightsNEON(p, scale, minimum, lanes unsafe.Pointer, blocks int)
+// func kvWeightsNEON(p, scale, minimum unsafe.Pointer, lanes *[kvLanes]float32, blocks int)
 TEXT ·kvWeightsNEON(SB), NOSPLIT, $0-40
 	MOVD p+0(FP), R0
 	MOVD scale+8(FP), R7

@@ -176,7 +176,7 @@ value:
 	VZEROUPPER
 	RET
 
-// func kvWeightsavx2(p, scale, minimum, lanes unsafe.Pointer, blocks int)
+// func kvWeightsavx2(p, scale, minimum unsafe.Pointer, lanes *[kvLanes]float32, blocks int)
 TEXT ·kvWeightsavx2(SB), NOSPLIT, $0-40
 	MOVQ         p+0(FP), DI
 	MOVQ         scale+8(FP), SI

@@ -5,44 +5,44 @@ import (
 	"fmt"
 )
 
-// Cache is the memory of attention in one transformer block for one
-// sequence: keys and values by kv head and position, in 4 or 8 bits or as
-// float32. A quantized vector is minimum + scale·q, the integers q being packed
-// as in quant.KV: one a byte, or two, even index low.
+// Cache holds the keys and values of one sequence in one transformer block, by kv head and
+// position, in integers of 4 or 8 bits or in float32. A vector in integers q stands for
+// minimum + scale·q. Integers of 8 bits are bytes; of 4 bits, two share a byte, the one with
+// the even index in the low half (as in quant.KV).
 //
-// Kernels go through keys with positions in the lanes of a register, and
-// through values with dimensions in the lanes. So keys lie in blocks of 16
-// positions, transposed: [kv_heads][capacity/16][head_dim][16]. Values are rows,
-// filled up with zeros to 32 dimensions: [kv_heads][capacity][row].
+// The routines compute scores for 16 positions side by side, and sums of values for
+// several dimensions side by side. So float32 keys lie in blocks of 16 positions,
+// transposed: [kv_heads][capacity/16][head_dim][16]. Values are rows, filled up with zeros
+// to a multiple of 32 dimensions: [kv_heads][capacity][row].
 //
-// The kernels for integers add the products of four bytes at once (see
-// int.go). So of a packed key, filled up with zeros to four bytes, four bytes
-// lie together, [kv_heads][capacity/16][packed bytes/4][16][4], and of the
-// packed values four positions: [kv_heads][capacity/4][row][4]. Scales and
-// minima are [kv_heads][capacity].
+// The routines for integers add products of four bytes at once (see int.go). So four bytes
+// of a key lie together: [kv_heads][capacity/16][bytes/4][16][4], its bytes filled up with
+// zeros to a multiple of four. Of the values, the bytes of four positions lie together:
+// [kv_heads][capacity/4][row][4]. Scales and minima are [kv_heads][capacity].
 type Cache struct {
-	Bits           int     // 4, 8, or 16 for float32
-	Heads, HeadDim int     // kv heads; head_dim, which is even
-	SoftCap        float32 // c in c·tanh(s/c) of the scaled scores s; 0: none
+	Bits           int     // 4 or 8; 16 stands for float32
+	Heads, HeadDim int     // number of kv heads; head_dim, which is even
+	SoftCap        float32 // c, if scaled scores s become c·tanh(s/c); 0 if not
 	capacity       int     // positions that fit, a multiple of kvAlign
 
-	pages []*Cache // where the positions lie, if not in what follows: see pages.go
+	pages []*Cache // if not nil, they hold the positions, and what follows is empty: see pages.go
 
-	keys, values   []byte
-	keys32         []float32
-	values32       []float32
-	ks, km, vs, vm []uint16 // IEEE binary16
+	keys, values     []byte    // if Bits is 4 or 8
+	keys32, values32 []float32 // if Bits is 16
+	ks, km           []uint16  // scale and minimum of each key, IEEE binary16
+	vs, vm           []uint16  // scale and minimum of each value
 }
 
 const (
 	kvLanes = 16 // positions of a block of keys
-	kvAlign = 64 // positions that the kernels take at once, at most
-	kvDims  = 32 // dimensions of a piece of a value
+	kvAlign = 64 // the largest number of positions that a routine takes at once
+	kvDims  = 32 // values are filled up to a multiple of so many dimensions
 )
 
+// alignUp returns the smallest multiple of `to` that is not below n.
 func alignUp(n, to int) int { return (n + to - 1) / to * to }
 
-// keyRow is the size of a key, in bytes or float32s, and valueRow of a value.
+// keyRow returns the size of a key, in bytes or in float32s.
 func (c *Cache) keyRow() int {
 	if c.Bits == 16 {
 		return c.HeadDim
@@ -50,6 +50,7 @@ func (c *Cache) keyRow() int {
 	return alignUp(c.HeadDim*c.Bits/8, 4)
 }
 
+// valueRow returns the size of a value, in bytes or in float32s.
 func (c *Cache) valueRow() int {
 	if c.Bits == 4 {
 		return alignUp(c.HeadDim, kvDims) / 2
@@ -57,17 +58,18 @@ func (c *Cache) valueRow() int {
 	return alignUp(c.HeadDim, kvDims)
 }
 
-// Capacity is the number of positions that fit.
+// Capacity returns the number of positions that fit.
 func (c *Cache) Capacity() int { return c.capacity }
 
-// Bytes is the memory in use, that of pages apart.
+// Bytes returns the bytes of memory in use, without those of pages.
 func (c *Cache) Bytes() int64 {
 	return int64(cap(c.keys)+cap(c.values)) + 4*int64(cap(c.keys32)+cap(c.values32)) +
 		2*int64(cap(c.ks)+cap(c.km)+cap(c.vs)+cap(c.vm))
 }
 
-// Reserve makes room for n positions and keeps the first `used`. It allocates more than
-// n, so that it need not grow at every call, but at most limit, rounded up to a block.
+// Reserve makes room for n positions and keeps the first `used`. It doubles the capacity if
+// that is more than n, so that few calls have to copy, but does not exceed limit (rounded up
+// to a multiple of 64) for that.
 func (c *Cache) Reserve(n, used, limit int) {
 	if n <= c.capacity {
 		return
@@ -90,7 +92,7 @@ func (c *Cache) Reserve(n, used, limit int) {
 	c.vs, c.vm = regrow(c.vs, c.Heads, from, to, kept, 1), regrow(c.vm, c.Heads, from, to, kept, 1)
 }
 
-// check panics where there are no kernels for the shape.
+// check panics if attention does not support the cache's shape.
 func (c *Cache) check() {
 	if c.Bits != 4 && c.Bits != 8 && c.Bits != 16 || c.HeadDim <= 0 || c.HeadDim%2 != 0 {
 		panic(fmt.Sprintf("kernel: no cache of %d bits for heads of %d", c.Bits, c.HeadDim))
@@ -100,6 +102,8 @@ func (c *Cache) check() {
 	}
 }
 
+// regrow returns an array [heads][to][width] with the first `kept` positions of each head of
+// the array old [heads][from][width].
 func regrow[T any](old []T, heads, from, to, kept, width int) []T {
 	s := make([]T, heads*to*width)
 	for h := range heads {
@@ -108,7 +112,7 @@ func regrow[T any](old []T, heads, from, to, kept, width int) []T {
 	return s
 }
 
-// CopyFrom makes the cache hold the first n positions of another of the same shape,
+// CopyFrom makes the cache hold the first n positions of another cache of the same shape,
 // and nothing else. limit is that of [Cache.Reserve].
 func (c *Cache) CopyFrom(src *Cache, n, limit int) {
 	if c.Bits != src.Bits || c.Heads != src.Heads || c.HeadDim != src.HeadDim || n > src.capacity {
@@ -126,8 +130,9 @@ func (c *Cache) CopyFrom(src *Cache, n, limit int) {
 	copyHeads(c.vm, src.vm, c.Heads, c.capacity, src.capacity, n, 1)
 }
 
-// copyHeads copies the first n positions of each head between arrays
-// [heads][capacity][width], unless the cache does not use them.
+// copyHeads copies the first n positions of each head from array src [heads][from][width] to
+// dst [heads][to][width]. It does nothing if src is empty, because a cache of that number of
+// bits does not use the array.
 func copyHeads[T any](dst, src []T, heads, to, from, n, width int) {
 	if len(src) == 0 {
 		return
@@ -137,7 +142,8 @@ func copyHeads[T any](dst, src []T, heads, to, from, n, width int) {
 	}
 }
 
-// keyAt returns where byte i of the packed key of a position is, or its float32.
+// keyAt returns the index of byte i of a position's key in c.keys, or of dimension i in
+// c.keys32.
 func (c *Cache) keyAt(head, position, i int) int {
 	block, lane := (head*c.capacity+position&^(kvLanes-1))*c.keyRow(), position%kvLanes
 	if c.Bits == 16 {
@@ -146,7 +152,8 @@ func (c *Cache) keyAt(head, position, i int) int {
 	return block + (i/4*kvLanes+lane)*4 + i%4
 }
 
-// valueAt returns where byte i of the packed value of a position is, or its float32.
+// valueAt returns the index of byte i of a position's value in c.values, or of dimension i
+// in c.values32.
 func (c *Cache) valueAt(head, position, i int) int {
 	if c.Bits == 16 {
 		return (head*c.capacity+position)*c.valueRow() + i
@@ -154,7 +161,7 @@ func (c *Cache) valueAt(head, position, i int) int {
 	return (head*c.capacity+position&^3)*c.valueRow() + 4*i + position%4
 }
 
-// Put stores a key and a value [head_dim] in a cache of float32.
+// Put stores the key and the value [head_dim] of a position in a cache of float32.
 func (c *Cache) Put(head, position int, key, value []float32) {
 	c, position, _ = c.piece(position, position+1)
 	column := c.keys32[c.keyAt(head, position, 0):]
@@ -164,8 +171,8 @@ func (c *Cache) Put(head, position int, key, value []float32) {
 	copy(c.values32[c.valueAt(head, position, 0):], value)
 }
 
-// PutPacked stores a packed key and value [head_dim·bits/8] with their scales
-// and minima as IEEE binary16 in a quantized cache.
+// PutPacked stores the key and the value of a position in a cache of integers: bytes
+// [head_dim·bits/8], and scales and minima in IEEE binary16.
 func (c *Cache) PutPacked(head, position int, key, value []byte, keyScale, keyMin, valueScale, valueMin uint16) {
 	c, position, _ = c.piece(position, position+1)
 	column := c.keys[c.keyAt(head, position, 0):]
@@ -184,8 +191,7 @@ func (c *Cache) PutPacked(head, position int, key, value []byte, keyScale, keyMi
 	c.ks[at], c.km[at], c.vs[at], c.vm[at] = keyScale, keyMin, valueScale, valueMin
 }
 
-// PositionBytes is the memory that one position takes, keys and values of all
-// kv heads.
+// PositionBytes returns the bytes of a position: keys and values of all kv heads.
 func (c *Cache) PositionBytes() int64 {
 	n := c.keyRow() + c.valueRow()
 	if c.Bits == 16 {

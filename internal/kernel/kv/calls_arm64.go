@@ -2,35 +2,35 @@
 
 package kv
 
-// kvScoreNEON multiplies rows of queries with as many positions as a group has.
+// kvScore multiplies rows of queries with as many positions as a group has.
 // The cache has 16 bits, which stand for float32.
-func kvScoreNEON(a *kvScoreArgs, rows, positions, bits int) {
+func kvScore(a *kvScoreArgs, rows, positions, bits int) {
 	switch rows<<16 | positions<<8 | bits {
 	case 4<<16 | 16<<8 | 16:
 		kvScore4x16f32NEON(a)
 	case 1<<16 | 32<<8 | 16:
 		kvScore1x32f32NEON(a)
 	default:
-		panic("kernel: kvScoreNEON has no routine for this shape")
+		panic("kernel: kvScore has no routine for this shape")
 	}
 }
 
-// kvCombineNEON adds values times rows of weights to the sums, for some dimensions.
+// kvCombine adds values times rows of weights to the sums, for some dimensions.
 // The cache has 16 bits, which stand for float32.
-func kvCombineNEON(a *kvCombineArgs, rows, dims, bits int) {
+func kvCombine(a *kvCombineArgs, rows, dims, bits int) {
 	switch rows<<16 | dims<<8 | bits {
 	case 4<<16 | 16<<8 | 16:
 		kvCombine4x16f32NEON(a)
 	case 1<<16 | 32<<8 | 16:
 		kvCombine1x32f32NEON(a)
 	default:
-		panic("kernel: kvCombineNEON has no routine for this shape")
+		panic("kernel: kvCombine has no routine for this shape")
 	}
 }
 
-// kvIntScoreNEON multiplies rows of queries with as many positions as a group has.
+// kvIntScore multiplies rows of queries with as many positions as a group has.
 // The cache has 4 or 8 bits.
-func kvIntScoreNEON(a *kvIntScoreArgs, rows, positions, bits int) {
+func kvIntScore(a *kvIntScoreArgs, rows, positions, bits int) {
 	switch rows<<16 | positions<<8 | bits {
 	case 4<<16 | 16<<8 | 4:
 		kvScore4x16q4NEON(a)
@@ -41,13 +41,13 @@ func kvIntScoreNEON(a *kvIntScoreArgs, rows, positions, bits int) {
 	case 1<<16 | 16<<8 | 8:
 		kvScore1x16q8NEON(a)
 	default:
-		panic("kernel: kvIntScoreNEON has no routine for this shape")
+		panic("kernel: kvIntScore has no routine for this shape")
 	}
 }
 
-// kvIntCombineNEON adds values times rows of weights to the sums, for some dimensions.
+// kvIntCombine adds values times rows of weights to the sums, for some dimensions.
 // The cache has 4 or 8 bits.
-func kvIntCombineNEON(a *kvIntCombineArgs, rows, dims, bits int) {
+func kvIntCombine(a *kvIntCombineArgs, rows, dims, bits int) {
 	switch rows<<16 | dims<<8 | bits {
 	case 4<<16 | 16<<8 | 4:
 		kvCombine4x16q4NEON(a)
@@ -58,6 +58,6 @@ func kvIntCombineNEON(a *kvIntCombineArgs, rows, dims, bits int) {
 	case 1<<16 | 16<<8 | 8:
 		kvCombine1x16q8NEON(a)
 	default:
-		panic("kernel: kvIntCombineNEON has no routine for this shape")
+		panic("kernel: kvIntCombine has no routine for this shape")
 	}
 }

@@ -225,7 +225,7 @@ value:
 	VZEROUPPER
 	RET
 
-// func kvWeightsavx512(p, scale, minimum, lanes unsafe.Pointer, blocks int)
+// func kvWeightsavx512(p, scale, minimum unsafe.Pointer, lanes *[kvLanes]float32, blocks int)
 TEXT ·kvWeightsavx512(SB), NOSPLIT, $0-40
 	MOVQ         p+0(FP), DI
 	MOVQ         scale+8(FP), SI

@@ -1,11 +1,14 @@
-// Package kv is the cache of keys and values in 4, 8 or 32 bits, and attention over it.
+// Package kv is the cache of keys and values, in integers of 4 or 8 bits or in float32, and
+// attention over it.
 //
-//	cache     the memory, and putting positions into it
-//	pages     a cache of pages that several texts may share
-//	attend    attention: scores, softmax, weighted sums of values, in Go
-//	int       scores and sums of values in integers, where the cache holds them
+//	cache     the memory, and putting the keys and values of positions into it
+//	pages     a cache of pages, which several texts may share
+//	attend    attention: scores, softmax and weighted sums of values, defined in Go
+//	int       the same where the cache holds integers, with products of integers
 //	quant     the range and the rounding of what is put into the cache
-//	softmax   the softmax that takes the values' scales along
+//	assembly  the calls of the assembly routines, and their choice by the active tier
 //
-// dispatch_* call the assembly: score*, combine*, softmax*, int*, avx2* and attend*.
+// calls_* and blocks_*, which are generated, choose among the variants of a routine. The
+// routines are in score512, combine512 and softmax512 (AVX-512), int512 (AVX-512 VNNI),
+// avx2 and int256 (AVX2), attend and int (NEON).
 package kv

@@ -7,9 +7,9 @@ import (
 	"github.com/specquant/specquant/internal/kernel/float"
 )
 
-// Attention over a cache of 4 or 8 bits multiplies integers with integers. What is not an
-// integer yet is rounded to 14 bits and a sign, so finely that what the cache has lost
-// stays the only loss:
+// Attention over a cache of 4 or 8 bits computes with integers. Queries and weights are
+// rounded to integers of 14 bits (queries with a sign, too), which is so fine that the
+// rounding of the cache itself remains the only loss that matters:
 //
 //	scores:  q ≈ scale·u, |u| ≤ 16383, a scale for each row (a head at a position)
 //	         score = scale·(minimum_j·Σ_i u_i + scale_j·Σ_i u_i·k_ji)
@@ -17,26 +17,31 @@ import (
 //	         64 positions
 //	         out_i = Σ_blocks step·Σ_j v_j·x_ji + Σ_j p_j·minimum_j
 //
-// The sums of integers are exact, so their order doesn't matter and all tiers agree. A
-// block begins at a multiple of 64 positions of the sequence. So a row's result depends on
-// nothing but itself and the positions that it sees.
+// Here k and x are the integers of the cache, scale_j and minimum_j those of the key or
+// value at position j, and p_j the probability of position j.
 //
-// The dot products of CPUs add four products of bytes to each 32-bit sum. So four
-// dimensions of a key, and of a value four positions, lie together, and u and v go in as
-// two planes of bytes: u = 128·high + low. Tiers with products of 16 bits take them whole.
+// Sums of integers are exact, so that their order does not matter and all tiers give the
+// same bits. Blocks begin at multiples of 64 positions of the sequence. So the result of a
+// row depends on its query and the positions that it sees, and on nothing else.
+//
+// The int8 dot product instructions add the products of four pairs of bytes to a 32-bit
+// sum. So four dimensions of a key lie together in memory, and of values the bytes of four
+// positions. u and v, which have more than 8 bits, are passed as two planes of bytes:
+// u = 128·high + low. Tiers without such instructions multiply u and v as 16-bit integers.
 
 const (
-	kvIntTop   = 1<<14 - 1 // the largest integer; times 255 and 512 dimensions it is below 2³¹
+	kvIntTop   = 1<<14 - 1 // the largest u or v; 255 times that, summed over 512 dimensions, is below 2³¹
 	kvIntBlock = kvAlign   // positions that share a step
-	kvIntLeast = 0x1p-100  // less than this is 0: no step is subnormal
-	kvIntDims  = 512       // the most dimensions of a head whose sums fit 32 bits
+	kvIntLeast = 0x1p-100  // queries and weights below this count as 0, so that no scale or step is subnormal
+	kvIntDims  = 512       // the largest head_dim whose sums fit 32 bits
 )
 
-// kvIntGroups is how many times four dimensions a key of the cache has; with 4 bits those
-// of the low halves of four bytes, which are even, take turns with those of the high halves.
+// kvIntGroups returns how many groups of four dimensions a key has. With 4 bits four bytes
+// hold two groups: the low halves, which are the even dimensions, and the high halves.
 func (c *Cache) kvIntGroups() int { return c.keyRow() / 4 * (8 / c.Bits) }
 
-// kvIntPlace is where dimension i is among the integers of a query.
+// kvIntPlace returns the place of dimension i among the integers of a query: the order of
+// the groups.
 func kvIntPlace(i, bits int) int {
 	if bits == 8 {
 		return i
@@ -44,9 +49,9 @@ func kvIntPlace(i, bits int) int {
 	return i&^7 + i%8/2 + i%2*4
 }
 
-// kvIntRow rounds a query x [head_dim] to the integers u, as the tier's kernels read them:
-// 16 bits each, or a plane of high bytes and one of low ones. It returns their scale, NaN
-// for a query that is not finite, and their sum.
+// kvIntRow rounds a query x [head_dim] to integers u in the form that the active tier's
+// routines read: 16 bits each, or a plane of high bytes followed by one of low bytes. It
+// returns their scale (NaN if an element of the query is not finite) and their sum.
 func kvIntRow(u []byte, x []float32, bits int) (scale float32, total int32) {
 	_, _, abs := float.MinMaxAbs(x)
 	top := math.Float32frombits(abs)
@@ -57,7 +62,7 @@ func kvIntRow(u []byte, x []float32, bits int) (scale float32, total int32) {
 	inv := kvIntTop / top
 	n := len(x) &^ 15
 	if n < len(x) || n < len(u)/2 {
-		clear(u) // what is beyond the dimensions stays 0
+		clear(u) // so that places beyond the last dimension are 0
 	}
 	n, total = kvIntRound(u, x, inv, bits)
 	for i := n; i < len(x); i++ {
@@ -72,14 +77,14 @@ func kvIntRow(u []byte, x []float32, bits int) (scale float32, total int32) {
 	return top / kvIntTop, total
 }
 
-// growInt makes room for rows of a cache of integers.
+// growInt makes room in the scratch for so many rows of `width` scores.
 func (c *Cache) growInt(s *Scratch, rows, width int) {
 	s.ints, s.weights = growTo(s.ints, rows*c.kvIntGroups()*8), growTo(s.weights, 2*rows*width)
 	s.total, s.scale, s.base = growTo(s.total, rows), growTo(s.scale, rows), growTo(s.base, rows)
 	s.step = growTo(s.step, rows*(width/kvIntBlock))
 }
 
-// packInt rounds the query of a row.
+// packInt rounds the query of row r to integers.
 func (a *kvCall) packInt(r int, q []float32, stride int) {
 	s, size := a.s, a.c.kvIntGroups()*8
 	u := s.ints[r*size:][:size]
@@ -91,7 +96,7 @@ func (a *kvCall) packInt(r int, q []float32, stride int) {
 	s.scale[r], s.total[r] = kvIntRow(u, q[r/a.group*stride+r%a.group*a.c.HeadDim:][:a.c.HeadDim], a.c.Bits)
 }
 
-// scoresInt multiplies queries with keys.
+// scoresInt computes the scores of all rows, without the scale of the row.
 func (a *kvCall) scoresInt() {
 	size := a.c.kvIntGroups() * 8
 	a.pieces(kvIntUnit, func(in *Cache, at, n int, t kvTile, from int) {
@@ -99,18 +104,19 @@ func (a *kvCall) scoresInt() {
 	})
 }
 
-// combineInt multiplies weights with values.
+// combineInt adds up the weighted values of all rows.
 func (a *kvCall) combineInt() {
 	steps := a.width / kvIntBlock
 	block := func(int) int { return kvIntBlock }
 	a.pieces(block, func(in *Cache, at, n int, t kvTile, from int) {
-		n = min(n, alignUp(t.to-from, 4)) // none sees what is beyond
+		n = min(n, alignUp(t.to-from, 4)) // no row of the tile sees positions from t.to on
 		in.combineInt(a.head, at, n, a.s.weights[2*(t.row*a.width+from-a.lo):], 2*a.width,
 			a.s.step[t.row*steps+(from-a.lo)/kvIntBlock:], steps, t.rows, a.s.sums[t.row*a.dims:], a.dims)
 	})
 }
 
-// kvIntSplit cuts four 16-bit integers, of 15 bits with the sign, into two planes of four bytes.
+// kvIntSplit splits four 16-bit integers, which have 15 bits with the sign, into four high
+// bytes and four low bytes.
 func kvIntSplit(v uint64) (high, low uint32) {
 	narrow := func(v uint64) uint32 {
 		v &= 0x00ff00ff00ff00ff
@@ -120,8 +126,9 @@ func kvIntSplit(v uint64) (high, low uint32) {
 	return narrow(v >> 7), narrow(v & 0x007f007f007f007f)
 }
 
-// scoresInt writes dst[r·stride+j] = minimum_j·total_r + scale_j·Σ_i u_ri·k_ji, the score
-// without the scale of the row, for n positions from `from`, multiples of the tile's unit.
+// scoresInt sets dst[r·stride+j] to minimum_j·total_r + scale_j·Σ_i u_ri·k_ji, the score
+// without the scale of the row, for n positions from position `from` on. Both are multiples
+// of the number of positions that the routine takes.
 func (c *Cache) scoresInt(head, from, n int, q []byte, total []int32, dst []float32, stride int) {
 	if kvIntScoreBlocks(c, head, from, n, q, total, dst, stride) {
 		return
@@ -148,13 +155,14 @@ func (c *Cache) scoresInt(head, from, n int, q []byte, total []int32, dst []floa
 	}
 }
 
-// kvIntDot is the sum of the products of four 16-bit integers with four bytes.
+// kvIntDot returns the sum of the products of four 16-bit integers with four bytes.
 func kvIntDot(u uint64, k uint32) int32 {
 	return int32(int16(u))*int32(k&255) + int32(int16(u>>16))*int32(k>>8&255) +
 		int32(int16(u>>32))*int32(k>>16&255) + int32(int16(u>>48))*int32(k>>24)
 }
 
-// weightsInt turns scores into weights of values, and a base for each row.
+// weightsInt replaces the scores of all rows by the weights of the values, in integers, and
+// computes the base of each row.
 func (a *kvCall) weightsInt(scale float32) {
 	vs, vm := a.c.valueScales(a.s, a.head, a.lo, alignUp(a.end, kvLanes))
 	for _, t := range a.s.tiles {
@@ -164,8 +172,8 @@ func (a *kvCall) weightsInt(scale float32) {
 	}
 }
 
-// weightsOf does that for a row of a tile. vs and vm are scales and minima of the values from
-// position a.lo on, from where positions count here.
+// weightsOf does that for row r of tile t. vs and vm are the scales and minima of the values.
+// They begin with position a.lo, from which positions are counted here.
 func (a *kvCall) weightsOf(r int, t kvTile, scale float32, vs, vm []uint16) {
 	s, row := a.s, a.s.scores[r*a.width:][:a.width]
 	from, to := a.see(r)
@@ -178,22 +186,23 @@ func (a *kvCall) weightsOf(r int, t kvTile, scale float32, vs, vm []uint16) {
 	first, last := from/kvIntBlock, (to+kvIntBlock-1)/kvIntBlock // blocks
 	clear(row[first*kvIntBlock : from])
 	clear(row[to : last*kvIntBlock])
-	// The lanes of kvWeights begin at multiples of 16, whatever the row.
+	// The lanes of kvWeights begin at the same positions for all rows: multiples of 16.
 	start, end := from&^(kvLanes-1), alignUp(to, kvLanes)
 	s.base[r] = kvProbabilities(row[start:end], from-start, to-start, after, vs[start:end], vm[start:end])
 
 	weights, step := s.weights[2*r*a.width:], s.step[r*(a.width/kvIntBlock):]
 	kvIntWeights(weights[2*first*kvIntBlock:], step[first:last], row[first*kvIntBlock:last*kvIntBlock])
 	for b := (t.from - a.lo) / kvIntBlock; b < (t.to-a.lo+kvIntBlock-1)/kvIntBlock; b++ {
-		if b < first || b >= last { // only other rows of the tile see it
+		if b < first || b >= last { // only other rows of the tile see this block
 			step[b] = 0
 			clear(weights[2*b*kvIntBlock:][:2*kvIntBlock])
 		}
 	}
 }
 
-// kvIntWeights rounds the weights of a row, whole blocks of it, which are 0 where the row
-// does not see a position, and writes the step of each block.
+// kvIntWeights rounds the weights w of a row to integers, in the form that the active tier's
+// routines read, and sets step to the scale of each block. w has whole blocks, with 0 where
+// the row does not see a position.
 func kvIntWeights(dst []byte, step, w []float32) {
 	if kvIntWeightBlocks(dst, step, w) {
 		return
@@ -227,9 +236,9 @@ func kvIntWeights(dst []byte, step, w []float32) {
 	}
 }
 
-// combineInt adds Σ_blocks step·Σ_j v_rj·x_j over n positions from `from`, a multiple of a
-// block, to the sums of each row, blocks ascending. The last block may be short, by whole
-// fours of positions.
+// combineInt adds Σ_blocks step·Σ_j v_rj·x_j, blocks ascending, to the sums of each row, for
+// n positions from position `from` on, where a block begins. The last block may be shorter;
+// n is a multiple of four.
 func (c *Cache) combineInt(head, from, n int, w []byte, wRow int, step []float32, stepRow, rows int, sums []float32, dims int) {
 	if kvIntCombineBlocks(c, head, from, n, w, wRow, step, stepRow, rows, sums, dims) {
 		return
@@ -253,8 +262,9 @@ func (c *Cache) combineInt(head, from, n int, w []byte, wRow int, step []float32
 	}
 }
 
-// intValue is sum d's dimension of four positions, of which the values begin. With 4 bits
-// the sums of 32 dimensions are those of the low halves of bytes, then of the high ones.
+// intValue returns the integers of four positions that are added to sum d; `values` begins
+// with those positions. With 4 bits, the sums of 32 dimensions are those of the low halves
+// of 16 bytes, followed by those of the high halves.
 func (c *Cache) intValue(values []byte, d int) uint32 {
 	if c.Bits == 8 {
 		return binary.LittleEndian.Uint32(values[4*d:])

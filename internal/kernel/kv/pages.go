@@ -2,16 +2,16 @@ package kv
 
 import "fmt"
 
-// Page is the number of positions of a page: what the kernels take at once, at most, so
-// that no call of one crosses a border of pages.
+// A paged [Cache] has no memory of its own. Position p lies in page p / Page, which is a
+// cache of Page positions and may be part of several paged caches. Attention gives the same
+// bits as over a cache in one piece.
+
+// Page is the number of positions of a page: the largest number that a routine takes at
+// once, so that no routine has to go from one page to another.
 const Page = kvAlign
 
-// A paged [Cache] has no memory of its own: position p lies in page p / Page, which is
-// a cache of Page positions and may be part of several paged caches. Results are those
-// of a cache in one piece, to the bit.
-
-// NewPages makes a page for each of n caches of the shape of c, in as few pieces of memory
-// as there are kinds of numbers.
+// NewPages makes n pages for caches of the shape of c. They are allocated together, one
+// piece of memory for each type of element.
 func (c *Cache) NewPages(n int) []Cache {
 	c.check()
 	pages := make([]Cache, n)
@@ -37,14 +37,14 @@ func (c *Cache) NewPages(n int) []Cache {
 	return pages
 }
 
-// cut takes the first n elements.
+// cut removes the first n elements from s and returns them.
 func cut[T any](s *[]T, n int) []T {
 	out := (*s)[:n:n]
 	*s = (*s)[n:]
 	return out
 }
 
-// Clear makes all that a page holds zeros.
+// Clear sets all keys and values of a page, with their scales and minima, to zero.
 func (c *Cache) Clear() {
 	clear(c.keys)
 	clear(c.values)
@@ -56,8 +56,8 @@ func (c *Cache) Clear() {
 	clear(c.vm)
 }
 
-// SetPage makes a page of the same shape the i-th of a paged cache, where i is at most the
-// number of pages that there are.
+// SetPage replaces page i of a paged cache by a page of the same shape, or appends the page
+// if i is the number of pages.
 func (c *Cache) SetPage(i int, page *Cache) {
 	if c.capacity != len(c.pages)*Page || page.capacity != Page || page.Bits != c.Bits || page.Heads != c.Heads || page.HeadDim != c.HeadDim {
 		panic(fmt.Sprintf("kernel: a page of %d positions for a cache of another shape", page.capacity))
@@ -69,15 +69,15 @@ func (c *Cache) SetPage(i int, page *Cache) {
 	c.pages[i] = page
 }
 
-// DropPages leaves the first n pages of a paged cache.
+// DropPages removes all but the first n pages of a paged cache.
 func (c *Cache) DropPages(n int) {
 	clear(c.pages[n:])
 	c.pages = c.pages[:n]
 	c.capacity = n * Page
 }
 
-// piece gives the cache in one piece that position `from` lies in, where it lies there, and
-// how many of the positions up to `to` lie behind it.
+// piece returns the cache that holds position `from` (c itself, or a page), the position's
+// place `at` in it, and how many of the positions from…to-1 lie in it one after the other.
 func (c *Cache) piece(from, to int) (in *Cache, at, n int) {
 	if c.pages == nil {
 		return c, from, to - from
@@ -86,7 +86,7 @@ func (c *Cache) piece(from, to int) (in *Cache, at, n int) {
 	return c.pages[from/Page], at, min(to-from, Page-at)
 }
 
-// valueScales are the scales and minima of a head's values at the positions from…to-1.
+// valueScales returns the scales and minima of a head's values at the positions from…to-1.
 func (c *Cache) valueScales(s *Scratch, head, from, to int) (scales, minima []uint16) {
 	if c.pages == nil {
 		at := head * c.capacity

@@ -2,8 +2,8 @@ package kv
 
 import "math"
 
-// Range is the range of x, which is not empty, a zero in it being +0. Where an
-// element is NaN both are.
+// Range returns the smallest and the largest element of x, which is not empty. If it is a
+// zero, it is +0. If an element is NaN, both are NaN.
 func Range(x []float32) (lo, hi float32) {
 	if n := len(x) &^ 15; n > 0 {
 		if l, h, abs, ok := kvRangeBlocks(x[:n]); ok && abs < 0x7f800000 {
@@ -14,6 +14,7 @@ func Range(x []float32) (lo, hi float32) {
 	return kvRange(x[1:], x[0], x[0])
 }
 
+// kvRange extends the range lo…hi by the elements of x.
 func kvRange(x []float32, lo, hi float32) (float32, float32) {
 	for _, v := range x {
 		lo, hi = min(lo, v), max(hi, v)
@@ -21,9 +22,9 @@ func kvRange(x []float32, lo, hi float32) (float32, float32) {
 	return lo + 0, hi + 0 // of two zeros, the positive
 }
 
-// Round writes clamp(RoundToEven((x−minimum)·inv), 0, 2^bits−1), one a byte
-// for 8 bits, or two for 4, even index low; inv > 0. What a NaN becomes is not
-// defined.
+// Round sets dst to the integers clamp(RoundToEven((x−minimum)·inv), 0, 2^bits−1): one in
+// each byte for 8 bits; two for 4 bits, the one with the even index in the low half. inv is
+// positive. A NaN becomes any integer.
 func Round(dst []byte, x []float32, bits int, minimum, inv float32) {
 	top := kvTop(bits)
 	round := func(v float32) byte {
@@ -41,5 +42,5 @@ func Round(dst []byte, x []float32, bits int, minimum, inv float32) {
 	}
 }
 
-// kvTop is the largest integer of a grid.
+// kvTop returns the largest integer of so many bits.
 func kvTop(bits int) float32 { return float32(int32(1)<<bits - 1) }

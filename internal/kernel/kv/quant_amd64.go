@@ -6,8 +6,8 @@ import (
 	"github.com/specquant/specquant/internal/kernel/cpu"
 )
 
-// kvRangeBlocks is the range of blocks of 16 numbers, and the greatest |x| as
-// the bits of a float32.
+// kvRangeBlocks returns the range of x, whose length is a multiple of 16, and the largest
+// |x| as the bits of a float32. ok is false if the active tier has no routine for it.
 func kvRangeBlocks(x []float32) (lo, hi float32, abs uint32, ok bool) {
 	if cpu.Active() < cpu.AVX2 {
 		return 0, 0, 0, false
@@ -17,8 +17,8 @@ func kvRangeBlocks(x []float32) (lo, hi float32, abs uint32, ok bool) {
 	return out[0], out[1], math.Float32bits(out[2]), true
 }
 
-// kvRoundBlocks computes what Round does for the whole blocks of 16 of x, and returns
-// how many numbers those are.
+// kvRoundBlocks does what [Round] does for whole blocks of 16 numbers, and returns how many
+// numbers those are.
 func kvRoundBlocks(dst []byte, x []float32, bits int, minimum, inv, top float32) int {
 	n := len(x) &^ 15
 	if n == 0 || cpu.Active() < cpu.AVX2 {

@@ -25,7 +25,7 @@ func kvCombine4x16f32avx2(a *kvCombineArgs)
 func kvCombine1x32f32avx2(a *kvCombineArgs)
 
 //go:noescape
-func kvWeightsavx2(p, scale, minimum, lanes unsafe.Pointer, blocks int)
+func kvWeightsavx2(p, scale, minimum unsafe.Pointer, lanes *[kvLanes]float32, blocks int)
 
 // combine512_amd64.s
 
@@ -45,7 +45,7 @@ func kvCombine1x64f32avx512(a *kvCombineArgs)
 func kvCombine1x32f32avx512(a *kvCombineArgs)
 
 //go:noescape
-func kvWeightsavx512(p, scale, minimum, lanes unsafe.Pointer, blocks int)
+func kvWeightsavx512(p, scale, minimum unsafe.Pointer, lanes *[kvLanes]float32, blocks int)
 
 // int256_amd64.s
 

@@ -23,7 +23,7 @@ func kvCombine4x16f32NEON(a *kvCombineArgs)
 func kvCombine1x32f32NEON(a *kvCombineArgs)
 
 //go:noescape
-func kvWeightsNEON(p, scale, minimum, lanes unsafe.Pointer, blocks int)
+func kvWeightsNEON(p, scale, minimum unsafe.Pointer, lanes *[kvLanes]float32, blocks int)
 
 // int_arm64.s
 

@@ -7,42 +7,44 @@ import (
 	"time"
 )
 
-// Pool runs the chunks of a kernel on a fixed number of threads.
+// Pool runs jobs on a fixed number of threads: the caller's, and workers of its own. A job is
+// a number of chunks of work, which do not depend on each other.
 //
-// Workers are goroutines that park when there is nothing to do, so that an idle pool
-// costs nothing. Between the products of a token the gaps are shorter than the time to
-// wake a thread (about 50 µs with the runtime's delay before it moves a goroutine).
-// Therefore a worker polls for the next job for poolSpin before it parks, and the caller
-// polls for the end of the last chunk, for poolJoin. Nobody waits for a worker that has not begun: on a
-// busy machine the caller does that worker's chunks too.
+// Workers are goroutines. When there is nothing to do they park: they sleep until they are
+// woken, so that an idle pool costs nothing. Waking a thread takes about 50 µs, with the
+// Go runtime's delay before it moves a goroutine, which is longer than the pauses between
+// the matrix products of a token. So a worker first polls for the next job for poolSpin
+// before it parks, and the caller polls for the end of the last chunk for poolJoin. The
+// caller does not wait for a worker that has not begun: on a busy machine it does that
+// worker's chunks itself.
 //
-// Every kernel splits its work by output, never along a sum, and takes its
-// chunk boundaries from the shape alone, so the number of threads never
-// changes a result.
+// All users of a pool cut their work by outputs, never along a sum, and where they cut
+// depends on the shape alone. So the number of threads does not change a result.
 type Pool struct {
 	threads int
 	workers []*worker
-	mu      sync.Mutex // one Run at a time; a nested Run runs inline
+	mu      sync.Mutex // held during a Run; a Run that finds it locked works in its caller alone
 }
 
-// poolSpin is the longest time that a thread polls for the next job before it parks, and
-// poolJoin that it polls for the end of a job under way: a chunk may take so long, and
-// waking a thread costs half of it.
+// poolSpin is how long a worker polls for the next job before it parks, and poolJoin how
+// long a thread without work polls for the end of the job under way: a chunk may take as
+// long as that, and waking a thread takes half of it.
 const (
 	poolSpin = 20 * time.Microsecond
 	poolJoin = 100 * time.Microsecond
 )
 
+// job is one call of [Pool.Run] or [Pool.RunStreams].
 type job struct {
-	n       int64
-	next    atomic.Int64 // first chunk that nobody has taken
-	streams []stream     // or what is left to each thread, see [Pool.RunStreams]
-	left    atomic.Int64 // chunks that are not done
-	fn      func(i int)
-	done    sync.WaitGroup // of one: all chunks are done
+	n       int64          // number of chunks
+	next    atomic.Int64   // the first chunk that no thread has taken
+	streams []stream       // used instead of next by RunStreams: the chunks left to each thread
+	left    atomic.Int64   // chunks that are not done
+	fn      func(i int)    // does chunk i
+	done    sync.WaitGroup // has count 1 until all chunks are done
 }
 
-// work takes chunks until there are none.
+// work does chunks until none is left to take.
 func (j *job) work(thread int) {
 	done := int64(0)
 	for {
@@ -58,7 +60,7 @@ func (j *job) work(thread int) {
 	}
 }
 
-// take returns the next chunk for a thread.
+// take returns the next chunk for a thread; false if there is none.
 func (j *job) take(thread int) (int64, bool) {
 	if j.streams != nil {
 		return takeStream(j.streams, thread)
@@ -67,18 +69,19 @@ func (j *job) take(thread int) (int64, bool) {
 	return i, i < j.n
 }
 
-// worker is a thread's mailbox.
+// worker is what other threads need to hand work to a worker.
 type worker struct {
-	thread int // the caller of Run is thread 0
-	job    atomic.Pointer[job]
-	parked atomic.Bool
+	thread int                 // its number; the caller of Run is thread 0
+	job    atomic.Pointer[job] // the job that it is to begin; nil if there is none
+	parked atomic.Bool         // it sleeps, or is about to, until something is sent to wake
 	wake   chan struct{}
 }
 
-// closeJob is the job that makes a worker end.
+// closeJob is the job that makes a worker return.
 var closeJob = new(job)
 
-// give passes a job to the worker, in place of one that it has not begun.
+// give hands a job to the worker. It replaces one that the worker has not begun, whose
+// chunks others have done.
 func (w *worker) give(j *job) {
 	w.job.Store(j)
 	if w.parked.CompareAndSwap(true, false) {
@@ -86,6 +89,7 @@ func (w *worker) give(j *job) {
 	}
 }
 
+// run does jobs until it is given closeJob.
 func (w *worker) run() {
 	for {
 		spin(poolSpin, func() bool { return w.job.Load() != nil })
@@ -101,12 +105,12 @@ func (w *worker) run() {
 			return
 		}
 		j.work(w.thread)
-		// The next job comes only when others have finished this one.
+		// No other job comes before all threads have finished this one.
 		spin(poolJoin, func() bool { return w.job.Load() != nil || j.left.Load() == 0 })
 	}
 }
 
-// spin polls until ok returns true, for as long as limit at most.
+// spin calls ok again and again until it returns true or the time limit is over.
 func spin(limit time.Duration, ok func() bool) {
 	if ok() {
 		return
@@ -121,11 +125,11 @@ func spin(limit time.Duration, ok func() bool) {
 	}
 }
 
-// MaxThreads is the most threads of a pool.
+// MaxThreads is the largest number of threads of a pool.
 const MaxThreads = 1024
 
-// NewPool returns a pool of the given number of threads, [MaxThreads] at most; 0 or
-// less means one thread per CPU that Go may use.
+// NewPool returns a pool of so many threads, but not more than [MaxThreads]; 0 or less
+// means one for each CPU that Go may use.
 func NewPool(threads int) *Pool {
 	threads = min(threads, MaxThreads)
 	if threads <= 0 {
@@ -139,7 +143,7 @@ func NewPool(threads int) *Pool {
 	return p
 }
 
-// Threads is the number of threads, the caller's included.
+// Threads returns the number of threads, the caller's included.
 func (p *Pool) Threads() int {
 	if p == nil {
 		return 1
@@ -147,11 +151,12 @@ func (p *Pool) Threads() int {
 	return p.threads
 }
 
-// Run calls fn(0) … fn(n-1), each exactly once, and returns when all have
-// returned. The calling goroutine works too. A nil pool, a pool of one thread
-// and a Run inside a Run all work in the caller alone.
+// Run calls fn(0) … fn(n-1), each exactly once, and returns when all of them have returned.
+// The calling goroutine does its share. It does all of the work if the pool is nil or has
+// one thread, or if another Run of the pool is in progress (such as one that called this).
 func (p *Pool) Run(n int, fn func(i int)) { p.run(n, false, fn) }
 
+// run is [Pool.Run] or, with streams, [Pool.RunStreams].
 func (p *Pool) run(n int, streams bool, fn func(i int)) {
 	if n <= 0 {
 		return
@@ -177,7 +182,7 @@ func (p *Pool) run(n int, streams bool, fn func(i int)) {
 	j.done.Wait()
 }
 
-// Close ends the workers. The pool must not be used afterwards.
+// Close ends the workers. The pool must not be used after that.
 func (p *Pool) Close() {
 	if p == nil {
 		return

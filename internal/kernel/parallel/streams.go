@@ -2,24 +2,25 @@ package parallel
 
 import "sync/atomic"
 
-// RunStreams is [Pool.Run] for chunks that follow each other in memory. Each thread gets
-// a contiguous stretch of them, which the hardware prefetcher sees as one stream of what
-// is read, and threads do not write to neighbouring cache lines. A thread that has finished its stretch takes the upper half of the
-// longest stretch that is left.
+// RunStreams is [Pool.Run] for chunks that follow each other in memory. Each thread gets a
+// contiguous range of them, so that the hardware prefetcher can follow what it reads, and
+// so that threads do not write to the same cache lines. A thread that has finished its
+// range takes the upper half of the longest range that is left.
 func (p *Pool) RunStreams(n int, fn func(i int)) { p.run(n, true, fn) }
 
-// stream is what is left of a thread's stretch: its next chunk in the upper half of the
-// number, its end in the lower half.
+// stream is the chunks that are left in a thread's range. Its number holds the next chunk in
+// the upper 32 bits and the end of the range in the lower 32, so that both change at once.
 type stream struct {
 	span atomic.Uint64
-	_    [56]byte // a cache line of its own
+	_    [56]byte // fills a cache line, so that threads do not share one
 }
 
+// packSpan and unpackSpan convert a range to the number of a stream and back.
 func packSpan(next, end int64) uint64 { return uint64(next)<<32 | uint64(end) }
 
 func unpackSpan(v uint64) (next, end int64) { return int64(v >> 32), int64(v & (1<<32 - 1)) }
 
-// newStreams cuts n chunks into a stretch for each thread.
+// newStreams cuts n chunks into a range for each thread.
 func newStreams(n, threads int) []stream {
 	streams := make([]stream, threads)
 	cut := func(thread int) int64 { return int64(n) * int64(thread) / int64(threads) }
@@ -29,7 +30,7 @@ func newStreams(n, threads int) []stream {
 	return streams
 }
 
-// takeStream is the next chunk for a thread.
+// takeStream returns the next chunk for a thread; false if there is none.
 func takeStream(streams []stream, thread int) (int64, bool) {
 	own := &streams[thread].span
 	for {
@@ -58,8 +59,9 @@ func takeStream(streams []stream, thread int) (int64, bool) {
 		next, end := unpackSpan(seen)
 		mid := next + most/2
 		if longest.CompareAndSwap(seen, packSpan(next, mid)) {
-			// Only its own thread stores to a stream that is finished, and no stretch occurs
-			// twice: a thread that still holds an old value of the stream takes nothing.
+			// This is safe: only its own thread stores to a stream that has no chunks left, and
+			// a range never occurs twice, so that the CompareAndSwap of a thread that has read
+			// an older number of this stream fails.
 			own.Store(packSpan(mid+1, end))
 			return mid, true
 		}

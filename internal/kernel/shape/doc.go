@@ -1,3 +1,3 @@
-// Package shape has what the kernels share: checks that matrices lie within their memory,
-// and small arithmetic on sizes.
+// Package shape has what kernels need to know about sizes: checks that a matrix lies within
+// its memory, and small arithmetic.
 package shape

@@ -5,8 +5,8 @@ import "fmt"
 // CeilDiv returns a/b rounded up, for a ≥ 0 and b > 0.
 func CeilDiv(a, b int) int { return (a + b - 1) / b }
 
-// Grow returns n values in the memory of s, with anything in them, or in new memory
-// where s has not that much.
+// Grow returns n elements: in the memory of s, holding anything, or in new memory if s has
+// not enough.
 func Grow[T any](s []T, n int) []T {
 	if cap(s) < n {
 		return make([]T, n)
@@ -14,8 +14,8 @@ func Grow[T any](s []T, n int) []T {
 	return s[:n]
 }
 
-// Fits panics unless a matrix of rows × cols, rows ld elements apart, lies within length
-// elements. name is the operand's, for the message.
+// Fits panics unless a matrix [rows × cols] with ld elements from row to row lies within
+// `length` elements. name is what the message calls it.
 func Fits(name string, length, ld, rows, cols int) {
 	if ld < cols || length < (rows-1)*ld+cols {
 		panic(fmt.Sprintf("kernel: %s has %d elements and stride %d; need %d×%d", name, length, ld, rows, cols))

@@ -1,0 +1,35 @@
+//go:build !amd64 && !arm64
+
+package kv
+
+// Machines without assembly run the Go code of attend.go and int.go.
+
+func kvTileRows(left int) int    { return min(left, 8) }
+func kvUnit(rows int) int        { return kvLanes }
+func kvIntPlanes() bool          { return false }
+func kvIntTileRows(left int) int { return min(left, 8) }
+func kvIntUnit(rows int) int     { return kvLanes }
+
+func kvScoreBlocks(c *Cache, head, from, n int, q []float32, rows int, dst []float32, stride int) bool {
+	return false
+}
+
+func kvCombineBlocks(c *Cache, head, from, n int, w []float32, stride, rows int, sums []float32, dims int) bool {
+	return false
+}
+
+func kvIntScoreBlocks(c *Cache, head, from, n int, q []byte, total []int32, dst []float32, stride int) bool {
+	return false
+}
+
+func kvIntCombineBlocks(c *Cache, head, from, n int, w []byte, wRow int, step []float32, stepRow, rows int, sums []float32, dims int) bool {
+	return false
+}
+
+func kvIntWeightBlocks(dst []byte, step, w []float32) bool { return false }
+
+func kvIntRound(u []byte, x []float32, inv float32, bits int) (n int, total int32) { return 0, 0 }
+
+func kvSoftmaxRow(p []float32, n int, scale float32, vscale, vmin []uint16) (base float32, ok bool) {
+	return 0, false
+}
