@@ -7,28 +7,59 @@ import (
 	"github.com/specquant/specquant/internal/llama"
 )
 
-// attentionJob is one kv head of one sequence, for rows next to each other.
-type attentionJob struct{ row, rows, head int }
-
-// attend takes the queries, keys and values of a block, in s.q, s.k and s.v, to the
-// result of attention in s.attn: RoPE, what is done to queries and keys, the cache, and
-// attention over it.
+// attend computes attention of a block for a batch: from the queries, keys and values of all
+// rows, s.q, s.k and s.v, to s.attn. Queries and keys are prepared first: they are normed,
+// rotated to their position (RoPE) and transformed, as far as the block says so. The keys and
+// values of all rows are put into the caches of their sequences, which have room for them.
 func (m *Model) attend(l *layer, index int, at []place) {
-	c, s, n := m.Config, &m.s, len(at)
-	for _, p := range at {
-		p.seq.blocks[index].Reserve(max(p.position+1, p.seq.want), p.position, m.Context)
-	}
+	s := &m.s
 	qk := l.qk
 	if s.skipTransforms {
 		qk = nil
 	}
-	if whole := m.jobs(at); whole && n <= headTokens {
+	if whole := m.schedule(at); whole && len(at) <= headRows {
 		m.attendHeads(l, qk, index, at)
 		return
 	}
+	m.prepareRows(l, qk, index, at)
+	m.attention(l, at, func(j kv.Job) *kv.Cache { return &at[j.Row].seq.blocks[index] })
+}
+
+// schedule cuts attention for the rows into jobs. It reports whether all rows of a sequence
+// are in one job for each kv head.
+func (m *Model) schedule(at []place) (whole bool) {
+	c, s := m.Config, &m.s
+	whole = true
+	s.attention.Reset()
+	for row := 0; row < len(at); {
+		end := row + 1
+		for end < len(at) && at[end].seq == at[row].seq {
+			end++
+		}
+		whole = s.attention.Add(row, end-row, at[row].position, c.KVHeads, c.Heads/c.KVHeads) && whole
+		row = end
+	}
+	return whole
+}
+
+// attention does the scheduled jobs. Each row sees its own sequence up to its position, and no
+// more positions than the block's window, if it has one.
+func (m *Model) attention(l *layer, at []place, prepare func(kv.Job) *kv.Cache) {
+	c, s := m.Config, &m.s
+	s.attention.Run(m.pool, s.attn, s.q, c.Heads/c.KVHeads, l.window, c.AttentionScale(), prepare)
+}
+
+// preparedRows is the number of rows whose queries and keys a thread prepares together: as many
+// as the tallest kernel for dense products takes, because a transform may be such a product.
+const preparedRows = 12
+
+// prepareRows prepares the queries and keys of all rows and puts keys and values into the
+// caches, before attention begins.
+func (m *Model) prepareRows(l *layer, qk *llama.QK, index int, at []place) {
+	c, s, n := m.Config, &m.s, len(at)
 	qw, kvw, hd := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim, c.HeadDim
-	m.pool.Run((n+queryRows-1)/queryRows, func(i int) {
-		from, end := i*queryRows, min(n, (i+1)*queryRows)
+	m.pool.Run((n+preparedRows-1)/preparedRows, func(i int) {
+		from, end := i*preparedRows, min(n, (i+1)*preparedRows)
 		for i := from; i < end; i++ {
 			llama.Turn(c, s.q[i*qw:][:qw], l.norms.QNorm, l.rope, at[i].position)
 			llama.Turn(c, s.k[i*kvw:][:kvw], l.norms.KNorm, l.rope, at[i].position)
@@ -40,26 +71,21 @@ func (m *Model) attend(l *layer, index int, at []place) {
 			}
 		}
 	})
-	m.attention(l, index, at, nil)
 }
 
-// queryRows is how many rows of queries and keys are made ready together: as many as the
-// tallest kernel of dense products takes.
-const queryRows = 12
+// headRows is the largest number of rows for which the job that computes attention of a kv head
+// also prepares that head's queries and keys. This saves starting the threads a second time.
+// More rows are faster with prepareRows, where a transform is a product of many rows.
+const headRows = 8
 
-// headTokens is the most rows whose queries and keys are made ready by the job of
-// attention that reads them, which saves forks and joins. More are a product of many
-// rows.
-const headTokens = 8
-
-// attendHeads is attend for few rows: all that belongs to a kv head of a sequence is one
-// job.
+// attendHeads is attend for few rows: everything that a kv head of a sequence needs is done in
+// one job.
 func (m *Model) attendHeads(l *layer, qk *llama.QK, index int, at []place) {
 	c, s := m.Config, &m.s
 	hd, group := c.HeadDim, c.Heads/c.KVHeads
 	qw, kvw := c.Heads*hd, c.KVHeads*hd
 	norms := l.norms
-	if c.QKNorm == checkpoint.QKWhole { // a norm over all heads
+	if c.QKNorm == checkpoint.QKWhole { // a norm over all heads, which no job has
 		for i := range at {
 			if norms.QNorm != nil {
 				q := s.q[i*qw:][:qw]
@@ -72,60 +98,15 @@ func (m *Model) attendHeads(l *layer, qk *llama.QK, index int, at []place) {
 		}
 		norms.QNorm, norms.KNorm = nil, nil
 	}
-	m.attention(l, index, at, func(j attentionJob) {
-		for i := j.row; i < j.row+j.rows; i++ {
-			q, k, v := s.q[i*qw+j.head*group*hd:][:group*hd], s.k[i*kvw+j.head*hd:][:hd], s.v[i*kvw+j.head*hd:][:hd]
+	m.attention(l, at, func(j kv.Job) *kv.Cache {
+		cache := &at[j.Row].seq.blocks[index]
+		for i := j.Row; i < j.Row+j.Rows; i++ {
+			q, k, v := s.q[i*qw+j.Head*group*hd:][:group*hd], s.k[i*kvw+j.Head*hd:][:hd], s.v[i*kvw+j.Head*hd:][:hd]
 			llama.Turn(c, q, norms.QNorm, l.rope, at[i].position)
 			llama.Turn(c, k, norms.KNorm, l.rope, at[i].position)
-			qk.ApplyHead(j.head, q, k)
-			put(&at[i].seq.blocks[index], j.head, at[i].position, k, v)
+			qk.ApplyHead(j.Head, q, k)
+			put(cache, j.Head, at[i].position, k, v)
 		}
-	})
-}
-
-// jobs sets s.jobs to what attention has to do, and reports whether all rows of a
-// sequence are in one job for each kv head.
-func (m *Model) jobs(at []place) (whole bool) {
-	c, s := m.Config, &m.s
-	s.jobs, whole = s.jobs[:0], true
-	for row := 0; row < len(at); {
-		end := row + 1
-		for end < len(at) && at[end].seq == at[row].seq {
-			end++
-		}
-		each := kv.Queries(c.Heads/c.KVHeads, at[end-1].position+1)
-		whole = whole && end-row <= each
-		for ; row < end; row += each {
-			for h := range c.KVHeads {
-				s.jobs = append(s.jobs, attentionJob{row, min(each, end-row), h})
-			}
-		}
-		row = end
-	}
-	return whole
-}
-
-// attention does the jobs of s.jobs: it fills s.attn, each row looking back at its own
-// sequence, no further than the block's window, if that is above 0. Before a job it
-// calls before, unless that is nil.
-func (m *Model) attention(l *layer, index int, at []place, before func(attentionJob)) {
-	c, s := m.Config, &m.s
-	hd, qw := c.HeadDim, c.Heads*c.HeadDim
-	group, scale := c.Heads/c.KVHeads, c.AttentionScale()
-	if s.kv == nil {
-		s.kv = make(chan *kv.Scratch, m.pool.Threads())
-		for range m.pool.Threads() {
-			s.kv <- &kv.Scratch{}
-		}
-	}
-	m.pool.Run(len(s.jobs), func(i int) {
-		j := s.jobs[len(s.jobs)-1-i] // those that see most come first
-		if before != nil {
-			before(j)
-		}
-		b := <-s.kv
-		o := j.row*qw + j.head*group*hd
-		at[j.row].seq.blocks[index].Attend(b, s.attn[o:], s.q[o:], qw, j.head, group, at[j.row].position, j.rows, l.window, scale)
-		s.kv <- b
+		return cache
 	})
 }

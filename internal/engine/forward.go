@@ -54,8 +54,7 @@ type scratch struct {
 	skipBranch, skipTransforms bool // for measurements: leave out the branch (and biases), or the transforms
 
 	x, norm, q, k, v, attn, out, gate, up []float32
-	kv                                    chan *kv.Scratch // one for each thread
-	jobs                                  []attentionJob
+	attention                             kv.Schedule
 	logits                                []float32
 	at                                    []place
 }

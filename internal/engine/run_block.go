@@ -58,6 +58,7 @@ func (m *Model) RunBlock(ctx context.Context, index int, sets ...[][]float32) er
 				at = append(at, place{seq: seq, position: first + i})
 			}
 			s.at = at
+			seq.blocks[index].Reserve(first+n, first, m.Context)
 			m.block(l, index, at, nil)
 			m.added(l, n)
 			copy(part, s.x)

@@ -117,7 +117,7 @@ type Runner struct {
 	rows, given                        []float32 // of one expert: what it reads and gives
 	routing                            Routing
 	cache                              kv.Cache
-	scratch                            []*kv.Scratch // one per thread
+	schedule                           kv.Schedule
 }
 
 // NewRunner prepares for sequences of up to the given number of tokens.
@@ -286,9 +286,7 @@ func Turn(c *checkpoint.Config, heads, gain []float32, rope *Rope, position int)
 // window and capped scores where the block has them.
 func (r *Runner) attention(block, tokens int) {
 	c := r.Config
-	hd, qw, kvw := c.HeadDim, c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
-	group := c.Heads / c.KVHeads
-	scale, window := c.AttentionScale(), c.Window(block)
+	hd, kvw, group := c.HeadDim, c.KVHeads*c.HeadDim, c.Heads/c.KVHeads
 	r.cache.Bits, r.cache.Heads, r.cache.HeadDim, r.cache.SoftCap = 16, c.KVHeads, hd, float32(c.AttnSoftCap)
 	r.cache.Reserve(tokens, 0, tokens)
 	r.Pool.Run(tokens, func(t int) {
@@ -296,20 +294,7 @@ func (r *Runner) attention(block, tokens int) {
 			r.cache.Put(h, t, r.k[t*kvw+h*hd:][:hd], r.v[t*kvw+h*hd:][:hd])
 		}
 	})
-	buffers := make(chan *kv.Scratch, r.Pool.Threads())
-	for i := range r.Pool.Threads() {
-		if i == len(r.scratch) {
-			r.scratch = append(r.scratch, &kv.Scratch{})
-		}
-		buffers <- r.scratch[i]
-	}
-	each := kv.Queries(group, tokens)
-	blocks := (tokens + each - 1) / each
-	r.Pool.Run(c.KVHeads*blocks, func(i int) {
-		head, first := i%c.KVHeads, (blocks-1-i/c.KVHeads)*each // those that see most come first
-		s := <-buffers
-		o := first*qw + head*group*hd
-		r.cache.Attend(s, r.attn[o:], r.q[o:], qw, head, group, first, min(each, tokens-first), window, scale)
-		buffers <- s
-	})
+	r.schedule.Reset()
+	r.schedule.Add(0, tokens, 0, c.KVHeads, group)
+	r.schedule.Run(r.Pool, r.attn, r.q, group, c.Window(block), c.AttentionScale(), func(kv.Job) *kv.Cache { return &r.cache })
 }

@@ -3,6 +3,7 @@
 //
 //	cache     the memory, and putting the keys and values of positions into it
 //	pages     a cache of pages, which several texts may share
+//	schedule  how attention is cut into jobs for the threads of a pool
 //	attend    attention: scores, softmax and weighted sums of values, defined in Go
 //	int       the same where the cache holds integers, with products of integers
 //	quant     the range and the rounding of what is put into the cache
