@@ -125,6 +125,10 @@ var intMinus8 = func() (v [16]int8) {
 func (s *intSignedTiles) fill(w *Matrix, tile, tiles, cols int) {
 	size := intTileBytes(w.Bits, w.Cols)
 	step := intStep(w.Bits) // whole steps are written, which may go beyond cols
+	signed := &intMinus8
+	if w.levels != nil {
+		signed = &w.levels.signed
+	}
 	done := shape.CeilDiv(w.Cols, step) * step * intLanes
 	s.next = max(cols*intLanes, done)
 	s.data = shape.Grow(s.data, tiles*s.next)
@@ -132,7 +136,7 @@ func (s *intSignedTiles) fill(w *Matrix, tile, tiles, cols int) {
 		dst, src := s.data[i*s.next:][:s.next], w.Tiles[(tile+i)*size:][:size]
 		switch {
 		case w.Bits == 4:
-			intSigned4AVX512(&dst[0], &src[0], size/64, &intMinus8)
+			intSigned4AVX512(&dst[0], &src[0], size/64, signed)
 		case w.Bits == 8:
 			intSigned8AVX512(&dst[0], &src[0], size/64)
 		case i%2 == 0: // two row tiles at once

@@ -12,17 +12,24 @@ import "github.com/specquant/specquant/internal/kernel/shape"
 // because its integer sums are exact. Some kernels look the levels up while they multiply;
 // for all others the tiles are unpacked to bytes first, as those of bit planes are.
 
-// intLevels are the levels of a matrix as the stored values of 8 bits, level + 128.
-type intLevels [16]byte
+// intLevels are the levels of a matrix.
+type intLevels struct {
+	stored [16]byte // as the stored values of 8 bits, level + 128; first, for kernels
+	signed [16]int8
+}
+
+func newIntLevels(levels *[16]int8) *intLevels {
+	l := &intLevels{signed: *levels}
+	for i, v := range levels {
+		l.stored[i] = byte(int(v) + 128)
+	}
+	return l
+}
 
 // NewLevelsMatrix is [NewMatrix] for weights that are indices of 4 bits into a table of
 // levels. tiles holds the indices as [PackTiles] with 4 bits writes index − 8.
 func NewLevelsMatrix(levels *[16]int8, rows, cols, group int, tiles []byte, scale []float32) (*Matrix, error) {
-	var table intLevels
-	for i, v := range levels {
-		table[i] = byte(int(v) + 128)
-	}
-	return newMatrix(4, rows, cols, group, tiles, scale, nil, &table)
+	return newMatrix(4, rows, cols, group, tiles, scale, nil, newIntLevels(levels))
 }
 
 // packed reports whether kernels for weights of 4 and 8 bits can't read the tiles as they
@@ -35,7 +42,7 @@ func intUnpackLevelsPortable(dst, src []byte, levels *intLevels, steps int) {
 	for step := range steps {
 		low, high := dst[step*128:][:64], dst[step*128+64:][:64]
 		for n, u := range src[step*64:][:64] {
-			low[n], high[n] = levels[u&15], levels[u>>4]
+			low[n], high[n] = levels.stored[u&15], levels.stored[u>>4]
 		}
 	}
 }

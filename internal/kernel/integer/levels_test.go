@@ -109,7 +109,7 @@ func BenchmarkLevelsTurns(b *testing.B) {
 					}
 					kinds := [3][]*Matrix{intBenchSome(b, 4, rows, cols, group, size), intBenchSome(b, 4, rows, cols, group, size), intBenchSome(b, 8, rows, cols, group, size)}
 					for _, w := range kinds[1] {
-						w.levels = &intLevels{1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241}
+						w.levels = newIntLevels(&[16]int8{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113})
 					}
 					var a Activations
 					a.Quantize(pool, intRandomTokens(rand.New(rand.NewPCG(1, 1)), tokens, cols), cols, tokens, cols, ActGrid{Bits: 8, Clip: 1, Group: 32}, group)
