@@ -173,6 +173,11 @@ func CompareRecipes(ctx context.Context, dir string, o CompareOptions) (*Table, 
 	if t == nil {
 		return nil, err
 	}
+	return newTable(t), err
+}
+
+// newTable is the public form of a table.
+func newTable(t *compare.Table) *Table {
 	table := &Table{Protocol: t.Protocol, Ablation: t.Ablation, Texts: t.Texts, Windows: t.Windows, Window: t.Window, Tokens: t.Tokens,
 		ModelHash: t.ModelHash, TextHash: t.TextHash, Calibration: t.Calibration, Warnings: t.Warnings}
 	for _, r := range t.Rows {
@@ -181,5 +186,5 @@ func CompareRecipes(ctx context.Context, dir string, o CompareOptions) (*Table, 
 	for _, f := range t.Failed {
 		table.Failed = append(table.Failed, FailedRow{f.Recipe, f.Bits, f.Err.Error()})
 	}
-	return table, err
+	return table
 }

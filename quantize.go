@@ -9,6 +9,7 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/eval"
+	"github.com/specquant/specquant/internal/forecast"
 	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/meter"
@@ -28,7 +29,7 @@ type QuantizeOptions struct {
 	Time        time.Duration // roughly how long the job may take: fewer calibration windows are used if necessary; 0: as many as the recipe says. See [Plan].Budget
 	Size        int64         // largest size of the artefact in bytes: the bits of the weights are chosen to fill it; 0: as the recipe says
 	Restart     bool          // throw away an unfinished job instead of resuming it
-	Choices     bool          // make [PlanQuantize] fill in [Plan].Choices, which takes about 0.1 s and 256 MB
+	Choices     bool          // make [PlanQuantize] fill in [Plan].Choices, which takes a few seconds and up to 1 GB
 	Strict      bool          // make the first [Fallback] an error
 	KeepBad     bool          // accept a result that fails the comparison with full precision
 	Profile     bool          // measure where the time goes, see [Report.Profile]
@@ -84,7 +85,27 @@ func PlanQuantize(dir string, o QuantizeOptions) (*Plan, error) {
 	if err != nil {
 		return nil, publicError(err)
 	}
-	return newPlan(p), nil
+	out := newPlan(p)
+	if o.Choices {
+		return out, out.Choices.forecast(p.Choices, p.Load >= BusyLoad, j.Pool)
+	}
+	return out, nil
+}
+
+// forecast fills in the speeds of the choices.
+func (c *Choices) forecast(from *pipeline.Choices, busy bool, pool *parallel.Pool) error {
+	settings, chosen := make([]forecast.Setting, len(from.All)), 0
+	for i, one := range from.All {
+		settings[i] = forecast.Setting{Recipe: one.Recipe, Bytes: one.Read}
+		if one.Chosen {
+			chosen = i
+		}
+	}
+	speeds, err := forecast.Speeds(context.Background(), from.Config, settings, chosen, from.Free, busy, pool)
+	for i, s := range speeds {
+		c.All[i].Prefill, c.All[i].Decode, c.All[i].Decode8 = s.Prefill, s.Decode, s.Decode8
+	}
+	return err
 }
 
 // Quantize quantizes the checkpoint in the folder dir and writes the artefact

@@ -45,6 +45,9 @@ type Plan struct {
 	Load        float64 // share of each processor that other programs use at the moment, from 0 to 1; it widens the range
 }
 
+// BusyLoad is the [Plan].Load from which on other programs are said to use the machine.
+const BusyLoad = 0.75
+
 // TimeBudget is the time limit that was given for a job, and how much calibration it allows.
 type TimeBudget struct {
 	Seconds float64 `json:"seconds"`
@@ -59,13 +62,14 @@ type Choice struct {
 	BitsPerWeight float64   `json:"bits_per_weight"` // of the linear layers, scales counted
 	File          int64     `json:"file_bytes"`      // about
 	Running       []Running `json:"running"`
-	// Upper bounds on the tokens per second, from the machine's measured memory bandwidth
-	// and arithmetic speed, without attention. Real speeds are near these and never above.
-	// 0: not known.
-	Prefill float64 `json:"prefill_at_most"`
-	Decode  float64 `json:"decode_at_most"`
-	Decode8 float64 `json:"decode_8_sequences_at_most"` // of eight sequences together
-	Chosen  bool    `json:"chosen"`                     // by the recipe and the options
+	// Tokens per second to expect on this machine, measured just now on random weights of
+	// this format: reading a prompt of 512 tokens, writing one answer, writing eight at once.
+	Prefill float64 `json:"prefill"`
+	Decode  float64 `json:"decode"`
+	Decode8 float64 `json:"decode_8_sequences"`
+	Chosen  bool    `json:"chosen"` // by the recipe and the options
+
+	Measured *Measured `json:"measured,omitempty"` // nil: not known, see [Plan.AddMeasured]
 }
 
 // Running is the memory that a model takes when it runs: weights, KV cache and scratch memory.
@@ -89,7 +93,7 @@ func newChoices(c *pipeline.Choices) *Choices {
 	}
 	out := &Choices{Free: c.Free, Fits: c.Fits}
 	for _, one := range c.All {
-		to := Choice{Bits: one.Bits, Group: one.Group, BitsPerWeight: one.BitsPerWeight, File: one.File, Prefill: one.Prefill, Decode: one.Decode, Decode8: one.Decode8, Chosen: one.Chosen}
+		to := Choice{Bits: one.Bits, Group: one.Group, BitsPerWeight: one.BitsPerWeight, File: one.File, Chosen: one.Chosen}
 		for _, r := range one.Running {
 			to.Running = append(to.Running, Running(r))
 		}

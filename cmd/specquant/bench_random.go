@@ -6,10 +6,10 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/engine"
+	"github.com/specquant/specquant/internal/forecast"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
-	"github.com/specquant/specquant/internal/spectrum"
 )
 
 // fourierBranch is the branch that a random model without a recipe has.
@@ -17,6 +17,7 @@ const fourierBranch = 16
 
 // random makes the random model that --shape asks for.
 func (c *benchCmd) random(o engine.Options) (*engine.Model, error) {
+	shape := engine.Shapes[c.Shape]
 	bits := c.Bits
 	if bits == "" && c.Recipe == "" {
 		bits = "4-8-8"
@@ -37,10 +38,10 @@ func (c *benchCmd) random(o engine.Options) (*engine.Model, error) {
 		if c.Branch != nil {
 			components = *c.Branch
 		}
-		if width := engine.Shapes[c.Shape].HiddenSize; components > width {
+		if width := shape.HiddenSize; components > width {
 			return nil, fmt.Errorf("--branch: found %d, expected at most the %d channels of %s", components, width, c.Shape)
 		}
-		return engine.NewRandom(c.Shape, q, engine.Random{Keep: func(llama.Input, int, int) int { return components }}, o)
+		return engine.NewRandom(shape, q, engine.Random{Keep: func(llama.Input, int, int) int { return components }}, o)
 	}
 	if c.Branch != nil {
 		return nil, errors.New("--branch is for random models without a recipe; change the recipe's branch.components instead")
@@ -57,12 +58,13 @@ func (c *benchCmd) random(o engine.Options) (*engine.Model, error) {
 	if c.Group != nil {
 		r.Weights.Group = *c.Group
 	}
-	q, random, err := priced(r, c.Shape)
+	q, random, err := forecast.Formats(&shape, r)
 	if err != nil {
 		return nil, err
 	}
-	q.Head = c.headBits()
-	return engine.NewRandom(c.Shape, q, random, o)
+	// The tables are the same for all recipes, so that only what differs in the blocks is compared.
+	q.Head, q.HeadGroup, q.Embedding, q.EmbeddingGroup, q.Transforms.Head = c.headBits(), 0, quant.FullBits, 0, ""
+	return engine.NewRandom(shape, q, random, o)
 }
 
 // headBits returns the bits of a random model's output matrix.
@@ -71,51 +73,4 @@ func (c *benchCmd) headBits() int {
 		return *c.HeadBits
 	}
 	return 8
-}
-
-// priced returns the formats of a model of a shape that the recipe would make, as far as the
-// recipe alone decides them. The output matrix has the bits of --head-bits.
-func priced(r *recipe.Recipe, shape string) (artefact.Quantization, engine.Random, error) {
-	q := artefact.Quantization{Bits: r.Bits, Group: r.Weights.Group, Zero: r.Weights.Zero, ActGroup: r.ActGrid().Group}
-	if r.Weights.Average > 0 {
-		return q, engine.Random{}, fmt.Errorf("recipe %s: weights.average lets calibration choose each layer's bits, which a random model does not have; use --bits, and a recipe without weights.average", r.Name)
-	}
-	if o := r.Rotate; o != nil {
-		q.Transforms = artefact.Transforms{Attn: o.Attn, O: o.O, MLP: o.MLP, Down: o.Down, Cache: r.CacheTransform()}
-	}
-	if r.Learn != nil && r.Learn.Method == recipe.LearnFlatQuant {
-		const k = artefact.Kronecker
-		q.Transforms.Attn, q.Transforms.O, q.Transforms.MLP, q.Transforms.Down = k, k, k, k
-	}
-	config := engine.Shapes[shape]
-	for i := range config.Layers {
-		for l := range llama.NumLinears {
-			name := llama.TensorPrefix(i) + l.String()
-			if bits := r.LayerBits(name); bits != r.Bits.Weights {
-				if q.Layers == nil {
-					q.Layers = map[string]int{}
-				}
-				q.Layers[name] = bits
-			}
-		}
-	}
-	b := r.Branch
-	if b == nil {
-		return q, engine.Random{}, nil
-	}
-	q.Branch = &artefact.BranchFormat{Basis: b.Basis, Axis: b.Axis, Truncate: b.Truncate, Remove: b.Remove, Bits: b.Bits}
-	axis, err := spectrum.ParseAxis(b.Axis)
-	if err != nil {
-		return q, engine.Random{}, err
-	}
-	keep := func(in llama.Input, outputs, width int) int {
-		switch {
-		case !b.Has(in):
-			return 0
-		case b.Stored():
-			return b.Dimensions(width, outputs)
-		}
-		return int(b.PerChannel(axis, outputs, width))
-	}
-	return q, engine.Random{Keep: keep, Temperature: b.Temperature}, nil
 }

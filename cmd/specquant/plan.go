@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -29,7 +30,8 @@ func (f *jobFlags) options() specquant.QuantizeOptions {
 
 type planCmd struct {
 	jobFlags
-	JSON bool `name:"json" help:"Write JSON; sizes in bytes, times in seconds."`
+	Measured string `help:"A table that compare has written with --json: adds its perplexity and KL divergence to the settings that it has measured." placeholder:"FILE.json"`
+	JSON     bool   `name:"json" help:"Write JSON; sizes in bytes, times in seconds."`
 }
 
 func (c *planCmd) Run(e *env) error {
@@ -42,10 +44,31 @@ func (c *planCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	if c.Measured != "" {
+		if err := c.addMeasured(e, p); err != nil {
+			return err
+		}
+	}
 	if c.JSON {
 		return e.writeJSON(planOf(p))
 	}
 	printPlan(e, p)
+	return nil
+}
+
+// addMeasured adds what a comparison has measured.
+func (c *planCmd) addMeasured(e *env, p *specquant.Plan) error {
+	t, err := specquant.ReadTable(c.Measured)
+	if err != nil {
+		return err
+	}
+	found, err := p.AddMeasured(t)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Measured, err)
+	}
+	if found < 2 { // full precision is always there
+		fmt.Fprintf(e.err, "note: none of the settings below is in %s; specquant compare %s --recipes %s --bits … --text … --json measures them\n", c.Measured, c.Dir, c.Recipe)
+	}
 	return nil
 }
 
@@ -130,13 +153,18 @@ func printChoices(w io.Writer, c *specquant.Choices) {
 	if c == nil {
 		return
 	}
-	fmt.Fprint(w, "\nother bits and groups for the same recipe; memory while running, by context × sequences; upper bounds on tokens per second, from this machine's speed measured just now\n")
+	fmt.Fprint(w, "\nother bits and groups for the same recipe; memory while running, by context × sequences; tokens per second to expect on this machine, measured just now on random weights: prompts of 512 tokens, one answer, eight at once\n")
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(t, "bits\tgroup\ta weight\tfile\t")
 	for _, r := range c.All[0].Running {
 		fmt.Fprintf(t, "%d × %d\t", r.Context, r.Sequences)
 	}
-	fmt.Fprint(t, "prefill\tdecode\tof 8\t\t\n")
+	fmt.Fprint(t, "prefill\tdecode\tof 8\t")
+	measured := slices.ContainsFunc(c.All, func(one specquant.Choice) bool { return one.Measured != nil })
+	if measured {
+		fmt.Fprint(t, "perplexity\tKL\t")
+	}
+	fmt.Fprint(t, "\t\n")
 	for i, one := range c.All {
 		group, mark := "row", ""
 		if one.Group > 0 {
@@ -156,11 +184,12 @@ func printChoices(w io.Writer, c *specquant.Choices) {
 			fmt.Fprintf(t, "%s\t", bytesText(r.Bytes))
 		}
 		for _, v := range []float64{one.Prefill, one.Decode, one.Decode8} {
-			if v > 0 {
-				fmt.Fprintf(t, "%.0f\t", v)
-			} else {
-				fmt.Fprint(t, "?\t")
-			}
+			fmt.Fprintf(t, "%.3g\t", v)
+		}
+		if m := one.Measured; m != nil {
+			fmt.Fprintf(t, "%.4g\t%.4f\t", m.Perplexity, m.KL)
+		} else if measured {
+			fmt.Fprint(t, "\t\t")
 		}
 		fmt.Fprintf(t, "  %s\t\n", mark)
 	}
@@ -180,7 +209,7 @@ func printChoices(w io.Writer, c *specquant.Choices) {
 
 // busyText explains why the range of the time is wide, if other programs use the machine.
 func busyText(p *specquant.Plan) string {
-	if p.Load < 0.75 {
+	if p.Load < specquant.BusyLoad {
 		return ""
 	}
 	return " (other programs are using this machine)"

@@ -8,6 +8,7 @@ import (
 
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/compare"
 	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/report"
@@ -18,6 +19,7 @@ type reportCmd struct {
 	Out        string   `help:"HTML file to write." short:"o" required:"" placeholder:"FILE.html"`
 	Against    string   `help:"The checkpoint that the model was made from: adds spectral energy, surfaces and, with --text, measured quality." placeholder:"DIR"`
 	Text       string   `help:"Evaluation text file, UTF-8." placeholder:"FILE"`
+	Measured   string   `help:"A table that compare has written with --json and that has this model (--also OUT): adds a picture of quality against size." placeholder:"FILE.json"`
 	MaxWindows int      `help:"Evaluate on the first windows only. 0: all." default:"0"`
 	Calib      []string `help:"Text files for the pictures. Default: the embedded text." placeholder:"FILE" sep:"none"`
 	Threads    int      `help:"Threads. 0: one for each CPU." default:"0"`
@@ -47,6 +49,14 @@ func (c *reportCmd) Run(e *env) error {
 	}
 	if full == "" && len(c.Calib) > 0 {
 		return errors.New("--calib is the text for the pictures, which need the checkpoint in full precision; give that with --against DIR, or leave --calib out")
+	}
+	if c.Measured != "" {
+		if s.Quantization == nil {
+			return fmt.Errorf("--measured is about a quantized model; %s is in full precision", c.Dir)
+		}
+		if p.Table, err = compare.Read(c.Measured); err != nil {
+			return err
+		}
 	}
 	if full != "" {
 		o := report.LookOptions{Pool: pool, Calibration: c.Calib, Pictures: true}

@@ -22,7 +22,7 @@ func BenchmarkForward(b *testing.B) {
 	}
 	pool := parallel.NewPool(0)
 	defer pool.Close()
-	m, err := engine.NewRandom("tinyllama-1.1b", artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 8, KV: 8}, Head: 8,
+	m, err := engine.NewRandom(engine.Shapes["tinyllama-1.1b"], artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 8, KV: 8}, Head: 8,
 		Branch: &artefact.BranchFormat{Basis: "dft", Axis: "output"}}, engine.Random{Keep: func(llama.Input, int, int) int { return 16 }},
 		engine.Options{Pool: pool, Context: 1024})
 	if err != nil {
@@ -62,7 +62,7 @@ func BenchmarkBranch(b *testing.B) {
 	}
 	pool := parallel.NewPool(0)
 	defer pool.Close()
-	m, err := engine.NewRandom("tinyllama-1.1b", artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 8, KV: 8}, Head: 8,
+	m, err := engine.NewRandom(engine.Shapes["tinyllama-1.1b"], artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 8, KV: 8}, Head: 8,
 		Branch: &artefact.BranchFormat{Basis: "dft", Axis: "output"}}, engine.Random{Keep: func(llama.Input, int, int) int { return 16 }},
 		engine.Options{Pool: pool, Context: 1024})
 	if err != nil {

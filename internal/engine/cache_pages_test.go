@@ -16,7 +16,7 @@ func fed(t *testing.T, kv int) (*Model, func(s *Sequence, ids []int) []float32) 
 	t.Helper()
 	long := small
 	long.MaxPositions = 256
-	m, err := newRandom(long, artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 8, KV: kv}, Head: 8}, Random{Keep: func(llama.Input, int, int) int { return 0 }}, Options{})
+	m, err := NewRandom(long, artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 8, KV: kv}, Head: 8}, Random{Keep: func(llama.Input, int, int) int { return 0 }}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

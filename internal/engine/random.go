@@ -1,11 +1,9 @@
 package engine
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
-	"strings"
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
@@ -49,18 +47,10 @@ type Random struct {
 	Temperature float64
 }
 
-// NewRandom makes a quantized model with random weights in memory that has the speed of a real
-// one of that format: bits of each layer, groups, zero points, transforms and branches. Its
-// outputs are meaningless.
-func NewRandom(shape string, q artefact.Quantization, r Random, o Options) (*Model, error) {
-	c, ok := Shapes[shape]
-	if !ok {
-		return nil, fmt.Errorf("unknown shape %q; use one of %s", shape, strings.Join(ShapeNames(), ", "))
-	}
-	return newRandom(c, q, r, o)
-}
-
-func newRandom(c checkpoint.Config, q artefact.Quantization, r Random, o Options) (*Model, error) {
+// NewRandom makes a quantized model of an architecture without experts, with random weights in
+// memory, that has the speed of a real one of that format: bits of each layer, groups, zero
+// points, transforms and branches. Its outputs are meaningless.
+func NewRandom(c checkpoint.Config, q artefact.Quantization, r Random, o Options) (*Model, error) {
 	c.NormEps = 1e-5
 	if err := q.Bits.Check(); err != nil {
 		return nil, err
@@ -83,7 +73,11 @@ func newRandom(c checkpoint.Config, q artefact.Quantization, r Random, o Options
 	ones := func() []float32 { return slices.Repeat([]float32{1}, c.HiddenSize) }
 	for i := range m.layers {
 		l := m.newLayer(i)
-		l.norms.AttnNorm, l.norms.MLPNorm = ones(), ones()
+		for place := range checkpoint.NumNorms {
+			if c.HasNorm(place) || place == checkpoint.AttnNorm || place == checkpoint.MLPNorm {
+				*l.norms.At(place) = slices.Repeat([]float32{1}, c.NormWidth(place))
+			}
+		}
 		if q.Transforms.Cache == artefact.Balanced {
 			var err error
 			if l.qk, err = f.keys(&c); err != nil {

@@ -67,7 +67,7 @@ func TestRandomModels(t *testing.T) {
 			for _, threads := range []int{1, 3} {
 				pool := parallel.NewPool(threads)
 				defer pool.Close()
-				m, err := newRandom(small, c.q, Random{Keep: func(llama.Input, int, int) int { return c.keep }, Temperature: c.temp}, Options{Pool: pool})
+				m, err := NewRandom(small, c.q, Random{Keep: func(llama.Input, int, int) int { return c.keep }, Temperature: c.temp}, Options{Pool: pool})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -104,9 +104,6 @@ func TestRandomModels(t *testing.T) {
 				}
 			}
 		})
-	}
-	if _, err := NewRandom("nothing", artefact.Quantization{}, Random{}, Options{}); err == nil {
-		t.Error("an unknown shape is no error")
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/input"
-	"github.com/specquant/specquant/internal/kernel/cpu"
 	"github.com/specquant/specquant/internal/kernel/kv"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
@@ -15,7 +14,7 @@ import (
 )
 
 // The choices that plan shows for a model: for each width and group of the weights, the size of
-// the result, the memory to run it, and an upper bound of its speed.
+// the result and the memory to run it. Package forecast adds its speed.
 
 // Choice is the recipe with one setting of the weights' bits and group. Sizes are in bytes.
 type Choice struct {
@@ -24,10 +23,9 @@ type Choice struct {
 	BitsPerWeight float64 // of the linear layers of the blocks, scales counted
 	File          int64   // about
 	Running       []Running
-	// Upper bounds on tokens per second, from the machine's measured limits and without
-	// attention. Real speeds are near these and never above. 0: not known.
-	Prefill, Decode, Decode8 float64
-	Chosen                   bool // by the recipe and the options of the plan
+	Chosen        bool           // by the recipe and the options of the plan
+	Recipe        *recipe.Recipe // nil: not quantized
+	Read          int64          // of weights for each token: those of a token's experts, and the output matrix
 }
 
 // Running is the memory of a model that runs: weights, cache and scratch.
@@ -38,9 +36,10 @@ type Running struct {
 
 // Choices lists the settings from the largest to the smallest.
 type Choices struct {
-	All  []Choice
-	Free int64 // memory of the machine that is free now; 0: not known
-	Fits int   // of All: the first that runs with 8,192 tokens of context in what is free; -1: none
+	All    []Choice
+	Free   int64              // memory of the machine that is free now; 0: not known
+	Config *checkpoint.Config // of the model
+	Fits   int                // of All: the first that runs with 8,192 tokens of context in what is free; -1: none
 }
 
 // The contexts and numbers of sequences for which the memory is shown.
@@ -57,16 +56,16 @@ const (
 // newChoices lists the settings: 16 bits, and 8 to 2 bits, each with one scale per row and with
 // groups of 32. embedBytes is the size of embedding and output matrix in the checkpoint, blocks
 // that of all other tensors.
-func newChoices(c *checkpoint.Config, r *recipe.Recipe, embedBytes, blocks int64, threads int, l cpu.Limits) *Choices {
-	out := &Choices{Free: freeRAM(), Fits: -1}
+func newChoices(c *checkpoint.Config, r *recipe.Recipe, embedBytes, blocks int64, threads int) *Choices {
+	out := &Choices{Config: c, Free: freeRAM(), Fits: -1}
 	var weights float64
 	for w := range llama.NumLinears {
 		rows, cols := w.Shape(c)
 		weights += float64(rows) * float64(cols) * float64(c.Layers)
 	}
-	table := float64(c.VocabSize) * float64(c.HiddenSize)
-	add := func(bits, group int, activations, kv int, file, linear, head int64) {
-		ch := Choice{Bits: bits, Group: group, File: file, BitsPerWeight: 8 * float64(linear) / weights}
+	add := func(bits, group, kv int, file, linear, head int64, own *recipe.Recipe) {
+		ch := Choice{Bits: bits, Group: group, File: file, BitsPerWeight: 8 * float64(linear) / weights, Recipe: own, Read: linear + head}
+		ch.Chosen = own != nil && bits == r.Bits.Weights && group == r.Weights.Group
 		for k, context := range choiceContexts {
 			if k > 0 && choiceContexts[k-1] >= c.MaxPositions {
 				break // the model has no longer one
@@ -75,24 +74,9 @@ func newChoices(c *checkpoint.Config, r *recipe.Recipe, embedBytes, blocks int64
 				ch.Running = append(ch.Running, runningBytes(c, file, kv, threads, min(context, c.MaxPositions), n))
 			}
 		}
-		peak := l.FMA
-		if activations <= 8 && l.Int8 > 0 {
-			peak = l.Int8
-		}
-		if peak > 0 {
-			ch.Prefill = peak / (2 * weights)
-		}
-		if l.Read > 0 {
-			ch.Decode = l.Read / float64(linear+head)
-			ch.Decode8 = 8 * ch.Decode
-			if peak > 0 {
-				ch.Decode8 = min(ch.Decode8, peak/(2*(weights+table)))
-			}
-		}
-		ch.Chosen = bits == r.Bits.Weights && group == r.Weights.Group
 		out.All = append(out.All, ch)
 	}
-	add(quant.FullBits, 0, quant.Full.Activations, quant.Full.KV, embedBytes+blocks, blocks, int64(2*table))
+	add(quant.FullBits, 0, quant.Full.KV, embedBytes+blocks, blocks, 2*int64(c.VocabSize)*int64(c.HiddenSize), nil)
 	tables := tableBytes(c, r, embedBytes)
 	head := quantizedBytes(r.Head.Bits, r.Head.Group, c.VocabSize, c.HiddenSize)
 	groups := []int{32, 0}
@@ -104,7 +88,7 @@ func newChoices(c *checkpoint.Config, r *recipe.Recipe, embedBytes, blocks int64
 			own := *r
 			own.Bits.Weights, own.Weights.Group = bits, group
 			linear := linearBytes(c, &own)
-			add(bits, group, r.Bits.Activations, r.Bits.KV, tables+linear, linear, head)
+			add(bits, group, r.Bits.KV, tables+linear, linear, head, &own)
 		}
 	}
 	for i, ch := range out.All {

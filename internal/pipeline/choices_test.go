@@ -1,19 +1,14 @@
 package pipeline
 
-import (
-	"testing"
-
-	"github.com/specquant/specquant/internal/kernel/cpu"
-)
+import "testing"
 
 // TestChoices: the table falls from 16 bits to 2 with bits and groups, has the recipe's own
-// setting once, and its figures are the limits divided by what they limit.
+// setting once.
 func TestChoices(t *testing.T) {
 	c := wideConfig()
 	r := smallRecipe(t, "rtn", "4-8-8")
 	r.Weights.Group = 64
-	l := cpu.Limits{Int8: 1e12, FMA: 1e11, Read: 1e10}
-	out := newChoices(c, r, 5e8, 13e9, 2, l)
+	out := newChoices(c, r, 5e8, 13e9, 2)
 	if len(out.All) != 1+7*3 {
 		t.Fatalf("%d choices", len(out.All))
 	}
@@ -37,15 +32,12 @@ func TestChoices(t *testing.T) {
 			continue
 		}
 		before := out.All[i-1]
-		if ch.File >= before.File || ch.BitsPerWeight >= before.BitsPerWeight || ch.Decode <= before.Decode {
-			t.Errorf("%d bits in groups of %d after %d in groups of %d: file %d after %d, decode %v after %v",
-				ch.Bits, ch.Group, before.Bits, before.Group, ch.File, before.File, ch.Decode, before.Decode)
+		if ch.File >= before.File || ch.BitsPerWeight >= before.BitsPerWeight || ch.Read >= before.Read {
+			t.Errorf("%d bits in groups of %d after %d in groups of %d: file %d after %d, %d bytes a token after %d",
+				ch.Bits, ch.Group, before.Bits, before.Group, ch.File, before.File, ch.Read, before.Read)
 		}
-		if ch.Prefill != out.All[1].Prefill || ch.Prefill < 5*out.All[0].Prefill {
-			t.Errorf("%d bits: prefill %v, 16 bits %v", ch.Bits, ch.Prefill, out.All[0].Prefill)
-		}
-		if ch.Decode8 < ch.Decode || ch.Decode8 > 8*ch.Decode {
-			t.Errorf("%d bits: decode %v alone, %v of eight", ch.Bits, ch.Decode, ch.Decode8)
+		if ch.Recipe.Bits.Weights != ch.Bits || ch.Recipe.Weights.Group != ch.Group {
+			t.Errorf("%d bits in groups of %d: a recipe of %d in groups of %d", ch.Bits, ch.Group, ch.Recipe.Bits.Weights, ch.Recipe.Weights.Group)
 		}
 	}
 	if chosen != 1 {

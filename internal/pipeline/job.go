@@ -12,7 +12,6 @@ import (
 	"context"
 
 	"github.com/specquant/specquant/internal/artefact"
-	"github.com/specquant/specquant/internal/kernel/cpu"
 	"github.com/specquant/specquant/internal/stage"
 )
 
@@ -26,13 +25,10 @@ func PlanJob(o Options) (*Plan, error) {
 	j.plan.Measure(o.Pool)
 	if o.Choices {
 		embed := j.embedBytes()
-		j.plan.Choices = newChoices(&j.ck.Config, j.Recipe, embed, j.ck.Bytes()-embed, o.Pool.Threads(), cpu.MeasureLimits(o.Pool, limitRounds))
+		j.plan.Choices = newChoices(&j.ck.Config, j.Recipe, embed, j.ck.Bytes()-embed, o.Pool.Threads())
 	}
 	return j.plan, nil
 }
-
-// limitRounds is how often the machine's limits are measured, about 20 ms each time.
-const limitRounds = 3
 
 // Run quantizes a checkpoint. It continues a job that was interrupted, and writes the same
 // bytes as without the interruption.

@@ -27,7 +27,7 @@ type Options struct {
 	Time        time.Duration // roughly how long the job may take: fewer calibration windows are used if necessary; 0: no limit
 	Restart     bool          // delete an unfinished job of the same name
 	Tool        string        // name and version for the manifest
-	Choices     bool          // make [PlanJob] fill in [Plan].Choices, which takes about 0.1 s and 256 MB
+	Choices     bool          // make [PlanJob] fill in [Plan].Choices
 	Strict      bool          // make the first fallback an error, see [artefact.Fallback]
 
 	Progress func(Event)    // may be nil

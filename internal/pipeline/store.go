@@ -102,31 +102,7 @@ func (j *job) writeBlock(i int, path string, block *llama.DenseBlock, quantized 
 }
 
 // quantization returns the quantization_config of the artefact.
-func (j *job) quantization() *artefact.Quantization {
-	r := j.Recipe
-	q := &artefact.Quantization{Method: artefact.Method, Version: artefact.Version, Bits: r.Bits,
-		Group: r.Weights.Group, ActClip: r.Activations.Clip, ActGroup: r.ActGrid().Group,
-		Head: r.Head.Bits, HeadGroup: r.Head.Group, Embedding: r.Embedding.Bits, EmbeddingGroup: r.Embedding.Group}
-	if b := r.Branch; b != nil {
-		q.Branch = &artefact.BranchFormat{Basis: b.Basis, Axis: b.Axis, Truncate: b.Truncate, Remove: b.Remove}
-		if b.Width() == 8 {
-			q.Branch.Bits = 8
-		}
-	}
-	q.Zero, q.Transforms = r.Weights.Zero, stage.Transforms(r)
-	for i := range j.ck.Config.Layers {
-		for _, l := range llama.Layers(j.ck.Config.Of(i)) {
-			name := llama.TensorPrefix(i) + l.String()
-			if bits := r.LayerBits(name); bits != r.Bits.Weights {
-				if q.Layers == nil {
-					q.Layers = map[string]int{}
-				}
-				q.Layers[name] = bits
-			}
-		}
-	}
-	return q
-}
+func (j *job) quantization() *artefact.Quantization { return stage.Format(&j.ck.Config, j.Recipe) }
 
 // sealedJSON encodes a manifest with a checksum of its text.
 func sealedJSON(m *artefact.Manifest) ([]byte, error) {

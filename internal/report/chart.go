@@ -260,6 +260,10 @@ func legend(items ...[2]string) template.HTML {
 			b.WriteString(`<path class="white" d="M0 6H22"/>`)
 		case "faint":
 			b.WriteString(`<path class="line faint" d="M0 6H22"/>`)
+		case "point s1", "point s2", "point s3":
+			s := &svg{}
+			s.mark(it[0][len("point "):], 11, 6, "")
+			b.WriteString(s.String())
 		case "bar s1", "bar s2":
 			fmt.Fprintf(&b, `<rect class="%s" x="4" y="0" width="14" height="12"/>`, it[0])
 		default:

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/specquant/specquant/internal/compare"
 	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/meter"
@@ -24,6 +25,7 @@ type Page struct {
 	Look     *Look
 	Quality  *Quality
 	Overlaps []eval.Overlap
+	Table    *compare.Table // a comparison that has a row of the subject
 	Tool     string
 	Against  string // folder of the checkpoint, "" if none was given
 }
@@ -83,6 +85,7 @@ type view struct {
 	EnergyKeys                template.HTML
 	EnergyText                []string
 	Surfaces                  []surfaceView
+	Tradeoff                  *tradeoff
 }
 
 type layerRow struct {
@@ -118,6 +121,11 @@ func (p *Page) Write(w io.Writer) error {
 	}
 	if p.Subject.Quantization != nil {
 		v.layers()
+		if p.Table != nil {
+			if v.Tradeoff, err = newTradeoff(p.Table, p.Subject); err != nil {
+				return err
+			}
+		}
 	}
 	if p.Look != nil {
 		if err := v.pictures(); err != nil {
