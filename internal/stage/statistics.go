@@ -3,7 +3,9 @@ package stage
 import (
 	"fmt"
 	"math"
+	"slices"
 
+	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/spectrum"
@@ -113,21 +115,20 @@ func (s *Stats) add(x []float32, tokens, from, to int) *NonFiniteError {
 	return nil
 }
 
-// addMaxima is add without the sums. Magnitudes are compared as bits, which have their order.
+// addMaxima is add without the sums.
 func (s *Stats) addMaxima(x []float32, tokens, from, to int) *NonFiniteError {
-	const infinite = 0x7f800000
 	top := s.AbsMax[from:to]
 	for t := range tokens {
-		row := x[t*s.Width:][from:to]
-		for i, v := range row {
-			b := math.Float32bits(v) &^ (1 << 31)
-			if b <= math.Float32bits(top[i]) {
-				continue
-			}
-			if b >= infinite {
+		float.MaxMagnitude(top, x[t*s.Width:][from:to])
+	}
+	if !slices.ContainsFunc(top, func(v float32) bool { return !isFinite(v) }) {
+		return nil
+	}
+	for t := range tokens {
+		for i, v := range x[t*s.Width:][from:to] {
+			if !isFinite(v) {
 				return &NonFiniteError{Token: s.Tokens + t, Channel: from + i, Value: v}
 			}
-			top[i] = math.Float32frombits(b)
 		}
 	}
 	return nil
@@ -137,12 +138,15 @@ func (s *Stats) addMaxima(x []float32, tokens, from, to int) *NonFiniteError {
 // width], or nil.
 func CheckFinite(x []float32, width int) error {
 	for i, v := range x {
-		if math.Float32bits(v)&0x7f800000 == 0x7f800000 {
+		if !isFinite(v) {
 			return &NonFiniteError{Token: i / width, Channel: i % width, Value: v}
 		}
 	}
 	return nil
 }
+
+// isFinite reports whether v is neither a NaN nor infinite.
+func isFinite(v float32) bool { return math.Float32bits(v)&0x7f800000 != 0x7f800000 }
 
 // NonFiniteError is a NaN or infinity in the calibration activations.
 type NonFiniteError struct {

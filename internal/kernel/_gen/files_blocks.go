@@ -25,6 +25,7 @@ var (
 
 	everywhere = []vectorTier{avx512, avx2, neon}
 	onlyAMD64  = []vectorTier{avx512, avx2}
+	only512    = []vectorTier{avx512}
 	eights     = []vectorTier{avx512, {"amd64", "AVX2", "avx2", 8}, {"arm64", "NEON", "NEON", 8}}
 )
 
@@ -85,6 +86,10 @@ var floatBlocks = blockFiles("float",
 	vector{"add", "add", "x []float32, y []float32", "", false, everywhere},
 	vector{"mulScaled", "mulScaled", "dst []float32, x []float32, weight []float32, scale float32", "", false, everywhere},
 	vector{"rope", "rope", "lo []float32, hi []float32, cos []float32, sin []float32", "", false, everywhere},
+
+	vector{"addWide", "addWide", "sums []float64, x []float32", "", false, onlyAMD64},
+	vector{"maxMagnitude", "maxMagnitude", "top []float32, x []float32", "", false, onlyAMD64},
+	vector{"copyLines", "copyLines", "dst []byte, src []byte, next int, rows int", "", true, only512},
 
 	vector{"sumSquares", "sumSquares", "x []float32", "float64", false, everywhere},
 	vector{"axpy", "axpy", "y []float32, a float32, x []float32", "", false, everywhere},

@@ -109,6 +109,40 @@ func ropeBlocks(lo []float32, hi []float32, cos []float32, sin []float32) (n int
 	return n
 }
 
+func addWideBlocks(sums []float64, x []float32) (n int) {
+	switch tier := cpu.Active(); {
+	case tier >= cpu.AVX512 && len(sums) >= 16:
+		n = len(sums) &^ 15
+		addWideavx512(unsafe.Pointer(unsafe.SliceData(sums)), unsafe.Pointer(unsafe.SliceData(x)), n/16)
+	case tier >= cpu.AVX2 && len(sums) >= 16:
+		n = len(sums) &^ 15
+		addWideavx2(unsafe.Pointer(unsafe.SliceData(sums)), unsafe.Pointer(unsafe.SliceData(x)), n/16)
+	}
+	return n
+}
+
+func maxMagnitudeBlocks(top []float32, x []float32) (n int) {
+	switch tier := cpu.Active(); {
+	case tier >= cpu.AVX512 && len(top) >= 16:
+		n = len(top) &^ 15
+		maxMagnitudeavx512(unsafe.Pointer(unsafe.SliceData(top)), unsafe.Pointer(unsafe.SliceData(x)), n/16)
+	case tier >= cpu.AVX2 && len(top) >= 16:
+		n = len(top) &^ 15
+		maxMagnitudeavx2(unsafe.Pointer(unsafe.SliceData(top)), unsafe.Pointer(unsafe.SliceData(x)), n/16)
+	}
+	return n
+}
+
+// copyLines reports whether the active tier has the routine, and calls it.
+func copyLines(dst []byte, src []byte, next int, rows int) bool {
+	switch tier := cpu.Active(); {
+	case tier >= cpu.AVX512:
+		copyLinesavx512(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(src)), next, rows)
+		return true
+	}
+	return false
+}
+
 func sumSquaresBlocks(x []float32) (n int, result float64) {
 	switch tier := cpu.Active(); {
 	case tier >= cpu.AVX512 && len(x) >= 16:

@@ -41,6 +41,19 @@ func ropeBlocks(lo []float32, hi []float32, cos []float32, sin []float32) (n int
 	return 0
 }
 
+func addWideBlocks(sums []float64, x []float32) (n int) {
+	return 0
+}
+
+func maxMagnitudeBlocks(top []float32, x []float32) (n int) {
+	return 0
+}
+
+// copyLines reports whether the active tier has the routine, and calls it.
+func copyLines(dst []byte, src []byte, next int, rows int) bool {
+	return false
+}
+
 func sumSquaresBlocks(x []float32) (n int, result float64) {
 	return 0, 0
 }

@@ -139,6 +139,46 @@ loop:
 	VZEROUPPER
 	RET
 
+// func addWideavx512(dst, x unsafe.Pointer, blocks int)
+// Adds 16·blocks float32 numbers to as many float64.
+TEXT ·addWideavx512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ blocks+16(FP), CX
+loop:
+	VCVTPS2PD (SI), Z0
+	VCVTPS2PD 32(SI), Z1
+	VADDPD (DI), Z0, Z0
+	VADDPD 64(DI), Z1, Z1
+	VMOVUPD Z0, (DI)
+	VMOVUPD Z1, 64(DI)
+	ADDQ $128, DI
+	ADDQ $64, SI
+	DECQ CX
+	JNZ  loop
+	VZEROUPPER
+	RET
+
+// func maxMagnitudeavx512(top, x unsafe.Pointer, blocks int)
+// top[i] = max(top[i], |x[i]|) of 16·blocks numbers, compared as integers.
+TEXT ·maxMagnitudeavx512(SB), NOSPLIT, $0-24
+	MOVQ top+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ blocks+16(FP), CX
+	VPCMPEQD Y15, Y15, Y15
+	VPSRLD $1, Y15, Y15
+	VINSERTI64X4 $1, Y15, Z15, Z15
+loop:
+	VPANDD (SI), Z15, Z0
+	VPMAXUD (DI), Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ $64, DI
+	ADDQ $64, SI
+	DECQ CX
+	JNZ  loop
+	VZEROUPPER
+	RET
+
 // func addavx512(x, y unsafe.Pointer, blocks int)
 TEXT ·addavx512(SB), NOSPLIT, $0-24
 	MOVQ x+0(FP), DI
@@ -324,6 +364,54 @@ loop:
 	VZEROUPPER
 	RET
 
+// func addWideavx2(dst, x unsafe.Pointer, blocks int)
+// Adds 16·blocks float32 numbers to as many float64.
+TEXT ·addWideavx2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ blocks+16(FP), CX
+loop:
+	VCVTPS2PD (SI), Y0
+	VCVTPS2PD 16(SI), Y1
+	VCVTPS2PD 32(SI), Y2
+	VCVTPS2PD 48(SI), Y3
+	VADDPD (DI), Y0, Y0
+	VADDPD 32(DI), Y1, Y1
+	VADDPD 64(DI), Y2, Y2
+	VADDPD 96(DI), Y3, Y3
+	VMOVUPD Y0, (DI)
+	VMOVUPD Y1, 32(DI)
+	VMOVUPD Y2, 64(DI)
+	VMOVUPD Y3, 96(DI)
+	ADDQ $128, DI
+	ADDQ $64, SI
+	DECQ CX
+	JNZ  loop
+	VZEROUPPER
+	RET
+
+// func maxMagnitudeavx2(top, x unsafe.Pointer, blocks int)
+// top[i] = max(top[i], |x[i]|) of 16·blocks numbers, compared as integers.
+TEXT ·maxMagnitudeavx2(SB), NOSPLIT, $0-24
+	MOVQ top+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ blocks+16(FP), CX
+	VPCMPEQD Y15, Y15, Y15
+	VPSRLD $1, Y15, Y15
+loop:
+	VPAND (SI), Y15, Y0
+	VPMAXUD (DI), Y0, Y0
+	VMOVUPS Y0, (DI)
+	VPAND 32(SI), Y15, Y1
+	VPMAXUD 32(DI), Y1, Y1
+	VMOVUPS Y1, 32(DI)
+	ADDQ $64, DI
+	ADDQ $64, SI
+	DECQ CX
+	JNZ  loop
+	VZEROUPPER
+	RET
+
 // func addavx2(x, y unsafe.Pointer, blocks int)
 TEXT ·addavx2(SB), NOSPLIT, $0-24
 	MOVQ x+0(FP), DI
@@ -390,5 +478,25 @@ loop:
 	ADDQ $32, R9
 	DECQ CX
 	JNZ  loop
+	VZEROUPPER
+	RET
+
+
+// func copyLinesavx512(dst, src unsafe.Pointer, next, rows int)
+// Copies rows of 128 bytes: they follow each other in dst, and are next bytes apart in src.
+TEXT ·copyLinesavx512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ next+16(FP), DX
+	MOVQ rows+24(FP), CX
+loop:
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    DX, SI
+	ADDQ    $128, DI
+	DECQ    CX
+	JNZ     loop
 	VZEROUPPER
 	RET

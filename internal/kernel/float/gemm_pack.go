@@ -79,7 +79,7 @@ func (g *gemm[T]) packPanel(s *scratch[T], j0, j1, k0, kc int) (panel []T, ld in
 	case g.m <= maxHeight && j1-j0 == w:
 		return b.data[k0*b.ld+j0:], b.ld
 	case j1-j0 == w && int(unsafe.Sizeof(s.panel[0]))*w == 2*64:
-		copyLines(s.panel, b.data[k0*b.ld+j0:], b.ld, kc)
+		packLines(s.panel, b.data[k0*b.ld+j0:], b.ld, kc)
 	default:
 		for p := range kc {
 			copy(s.panel[p*w:][:j1-j0], b.data[(k0+p)*b.ld+j0:][:j1-j0])
@@ -88,16 +88,19 @@ func (g *gemm[T]) packPanel(s *scratch[T], j0, j1, k0, kc int) (panel []T, ld in
 	return s.panel, w
 }
 
-// copyLines copies rows of two cache lines each, which is the width of an AVX-512 panel,
-// without calling the runtime's copy for every row.
-func copyLines[T real](dst, src []T, lds, rows int) {
+// packLines copies rows of two cache lines, the width of AVX-512 panels, without
+// a call for each.
+func packLines[T real](dst, src []T, lds, rows int) {
 	const line = 128
 	var e T
 	size := int(unsafe.Sizeof(e))
 	_, _ = dst[rows*line/size-1], src[(rows-1)*lds+line/size-1]
 	d, s := unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0])
+	if copyLines(unsafe.Slice((*byte)(d), rows*line), unsafe.Slice((*byte)(s), ((rows-1)*lds)*size+line), lds*size, rows) {
+		return
+	}
 	for p := range rows {
-		*(*[line / 8]uint64)(unsafe.Add(d, p*line)) = *(*[line / 8]uint64)(unsafe.Add(s, p*lds*size))
+		*(*[line]byte)(unsafe.Add(d, p*line)) = *(*[line]byte)(unsafe.Add(s, p*lds*size))
 	}
 }
 

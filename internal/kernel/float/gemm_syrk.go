@@ -60,10 +60,7 @@ func syrk(h []float64, n int, x []float32, ldx, tokens, i0, j0 int) {
 		g.rows, g.cols, g.rowJobs, g.micro = rows, cols, 1, microKernels[float32]()
 		g.job(0)
 		for r := range rows {
-			dst := h[(i0+r)*n+j0:][:cols]
-			for c, v := range gram[r*syrkBlock:][:cols] {
-				dst[c] += float64(v)
-			}
+			AddWide(h[(i0+r)*n+j0:][:cols], gram[r*syrkBlock:][:cols])
 		}
 	}
 	putScratch(s)

@@ -27,6 +27,16 @@ func normalizeavx512(x unsafe.Pointer, inv float32, blocks int)
 //go:noescape
 func swigluavx512(gate, up unsafe.Pointer, blocks int)
 
+// Adds 16·blocks float32 numbers to as many float64.
+//
+//go:noescape
+func addWideavx512(dst, x unsafe.Pointer, blocks int)
+
+// top[i] = max(top[i], |x[i]|) of 16·blocks numbers, compared as integers.
+//
+//go:noescape
+func maxMagnitudeavx512(top, x unsafe.Pointer, blocks int)
+
 //go:noescape
 func addavx512(x, y unsafe.Pointer, blocks int)
 
@@ -51,6 +61,16 @@ func normalizeavx2(x unsafe.Pointer, inv float32, blocks int)
 //go:noescape
 func swigluavx2(gate, up unsafe.Pointer, blocks int)
 
+// Adds 16·blocks float32 numbers to as many float64.
+//
+//go:noescape
+func addWideavx2(dst, x unsafe.Pointer, blocks int)
+
+// top[i] = max(top[i], |x[i]|) of 16·blocks numbers, compared as integers.
+//
+//go:noescape
+func maxMagnitudeavx2(top, x unsafe.Pointer, blocks int)
+
 //go:noescape
 func addavx2(x, y unsafe.Pointer, blocks int)
 
@@ -59,6 +79,11 @@ func mulScaledavx2(dst, x, weight unsafe.Pointer, scale float32, blocks int)
 
 //go:noescape
 func ropeavx2(lo, hi, cos, sin unsafe.Pointer, blocks int)
+
+// Copies rows of 128 bytes: they follow each other in dst, and are next bytes apart in src.
+//
+//go:noescape
+func copyLinesavx512(dst, src unsafe.Pointer, next, rows int)
 
 // gemm32_amd64.s
 
