@@ -64,77 +64,12 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *recip
 	}
 	p.Rotations, p.Fallbacks = rotation.Names(), plannedFallbacks(c, r, rotation, windows, tokens)
 	p.Schedule = newSchedule(c, r, windows)
-	_, out, _ := stage.Largest(c)
-	blockWeights := stage.BlockWeights(c)
-	hold := func(name string, bytes int64) {
-		if bytes > 0 {
-			p.Memory = append(p.Memory, Item{Name: name, Bytes: bytes})
-			p.Peak += bytes
-		}
-	}
-	branchBits := 0.0
-	if r.Branch != nil {
-		branchBits = 2
-	}
-	shape := stage.Shape{Config: c, Recipe: r, Threads: threads, Windows: windows, Tokens: tokens}
-	hold("program", programBytes)
-	hold("one block in float32", 4*blockWeights)
-	hold("the same, quantized", int64(float64(blockWeights)*(float64(r.Bits.Weights)+1+branchBits)/8))
-	for _, i := range shape.Kept() {
-		hold(i.Name, i.Bytes)
-	}
-	if windows > 0 {
-		for _, i := range slices.Concat(p.Schedule.transient(shape), shape.Pooled()) {
-			hold(i.Name, i.Bytes)
-		}
-		n := int64(min(stage.SampleTokens, windows*tokens))
-		hold("operands of products, packed", packedBytes(r, threads, max(n, int64(tokens), int64(out))))
-		window := 4 * int64(tokens) * int64(c.HiddenSize)
-		hold("running one window", llama.RunnerBytes(c, threads, tokens)+window)
-		stores := int64(1)
-		if r.Fitting() {
-			stores++
-			hold("the full-precision block beside it", 4*blockWeights+llama.RunnerBytes(c, threads, tokens)+window)
-		}
-		if r.Learn != nil {
-			stores++
-		}
-		if c.Experts.Count > 0 {
-			stores++
-			hold("which tokens each expert is sent", 8*int64(windows)*int64(tokens)*int64(c.Experts.Used))
-		}
-		if r.Tune != nil {
-			hold("the weights before they were rounded", 4*blockWeights)
-		}
-		learning, err := learningMemory(c, r, windows, tokens, maxMemory)
-		if err != nil {
-			return nil, err
-		}
-		hold(learning.Name, learning.Bytes)
-		hold("tokens of the calibration text, and the text", 12*int64(windows)*int64(tokens))
-		window *= stores // one window of each store is always in memory
-		if r.NeedsCalibration() {
-			window += 4 * int64(tokens) * int64(stage.CarriedWidth(c))
-		}
-		activations := int64(windows) * window
-		if maxMemory > 0 && float64(p.Peak+activations-programBytes)*(1+slack)+programBytes > float64(maxMemory) {
-			p.Spill = activations
-			hold("activations, one window of them", window)
-		} else {
-			hold("activations", activations)
-		}
-	}
-	hold("garbage between collections", int64(slack*float64(p.Peak-programBytes)))
-	if items, peak := comparing(c, r, blockWeights, embedBytes, threads); peak > p.Peak {
-		p.Memory, p.Peak = items, peak
-	}
-	if maxMemory > 0 && p.Peak > maxMemory {
-		return nil, fmt.Errorf("the job needs at least %s of memory, --max-memory allows %s; the largest parts are %s",
-			MB(p.Peak), MB(maxMemory), p.largestItems())
+	if err := p.planMemory(r, embedBytes); err != nil {
+		return nil, err
 	}
 	p.Artefact = tableBytes(c, r, embedBytes) + linearBytes(c, r)
 	if r.Branch != nil {
-		p.Artefact += int64(float64(blockWeights) * float64(c.Layers) * r.Branch.Overhead / 8)
+		p.Artefact += int64(float64(stage.BlockWeights(c)) * float64(c.Layers) * r.Branch.Overhead / 8)
 	}
 	p.Disk = p.Artefact + p.Spill
 	p.phases = efforts(c, r, windows, tokens, weightBytes, p.Artefact)
@@ -143,6 +78,90 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *recip
 	total.add(p.phases.after, 1)
 	p.Work = total.operations()
 	return p, nil
+}
+
+// hold adds an item to the planned memory, unless it has no bytes.
+func (p *Plan) hold(name string, bytes int64) {
+	if bytes > 0 {
+		p.Memory = append(p.Memory, Item{Name: name, Bytes: bytes})
+		p.Peak += bytes
+	}
+}
+
+// planMemory lists what is in memory at the peak of the job.
+func (p *Plan) planMemory(r *recipe.Recipe, embedBytes int64) error {
+	c := p.config
+	blockWeights, branchBits := stage.BlockWeights(c), 0.0
+	if r.Branch != nil {
+		branchBits = 2
+	}
+	shape := stage.Shape{Config: c, Recipe: r, Threads: p.Threads, Windows: p.Windows, Tokens: p.Tokens}
+	p.hold("program", programBytes)
+	p.hold("one block in float32", 4*blockWeights)
+	p.hold("the same, quantized", int64(float64(blockWeights)*(float64(r.Bits.Weights)+1+branchBits)/8))
+	for _, i := range shape.Kept() {
+		p.hold(i.Name, i.Bytes)
+	}
+	if p.Windows > 0 {
+		if err := p.planCalibration(r, shape); err != nil {
+			return err
+		}
+	}
+	p.hold("garbage between collections", int64(slack*float64(p.Peak-programBytes)))
+	if items, peak := comparing(c, r, blockWeights, embedBytes, p.Threads); peak > p.Peak {
+		p.Memory, p.Peak = items, peak
+	}
+	if p.MaxMemory > 0 && p.Peak > p.MaxMemory {
+		return fmt.Errorf("the job needs at least %s of memory, --max-memory allows %s; the largest parts are %s",
+			MB(p.Peak), MB(p.MaxMemory), p.largestItems())
+	}
+	return nil
+}
+
+// planCalibration adds what calibration needs, and decides whether its activations go to a file.
+func (p *Plan) planCalibration(r *recipe.Recipe, shape stage.Shape) error {
+	c, windows, tokens := p.config, p.Windows, p.Tokens
+	for _, i := range slices.Concat(p.Schedule.transient(shape), shape.Pooled()) {
+		p.hold(i.Name, i.Bytes)
+	}
+	_, out, _ := stage.Largest(c)
+	n := int64(min(stage.SampleTokens, windows*tokens))
+	p.hold("operands of products, packed", packedBytes(r, p.Threads, max(n, int64(tokens), int64(out))))
+	window := 4 * int64(tokens) * int64(c.HiddenSize)
+	p.hold("running one window", llama.RunnerBytes(c, p.Threads, tokens)+window)
+	stores := int64(1)
+	if r.Fitting() {
+		stores++
+		p.hold("the full-precision block beside it", 4*stage.BlockWeights(c)+llama.RunnerBytes(c, p.Threads, tokens)+window)
+	}
+	if r.Learn != nil {
+		stores++
+	}
+	if c.Experts.Count > 0 {
+		stores++
+		p.hold("which tokens each expert is sent", 8*int64(windows)*int64(tokens)*int64(c.Experts.Used))
+	}
+	if r.Tune != nil {
+		p.hold("the weights before they were rounded", 4*stage.BlockWeights(c))
+	}
+	learning, err := learningMemory(c, r, windows, tokens, p.MaxMemory)
+	if err != nil {
+		return err
+	}
+	p.hold(learning.Name, learning.Bytes)
+	p.hold("tokens of the calibration text, and the text", 12*int64(windows)*int64(tokens))
+	window *= stores // one window of each store is always in memory
+	if r.NeedsCalibration() {
+		window += 4 * int64(tokens) * int64(stage.CarriedWidth(c))
+	}
+	activations := int64(windows) * window
+	if p.MaxMemory > 0 && float64(p.Peak+activations-programBytes)*(1+slack)+programBytes > float64(p.MaxMemory) {
+		p.Spill = activations
+		p.hold("activations, one window of them", window)
+	} else {
+		p.hold("activations", activations)
+	}
+	return nil
 }
 
 func (p *Plan) largestItems() string {

@@ -42,8 +42,8 @@ func (e *effort) add(other effort, times float64) {
 // operations are those of products.
 func (e *effort) operations() float64 { return e[products] + e[moments] + e[wide] + e[integers] }
 
-// phases are the parts of a job: what is done once before the blocks, one block,
-// and what is done once behind them.
+// phases are the parts of a job: what is done once before the blocks, what is done for each
+// block, and what is done once after them.
 type phases struct{ before, block, after effort }
 
 // efforts counts what a job does: the passes of the calibration windows through the
@@ -51,86 +51,16 @@ type phases struct{ before, block, after effort }
 // at the end.
 func efforts(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int, read, artefact int64) phases {
 	var p phases
-	t := float64(windows) * float64(tokens)
-	n := min(float64(stage.SampleTokens), t)
-	b := &p.block
-	// The statistics need a pass to the input of down, of some of the windows; the second
-	// moments one from the input before to the one that they are of, and the next block's
-	// input what is left of it after attention (see stage/windows.go). All but the first are
-	// through layers that are quantized already.
-	looked, later := 1., products
-	if s := r.Calibration.Statistics; s > 0 {
-		looked = min(1, float64(s)/float64(max(1, windows)))
-	}
-	if r.Runtime() && r.Bits.Activations < quant.Full.Activations && r.Solve.Correct == "" {
-		later = integers
-	}
-	passes, attention := [llama.NumInputs]float64{llama.AttnInput: 1, llama.OInput: 1, llama.MLPInput: 2, llama.DownInput: 1}, 1.
-	if r.Tune != nil { // tuning has changed the block, so this pass starts at its beginning
-		passes[llama.AttnInput], passes[llama.OInput], attention = 2, 2, 2
-	}
-	if r.Solve.Correct != "" { // both models once more to each input, and the full-precision one to the end
-		for i, more := range [llama.NumInputs]float64{llama.AttnInput: 7, llama.OInput: 5, llama.MLPInput: 3, llama.DownInput: 1} {
-			passes[i] += more
-		}
-		attention += 7
-	}
+	run := plannedPasses(r, windows)
 	var weights float64
 	for l := range llama.NumLinears {
-		o, i := l.Shape(c)
-		w, t, n := float64(o)*float64(i), t, n
-		if c.Experts.Count > 0 && l >= llama.Gate { // all experts together, each with its tokens
-			share := float64(c.Experts.Used) / float64(c.Experts.Count)
-			w, t, n = w*float64(c.Experts.Count), t*share, min(n, t*share)
-		}
-		weights += w
-		b[later] += 2 * w * t * passes[l.Input()]
-		if l.Input() != llama.DownInput {
-			b[products] += 2 * w * t * looked
-		}
-		b[products] += 2 * w * n * 4 // outputs for the report: exact, rounded to nearest, quantized
-		b[elements] += w * elementsAWeight
-		if r.Weights.Average > 0 { // a pass before all else, every width tried
-			p.before[products] += 2 * w * t * float64(c.Layers)
-			p.before[elements] += w * elementsAWeight * float64(len(r.Weights.MixWidths())) * float64(c.Layers)
-		}
-		if r.Smooth != nil && r.Smooth.Method == recipe.SmoothAWQ {
-			b[products] += float64(len(stage.AWQRatios())) * 2 * w * min(stage.AWQTokens, t)
-			b[elements] += float64(len(stage.AWQRatios())) * w
-		}
-		if r.Smooth != nil && len(r.Smooth.Alpha) > 1 {
-			b[products] += float64(len(r.Smooth.Alpha)) * 2 * w * n * 3
-			b[elements] += float64(len(r.Smooth.Alpha)) * w
-		}
-		if windows > 0 && r.Solve.Method == "gptq" {
-			solves := 1.0
-			if r.Branch != nil && !r.Branch.Stored() {
-				solves = 2 // once more without it, for the report
-			}
-			b[products] += solves * w * float64(i) * r.Solve.Passes()
-		}
+		weights += p.addLayer(c, r, l, run, windows, tokens)
 	}
 	if windows > 0 {
-		b[products] += 4 * float64(c.Heads*c.HeadDim) * t * float64(tokens) / 2 * (attention + looked)
-		for i := range llama.NumInputs {
-			d, t, copies := float64(i.Width(c)), t, 1.
-			if c.Experts.Count > 0 && i >= llama.MLPInput {
-				t, copies = t*float64(c.Experts.Used), float64(c.Experts.Count) // t of all together
-			}
-			b[elements] += t * d * (passes[i] + looked) // rounding, transforming or normalizing, copying
-			if r.NeedsHessian() {
-				b[moments] += t * d * d
-			}
-			if r.Solve.Method == "gptq" {
-				b[wide] += copies * factorWork(d)
-			}
-			if r.Branch.Stored() && r.Branch.Has(i) {
-				b[wide] += copies * 4 * d * d * d
-			}
-		}
+		p.addInputs(c, r, run, float64(windows), float64(tokens))
 	}
 	learning := learningWork(c, r, windows, tokens)
-	b[products] += learning.block
+	p.block[products] += learning.block
 	p.before[products] += learning.before
 	p.after[products] += learning.after
 	// The comparison runs both models over a window, and reads what was written.
@@ -139,8 +69,101 @@ func efforts(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int, read, 
 	p.after[products] += 2 * all * vt * 2
 	p.before[stored] += float64(read) // hashed
 	p.after[stored] += 2 * float64(artefact)
-	b[stored] += float64(read) / float64(c.Layers)
+	p.block[stored] += float64(read) / float64(c.Layers)
 	return p
+}
+
+// passes says how often the calibration windows run through the parts of a block.
+type passes struct {
+	to        [llama.NumInputs]float64 // through the layers that read an input
+	later     kind                     // the kind of operation of those that are quantized already
+	attention float64                  // through attention
+	looked    float64                  // share of the windows that statistics are computed from
+}
+
+// plannedPasses counts the passes of a recipe. The statistics need a pass to the input of down,
+// of some of the windows. The second moments of an input need one from the input before it. What
+// remains of the block after attention is one more, to the next block's input (see
+// stage/windows.go). All but the first run through layers that are quantized already.
+func plannedPasses(r *recipe.Recipe, windows int) passes {
+	p := passes{to: [llama.NumInputs]float64{llama.AttnInput: 1, llama.OInput: 1, llama.MLPInput: 2, llama.DownInput: 1},
+		later: products, attention: 1, looked: 1}
+	if s := r.Calibration.Statistics; s > 0 {
+		p.looked = min(1, float64(s)/float64(max(1, windows)))
+	}
+	if r.Runtime() && r.Bits.Activations < quant.Full.Activations && r.Solve.Correct == "" {
+		p.later = integers
+	}
+	if r.Tune != nil { // tuning has changed the block, so that this pass starts at its beginning
+		p.to[llama.AttnInput], p.to[llama.OInput], p.attention = 2, 2, 2
+	}
+	if r.Solve.Correct != "" { // both models once more to each input, and the full-precision one to the end
+		for i, more := range [llama.NumInputs]float64{llama.AttnInput: 7, llama.OInput: 5, llama.MLPInput: 3, llama.DownInput: 1} {
+			p.to[i] += more
+		}
+		p.attention += 7
+	}
+	return p
+}
+
+// addLayer adds the work on layer l of a block, and returns the number of its weights.
+func (p *phases) addLayer(c *checkpoint.Config, r *recipe.Recipe, l llama.Which, run passes, windows, tokens int) (weights float64) {
+	b := &p.block
+	o, i := l.Shape(c)
+	w, t := float64(o)*float64(i), float64(windows)*float64(tokens)
+	n := min(float64(stage.SampleTokens), t)
+	if c.Experts.Count > 0 && l >= llama.Gate { // all experts together, each with its tokens
+		share := float64(c.Experts.Used) / float64(c.Experts.Count)
+		w, t, n = w*float64(c.Experts.Count), t*share, min(n, t*share)
+	}
+	b[run.later] += 2 * w * t * run.to[l.Input()]
+	if l.Input() != llama.DownInput {
+		b[products] += 2 * w * t * run.looked
+	}
+	b[products] += 2 * w * n * 4 // outputs for the report: exact, rounded to nearest, quantized
+	b[elements] += w * elementsAWeight
+	if r.Weights.Average > 0 { // a pass before all else, every width tried
+		p.before[products] += 2 * w * t * float64(c.Layers)
+		p.before[elements] += w * elementsAWeight * float64(len(r.Weights.MixWidths())) * float64(c.Layers)
+	}
+	if r.Smooth != nil && r.Smooth.Method == recipe.SmoothAWQ {
+		b[products] += float64(len(stage.AWQRatios())) * 2 * w * min(stage.AWQTokens, t)
+		b[elements] += float64(len(stage.AWQRatios())) * w
+	}
+	if r.Smooth != nil && len(r.Smooth.Alpha) > 1 {
+		b[products] += float64(len(r.Smooth.Alpha)) * 2 * w * n * 3
+		b[elements] += float64(len(r.Smooth.Alpha)) * w
+	}
+	if windows > 0 && r.Solve.Method == "gptq" {
+		solves := 1.0
+		if r.Branch != nil && !r.Branch.Stored() {
+			solves = 2 // once more without it, for the report
+		}
+		b[products] += solves * w * float64(i) * r.Solve.Passes()
+	}
+	return w
+}
+
+// addInputs adds attention and the work on the inputs of a block's layers.
+func (p *phases) addInputs(c *checkpoint.Config, r *recipe.Recipe, run passes, windows, tokens float64) {
+	b, t := &p.block, windows*tokens
+	b[products] += 4 * float64(c.Heads*c.HeadDim) * t * tokens / 2 * (run.attention + run.looked)
+	for i := range llama.NumInputs {
+		d, t, copies := float64(i.Width(c)), t, 1.
+		if c.Experts.Count > 0 && i >= llama.MLPInput {
+			t, copies = t*float64(c.Experts.Used), float64(c.Experts.Count) // t of all together
+		}
+		b[elements] += t * d * (run.to[i] + run.looked) // rounding, transforming or normalizing, copying
+		if r.NeedsHessian() {
+			b[moments] += t * d * d
+		}
+		if r.Solve.Method == "gptq" {
+			b[wide] += copies * factorWork(d)
+		}
+		if r.Branch.Stored() && r.Branch.Has(i) {
+			b[wide] += copies * 4 * d * d * d
+		}
+	}
 }
 
 // factorWork is the work on a factor of order n: its 2/3·n³ operations, at the share of the
@@ -167,6 +190,48 @@ type speeds [kinds]struct{ least, most float64 }
 // far as they are not too large for that, in turns. Speeds are by the processors' time, where
 // the system tells it, as if no other program ran: what those take is counted by [stretch].
 func measureSpeeds(c *checkpoint.Config, pool *parallel.Pool, tokens int) speeds {
+	run := samples(c, pool, tokens)
+	for k := range stored {
+		run[k].once() // memory touched, threads awake
+	}
+	var seen [kinds][]float64
+	for range speedRounds {
+		for k := range stored {
+			seen[k] = append(seen[k], run[k].speed(pool.Threads()))
+		}
+	}
+	s := speeds{}
+	for k := range stored {
+		slices.Sort(seen[k])
+		// Not the very least: a moment in which others had the machine does not last.
+		s[k].least, s[k].most = seen[k][speedRounds/4], seen[k][speedRounds-1]
+	}
+	s[stored].least, s[stored].most = storedRate, storedRate
+	return s
+}
+
+// sample is an operation whose speed is measured: what it counts for, and how to do it once.
+type sample struct {
+	operations float64
+	once       func()
+}
+
+// speed repeats the operation for a moment and returns the operations in a second.
+func (s sample) speed(threads int) float64 {
+	rounds, start, cpu := 0., time.Now(), meter.CPUSeconds()
+	for rounds == 0 || time.Since(start) < speedTime {
+		s.once()
+		rounds++
+	}
+	took := time.Since(start).Seconds()
+	if cpu = (meter.CPUSeconds() - cpu) / float64(min(threads, runtime.NumCPU())); cpu > 0 {
+		took = min(took, cpu)
+	}
+	return rounds * s.operations / took
+}
+
+// samples are the operations of each kind, except [stored], at the model's widths.
+func samples(c *checkpoint.Config, pool *parallel.Pool, tokens int) [kinds]sample {
 	const widest = 2048
 	if tokens == 0 {
 		tokens = stage.SampleTokens
@@ -188,48 +253,20 @@ func measureSpeeds(c *checkpoint.Config, pool *parallel.Pool, tokens int) speeds
 	var acts, codes integer.Activations
 	matrix := codesFor(out, in)
 	codes.Quantize(pool, x, in, m, in, integer.ActGrid{Bits: 8, Clip: 1}, matrix.Group)
-	run := [kinds]struct {
-		operations float64
-		once       func()
-	}{
+	wideY := y
+	if out < in { // it must have room for the elements
+		wideY = make([]float32, m*in)
+	}
+	return [kinds]sample{
 		products: {2 * float64(m) * float64(in) * float64(out), func() { float.MatMulNT(pool, y, out, x, in, w, in, m, out, in, false) }},
 		moments:  {float64(m) * float64(in) * float64(in), func() { float.SyrkLower(pool, h, in, x, in, m) }},
 		wide:     {2 * float64(n) * float64(n) * float64(n), func() { float.MatMulNT64(pool, b, n, a, n, a, n, n, n, n, float.Set) }},
 		integers: {2 * float64(m) * float64(in) * float64(out), func() { integer.Mul(pool, y, out, matrix, &codes) }},
 		elements: {float64(m) * float64(in), func() {
 			acts.Quantize(pool, x, in, m, in, integer.ActGrid{Bits: 8}, 0)
-			acts.Dequantize(y[:min(len(y), m*in)], min(in, out))
+			acts.Dequantize(wideY[:m*in], in)
 		}},
 	}
-	if out < in { // y must have room
-		y = make([]float32, m*in)
-	}
-	for k := range stored {
-		run[k].once() // memory touched, threads awake
-	}
-	var seen [kinds][]float64
-	for range speedRounds {
-		for k := range stored {
-			rounds, start, cpu := 0., time.Now(), meter.CPUSeconds()
-			for rounds == 0 || time.Since(start) < speedTime {
-				run[k].once()
-				rounds++
-			}
-			took := time.Since(start).Seconds()
-			if cpu = (meter.CPUSeconds() - cpu) / float64(min(pool.Threads(), runtime.NumCPU())); cpu > 0 {
-				took = min(took, cpu)
-			}
-			seen[k] = append(seen[k], rounds*run[k].operations/took)
-		}
-	}
-	s := speeds{}
-	for k := range stored {
-		slices.Sort(seen[k])
-		// Not the very least: a moment in which others had the machine does not last.
-		s[k].least, s[k].most = seen[k][speedRounds/4], seen[k][speedRounds-1]
-	}
-	s[stored].least, s[stored].most = storedRate, storedRate
-	return s
 }
 
 // codesFor is a matrix of codes of 4 bits, to measure products on.
