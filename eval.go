@@ -192,18 +192,12 @@ func (m *Model) RunTasks(ctx context.Context, o TaskOptions) (*TaskReport, error
 	if o.BOS {
 		f.BOS = "BOS"
 	}
-	r := &TaskReport{Semantics: tasks.Semantics, Limit: o.Limit, Seed: o.Seed, MaxLength: m.engine.Context}
-	var log *tasks.Log
-	if o.Log != "" {
-		log, err = tasks.OpenLog(o.Log, tasks.LogHeader{Semantics: r.Semantics, Model: f.Model, Tokenizer: f.Tokenizer, Bits: f.Bits, BOS: o.BOS, MaxLength: r.MaxLength})
-		if err != nil {
-			return nil, err
-		}
-		defer log.Close()
-		if log.Cut != "" && o.Note != nil {
-			o.Note(log.Cut)
-		}
+	log, err := o.openLog(f, m.engine.Context)
+	if err != nil {
+		return nil, err
 	}
+	defer log.Close()
+	r := &TaskReport{Semantics: tasks.Semantics, Limit: o.Limit, Seed: o.Seed, MaxLength: m.engine.Context}
 	runner := &eval.Runner{Model: m.engine, BatchTokens: o.Batch}
 	var scores []eval.Estimate
 	var leftOut []string
@@ -234,6 +228,21 @@ func (m *Model) RunTasks(ctx context.Context, o TaskOptions) (*TaskReport, error
 	f.LeftOut = strings.Join(leftOut, ", ")
 	r.Average, r.Fingerprint = Estimate(eval.Average(scores)), f
 	return r, nil
+}
+
+// openLog opens the log of answered questions; nil if none is asked for.
+func (o *TaskOptions) openLog(f Fingerprint, maxLength int) (*tasks.Log, error) {
+	if o.Log == "" {
+		return nil, nil
+	}
+	log, err := tasks.OpenLog(o.Log, tasks.LogHeader{Semantics: tasks.Semantics, Model: f.Model, Tokenizer: f.Tokenizer, Bits: f.Bits, BOS: o.BOS, MaxLength: maxLength})
+	if err != nil {
+		return nil, err
+	}
+	if log.Cut != "" && o.Note != nil {
+		o.Note(log.Cut)
+	}
+	return log, nil
 }
 
 // taskData is a task with its questions.

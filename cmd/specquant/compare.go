@@ -105,6 +105,30 @@ func (e *env) clear() string {
 // printTable writes a comparison, with the standard error of each estimate.
 func printTable(w io.Writer, t *specquant.Table, markdown bool) {
 	tw := newTable()
+	tw.AppendHeader(tableHead(t))
+	without := map[string]specquant.Row{} // rows without a branch
+	for _, r := range t.Rows {
+		row := tableRow(t, r)
+		if t.Ablation == "groups" && r.Recipe != specquant.FullPrecision {
+			base, k, _ := strings.Cut(r.Recipe, " components ")
+			if k == "0" {
+				without[base+r.Bits] = r
+			}
+			zero := without[base+r.Bits]
+			row = append(row, fmt.Sprintf("%+.1f %%", 100*(r.BitsPerWeight/zero.BitsPerWeight-1)), fmt.Sprintf("%.3g ms", 1e3*r.Prefill),
+				fmt.Sprintf("%+.1f %%", 100*(r.Prefill/zero.Prefill-1)))
+		}
+		tw.AppendRow(row)
+	}
+	if markdown {
+		fmt.Fprintln(w, tw.RenderMarkdown())
+	} else {
+		fmt.Fprintln(w, tw.Render())
+	}
+}
+
+// tableHead is the first line of a comparison.
+func tableHead(t *specquant.Table) table.Row {
 	head := table.Row{"recipe"}
 	if t.Ablation == "components" {
 		head = append(head, "quant", "smooth", "branch")
@@ -123,53 +147,39 @@ func printTable(w io.Writer, t *specquant.Table, markdown bool) {
 	if t.Ablation == "groups" {
 		head = append(head, "size overhead", "prefill", "latency overhead")
 	}
-	tw.AppendHeader(head)
-	without := map[string]specquant.Row{} // rows without a branch
-	for _, r := range t.Rows {
-		kl, top1, ratio, seconds := "", "", "", ""
+	return head
+}
+
+// tableRow is a line of a comparison, without what only the ablation of groups has.
+func tableRow(t *specquant.Table, r specquant.Row) table.Row {
+	kl, top1, ratio, seconds := "", "", "", ""
+	if r.Recipe != specquant.FullPrecision {
+		kl = estimateText(r.KL, 1, "%.5f")
+		top1 = estimateText(r.Top1, 100, "%.1f") + " %"
+	}
+	if g := r.Generalization(); g > 0 {
+		ratio = fmt.Sprintf("%.2f", g)
+	}
+	if r.Seconds > 0 {
+		seconds = fmt.Sprintf("%.1f", r.Seconds)
+	}
+	row := table.Row{r.Recipe}
+	if t.Ablation == "components" {
+		row = append(row, tick(r.Recipe != specquant.FullPrecision), tick(strings.Contains(r.Recipe, "+ smoothing")), tick(strings.Contains(r.Recipe, "+ branch")))
+	}
+	row = append(row, r.Bits, estimateText(r.Perplexity, 1, "%.3f"), kl)
+	for _, m := range r.ByText {
+		cell := ""
 		if r.Recipe != specquant.FullPrecision {
-			kl = estimateText(r.KL, 1, "%.5f")
-			top1 = estimateText(r.Top1, 100, "%.1f") + " %"
+			cell = estimateText(m.KL, 1, "%.5f")
 		}
-		if g := r.Generalization(); g > 0 {
-			ratio = fmt.Sprintf("%.2f", g)
-		}
-		if r.Seconds > 0 {
-			seconds = fmt.Sprintf("%.1f", r.Seconds)
-		}
-		row := table.Row{r.Recipe}
-		if t.Ablation == "components" {
-			row = append(row, tick(r.Recipe != specquant.FullPrecision), tick(strings.Contains(r.Recipe, "+ smoothing")), tick(strings.Contains(r.Recipe, "+ branch")))
-		}
-		row = append(row, r.Bits, estimateText(r.Perplexity, 1, "%.3f"), kl)
-		for _, m := range r.ByText {
-			cell := ""
-			if r.Recipe != specquant.FullPrecision {
-				cell = estimateText(m.KL, 1, "%.5f")
-			}
-			row = append(row, cell)
-		}
-		row = append(row, top1, fmt.Sprintf("%.3f", r.BitsPerWeight), bytesText(r.TotalBytes))
-		if len(t.Texts) > 1 {
-			row = append(row, ratio)
-		}
-		row = append(row, seconds)
-		if t.Ablation == "groups" && r.Recipe != specquant.FullPrecision {
-			base, k, _ := strings.Cut(r.Recipe, " components ")
-			if k == "0" {
-				without[base+r.Bits] = r
-			}
-			zero := without[base+r.Bits]
-			row = append(row, fmt.Sprintf("%+.1f %%", 100*(r.BitsPerWeight/zero.BitsPerWeight-1)), fmt.Sprintf("%.3g ms", 1e3*r.Prefill),
-				fmt.Sprintf("%+.1f %%", 100*(r.Prefill/zero.Prefill-1)))
-		}
-		tw.AppendRow(row)
+		row = append(row, cell)
 	}
-	if markdown {
-		fmt.Fprintln(w, tw.RenderMarkdown())
-	} else {
-		fmt.Fprintln(w, tw.Render())
+	row = append(row, top1, fmt.Sprintf("%.3f", r.BitsPerWeight), bytesText(r.TotalBytes))
+	if len(t.Texts) > 1 {
+		row = append(row, ratio)
 	}
+	return append(row, seconds)
 }
 
 func tick(is bool) string {

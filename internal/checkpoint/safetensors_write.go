@@ -113,36 +113,14 @@ func (lay *layout) inPlace(sums []uint32) []uint32 {
 	return out
 }
 
+// newLayout orders the tensors of a file and writes its header.
 func newLayout(path string, tensors []TensorSpec, metadata map[string]string) (*layout, error) {
-	size := func(t TensorSpec) int64 { // of a tensor that has been checked
-		n, _ := product(t.Shape)
-		b, _ := t.DType.payload(n)
-		return b
-	}
-	seen := map[string]bool{"__metadata__": true}
-	for _, t := range tensors {
-		if seen[t.Name] || t.Name == "" || !utf8.ValidString(t.Name) {
-			return nil, fmt.Errorf("write %s: tensor name %q is repeated, reserved, empty or not UTF-8", path, t.Name)
-		}
-		seen[t.Name] = true
-		n, ok := product(t.Shape)
-		if ok {
-			_, ok = t.DType.payload(n)
-		}
-		if !ok || len(t.Shape) > maxRank {
-			return nil, fmt.Errorf("write %s: tensor %q: shape %v of dtype %q is not a size that can be written", path, t.Name, t.Shape, t.DType)
-		}
-		if t.Write == nil && int64(len(t.Data)) != size(t) {
-			return nil, fmt.Errorf("write %s: tensor %q: %d bytes of data, expected %d for shape %v of %s",
-				path, t.Name, len(t.Data), size(t), t.Shape, t.DType)
-		}
-		if t.Write != nil && t.Data != nil {
-			return nil, fmt.Errorf("write %s: tensor %q: both Data and Write are set", path, t.Name)
-		}
+	if err := checkSpecs(path, tensors); err != nil {
+		return nil, err
 	}
 	lay := &layout{order: slices.Clone(tensors)}
 	rank := func(t TensorSpec) int {
-		if size(t)%dataAlign == 0 {
+		if t.size()%dataAlign == 0 {
 			return -1 << 20
 		}
 		return -t.DType.Bits()
@@ -152,19 +130,9 @@ func newLayout(path string, tensors []TensorSpec, metadata map[string]string) (*
 	var js bytes.Buffer
 	js.WriteString("{")
 	if len(metadata) > 0 {
-		js.WriteString(`"__metadata__":{`)
-		for i, k := range slices.Sorted(maps.Keys(metadata)) {
-			if !utf8.ValidString(k) || !utf8.ValidString(metadata[k]) {
-				return nil, fmt.Errorf("write %s: metadata %q is not UTF-8", path, k)
-			}
-			if i > 0 {
-				js.WriteByte(',')
-			}
-			writeJSONString(&js, k)
-			js.WriteByte(':')
-			writeJSONString(&js, metadata[k])
+		if err := writeMetadata(&js, path, metadata); err != nil {
+			return nil, err
 		}
-		js.WriteByte('}')
 	}
 	for _, t := range lay.order {
 		if js.Len() > 1 {
@@ -178,7 +146,7 @@ func newLayout(path string, tensors []TensorSpec, metadata map[string]string) (*
 			}
 			fmt.Fprint(&js, d)
 		}
-		n := size(t)
+		n := t.size()
 		if n > 1<<62-lay.bytes {
 			return nil, fmt.Errorf("write %s: the tensors' total size overflows", path)
 		}
@@ -196,6 +164,57 @@ func newLayout(path string, tensors []TensorSpec, metadata map[string]string) (*
 	lay.header = binary.LittleEndian.AppendUint64(nil, uint64(js.Len()))
 	lay.header = append(lay.header, js.Bytes()...)
 	return lay, nil
+}
+
+// size returns the number of bytes of a tensor that [checkSpecs] has accepted.
+func (t TensorSpec) size() int64 {
+	n, _ := product(t.Shape)
+	b, _ := t.DType.payload(n)
+	return b
+}
+
+// checkSpecs returns an error for tensors that cannot be written to one file.
+func checkSpecs(path string, tensors []TensorSpec) error {
+	seen := map[string]bool{"__metadata__": true}
+	for _, t := range tensors {
+		if seen[t.Name] || t.Name == "" || !utf8.ValidString(t.Name) {
+			return fmt.Errorf("write %s: tensor name %q is repeated, reserved, empty or not UTF-8", path, t.Name)
+		}
+		seen[t.Name] = true
+		n, ok := product(t.Shape)
+		if ok {
+			_, ok = t.DType.payload(n)
+		}
+		if !ok || len(t.Shape) > maxRank {
+			return fmt.Errorf("write %s: tensor %q: shape %v of dtype %q is not a size that can be written", path, t.Name, t.Shape, t.DType)
+		}
+		if t.Write == nil && int64(len(t.Data)) != t.size() {
+			return fmt.Errorf("write %s: tensor %q: %d bytes of data, expected %d for shape %v of %s",
+				path, t.Name, len(t.Data), t.size(), t.Shape, t.DType)
+		}
+		if t.Write != nil && t.Data != nil {
+			return fmt.Errorf("write %s: tensor %q: both Data and Write are set", path, t.Name)
+		}
+	}
+	return nil
+}
+
+// writeMetadata writes the header's metadata, by key.
+func writeMetadata(js *bytes.Buffer, path string, metadata map[string]string) error {
+	js.WriteString(`"__metadata__":{`)
+	for i, k := range slices.Sorted(maps.Keys(metadata)) {
+		if !utf8.ValidString(k) || !utf8.ValidString(metadata[k]) {
+			return fmt.Errorf("write %s: metadata %q is not UTF-8", path, k)
+		}
+		if i > 0 {
+			js.WriteByte(',')
+		}
+		writeJSONString(js, k)
+		js.WriteByte(':')
+		writeJSONString(js, metadata[k])
+	}
+	js.WriteByte('}')
+	return nil
 }
 
 // writeJSONString writes s as JSON without escaping <, > and &.

@@ -203,9 +203,14 @@ func (l *quantized) forward(s *scratch, ys [][]float32, x []float32, tokens int)
 		}
 		ys = s.ys
 	}
-	if len(l.matrices) == 0 {
-		return
+	if len(l.matrices) > 0 {
+		l.multiply(s, ys, x, tokens, before)
 	}
+}
+
+// multiply sets ys to the products of the quantized layers and x, with their branches and
+// biases. before, if not nil, is called for tokens just before they are quantized.
+func (l *quantized) multiply(s *scratch, ys [][]float32, x []float32, tokens int, before func(from, end int)) {
 	var fused branch.Terms // branches that the integer products add themselves
 	var project *branch.Projection
 	if l.count > 0 && !s.skipBranch {

@@ -246,32 +246,9 @@ func (v *vocabulary) byteLevel(config map[string]any) ([]byte, error) {
 	if v.merges == nil {
 		return nil, fmt.Errorf("metadata \"tokenizer.ggml.merges\" is missing or not a list of strings, but the gpt2 tokenizer needs it")
 	}
-	type addedToken struct {
-		ID         int    `json:"id"`
-		Content    string `json:"content"`
-		SingleWord bool   `json:"single_word"`
-		LStrip     bool   `json:"lstrip"`
-		RStrip     bool   `json:"rstrip"`
-		Normalized bool   `json:"normalized"`
-		Special    bool   `json:"special"`
-	}
-	vocab := make(map[string]int, len(v.tokens))
-	added := []addedToken{}
-	for i, t := range v.tokens {
-		kind := int32(typeNormal)
-		if v.types != nil {
-			kind = v.types[i]
-		}
-		if kind == typeUnused { // padding of the embedding; occurs in no text
-			continue
-		}
-		if old, ok := vocab[t]; ok {
-			return nil, fmt.Errorf("metadata \"tokenizer.ggml.tokens\": %q is both token %d and token %d", t, old, i)
-		}
-		vocab[t] = i
-		if kind == typeControl || kind == typeUser || kind == typeUnknown {
-			added = append(added, addedToken{ID: i, Content: t, Special: kind != typeUser})
-		}
+	vocab, added, err := v.hfTokens()
+	if err != nil {
+		return nil, err
 	}
 	space, err := v.flag("add_space_prefix", false)
 	if err != nil {
@@ -313,6 +290,39 @@ func (v *vocabulary) byteLevel(config map[string]any) ([]byte, error) {
 	enc.SetEscapeHTML(false)
 	err = enc.Encode(file)
 	return b.Bytes(), err
+}
+
+// addedToken is an entry of added_tokens in a tokenizer.json.
+type addedToken struct {
+	ID         int    `json:"id"`
+	Content    string `json:"content"`
+	SingleWord bool   `json:"single_word"`
+	LStrip     bool   `json:"lstrip"`
+	RStrip     bool   `json:"rstrip"`
+	Normalized bool   `json:"normalized"`
+	Special    bool   `json:"special"`
+}
+
+// hfTokens returns the vocabulary of a tokenizer.json and its added tokens.
+func (v *vocabulary) hfTokens() (vocab map[string]int, added []addedToken, err error) {
+	vocab, added = make(map[string]int, len(v.tokens)), []addedToken{}
+	for i, t := range v.tokens {
+		kind := int32(typeNormal)
+		if v.types != nil {
+			kind = v.types[i]
+		}
+		if kind == typeUnused { // padding of the embedding; occurs in no text
+			continue
+		}
+		if old, ok := vocab[t]; ok {
+			return nil, nil, fmt.Errorf("metadata \"tokenizer.ggml.tokens\": %q is both token %d and token %d", t, old, i)
+		}
+		vocab[t] = i
+		if kind == typeControl || kind == typeUser || kind == typeUnknown {
+			added = append(added, addedToken{ID: i, Content: t, Special: kind != typeUser})
+		}
+	}
+	return vocab, added, nil
 }
 
 // template lists the tokens before and after a text; nil: none.

@@ -68,18 +68,8 @@ func NewSynthetic(p *parallel.Pool, o SyntheticOptions) (*Synthetic, error) {
 	if o.HeldOut == 0 {
 		o.HeldOut = 1024
 	}
-	for _, v := range []struct {
-		name               string
-		value, least, most int
-	}{
-		{"outputs", o.Out, 16, syntheticMaxSide}, {"inputs", o.In, 32, syntheticMaxSide},
-		{"outputs × inputs", o.Out * o.In, 0, syntheticMaxData},
-		{"calibration tokens", o.Tokens, 16, syntheticMaxData / max(o.In, 1)},
-		{"held-out tokens", o.HeldOut, 16, syntheticMaxData / max(o.In, o.Out, 1)},
-	} {
-		if v.value < v.least || v.value > v.most {
-			return nil, fmt.Errorf("synthetic layer %d × %d: found %d %s, expected %d to %d", o.Out, o.In, v.value, v.name, v.least, v.most)
-		}
+	if err := o.check(); err != nil {
+		return nil, err
 	}
 	s := &Synthetic{window: min(o.Tokens, syntheticWindow)}
 	o.Tokens = o.Tokens / s.window * s.window
@@ -125,6 +115,24 @@ func NewSynthetic(p *parallel.Pool, o SyntheticOptions) (*Synthetic, error) {
 	s.exact = make([]float32, o.HeldOut*o.Out)
 	float.MatMulNT(p, s.exact, o.Out, s.heldOut, n, s.weights, n, o.HeldOut, o.Out, n, false)
 	return s, nil
+}
+
+// check returns an error for sizes outside the limits.
+func (o *SyntheticOptions) check() error {
+	for _, v := range []struct {
+		name               string
+		value, least, most int
+	}{
+		{"outputs", o.Out, 16, syntheticMaxSide}, {"inputs", o.In, 32, syntheticMaxSide},
+		{"outputs × inputs", o.Out * o.In, 0, syntheticMaxData},
+		{"calibration tokens", o.Tokens, 16, syntheticMaxData / max(o.In, 1)},
+		{"held-out tokens", o.HeldOut, 16, syntheticMaxData / max(o.In, o.Out, 1)},
+	} {
+		if v.value < v.least || v.value > v.most {
+			return fmt.Errorf("synthetic layer %d × %d: found %d %s, expected %d to %d", o.Out, o.In, v.value, v.name, v.least, v.most)
+		}
+	}
+	return nil
 }
 
 // Streams of the random generator, far enough apart for one generator per token or row.

@@ -43,41 +43,9 @@ func Plant(ck *checkpoint.Checkpoint, dst string, channels int, factor float32, 
 	if err := os.Chmod(dst, 0o755); err != nil {
 		return err
 	}
-	scaled := map[string]bool{}
-	for i := range c.Layers {
-		p := TensorPrefix(i)
-		scaled[p+c.NormName(checkpoint.AttnNorm)+".weight"], scaled[p+c.NormName(checkpoint.MLPNorm)+".weight"] = true, true
-		of := c.Of(i)
-		for _, l := range Layers(of) {
-			if in := l.Input(); in == AttnInput || in == MLPInput {
-				scaled[p+l.String()+".weight"] = true
-			}
-		}
-		if of.Experts.Count > 0 {
-			scaled[p+RouterName] = true
-		}
-	}
-	var specs []checkpoint.TensorSpec
-	for _, name := range ck.Names() {
-		t, err := ck.Tensor(name)
-		if err != nil {
-			return err
-		}
-		specs = append(specs, checkpoint.TensorSpec{Name: c.InFile(name), DType: checkpoint.F32, Shape: t.Shape, Write: func(w io.Writer) error {
-			v := make([]float32, t.Elems())
-			if err := t.Float32(v); err != nil {
-				return err
-			}
-			if scaled[name] {
-				plant(v, t.Shape, chosen, factor, float32(c.NormOffset))
-			}
-			data, err := checkpoint.AppendFloats(nil, checkpoint.F32, v)
-			if err != nil {
-				return err
-			}
-			_, err = w.Write(data)
-			return err
-		}})
+	specs, err := planted(ck, chosen, factor)
+	if err != nil {
+		return err
 	}
 	if err := checkpoint.WriteFile(filepath.Join(dst, "model.safetensors"), specs, map[string]string{"format": "pt"}); err != nil {
 		return err
@@ -95,6 +63,47 @@ func Plant(ck *checkpoint.Checkpoint, dst string, channels int, factor float32, 
 		}
 	}
 	return checkpoint.RenameDir(dst, whole)
+}
+
+// planted returns all tensors of the checkpoint, with outliers planted when they are written.
+func planted(ck *checkpoint.Checkpoint, chosen []int, factor float32) ([]checkpoint.TensorSpec, error) {
+	c, scaled := &ck.Config, map[string]bool{}
+	for i := range c.Layers {
+		p := TensorPrefix(i)
+		scaled[p+c.NormName(checkpoint.AttnNorm)+".weight"], scaled[p+c.NormName(checkpoint.MLPNorm)+".weight"] = true, true
+		of := c.Of(i)
+		for _, l := range Layers(of) {
+			if in := l.Input(); in == AttnInput || in == MLPInput {
+				scaled[p+l.String()+".weight"] = true
+			}
+		}
+		if of.Experts.Count > 0 {
+			scaled[p+RouterName] = true
+		}
+	}
+	var specs []checkpoint.TensorSpec
+	for _, name := range ck.Names() {
+		t, err := ck.Tensor(name)
+		if err != nil {
+			return nil, err
+		}
+		specs = append(specs, checkpoint.TensorSpec{Name: c.InFile(name), DType: checkpoint.F32, Shape: t.Shape, Write: func(w io.Writer) error {
+			v := make([]float32, t.Elems())
+			if err := t.Float32(v); err != nil {
+				return err
+			}
+			if scaled[name] {
+				plant(v, t.Shape, chosen, factor, float32(c.NormOffset))
+			}
+			data, err := checkpoint.AppendFloats(nil, checkpoint.F32, v)
+			if err != nil {
+				return err
+			}
+			_, err = w.Write(data)
+			return err
+		}})
+	}
+	return specs, nil
 }
 
 // plant multiplies a norm's gains, which are the stored values plus offset, or divides a

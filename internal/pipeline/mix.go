@@ -79,15 +79,12 @@ func (j *job) mix(ctx context.Context, st *stage.State, spill string) error {
 // chooseMix measures the errors of all layers at all widths and returns the bits of each layer.
 func (j *job) chooseMix(ctx context.Context, st *stage.State, spill string) (map[string]int, error) {
 	weights := &j.Recipe.Weights
-	widths := weights.MixWidths()
 	var err error
 	if st.Inputs, err = st.Fill(j.ck, j.set.Windows, spill); err != nil {
 		return nil, err
 	}
 	defer st.Inputs.Close()
-	var names []string
-	var sizes []int
-	var measured [][]float64
+	var all mixErrors
 	for i := range j.ck.Config.Layers {
 		j.event(Event{Stage: fmt.Sprintf("choosing bits, block %d", i)})
 		if err := st.Load(j.ck, i); err != nil {
@@ -102,29 +99,8 @@ func (j *job) chooseMix(ctx context.Context, st *stage.State, spill string) (map
 				return nil, fmt.Errorf("block %d: %w", i, err)
 			}
 		}
-		for _, l := range llama.Layers(j.ck.Config.Of(i)) {
-			name := llama.TensorPrefix(i) + l.String()
-			if l.Expert >= 0 && l.Which == llama.Gate {
-				st.Select(l.Expert)
-				if err := st.ExpertStatistics(ctx); err != nil {
-					return nil, fmt.Errorf("block %d: %w", i, err)
-				}
-			}
-			if weights.Named(name) {
-				continue
-			}
-			d := st.Block.Layer(l)
-			square := st.Stats[l.Input()].Act(nil).MeanSquare
-			var errs []float64
-			for _, bits := range widths {
-				e, err := st.WeightError(d, bits, square)
-				if err != nil {
-					return nil, fmt.Errorf("%s: %w", name, err)
-				}
-				errs = append(errs, e*float64(len(d.W)))
-			}
-			names, measured = append(names, name), append(measured, errs)
-			sizes = append(sizes, len(d.W))
+		if err := all.add(ctx, st, i, llama.Layers(j.ck.Config.Of(i)), weights); err != nil {
+			return nil, err
 		}
 		if i+1 < j.ck.Config.Layers {
 			if err := st.AdvanceExact(ctx); err != nil {
@@ -132,13 +108,49 @@ func (j *job) chooseMix(ctx context.Context, st *stage.State, spill string) (map
 			}
 		}
 	}
-	bits, err := stage.Mix(measured, widths, sizes, weights.Average)
+	bits, err := stage.Mix(all.errors, weights.MixWidths(), all.sizes, weights.Average)
 	if err != nil {
 		return nil, err
 	}
 	chosen := map[string]int{}
-	for i, name := range names {
+	for i, name := range all.names {
 		chosen[name] = bits[i]
 	}
 	return chosen, nil
+}
+
+// mixErrors are the layers whose bits are chosen: their numbers of weights, and the error of
+// each at every width.
+type mixErrors struct {
+	names  []string
+	sizes  []int
+	errors [][]float64
+}
+
+// add measures the layers of the loaded block i, except those that the recipe gives bits by name.
+func (m *mixErrors) add(ctx context.Context, st *stage.State, i int, layers []llama.Layer, weights *recipe.Weights) error {
+	for _, l := range layers {
+		name := llama.TensorPrefix(i) + l.String()
+		if l.Expert >= 0 && l.Which == llama.Gate {
+			st.Select(l.Expert)
+			if err := st.ExpertStatistics(ctx); err != nil {
+				return fmt.Errorf("block %d: %w", i, err)
+			}
+		}
+		if weights.Named(name) {
+			continue
+		}
+		d := st.Block.Layer(l)
+		square := st.Stats[l.Input()].Act(nil).MeanSquare
+		var errs []float64
+		for _, bits := range weights.MixWidths() {
+			e, err := st.WeightError(d, bits, square)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			errs = append(errs, e*float64(len(d.W)))
+		}
+		m.names, m.sizes, m.errors = append(m.names, name), append(m.sizes, len(d.W)), append(m.errors, errs)
+	}
+	return nil
 }

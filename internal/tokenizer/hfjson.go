@@ -234,9 +234,17 @@ func newHFModel(c hfModel, ids map[string]int, merges [][2]string, byteLevel boo
 	if c.IgnoreMerges {
 		m.whole = wholeWords(ids, byteLevel)
 	}
+	if err := m.addMerges(ids, merges); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// addMerges fills the table of merges, and the junctions if the vocabulary allows them.
+func (m *bpe) addMerges(ids map[string]int, merges [][2]string) error {
 	m.merges = newPairTable(len(merges))
 	j := newJunctions(func(r rune) bool { return m.symbol(r) >= 0 })
-	cuttable := !byteLevel
+	cuttable := !m.byteLevel
 	for rank, pair := range merges {
 		a, okA := ids[pair[0]]
 		b, okB := ids[pair[1]]
@@ -244,7 +252,7 @@ func newHFModel(c hfModel, ids map[string]int, merges [][2]string, byteLevel boo
 		id, okID := ids[joined]
 		for i, ok := range []bool{okA, okB, okID} {
 			if !ok {
-				return nil, fmt.Errorf("merge %d (%q, %q): token %q is not in the vocabulary", rank, clip(pair[0]), clip(pair[1]),
+				return fmt.Errorf("merge %d (%q, %q): token %q is not in the vocabulary", rank, clip(pair[0]), clip(pair[1]),
 					clip([]string{pair[0], pair[1], joined}[i]))
 			}
 		}
@@ -260,7 +268,7 @@ func newHFModel(c hfModel, ids map[string]int, merges [][2]string, byteLevel boo
 	if cuttable {
 		m.junctions = j
 	}
-	return m, nil
+	return nil
 }
 
 // wholeWords maps words, in the form that the model receives, to the tokens that equal

@@ -76,36 +76,11 @@ func newSentencePiece(pieces []Piece, o SentencePieceOptions, side *sidecar) (*T
 	for i := range m.bytes {
 		m.bytes[i] = -1
 	}
-	var raw, user []addedToken
-	for id, p := range pieces {
-		if err := checkPiece(p); err != nil {
-			return nil, fmt.Errorf("piece %d (%q): %w", id, clip(p.Text), err)
-		}
-		if old, ok := t.ids[p.Text]; ok {
-			return nil, fmt.Errorf("piece %d (%q) is also piece %d", id, clip(p.Text), old)
-		}
-		t.pieces[id], t.ids[p.Text] = p.Text, id
-		a := addedToken{ID: id, Content: p.Text, Special: true}
-		switch p.Type {
-		case PieceUnknown:
-			if m.unk >= 0 {
-				return nil, fmt.Errorf("piece %d (%q) is of type unknown, as is piece %d; expected one", id, clip(p.Text), m.unk)
-			}
-			m.unk = int32(id)
-			t.special[id] = true
-			raw = append(raw, a)
-		case PieceControl:
-			t.special[id] = true
-			raw = append(raw, a)
-		case PieceUserDefined:
-			a.Special = false
-			user = append(user, a)
-		case PieceByte:
-			b, _ := byteOfPiece(p.Text)
-			m.bytes[b] = int32(id)
-		}
+	raw, user, err := t.spmPieces(m, pieces)
+	if err != nil {
+		return nil, err
 	}
-	err := checkCuts(func(yield func(int) bool) {
+	err = checkCuts(func(yield func(int) bool) {
 		for _, p := range pieces {
 			if !yield(len(p.Text)) {
 				return
@@ -135,6 +110,40 @@ func newSentencePiece(pieces []Piece, o SentencePieceOptions, side *sidecar) (*T
 		return nil, err
 	}
 	return t, nil
+}
+
+// spmPieces fills the vocabulary and the model's special ids. It returns the pieces that are
+// matched before the model sees a text: unknown and control pieces, and user-defined ones.
+func (t *Tokenizer) spmPieces(m *bpe, pieces []Piece) (raw, user []addedToken, err error) {
+	for id, p := range pieces {
+		if err := checkPiece(p); err != nil {
+			return nil, nil, fmt.Errorf("piece %d (%q): %w", id, clip(p.Text), err)
+		}
+		if old, ok := t.ids[p.Text]; ok {
+			return nil, nil, fmt.Errorf("piece %d (%q) is also piece %d", id, clip(p.Text), old)
+		}
+		t.pieces[id], t.ids[p.Text] = p.Text, id
+		a := addedToken{ID: id, Content: p.Text, Special: true}
+		switch p.Type {
+		case PieceUnknown:
+			if m.unk >= 0 {
+				return nil, nil, fmt.Errorf("piece %d (%q) is of type unknown, as is piece %d; expected one", id, clip(p.Text), m.unk)
+			}
+			m.unk = int32(id)
+			t.special[id] = true
+			raw = append(raw, a)
+		case PieceControl:
+			t.special[id] = true
+			raw = append(raw, a)
+		case PieceUserDefined:
+			a.Special = false
+			user = append(user, a)
+		case PieceByte:
+			b, _ := byteOfPiece(p.Text)
+			m.bytes[b] = int32(id)
+		}
+	}
+	return raw, user, nil
 }
 
 func checkPiece(p Piece) error {

@@ -69,15 +69,15 @@ func (l *idList) UnmarshalJSON(b []byte) error {
 // not exist.
 func readSidecar(read func(name string) ([]byte, error)) (*sidecar, error) {
 	s := &sidecar{}
-	load := func(name string, into any) (bool, error) {
+	load := func(name string, into any) error {
 		data, err := read(name)
 		if err != nil || data == nil {
-			return false, err
+			return err
 		}
 		if err := input.JSON(data, into); err != nil {
-			return false, fmt.Errorf("%s: %w", name, err)
+			return fmt.Errorf("%s: %w", name, err)
 		}
-		return true, nil
+		return nil
 	}
 	var tc struct {
 		Class  string                     `json:"tokenizer_class"`
@@ -87,18 +87,51 @@ func readSidecar(read func(name string) ([]byte, error)) (*sidecar, error) {
 		AddEOS *bool                      `json:"add_eos_token"`
 		Added  map[string]json.RawMessage `json:"added_tokens_decoder"`
 	}
-	if _, err := load("tokenizer_config.json", &tc); err != nil {
+	if err := load("tokenizer_config.json", &tc); err != nil {
 		return nil, err
 	}
 	s.class, s.addBOS, s.addEOS = tc.Class, tc.AddBOS, tc.AddEOS
-	for key, raw := range tc.Added {
+	if err := s.readAdded(tc.Added, load); err != nil {
+		return nil, err
+	}
+	var sm struct {
+		BOS *tokenText `json:"bos_token"`
+		EOS *tokenText `json:"eos_token"`
+	}
+	if err := load("special_tokens_map.json", &sm); err != nil {
+		return nil, err
+	}
+	s.bosToken = firstText(tc.BOS, sm.BOS)
+	s.eosToken = firstText(tc.EOS, sm.EOS)
+	for _, name := range []string{"generation_config.json", "config.json"} {
+		var c struct {
+			BOS idList `json:"bos_token_id"`
+			EOS idList `json:"eos_token_id"`
+		}
+		if err := load(name, &c); err != nil {
+			return nil, err
+		}
+		if s.bosID == nil && len(c.BOS) > 0 {
+			s.bosID, s.idsFrom = &c.BOS[0], name
+		}
+		if s.eosIDs == nil && len(c.EOS) > 0 {
+			s.eosIDs, s.idsFrom = c.EOS, name
+		}
+	}
+	return s, nil
+}
+
+// readAdded reads the added tokens: those of tokenizer_config.json, or of added_tokens.json if
+// it has none.
+func (s *sidecar) readAdded(decoder map[string]json.RawMessage, load func(name string, into any) error) error {
+	for key, raw := range decoder {
 		id, err := strconv.Atoi(key)
 		if err != nil {
-			return nil, fmt.Errorf("tokenizer_config.json: added_tokens_decoder: %q is not an id", clip(key))
+			return fmt.Errorf("tokenizer_config.json: added_tokens_decoder: %q is not an id", clip(key))
 		}
 		a := sideToken{flags: true}
 		if err := input.PartJSON(raw, &a.addedToken); err != nil {
-			return nil, fmt.Errorf("tokenizer_config.json: added_tokens_decoder: id %d: %w", id, err)
+			return fmt.Errorf("tokenizer_config.json: added_tokens_decoder: id %d: %w", id, err)
 		}
 		a.ID = id
 		s.added = append(s.added, a)
@@ -106,8 +139,8 @@ func readSidecar(read func(name string) ([]byte, error)) (*sidecar, error) {
 	}
 	if s.added == nil {
 		var plain map[string]int
-		if _, err := load("added_tokens.json", &plain); err != nil {
-			return nil, err
+		if err := load("added_tokens.json", &plain); err != nil {
+			return err
 		}
 		for content, id := range plain {
 			s.added = append(s.added, sideToken{addedToken: addedToken{ID: id, Content: content}})
@@ -120,31 +153,7 @@ func readSidecar(read func(name string) ([]byte, error)) (*sidecar, error) {
 		}
 		return s.added[i].Content < s.added[j].Content
 	})
-	var sm struct {
-		BOS *tokenText `json:"bos_token"`
-		EOS *tokenText `json:"eos_token"`
-	}
-	if _, err := load("special_tokens_map.json", &sm); err != nil {
-		return nil, err
-	}
-	s.bosToken = firstText(tc.BOS, sm.BOS)
-	s.eosToken = firstText(tc.EOS, sm.EOS)
-	for _, name := range []string{"generation_config.json", "config.json"} {
-		var c struct {
-			BOS idList `json:"bos_token_id"`
-			EOS idList `json:"eos_token_id"`
-		}
-		if _, err := load(name, &c); err != nil {
-			return nil, err
-		}
-		if s.bosID == nil && len(c.BOS) > 0 {
-			s.bosID, s.idsFrom = &c.BOS[0], name
-		}
-		if s.eosIDs == nil && len(c.EOS) > 0 {
-			s.eosIDs, s.idsFrom = c.EOS, name
-		}
-	}
-	return s, nil
+	return nil
 }
 
 func firstText(list ...*tokenText) *string {

@@ -45,100 +45,126 @@ var modelTypes = map[uint64]string{1: "unigram", 2: "BPE", 3: "word", 4: "char"}
 // readSentencePiece reads a SentencePiece tokenizer.model: a ModelProto of
 // sentencepiece_model.proto. Unknown fields are skipped, as protobuf requires.
 func readSentencePiece(data []byte) ([]Piece, SentencePieceOptions, error) {
-	o := SentencePieceOptions{AddDummyPrefix: true, RemoveExtraWhitespaces: true, BOS: 1, EOS: 2, AddBOS: true}
-	var pieces []Piece
-	kind, escape, trainer := uint64(1), true, false
-	var refuse error
-	err := protoFields(data, func(f protoField) error {
+	m := spmFile{kind: 1, escape: true,
+		options: SentencePieceOptions{AddDummyPrefix: true, RemoveExtraWhitespaces: true, BOS: 1, EOS: 2, AddBOS: true}}
+	if err := protoFields(data, m.read); err != nil {
+		return nil, m.options, fmt.Errorf("not a SentencePiece model, or a truncated one: %w", err)
+	}
+	return m.pieces, m.options, m.check()
+}
+
+// spmFile is what has been read of a tokenizer.model.
+type spmFile struct {
+	pieces  []Piece
+	options SentencePieceOptions
+	kind    uint64 // trainer_spec.model_type
+	escape  bool   // normalizer_spec.escape_whitespaces
+	trainer bool   // it has a trainer_spec
+	refused error  // the last setting that is not supported
+}
+
+// read reads a field of the ModelProto.
+func (m *spmFile) read(f protoField) error {
+	switch f.number {
+	case modelPieces:
+		return m.readPiece(f)
+	case modelTrainer:
+		m.trainer = true
+		return f.message(m.readTrainer)
+	case modelNormalizer:
+		return f.message(m.readNormalizer)
+	case modelDenormalizer:
+		return f.message(func(f protoField) error {
+			if f.number == normCharsMap && len(f.bytes) > 0 {
+				m.refused = fmt.Errorf("denormalizer_spec has a precompiled_charsmap, which is not supported")
+			}
+			return nil
+		})
+	}
+	return nil
+}
+
+func (m *spmFile) readPiece(f protoField) error {
+	if len(m.pieces) >= MaxVocab {
+		return fmt.Errorf("has more than %d pieces, the limit", MaxVocab)
+	}
+	p := Piece{Type: PieceNormal}
+	err := f.message(func(f protoField) error {
 		switch f.number {
-		case modelPieces:
-			if len(pieces) >= MaxVocab {
-				return fmt.Errorf("has more than %d pieces, the limit", MaxVocab)
-			}
-			p := Piece{Type: PieceNormal}
-			err := f.message(func(f protoField) error {
-				switch f.number {
-				case pieceText:
-					p.Text = string(f.bytes)
-				case pieceScore:
-					p.Score = math.Float32frombits(uint32(f.value))
-				case pieceType:
-					p.Type = PieceType(min(f.value, 1<<16))
-				}
-				return nil
-			})
-			if err != nil {
-				return fmt.Errorf("piece %d: %w", len(pieces), err)
-			}
-			pieces = append(pieces, p)
-		case modelTrainer:
-			trainer = true
-			return f.message(func(f protoField) error {
-				switch f.number {
-				case trainerModelType:
-					kind = f.value
-				case trainerSpaceSuffix:
-					if f.value != 0 {
-						refuse = fmt.Errorf("trainer_spec.treat_whitespace_as_suffix is not supported")
-					}
-				case trainerByteFallback:
-					o.ByteFallback = f.value != 0
-				case trainerBOSID:
-					o.BOS = signedID(f.value)
-				case trainerEOSID:
-					o.EOS = signedID(f.value)
-				}
-				return nil
-			})
-		case modelNormalizer:
-			return f.message(func(f protoField) error {
-				switch f.number {
-				case normCharsMap:
-					if len(f.bytes) > 0 {
-						refuse = fmt.Errorf("normalizer_spec has a precompiled_charsmap; only the identity normalizer is supported")
-					}
-				case normDummyPrefix:
-					o.AddDummyPrefix = f.value != 0
-				case normRemoveExtra:
-					o.RemoveExtraWhitespaces = f.value != 0
-				case normEscape:
-					escape = f.value != 0
-				}
-				return nil
-			})
-		case modelDenormalizer:
-			return f.message(func(f protoField) error {
-				if f.number == normCharsMap && len(f.bytes) > 0 {
-					refuse = fmt.Errorf("denormalizer_spec has a precompiled_charsmap, which is not supported")
-				}
-				return nil
-			})
+		case pieceText:
+			p.Text = string(f.bytes)
+		case pieceScore:
+			p.Score = math.Float32frombits(uint32(f.value))
+		case pieceType:
+			p.Type = PieceType(min(f.value, 1<<16))
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, o, fmt.Errorf("not a SentencePiece model, or a truncated one: %w", err)
+		return fmt.Errorf("piece %d: %w", len(m.pieces), err)
 	}
-	if len(pieces) == 0 {
-		return nil, o, fmt.Errorf("not a SentencePiece model: it has no pieces")
-	}
-	if !trainer { // otherwise the format's defaults would be mistaken for the file's settings
-		return nil, o, fmt.Errorf("SentencePiece model: has %d pieces but no trainer_spec, which comes after them and defines how they are merged; the file is truncated, fetch it again", len(pieces))
-	}
-	if kind != modelTypeBPE {
-		name := modelTypes[kind]
-		if name == "" {
-			name = fmt.Sprint("type ", kind)
+	m.pieces = append(m.pieces, p)
+	return nil
+}
+
+// readTrainer reads a field of the TrainerSpec.
+func (m *spmFile) readTrainer(f protoField) error {
+	switch f.number {
+	case trainerModelType:
+		m.kind = f.value
+	case trainerSpaceSuffix:
+		if f.value != 0 {
+			m.refused = fmt.Errorf("trainer_spec.treat_whitespace_as_suffix is not supported")
 		}
-		return nil, o, fmt.Errorf("SentencePiece model: %w", unsupported(name, "BPE"))
+	case trainerByteFallback:
+		m.options.ByteFallback = f.value != 0
+	case trainerBOSID:
+		m.options.BOS = signedID(f.value)
+	case trainerEOSID:
+		m.options.EOS = signedID(f.value)
 	}
-	if refuse == nil && !escape {
-		refuse = fmt.Errorf("normalizer_spec.escape_whitespaces false is not supported")
+	return nil
+}
+
+// readNormalizer reads a field of the NormalizerSpec.
+func (m *spmFile) readNormalizer(f protoField) error {
+	switch f.number {
+	case normCharsMap:
+		if len(f.bytes) > 0 {
+			m.refused = fmt.Errorf("normalizer_spec has a precompiled_charsmap; only the identity normalizer is supported")
+		}
+	case normDummyPrefix:
+		m.options.AddDummyPrefix = f.value != 0
+	case normRemoveExtra:
+		m.options.RemoveExtraWhitespaces = f.value != 0
+	case normEscape:
+		m.escape = f.value != 0
 	}
-	if refuse != nil {
-		return nil, o, fmt.Errorf("SentencePiece model: %w", refuse)
+	return nil
+}
+
+// check returns an error for a file that is incomplete or not supported.
+func (m *spmFile) check() error {
+	if len(m.pieces) == 0 {
+		return fmt.Errorf("not a SentencePiece model: it has no pieces")
 	}
-	return pieces, o, nil
+	if !m.trainer { // otherwise the format's defaults would be mistaken for the file's settings
+		return fmt.Errorf("SentencePiece model: has %d pieces but no trainer_spec, which comes after them and defines how they are merged; the file is truncated, fetch it again", len(m.pieces))
+	}
+	if m.kind != modelTypeBPE {
+		name := modelTypes[m.kind]
+		if name == "" {
+			name = fmt.Sprint("type ", m.kind)
+		}
+		return fmt.Errorf("SentencePiece model: %w", unsupported(name, "BPE"))
+	}
+	if m.refused == nil && !m.escape {
+		m.refused = fmt.Errorf("normalizer_spec.escape_whitespaces false is not supported")
+	}
+	if m.refused != nil {
+		return fmt.Errorf("SentencePiece model: %w", m.refused)
+	}
+	return nil
 }
 
 // signedID decodes an int32 as protobuf encodes it; negative ids mean none.
