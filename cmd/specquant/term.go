@@ -39,16 +39,7 @@ func (s *size) UnmarshalText(text []byte) error {
 }
 
 // bytesText writes a number of bytes for people.
-func bytesText(n int64) string {
-	switch f := float64(n); {
-	case n < 1e6:
-		return fmt.Sprintf("%.0f kB", f/1e3)
-	case n < 1e9:
-		return fmt.Sprintf("%.1f MB", f/1e6)
-	default:
-		return fmt.Sprintf("%.2f GB", f/1e9)
-	}
-}
+func bytesText(n int64) string { return input.SizeText(n) }
 
 // durationText writes a duration for people.
 func durationText(d time.Duration) string {

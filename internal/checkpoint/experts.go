@@ -3,7 +3,6 @@ package checkpoint
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -199,16 +198,7 @@ func (c *Config) InFile(name string) string {
 // expertOf is the number of the expert that a tensor belongs to, from its name within the
 // block; false if it belongs to none. A number too large for an int gives the largest int.
 func expertOf(rest string) (int, bool) {
-	rest, ok := strings.CutPrefix(rest, "mlp.experts.")
-	if !ok {
-		return 0, false
-	}
-	digits, _, ok := strings.Cut(rest, ".")
-	if !ok || digits == "" || strings.Trim(digits, "0123456789") != "" {
-		return 0, false
-	}
-	n, _ := strconv.Atoi(digits) // on overflow, the largest int
-	return n, true
+	return numberAfter(rest, "mlp.experts.")
 }
 
 // leftOver describes the error of a block's tensor that the config does not expect.

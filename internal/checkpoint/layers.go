@@ -13,7 +13,12 @@ const blockPrefix = "model.layers."
 // blockOf is the number of the block that a tensor belongs to by its name; false if it is
 // in no block. A number too large for an int gives the largest int.
 func blockOf(name string) (int, bool) {
-	rest, ok := strings.CutPrefix(name, blockPrefix)
+	return numberAfter(name, blockPrefix)
+}
+
+// numberAfter returns the number between a prefix of a name and the next dot.
+func numberAfter(name, prefix string) (int, bool) {
+	rest, ok := strings.CutPrefix(name, prefix)
 	if !ok {
 		return 0, false
 	}

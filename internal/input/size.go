@@ -29,3 +29,15 @@ func Size(s string) (int64, error) {
 	}
 	return 0, fmt.Errorf("%q is not a size; write it as 16GB or 500MiB", s)
 }
+
+// SizeText writes a number of bytes for people, such as 91.9 MB.
+func SizeText(n int64) string {
+	switch f := float64(n); {
+	case n < 1e6:
+		return fmt.Sprintf("%.0f kB", f/1e3)
+	case n < 1e9:
+		return fmt.Sprintf("%.1f MB", f/1e6)
+	default:
+		return fmt.Sprintf("%.2f GB", f/1e9)
+	}
+}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/specquant/specquant/internal/compare"
 	"github.com/specquant/specquant/internal/eval"
+	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/meter"
 	"github.com/specquant/specquant/internal/recipe"
@@ -51,16 +52,7 @@ func number(v float64) string {
 	return fmt.Sprintf("%.3f", v)
 }
 
-func bytesText(n int64) string {
-	switch f := float64(n); {
-	case n < 1e6:
-		return fmt.Sprintf("%.0f kB", f/1e3)
-	case n < 1e9:
-		return fmt.Sprintf("%.1f MB", f/1e6)
-	default:
-		return fmt.Sprintf("%.2f GB", f/1e9)
-	}
-}
+func bytesText(n int64) string { return input.SizeText(n) }
 
 // view is the data for the template.
 type view struct {

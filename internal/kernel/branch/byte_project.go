@@ -23,9 +23,7 @@ func NewByteProjection(codes []int8, scale []float32, count, cols int, remove bo
 		b := storedBlock{codes: make([]int8, shape.CeilDiv(cols, 16)*128), first: first, rows: min(8, count-first)}
 		copy(b.scale[:], scale[first:])
 		for slot := range b.rows {
-			for j, c := range codes[(first+slot)*cols:][:cols] {
-				b.codes[j/16*128+slot*16+j%16] = c
-			}
+			putVector(b.codes, codes[(first+slot)*cols:][:cols], slot)
 		}
 		p.stored = append(p.stored, b)
 	}

@@ -69,14 +69,20 @@ func NewProjection(f []float32, count, cols int) *Projection {
 			for slot, row := range rows[at:min(at+8, len(rows))] {
 				v := f[row*cols:][:cols]
 				b.row[slot], b.quarter[slot] = row, v[cols/4]
-				for j, w := range v[:cols/4] {
-					b.data[j/16*128+slot*16+j%16] = w
-				}
+				putVector(b.data, v[:cols/4], slot)
 			}
 			p.blocks = append(p.blocks, b)
 		}
 	}
 	return p
+}
+
+// putVector puts vector v at place `slot` of a block of 8 vectors, [len(v)/16][8][16]: the
+// order in which the routines read them.
+func putVector[T any](block, v []T, slot int) {
+	for j, x := range v {
+		block[j/16*128+slot*16+j%16] = x
+	}
 }
 
 // foldClass returns the class of a row, or -1 if the row does not fold.

@@ -30,9 +30,7 @@ func NewStoredProjection(v []uint16, count, cols int, remove bool) *Projection {
 	for first := 0; first < count; first += 8 {
 		b := storedBlock{data: make([]uint16, shape.CeilDiv(cols, 16)*128), first: first, rows: min(8, count-first)}
 		for slot := range b.rows {
-			for j, h := range v[(first+slot)*cols:][:cols] {
-				b.data[j/16*128+slot*16+j%16] = h
-			}
+			putVector(b.data, v[(first+slot)*cols:][:cols], slot)
 		}
 		p.stored = append(p.stored, b)
 	}

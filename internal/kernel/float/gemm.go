@@ -163,8 +163,8 @@ func (g *gemm[T]) run(p *parallel.Pool) {
 	}
 	g.micro = microKernels[T]()
 	g.split()
-	g.rowJobs = (g.m + g.rows - 1) / g.rows
-	p.Run(g.rowJobs*((g.n+g.cols-1)/g.cols), g.job)
+	g.rowJobs = shape.CeilDiv(g.m, g.rows)
+	p.Run(g.rowJobs*shape.CeilDiv(g.n, g.cols), g.job)
 }
 
 // split chooses how many rows and columns of c one job computes: so many rows that copying
@@ -175,8 +175,8 @@ func (g *gemm[T]) split() {
 	tall := blockBytes / (strideK * int(unsafe.Sizeof(e))) / maxHeight * maxHeight
 	g.rows = g.m
 	if g.m > tall {
-		parts := (g.m + tall - 1) / tall
-		g.rows = roundUp((g.m+parts-1)/parts, maxHeight)
+		parts := shape.CeilDiv(g.m, tall)
+		g.rows = shape.RoundUp(shape.CeilDiv(g.m, parts), maxHeight)
 	}
 	if g.m <= maxHeight && g.k > blockK {
 		// Reading b takes most of the time. With few rows of b at a time the hardware
@@ -185,9 +185,9 @@ func (g *gemm[T]) split() {
 		return
 	}
 	const enough, work = 16, 1 << 19 // number of jobs wanted, multiply-adds that are worth a job
-	rowJobs := (g.m + g.rows - 1) / g.rows
+	rowJobs := shape.CeilDiv(g.m, g.rows)
 	g.cols = 16 * maxWidth
-	for g.cols > maxWidth && rowJobs*((g.n+g.cols-1)/g.cols) < enough && g.rows*g.k*g.cols > work {
+	for g.cols > maxWidth && rowJobs*shape.CeilDiv(g.n, g.cols) < enough && g.rows*g.k*g.cols > work {
 		g.cols -= maxWidth
 	}
 }
@@ -195,9 +195,6 @@ func (g *gemm[T]) split() {
 // blockBytes bounds the memory of a job's copied rows of a, so that they stay in a core's
 // second-level cache.
 const blockBytes = 640 << 10
-
-// roundUp returns the smallest multiple of `to` that is not below n.
-func roundUp(n, to int) int { return (n + to - 1) / to * to }
 
 // check panics unless the operand, rows×cols as the product uses it, lies in its memory.
 func (o *operand[T]) check(name string, rows, cols int) {

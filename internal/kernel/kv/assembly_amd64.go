@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/specquant/specquant/internal/kernel/cpu"
+	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
 // The choices of assembly.go by the tiers of amd64.
@@ -171,7 +172,7 @@ func kvSoftmaxRow(p []float32, n int, scale float32, vscale, vmin []uint16) (bas
 	if cpu.Active() < cpu.AVX512 || n == 0 || !(scale > 0) {
 		return 0, false
 	}
-	end := alignUp(n, kvLanes)
+	end := shape.RoundUp(n, kvLanes)
 	_, _, _ = p[end-1], vscale[end-1], vmin[end-1]
 	return kvSoftmaxavx512(kvFirst(p), n, scale, unsafe.Pointer(&vscale[0]), unsafe.Pointer(&vmin[0])), true
 }

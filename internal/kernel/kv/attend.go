@@ -1,6 +1,9 @@
 package kv
 
-import "github.com/specquant/specquant/internal/kernel/float"
+import (
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/shape"
+)
 
 // Attention over a [Cache], for all query heads that share a kv head and for several
 // positions at once. A row is the query of one head at one position. Every sum has a fixed
@@ -53,7 +56,7 @@ func Queries(group, positions int) int {
 // queries as [Queries] returns.
 func ScratchBytes(group, headDim, positions int) int64 {
 	rows := int64(Queries(group, positions)*group + 7) // fillers included
-	return 10 * rows * int64(alignUp(positions, kvAlign)+kvAlign+kvLanes+headDim+alignUp(headDim, kvDims)+4)
+	return 10 * rows * int64(shape.RoundUp(positions, kvAlign)+kvAlign+kvLanes+headDim+shape.RoundUp(headDim, kvDims)+4)
 }
 
 // Attend computes attention, out = Σ softmax(scale·q·k)·v, for the `group` query heads that
@@ -70,10 +73,10 @@ func (c *Cache) Attend(s *Scratch, out, q []float32, stride, head, group, first,
 	s.tile(a.rows, tileRows, a.see)
 	lo, _ := a.see(0)
 	a.lo = lo &^ (kvAlign - 1)
-	a.width = alignUp(a.end-a.lo, kvAlign) + kvLanes // the last, so that rows begin in different cache sets
+	a.width = shape.RoundUp(a.end-a.lo, kvAlign) + kvLanes // the last, so that rows begin in different cache sets
 	last := s.tiles[len(s.tiles)-1]
 	padded := last.row + last.rows
-	a.dims = alignUp(c.HeadDim, kvDims)
+	a.dims = shape.RoundUp(c.HeadDim, kvDims)
 	s.scores, s.sums = growTo(s.scores, padded*a.width), growTo(s.sums, padded*a.dims)
 	clear(s.sums)
 	if c.Bits == 16 {
@@ -134,7 +137,7 @@ func (a *kvCall) pieces(unit func(rows int) int, f func(in *Cache, at, n int, t 
 	for chunk := a.lo; chunk < a.end; chunk += kvChunk {
 		for _, t := range a.s.tiles {
 			u := unit(t.rows)
-			from, to := max(chunk, t.from&^(u-1)), min(chunk+kvChunk, alignUp(t.to, u))
+			from, to := max(chunk, t.from&^(u-1)), min(chunk+kvChunk, shape.RoundUp(t.to, u))
 			for from < to {
 				in, at, n := a.c.piece(from, to)
 				f(in, at, n, t, from)

@@ -3,6 +3,8 @@ package kv
 import (
 	"encoding/binary"
 	"fmt"
+
+	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
 // Cache holds the keys and values of one sequence in one transformer block, by kv head and
@@ -39,23 +41,20 @@ const (
 	kvDims  = 32 // values are filled up to a multiple of so many dimensions
 )
 
-// alignUp returns the smallest multiple of `to` that is not below n.
-func alignUp(n, to int) int { return (n + to - 1) / to * to }
-
 // keyRow returns the size of a key, in bytes or in float32s.
 func (c *Cache) keyRow() int {
 	if c.Bits == 16 {
 		return c.HeadDim
 	}
-	return alignUp(c.HeadDim*c.Bits/8, 4)
+	return shape.RoundUp(c.HeadDim*c.Bits/8, 4)
 }
 
 // valueRow returns the size of a value, in bytes or in float32s.
 func (c *Cache) valueRow() int {
 	if c.Bits == 4 {
-		return alignUp(c.HeadDim, kvDims) / 2
+		return shape.RoundUp(c.HeadDim, kvDims) / 2
 	}
-	return alignUp(c.HeadDim, kvDims)
+	return shape.RoundUp(c.HeadDim, kvDims)
 }
 
 // Capacity returns the number of positions that fit.
@@ -78,9 +77,9 @@ func (c *Cache) Reserve(n, used, limit int) {
 	if c.pages != nil {
 		panic("kernel: a paged cache has no room for more positions; pages are added by SetPage")
 	}
-	from, to := c.capacity, alignUp(max(n, min(2*c.capacity, limit)), kvAlign)
+	from, to := c.capacity, shape.RoundUp(max(n, min(2*c.capacity, limit)), kvAlign)
 	c.capacity = to
-	kept := min(alignUp(used, kvLanes), from)
+	kept := min(shape.RoundUp(used, kvLanes), from)
 	if c.Bits == 16 {
 		c.keys32 = regrow(c.keys32, c.Heads, from, to, kept, c.keyRow())
 		c.values32 = regrow(c.values32, c.Heads, from, to, kept, c.valueRow())
@@ -119,7 +118,7 @@ func (c *Cache) CopyFrom(src *Cache, n, limit int) {
 		panic("kernel: copy between caches of different shapes")
 	}
 	c.Reserve(n, 0, limit)
-	n = alignUp(n, kvLanes)
+	n = shape.RoundUp(n, kvLanes)
 	copyHeads(c.keys, src.keys, c.Heads, c.capacity, src.capacity, n, c.keyRow())
 	copyHeads(c.values, src.values, c.Heads, c.capacity, src.capacity, n, c.valueRow())
 	copyHeads(c.keys32, src.keys32, c.Heads, c.capacity, src.capacity, n, c.keyRow())

@@ -10,6 +10,7 @@ import (
 	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/kernel/kerneltest"
 	"github.com/specquant/specquant/internal/kernel/parallel"
+	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
 // kvModel is a cache with what is in it, in float64.
@@ -325,7 +326,7 @@ func TestKVProbabilities(t *testing.T) {
 			case 4:
 				x[r.IntN(n)] = nan
 			}
-			end := alignUp(n, kvLanes)
+			end := shape.RoundUp(n, kvLanes)
 			vs, vm := make([]uint16, end), make([]uint16, end)
 			for i := range end {
 				vs[i], vm[i] = float.ToF16(float32(r.Float64())), float.ToF16(float32(r.NormFloat64()))

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
 // Attention over a cache of 4 or 8 bits computes with integers. Queries and weights are
@@ -109,7 +110,7 @@ func (a *kvCall) combineInt() {
 	steps := a.width / kvIntBlock
 	block := func(int) int { return kvIntBlock }
 	a.pieces(block, func(in *Cache, at, n int, t kvTile, from int) {
-		n = min(n, alignUp(t.to-from, 4)) // no row of the tile sees positions from t.to on
+		n = min(n, shape.RoundUp(t.to-from, 4)) // no row of the tile sees positions from t.to on
 		in.combineInt(a.head, at, n, a.s.weights[2*(t.row*a.width+from-a.lo):], 2*a.width,
 			a.s.step[t.row*steps+(from-a.lo)/kvIntBlock:], steps, t.rows, a.s.sums[t.row*a.dims:], a.dims)
 	})
@@ -164,7 +165,7 @@ func kvIntDot(u uint64, k uint32) int32 {
 // weightsInt replaces the scores of all rows by the weights of the values, in integers, and
 // computes the base of each row.
 func (a *kvCall) weightsInt(scale float32) {
-	vs, vm := a.c.valueScales(a.s, a.head, a.lo, alignUp(a.end, kvLanes))
+	vs, vm := a.c.valueScales(a.s, a.head, a.lo, shape.RoundUp(a.end, kvLanes))
 	for _, t := range a.s.tiles {
 		for r := t.row; r < min(t.row+t.rows, a.rows); r++ {
 			a.weightsOf(r, t, scale, vs, vm)
@@ -187,7 +188,7 @@ func (a *kvCall) weightsOf(r int, t kvTile, scale float32, vs, vm []uint16) {
 	clear(row[first*kvIntBlock : from])
 	clear(row[to : last*kvIntBlock])
 	// The lanes of kvWeights begin at the same positions for all rows: multiples of 16.
-	start, end := from&^(kvLanes-1), alignUp(to, kvLanes)
+	start, end := from&^(kvLanes-1), shape.RoundUp(to, kvLanes)
 	s.base[r] = kvProbabilities(row[start:end], from-start, to-start, after, vs[start:end], vm[start:end])
 
 	weights, step := s.weights[2*r*a.width:], s.step[r*(a.width/kvIntBlock):]
