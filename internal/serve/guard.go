@@ -70,8 +70,8 @@ func readKeys(path string) (keys, error) {
 // HTTP basic authentication, for which browsers ask, or in Anthropic's header x-api-key. The
 // header Authorization takes precedence.
 func (k keys) shown(r *http.Request) bool {
-	key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok {
+	scheme, key, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	if ok = ok && strings.EqualFold(scheme, "Bearer"); !ok { // RFC 9110: the case of schemes does not matter
 		_, key, ok = r.BasicAuth()
 	}
 	if !ok {

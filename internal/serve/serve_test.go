@@ -273,8 +273,10 @@ func TestKeys(t *testing.T) {
 				t.Errorf("%s %s with %q: status %d %.80s", c[0], c[1], key, status, body)
 			}
 		}
-		if status, _, _ := call(t, c[0], url+c[1], "{}", "Authorization", "Bearer second-key-0123456789"); status == 401 {
-			t.Errorf("%s %s with a key: refused", c[0], c[1])
+		for _, scheme := range []string{"Bearer", "bearer"} {
+			if status, _, _ := call(t, c[0], url+c[1], "{}", "Authorization", scheme+" second-key-0123456789"); status == 401 {
+				t.Errorf("%s %s with a key, %s: refused", c[0], c[1], scheme)
+			}
 		}
 	}
 	if status, _, _ := call(t, "GET", url+"/health", ""); status != 200 {
