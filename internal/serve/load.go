@@ -4,13 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 
 	"github.com/specquant/specquant/internal/chat"
+	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/engine/sampler"
 	"github.com/specquant/specquant/internal/gguf"
 	"github.com/specquant/specquant/internal/serve/api"
 	"github.com/specquant/specquant/internal/serve/scheduler"
+	"github.com/specquant/specquant/internal/tokenizer"
 )
 
 // loaded is a model in memory with its scheduler and API.
@@ -24,12 +27,27 @@ type loaded struct {
 // does not prepare the blocks.
 func (l *library) load(s Source, look bool) (*loaded, error) {
 	o := l.options
-	m, err := engine.Open(s.Path, engine.Options{Pool: l.pool, Context: o.Context, KV: o.KV, Stream: look})
+	ck, err := checkpoint.Open(s.Path)
 	if err != nil {
 		return nil, err
 	}
+	reading := make(chan *texts, 1)
+	go func() { // takes about as long as the rest
+		defer func() {
+			if p := recover(); p != nil {
+				reading <- &texts{err: fmt.Errorf("internal error: %v\n%s", p, debug.Stack())}
+			}
+		}()
+		reading <- readTexts(ck)
+	}()
+	m, err := engine.New(ck, engine.Options{Pool: l.pool, Context: o.Context, KV: o.KV, Stream: look})
+	read := <-reading
+	if err != nil {
+		ck.Close()
+		return nil, err
+	}
 	out := &loaded{model: m}
-	a, err := l.apiOptions(s, m)
+	a, err := l.apiOptions(s, m, read)
 	if err != nil {
 		out.close()
 		return nil, err
@@ -48,23 +66,37 @@ func (l *library) load(s Source, look bool) (*loaded, error) {
 	return out, nil
 }
 
-// apiOptions returns the options of a model's API, without the scheduler.
-func (l *library) apiOptions(s Source, m *engine.Model) (a api.Options, err error) {
-	tok, err := gguf.LoadTokenizer(m.Checkpoint)
-	if err != nil {
-		return a, err
+// texts are what a model has for texts and conversations.
+type texts struct {
+	tokenizer *tokenizer.Tokenizer
+	template  *chat.Template // nil: none
+	err       error
+}
+
+func readTexts(ck *checkpoint.Checkpoint) *texts {
+	out := &texts{}
+	if out.tokenizer, out.err = gguf.LoadTokenizer(ck); out.err != nil {
+		return out
 	}
+	if out.template, out.err = gguf.LoadTemplate(ck); errors.Is(out.err, chat.ErrNone) {
+		out.err = nil
+	}
+	return out
+}
+
+// apiOptions returns the options of a model's API, without the scheduler.
+func (l *library) apiOptions(s Source, m *engine.Model, read *texts) (a api.Options, err error) {
+	if read.err != nil {
+		return a, read.err
+	}
+	tok := read.tokenizer
 	if n := tok.VocabSize(); n > m.Config.VocabSize {
 		return a, fmt.Errorf("%s: the tokenizer has %d tokens, config.json's vocab_size is %d; the files do not belong together", s.Path, n, m.Config.VocabSize)
 	}
-	template, err := gguf.LoadTemplate(m.Checkpoint)
-	if err != nil && !errors.Is(err, chat.ErrNone) {
-		return a, err
-	}
 	a = api.Options{Name: s.Name, Details: details(m), Tokenizer: tok, Ends: append(tok.EOS(), m.Config.EOS...), Context: m.Context, Vocab: tok.VocabSize(), Metrics: l.metrics, Bench: l.bench, Log: l.options.Log}
-	if err == nil {
-		a.Template = template
-		if id, ok := template.EndOfTurn(tok); ok {
+	if read.template != nil {
+		a.Template = read.template
+		if id, ok := a.Template.EndOfTurn(tok); ok {
 			a.TurnEnds = []int{id}
 		}
 	}

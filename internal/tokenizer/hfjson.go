@@ -58,23 +58,15 @@ func parseHF(data []byte, side *sidecar) (*Tokenizer, error) {
 	if isNull(f.Model.RawMessage) {
 		return nil, fmt.Errorf("not a tokenizer.json: it has no model")
 	}
-	var head struct {
-		Type   *string         `json:"type"`
-		Merges json.RawMessage `json:"merges"`
-	}
-	if err := input.PartJSON(f.Model.RawMessage, &head); err != nil {
-		return nil, fmt.Errorf("model: %w", err)
-	}
-	// Older files without the type are recognised by their merges.
-	if head.Type != nil && *head.Type != "BPE" {
-		return nil, fmt.Errorf("model: %w", unsupported(*head.Type, "BPE"))
-	}
-	if head.Type == nil && isNull(head.Merges) {
-		return nil, fmt.Errorf("model: has neither type nor merges; only BPE is supported")
-	}
 	var m hfModel
-	if err := decodeStrict(f.Model.RawMessage, &m); err != nil {
-		return nil, fmt.Errorf("model: %w", err)
+	strict := decodeStrict(f.Model.RawMessage, &m)
+	if strict != nil || m.Type != "BPE" { // it may be another kind, which has other fields
+		if err := checkBPE(f.Model.RawMessage); err != nil {
+			return nil, fmt.Errorf("model: %w", err)
+		}
+	}
+	if strict != nil {
+		return nil, fmt.Errorf("model: %w", strict)
 	}
 	vocab, err := parseVocab(m.Vocab.RawMessage)
 	if err != nil {
@@ -94,6 +86,25 @@ func parseHF(data []byte, side *sidecar) (*Tokenizer, error) {
 		source: "tokenizer.json", model: m, vocab: vocab, merges: merges, added: added,
 		normalizer: f.Normalizer.RawMessage, preTokenizer: f.PreTokenizer.RawMessage, postProcessor: f.PostProcessor.RawMessage, decoder: f.Decoder.RawMessage,
 	}, side)
+}
+
+// checkBPE returns an error for a model that is no BPE.
+func checkBPE(model json.RawMessage) error {
+	var head struct {
+		Type   *string         `json:"type"`
+		Merges json.RawMessage `json:"merges"`
+	}
+	if err := input.PartJSON(model, &head); err != nil {
+		return err
+	}
+	// Older files without the type are recognised by their merges.
+	if head.Type != nil && *head.Type != "BPE" {
+		return unsupported(*head.Type, "BPE")
+	}
+	if head.Type == nil && isNull(head.Merges) {
+		return fmt.Errorf("has neither type nor merges; only BPE is supported")
+	}
+	return nil
 }
 
 // hfParts are the parts of a Hugging Face tokenizer, from any source.

@@ -95,6 +95,9 @@ func parseMerges(raw json.RawMessage) ([][2]string, error) {
 	if isNull(raw) {
 		return nil, fmt.Errorf("are missing")
 	}
+	if out := mergePairs(raw); out != nil {
+		return out, nil
+	}
 	var lines []string
 	if err := input.PartJSON(raw, &lines); err == nil {
 		return splitMerges(lines)
@@ -114,6 +117,49 @@ func parseMerges(raw json.RawMessage) ([][2]string, error) {
 		out[i] = [2]string{p[0], p[1]}
 	}
 	return out, nil
+}
+
+// mergePairs reads merges in the form ["a", "b"], many times as fast as encoding/json. It
+// returns nil for anything else, and for what is wrong, which slower code says more about.
+// raw is known to be valid JSON.
+func mergePairs(raw json.RawMessage) (out [][2]string) {
+	raw = bytes.TrimSpace(raw)
+	i := 0
+	next := func(c byte) bool { // skips c and the space around it
+		if i = skipSpace(raw, i); i == len(raw) || raw[i] != c {
+			return false
+		}
+		i = skipSpace(raw, i+1)
+		return true
+	}
+	if !next('[') {
+		return nil
+	}
+	for len(out) < maxMerges {
+		var pair [2]string
+		for k, before := range []byte("[,") {
+			if !next(before) {
+				return nil
+			}
+			part, n, err := jsonString(raw[i:])
+			if err != nil {
+				return nil
+			}
+			pair[k] = part
+			i += n
+		}
+		if !next(']') {
+			return nil
+		}
+		out = append(out, pair)
+		if next(']') {
+			return out
+		}
+		if !next(',') {
+			return nil
+		}
+	}
+	return nil
 }
 
 // splitMerges reads merges written as "a b"; a line that begins with #version is a header.
