@@ -9,57 +9,58 @@ import (
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
-// intTokenPad is the number of rows of zeros that follow the tokens of an
-// [Activations]: kernels take up to 12 tokens at once and round up.
+// intTokenPad is the number of tokens of zeros that follow those of an [Activations],
+// because routines take up to 12 tokens at once, and may read more than there are.
 const intTokenPad = 12
 
-// ActGrid describes the grid that tokens are quantized to.
+// ActGrid describes the grid of integers that the activations of tokens are rounded to.
 type ActGrid struct {
 	Bits  int     // 2 to 8
-	Clip  float32 // share of its range that a grid covers, more than 0 and at most 1
-	Group int     // channels that share a grid: a multiple of 8, with 2 to 4 bits, or 8; 0: the whole token
+	Clip  float32 // the part of the values' range that a grid covers, more than 0 and at most 1
+	Group int     // number of channels that share a grid, a multiple of 8, with 2 to 4 bits, or 8; 0: the whole token
 }
 
-// actGroupBits is the most bits with groups of channels: what they store, u − z,
-// must stay small. Kernels count on |Q| ≤ 15.
+// actGroupBits is the largest number of bits of asymmetric grids for groups of channels.
+// What is stored for these is u − z, which must be small: kernels rely on |Q| ≤ 15.
 //
-// Grids of 8 bits in groups are symmetric instead, so that u − z fits a signed byte:
-// Δ = max |x|·clip / 127, z = 127, u up to 254. The kernels that multiply pairs of
-// bytes into 16 bits can't take them; see [ByteGroups].
+// With 8 bits, groups of channels have symmetric grids, so that u − z fits a signed byte:
+// Δ = max |x|·clip / 127, z = 127, u up to 254. Routines that add the products of two pairs
+// of bytes in 16 bits cannot take so large integers; see [ByteGroups].
 const actGroupBits = 4
 
 // byteGroupTop is the largest |Q| of groups of 8 bits.
 const byteGroupTop = 127
 
-// Activations holds tokens quantized for [Mul], one scale and one zero
-// point for each token:
+// Activations are tokens that have been quantized for [Mul], with a scale and a zero point
+// for each token:
 //
 //	x[t][k] ≈ Scale[t] · (Q[t][k] − Zero[t])
 //
-// The stored domain of Q and Zero is q−128 for 8 bits, so that it fits a signed
-// byte, and q itself (0…2^bits−1) below. With a scale and a zero point for each
-// token and group of ActGroup channels Q is free of the zero points:
+// Q and Zero are q − 128 for 8 bits, so that they fit a signed byte, and q (0…2^bits−1) for
+// fewer bits. If there are a scale and a zero point for each token and group of ActGroup
+// channels, the zero points have been subtracted from Q:
 //
 //	x[t][k] ≈ Scale[t, k/ActGroup] · Q[t][k]
 //
-// [Activations.Quantize] fills it; the buffers are reused from call to call.
+// [Activations.Quantize] sets all fields, and uses their memory again from call to call.
 // The zero value is ready for use.
 type Activations struct {
-	Tokens, Cols, Stride int
-	Bits                 int       // 2 to 8
-	Group                int       // inputs per partial sum; must be that of the matrices
-	ActGroup             int       // channels that share a grid, fewer than Cols; 0: all
-	Q                    []int8    // [tokens + padding][stride], zero beyond cols
-	Scale                []float32 // [tokens][grids]
-	Zero                 []int32   // [tokens][grids], in the stored domain; with ActGroup already taken off Q
-	Sum                  []int32   // [tokens][groups]: Σ of the stored Q; none with ActGroup
+	Tokens, Cols int
+	Stride       int       // bytes from token to token in Q
+	Bits         int       // 2 to 8
+	Group        int       // the Group of the matrices: inputs that share a scale of the weights
+	ActGroup     int       // channels that share a grid, fewer than Cols; 0: all
+	Q            []int8    // [tokens + padding][stride], zero from column Cols on
+	Scale        []float32 // [tokens][grids]
+	Zero         []int32   // [tokens][grids]; with ActGroup what has been subtracted from Q
+	Sum          []int32   // [tokens][groups]: Σ Q over a group of the weights; empty with ActGroup
 
-	shift []int32     // [tokens + padding][groups]: −8·Sum, where the kernels' sums begin; none with ActGroup
+	shift []int32     // [tokens + padding][groups]: −8·Sum, which the routines' sums begin with; empty with ActGroup
 	fsum  []float32   // [tokens + intStartPad][groups]: Sum as floats, exact; with ActGroup Σ Scale·Q
 	parts []intActSum // [tokens + padding][parts], only with ActGroup; see group.go
 }
 
-// reset sizes the buffers, with all padding zero.
+// reset gives all buffers their sizes, and sets all padding to zero.
 func (a *Activations) reset(tokens, cols int, grid ActGrid, group int) {
 	if grid.Group != 0 && (grid.Group < 0 || grid.Group%8 != 0 || grid.Bits > actGroupBits && grid.Bits != 8) {
 		panic(fmt.Sprintf("kernel: groups of %d channels of %d bits; groups are multiples of 8 and need 2 to %d bits, or 8", grid.Group, grid.Bits, actGroupBits))
@@ -68,8 +69,8 @@ func (a *Activations) reset(tokens, cols int, grid ActGrid, group int) {
 	if a.ActGroup >= cols {
 		a.ActGroup = 0
 	}
-	// An odd number of cache lines, so that the same column of neighbouring tokens maps
-	// to different cache sets.
+	// An odd number of cache lines, so that the same column of neighbouring tokens falls
+	// into different cache sets.
 	a.Stride = (shape.CeilDiv(cols, 64) | 1) * 64
 	groups, _ := intGroups(cols, group)
 	grids, _ := intGroups(cols, a.ActGroup)
@@ -97,22 +98,24 @@ func (a *Activations) reset(tokens, cols int, grid ActGrid, group int) {
 	clear(a.fsum[tokens*groups:])
 }
 
-// Quantize quantizes x [tokens×cols], row t at x[t·ldx], each token
-// asymmetrically over its own range (equation 1 of the paper), to bits = 2…8:
+// Quantize rounds the tokens x [tokens×cols], of which token t is x[t·ldx:], to integers of
+// 2 to 8 bits. Every token has a grid of its own, asymmetric over its range (equation 1 of
+// the paper):
 //
 //	xmin = min(0, min x)·clip    xmax = max(0, max x)·clip
 //	Δ = (xmax − xmin) / (2^bits − 1)
 //	z = RoundToEven(−xmin / Δ)
 //	q = clamp(RoundToEven(x / Δ) + z, 0, 2^bits − 1)
 //
-// in float32, each operation rounded, with true divisions: all tiers give the
-// same bits. A token without range (Δ = 0) gets Δ = 1, z = 0. A token with a
-// NaN or infinity, or whose range overflows, gets Scale = NaN and Q = Zero = 0,
-// so that every product with it is NaN; the caller decides what that means.
-// With grid.Group all this is done for each group of channels of a token, the
-// last of which may be shorter. group is the Group of the matrices to multiply
-// with; of it and grid.Group one must divide the other, unless one is 0 or at
-// least cols. Quantize panics where they do not nest, or grid is impossible.
+// This is computed in float32, with every operation rounded and with divisions, so that all
+// tiers give the same bits. A token whose values are all 0 (Δ = 0) gets Δ = 1 and z = 0. A
+// token with a NaN or an infinity, or whose range overflows, gets Scale = NaN and
+// Q = Zero = 0, so that every product with it is NaN.
+//
+// If grid.Group is not 0, all this is done for each group of channels of a token, the last
+// of which may be shorter. group is the Group of the matrices that the tokens will be
+// multiplied with. One of group and grid.Group must divide the other, unless one is 0 or
+// at least cols. Quantize panics if not, or if there is no such grid.
 func (a *Activations) Quantize(p *parallel.Pool, x []float32, ldx, tokens, cols int, grid ActGrid, group int) {
 	a.reset(tokens, cols, grid, group)
 	per := parallel.ChunkTokens(cols)
@@ -123,6 +126,7 @@ func (a *Activations) Quantize(p *parallel.Pool, x []float32, ldx, tokens, cols 
 	})
 }
 
+// token quantizes token t, whose values are x.
 func (a *Activations) token(t int, x []float32, clip float32) {
 	if a.ActGroup > 0 {
 		a.groupedToken(t, x, clip)
@@ -145,10 +149,10 @@ func (a *Activations) token(t int, x []float32, clip float32) {
 	a.sums(t)
 }
 
-// actTop is the largest integer of a grid.
+// actTop returns the largest integer of a grid.
 func actTop(bits int) float32 { return float32(int32(1)<<bits - 1) }
 
-// actRange is the grid of the values x: NaN where it is none.
+// actRange returns Δ and z of the asymmetric grid for the values x; Δ is NaN if there is none.
 func actRange(x []float32, clip float32, bits int) (delta, z float32) {
 	lo, hi, abs := float.MinMaxAbs(x)
 	lo, hi = lo*clip, hi*clip
@@ -163,7 +167,7 @@ func actRange(x []float32, clip float32, bits int) (delta, z float32) {
 	return delta, min(float32(math.RoundToEven(float64(-lo/delta))), top)
 }
 
-// byteRange is the symmetric grid of 8 bits of the values x: NaN where it is none.
+// byteRange returns Δ of the symmetric grid of 8 bits for the values x; NaN if there is none.
 func byteRange(x []float32, clip float32) (delta float32) {
 	lo, hi, abs := float.MinMaxAbs(x)
 	delta = max(hi, -lo) * clip / byteGroupTop
@@ -176,7 +180,7 @@ func byteRange(x []float32, clip float32) (delta float32) {
 	return delta
 }
 
-// sums fills the group sums of token t.
+// sums computes the sums of token t over the groups of the weights.
 func (a *Activations) sums(t int) {
 	n, size := intGroups(a.Cols, a.Group)
 	q := a.Q[t*a.Stride : t*a.Stride+a.Cols]
@@ -186,15 +190,15 @@ func (a *Activations) sums(t int) {
 	}
 }
 
-// Dequantize writes Scale·(Q − Zero) of every token into x, row t at x[t·ldx]:
-// the float values that the integers stand for.
+// Dequantize sets x[t·ldx:] to the values that the integers of each token t stand for,
+// Scale·(Q − Zero).
 func (a *Activations) Dequantize(x []float32, ldx int) {
 	for t := range a.Tokens {
 		a.DequantizeToken(x[t*ldx:t*ldx+a.Cols], t)
 	}
 }
 
-// DequantizeToken writes into x [Cols] the values of token t.
+// DequantizeToken sets x [Cols] to the values that the integers of token t stand for.
 func (a *Activations) DequantizeToken(x []float32, t int) {
 	grids, size := intGroups(a.Cols, a.ActGroup)
 	x, q := x[:a.Cols], a.Q[t*a.Stride:][:a.Cols]
@@ -209,7 +213,7 @@ func (a *Activations) DequantizeToken(x []float32, t int) {
 	}
 }
 
-// intQuantizePortable writes clamp(RoundToEven(x/delta) + z, 0, top) − off.
+// intQuantizePortable sets q to clamp(RoundToEven(x/delta) + z, 0, top) − off.
 func intQuantizePortable(q []int8, x []float32, delta, z, top float32, off int32) {
 	for k, v := range x {
 		r := float32(math.RoundToEven(float64(v/delta))) + z
@@ -217,6 +221,7 @@ func intQuantizePortable(q []int8, x []float32, delta, z, top float32, off int32
 	}
 }
 
+// intSumPortable returns Σ q.
 func intSumPortable(q []int8) int32 {
 	var sum int32
 	for _, v := range q {

@@ -8,50 +8,50 @@ import (
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
-// intArgs are the arguments of an assembly kernel: two row tiles (AVX2: one)
-// times some tokens. Distances are in bytes.
+// intArgs are the arguments of a routine that multiplies two row tiles (AVX2: one) with some
+// tokens. Distances are in bytes.
 type intArgs struct {
-	w         unsafe.Pointer // tiles of the first row tile
-	wNext     uintptr        // to the second row tile; 0 computes the first twice
-	q         unsafe.Pointer // first token: int8, or float32 for the float kernels
+	w         unsafe.Pointer // weights of the first row tile
+	wNext     uintptr        // to the second row tile; 0: multiply the first one twice
+	q         unsafe.Pointer // the first token: int8, or float32 for the routines of float tokens
 	qNext     uintptr        // to the next token
 	sum       unsafe.Pointer // group sums of the first token
 	sumNext   uintptr        // to the next token's
 	scale     unsafe.Pointer // scales of the first row tile
 	scaleNext uintptr        // to the second row tile's
-	rowSum    unsafe.Pointer
-	rowNext   uintptr
+	rowSum    unsafe.Pointer // row sums of the first row tile
+	rowNext   uintptr        // to the second row tile's
 	sx        unsafe.Pointer // scales of the tokens
 	zx        unsafe.Pointer // zero points of the tokens
-	y         unsafe.Pointer
+	y         unsafe.Pointer // results of the first token and row tile
 	yNext     uintptr        // to the next token's
 	yTile     uintptr        // to the second row tile's
-	add       unsafe.Pointer // what the kernels of two tiles add to the result
+	add       unsafe.Pointer // what the routines of two tiles add to the result: the branch
 	addNext   uintptr        // to the next token's
 	addTile   uintptr        // to the second row tile's
-	start     unsafe.Pointer // where the float sums begin, in the kernel's order
-	table     unsafe.Pointer // the bytes that indices stand for, of the kernels that look levels up
-	groups    int
-	steps     int // steps of each group but the last
-	last      int // steps of the last group
-	tokens    int // valid tokens; the kernel reads up to its width, writes these
-	tiles     int // row tiles, one after the other, of the VNNI kernels for one token
+	start     unsafe.Pointer // what the float sums begin with, in the routine's order
+	table     unsafe.Pointer // the bytes that indices stand for, for routines that look levels up
+	groups    int            // groups of the weights in a row
+	steps     int            // steps of each group but the last
+	last      int            // steps of the last group
+	tokens    int            // tokens whose results are written; the routine may read more
+	tiles     int            // row tiles, one after the other, for the VNNI routines for one token
 
-	// What begins the sums of the kernels for rows that are one group.
+	// What the sums begin with, for the routines for rows that are one group.
 	shift     unsafe.Pointer // shifts of the first row tile
 	shiftTile uintptr        // to the second row tile's
 	fsum      unsafe.Pointer // sums of the tokens as floats
 
-	// With groups of channels, steps and last count the steps of a part, and the kernels
-	// count down left and total.
+	// For activations in groups of channels. Then steps and last count the steps of a part,
+	// and the routines count left and total down.
 	parts     int // parts of each group but the last
 	lastParts int // parts of the last group
-	left      int // of this group
-	total     int // of all groups
+	left      int // parts of this group that are not done
+	total     int // parts of the row that are not done
 }
 
-// weights fills in what depends on the matrix and the row tile, and returns the
-// bits that the kernel is for: 8 where the tiles are unpacked in u.
+// weights sets what depends on the matrix and the row tile. It returns the number of bits
+// that the routine has to be for: 8 if the weights have been unpacked to u.
 func (args *intArgs) weights(w *Matrix, u *intUnpacked, tile int) (bits int) {
 	groups, size := intGroups(w.Cols, w.Group)
 	bits, next := w.Bits, intTileBytes(w.Bits, w.Cols)
@@ -77,7 +77,7 @@ func (args *intArgs) weights(w *Matrix, u *intUnpacked, tile int) (bits int) {
 	return bits
 }
 
-// shifts fills in what begins the sums of the kernels for rows that are one group.
+// shifts sets what the sums begin with, for the routines for rows that are one group.
 func (args *intArgs) shifts(w *Matrix, tile int) {
 	args.shift, args.shiftTile = unsafe.Pointer(&intNoShift), 0
 	switch {
@@ -89,9 +89,9 @@ func (args *intArgs) shifts(w *Matrix, tile int) {
 	}
 }
 
-// intWidth returns the number of tokens of the kernel to call for n more tokens. It may
-// be larger than n, because that costs less than reading the weights once more. The AVX2
-// kernels, of one row tile, take up to 4 tokens.
+// intWidth returns the number of tokens of the routine to call if n tokens are left. It may be
+// larger than n, because that takes less time than reading the weights twice. The AVX2
+// routines, which multiply one row tile, take up to 4 tokens.
 func intWidth(n, tiles int) int {
 	switch {
 	case n >= 9 && tiles == 2:
@@ -101,13 +101,14 @@ func intWidth(n, tiles int) int {
 	case n >= 3:
 		return 4
 	}
-	return max(n, tiles) // the kernels of two row tiles take at least two tokens
+	return max(n, tiles) // the routines for two row tiles take at least two tokens
 }
 
 // ByteGroups reports whether this machine has fast products with activations of 8 bits
 // in groups of channels. Without, they are right but slow.
 func ByteGroups() bool { return cpu.Active() == cpu.AVXVNNI || cpu.Active() >= cpu.AVX512VNNI }
 
+// intMulPair multiplies row tiles tile and tile+1 with tokens t0…t1-1.
 func intMulPair(pr *intProduct, a *Activations, tile, t0, t1 int) {
 	if a.bytes() && !ByteGroups() {
 		intMulPairPortable(pr, a, tile, t0, t1)
@@ -132,6 +133,7 @@ func intMulPair(pr *intProduct, a *Activations, tile, t0, t1 int) {
 	}
 }
 
+// intFloatPair is intMulPair for float tokens.
 func intFloatPair(pr *intProduct, x []float32, ldx, tile, t0, t1 int) {
 	var u *intUnpacked
 	if cpu.Active() >= cpu.AVX2 && pr.w.packed() && (pr.w.Bits > 3 || !pr.w.wholeSteps()) {
@@ -161,17 +163,18 @@ func intUnpackFirst(w *Matrix, a *Activations, tokens int) bool {
 	return intPlanar(w.Bits) && (a.ActGroup > 0 || !w.wholeSteps() || vnni && tokens > intPlaneTokens)
 }
 
-// wholeSteps reports whether groups end where steps end, so that kernels can read the
-// bit planes in place. Otherwise the planes are unpacked to bytes first.
+// wholeSteps reports whether groups of the weights end where steps end, so that routines can
+// read bit planes where they are. Otherwise the planes are unpacked to bytes first.
 func (w *Matrix) wholeSteps() bool {
 	groups, size := intGroups(w.Cols, w.Group)
 	return groups == 1 || size%intStep(w.Bits) == 0
 }
 
-// intEdge is a buffer for the result of a row tile that is only partly within the
-// matrix: kernels write whole tiles.
+// intEdge is a buffer for the results of row tiles of which the matrix has fewer than 16
+// rows, because routines write 16.
 type intEdge [intTokens * 2 * intLanes]float32
 
+// newIntEdge returns such a buffer, or nil if so many rows are whole tiles.
 func newIntEdge(rows int) *intEdge {
 	if rows%intLanes == 0 {
 		return nil
@@ -179,8 +182,8 @@ func newIntEdge(rows int) *intEdge {
 	return new(intEdge)
 }
 
-// output sets the place of the result: row t of y, or edge where the last row tile is
-// not whole. rows are those of the one or two tiles.
+// output sets where the results of the tokens from t on go: to y, or to edge if the matrix has
+// only part of the last row tile. rows is the number of its rows in the one or two tiles.
 func (args *intArgs) output(pr *intProduct, edge *intEdge, tile, rows, t int) {
 	args.y, args.yNext = unsafe.Pointer(&pr.y[t*pr.ldy+tile*intLanes]), uintptr(pr.ldy*4)
 	if rows%intLanes != 0 {
@@ -188,7 +191,7 @@ func (args *intArgs) output(pr *intProduct, edge *intEdge, tile, rows, t int) {
 	}
 }
 
-// copyEdge copies the result from edge to y, where output has set edge as its place.
+// copyEdge copies the results from edge to y if they are in edge.
 func (args *intArgs) copyEdge(pr *intProduct, edge *intEdge, tile, rows, t int) {
 	if rows%intLanes == 0 {
 		return
@@ -199,8 +202,8 @@ func (args *intArgs) copyEdge(pr *intProduct, edge *intEdge, tile, rows, t int) 
 	}
 }
 
-// intMulTiles computes one or two row tiles for tokens t0…t1-1: one with AVX2,
-// two with VNNI, unless there is but one token.
+// intMulTiles multiplies one or two row tiles with tokens t0…t1-1: two with AVX-512 VNNI, unless
+// there is only one token, and one with the other tiers.
 func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0, t1 int) {
 	w := pr.w
 	var args intArgs
@@ -214,11 +217,12 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 	edge := newIntEdge(rows)
 	args.qNext, args.tiles = uintptr(a.Stride), 1
 	pr.prefetch(tile, tiles)
-	// With few tokens the branch is bound by memory: it is prefetched here and added after
-	// the product. With many it is summed first, and the kernel adds it.
+	// With few tokens most of the branch's time is reading its coefficients: they are prefetched
+	// here, and the branch is added after the product. With many tokens the branch is computed
+	// before, and the routine adds it.
 	fused := tiles == 2 && (pr.c != nil || pr.bytes != nil) && t1-t0 > intTokens
 	var sums intSums
-	var start *intSums // zeroed only where it is used
+	var start *intSums // allocated only if it is needed
 	if w.shift != nil {
 		start = new(intSums)
 	}
@@ -284,9 +288,9 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 	}
 }
 
-// intMulOne multiplies the only token with row tiles tile to end-1, as far as they are
-// whole and the tier has a kernel for many row tiles. It returns the first row tile that
-// is not done.
+// intMulOne multiplies row tiles tile…end-1 with a single token, as far as they have 16 rows
+// and if the tier has a routine for many row tiles. It returns the first row tile that is not
+// done.
 func intMulOne(pr *intProduct, a *Activations, tile, end int) int {
 	w := pr.w
 	kind := intOneKind(w, a)
@@ -314,7 +318,7 @@ func intMulOne(pr *intProduct, a *Activations, tile, end int) int {
 			intStart(&starts, w, a.fsum, tile, args.tiles, 1)
 		}
 		tile += args.tiles
-		switch kind { // no function variable: args would be allocated for it
+		switch kind { // a function variable would have args allocated on the heap
 		case intOneToken:
 			intVNNI(&args, bits, 1)
 		case intOneFine:
@@ -328,7 +332,7 @@ func intMulOne(pr *intProduct, a *Activations, tile, end int) int {
 	return tile
 }
 
-// branchSums computes the branch of two tiles for some tokens.
+// branchSums sets sums to the branch of two row tiles for some tokens.
 func (pr *intProduct) branchSums(sums *intSums, tile, t, tokens int) {
 	if w := pr.bytes; w != nil {
 		w.Pair(sums, tile, pr.codeZ[t*w.Count:], tokens)
@@ -337,8 +341,7 @@ func (pr *intProduct) branchSums(sums *intSums, tile, t, tokens int) {
 	pr.c.Pair(sums, tile, pr.z[t*pr.ldz:], pr.ldz, tokens)
 }
 
-// intFloatTiles is intMulTiles for float tokens: one tile with AVX2, two with
-// AVX-512.
+// intFloatTiles is intMulTiles for float tokens: two row tiles with AVX-512, one with AVX2.
 func intFloatTiles(pr *intProduct, x []float32, ldx int, u *intUnpacked, tile, tiles, t0, t1 int) {
 	w := pr.w
 	var args intArgs
@@ -352,7 +355,7 @@ func intFloatTiles(pr *intProduct, x []float32, ldx int, u *intUnpacked, tile, t
 	edge := newIntEdge(rows)
 	args.qNext = uintptr(ldx * 4)
 	for t := t0; t < t1; {
-		// The width is at most the tokens left: no padding follows the float tokens.
+		// The routine takes no more tokens than are left, because float tokens have no padding.
 		width := 1
 		switch n := t1 - t; {
 		case n >= 4 && tiles == 2:
@@ -378,7 +381,7 @@ func intFloatTiles(pr *intProduct, x []float32, ldx int, u *intUnpacked, tile, t
 	}
 }
 
-// prefetch prefetches the coefficients of the branch for some row tiles.
+// prefetch asks the processor to load the branch's coefficients for some row tiles.
 func (pr *intProduct) prefetch(tile, tiles int) {
 	if w := pr.bytes; w != nil {
 		w.Prefetch(tile, min(tiles, w.Tiles()-tile))

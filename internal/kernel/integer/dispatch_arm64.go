@@ -7,36 +7,36 @@ import (
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
-// intArgs are the arguments of an assembly kernel: one row tile times some
-// tokens. Distances are in bytes.
+// intArgs are the arguments of a routine that multiplies one row tile with some tokens.
+// Distances are in bytes.
 type intArgs struct {
-	w       unsafe.Pointer // tiles of the row tile
-	q       unsafe.Pointer // first token
+	w       unsafe.Pointer // weights of the row tile
+	q       unsafe.Pointer // integers of the first token
 	qNext   uintptr        // to the next token
 	sum     unsafe.Pointer // group sums of the first token
 	sumNext uintptr        // to the next token's
-	scale   unsafe.Pointer
-	rowSum  unsafe.Pointer
+	scale   unsafe.Pointer // scales of the row tile
+	rowSum  unsafe.Pointer // row sums of the row tile
 	sx      unsafe.Pointer // scales of the tokens
 	zx      unsafe.Pointer // zero points of the tokens
-	y       unsafe.Pointer
+	y       unsafe.Pointer // results of the first token
 	yNext   uintptr        // to the next token's
-	start   unsafe.Pointer // where the float sums begin, [token][16]
-	groups  int
-	steps   int // steps of each group but the last
-	last    int // steps of the last group
-	tokens  int // valid tokens; the kernel reads up to its width, writes these
+	start   unsafe.Pointer // what the float sums begin with, [token][16]
+	groups  int            // groups of the weights in a row
+	steps   int            // steps of each group but the last
+	last    int            // steps of the last group
+	tokens  int            // tokens whose results are written; the routine may read more
 
-	// With groups of channels, steps and last count the steps of a part, and the kernels
-	// count down left and total.
+	// For activations in groups of channels. Then steps and last count the steps of a part,
+	// and the routines count left and total down.
 	parts     int // parts of each group but the last
 	lastParts int // parts of the last group
-	left      int // of this group
-	total     int // of all groups
+	left      int // parts of this group that are not done
+	total     int // parts of the row that are not done
 }
 
-// weights fills in what depends on the matrix and the row tile, and returns the
-// bits that the kernel is for: 8 where the tiles are unpacked in u.
+// weights sets what depends on the matrix and the row tile. It returns the number of bits
+// that the routine has to be for: 8 if the weights have been unpacked to u.
 func (args *intArgs) weights(w *Matrix, u *intUnpacked, tile int) (bits int) {
 	groups, size := intGroups(w.Cols, w.Group)
 	tiles := w.tiles(u, tile)
@@ -50,7 +50,8 @@ func (args *intArgs) weights(w *Matrix, u *intUnpacked, tile int) (bits int) {
 	return tiles.bits
 }
 
-// intUnit are the tokens' scales where a kernel is not to scale the result.
+// intUnit are the scales of the tokens that a routine is given if it is not to scale the
+// result, because the parts have been scaled.
 var intUnit = func() (s [intTokens]float32) {
 	for i := range s {
 		s[i] = 1
@@ -58,8 +59,8 @@ var intUnit = func() (s [intTokens]float32) {
 	return s
 }()
 
-// group fills in what depends on the groups of channels; weights comes before.
-// The tokens have neither a scale nor a zero point of their own.
+// group sets what depends on the activations' groups of channels, after [intArgs.weights].
+// The tokens then have neither a scale nor a zero point of their own.
 func (args *intArgs) group(w *Matrix, a *Activations, bits int) (parts int) {
 	_, size := intGroups(w.Cols, w.Group)
 	parts, part := intParts(w.Cols, w.Group, a.ActGroup)
@@ -77,20 +78,19 @@ func (args *intArgs) group(w *Matrix, a *Activations, bits int) (parts int) {
 	return parts
 }
 
-// wholeSteps reports whether groups end where steps end, so that kernels can read the
-// bit planes in place. Otherwise the planes are unpacked to bytes first.
+// wholeSteps reports whether groups of the weights end where steps end, so that routines can
+// read bit planes where they are. Otherwise the planes are unpacked to bytes first.
 func (w *Matrix) wholeSteps() bool {
 	groups, size := intGroups(w.Cols, w.Group)
 	return groups == 1 || size%intStep(w.Bits) == 0
 }
 
-// intPlaneTokens is the number of tokens up to which the kernels with the dot
-// product decode the planes as they go; for more a row tile is unpacked to bytes
-// once. Without the dot product the kernels for
-// bytes are slower than those for planes.
+// intPlaneTokens is the largest number of tokens that are multiplied with bit planes directly
+// if the CPU has the int8 dot product. For more tokens a row tile is first unpacked to
+// bytes. Without the dot product the routines for bytes are slower than those for planes.
 const intPlaneTokens = 8
 
-// intUnpack fills u with row tiles of w.
+// intUnpack unpacks row tiles of w to u.
 func intUnpack(u *intUnpacked, w *Matrix, tile, tiles int) {
 	size, steps, add := intTileBytes(w.Bits, w.Cols), shape.CeilDiv(w.Cols, intPlaneStep), int(128-intOffset(w.Bits))*0x01010101
 	for i := range tiles {
@@ -108,6 +108,7 @@ func intUnpack(u *intUnpacked, w *Matrix, tile, tiles int) {
 // in groups of channels. Without, they are right but slow.
 func ByteGroups() bool { return false }
 
+// intMulPair multiplies row tiles tile and tile+1 with tokens t0…t1-1.
 func intMulPair(pr *intProduct, a *Activations, tile, t0, t1 int) {
 	if cpu.Active() < cpu.NEON || a.bytes() {
 		intMulPairPortable(pr, a, tile, t0, t1)
@@ -123,7 +124,7 @@ func intMulPair(pr *intProduct, a *Activations, tile, t0, t1 int) {
 	}
 }
 
-// intMulTile computes a row tile for tokens t0…t1-1.
+// intMulTile multiplies a row tile with tokens t0…t1-1.
 func intMulTile(pr *intProduct, a *Activations, u *intUnpacked, tile, t0, t1 int) {
 	w := pr.w
 	var args intArgs
@@ -133,7 +134,7 @@ func intMulTile(pr *intProduct, a *Activations, u *intUnpacked, tile, t0, t1 int
 	if a.ActGroup > 0 {
 		parts = args.group(w, a, bits)
 	}
-	// Kernels write whole tiles; the result of a tile that is not whole goes to edge first.
+	// Routines write all 16 rows of a tile. If the matrix has not so many, they write to edge.
 	rows := min(w.Rows-tile*intLanes, intLanes)
 	var edge *[intWidth * intLanes]float32
 	if rows < intLanes {
@@ -146,7 +147,7 @@ func intMulTile(pr *intProduct, a *Activations, u *intUnpacked, tile, t0, t1 int
 	}
 	args.qNext = uintptr(a.Stride)
 	for t := t0; t < t1; t += args.tokens {
-		// More tokens than there are cost less than reading the weights once more.
+		// A routine for more tokens than there are takes less time than reading the weights twice.
 		width := min(t1-t, intWidth)
 		args.tokens = width
 		if width == 3 {
@@ -185,10 +186,11 @@ func intMulTile(pr *intProduct, a *Activations, u *intUnpacked, tile, t0, t1 int
 	}
 }
 
-// intWidth is the tokens of the widest kernel.
+// intWidth is the largest number of tokens that a routine takes.
 const intWidth = 4
 
-// intStart writes where the sums of a row tile begin for some tokens, [token][16].
+// intStart sets y to what the sums of a row tile begin with for some tokens, [token][16]: see
+// zero.go. sums has the tokens' group sums.
 func intStart(y []float32, w *Matrix, sums []float32, tile, tokens int) {
 	groups, _ := intGroups(w.Cols, w.Group)
 	at, shift, next := tile*groups*intLanes, w.shift, 0
@@ -200,6 +202,7 @@ func intStart(y []float32, w *Matrix, sums []float32, tile, tokens int) {
 	}
 }
 
+// intFloatPair is intMulPair for float tokens.
 func intFloatPair(pr *intProduct, x []float32, ldx, tile, t0, t1 int) {
 	if cpu.Active() < cpu.NEON {
 		intFloatPairPortable(pr, x, ldx, tile, t0, t1)
@@ -215,8 +218,8 @@ func intFloatPair(pr *intProduct, x []float32, ldx, tile, t0, t1 int) {
 	}
 }
 
-// intFloatTile is intMulTile for float tokens. The kernels add to the sums where
-// they begin.
+// intFloatTile is intMulTile for float tokens. The routines add to what the sums begin with,
+// and leave the results there.
 func intFloatTile(pr *intProduct, x []float32, ldx int, u *intUnpacked, tile, t0, t1 int) {
 	w := pr.w
 	var args intArgs

@@ -6,33 +6,33 @@ import (
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
-// With groups of channels the activations' scale changes along a row. A part is
-// a stretch of columns that have one scale of the activations and one of the
-// weights; G runs over those of group g of the weights, in order, and every
-// operation in float32 is rounded separately:
+// If the activations have a scale for each group of channels, that scale changes along a
+// row, as the scale of the weights does. A part is a range of columns in which neither
+// changes. With g for a group of the weights and G for the parts in it, a product is
 //
 //	y[t][r] = start[t][r] + Σ_g s[r,g]·( Σ_G sx[t,G]·float32(dot_G − offset·sum_G[t]) )
 //
-// where dot_G = Σ u·q and sum_G = Σ q over the part, exact in 32 bits: Q is free
-// of the zero points of the activations. With zero points of the weights it
-// begins at
+// where dot_G = Σ u·q and sum_G = Σ q over the part, exact in 32 bits. g and G ascend, and
+// every operation in float32 is rounded. (The zero points of the activations have been
+// subtracted from Q.) If the weights have zero points, the sum begins with
 //
 //	start[t][r] = 0 − Σ_g (s[r,g]·shift[r,g])·( Σ_G sx[t,G]·float32(sum_G[t]) )
 //
-// see zero.go, else at 0. Groups of the weights that are finer than those of
-// the activations are parts by themselves.
+// (see zero.go), otherwise with 0. Groups of the weights may be finer than those of the
+// activations; then each of them is one part.
 
-// bytes reports whether the tokens are in groups of 8 bits, which only some kernels take.
+// bytes reports whether the tokens are in groups of channels with 8 bits, which only some
+// routines can multiply.
 func (a *Activations) bytes() bool { return a.ActGroup > 0 && a.Bits == 8 }
 
-// intActSum is a part of a token.
+// intActSum is what routines need of a part of a token, besides its integers.
 type intActSum struct {
-	shift int32 // −8·Σ q, where the kernels' integer sums begin
+	shift int32 // −8·Σ q, which the routines' integer sums begin with
 	scale float32
 }
 
-// intParts is the number of parts of a row of cols inputs, and the inputs of
-// each but the last.
+// intParts returns the number of parts of a row of cols inputs, and the number of inputs of
+// each part but the last, which may be shorter.
 func intParts(cols, group, actGroup int) (n, size int) {
 	groups, size := intGroups(cols, group)
 	grids, fine := intGroups(cols, actGroup)
@@ -43,7 +43,7 @@ func intParts(cols, group, actGroup int) (n, size int) {
 	return max(1, shape.CeilDiv(cols, max(1, size))), size
 }
 
-// groupedToken quantizes a token in groups of channels.
+// groupedToken quantizes token t, whose values are x, in groups of channels.
 func (a *Activations) groupedToken(t int, x []float32, clip float32) {
 	grids, size := intGroups(a.Cols, a.ActGroup)
 	q := a.Q[t*a.Stride : t*a.Stride+a.Cols]
@@ -66,7 +66,7 @@ func (a *Activations) groupedToken(t int, x []float32, clip float32) {
 	a.partSums(t)
 }
 
-// partSums fills what the kernels need of the parts of token t.
+// partSums computes what routines need of the parts of token t.
 func (a *Activations) partSums(t int) {
 	grids, gridSize := intGroups(a.Cols, a.ActGroup)
 	groups, groupSize := intGroups(a.Cols, a.Group)
@@ -82,8 +82,8 @@ func (a *Activations) partSums(t int) {
 	}
 }
 
-// intGroupTilePortable defines the kernels for activations in groups of
-// channels: the product of token t with row tile `tile`, 16 values.
+// intGroupTilePortable is the definition of products with activations in groups of channels:
+// it sets y to the product of token t with the 16 rows of a tile.
 func intGroupTilePortable(y *[intLanes]float32, w *Matrix, tiles intTiles, a *Activations, tile, t int) {
 	groups, size := intGroups(w.Cols, w.Group)
 	n, part := intParts(w.Cols, w.Group, a.ActGroup)

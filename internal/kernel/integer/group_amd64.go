@@ -7,7 +7,8 @@ import (
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
-// intUnit are the tokens' scales where a kernel is not to scale the result.
+// intUnit are the scales of the tokens that a routine is given if it is not to scale the
+// result, because the parts have been scaled.
 var intUnit = func() (s [intTokens]float32) {
 	for i := range s {
 		s[i] = 1
@@ -15,8 +16,8 @@ var intUnit = func() (s [intTokens]float32) {
 	return s
 }()
 
-// group fills in what depends on the groups of channels; weights comes before.
-// The tokens have neither a scale nor a zero point of their own.
+// group sets what depends on the activations' groups of channels, after [intArgs.weights].
+// The tokens then have neither a scale nor a zero point of their own.
 func (args *intArgs) group(w *Matrix, a *Activations, bits int) (parts int) {
 	_, size := intGroups(w.Cols, w.Group)
 	parts, part := intParts(w.Cols, w.Group, a.ActGroup)
@@ -34,8 +35,8 @@ func (args *intArgs) group(w *Matrix, a *Activations, bits int) (parts int) {
 	return parts
 }
 
-// onePart reports whether each group of the weights is one part, for which there are
-// kernels of their own; group comes before.
+// onePart reports, after [intArgs.group], whether each group of the weights is one part.
+// There are routines for this case.
 func (args *intArgs) onePart() bool { return args.parts == 1 && args.lastParts == 1 }
 
 // intLevelTokens is the number of tokens up to which the kernels for AVX-512 VNNI look levels
@@ -55,7 +56,7 @@ func intLevelsInPlace(w *Matrix, a *Activations) bool {
 	return parts == groups || cpu.Active() == cpu.AVXVNNI
 }
 
-// The kernels that multiply row tiles with the only token.
+// The routines that multiply many row tiles with a single token.
 const (
 	intOneNone   = iota
 	intOneToken  // intVNNI
@@ -64,7 +65,7 @@ const (
 	intOneHalf   // intVNNIHalf
 )
 
-// intOneKind is the kernel that multiplies row tiles of w with the only token.
+// intOneKind returns which of these routines multiplies row tiles of w with a single token.
 func intOneKind(w *Matrix, a *Activations) int {
 	if cpu.Active() < cpu.AVX512VNNI {
 		return intOneNone
