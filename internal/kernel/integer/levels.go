@@ -2,15 +2,15 @@ package integer
 
 import "github.com/specquant/specquant/internal/kernel/shape"
 
-// The weights of some formats (IQ4_NL and MXFP4 of GGUF files) are not evenly spaced: 4
-// bits are an index into a table of 16 integers of 8 bits, the levels. Such a matrix is
-// stored as one of 4 bits whose stored values u are the indices,
+// In some formats (IQ4_NL and MXFP4 of GGUF files) the values of weights are not evenly
+// spaced: 4 bits are an index into a table of 16 integers of 8 bits, the levels. Such a matrix
+// is stored like one of 4 bits, and the integer u is the index:
 //
 //	weight[r][k] = Scale[r, k/Group] · levels[u[r][k]]
 //
-// and multiplied as one of 8 bits whose stored values are levels[u] + 128: to the same bits,
-// because its integer sums are exact. Some kernels look the levels up while they multiply;
-// for all others the tiles are unpacked to bytes first, as those of bit planes are.
+// The product is that with a matrix of 8 bits whose integers are levels[u] + 128, to the bit,
+// because integer sums are exact. Some routines look the levels up while they multiply. For
+// all others the tiles are first unpacked to bytes, as bit planes are.
 
 // intLevels are the levels of a matrix.
 type intLevels struct {

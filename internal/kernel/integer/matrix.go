@@ -7,48 +7,46 @@ import (
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
-// intLanes is the number of rows in a tile: one row per 32-bit lane of a
-// 512-bit register.
+// intLanes is the number of rows of a tile: one for each 32-bit lane of a 512-bit register.
 const intLanes = 16
 
-// Matrix is a weight matrix of integers of 2 to 8 bits with a scale per
-// output row, or per output row and group of inputs:
+// Matrix is a matrix of weights in integers u of 2 to 8 bits, with a scale (and maybe a zero
+// point) for each output row, or for each output row and group of inputs:
 //
 //	weight[r][k] = Scale[r, k/Group] · (u[r][k] − zero[r, k/Group])
 //
-// The stored value u is unsigned, because the dot-product instructions take
-// unsigned × signed bytes. Without zero points zero is 2^(Bits−1): weights of
-// −2^(Bits−1)…2^(Bits−1)−1 steps.
+// The stored integer u is unsigned, because dot product instructions multiply unsigned
+// bytes with signed ones. Without zero points zero is 2^(Bits−1), so that weights are
+// −2^(Bits−1) to 2^(Bits−1)−1 times the scale.
 //
-// Tiles holds the rows in tiles of 16 and the columns in steps, in the order
-// [tile][step]. With 4 and 8 bits a step is 64 bytes, of 8 or 4 columns: with 4
-// bits, byte 4·lane+j of a step holds row 16·tile+lane, column 8·step+j in its
-// low nibble and column 8·step+4+j in its high nibble; with 8 bits it holds
-// column 4·step+j. With other widths a step is 32 columns in 64·Bits bytes, in
-// bit planes; see planes.go. Rows and columns of padding hold u =
-// 2^(Bits−1). This is the layout on disk too, so Tiles may point into a mapped
-// file; no alignment is needed.
+// Tiles has the integers in tiles of 16 rows, each of which is a sequence of steps: some
+// columns of these rows. With 4 and 8 bits a step is 64 bytes. Its byte 4·lane+j belongs
+// to row 16·tile+lane: with 8 bits it is column 4·step+j; with 4 bits its low half is
+// column 8·step+j and its high half column 8·step+4+j. With other widths a step is 32
+// columns in 64·Bits bytes, in bit planes: see planes.go. Rows and columns that fill the
+// last tile and step have u = 2^(Bits−1). Files have the same layout, so that Tiles may
+// point into a memory-mapped file, at any address.
 //
-// The 4-bit u may also be an index into a table of levels, see levels.go.
+// An u of 4 bits may also be an index into a table: see levels.go.
 type Matrix struct {
 	Bits       int // 2 to 8
 	Rows, Cols int
-	Group      int       // inputs per scale, a multiple of 8; 0 means one scale per row
+	Group      int       // inputs that share a scale, a multiple of 8; 0: one scale for each row
 	Tiles      []byte    // [tile][step][64, or 64·Bits]
 	Scale      []float32 // [tile][group][16]
-	RowSum     []float32 // [tile][16]: Σ_g scale·Σ_k (u−zero), for the zero point of the activations
+	RowSum     []float32 // [tile][16]: Σ_g scale·Σ_k (u−zero), which the zero point of a token is multiplied with
 
-	// shift is zero − 2^(Bits−1), [tile][group][16], or [16] where it is the
-	// same everywhere; nil: 0.
+	// shift is zero − 2^(Bits−1): [tile][group][16], or [16] if it is the same everywhere,
+	// or nil if it is 0.
 	shift []float32
 
-	levels *intLevels // what the stored values stand for; nil: u − 2^(Bits−1)
+	levels *intLevels // the table, if u is an index; otherwise nil
 }
 
-// intOffset is the stored value that stands for zero, without zero points.
+// intOffset returns the integer u that stands for 0 if there are no zero points.
 func intOffset(bits int) int32 { return 1 << (bits - 1) }
 
-// intStep is the number of columns in a step of a tile, intStepBytes its bytes.
+// intStep returns the number of columns of a step.
 func intStep(bits int) int {
 	if intPlanar(bits) {
 		return intPlaneStep
@@ -56,6 +54,7 @@ func intStep(bits int) int {
 	return 32 / bits
 }
 
+// intStepBytes returns the number of bytes of a step.
 func intStepBytes(bits int) int {
 	if intPlanar(bits) {
 		return 64 * bits
@@ -63,11 +62,12 @@ func intStepBytes(bits int) int {
 	return 64
 }
 
-// intTileBytes is the size of one tile.
+// intTileBytes returns the number of bytes of a tile.
 func intTileBytes(bits, cols int) int { return shape.CeilDiv(cols, intStep(bits)) * intStepBytes(bits) }
 
-// intGroups is the number of groups of a row of cols inputs, and the inputs of
-// each but the last. One group for the whole row has size cols.
+// intGroups returns the number of groups of a row of cols inputs, and the number of inputs of
+// each group but the last, which may be smaller. With one group for the whole row that is
+// cols.
 func intGroups(cols, group int) (n, size int) {
 	if group <= 0 || group >= cols {
 		return 1, cols
@@ -75,26 +75,25 @@ func intGroups(cols, group int) (n, size int) {
 	return shape.CeilDiv(cols, group), group
 }
 
-// TileBytes is the length of [Matrix.Tiles] for a matrix of rows × cols of
-// 2 to 8 bits.
+// TileBytes returns the length of [Matrix.Tiles] for a matrix [rows × cols] of 2 to 8 bits.
 func TileBytes(bits, rows, cols int) int {
 	return shape.CeilDiv(rows, intLanes) * intTileBytes(bits, cols)
 }
 
-// ScaleLen is the length of [Matrix.Scale]: rows padded to 16, times the
-// groups of a row.
+// ScaleLen returns the length of [Matrix.Scale]: the rows, rounded up to a multiple of 16,
+// times the groups of a row.
 func ScaleLen(rows, cols, group int) int {
 	n, _ := intGroups(cols, group)
 	return shape.CeilDiv(rows, intLanes) * n * intLanes
 }
 
-// PackTiles writes the signed integers q = u − 2^(bits−1) [rows×cols],
-// row-major, into dst in the layout of [Matrix.Tiles]. dst has [TileBytes]
-// bytes, bits is 2 to 8, and every q must fit its bits; higher bits are dropped.
+// PackTiles writes the signed integers q = u − 2^(bits−1) [rows×cols], which are row-major, to
+// dst in the layout of [Matrix.Tiles]. dst has [TileBytes] bytes, and bits is 2 to 8. Every q
+// must fit so many bits; higher ones are lost.
 func PackTiles(dst []byte, bits int, q []int8, rows, cols int) {
 	dst = dst[:TileBytes(bits, rows, cols)]
 	size := intTileBytes(bits, cols)
-	// One tile in the layout of 8 bits, from which the others are put together.
+	// A tile in the layout of 8 bits, from which that of other widths is made.
 	u := make([]byte, shape.CeilDiv(cols, intPlaneStep)*intPlaneStep*intLanes)
 	for tile := 0; tile*intLanes < rows; tile++ {
 		b, from := dst[tile*size:][:size], tile*intLanes
@@ -118,8 +117,8 @@ func PackTiles(dst []byte, bits int, q []int8, rows, cols int) {
 	}
 }
 
-// intSpread writes rows of signed integers as stored values to u, a byte each in the
-// layout of 8 bits; rows and columns of padding get the offset.
+// intSpread converts rows of signed integers q to a tile of integers u, in the layout of 8
+// bits. Rows and columns that fill the tile get u = 2^(bits−1).
 func intSpread(u []byte, q []int8, bits, rows, cols int) {
 	off, top := byte(intOffset(bits)), byte(1<<bits-1)
 	if rows < intLanes || cols*intLanes < len(u) {
@@ -140,8 +139,8 @@ func intSpread(u []byte, q []int8, bits, rows, cols int) {
 	}
 }
 
-// UnpackTiles is the inverse of [PackTiles]: it writes the signed integers of
-// tiles into q [rows×cols].
+// UnpackTiles is the inverse of [PackTiles]: it sets q [rows×cols] to the signed integers of
+// tiles.
 func UnpackTiles(q []int8, bits int, tiles []byte, rows, cols int) {
 	q = q[:rows*cols]
 	if intPlanar(bits) {
@@ -168,9 +167,8 @@ func UnpackTiles(q []int8, bits int, tiles []byte, rows, cols int) {
 	}
 }
 
-// PackScales writes the scales (or zero points) [rows×groups], row-major, into
-// dst in the layout of [Matrix.Scale], [ScaleLen] values. Rows of padding
-// get 0.
+// PackScales writes scales (or zero points) [rows×groups], which are row-major, to dst in the
+// layout of [Matrix.Scale], which has [ScaleLen] elements. Rows that fill the last tile get 0.
 func PackScales(dst, scale []float32, rows, cols, group int) {
 	n, _ := intGroups(cols, group)
 	dst = dst[:ScaleLen(rows, cols, group)]
@@ -183,20 +181,20 @@ func PackScales(dst, scale []float32, rows, cols, group int) {
 	}
 }
 
-// intMaxCols keeps Σ (u−offset)·q of one group inside 32 bits: 128·128·cols
-// must stay below 2³¹.
+// intMaxCols is the largest number of columns. It makes sure that Σ (u−offset)·q over a row
+// fits 32 bits: 128·128·cols is below 2³¹.
 const intMaxCols = 1<<17 - 1
 
-// NewMatrix checks a matrix's shape against its data and computes its row
-// sums. tiles has [TileBytes] bytes and is kept, not copied; scale has
-// [ScaleLen] finite values in the order [tile][group][16] and is kept too. zero
-// has as many finite values in the same order, or one for all, or is nil for
-// 2^(bits−1); it is not kept. group is a multiple of 8, or 0 for one scale per
-// row.
+// NewMatrix makes a matrix and computes its row sums. It returns an error if the data do not
+// fit the shape. tiles has [TileBytes] bytes and scale [ScaleLen] finite elements, in the
+// order [tile][group][16]; the matrix keeps references to both. zero has as many finite
+// elements in the same order, or one for all, or is nil for 2^(bits−1). group is a multiple
+// of 8, or 0 for one scale for each row.
 func NewMatrix(bits, rows, cols, group int, tiles []byte, scale, zero []float32) (*Matrix, error) {
 	return newMatrix(bits, rows, cols, group, tiles, scale, zero, nil)
 }
 
+// newMatrix is [NewMatrix] or, with levels, [NewLevelsMatrix].
 func newMatrix(bits, rows, cols, group int, tiles []byte, scale, zero []float32, levels *intLevels) (*Matrix, error) {
 	switch {
 	case bits < 2 || bits > 8:
@@ -237,8 +235,8 @@ func newMatrix(bits, rows, cols, group int, tiles []byte, scale, zero []float32,
 	return w, nil
 }
 
-// rowSums is the product with a token of ones, so it runs at the kernel's
-// speed and has the same bits in every tier.
+// rowSums returns the row sums. It computes them as the product with a token of ones, so that
+// they have the same bits in every tier, and are computed as fast as products are.
 func (w *Matrix) rowSums() []float32 {
 	tiles := shape.CeilDiv(w.Rows, intLanes)
 	sums := make([]float32, tiles*intLanes)

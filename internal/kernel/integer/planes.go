@@ -6,39 +6,40 @@ import (
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
-// Widths other than 4 and 8 bits are sums of bit planes of 4, 2 and 1 bits
-// (3 = 2+1, 5 = 4+1, 6 = 4+2, 7 = 4+2+1). A step is 32 columns of 16 rows, its
-// planes one after the other, widest first: 256, 128 and 64 bytes. The widest
-// plane has the low bits of the stored value, the next one the bits above.
+// Integers of 2, 3, 5, 6 and 7 bits are stored in bit planes: planes of 4, 2 and 1 bits,
+// whose widths add up to theirs (2 = 2, 3 = 2+1, 5 = 4+1, 6 = 4+2, 7 = 4+2+1). A step is 32
+// columns of 16 rows. Its planes follow each other, the widest first; they are 256, 128 and
+// 64 bytes long. The first plane has the lowest bits of the integer, the next one the bits
+// above those.
 //
-// In every plane byte 4·row+j of a block of 64 bytes belongs to columns
-// congruent to j modulo 4, so that a load, a shift and an AND give four columns
-// of 16 rows as the dot-product instructions take them. With c the column in
-// the step, 0…31, and f = c/4 mod 4:
+// A plane is a sequence of blocks of 64 bytes. Byte 4·row+j of a block belongs to columns
+// that are j modulo 4, so that one load, one shift and one AND give four columns of 16
+// rows in the order of the dot product instructions. For column c of the step, 0…31, and
+// f = c/4 mod 4, the bits are
 //
-//	4 bits: block c/8,  bits 4·(c/4 mod 2) and up
-//	2 bits: block c/16, bits 2·f and up
-//	1 bit:  one block,  bit (2·f+2) mod 8 + c/16
+//	plane of 4 bits: in block c/8,  from bit 4·(c/4 mod 2) on
+//	plane of 2 bits: in block c/16, from bit 2·f on
+//	plane of 1 bit:  in its block,  bit (2·f+2) mod 8 + c/16
 //
-// The 1-bit plane's order puts the third bit of a 3-bit value just above the
-// other two for three quarters of the columns.
+// The order of the plane of 1 bit is such that, for three quarters of the columns, one shift
+// brings the third bit of an integer of 3 bits just above the other two.
 
 // intPlanar reports whether weights of so many bits are stored in bit planes.
 func intPlanar(bits int) bool { return bits != 4 && bits != 8 }
 
-// intPlaneStep is the number of columns in a step of planes, and intPlaneCols
-// the number of columns that come out of one load.
+// intPlaneStep is the number of columns of a step, and intPlaneCols the number of columns that
+// one load gives.
 const (
 	intPlaneStep = 32
 	intPlaneCols = 4
 )
 
-// intPlaneWidths are the planes in their order; a width has those whose bit is
-// set in it.
+// intPlaneWidths are the widths of the planes in their order. Integers of n bits have those
+// planes whose width is a bit of the number n.
 var intPlaneWidths = [...]int{4, 2, 1}
 
-// intField returns where the plane of p bits holds columns 4·s…4·s+3 of a step: the
-// first byte of the 64-byte block, and the lowest bit of the field in each byte.
+// intField returns where the plane of p bits has columns 4·s…4·s+3 of a step: the first byte
+// of the block, and the lowest of the p bits in each byte.
 func intField(p, s int) (at, shift int) {
 	switch p {
 	case 4:
@@ -49,9 +50,9 @@ func intField(p, s int) (at, shift int) {
 	return 0, (s%4*2+2)%8 + s/4
 }
 
-// intUnpackPortable converts weights of src from bit planes to the layout for 8 bits,
-// so that the kernels for 8 bits can multiply them. It adds 128 − 2^(bits−1) to each
-// stored value, so that 128 stands for zero as in weights of 8 bits.
+// intUnpackPortable converts steps of bit planes to the layout of 8 bits, so that the routines
+// for 8 bits can multiply them. It adds 128 − 2^(bits−1) to each integer u, so that 128
+// stands for 0, as in weights of 8 bits.
 func intUnpackPortable(dst, src []byte, bits, steps int) {
 	add := byte(128 - intOffset(bits))
 	for step := range steps {
@@ -76,8 +77,7 @@ func intUnpackPortable(dst, src []byte, bits, steps int) {
 	}
 }
 
-// intPackPlanes is the inverse of [intUnpackPortable] for one step, but for the
-// offset: src has the stored values as bytes. dst must be zero.
+// intPackPlanes converts the integers u of a step from bytes to bit planes. dst must be zero.
 func intPackPlanes(dst, src []byte, bits int) {
 	for s := range intPlaneStep / intPlaneCols {
 		rest, low := dst, 0
@@ -96,17 +96,17 @@ func intPackPlanes(dst, src []byte, bits int) {
 	}
 }
 
-// intUnpacked is a buffer for a pair of row tiles unpacked to bytes, from row tile first
-// on, next bytes apart. Every token of a panel uses it.
+// intUnpacked is a buffer for a pair of row tiles that have been unpacked to bytes, once for
+// all tokens that a thread multiplies them with.
 type intUnpacked struct {
 	data  []byte
-	first int
-	next  int
+	first int // the first row tile
+	next  int // bytes from it to the second
 }
 
 var intUnpackedPool = sync.Pool{New: func() any { return new(intUnpacked) }}
 
-// newIntUnpacked makes a buffer for the pair of row tiles from tile on and fills it.
+// newIntUnpacked returns a buffer with the pair of row tiles that begins with the given one.
 func newIntUnpacked(w *Matrix, tile int, unpack func(u *intUnpacked, w *Matrix, tile, tiles int)) *intUnpacked {
 	u := intUnpackedPool.Get().(*intUnpacked)
 	u.first, u.next = tile, shape.CeilDiv(w.Cols, intPlaneStep)*intPlaneStep*intLanes
@@ -116,9 +116,10 @@ func newIntUnpacked(w *Matrix, tile int, unpack func(u *intUnpacked, w *Matrix, 
 	return u
 }
 
+// free lets the buffer be used again.
 func (u *intUnpacked) free() { intUnpackedPool.Put(u) }
 
-// intUnpackPair fills an intUnpacked without assembly.
+// intUnpackPair unpacks row tiles of w to u without assembly.
 func intUnpackPair(u *intUnpacked, w *Matrix, tile, tiles int) {
 	size := intTileBytes(w.Bits, w.Cols)
 	for i := range tiles {

@@ -7,13 +7,12 @@ import (
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
-// intPlaneTokens is the number of tokens up to which the kernels for AVX-512
-// VNNI decode the planes as they go; for more a pair of row tiles is unpacked to
-// bytes once.
+// intPlaneTokens is the largest number of tokens that the routines for AVX-512 VNNI multiply
+// with bit planes directly. For more tokens a pair of row tiles is first unpacked to bytes.
 const intPlaneTokens = 8
 
-// intUnpackArgs are the arguments of an assembly routine that unpacks one row
-// tile (AVX-512: two) to bytes.
+// intUnpackArgs are the arguments of a routine that unpacks two row tiles (AVX2: one) to bytes.
+// Distances are in bytes.
 type intUnpackArgs struct {
 	dst     unsafe.Pointer
 	dstNext uintptr // to the second row tile; 0 unpacks the first twice
@@ -24,12 +23,12 @@ type intUnpackArgs struct {
 	table   unsafe.Pointer // the bytes that indices stand for; see levels.go
 }
 
-// intUnpack fills u with row tiles of w.
+// intUnpack unpacks row tiles of w to u.
 func intUnpack(u *intUnpacked, w *Matrix, tile, tiles int) {
 	intUnpackAdd(u, w, tile, tiles, 128-intOffset(w.Bits))
 }
 
-// intUnpackAdd fills u with the stored values of row tiles of w, plus add.
+// intUnpackAdd unpacks row tiles of w to u and adds `add` to each integer.
 func intUnpackAdd(u *intUnpacked, w *Matrix, tile, tiles int, add int32) {
 	size := intTileBytes(w.Bits, w.Cols)
 	args := intUnpackArgs{
@@ -50,7 +49,7 @@ func intUnpackAdd(u *intUnpacked, w *Matrix, tile, tiles int, add int32) {
 	}
 }
 
-// unpack unpacks a row tile of w, or with AVX-512 two.
+// unpack unpacks two row tiles of w (AVX-512, wide) or one.
 func (args *intUnpackArgs) unpack(w *Matrix, wide bool) {
 	switch {
 	case w.levels != nil && wide:
@@ -64,8 +63,9 @@ func (args *intUnpackArgs) unpack(w *Matrix, wide bool) {
 	}
 }
 
-// intStartArgs are the arguments of an assembly routine for where the sums of
-// one row tile begin, see zero.go: four tokens or one; or two tiles, 12 tokens.
+// intStartArgs are the arguments of a routine that computes what the sums of a product begin
+// with (see zero.go): for one row tile and four tokens or one, or for two row tiles and 12
+// tokens. Distances are in bytes.
 type intStartArgs struct {
 	y         unsafe.Pointer
 	yNext     uintptr // to the next token's
@@ -80,9 +80,9 @@ type intStartArgs struct {
 	tiles                int     // row tiles, of one token with AVX-512
 }
 
-// intStart writes where the sums of one or two row tiles begin, in the order of
-// the kernels for as many. sums has the tokens' group sums, [tokens +
-// intStartPad][groups].
+// intStart sets y to what the sums of one or two row tiles begin with, in the order in which
+// the routines for so many row tiles read it. sums has the tokens' group sums,
+// [tokens + intStartPad][groups].
 func intStart(y *intSums, w *Matrix, sums []float32, tile, tiles, tokens int) {
 	groups, _ := intGroups(w.Cols, w.Group)
 	args := intStartArgs{yNext: uintptr(tiles * intLanes * 4), sumNext: uintptr(groups * 4), groups: groups}
@@ -110,7 +110,7 @@ func intStart(y *intSums, w *Matrix, sums []float32, tile, tiles, tokens int) {
 		return
 	}
 	for i := range tiles {
-		// Kernels compute the last tile twice where it has no neighbour.
+		// If a pair has only one row tile, routines multiply that one twice.
 		at := min(tile+i, shape.CeilDiv(w.Rows, intLanes)-1) * groups * intLanes
 		args.scale, args.shift = unsafe.Pointer(&w.Scale[at]), unsafe.Pointer(&w.shift[0])
 		if len(w.shift) > intLanes {

@@ -17,8 +17,8 @@ func (w *Matrix) tiles(u *intUnpacked, tile int) intTiles {
 	return intTiles{w.Bits, w.Tiles[tile*intTileBytes(w.Bits, w.Cols):]}
 }
 
-// intDotPortable adds the products Σ u·q over the columns k to end, from the
-// beginning of a step on.
+// intDotPortable adds Σ u·q over columns k…end-1 to dot, for each row of the tile. k is the
+// first column of a step.
 func intDotPortable(dot *[intLanes]int32, tiles intTiles, q []int8, k, end int) {
 	for step := intStep(tiles.bits); k < end; k += step {
 		b, x := tiles.data[k/step*64:][:64], q[k:][:step]
@@ -39,8 +39,8 @@ func intDotPortable(dot *[intLanes]int32, tiles intTiles, q []int8, k, end int) 
 	}
 }
 
-// intTilePortable defines the integer kernels: the product of token t with row
-// tile `tile`, 16 values.
+// intTilePortable is the definition of the int8 product: it sets y to the product of token t
+// with the 16 rows of a tile.
 func intTilePortable(y *[intLanes]float32, w *Matrix, tiles intTiles, a *Activations, tile, t int) {
 	groups, size := intGroups(w.Cols, w.Group)
 	off := intOffset(tiles.bits)
@@ -66,9 +66,9 @@ func intTilePortable(y *[intLanes]float32, w *Matrix, tiles intTiles, a *Activat
 	}
 }
 
-// intFloatTilePortable is the product of the float token x with row tile
-// `tile`, 16 values. x covers the padded columns; sums are its group sums, nil
-// without zero points.
+// intFloatTilePortable sets y to the product of the float token x with the 16 rows of a tile.
+// x has the padded number of columns. sums are its group sums, or nil if the weights have no
+// zero points.
 func intFloatTilePortable(y *[intLanes]float32, w *Matrix, tiles intTiles, x, sums []float32, tile int) {
 	groups, size := intGroups(w.Cols, w.Group)
 	step, off := intStep(tiles.bits), intOffset(tiles.bits)
@@ -99,7 +99,7 @@ func intFloatTilePortable(y *[intLanes]float32, w *Matrix, tiles intTiles, x, su
 	}
 }
 
-// intMulPairPortable computes row tiles tile and tile+1 for tokens t0…t1-1.
+// intMulPairPortable multiplies row tiles tile and tile+1 with tokens t0…t1-1.
 func intMulPairPortable(pr *intProduct, a *Activations, tile, t0, t1 int) {
 	mul := intTilePortable
 	if a.ActGroup > 0 {
@@ -122,6 +122,8 @@ func intFloatPairPortable(pr *intProduct, x []float32, ldx, tile, t0, t1 int) {
 	})
 }
 
+// intPairPortable calls mul for row tiles tile and tile+1 and tokens t0…t1-1, and adds the
+// branch.
 func intPairPortable(pr *intProduct, tile, t0, t1 int, mul func(y *[intLanes]float32, tiles intTiles, i, t int)) {
 	var u *intUnpacked
 	if pr.w.packed() {

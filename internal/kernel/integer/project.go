@@ -6,9 +6,10 @@ import (
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
-// QuantizeProject does `before`, [branch.Project] and [Activations.Quantize] in one pass
-// over x, in one fork and join. before changes tokens from…end-1 in place, each
-// independently of the others; it may be nil, and so may f.
+// QuantizeProject calls before, [branch.Project] and [Activations.Quantize] for a few tokens
+// at a time, while these are in the processor's cache, as one job of the pool's threads.
+// before changes tokens from…end-1 in x, each without regard to the others. before and f
+// may be nil.
 func (a *Activations) QuantizeProject(p *parallel.Pool, x []float32, ldx, tokens, cols int, grid ActGrid, group int, z []float32, ldz int, f *branch.Projection,
 	before func(from, end int)) {
 	if f != nil && f.Cols != cols {

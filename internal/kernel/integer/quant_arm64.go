@@ -2,8 +2,9 @@ package integer
 
 import "github.com/specquant/specquant/internal/kernel/cpu"
 
-// The vector loops take multiples of 16; the rest is portable.
+// The routines take whole blocks of 16 integers; the rest is done by the portable code.
 
+// intQuantize is [intQuantizePortable] on the active tier.
 func intQuantize(q []int8, x []float32, delta, z, top float32, off int32) {
 	n := 0
 	if cpu.Active() >= cpu.NEON && len(x) >= 16 {
@@ -15,6 +16,7 @@ func intQuantize(q []int8, x []float32, delta, z, top float32, off int32) {
 	}
 }
 
+// intSum is [intSumPortable] on the active tier.
 func intSum(q []int8) int32 {
 	n := len(q) &^ 15
 	if cpu.Active() < cpu.NEON || n == 0 {

@@ -1,9 +1,8 @@
 package integer
 
-// UnpackRow writes the signed integers of one row of tiles [rows × cols], laid
-// out as [PackTiles] does, into q [cols]. It is how a row is looked up in a
-// matrix that is otherwise multiplied: an embedding that is also the output
-// matrix. tiles is all of the matrix, bits is 2 to 8.
+// UnpackRow sets q [cols] to the signed integers of a row of a matrix, whose tiles are in the
+// layout of [PackTiles]. It looks up embeddings in a matrix that is also the output matrix.
+// bits is 2 to 8.
 func UnpackRow(q []int8, bits int, tiles []byte, row, cols int) {
 	q = q[:cols]
 	size, lane := intTileBytes(bits, cols), 4*(row%intLanes)

@@ -6,17 +6,17 @@ import (
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
-// Zero points leave the integer products as they are. What the weights' zero
-// points differ from 2^(bits−1) is taken off in float32 where a result's sum
-// begins, from the tokens' sums over the groups:
+// Zero points of weights do not change the products of integers. The integer sums are those
+// for zero = 2^(bits−1). What a zero point differs from that (shift) is subtracted in
+// float32: the sum of a result over the groups begins with
 //
 //	start[t][r] = 0 − Σ_g float32(float32(s[r,g]·shift[r,g])·sum[t][g])
 //
-// with g ascending and every operation rounded separately. Without zero points
-// it begins at 0.
+// where sum[t][g] is the sum of token t's integers in group g. g ascends, and every operation
+// is rounded. If the weights have no zero points, the sum begins with 0.
 
-// intShift is zero − 2^(bits−1): nil where that is 0, one tile row of it where
-// there is one value.
+// intShift returns zero − 2^(bits−1): nil if that is 0 everywhere, the 16 rows of a tile if
+// there is one zero point for all.
 func intShift(bits int, zero []float32) []float32 {
 	off, any := float32(intOffset(bits)), false
 	for _, z := range zero {
@@ -32,18 +32,17 @@ func intShift(bits int, zero []float32) []float32 {
 	return shift
 }
 
-// intStartPad is the number of rows after the last token's group sums that kernels may
-// read.
+// intStartPad is the number of tokens after the last one whose group sums routines may read.
 const intStartPad = intTokens - 1
 
-// intSums are float sums for the kernels' two tiles, by token.
+// intSums are sums in float32 for 12 tokens and two row tiles.
 type intSums = branch.PairSums
 
-// intNoShift holds the zeros at which sums begin if the weights have no zero points.
+// intNoShift are the zeros that sums begin with if the weights have no zero points.
 var intNoShift intSums
 
-// intStart writes the beginning of one row tile's sums for some tokens into y,
-// ldy apart. sums has the tokens' group sums, [tokens + intStartPad][groups].
+// intStartPortable sets y[t·ldy:] to what the sums of a row tile begin with for some tokens t.
+// sums has the tokens' group sums, [tokens + intStartPad][groups].
 func intStartPortable(y []float32, ldy int, w *Matrix, sums []float32, tile, tokens int) {
 	groups, _ := intGroups(w.Cols, w.Group)
 	for t := range tokens {
@@ -63,9 +62,8 @@ func intStartPortable(y []float32, ldy int, w *Matrix, sums []float32, tile, tok
 	}
 }
 
-// intFloatSums are the group sums of float tokens for a matrix with zero points,
-// [tokens + intStartPad][groups]; nil for one without. Eight sums run over the
-// columns in turn, so that they do not wait for each other.
+// intFloatSums returns the sums of float tokens over the groups of a matrix,
+// [tokens + intStartPad][groups]; nil if the matrix has no zero points.
 func intFloatSums(p *parallel.Pool, w *Matrix, x []float32, ldx, tokens int) []float32 {
 	if w.shift == nil {
 		return nil
@@ -83,6 +81,8 @@ func intFloatSums(p *parallel.Pool, w *Matrix, x []float32, ldx, tokens int) []f
 	return sums
 }
 
+// intFloatSum returns Σ x. It adds up eight sums in turn, because an addition has to wait for
+// the one before it in the same sum.
 func intFloatSum(x []float32) float32 {
 	var a [8]float32
 	for ; len(x) >= 8; x = x[8:] {
