@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -47,11 +49,58 @@ func differs(a, b string) int {
 	return min(len(x), len(y)) + 1
 }
 
-// write replaces the file as a whole.
-func write(file, text string, log io.Writer) error {
-	if err := checkpoint.WriteFileAtomic(file, []byte(text)); err != nil {
+// document collects the sections that are to be written to the file.
+type document struct {
+	file           string // "": none is written
+	check, partial bool   // flags
+	sections       map[string]string
+	missing        []error // why sections are left as they are
+}
+
+// add adds sections made of so many rows, if there are any, and all of them or -partial. lacking
+// says what is missing.
+func (d *document) add(sections map[string]string, rows int, complete bool, lacking string) {
+	switch {
+	case d.file == "":
+	case d.check || rows > 0 && (complete || d.partial):
+		if d.sections == nil {
+			d.sections = map[string]string{}
+		}
+		maps.Copy(d.sections, sections)
+	case rows == 0:
+		d.missing = append(d.missing, fmt.Errorf("no cell of this program (or those of -from) is kept for the sections %s: they are left as they are", names(sections)))
+	default:
+		d.missing = append(d.missing, fmt.Errorf("%s; the sections %s are left as they are (-partial writes them without)", lacking, names(sections)))
+	}
+}
+
+// names lists the sections.
+func names(sections map[string]string) string {
+	return strings.Join(slices.Sorted(maps.Keys(sections)), ", ")
+}
+
+// write replaces the sections in the file, or compares them.
+func (d *document) write(log io.Writer) error {
+	if len(d.sections) == 0 {
+		return errors.Join(d.missing...)
+	}
+	old, err := os.ReadFile(d.file)
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(log, "%s is written\n", file)
-	return nil
+	text, err := replace(string(old), d.sections)
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.file, err)
+	}
+	if d.check {
+		if line := differs(string(old), text); line > 0 {
+			return fmt.Errorf("%s: line %d is not what the kept cells give; run without -check", d.file, line)
+		}
+		return nil
+	}
+	if err := checkpoint.WriteFileAtomic(d.file, []byte(text)); err != nil {
+		return err
+	}
+	fmt.Fprintf(log, "%s: the sections %s are written\n", d.file, names(d.sections))
+	return errors.Join(d.missing...)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,7 +44,42 @@ func TestDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := replace(string(data), map[string]string{"summary": "", "parts": "", "seeds": "", "tables": ""}); err != nil {
+	if _, err := replace(string(data), map[string]string{realTable: "", "summary": "", "parts": "", "seeds": "", "tables": ""}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestSections: what is not complete is left as it is, and said.
+func TestSections(t *testing.T) {
+	const text = "<!-- ledger: a -->\n\nold\n\n<!-- end of ledger: a -->\n<!-- ledger: b -->\n\nold\n\n<!-- end of ledger: b -->\n"
+	for _, c := range []struct {
+		name           string
+		partial, check bool
+		rows           int
+		complete       bool
+		want, err      string
+	}{
+		{"complete", false, false, 2, true, "new", ""},
+		{"missing", false, false, 2, false, "old", "rows lack; the sections a are left as they are"},
+		{"partial", true, false, 2, false, "new", ""},
+		{"none", true, false, 0, false, "old", "is kept for the sections a"},
+		{"check", false, true, 2, true, "old", "line 3 is not what the kept cells give"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "f.md")
+			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			d := document{file: file, partial: c.partial, check: c.check}
+			d.add(map[string]string{"a": "new"}, c.rows, c.complete, "rows lack")
+			err := d.write(io.Discard)
+			if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
+				t.Errorf("got %v, want %q", err, c.err)
+			}
+			got, err := os.ReadFile(file)
+			if want := strings.Replace(text, "old", c.want, 1); err != nil || string(got) != want {
+				t.Errorf("got %q, %v", got, err)
+			}
+		})
 	}
 }

@@ -1,8 +1,9 @@
-// Command ledger makes the tables of section 2 of docs/REPRODUCTION.md: every
-// recipe on every model at every setting by one protocol, what each part of
-// specquant-klt is worth, and other calibration seeds.
+// Command ledger makes the tables of docs/REPRODUCTION.md: first those of real
+// models, whose folders -real names, on text unlike the calibration text; then those
+// of section 2, every recipe on every small model at every setting by one protocol,
+// what each part of specquant-klt is worth, and other calibration seeds.
 //
-//	go run ./scripts/ledger -data ../shared/data -work DIR docs/REPRODUCTION.md
+//	go run ./scripts/ledger -data ../shared/data -work DIR -real NAME=DIR,FILE.gguf docs/REPRODUCTION.md
 //
 // Cells are kept in DIR; a run that was stopped goes on with the same command.
 // All of it takes hours. What is written between the file's markers is written
@@ -21,12 +22,15 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+
+	"github.com/specquant/specquant/internal/compare"
 )
 
 // flags are the command line.
 type flags struct {
 	data, work, file              string
 	models, bits, recipes, tables []string
+	real                          []realModel
 	from, anew                    []string
 	kept, check, partial          bool
 	threads                       int
@@ -42,9 +46,14 @@ func main() {
 	list(&f.models, "models", "make only cells of these models")
 	list(&f.bits, "bits", "make only cells of these settings")
 	list(&f.recipes, "recipes", "make only cells of these recipes, and of their variants")
-	list(&f.tables, "tables", "make only cells of these tables: tables, parts, seeds")
+	list(&f.tables, "tables", "make only cells of these tables: real, tables, parts, seeds")
 	list(&f.from, "from", "take cells of these programs too: paths, builds, or earlier for all that the work folder lists")
 	list(&f.anew, "anew", "take no other program's cells of these recipes and their variants")
+	flag.Func("real", "a real model: NAME=DIR,FILE.gguf,…, its folder in full precision and GGUF files to measure beside; may be given several times", func(s string) error {
+		m, err := parseReal(s)
+		f.real = append(f.real, m)
+		return err
+	})
 	flag.BoolVar(&f.kept, "kept", false, "make no cells, take those there are")
 	flag.BoolVar(&f.check, "check", false, "write nothing, fail if the file is not what the kept cells give")
 	flag.BoolVar(&f.partial, "partial", false, "write the file even if cells are missing, without them")
@@ -84,6 +93,20 @@ func run(ctx context.Context, f flags, out, log io.Writer) error {
 	if l.Builds, err = buildsOf(f.from, f.work); err != nil {
 		return err
 	}
+	if len(f.real) == 0 {
+		fmt.Fprintln(log, "no real model is given (-real NAME=DIR): their tables are left as they are")
+	}
+	real, complete, err := l.real(ctx, f)
+	if err != nil {
+		return err
+	}
+	d := document{file: f.file, check: f.check, partial: f.partial}
+	if len(f.real) > 0 && in(f.tables, realTable) {
+		d.add(map[string]string{realTable: realTables(real)}, len(real), complete, "rows of real models are missing")
+	}
+	if !in(f.tables, "tables", "parts", "seeds") {
+		return d.write(log)
+	}
 	if err := l.find(ctx, jobs); err != nil {
 		return err
 	}
@@ -98,44 +121,22 @@ func run(ctx context.Context, f flags, out, log io.Writer) error {
 		missing = l.missing(jobs)
 	}
 	claims(out, l.rows)
-	if f.file == "" {
-		return failed
+	lacking := ""
+	if len(missing) > 0 {
+		lacking = fmt.Sprintf("%d cells are missing, the first %s %s %s", len(missing), missing[0].Model, missing[0].Bits, missing[0].Recipe)
 	}
-	return errors.Join(failed, f.document(l, variants, seeds, missing, log))
+	d.add(map[string]string{"summary": summary(l.rows), "parts": partTable(l.rows, variants), "seeds": seedTable(l.rows, seeds), "tables": tables(l.rows) + madeBy(l.rows)},
+		len(l.rows), len(missing) == 0, lacking)
+	return errors.Join(failed, d.write(log))
 }
 
-// document writes the file or compares it.
-func (f flags) document(l *ledger, variants, seeds []rowRecipe, missing []job, log io.Writer) error {
-	old, err := os.ReadFile(f.file)
-	if err != nil {
-		return err
-	}
-	text, err := replace(string(old), map[string]string{
-		"summary": summary(l.rows), "parts": partTable(l.rows, variants), "seeds": seedTable(l.rows, seeds), "tables": tables(l.rows) + madeBy(l.rows)})
-	if err != nil {
-		return fmt.Errorf("%s: %w", f.file, err)
-	}
-	if f.check {
-		if line := differs(string(old), text); line > 0 {
-			return fmt.Errorf("%s: line %d is not what the kept cells in %s give (%d cells are missing); run without -check", f.file, line, l.Work, len(missing))
-		}
-		return nil
-	}
-	if len(l.rows) == 0 {
-		return fmt.Errorf("no cell is kept in %s for this program (or those of -from); %s is left as it is", l.Work, f.file)
-	}
-	if len(missing) > 0 && !f.partial {
-		return fmt.Errorf("%d cells are missing, the first %s %s %s; %s is left as it is (-partial writes it without them)",
-			len(missing), missing[0].Model, missing[0].Bits, missing[0].Recipe, f.file)
-	}
-	return write(f.file, text, log)
+// in reports whether a flag's list, if there is one, has one of the names.
+func in(list []string, names ...string) bool {
+	return len(list) == 0 || slices.ContainsFunc(names, func(s string) bool { return slices.Contains(list, s) })
 }
 
 // selected are the jobs that the flags ask for.
 func (f flags) selected(jobs []job) (out []job) {
-	in := func(list []string, s ...string) bool {
-		return len(list) == 0 || slices.ContainsFunc(s, func(s string) bool { return slices.Contains(list, s) })
-	}
 	for _, j := range jobs {
 		if in(f.models, j.Model) && in(f.bits, j.Bits) && in(f.recipes, j.recipe.family(), j.Recipe) && in(f.tables, j.Table) {
 			out = append(out, j)
@@ -153,10 +154,14 @@ func (f flags) valid() error {
 	for _, r := range recipes {
 		recipeNames = append(recipeNames, r.Name)
 	}
+	for _, m := range f.real {
+		modelNames = append(modelNames, m.Name)
+	}
+	recipeNames = append(recipeNames, defaultRecipe)
 	for _, x := range []struct {
 		flag       string
 		got, known []string
-	}{{"models", f.models, modelNames}, {"bits", f.bits, settings}, {"recipes", f.recipes, recipeNames}, {"anew", f.anew, recipeNames}, {"tables", f.tables, []string{"tables", "parts", "seeds"}}} {
+	}{{"models", f.models, modelNames}, {"bits", f.bits, append([]string{compare.DefaultBits}, settings...)}, {"recipes", f.recipes, recipeNames}, {"anew", f.anew, recipeNames}, {"tables", f.tables, []string{realTable, "tables", "parts", "seeds"}}} {
 		for _, s := range x.got {
 			if !slices.Contains(x.known, s) {
 				return fmt.Errorf("-%s: found %q, expected some of %s", x.flag, s, strings.Join(x.known, ", "))
