@@ -163,13 +163,6 @@ func intUnpackFirst(w *Matrix, a *Activations, tokens int) bool {
 	return intPlanar(w.Bits) && (a.ActGroup > 0 || !w.wholeSteps() || vnni && tokens > intPlaneTokens)
 }
 
-// wholeSteps reports whether groups of the weights end where steps end, so that routines can
-// read bit planes where they are. Otherwise the planes are unpacked to bytes first.
-func (w *Matrix) wholeSteps() bool {
-	groups, size := intGroups(w.Cols, w.Group)
-	return groups == 1 || size%intStep(w.Bits) == 0
-}
-
 // intEdge is a buffer for the results of row tiles of which the matrix has fewer than 16
 // rows, because routines write 16.
 type intEdge [intTokens * 2 * intLanes]float32
@@ -211,7 +204,7 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 	parts := 0
 	args.sumNext = uintptr(args.groups * 4)
 	if a.ActGroup > 0 {
-		parts = args.group(w, a, bits)
+		parts, args.rowNext = args.group(w, a, bits), 0
 	}
 	rows := min(w.Rows-tile*intLanes, tiles*intLanes)
 	edge := newIntEdge(rows)
@@ -305,6 +298,7 @@ func intMulOne(pr *intProduct, a *Activations, tile, end int) int {
 		args.q = unsafe.Pointer(&a.Q[0])
 		if a.ActGroup > 0 {
 			args.group(w, a, bits)
+			args.rowNext = 0
 			args.sum = unsafe.Pointer(&a.parts[0])
 		} else {
 			args.sum = unsafe.Pointer(&a.shift[0])

@@ -50,41 +50,6 @@ func (args *intArgs) weights(w *Matrix, u *intUnpacked, tile int) (bits int) {
 	return tiles.bits
 }
 
-// intUnit are the scales of the tokens that a routine is given if it is not to scale the
-// result, because the parts have been scaled.
-var intUnit = func() (s [intTokens]float32) {
-	for i := range s {
-		s[i] = 1
-	}
-	return s
-}()
-
-// group sets what depends on the activations' groups of channels, after [intArgs.weights].
-// The tokens then have neither a scale nor a zero point of their own.
-func (args *intArgs) group(w *Matrix, a *Activations, bits int) (parts int) {
-	_, size := intGroups(w.Cols, w.Group)
-	parts, part := intParts(w.Cols, w.Group, a.ActGroup)
-	step := intStep(bits)
-	args.steps = part / step
-	args.last = shape.CeilDiv(w.Cols, step) - (parts-1)*args.steps
-	args.parts, args.left = size/part, 0 // kernels set left, group by group
-	if args.groups == 1 {
-		args.parts = parts
-	}
-	args.lastParts = parts - (args.groups-1)*args.parts
-	args.sumNext = uintptr(parts) * unsafe.Sizeof(intActSum{})
-	args.sx, args.zx = unsafe.Pointer(&intUnit), unsafe.Pointer(&intNoShift)
-	args.rowSum = unsafe.Pointer(&intNoShift)
-	return parts
-}
-
-// wholeSteps reports whether groups of the weights end where steps end, so that routines can
-// read bit planes where they are. Otherwise the planes are unpacked to bytes first.
-func (w *Matrix) wholeSteps() bool {
-	groups, size := intGroups(w.Cols, w.Group)
-	return groups == 1 || size%intStep(w.Bits) == 0
-}
-
 // intPlaneTokens is the largest number of tokens that are multiplied with bit planes directly
 // if the CPU has the int8 dot product. For more tokens a row tile is first unpacked to
 // bytes. Without the dot product the routines for bytes are slower than those for planes.

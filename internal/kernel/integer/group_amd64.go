@@ -1,39 +1,6 @@
 package integer
 
-import (
-	"unsafe"
-
-	"github.com/specquant/specquant/internal/kernel/cpu"
-	"github.com/specquant/specquant/internal/kernel/shape"
-)
-
-// intUnit are the scales of the tokens that a routine is given if it is not to scale the
-// result, because the parts have been scaled.
-var intUnit = func() (s [intTokens]float32) {
-	for i := range s {
-		s[i] = 1
-	}
-	return s
-}()
-
-// group sets what depends on the activations' groups of channels, after [intArgs.weights].
-// The tokens then have neither a scale nor a zero point of their own.
-func (args *intArgs) group(w *Matrix, a *Activations, bits int) (parts int) {
-	_, size := intGroups(w.Cols, w.Group)
-	parts, part := intParts(w.Cols, w.Group, a.ActGroup)
-	step := intStep(bits)
-	args.steps = part / step
-	args.last = shape.CeilDiv(w.Cols, step) - (parts-1)*args.steps
-	args.parts, args.left = size/part, 0 // kernels set left, group by group
-	if args.groups == 1 {
-		args.parts = parts
-	}
-	args.lastParts = parts - (args.groups-1)*args.parts
-	args.sumNext = uintptr(parts) * unsafe.Sizeof(intActSum{})
-	args.sx, args.zx = unsafe.Pointer(&intUnit), unsafe.Pointer(&intNoShift)
-	args.rowSum, args.rowNext = unsafe.Pointer(&intNoShift), 0
-	return parts
-}
+import "github.com/specquant/specquant/internal/kernel/cpu"
 
 // onePart reports, after [intArgs.group], whether each group of the weights is one part.
 // There are routines for this case.
