@@ -134,6 +134,21 @@ func TestSample(t *testing.T) {
 	}
 }
 
+// TestNarrow: blocks are compared at no more than a few thousand channels, with as many query
+// heads for each kv head.
+func TestNarrow(t *testing.T) {
+	for _, c := range []struct{ in, want [5]int }{ // hidden, intermediate, heads, kv heads, their width
+		{[5]int{576, 1536, 9, 3, 64}, [5]int{576, 1536, 9, 3, 64}},
+		{[5]int{8192, 28672, 64, 8, 128}, [5]int{2048, 8192, 16, 2, 128}},
+		{[5]int{4096, 14336, 32, 1, 128}, [5]int{2048, 8192, 32, 1, 128}},
+	} {
+		d := narrow(&checkpoint.Config{HiddenSize: c.in[0], IntermediateSize: c.in[1], Heads: c.in[2], KVHeads: c.in[3], HeadDim: c.in[4]})
+		if got := [5]int{d.HiddenSize, d.IntermediateSize, d.Heads, d.KVHeads, d.HeadDim}; got != c.want {
+			t.Errorf("%v: %v, want %v", c.in, got, c.want)
+		}
+	}
+}
+
 // TestScaled: another setting's prompt takes as much longer as its block; a token of it is bound
 // by what more it reads, and never takes less than its block's share or, for eight sequences,
 // than one token.

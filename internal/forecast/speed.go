@@ -33,8 +33,9 @@ type Setting struct {
 // Lengths in tokens, as those of the command bench.
 const (
 	promptTokens = 512
-	before       = 31 // in the cache when a token is written: the mean of bench's 64
-	together     = 8  // sequences
+	before       = 31  // in the cache when a token is written: the mean of bench's 64
+	together     = 8   // sequences
+	blockTokens  = 128 // of the prompt that a single block is measured on
 )
 
 // A model is measured on as many of its blocks as take sampleBytes, so that they are read from
@@ -69,10 +70,11 @@ func Speeds(ctx context.Context, c *checkpoint.Config, settings []Setting, chose
 	}
 	read := cpu.MeasureLimits(pool, 3).Read
 	block := func(x Setting) (times, error) {
-		s, err := newSample(whole, x, 0, pool)
+		s, err := newSample(narrow(whole), x, 0, pool)
 		if err != nil {
 			return times{}, err
 		}
+		s.prompt = min(s.prompt, blockTokens)
 		s.blocks, s.tables, s.busy, s.least = 1, 0, busy, blockTime
 		return s.times(ctx)
 	}
@@ -100,6 +102,18 @@ func dense(c *checkpoint.Config) *checkpoint.Config {
 	d := *c
 	if x := c.Experts; x.Count > 0 {
 		d.Experts, d.IntermediateSize = checkpoint.Experts{}, x.Used*c.IntermediateSize
+	}
+	return &d
+}
+
+// narrow is an architecture of blocks no wider than is needed to compare their formats.
+func narrow(c *checkpoint.Config) *checkpoint.Config {
+	const hidden, intermediate = 2048, 8192
+	d := *c
+	d.HiddenSize, d.IntermediateSize = min(d.HiddenSize, hidden), min(d.IntermediateSize, intermediate)
+	if c.Heads*c.HeadDim > hidden {
+		d.KVHeads = max(1, hidden/c.HeadDim*c.KVHeads/c.Heads)
+		d.Heads = d.KVHeads * (c.Heads / c.KVHeads)
 	}
 	return &d
 }
@@ -189,10 +203,12 @@ func (s *sample) times(ctx context.Context) (t times, err error) {
 }
 
 // Passes of the chosen setting are repeated for sampleTime, of one block of another for
-// blockTime, but at least leastPasses times, after one that is not counted.
+// blockTime, but at least leastPasses times, after one that is not counted; none begins after
+// mostTime.
 const (
 	sampleTime  = 200 * time.Millisecond
 	blockTime   = 20 * time.Millisecond
+	mostTime    = time.Second
 	leastPasses = 3
 )
 
@@ -226,7 +242,7 @@ func (s *sample) pass(ctx context.Context, ids []int, held, n int) (float64, err
 		return 0, err
 	}
 	var blocks, all []float64
-	for start := time.Now(); len(blocks) < leastPasses || time.Since(start) < s.least; {
+	for start := time.Now(); len(blocks) == 0 || time.Since(start) < s.least || len(blocks) < leastPasses && time.Since(start) < mostTime; {
 		took, err := run(engine.WantNone)
 		if err != nil {
 			return 0, err
