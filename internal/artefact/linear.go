@@ -36,10 +36,8 @@ type Linear struct {
 	Whole float.HalfMatrix // the weights of a layer that is not quantized, which has only this and a bias
 }
 
-// NewWhole makes a layer that is stored unquantized in 16 bits: w [out × in] must be exact
-// 16-bit floats.
-func NewWhole(w []float32, out, in int, bias []float32) *Linear {
-	h := toHalf(w)
+// NewWhole makes a layer that is stored unquantized, in 16-bit floats [out × in].
+func NewWhole(h []uint16, out, in int, bias []float32) *Linear {
 	return &Linear{Out: out, In: in, Bias: bias, Whole: float.HalfMatrix{Data: bytesOf(h), DType: float.F16, Rows: out, Cols: in}}
 }
 

@@ -34,6 +34,15 @@ func (l *plain) forward(s *scratch, ys [][]float32, x []float32, tokens int) {
 	}
 }
 
+// mapped is a projection of one layer in full precision that lets go of the weights' pages
+// after each use.
+type mapped struct{ *llama.Mapped }
+
+func (l mapped) forward(s *scratch, ys [][]float32, x []float32, tokens int) {
+	s.filled(tokens)
+	l.Forward(s.pool, ys[0], x, tokens)
+}
+
 // quantized is a projection of quantized layers: products of integer matrices, plus the 16-bit
 // branches.
 type quantized struct {

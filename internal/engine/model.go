@@ -245,6 +245,9 @@ func (m *Model) loadHead() (projection, error) {
 		return m.ggufProjection([]checkpoint.Tensor{t}, [][]float32{nil})
 	}
 	if m.Quantization == nil || m.Quantization.Head == 16 {
+		if m.stream {
+			return m.mappedHead()
+		}
 		h, err := m.matrix(artefact.HeadName + ".weight")
 		return &plain{weights: []float.HalfMatrix{h}, bias: [][]float32{nil}}, err
 	}
@@ -254,6 +257,20 @@ func (m *Model) loadHead() (projection, error) {
 	}
 	m.headRead = l
 	return nil, nil
+}
+
+// mappedHead is the output matrix in 16 or 32 bits of a streamed model.
+func (m *Model) mappedHead() (projection, error) {
+	const name = artefact.HeadName + ".weight"
+	if _, err := m.matrix(name); err != nil {
+		return nil, err
+	}
+	t, err := m.Checkpoint.Tensor(name)
+	if err != nil {
+		return nil, err
+	}
+	l, err := llama.NewMapped(t)
+	return mapped{l}, err
 }
 
 // output returns the output matrix, which is prepared when it is first needed.

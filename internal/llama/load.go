@@ -123,26 +123,11 @@ func TensorPrefix(i int) string { return fmt.Sprintf("model.layers.%d.", i) }
 // LoadBlock reads block i of the checkpoint into dst, reusing its memory, and
 // lets go of the file's pages.
 func LoadBlock(ck *checkpoint.Checkpoint, i int, dst *DenseBlock) error {
-	prefix := TensorPrefix(i)
-	dst.Index = i
-	if err := dst.Norms.Read(&ck.Config, ck, i, float32(ck.Config.NormOffset)); err != nil {
+	if err := dst.ReadSmall(ck, i); err != nil {
 		return err
 	}
-	c := ck.Config.Of(i)
-	if err := dst.ReadRouter(c, ck); err != nil {
-		return err
-	}
-	var err error
-	for _, of := range Layers(c) {
-		l := dst.Layer(of)
-		l.Out, l.In = of.Shape(c)
-		name := prefix + of.String()
-		if l.W, err = loadVector(ck, name+".weight", l.W); err != nil {
-			return err
-		}
-		if !ck.Has(name + ".bias") {
-			l.Bias = nil
-		} else if l.Bias, err = loadVector(ck, name+".bias", l.Bias); err != nil {
+	for _, of := range Layers(ck.Config.Of(i)) {
+		if err := dst.read(ck, of); err != nil {
 			return err
 		}
 	}
@@ -150,6 +135,38 @@ func LoadBlock(ck *checkpoint.Checkpoint, i int, dst *DenseBlock) error {
 		dst.Select(0)
 	}
 	return nil
+}
+
+// ReadSmall reads what block i has besides the weights of its layers: norms, router, biases.
+func (d *DenseBlock) ReadSmall(ck *checkpoint.Checkpoint, i int) error {
+	d.Index = i
+	if err := d.Norms.Read(&ck.Config, ck, i, float32(ck.Config.NormOffset)); err != nil {
+		return err
+	}
+	c := ck.Config.Of(i)
+	if err := d.ReadRouter(c, ck); err != nil {
+		return err
+	}
+	for _, of := range Layers(c) {
+		l, name := d.Layer(of), TensorPrefix(i)+of.String()+".bias"
+		l.Out, l.In = of.Shape(c)
+		if !ck.Has(name) {
+			l.Bias = nil
+			continue
+		}
+		var err error
+		if l.Bias, err = loadVector(ck, name, l.Bias); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read reads the weights of one layer.
+func (d *DenseBlock) read(ck *checkpoint.Checkpoint, of Layer) (err error) {
+	l := d.Layer(of)
+	l.W, err = loadVector(ck, TensorPrefix(d.Index)+of.String()+".weight", l.W)
+	return err
 }
 
 // ReadRouter makes room for as many experts as c says that the block has, and reads their

@@ -8,7 +8,7 @@ import (
 
 // Logits runs the whole checkpoint over one sequence, loading one block at a time, and
 // returns the logits [tokens × vocab]. It is the reference, not the engine: every call
-// reads every weight once.
+// reads every weight from the file.
 func Logits(ck *checkpoint.Checkpoint, p *parallel.Pool, ids []int, hooks func(block int) Hooks) ([]float32, error) {
 	all, err := LogitsOfAll(ck, p, [][]int{ids}, hooks)
 	if err != nil {
@@ -17,8 +17,8 @@ func Logits(ck *checkpoint.Checkpoint, p *parallel.Pool, ids []int, hooks func(b
 	return all[0], nil
 }
 
-// LogitsOfAll is [Logits] for several independent sequences. Every weight is read once for
-// all of them.
+// LogitsOfAll is [Logits] for several independent sequences. They go through each block one
+// after the other, so that its weights come from the disk once.
 func LogitsOfAll(ck *checkpoint.Checkpoint, p *parallel.Pool, sequences [][]int, hooks func(block int) Hooks) ([][]float32, error) {
 	c := &ck.Config
 	longest := 0
@@ -33,14 +33,14 @@ func LogitsOfAll(ck *checkpoint.Checkpoint, p *parallel.Pool, sequences [][]int,
 	r := NewRunner(c, p, longest)
 	var b DenseBlock
 	for i := range c.Layers {
-		if err := LoadBlock(ck, i, &b); err != nil {
+		block, err := mappedBlock(ck, i, &b)
+		if err != nil {
 			return nil, err
 		}
 		var h Hooks
 		if hooks != nil {
 			h = hooks(i)
 		}
-		block := b.Block()
 		for k, x := range xs {
 			r.Block(block, x, len(sequences[k]), h)
 		}
@@ -62,13 +62,17 @@ func Head(ck *checkpoint.Checkpoint, p *parallel.Pool, x []float32, tokens int) 
 	if err != nil {
 		return nil, err
 	}
-	head, err := Half(ck, "lm_head.weight")
+	t, err := ck.Tensor("lm_head.weight")
+	if err != nil {
+		return nil, err
+	}
+	head, err := NewMapped(t)
 	if err != nil {
 		return nil, err
 	}
 	float.RMSNormOn(p, x, x, norm, c.NormEps, tokens)
 	logits := make([]float32, tokens*c.VocabSize)
-	float.MatMulHalf(p, logits, c.VocabSize, x, c.HiddenSize, head, tokens)
+	head.Forward(p, logits, x, tokens)
 	if c.LogitSoftCap > 0 {
 		float.SoftCapOn(p, logits, 1, float32(c.LogitSoftCap))
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"regexp"
@@ -228,10 +229,30 @@ func (j *job) restTensors(prepare map[string]func(w []float32, rows int)) (specs
 			}
 			specs = append(specs, artefact.Floats(name, gain))
 		default:
-			specs = append(specs, checkpoint.TensorSpec{Name: name, DType: t.DType, Shape: t.Shape, Data: t.Data})
+			specs = append(specs, asItIs(name, t))
 		}
 	}
 	return specs, nil
+}
+
+// asItIs is a copy of a tensor of the checkpoint. The file's pages are let go as they are
+// written, because an embedding may be larger than a block.
+func asItIs(name string, t checkpoint.Tensor) checkpoint.TensorSpec {
+	return checkpoint.TensorSpec{Name: name, DType: t.DType, Shape: t.Shape, Write: func(w io.Writer) error {
+		if err := t.Err(); err != nil {
+			return err
+		}
+		rows := t.Shape[0]
+		step := max(1, rows*llama.MappedBytes/max(1, len(t.Data)))
+		for first := 0; first < rows; first += step {
+			part := t.Rows(first, min(step, rows-first))
+			if _, err := w.Write(part.Data); err != nil {
+				return err
+			}
+			part.Release()
+		}
+		return nil
+	}}
 }
 
 // writeIndex writes the index of the tensors of all files, as Hugging Face's libraries expect

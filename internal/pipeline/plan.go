@@ -97,7 +97,9 @@ func (p *Plan) planMemory(r *recipe.Recipe, embedBytes int64) error {
 	}
 	shape := stage.Shape{Config: c, Recipe: r, Threads: p.Threads, Windows: p.Windows, Tokens: p.Tokens}
 	p.hold("program", programBytes)
-	p.hold("one block in float32", 4*blockWeights)
+	if !stage.RoundsOnly(r, p.Windows) {
+		p.hold("one block in float32", 4*blockWeights)
+	}
 	p.hold("the same, quantized", int64(float64(blockWeights)*(float64(r.Bits.Weights)+1+branchBits)/8))
 	for _, i := range shape.Kept() {
 		p.hold(i.Name, i.Bytes)

@@ -7,6 +7,7 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
+	"github.com/specquant/specquant/internal/stage"
 )
 
 // Sizes of the buffers in which internal/kernel/float packs the operands of matrix products for
@@ -39,24 +40,36 @@ func packedBytes(r *recipe.Recipe, threads int, rows int64) int64 {
 // longer in memory.
 func comparing(c *checkpoint.Config, r *recipe.Recipe, blockWeights, embedBytes int64, threads int) (items []Item, peak int64) {
 	n := verifyTokens(c)
-	tokens, vocab := int64(n), int64(c.VocabSize)
+	tokens, vocab, hidden := int64(n), int64(c.VocabSize), int64(c.HiddenSize)
+	head := int64(llama.MappedBytes)
+	if r.Head.Bits < 16 {
+		head = quantizedBytes(r.Head.Bits, r.Head.Group, c.VocabSize, c.HiddenSize)
+	}
+	embedding := tokens * max(4*hidden, touched)
+	layer, _, _ := stage.Largest(c)
 	perWeight := float64(r.Bits.Weights) + 1
 	if r.Branch != nil {
 		perWeight += 8
 	}
 	items = []Item{
 		{Name: "program", Bytes: programBytes},
-		{Name: "embedding and output matrix, as the file has them", Bytes: embedBytes},
+		{Name: "rows of the full-precision model's embedding and output matrix", Bytes: min(embedding+llama.MappedBytes, embedBytes)},
+		{Name: "the same of the quantized model", Bytes: min(embedding+head, tableBytes(c, r, embedBytes))},
 		{Name: "predictions of the full-precision model", Bytes: 4 * tokens * vocab},
-		{Name: "one block of either model", Bytes: max(4*blockWeights, int64(math.Ceil(perWeight/8*float64(blockWeights))))},
-		{Name: "running the comparison", Bytes: llama.RunnerBytes(c, threads, n) + 4*tokens*int64(c.HiddenSize) + 4*compareTokens*vocab},
+		{Name: "one block, quantized", Bytes: int64(math.Ceil(perWeight / 8 * float64(blockWeights)))},
+		{Name: "some rows of a full-precision layer", Bytes: min(llama.MappedBytes, 4*int64(layer))},
+		{Name: "running the comparison", Bytes: llama.RunnerBytes(c, threads, n) + 4*tokens*hidden + 4*compareTokens*vocab},
 	}
 	for _, i := range items {
 		peak += i.Bytes
 	}
-	garbage := int64(slack * float64(peak-programBytes-embedBytes))
+	garbage := int64(slack * float64(peak-programBytes))
 	return append(items, Item{Name: "garbage between collections", Bytes: garbage}), peak + garbage
 }
+
+// touched is what becomes resident of a mapped file that the system has in memory when one
+// byte of it is read: pages around it too.
+const touched = 64 << 10
 
 // compareTokens is the number of tokens whose logits the engine holds at a time.
 const compareTokens = 32

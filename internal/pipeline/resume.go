@@ -259,8 +259,8 @@ func (j *job) checkDistilled() (bool, error) {
 	return false, remove(filepath.Join(j.partial, distilFile))
 }
 
-// reload decodes block i, which an earlier run has written, into the state, and reads the
-// report of its layers.
+// reload reads the report of the layers of block i, which an earlier run has written, and, if
+// calibration goes on from there, decodes it into the state.
 func (j *job) reload(st *stage.State, i int) error {
 	path := j.blockFile(i)
 	f, err := checkpoint.OpenFile(path)
@@ -271,6 +271,9 @@ func (j *job) reload(st *stage.State, i int) error {
 	st.Begin(i)
 	if st.Reports, err = readReports(f); err != nil {
 		return fmt.Errorf("%w; remove %s and start again", err, j.partial)
+	}
+	if st.Windows == 0 { // nothing is computed with it
+		return nil
 	}
 	return st.Decode(shardSource{f}, j.quantization())
 }

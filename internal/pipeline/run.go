@@ -143,6 +143,9 @@ func (j *job) do(ctx context.Context, st *stage.State, i int, step stage.Step) e
 	case stepLoad:
 		j.meter.At(partReading, 0)
 		return st.Load(j.ck, i)
+	case stepRound:
+		j.meter.At(partReading, 0)
+		return st.Round(ctx, j.ck, i)
 	case stepDecode:
 		j.meter.At(partReading, 0)
 		return j.reload(st, i)

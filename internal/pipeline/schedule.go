@@ -17,6 +17,7 @@ const (
 	stepEmbed          stage.Kind = "embed calibration windows"
 	stepLoad           stage.Kind = "load"
 	stepDecode         stage.Kind = "decode what an earlier run has written"
+	stepRound          stage.Kind = "round to nearest, some rows at a time" // all of a block, see [stage.RoundsOnly]
 	stepWrite          stage.Kind = "write"
 	stepDistil         stage.Kind = "distil"
 	stepFinish         stage.Kind = "write the rest, compare with full precision, rename"
@@ -55,8 +56,12 @@ func newSchedule(c *checkpoint.Config, r *recipe.Recipe, windows int) *Schedule 
 	add(&s.Before, calibrated, stepEmbed)
 	for i := range c.Layers {
 		var b []stage.Step
-		add(&b, true, stepLoad)
-		b = append(b, stage.Steps(c, r, i, calibrated)...)
+		if stage.RoundsOnly(r, windows) {
+			add(&b, true, stepRound)
+		} else {
+			add(&b, true, stepLoad)
+			b = append(b, stage.Steps(c, r, i, calibrated)...)
+		}
 		add(&b, r.Tune != nil, stepAdvanceReference, stage.StepTune)
 		add(&b, true, stepWrite)
 		if calibrated && (i < c.Layers-1 || r.Distil != nil || r.Head.Method == "gptq") { // a later step needs the block's output

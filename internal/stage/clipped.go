@@ -5,6 +5,11 @@ import "github.com/specquant/specquant/internal/quant"
 // clippedShare is the fraction of the weights w [rows × cols] that lie more than half a
 // step beyond the ends of their grid.
 func clippedShare(g quant.Grid, w []float32, steps quant.Steps, rows, cols int) float64 {
+	return float64(clippedCount(g, w, steps, rows, cols)) / float64(rows) / float64(cols)
+}
+
+// clippedCount is the number of those weights.
+func clippedCount(g quant.Grid, w []float32, steps quant.Steps, rows, cols int) int {
 	lo, hi := g.Limits()
 	groups, width := g.Groups(cols), cols
 	if groups > 1 {
@@ -18,5 +23,5 @@ func clippedShare(g quant.Grid, w []float32, steps quant.Steps, rows, cols int) 
 			}
 		}
 	}
-	return float64(count) / float64(rows) / float64(cols)
+	return count
 }

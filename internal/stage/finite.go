@@ -3,6 +3,7 @@ package stage
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/specquant/specquant/internal/kernel/float"
@@ -51,10 +52,18 @@ func (st *State) place() string { return strings.TrimSuffix(st.Prefix, ".") }
 // checkHalf returns an error if a weight of a layer [out × in] exceeds the range of a
 // 16-bit float, the format in which unquantized layers are stored.
 func checkHalf(w []float32, in int) error {
-	for i, v := range w {
-		if h := float.ToF16(v); h&0x7c00 == 0x7c00 {
-			return fmt.Errorf("output %d, input %d: weight %v is out of the range of a 16-bit float (±65504); quantize the layer to 8 bits instead of leaving it at 16", i/in, i%in, v)
-		}
+	if i := outsideHalf(w); i >= 0 {
+		return tooLarge(i, in, w[i])
 	}
 	return nil
+}
+
+// outsideHalf is the index of the first weight that no 16-bit float is near; −1: there is none.
+func outsideHalf(w []float32) int {
+	return slices.IndexFunc(w, func(v float32) bool { return float.ToF16(v)&0x7c00 == 0x7c00 })
+}
+
+// tooLarge is the error for weight i of a layer of that many inputs.
+func tooLarge(i, in int, v float32) error {
+	return fmt.Errorf("output %d, input %d: weight %v is out of the range of a 16-bit float (±65504); quantize the layer to 8 bits instead of leaving it at 16", i/in, i%in, v)
 }

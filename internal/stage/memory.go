@@ -84,7 +84,11 @@ func (s Shape) Kept() (items []Item) {
 	if sharesHessian(r, s.Windows) {
 		hessian = in
 	}
-	add("work on the largest layer", weightScratchBytes(layer, hessian)+quantizedBytes(r, layer))
+	scratch := weightScratchBytes(layer, hessian)
+	if RoundsOnly(r, s.Windows) {
+		scratch = int64(layer) + min(partBytes, 4*int64(layer))
+	}
+	add("work on the largest layer", scratch+quantizedBytes(r, layer))
 	if s.Windows == 0 {
 		return items
 	}

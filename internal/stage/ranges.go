@@ -27,54 +27,70 @@ const (
 // Level brings both sides of each pair in the block to one level: norms and the layers that
 // read them, queries and keys, values and o, up and down.
 func Level(p *parallel.Pool, c *checkpoint.Config, b *llama.DenseBlock) {
-	l := &b.Linears
-	levelNorm(p, b.AttnNorm, &l[llama.Q], &l[llama.K], &l[llama.V])
-	levelNorm(p, b.MLPNorm, mlpReaders(c, b)...)
+	levelBlock(p, c, b, func(l llama.Layer) leveled { return loaded{b.Layer(l)} })
+}
+
+// leveled is a layer that [Level] looks at and changes.
+type leveled interface {
+	size() (out, in int)
+	rowTops(p *parallel.Pool) []float32         // the largest magnitude of each row
+	columnTops(p *parallel.Pool) []float32      // the same of each column
+	shiftRows(p *parallel.Pool, shift []int)    // multiplies each row, and its bias, by 2^shift
+	shiftColumns(p *parallel.Pool, shift []int) // multiplies each column by 2^shift
+}
+
+// levelBlock is [Level] for layers that need not be in memory; norms and router are b's.
+func levelBlock(p *parallel.Pool, c *checkpoint.Config, b *llama.DenseBlock, layer func(llama.Layer) leveled) {
+	of := func(w llama.Which) leveled { return layer(llama.Layer{Which: w, Expert: -1}) }
+	q, k, v, o := of(llama.Q), of(llama.K), of(llama.V), of(llama.O)
+	levelNorm(p, b.AttnNorm, q, k, v)
+	levelNorm(p, b.MLPNorm, mlpReaders(c, b, layer)...)
 	if c.QKNorm == checkpoint.QKNone { // otherwise the norms of queries and keys undo any factor
-		levelKeys(p, c, &l[llama.Q], &l[llama.K])
+		levelKeys(p, c, q, k)
 	}
 
 	// A value channel is read by the columns of all query heads of its kv head.
-	v, o := &l[llama.V], &l[llama.O]
 	tie := llama.ValueChannels(c)
-	columns := make([]float32, v.Out)
-	for i, top := range columnTops(p, o) {
+	values, _ := v.size()
+	_, read := o.size()
+	columns := make([]float32, values)
+	for i, top := range o.columnTops(p) {
 		columns[tie[i]] = max(columns[tie[i]], top)
 	}
-	if shift := shifts(rowTops(p, v), columns, gapLayers); shift != nil {
-		spread := make([]int, o.In)
+	if shift := shifts(v.rowTops(p), columns, gapLayers); shift != nil {
+		spread := make([]int, read)
 		for i, kv := range tie {
 			spread[i] = -shift[kv]
 		}
-		shiftRows(p, v, shift)
-		shiftColumns(p, o, spread)
+		v.shiftRows(p, shift)
+		o.shiftColumns(p, spread)
 	}
 
 	if c.Experts.Count == 0 {
-		levelPair(p, &l[llama.Up], &l[llama.Down])
+		levelPair(p, of(llama.Up), of(llama.Down))
 	}
 	for e := range b.Experts {
-		levelPair(p, &b.Experts[e][llama.Up-llama.Gate], &b.Experts[e][llama.Down-llama.Gate])
+		levelPair(p, layer(llama.Layer{Which: llama.Up, Expert: e}), layer(llama.Layer{Which: llama.Down, Expert: e}))
 	}
 }
 
 // levelPair levels up and down.
-func levelPair(p *parallel.Pool, up, down *llama.Dense) {
-	if shift := shifts(rowTops(p, up), columnTops(p, down), gapLayers); shift != nil {
-		shiftRows(p, up, shift)
-		shiftColumns(p, down, negated(shift))
+func levelPair(p *parallel.Pool, up, down leveled) {
+	if shift := shifts(up.rowTops(p), down.columnTops(p), gapLayers); shift != nil {
+		up.shiftRows(p, shift)
+		down.shiftColumns(p, negated(shift))
 	}
 }
 
 // mlpReaders are the layers that read the output of the norm before the MLP: the router, if
 // there is one, and gate and up of all experts.
-func mlpReaders(c *checkpoint.Config, b *llama.DenseBlock) (readers []*llama.Dense) {
+func mlpReaders(c *checkpoint.Config, b *llama.DenseBlock, layer func(llama.Layer) leveled) (readers []leveled) {
 	if c.Experts.Count > 0 {
-		readers = append(readers, &llama.Dense{Out: c.Experts.Count, In: c.HiddenSize, W: b.Router})
+		readers = append(readers, loaded{&llama.Dense{Out: c.Experts.Count, In: c.HiddenSize, W: b.Router}})
 	}
 	for _, l := range llama.Layers(c) {
 		if l.Input() == llama.MLPInput {
-			readers = append(readers, b.Layer(l))
+			readers = append(readers, layer(l))
 		}
 	}
 	return readers
@@ -82,14 +98,14 @@ func mlpReaders(c *checkpoint.Config, b *llama.DenseBlock) (readers []*llama.Den
 
 // levelNorm levels a norm's gains and the layers that read its output, by the part that all
 // of these layers need: an excess of one of them alone is left to that layer's own pair.
-func levelNorm(p *parallel.Pool, gain []float32, readers ...*llama.Dense) {
+func levelNorm(p *parallel.Pool, gain []float32, readers ...leveled) {
 	tops := make([]float32, len(gain))
 	for i, g := range gain {
 		tops[i] = max(g, -g)
 	}
 	var shift []int
 	for k, d := range readers {
-		one := shifts(tops, columnTops(p, d), gapNorm)
+		one := shifts(tops, d.columnTops(p), gapNorm)
 		if one == nil {
 			return
 		}
@@ -105,7 +121,7 @@ func levelNorm(p *parallel.Pool, gain []float32, readers ...*llama.Dense) {
 		gain[i] = scaled(gain[i], s)
 	}
 	for _, d := range readers {
-		shiftColumns(p, d, negated(shift))
+		d.shiftColumns(p, negated(shift))
 	}
 }
 
@@ -123,9 +139,9 @@ func common(a, b int) int {
 
 // levelKeys levels the queries and keys of each kv head. All channels of a head get the
 // same factor, because RoPE mixes them.
-func levelKeys(p *parallel.Pool, c *checkpoint.Config, q, k *llama.Dense) {
+func levelKeys(p *parallel.Pool, c *checkpoint.Config, q, k leveled) {
 	share := c.Heads / c.KVHeads * c.HeadDim // rows of q for each kv head
-	queries, keys := rowTops(p, q), rowTops(p, k)
+	queries, keys := q.rowTops(p), k.rowTops(p)
 	left, right := make([]float32, c.KVHeads), make([]float32, c.KVHeads)
 	for h := range c.KVHeads {
 		left[h] = slices.Max(queries[h*share:][:share])
@@ -135,15 +151,15 @@ func levelKeys(p *parallel.Pool, c *checkpoint.Config, q, k *llama.Dense) {
 	if shift == nil {
 		return
 	}
-	ofQueries, ofKeys := make([]int, q.Out), make([]int, k.Out)
+	ofQueries, ofKeys := make([]int, len(queries)), make([]int, len(keys))
 	for i := range ofQueries {
 		ofQueries[i] = shift[i/share]
 	}
 	for i := range ofKeys {
 		ofKeys[i] = -shift[i/c.HeadDim]
 	}
-	shiftRows(p, q, ofQueries)
-	shiftRows(p, k, ofKeys)
+	q.shiftRows(p, ofQueries)
+	k.shiftRows(p, ofKeys)
 }
 
 // shifts returns for each channel the exponent s of the power of two by which the left side
@@ -191,8 +207,12 @@ func negated(shift []int) []int {
 // scaled is v·2^s.
 func scaled(v float32, s int) float32 { return float32(math.Ldexp(float64(v), s)) }
 
-// rowTops are the largest magnitudes of each row of a layer.
-func rowTops(p *parallel.Pool, d *llama.Dense) []float32 {
+// loaded is a layer in memory.
+type loaded struct{ *llama.Dense }
+
+func (d loaded) size() (out, in int) { return d.Out, d.In }
+
+func (d loaded) rowTops(p *parallel.Pool) []float32 {
 	top := make([]float32, d.Out)
 	p.Run(d.Out, func(r int) {
 		for _, v := range d.W[r*d.In:][:d.In] {
@@ -202,8 +222,7 @@ func rowTops(p *parallel.Pool, d *llama.Dense) []float32 {
 	return top
 }
 
-// columnTops are the largest magnitudes of each column of a layer.
-func columnTops(p *parallel.Pool, d *llama.Dense) []float32 {
+func (d loaded) columnTops(p *parallel.Pool) []float32 {
 	const width = 256 // columns that one thread takes
 	top := make([]float32, d.In)
 	p.Run((d.In+width-1)/width, func(k int) {
@@ -217,8 +236,7 @@ func columnTops(p *parallel.Pool, d *llama.Dense) []float32 {
 	return top
 }
 
-// shiftRows multiplies each row of a layer, and its bias, by 2^shift.
-func shiftRows(p *parallel.Pool, d *llama.Dense, shift []int) {
+func (d loaded) shiftRows(p *parallel.Pool, shift []int) {
 	p.Run(d.Out, func(r int) {
 		row := d.W[r*d.In:][:d.In]
 		for i, v := range row {
@@ -230,8 +248,7 @@ func shiftRows(p *parallel.Pool, d *llama.Dense, shift []int) {
 	})
 }
 
-// shiftColumns multiplies each column of a layer by 2^shift.
-func shiftColumns(p *parallel.Pool, d *llama.Dense, shift []int) {
+func (d loaded) shiftColumns(p *parallel.Pool, shift []int) {
 	p.Run(d.Out, func(r int) {
 		row := d.W[r*d.In:][:d.In]
 		for i, v := range row {

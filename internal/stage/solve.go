@@ -65,7 +65,9 @@ func (st *State) layer(l llama.Which, run *runLinear, factor *Factor, diagonal [
 		}
 		float.RoundF16(d.W)
 		report.BitsPerWeight = quant.FullBits
-		return artefact.NewWhole(d.W, d.Out, d.In, d.Bias), nil
+		h := make([]uint16, n)
+		float.F32ToF16(h, d.W)
+		return artefact.NewWhole(h, d.Out, d.In, d.Bias), nil
 	}
 	stats := st.Stats[l.Input()]
 	if b := run.branch; b != nil && b.Subspace == nil {

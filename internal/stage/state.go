@@ -185,7 +185,11 @@ func (st *State) hold(layer, out, in int, inputs ...llama.Input) {
 	if sharesHessian(st.Recipe, st.Windows) {
 		room[0] = floats(st.hessian)
 	}
-	st.weights, st.weights2, st.q = room.take(layer), room.take(layer), make([]int8, layer)
+	st.q = make([]int8, layer)
+	if RoundsOnly(st.Recipe, st.Windows) {
+		return
+	}
+	st.weights, st.weights2 = room.take(layer), room.take(layer)
 	if st.Windows == 0 {
 		return
 	}
