@@ -41,6 +41,19 @@ func TestForms(t *testing.T) {
 	if ask(t, url+"/api/chat", `{`+said+`,"stream":false,"format":"json","options":{"num_predict":30}}`, &o); !strings.HasPrefix(o.Message.Content, "{") {
 		t.Errorf("json: %s", o.Message.Content)
 	}
+	// Anthropic's API has no seed: the likeliest answer.
+	likeliest, _ := askChat(t, url, `"temperature":0,"response_format":{"type":"json_schema","json_schema":{"schema":`+person+`}}`)
+	for _, form := range []string{`"output_config":{"format":{"type":"json_schema","schema":` + person + `}}`, `"output_format":{"type":"json_schema","schema":` + person + `}`} {
+		var b blocks
+		if ask(t, url+"/v1/messages", `{`+said+`,"max_tokens":500,"temperature":0,`+form+`}`, &b); len(b.Content) != 1 || b.Content[0].Text != likeliest.Content {
+			t.Errorf("/v1/messages: %+v, expected %s", b, likeliest.Content)
+		}
+	}
+	for field, says := range map[string]string{`"output_config":{"format":{"type":"xml"}}`: "output_config.format", `"output_format":{"type":"json_schema"}`: "output_format", `"output_config":{"effort":"low"}`: "output_config.effort", `"output_config":{"format":{"type":"json_schema","schema":{"type":7}}}`: "#/type"} {
+		if status, _, text := call(t, "POST", url+"/v1/messages", `{`+said+`,"max_tokens":5,`+field+`}`); status != 400 || !strings.Contains(text, says) {
+			t.Errorf("%s: status %d, %s", field, status, text)
+		}
+	}
 	var r struct {
 		Output []struct{ Content []struct{ Text string } }
 		Text   struct{ Format struct{ Type string } }

@@ -23,18 +23,48 @@ type messagesRequest struct {
 	Tools      []anthropicTool `json:"tools"`
 	ToolChoice json.RawMessage `json:"tool_choice"`
 
+	OutputConfig struct {
+		Format *anthropicFormat `json:"format"`
+		Effort json.RawMessage  `json:"effort"` // refused by name
+	} `json:"output_config"`
+	OutputFormat *anthropicFormat `json:"output_format"` // the same in older clients
+
 	// Refused by name where they ask for something.
 	Thinking          json.RawMessage `json:"thinking"`
 	Container         json.RawMessage `json:"container"`
 	MCPServers        json.RawMessage `json:"mcp_servers"`
 	ContextManagement json.RawMessage `json:"context_management"`
-	OutputConfig      json.RawMessage `json:"output_config"`
-	OutputFormat      json.RawMessage `json:"output_format"`
 
 	// Taken and without effect.
 	Metadata     json.RawMessage `json:"metadata"`
 	ServiceTier  json.RawMessage `json:"service_tier"`
 	CacheControl json.RawMessage `json:"cache_control"`
+}
+
+// anthropicFormat is the form of an answer.
+type anthropicFormat struct {
+	Type   string          `json:"type"`
+	Schema json.RawMessage `json:"schema"`
+}
+
+// limit is what the form asks for; nil: nothing.
+func (f *anthropicFormat) limit(param string) (*limit, error) {
+	switch {
+	case f == nil:
+		return nil, nil
+	case f.Type != "json_schema" || len(f.Schema) == 0:
+		return nil, invalid(param, "found the type %.40q, expected json_schema, with a schema", f.Type)
+	}
+	return schemaLimit(param, f.Schema), nil
+}
+
+// limit is what the request asks for; nil: nothing.
+func (m *messagesRequest) limit() (*limit, error) {
+	l, err := m.OutputConfig.Format.limit("output_config.format")
+	if l != nil || err != nil {
+		return l, err
+	}
+	return m.OutputFormat.limit("output_format")
 }
 
 type anthropicMessage struct {
@@ -55,7 +85,7 @@ func (m *messagesRequest) conversation(vocab int) (t *talk, c *common, err error
 		thinking = nil
 	}
 	if err := refuse(field{"thinking", thinking}, field{"container", m.Container}, field{"mcp_servers", m.MCPServers},
-		field{"context_management", m.ContextManagement}, field{"output_config", m.OutputConfig}, field{"output_format", m.OutputFormat}); err != nil {
+		field{"context_management", m.ContextManagement}, field{"output_config.effort", m.OutputConfig.Effort}); err != nil {
 		return nil, nil, err
 	}
 	c = &common{Stream: m.Stream, MaxTokens: m.MaxTokens, Stop: m.StopSequences, Temperature: m.Temperature, TopP: m.TopP, TopK: m.TopK}
@@ -64,6 +94,9 @@ func (m *messagesRequest) conversation(vocab int) (t *talk, c *common, err error
 	}
 	t = &talk{plain: true}
 	if err := anthropicTools(t, m.Tools, m.ToolChoice); err != nil {
+		return nil, nil, err
+	}
+	if t.limit, err = m.limit(); err != nil {
 		return nil, nil, err
 	}
 	if asks(m.System) {
