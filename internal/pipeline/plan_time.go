@@ -251,6 +251,7 @@ func samples(c *checkpoint.Config, pool *parallel.Pool, tokens int) [kinds]sampl
 	n := min(in, 512)
 	a, b := make([]float64, n*n), make([]float64, n*n)
 	var acts, codes integer.Activations
+	var gram integer.Gram
 	matrix := codesFor(out, in)
 	codes.Quantize(pool, x, in, m, in, integer.ActGrid{Bits: 8, Clip: 1}, matrix.Group)
 	wideY := y
@@ -259,7 +260,7 @@ func samples(c *checkpoint.Config, pool *parallel.Pool, tokens int) [kinds]sampl
 	}
 	return [kinds]sample{
 		products: {2 * float64(m) * float64(in) * float64(out), func() { float.MatMulNT(pool, y, out, x, in, w, in, m, out, in, false) }},
-		moments:  {float64(m) * float64(in) * float64(in), func() { float.SyrkLower(pool, h, in, x, in, m) }},
+		moments:  {float64(m) * float64(in) * float64(in), func() { gram.AddLower(pool, h, in, x, in, m) }},
 		wide:     {2 * float64(n) * float64(n) * float64(n), func() { float.MatMulNT64(pool, b, n, a, n, a, n, n, n, n, float.Set) }},
 		integers: {2 * float64(m) * float64(in) * float64(out), func() { integer.Mul(pool, y, out, matrix, &codes) }},
 		elements: {float64(m) * float64(in), func() {

@@ -299,7 +299,7 @@ func (st *State) gatherExpert(ctx context.Context, only llama.Input, hessian []f
 			failed = st.Stats[in].Add(st.Pool, x, tokens)
 		}
 		if hessian != nil && failed == nil {
-			float.SyrkLower(st.Pool, hessian, width, x, width, tokens)
+			st.gram.AddLower(st.Pool, hessian, width, x, width, tokens)
 		}
 		return failed == nil && (only < 0 || in != only)
 	})

@@ -92,7 +92,7 @@ func (st *State) Gather(ctx context.Context, only llama.Input, hessian []float64
 		}
 		if hessian != nil && failed == nil {
 			st.at(PartMoments, float64(tokens)*float64(width)*float64(width+1))
-			float.SyrkLower(st.Pool, hessian, width, x, width, tokens)
+			st.gram.AddLower(st.Pool, hessian, width, x, width, tokens)
 		}
 		st.at(PartForward, 0)
 		return failed == nil && in != only && (in != llama.DownInput || st.Config.Experts.Count > 0) // nobody asks for the output of down; experts have an input each

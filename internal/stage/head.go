@@ -74,7 +74,7 @@ func (h *Head) Measure(ctx context.Context, st *State, ck *checkpoint.Checkpoint
 		if h.transform != nil {
 			h.transform.Apply(st.Pool, x, st.Tokens)
 		}
-		float.SyrkLower(st.Pool, moments, n, x, n, st.Tokens)
+		st.gram.AddLower(st.Pool, moments, n, x, n, st.Tokens)
 	}
 	if h.factor, err = NewFactor(st.Pool, moments, n, st.Recipe.Solve); err != nil {
 		return fmt.Errorf("input of the output matrix: %w", err)

@@ -3,6 +3,7 @@ package stage
 import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/kernel/integer"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
@@ -102,6 +103,7 @@ func (s Shape) Kept() (items []Item) {
 	}
 	if r.NeedsHessian() {
 		add("Hessian of the widest input", 8*int64(in)*int64(in))
+		add("tokens rounded for Hessians", integer.GramBytes(in, s.Tokens, s.Threads))
 	}
 	return items
 }

@@ -68,6 +68,7 @@ type State struct {
 	routed      func(r *llama.Routing) // told of each window's, while tokens are sent to experts
 	moments     *KeyMoments            // set while they are being gathered
 	hessian     []float64              // memory for the second moments of the widest input
+	gram        integer.Gram           // adds to them
 
 	// The results for the block's layers.
 	Quantized []*artefact.Linear // in the order of [llama.Layers], as Reports

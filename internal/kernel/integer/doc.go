@@ -11,6 +11,7 @@
 //	group       tokens in groups of channels with a scale each
 //	zero        zero points of weights
 //	project     quantization of tokens together with the first half of a branch
+//	gram        second moments of tokens, as products of integers
 //	dispatch_*  which kernel multiplies a tile, by architecture
 //
 // Assembly: amx* for AMX, vnni* for AVX-512 VNNI, avxvnni* for AVX-VNNI, avx2* for AVX2, dot* and neon*
