@@ -24,7 +24,10 @@ type mixture struct {
 // mixtureScratch is the scratch memory of a mixture.
 type mixtureScratch struct {
 	routing     llama.Routing
-	rows, given []float32 // input and output of one expert
+	rows, given []float32 // input and output of one expert, or of all
+
+	chosen   chosenExperts
+	gate, up []float32 // of experts that are computed together
 }
 
 // isMLP reports whether each expert has its own layers for an input.
@@ -93,15 +96,23 @@ func (x *mixture) ready(q *artefact.Quantization, bases *basisCache, down linalg
 // s.out. If s.fill is set, it computes s.norm first. A token's experts are summed in the order
 // of their numbers, so that the result does not depend on the rest of the batch.
 func (x *mixture) forward(s *scratch, c *checkpoint.Config, n int) {
-	h, inner := c.HiddenSize, c.IntermediateSize
+	h := c.HiddenSize
 	s.filled(n)
 	r := &s.mixture
 	r.routing.Route(s.pool, c, x.router, s.norm, n)
 	if x.transform != nil && !s.skipTransforms {
 		x.transform.Apply(s.pool, s.norm[:n*h], n)
 	}
-	r.rows, r.given = shape.Grow(r.rows, n*h), shape.Grow(r.given, n*h)
 	clear(s.out[:n*h])
+	if n*c.Experts.Used > togetherRows || !x.together(s, c, n) {
+		x.apart(s, c, n)
+	}
+}
+
+// apart computes the chosen experts of n tokens one after the other.
+func (x *mixture) apart(s *scratch, c *checkpoint.Config, n int) {
+	h, inner, r := c.HiddenSize, c.IntermediateSize, &s.mixture
+	r.rows, r.given = shape.Grow(r.rows, n*h), shape.Grow(r.given, n*h)
 	gated := gateOf(c)
 	for e := range x.gateUp {
 		at, weights := r.routing.Of(e)

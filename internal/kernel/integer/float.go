@@ -33,11 +33,12 @@ func MulFloatAll(p *parallel.Pool, ys [][]float32, ldys []int, ws []*Matrix, x [
 	if ldx < cols || len(x) < (tokens-1)*ldx+cols {
 		panic(fmt.Sprintf("kernel: %d values, rows %d apart, are too few for %d tokens of %d", len(x), ldx, tokens, cols))
 	}
-	parts := intSplit(prods, tokens, func(pr *intProduct) {
-		if pr.w.Cols != cols {
-			panic(fmt.Sprintf("kernel: matrix of %d columns beside one of %d", pr.w.Cols, cols))
+	for _, w := range ws {
+		if w.Cols != cols {
+			panic(fmt.Sprintf("kernel: matrix of %d columns beside one of %d", w.Cols, cols))
 		}
-	})
+	}
+	parts := intSplit(prods)
 	step := 8
 	for _, w := range ws {
 		step = max(step, intStep(w.Bits))
@@ -61,7 +62,8 @@ func MulFloatAll(p *parallel.Pool, ys [][]float32, ldys []int, ws []*Matrix, x [
 	panel := intPanel(4 * cols)
 	p.RunStreams(parts*shape.CeilDiv(tokens, panel), func(i int) {
 		t0 := i / parts * panel
-		pr, first, end := intFind(prods, i%parts)
+		at, first, end := intFind(prods, i%parts)
+		pr := &prods[at]
 		for pair := first; pair < end; pair++ {
 			intFloatPair(pr, x, ldx, 2*pair, t0, min(tokens, t0+panel))
 		}

@@ -34,36 +34,80 @@ func MulAll(p *parallel.Pool, ys [][]float32, ldys []int, ws []*Matrix, a *Activ
 	if a.Tokens <= 0 {
 		return
 	}
-	groups, size := intGroups(a.Cols, a.Group)
-	if !a.made(groups) {
-		panic("kernel: activations were not made by Quantize")
-	}
+	a.check()
 	prods := intProducts(ys, ldys, ws, b, a.Tokens)
-	parts := intSplit(prods, a.Tokens, func(pr *intProduct) {
-		w := pr.w
-		n, s := intGroups(w.Cols, w.Group)
-		if w.Cols != a.Cols || n != groups || s != size {
-			panic(fmt.Sprintf("kernel: matrix of %d columns in groups of %d times activations of %d in groups of %d",
-				w.Cols, s, a.Cols, size))
-		}
-	})
+	for i := range prods {
+		prods[i].checkTokens(a)
+	}
+	parts := intSplit(prods)
 	panel := intPanel(a.Stride)
 	p.RunStreams(parts*shape.CeilDiv(a.Tokens, panel), func(i int) {
 		// Chunks of rows change fastest, so that a core keeps its panel of tokens in its cache.
 		t0 := i / parts * panel
 		pr, first, end := intFind(prods, i%parts)
-		tile, tiles := 2*first, min(2*end, shape.CeilDiv(pr.w.Rows, intLanes))
-		if pr.one {
-			tile = intMulOne(pr, a, tile, tiles)
-		} else {
-			tile = intMulAMX(pr, a, tile, tiles, t0, min(a.Tokens, t0+panel))
-		}
-		for ; tile < tiles; tile += 2 {
-			intMulPair(pr, a, tile, t0, min(a.Tokens, t0+panel))
-		}
-		pr.branchOne(first, end)
+		prods[pr].mul(a, first, end, t0, min(a.Tokens, t0+panel))
 	})
 	branch.AddOrdered(p, ys, ldys, b, a.Tokens)
+}
+
+// MulEach is [Mul] for several matrices, each with tokens of its own, in one fork and join:
+// the experts of a mixture. ys[i], with rows of ws[i].Rows values one after the other, is the
+// product of ws[i] with tokens from[i] up to but not end[i] of a.
+func MulEach(p *parallel.Pool, ys [][]float32, ws []*Matrix, a *Activations, from, end []int) {
+	a.check()
+	prods, tokens := make([]intProduct, len(ws)), make([]Activations, len(ws))
+	for i, w := range ws {
+		if from[i] < 0 || end[i] <= from[i] || end[i] > a.Tokens {
+			panic(fmt.Sprintf("kernel: tokens %d to %d of %d", from[i], end[i], a.Tokens))
+		}
+		tokens[i] = a.some(from[i], end[i])
+		prods[i] = intProduct{y: ys[i], ldy: w.Rows, w: w, tokens: tokens[i].Tokens}
+		prods[i].checkTokens(a)
+	}
+	panel := intPanel(a.Stride)
+	p.RunStreams(intSplit(prods), func(i int) {
+		pr, first, end := intFind(prods, i)
+		for t0 := 0; t0 < prods[pr].tokens; t0 += panel {
+			prods[pr].mul(&tokens[pr], first, end, t0, min(prods[pr].tokens, t0+panel))
+		}
+	})
+}
+
+// mul multiplies tokens t0 to t1-1 with pairs of row tiles first to end-1.
+func (pr *intProduct) mul(a *Activations, first, end, t0, t1 int) {
+	tile, tiles := 2*first, min(2*end, shape.CeilDiv(pr.w.Rows, intLanes))
+	if pr.one() {
+		tile = intMulOne(pr, a, tile, tiles)
+	} else {
+		tile = intMulAMX(pr, a, tile, tiles, t0, t1)
+	}
+	for ; tile < tiles; tile += 2 {
+		intMulPair(pr, a, tile, t0, t1)
+	}
+	pr.branchOne(first, end)
+}
+
+// check panics unless the tokens were made by Quantize.
+func (a *Activations) check() {
+	if groups, _ := intGroups(a.Cols, a.Group); !a.made(groups) {
+		panic("kernel: activations were not made by Quantize")
+	}
+}
+
+// some returns the tokens from…end-1, in the same memory.
+func (a *Activations) some(from, end int) Activations {
+	groups, _ := intGroups(a.Cols, a.Group)
+	grids, _ := intGroups(a.Cols, a.ActGroup)
+	s := *a
+	s.Tokens = end - from
+	s.Q, s.Scale, s.Zero, s.fsum = a.Q[from*a.Stride:], a.Scale[from*grids:], a.Zero[from*grids:], a.fsum[from*groups:]
+	if a.ActGroup > 0 {
+		parts, _ := intParts(a.Cols, a.Group, a.ActGroup)
+		s.parts = a.parts[from*parts:]
+	} else {
+		s.Sum, s.shift = a.Sum[from*groups:], a.shift[from*groups:]
+	}
+	return s
 }
 
 // made reports whether the buffers are as long as the kernels read.
@@ -81,24 +125,36 @@ func (a *Activations) made(groups int) bool {
 
 // intProduct is one matrix of a fork-join.
 type intProduct struct {
-	y     []float32
-	ldy   int
-	w     *Matrix
-	c     *branch.HalfTiles // added in the same pass; nil: nothing
-	z     []float32
-	ldz   int
-	bytes *branch.ByteTiles // likewise, instead of c
-	codeZ []float32         // z times the scales of bytes [tokens × bytes.Count]
-	sums  []float32         // float tokens' group sums, for zero points; nil: none
-	one   bool              // there is but one token
-	pairs int               // pairs of row tiles in a chunk
-	parts int               // chunks of row tiles
+	y      []float32
+	ldy    int
+	w      *Matrix
+	c      *branch.HalfTiles // added in the same pass; nil: nothing
+	z      []float32
+	ldz    int
+	bytes  *branch.ByteTiles // likewise, instead of c
+	codeZ  []float32         // z times the scales of bytes [tokens × bytes.Count]
+	sums   []float32         // float tokens' group sums, for zero points; nil: none
+	tokens int
+	pairs  int // pairs of row tiles in a chunk
+	parts  int // chunks of row tiles
+}
+
+// one reports whether there is but one token.
+func (pr *intProduct) one() bool { return pr.tokens == 1 }
+
+// checkTokens panics unless the matrix fits the tokens.
+func (pr *intProduct) checkTokens(a *Activations) {
+	groups, size := intGroups(a.Cols, a.Group)
+	if n, s := intGroups(pr.w.Cols, pr.w.Group); pr.w.Cols != a.Cols || n != groups || s != size {
+		panic(fmt.Sprintf("kernel: matrix of %d columns in groups of %d times activations of %d in groups of %d",
+			pr.w.Cols, s, a.Cols, size))
+	}
 }
 
 func intProducts(ys [][]float32, ldys []int, ws []*Matrix, b branch.Terms, tokens int) []intProduct {
 	prods := make([]intProduct, len(ws))
 	for i, w := range ws {
-		prods[i] = intProduct{y: ys[i], ldy: ldys[i], w: w, one: tokens == 1}
+		prods[i] = intProduct{y: ys[i], ldy: ldys[i], w: w, tokens: tokens}
 		if i < len(b.Tiles) && b.Tiles[i] != nil {
 			c := b.Tiles[i]
 			if c.Rows != w.Rows {
@@ -122,7 +178,7 @@ func intProducts(ys [][]float32, ldys []int, ws []*Matrix, b branch.Terms, token
 // branch adds the branch to what is done of some row tiles: tokens t to
 // t+tokens-1, at most intTokens.
 func (pr *intProduct) branch(tile, tiles, t, tokens int) {
-	if pr.one {
+	if pr.one() {
 		return
 	}
 	if c := pr.bytes; c != nil {
@@ -141,7 +197,7 @@ func (pr *intProduct) branch(tile, tiles, t, tokens int) {
 // branchOne adds the branch to a chunk of pairs of row tiles of the only token, several
 // tiles together: with a single sum each addition would wait for the one before it.
 func (pr *intProduct) branchOne(first, end int) {
-	if !pr.one {
+	if !pr.one() {
 		return
 	}
 	if c := pr.bytes; c != nil {
@@ -163,7 +219,7 @@ const (
 
 // intSplit sets the chunks of row tiles and returns their number over all products. It
 // depends on the shapes only.
-func intSplit(prods []intProduct, tokens int, check func(*intProduct)) int {
+func intSplit(prods []intProduct) int {
 	// Small matrices too are in many chunks, so that threads end at the same time.
 	bytes := 0
 	for i := range prods {
@@ -174,9 +230,8 @@ func intSplit(prods []intProduct, tokens int, check func(*intProduct)) int {
 	for i := range prods {
 		pr := &prods[i]
 		w := pr.w
-		check(pr)
-		if pr.ldy < w.Rows || len(pr.y) < (tokens-1)*pr.ldy+w.Rows {
-			panic(fmt.Sprintf("kernel: result of %d values, rows %d apart, is too short for %d×%d", len(pr.y), pr.ldy, tokens, w.Rows))
+		if pr.ldy < w.Rows || len(pr.y) < (pr.tokens-1)*pr.ldy+w.Rows {
+			panic(fmt.Sprintf("kernel: result of %d values, rows %d apart, is too short for %d×%d", len(pr.y), pr.ldy, pr.tokens, w.Rows))
 		}
 		pair := 2 * intTileBytes(w.Bits, w.Cols)
 		pr.pairs = max(1, chunk/pair)
@@ -191,15 +246,13 @@ func intPanel(bytes int) int {
 	return max(1, intTokenPanel/max(1, bytes)/intTokens) * intTokens
 }
 
-// intFind is the product of chunk part, and the chunk's first and last pair of
-// row tiles.
-func intFind(prods []intProduct, part int) (pr *intProduct, first, end int) {
-	i := 0
-	for part >= prods[i].parts {
-		part -= prods[i].parts
-		i++
+// intFind is the index of the product of chunk part, and the chunk's first and last pair
+// of row tiles.
+func intFind(prods []intProduct, part int) (pr, first, end int) {
+	for part >= prods[pr].parts {
+		part -= prods[pr].parts
+		pr++
 	}
-	pr = &prods[i]
-	first = part * pr.pairs
-	return pr, first, min(first+pr.pairs, shape.CeilDiv(pr.w.Rows, 2*intLanes))
+	first = part * prods[pr].pairs
+	return pr, first, min(first+prods[pr].pairs, shape.CeilDiv(prods[pr].w.Rows, 2*intLanes))
 }
