@@ -43,10 +43,14 @@ type intAMXArgs struct {
 	depth     uintptr // columns of one product
 	stepBytes uintptr // bytes of a row tile's weights in one product
 
-	// Where the kernel is: addresses, which may be just after what they point into.
-	tileW, tileScale, tileShift, tileRowSum, tileY  uintptr
+	// Where the kernel is: addresses, which may be just after what they point into, and the
+	// tokens left.
+	//lint:ignore U1000 only the assembly uses them
+	tileW, tileScale, tileShift, tileRowSum, tileY uintptr
+	//lint:ignore U1000 likewise
 	nextQ, nextSum, nextPart, nextSx, nextZx, nextY uintptr
-	left                                            int // tokens
+	//lint:ignore U1000 likewise
+	left int
 }
 
 // intTileConfig is what the instruction LDTILECFG reads: for each of 8 matrix registers
