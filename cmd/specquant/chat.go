@@ -22,8 +22,8 @@ type chatCmd struct {
 	MaxTokens int      `short:"n" help:"Tokens of an answer, at most. 0: as many as fit." default:"0"`
 	Think     string   `help:"For models that can reason before they answer: on or off; auto leaves it to the model's template." enum:"auto,on,off" default:"auto"`
 	Quantize  bool     `help:"Quantize the model first, unless it has been, and keep the result in the store; prints beforehand what that costs. Only for names of models, not for folders."`
-	Recipe    string   `help:"With --quantize: the recipe." default:"quarot" placeholder:"NAME"`
-	Bits      string   `help:"With --quantize: bits of weights, activations and cache." default:"4-8-8"`
+	Recipe    string   `help:"With --quantize: an embedded recipe or a .yaml file." default:"${recipe}" placeholder:"NAME"`
+	Bits      string   `help:"With --quantize: bits of weights, activations and cache. Default: the recipe's own, as of specquant quantize." placeholder:"W-A-KV"`
 	Full      bool     `help:"Use the model as it was downloaded, even if a quantized one is in the store."`
 	Ctx       int      `help:"Context in tokens. 0: the model's own, at most 8192." default:"0"`
 	Threads   int      `help:"Threads. 0: one for each CPU." default:"0"`

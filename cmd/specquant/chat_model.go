@@ -9,6 +9,7 @@ import (
 
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/hub"
+	"github.com/specquant/specquant/internal/input"
 )
 
 // model returns the folder or file of the model: the argument's, or a quantized one of the same
@@ -18,7 +19,7 @@ func (c *chatCmd) model(e *env) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, statErr := os.Stat(c.Dir)
+	_, statErr := input.Stat(c.Dir)
 	name, nameErr := hub.ParseName(c.Dir)
 	if statErr == nil || nameErr != nil || name.File != "" {
 		if c.Quantize {
@@ -62,13 +63,16 @@ func newestQuantized(config hub.Config, name hub.Name) *hub.Cached {
 
 // quantized returns the quantized model of a name, and quantizes it if it is not in the store.
 func (c *chatCmd) quantized(e *env, config hub.Config, name hub.Name) (string, error) {
-	recipe := strings.TrimSuffix(filepath.Base(c.Recipe), ".yaml")
-	bits, err := specquant.ParseBits(c.Bits)
-	if err != nil {
-		return "", err
+	variant := strings.TrimSuffix(filepath.Base(c.Recipe), ".yaml")
+	if c.Bits != "" { // without, the recipe may fill a size with more bits than its setting says
+		bits, err := specquant.ParseBits(c.Bits)
+		if err != nil {
+			return "", err
+		}
+		variant += "-" + bits.String()
 	}
-	out := config.StorePath(name, recipe+"-"+bits.String())
-	if _, err := os.Stat(filepath.Join(out, "config.json")); err == nil {
+	out := config.StorePath(name, variant)
+	if _, err := input.Stat(filepath.Join(out, "config.json")); err == nil {
 		return out, nil
 	}
 	dir, err := config.Resolve(name.Repo)
