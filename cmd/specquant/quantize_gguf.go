@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/gguf"
+	"github.com/specquant/specquant/internal/input"
 )
 
 // importedSuffix is added to the target's name for the temporary folder into which a GGUF file
@@ -31,7 +31,7 @@ func (c *quantizeCmd) fromGGUF(e *env, out string) (string, error) {
 		fmt.Fprintf(e.err, "warning: %s is quantized already, and quantizing it again loses accuracy a second time. Use the model in full precision if you can get it, or run the file as it is\n", c.Dir)
 	}
 	dir := out + importedSuffix
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+	if _, err := input.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		if err := gguf.Import(c.Dir, dir); err != nil {
 			return "", err
 		}

@@ -16,6 +16,7 @@ import (
 	"unicode"
 
 	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/serve"
 	"github.com/specquant/specquant/internal/serve/scheduler"
 )
@@ -192,7 +193,7 @@ func (c *serveCmd) sources(e *env) ([]serve.Source, error) {
 	for i, arg := range c.Models {
 		name, model := "", arg
 		if before, after, ok := strings.Cut(arg, "="); ok {
-			if _, err := os.Stat(arg); err != nil { // otherwise it is a path that contains "="
+			if _, err := input.Stat(arg); err != nil { // otherwise it is a path that contains "="
 				name, model = before, after
 			}
 		}
@@ -213,7 +214,7 @@ func (c *serveCmd) sources(e *env) ([]serve.Source, error) {
 
 // nameOf is the default name of a model for clients.
 func nameOf(model string) string {
-	if _, err := os.Stat(model); err == nil {
+	if _, err := input.Stat(model); err == nil {
 		if path, err := filepath.Abs(model); err == nil {
 			return filepath.Base(path)
 		}

@@ -4,13 +4,13 @@ import (
 	"bufio"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"sort"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/specquant/specquant/internal/hub"
+	"github.com/specquant/specquant/internal/input"
 )
 
 type listCmd struct{}
@@ -81,7 +81,7 @@ func (c *showCmd) Run(e *env) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		info, err := os.Stat(path) // follows links
+		info, err := input.Stat(path) // follows links
 		if err != nil {
 			return nil // a broken link
 		}

@@ -4,17 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/input"
 )
 
 // Kong calls Validate before a command runs, so that errors in the command line itself are
 // reported before any file is opened.
 
 func (c *reportCmd) Validate() error {
-	if info, err := os.Stat(c.Out); err == nil && info.IsDir() {
+	if info, err := input.Stat(c.Out); err == nil && info.IsDir() {
 		return fmt.Errorf("--out: %s is a folder, expected the name of a file such as report.html", c.Out)
 	}
 	if err := checkpoint.CheckTarget(c.Out); err != nil {
@@ -89,7 +89,7 @@ func (c *tasksCmd) checkData() error {
 	if !need {
 		return nil
 	}
-	if _, err := os.Stat(c.Data); errors.Is(err, fs.ErrNotExist) {
+	if _, err := input.Stat(c.Data); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("--data: there is no folder %s; name the one that has the task files, or give each task as --tasks TASK=FILE", c.Data)
 	}
 	return nil

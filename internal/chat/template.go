@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"sort"
 	"strings"
@@ -96,7 +95,7 @@ func (t *Template) showsTools() bool {
 // chat_template.json. [ErrNone] says that there is none.
 func Load(dir string) (*Template, error) {
 	s := Source{Templates: map[string]string{}, Tokens: map[string]string{}}
-	if st, err := os.Stat(dir); err == nil && !st.IsDir() {
+	if st, err := input.Stat(dir); err == nil && !st.IsDir() {
 		return nil, ErrNone
 	}
 	config, err := read(dir, "tokenizer_config.json")

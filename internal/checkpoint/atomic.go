@@ -57,7 +57,7 @@ func target(path string) (string, error) {
 	if path == "" {
 		return "", errors.New("the name of the file to write is empty")
 	}
-	link, err := os.Lstat(path)
+	link, err := input.Lstat(path)
 	if err != nil { // new, or what is wrong is told when it is created
 		return path, nil
 	}
@@ -67,7 +67,7 @@ func target(path string) (string, error) {
 			return "", fmt.Errorf("write %s: is a link that leads to no file; remove it or choose another name", path)
 		}
 		path = to
-		if link, err = os.Lstat(path); err != nil {
+		if link, err = input.Lstat(path); err != nil {
 			return "", fmt.Errorf("write %s: %w", path, err)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -63,6 +62,9 @@ func Open(dir string) (*Checkpoint, error) {
 		return nil, err
 	}
 	if !st.IsDir() {
+		if !st.Mode().IsRegular() {
+			return nil, &input.NotRegularError{Path: dir, Mode: st.Mode()}
+		}
 		if IsGGUF(dir) {
 			return openGGUFModel(dir)
 		}
@@ -116,7 +118,7 @@ func (c *Checkpoint) open() error {
 	}
 
 	path = filepath.Join(c.Dir, weightsFile)
-	if _, err := os.Stat(path); err == nil {
+	if _, err := input.Stat(path); err == nil {
 		return c.add(path)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -141,7 +143,7 @@ func (c *Checkpoint) openShards(index []byte, path string) error {
 	shards := slices.Sorted(maps.Values(weights))
 	for _, s := range slices.Compact(shards) {
 		p := filepath.Join(c.Dir, s)
-		if _, err := os.Stat(p); errors.Is(err, fs.ErrNotExist) {
+		if _, err := input.Stat(p); errors.Is(err, fs.ErrNotExist) {
 			return notFound("%s: shard %q is missing from the folder; download it again", path, s)
 		}
 		if err := c.add(p); err != nil {

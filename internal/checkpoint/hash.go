@@ -6,12 +6,13 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/specquant/specquant/internal/input"
 )
 
 // FileHash identifies a file's content.
@@ -30,7 +31,7 @@ func HashFiles(paths ...string) ([]FileHash, error) {
 	order := make([]int, len(paths))
 	for i, p := range paths {
 		order[i] = i
-		if st, err := os.Stat(p); err == nil {
+		if st, err := input.Stat(p); err == nil {
 			size[i] = st.Size()
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -159,7 +158,7 @@ func (c *Checkpoint) checkSizes() error {
 	}
 	return c.compare(func(i int) (FileHash, error) {
 		want := c.sums[i]
-		st, err := os.Stat(filepath.Join(c.Dir, want.Name))
+		st, err := input.Stat(filepath.Join(c.Dir, want.Name))
 		if err != nil {
 			return FileHash{}, err
 		}

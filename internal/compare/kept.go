@@ -53,7 +53,7 @@ func (c *comparison) find(x cell) (row Row, err error) {
 		if err := input.JSON(data, &row); err != nil {
 			return Row{}, fmt.Errorf("%s: %w; remove the file", path, err)
 		}
-		info, err := os.Stat(path)
+		info, err := input.Stat(path)
 		if err != nil {
 			return Row{}, err
 		}
@@ -98,7 +98,7 @@ type secondsOf struct {
 // checkKept removes an artefact that an earlier run has left if it is damaged, so that it is
 // made again.
 func (c *comparison) checkKept(out string) error {
-	if _, err := os.Stat(out); errors.Is(err, fs.ErrNotExist) {
+	if _, err := input.Stat(out); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	err := artefact.Verify(out)

@@ -28,7 +28,7 @@ func modelPaths(path string) ([]string, error) {
 	var out []string
 	for _, e := range entries {
 		file := filepath.Join(path, e.Name())
-		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
+		if info, err := input.Stat(file); err == nil && info.Mode().IsRegular() {
 			out = append(out, file)
 		}
 	}
@@ -47,7 +47,7 @@ func modelFiles(path string) ([]checkpoint.FileHash, error) {
 // fileBytes sums the sizes of files. Missing files count 0.
 func fileBytes(paths []string) (total int64) {
 	for _, p := range paths {
-		if info, err := os.Stat(p); err == nil {
+		if info, err := input.Stat(p); err == nil {
 			total += info.Size()
 		}
 	}

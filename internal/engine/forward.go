@@ -296,7 +296,7 @@ func (m *Model) emit(at []place, emit func(step, token int, logits []float32) er
 		for i, r := range rows {
 			logits := s.logits[i*c.VocabSize:][:c.VocabSize]
 			if !float.Finite(logits) {
-				return fmt.Errorf("the logits after token %d are not finite: the model's weights or its quantization are damaged", at[r].position)
+				return fmt.Errorf("the logits after token %d are not finite (NaN or infinite): the model's weights or its quantization are damaged; specquant inspect names such a weight, if there is one", at[r].position)
 			}
 			if err := emit(at[r].step, at[r].offset, logits); err != nil {
 				return err

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -169,7 +168,7 @@ func ModelHash(ck *checkpoint.Checkpoint) (string, error) {
 // of its manifest after verification, or, if it has none, computed here.
 func artefactSums(ck *checkpoint.Checkpoint) ([]checkpoint.FileHash, error) {
 	names := []string{"config.json"}
-	if _, err := os.Stat(filepath.Join(ck.Dir, generationFile)); err == nil {
+	if _, err := input.Stat(filepath.Join(ck.Dir, generationFile)); err == nil {
 		names = append(names, generationFile)
 	}
 	for _, path := range ck.Files() {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -97,7 +96,7 @@ func readSource(s checkpoint.FileHash) (text, unknown string) {
 	if s.Name == input.PipeName {
 		return "", "it came through a pipe and is not kept"
 	}
-	info, err := os.Stat(s.Name)
+	info, err := input.Stat(s.Name)
 	switch {
 	case err != nil || !info.Mode().IsRegular():
 		return "", "there is no such file now"

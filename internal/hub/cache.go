@@ -46,7 +46,7 @@ func (c Config) List() ([]Cached, error) {
 		if commit, dir := c.snapshot(n); dir != "" {
 			m.Commit = commit
 			m.GGUF = ggufs(dir)
-			if _, err := os.Stat(filepath.Join(dir, "config.json")); err == nil {
+			if _, err := input.Stat(filepath.Join(dir, "config.json")); err == nil {
 				m.Path = dir
 			}
 		}
@@ -67,7 +67,7 @@ func (c Config) List() ([]Cached, error) {
 		}
 		for _, l := range labels {
 			dir := filepath.Join(c.Store, "models", r.Name(), l.Name())
-			if _, err := os.Stat(filepath.Join(dir, "config.json")); err != nil || checkPath(l.Name()) != nil {
+			if _, err := input.Stat(filepath.Join(dir, "config.json")); err != nil || checkPath(l.Name()) != nil {
 				continue
 			}
 			m := Cached{Name: n.Repo + ":" + l.Name(), Quantized: true, Dir: dir, Path: dir}
@@ -91,7 +91,7 @@ func (c Config) snapshot(n Name) (commit, dir string) {
 		commit = strings.TrimSpace(string(data))
 	}
 	dir = filepath.Join(root, "snapshots", commit)
-	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
+	if st, err := input.Stat(dir); err != nil || !st.IsDir() {
 		return "", ""
 	}
 	return commit, dir
@@ -217,7 +217,7 @@ func (e *NotHereError) Error() string {
 // Resolve converts a model's name or path to the folder or GGUF file to open: an existing
 // path is returned unchanged, a name is looked up.
 func (c Config) Resolve(name string) (string, error) {
-	if _, err := os.Stat(name); err == nil {
+	if _, err := input.Stat(name); err == nil {
 		return name, nil
 	}
 	if _, err := ParseName(name); err != nil || strings.HasPrefix(name, ".") {
@@ -243,7 +243,7 @@ func (c Config) Resolve(name string) (string, error) {
 	if n.File != "" {
 		return filepath.Join(dir, filepath.FromSlash(c.hasGGUF(*m, n.File))), nil
 	}
-	if _, err := os.Stat(filepath.Join(dir, "config.json")); err == nil {
+	if _, err := input.Stat(filepath.Join(dir, "config.json")); err == nil {
 		return dir, nil
 	}
 	switch len(m.GGUF) {

@@ -110,11 +110,11 @@ func writeRef(path, commit string) error {
 // present is how many bytes of a file have been downloaded.
 func (c *Client) present(dir, snapshot string, f File) (n int64) {
 	for _, path := range []string{filepath.Join(snapshot, filepath.FromSlash(f.Path)), filepath.Join(dir, "blobs", f.Hash)} {
-		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
+		if st, err := input.Stat(path); err == nil && st.Mode().IsRegular() {
 			return min(st.Size(), f.Size)
 		}
 	}
-	if st, err := os.Stat(filepath.Join(dir, "blobs", f.Hash+".incomplete")); err == nil && st.Mode().IsRegular() {
+	if st, err := input.Stat(filepath.Join(dir, "blobs", f.Hash+".incomplete")); err == nil && st.Mode().IsRegular() {
 		n = st.Size()
 	}
 	have := n
@@ -181,7 +181,7 @@ func link(blob, path string) error {
 	}
 	err = os.Rename(blob, path)
 	if errors.Is(err, os.ErrNotExist) {
-		if _, e := os.Stat(path); e == nil {
+		if _, e := input.Stat(path); e == nil {
 			return nil // another process has created it
 		}
 	}

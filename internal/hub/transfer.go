@@ -37,7 +37,7 @@ type transfer struct {
 func (t *transfer) run(ctx context.Context) error {
 	path := filepath.Join(t.snapshot, filepath.FromSlash(t.file.Path))
 	blob := filepath.Join(t.dir, "blobs", t.file.Hash)
-	if st, err := os.Stat(path); err == nil && st.Size() == t.file.Size {
+	if st, err := input.Stat(path); err == nil && st.Size() == t.file.Size {
 		return nil
 	}
 	unlock, err := t.lock(ctx)
@@ -45,7 +45,7 @@ func (t *transfer) run(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	if st, err := os.Stat(blob); err == nil && st.Size() == t.file.Size {
+	if st, err := input.Stat(blob); err == nil && st.Size() == t.file.Size {
 		return link(blob, path) // complete, perhaps downloaded by the process that had the lock
 	}
 	t.progress.File(t.file.Path)

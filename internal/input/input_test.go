@@ -169,6 +169,11 @@ func TestOnlyHere(t *testing.T) {
 				t.Errorf("%s: calls %s…), expected input.Open, ReadFile or ReadText: they refuse what is no file on disk, and have a limit", rel, call)
 			}
 		}
+		for _, call := range []string{"os.Stat(", "os.Lstat("} {
+			if strings.Contains(string(data), call) {
+				t.Errorf("%s: calls %s…), expected input.Stat or Lstat: their errors are words, not \"stat X: …\"", rel, call)
+			}
+		}
 		return err
 	})
 	if err != nil {

@@ -134,6 +134,15 @@ func Stat(path string) (fs.FileInfo, error) {
 	return info, nil
 }
 
+// Lstat is [os.Lstat], likewise: what it tells of a link is the link's own.
+func Lstat(path string) (fs.FileInfo, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, missing(path, err)
+	}
+	return info, nil
+}
+
 // missing describes the system's error for a file that could not be opened.
 func missing(path string, err error) error {
 	switch {

@@ -30,7 +30,7 @@ func Plant(ck *checkpoint.Checkpoint, dst string, channels int, factor float32, 
 	}
 	chosen := rand.New(rand.NewPCG(seed, 0x504c414e54)).Perm(c.HiddenSize)[:channels]
 	slices.Sort(chosen)
-	if _, err := os.Lstat(dst); err == nil {
+	if _, err := input.Lstat(dst); err == nil {
 		return fmt.Errorf("%s exists; remove it or choose another name", dst)
 	}
 	// The copy appears under its name only when it is complete.

@@ -193,7 +193,7 @@ func isDamage(err error) bool {
 // reports whether they are. A job that was killed meanwhile has renamed some already, so a
 // missing one is no error.
 func (j *job) installDistilled(ctx context.Context) (bool, error) {
-	if _, err := os.Lstat(filepath.Join(j.partial, distilFile)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := input.Lstat(filepath.Join(j.partial, distilFile)); errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	} else if err != nil {
 		return false, err
@@ -222,7 +222,7 @@ func (j *job) checkDistilled() (bool, error) {
 	renamed := map[string]bool{}
 	for i := range j.ck.Config.Layers {
 		path := j.blockFile(i)
-		if _, err := os.Lstat(path + distilledSuffix); errors.Is(err, fs.ErrNotExist) {
+		if _, err := input.Lstat(path + distilledSuffix); errors.Is(err, fs.ErrNotExist) {
 			renamed[path] = true
 		} else if err != nil {
 			return false, err

@@ -17,8 +17,13 @@ import (
 // Item is a named amount of memory.
 type Item = stage.Item
 
-// MB writes bytes in megabytes.
-func MB(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }
+// MB writes bytes in megabytes, or as they are where that would be 0.0 MB.
+func MB(bytes int64) string {
+	if bytes > 0 && bytes < 50e3 {
+		return fmt.Sprintf("%d bytes", bytes)
+	}
+	return fmt.Sprintf("%.1f MB", float64(bytes)/1e6)
+}
 
 // programBytes is the memory of the process that does not depend on the model: pages of the
 // binary, Go's runtime, stacks.

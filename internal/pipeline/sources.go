@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"time"
 
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/input"
 )
 
 // A job reads the checkpoint for minutes or hours. If one of its files is changed meanwhile,
@@ -26,7 +26,7 @@ type source struct {
 func watch(paths []string) ([]source, error) {
 	all := make([]source, len(paths))
 	for i, path := range paths { // taken before they are read, so that a write during the reading is noticed
-		info, err := os.Stat(path)
+		info, err := input.Stat(path)
 		if err != nil {
 			return nil, err
 		}
@@ -50,7 +50,7 @@ func (e *ChangedError) Error() string {
 func unchanged(all []source) error {
 	for i := range all {
 		s := &all[i]
-		info, err := os.Stat(s.path)
+		info, err := input.Stat(s.path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return &ChangedError{s.path, "no such file", fmt.Sprintf("%d bytes", s.bytes)}

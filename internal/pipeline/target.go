@@ -21,7 +21,7 @@ func CheckTarget(out string) error {
 	}
 	out = filepath.Clean(out)
 	parent := filepath.Dir(out)
-	info, err := os.Stat(parent)
+	info, err := input.Stat(parent)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s: its parent folder %s does not exist; make it or choose another name", out, parent)
@@ -30,13 +30,13 @@ func CheckTarget(out string) error {
 	case !info.IsDir():
 		return fmt.Errorf("%s: its parent %s is a file, expected a folder", out, parent)
 	}
-	if _, err := os.Lstat(out); err == nil {
+	if _, err := input.Lstat(out); err == nil {
 		return fmt.Errorf("%s exists; remove it or choose another name", out)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w; choose another name", err)
 	}
 	partial := out + PartialSuffix
-	if info, err := os.Stat(partial); err == nil && !info.IsDir() {
+	if info, err := input.Stat(partial); err == nil && !info.IsDir() {
 		return fmt.Errorf("%s is a file, expected nothing or the folder of an unfinished job; remove it or choose another name than %s", partial, out)
 	}
 	// The only reliable test of permissions, access lists and read-only mounts is to write.
@@ -126,7 +126,7 @@ func CheckFinished(dir string) error {
 	e := &UnfinishedError{Dir: dir}
 	e.Done, e.Blocks = finishedBlocks(dir)
 	exists := func(name string) bool {
-		_, err := os.Stat(filepath.Join(dir, name))
+		_, err := input.Stat(filepath.Join(dir, name))
 		return err == nil
 	}
 	e.Compared = exists(artefact.ManifestFile)

@@ -3,7 +3,6 @@ package recipe
 import (
 	"embed"
 	"fmt"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -55,7 +54,7 @@ func Load(name string) (*Recipe, error) {
 		return Parse(data, name)
 	}
 	if ext := filepath.Ext(name); ext != ".yaml" && ext != ".yml" {
-		if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
+		if info, err := input.Stat(name); err == nil && info.Mode().IsRegular() {
 			return nil, fmt.Errorf("recipe %s: a recipe file's name ends in .yaml or .yml; rename it if it is one", name)
 		}
 		return nil, fmt.Errorf("unknown recipe %q; use one of %s, or a .yaml file", name, strings.Join(Names(), ", "))

@@ -21,7 +21,7 @@ const maxSocketPath = 100
 // server has left is replaced; any other file at the path is an error. Closing the listener
 // removes the socket.
 func ListenSocket(path string) (net.Listener, error) {
-	switch st, err := os.Lstat(path); {
+	switch st, err := input.Lstat(path); {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return nil, err
@@ -98,7 +98,7 @@ func Certificate(certFile, keyFile string) (*tls.Certificate, error) {
 
 // onlyOwner returns an error for a file of secrets that everybody can read.
 func onlyOwner(path string) error {
-	if st, err := os.Stat(path); err == nil && st.Mode().Perm()&0o004 != 0 {
+	if st, err := input.Stat(path); err == nil && st.Mode().Perm()&0o004 != 0 {
 		return fmt.Errorf("%s: every user of this machine can read it; try: chmod 600 %s", path, path)
 	}
 	return nil

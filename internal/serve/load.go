@@ -3,7 +3,6 @@ package serve
 import (
 	"errors"
 	"fmt"
-	"os"
 	"runtime/debug"
 
 	"github.com/specquant/specquant/internal/chat"
@@ -11,6 +10,7 @@ import (
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/engine/sampler"
 	"github.com/specquant/specquant/internal/gguf"
+	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/serve/api"
 	"github.com/specquant/specquant/internal/serve/scheduler"
 	"github.com/specquant/specquant/internal/tokenizer"
@@ -119,7 +119,7 @@ func details(m *engine.Model) api.Details {
 		d.Parameters += n
 	}
 	if files := ck.Files(); len(files) > 0 {
-		if st, err := os.Stat(files[0]); err == nil {
+		if st, err := input.Stat(files[0]); err == nil {
 			d.Modified = st.ModTime()
 		}
 	}

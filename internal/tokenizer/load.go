@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/specquant/specquant/internal/input"
@@ -37,7 +36,7 @@ func Load(dir string) (*Tokenizer, error) {
 		return nil, fmt.Errorf("tokenizer: %s: %w", dir, err)
 	}
 	for _, name := range ownFiles {
-		if st, err := os.Stat(filepath.Join(dir, name)); err == nil && st.Mode().IsRegular() {
+		if st, err := input.Stat(filepath.Join(dir, name)); err == nil && st.Mode().IsRegular() {
 			t.files = append(t.files, name)
 		}
 	}
