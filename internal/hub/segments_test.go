@@ -185,7 +185,7 @@ func TestSegmentsFaults(t *testing.T) {
 		}, 0, ""},
 		{"another file in the middle", func(h *fakeHub, c *Client) {
 			h.file = func(w http.ResponseWriter, r *http.Request, name string, n int) bool {
-				if name != weightsFile || n < 4 || n > 8 {
+				if name != weightsFile || n != 4 { // more could spoil the second try too, which is the last
 					return false
 				}
 				w.Header().Set("ETag", `"other"`)
