@@ -61,8 +61,8 @@ func (m *Model) prepareRows(l *layer, qk *llama.QK, index int, at []place) {
 	m.pool.Run((n+preparedRows-1)/preparedRows, func(i int) {
 		from, end := i*preparedRows, min(n, (i+1)*preparedRows)
 		for i := from; i < end; i++ {
-			llama.Turn(c, s.q[i*qw:][:qw], l.norms.QNorm, l.rope, at[i].position)
-			llama.Turn(c, s.k[i*kvw:][:kvw], l.norms.KNorm, l.rope, at[i].position)
+			llama.PrepareHeads(c, s.q[i*qw:][:qw], l.norms.QNorm, l.rope, at[i].position)
+			llama.PrepareHeads(c, s.k[i*kvw:][:kvw], l.norms.KNorm, l.rope, at[i].position)
 		}
 		qk.Apply(nil, s.q[from*qw:end*qw], s.k[from*kvw:end*kvw])
 		for i := from; i < end; i++ {
@@ -102,8 +102,8 @@ func (m *Model) attendHeads(l *layer, qk *llama.QK, index int, at []place) {
 		cache := &at[j.Row].seq.blocks[index]
 		for i := j.Row; i < j.Row+j.Rows; i++ {
 			q, k, v := s.q[i*qw+j.Head*group*hd:][:group*hd], s.k[i*kvw+j.Head*hd:][:hd], s.v[i*kvw+j.Head*hd:][:hd]
-			llama.Turn(c, q, norms.QNorm, l.rope, at[i].position)
-			llama.Turn(c, k, norms.KNorm, l.rope, at[i].position)
+			llama.PrepareHeads(c, q, norms.QNorm, l.rope, at[i].position)
+			llama.PrepareHeads(c, k, norms.KNorm, l.rope, at[i].position)
 			qk.ApplyHead(j.Head, q, k)
 			put(cache, j.Head, at[i].position, k, v)
 		}

@@ -172,8 +172,8 @@ func (r *Runner) attend(b *Block, x []float32, tokens int, h Hooks) bool {
 	b.V.Forward(p, r.v, r.norm, tokens)
 	rope := PickRope(c, b.Index, r.Rope, r.Local)
 	p.Run(tokens, func(t int) {
-		Turn(c, r.q[t*qw:][:qw], b.QNorm, rope, t)
-		Turn(c, r.k[t*kvw:][:kvw], b.KNorm, rope, t)
+		PrepareHeads(c, r.q[t*qw:][:qw], b.QNorm, rope, t)
+		PrepareHeads(c, r.k[t*kvw:][:kvw], b.KNorm, rope, t)
 	})
 	if h.QK != nil {
 		h.QK(r.q, r.k, tokens)
@@ -263,9 +263,9 @@ func Gated(p *parallel.Pool, c *checkpoint.Config, gate, up []float32) {
 	float.SwiGLUOn(p, gate, up)
 }
 
-// Turn norms the heads of one token's queries or keys, where gain is not nil, and
-// turns them to its position, where rope is not nil.
-func Turn(c *checkpoint.Config, heads, gain []float32, rope *Rope, position int) {
+// PrepareHeads prepares the heads of a token's queries, or of its keys, for attention: it norms
+// them if gain is not nil, and rotates them to the token's position if rope is not nil.
+func PrepareHeads(c *checkpoint.Config, heads, gain []float32, rope *Rope, position int) {
 	hd := c.HeadDim
 	if gain != nil && c.QKNorm == checkpoint.QKWhole {
 		float.RMSNorm(heads, heads, gain, c.NormEps)
@@ -282,8 +282,8 @@ func Turn(c *checkpoint.Config, heads, gain []float32, rope *Rope, position int)
 	}
 }
 
-// attention fills attn from q, k, v: causal, grouped-query, with a sliding
-// window and capped scores where the block has them.
+// attention computes r.attn from r.q, r.k and r.v: each token sees those up to itself, or the
+// last ones in the block's window if it has one, with capped scores if the model caps them.
 func (r *Runner) attention(block, tokens int) {
 	c := r.Config
 	hd, kvw, group := c.HeadDim, c.KVHeads*c.HeadDim, c.Heads/c.KVHeads

@@ -21,10 +21,6 @@ const (
 // tie names channels that must share λ: channel i uses the maxima over all channels with
 // the same tie[i] (in grouped-query attention, the query heads that read one kv head). If
 // tie is nil, all channels are independent.
-//
-// tie names channels that must share λ: channel i uses the maxima over all
-// channels with the same tie[i] (grouped-query attention: the query heads that
-// read one kv head). A nil tie ties nothing.
 func Lambda(alpha recipe.Alpha, actMax, wMax []float32, tie []int) []float32 {
 	n := len(actMax)
 	lambda := make([]float32, n)

@@ -7,7 +7,7 @@
 //	attend    attention: scores, softmax and weighted sums of values, defined in Go
 //	int       the same where the cache holds integers, with products of integers
 //	quant     the range and the rounding of what is put into the cache
-//	assembly  the calls of the assembly routines, and their choice by the active tier
+//	dispatch  the calls of the assembly routines, and their choice by the active tier
 //
 // calls_* and blocks_*, which are generated, choose among the variants of a routine. The
 // routines are in score512, combine512 and softmax512 (AVX-512), int512 (AVX-512 VNNI),

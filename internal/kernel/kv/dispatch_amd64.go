@@ -7,7 +7,7 @@ import (
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
-// The choices of assembly.go by the tiers of amd64.
+// The choices of dispatch.go by the tiers of amd64.
 
 // kvTileRows returns the number of rows of the next tile if `left` rows are left. It may
 // be larger than that: the rows after the last are fillers.

@@ -6,7 +6,7 @@ import (
 	"github.com/specquant/specquant/internal/kernel/cpu"
 )
 
-// The choices of assembly.go for NEON.
+// The choices of dispatch.go for NEON.
 
 // kvTileRows returns the number of rows of the next tile if `left` rows are left. It may
 // be larger than that: the rows after the last are fillers.

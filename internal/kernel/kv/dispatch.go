@@ -14,7 +14,7 @@ import (
 // Every routine takes a fixed number of rows (queries or their weights) and of positions or
 // dimensions, which its name gives, followed by the format of the cache: 4x64q8 has 4 rows,
 // 64 positions and a cache of 8 bits, f32 is a cache of float32. kvScore, kvCombine,
-// kvIntScore and kvIntCombine (assembly_*.go, calls_*.go) choose among them.
+// kvIntScore and kvIntCombine (dispatch_*.go, calls_*.go) choose among them.
 
 // hasAssembly reports whether the active tier has assembly for attention.
 func hasAssembly() bool { return cpu.Active() != cpu.Portable }
