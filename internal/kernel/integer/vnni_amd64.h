@@ -84,8 +84,8 @@ begin:                             \
 	LEAQ    (CX)(DI*1), R11; \
 	CMPQ    BX, AX;          \
 	CMOVQEQ R11, CX;         \
-	PREFETCHNTA (CX);        \
-	PREFETCHNTA (CX)(DI*1);  \
+	PREFETCHT0 (CX);        \
+	PREFETCHT0 (CX)(DI*1);  \
 	ADDQ    $64, CX
 
 // INT_START4 begins the sums of the next token with -8·Σq, INT_START8 with
@@ -208,8 +208,9 @@ write:                                     \
 	VADDPS    at(BX), a, a; \
 	VMOVUPS   a, at(BX)
 
-// INT_AHEAD1 is their distance of prefetching in bytes: PREFETCHNTA, since the
-// weights are not read again before the next token, and other things want the caches.
+// INT_AHEAD1 is their distance of prefetching in bytes. Not PREFETCHNTA, although the
+// weights are not read again before the next token: on Xeons, whose last-level cache may
+// hold a whole model, lines that are fetched so never get there.
 #define INT_AHEAD1 2048
 
 // INT_WRITE1 writes sx·(sum − zx·RowSum) of the row tile.
