@@ -36,7 +36,7 @@ func TestMulIntStaysInside(t *testing.T) {
 				if testing.Short() && (n+bits)%4 != 0 {
 					continue
 				}
-				for i, tokens := range []int{1, 2, 3, 7, 13} {
+				for i, tokens := range []int{1, 2, 3, 7, 13, 25} {
 					w, _ := intRandomZeros(t, r, bits, s.rows, s.cols, s.group, false, intZeros((i+bits)%3))
 					g := *w
 					g.Tiles = intGuarded[byte](t, len(w.Tiles))
@@ -85,7 +85,7 @@ func TestLevelsStayInside(t *testing.T) {
 			g.Tiles, g.Scale = intGuarded[byte](t, len(w.Tiles)), intGuarded[float32](t, len(w.Scale))
 			copy(g.Tiles, w.Tiles)
 			copy(g.Scale, w.Scale)
-			for _, tokens := range []int{1, 2, 3, 7, 13} {
+			for _, tokens := range []int{1, 2, 3, 7, 13, 25} {
 				x, y := intRandomTokens(r, tokens, s.cols), intGuarded[float32](t, tokens*s.rows)
 				for _, group := range []int{0, s.act} {
 					var a Activations
