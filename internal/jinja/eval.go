@@ -60,6 +60,7 @@ func atLine(line int, err error) error {
 	return &lineError{line, err}
 }
 
+// evalNode evaluates an expression by its kind.
 func (r *renderer) evalNode(x expr, s *scope) (Value, error) {
 	switch x := x.(type) {
 	case *constant:
@@ -73,21 +74,7 @@ func (r *renderer) evalNode(x expr, s *scope) (Value, error) {
 		items, err := r.evalAll(x.items, s)
 		return &List{Items: items, Tuple: x.tuple}, err
 	case *dictExpr:
-		d := &Dict{}
-		for i := range x.keys {
-			k, err := r.eval(x.keys[i], s)
-			if err != nil {
-				return nil, err
-			}
-			v, err := r.eval(x.values[i], s)
-			if err != nil {
-				return nil, err
-			}
-			if err := d.Set(k, v); err != nil {
-				return nil, err
-			}
-		}
-		return d, nil
+		return r.dict(x, s)
 	case *attribute:
 		of, err := r.eval(x.of, s)
 		if err != nil {
@@ -112,33 +99,9 @@ func (r *renderer) evalNode(x expr, s *scope) (Value, error) {
 	case *binary:
 		return r.binary(x, s)
 	case *compare:
-		l, err := r.eval(x.first, s)
-		if err != nil {
-			return nil, err
-		}
-		for i, op := range x.ops {
-			right, err := r.eval(x.rest[i], s)
-			if err != nil {
-				return nil, err
-			}
-			ok, err := r.compare(op, l, right)
-			if !ok || err != nil {
-				return false, err
-			}
-			l = right
-		}
-		return true, nil
+		return r.compareAll(x, s)
 	case *condition:
-		test, err := r.eval(x.test, s)
-		switch {
-		case err != nil:
-			return nil, err
-		case truthy(test):
-			return r.eval(x.then, s)
-		case x.otherwise == nil:
-			return undefined{"the inline if-expression without an else"}, nil
-		}
-		return r.eval(x.otherwise, s)
+		return r.condition(x, s)
 	case *callExpr:
 		callee, err := r.eval(x.callee, s)
 		if err != nil {
@@ -160,18 +123,75 @@ func (r *renderer) evalNode(x expr, s *scope) (Value, error) {
 		if err != nil {
 			return nil, err
 		}
-		a, err := r.arguments(&x.args, s)
+		return r.test(x, v, s)
+	}
+	return nil, fmt.Errorf("a slice is used outside of a subscript")
+}
+
+// dict evaluates {key: value, …}.
+func (r *renderer) dict(x *dictExpr, s *scope) (Value, error) {
+	d := &Dict{}
+	for i := range x.keys {
+		k, err := r.eval(x.keys[i], s)
 		if err != nil {
 			return nil, err
 		}
-		f := tests[x.name]
-		if f == nil {
-			return nil, fmt.Errorf("unknown test %q", clip(x.name))
+		v, err := r.eval(x.values[i], s)
+		if err != nil {
+			return nil, err
 		}
-		ok, err := f(r, v, a)
-		return ok, err
+		if err := d.Set(k, v); err != nil {
+			return nil, err
+		}
 	}
-	return nil, fmt.Errorf("a slice is used outside of a subscript")
+	return d, nil
+}
+
+// compareAll evaluates a chain such as a < b <= c. It stops at the first comparison that is false.
+func (r *renderer) compareAll(x *compare, s *scope) (Value, error) {
+	left, err := r.eval(x.first, s)
+	if err != nil {
+		return nil, err
+	}
+	for i, op := range x.ops {
+		right, err := r.eval(x.rest[i], s)
+		if err != nil {
+			return nil, err
+		}
+		ok, err := r.compare(op, left, right)
+		if !ok || err != nil {
+			return false, err
+		}
+		left = right
+	}
+	return true, nil
+}
+
+// condition evaluates "a if test else b".
+func (r *renderer) condition(x *condition, s *scope) (Value, error) {
+	test, err := r.eval(x.test, s)
+	switch {
+	case err != nil:
+		return nil, err
+	case truthy(test):
+		return r.eval(x.then, s)
+	case x.otherwise == nil:
+		return undefined{"the inline if-expression without an else"}, nil
+	}
+	return r.eval(x.otherwise, s)
+}
+
+// test evaluates "v is name(arguments)".
+func (r *renderer) test(x *testExpr, v Value, s *scope) (Value, error) {
+	a, err := r.arguments(&x.args, s)
+	if err != nil {
+		return nil, err
+	}
+	f := tests[x.name]
+	if f == nil {
+		return nil, fmt.Errorf("unknown test %q", clip(x.name))
+	}
+	return f(r, v, a)
 }
 
 func (r *renderer) evalAll(xs []expr, s *scope) ([]Value, error) {
@@ -301,23 +321,9 @@ func (r *renderer) item(of, key Value) (Value, error) {
 
 // slice evaluates of[from:to:step].
 func (r *renderer) slice(of Value, x *sliceExpr, s *scope) (Value, error) {
-	bound := [3]*int64{}
-	for i, e := range []expr{x.from, x.to, x.step} {
-		if e == nil {
-			continue
-		}
-		v, err := r.eval(e, s)
-		if err != nil {
-			return nil, err
-		}
-		if v == nil {
-			continue
-		}
-		n, ok := integer(v)
-		if !ok {
-			return nil, fmt.Errorf("a slice's bound is a %s, expected an integer", typeName(v))
-		}
-		bound[i] = &n
+	written, err := r.sliceParts(x, s)
+	if err != nil {
+		return nil, err
 	}
 	if u, ok := of.(undefined); ok {
 		return nil, fmt.Errorf("%s is undefined", u.what)
@@ -326,43 +332,13 @@ func (r *renderer) slice(of Value, x *sliceExpr, s *scope) (Value, error) {
 	if _, isDict := of.(*Dict); isDict || err != nil {
 		return nil, fmt.Errorf("a %s can't be sliced", typeName(of))
 	}
-	n, step := int64(len(items)), int64(1)
-	if bound[2] != nil {
-		step = *bound[2]
-	}
-	if step == 0 {
-		return nil, errors.New("a slice's step is 0")
-	}
-	low, high := int64(0), n
-	if step < 0 {
-		low, high = -1, n-1
-	}
-	place := func(b *int64, otherwise int64) int64 {
-		if b == nil {
-			return otherwise
-		}
-		v := *b
-		if v < 0 {
-			v += n
-		}
-		return min(max(v, low), high)
-	}
-	from, to := place(bound[0], low), place(bound[1], high)
-	if step < 0 {
-		from, to = place(bound[0], high), place(bound[1], low)
+	n := int64(len(items))
+	from, to, step, err := sliceRange(written, n)
+	if err != nil {
+		return nil, err
 	}
 	if t, ok := of.(Text); ok && step == 1 {
-		var a, b int
-		for i, c := range items {
-			size := len(c.(Text).s)
-			if int64(i) < from {
-				a += size
-			}
-			if int64(i) < to {
-				b += size
-			}
-		}
-		return t.slice(a, max(a, b)), nil
+		return sliceText(t, items, from, to), nil
 	}
 	var out []Value
 	for i := from; step > 0 && i < to || step < 0 && i > to; {
@@ -383,6 +359,73 @@ func (r *renderer) slice(of Value, x *sliceExpr, s *scope) (Value, error) {
 		return b.text(), nil
 	}
 	return &List{Items: out, Tuple: of.(*List).Tuple}, nil
+}
+
+// sliceParts evaluates the bounds and the step of a slice; nil: not written, or None.
+func (r *renderer) sliceParts(x *sliceExpr, s *scope) (parts [3]*int64, err error) {
+	for i, e := range []expr{x.from, x.to, x.step} {
+		if e == nil {
+			continue
+		}
+		v, err := r.eval(e, s)
+		if err != nil {
+			return parts, err
+		}
+		if v == nil {
+			continue
+		}
+		n, ok := integer(v)
+		if !ok {
+			return parts, fmt.Errorf("a slice's bound is a %s, expected an integer", typeName(v))
+		}
+		parts[i] = &n
+	}
+	return parts, nil
+}
+
+// sliceRange returns the first index, the one before which a slice of n items ends (after which, with
+// a negative step) and the step. As in Python, a negative bound counts from the end, and bounds
+// outside of the items are moved to their ends.
+func sliceRange(parts [3]*int64, n int64) (from, to, step int64, err error) {
+	if step = 1; parts[2] != nil {
+		step = *parts[2]
+	}
+	if step == 0 {
+		return 0, 0, 0, errors.New("a slice's step is 0")
+	}
+	low, high := int64(0), n
+	if step < 0 {
+		low, high = -1, n-1
+	}
+	place := func(bound *int64, otherwise int64) int64 {
+		if bound == nil {
+			return otherwise
+		}
+		v := *bound
+		if v < 0 {
+			v += n
+		}
+		return min(max(v, low), high)
+	}
+	if step < 0 {
+		return place(parts[0], high), place(parts[1], low), step, nil
+	}
+	return place(parts[0], low), place(parts[1], high), step, nil
+}
+
+// sliceText returns the characters from … to − 1 of a text. chars are all of them.
+func sliceText(t Text, chars []Value, from, to int64) Text {
+	var begin, end int // in bytes
+	for i, c := range chars {
+		size := len(c.(Text).s)
+		if int64(i) < from {
+			begin += size
+		}
+		if int64(i) < to {
+			end += size
+		}
+	}
+	return t.slice(begin, max(begin, end))
 }
 
 // describe returns the name of a value's type, or which name is undefined.

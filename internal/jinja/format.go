@@ -139,7 +139,8 @@ func (r *renderer) formatted(v Value, flags string, verb byte) (Text, error) {
 // simple specification such as :>8, :02d and :.2f.
 func formatMethod(r *renderer, t Text, a *args) (Value, error) {
 	var b builder
-	s, auto := t.s, 0
+	fields := fieldArgs{args: a}
+	s := t.s
 	for at := 0; at < len(s); {
 		k := strings.IndexAny(s[at:], "{}")
 		if k < 0 {
@@ -161,59 +162,15 @@ func formatMethod(r *renderer, t Text, a *args) (Value, error) {
 		at += end + 1
 		field, spec, _ := strings.Cut(field, ":")
 		field, conv, _ := strings.Cut(field, "!")
-		var v Value
-		n, err := strconv.Atoi(field)
-		switch {
-		case field == "" && auto < 0 || field != "" && err == nil && auto > 0:
-			return nil, fmt.Errorf("the format has fields with numbers and fields without")
-		case field == "":
-			n, err = auto, nil
-			auto++
-			fallthrough
-		case err == nil:
-			if n < 0 || n >= len(a.list) {
-				return nil, fmt.Errorf("the format wants argument %d of %d", n+1, len(a.list))
-			}
-			v = a.list[n]
-			if field != "" {
-				auto = -1
-			}
-		default:
-			found, ok := a.named(field)
-			if !ok {
-				return nil, fmt.Errorf("the format names %q, which is not given", clip(field))
-			}
-			v = found
+		v, err := fields.value(field)
+		if err != nil {
+			return nil, err
 		}
-		verb := byte('s')
-		switch conv {
-		case "", "s":
-		case "r":
-			verb = 'r'
-		default:
-			return nil, errFormat
+		flags, verb, err := parseSpec(v, conv, spec)
+		if err != nil {
+			return nil, err
 		}
-		if spec != "" {
-			if c := spec[len(spec)-1]; strings.IndexByte("dfxXoegs", c) >= 0 {
-				spec, verb = spec[:len(spec)-1], c
-			} else if _, ok := v.(Text); !ok && verb == 's' {
-				if _, ok := integer(v); ok {
-					verb = 'd'
-				}
-			}
-			switch {
-			case strings.HasPrefix(spec, "<"):
-				spec = "-" + spec[1:]
-			case strings.HasPrefix(spec, ">"):
-				spec = spec[1:]
-			case verb == 's' && spec != "":
-				spec = "-" + spec
-			}
-			if strings.Trim(spec, "-+ #0123456789.") != "" {
-				return nil, errFormat
-			}
-		}
-		out, err := r.formatted(v, spec, verb)
+		out, err := r.formatted(v, flags, verb)
 		if err != nil {
 			return nil, err
 		}
@@ -223,4 +180,68 @@ func formatMethod(r *renderer, t Text, a *args) (Value, error) {
 		}
 	}
 	return b.text(), nil
+}
+
+// fieldArgs finds the arguments that the fields of a format stand for.
+type fieldArgs struct {
+	*args
+	next int // the argument of the next {}; −1: fields have numbers
+}
+
+// value returns the argument for a field's name: "" is the next one, a number is its index.
+func (f *fieldArgs) value(field string) (Value, error) {
+	n, err := strconv.Atoi(field)
+	if field != "" && err != nil {
+		v, ok := f.named(field)
+		if !ok {
+			return nil, fmt.Errorf("the format names %q, which is not given", clip(field))
+		}
+		return v, nil
+	}
+	if field == "" && f.next < 0 || field != "" && f.next > 0 {
+		return nil, fmt.Errorf("the format has fields with numbers and fields without")
+	}
+	if field == "" {
+		n = f.next
+		f.next++
+	} else {
+		f.next = -1
+	}
+	if n < 0 || n >= len(f.list) {
+		return nil, fmt.Errorf("the format wants argument %d of %d", n+1, len(f.list))
+	}
+	return f.list[n], nil
+}
+
+// parseSpec translates what follows a field's name, !conv and :spec, into the flags and the verb with which
+// % would write the value.
+func parseSpec(v Value, conv, spec string) (flags string, verb byte, err error) {
+	switch conv {
+	case "", "s":
+		verb = 's'
+	case "r":
+		verb = 'r'
+	default:
+		return "", 0, errFormat
+	}
+	if spec == "" {
+		return "", verb, nil
+	}
+	if c := spec[len(spec)-1]; strings.IndexByte("dfxXoegs", c) >= 0 {
+		spec, verb = spec[:len(spec)-1], c
+	} else if _, ok := integer(v); ok && verb == 's' {
+		verb = 'd'
+	}
+	switch {
+	case strings.HasPrefix(spec, "<"):
+		spec = "-" + spec[1:]
+	case strings.HasPrefix(spec, ">"):
+		spec = spec[1:]
+	case verb == 's' && spec != "":
+		spec = "-" + spec
+	}
+	if strings.Trim(spec, "-+ #0123456789.") != "" {
+		return "", 0, errFormat
+	}
+	return spec, verb, nil
 }

@@ -98,31 +98,43 @@ func (l *lexer) emit(kind tokenKind, text string) {
 	l.tokens = append(l.tokens, token{kind, text, l.line})
 }
 
+// trim says what of the text after a tag is removed.
+type trim struct {
+	space   bool // all white space: the tag ended with a minus
+	newline bool // one newline: it was a block or comment (trim_blocks)
+}
+
+func (t trim) apply(data string) string {
+	switch {
+	case t.space:
+		return strings.TrimLeftFunc(data, unicode.IsSpace)
+	case t.newline:
+		return strings.TrimPrefix(data, "\n")
+	}
+	return data
+}
+
+// tagBegin returns where the first {{, {% or {# begins, or the length of s.
+func tagBegin(s string) int {
+	for i := 0; ; {
+		k := strings.IndexByte(s[i:], '{')
+		if k < 0 || i+k+1 >= len(s) {
+			return len(s)
+		}
+		if c := s[i+k+1]; c == '{' || c == '%' || c == '#' {
+			return i + k
+		}
+		i += k + 1
+	}
+}
+
+// run reads text and tags in turn.
 func (l *lexer) run() error {
-	trimLeft := false    // the last tag ended with a minus: white space after it is removed
-	trimNewline := false // it was a block or comment: one newline after it is removed
+	var after trim
 	for l.at < len(l.src) {
 		rest := l.src[l.at:]
-		begin := len(rest)
-		for i := 0; ; {
-			k := strings.IndexByte(rest[i:], '{')
-			if k < 0 || i+k+1 >= len(rest) {
-				break
-			}
-			if c := rest[i+k+1]; c == '{' || c == '%' || c == '#' {
-				begin = i + k
-				break
-			}
-			i += k + 1
-		}
-		data := rest[:begin]
-		switch {
-		case trimLeft:
-			data = strings.TrimLeftFunc(data, unicode.IsSpace)
-		case trimNewline:
-			data = strings.TrimPrefix(data, "\n")
-		}
-		trimLeft, trimNewline = false, false
+		begin := tagBegin(rest)
+		data := after.apply(rest[:begin])
 		if begin == len(rest) {
 			l.emitData(data)
 			l.advance(len(rest))
@@ -145,40 +157,60 @@ func (l *lexer) run() error {
 		}
 		l.emitData(data)
 		l.advance(begin + open)
+		var err error
 		switch kind {
 		case '#':
-			end := strings.Index(l.src[l.at:], "#}")
-			if end < 0 {
-				return l.fail("a comment is not closed; expected #}")
-			}
-			trimLeft = end > 0 && l.src[l.at+end-1] == '-'
-			trimNewline = end == 0 || l.src[l.at+end-1] != '+'
-			l.advance(end + 2)
+			after, err = l.comment()
 		case '%':
-			l.emit(tokBlockBegin, "")
-			if done, minus, err := l.raw(); err != nil {
-				return err
-			} else if done {
-				trimLeft, trimNewline = minus, true
-				continue
-			}
-			end, err := l.tag("%}")
-			if err != nil {
-				return err
-			}
-			trimLeft, trimNewline = end == '-', end != '+'
-			l.emit(tokBlockEnd, "")
+			after, err = l.block()
 		default:
-			l.emit(tokPrintBegin, "")
-			end, err := l.tag("}}")
-			if err != nil {
-				return err
-			}
-			trimLeft = end == '-'
-			l.emit(tokPrintEnd, "")
+			after, err = l.expression()
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// comment skips a comment after its {#.
+func (l *lexer) comment() (trim, error) {
+	end := strings.Index(l.src[l.at:], "#}")
+	if end < 0 {
+		return trim{}, l.fail("a comment is not closed; expected #}")
+	}
+	after := trim{
+		space:   end > 0 && l.src[l.at+end-1] == '-',
+		newline: end == 0 || l.src[l.at+end-1] != '+',
+	}
+	l.advance(end + 2)
+	return after, nil
+}
+
+// block reads a statement after its {%.
+func (l *lexer) block() (trim, error) {
+	l.emit(tokBlockBegin, "")
+	done, minus, err := l.raw()
+	if err != nil || done {
+		return trim{space: minus, newline: true}, err
+	}
+	end, err := l.tag("%}")
+	if err != nil {
+		return trim{}, err
+	}
+	l.emit(tokBlockEnd, "")
+	return trim{space: end == '-', newline: end != '+'}, nil
+}
+
+// expression reads a printed expression after its {{.
+func (l *lexer) expression() (trim, error) {
+	l.emit(tokPrintBegin, "")
+	end, err := l.tag("}}")
+	if err != nil {
+		return trim{}, err
+	}
+	l.emit(tokPrintEnd, "")
+	return trim{space: end == '-'}, nil
 }
 
 func (l *lexer) emitData(s string) {

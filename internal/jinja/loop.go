@@ -73,21 +73,9 @@ func (r *renderer) loop(n *forNode, over Value, s *scope, depth int) error {
 		return err
 	}
 	if n.filter != nil {
-		var kept []Value
-		for _, item := range items {
-			inner := &scope{outer: s}
-			if err := r.assign(n.targets, item, inner); err != nil {
-				return err
-			}
-			v, err := r.eval(n.filter, inner)
-			if err != nil {
-				return err
-			}
-			if truthy(v) {
-				kept = append(kept, item)
-			}
+		if items, err = r.selected(n, items, s); err != nil {
+			return err
 		}
-		items = kept
 	}
 	if len(items) == 0 {
 		return r.run(n.otherwise, s)
@@ -127,4 +115,23 @@ func (r *renderer) loop(n *forNode, over Value, s *scope, depth int) error {
 		}
 	}
 	return nil
+}
+
+// selected returns the items for which the condition of "for … in … if condition" is true.
+func (r *renderer) selected(n *forNode, items []Value, s *scope) ([]Value, error) {
+	var kept []Value
+	for _, item := range items {
+		inner := &scope{outer: s}
+		if err := r.assign(n.targets, item, inner); err != nil {
+			return nil, err
+		}
+		v, err := r.eval(n.filter, inner)
+		if err != nil {
+			return nil, err
+		}
+		if truthy(v) {
+			kept = append(kept, item)
+		}
+	}
+	return kept, nil
 }

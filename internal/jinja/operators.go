@@ -94,6 +94,7 @@ func (r *renderer) plus(a, b Text) (Value, error) {
 	return t, nil
 }
 
+// arithmetic evaluates an arithmetic operator. + also joins texts and lists, * repeats them, and % formats a text.
 func (r *renderer) arithmetic(op string, l, right Value) (Value, error) {
 	switch a := l.(type) {
 	case Text:
@@ -140,6 +141,10 @@ func (r *renderer) arithmetic(op string, l, right Value) (Value, error) {
 	if !ok || !ok2 {
 		return nil, fmt.Errorf("%s can't be done on a %s and a %s", op, describe(l), describe(right))
 	}
+	return floatArithmetic(op, a, b)
+}
+
+func floatArithmetic(op string, a, b float64) (Value, error) {
 	if b == 0 && strings.Contains("//%", op) {
 		return nil, errors.New("division by zero")
 	}

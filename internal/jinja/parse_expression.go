@@ -159,6 +159,7 @@ func (p *parser) signed(filters bool) (expr, error) {
 	return x, err
 }
 
+// primary reads a name, a literal or an expression in parentheses.
 func (p *parser) primary() (expr, error) {
 	t := p.peek()
 	line := at(t.line)
@@ -180,18 +181,8 @@ func (p *parser) primary() (expr, error) {
 			b.WriteString(p.next().text)
 		}
 		return &constant{line, Template(b.String())}, nil
-	case tokInt:
-		v, err := strconv.ParseInt(t.text, 0, 64)
-		if d := strings.TrimLeft(t.text, "0"); err != nil && d != t.text { // 007 is an error in Python too, 00 is not
-			v, err = strconv.ParseInt(d+"0"[:b2i(d == "")], 10, 64)
-		}
-		if err != nil {
-			return nil, p.fail("the number %s is out of range", clip(t.text))
-		}
-		p.i++
-		return &constant{line, v}, nil
-	case tokFloat:
-		v, err := strconv.ParseFloat(t.text, 64)
+	case tokInt, tokFloat:
+		v, err := parseNumber(t)
 		if err != nil {
 			return nil, p.fail("the number %s is out of range", clip(t.text))
 		}
@@ -211,49 +202,58 @@ func (p *parser) primary() (expr, error) {
 		return x, p.expect(")")
 	case p.take("["):
 		l := &listExpr{at: line}
-		for !p.take("]") {
-			if len(l.items) > 0 {
-				if err := p.expect(","); err != nil {
-					return nil, err
-				}
-				if p.take("]") {
-					break
-				}
-			}
+		return l, p.items("]", func() error {
 			x, err := p.expression()
-			if err != nil {
-				return nil, err
-			}
 			l.items = append(l.items, x)
-		}
-		return l, nil
+			return err
+		})
 	case p.take("{"):
 		d := &dictExpr{at: line}
-		for !p.take("}") {
-			if len(d.keys) > 0 {
-				if err := p.expect(","); err != nil {
-					return nil, err
-				}
-				if p.take("}") {
-					break
-				}
-			}
+		return d, p.items("}", func() error {
 			k, err := p.expression()
 			if err != nil {
-				return nil, err
+				return err
 			}
 			if err := p.expect(":"); err != nil {
-				return nil, err
+				return err
 			}
 			v, err := p.expression()
-			if err != nil {
-				return nil, err
-			}
 			d.keys, d.values = append(d.keys, k), append(d.values, v)
-		}
-		return d, nil
+			return err
+		})
 	}
 	return nil, p.fail("expected an expression, found %v", t)
+}
+
+// items reads what stands between brackets, up to the closing one: items with commas between them, and perhaps one
+// after the last.
+func (p *parser) items(end string, item func() error) error {
+	for first := true; !p.take(end); first = false {
+		if !first {
+			if err := p.expect(","); err != nil {
+				return err
+			}
+			if p.take(end) {
+				break
+			}
+		}
+		if err := item(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parseNumber returns the int64 or float64 that a token stands for.
+func parseNumber(t token) (Value, error) {
+	if t.kind == tokFloat {
+		return strconv.ParseFloat(t.text, 64)
+	}
+	v, err := strconv.ParseInt(t.text, 0, 64)
+	if d := strings.TrimLeft(t.text, "0"); err != nil && d != t.text { // 007 is an error in Python too, 00 is not
+		v, err = strconv.ParseInt(d+"0"[:b2i(d == "")], 10, 64)
+	}
+	return v, err
 }
 
 func b2i(b bool) int {

@@ -130,6 +130,7 @@ func (r *renderer) captured(nodes []node, s *scope) (Text, error) {
 	return r.out.text(), nil
 }
 
+// statement runs a statement by its kind.
 func (r *renderer) statement(n node, s *scope) error {
 	switch n := n.(type) {
 	case textNode:
@@ -145,16 +146,7 @@ func (r *renderer) statement(n node, s *scope) error {
 		}
 		return r.print(t)
 	case ifNode:
-		for i, test := range n.tests {
-			v, err := r.eval(test, s)
-			if err != nil {
-				return err
-			}
-			if truthy(v) {
-				return r.run(n.bodies[i], s)
-			}
-		}
-		return r.run(n.otherwise, s)
+		return r.choose(&n, s)
 	case forNode:
 		v, err := r.eval(n.over, s)
 		if err != nil {
@@ -168,25 +160,18 @@ func (r *renderer) statement(n node, s *scope) error {
 		}
 		return atLineIf(n.pos(), r.assign(n.targets, v, s))
 	case setBlock:
-		t, err := r.captured(n.body, &scope{outer: s})
-		if err != nil {
-			return err
-		}
-		v, err := r.filterAll(n.filters, t, s)
+		v, err := r.filtered(n.body, n.filters, s)
 		if err != nil {
 			return err
 		}
 		return atLineIf(n.pos(), r.assign(n.targets, v, s))
 	case filterBlock:
-		t, err := r.captured(n.body, &scope{outer: s})
+		v, err := r.filtered(n.body, n.filters, s)
 		if err != nil {
 			return err
 		}
-		v, err := r.filterAll(n.filters, t, s)
+		t, err := r.str(v)
 		if err != nil {
-			return err
-		}
-		if t, err = r.str(v); err != nil {
 			return err
 		}
 		return r.print(t)
@@ -194,37 +179,9 @@ func (r *renderer) statement(n node, s *scope) error {
 		s.set(n.name, r.macro(n, s))
 		return nil
 	case callBlock:
-		callee, err := r.eval(n.call.callee, s)
-		if err != nil {
-			return err
-		}
-		a, err := r.arguments(&n.call.args, s)
-		if err != nil {
-			return err
-		}
-		a.names = append(slices.Clone(a.names), Template("caller"))
-		a.values = append(a.values, r.macro(n.caller, s))
-		v, err := r.call(callee, a)
-		if err != nil {
-			return atLine(n.pos(), err)
-		}
-		t, err := r.str(v)
-		if err != nil {
-			return err
-		}
-		return r.print(t)
+		return r.callWithBody(&n, s)
 	case withNode:
-		inner := &scope{outer: s}
-		for i, t := range n.targets {
-			v, err := r.eval(n.values[i], s)
-			if err != nil {
-				return err
-			}
-			if err := r.assign(t, v, inner); err != nil {
-				return atLine(n.pos(), err)
-			}
-		}
-		return r.run(n.body, inner)
+		return r.with(&n, s)
 	case scopeNode:
 		return r.run(n.body, &scope{outer: s})
 	case breakNode:
@@ -235,6 +192,58 @@ func (r *renderer) statement(n node, s *scope) error {
 	return fmt.Errorf("unknown statement %T", n)
 }
 
+// choose runs the body of the first test of an if that is true, or else the last one.
+func (r *renderer) choose(n *ifNode, s *scope) error {
+	for i, test := range n.tests {
+		v, err := r.eval(test, s)
+		if err != nil {
+			return err
+		}
+		if truthy(v) {
+			return r.run(n.bodies[i], s)
+		}
+	}
+	return r.run(n.otherwise, s)
+}
+
+// callWithBody runs {% call f(…) %}…{% endcall %}: the macro f gets the body as its caller().
+func (r *renderer) callWithBody(n *callBlock, s *scope) error {
+	callee, err := r.eval(n.call.callee, s)
+	if err != nil {
+		return err
+	}
+	a, err := r.arguments(&n.call.args, s)
+	if err != nil {
+		return err
+	}
+	a.names = append(slices.Clone(a.names), Template("caller"))
+	a.values = append(a.values, r.macro(n.caller, s))
+	v, err := r.call(callee, a)
+	if err != nil {
+		return atLine(n.pos(), err)
+	}
+	t, err := r.str(v)
+	if err != nil {
+		return err
+	}
+	return r.print(t)
+}
+
+// with runs the body of a with, which has a scope of its own that holds the names that the with sets.
+func (r *renderer) with(n *withNode, s *scope) error {
+	inner := &scope{outer: s}
+	for i, t := range n.targets {
+		v, err := r.eval(n.values[i], s)
+		if err != nil {
+			return err
+		}
+		if err := r.assign(t, v, inner); err != nil {
+			return atLine(n.pos(), err)
+		}
+	}
+	return r.run(n.body, inner)
+}
+
 func atLineIf(line int, err error) error {
 	if err == nil || err == errBreak || err == errContinue {
 		return err
@@ -242,7 +251,12 @@ func atLineIf(line int, err error) error {
 	return atLine(line, err)
 }
 
-func (r *renderer) filterAll(list []filterExpr, t Text, s *scope) (Value, error) {
+// filtered runs a body in a scope of its own and applies filters to its output.
+func (r *renderer) filtered(body []node, list []filterExpr, s *scope) (Value, error) {
+	t, err := r.captured(body, &scope{outer: s})
+	if err != nil {
+		return nil, err
+	}
 	var v Value = t
 	for i := range list {
 		var err error

@@ -65,45 +65,39 @@ func (r *renderer) repr(b *builder, v Value) error {
 				end = ",)"
 			}
 		}
-		if err := r.put(b, open); err != nil {
-			return err
-		}
-		for i, x := range v.Items {
-			if i > 0 {
-				if err := r.put(b, ", "); err != nil {
-					return err
-				}
-			}
-			if err := r.repr(b, x); err != nil {
-				return err
-			}
-		}
-		return r.put(b, end)
+		return r.reprItems(b, open, end, len(v.Items), func(i int) error { return r.repr(b, v.Items[i]) })
 	case *Dict:
-		if err := r.put(b, "{"); err != nil {
-			return err
-		}
-		for i := range v.keys {
-			if i > 0 {
-				if err := r.put(b, ", "); err != nil {
-					return err
-				}
-			}
+		return r.reprItems(b, "{", "}", len(v.keys), func(i int) error {
 			if err := r.repr(b, v.keys[i]); err != nil {
 				return err
 			}
 			if err := r.put(b, ": "); err != nil {
 				return err
 			}
-			if err := r.repr(b, v.values[i]); err != nil {
-				return err
-			}
-		}
-		return r.put(b, "}")
+			return r.repr(b, v.values[i])
+		})
 	case *function:
 		return r.put(b, "<function "+v.name+">")
 	}
 	return r.put(b, "<"+typeName(v)+">")
+}
+
+// reprItems writes n items with commas between them, in brackets.
+func (r *renderer) reprItems(b *builder, open, end string, n int, item func(i int) error) error {
+	if err := r.put(b, open); err != nil {
+		return err
+	}
+	for i := range n {
+		if i > 0 {
+			if err := r.put(b, ", "); err != nil {
+				return err
+			}
+		}
+		if err := item(i); err != nil {
+			return err
+		}
+	}
+	return r.put(b, end)
 }
 
 // reprText writes a text in Python's quotes.

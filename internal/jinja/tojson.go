@@ -88,40 +88,45 @@ func (r *renderer) json(b *builder, v Value, st jsonStyle, depth int) error {
 	case *List:
 		return r.jsonItems(b, "[", "]", len(v.Items), st, depth, func(i int) error { return r.json(b, v.Items[i], st, depth+1) })
 	case *Dict:
-		order := make([]int, v.Len())
-		for i := range order {
-			order[i] = i
-		}
-		if st.sortKeys {
-			if err := r.step(4 * len(order)); err != nil {
-				return err
-			}
-			sort.SliceStable(order, func(i, k int) bool {
-				a, _ := v.keys[order[i]].(Text)
-				b, _ := v.keys[order[k]].(Text)
-				return a.s < b.s
-			})
-		}
-		return r.jsonItems(b, "{", "}", len(order), st, depth, func(i int) error {
-			key := v.keys[order[i]]
-			t, ok := key.(Text)
-			if !ok { // json.dumps writes None, bools and numbers as strings
-				var k builder
-				if err := r.json(&k, key, st, depth+1); err != nil {
-					return err
-				}
-				t = k.text()
-			}
-			if err := r.jsonText(b, t, st.ascii); err != nil {
-				return err
-			}
-			if err := r.put(b, st.key); err != nil {
-				return err
-			}
-			return r.json(b, v.values[order[i]], st, depth+1)
-		})
+		return r.jsonDict(b, v, st, depth)
 	}
 	return fmt.Errorf("a %s can't be written as JSON", describe(v))
+}
+
+// jsonDict writes a dict at a depth of nesting.
+func (r *renderer) jsonDict(b *builder, d *Dict, st jsonStyle, depth int) error {
+	order := make([]int, d.Len())
+	for i := range order {
+		order[i] = i
+	}
+	if st.sortKeys {
+		if err := r.step(4 * len(order)); err != nil {
+			return err
+		}
+		sort.SliceStable(order, func(i, k int) bool {
+			a, _ := d.keys[order[i]].(Text)
+			b, _ := d.keys[order[k]].(Text)
+			return a.s < b.s
+		})
+	}
+	return r.jsonItems(b, "{", "}", len(order), st, depth, func(i int) error {
+		key := d.keys[order[i]]
+		t, ok := key.(Text)
+		if !ok { // json.dumps writes None, bools and numbers as strings
+			var k builder
+			if err := r.json(&k, key, st, depth+1); err != nil {
+				return err
+			}
+			t = k.text()
+		}
+		if err := r.jsonText(b, t, st.ascii); err != nil {
+			return err
+		}
+		if err := r.put(b, st.key); err != nil {
+			return err
+		}
+		return r.json(b, d.values[order[i]], st, depth+1)
+	})
 }
 
 func (r *renderer) jsonItems(b *builder, open, end string, n int, st jsonStyle, depth int, item func(i int) error) error {

@@ -228,30 +228,16 @@ func (r *renderer) equal(a, b Value) (bool, error) {
 		return false, nil
 	case *List:
 		y, ok := b.(*List)
-		if !ok || x.Tuple != y.Tuple || len(x.Items) != len(y.Items) {
+		if !ok {
 			return false, nil
 		}
-		for i := range x.Items {
-			if same, err := r.equal(x.Items[i], y.Items[i]); !same || err != nil {
-				return false, err
-			}
-		}
-		return true, nil
+		return r.equalLists(x, y)
 	case *Dict:
 		y, ok := b.(*Dict)
-		if !ok || x.Len() != y.Len() {
+		if !ok {
 			return false, nil
 		}
-		for i, k := range x.keys {
-			v, ok := y.get(k)
-			if !ok {
-				return false, nil
-			}
-			if same, err := r.equal(x.values[i], v); !same || err != nil {
-				return false, err
-			}
-		}
-		return true, nil
+		return r.equalDicts(x, y)
 	}
 	if i, ok := integer(a); ok {
 		if j, ok := integer(b); ok {
@@ -267,6 +253,35 @@ func (r *renderer) equal(a, b Value) (bool, error) {
 		return a == b, nil
 	}
 	return false, nil
+}
+
+func (r *renderer) equalLists(x, y *List) (bool, error) {
+	if x.Tuple != y.Tuple || len(x.Items) != len(y.Items) {
+		return false, nil
+	}
+	for i := range x.Items {
+		if same, err := r.equal(x.Items[i], y.Items[i]); !same || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// equalDicts reports whether two dicts have the same keys with equal values, in any order.
+func (r *renderer) equalDicts(x, y *Dict) (bool, error) {
+	if x.Len() != y.Len() {
+		return false, nil
+	}
+	for i, k := range x.keys {
+		v, ok := y.get(k)
+		if !ok {
+			return false, nil
+		}
+		if same, err := r.equal(x.values[i], v); !same || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // less is Python's <.
