@@ -123,75 +123,94 @@ func (b *BranchFormat) Stored() bool {
 
 // ParseQuantization reads a quantization_config; that of another tool is an error.
 func ParseQuantization(raw json.RawMessage, file string) (*Quantization, error) {
+	q, err := parseQuantization(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: quantization_config: %w", file, err)
+	}
+	return q, nil
+}
+
+func parseQuantization(raw json.RawMessage) (*Quantization, error) {
 	// Check the method first: another tool may use our field names with other meanings.
 	var q Quantization
 	var whose struct {
 		Method string `json:"quant_method"`
 	}
 	if err := input.JSON(raw, &whose); err != nil {
-		return nil, fmt.Errorf("%s: quantization_config: %w", file, err)
+		return nil, err
 	}
 	q.Method = whose.Method
 	if q.Method == Method {
 		if err := input.JSON(raw, &q); err != nil {
-			return nil, fmt.Errorf("%s: quantization_config: %w", file, err)
+			return nil, err
 		}
 	}
 	if q.Method != Method {
-		return nil, fmt.Errorf("%s: quantization_config: quant_method is %q, expected %q; other tools' quantized models can't be read", file, q.Method, Method)
+		return nil, fmt.Errorf("quant_method is %q, expected %q; other tools' quantized models can't be read", q.Method, Method)
 	}
+	return &q, q.check()
+}
+
+// check returns an error for values that this version of the format does not have.
+func (q *Quantization) check() error {
 	if q.Version < 1 || q.Version > Version {
-		return nil, fmt.Errorf("%s: quantization_config: format_version is %d, this program reads 1 to %d", file, q.Version, Version)
+		return fmt.Errorf("format_version is %d, this program reads 1 to %d", q.Version, Version)
 	}
 	if err := q.Bits.Check(); err != nil {
-		return nil, fmt.Errorf("%s: quantization_config: %w", file, err)
+		return err
 	}
 	if err := q.CheckGroups(); err != nil {
-		return nil, fmt.Errorf("%s: quantization_config: %w", file, err)
+		return err
 	}
 	if err := q.CheckTables(); err != nil {
-		return nil, fmt.Errorf("%s: quantization_config: %w", file, err)
+		return err
 	}
 	if !(q.ActClip > 0 && q.ActClip <= 1) {
-		return nil, fmt.Errorf("%s: quantization_config: activation_clip is %v, expected more than 0 and at most 1", file, q.ActClip)
+		return fmt.Errorf("activation_clip is %v, expected more than 0 and at most 1", q.ActClip)
 	}
 	switch q.Zero {
 	case "", quant.ZeroSymmetric, quant.ZeroCentred, quant.ZeroAsymmetric:
 	default:
-		return nil, fmt.Errorf("%s: quantization_config: zero_point is %q, expected %s, %s or %s", file, q.Zero, quant.ZeroSymmetric, quant.ZeroCentred, quant.ZeroAsymmetric)
+		return fmt.Errorf("zero_point is %q, expected %s, %s or %s", q.Zero, quant.ZeroSymmetric, quant.ZeroCentred, quant.ZeroAsymmetric)
 	}
 	for name, bits := range q.Layers {
 		if bits != 16 && !slices.Contains(quant.WeightBits, bits) {
-			return nil, fmt.Errorf("%s: quantization_config: layer_bits of %s is %d, expected one of %v or 16", file, name, bits, quant.WeightBits)
+			return fmt.Errorf("layer_bits of %s is %d, expected one of %v or 16", name, bits, quant.WeightBits)
 		}
 	}
 	if err := q.Transforms.check(); err != nil {
-		return nil, fmt.Errorf("%s: quantization_config: %w", file, err)
+		return err
 	}
-	if b := q.Branch; b != nil {
-		if b.Basis != "dft" && b.Basis != "dct" && !b.Stored() {
-			return nil, fmt.Errorf("%s: quantization_config: branch.basis is %q, expected dft, dct, klt, svd or columns", file, b.Basis)
-		}
-		if b.Stored() && (b.Axis != "output" || b.Truncate != 0) {
-			return nil, fmt.Errorf("%s: quantization_config: branch.axis is %q and branch.truncate %v, expected output and 0 with basis %s", file, b.Axis, b.Truncate, b.Basis)
-		}
-		if b.Remove && !b.Stored() {
-			return nil, fmt.Errorf("%s: quantization_config: branch.remove is set, expected a stored basis with it, not %s", file, b.Basis)
-		}
-		if b.Bits != 0 && b.Bits != 8 && b.Bits != 16 {
-			return nil, fmt.Errorf("%s: quantization_config: branch.bits is %d, expected 8 or 16", file, b.Bits)
-		}
-		if b.Bits == 8 && !b.Stored() {
-			return nil, fmt.Errorf("%s: quantization_config: branch.bits is 8, expected a stored basis with it, not %s", file, b.Basis)
-		}
-		if b.Axis != "output" && b.Axis != "input" {
-			return nil, fmt.Errorf("%s: quantization_config: branch.axis is %q, expected output or input", file, b.Axis)
-		}
-		if !(b.Truncate >= 0 && b.Truncate < 1) {
-			return nil, fmt.Errorf("%s: quantization_config: branch.truncate is %v, expected 0 to 1", file, b.Truncate)
-		}
+	return q.Branch.check()
+}
+
+// check returns an error for a branch that cannot be computed; nil, no branch, is valid.
+func (b *BranchFormat) check() error {
+	if b == nil {
+		return nil
 	}
-	return &q, nil
+	if b.Basis != "dft" && b.Basis != "dct" && !b.Stored() {
+		return fmt.Errorf("branch.basis is %q, expected dft, dct, klt, svd or columns", b.Basis)
+	}
+	if b.Stored() && (b.Axis != "output" || b.Truncate != 0) {
+		return fmt.Errorf("branch.axis is %q and branch.truncate %v, expected output and 0 with basis %s", b.Axis, b.Truncate, b.Basis)
+	}
+	if b.Remove && !b.Stored() {
+		return fmt.Errorf("branch.remove is set, expected a stored basis with it, not %s", b.Basis)
+	}
+	if b.Bits != 0 && b.Bits != 8 && b.Bits != 16 {
+		return fmt.Errorf("branch.bits is %d, expected 8 or 16", b.Bits)
+	}
+	if b.Bits == 8 && !b.Stored() {
+		return fmt.Errorf("branch.bits is 8, expected a stored basis with it, not %s", b.Basis)
+	}
+	if b.Axis != "output" && b.Axis != "input" {
+		return fmt.Errorf("branch.axis is %q, expected output or input", b.Axis)
+	}
+	if !(b.Truncate >= 0 && b.Truncate < 1) {
+		return fmt.Errorf("branch.truncate is %v, expected 0 to 1", b.Truncate)
+	}
+	return nil
 }
 
 // ActGrid is the grid to which the inputs of quantized layers are rounded.

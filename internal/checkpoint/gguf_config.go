@@ -119,18 +119,7 @@ func (g *GGUF) config() ([]byte, Config, error) {
 	if v := k.int("attention.value_length", dim); v != dim && k.err == nil {
 		k.err = unsupported("%s: attention.value_length is %d and key_length %d, expected the same", g.path, v, dim)
 	}
-	vocab := int64(0)
-	if e := g.entries["token_embd.weight"]; e != nil && len(e.shape) == 2 {
-		vocab = int64(e.shape[0])
-	}
-	vocab = k.int("vocab_size", vocab)
-	c["vocab_size"] = vocab
-	if n, ok := asInt(g.Metadata["tokenizer.ggml.bos_token_id"]); ok && n >= 0 && n < vocab {
-		c["bos_token_id"] = n
-	}
-	if ends := g.EndTokens(); len(ends) > 0 {
-		c["eos_token_id"] = ends
-	}
+	k.vocabulary(c)
 	turned := k.int("rope.dimension_count", dim)
 	if turned != dim && dim > 0 {
 		c["partial_rotary_factor"] = float64(turned) / float64(dim)
@@ -151,6 +140,22 @@ func (g *GGUF) config() ([]byte, Config, error) {
 	data = append(data, '\n')
 	cfg, err := ParseConfig(data, g.path+" (as config.json)")
 	return data, cfg, err
+}
+
+// vocabulary sets the fields of the vocabulary's size and of the tokens that begin and end a text.
+func (k *ggufKeys) vocabulary(c hfConfig) {
+	size := int64(0)
+	if e := k.g.entries["token_embd.weight"]; e != nil && len(e.shape) == 2 {
+		size = int64(e.shape[0])
+	}
+	size = k.int("vocab_size", size)
+	c["vocab_size"] = size
+	if n, ok := asInt(k.g.Metadata["tokenizer.ggml.bos_token_id"]); ok && n >= 0 && n < size {
+		c["bos_token_id"] = n
+	}
+	if ends := k.g.EndTokens(); len(ends) > 0 {
+		c["eos_token_id"] = ends
+	}
 }
 
 // EndTokens are the ids, below the vocabulary's size, that end a text or a turn: those

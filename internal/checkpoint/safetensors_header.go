@@ -111,69 +111,79 @@ func decodeEntry(dec *json.Decoder, path, name string) (*entry, error) {
 		if err := dec.Decode(&raw); err != nil {
 			return malformed("%s: %s: %v", where, key, err)
 		}
-		switch key {
-		case "dtype":
-			s, ok := jsonString(raw)
-			if !ok {
-				return malformed("%s: dtype: found %s, expected a string", where, brief(raw))
-			}
-			e.dtype = DType(s)
-			if e.dtype.Bits() == 0 {
-				return unsupported("%s: unknown dtype %q, expected one of %s", where, s, dtypeNames())
-			}
-		case "shape":
-			dims, err := intList(raw, maxRank)
-			if err != nil {
-				return malformed("%s: shape: %v", where, err)
-			}
-			e.shape = make([]int, len(dims))
-			for i, d := range dims {
-				if d < 0 || d > math.MaxInt {
-					return malformed("%s: shape %v: dimension %d is %d, expected 0 or more", where, dims, i, d)
-				}
-				e.shape[i] = int(d)
-			}
-		case "data_offsets":
-			o, err := intList(raw, 2)
-			if err == nil && len(o) != 2 {
-				err = fmt.Errorf("found %d numbers, expected [begin, end]", len(o))
-			}
-			if err != nil {
-				return malformed("%s: data_offsets: %v", where, err)
-			}
-			if o[0] < 0 || o[1] < o[0] {
-				return malformed("%s: data_offsets %v: expected 0 <= begin <= end", where, o)
-			}
-			e.begin, e.end = o[0], o[1]
-		default:
-			return malformed("%s: unknown field %q, expected dtype, shape and data_offsets", where, key)
-		}
-		return nil
+		return e.set(key, raw, where)
 	})
 	if err != nil {
 		return nil, err
 	}
+	return e, e.check(where)
+}
+
+// set reads one field of a tensor's object. where names the file and the tensor in errors.
+func (e *entry) set(key string, raw json.RawMessage, where string) error {
+	switch key {
+	case "dtype":
+		s, ok := jsonString(raw)
+		if !ok {
+			return malformed("%s: dtype: found %s, expected a string", where, brief(raw))
+		}
+		e.dtype = DType(s)
+		if e.dtype.Bits() == 0 {
+			return unsupported("%s: unknown dtype %q, expected one of %s", where, s, dtypeNames())
+		}
+	case "shape":
+		dims, err := intList(raw, maxRank)
+		if err != nil {
+			return malformed("%s: shape: %v", where, err)
+		}
+		e.shape = make([]int, len(dims))
+		for i, d := range dims {
+			if d < 0 || d > math.MaxInt {
+				return malformed("%s: shape %v: dimension %d is %d, expected 0 or more", where, dims, i, d)
+			}
+			e.shape[i] = int(d)
+		}
+	case "data_offsets":
+		o, err := intList(raw, 2)
+		if err == nil && len(o) != 2 {
+			err = fmt.Errorf("found %d numbers, expected [begin, end]", len(o))
+		}
+		if err != nil {
+			return malformed("%s: data_offsets: %v", where, err)
+		}
+		if o[0] < 0 || o[1] < o[0] {
+			return malformed("%s: data_offsets %v: expected 0 <= begin <= end", where, o)
+		}
+		e.begin, e.end = o[0], o[1]
+	default:
+		return malformed("%s: unknown field %q, expected dtype, shape and data_offsets", where, key)
+	}
+	return nil
+}
+
+// check reports a field that is missing, or offsets that do not span the tensor's size.
+func (e *entry) check(where string) error {
 	switch {
 	case e.dtype == "":
-		return nil, malformed("%s: dtype is missing", where)
+		return malformed("%s: dtype is missing", where)
 	case e.shape == nil:
-		return nil, malformed("%s: shape is missing", where)
+		return malformed("%s: shape is missing", where)
 	case e.begin < 0:
-		return nil, malformed("%s: data_offsets is missing", where)
+		return malformed("%s: data_offsets is missing", where)
 	}
 	n, ok := product(e.shape)
 	if !ok {
-		return nil, malformed("%s: shape %v: the number of elements overflows", where, e.shape)
+		return malformed("%s: shape %v: the number of elements overflows", where, e.shape)
 	}
 	want, ok := e.dtype.payload(n)
 	if !ok {
-		return nil, malformed("%s: shape %v of %s: the number of bytes overflows or is not whole", where, e.shape, e.dtype)
+		return malformed("%s: shape %v of %s: the number of bytes overflows or is not whole", where, e.shape, e.dtype)
 	}
 	if got := e.end - e.begin; got != want {
-		return nil, malformed("%s: data_offsets [%d, %d] span %d bytes, expected %d for shape %v of %s",
+		return malformed("%s: data_offsets [%d, %d] span %d bytes, expected %d for shape %v of %s",
 			where, e.begin, e.end, got, want, e.shape, e.dtype)
 	}
-	return e, nil
+	return nil
 }
 
 // checkLayout verifies that the tensors tile [0, dataLen) without overlap,

@@ -31,44 +31,20 @@ func SVDTop(p *parallel.Pool, w []float32, m, n, k int, tol float64) (*SVD, erro
 	if row, col := firstNonFinite(p, w, m, n); row >= 0 {
 		return nil, &NonFinite{Row: row, Col: col, Value: float64(w[row*n+col])}
 	}
-	// a is W, or Wᵀ if W is not needed: the dense path multiplies rows.
+	// The dense path multiplies rows of the smaller side, and does not need W itself.
 	dense := small <= max(denseOrder, 2*block(k))
-	turned := dense && m > n
-	a := make([]float64, m*n)
-	if turned {
-		p.Run(n, func(j int) {
-			for i := range m {
-				a[j*m+i] = float64(w[i*n+j])
-			}
-		})
-	} else {
-		p.Run(m, func(i int) {
-			for j, v := range w[i*n:][:n] {
-				a[i*n+j] = float64(v)
-			}
-		})
-	}
-	// On rows: dst = src·Aᵀ, and dst = src·A.
-	byT := func(dst, src []float64, rows int) {
-		if turned {
-			float.MatMulNN64(p, dst, m, src, n, a, m, rows, m, n, float.Set)
-			return
-		}
-		float.MatMulNT64(p, dst, m, src, n, a, n, rows, m, n, float.Set)
-	}
-	by := func(dst, src []float64, rows int) {
-		float.MatMulNN64(p, dst, n, src, m, a, n, rows, n, m, float.Set)
-	}
-	first, second := byT, by
+	a := newMatrix64(p, w, m, n, dense && m > n)
+	// From the smaller side to the larger one, and back.
+	first, second := a.timesTransposed, a.times
 	if m < n {
-		first, second = by, byT
+		first, second = a.times, a.timesTransposed
 	}
 	var lead *Leading
 	var err error
 	if dense {
 		long := max(m, n)
 		g := make([]float64, small*small)
-		float.MatMulNT64(p, g, small, a, long, a, long, small, small, long, float.Set)
+		float.MatMulNT64(p, g, small, a.data, long, a.data, long, small, small, long, float.Set)
 		lead, err = allEigen(p, g, small, k)
 	} else {
 		between := make([]float64, block(k)*max(m, n))
@@ -96,6 +72,46 @@ func SVDTop(p *parallel.Pool, w []float32, m, n, k int, tol float64) (*SVD, erro
 		res.U, res.V = res.V, res.U
 	}
 	return res, nil
+}
+
+// matrix64 is W [m × n] in float64, by which rows are multiplied.
+type matrix64 struct {
+	pool       *parallel.Pool
+	m, n       int
+	transposed bool      // data is Wᵀ, and only timesTransposed may be called
+	data       []float64 // row-major
+}
+
+func newMatrix64(p *parallel.Pool, w []float32, m, n int, transposed bool) *matrix64 {
+	f := &matrix64{p, m, n, transposed, make([]float64, m*n)}
+	if transposed {
+		p.Run(n, func(j int) {
+			for i := range m {
+				f.data[j*m+i] = float64(w[i*n+j])
+			}
+		})
+		return f
+	}
+	p.Run(m, func(i int) {
+		for j, v := range w[i*n:][:n] {
+			f.data[i*n+j] = float64(v)
+		}
+	})
+	return f
+}
+
+// times sets dst [rows × n] = src [rows × m]·W.
+func (f *matrix64) times(dst, src []float64, rows int) {
+	float.MatMulNN64(f.pool, dst, f.n, src, f.m, f.data, f.n, rows, f.n, f.m, float.Set)
+}
+
+// timesTransposed sets dst [rows × m] = src [rows × n]·Wᵀ.
+func (f *matrix64) timesTransposed(dst, src []float64, rows int) {
+	if f.transposed {
+		float.MatMulNN64(f.pool, dst, f.m, src, f.n, f.data, f.m, rows, f.m, f.n, float.Set)
+		return
+	}
+	float.MatMulNT64(f.pool, dst, f.m, src, f.n, f.data, f.n, rows, f.m, f.n, float.Set)
 }
 
 // firstNonFinite returns the position of the first NaN or infinity in w [m × n]; −1 if

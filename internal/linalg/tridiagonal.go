@@ -36,16 +36,7 @@ func (t *tridiagonal) strip(s int) []float64 {
 // updated, not a triangle, so that A·v is a plain product.
 func tridiagonalize(p *parallel.Pool, a []float64, n int, scale float64) *tridiagonal {
 	count := (n + stripWidth - 1) / stripWidth
-	t := &tridiagonal{n: n, d: make([]float64, n), e: make([]float64, max(n-1, 0)), tau: make([]float64, max(n-1, 0)),
-		strips: make([]float64, count*n*stripWidth)}
-	p.Run(count, func(s int) {
-		to := t.strip(s)
-		for i := range n {
-			for c, v := range a[i*n+s*stripWidth : i*n+min((s+1)*stripWidth, n)] {
-				to[i*stripWidth+c] = v * scale
-			}
-		}
-	})
+	t := newTridiagonal(p, a, n, count, scale)
 	ld := count * stripWidth                    // n, rounded up to whole strips
 	pairs := make([]float64, 2*panelWidth*ld)   // rows v₀ w₀ v₁ w₁ …
 	crossed := make([]float64, 2*panelWidth*ld) // rows w₀ v₀ w₁ v₁ …
@@ -100,6 +91,21 @@ func tridiagonalize(p *parallel.Pool, a []float64, n int, scale float64) *tridia
 			float.MatMulNN64(p, t.strip(s)[j1*stripWidth:], stripWidth, columns, k, crossed[s*stripWidth:], ld, m, stripWidth, k, float.Subtract)
 		})
 	}
+	return t
+}
+
+// newTridiagonal copies scale·A into count strips.
+func newTridiagonal(p *parallel.Pool, a []float64, n, count int, scale float64) *tridiagonal {
+	t := &tridiagonal{n: n, d: make([]float64, n), e: make([]float64, max(n-1, 0)), tau: make([]float64, max(n-1, 0)),
+		strips: make([]float64, count*n*stripWidth)}
+	p.Run(count, func(s int) {
+		to := t.strip(s)
+		for i := range n {
+			for c, v := range a[i*n+s*stripWidth : i*n+min((s+1)*stripWidth, n)] {
+				to[i*stripWidth+c] = v * scale
+			}
+		}
+	})
 	return t
 }
 

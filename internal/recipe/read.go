@@ -211,27 +211,9 @@ func (k *Key) set(field reflect.Value, n *yaml.Node) error {
 			field.SetInt(int64(i))
 		}
 	case Strengths:
-		items := []*yaml.Node{n}
-		if n.Kind == yaml.SequenceNode {
-			items = n.Content
-		}
-		var grid AlphaGrid
-		for _, item := range items {
-			item, err := resolve(item)
-			if err != nil {
-				return err
-			}
-			f, ok := number(item)
-			switch {
-			case item.Kind == yaml.ScalarNode && item.Value == "off":
-				grid = append(grid, Off)
-			case ok && f >= k.Min && f <= k.Max: // Off, which is −1, cannot be written as a number
-				grid = append(grid, Alpha(f))
-			case ok:
-				return at(item, "%s: %v is neither off nor a number from %v to %v", k.Path, f, k.Min, k.Max)
-			default:
-				return at(item, "%s: found %s, expected off or a number from %v to %v", k.Path, found(item), k.Min, k.Max)
-			}
+		grid, err := k.strengths(n)
+		if err != nil {
+			return err
 		}
 		field.Set(reflect.ValueOf(grid))
 	case WordList, WholeList, LayerList:
@@ -240,7 +222,34 @@ func (k *Key) set(field reflect.Value, n *yaml.Node) error {
 	return nil
 }
 
-// setList does the same for a list.
+// strengths reads one strength of smoothing or a list of them, each a number or "off".
+func (k *Key) strengths(n *yaml.Node) (AlphaGrid, error) {
+	items := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		items = n.Content
+	}
+	var grid AlphaGrid
+	for _, item := range items {
+		item, err := resolve(item)
+		if err != nil {
+			return nil, err
+		}
+		f, ok := number(item)
+		switch {
+		case item.Kind == yaml.ScalarNode && item.Value == "off":
+			grid = append(grid, Off)
+		case ok && f >= k.Min && f <= k.Max: // Off, which is −1, cannot be written as a number
+			grid = append(grid, Alpha(f))
+		case ok:
+			return nil, at(item, "%s: %v is neither off nor a number from %v to %v", k.Path, f, k.Min, k.Max)
+		default:
+			return nil, at(item, "%s: found %s, expected off or a number from %v to %v", k.Path, found(item), k.Min, k.Max)
+		}
+	}
+	return grid, nil
+}
+
+// setList does the same as set for a list.
 func (k *Key) setList(field reflect.Value, n *yaml.Node) error {
 	if n.Kind != yaml.SequenceNode {
 		return at(n, "%s: found %s, expected a list", k.Path, found(n))

@@ -133,23 +133,33 @@ func (m *bpe) setSymbol(r rune, id int32) {
 func (m *bpe) symbols(st *state, word string) error {
 	st.ids, st.offs = st.ids[:0], st.offs[:0]
 	if m.byteLevel {
-		for i := 0; i < len(word); i++ {
-			id := m.bytes[word[i]]
-			if id < 0 {
-				if m.unk < 0 {
-					return m.noSymbol(word, i)
-				}
-				// Byte-level vocabularies lack a byte only if they were trimmed; the
-				// reference then gives one unknown token per byte.
-				if id = m.unk; m.fuseUnk && i > 0 && m.bytes[word[i-1]] < 0 {
-					continue
-				}
-			}
-			st.ids = append(st.ids, id)
-			st.offs = append(st.offs, int32(i))
-		}
-		return nil
+		return m.byteSymbols(st, word)
 	}
+	return m.runeSymbols(st, word)
+}
+
+// byteSymbols appends a symbol for each byte.
+func (m *bpe) byteSymbols(st *state, word string) error {
+	for i := 0; i < len(word); i++ {
+		id := m.bytes[word[i]]
+		if id < 0 {
+			if m.unk < 0 {
+				return m.noSymbol(word, i)
+			}
+			// Byte-level vocabularies lack a byte only if they were trimmed; the
+			// reference then gives one unknown token per byte.
+			if id = m.unk; m.fuseUnk && i > 0 && m.bytes[word[i-1]] < 0 {
+				continue
+			}
+		}
+		st.ids = append(st.ids, id)
+		st.offs = append(st.offs, int32(i))
+	}
+	return nil
+}
+
+// runeSymbols appends a symbol for each character, or symbols of its bytes if the vocabulary lacks it.
+func (m *bpe) runeSymbols(st *state, word string) error {
 	unk := int32(-1) // offset of an unknown character not yet written
 	put := func(id, off int32) {
 		st.ids = append(st.ids, id)

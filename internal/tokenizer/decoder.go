@@ -146,90 +146,129 @@ func parseDecoder(raw json.RawMessage, pieces []string, byteLevel bool, isAdded 
 	if err != nil {
 		return d, err
 	}
-	stage := 0 // 1: bytes exist, 2: pieces have been joined
+	stage := stagePieces
 	for i, step := range steps {
-		kind, err := componentType(step)
-		if err != nil {
+		if stage, err = d.apply(step, i, len(steps), stage, isAdded); err != nil {
 			return d, err
 		}
-		if stage > 0 && kind != "Fuse" && kind != "Strip" || stage == 2 && kind == "Fuse" {
-			return d, fmt.Errorf("step %d: %s is not supported after ByteFallback, ByteLevel or Fuse", i, kind)
-		}
-		switch kind {
-		case "ByteLevel":
-			if err := decodeStrict(step, &byteLevelConfig{}); err != nil {
-				return d, err
-			}
-			stage = 1
-			for id, s := range d.text {
-				// An added token decodes to itself, whatever characters it has.
-				if b, ok := unmapBytes(s); ok && !isAdded(id) {
-					d.text[id] = b
-				}
-			}
-		case "ByteFallback":
-			if err := decodeStrict(step, &struct {
-				Type string `json:"type"`
-			}{}); err != nil {
-				return d, err
-			}
-			stage, d.perByte = 1, true
-			for id, s := range d.text {
-				if b, ok := byteOfPiece(s); ok {
-					d.text[id] = string([]byte{b})
-				}
-			}
-		case "Fuse":
-			stage = 2
-		case "Metaspace":
-			m, err := parseMetaspace(step)
-			if err != nil {
-				return d, err
-			}
-			if m.scheme != "never" {
-				d.first = make([]string, len(d.text))
-				for id, s := range d.text {
-					d.first[id] = strings.ReplaceAll(s, m.replacement, "")
-				}
-			}
-			for id, s := range d.text {
-				d.text[id] = strings.ReplaceAll(s, m.replacement, " ")
-			}
-			if len(steps) != 1 {
-				return d, fmt.Errorf("step %d: Metaspace is supported only as the whole decoder", i)
-			}
-		case "Replace":
-			r, err := parseReplace(step)
-			if err != nil {
-				return d, err
-			}
-			for id, s := range d.text {
-				if d.text[id], err = r.normalize(s); err != nil {
-					return d, err
-				}
-			}
-		case "Strip":
-			var c struct {
-				Type    string `json:"type"`
-				Content string `json:"content"`
-				Start   int    `json:"start"`
-				Stop    int    `json:"stop"`
-			}
-			if err := decodeStrict(step, &c); err != nil {
-				return d, err
-			}
-			if stage != 2 || c.Stop != 0 || c.Start < 0 || utf8.RuneCountInString(c.Content) != 1 || i != len(steps)-1 {
-				return d, fmt.Errorf("step %d: Strip is supported only as the last step after Fuse, with one character and stop 0", i)
-			}
-			d.stripped, d.strip = c.Content, c.Start
-		default:
-			return d, unsupported(kind, "Sequence, ByteLevel, Metaspace, Replace, ByteFallback, Fuse, Strip")
-		}
 	}
-	if byteLevel && (len(steps) != 1 || stage != 1 || d.perByte) {
+	if byteLevel && (len(steps) != 1 || stage != stageBytes || d.perByte) {
 		return d, fmt.Errorf("a ByteLevel pre_tokenizer needs a ByteLevel decoder")
 	}
 	return d, nil
+}
+
+// decodeStage is what the pieces are after a step of the decoder.
+type decodeStage int
+
+const (
+	stagePieces decodeStage = iota // each is a text
+	stageBytes                     // each is bytes, which may be part of a character
+	stageJoined                    // all of them are one text
+)
+
+// apply applies step i of n to the texts of all pieces.
+func (d *decoder) apply(step json.RawMessage, i, n int, stage decodeStage, isAdded func(int) bool) (decodeStage, error) {
+	kind, err := componentType(step)
+	if err != nil {
+		return stage, err
+	}
+	if stage != stagePieces && kind != "Fuse" && kind != "Strip" || stage == stageJoined && kind == "Fuse" {
+		return stage, fmt.Errorf("step %d: %s is not supported after ByteFallback, ByteLevel or Fuse", i, kind)
+	}
+	switch kind {
+	case "ByteLevel":
+		if err := decodeStrict(step, &byteLevelConfig{}); err != nil {
+			return stage, err
+		}
+		for id, s := range d.text {
+			// An added token decodes to itself, whatever characters it has.
+			if b, ok := unmapBytes(s); ok && !isAdded(id) {
+				d.text[id] = b
+			}
+		}
+		return stageBytes, nil
+	case "ByteFallback":
+		if err := decodeStrict(step, &struct {
+			Type string `json:"type"`
+		}{}); err != nil {
+			return stage, err
+		}
+		d.perByte = true
+		for id, s := range d.text {
+			if b, ok := byteOfPiece(s); ok {
+				d.text[id] = string([]byte{b})
+			}
+		}
+		return stageBytes, nil
+	case "Fuse":
+		return stageJoined, nil
+	case "Metaspace":
+		if err := d.applyMetaspace(step); err != nil {
+			return stage, err
+		}
+		if n != 1 {
+			return stage, fmt.Errorf("step %d: Metaspace is supported only as the whole decoder", i)
+		}
+		return stage, nil
+	case "Replace":
+		return stage, d.applyReplace(step)
+	case "Strip":
+		return stage, d.applyStrip(step, i, stage == stageJoined && i == n-1)
+	}
+	return stage, unsupported(kind, "Sequence, ByteLevel, Metaspace, Replace, ByteFallback, Fuse, Strip")
+}
+
+// applyMetaspace replaces the character that stands for a space by one, or by nothing at the beginning of a
+// text.
+func (d *decoder) applyMetaspace(step json.RawMessage) error {
+	m, err := parseMetaspace(step)
+	if err != nil {
+		return err
+	}
+	if m.scheme != "never" {
+		d.first = make([]string, len(d.text))
+		for id, s := range d.text {
+			d.first[id] = strings.ReplaceAll(s, m.replacement, "")
+		}
+	}
+	for id, s := range d.text {
+		d.text[id] = strings.ReplaceAll(s, m.replacement, " ")
+	}
+	return nil
+}
+
+// applyReplace replaces a string in every piece.
+func (d *decoder) applyReplace(step json.RawMessage) error {
+	r, err := parseReplace(step)
+	if err != nil {
+		return err
+	}
+	for id, s := range d.text {
+		if d.text[id], err = r.normalize(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// applyStrip reads step i, which removes a character from the front of the text. lastOfText: the pieces have been
+// joined, and no step follows.
+func (d *decoder) applyStrip(step json.RawMessage, i int, lastOfText bool) error {
+	var c struct {
+		Type    string `json:"type"`
+		Content string `json:"content"`
+		Start   int    `json:"start"`
+		Stop    int    `json:"stop"`
+	}
+	if err := decodeStrict(step, &c); err != nil {
+		return err
+	}
+	if !lastOfText || c.Stop != 0 || c.Start < 0 || utf8.RuneCountInString(c.Content) != 1 {
+		return fmt.Errorf("step %d: Strip is supported only as the last step after Fuse, with one character and stop 0", i)
+	}
+	d.stripped, d.strip = c.Content, c.Start
+	return nil
 }
 
 func flattenDecoder(raw json.RawMessage, depth int) ([]json.RawMessage, error) {

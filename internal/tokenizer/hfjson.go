@@ -301,9 +301,17 @@ func wholeWords(ids map[string]int, byteLevel bool) map[string]int32 {
 const maxAddedBytes = 4 << 20
 
 // addTokens adds tokens to the vocabulary and builds their matchers. modelSize is the
-// number of tokens of the model; Hugging Face numbers new tokens after these, whatever the
-// file says, so a different id is an error.
+// number of tokens of the model.
 func (t *Tokenizer) addTokens(added []addedToken, modelSize int) error {
+	if err := t.numberAdded(added, modelSize); err != nil {
+		return err
+	}
+	return t.matchAdded(added)
+}
+
+// numberAdded checks added tokens and puts them into the vocabulary. Hugging Face numbers new
+// tokens after the model's, whatever the file says, so a different id is an error.
+func (t *Tokenizer) numberAdded(added []addedToken, modelSize int) error {
 	next, bytes := modelSize, 0
 	for _, a := range added {
 		if a.Content == "" {
@@ -341,6 +349,12 @@ func (t *Tokenizer) addTokens(added []addedToken, modelSize int) error {
 		}
 		t.special[a.ID] = a.Special
 	}
+	return nil
+}
+
+// matchAdded builds the matchers that find added tokens in a text: those that are looked for as they are written,
+// and those that are looked for after normalization.
+func (t *Tokenizer) matchAdded(added []addedToken) error {
 	var raw, mid []addedToken
 	for _, a := range added {
 		if a.Normalized {

@@ -28,31 +28,7 @@ func parsePreTokenizer(raw json.RawMessage, depth int) (steps []preTokenizer, by
 	}
 	switch kind {
 	case "Sequence":
-		var c struct {
-			Type string            `json:"type"`
-			List []json.RawMessage `json:"pretokenizers"`
-		}
-		if err := decodeStrict(raw, &c); err != nil {
-			return nil, false, "", err
-		}
-		if depth >= maxNesting {
-			return nil, false, "", fmt.Errorf("sequences nested deeper than %d", maxNesting)
-		}
-		var names []string
-		for i, r := range c.List {
-			if byteLevel {
-				return nil, false, "", fmt.Errorf("ByteLevel is followed by another step; it is supported only as the last step")
-			}
-			s, b, name, err := parsePreTokenizer(r, depth+1)
-			if err != nil {
-				return nil, false, "", fmt.Errorf("step %d: %w", i, err)
-			}
-			steps, byteLevel = append(steps, s...), b
-			if name != "" {
-				names = append(names, name)
-			}
-		}
-		return steps, byteLevel, strings.Join(names, " + "), nil
+		return parsePreTokenizers(raw, depth)
 	case "ByteLevel":
 		var c byteLevelConfig
 		if err := decodeStrict(raw, &c); err != nil {
@@ -90,6 +66,35 @@ func parsePreTokenizer(raw json.RawMessage, depth int) (steps []preTokenizer, by
 		return []preTokenizer{p}, false, "metaspace split", nil
 	}
 	return nil, false, "", unsupported(kind, "Sequence, ByteLevel, Split, Digits, Metaspace")
+}
+
+// parsePreTokenizers reads a Sequence of them.
+func parsePreTokenizers(raw json.RawMessage, depth int) (steps []preTokenizer, byteLevel bool, split string, err error) {
+	var c struct {
+		Type string            `json:"type"`
+		List []json.RawMessage `json:"pretokenizers"`
+	}
+	if err := decodeStrict(raw, &c); err != nil {
+		return nil, false, "", err
+	}
+	if depth >= maxNesting {
+		return nil, false, "", fmt.Errorf("sequences nested deeper than %d", maxNesting)
+	}
+	var names []string
+	for i, r := range c.List {
+		if byteLevel {
+			return nil, false, "", fmt.Errorf("ByteLevel is followed by another step; it is supported only as the last step")
+		}
+		s, b, name, err := parsePreTokenizer(r, depth+1)
+		if err != nil {
+			return nil, false, "", fmt.Errorf("step %d: %w", i, err)
+		}
+		steps, byteLevel = append(steps, s...), b
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	return steps, byteLevel, strings.Join(names, " + "), nil
 }
 
 // byteLevelConfig is the configuration of ByteLevel in any component; trim_offsets concerns
