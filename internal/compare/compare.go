@@ -215,52 +215,13 @@ const secondsSuffix = ".seconds"
 
 // make quantizes to the folder out, unless an earlier run has, and measures the result.
 func (c *comparison) make(ctx context.Context, x cell, out string) (Row, error) {
-	r := x.recipe
-	var spent float64
-	if data, err := input.ReadFile(out+secondsSuffix, input.MaxSmall); err == nil {
-		var s secondsOf
-		if err = checkpoint.CheckSeal(data); err == nil {
-			err = input.JSON(data, &s)
-		}
-		if spent = s.Seconds; err != nil {
-			c.note("%s %v; the seconds of earlier runs are left out of the cell's", out+secondsSuffix, err)
-		}
-	}
+	spent := c.spentEarlier(out)
 	if err := c.checkKept(out); err != nil {
 		return Row{}, err
 	}
 	report, err := artefact.ReadManifest(out)
 	if errors.Is(err, fs.ErrNotExist) {
-		start, earlier := time.Now(), spent
-		remember := func() error {
-			spent = earlier + time.Since(start).Seconds()
-			data, err := json.Marshal(secondsOf{spent})
-			if err == nil {
-				data, err = checkpoint.Seal(data)
-			}
-			if err != nil {
-				return err
-			}
-			return checkpoint.WriteFileAtomic(out+secondsSuffix, data)
-		}
-		job := pipeline.Options{Dir: c.dir, Out: out, Recipe: r, Size: x.size, Pool: c.pool, MaxMemory: c.MaxMemory, Strict: c.Strict, Tool: "specquant " + c.Version,
-			Progress: func(e pipeline.Event) {
-				if e.Note != "" {
-					c.note("%s", e.Note)
-				}
-				if c.Progress != nil {
-					c.Progress(r.Name, r.Bits.String(), e)
-				}
-				if e.Layers != nil && !e.Resumed {
-					_ = remember() // the time is informative only, so an error does not fail the job
-				}
-			}}
-		if r.NeedsCalibration() { // a recipe that does not is timed without
-			job.Calibration = c.Calibration
-		}
-		if report, err = pipeline.Run(ctx, job); err == nil {
-			err = remember()
-		}
+		report, err = c.quantize(ctx, x, out, &spent)
 	}
 	if err != nil {
 		return Row{}, err
@@ -278,4 +239,57 @@ func (c *comparison) make(ctx context.Context, x cell, out string) (Row, error) 
 		row.Prefill, err = c.ref.prefill(ctx, out)
 	}
 	return row, err
+}
+
+// spentEarlier returns how many seconds earlier runs spent on an unfinished cell.
+func (c *comparison) spentEarlier(out string) float64 {
+	data, err := input.ReadFile(out+secondsSuffix, input.MaxSmall)
+	if err != nil {
+		return 0
+	}
+	var s secondsOf
+	if err = checkpoint.CheckSeal(data); err == nil {
+		err = input.JSON(data, &s)
+	}
+	if err != nil {
+		c.note("%s %v; the seconds of earlier runs are left out of the cell's", out+secondsSuffix, err)
+	}
+	return s.Seconds
+}
+
+// quantize runs a cell's job. It adds the seconds to spent, and stores the sum after each block.
+func (c *comparison) quantize(ctx context.Context, x cell, out string, spent *float64) (*artefact.Manifest, error) {
+	r := x.recipe
+	start, earlier := time.Now(), *spent
+	remember := func() error {
+		*spent = earlier + time.Since(start).Seconds()
+		data, err := json.Marshal(secondsOf{*spent})
+		if err == nil {
+			data, err = checkpoint.Seal(data)
+		}
+		if err != nil {
+			return err
+		}
+		return checkpoint.WriteFileAtomic(out+secondsSuffix, data)
+	}
+	job := pipeline.Options{Dir: c.dir, Out: out, Recipe: r, Size: x.size, Pool: c.pool, MaxMemory: c.MaxMemory, Strict: c.Strict, Tool: "specquant " + c.Version,
+		Progress: func(e pipeline.Event) {
+			if e.Note != "" {
+				c.note("%s", e.Note)
+			}
+			if c.Progress != nil {
+				c.Progress(r.Name, r.Bits.String(), e)
+			}
+			if e.Layers != nil && !e.Resumed {
+				_ = remember() // the time is informative only, so an error does not fail the job
+			}
+		}}
+	if r.NeedsCalibration() { // a recipe that does not is timed without
+		job.Calibration = c.Calibration
+	}
+	report, err := pipeline.Run(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	return report, remember()
 }

@@ -25,7 +25,7 @@ func TestRefused(t *testing.T) {
 		{"empty", ``, "empty"},
 		{"no JSON", `{"a":}`, "no JSON"},
 		{"cut off", `{"a":[`, "ends too early"},
-		{"more", `{} {}`, "more behind"},
+		{"more", `{} {}`, "more after"},
 		{"no schema", `3`, "#: found a number"},
 		{"no schema inside", `{"properties":{"a/b":{"items":"x"}}}`, "#/properties/a~1b/items: found a text"},
 		{"type", `{"type":"int"}`, `#/type: found "\"int\""`},

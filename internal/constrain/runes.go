@@ -87,32 +87,16 @@ func dot(re *syntax.Regexp) {
 func determinize(prog *syntax.Prog, whole bool, w *budget) (*runeDFA, error) {
 	d := &runeDFA{cuts: programCuts(prog)}
 	p := &paths{prog: prog, mark: make([]int, len(prog.Inst))}
-	ids := map[string]int32{}
-	var sets [][]uint32
-	intern := func(set []uint32) (int32, error) {
-		key := make([]byte, 0, 4*len(set))
-		for _, pc := range set {
-			key = binary.LittleEndian.AppendUint32(key, pc)
-		}
-		if id, ok := ids[string(key)]; ok {
-			return id, nil
-		}
-		if len(sets) >= MaxStates {
-			return 0, fmt.Errorf("needs more than %d states, which %w", MaxStates, errUnsupported)
-		}
-		ids[string(key)] = int32(len(sets))
-		sets = append(sets, set)
-		return int32(len(sets) - 1), nil
-	}
+	states := &stateSets{ids: map[string]int32{}}
 	set, err := p.closure([]uint32{uint32(prog.Start)}, true)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := intern(set); err != nil {
+	if _, err := states.id(set); err != nil {
 		return nil, err
 	}
-	for i := 0; i < len(sets); i++ {
-		set := sets[i]
+	for i := 0; i < len(states.sets); i++ { // more are added as they are reached
+		set := states.sets[i]
 		matched, atEnd, err := p.matches(set)
 		if err != nil {
 			return nil, err
@@ -147,13 +131,36 @@ func determinize(prog *syntax.Prog, whole bool, w *budget) (*runeDFA, error) {
 				return nil, err
 			}
 			if len(next) > 0 {
-				if row[c], err = intern(next); err != nil {
+				if row[c], err = states.id(next); err != nil {
 					return nil, err
 				}
 			}
 		}
 	}
 	return d, nil
+}
+
+// stateSets numbers the automaton's states, each of which is a set of instructions.
+type stateSets struct {
+	ids  map[string]int32 // by the set's bytes
+	sets [][]uint32
+}
+
+// id returns the number of a set, a new one if it was not met before.
+func (s *stateSets) id(set []uint32) (int32, error) {
+	key := make([]byte, 0, 4*len(set))
+	for _, pc := range set {
+		key = binary.LittleEndian.AppendUint32(key, pc)
+	}
+	if id, ok := s.ids[string(key)]; ok {
+		return id, nil
+	}
+	if len(s.sets) >= MaxStates {
+		return 0, fmt.Errorf("needs more than %d states, which %w", MaxStates, errUnsupported)
+	}
+	id := int32(len(s.sets))
+	s.ids[string(key)], s.sets = id, append(s.sets, set)
+	return id, nil
 }
 
 // paths finds what can be reached in a program without reading.

@@ -62,63 +62,87 @@ func decode(data []byte) (*value, error) {
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
-	var root *value
-	var open []*value // arrays and objects that have begun
-	var names []map[string]bool
-	name := "" // of the object's member that comes next
-	named := false
+	var b valueBuilder
 	for {
 		t, err := d.Token()
 		switch {
-		case errors.Is(err, io.EOF) && root == nil:
+		case errors.Is(err, io.EOF) && b.root == nil:
 			return nil, &Error{"", "the schema is empty"}
 		case errors.Is(err, io.EOF):
 			return nil, &Error{"", "the schema ends too early"}
 		case err != nil:
 			return nil, &Error{"", "the schema is no JSON: " + err.Error()}
 		}
-		var top *value
-		if len(open) > 0 {
-			top = open[len(open)-1]
+		whole, err := b.token(t)
+		if err != nil {
+			return nil, err
 		}
-		if t == json.Delim('}') || t == json.Delim(']') {
-			open, names = open[:len(open)-1], names[:len(names)-1]
-		} else if key, ok := t.(string); ok && top != nil && top.kind == 'o' && !named {
-			if names[len(names)-1][key] {
-				return nil, errorAt(top, "the name %.60q stands there twice", key)
-			}
-			names[len(names)-1][key] = true
-			name, named = key, true
-			continue
-		} else {
-			v := newValue(t)
-			if v.root = root; root == nil {
-				root, v.root = v, v
-			}
-			if top != nil {
-				v.up = top
-				if v.key = name; top.kind == 'o' {
-					top.members = append(top.members, member{name, v})
-				} else {
-					v.key = strconv.Itoa(len(top.items))
-					top.items = append(top.items, v)
-				}
-			}
-			named = false
-			if v.kind == 'a' || v.kind == 'o' {
-				if open, names = append(open, v), append(names, map[string]bool{}); len(open) > MaxSchemaDepth {
-					return nil, &Error{"", fmt.Sprintf("the schema is nested more than %d deep", MaxSchemaDepth)}
-				}
-			}
-		}
-		if len(open) == 0 {
+		if whole {
 			break
 		}
 	}
 	if d.More() {
-		return nil, &Error{"", "there is more behind the schema"}
+		return nil, &Error{"", "there is more after the schema"}
 	}
-	return root, nil
+	return b.root, nil
+}
+
+// valueBuilder makes a tree of values from the tokens of a JSON document.
+type valueBuilder struct {
+	root *value
+	open []openValue // arrays and objects that have begun and not ended
+}
+
+type openValue struct {
+	*value
+	names map[string]bool // of an object's members so far
+	next  *string         // name of the member whose value comes next; nil: a name comes next
+}
+
+// token takes the next token, and reports whether the document is complete.
+func (b *valueBuilder) token(t json.Token) (whole bool, err error) {
+	var top *openValue
+	if len(b.open) > 0 {
+		top = &b.open[len(b.open)-1]
+	}
+	if t == json.Delim('}') || t == json.Delim(']') {
+		b.open = b.open[:len(b.open)-1]
+		return len(b.open) == 0, nil
+	}
+	if name, ok := t.(string); ok && top != nil && top.kind == 'o' && top.next == nil {
+		if top.names[name] {
+			return false, errorAt(top.value, "the name %.60q stands there twice", name)
+		}
+		top.names[name] = true
+		top.next = &name
+		return false, nil
+	}
+	v := newValue(t)
+	if v.root = b.root; b.root == nil {
+		b.root, v.root = v, v
+	}
+	if top != nil {
+		top.add(v)
+	}
+	if v.kind == 'a' || v.kind == 'o' {
+		if b.open = append(b.open, openValue{value: v, names: map[string]bool{}}); len(b.open) > MaxSchemaDepth {
+			return false, &Error{"", fmt.Sprintf("the schema is nested more than %d deep", MaxSchemaDepth)}
+		}
+	}
+	return len(b.open) == 0, nil
+}
+
+// add appends an item to an array, or the value of the named member to an object.
+func (o *openValue) add(v *value) {
+	v.up = o.value
+	if o.kind == 'o' {
+		v.key = *o.next
+		o.members = append(o.members, member{v.key, v})
+		o.next = nil
+		return
+	}
+	v.key = strconv.Itoa(len(o.items))
+	o.items = append(o.items, v)
 }
 
 func newValue(t json.Token) *value {

@@ -70,46 +70,54 @@ func NewRandom(c checkpoint.Config, q artefact.Quantization, r Random, o Options
 		return nil, err
 	}
 	f := newFiller()
-	ones := func() []float32 { return slices.Repeat([]float32{1}, c.HiddenSize) }
 	for i := range m.layers {
-		l := m.newLayer(i)
-		for place := range checkpoint.NumNorms {
-			if c.HasNorm(place) || place == checkpoint.AttnNorm || place == checkpoint.MLPNorm {
-				*l.norms.At(place) = slices.Repeat([]float32{1}, c.NormWidth(place))
-			}
+		var err error
+		if m.layers[i], err = f.layer(m, i, r); err != nil {
+			return nil, err
 		}
-		if q.Transforms.Cache == artefact.Balanced {
-			var err error
-			if l.qk, err = f.keys(&c); err != nil {
-				return nil, err
-			}
-		}
-		for in := range llama.NumInputs {
-			layers, err := f.layers(i, in, &c, &q, r)
-			if err != nil {
-				return nil, err
-			}
-			t := l.transforms[in]
-			if q.Transforms.Input(in) == artefact.Kronecker {
-				if t, err = f.kronecker(in.Width(&c)); err != nil {
-					return nil, err
-				}
-			}
-			if l.inputs[in], err = newQuantized(layers, &q, m.bases, t); err != nil {
-				return nil, err
-			}
-		}
-		m.layers[i] = l
 	}
-	m.norm = ones()
+	m.norm = slices.Repeat([]float32{1}, c.HiddenSize)
+	return m, f.tables(m)
+}
+
+// layer makes block i of a model.
+func (f *filler) layer(m *Model, i int, r Random) (*layer, error) {
+	c, q := m.Config, m.Quantization
+	l := m.newLayer(i)
+	for place := range checkpoint.NumNorms {
+		if c.HasNorm(place) || place == checkpoint.AttnNorm || place == checkpoint.MLPNorm {
+			*l.norms.At(place) = slices.Repeat([]float32{1}, c.NormWidth(place))
+		}
+	}
+	if q.Transforms.Cache == artefact.Balanced {
+		qk, err := f.keys(c)
+		if err != nil {
+			return nil, err
+		}
+		l.qk = qk
+	}
+	for in := range llama.NumInputs {
+		layers, err := f.layers(i, in, c, q, r)
+		if err != nil {
+			return nil, err
+		}
+		t := l.transforms[in]
+		if q.Transforms.Input(in) == artefact.Kronecker {
+			if t, err = f.kronecker(in.Width(c)); err != nil {
+				return nil, err
+			}
+		}
+		if l.inputs[in], err = newQuantized(layers, q, m.bases, t); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// tables makes the embedding and the head, which may be one table.
+func (f *filler) tables(m *Model) (err error) {
+	c, q := m.Config, m.Quantization
 	vocab, hidden := c.VocabSize, c.HiddenSize
-	half := func() float.HalfMatrix {
-		h := float.HalfMatrix{Data: make([]byte, 2*vocab*hidden), DType: float.BF16, Rows: vocab, Cols: hidden}
-		for i := 0; i < len(h.Data); i += 2 {
-			h.Data[i+1] = 0x3c | byte(i>>9&0x80) // ±2^-7
-		}
-		return h
-	}
 	var head *artefact.Linear
 	var embedding float.HalfMatrix
 	if q.Head != 16 {
@@ -121,19 +129,27 @@ func NewRandom(c checkpoint.Config, q artefact.Quantization, r Random, o Options
 	case q.Embedding != 16:
 		m.embed = artefact.NewRows(f.linear(vocab, hidden, artefact.TableGrid(q.Embedding, q.EmbeddingGroup)))
 	default:
-		embedding = half()
+		embedding = halfTable(vocab, hidden)
 		m.embed = &embedding
 	}
 	if head != nil {
-		var err error
 		m.head, err = newHead(head, m.turn)
-		return m, err
+		return err
 	}
 	if embedding.Rows == 0 || !c.TieEmbeddings {
-		embedding = half()
+		embedding = halfTable(vocab, hidden)
 	}
 	m.head = &plain{weights: []float.HalfMatrix{embedding}, bias: [][]float32{nil}}
-	return m, nil
+	return nil
+}
+
+// halfTable makes an embedding or head in 16 bits.
+func halfTable(vocab, hidden int) float.HalfMatrix {
+	h := float.HalfMatrix{Data: make([]byte, 2*vocab*hidden), DType: float.BF16, Rows: vocab, Cols: hidden}
+	for i := 0; i < len(h.Data); i += 2 {
+		h.Data[i+1] = 0x3c | byte(i>>9&0x80) // ±2^-7
+	}
+	return h
 }
 
 // filler makes random tensors from copies of the same noise, which is enough for measuring

@@ -105,24 +105,68 @@ var (
 	sha256Text = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
+// listing is the hub's answer to the request for a repository's files.
+type listing struct {
+	Commit string   `json:"sha"`
+	Files  []listed `json:"siblings"`
+}
+
+type listed struct {
+	Path string `json:"rfilename"`
+	Size *int64 `json:"size"`
+	Blob string `json:"blobId"`
+	LFS  *struct {
+		SHA256 string `json:"sha256"`
+		Size   int64  `json:"size"`
+	} `json:"lfs"`
+}
+
+// file returns what the hub says of a file; false if it gives no usable size and hash.
+func (l *listed) file() (File, bool) {
+	f := File{Path: l.Path, Hash: l.Blob}
+	if l.Size != nil {
+		f.Size = *l.Size
+	}
+	ok := sha1Text.MatchString(f.Hash) && l.Size != nil
+	if l.LFS != nil {
+		f.Hash, f.Size = l.LFS.SHA256, l.LFS.Size
+		ok = sha256Text.MatchString(f.Hash)
+	}
+	return f, ok && f.Size >= 0 && f.Size <= maxSize
+}
+
 // List asks for the files of a repository.
 func (c *Client) List(ctx context.Context, n Name) (*Repo, error) {
 	if c.Offline {
 		return nil, fmt.Errorf("%s is not in the store, and HF_HUB_OFFLINE does not allow downloading it", n)
 	}
-	var answer struct {
-		Commit string `json:"sha"`
-		Files  []struct {
-			Path string `json:"rfilename"`
-			Size *int64 `json:"size"`
-			Blob string `json:"blobId"`
-			LFS  *struct {
-				SHA256 string `json:"sha256"`
-				Size   int64  `json:"size"`
-			} `json:"lfs"`
-		} `json:"siblings"`
+	answer, err := c.listing(ctx, n)
+	if err != nil {
+		return nil, err
 	}
-	err := c.retry(ctx, n.Repo, func() (bool, error) {
+	if !sha1Text.MatchString(answer.Commit) {
+		return nil, fmt.Errorf("%s: the hub gives %q as the commit, expected 40 hexadecimal digits", n.Repo, clip(answer.Commit))
+	}
+	if len(answer.Files) > maxFiles {
+		return nil, fmt.Errorf("%s: the hub lists %d files, the limit is %d", n.Repo, len(answer.Files), maxFiles)
+	}
+	r := &Repo{Name: n, Commit: answer.Commit}
+	for _, f := range answer.Files {
+		if checkPath(f.Path) != nil {
+			continue // never a wanted file
+		}
+		out, ok := f.file()
+		if !ok {
+			return nil, fmt.Errorf("%s: the hub gives no usable size and hash of %s; a mirror must answer /api/models/…?blobs=true as huggingface.co does", n.Repo, f.Path)
+		}
+		r.Files = append(r.Files, out)
+	}
+	return r, nil
+}
+
+// listing asks the hub for the list, and repeats the request as [Client.retry] says.
+func (c *Client) listing(ctx context.Context, n Name) (answer listing, err error) {
+	err = c.retry(ctx, n.Repo, func() (bool, error) {
 		req, err := c.request(ctx, "/api/models/"+n.Repo+"/revision/"+url.PathEscape(n.revision())+"?blobs=true")
 		if err != nil {
 			return false, err
@@ -147,35 +191,7 @@ func (c *Client) List(ctx context.Context, n Name) (*Repo, error) {
 		}
 		return false, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	if !sha1Text.MatchString(answer.Commit) {
-		return nil, fmt.Errorf("%s: the hub gives %q as the commit, expected 40 hexadecimal digits", n.Repo, clip(answer.Commit))
-	}
-	if len(answer.Files) > maxFiles {
-		return nil, fmt.Errorf("%s: the hub lists %d files, the limit is %d", n.Repo, len(answer.Files), maxFiles)
-	}
-	r := &Repo{Name: n, Commit: answer.Commit}
-	for _, f := range answer.Files {
-		if checkPath(f.Path) != nil {
-			continue // never a wanted file
-		}
-		out := File{Path: f.Path, Hash: f.Blob}
-		if f.Size != nil {
-			out.Size = *f.Size
-		}
-		ok := sha1Text.MatchString(out.Hash) && f.Size != nil
-		if f.LFS != nil {
-			out.Hash, out.Size = f.LFS.SHA256, f.LFS.Size
-			ok = sha256Text.MatchString(out.Hash)
-		}
-		if !ok || out.Size < 0 || out.Size > maxSize {
-			return nil, fmt.Errorf("%s: the hub gives no usable size and hash of %s; a mirror must answer /api/models/…?blobs=true as huggingface.co does", n.Repo, f.Path)
-		}
-		r.Files = append(r.Files, out)
-	}
-	return r, nil
+	return answer, err
 }
 
 // temporary marks an error after which a new attempt may succeed.

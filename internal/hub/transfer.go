@@ -238,11 +238,7 @@ func (t *transfer) get(ctx context.Context, at, to int64, fresh func() error, w 
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	parts := strings.Split(t.file.Path, "/")
-	for i := range parts {
-		parts[i] = url.PathEscape(parts[i])
-	}
-	req, err := t.request(ctx, "/"+t.repo.Name.Repo+"/resolve/"+t.repo.Commit+"/"+strings.Join(parts, "/"))
+	req, err := t.request(ctx, t.address())
 	if err != nil {
 		return 0, err
 	}
@@ -264,14 +260,8 @@ func (t *transfer) get(ctx context.Context, at, to int64, fresh func() error, w 
 	}
 	switch {
 	case resp.StatusCode == http.StatusPartialContent && ranged:
-		if from, ok := rangeStart(resp.Header.Get("Content-Range")); !ok || from != at {
-			return 0, temporary{fmt.Errorf("the server sends %q, requested from byte %d", clip(resp.Header.Get("Content-Range")), at)}
-		}
-		if !t.sameETag(resp.Header.Get("ETag")) {
-			if err := fresh(); err != nil {
-				return 0, err
-			}
-			return 0, temporary{errors.New("the file has changed on the server")}
+		if err := t.checkRange(resp.Header, at, fresh); err != nil {
+			return 0, err
 		}
 	case ranged: // the whole file: it has changed, or the server has no ranges
 		if err := fresh(); err != nil {
@@ -287,6 +277,30 @@ func (t *transfer) get(ctx context.Context, at, to int64, fresh func() error, w 
 	}
 	t.setETag(resp.Header.Get("ETag"))
 	return t.copy(w, resp.Body, to-at, cancel)
+}
+
+// address is the path of the file at the hub.
+func (t *transfer) address() string {
+	parts := strings.Split(t.file.Path, "/")
+	for i := range parts {
+		parts[i] = url.PathEscape(parts[i])
+	}
+	return "/" + t.repo.Name.Repo + "/resolve/" + t.repo.Commit + "/" + strings.Join(parts, "/")
+}
+
+// checkRange returns an error, after which the request is repeated, if the server sends another range than that from at on, or
+// another version of the file than the one of which the bytes before were received.
+func (t *transfer) checkRange(h http.Header, at int64, fresh func() error) error {
+	if from, ok := rangeStart(h.Get("Content-Range")); !ok || from != at {
+		return temporary{fmt.Errorf("the server sends %q, requested from byte %d", clip(h.Get("Content-Range")), at)}
+	}
+	if !t.sameETag(h.Get("ETag")) {
+		if err := fresh(); err != nil {
+			return err
+		}
+		return temporary{errors.New("the file has changed on the server")}
+	}
+	return nil
 }
 
 // setRange asks for the bytes at … to − 1, unless they are the whole file.

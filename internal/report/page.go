@@ -209,7 +209,7 @@ func orGap(v float64) float64 {
 	return v
 }
 
-// layers prepares the data on quantized layers.
+// layers prepares the data on quantized layers: what is wrong with them, the table and the charts.
 func (v *view) layers() {
 	s := v.Subject
 	d := diagnose(s, v.Look, v.Overlaps, v.Quality)
@@ -228,29 +228,50 @@ func (v *view) layers() {
 		v.Rows = append(v.Rows, layerRow{l, d.badLayer(l), e})
 	}
 	v.Experts = s.Config.Experts.Count
-	three := func(x float64) string { return fmt.Sprintf("%.3f", x) }
 	if v.Known {
-		all := []series{{name: "this model", class: "s1"}}
-		keys := [][2]string{{"s1", "this model"}}
-		f := []func(*Layer) float64{func(l *Layer) float64 { e, _ := l.OutputError(); return orGap(e) }}
-		if branch {
-			all = append(all, series{name: "without the branch", class: "s2"})
-			keys = append(keys, [2]string{"s2", "without the branch"})
-			f = append(f, func(l *Layer) float64 { return orGap(l.ErrorNoBranch) })
-		}
-		if plain {
-			all = append(all, series{name: "plain rounding", class: "s3"})
-			keys = append(keys, [2]string{"s3", "plain rounding of the original"})
-			f = append(f, func(l *Layer) float64 { return orGap(l.ErrorRTN) })
-		}
-		v.Errors, v.ErrorKeys = v.panels(true, all, f, three), legend(keys...)
+		v.errorCharts(branch, plain)
 	}
+	v.bitsChart()
+	if branch {
+		v.Budgets = v.panels(false, []series{{name: "mean", class: "s1"}, {name: "most", class: "s2"}, {name: "least", class: "s3"}},
+			[]func(*Layer) float64{func(l *Layer) float64 { return keptOf(l.Kept, 1) }, func(l *Layer) float64 { return keptOf(l.Kept, 2) }, func(l *Layer) float64 { return keptOf(l.Kept, 0) }},
+			func(x float64) string { return fmt.Sprintf("%.3g components", x) })
+		v.BudgetKeys = legend([2]string{"s2", "the channel with most"}, [2]string{"s1", "mean over the channels"}, [2]string{"s3", "the channel with least"})
+	}
+	if clipped {
+		v.Clipping = v.panels(false, []series{{name: "clipped", class: "s1"}}, []func(*Layer) float64{func(l *Layer) float64 { return 100 * l.Clipped }},
+			func(x float64) string { return fmt.Sprintf("%.2f %%", x) })
+	}
+}
+
+// errorCharts draws the output error of each kind of layer over the blocks. branch, plain: the errors without the branch and of
+// plain rounding are known too.
+func (v *view) errorCharts(branch, plain bool) {
+	all := []series{{name: "this model", class: "s1"}}
+	keys := [][2]string{{"s1", "this model"}}
+	f := []func(*Layer) float64{func(l *Layer) float64 { e, _ := l.OutputError(); return orGap(e) }}
+	if branch {
+		all = append(all, series{name: "without the branch", class: "s2"})
+		keys = append(keys, [2]string{"s2", "without the branch"})
+		f = append(f, func(l *Layer) float64 { return orGap(l.ErrorNoBranch) })
+	}
+	if plain {
+		all = append(all, series{name: "plain rounding", class: "s3"})
+		keys = append(keys, [2]string{"s3", "plain rounding of the original"})
+		f = append(f, func(l *Layer) float64 { return orGap(l.ErrorRTN) })
+	}
+	v.Errors = v.panels(true, all, f, func(x float64) string { return fmt.Sprintf("%.3f", x) })
+	v.ErrorKeys = legend(keys...)
+}
+
+// bitsChart draws the bits per weight of each kind of layer.
+func (v *view) bitsChart() {
 	var rows []bar
 	for w := range llama.NumLinears {
 		mean := func(f func(*Layer) float64) float64 {
 			sum := 0.0
 			for _, x := range v.byKind(w, f) {
-				sum += x / float64(s.Config.Layers)
+				sum += x / float64(v.Subject.Config.Layers)
 			}
 			return sum
 		}
@@ -263,16 +284,6 @@ func (v *view) layers() {
 	}
 	v.Bits = bars("bits a weight, mean over the blocks", rows)
 	v.BitsKeys = legend([2]string{"bar s1", "integers and scales"}, [2]string{"bar s2", "16-bit branch"})
-	if branch {
-		v.Budgets = v.panels(false, []series{{name: "mean", class: "s1"}, {name: "most", class: "s2"}, {name: "least", class: "s3"}},
-			[]func(*Layer) float64{func(l *Layer) float64 { return keptOf(l.Kept, 1) }, func(l *Layer) float64 { return keptOf(l.Kept, 2) }, func(l *Layer) float64 { return keptOf(l.Kept, 0) }},
-			func(x float64) string { return fmt.Sprintf("%.3g components", x) })
-		v.BudgetKeys = legend([2]string{"s2", "the channel with most"}, [2]string{"s1", "mean over the channels"}, [2]string{"s3", "the channel with least"})
-	}
-	if clipped {
-		v.Clipping = v.panels(false, []series{{name: "clipped", class: "s1"}}, []func(*Layer) float64{func(l *Layer) float64 { return 100 * l.Clipped }},
-			func(x float64) string { return fmt.Sprintf("%.2f %%", x) })
-	}
 }
 
 // keptOf is the smallest (0), mean (1) or largest (2) of a layer's budgets.

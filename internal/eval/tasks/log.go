@@ -60,6 +60,7 @@ func OpenLog(path string, h LogHeader) (*Log, error) {
 	return l, nil
 }
 
+// load reads the file's answers, and removes what follows its last complete, undamaged line.
 func (l *Log) load(h LogHeader) error {
 	info, err := l.file.Stat()
 	if err != nil {
@@ -72,46 +73,9 @@ func (l *Log) load(h LogHeader) error {
 	if err != nil {
 		return err
 	}
-	r := bufio.NewReaderSize(l.file, 1<<20)
-	var whole int64 // bytes of complete lines
-lines:
-	for n := 1; ; n++ {
-		line, err := r.ReadSlice('\n')
-		if errors.Is(err, io.EOF) { // the rest is an incomplete line
-			if n == 1 && !bytes.HasPrefix(want, line) {
-				return fmt.Errorf("%s: is not a log of samples; choose another file", l.path)
-			}
-			break
-		}
-		if err != nil {
-			return fmt.Errorf("%s: line %d: %w", l.path, n, err)
-		}
-		if n == 1 {
-			if !bytes.Equal(bytes.TrimSpace(line), want) {
-				switch err := checkpoint.CheckSeal(bytes.TrimSuffix(line, []byte("\n"))); {
-				case errors.Is(err, checkpoint.ErrNoSeal):
-					return fmt.Errorf("%s: its lines have no checksums: it is damaged, or of an early version; remove it or choose another file", l.path)
-				case err != nil:
-					return fmt.Errorf("%s: its first line %w; remove it or choose another file", l.path, err)
-				}
-				return fmt.Errorf("%s: is the log of another run (%s), expected %s; remove it or choose another file", l.path, brief(line), want)
-			}
-		} else {
-			if err := checkpoint.CheckSeal(bytes.TrimSuffix(line, []byte("\n"))); err != nil {
-				l.Cut = fmt.Sprintf("%s: line %d %v; it and the following lines are computed again", l.path, n, err)
-				break lines
-			}
-			var s Sample
-			if err := input.JSON(line, &s); err != nil {
-				return fmt.Errorf("%s: line %d: is not a sample: %w; remove the log or choose another file", l.path, n, err)
-			}
-			key := sampleKey{s.Task, s.Index}
-			if _, twice := l.have[key]; twice || len(s.Choices) == 0 {
-				return fmt.Errorf("%s: line %d: question %d of %s occurs twice or is empty; remove the log or choose another file", l.path, n, s.Index, s.Task)
-			}
-			l.have[key] = s
-		}
-		whole += int64(len(line))
+	whole, err := l.readLines(want)
+	if err != nil {
+		return err
 	}
 	if err := l.file.Truncate(whole); err != nil {
 		return err
@@ -123,6 +87,66 @@ lines:
 		_, err = l.file.Write(append(want, '\n'))
 	}
 	return err
+}
+
+// readLines reads the header, which must be want, and the samples. It returns how many bytes of the file are complete,
+// undamaged lines.
+func (l *Log) readLines(want []byte) (whole int64, err error) {
+	r := bufio.NewReaderSize(l.file, 1<<20)
+	for n := 1; ; n++ {
+		line, err := r.ReadSlice('\n')
+		if errors.Is(err, io.EOF) { // the rest is an incomplete line
+			if n == 1 && !bytes.HasPrefix(want, line) {
+				return 0, fmt.Errorf("%s: is not a log of samples; choose another file", l.path)
+			}
+			return whole, nil
+		}
+		if err != nil {
+			return 0, fmt.Errorf("%s: line %d: %w", l.path, n, err)
+		}
+		if n == 1 {
+			if err := l.checkHeader(line, want); err != nil {
+				return 0, err
+			}
+		} else {
+			if err := checkpoint.CheckSeal(bytes.TrimSuffix(line, []byte("\n"))); err != nil {
+				l.Cut = fmt.Sprintf("%s: line %d %v; it and the following lines are computed again", l.path, n, err)
+				return whole, nil
+			}
+			if err := l.addSample(line, n); err != nil {
+				return 0, err
+			}
+		}
+		whole += int64(len(line))
+	}
+}
+
+// checkHeader returns an error if the first line is not want.
+func (l *Log) checkHeader(line, want []byte) error {
+	if bytes.Equal(bytes.TrimSpace(line), want) {
+		return nil
+	}
+	switch err := checkpoint.CheckSeal(bytes.TrimSuffix(line, []byte("\n"))); {
+	case errors.Is(err, checkpoint.ErrNoSeal):
+		return fmt.Errorf("%s: its lines have no checksums: it is damaged, or of an early version; remove it or choose another file", l.path)
+	case err != nil:
+		return fmt.Errorf("%s: its first line %w; remove it or choose another file", l.path, err)
+	}
+	return fmt.Errorf("%s: is the log of another run (%s), expected %s; remove it or choose another file", l.path, brief(line), want)
+}
+
+// addSample reads the sample of line n.
+func (l *Log) addSample(line []byte, n int) error {
+	var s Sample
+	if err := input.JSON(line, &s); err != nil {
+		return fmt.Errorf("%s: line %d: is not a sample: %w; remove the log or choose another file", l.path, n, err)
+	}
+	key := sampleKey{s.Task, s.Index}
+	if _, twice := l.have[key]; twice || len(s.Choices) == 0 {
+		return fmt.Errorf("%s: line %d: question %d of %s occurs twice or is empty; remove the log or choose another file", l.path, n, s.Index, s.Task)
+	}
+	l.have[key] = s
+	return nil
 }
 
 // sealed returns v as a line of the log: JSON with a checksum of the line.

@@ -74,46 +74,10 @@ func (a *API) generate(ctx context.Context, j job) *running {
 	r := &running{cancel: cancel, ready: make(chan struct{}, 1), done: make(chan struct{})}
 	start := time.Now()
 	var first sync.Once
-	var all sync.WaitGroup
-	one := func(index int, follows bool, begun func()) {
-		defer func() {
-			if p := recover(); p != nil {
-				r.fail(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
-			}
-		}()
-		prompt := j.prompts[index/j.choices]
-		c := choice{index: index, stream: a.Tokenizer.Stream()}
-		c.stops, _ = sampler.NewStops(j.stops) // checked
-		if j.reading != nil {
-			c.reader = newReader(j.reading)
-		}
-		var limits scheduler.Constraint
-		if j.constraint != nil {
-			limits = j.constraint.grammar.Matcher(slices.Collect(maps.Keys(j.ends)))
-		}
-		if j.follows {
-			for _, id := range prompt {
-				c.stream.Next(id)
-			}
-		}
-		sampling := j.sampling
-		sampling.Seed += uint64(index % j.choices)
-		result, err := a.Scheduler.Do(ctx, scheduler.Request{Prompt: prompt, MaxTokens: j.max, Sampling: sampling, Constraint: limits, LogProbs: j.logProbs, Follows: follows,
-			Ends: func(id int) bool { return j.ends[id] },
-			Emit: func(t scheduler.Token) bool {
-				first.Do(func() { a.Metrics.first.WithLabelValues(a.Name).Observe(time.Since(start).Seconds()) })
-				begun()
-				e, more := c.push(t, j.logProbs >= 0)
-				r.add(e)
-				return more
-			}})
-		if err != nil {
-			r.fail(err)
-			return
-		}
-		r.count(len(prompt), result, index%j.choices == 0)
-		r.add(c.finish(result.Finish))
+	firstToken := func() {
+		first.Do(func() { a.Metrics.first.WithLabelValues(a.Name).Observe(time.Since(start).Seconds()) })
 	}
+	var all sync.WaitGroup
 	for p := range j.prompts {
 		all.Go(func() {
 			// The first choice computes the prompt; the others start when they can
@@ -126,12 +90,15 @@ func (a *API) generate(ctx context.Context, j job) *running {
 				rest.Go(func() {
 					select {
 					case <-computed:
-						one(p*j.choices+i, true, func() {})
+						a.generateChoice(ctx, &j, r, p*j.choices+i, true, firstToken)
 					case <-ctx.Done():
 					}
 				})
 			}
-			one(p*j.choices, p > 0, begun)
+			a.generateChoice(ctx, &j, r, p*j.choices, p > 0, func() {
+				firstToken()
+				begun()
+			})
 			begun()
 			rest.Wait()
 		})
@@ -141,6 +108,47 @@ func (a *API) generate(ctx context.Context, j job) *running {
 		close(r.done)
 	}()
 	return r
+}
+
+// generateChoice generates one choice of a job: number index%choices of prompt index/choices. follows: another choice or prompt of
+// the job has been started before it. begun is called at each token, before its event is added to r.
+func (a *API) generateChoice(ctx context.Context, j *job, r *running, index int, follows bool, begun func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.fail(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+		}
+	}()
+	prompt := j.prompts[index/j.choices]
+	c := choice{index: index, stream: a.Tokenizer.Stream()}
+	c.stops, _ = sampler.NewStops(j.stops) // checked
+	if j.reading != nil {
+		c.reader = newReader(j.reading)
+	}
+	var limits scheduler.Constraint
+	if j.constraint != nil {
+		limits = j.constraint.grammar.Matcher(slices.Collect(maps.Keys(j.ends)))
+	}
+	if j.follows {
+		for _, id := range prompt {
+			c.stream.Next(id)
+		}
+	}
+	sampling := j.sampling
+	sampling.Seed += uint64(index % j.choices)
+	result, err := a.Scheduler.Do(ctx, scheduler.Request{Prompt: prompt, MaxTokens: j.max, Sampling: sampling, Constraint: limits, LogProbs: j.logProbs, Follows: follows,
+		Ends: func(id int) bool { return j.ends[id] },
+		Emit: func(t scheduler.Token) bool {
+			begun()
+			e, more := c.push(t, j.logProbs >= 0)
+			r.add(e)
+			return more
+		}})
+	if err != nil {
+		r.fail(err)
+		return
+	}
+	r.count(len(prompt), result, index%j.choices == 0)
+	r.add(c.finish(result.Finish))
 }
 
 // stop ends a job if it is running, and waits until all of it has ended.
