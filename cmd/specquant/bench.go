@@ -383,7 +383,7 @@ func shares(m *engine.Model, f engine.Footprint, rounds int, once func() error) 
 func share(skip func(bool), rounds int, once func() error) (float64, error) {
 	defer skip(false)
 	var took [2][]float64 // with it, without it
-	for range max(rounds, sharePairs) {
+	for began := time.Now(); len(took[0]) < rounds || len(took[0]) < sharePairs && time.Since(began) < shareTime; {
 		for i := range took {
 			skip(i == 1)
 			start := time.Now()
@@ -396,8 +396,13 @@ func share(skip func(bool), rounds int, once func() error) (float64, error) {
 	return shareOf(medianOf(took[0]), medianOf(took[1])), nil
 }
 
-// sharePairs is the least number of passes with and without the part.
-const sharePairs = 5
+// A share is measured by at least sharePairs passes with and without the part, and by no more
+// than there are rounds once they have taken shareTime: a pass of 8,192 tokens takes a minute
+// on slow machines.
+const (
+	sharePairs = 5
+	shareTime  = 10 * time.Second
+)
 
 // shareOf is the share of the time with a part that the part takes, from 0 to 1.
 func shareOf(with, without float64) float64 { return min(max(0, 1-without/with), 1) }

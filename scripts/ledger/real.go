@@ -90,6 +90,9 @@ func (l *ledger) real(ctx context.Context, f flags) (out []realRow, complete boo
 			if err := l.quantizeReal(ctx, f, m, s.Bits, s.Recipes); err != nil {
 				failed = append(failed, err)
 			}
+			if ctx.Err() != nil {
+				return nil, false, ctx.Err()
+			}
 		}
 		rows, all, err := l.measureReal(ctx, f, m, texts)
 		if err = errors.Join(append(failed, err)...); ctx.Err() != nil {
