@@ -40,7 +40,8 @@ type Chat struct {
 	messages []Message
 	turnEnd  []int
 	seq      *engine.Sequence
-	cached   []int // the tokens that seq holds
+	draft    *engine.Sequence // of the draft model, with a beginning of cached and perhaps wrong guesses; nil: there is none
+	cached   []int            // the tokens that seq holds
 	last     ChatStats
 }
 
@@ -54,6 +55,7 @@ type ChatStats struct {
 	Finish        string        // FinishStop, FinishLength, or "" if it was interrupted
 	ContextFull   bool          // it was cut off because the context is full
 	TurnsDropped  int           // questions with their answers that were left out, oldest first, to make room
+	Speculation   Speculation   // tokens of the answer that were guessed
 	TemplateNotes []string      // changes to the messages that the chat template made necessary
 }
 
@@ -75,7 +77,8 @@ func (m *Model) NewChat(o ChatOptions) (*Chat, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Chat{model: m, template: t, options: o, seq: m.engine.NewSequence()}
+	c := &Chat{model: m, template: t, options: o}
+	c.seq, c.draft = m.newSequences()
 	if id, ok := t.EndOfTurn(m.tok); ok {
 		c.turnEnd = []int{id}
 	}
@@ -137,9 +140,12 @@ func (c *Chat) answer(ctx context.Context, o GenerateOptions, yield func(Token) 
 		keep++
 	}
 	c.seq.Truncate(keep)
+	if c.draft != nil {
+		c.draft.Truncate(keep)
+	}
 	c.last.PromptTokens, c.last.CachedTokens = len(prompt), min(c.seq.Tokens(), len(prompt)-1)
-	first := start
-	g := generation{model: c.model, seq: c.seq, options: o, prompt: prompt, turnEnd: c.turnEnd, onPrompt: func() { first = time.Now() }}
+	first, before := start, c.model.Speculation()
+	g := generation{model: c.model, seq: c.seq, draft: c.draft, options: o, prompt: prompt, turnEnd: c.turnEnd, onPrompt: func() { first = time.Now() }}
 	var answer strings.Builder
 	err = g.run(ctx, func(t Token) bool {
 		answer.WriteString(t.Text)
@@ -148,6 +154,7 @@ func (c *Chat) answer(ctx context.Context, o GenerateOptions, yield func(Token) 
 	c.cached = append(slices.Clone(prompt), g.tokens...)
 	c.cached = c.cached[:min(c.seq.Tokens(), len(c.cached))]
 	c.last.Tokens, c.last.Finish, c.last.ContextFull = len(g.tokens), g.finish, g.full
+	c.last.Speculation = c.model.Speculation().since(before)
 	c.last.PromptTime, c.last.AnswerTime = first.Sub(start), time.Since(first)
 	return answer.String(), err
 }

@@ -8,10 +8,13 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/specquant/specquant/internal/constrain"
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/engine/sampler"
+	"github.com/specquant/specquant/internal/speculate"
+	"github.com/specquant/specquant/internal/tokenizer"
 )
 
 // GenerateOptions say how text is continued. The zero value continues greedily
@@ -147,9 +150,9 @@ func (m *Model) Generate(ctx context.Context, prompt string, o GenerateOptions) 
 			fail(err)
 			return
 		}
-		seq := m.engine.NewSequence()
+		seq, draft := m.newSequences()
 		for choice := range max(o.Choices, 1) {
-			g := generation{model: m, seq: seq, options: o, prompt: ids, choice: choice, grammar: grammar}
+			g := generation{model: m, seq: seq, draft: draft, options: o, prompt: ids, choice: choice, grammar: grammar}
 			if err := g.run(ctx, func(t Token) bool { return yield(t, nil) }); err != nil {
 				fail(err)
 				return
@@ -167,19 +170,40 @@ const (
 	FinishLength = "length" // MaxTokens, or the context is full
 )
 
+// newSequences starts an empty sequence of the model, and one of its draft model (nil: there is
+// none).
+func (m *Model) newSequences() (seq, draft *engine.Sequence) {
+	if m.draft != nil {
+		draft = m.draft.NewSequence()
+	}
+	return m.engine.NewSequence(), draft
+}
+
 // generation is one continuation of a prompt.
 type generation struct {
 	model   *Model
 	seq     *engine.Sequence // may hold tokens already, of which those that begin the prompt are used
+	draft   *engine.Sequence // the same of the draft model; nil: there is none
 	options GenerateOptions
 	prompt  []int
 	choice  int
 	turnEnd []int              // tokens that end it, in addition to those that end a text
 	grammar *constrain.Grammar // limits the output; nil: no limits
 
+	// Set by begin:
+	limit   int
+	ids     map[int]bool // that end it
+	stops   *sampler.Stops
+	stream  *tokenizer.Stream
+	limits  *constrain.Matcher // nil: none
+	sampler *sampler.Sampler
+	text    speculate.Text
+	logits  []float32 // of a round, [rows][vocab]
+
 	// Results:
 	tokens    []int  // generated, without the one that ended it
 	finish    string // FinishStop or FinishLength
+	stopped   bool   // by a stop string
 	full      bool   // the context was full
 	abandoned bool   // the caller wants no more
 	onPrompt  func() // called when the prompt has been computed
@@ -188,69 +212,131 @@ type generation struct {
 // run generates the continuation. It computes only the part of the prompt that seq does not
 // hold yet.
 func (g *generation) run(ctx context.Context, yield func(Token) bool) error {
-	m, o := g.model, g.options
-	limit := m.engine.Context - len(g.prompt)
-	if o.MaxTokens > 0 {
-		limit = min(limit, o.MaxTokens)
-	}
-	ends := g.ends()
-	stops, err := sampler.NewStops(o.Stop)
-	if err != nil {
+	if err := g.begin(); err != nil {
 		return err
 	}
-	s, stream := sampler.New(o.sampling(g.choice), g.prompt, m.breaker(o.DRY)), m.tok.Stream()
-	var limits *constrain.Matcher
-	if g.grammar != nil {
-		limits = g.grammar.Matcher(slices.Collect(maps.Keys(ends)))
-		s.Constrain(limits)
-	}
-	for _, id := range g.prompt {
-		stream.Next(id) // so that the spacing of the continuation fits the prompt
-	}
-	g.seq.Truncate(len(g.prompt) - 1) // the last token gives the first logits
-	ids := g.prompt[g.seq.Tokens():]
-	for g.finish == "" {
-		next, err := g.next(ctx, ids, s, limits != nil, ends)
-		if err != nil {
+	next := g.prompt[g.seq.Tokens():]
+	for g.finish == "" && !g.abandoned {
+		if err := g.round(ctx, next, yield); err != nil {
 			return err
 		}
-		if g.onPrompt != nil && len(g.tokens) == 0 {
-			g.onPrompt()
+		if g.finish == "" && !g.abandoned {
+			next = g.ahead()
+			if err := g.model.draftFailed; err != nil {
+				g.model.draftFailed = nil // said once
+				return err
+			}
 		}
-		if ends[next] {
-			g.finish = FinishStop
-			break
-		}
-		if len(g.tokens) >= limit {
-			g.finish = FinishLength
-			break
-		}
-		g.tokens = append(g.tokens, next)
-		text, stop := stops.Push(stream.Next(next))
-		if !yield(Token{ID: next, Text: text, Choice: g.choice}) {
-			g.abandoned = true
-			return nil
-		}
-		switch {
-		case stop != "":
-			g.finish = FinishStop
-			return nil
-		case limits != nil && limits.Done():
-			g.finish = FinishStop
-		case len(g.tokens) == limit:
-			g.finish = FinishLength
-		}
-		ids = []int{next}
 	}
-	g.full = g.finish == FinishLength && len(g.prompt)+len(g.tokens) >= m.engine.Context
-	text, stop := stops.Push(stream.Flush())
+	g.full = g.finish == FinishLength && len(g.prompt)+len(g.tokens) >= g.model.engine.Context
+	if g.stopped || g.abandoned {
+		return nil
+	}
+	text, stop := g.stops.Push(g.stream.Flush())
 	if stop == "" {
-		text += stops.Flush()
+		text += g.stops.Flush()
 	}
 	if text != "" && !yield(Token{ID: -1, Text: text, Choice: g.choice}) {
 		g.abandoned = true
 	}
 	return nil
+}
+
+func (g *generation) begin() (err error) {
+	m, o := g.model, g.options
+	g.limit = m.engine.Context - len(g.prompt)
+	if o.MaxTokens > 0 {
+		g.limit = min(g.limit, o.MaxTokens)
+	}
+	g.ids = g.ends()
+	if g.stops, err = sampler.NewStops(o.Stop); err != nil {
+		return err
+	}
+	g.sampler, g.stream = sampler.New(o.sampling(g.choice), g.prompt, m.breaker(o.DRY)), m.tok.Stream()
+	if g.grammar != nil {
+		g.limits = g.grammar.Matcher(slices.Collect(maps.Keys(g.ids)))
+		g.sampler.Constrain(g.limits)
+	}
+	for _, id := range g.prompt {
+		g.stream.Next(id) // so that the spacing of the continuation fits the prompt
+	}
+	g.seq.Truncate(len(g.prompt) - 1) // the last token gives the first logits
+	if g.draft != nil {
+		g.draft.Truncate(len(g.prompt) - 1)
+	}
+	g.text = speculate.Text{Sampler: g.sampler, Ends: func(id int) bool { return g.ids[id] }, Draft: g.draft}
+	return nil
+}
+
+// ahead returns what the next round computes: the token drawn last, and guesses of what follows.
+func (g *generation) ahead() []int {
+	t, last := &g.text, len(g.tokens)-1
+	t.Tokens, t.Next = append(append(t.Tokens[:0], g.prompt...), g.tokens[:last]...), g.tokens[last]
+	t.Most = g.limit - len(g.tokens) - 1
+	g.model.guesser.Look([]*speculate.Text{t}, false)
+	return t.Chosen([]int{t.Next})
+}
+
+// round appends ids to the sequence and draws a token, and further ones as long as they are those
+// that were guessed.
+func (g *generation) round(ctx context.Context, ids []int, yield func(Token) bool) error {
+	start := time.Now()
+	if err := g.forward(ctx, ids); err != nil {
+		return err
+	}
+	if len(g.tokens) > 0 {
+		g.model.guesser.Measured(len(ids), time.Since(start))
+	} else if g.onPrompt != nil {
+		g.onPrompt()
+	}
+	defer func() {
+		g.model.counts.Add(g.text.Counts())
+		g.seq.Truncate(g.seq.Tokens() - g.text.Wrong())
+	}()
+	vocab := g.model.engine.Config.VocabSize
+	for rows := g.logits; ; rows = rows[vocab:] {
+		if going, err := g.draw(rows[:vocab], yield); !going || err != nil {
+			return err
+		}
+		if !g.text.Drawn(g.tokens[len(g.tokens)-1]) {
+			return nil
+		}
+	}
+}
+
+// draw draws a token and says whether the continuation goes on.
+func (g *generation) draw(logits []float32, yield func(Token) bool) (going bool, err error) {
+	var next int
+	if g.limits != nil {
+		next, err = g.sampler.NextAllowed(logits, func(id int) bool { return g.ids[id] })
+	} else {
+		next = g.sampler.Next(logits)
+	}
+	switch {
+	case err != nil:
+		return false, err
+	case g.ids[next]:
+		g.finish = FinishStop
+		return false, nil
+	case len(g.tokens) >= g.limit:
+		g.finish = FinishLength
+		return false, nil
+	}
+	g.tokens = append(g.tokens, next)
+	text, stop := g.stops.Push(g.stream.Next(next))
+	if !yield(Token{ID: next, Text: text, Choice: g.choice}) {
+		g.abandoned = true
+		return false, nil
+	}
+	switch {
+	case stop != "":
+		g.finish, g.stopped = FinishStop, true
+	case g.limits != nil && g.limits.Done():
+		g.finish = FinishStop
+	case len(g.tokens) == g.limit:
+		g.finish = FinishLength
+	}
+	return g.finish == "", nil
 }
 
 // ends returns the set of tokens that end the text.
@@ -267,18 +353,18 @@ func (g *generation) ends() map[int]bool {
 	return ends
 }
 
-// next appends ids to the sequence and draws the next token.
-func (g *generation) next(ctx context.Context, ids []int, s *sampler.Sampler, limited bool, ends map[int]bool) (next int, err error) {
+// forward appends ids to the sequence and takes the logits of the last one, and of those before it
+// that are guesses or what they follow.
+func (g *generation) forward(ctx context.Context, ids []int) error {
 	step := engine.Step{Seq: g.seq, IDs: ids, Want: engine.WantLast}
-	err = g.model.engine.Forward(ctx, []engine.Step{step}, func(_, _ int, logits []float32) (err error) {
-		if limited {
-			next, err = s.NextAllowed(logits, func(id int) bool { return ends[id] })
-		} else {
-			next = s.Next(logits)
-		}
-		return err
+	if len(g.tokens) > 0 {
+		step.Want = engine.WantAll
+	}
+	g.logits = g.logits[:0]
+	return g.model.engine.Forward(ctx, []engine.Step{step}, func(_, _ int, logits []float32) error {
+		g.logits = append(g.logits, logits...)
+		return nil
 	})
-	return next, err
 }
 
 // breaker returns a function that reports whether a token's text contains one of DRY's

@@ -7,6 +7,7 @@ import (
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/gguf"
 	"github.com/specquant/specquant/internal/kernel/parallel"
+	"github.com/specquant/specquant/internal/speculate"
 	"github.com/specquant/specquant/internal/tokenizer"
 )
 
@@ -24,6 +25,10 @@ var (
 type Options struct {
 	Threads int // 0: one for each CPU
 	Context int // the most tokens that a text and its continuation may have together; 0: the model's own limit, at most 8192
+	// Draft is the folder or file of a smaller model with the same vocabulary, which guesses what
+	// a text goes on with where that makes [Model.Generate] faster. What is generated is the same.
+	// "": none.
+	Draft string
 }
 
 // Model is an open model: a quantized artefact or a full-precision checkpoint.
@@ -33,6 +38,11 @@ type Model struct {
 	engine *engine.Model
 	tok    *tokenizer.Tokenizer
 	pool   *parallel.Pool
+
+	guesser     *speculate.Guesser
+	draft       *engine.Model // nil: there is none
+	draftFailed error         // what ended its use
+	counts      speculate.Counts
 }
 
 // Open opens a folder that [Quantize] has written, a Hugging Face checkpoint, or a
@@ -51,16 +61,38 @@ func Open(dir string, o Options) (*Model, error) {
 			err = fmt.Errorf("%s: %w", dir, err)
 		}
 	}
+	if err == nil && o.Draft != "" {
+		model.draft, err = speculate.OpenDraft(o.Draft, engine.Options{Pool: pool}, m, model.tok)
+	}
 	if err != nil {
 		model.Close()
 		return nil, err
 	}
+	model.guesser = speculate.New(m, speculate.Options{Draft: model.draft, Failed: func(err error) { model.draftFailed = err }})
 	return model, nil
 }
+
+// Speculation counts tokens of [Model.Generate] that were guessed, and computed together with the
+// ones before them.
+type Speculation struct {
+	Guessed, Right        int64 // computed ahead, and generated then
+	Drafted, DraftedRight int64 // guessed by the draft model, and generated then
+}
+
+// since returns what has been added to an earlier count.
+func (s Speculation) since(b Speculation) Speculation {
+	return Speculation{s.Guessed - b.Guessed, s.Right - b.Right, s.Drafted - b.Drafted, s.DraftedRight - b.DraftedRight}
+}
+
+// Speculation returns the counts since the model was opened.
+func (m *Model) Speculation() Speculation { return Speculation(m.counts) }
 
 // Close closes the files and ends the threads.
 func (m *Model) Close() error {
 	m.pool.Close()
+	if m.draft != nil {
+		m.draft.Close()
+	}
 	return m.engine.Close()
 }
 

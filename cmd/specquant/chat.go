@@ -27,6 +27,7 @@ type chatCmd struct {
 	Full      bool     `help:"Use the model as it was downloaded, even if a quantized one is in the store."`
 	Ctx       int      `help:"Context in tokens. 0: the model's own, at most 8192." default:"0"`
 	Threads   int      `help:"Threads. 0: one for each CPU." default:"0"`
+	Draft     string   `help:"Folder or name of a smaller model with the same vocabulary that guesses what an answer goes on with, where that is faster; answers are the same." placeholder:"SMALL"`
 
 	samplingFlags `kong:"embed,set='temp=-1',set='temp_auto= -1: as generation_config.json recommends, with its top-k and top-p, else 0.',set='dry=0.8',set='dry_allowed=8'"`
 }
@@ -54,8 +55,12 @@ func (c *chatCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	draft, err := draftModel(e, c.Draft, c.Full)
+	if err != nil {
+		return err
+	}
 	smallHeap(40)
-	m, err := specquant.Open(dir, specquant.Options{Threads: c.Threads, Context: c.Ctx})
+	m, err := specquant.Open(dir, specquant.Options{Threads: c.Threads, Context: c.Ctx, Draft: draft})
 	if err != nil {
 		return err
 	}
@@ -256,6 +261,15 @@ func (s *chatSession) goodbye() {
 
 func statsLine(st specquant.ChatStats, size int) string {
 	return fmt.Sprintf("%s, %.1f a second; first after %s; context %d of %d", plural(st.Tokens, "token"), rate(st.Tokens, st.AnswerTime), durationText(st.PromptTime), st.PromptTokens+st.Tokens, size)
+}
+
+// guessesText says, behind a separator, how many guesses of what a text goes on with were right;
+// "" if none was computed.
+func guessesText(separator string, s specquant.Speculation) string {
+	if s.Guessed == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s%d of %s right", separator, s.Right, plural(int(s.Guessed), "guessed token"))
 }
 
 func rate(n int, d time.Duration) float64 { return float64(n) / max(d.Seconds(), 1e-9) }

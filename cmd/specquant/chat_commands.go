@@ -62,7 +62,7 @@ func (s *chatSession) command(line string) (leave bool, err error) {
 		err = s.set(arg)
 	case "stats":
 		st := s.chat.Stats()
-		fmt.Fprintf(s.err, "%s; %d of %d prompt tokens were in the cache; %s\n", statsLine(st, s.model.Context()), st.CachedTokens, st.PromptTokens, plural(len(s.chat.Messages()), "message"))
+		fmt.Fprintf(s.err, "%s%s; %d of %d prompt tokens were in the cache; %s\n", statsLine(st, s.model.Context()), guessesText("; ", st.Speculation), st.CachedTokens, st.PromptTokens, plural(len(s.chat.Messages()), "message"))
 	case "bye", "exit", "quit":
 		return true, nil
 	default:

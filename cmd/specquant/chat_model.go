@@ -46,6 +46,18 @@ func (c *chatCmd) model(e *env) (string, error) {
 	return config.Resolve(c.Dir)
 }
 
+// draftModel returns the folder or file of what --draft names; "" for "".
+func draftModel(e *env, name string, full bool) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	path, err := (&chatCmd{Dir: name, Full: full}).model(e)
+	if err != nil {
+		return "", fmt.Errorf("--draft: %w", err)
+	}
+	return path, nil
+}
+
 // newestQuantized is the latest quantization of a model in the store; nil: there is none.
 func newestQuantized(config hub.Config, name hub.Name) *hub.Cached {
 	all, err := config.List()

@@ -25,6 +25,7 @@ type runCmd struct {
 	N         int      `short:"n" help:"Tokens to generate, at most. 0: until the context is full." default:"256"`
 	Ctx       int      `help:"Context in tokens. 0: the model's own, at most 8192." default:"0"`
 	Threads   int      `help:"Threads. 0: one for each CPU." default:"0"`
+	Draft     string   `help:"Folder or name of a smaller model with the same vocabulary that guesses what the text goes on with, where that is faster; the text is the same." placeholder:"SMALL"`
 	IgnoreEOS bool     `name:"ignore-eos" help:"Continue after the end-of-text token."`
 	Schema    string   `name:"json-schema" help:"File with a JSON schema that the continuation must fit." placeholder:"FILE"`
 	Regex     string   `help:"Regular expression that the whole continuation must match." placeholder:"RE"`
@@ -55,8 +56,12 @@ func (c *runCmd) Run(e *env) error {
 	if err := o.Check(); err != nil {
 		return err
 	}
+	draft, err := draftModel(e, c.Draft, false)
+	if err != nil {
+		return err
+	}
 	smallHeap(40)
-	m, err := specquant.Open(c.Dir, specquant.Options{Threads: c.Threads, Context: c.Ctx})
+	m, err := specquant.Open(c.Dir, specquant.Options{Threads: c.Threads, Context: c.Ctx, Draft: draft})
 	if err != nil {
 		return err
 	}
@@ -101,7 +106,7 @@ func (c *runCmd) Run(e *env) error {
 	if n == 0 && m.HasChatTemplate() {
 		fmt.Fprintf(e.err, "the model ended the text at once: it was made for conversations, and run only continues a text; to ask it something: specquant chat %s\n", c.Dir)
 	}
-	fmt.Fprintf(e.err, "%s in %s, %.1f a second, bits %s\n", plural(n, "token"), durationText(time.Since(start)), float64(n)/time.Since(start).Seconds(), m.Bits())
+	fmt.Fprintf(e.err, "%s in %s, %.1f a second%s, bits %s\n", plural(n, "token"), durationText(time.Since(start)), float64(n)/time.Since(start).Seconds(), guessesText(", ", m.Speculation()), m.Bits())
 	return nil
 }
 

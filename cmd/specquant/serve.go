@@ -34,7 +34,8 @@ type serveCmd struct {
 	Queue   int      `help:"Requests that may wait for a slot; more are refused with status 429." default:"64"`
 	Threads int      `help:"Threads. 0: one for each CPU." default:"0"`
 
-	NoSpeculation bool `name:"no-speculation" help:"Compute each token by itself. Default: tokens that the text itself suggests are computed with the one before them where that is faster; answers are the same."`
+	NoSpeculation bool   `name:"no-speculation" help:"Compute each token by itself. Default: tokens that the text itself suggests are computed with the one before them where that is faster; answers are the same."`
+	Draft         string `help:"Folder or name of a smaller model with the same vocabulary that guesses what the first MODEL goes on with, where that is faster; answers are the same." placeholder:"SMALL"`
 
 	MaxMemory size          `name:"max-memory" help:"Most memory that loaded models may take together, such as 8GB: files, and all that their caches can grow to. Idle ones give way to those that are asked for. 0: no limit." default:"0" placeholder:"SIZE"`
 	KeepAlive time.Duration `name:"keep-alive" help:"Unload a model that nobody asks for so long. 0: not until another one needs its memory." default:"0"`
@@ -87,6 +88,8 @@ func (c *serveCmd) check() error {
 		return fmt.Errorf("--allow-host: found %q, expected names of this machine, such as box.example.org", c.AllowHost)
 	case c.APIKeyFile != nil && *c.APIKeyFile == "":
 		return errors.New("--api-key-file: the file's name is empty; without the flag clients need no key")
+	case c.Draft != "" && c.NoSpeculation:
+		return errors.New("--draft and --no-speculation: a draft model is for speculation; leave one of them out")
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key go together: one of them is missing")
 	case c.Socket != "" && c.TLSCert != "":
@@ -209,6 +212,11 @@ func (c *serveCmd) sources(e *env) ([]serve.Source, error) {
 		}
 		out = append(out, serve.Source{Name: name, Path: path})
 	}
+	draft, err := draftModel(e, c.Draft, c.Full)
+	if err != nil {
+		return nil, err
+	}
+	out[0].Draft = draft
 	return out, nil
 }
 

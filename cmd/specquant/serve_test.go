@@ -33,6 +33,7 @@ func TestServeFlags(t *testing.T) {
 		"--connections":  func(c *serveCmd) { c.Connections = 0 },
 		"--name":         func(c *serveCmd) { c.Name = "a\nb" },
 		"--allow-host":   func(c *serveCmd) { c.AllowHost = []string{"box", "a b"} },
+		"--draft":        func(c *serveCmd) { c.Draft, c.NoSpeculation = "small", true },
 		"--host and":     func(c *serveCmd) { c.Socket, c.Port = "s", 1234 },
 	} {
 		c := good
@@ -72,6 +73,12 @@ func TestServeNames(t *testing.T) {
 				t.Errorf("%v: %+v, expected %+v", c.args, got[i], c.want[i])
 			}
 		}
+	}
+	if got, err := (&serveCmd{Models: []string{a, bc}, Draft: bc}).sources(&env{err: io.Discard}); err != nil || got[0].Draft != bc || got[1].Draft != "" {
+		t.Errorf("a draft model: %+v, error %v", got, err)
+	}
+	if _, err := (&serveCmd{Models: []string{a}, Draft: "org/none"}).sources(&env{err: io.Discard}); err == nil || !strings.Contains(err.Error(), "--draft: ") {
+		t.Errorf("a draft model that is not there: error %v", err)
 	}
 	if _, err := (&serveCmd{Models: []string{a, "org/none"}}).sources(&env{err: io.Discard}); err == nil || !strings.Contains(err.Error(), "org/none") {
 		t.Errorf("a model that is not there: error %v", err)

@@ -29,7 +29,7 @@ func TestSamplingDefaults(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		_, url, _ := serverOf(t, []Source{{"test", dir}}, Options{PlainDefaults: c.plain})
+		_, url, _ := serverOf(t, []Source{{Name: "test", Path: dir}}, Options{PlainDefaults: c.plain})
 		answers := map[string]bool{}
 		for seed := range 3 {
 			status, _, body := call(t, "POST", url+"/v1/completions", `{"prompt":"a","max_tokens":12,"logit_bias":{"258":-100},"seed":`+string(rune('0'+seed))+c.fields+`}`)
@@ -51,7 +51,7 @@ func TestSamplingDefaults(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "generation_config.json"), []byte(`{"do_sample": true, "top_p": 7}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open([]Source{{"test", dir}}, Options{Threads: 1}); err == nil || !strings.Contains(err.Error(), "top-p 7") {
+	if _, err := Open([]Source{{Name: "test", Path: dir}}, Options{Threads: 1}); err == nil || !strings.Contains(err.Error(), "top-p 7") {
 		t.Errorf("a top-p of 7: error %v", err)
 	}
 }

@@ -31,7 +31,7 @@ func FuzzBodies(f *testing.F) {
 	}
 	dir := modelDir(f)
 	log := &syncBuffer{}
-	s, err := Open([]Source{{"test", dir}}, Options{Threads: 1, Timeout: 2 * time.Second, Scheduler: scheduler.Options{Slots: 2, Keep: 1}, Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelError}))})
+	s, err := Open([]Source{{Name: "test", Path: dir}}, Options{Threads: 1, Timeout: 2 * time.Second, Scheduler: scheduler.Options{Slots: 2, Keep: 1}, Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelError}))})
 	if err != nil {
 		f.Fatal(err)
 	}

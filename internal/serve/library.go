@@ -16,6 +16,9 @@ import (
 type Source struct {
 	Name string // as clients call it
 	Path string // folder or file
+	// Draft is the folder or file of a smaller model with the same vocabulary that guesses for
+	// it; "": none.
+	Draft string
 }
 
 // library holds the models of a server. A model is loaded by the first request for it, and
@@ -38,8 +41,8 @@ type library struct {
 type book struct {
 	Source
 	info   api.Info
-	caches int64 // the most memory that its KV caches can take, in bytes
-	charge int64 // the most memory that it can take: its files and caches, in bytes
+	caches int64 // the most memory that its KV caches and its draft model's can take, in bytes
+	charge int64 // the most memory that it can take: its files and caches, and its draft model's, in bytes
 
 	// Guarded by the library's lock.
 	loaded *loaded         // nil: not loaded
@@ -74,8 +77,11 @@ func (l *library) add(s Source, stay bool) error {
 		return err
 	}
 	d := m.api.Details
-	b := &book{Source: s, info: api.Info{Name: s.Name, Context: m.model.Context, Details: d, Defaults: m.api.Defaults, Recommended: m.api.Recommended}, caches: scheduler.CacheLimit(m.model, l.options.Scheduler), idle: time.Now()}
+	b := &book{Source: s, info: api.Info{Name: s.Name, Context: m.model.Context, Details: d, Defaults: m.api.Defaults, Recommended: m.api.Recommended}, caches: scheduler.CacheLimit(m.model, l.scheduling(m)), idle: time.Now()}
 	b.charge = d.Bytes + b.caches + api.ConstraintBytes(m.api.Vocab, l.options.Scheduler.Texts())
+	if m.draft != nil {
+		b.charge += m.draft.Checkpoint.Bytes()
+	}
 	l.books, l.context = append(l.books, b), max(l.context, m.model.Context)
 	if stay {
 		b.loaded = m
@@ -256,7 +262,8 @@ func (l *library) unload(b *book) {
 
 // sum adds the counters of a and b and leaves out momentary values.
 func sum(a, b scheduler.Stats) scheduler.Stats {
-	return scheduler.Stats{Prompt: a.Prompt + b.Prompt, Cached: a.Cached + b.Cached, Generated: a.Generated + b.Generated, Guessed: a.Guessed + b.Guessed, Right: a.Right + b.Right, Rounds: a.Rounds + b.Rounds}
+	a.Add(b.Counts)
+	return scheduler.Stats{Prompt: a.Prompt + b.Prompt, Cached: a.Cached + b.Cached, Generated: a.Generated + b.Generated, Rounds: a.Rounds + b.Rounds, Counts: a.Counts}
 }
 
 // stats are the figures of all models.

@@ -20,7 +20,7 @@ func twoModels(t *testing.T) []Source {
 	if err := testmodel.Write(second, testmodel.Options{Context: 1024, Seed: 4}); err != nil {
 		t.Fatal(err)
 	}
-	return []Source{{"one", modelDir(t)}, {"org/two", second}}
+	return []Source{{Name: "one", Path: modelDir(t)}, {Name: "org/two", Path: second}}
 }
 
 // memoryFor is a limit that has room for one of the two models and not for both.
@@ -142,8 +142,8 @@ func TestModelsThatCannotBeServed(t *testing.T) {
 		says   string
 	}{
 		"none":       {nil, Options{}, "no model"},
-		"no folder":  {append(models[:1:1], Source{"x", t.TempDir()}), Options{}, "config.json"},
-		"equal name": {append(models[:1:1], Source{"one", models[1].Path}), Options{}, "NAME=MODEL"},
+		"no folder":  {append(models[:1:1], Source{Name: "x", Path: t.TempDir()}), Options{}, "config.json"},
+		"equal name": {append(models[:1:1], Source{Name: "one", Path: models[1].Path}), Options{}, "NAME=MODEL"},
 		"memory":     {models, Options{MaxMemory: 1000}, "--max-memory is 1000"},
 		"negative":   {models, Options{MaxMemory: -1}, "memory"},
 		"keep-alive": {models, Options{KeepAlive: -1}, "keep-alive"},

@@ -48,7 +48,7 @@ func TestSocket(t *testing.T) {
 	if st, err := os.Lstat(path); err != nil || st.Mode() != fs.ModeSocket|0o600 {
 		t.Errorf("mode %v, error %v", st.Mode(), err)
 	}
-	s, err := Open([]Source{{"test", modelDir(t)}}, Options{Threads: 1})
+	s, err := Open([]Source{{Name: "test", Path: modelDir(t)}}, Options{Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

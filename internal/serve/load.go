@@ -13,12 +13,14 @@ import (
 	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/serve/api"
 	"github.com/specquant/specquant/internal/serve/scheduler"
+	"github.com/specquant/specquant/internal/speculate"
 	"github.com/specquant/specquant/internal/tokenizer"
 )
 
 // loaded is a model in memory with its scheduler and API.
 type loaded struct {
 	model     *engine.Model
+	draft     *engine.Model        // guesses for it; nil: there is none
 	scheduler *scheduler.Scheduler // nil: the model was only checked
 	api       *api.API
 }
@@ -40,7 +42,8 @@ func (l *library) load(s Source, look bool) (*loaded, error) {
 		}()
 		reading <- readTexts(ck)
 	}()
-	m, err := engine.New(ck, engine.Options{Pool: l.pool, Context: o.Context, KV: o.KV, Stream: look})
+	how := engine.Options{Pool: l.pool, Context: o.Context, KV: o.KV, Stream: look}
+	m, err := engine.New(ck, how)
 	read := <-reading
 	if err != nil {
 		ck.Close()
@@ -52,18 +55,34 @@ func (l *library) load(s Source, look bool) (*loaded, error) {
 		out.close()
 		return nil, err
 	}
+	if s.Draft != "" {
+		if out.draft, err = speculate.OpenDraft(s.Draft, how, m, read.tokenizer); err != nil {
+			out.close()
+			return nil, err
+		}
+	}
 	if look {
 		out.api = api.New(a)
 		return out, nil
 	}
-	out.scheduler = scheduler.New(m, o.Scheduler)
+	out.scheduler = scheduler.New(m, l.scheduling(out))
 	a.Scheduler = out.scheduler
 	out.api = api.New(a)
 	so := out.scheduler.Options()
 	o.Log.Info("model", "name", s.Name, "bits", m.Bits().String(), "context", m.Context, "slots", so.Slots, "kept", so.Keep, "queue", so.Queue,
-		"cache_limit_bytes", scheduler.CacheLimit(m, o.Scheduler), "chat_template", a.Template != nil,
+		"cache_limit_bytes", scheduler.CacheLimit(m, so), "draft", s.Draft, "chat_template", a.Template != nil,
 		"temperature", a.Defaults.Temperature, "top_p", a.Defaults.TopP, "top_k", a.Defaults.TopK, "repetition_penalty", a.Defaults.RepetitionPenalty)
 	return out, nil
+}
+
+// scheduling returns the options of a model's scheduler.
+func (l *library) scheduling(m *loaded) scheduler.Options {
+	o := l.options.Scheduler
+	o.Draft = m.draft
+	o.Failed = func(err error) {
+		l.options.Log.Warn("speculation goes on without a draft model", "name", m.api.Name, "error", err)
+	}
+	return o
 }
 
 // texts are what a model has for texts and conversations.
@@ -147,6 +166,9 @@ func samplingDefaults(m *engine.Model, aside bool) (o sampler.Options, recommend
 func (m *loaded) close() {
 	if m.scheduler != nil {
 		m.scheduler.Close()
+	}
+	if m.draft != nil {
+		m.draft.Close()
 	}
 	m.model.Close()
 }

@@ -55,7 +55,7 @@ func (s *syncBuffer) String() string { s.mu.Lock(); defer s.mu.Unlock(); return 
 // server is a served test model and the log.
 func server(t *testing.T, o Options) (s *Server, url string, log *syncBuffer) {
 	t.Helper()
-	return serverOf(t, []Source{{"test", modelDir(t)}}, o)
+	return serverOf(t, []Source{{Name: "test", Path: modelDir(t)}}, o)
 }
 
 // serverOf serves models.
@@ -406,7 +406,7 @@ func streaming(t *testing.T, url string) (*http.Response, *bufio.Reader) {
 // a hurry it cuts off.
 func TestDrain(t *testing.T) {
 	for _, cut := range []bool{false, true} {
-		s, err := Open([]Source{{"test", modelDir(t)}}, Options{Threads: 1})
+		s, err := Open([]Source{{Name: "test", Path: modelDir(t)}}, Options{Threads: 1})
 		if err != nil {
 			t.Fatal(err)
 		}

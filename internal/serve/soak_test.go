@@ -55,7 +55,7 @@ func TestSoak(t *testing.T) {
 		dir = modelDir(t)
 	}
 	log := &syncBuffer{} // of errors only: a line for each request would be memory that grows
-	s, url, _ := serverOf(t, []Source{{"test", dir}}, Options{Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelError})), Context: 512, WriteTime: 5 * time.Second, ReadTime: 5 * time.Second, Scheduler: scheduler.Options{Slots: 6, Keep: 4, Queue: 16}})
+	s, url, _ := serverOf(t, []Source{{Name: "test", Path: dir}}, Options{Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelError})), Context: 512, WriteTime: 5 * time.Second, ReadTime: 5 * time.Second, Scheduler: scheduler.Options{Slots: 6, Keep: 4, Queue: 16}})
 	k := &soak{url: url, wants: map[string]string{}}
 	for i := range 40 {
 		body := fmt.Sprintf(`{"prompt":%q,"max_tokens":%d,"seed":%d,"temperature":0.9,"stream":true}`, strings.Repeat("Once upon a time there was ", 1+i%9), 8+7*(i%8), i)

@@ -200,6 +200,6 @@ func templated(t *testing.T, source string) string {
 	if err := os.WriteFile(filepath.Join(dir, "chat_template.jinja"), []byte(source), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	_, url, _ := serverOf(t, []Source{{"test", dir}}, Options{})
+	_, url, _ := serverOf(t, []Source{{Name: "test", Path: dir}}, Options{})
 	return url
 }

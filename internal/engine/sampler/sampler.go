@@ -76,7 +76,7 @@ func (o Options) Check() error {
 // Sampler draws the tokens of one text. It belongs to one goroutine at a time.
 type Sampler struct {
 	Options
-	rng     *rand.Rand
+	source  rand.PCG
 	seen    []int // tokens of the prompt and the continuation
 	prompt  int   // how many of them are the prompt's
 	breaks  func(id int) bool
@@ -96,8 +96,15 @@ type candidate struct {
 // beginning of the text, for the penalties. breaks reports whether a token ends a repetition
 // that DRY counts; nil: none does.
 func New(o Options, prompt []int, breaks func(id int) bool) *Sampler {
-	return &Sampler{Options: o, rng: rand.New(rand.NewPCG(o.Seed, 0x53414d504c45)),
+	return &Sampler{Options: o, source: *rand.NewPCG(o.Seed, 0x53414d504c45),
 		seen: slices.Clone(prompt), prompt: len(prompt), breaks: breaks}
+}
+
+// Follow lets s draw from now on what another sampler would draw from the same logits, except
+// that s has no constraint. The other one does not notice.
+func (s *Sampler) Follow(other *Sampler) {
+	s.Options, s.source, s.prompt, s.breaks = other.Options, other.source, other.prompt, other.breaks
+	s.seen = append(s.seen[:0], other.seen...)
 }
 
 // Constraint says which tokens may come next.
@@ -170,7 +177,7 @@ func (s *Sampler) draw(logits []float32) int {
 		s.all = append(s.all, candidate{i, math.Exp(float64(v-logits[top]) / s.Temperature)})
 	}
 	keep := s.filtered(s.all)
-	at := s.rng.Float64() * total(keep)
+	at := rand.New(&s.source).Float64() * total(keep)
 	for _, c := range keep {
 		if at -= c.p; at < 0 {
 			return c.id

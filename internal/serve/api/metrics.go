@@ -64,6 +64,8 @@ func modelSeries() []series {
 		one(counter, "specquant_generated_tokens_total", "Tokens that were generated.", func(s ModelStats) float64 { return float64(s.Generated) }),
 		one(counter, "specquant_guessed_tokens_total", "Tokens that were computed ahead, as guesses.", func(s ModelStats) float64 { return float64(s.Guessed) }),
 		one(counter, "specquant_guessed_right_tokens_total", "Guesses that were generated then.", func(s ModelStats) float64 { return float64(s.Right) }),
+		one(counter, "specquant_drafted_tokens_total", "Tokens that the draft model guessed.", func(s ModelStats) float64 { return float64(s.Drafted) }),
+		one(counter, "specquant_drafted_right_tokens_total", "Of these, tokens that were generated then.", func(s ModelStats) float64 { return float64(s.DraftedRight) }),
 		one(counter, "specquant_rounds_total", "Batches that were computed.", func(s ModelStats) float64 { return float64(s.Rounds) }),
 	}
 }

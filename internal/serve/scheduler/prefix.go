@@ -14,7 +14,7 @@ func (s *Scheduler) share(t *task, before []*task) bool {
 		return true
 	}
 	want := t.Prompt[:len(t.Prompt)-1]
-	pages, length := s.tree.find(want, s.clock)
+	pages, length := s.caches.tree.find(want, s.clock)
 	var other *task
 	for _, o := range s.active {
 		if n := common(o.tokens, want); n > length {

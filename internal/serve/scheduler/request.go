@@ -8,6 +8,7 @@ import (
 
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/engine/sampler"
+	"github.com/specquant/specquant/internal/speculate"
 )
 
 // Errors of [Scheduler.Do] that are not about the request.
@@ -92,12 +93,8 @@ type task struct {
 	drawn  int       // the token drawn last, to be fed next; valid where result.Tokens > 0
 	logits []float32 // of this round, [rows][vocab]: of the last token and of guesses; empty: none
 
-	guess   []int   // what may come behind drawn
-	guesses int     // how many of them this round computes
-	right   int     // of these
-	kind    int     // of the guess
-	hits    record  // how good such guesses have been
-	chance  float64 // that the next guess to be chosen is right
+	text   speculate.Text // what may come behind drawn
+	looked bool           // in this round guesses were made, of which some may be computed
 
 	sum    []float64 // of the hidden states of the prompt so far, where Mean asks for it
 	ahead  []float64 // the same with this round's piece of the prompt; worthless if the round fails

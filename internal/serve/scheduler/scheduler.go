@@ -20,6 +20,7 @@ import (
 
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/engine/sampler"
+	"github.com/specquant/specquant/internal/speculate"
 )
 
 // Options are the limits of a scheduler. The zero value has the defaults.
@@ -30,6 +31,11 @@ type Options struct {
 	Piece int // tokens of prompts that are computed in one round while other texts are generated; 0: 128
 	// NoGuesses computes each token by itself, without guessing what follows it.
 	NoGuesses bool
+	// Draft is a model with the same vocabulary that guesses what follows; nil: none. Only the
+	// scheduler may use it.
+	Draft *engine.Model
+	// Failed is called if the draft model fails; it is not used again. nil: nothing.
+	Failed func(error)
 
 	forced int // guesses in every round, for tests; 0: as many as pay
 }
@@ -73,22 +79,22 @@ func (o Options) Texts() int {
 // Stats are the state of a scheduler, and counts since it was made.
 type Stats struct {
 	Active, Waiting int   // texts being generated, requests in the queue
-	CacheBytes      int64 // memory of all caches now
+	CacheBytes      int64 // memory of all caches now, the draft model's too
 	Prompt, Cached  int64 // tokens of prompts that were computed, and that were in a cache already
 	Generated       int64 // tokens that were drawn
-	Guessed, Right  int64 // tokens that were guessed ahead, and that were drawn then
 	Rounds          int64
+	speculate.Counts
 }
 
 // Scheduler shares a model. Its methods may be called by any number of goroutines.
 type Scheduler struct {
 	model   *engine.Model
 	options Options
-	memory  *engine.Pages
-	tree    tree   // of texts that have ended
-	clock   uint64 // texts begun and ended
+	caches  *caches
+	drafts  *caches // the draft model's; nil: there is none
+	clock   uint64  // texts begun and ended
 	active  []*task
-	guesses speculation
+	guesser *speculate.Guesser
 	stopped chan struct{} // closed when the loop has ended
 	wake    chan struct{} // capacity 1: there is something to do
 
@@ -103,28 +109,17 @@ type Scheduler struct {
 func New(m *engine.Model, o Options) *Scheduler {
 	o.defaults()
 	s := &Scheduler{model: m, options: o, stopped: make(chan struct{}), wake: make(chan struct{}, 1), took: time.Second}
-	s.memory = m.NewPages(pages(m, o))
-	s.tree = tree{memory: s.memory, most: o.Slots + o.Keep}
-	s.memory.Evict = s.tree.evict
-	s.guesses = speculation{off: o.NoGuesses, forced: o.forced}
+	s.caches = newCaches(m, o)
+	if o.Draft != nil {
+		s.drafts = newCaches(o.Draft, o)
+	}
+	s.guesser = speculate.New(m, speculate.Options{Off: o.NoGuesses, Draft: o.Draft, Failed: o.Failed, Forced: o.forced})
 	go s.loop()
 	return s
 }
 
 // Options returns the options in use, with defaults filled in.
 func (s *Scheduler) Options() Options { return s.options }
-
-// CacheLimit returns the most memory in bytes that the KV caches of a scheduler can take.
-func CacheLimit(m *engine.Model, o Options) int64 {
-	o.defaults()
-	return int64(pages(m, o)) * m.PageBytes()
-}
-
-// pages is the most pages that the caches take: those of whole contexts, and one that is
-// being copied.
-func pages(m *engine.Model, o Options) int {
-	return (o.Slots+o.Keep)*((m.Context+engine.PageTokens-1)/engine.PageTokens) + 1
-}
 
 // Stats returns the present state and counts.
 func (s *Scheduler) Stats() Stats {
@@ -275,10 +270,14 @@ func (s *Scheduler) admit() {
 func (s *Scheduler) begin(t *task) {
 	s.clock++
 	t.begun = time.Now()
-	t.seq, t.hits = s.memory.NewSequence(), newRecord()
+	t.seq = s.caches.memory.NewSequence()
 	t.sampler = sampler.New(t.Sampling, t.Prompt, nil)
 	if t.Constraint != nil {
 		t.sampler.Constrain(t.Constraint)
+	}
+	t.text = speculate.Text{Sampler: t.sampler, Ends: t.Ends}
+	if s.drafts != nil && !t.Mean {
+		t.text.Draft = s.drafts.begin(t.Prompt[:len(t.Prompt)-1], s.clock)
 	}
 }
 
@@ -289,10 +288,13 @@ func (s *Scheduler) end(t *task, err error) {
 	}
 	s.clock++
 	t.ended, t.err = true, err
-	if !t.Mean { // whose text nothing will go on with
-		s.tree.add(t.tokens, t.seq.Page, s.clock)
+	if t.Mean { // whose text nothing will go on with
+		t.tokens = nil
 	}
-	t.seq.Release()
+	s.caches.end(t.tokens, t.seq, s.clock)
+	if d := t.text.Draft; d != nil {
+		s.drafts.end(t.tokens, d, s.clock)
+	}
 	t.tokens = nil // those of ended texts are not looked at
 	if err == nil {
 		s.mu.Lock()
@@ -320,7 +322,7 @@ func (s *Scheduler) round() {
 	}
 	err := s.forward(tasks, steps)
 	if err == nil && alone {
-		s.guesses.measured(rows, time.Since(start))
+		s.guesser.Measured(rows, time.Since(start))
 	}
 	if err != nil && len(tasks) > 1 { // whose fault is it?
 		for i, t := range tasks {
@@ -331,7 +333,8 @@ func (s *Scheduler) round() {
 	} else if err != nil {
 		s.spoil(tasks[0], err)
 	}
-	var computed, before, after, guessed, right int64
+	var computed, before, after int64
+	var counts speculate.Counts
 	for i, t := range tasks {
 		before += int64(t.result.Tokens)
 		if t.ended {
@@ -344,20 +347,23 @@ func (s *Scheduler) round() {
 		if t.Mean && t.summed() {
 			s.end(t, nil)
 		}
-		guessed += int64(t.guesses)
 	}
 	s.draw(tasks)
 	for _, t := range tasks {
 		after += int64(t.result.Tokens)
-		right += int64(t.right)
+		if t.looked {
+			counts.Add(t.text.Counts())
+		}
 	}
 	s.mu.Lock()
 	s.stats.Rounds++
 	s.stats.Prompt += computed
 	s.stats.Generated += after - before
-	s.stats.Guessed += guessed
-	s.stats.Right += right
-	s.stats.CacheBytes = s.memory.Bytes()
+	s.stats.Add(counts)
+	s.stats.CacheBytes = s.caches.memory.Bytes()
+	if s.drafts != nil {
+		s.stats.CacheBytes += s.drafts.memory.Bytes()
+	}
 	s.mu.Unlock()
 }
 
@@ -366,7 +372,7 @@ func (s *Scheduler) batch() ([]*task, []engine.Step) {
 	var tasks []*task
 	var steps []engine.Step
 	for _, t := range s.active {
-		t.logits, t.guesses, t.right = t.logits[:0], 0, 0
+		t.logits, t.looked = t.logits[:0], false
 		if len(t.tokens) >= len(t.Prompt) {
 			tasks = append(tasks, t)
 			steps = append(steps, engine.Step{Seq: t.seq, IDs: []int{t.drawn}, Want: engine.WantLast})
@@ -394,7 +400,7 @@ func (s *Scheduler) batch() ([]*task, []engine.Step) {
 		tasks = append(tasks, t)
 		steps = append(steps, engine.Step{Seq: t.seq, IDs: rest[:n], Want: want})
 	}
-	s.lookAhead(tasks[:drawing], steps[:drawing], len(tasks) == drawing)
+	s.lookAhead(tasks[:drawing], steps[:drawing], len(tasks) > drawing)
 	return tasks, steps
 }
 
@@ -452,24 +458,35 @@ func (s *Scheduler) draw(tasks []*task) {
 	}
 }
 
+// lookAhead lets the guesser guess how texts that are to draw go on, and adds the guesses that
+// are to be computed to their steps.
+func (s *Scheduler) lookAhead(tasks []*task, steps []engine.Step, busy bool) {
+	texts := make([]*speculate.Text, len(tasks))
+	for i, t := range tasks {
+		t.text.Tokens, t.text.Next, t.looked = t.tokens, t.drawn, true
+		t.text.Most = min(t.limit-t.result.Tokens, s.model.Context-len(t.tokens)) - 1
+		texts[i] = &t.text
+	}
+	s.guesser.Look(texts, busy)
+	for i, t := range texts {
+		if steps[i].IDs = t.Chosen(steps[i].IDs); len(steps[i].IDs) > 1 {
+			steps[i].Want = engine.WantAll
+		}
+	}
+}
+
 // all draws a token, and further ones as long as they are those that were guessed. It says
 // whether the text has ended.
 func (t *task) all(vocab int) (ended bool, err error) {
-	rows := len(t.logits) / vocab
-	n := 0
-	for n < rows && !ended {
-		if n > 0 && t.guess[n-1] != t.drawn {
+	for more, rows := true, t.logits; more && len(rows) > 0; rows = rows[vocab:] {
+		if ended, err = t.next(rows[:vocab]); ended {
 			break
 		}
-		ended, err = t.next(t.logits[n*vocab:][:vocab])
-		if n < len(t.guess) && err == nil {
-			t.hits.note(t.kind, t.guess[n] == t.drawn)
-		}
-		n++
+		more = t.looked && t.text.Drawn(t.drawn)
 	}
-	if t.guesses > 0 {
-		t.right = n - 1
-		t.settle(n)
+	if t.looked {
+		t.tokens = t.tokens[:len(t.tokens)-t.text.Wrong()]
+		t.seq.Truncate(len(t.tokens))
 	}
 	return ended, err
 }

@@ -23,8 +23,13 @@ const context256 = 256
 // open gives a small model at the bits; "" for full precision.
 func open(t *testing.T, bits string) *engine.Model {
 	t.Helper()
+	return openOf(t, testmodel.Options{Context: context256, Layers: 2, Seed: 3}, bits)
+}
+
+func openOf(t *testing.T, o testmodel.Options, bits string) *engine.Model {
+	t.Helper()
 	dir := filepath.Join(t.TempDir(), "model")
-	if err := testmodel.Write(dir, testmodel.Options{Context: context256, Layers: 2, Seed: 3}); err != nil {
+	if err := testmodel.Write(dir, o); err != nil {
 		t.Fatal(err)
 	}
 	if bits != "" {

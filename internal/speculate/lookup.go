@@ -1,4 +1,4 @@
-package scheduler
+package speculate
 
 // Prompt lookup (Saxena, 2023): what a text goes on with is guessed from what followed the
 // last time when it said the same. Texts that quote, edit or repeat are guessed well.
@@ -10,10 +10,10 @@ const (
 	maxGuess  = 7
 )
 
-// guess gives up to most tokens that may come behind text+[next], and how many tokens
+// lookup gives up to most tokens that may come behind text+[next], and how many tokens
 // before them are the same as at the place that they are taken from. Of several places
 // where as many are the same the last one counts.
-func guess(text []int, next, most int) (tokens []int, repeat int) {
+func lookup(text []int, next, most int) (tokens []int, repeat int) {
 	at := -1
 	for p := len(text) - 1; p >= 0 && repeat < maxRepeat; p-- {
 		if text[p] != next {
