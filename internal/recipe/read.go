@@ -27,13 +27,12 @@ func read(data []byte) (*Recipe, error) {
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
 		return nil, errors.New("is empty, expected at least name, bits and solve")
 	} else if err != nil {
-		return nil, err
+		return nil, syntaxError(err)
 	}
-	if err := dec.Decode(&second); !errors.Is(err, io.EOF) {
-		if err == nil {
-			err = errors.New("expected only one document")
-		}
-		return nil, fmt.Errorf("has a second YAML document: %w", err)
+	if err := dec.Decode(&second); err == nil {
+		return nil, fmt.Errorf("line %d: a second YAML document begins (---), expected one; make a file of each", second.Line)
+	} else if !errors.Is(err, io.EOF) {
+		return nil, syntaxError(err)
 	}
 	r := &Recipe{}
 	for i := range keys {
