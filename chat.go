@@ -128,7 +128,7 @@ func (c *Chat) Say(ctx context.Context, text string, o GenerateOptions) iter.Seq
 func (c *Chat) answer(ctx context.Context, o GenerateOptions, yield func(Token) bool) (string, error) {
 	start := time.Now()
 	c.last = ChatStats{}
-	if err := o.Check(); err != nil {
+	if err := c.model.CheckOptions(o); err != nil {
 		return "", err
 	}
 	prompt, err := c.fit(ctx, o)

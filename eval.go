@@ -13,6 +13,7 @@ import (
 	"github.com/specquant/specquant/internal/gguf"
 	"github.com/specquant/specquant/internal/jsonfloat"
 	"github.com/specquant/specquant/internal/kernel/parallel"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // OverlapError is the error of an evaluation text that was used for calibration.
@@ -168,7 +169,7 @@ type TaskReport struct {
 // is read and encoded before the first question is asked.
 func (m *Model) RunTasks(ctx context.Context, o TaskOptions) (*TaskReport, error) {
 	if o.Limit < 0 {
-		return nil, fmt.Errorf("a limit of %d questions, expected 0 or more", o.Limit)
+		return nil, fmt.Errorf("a limit of %s, expected 0 or more", plural.Of(o.Limit, "question"))
 	}
 	if len(o.Tasks) == 0 {
 		o.Tasks = tasks.Names()

@@ -82,6 +82,15 @@ func (o GenerateOptions) Check() error {
 	return err
 }
 
+// CheckOptions returns an error that names the first option with a value that is invalid, or
+// invalid for this model: LogitBias may only name tokens of its vocabulary.
+func (m *Model) CheckOptions(o GenerateOptions) error {
+	if err := o.Check(); err != nil {
+		return err
+	}
+	return o.sampling(0).Fits(m.engine.Config.VocabSize)
+}
+
 // program compiles JSONSchema or Regexp; nil if there is neither.
 func (o GenerateOptions) program() (p *constrain.Program, err error) {
 	switch {
@@ -132,7 +141,7 @@ type Token struct {
 func (m *Model) Generate(ctx context.Context, prompt string, o GenerateOptions) iter.Seq2[Token, error] {
 	return func(yield func(Token, error) bool) {
 		fail := func(err error) { yield(Token{}, publicError(err)) }
-		if err := o.Check(); err != nil {
+		if err := m.CheckOptions(o); err != nil {
 			fail(err)
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/specquant/specquant/internal/compare"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // ReadTable reads a [Table] from the file that the command compare has written with --json.
@@ -43,7 +44,7 @@ func (p *Plan) AddMeasured(t *Table) (found int, err error) {
 		m := &Measured{r.Perplexity.Mean, r.Perplexity.StdErr, r.KL.Mean, r.KL.StdErr}
 		if r.Recipe == FullPrecision {
 			if r.Bytes != p.Read {
-				return found, fmt.Errorf("the table is of another model: its weights take %d bytes, those of this one %d; compare this one", r.Bytes, p.Read)
+				return found, fmt.Errorf("the table is of another model: its weights take %s, those of this one %d; compare this one", plural.Of(r.Bytes, "byte"), p.Read)
 			}
 			p.Choices.All[0].Measured = m
 			found++

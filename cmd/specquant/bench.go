@@ -17,16 +17,16 @@ import (
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/kernel/cpu"
 	"github.com/specquant/specquant/internal/kernel/parallel"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 type benchCmd struct {
 	Dir      string `arg:"" optional:"" help:"Folder of a quantized model or of a checkpoint, or a GGUF file." placeholder:"OUT"`
 	Shape    string `help:"Random weights of a known shape instead of a model: ${shapes}." placeholder:"NAME"`
-	Recipe   string `help:"Give the random model the formats that this recipe (embedded or a .yaml file) would give it." short:"r"`
-	Bits     string `help:"Bits of the random model, W-A-KV. Default: the recipe's, or 4-8-8."`
-	Group    *int   `help:"Weights of a row that share a scale in the random model; 0: the whole row. Default: the recipe's."`
-	HeadBits *int   `help:"Bits of the random model's output matrix, 2 to 8, or 16. Default: 8."`
-	Branch   *int   `help:"Fourier components of each channel of a random model without a recipe. Default: 16."`
+	Recipe   string `help:"Give the random model the formats that this recipe (embedded or a .yaml file) gives a model of that shape. Default: ${recipe}, as of quantize." short:"r"`
+	Bits     string `help:"Bits of the random model, W-A-KV. Default: as quantize."`
+	Group    *int   `help:"Weights of a row that share a scale in the random model; 0: the whole row. Default: as quantize."`
+	HeadBits *int   `help:"Bits of the random model's output matrix, 2 to 8, or 16; the embedding then has 16. Default: as quantize."`
 	Prefill  []int  `help:"Prompt lengths to measure. Default: 512, or the model's context where that is shorter."`
 	Decode   *int   `help:"Tokens to generate; 0: none. Default: 64, or what the model's context leaves."`
 	Batch    []int  `help:"Sequences decoded together." default:"1,8"`
@@ -100,7 +100,7 @@ func (c *benchCmd) Run(e *env) error {
 
 // printBenchHead prints the machine, the model and the machine's limits.
 func printBenchHead(e *env, m *engine.Model, f engine.Footprint, opening time.Duration, limits cpu.Limits) {
-	fmt.Fprintf(e.out, "%s %s, %s, kernels %s, bits %s\n", cpuName(), runtime.GOARCH, plural(m.Pool().Threads(), "thread"), cpu.Active(), m.Bits())
+	fmt.Fprintf(e.out, "%s %s, %s, kernels %s, bits %s\n", cpuName(), runtime.GOARCH, plural.Of(m.Pool().Threads(), "thread"), cpu.Active(), m.Bits())
 	if m.Checkpoint != nil {
 		fmt.Fprintf(e.out, "opened in %.3f s", opening.Seconds())
 		if t := m.Checkpoint.Checking; t > 0 {
@@ -212,8 +212,8 @@ func (c *benchCmd) open(pool *parallel.Pool) (*engine.Model, error) {
 			return nil, err
 		}
 		return c.random(engine.Options{Pool: pool, Context: context})
-	case c.Recipe != "" || c.Bits != "" || c.Group != nil || c.Branch != nil || c.HeadBits != nil:
-		return nil, errors.New("--recipe, --bits, --group, --head-bits and --branch describe a random model; give --shape with them")
+	case c.Recipe != "" || c.Bits != "" || c.Group != nil || c.HeadBits != nil:
+		return nil, errors.New("--recipe, --bits, --group and --head-bits describe a random model; give --shape with them")
 	case c.Dir != "":
 		ck, err := checkpoint.Open(c.Dir)
 		if err != nil {
@@ -242,18 +242,18 @@ func (c *benchCmd) fit(limit int) (context int, err error) {
 		c.Prefill = []int{min(benchPrefill, limit)}
 	}
 	if n := slices.Max(c.Prefill); n > limit {
-		return 0, fmt.Errorf("--prefill: found %d tokens, the model's context is %d", n, limit)
+		return 0, fmt.Errorf("--prefill: found %s, the model's context is %d", plural.Of(n, "token"), limit)
 	}
 	before := max(c.Ctx, 1) // decoding starts after at least one token
 	if before >= limit {
-		return 0, fmt.Errorf("--ctx: found %d tokens, expected fewer than the model's context of %d", c.Ctx, limit)
+		return 0, fmt.Errorf("--ctx: found %s, expected fewer than the model's context of %d", plural.Of(c.Ctx, "token"), limit)
 	}
 	c.decodeTokens = min(benchDecode, limit-before)
 	if c.Decode != nil {
 		c.decodeTokens = *c.Decode
 	}
 	if before+c.decodeTokens > limit {
-		return 0, fmt.Errorf("--decode: found %d tokens after %s, the model's context is %d", c.decodeTokens, plural(before, "token"), limit)
+		return 0, fmt.Errorf("--decode: found %s after %s, the model's context is %d", plural.Of(c.decodeTokens, "token"), plural.Of(before, "token"), limit)
 	}
 	return max(slices.Max(c.Prefill), min(c.Ctx+c.decodeTokens+1, limit)), nil
 }

@@ -1,8 +1,16 @@
 package main
 
 import (
+	"fmt"
+	"maps"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/engine"
+	"github.com/specquant/specquant/internal/testmodel"
 )
 
 // TestBenchFits: what is measured fits the model's context, unless it is said, and
@@ -56,6 +64,49 @@ func TestMedian(t *testing.T) {
 	for _, c := range [][3]float64{{1, 0.75, 0.25}, {1, 1, 0}, {1, 5.96, 0}, {1, 0, 1}} {
 		if got := shareOf(c[0], c[1]); got != c[2] {
 			t.Errorf("%v with, %v without: %v, want %v", c[0], c[1], got, c[2])
+		}
+	}
+}
+
+// TestBenchShape: what bench measures for a shape has the formats of what quantize makes of a
+// checkpoint of that shape, by default and with flags.
+func TestBenchShape(t *testing.T) {
+	for _, tie := range []bool{false, true} {
+		in := t.TempDir()
+		if err := testmodel.Write(in, testmodel.Options{Hidden: 256, Intermediate: 512, Tied: tie}); err != nil {
+			t.Fatal(err)
+		}
+		ck, err := checkpoint.Open(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shape := ck.Config
+		ck.Close()
+		name := fmt.Sprintf("test, tied %v", tie)
+		engine.Shapes[name] = shape
+		t.Cleanup(func() { delete(engine.Shapes, name) })
+		for _, o := range []specquant.QuantizeOptions{{}, {Bits: "4-4-16"}, {Recipe: "rtn"}, {Recipe: "specquant", Bits: "3-8-8"}} {
+			o.KeepBad = true
+			out := filepath.Join(t.TempDir(), "out")
+			if _, err := specquant.Quantize(t.Context(), in, out, o); err != nil {
+				t.Fatal(err)
+			}
+			m, err := engine.Open(out, engine.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := *m.Quantization
+			m.Close()
+			if m, err = (&benchCmd{Shape: name, Recipe: o.Recipe, Bits: o.Bits}).random(engine.Options{}); err != nil {
+				t.Fatal(err)
+			}
+			got := *m.Quantization
+			m.Close()
+			if got.Bits != want.Bits || got.Group != want.Group || got.ActGroup != want.ActGroup || got.Head != want.Head || got.HeadGroup != want.HeadGroup ||
+				got.Embedding != want.Embedding || got.EmbeddingGroup != want.EmbeddingGroup || got.Zero != want.Zero || got.Transforms != want.Transforms ||
+				!maps.Equal(got.Layers, want.Layers) || (got.Branch == nil) != (want.Branch == nil) || got.Branch != nil && *got.Branch != *want.Branch {
+				t.Errorf("%s, recipe %q at %q: bench measures\n%+v, quantize makes\n%+v", name, o.Recipe, o.Bits, got, want)
+			}
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 type chatCmd struct {
@@ -66,10 +67,12 @@ func (c *chatCmd) Run(e *env) error {
 	}
 	defer m.Close()
 	e.noteSums(m)
-	if o, ok := m.RecommendedSampling(); ok && recommended {
-		c.Temp, c.TopK, c.TopP, c.MinP = o.Temperature, o.TopK, o.TopP, o.MinP
-		if o.RepetitionPenalty > 0 {
-			c.RepeatPenalty = o.RepetitionPenalty
+	if err := m.CheckOptions(c.options()); err != nil {
+		return err
+	}
+	if recommended {
+		if err := c.recommend(m); err != nil {
+			return err
 		}
 	}
 	chat, err := m.NewChat(specquant.ChatOptions{System: c.System})
@@ -91,11 +94,26 @@ func (c *chatCmd) Run(e *env) error {
 	defer in.Close()
 	s.talking = in.Terminal()
 	if s.talking {
-		fmt.Fprintf(e.err, "%s, bits %s, context of %d tokens\n%s\n", c.Dir, m.Bits(), m.Context(), s.dim("/help for help, Ctrl-C stops an answer, Ctrl-D leaves"))
+		fmt.Fprintf(e.err, "%s, bits %s, context of %s\n%s\n", c.Dir, m.Bits(), plural.Of(m.Context(), "token"), s.dim("/help for help, Ctrl-C stops an answer, Ctrl-D leaves"))
 	}
 	err = s.run(in)
 	s.goodbye()
 	return err
+}
+
+// recommend takes the sampling options that the model's makers recommend.
+func (c *chatCmd) recommend(m *specquant.Model) error {
+	o, ok, err := m.RecommendedSampling()
+	if err != nil {
+		return fmt.Errorf("%w; mend it, or give --temp, which leaves the file aside", err)
+	}
+	if ok {
+		c.Temp, c.TopK, c.TopP, c.MinP = o.Temperature, o.TopK, o.TopP, o.MinP
+		if o.RepetitionPenalty > 0 {
+			c.RepeatPenalty = o.RepetitionPenalty
+		}
+	}
+	return nil
 }
 
 // chatSession is a conversation at the command line.
@@ -189,7 +207,7 @@ func (s *chatSession) unlessTalking(err error) error {
 // ask sends a message and prints the answer as it comes. Ctrl-C ends the answer.
 func (s *chatSession) ask(text string) error {
 	if len(text) > maxQuestion {
-		return fmt.Errorf("the message has %d bytes, the limit is %d", len(text), maxQuestion)
+		return fmt.Errorf("the message has %s, the limit is %d", plural.Of(len(text), "byte"), maxQuestion)
 	}
 	// The first Ctrl-C cancels the program's own context; here it must only stop the
 	// answer.
@@ -236,13 +254,13 @@ func (s *chatSession) notes(st specquant.ChatStats) {
 		fmt.Fprintf(s.err, "(%s)\n", n)
 	}
 	if st.TurnsDropped > 0 {
-		fmt.Fprintf(s.err, "(the context of %d tokens is full: the model no longer sees the first %s; /reset starts a new conversation, --ctx gives a larger context)\n", s.model.Context(), plural(st.TurnsDropped, "question"))
+		fmt.Fprintf(s.err, "(the context of %s is full: the model no longer sees the first %s; /reset starts a new conversation, --ctx gives a larger context)\n", plural.Of(s.model.Context(), "token"), plural.Of(st.TurnsDropped, "question"))
 	}
 	switch {
 	case st.ContextFull:
-		fmt.Fprintf(s.err, "(cut off: the context of %d tokens is full; --ctx gives a larger one)\n", s.model.Context())
+		fmt.Fprintf(s.err, "(cut off: the context of %s is full; --ctx gives a larger one)\n", plural.Of(s.model.Context(), "token"))
 	case st.Finish == specquant.FinishLength:
-		fmt.Fprintf(s.err, "(cut off after %d tokens, as --max-tokens or /set max-tokens asks)\n", s.maxTokens)
+		fmt.Fprintf(s.err, "(cut off after %s, as --max-tokens or /set max-tokens asks)\n", plural.Of(s.maxTokens, "token"))
 	case st.Tokens == 0:
 		fmt.Fprintln(s.err, "(the model answered nothing)")
 	}
@@ -256,11 +274,11 @@ func (s *chatSession) goodbye() {
 	if s.answers == 0 {
 		return
 	}
-	fmt.Fprintf(s.err, "%s, %s, %.1f a second, bits %s\n", plural(s.answers, "answer"), plural(s.tokens, "token"), rate(s.tokens, s.time), s.model.Bits())
+	fmt.Fprintf(s.err, "%s, %s, %.1f a second, bits %s\n", plural.Of(s.answers, "answer"), plural.Of(s.tokens, "token"), rate(s.tokens, s.time), s.model.Bits())
 }
 
 func statsLine(st specquant.ChatStats, size int) string {
-	return fmt.Sprintf("%s, %.1f a second; first after %s; context %d of %d", plural(st.Tokens, "token"), rate(st.Tokens, st.AnswerTime), durationText(st.PromptTime), st.PromptTokens+st.Tokens, size)
+	return fmt.Sprintf("%s, %.1f a second; first after %s; context %d of %d", plural.Of(st.Tokens, "token"), rate(st.Tokens, st.AnswerTime), durationText(st.PromptTime), st.PromptTokens+st.Tokens, size)
 }
 
 // guessesText says, behind a separator, how many guesses of what a text goes on with were right;
@@ -269,17 +287,10 @@ func guessesText(separator string, s specquant.Speculation) string {
 	if s.Guessed == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s%d of %s right", separator, s.Right, plural(int(s.Guessed), "guessed token"))
+	return fmt.Sprintf("%s%d of %s right", separator, s.Right, plural.Of(int(s.Guessed), "guessed token"))
 }
 
 func rate(n int, d time.Duration) float64 { return float64(n) / max(d.Seconds(), 1e-9) }
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
 
 // dim returns text in grey if the terminal has colours.
 func (s *chatSession) dim(text string) string {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // chatCommands lists the commands, which are lines that begin with a slash.
@@ -62,7 +63,7 @@ func (s *chatSession) command(line string) (leave bool, err error) {
 		err = s.set(arg)
 	case "stats":
 		st := s.chat.Stats()
-		fmt.Fprintf(s.err, "%s%s; %d of %d prompt tokens were in the cache; %s\n", statsLine(st, s.model.Context()), guessesText("; ", st.Speculation), st.CachedTokens, st.PromptTokens, plural(len(s.chat.Messages()), "message"))
+		fmt.Fprintf(s.err, "%s%s; %d of %s from the cache; %s\n", statsLine(st, s.model.Context()), guessesText("; ", st.Speculation), st.CachedTokens, plural.Of(st.PromptTokens, "prompt token"), plural.Of(len(s.chat.Messages()), "message"))
 	case "bye", "exit", "quit":
 		return true, nil
 	default:
@@ -154,7 +155,7 @@ func (s *chatSession) load(path string) error {
 	}
 	s.chat.SetMessages(c.Messages)
 	s.chat.SetSystem(c.System)
-	fmt.Fprintf(s.err, "%s\n", plural(len(c.Messages), "message"))
+	fmt.Fprintf(s.err, "%s\n", plural.Of(len(c.Messages), "message"))
 	return nil
 }
 

@@ -11,6 +11,8 @@ import (
 
 	"github.com/reeflective/readline"
 	"golang.org/x/term"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // chatInput is a source of messages.
@@ -139,7 +141,7 @@ func (l *lineInput) Read() (string, error) {
 		line, err := l.r.ReadSlice('\n')
 		b.Write(line)
 		if b.Len() > maxQuestion {
-			return "", fmt.Errorf("a message on standard input has more than %d bytes, the limit", maxQuestion)
+			return "", fmt.Errorf("a message on standard input has more than %s, the limit", plural.Of(maxQuestion, "byte"))
 		}
 		if errors.Is(err, bufio.ErrBufferFull) {
 			continue

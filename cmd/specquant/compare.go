@@ -11,6 +11,7 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 type compareCmd struct {
@@ -59,7 +60,7 @@ func (c *compareCmd) Run(e *env) error {
 	o.Note = func(s string) { fmt.Fprintf(e.err, "%snote: %s\n", e.clear(), s) }
 	if e.isTerm {
 		o.Measuring = func(tokens, of int) {
-			fmt.Fprintf(e.err, "%smeasuring existing models: %d of %d tokens", e.clear(), tokens, of)
+			fmt.Fprintf(e.err, "%smeasuring existing models: %d of %s", e.clear(), tokens, plural.Of(of, "token"))
 		}
 		o.Progress = func(recipe, bits string, v specquant.Event) {
 			fmt.Fprintf(e.err, "%s%s %s: block %d of %d %s", e.clear(), recipe, bits, v.Block, v.Blocks, v.Stage)

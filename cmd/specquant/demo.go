@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // The demo's model was trained for this project on public-domain books (one
@@ -66,7 +67,7 @@ func (c *demoCmd) Run(e *env) error {
 		return err
 	}
 	printTable(e.out, t, false)
-	fmt.Fprintf(e.out, "Perplexity by the GPTQ protocol: %d windows of %d tokens, %d predicted, ± standard error. KL divergence in nats a token,\n", t.Windows, t.Window, t.Tokens)
+	fmt.Fprintf(e.out, "Perplexity by the GPTQ protocol: %s of %s, %d predicted, ± standard error. KL divergence in nats a token,\n", plural.Of(t.Windows, "window"), plural.Of(t.Window, "token"), t.Tokens)
 	fmt.Fprintln(e.out, "from full precision. Bits per weight are those of the blocks' linear layers, with scales and branch; at this")
 	fmt.Fprintln(e.out, "model's width of 128 the branch is expensive: one 16-bit number for every channel is 1/8 bit per weight.")
 

@@ -11,6 +11,7 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/kernel/parallel"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/report"
 )
 
@@ -107,7 +108,7 @@ func lookAt(e *env, dir string, o report.LookOptions) (*report.Look, error) {
 func basisOf(look *report.Look) string {
 	basis := "the job's own report"
 	if look != nil {
-		basis += fmt.Sprintf(" and %s of %d tokens of %s", plural(look.Windows, "window"), look.Tokens, look.Source)
+		basis += fmt.Sprintf(" and %s of %s of %s", plural.Of(look.Windows, "window"), plural.Of(look.Tokens, "token"), look.Source)
 	}
 	return basis
 }

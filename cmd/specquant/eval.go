@@ -9,6 +9,7 @@ import (
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 type evalCmd struct {
@@ -153,7 +154,7 @@ func (c *pplCmd) Run(e *env) error {
 	fmt.Fprintf(e.out, "%s %s  %s\n", name, estimateText(r.Perplexity, 1, "%.4f"), r.Fingerprint)
 	if r.PerByte != nil {
 		fmt.Fprintf(e.out, "byte perplexity  %s, %s bits per byte, %s, %s\n",
-			estimateText(*r.PerByte, 1, "%.4f"), estimateText(*r.BitsPerByte, 1, "%.4f"), plural(r.Words, "word"), plural(r.Bytes, "byte"))
+			estimateText(*r.PerByte, 1, "%.4f"), estimateText(*r.BitsPerByte, 1, "%.4f"), plural.Of(r.Words, "word"), plural.Of(r.Bytes, "byte"))
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 type tasksCmd struct {
@@ -34,7 +35,7 @@ func (c *tasksCmd) Run(e *env) error {
 	e.noteSums(m)
 	o := specquant.TaskOptions{Tasks: c.Tasks, Data: c.Data, Limit: c.Limit, Seed: c.Seed, BOS: c.BOS, Strict: c.Strict, Log: c.Log, Batch: c.Batch,
 		Done: func(r specquant.TaskResult) {
-			fmt.Fprintf(e.err, "%s: %s %s %%, %s in %.1f s\n", r.Task, r.Metric, estimateText(r.Score, 100, "%.2f"), plural(r.Questions, "question"), r.Seconds)
+			fmt.Fprintf(e.err, "%s: %s %s %%, %s in %.1f s\n", r.Task, r.Metric, estimateText(r.Score, 100, "%.2f"), plural.Of(r.Questions, "question"), r.Seconds)
 		}}
 	o.Note = func(s string) { fmt.Fprintf(e.err, "%snote: %s\n", e.clear(), s) }
 	if e.isTerm {

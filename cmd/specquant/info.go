@@ -8,6 +8,7 @@ import (
 	"github.com/klauspost/cpuid/v2"
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/kernel/cpu"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/recipe"
 )
 
@@ -55,7 +56,7 @@ func (c infoCmd) Run(e *env) error {
 		fmt.Fprintf(e.out, "%-12s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	line("version", "specquant %s, %s %s/%s", m.Version, m.Go, m.OS, m.Arch)
-	line("cpu", "%s, %s available", cpuName(), plural(m.Threads, "thread"))
+	line("cpu", "%s, %s available", cpuName(), plural.Of(m.Threads, "thread"))
 	line("features", "%s", strings.Join(m.Features, " "))
 	if m.L2 > 0 {
 		line("caches", "L1 %s, L2 %s, L3 %s", bytesText(int64(m.L1)), bytesText(int64(m.L2)), bytesText(int64(m.L3)))

@@ -12,6 +12,7 @@ import (
 	"github.com/specquant/specquant/internal/gguf"
 	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/report"
 	"github.com/specquant/specquant/internal/spectrum"
@@ -103,16 +104,16 @@ func (c *inspectCmd) architecture(e *env, ck *checkpoint.Checkpoint) error {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(e.out, "%-14s %s\n", name, fmt.Sprintf(format, args...))
 	}
-	line("architecture", "%s, %s", m.Architecture, plural(m.Layers, "block"))
+	line("architecture", "%s, %s", m.Architecture, plural.Of(m.Layers, "block"))
 	line("hidden", "%d, feed-forward %d", m.HiddenSize, m.IntermediateSize)
-	line("attention", "%d heads of %d, %d key/value heads", m.Heads, m.HeadDim, m.KVHeads)
+	line("attention", "%s of %d, %s", plural.Of(m.Heads, "head"), m.HeadDim, plural.Of(m.KVHeads, "key/value head"))
 	rope := fmt.Sprintf("theta %g", m.RopeTheta)
 	if m.RopeScaling != nil {
 		rope += fmt.Sprintf(", %s scaling by %g", m.RopeScaling.Kind, m.RopeScaling.Factor)
 	}
-	line("context", "%d tokens, %s", m.MaxPositions, rope)
+	line("context", "%s, %s", plural.Of(m.MaxPositions, "token"), rope)
 	if m.SlidingWindow > 0 {
-		line("window", "%d tokens", m.SlidingWindow)
+		line("window", "%s", plural.Of(m.SlidingWindow, "token"))
 	}
 	for i, part := range m.Describe() {
 		name := ""
@@ -128,17 +129,27 @@ func (c *inspectCmd) architecture(e *env, ck *checkpoint.Checkpoint) error {
 	line("vocabulary", "%d%s", m.VocabSize, tied)
 	parameters, linear := countWeights(m)
 	line("parameters", "%.4g million, %.4g million of them in the blocks' linear layers", float64(parameters)/1e6, float64(linear)/1e6)
-	line("on disk", "%s in %s", bytesText(ck.Bytes()), plural(len(ck.Files()), "file"))
+	line("on disk", "%s in %s", bytesText(ck.Bytes()), plural.Of(len(ck.Files()), "file"))
 	tok, err := gguf.LoadTokenizer(ck)
 	if err != nil {
 		return err
 	}
-	line("tokenizer", "%s, %d tokens", tok.Kind(), tok.VocabSize())
+	line("tokenizer", "%s, %s", tok.Kind(), plural.Of(tok.VocabSize(), "token"))
 	for _, w := range tok.Warnings() {
 		line("", "note: %s", w)
 	}
+	talk, err := readConversation(ck)
+	if err != nil {
+		return err
+	}
+	if talk.Template != "" {
+		line("chat template", "%s", talk.Template)
+	}
+	if talk.Sampling != "" {
+		line("sampling", "%s, as the makers recommend", talk.Sampling)
+	}
 	if extra := ck.Extra(); len(extra) > 0 && m.Quantization == nil {
-		line("not used", "%s that the architecture does not have", plural(len(extra), "tensor"))
+		line("not used", "%s that the architecture does not have", plural.Of(len(extra), "tensor"))
 		for _, kind := range foldNames(extra) {
 			line("", "%s", kind)
 		}
@@ -181,7 +192,7 @@ func (c *inspectCmd) quantized(e *env, ck *checkpoint.Checkpoint) error {
 	}
 	fmt.Fprintf(e.out, "%-14s %s by %s, %.3f bits a weight\n", "recipe", m.Recipe.Name, m.Tool, m.BitsPerWeight)
 	if m.Calibration != nil {
-		fmt.Fprintf(e.out, "%-14s %s of %d tokens", "calibration", plural(m.Calibration.Windows, "window"), m.Calibration.Tokens)
+		fmt.Fprintf(e.out, "%-14s %s of %s", "calibration", plural.Of(m.Calibration.Windows, "window"), plural.Of(m.Calibration.Tokens, "token"))
 		for _, s := range m.Calibration.Sources {
 			fmt.Fprintf(e.out, ", %s", s.Name)
 		}
@@ -246,8 +257,8 @@ func addEnergy(mean *report.Energy, e report.Energy, n float64) {
 
 // printSpectrum prints the low-frequency energy as a table with an explanation.
 func printSpectrum(e *env, rows []report.SpectrumRow, alpha recipe.Alpha, seeds int) {
-	fmt.Fprintf(e.out, "\nEnergy in the lowest %.0f %% of frequencies, beside the mean and range over %d shuffles of the channels.\n"+
-		"White noise has %.0f %%; the paper reports 92.3 %%.\n", 100*report.LowBand, seeds, 100*report.LowBand)
+	fmt.Fprintf(e.out, "\nEnergy in the lowest %.0f %% of frequencies, beside the mean and range over %s of the channels.\n"+
+		"White noise has %.0f %%; the paper reports 92.3 %%.\n", 100*report.LowBand, plural.Of(seeds, "shuffle"), 100*report.LowBand)
 	t := newTable()
 	head := table.Row{"layer", "axis", "as it is", "shuffled"}
 	if alpha != recipe.Off {
@@ -284,13 +295,13 @@ func printSpectrum(e *env, rows []report.SpectrumRow, alpha recipe.Alpha, seeds 
 	}
 	t.AppendSeparator()
 	for _, axis := range []spectrum.Axis{spectrum.OutputChannel, spectrum.InputChannel} {
-		row := table.Row{fmt.Sprintf("mean of %s", plural(count, "layer")), axis}
+		row := table.Row{fmt.Sprintf("mean of %s", plural.Of(count, "layer")), axis}
 		for _, v := range mean[axis][:len(head)-2] {
 			row = append(row, fmt.Sprintf("%.1f %%", 100*v/float64(count)))
 		}
 		t.AppendRow(row)
 	}
 	fmt.Fprintln(e.out, t.Render())
-	fmt.Fprintf(e.out, "More than 2 points above every shuffle: %d of %d layers on the output axis, %d on the input axis.\n",
-		outside[spectrum.OutputChannel], count, outside[spectrum.InputChannel])
+	fmt.Fprintf(e.out, "More than 2 points above every shuffle: %d of %s on the output axis, %d on the input axis.\n",
+		outside[spectrum.OutputChannel], plural.Of(count, "layer"), outside[spectrum.InputChannel])
 }

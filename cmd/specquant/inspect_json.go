@@ -11,30 +11,31 @@ import (
 
 // inspection is the JSON output of inspect.
 type inspection struct {
-	Model            string         `json:"model"`
-	Architecture     string         `json:"architecture"`
-	Blocks           int            `json:"blocks"`
-	Hidden           int            `json:"hidden_size"`
-	FeedForward      int            `json:"intermediate_size"`
-	Heads            int            `json:"heads"`
-	KVHeads          int            `json:"kv_heads"`
-	HeadDim          int            `json:"head_dim"`
-	Context          int            `json:"context"` // tokens that the model was made for
-	RopeTheta        float64        `json:"rope_theta"`
-	RopeScaling      string         `json:"rope_scaling,omitempty"`
-	RopeFactor       float64        `json:"rope_factor,omitempty"`
-	Window           int            `json:"sliding_window,omitempty"` // tokens; 0: all are seen
-	Vocabulary       int            `json:"vocabulary"`
-	Tied             bool           `json:"tied_embeddings"`
-	Parameters       int64          `json:"parameters"`
-	LinearParameters int64          `json:"linear_parameters"` // of the blocks' linear layers
-	Bytes            int64          `json:"bytes"`             // of all tensors on disk
-	Files            int            `json:"files"`
-	Tokenizer        tokenizerInfo  `json:"tokenizer"`
-	Unused           []string       `json:"unused_tensors,omitempty"`
-	Quantized        *quantizedInfo `json:"quantized,omitempty"` // none: a checkpoint in full precision
-	Spectrum         *spectrumInfo  `json:"spectrum,omitempty"`  // none: --brief, or quantized
-	GGUF             []typeInfo     `json:"gguf_types,omitempty"`
+	Model            string        `json:"model"`
+	Architecture     string        `json:"architecture"`
+	Blocks           int           `json:"blocks"`
+	Hidden           int           `json:"hidden_size"`
+	FeedForward      int           `json:"intermediate_size"`
+	Heads            int           `json:"heads"`
+	KVHeads          int           `json:"kv_heads"`
+	HeadDim          int           `json:"head_dim"`
+	Context          int           `json:"context"` // tokens that the model was made for
+	RopeTheta        float64       `json:"rope_theta"`
+	RopeScaling      string        `json:"rope_scaling,omitempty"`
+	RopeFactor       float64       `json:"rope_factor,omitempty"`
+	Window           int           `json:"sliding_window,omitempty"` // tokens; 0: all are seen
+	Vocabulary       int           `json:"vocabulary"`
+	Tied             bool          `json:"tied_embeddings"`
+	Parameters       int64         `json:"parameters"`
+	LinearParameters int64         `json:"linear_parameters"` // of the blocks' linear layers
+	Bytes            int64         `json:"bytes"`             // of all tensors on disk
+	Files            int           `json:"files"`
+	Tokenizer        tokenizerInfo `json:"tokenizer"`
+	conversation
+	Unused    []string       `json:"unused_tensors,omitempty"`
+	Quantized *quantizedInfo `json:"quantized,omitempty"` // none: a checkpoint in full precision
+	Spectrum  *spectrumInfo  `json:"spectrum,omitempty"`  // none: --brief, or quantized
+	GGUF      []typeInfo     `json:"gguf_types,omitempty"`
 }
 
 type tokenizerInfo struct {
@@ -71,6 +72,9 @@ func (c *inspectCmd) writeInspection(e *env, ck *checkpoint.Checkpoint) error {
 		return err
 	}
 	i.Tokenizer = tokenizerInfo{tok.Kind(), tok.VocabSize(), tok.Warnings()}
+	if i.conversation, err = readConversation(ck); err != nil {
+		return err
+	}
 	switch {
 	case ck.GGUF != nil:
 		i.GGUF = ggufTypes(ck)

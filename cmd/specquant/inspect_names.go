@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // mostKinds is how many kinds of tensors a list of leftovers shows.
@@ -30,7 +32,7 @@ func foldNames(names []string) []string {
 	var lines []string
 	for i, kind := range order {
 		if i == mostKinds {
-			lines = append(lines, fmt.Sprintf("and %d more kinds", len(order)-i))
+			lines = append(lines, fmt.Sprintf("and %s", plural.Of(len(order)-i, "more kind")))
 			break
 		}
 		if all := kinds[kind]; len(all) > 1 {

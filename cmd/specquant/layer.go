@@ -12,6 +12,7 @@ import (
 	"github.com/specquant/specquant/internal/kernel/cpu"
 	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/layerbench"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -112,10 +113,10 @@ type syntheticLine struct {
 }
 
 func (c *layerCmd) print(e *env, s *layerbench.Synthetic, threads int, all []*layerbench.LoneLayer) {
-	fmt.Fprintf(e.out, "synthetic layer, %d outputs × %d inputs, seed %d: Gaussian weights, %d columns 3 to 8 times larger; inputs with a covariance\n"+
-		"whose eigenvalues fall as 1/i in a random basis, %d outlier channels of 20 to 100, one token in 512 massive (1000 in two channels)\n"+
-		"calibrated on %d tokens, measured on %d others; %s, %s, kernels %s\n",
-		s.Out, s.In, s.Seed, len(s.Heavy), len(s.Outliers), s.Tokens, s.HeldOut, runtime.GOARCH, plural(threads, "thread"), cpu.Active())
+	fmt.Fprintf(e.out, "synthetic layer, %s × %s, seed %d: Gaussian weights, %s 3 to 8 times larger; inputs with a covariance\n"+
+		"whose eigenvalues fall as 1/i in a random basis, %s of 20 to 100, one token in 512 massive (1000 in two channels)\n"+
+		"calibrated on %s, measured on %s; %s, %s, kernels %s\n",
+		plural.Of(s.Out, "output"), plural.Of(s.In, "input"), s.Seed, plural.Of(len(s.Heavy), "column"), plural.Of(len(s.Outliers), "outlier channel"), plural.Of(s.Tokens, "token"), plural.Of(s.HeldOut, "other"), runtime.GOARCH, plural.Of(threads, "thread"), cpu.Active())
 	left := map[string]bool{}
 	for _, l := range all {
 		if len(l.LeftOut) > 0 && !left[l.Recipe] {

@@ -11,6 +11,7 @@ import (
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel/cpu"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // manCmd writes manual pages from the same definitions as --help.
@@ -46,7 +47,7 @@ func (c *manCmd) Run(e *env, k *kong.Kong) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(e.out, "%s: %d pages; read one with: man %s\n", c.Out, len(pages), filepath.Join(c.Out, "specquant.1"))
+	_, err := fmt.Fprintf(e.out, "%s: %s; read one with: man %s\n", c.Out, plural.Of(len(pages), "page"), filepath.Join(c.Out, "specquant.1"))
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // jobFlags are the flags that plan and quantize share.
@@ -120,13 +121,13 @@ func planOf(p *specquant.Plan) jobPlan {
 
 func printPlan(e *env, p *specquant.Plan) {
 	w := e.out
-	fmt.Fprintf(w, "recipe        %s at %s, %s\n", p.Recipe, p.Bits, plural(p.Threads, "thread"))
+	fmt.Fprintf(w, "recipe        %s at %s, %s\n", p.Recipe, p.Bits, plural.Of(p.Threads, "thread"))
 	if p.Windows > 0 {
-		fmt.Fprintf(w, "calibration   %s of %d tokens\n", plural(p.Windows, "window"), p.Tokens)
+		fmt.Fprintf(w, "calibration   %s of %s\n", plural.Of(p.Windows, "window"), plural.Of(p.Tokens, "token"))
 	} else {
 		fmt.Fprintf(w, "calibration   none needed\n")
 	}
-	fmt.Fprintf(w, "reads         %s of weights in %s, one at a time\n", bytesText(p.Read), plural(p.Blocks, "block"))
+	fmt.Fprintf(w, "reads         %s of weights in %s, one at a time\n", bytesText(p.Read), plural.Of(p.Blocks, "block"))
 	fmt.Fprintf(w, "memory        %s at the peak:\n", bytesText(p.Peak))
 	for _, i := range p.Memory {
 		fmt.Fprintf(w, "  %10s  %s\n", bytesText(i.Bytes), i.Name)
@@ -135,7 +136,7 @@ func printPlan(e *env, p *specquant.Plan) {
 		fmt.Fprintf(w, "spilled       %s of calibration activations go to a file, to stay below %s\n", bytesText(p.Spill), bytesText(p.MaxMemory))
 	}
 	if b := p.Budget; b != nil {
-		fmt.Fprintf(w, "time          %s allows %d of %s\n", time.Duration(b.Seconds*float64(time.Second)), b.Windows, plural(b.Asked, "calibration window"))
+		fmt.Fprintf(w, "time          %s allows %d of %s\n", time.Duration(b.Seconds*float64(time.Second)), b.Windows, plural.Of(b.Asked, "calibration window"))
 	}
 	for i, r := range p.Rotations {
 		fmt.Fprintf(w, "%-13s %s, width %d: %s\n", heading("rotations", i), r.Where, r.Width, r.Name)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/tokenizer"
 )
 
@@ -32,6 +33,6 @@ func (c *plantCmd) Run(e *env) error {
 	if err := llama.Plant(ck, c.Out, c.Channels, c.Factor, c.Seed, tok.Files()); err != nil {
 		return err
 	}
-	fmt.Fprintf(e.out, "%s computes what %s does, with %d outlier channels of factor %g\n", c.Out, c.Dir, c.Channels, c.Factor)
+	fmt.Fprintf(e.out, "%s computes what %s does, with %s of factor %g\n", c.Out, c.Dir, plural.Of(c.Channels, "outlier channel"), c.Factor)
 	return nil
 }

@@ -6,11 +6,12 @@ import (
 	"text/tabwriter"
 
 	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // printProfile prints where the time of a job went.
 func printProfile(w io.Writer, p *specquant.Profile) {
-	fmt.Fprintf(w, "\n%.1f s elapsed, %.1f CPU seconds: %s busy %.0f %% of the time\n", p.Seconds, p.CPUSeconds, plural(p.Threads, "thread"), 100*p.Busy())
+	fmt.Fprintf(w, "\n%.1f s elapsed, %.1f CPU seconds: %s busy %.0f %% of the time\n", p.Seconds, p.CPUSeconds, plural.Of(p.Threads, "thread"), 100*p.Busy())
 	if p.Rate > 0 {
 		fmt.Fprintf(w, "one processor can do %.1f GFLOP/s of float32 multiply-adds; \"of the rate\" is what the matrix products of each part reach of it per CPU second\n", p.Rate/1e9)
 	}

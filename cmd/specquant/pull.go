@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/specquant/specquant/internal/hub"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 )
@@ -33,7 +34,7 @@ func (c *pullCmd) Run(e *env) error {
 		return err
 	}
 	if got.Fetched == 0 {
-		fmt.Fprintf(e.err, "%s is here already: %s in %s\n", name, bytesText(got.Bytes), plural(got.Files, "file"))
+		fmt.Fprintf(e.err, "%s is here already: %s in %s\n", name, bytesText(got.Bytes), plural.Of(got.Files, "file"))
 	} else {
 		took := time.Since(start)
 		fmt.Fprintf(e.err, "%s: %s downloaded in %s, %s per second; hashes verified\n", name, bytesText(got.Fetched), durationText(took), bytesText(int64(float64(got.Fetched)/took.Seconds())))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/pipeline"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 type quantizeCmd struct {
@@ -72,7 +73,7 @@ func (c *quantizeCmd) Run(e *env) error {
 	p.done()
 	if err != nil {
 		if finished > 0 && resumable(e, err) {
-			fmt.Fprintf(e.err, "%d of %d blocks are finished and kept in %s; the same command continues from there\n", finished, plan.Blocks, out+pipeline.PartialSuffix)
+			fmt.Fprintf(e.err, "%d of %s finished and kept in %s; the same command continues from there\n", finished, plural.Of(plan.Blocks, "block"), out+pipeline.PartialSuffix)
 		}
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/specquant/specquant/internal/compare"
 	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/kernel/parallel"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/report"
 )
 
@@ -74,7 +75,7 @@ func (c *reportCmd) Run(e *env) error {
 		}
 		p.Quality, err = report.Measure(e.ctx, c.Dir, c.Against, filepath.Base(c.Text), text, c.MaxWindows, pool, func(done, all int) {
 			if e.isTerm {
-				fmt.Fprintf(e.err, "\r%d of %d tokens", done, all)
+				fmt.Fprintf(e.err, "\r%d of %s", done, plural.Of(all, "token"))
 				if done == all {
 					fmt.Fprint(e.err, "\r\x1b[K")
 				}

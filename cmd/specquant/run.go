@@ -15,6 +15,7 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/constrain"
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 	"golang.org/x/term"
 )
 
@@ -67,6 +68,9 @@ func (c *runCmd) Run(e *env) error {
 	}
 	defer m.Close()
 	e.noteSums(m)
+	if err := m.CheckOptions(o); err != nil {
+		return err
+	}
 	ids, err := m.Encode(prompt)
 	switch {
 	case err != nil:
@@ -74,7 +78,7 @@ func (c *runCmd) Run(e *env) error {
 	case len(ids) == 0:
 		return errors.New("the prompt is empty and the model has no beginning-of-text token; give a prompt")
 	case len(ids) > m.Context():
-		return fmt.Errorf("the prompt has %d tokens, the context is %d; shorten the prompt%s", len(ids), m.Context(), c.larger(m.Context(), " or give a larger --ctx, up to %d"))
+		return fmt.Errorf("the prompt has %s, the context is %d; shorten the prompt%s", plural.Of(len(ids), "token"), m.Context(), c.larger(m.Context(), " or give a larger --ctx, up to %d"))
 	}
 	if _, err := fmt.Fprint(e.out, prompt); err != nil {
 		return err
@@ -101,12 +105,12 @@ func (c *runCmd) Run(e *env) error {
 	}
 	fmt.Fprintln(e.out)
 	if len(ids)+last == m.Context() && (c.N <= 0 || last < c.N) {
-		fmt.Fprintf(e.err, "stopped because the context of %d tokens is full: %d of the prompt, %d generated%s\n", m.Context(), len(ids), last, c.larger(m.Context(), "; --ctx can be up to %d"))
+		fmt.Fprintf(e.err, "stopped because the context of %s is full: %d of the prompt, %d generated%s\n", plural.Of(m.Context(), "token"), len(ids), last, c.larger(m.Context(), "; --ctx can be up to %d"))
 	}
 	if n == 0 && m.HasChatTemplate() {
 		fmt.Fprintf(e.err, "the model ended the text at once: it was made for conversations, and run only continues a text; to ask it something: specquant chat %s\n", c.Dir)
 	}
-	fmt.Fprintf(e.err, "%s in %s, %.1f a second%s, bits %s\n", plural(n, "token"), durationText(time.Since(start)), float64(n)/time.Since(start).Seconds(), guessesText(", ", m.Speculation()), m.Bits())
+	fmt.Fprintf(e.err, "%s in %s, %.1f a second%s, bits %s\n", plural.Of(n, "token"), durationText(time.Since(start)), float64(n)/time.Since(start).Seconds(), guessesText(", ", m.Speculation()), m.Bits())
 	return nil
 }
 
@@ -142,7 +146,7 @@ func (c *runCmd) prompt(ctx context.Context, in io.Reader) (string, error) {
 		var large *input.LargeError
 		switch {
 		case errors.As(err, &large):
-			return "", fmt.Errorf("standard input has more than %d bytes, the limit of a prompt; give a shorter one", maxPrompt)
+			return "", fmt.Errorf("standard input has more than %s, the limit of a prompt; give a shorter one", plural.Of(maxPrompt, "byte"))
 		case ctx.Err() != nil:
 			return "", ctx.Err()
 		case err != nil:

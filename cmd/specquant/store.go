@@ -11,6 +11,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/specquant/specquant/internal/hub"
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 type listCmd struct{}
@@ -46,7 +47,7 @@ func kindOf(m hub.Cached) string {
 	case m.Path != "":
 		return "checkpoint"
 	case len(m.GGUF) > 0:
-		return plural(len(m.GGUF), "GGUF file")
+		return plural.Of(len(m.GGUF), "GGUF file")
 	}
 	return "not complete, or nothing to run"
 }

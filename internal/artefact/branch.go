@@ -7,6 +7,7 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel/branch"
 	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/spectrum"
 )
 
@@ -273,10 +274,10 @@ func readBranch(src Source, layer string, out, in int, q *BranchFormat) (*Branch
 // checkCount returns an error if a channel's number of coefficients is not allowed.
 func checkCount(n int64, legal []bool) error {
 	if n < 0 || n >= int64(len(legal)) {
-		return fmt.Errorf("%d coefficients, expected 0 to %d", n, len(legal)-1)
+		return fmt.Errorf("%s, expected 0 to %d", plural.Of(n, "coefficient"), len(legal)-1)
 	}
 	if !legal[n] {
-		return fmt.Errorf("%d coefficients, expected a count that ends at a whole component", n)
+		return fmt.Errorf("%s, expected a count that ends at a whole component", plural.Of(n, "coefficient"))
 	}
 	return nil
 }
@@ -298,11 +299,11 @@ func (s *Branch) readTiles(src Source, name string, legal []bool) error {
 		t.Count = append(t.Count, int(n))
 		t.Offset = append(t.Offset, end)
 		if end += int(n) * tileRows; end > len(t.Data) {
-			return fmt.Errorf("%s: tensor %s.coeff: has %d values, group %d ends at %d", fileOf(src, name+".coeff"), name, len(t.Data), i, end)
+			return fmt.Errorf("%s: tensor %s.coeff: has %s, group %d ends at %d", fileOf(src, name+".coeff"), name, plural.Of(len(t.Data), "value"), i, end)
 		}
 	}
 	if end != len(t.Data) {
-		return fmt.Errorf("%s: tensor %s.coeff: has %d values, expected the %d that %s.count adds up to", fileOf(src, name+".coeff"), name, len(t.Data), end, name)
+		return fmt.Errorf("%s: tensor %s.coeff: has %s, expected the %d that %s.count adds up to", fileOf(src, name+".coeff"), name, plural.Of(len(t.Data), "value"), end, name)
 	}
 	if src.Has(name + ".order") {
 		if t.Order, err = integers(src, name+".order", s.Out); err != nil {

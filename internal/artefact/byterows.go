@@ -8,6 +8,7 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel/branch"
 	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // ByteRows is a matrix of signed bytes with a 16-bit scale for each row. An element decodes
@@ -92,7 +93,7 @@ func readCodes(src Source, name string, n int) ([]int8, error) {
 		return nil, err
 	}
 	if t.DType != checkpoint.I8 || t.Elems() != n || len(t.Data) != n {
-		return nil, fmt.Errorf("%s: tensor %s: has %d values of type %s, expected %d of type I8", t.File, t.Name, t.Elems(), t.DType, n)
+		return nil, fmt.Errorf("%s: tensor %s: has %s of type %s, expected %d of type I8", t.File, t.Name, plural.Of(t.Elems(), "value"), t.DType, n)
 	}
 	if n == 0 {
 		return nil, nil

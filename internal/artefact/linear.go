@@ -18,6 +18,7 @@ import (
 	"github.com/specquant/specquant/internal/kernel/integer"
 	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/quant"
 )
 
@@ -191,8 +192,8 @@ func ReadLinear(src Source, name string, out, in int, q *Quantization) (*Linear,
 	}
 	want := integer.TileBytes(l.Grid.Bits, out, in)
 	if t.DType != checkpoint.U8 || len(t.Data) != want {
-		return nil, fmt.Errorf("%s: tensor %s: has %d bytes of type %s, expected %d of type U8 for %d×%d weights in %d bits",
-			t.File, t.Name, len(t.Data), t.DType, want, out, in, l.Grid.Bits)
+		return nil, fmt.Errorf("%s: tensor %s: has %s of type %s, expected %d of type U8 for %d×%d in %s",
+			t.File, t.Name, plural.Of(len(t.Data), "byte"), t.DType, want, out, in, plural.Of(l.Grid.Bits, "bit"))
 	}
 	l.Tiles = t.Data
 	if l.Scales, err = halves(src, name+".scales", l.tiles()*groups*tileRows); err != nil {
@@ -224,7 +225,7 @@ func (l *Linear) readBias(src Source, name string) error {
 		return err
 	}
 	if b.Elems() != l.Out {
-		return fmt.Errorf("%s: tensor %s: has %d values, expected %d", b.File, b.Name, b.Elems(), l.Out)
+		return fmt.Errorf("%s: tensor %s: has %s, expected %d", b.File, b.Name, plural.Of(b.Elems(), "value"), l.Out)
 	}
 	l.Bias = make([]float32, l.Out)
 	return b.Float32(l.Bias)
@@ -253,7 +254,7 @@ func halves(src Source, name string, n int) ([]uint16, error) {
 		return nil, err
 	}
 	if t.DType != checkpoint.F16 || n >= 0 && t.Elems() != n {
-		return nil, fmt.Errorf("%s: tensor %s: has %d values of type %s, expected %stype F16", t.File, t.Name, t.Elems(), t.DType, numberOf(n))
+		return nil, fmt.Errorf("%s: tensor %s: has %s of type %s, expected %stype F16", t.File, t.Name, plural.Of(t.Elems(), "value"), t.DType, numberOf(n))
 	}
 	out := make([]uint16, t.Elems())
 	for i := range out {
@@ -286,7 +287,7 @@ func integers(src Source, name string, n int) ([]int32, error) {
 		return nil, err
 	}
 	if t.DType != checkpoint.I32 && t.DType != checkpoint.U16 || n >= 0 && t.Elems() != n {
-		return nil, fmt.Errorf("%s: tensor %s: has %d values of type %s, expected %stype I32 or U16", t.File, t.Name, t.Elems(), t.DType, numberOf(n))
+		return nil, fmt.Errorf("%s: tensor %s: has %s of type %s, expected %stype I32 or U16", t.File, t.Name, plural.Of(t.Elems(), "value"), t.DType, numberOf(n))
 	}
 	out := make([]int32, t.Elems())
 	for i := range out {

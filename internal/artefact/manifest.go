@@ -10,6 +10,7 @@ import (
 	"github.com/specquant/specquant/internal/jsonfloat"
 	"github.com/specquant/specquant/internal/kernel/integer"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -228,7 +229,7 @@ func (q *Quantization) CheckGroups() error {
 	case !slices.Contains(recipe.ActGroups, q.ActGroup):
 		return fmt.Errorf("activation_group is %d, expected 0 or one of %v", q.ActGroup, recipe.ActGroups)
 	case q.Bits.Activations != recipe.ActGroupBits:
-		return fmt.Errorf("activation_group is %d with activations of %d bits, expected %d bits, or no groups", q.ActGroup, q.Bits.Activations, recipe.ActGroupBits)
+		return fmt.Errorf("activation_group is %d with activations of %s, expected %s, or no groups", q.ActGroup, plural.Of(q.Bits.Activations, "bit"), plural.Of(recipe.ActGroupBits, "bit"))
 	case q.Group != 0 && q.Group%q.ActGroup != 0 && q.ActGroup%q.Group != 0:
 		return fmt.Errorf("activation_group is %d and group_size %d, expected one to divide the other", q.ActGroup, q.Group)
 	}

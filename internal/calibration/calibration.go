@@ -15,6 +15,7 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 //go:embed default.txt
@@ -96,7 +97,7 @@ type Set struct {
 // window; fewer than 256 tokens, if that is less than a window, is an error.
 func NewSet(enc Encoder, texts []Text, samples, tokens int, seed uint64) (*Set, error) {
 	if samples < 1 || tokens < 1 {
-		return nil, fmt.Errorf("calibration on %d windows of %d tokens: expected at least 1 window of 1 token", samples, tokens)
+		return nil, fmt.Errorf("calibration on %s of %s: expected at least 1 window of 1 token", plural.Of(samples, "window"), plural.Of(tokens, "token"))
 	}
 	s := &Set{Tokens: tokens}
 	var ids []int
@@ -109,7 +110,7 @@ func NewSet(enc Encoder, texts []Text, samples, tokens int, seed uint64) (*Set, 
 		ids = append(ids, more...)
 	}
 	if len(ids) < min(tokens, minTokens) {
-		return nil, fmt.Errorf("the calibration text has only %d tokens, expected at least %d; give a longer one, 100 kB or more", len(ids), min(tokens, minTokens))
+		return nil, fmt.Errorf("the calibration text has only %s, expected at least %d; give a longer one, 100 kB or more", plural.Of(len(ids), "token"), min(tokens, minTokens))
 	}
 	s.Tokens = min(tokens, len(ids))
 	var order, held []int

@@ -3,6 +3,8 @@ package checkpoint
 import (
 	"fmt"
 	"strings"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Describe lists in words how the blocks differ from LLaMA's; nothing for a LLaMA.
@@ -30,12 +32,12 @@ func (c *Config) Describe() []string {
 	}
 	say(len(biased) > 0, "biases on %s", strings.Join(biased, ", "))
 	e := c.Experts
-	say(e.Count > 0, "%d experts in a block, %d of them for each token", e.Count, e.Used)
-	say(e.Dense != nil, "%d of %d blocks without experts, feed-forward %d", count(e.Dense), c.Layers, e.DenseWidth)
-	say(c.RotaryDim > 0, "%d of %d channels of a head turned", c.RotaryDim, c.HeadDim)
+	say(e.Count > 0, "%s in a block, %d of them for each token", plural.Of(e.Count, "expert"), e.Used)
+	say(e.Dense != nil, "%d of %s without experts, feed-forward %d", count(e.Dense), plural.Of(c.Layers, "block"), e.DenseWidth)
+	say(c.RotaryDim > 0, "%d of %s of a head turned", c.RotaryDim, plural.Of(c.HeadDim, "channel"))
 	say(c.LocalTheta > 0, "rotary base %g in blocks with a window", c.LocalTheta)
-	say(c.NoRope != nil, "%d blocks without rotation", count(c.NoRope))
-	say(c.Full != nil, "%d of %d blocks without the window", count(c.Full), c.Layers)
+	say(c.NoRope != nil, "%s without rotation", plural.Of(count(c.NoRope), "block"))
+	say(c.Full != nil, "%d of %s without the window", count(c.Full), plural.Of(c.Layers, "block"))
 	say(c.AttnScale > 0, "attention scaled by %.4g", c.AttnScale)
 	say(c.AttnSoftCap > 0, "attention capped at %g", c.AttnSoftCap)
 	say(c.LogitSoftCap > 0, "logits capped at %g", c.LogitSoftCap)

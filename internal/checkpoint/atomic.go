@@ -10,6 +10,7 @@ import (
 
 	"github.com/specquant/specquant/internal/disk"
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // AtomicFile writes a file that appears under its name either complete or not at all: the
@@ -148,9 +149,9 @@ func (a *AtomicFile) fail(err error) error {
 		return a.err
 	}
 	if isDiskFull(err) {
-		size := fmt.Sprintf("%d bytes so far", a.written)
+		size := fmt.Sprintf("%s so far", plural.Of(a.written, "byte"))
 		if a.want > 0 {
-			size = fmt.Sprintf("%d bytes wanted, failed after %d", a.want, a.written)
+			size = fmt.Sprintf("%s wanted, failed after %d", plural.Of(a.want, "byte"), a.written)
 		}
 		a.err = fmt.Errorf("write %s: disk full (%s); free space there or choose another folder: %w", a.path, size, err)
 	} else {

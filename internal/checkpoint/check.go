@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Check compares the tensors with the config: every tensor that the architecture needs must
@@ -53,7 +55,7 @@ func (c *Checkpoint) Check() error {
 		}
 	}
 	if first != nil && faults > 1 {
-		return fmt.Errorf("%w (and %d more tensors at fault)", first, faults-1)
+		return fmt.Errorf("%w (and %s at fault)", first, plural.Of(faults-1, "more tensor"))
 	}
 	if first != nil {
 		return first

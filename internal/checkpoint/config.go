@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Limits on a config: above those of any model of these families, but small enough that no
@@ -121,7 +123,7 @@ func headDim(f *fields, c *Config, def int) {
 	}
 	if c.HeadDim == 0 {
 		if c.HiddenSize%c.Heads != 0 {
-			f.failf("num_attention_heads", "%d heads do not divide hidden_size %d, and head_dim is not given", c.Heads, c.HiddenSize)
+			f.failf("num_attention_heads", "%s do not divide hidden_size %d, and head_dim is not given", plural.Of(c.Heads, "head"), c.HiddenSize)
 			return
 		}
 		c.HeadDim = c.HiddenSize / c.Heads
@@ -132,9 +134,9 @@ func headDim(f *fields, c *Config, def int) {
 	case c.HeadDim > maxHeadDim:
 		f.failf("head_dim", "is %d, expected at most %d", c.HeadDim, maxHeadDim)
 	case c.Heads%c.KVHeads != 0:
-		f.failf("num_key_value_heads", "%d key/value heads do not divide %d heads", c.KVHeads, c.Heads)
+		f.failf("num_key_value_heads", "%s do not divide %s", plural.Of(c.KVHeads, "key/value head"), plural.Of(c.Heads, "head"))
 	case c.Heads*c.HeadDim > maxIntermediate:
-		f.failf("head_dim", "%d heads of %d are %d rows, expected at most %d", c.Heads, c.HeadDim, c.Heads*c.HeadDim, maxIntermediate)
+		f.failf("head_dim", "%d × %d (heads × head_dim) are %d, expected at most %s", c.Heads, c.HeadDim, c.Heads*c.HeadDim, plural.Of(maxIntermediate, "row"))
 	}
 }
 

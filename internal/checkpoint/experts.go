@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Limits on mixtures of experts: several times those of published models, and small enough
@@ -80,10 +82,10 @@ func experts(total, used int) func(*fields, *Config) {
 		e.Count = f.intOr(key, total, 1, maxExperts)
 		e.Used = f.intOr("num_experts_per_tok", used, 1, maxExperts)
 		if f.err == nil && e.Used > e.Count {
-			f.failf("num_experts_per_tok", "found %d, expected at most the model's %d experts (%s)", e.Used, e.Count, key)
+			f.failf("num_experts_per_tok", "found %d, expected at most the model's %s (%s)", e.Used, plural.Of(e.Count, "expert"), key)
 		}
 		if f.err == nil && e.Count*c.Layers > maxExpertsAll {
-			f.failf(key, "found %d in each of %d blocks, expected at most %d in total", e.Count, c.Layers, maxExpertsAll)
+			f.failf(key, "found %d in each of %s, expected at most %d in total", e.Count, plural.Of(c.Layers, "block"), maxExpertsAll)
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // family is how config.json is interpreted for one kind of architecture.
@@ -198,7 +200,7 @@ func layerTypes(f *fields, c *Config) {
 	}
 	var kinds []string
 	if json.Unmarshal(r, &kinds) != nil || len(kinds) != c.Layers {
-		f.failf("layer_types", "found %s, expected a list of %d strings, one for each block", brief(r), c.Layers)
+		f.failf("layer_types", "found %s, expected a list of %s, one for each block", brief(r), plural.Of(c.Layers, "string"))
 		return
 	}
 	c.Full = make([]bool, c.Layers)
@@ -287,7 +289,7 @@ func noRope(f *fields, c *Config) {
 	if r := f.raw("no_rope_layers"); r != nil {
 		list, err := intList(r, maxLayers)
 		if err != nil || len(list) != c.Layers {
-			f.failf("no_rope_layers", "found %s, expected a list of %d numbers 0 or 1, one for each block", brief(r), c.Layers)
+			f.failf("no_rope_layers", "found %s, expected a list of %s 0 or 1, one for each block", brief(r), plural.Of(c.Layers, "number"))
 			return
 		}
 		for i, v := range list {

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/specquant/specquant/internal/ggml"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Float32 converts the tensor into dst, whose length must be Elems(). F32, F16 and BF16 are
@@ -19,7 +20,7 @@ func (t Tensor) Float32(dst []float32) error {
 	}
 	n := t.Elems()
 	if len(dst) != n {
-		return fmt.Errorf("%s: tensor %q has %d elements %v, destination has %d", t.File, t.Name, n, t.Shape, len(dst))
+		return fmt.Errorf("%s: tensor %q has %s %v, destination has %d", t.File, t.Name, plural.Of(n, "element"), t.Shape, len(dst))
 	}
 	if !t.DType.Float() {
 		return unsupported("%s: tensor %q has dtype %s, expected a float type (F32, F16, BF16 or F64)", t.File, t.Name, t.DType)
@@ -28,8 +29,8 @@ func (t Tensor) Float32(dst []float32) error {
 		return t.dequantize(dst, b)
 	}
 	if want := n * t.DType.Size(); len(t.Data) != want {
-		return malformed("%s: tensor %q has %d bytes of data, expected %d for %d elements of %s",
-			t.File, t.Name, len(t.Data), want, n, t.DType)
+		return malformed("%s: tensor %q has %s of data, expected %d for %s of %s",
+			t.File, t.Name, plural.Of(len(t.Data), "byte"), want, plural.Of(n, "element"), t.DType)
 	}
 	bad := -1
 	switch t.DType {
@@ -51,8 +52,8 @@ func (t Tensor) Float32(dst []float32) error {
 // dequantize is Float32 of the quantized types of GGUF.
 func (t Tensor) dequantize(dst []float32, b *ggml.Type) error {
 	if want := len(dst) / b.Elems * b.Bytes; len(dst)%b.Elems != 0 || len(t.Data) != want {
-		return malformed("%s: tensor %q has %d bytes of data, expected %d for %d elements of %s",
-			t.File, t.Name, len(t.Data), want, len(dst), t.DType)
+		return malformed("%s: tensor %q has %s of data, expected %d for %s of %s",
+			t.File, t.Name, plural.Of(len(t.Data), "byte"), want, plural.Of(len(dst), "element"), t.DType)
 	}
 	b.Dequantize(dst, t.Data)
 	for i, v := range dst {

@@ -3,6 +3,8 @@ package checkpoint
 import (
 	"fmt"
 	"slices"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // fused lists the projections whose rows may be stored concatenated in one tensor.
@@ -51,7 +53,7 @@ func (c *Checkpoint) split(block, whole, kind string, parts []string, rows map[s
 		}
 	}
 	if len(e.shape) == 0 || e.shape[0] != sum {
-		return malformed("%s: tensor %q has shape %v, expected %d rows by config.json, the sum of those of %v", f.Path(), name, e.shape, sum, parts)
+		return malformed("%s: tensor %q has shape %v, expected %s by config.json, the sum of those of %v", f.Path(), name, e.shape, plural.Of(sum, "row"), parts)
 	}
 	at, row := e.begin, (e.end-e.begin)/int64(sum)
 	for _, p := range parts {

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/specquant/specquant/internal/ggml"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // GGUF is an open GGUF file; if the model is split, all its parts. Close must come after
@@ -84,7 +85,7 @@ func (g *GGUF) openParts() error {
 	case no != 0:
 		return unsupported("%s: is part %d of %d of a model; open the first part, whose name ends in %s", g.path, no+1, count, suffix(0))
 	case !ok:
-		return unsupported("%s: is the first of %d parts, expected a name that ends in %s, which the names of the others follow from; rename it", g.path, count, suffix(0))
+		return unsupported("%s: is the first of %s, expected a name that ends in %s, which the names of the others follow from; rename it", g.path, plural.Of(count, "part"), suffix(0))
 	}
 	for i := int64(1); i < count; i++ {
 		path := stem + suffix(i)
@@ -107,7 +108,7 @@ func (g *GGUF) openParts() error {
 		}
 	}
 	if want := meta(g, "split.tensors.count"); want != 0 && want != int64(len(g.entries)) {
-		return malformed("%s: the %d parts have %d tensors, metadata \"split.tensors.count\" says %d; download them again", g.path, count, len(g.entries), want)
+		return malformed("%s: the %s have %s, metadata \"split.tensors.count\" says %d; download them again", g.path, plural.Of(count, "part"), plural.Of(len(g.entries), "tensor"), want)
 	}
 	return nil
 }
@@ -172,7 +173,7 @@ func ggufEntry(c *cursor, i int, align int64) (*entry, error) {
 	where := fmt.Sprintf("tensor %q", e.name)
 	dims := c.u32(where)
 	if dims > 4 {
-		c.failf(where, "found %d dimensions, expected at most 4", dims)
+		c.failf(where, "found %s, expected at most 4", plural.Of(dims, "dimension"))
 		dims = 0
 	}
 	e.shape = make([]int, dims)
@@ -210,7 +211,7 @@ func ggufEntry(c *cursor, i int, align int64) (*entry, error) {
 		return nil, err
 	}
 	if off > math.MaxInt64/2 || off%uint64(align) != 0 || bytes > math.MaxInt64/4 {
-		c.failf(where, "data offset %d with %d bytes, expected a multiple of %d within the file", off, bytes, align)
+		c.failf(where, "data offset %d with %s, expected a multiple of %d within the file", off, plural.Of(bytes, "byte"), align)
 		return nil, c.err
 	}
 	e.begin, e.end = int64(off), int64(off)+bytes
@@ -227,7 +228,7 @@ func (e *entry) size(c *cursor, where string) (int64, error) {
 			cols = e.shape[len(e.shape)-1]
 		}
 		if cols%b.Elems != 0 {
-			c.failf(where, "rows of %d elements, expected a multiple of %d, the block of type %s", cols, b.Elems, e.dtype)
+			c.failf(where, "rows of %s, expected a multiple of %d, the block of type %s", plural.Of(cols, "element"), b.Elems, e.dtype)
 			return 0, c.err
 		}
 		if int64(n/b.Elems) <= math.MaxInt64/int64(b.Bytes) {

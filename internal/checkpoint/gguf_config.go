@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"strconv"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // ggufKeys reads the metadata of one architecture and keeps the first error.
@@ -108,7 +110,7 @@ func (g *GGUF) config() ([]byte, Config, error) {
 	heads := k.int("attention.head_count", -1)
 	c["num_attention_heads"], c["num_key_value_heads"] = heads, k.int("attention.head_count_kv", heads)
 	if n := k.int("expert_count", 0); n != 0 && !family.experts && k.err == nil {
-		k.err = unsupported("%s: a mixture of %d experts of architecture %s, expected a dense model; %s", g.path, n, arch, supportedText)
+		k.err = unsupported("%s: a mixture of %s of architecture %s, expected a dense model; %s", g.path, plural.Of(n, "expert"), arch, supportedText)
 	}
 	dim := k.int("attention.key_length", 0)
 	if dim > 0 {
@@ -239,10 +241,10 @@ func (g *GGUF) ropeScaling(k *ggufKeys, theta json.Number, turned int64) (map[st
 func (g *GGUF) vector(name string, n int64) ([]float32, error) {
 	t, ok := g.Tensor(name)
 	if !ok {
-		return nil, notFound("%s: tensor %q is missing, expected %d values of F32", g.path, name, n)
+		return nil, notFound("%s: tensor %q is missing, expected %s of F32", g.path, name, plural.Of(n, "value"))
 	}
 	if t.DType != F32 || len(t.Shape) != 1 || int64(t.Shape[0]) != n {
-		return nil, unsupported("%s: tensor %s is %s %v, expected a vector of %d values of F32", g.path, name, t.DType, t.Shape, n)
+		return nil, unsupported("%s: tensor %s is %s %v, expected a vector of %s of F32", g.path, name, t.DType, t.Shape, plural.Of(n, "value"))
 	}
 	v := make([]float32, n)
 	return v, t.Float32(v)

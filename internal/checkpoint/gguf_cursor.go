@@ -7,6 +7,8 @@ import (
 	"io"
 	"math"
 	"unicode/utf8"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Limits on a GGUF header; each count is also compared with the bytes that remain in the
@@ -47,7 +49,7 @@ func (c *cursor) take(b []byte, where string) bool {
 		return false
 	}
 	if int64(len(b)) > c.size-c.pos {
-		c.failf(where, "file is truncated: %d bytes needed, %d left; get the file again", len(b), c.size-c.pos)
+		c.failf(where, "file is truncated: %s needed, %d left; get the file again", plural.Of(len(b), "byte"), c.size-c.pos)
 		return false
 	}
 	if _, err := io.ReadFull(c.r, b); err != nil {

@@ -3,6 +3,8 @@ package checkpoint
 import (
 	"fmt"
 	"strings"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // ggufExpertParts are the GGUF names of an expert's layers.
@@ -36,7 +38,7 @@ func (g *GGUF) expert(cfg Config, want ExpectedTensor, e int) (*entry, string, e
 	}
 	n := cfg.Experts.Count
 	if len(src.shape) != len(want.Shape)+1 || src.shape[0] != n {
-		return nil, "", malformed("%s: tensor %q has shape %v, expected %v by the metadata: the router chooses among %d experts", src.region.path, name, src.shape, append([]int{n}, want.Shape...), n)
+		return nil, "", malformed("%s: tensor %q has shape %v, expected %v by the metadata: the router chooses among %s", src.region.path, name, src.shape, append([]int{n}, want.Shape...), plural.Of(n, "expert"))
 	}
 	size := (src.end - src.begin) / int64(n)
 	one := *src

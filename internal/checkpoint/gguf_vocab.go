@@ -3,6 +3,8 @@ package checkpoint
 import (
 	"fmt"
 	"math"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Vocabulary returns the tokenizer's data as stored in the file. model is "llama"
@@ -27,7 +29,7 @@ func (g *GGUF) Vocabulary() (tokens []string, scores []float32, types []int32, m
 	}
 	if v := read("scores"); v != nil {
 		if scores, ok = v.([]float32); !ok || len(scores) != len(tokens) {
-			fail(prefix+"scores", "expected %d floats, one a token", len(tokens))
+			fail(prefix+"scores", "expected %s, one a token", plural.Of(len(tokens), "float"))
 		}
 		for i, s := range scores {
 			if math.IsNaN(float64(s)) {

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // maxIndex is the largest model.safetensors.index.json that is read, maxConfig the largest
@@ -60,7 +61,7 @@ func parseIndex(data []byte, file string) (map[string]string, error) {
 				return malformed("%s: weight_map: tensor %q: shard name %q %v", file, name, shard, err)
 			}
 			if len(weights) == maxIndexed {
-				return malformed("%s: weight_map lists more than %d tensors, the limit", file, maxIndexed)
+				return malformed("%s: weight_map lists more than %s, the limit", file, plural.Of(maxIndexed, "tensor"))
 			}
 			weights[name] = shard
 			return nil
@@ -70,7 +71,7 @@ func parseIndex(data []byte, file string) (map[string]string, error) {
 		return nil, err
 	}
 	if rest := bytes.TrimLeft(data[dec.InputOffset():], " \t\r\n"); len(rest) > 0 {
-		return nil, malformed("%s: %d bytes after the end of the JSON object", file, len(rest))
+		return nil, malformed("%s: %s after the end of the JSON object", file, plural.Of(len(rest), "byte"))
 	}
 	if len(weights) == 0 {
 		return nil, malformed("%s: weight_map is missing or empty", file)

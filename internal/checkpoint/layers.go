@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // blockPrefix begins the names of the blocks' tensors, followed by the block's number and a
@@ -53,6 +55,6 @@ func (c *Checkpoint) checkLayers() error {
 	if most < maxLayers {
 		remedy += fmt.Sprintf(", or set num_hidden_layers to %d if all of the blocks are of this model", most+1)
 	}
-	return malformed("%s: tensor %q is of block %d, but num_hidden_layers in config.json is %d, expected blocks 0 to %d (%d tensors are beyond); config.json and weights do not belong together: %s",
-		c.where[first].Path(), first, firstBlock, c.Config.Layers, c.Config.Layers-1, count, remedy)
+	return malformed("%s: tensor %q is of block %d, but num_hidden_layers in config.json is %d, expected blocks 0 to %d (%s beyond); config.json and weights do not belong together: %s",
+		c.where[first].Path(), first, firstBlock, c.Config.Layers, c.Config.Layers-1, plural.Of(count, "tensor"), remedy)
 }

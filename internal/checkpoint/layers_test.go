@@ -34,7 +34,7 @@ func TestBlocksBeyond(t *testing.T) {
 	}{
 		{"none", nil, 0, nil},
 		{"unknown", []string{"model.layers.0.rotary_emb.inv_freq", "model.layers.x.y", "model.vision.layers.7.q"}, 0, nil},
-		{"one", []string{"model.layers.1.mlp.up_proj.weight"}, 0, []string{weightsFile, `"model.layers.1.mlp.up_proj.weight"`, "block 1", "num_hidden_layers", "is 1", "blocks 0 to 0", "1 tensors", "set num_hidden_layers to 2"}},
+		{"one", []string{"model.layers.1.mlp.up_proj.weight"}, 0, []string{weightsFile, `"model.layers.1.mlp.up_proj.weight"`, "block 1", "num_hidden_layers", "is 1", "blocks 0 to 0", "1 tensor beyond", "set num_hidden_layers to 2"}},
 		{"lowest first", []string{"model.layers.10.a", "model.layers.9.b", "model.layers.9.a"}, 0, []string{`"model.layers.9.a"`, "block 9", "3 tensors", "to 11"}},
 		{"sharded", []string{"model.layers.3.inv_freq"}, 5, []string{"model-00002-of-00002.safetensors", "block 3"}},
 		{"no such number", []string{"model.layers.99999999999999999999.x"}, 0, []string{"download config.json and weights again"}},

@@ -5,6 +5,8 @@ import (
 	"io"
 	"math"
 	"os"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // region is a read-only view of a whole file: a memory map if the system supports it,
@@ -45,7 +47,7 @@ func openRegionWith(path string, mapper func(*os.File, int64) ([]byte, error)) (
 // The range is checked before anything is allocated.
 func (r *region) bytes(off, n int64) ([]byte, error) {
 	if off < 0 || n < 0 || off > r.size || n > r.size-off || n > math.MaxInt {
-		return nil, malformed("%s: bytes %d to %d lie outside the file of %d bytes", r.path, off, off+n, r.size)
+		return nil, malformed("%s: bytes %d to %d lie outside the file of %s", r.path, off, off+n, plural.Of(r.size, "byte"))
 	}
 	if r.mapped != nil {
 		return r.mapped[off : off+n : off+n], nil
@@ -55,7 +57,7 @@ func (r *region) bytes(off, n int64) ([]byte, error) {
 	}
 	b := make([]byte, n)
 	if _, err := io.ReadFull(io.NewSectionReader(r.f, off, n), b); err != nil {
-		return nil, fmt.Errorf("%s: reading %d bytes at %d: %w", r.path, n, off, err)
+		return nil, fmt.Errorf("%s: reading %s at %d: %w", r.path, plural.Of(n, "byte"), off, err)
 	}
 	return b, nil
 }

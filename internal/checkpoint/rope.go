@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"math"
 	"reflect"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // RopeScaling changes the rotary frequencies for contexts longer than those of the original
@@ -105,7 +107,7 @@ func partialRotary(f *fields, c *Config, of *family, objects ...*fields) {
 	}
 	c.RotaryDim = int(float64(c.HeadDim) * share)
 	if c.RotaryDim < 2 || c.RotaryDim%2 != 0 {
-		f.failf("partial_rotary_factor", "%v of a head of %d channels are %d, expected an even number, at least 2", share, c.HeadDim, c.RotaryDim)
+		f.failf("partial_rotary_factor", "%v of a head of %s are %d, expected an even number, at least 2", share, plural.Of(c.HeadDim, "channel"), c.RotaryDim)
 	}
 }
 
@@ -236,7 +238,7 @@ func divisors(s *fields, key string, n int) []float64 {
 	}
 	var list []float64
 	if json.Unmarshal(r, &list) != nil || len(list) != n {
-		s.failf(key, "found %s, expected a list of %d numbers, one for each pair of the %d rotated channels", brief(r), n, 2*n)
+		s.failf(key, "found %s, expected a list of %s, one for each pair of the %s", brief(r), plural.Of(n, "number"), plural.Of(2*n, "rotated channel"))
 		return nil
 	}
 	for i, v := range list {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // maxHeader is the largest safetensors header that is read, in bytes; the reference
@@ -68,7 +70,7 @@ func parseHeader(path string, data []byte, dataOff, dataLen int64) (*header, err
 		if name == "__metadata__" {
 			return decodeObject(dec, where+": __metadata__", func(key string) error {
 				if len(h.metadata) == maxTensors {
-					return malformed("%s: __metadata__: has more than %d keys, the limit for one file", where, maxTensors)
+					return malformed("%s: __metadata__: has more than %s, the limit for one file", where, plural.Of(maxTensors, "key"))
 				}
 				var raw json.RawMessage
 				if err := dec.Decode(&raw); err != nil {
@@ -83,10 +85,10 @@ func parseHeader(path string, data []byte, dataOff, dataLen int64) (*header, err
 			})
 		}
 		if len(h.entries) == maxTensors {
-			return malformed("%s: has more than %d tensors, the limit for one file", where, maxTensors)
+			return malformed("%s: has more than %s, the limit for one file", where, plural.Of(maxTensors, "tensor"))
 		}
 		if len(name) > maxName {
-			return malformed("%s: the name of a tensor has %d bytes, expected at most %d: %.60q…", where, len(name), maxName, name)
+			return malformed("%s: the name of a tensor has %s, expected at most %d: %.60q…", where, plural.Of(len(name), "byte"), maxName, name)
 		}
 		e, err := decodeEntry(dec, path, name)
 		h.entries[name] = e
@@ -96,7 +98,7 @@ func parseHeader(path string, data []byte, dataOff, dataLen int64) (*header, err
 		return nil, err
 	}
 	if rest := bytes.TrimLeft(data[dec.InputOffset():], " "); len(rest) > 0 {
-		return nil, malformed("%s: %d bytes after the JSON object that are not padding spaces", where, len(rest))
+		return nil, malformed("%s: found %s after the JSON object beside padding spaces", where, plural.Of(len(rest), "byte"))
 	}
 	return h, h.checkLayout(path, dataOff, dataLen)
 }
@@ -146,7 +148,7 @@ func (e *entry) set(key string, raw json.RawMessage, where string) error {
 	case "data_offsets":
 		o, err := intList(raw, 2)
 		if err == nil && len(o) != 2 {
-			err = fmt.Errorf("found %d numbers, expected [begin, end]", len(o))
+			err = fmt.Errorf("found %s, expected [begin, end]", plural.Of(len(o), "number"))
 		}
 		if err != nil {
 			return malformed("%s: data_offsets: %v", where, err)
@@ -180,8 +182,8 @@ func (e *entry) check(where string) error {
 		return malformed("%s: shape %v of %s: the number of bytes overflows or is not whole", where, e.shape, e.dtype)
 	}
 	if got := e.end - e.begin; got != want {
-		return malformed("%s: data_offsets [%d, %d] span %d bytes, expected %d for shape %v of %s",
-			where, e.begin, e.end, got, want, e.shape, e.dtype)
+		return malformed("%s: data_offsets [%d, %d] span %s, expected %d for shape %v of %s",
+			where, e.begin, e.end, plural.Of(got, "byte"), want, e.shape, e.dtype)
 	}
 	return nil
 }
@@ -209,8 +211,8 @@ func (h *header) checkLayout(path string, dataOff, dataLen int64) error {
 			return malformed("%s: tensor %q at bytes %d to %d overlaps tensor %q that ends at %d",
 				path, e.name, e.begin, e.end, order[i-1].name, end)
 		case e.begin > end:
-			return malformed("%s: hole of %d bytes before tensor %q at %d; safetensors allows none",
-				path, e.begin-end, e.name, e.begin)
+			return malformed("%s: hole of %s before tensor %q at %d; safetensors allows none",
+				path, plural.Of(e.begin-end, "byte"), e.name, e.begin)
 		}
 		end = e.end
 		if end > dataLen {
@@ -229,13 +231,13 @@ func (h *header) checkLayout(path string, dataOff, dataLen int64) error {
 func intList(raw json.RawMessage, limit int) ([]int64, error) {
 	var items []json.RawMessage
 	if len(raw) > maxList {
-		return nil, fmt.Errorf("found %d bytes, expected a list of at most %d numbers", len(raw), limit)
+		return nil, fmt.Errorf("found %s, expected a list of at most %s", plural.Of(len(raw), "byte"), plural.Of(limit, "number"))
 	}
 	if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &items) != nil {
 		return nil, fmt.Errorf("found %s, expected a list of whole numbers", brief(raw))
 	}
 	if len(items) > limit {
-		return nil, fmt.Errorf("found %d numbers, expected at most %d", len(items), limit)
+		return nil, fmt.Errorf("found %s, expected at most %d", plural.Of(len(items), "number"), limit)
 	}
 	out := make([]int64, len(items))
 	for i, it := range items {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // File is an open safetensors file. Its methods are safe for concurrent use,
@@ -46,11 +48,11 @@ func newFile(r *region) (*File, error) {
 		return nil, malformed("%s: %s", r.path, hint)
 	}
 	if len(head) < 8 {
-		return nil, malformed("%s: file is truncated: %d bytes, expected at least 8 for the header's length; get the file again", r.path, len(head))
+		return nil, malformed("%s: file is truncated: %s, expected at least 8 for the header's length; get the file again", r.path, plural.Of(len(head), "byte"))
 	}
 	n := binary.LittleEndian.Uint64(head)
 	if n > maxHeader {
-		return nil, malformed("%s: header length is %d bytes, expected at most %d; is this a safetensors file?", r.path, n, maxHeader)
+		return nil, malformed("%s: header length is %s, expected at most %d; is this a safetensors file?", r.path, plural.Of(n, "byte"), maxHeader)
 	}
 	if int64(n) > r.size-8 {
 		return nil, malformed("%s: file is truncated: the header needs bytes up to %d, file has %d; get the file again", r.path, 8+n, r.size)

@@ -230,8 +230,8 @@ func TestWriteFileRefuses(t *testing.T) {
 		"dtype":     {[]TensorSpec{{Name: "a", DType: "Q4", Shape: []int{1}, Data: []byte{1}}}, "Q4"},
 		"negative":  {[]TensorSpec{{Name: "a", DType: U8, Shape: []int{-1}}}, "[-1]"},
 		"length":    {[]TensorSpec{{Name: "a", DType: F32, Shape: []int{1}, Data: []byte{1}}}, "expected 4"},
-		"too few":   {write(3, nil), "1 bytes were not written of 4"},
-		"too many":  {write(5, nil), "1 bytes more"},
+		"too few":   {write(3, nil), "1 byte of 4 not written"},
+		"too many":  {write(5, nil), "1 byte more"},
 		"its error": {write(4, fmt.Errorf("boom")), "boom"},
 	}
 	for name, tt := range tests {

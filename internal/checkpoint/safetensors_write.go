@@ -9,6 +9,8 @@ import (
 	"maps"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // dataAlign is the alignment of the data in a written file, and of every tensor for which
@@ -71,8 +73,8 @@ func writeFile(path string, tensors []TensorSpec, metadata map[string]string, se
 			return fmt.Errorf("write %s: tensor %q: %w", path, t.Name, err)
 		}
 		if w.left != 0 {
-			return fmt.Errorf("write %s: tensor %q: %d bytes were not written of %d for shape %v of %s",
-				path, t.Name, w.left, lay.sizes[i], t.Shape, t.DType)
+			return fmt.Errorf("write %s: tensor %q: %s of %d not written for shape %v of %s",
+				path, t.Name, plural.Of(w.left, "byte"), lay.sizes[i], t.Shape, t.DType)
 		}
 		sums[i] = through.sum
 	}
@@ -159,7 +161,7 @@ func newLayout(path string, tensors []TensorSpec, metadata map[string]string) (*
 		js.WriteByte(' ')
 	}
 	if js.Len() > maxHeader {
-		return nil, fmt.Errorf("write %s: header of %d bytes, readers accept at most %d; write fewer tensors a file", path, js.Len(), maxHeader)
+		return nil, fmt.Errorf("write %s: header of %s, readers accept at most %d; write fewer tensors a file", path, plural.Of(js.Len(), "byte"), maxHeader)
 	}
 	lay.header = binary.LittleEndian.AppendUint64(nil, uint64(js.Len()))
 	lay.header = append(lay.header, js.Bytes()...)
@@ -189,8 +191,8 @@ func checkSpecs(path string, tensors []TensorSpec) error {
 			return fmt.Errorf("write %s: tensor %q: shape %v of dtype %q is not a size that can be written", path, t.Name, t.Shape, t.DType)
 		}
 		if t.Write == nil && int64(len(t.Data)) != t.size() {
-			return fmt.Errorf("write %s: tensor %q: %d bytes of data, expected %d for shape %v of %s",
-				path, t.Name, len(t.Data), t.size(), t.Shape, t.DType)
+			return fmt.Errorf("write %s: tensor %q: %s of data, expected %d for shape %v of %s",
+				path, t.Name, plural.Of(len(t.Data), "byte"), t.size(), t.Shape, t.DType)
 		}
 		if t.Write != nil && t.Data != nil {
 			return fmt.Errorf("write %s: tensor %q: both Data and Write are set", path, t.Name)
@@ -233,7 +235,7 @@ type exactWriter struct {
 
 func (w *exactWriter) Write(p []byte) (int, error) {
 	if int64(len(p)) > w.left {
-		return 0, fmt.Errorf("%d bytes more than shape and dtype allow", int64(len(p))-w.left)
+		return 0, fmt.Errorf("%s more than shape and dtype allow", plural.Of(int64(len(p))-w.left, "byte"))
 	}
 	n, err := w.w.Write(p)
 	w.left -= int64(n)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // SumsKey is the metadata key of a safetensors file that contains its own checksums:
@@ -55,7 +57,7 @@ func readSums(path string, head []byte, h *header) ([]sealedEntry, error) {
 	at := bytes.Index(head, []byte(sealMarkOfHeader))
 	fields := strings.Split(text, " ")
 	if at < 0 || len(fields) != len(h.entries)+1 || len(text) != len(fields)*(len(noDigits)+1)-1 {
-		return nil, damaged("%s: the header's %s has %d sums, expected one for itself and %d tensors", path, SumsKey, len(fields), len(h.entries))
+		return nil, damaged("%s: the header's %s has %s, expected one for itself and %s", path, SumsKey, plural.Of(len(fields), "sum"), plural.Of(len(h.entries), "tensor"))
 	}
 	if err := checkDigits(head, at+len(sealMarkOfHeader)); err != nil {
 		return nil, damaged("%s: the header is not the one that was written: its CRC-32C is not %s", path, fields[0])

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Helpers for JSON in which repeated keys matter: encoding/json uses the last of two equal
@@ -54,7 +55,7 @@ func decodeObject(dec *json.Decoder, where string, field func(key string) error)
 // "EOF" alone does not help.
 func notJSON(dec *json.Decoder, where string, err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return malformed("%s: found the end after %d bytes, in the middle of a JSON object; fetch or copy the file again", where, dec.InputOffset())
+		return malformed("%s: found the end after %s, in the middle of a JSON object; fetch or copy the file again", where, plural.Of(dec.InputOffset(), "byte"))
 	}
 	if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
 		return malformed("%s: is not JSON: byte %d: %s", where, dec.InputOffset(), input.SyntaxText(syntax))
@@ -108,7 +109,7 @@ func rawObject(data []byte, where string) (map[string]json.RawMessage, error) {
 		return nil, err
 	}
 	if rest := bytes.TrimLeft(data[dec.InputOffset():], " \t\r\n"); len(rest) > 0 {
-		return nil, malformed("%s: %d bytes after the end of the JSON object", where, len(rest))
+		return nil, malformed("%s: %s after the end of the JSON object", where, plural.Of(len(rest), "byte"))
 	}
 	return m, nil
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // ManifestFile is the file in a quantized model's folder that records how it was made. Its
@@ -65,7 +66,7 @@ func parseSums(data []byte, file string) ([]FileHash, error) {
 		case seen[f.Name]:
 			return nil, malformed("%s: files: %q is listed twice, expected once; %s", file, f.Name, sumsHint)
 		case f.Bytes < 0:
-			return nil, malformed("%s: files: %q has %d bytes, expected 0 or more; %s", file, f.Name, f.Bytes, sumsHint)
+			return nil, malformed("%s: files: %q has %s, expected 0 or more; %s", file, f.Name, plural.Of(f.Bytes, "byte"), sumsHint)
 		case err != nil || len(raw) != 32 || strings.ToLower(f.SHA256) != f.SHA256:
 			return nil, malformed("%s: files: sha256 of %q is %q, expected 64 lower-case hexadecimal digits; %s", file, f.Name, f.SHA256, sumsHint)
 		}
@@ -213,10 +214,10 @@ func (c *Checkpoint) compare(found func(i int) (FileHash, error)) error {
 		got, err := found(i)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			err = notFound("%s: is missing, expected %d bytes by %s; %s", path, want.Bytes, ManifestFile, sumsHint)
+			err = notFound("%s: is missing, expected %s by %s; %s", path, plural.Of(want.Bytes, "byte"), ManifestFile, sumsHint)
 		case err != nil:
 		case got.Bytes != want.Bytes:
-			err = malformed("%s: has %d bytes, expected %d by %s; %s", path, got.Bytes, want.Bytes, ManifestFile, sumsHint)
+			err = malformed("%s: has %s, expected %d by %s; %s", path, plural.Of(got.Bytes, "byte"), want.Bytes, ManifestFile, sumsHint)
 		case got.SHA256 != want.SHA256:
 			err = malformed("%s: has sha256 %s, expected %s by %s; %s", path, got.SHA256, want.SHA256, ManifestFile, sumsHint)
 		}
@@ -228,7 +229,7 @@ func (c *Checkpoint) compare(found func(i int) (FileHash, error)) error {
 		}
 	}
 	if faults > 1 {
-		return fmt.Errorf("%w (and %d more files at fault)", first, faults-1)
+		return fmt.Errorf("%w (and %s at fault)", first, plural.Of(faults-1, "more file"))
 	}
 	return first
 }

@@ -94,7 +94,7 @@ func TestVerifyFinds(t *testing.T) {
 		{"two files", func(dir string) {
 			put(t, filepath.Join(dir, "LICENSE"), []byte("nothing is allowed"))
 			put(t, filepath.Join(dir, "empty.json"), []byte("{}"))
-		}, false, ErrMalformed, []string{"LICENSE", "and 1 more files"}},
+		}, false, ErrMalformed, []string{"LICENSE", "and 1 more file at"}},
 		{"longer", func(dir string) { put(t, filepath.Join(dir, "LICENSE"), []byte("nothing is allowed")) }, false, ErrMalformed, []string{"LICENSE", "has 18 bytes, expected 14"}},
 		{"not empty", func(dir string) { put(t, filepath.Join(dir, "empty.json"), []byte("{}")) }, false, ErrMalformed, []string{"empty.json", "has 2 bytes, expected 0"}},
 		{"missing", func(dir string) { os.Remove(filepath.Join(dir, "LICENSE")) }, false, ErrNotFound, []string{"LICENSE", "is missing", "14 bytes"}},

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Failure is a row that could not be made.
@@ -38,7 +40,7 @@ func (e *FailedError) Error() string {
 	if len(lines) == 1 {
 		return "this row could not be made: " + lines[0]
 	}
-	return fmt.Sprintf("%d rows could not be made:\n%s", len(lines), strings.Join(lines, "\n"))
+	return fmt.Sprintf("%s could not be made:\n%s", plural.Of(len(lines), "row"), strings.Join(lines, "\n"))
 }
 
 // Unwrap returns the rows' errors.

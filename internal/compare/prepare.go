@@ -12,6 +12,7 @@ import (
 	"github.com/specquant/specquant/internal/calibration"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel/parallel"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/recipe"
 )
 
@@ -47,8 +48,8 @@ func (c *comparison) begin(ctx context.Context) error {
 	for _, w := range c.ref.windows {
 		t.Window, t.Tokens = max(t.Window, len(w)), t.Tokens+len(w)-1
 	}
-	t.Protocol = fmt.Sprintf("gptq protocol: %d windows of %d tokens, %d predicted in each row; sha256 of text %s, model %s, calibration %s; specquant %s; ± standard error",
-		t.Windows, t.Window, t.Tokens, t.TextHash[:12], t.ModelHash[:12], shortHashes(t.Calibration), c.Version)
+	t.Protocol = fmt.Sprintf("gptq protocol: %s of %s, %d predicted in each row; sha256 of text %s, model %s, calibration %s; specquant %s; ± standard error",
+		plural.Of(t.Windows, "window"), plural.Of(t.Window, "token"), t.Tokens, t.TextHash[:12], t.ModelHash[:12], shortHashes(t.Calibration), c.Version)
 	return nil
 }
 

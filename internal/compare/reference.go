@@ -17,6 +17,7 @@ import (
 	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/kernel/parallel"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/tokenizer"
 )
 
@@ -149,7 +150,7 @@ func (r *reference) measure(ctx context.Context, paths []string, progress func(t
 		}
 		defer m.Close()
 		if got, want := m.Config.VocabSize, r.model.Config.VocabSize; got != want {
-			return nil, fmt.Errorf("%s: has a vocabulary of %d tokens, expected %d", path, got, want)
+			return nil, fmt.Errorf("%s: has a vocabulary of %s, expected %d", path, plural.Of(got, "token"), want)
 		}
 		models[i] = m
 	}

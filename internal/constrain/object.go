@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // maxProperties bounds the properties of one object.
@@ -16,7 +18,7 @@ func (c *compiler) objectOf(s *spec) int32 {
 		return ret
 	}
 	if len(names) > maxProperties {
-		c.fail(errorAt(s.at, "the object has %d properties, the limit is %d", len(names), maxProperties))
+		c.fail(errorAt(s.at, "the object has %s, the limit is %d", plural.Of(len(names), "property"), maxProperties))
 		return ret
 	}
 	var list []property
@@ -228,7 +230,7 @@ func (c *compiler) keys(s *spec, names []string) func(next int32) int32 {
 		size += utf8.RuneCountInString(n)
 	}
 	if size > MaxStates {
-		c.warn(s.at, "properties beside those listed are not written: the names have more than %d characters", MaxStates)
+		c.warn(s.at, "properties beside those listed are not written: the names have more than %s", plural.Of(MaxStates, "character"))
 		return nil
 	}
 	d := except(names)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // A program is a graph of nodes over bytes. It is built from its ends to its beginning:
@@ -66,7 +68,7 @@ func (b *builder) fail(err error) {
 
 func (b *builder) add(n node) int32 {
 	if len(b.nodes) >= MaxNodes {
-		b.fail(&Error{"", fmt.Sprintf("the schema is too large: it needs more than %d states", MaxNodes)})
+		b.fail(&Error{"", fmt.Sprintf("the schema is too large: it needs more than %s", plural.Of(MaxNodes, "state"))})
 		return ret
 	}
 	b.nodes = append(b.nodes, n)

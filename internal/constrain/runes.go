@@ -9,6 +9,8 @@ import (
 	"slices"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // runeDFA is a deterministic automaton over characters. State 0 begins.
@@ -36,7 +38,7 @@ func (w *budget) spend(n int) error {
 // errUnsupported is wrapped by errors about what is sound but not done.
 func parsePattern(pattern string, whole bool, w *budget) (*runeDFA, error) {
 	if len(pattern) > MaxPatternBytes {
-		return nil, fmt.Errorf("has %d bytes, the limit is %d; more %w", len(pattern), MaxPatternBytes, errUnsupported)
+		return nil, fmt.Errorf("has %s, the limit is %d; more %w", plural.Of(len(pattern), "byte"), MaxPatternBytes, errUnsupported)
 	}
 	re, err := syntax.Parse(fromECMA(pattern), syntax.Perl)
 	var e *syntax.Error
@@ -51,7 +53,7 @@ func parsePattern(pattern string, whole bool, w *budget) (*runeDFA, error) {
 		return nil, fmt.Errorf("is no regular expression: %v", err)
 	}
 	if n := size(re); n > MaxPatternSize {
-		return nil, fmt.Errorf("is too large: written out it has more than %d parts, which %w", MaxPatternSize, errUnsupported)
+		return nil, fmt.Errorf("is too large: written out it has more than %s, which %w", plural.Of(MaxPatternSize, "part"), errUnsupported)
 	}
 	dot(re)
 	prog, err := syntax.Compile(re.Simplify())
@@ -156,7 +158,7 @@ func (s *stateSets) id(set []uint32) (int32, error) {
 		return id, nil
 	}
 	if len(s.sets) >= MaxStates {
-		return 0, fmt.Errorf("needs more than %d states, which %w", MaxStates, errUnsupported)
+		return 0, fmt.Errorf("needs more than %s, which %w", plural.Of(MaxStates, "state"), errUnsupported)
 	}
 	id := int32(len(s.sets))
 	s.ids[string(key)], s.sets = id, append(s.sets, set)
@@ -314,7 +316,7 @@ func (d *runeDFA) product(cuts []rune, step func(state int32, r rune) int32, acc
 			id, ok := ids[pair{a, b}]
 			if !ok {
 				if id = int32(len(list)); id >= MaxStates {
-					return nil, fmt.Errorf("needs more than %d states, which %w", MaxStates, errUnsupported)
+					return nil, fmt.Errorf("needs more than %s, which %w", plural.Of(MaxStates, "state"), errUnsupported)
 				}
 				ids[pair{a, b}] = id
 				list = append(list, pair{a, b})

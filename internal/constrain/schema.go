@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // compiler turns schemas into rules. Schemas that hold at once for one value are a set:
@@ -92,7 +94,7 @@ func (c *compiler) flatten(set []element) (out []element, never bool, err error)
 			}
 		}
 		if len(list) > 64*MaxAlternatives {
-			return nil, false, errorAt(e.schema, "more than %d schemas hold at once", 64*MaxAlternatives)
+			return nil, false, errorAt(e.schema, "more than %s hold at once", plural.Of(64*MaxAlternatives, "schema"))
 		}
 	}
 	// Schemas that say nothing else than what they refer to are not needed any more.
@@ -255,7 +257,7 @@ func (c *compiler) expand(set []element, depth int) (out [][]element, err error)
 					return nil, err
 				}
 				if out = append(out, more...); len(out) > MaxAlternatives {
-					return nil, errorAt(e.schema, "anyOf, oneOf and allOf can be combined in more than %d ways", MaxAlternatives)
+					return nil, errorAt(e.schema, "anyOf, oneOf and allOf can be combined in more than %s", plural.Of(MaxAlternatives, "way"))
 				}
 			}
 			return out, c.err

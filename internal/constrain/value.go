@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // value is a JSON value whose objects keep their order.
@@ -58,7 +60,7 @@ func (v *value) path() string {
 // decode reads a JSON document, without recursion.
 func decode(data []byte) (*value, error) {
 	if len(data) > MaxSchemaBytes {
-		return nil, &Error{"", fmt.Sprintf("the schema has %d bytes, the limit is %d", len(data), MaxSchemaBytes)}
+		return nil, &Error{"", fmt.Sprintf("the schema has %s, the limit is %d", plural.Of(len(data), "byte"), MaxSchemaBytes)}
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()

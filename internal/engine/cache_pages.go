@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/specquant/specquant/internal/kernel/kv"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // PageTokens is the number of tokens of a page.
@@ -41,7 +42,7 @@ func (m *Model) NewPages(limit int) *Pages { return &Pages{model: m, limit: limi
 type PagesError struct{ Limit int }
 
 func (e *PagesError) Error() string {
-	return fmt.Sprintf("all %d pages of %d tokens of the cache are in use", e.Limit, PageTokens)
+	return fmt.Sprintf("all %s of %s of the cache are in use", plural.Of(e.Limit, "page"), plural.Of(PageTokens, "token"))
 }
 
 // PageBytes returns the size of a page in bytes.

@@ -10,6 +10,7 @@ import (
 	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/kernel/shape"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // chunkTokens is the largest number of tokens that go through the blocks together, and
@@ -104,7 +105,7 @@ func (m *Model) Forward(ctx context.Context, steps []Step, emit func(step, token
 		grows = grows || len(st.Seq.blocks) > 0 && st.Seq.want > st.Seq.blocks[0].Capacity()
 	}
 	if grows {
-		if err := m.checkMemory(tokens, fmt.Sprintf("a batch of %d sequences with %d tokens together", len(steps), tokens)); err != nil {
+		if err := m.checkMemory(tokens, fmt.Sprintf("a batch of %s with %s together", plural.Of(len(steps), "sequence"), plural.Of(tokens, "token"))); err != nil {
 			return err
 		}
 	}
@@ -127,7 +128,7 @@ func (m *Model) Forward(ctx context.Context, steps []Step, emit func(step, token
 type ContextError struct{ Tokens, Context int }
 
 func (e *ContextError) Error() string {
-	return fmt.Sprintf("a sequence of %d tokens does not fit the context of %d; shorten the text or ask for a larger context", e.Tokens, e.Context)
+	return fmt.Sprintf("a sequence of %s does not fit the context of %d; shorten the text or ask for a larger context", plural.Of(e.Tokens, "token"), e.Context)
 }
 
 func (m *Model) forward(ctx context.Context, steps []Step, emit func(step, token int, logits []float32) error) error {

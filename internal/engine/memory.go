@@ -1,6 +1,10 @@
 package engine
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/specquant/specquant/internal/plural"
+)
 
 // MemoryError is the error of a KV cache that does not fit into this machine's memory.
 type MemoryError struct {
@@ -9,8 +13,8 @@ type MemoryError struct {
 }
 
 func (e *MemoryError) Error() string {
-	return fmt.Sprintf("%s takes %d bytes of memory (%d a token: keys and values of all blocks, and rotary tables), and this machine has %d; %d tokens would take half of it",
-		e.What, e.Bytes, e.ATok, e.Of, e.Of/2/max(e.ATok, 1))
+	return fmt.Sprintf("%s takes %s of memory (%d a token: keys and values of all blocks, and rotary tables), and this machine has %d; %s would take half of it",
+		e.What, plural.Of(e.Bytes, "byte"), e.ATok, e.Of, plural.Of(e.Of/2/max(e.ATok, 1), "token"))
 }
 
 // tokenBytes returns the bytes that a token of context takes in the caches of all blocks and in

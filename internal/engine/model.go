@@ -14,6 +14,7 @@ import (
 	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/quant"
 )
 
@@ -142,7 +143,7 @@ func (m *Model) prepare(o Options) error {
 	c := m.Config
 	switch own := m.Bits().KV; {
 	case o.KV != 0 && o.KV != 4 && o.KV != 8 && o.KV != 16:
-		return fmt.Errorf("a cache of %d bits is asked for, expected 4, 8 or 16", o.KV)
+		return fmt.Errorf("a cache of %s is asked for, expected 4, 8 or 16", plural.Of(o.KV, "bit"))
 	case o.KV != 0 && own == 16:
 		m.kvBits = o.KV
 	default:
@@ -156,10 +157,10 @@ func (m *Model) prepare(o Options) error {
 		}
 	}
 	if m.Context > c.MaxPositions && c.RopeScaling == nil {
-		return fmt.Errorf("a context of %d tokens is asked for; the model was made for %d", m.Context, c.MaxPositions)
+		return fmt.Errorf("a context of %s is asked for; the model was made for %d", plural.Of(m.Context, "token"), c.MaxPositions)
 	}
 	if o.Context > 0 {
-		if err := m.checkMemory(m.Context, fmt.Sprintf("a context of %d tokens", m.Context)); err != nil {
+		if err := m.checkMemory(m.Context, fmt.Sprintf("a context of %s", plural.Of(m.Context, "token"))); err != nil {
 			return err
 		}
 	}

@@ -6,13 +6,14 @@ import (
 	"slices"
 
 	"github.com/specquant/specquant/internal/kernel/kv"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Embed writes the embeddings of ids into x [tokens × hidden].
 func (m *Model) Embed(x []float32, ids []int) error {
 	h := m.Config.HiddenSize
 	if len(x) != len(ids)*h {
-		return fmt.Errorf("embedding %d tokens into %d values, expected %d", len(ids), len(x), len(ids)*h)
+		return fmt.Errorf("embedding %s into %s, expected %d", plural.Of(len(ids), "token"), plural.Of(len(x), "value"), len(ids)*h)
 	}
 	for _, id := range ids {
 		if id < 0 || id >= m.Config.VocabSize {

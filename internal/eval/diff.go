@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/specquant/specquant/internal/engine"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // BlockError is how far a model's block is from the reference's.
@@ -83,8 +84,8 @@ func (d *deviationSum) result() Deviation {
 func Diff(ctx context.Context, m, ref *engine.Model, windows [][]int, block func(BlockError)) ([]BlockError, error) {
 	a, b := m.Config, ref.Config
 	if a.HiddenSize != b.HiddenSize || a.Layers != b.Layers || a.VocabSize != b.VocabSize {
-		return nil, fmt.Errorf("the models have %d and %d blocks, widths of %d and %d and vocabularies of %d and %d, and can't be compared block by block",
-			a.Layers, b.Layers, a.HiddenSize, b.HiddenSize, a.VocabSize, b.VocabSize)
+		return nil, fmt.Errorf("the models have %d and %s, widths of %d and %d and vocabularies of %d and %d, and can't be compared block by block",
+			a.Layers, plural.Of(b.Layers, "block"), a.HiddenSize, b.HiddenSize, a.VocabSize, b.VocabSize)
 	}
 	h := a.HiddenSize
 	embed := func(m *engine.Model) ([][]float32, error) {

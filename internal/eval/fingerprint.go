@@ -15,6 +15,7 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Fingerprint records what a number was measured on, which decides whether it can be
@@ -47,9 +48,9 @@ func (f Fingerprint) String() string {
 		parts = append(parts, f.Documents)
 	}
 	if f.Windows > 0 {
-		parts = append(parts, count(f.Windows, "window"))
+		parts = append(parts, plural.Of(f.Windows, "window"))
 	}
-	parts = append(parts, count(f.Tokens, "token"), "tok "+short(f.Tokenizer))
+	parts = append(parts, plural.Of(f.Tokens, "token"), "tok "+short(f.Tokenizer))
 	if f.Text != "" {
 		parts = append(parts, "text "+short(f.Text))
 	}
@@ -61,13 +62,6 @@ func (f Fingerprint) String() string {
 		parts = append(parts, "without "+f.LeftOut)
 	}
 	return "[" + strings.Join(append(parts, "bits "+f.Bits), ", ") + "]"
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func short(hash string) string { return hash[:min(8, len(hash))] }

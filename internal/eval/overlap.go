@@ -14,6 +14,7 @@ import (
 	"github.com/specquant/specquant/internal/calibration"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Overlap describes what an evaluation text has in common with one calibration text.
@@ -34,7 +35,7 @@ func (o Overlap) String() string {
 	case o.Same:
 		return fmt.Sprintf("the model was calibrated on this very text (%s)", o.Source)
 	case o.Lines > 0:
-		return fmt.Sprintf("%d lines, %.1f %% of the text, are in the calibration text %s", o.Lines, 100*o.Share, o.Source)
+		return fmt.Sprintf("%s, %.1f %% of the text, are in the calibration text %s", plural.Of(o.Lines, "line"), 100*o.Share, o.Source)
 	case o.Reason != "":
 		return fmt.Sprintf("the calibration text %s could not be compared: %s", o.Source, o.Reason)
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // The perplexity protocols. Numbers of different protocols cannot be compared.
@@ -61,7 +63,7 @@ type PlanOptions struct {
 // NewPlan divides a text by a protocol.
 func NewPlan(enc Encoder, text string, o PlanOptions) (*Plan, error) {
 	if o.Window < 0 || o.Window > o.Context {
-		return nil, fmt.Errorf("windows of %d tokens are asked for, but the model's context is %d", o.Window, o.Context)
+		return nil, fmt.Errorf("windows of %s are asked for, but the model's context is %d", plural.Of(o.Window, "token"), o.Context)
 	}
 	if o.Documents != "" && o.Protocol != LMEval {
 		return nil, fmt.Errorf("documents: only the %s protocol divides the text into documents", LMEval)
@@ -119,14 +121,14 @@ func planLlamaCPP(enc Encoder, text string, o PlanOptions) (*Plan, error) {
 		n = min(512, o.Context)
 	}
 	if n < 4 {
-		return nil, fmt.Errorf("chunks of %d tokens, expected at least 4", n)
+		return nil, fmt.Errorf("chunks of %s, expected at least 4", plural.Of(n, "token"))
 	}
 	ids, err := enc.Encode(text, true)
 	if err != nil {
 		return nil, err
 	}
 	if len(ids) < 2*n {
-		return nil, fmt.Errorf("the text has %d tokens; the %s protocol needs at least two chunks of %d", len(ids), LlamaCPP, n)
+		return nil, fmt.Errorf("the text has %s; the %s protocol needs at least two chunks of %d", plural.Of(len(ids), "token"), LlamaCPP, n)
 	}
 	p := &Plan{Protocol: LlamaCPP, Window: n, BOS: "no BOS"}
 	bos, addsBOS := enc.BOS()

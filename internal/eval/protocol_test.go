@@ -132,9 +132,9 @@ func TestPlanErrors(t *testing.T) {
 		want string
 	}{
 		{"protocol", words{}, "1 2", PlanOptions{Protocol: "bare", Context: 4}, `the protocol is "bare", expected gptq, llama.cpp, lm-eval`},
-		{"no text", words{}, "", PlanOptions{Context: 4}, "the text has 1 tokens, expected at least 2"},
+		{"no text", words{}, "", PlanOptions{Context: 4}, "the text has 1 token, expected at least 2"},
 		{"window past the context", words{}, "1 2", PlanOptions{Context: 4, Window: 5}, "but the model's context is 4"},
-		{"one token", words{}, "1 2", PlanOptions{Context: 4, Window: 1}, "windows of 1 tokens"},
+		{"one token", words{}, "1 2", PlanOptions{Context: 4, Window: 1}, "windows of 1 token,"},
 		{"less than two chunks", words{}, counting(1, 6), PlanOptions{Protocol: LlamaCPP, Context: 4}, "the text has 7 tokens; the llama.cpp protocol needs at least two chunks of 4"},
 		{"tiny chunks", words{}, counting(1, 6), PlanOptions{Protocol: LlamaCPP, Context: 3}, "chunks of 3 tokens"},
 		{"documents elsewhere", words{}, "1 2", PlanOptions{Context: 4, Documents: DocumentsBlank}, "only the lm-eval protocol"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/specquant/specquant/internal/engine"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Span is a text of which a part is predicted: every token from From on, each from all
@@ -19,7 +20,7 @@ func (s Span) Scored() int { return len(s.IDs) - s.From }
 
 func (s Span) check(m *engine.Model) error {
 	if s.From < 1 || s.From >= len(s.IDs) {
-		return fmt.Errorf("a span of %d tokens scored from token %d: expected at least one token before the first scored one", len(s.IDs), s.From)
+		return fmt.Errorf("a span of %s scored from token %d: expected at least one token before the first scored one", plural.Of(len(s.IDs), "token"), s.From)
 	}
 	if n := len(s.IDs) - 1; n > m.Context {
 		return &engine.ContextError{Tokens: n, Context: m.Context}

@@ -5,16 +5,17 @@ import (
 	"fmt"
 
 	"github.com/specquant/specquant/internal/engine"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Windows divides ids into windows of n tokens that do not overlap, dropping the rest, as
 // in the GPTQ protocol. A text shorter than one window makes one shorter window.
 func Windows(ids []int, n int) ([][]int, error) {
 	if len(ids) < 2 {
-		return nil, fmt.Errorf("the text has %d tokens, expected at least 2", len(ids))
+		return nil, fmt.Errorf("the text has %s, expected at least 2", plural.Of(len(ids), "token"))
 	}
 	if n < 2 {
-		return nil, fmt.Errorf("windows of %d tokens, expected at least 2", n)
+		return nil, fmt.Errorf("windows of %s, expected at least 2", plural.Of(n, "token"))
 	}
 	n = min(n, len(ids))
 	out := make([][]int, 0, len(ids)/n)
@@ -67,7 +68,7 @@ func CompareAll(ctx context.Context, ref *engine.Model, models []*engine.Model, 
 	vocab := ref.Config.VocabSize
 	for _, m := range models {
 		if m.Config.VocabSize != vocab {
-			return nil, fmt.Errorf("the models have vocabularies of %d and %d tokens and can't be compared", vocab, m.Config.VocabSize)
+			return nil, fmt.Errorf("the models have vocabularies of %d and %s and can't be compared", vocab, plural.Of(m.Config.VocabSize, "token"))
 		}
 	}
 	piece := max(1, batchLogits/4/vocab)

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Limits on what a hub may send.
@@ -148,7 +150,7 @@ func (c *Client) List(ctx context.Context, n Name) (*Repo, error) {
 		return nil, fmt.Errorf("%s: the hub gives %q as the commit, expected 40 hexadecimal digits", n.Repo, clip(answer.Commit))
 	}
 	if len(answer.Files) > maxFiles {
-		return nil, fmt.Errorf("%s: the hub lists %d files, the limit is %d", n.Repo, len(answer.Files), maxFiles)
+		return nil, fmt.Errorf("%s: the hub lists %s, the limit is %d", n.Repo, plural.Of(len(answer.Files), "file"), maxFiles)
 	}
 	r := &Repo{Name: n, Commit: answer.Commit}
 	for _, f := range answer.Files {
@@ -184,7 +186,7 @@ func (c *Client) listing(ctx context.Context, n Name) (answer listing, err error
 			return false, temporary{err}
 		}
 		if len(data) > maxAnswer {
-			return false, fmt.Errorf("%s: the hub's list of files has more than %d bytes", n.Repo, maxAnswer)
+			return false, fmt.Errorf("%s: the hub's list of files has more than %s", n.Repo, plural.Of(maxAnswer, "byte"))
 		}
 		if err := json.Unmarshal(data, &answer); err != nil {
 			return false, fmt.Errorf("%s: the hub's list of files is damaged: %w", n.Repo, err)
@@ -279,7 +281,7 @@ func (c *Client) retry(ctx context.Context, what string, try func() (progress bo
 			n, pause = 1, wait
 		}
 		if n >= tries {
-			return fmt.Errorf("%w; gave up after %d attempts; run the same command again to continue where it stopped", err, n)
+			return fmt.Errorf("%w; gave up after %s; run the same command again to continue where it stopped", err, plural.Of(n, "attempt"))
 		}
 		now := pause
 		var w waitError

@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // A large file is downloaded in segments, several at once, each to a file of its own,
@@ -106,7 +107,7 @@ func (p part) appendTo(f *os.File, h hash.Hash, at int64) error {
 	}
 	n, err := io.Copy(io.MultiWriter(f, h), from)
 	if want := p.from + p.size - at; err == nil && n != want {
-		err = fmt.Errorf("%s: has %d bytes after the first %d, expected %d", p.path, n, at-p.from, want)
+		err = fmt.Errorf("%s: has %s after the first %d, expected %d", p.path, plural.Of(n, "byte"), at-p.from, want)
 	}
 	return err
 }
@@ -184,7 +185,7 @@ func (t *transfer) fetchSegment(ctx context.Context, from, to int64) error {
 		n, err := t.get(ctx, at, to, func() error { return errNoRanges }, f)
 		at += n
 		if err == nil && at < to {
-			err = temporary{fmt.Errorf("the connection ended after %d of %d bytes of a range", at-from, to-from)}
+			err = temporary{fmt.Errorf("the connection ended after %d of %s of a range", at-from, plural.Of(to-from, "byte"))}
 		}
 		return n > 0, err
 	})

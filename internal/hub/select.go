@@ -5,6 +5,8 @@ import (
 	"path"
 	"sort"
 	"strings"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // sideFiles are the files of a checkpoint besides its weights.
@@ -96,7 +98,7 @@ func ggufList(models []ggufModel) string {
 	for _, m := range models {
 		files := ""
 		if len(m.files) > 1 {
-			files = fmt.Sprintf(" in %d files", len(m.files))
+			files = fmt.Sprintf(" in %s", plural.Of(len(m.files), "file"))
 		}
 		lines = append(lines, fmt.Sprintf("  %s (%.1f MB%s)", m.path(), float64(m.size())/1e6, files))
 	}

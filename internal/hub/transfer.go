@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // transfer downloads one file.
@@ -178,7 +179,7 @@ func (t *transfer) whole(ctx context.Context, f *os.File) error {
 		}, w)
 		at += n
 		if err == nil && at < t.file.Size {
-			err = temporary{fmt.Errorf("the connection ended after %d of %d bytes", at, t.file.Size)}
+			err = temporary{fmt.Errorf("the connection ended after %d of %s", at, plural.Of(t.file.Size, "byte"))}
 		}
 		return n > 0, err
 	})
@@ -273,7 +274,7 @@ func (t *transfer) get(ctx context.Context, at, to int64, fresh func() error, w 
 		if to < t.file.Size { // the end of the range was ignored
 			return 0, fresh()
 		}
-		return 0, fmt.Errorf("%s: %s: the server sends %d bytes, the hub lists %d", t.repo.Name.Repo, t.file.Path, l+at, to)
+		return 0, fmt.Errorf("%s: %s: the server sends %s, the hub lists %d", t.repo.Name.Repo, t.file.Path, plural.Of(l+at, "byte"), to)
 	}
 	t.setETag(resp.Header.Get("ETag"))
 	return t.copy(w, resp.Body, to-at, cancel)
@@ -357,7 +358,7 @@ func (t *transfer) copy(w io.Writer, body io.Reader, limit int64, cancel func())
 		k, err := body.Read(buf)
 		watch.Reset(stall)
 		if int64(k) > limit-n {
-			return n, fmt.Errorf("%s: %s: the server sends more than the %d bytes that the hub lists", t.repo.Name.Repo, t.file.Path, t.file.Size)
+			return n, fmt.Errorf("%s: %s: the server sends more than the %s that the hub lists", t.repo.Name.Repo, t.file.Path, plural.Of(t.file.Size, "byte"))
 		}
 		if k > 0 {
 			if _, err := w.Write(buf[:k]); err != nil {

@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // bom is the byte order mark that some editors put before UTF-8.
@@ -52,7 +54,7 @@ func JSONError(data []byte, err error) error {
 	}
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &syntax) && strings.HasPrefix(syntax.Error(), "unexpected end"):
-		return fmt.Errorf("found the end after %d bytes, in the middle of the JSON; fetch or copy it again", len(data))
+		return fmt.Errorf("found the end after %s, in the middle of the JSON; fetch or copy it again", plural.Of(len(data), "byte"))
 	case errors.As(err, &syntax):
 		at := max(min(int(syntax.Offset)-1, len(data)), 0)
 		return fmt.Errorf("is not JSON: line %d, column %d: %s", 1+bytes.Count(data[:at], []byte("\n")), at-bytes.LastIndexByte(data[:at], '\n'), SyntaxText(syntax))

@@ -3,6 +3,8 @@ package jinja
 import (
 	"fmt"
 	"slices"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // args are the arguments of a call.
@@ -74,7 +76,7 @@ func (a *args) named(n string) (Value, bool) {
 // given are missing{}.
 func (a *args) bind(params ...string) ([]Value, error) {
 	if len(a.list) > len(params) {
-		return nil, fmt.Errorf("takes at most %d arguments, found %d", len(params), len(a.list))
+		return nil, fmt.Errorf("takes at most %s, found %d", plural.Of(len(params), "argument"), len(a.list))
 	}
 	out := make([]Value, len(params))
 	for i := range out {

@@ -6,6 +6,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 var errFormat = errors.New("the format is not supported")
@@ -57,7 +59,7 @@ func (r *renderer) percent(t Text, values Value) (Value, error) {
 		}
 		if !named {
 			if used >= len(list) {
-				return nil, fmt.Errorf("the format wants more than %d values", len(list))
+				return nil, fmt.Errorf("the format wants more than %s", plural.Of(len(list), "value"))
 			}
 			v = list[used]
 			used++
@@ -72,7 +74,7 @@ func (r *renderer) percent(t Text, values Value) (Value, error) {
 		}
 	}
 	if used < len(list) && names == nil {
-		return nil, fmt.Errorf("the format uses %d of %d values", used, len(list))
+		return nil, fmt.Errorf("the format uses %d of %s", used, plural.Of(len(list), "value"))
 	}
 	return b.text(), r.made(b.len())
 }

@@ -3,6 +3,8 @@ package jinja
 import (
 	"fmt"
 	"math"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // maxRange is the most numbers that range may return: MAX_RANGE of Jinja's sandbox.
@@ -57,7 +59,7 @@ func globalRange(r *renderer, a *args) (Value, error) {
 	}
 	count := math.Ceil((float64(to) - float64(from)) / float64(step))
 	if count > maxRange {
-		return nil, fmt.Errorf("%w: range of more than %d numbers", ErrLimit, maxRange)
+		return nil, fmt.Errorf("%w: range of more than %s", ErrLimit, plural.Of(maxRange, "number"))
 	}
 	l := &List{}
 	if count <= 0 {

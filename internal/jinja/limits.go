@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // ErrLimit is wrapped by every error about a template that exceeds a limit.
@@ -59,7 +61,7 @@ type budget struct {
 // step counts n steps.
 func (b *budget) step(n int) error {
 	if n < 0 || n > b.limits.Steps-b.steps {
-		return fmt.Errorf("%w: more than %d steps", ErrLimit, b.limits.Steps)
+		return fmt.Errorf("%w: more than %s", ErrLimit, plural.Of(b.limits.Steps, "step"))
 	}
 	b.steps += n
 	if b.steps >= b.next {
@@ -82,10 +84,10 @@ func (b *budget) clock() error {
 // made counts a text of n bytes before it is made.
 func (b *budget) made(n int) error {
 	if n < 0 || n > b.limits.Output {
-		return fmt.Errorf("%w: a text of more than %d bytes", ErrLimit, b.limits.Output)
+		return fmt.Errorf("%w: a text of more than %s", ErrLimit, plural.Of(b.limits.Output, "byte"))
 	}
 	if n > b.limits.Text-b.bytes {
-		return fmt.Errorf("%w: more than %d bytes of text on the way", ErrLimit, b.limits.Text)
+		return fmt.Errorf("%w: more than %s of text on the way", ErrLimit, plural.Of(b.limits.Text, "byte"))
 	}
 	b.bytes += n
 	return b.step(1 + n/1024)

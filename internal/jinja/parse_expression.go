@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // expression reads one expression, with its condition.
@@ -73,7 +75,7 @@ func (p *parser) left(operand func() (expr, error), ops ...string) (expr, error)
 			return x, nil
 		}
 		if n > 10*maxDepth {
-			return nil, p.fail("more than %d operators in a row", 10*maxDepth)
+			return nil, p.fail("more than %s in a row", plural.Of(10*maxDepth, "operator"))
 		}
 		p.i++
 		var r expr
@@ -267,7 +269,7 @@ func b2i(b bool) int {
 func (p *parser) postfix(x expr) (expr, error) {
 	for n := 0; ; n++ {
 		if n > maxDepth {
-			return nil, p.fail("more than %d attributes and calls in a row", maxDepth)
+			return nil, p.fail("more than %s and calls in a row", plural.Of(maxDepth, "attribute"))
 		}
 		line := at(p.peek().line)
 		switch {
@@ -374,7 +376,7 @@ func (p *parser) arguments() (a arguments, err error) {
 func (p *parser) filtered(x expr) (expr, error) {
 	for n := 0; ; n++ {
 		if n > maxDepth {
-			return nil, p.fail("more than %d filters in a row", maxDepth)
+			return nil, p.fail("more than %s in a row", plural.Of(maxDepth, "filter"))
 		}
 		switch {
 		case p.take("|"):

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Program is a parsed chat template. It does not change and may be rendered by any
@@ -18,7 +20,7 @@ type Program struct {
 // what the package leaves out.
 func Parse(source string) (*Program, error) {
 	if len(source) > maxSource {
-		return nil, fmt.Errorf("the chat template has %d bytes, the limit is %d", len(source), maxSource)
+		return nil, fmt.Errorf("the chat template has %s, the limit is %d", plural.Of(len(source), "byte"), maxSource)
 	}
 	tokens, err := lex(source)
 	if err != nil {
@@ -110,7 +112,7 @@ func (r *renderer) run(nodes []node, s *scope) error {
 // print writes text to the output.
 func (r *renderer) print(t Text) error {
 	if r.out.len()+len(t.s) > r.limits.Output {
-		return fmt.Errorf("%w: a prompt of more than %d bytes", ErrLimit, r.limits.Output)
+		return fmt.Errorf("%w: a prompt of more than %s", ErrLimit, plural.Of(r.limits.Output, "byte"))
 	}
 	if err := r.made(len(t.s)); err != nil {
 		return err
@@ -275,7 +277,7 @@ func (r *renderer) assign(t target, v Value, s *scope) error {
 			return err
 		}
 		if len(items) != len(t.parts) {
-			return fmt.Errorf("%d values can't be assigned to %d names", len(items), len(t.parts))
+			return fmt.Errorf("%s can't be assigned to %s", plural.Of(len(items), "value"), plural.Of(len(t.parts), "name"))
 		}
 		for i, part := range t.parts {
 			if err := r.assign(part, items[i], s); err != nil {

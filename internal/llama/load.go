@@ -6,6 +6,7 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/kernel/shape"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // DenseBlock is a block with float32 weights, whose memory is reused from one
@@ -183,7 +184,7 @@ func (d *DenseBlock) ReadRouter(c *checkpoint.Config, src Source) error {
 	name := TensorPrefix(d.Index) + RouterName
 	w, err := loadVector(src, name, d.Router)
 	if err == nil && len(w) != n*c.HiddenSize {
-		err = fmt.Errorf("tensor %s: has %d values, expected %d for %d experts", name, len(w), n*c.HiddenSize, n)
+		err = fmt.Errorf("tensor %s: has %s, expected %d for %s", name, plural.Of(len(w), "value"), n*c.HiddenSize, plural.Of(n, "expert"))
 	}
 	d.Router = w
 	return err
@@ -273,7 +274,7 @@ func Vector(ck *checkpoint.Checkpoint, name string, n int) ([]float32, error) {
 		return nil, err
 	}
 	if t.Elems() != n {
-		return nil, fmt.Errorf("%s: tensor %s: has %d values, expected %d", t.File, t.Name, t.Elems(), n)
+		return nil, fmt.Errorf("%s: tensor %s: has %s, expected %d", t.File, t.Name, plural.Of(t.Elems(), "value"), n)
 	}
 	v := make([]float32, n)
 	return v, t.Float32(v)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel/shape"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Norms are the gains of a block's norms. An architecture without norms before attention
@@ -59,7 +60,7 @@ func (n *Norms) Read(c *checkpoint.Config, src Source, i int, offset float32) er
 			return err
 		}
 		if *at = v; len(v) != width {
-			return fmt.Errorf("tensor %s: has %d values, expected %d", name, len(v), width)
+			return fmt.Errorf("tensor %s: has %s, expected %d", name, plural.Of(len(v), "value"), width)
 		}
 		for k := range v {
 			v[k] += offset

@@ -12,6 +12,7 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Plant writes a copy of the checkpoint to the folder dst with outliers that do not change
@@ -23,7 +24,7 @@ import (
 func Plant(ck *checkpoint.Checkpoint, dst string, channels int, factor float32, seed uint64, tokenizer []string) error {
 	c := &ck.Config
 	if channels < 1 || channels > c.HiddenSize || !(factor > 0) {
-		return fmt.Errorf("planting %d channels × %v: expected 1 to %d channels and a positive factor", channels, factor, c.HiddenSize)
+		return fmt.Errorf("planting %s × %v: expected 1 to %s and a positive factor", plural.Of(channels, "channel"), factor, plural.Of(c.HiddenSize, "channel"))
 	}
 	if c.NoPreNorm {
 		return fmt.Errorf("planting: a %s has no norms before its linear layers whose gains could grow", c.Architecture)

@@ -8,6 +8,7 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/calibration"
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // A time limit (--time) is met by using fewer calibration windows, because anything else that
@@ -70,7 +71,7 @@ func (j *job) keepTime(texts []calibration.Text) error {
 			return err
 		}
 		if chosen == 0 {
-			return fmt.Errorf("--time %s: with %d calibration windows the job takes about %s on this machine; allow more time, or use a recipe without calibration, such as rtn", j.Time, min(leastWindows, asked), fastest.Round(time.Second))
+			return fmt.Errorf("--time %s: with %s the job takes about %s on this machine; allow more time, or use a recipe without calibration, such as rtn", j.Time, plural.Of(min(leastWindows, asked), "calibration window"), fastest.Round(time.Second))
 		}
 	}
 	j.budget = &artefact.TimeBudget{Seconds: j.Time.Seconds(), Windows: chosen, Asked: asked}
@@ -107,5 +108,5 @@ func gaveUp(b *artefact.TimeBudget) string {
 	if b == nil || b.Windows == b.Asked {
 		return ""
 	}
-	return fmt.Sprintf("a time of %s allows %d of %d calibration windows; the number is in the manifest and is kept when the job is resumed", seconds(b.Seconds), b.Windows, b.Asked)
+	return fmt.Sprintf("a time of %s allows %d of %s; the number is in the manifest and is kept when the job is resumed", seconds(b.Seconds), b.Windows, plural.Of(b.Asked, "calibration window"))
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/stage"
@@ -89,7 +90,7 @@ func checkRange(top float64, bits int) error {
 	}
 	steps := math.Exp2(float64(bits-1)) - 0.5
 	if scale := top / steps; scale < leastScale || scale > quant.MaxScale {
-		return fmt.Errorf("the largest weight is %.3g, which needs a scale of %.3g in %d bits, expected %.3g to %d for a 16-bit float; %s", top, scale, bits, leastScale, quant.MaxScale, cure)
+		return fmt.Errorf("the largest weight is %.3g, which needs a scale of %.3g in %s, expected %.3g to %d for a 16-bit float; %s", top, scale, plural.Of(bits, "bit"), leastScale, quant.MaxScale, cure)
 	}
 	return nil
 }

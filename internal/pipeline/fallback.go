@@ -8,6 +8,7 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/stage"
@@ -33,10 +34,10 @@ func plannedFallbacks(c *checkpoint.Config, r *recipe.Recipe, t *stage.Rotation,
 	}
 	if windows > 0 && r.NeedsCalibration() {
 		if asked := min(r.Calibration.Tokens, c.MaxPositions); tokens < asked {
-			add(artefact.FallbackCalibration, "calibration.tokens", "the text has one window of %d tokens, %d were asked for", tokens, asked)
+			add(artefact.FallbackCalibration, "calibration.tokens", "the text has one window of %s, %d were asked for", plural.Of(tokens, "token"), asked)
 		}
 		if asked := r.Calibration.Samples; windows < asked {
-			add(artefact.FallbackCalibration, "calibration.samples", "the text has %d windows of %d tokens, %d were asked for", windows, tokens, asked)
+			add(artefact.FallbackCalibration, "calibration.samples", "the text has %s of %s, %d were asked for", plural.Of(windows, "window"), plural.Of(tokens, "token"), asked)
 		}
 	}
 	t.Each(func(where string, width int, name string, even bool) {
@@ -56,10 +57,10 @@ func plannedFallbacks(c *checkpoint.Config, r *recipe.Recipe, t *stage.Rotation,
 			}
 			where := "input of " + in.String()
 			if g := r.Weights.Group; g > n {
-				add(artefact.FallbackGroup, where, "weights.group is %d, the layers have %d inputs: one scale a row", g, n)
+				add(artefact.FallbackGroup, where, "weights.group is %d, the layers have %s: one scale a row", g, plural.Of(n, "input"))
 			}
 			if g := r.ActGrid().Group; g > n {
-				add(artefact.FallbackGroup, where, "activations.group is %d, the input has %d channels: one scale a token", g, n)
+				add(artefact.FallbackGroup, where, "activations.group is %d, the input has %s: one scale a token", g, plural.Of(n, "channel"))
 			}
 		}
 	}
@@ -96,7 +97,7 @@ func branchFallbacks(c *checkpoint.Config, r *recipe.Recipe) (all []artefact.Fal
 		for _, l := range order {
 			if n := l.Input().Width(of); b.Dimensions(n, outputs[where(l)]) == 0 {
 				all = append(all, artefact.Fallback{Kind: artefact.FallbackBranch, Where: where(l),
-					Cause: fmt.Sprintf("no vector of %d bits for %d inputs and %d outputs fits into %s", b.Width(), n, outputs[where(l)], budget(b))})
+					Cause: fmt.Sprintf("no vector of %s for %s and %s fits into %s", plural.Of(b.Width(), "bit"), plural.Of(n, "input"), plural.Of(outputs[where(l)], "output"), budget(b))})
 			}
 		}
 	}
@@ -133,7 +134,7 @@ func observedFallbacks(r *recipe.Recipe, layers []artefact.Layer) []artefact.Fal
 	for _, l := range layers {
 		if l.DeadChannels > 0 {
 			all = append(all, artefact.Fallback{Kind: artefact.FallbackDead, Where: l.Name,
-				Cause: fmt.Sprintf("%d of its input channels are zero for all calibration tokens; their weights are rounded to nearest", l.DeadChannels)})
+				Cause: plural.Of(l.DeadChannels, "of its input channels is", "of its input channels are") + " zero for all calibration tokens; their weights are rounded to nearest"})
 		}
 		if l.Damp > r.Solve.Damp {
 			all = append(all, artefact.Fallback{Kind: artefact.FallbackDamping, Where: l.Name,
@@ -141,7 +142,7 @@ func observedFallbacks(r *recipe.Recipe, layers []artefact.Layer) []artefact.Fal
 		}
 		if l.Uncorrected {
 			all = append(all, artefact.Fallback{Kind: artefact.FallbackCorrect, Where: l.Name,
-				Cause: fmt.Sprintf("solve.correct would change the weights by more than %d times their norm, because its input is nearly zero", stage.MostCorrection)})
+				Cause: fmt.Sprintf("solve.correct would change the weights by more than %s their norm, because its input is nearly zero", plural.Of(stage.MostCorrection, "time"))})
 		}
 	}
 	return all
@@ -155,7 +156,7 @@ func expertFallbacks(layers []artefact.Layer) (all []artefact.Fallback) {
 	tell := func() {
 		if few > 0 {
 			all = append(all, artefact.Fallback{Kind: artefact.FallbackExperts, Where: where,
-				Cause: fmt.Sprintf("calibration sends fewer than %d tokens, or than the mean, to %d of %d experts (none to %d of them); they are calibrated on tokens of other experts too", stage.LeastExpertTokens, few, experts, none)})
+				Cause: fmt.Sprintf("calibration sends fewer than %s, or than the mean, to %d of %s (none to %d of them); they are calibrated on tokens of other experts too", plural.Of(stage.LeastExpertTokens, "token"), few, plural.Of(experts, "expert"), none)})
 		}
 		experts, few, none = 0, 0, 0
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/stage"
 )
@@ -67,7 +68,7 @@ func (j *job) mix(ctx context.Context, st *stage.State, spill string) error {
 			}
 			bits := chosen[name]
 			if !slices.Contains(r.Weights.MixWidths(), bits) {
-				return fmt.Errorf("%s: %s has %d bits, expected one of %v; remove %s and start again", path, name, bits, r.Weights.MixWidths(), j.partial)
+				return fmt.Errorf("%s: %s has %s, expected one of %v; remove %s and start again", path, name, plural.Of(bits, "bit"), r.Weights.MixWidths(), j.partial)
 			}
 			r.Weights.Layers = append(r.Weights.Layers, recipe.LayerBits{Match: name, Bits: bits})
 		}

@@ -6,6 +6,7 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/learn"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/stage"
 )
@@ -40,8 +41,8 @@ func learningMemory(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int,
 		o := r.Rotate.Learn
 		bytes := learn.SpinBytes(c, rows(o.Windows))
 		if maxMemory == 0 && bytes > spinLimit {
-			return most, fmt.Errorf("rotate.learn: needs about %s for the whole model in float32 and the tape of a step of %d windows of %d tokens; without --max-memory the limit is %s; "+
-				"allow more, take fewer rotate.learn.windows or calibration.tokens, or recipe quarot, whose rotations are not learned", MB(bytes), min(o.Windows, windows), tokens, MB(spinLimit))
+			return most, fmt.Errorf("rotate.learn: needs about %s for the whole model in float32 and the tape of a step of %s of %s; without --max-memory the limit is %s; "+
+				"allow more, take fewer rotate.learn.windows or calibration.tokens, or recipe quarot, whose rotations are not learned", MB(bytes), plural.Of(min(o.Windows, windows), "window"), plural.Of(tokens, "token"), MB(spinLimit))
 		}
 		count("rotations, the whole model", bytes)
 	}

@@ -76,15 +76,8 @@ func (j *job) open() error {
 	return j.strict(j.plan.Fallbacks)
 }
 
-// resolved returns the recipe adapted to this checkpoint. An embedding that is also the output
-// matrix gets one format. If a size is asked for, or the recipe says weights.fill (the size of
-// llama.cpp's Q4_0 file), the bits of the weights are those that fill it.
+// resolved returns the recipe adapted to this checkpoint.
 func (j *job) resolved() (*recipe.Recipe, error) {
-	c, own := &j.ck.Config, *j.Recipe
-	r := &own
-	if staysTied(c, r) {
-		r.Embedding = r.Head.Table()
-	}
 	var tokenizer int64
 	for _, name := range j.tok.Files() {
 		data, err := sideFile(filepath.Join(j.Dir, name))
@@ -93,18 +86,7 @@ func (j *job) resolved() (*recipe.Recipe, error) {
 		}
 		tokenizer += int64(len(data))
 	}
-	extra := tokenizer + keyBytes(c, r) + 4*int64(2*c.Layers+1)*int64(c.HiddenSize) + int64(c.Layers+4)*blockBytes // norms in 32 bits
-	switch {
-	case j.Size > 0:
-		return fit(c, r, j.Size, j.embedBytes(), extra)
-	case r.Weights.Fill == recipe.FillQ4:
-		filled, err := fit(c, r, q4Bytes(c, tokenizer), j.embedBytes(), extra)
-		if err != nil || filled.Bits.Weights < r.Bits.Weights {
-			return r, nil // the bits never fall below the recipe's
-		}
-		return filled, nil
-	}
-	return r, nil
+	return Resolve(&j.ck.Config, j.Recipe, j.Size, j.embedBytes(), tokenizer)
 }
 
 // scan reads all weights once before any work. It returns an error that names the first element

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/stage"
 )
@@ -121,7 +122,7 @@ func (s *Schedule) Print(w io.Writer) {
 			one, experts := ofOneExpert(steps)
 			indent := "  "
 			if experts > 1 {
-				fmt.Fprintf(w, "  for each of %d experts\n", experts)
+				fmt.Fprintf(w, "  for each of %s\n", plural.Of(experts, "expert"))
 				indent = "    "
 			}
 			for _, step := range steps[:one] {

@@ -10,6 +10,7 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/stage"
 )
@@ -20,7 +21,7 @@ type Item = stage.Item
 // MB writes bytes in megabytes, or as they are where that would be 0.0 MB.
 func MB(bytes int64) string {
 	if bytes > 0 && bytes < 50e3 {
-		return fmt.Sprintf("%d bytes", bytes)
+		return plural.Of(bytes, "byte")
 	}
 	return fmt.Sprintf("%.1f MB", float64(bytes)/1e6)
 }
@@ -60,6 +61,30 @@ func staysTied(c *checkpoint.Config, r *recipe.Recipe) bool {
 // Different widths for different layers would come closer to the size, but were measured to be
 // worse than one width (docs/REPRODUCTION.md), because one bit less makes a layer's error four
 // times as large.
+
+// Resolve returns the recipe adapted to an architecture. An embedding that is also the output
+// matrix gets one format. If a size is asked for (above 0), or the recipe says weights.fill (the
+// size of llama.cpp's Q4_0 file), the bits of the weights are those that fill it. copied is the
+// size of embedding and output matrix in the checkpoint, tokenizer that of its files.
+func Resolve(c *checkpoint.Config, r *recipe.Recipe, size, copied, tokenizer int64) (*recipe.Recipe, error) {
+	own := *r
+	r = &own
+	if staysTied(c, r) {
+		r.Embedding = r.Head.Table()
+	}
+	extra := tokenizer + keyBytes(c, r) + 4*int64(2*c.Layers+1)*int64(c.HiddenSize) + int64(c.Layers+4)*blockBytes // norms in 32 bits
+	switch {
+	case size > 0:
+		return fit(c, r, size, copied, extra)
+	case r.Weights.Fill == recipe.FillQ4:
+		filled, err := fit(c, r, q4Bytes(c, tokenizer), copied, extra)
+		if err != nil || filled.Bits.Weights < r.Bits.Weights {
+			return r, nil // the bits never fall below the recipe's
+		}
+		return filled, nil
+	}
+	return r, nil
+}
 
 // fit returns a copy of the recipe whose weights have as many bits, and as narrow
 // groups, as make the artefact no larger than size bytes. The vocabulary's two

@@ -95,7 +95,7 @@ func TestFillIsNoLess(t *testing.T) {
 }
 
 func TestMB(t *testing.T) {
-	for bytes, want := range map[int64]string{0: "0.0 MB", 1: "1 bytes", 49_999: "49999 bytes", 50_000: "0.1 MB", 6_250_000: "6.2 MB"} {
+	for bytes, want := range map[int64]string{0: "0.0 MB", 1: "1 byte", 49_999: "49999 bytes", 50_000: "0.1 MB", 6_250_000: "6.2 MB"} {
 		if got := MB(bytes); got != want {
 			t.Errorf("%d bytes: found %q, expected %q", bytes, got, want)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // A job reads the checkpoint for minutes or hours. If one of its files is changed meanwhile,
@@ -53,11 +54,11 @@ func unchanged(all []source) error {
 		info, err := input.Stat(s.path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return &ChangedError{s.path, "no such file", fmt.Sprintf("%d bytes", s.bytes)}
+			return &ChangedError{s.path, "no such file", plural.Of(s.bytes, "byte")}
 		case err != nil:
 			return err
 		case info.Size() != s.bytes:
-			return &ChangedError{s.path, fmt.Sprintf("%d bytes", info.Size()), fmt.Sprintf("%d", s.bytes)}
+			return &ChangedError{s.path, plural.Of(info.Size(), "byte"), fmt.Sprintf("%d", s.bytes)}
 		case info.ModTime().Equal(s.time):
 			continue
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // CheckTarget returns an error if a job can't write the folder out: the name is empty or
@@ -102,7 +103,7 @@ func (e *UnfinishedError) Error() string {
 	case e.Written:
 		have = "all blocks are finished, but the comparison with full precision has not been passed"
 	case e.Done > 0:
-		have = fmt.Sprintf("%d of %d blocks are finished", e.Done, e.Blocks)
+		have = fmt.Sprintf("%d of %s finished", e.Done, plural.Of(e.Blocks, "block"))
 	}
 	name := strings.TrimSuffix(filepath.Clean(e.Dir), PartialSuffix)
 	do := fmt.Sprintf("repeat the quantize command that made it, with -o %s, to continue", name)

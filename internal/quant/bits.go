@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Bits is the number of bits of weights, activations and KV cache, written W-A-KV. 16 means
@@ -46,7 +48,7 @@ func (b Bits) Check() error {
 		{"KV cache", b.KV, KVBits},
 	} {
 		if !slices.Contains(part.can, part.bits) {
-			return fmt.Errorf("bits %s: %s in %d bits are not supported; use one of %v", b, part.name, part.bits, part.can)
+			return fmt.Errorf("bits %s: %s in %s are not supported; use one of %v", b, part.name, plural.Of(part.bits, "bit"), part.can)
 		}
 	}
 	return nil

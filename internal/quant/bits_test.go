@@ -28,7 +28,7 @@ func TestParseBitsRefuses(t *testing.T) {
 		{"4-99999999999999999999-4", "is not a number"},
 		{"+4-4-4", "write it 4-4-4"},
 		{"4-08-4", "write it 4-8-4"},
-		{"1-4-4", "weights in 1 bits"},
+		{"1-4-4", "weights in 1 bit"},
 		{"9-4-4", "weights in 9 bits"},
 		{"16-16-16", "weights in 16 bits"},
 		{"0-4-4", "weights in 0 bits"},

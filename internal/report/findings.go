@@ -8,6 +8,7 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -95,7 +96,7 @@ func Fold(found []Finding, most int) []Finding {
 			continue
 		}
 		if rest := count[k] - most; kept[k] == most && rest > 0 {
-			f.Detail += fmt.Sprintf("; and %d more places with the same finding", rest)
+			f.Detail += fmt.Sprintf("; and %s with the same finding", plural.Of(rest, "more place"))
 		}
 		out = append(out, f)
 	}
@@ -180,12 +181,12 @@ func (d *diagnosis) outliers() {
 			case bits < 16 && after > 0 && levels(bits, after) < fewLevels && (worst || errors == nil):
 				d.blame(readers...)
 				d.add(Finding{Bad: true, Where: where, Channel: channels(outliers), Cause: "outlier channels in the activations",
-					Detail: fmt.Sprintf("the largest channel reaches %.0f times the median one: of %d levels, the median channel spans %.2f; %s", after, 1<<bits, 2*levels(bits, after), measured),
+					Detail: fmt.Sprintf("the largest channel reaches %.0f times the median one: of %s, the median channel spans %.2f; %s", after, plural.Of(1<<bits, "level"), 2*levels(bits, after), measured),
 					Remedy: d.smoothMore()})
 			case heavy != nil && worst:
 				d.blame(readers...)
 				d.add(Finding{Bad: true, Where: where, Channel: numbers(heavy), Cause: "small weights on channels with large activations",
-					Detail: fmt.Sprintf("half of the weights' error comes through %d of %d channels; %s", len(heavy), d.Layers[readers[0]].In, measured),
+					Detail: fmt.Sprintf("half of the weights' error comes through %d of %s; %s", len(heavy), plural.Of(d.Layers[readers[0]].In, "channel"), measured),
 					Remedy: d.smoothMore()})
 			}
 		}
@@ -301,7 +302,7 @@ func (d *diagnosis) layers() {
 		if l.DeadChannels > 0 && first {
 			d.add(Finding{Bad: l.DeadChannels*4 > l.In, Where: inputName(l.Block, at), Cause: "dead columns",
 				Channel: d.dead(l.Block, at),
-				Detail:  fmt.Sprintf("%d of %d input channels are 0 in every calibration token, so their weights are rounded to nearest; a longer and more varied text may use them", l.DeadChannels, l.In),
+				Detail:  fmt.Sprintf("%d of %s are 0 in every calibration token, so their weights are rounded to nearest; a longer and more varied text may use them", l.DeadChannels, plural.Of(l.In, "input channel")),
 				Remedy:  []string{"--calib FILE"}})
 		}
 		if damp := d.recipe.Solve.Damp; l.Damp > damp*1.5 && l.Which == l.Which.Input().Readers()[0] {
@@ -368,7 +369,7 @@ func (d *diagnosis) experts() {
 		}
 		if few+none > 0 {
 			d.add(Finding{Bad: 4*none > n, Where: fmt.Sprintf("block %d, experts", block), Cause: "experts with little calibration text",
-				Detail: fmt.Sprintf("of %d experts calibration sent too few tokens to %d and none to %d; they were calibrated on tokens of others, too", n, few, none),
+				Detail: fmt.Sprintf("of %s calibration sent too few tokens to %d and none to %d; they were calibrated on tokens of others, too", plural.Of(n, "expert"), few, none),
 				Remedy: append([]string{"--calib FILE"}, samples(d.recipe, d.Manifest.Calibration)...)})
 		}
 	}
@@ -389,7 +390,7 @@ func (d *diagnosis) scales() {
 		}
 		if l.ZeroRows > 0 {
 			d.add(Finding{Bad: l.ZeroRows*4 > l.Out, Where: l.Name, Cause: "output channels of zeros",
-				Detail: fmt.Sprintf("%d of %d output channels are all zero except for the branch", l.ZeroRows, l.Out), Remedy: d.finer(l)})
+				Detail: fmt.Sprintf("%d of %s are all zero except for the branch", l.ZeroRows, plural.Of(l.Out, "output channel")), Remedy: d.finer(l)})
 		} else if l.ZeroShare > zeroWeights {
 			d.add(Finding{Bad: d.suspect(l), Where: l.Name, Cause: "most weights round to zero",
 				Detail: fmt.Sprintf("%.0f %% of the integers are 0: few large weights stretch the grid of their row", 100*l.ZeroShare),
@@ -422,7 +423,7 @@ func (d *diagnosis) calibration(overlaps []eval.Overlap) {
 	}
 	if n := c.Windows * c.Tokens; n < fewTokens*width && d.recipe.NeedsCalibration() {
 		d.add(Finding{Bad: n < width, Where: "the model", Cause: "the calibration is too short for the width",
-			Detail: fmt.Sprintf("%d tokens for inputs of up to %d channels, expected %d or more", n, width, fewTokens*width),
+			Detail: fmt.Sprintf("%s for inputs of up to %s, expected %d or more", plural.Of(n, "token"), plural.Of(width, "channel"), fewTokens*width),
 			Remedy: append([]string{"--calib FILE"}, samples(d.recipe, c)...)})
 	}
 }
@@ -460,12 +461,12 @@ func (d *diagnosis) check() {
 	where := ""
 	if q := d.quality; q != nil {
 		ref, got, kl, top1 = q.PerplexityRef.Mean, q.Perplexity.Mean, q.KL.Mean, q.Top1.Mean
-		where = fmt.Sprintf("%d tokens of %s", q.Tokens, q.Text)
+		where = fmt.Sprintf("%s of %s", plural.Of(q.Tokens, "token"), q.Text)
 	} else if k := d.Manifest.Check; k != nil {
 		ref, got, kl, top1 = k.PerplexityRef, k.Perplexity, k.KL, k.Top1
-		where = fmt.Sprintf("%d calibration tokens", k.Tokens)
+		where = plural.Of(k.Tokens, "calibration token")
 		if k.HeldOut {
-			where = fmt.Sprintf("%d held-out tokens", k.Tokens)
+			where = plural.Of(k.Tokens, "held-out token")
 		}
 		if ratio := k.Ratio(); ratio > artefact.MaxRatio {
 			d.add(Finding{Where: "the model", Cause: "it has learned its calibration text",

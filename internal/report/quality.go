@@ -7,6 +7,7 @@ import (
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/eval"
 	"github.com/specquant/specquant/internal/kernel/parallel"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/tokenizer"
 )
 
@@ -57,5 +58,5 @@ func Measure(ctx context.Context, dir, against, name, text string, most int, poo
 		return nil, err
 	}
 	return &Quality{Divergence: eval.Summarize(tokens), Text: name,
-		Protocol: fmt.Sprintf("gptq protocol: %d%s windows of %d tokens, %d predicted; text sha256 %.12s", len(windows), cut, len(windows[0]), len(tokens), eval.TextHash(text))}, nil
+		Protocol: fmt.Sprintf("gptq protocol: %d%s windows of %s, %d predicted; text sha256 %.12s", len(windows), cut, plural.Of(len(windows[0]), "token"), len(tokens), eval.TextHash(text))}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/specquant/specquant/internal/compare"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // tradeoff is the picture of quality against size: the rows of a comparison as points, with
@@ -30,8 +31,8 @@ func newTradeoff(t *compare.Table, s *Subject) (*tradeoff, error) {
 		}
 	}
 	if own < 0 {
-		return nil, fmt.Errorf("the table has no row of %s, whose recipe is %s and whose weights take %d bytes; measure it in the same table with specquant compare --also %s --json",
-			s.Dir, s.Manifest.Recipe.Name, s.Checkpoint.Bytes(), s.Dir)
+		return nil, fmt.Errorf("the table has no row of %s, whose recipe is %s and whose weights take %s; measure it in the same table with specquant compare --also %s --json",
+			s.Dir, s.Manifest.Recipe.Name, plural.Of(s.Checkpoint.Bytes(), "byte"), s.Dir)
 	}
 	return &tradeoff{Picture: scatter(t, own), Protocol: t.Protocol,
 		Keys: legend([2]string{"point s1", "this model"}, [2]string{"point s2", "other settings and recipes"}, [2]string{"point s3", "existing models"}, [2]string{"white", "the least loss of its size or smaller"})}, nil

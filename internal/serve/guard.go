@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/serve/api"
 )
 
@@ -49,11 +50,11 @@ func readKeys(path string) (keys, error) {
 		case text == "" || strings.HasPrefix(text, "#"):
 			continue
 		case len(text) < minKey:
-			return nil, fmt.Errorf("%s: line %d: a key of %d characters, expected at least %d; try: openssl rand -hex 32", path, line, len(text), minKey)
+			return nil, fmt.Errorf("%s: line %d: a key of %s, expected at least %d; try: openssl rand -hex 32", path, line, plural.Of(len(text), "character"), minKey)
 		case strings.ContainsAny(text, " \t"):
 			return nil, fmt.Errorf("%s: line %d: found a key with white space in it; write one key per line", path, line)
 		case len(k) == maxKeys:
-			return nil, fmt.Errorf("%s: more than %d keys", path, maxKeys)
+			return nil, fmt.Errorf("%s: more than %s", path, plural.Of(maxKeys, "key"))
 		}
 		k = append(k, sha256.Sum256([]byte(text)))
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/specquant/specquant/internal/kernel/parallel"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/serve/api"
 	"github.com/specquant/specquant/internal/serve/scheduler"
 )
@@ -101,7 +102,7 @@ type MemoryError struct {
 }
 
 func (e *MemoryError) Error() string {
-	return fmt.Sprintf("%s can take %d bytes of memory (%d of them for KV caches), but --max-memory is %d; try fewer --slots, a smaller --keep or --ctx", e.Name, e.Bytes, e.Caches, e.Limit)
+	return fmt.Sprintf("%s can take %s of memory (%d of them for KV caches), but --max-memory is %d; try fewer --slots, a smaller --keep or --ctx", e.Name, plural.Of(e.Bytes, "byte"), e.Caches, e.Limit)
 }
 
 // find returns the book of a name; "" is the first model.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // maxSocketPath is the longest path of a socket, in bytes, that every system accepts.
@@ -45,7 +46,7 @@ func ListenSocket(path string) (net.Listener, error) {
 	defer os.RemoveAll(dir)
 	made := filepath.Join(dir, "s")
 	if n := max(len(made), len(path)); n > maxSocketPath {
-		return nil, fmt.Errorf("--socket: %s: found a path of %d bytes, expected at most %d (while it is made its name is longer by some)", path, n, maxSocketPath)
+		return nil, fmt.Errorf("--socket: %s: found a path of %s, expected at most %d (while it is made its name is longer by some)", path, plural.Of(n, "byte"), maxSocketPath)
 	}
 	l, err := net.Listen("unix", made)
 	if err != nil {

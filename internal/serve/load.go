@@ -11,6 +11,7 @@ import (
 	"github.com/specquant/specquant/internal/engine/sampler"
 	"github.com/specquant/specquant/internal/gguf"
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/serve/api"
 	"github.com/specquant/specquant/internal/serve/scheduler"
 	"github.com/specquant/specquant/internal/speculate"
@@ -110,7 +111,7 @@ func (l *library) apiOptions(s Source, m *engine.Model, read *texts) (a api.Opti
 	}
 	tok := read.tokenizer
 	if n := tok.VocabSize(); n > m.Config.VocabSize {
-		return a, fmt.Errorf("%s: the tokenizer has %d tokens, config.json's vocab_size is %d; the files do not belong together", s.Path, n, m.Config.VocabSize)
+		return a, fmt.Errorf("%s: the tokenizer has %s, config.json's vocab_size is %d; the files do not belong together", s.Path, plural.Of(n, "token"), m.Config.VocabSize)
 	}
 	a = api.Options{Name: s.Name, Details: details(m), Tokenizer: tok, Ends: append(tok.EOS(), m.Config.EOS...), Context: m.Context, Vocab: tok.VocabSize(), Metrics: l.metrics, Bench: l.bench, Log: l.options.Log}
 	if read.template != nil {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/serve/api"
 	"github.com/specquant/specquant/internal/serve/page"
 	"github.com/specquant/specquant/internal/serve/scheduler"
@@ -78,7 +79,7 @@ func (o Options) Check() error {
 		return fmt.Errorf("connections: found %d, expected up to %d", o.Connections, 1<<16)
 	}
 	if o.MaxMemory < 0 {
-		return fmt.Errorf("memory: found %d bytes, expected 0 or more", o.MaxMemory)
+		return fmt.Errorf("memory: found %s, expected 0 or more", plural.Of(o.MaxMemory, "byte"))
 	}
 	if err := checkOrigins(o.Origins); err != nil {
 		return err

@@ -124,7 +124,7 @@ func TestRefusals(t *testing.T) {
 		status     int
 		says       string
 	}{
-		{"chat/completions", `{`, 400, "body: found the end after 1 bytes"},
+		{"chat/completions", `{`, 400, "body: found the end after 1 byte,"},
 		{"chat/completions", `{"n":tru}`, 400, "line 1, column 9"},
 		{"chat/completions", `[]`, 400, "body: found a list, expected an object"},
 		{"chat/completions", `{` + hi + `} {}`, 400, "more text after"},

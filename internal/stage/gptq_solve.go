@@ -6,6 +6,7 @@ import (
 
 	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/kernel/parallel"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/quant"
 )
 
@@ -40,7 +41,7 @@ func (f *Factor) GPTQDynamic(p *parallel.Pool, g quant.Grid, q []int8, w []float
 	groups, span := g.Groups(f.n), gptqBlock
 	if groups > 1 {
 		if span = g.Group; gptqBlock%span != 0 {
-			return quant.Steps{}, fmt.Errorf("dynamic groups of %d inputs: expected a divisor of %d", span, gptqBlock)
+			return quant.Steps{}, fmt.Errorf("dynamic groups of %s: expected a divisor of %d", plural.Of(span, "input"), gptqBlock)
 		}
 	}
 	steps := quant.Steps{Scale: make([]float32, rows*groups), Zero: g.FixedZero()}

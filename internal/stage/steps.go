@@ -7,6 +7,7 @@ import (
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -68,7 +69,7 @@ func (s Step) String() string {
 	case s.Kind == StepSolve && s.Bits == quant.FullBits:
 		return fmt.Sprintf("leave %s in 16 bits", s.Layer)
 	case s.Kind == StepSolve:
-		return fmt.Sprintf("solve %s to %d bits", s.Layer, s.Bits)
+		return fmt.Sprintf("solve %s to %s", s.Layer, plural.Of(s.Bits, "bit"))
 	case s.perInput():
 		return fmt.Sprintf("%s, input of %s", s.Kind, s.Input)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/specquant/specquant/internal/kernel/integer"
 	"github.com/specquant/specquant/internal/learn"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -96,7 +97,7 @@ func TuneOptions(o *recipe.Tune, seed uint64) learn.Options {
 func (st *State) TuneOptions(what string, o *recipe.Tune) learn.Options {
 	l := TuneOptions(o, st.Recipe.Calibration.Seed)
 	l.Tell = func(epoch, done, windows int) {
-		st.Tell(fmt.Sprintf("%s: epoch %d of %d, %d of %d windows", what, epoch, o.Epochs, done, windows))
+		st.Tell(fmt.Sprintf("%s: epoch %d of %d, %d of %s", what, epoch, o.Epochs, done, plural.Of(windows, "window")))
 	}
 	return l
 }

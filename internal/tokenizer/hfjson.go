@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // hfFile is a tokenizer.json. Truncation and padding are omitted on purpose: they are
@@ -324,10 +325,10 @@ func (t *Tokenizer) numberAdded(added []addedToken, modelSize int) error {
 			return fmt.Errorf("token %q is not valid UTF-8", clip(a.Content))
 		}
 		if len(a.Content) > MaxPieceBytes {
-			return fmt.Errorf("token %q has %d bytes, the limit is %d", clip(a.Content), len(a.Content), MaxPieceBytes)
+			return fmt.Errorf("token %q has %s, the limit is %d", clip(a.Content), plural.Of(len(a.Content), "byte"), MaxPieceBytes)
 		}
 		if bytes += len(a.Content); bytes > maxAddedBytes {
-			return fmt.Errorf("have more than %d bytes in total, the limit", maxAddedBytes)
+			return fmt.Errorf("have more than %s in total, the limit", plural.Of(maxAddedBytes, "byte"))
 		}
 		old, ok := t.ids[a.Content]
 		switch {

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // vocabEntry is one token of a vocabulary.
@@ -44,7 +45,7 @@ func parseVocab(raw json.RawMessage) ([]vocabEntry, error) {
 			return nil, fmt.Errorf("token %q: its id is not a whole number from 0 to %d", clip(piece), MaxVocab-1)
 		}
 		if len(out) >= MaxVocab {
-			return nil, fmt.Errorf("has more than %d tokens, the limit", MaxVocab)
+			return nil, fmt.Errorf("has more than %s, the limit", plural.Of(MaxVocab, "token"))
 		}
 		out = append(out, vocabEntry{piece, id})
 		if i = skipSpace(raw, i); i < len(raw) && raw[i] == ',' {
@@ -112,7 +113,7 @@ func parseMerges(raw json.RawMessage) ([][2]string, error) {
 	out := make([][2]string, len(pairs))
 	for i, p := range pairs {
 		if len(p) != 2 {
-			return nil, fmt.Errorf("merge %d has %d parts, expected 2", i, len(p))
+			return nil, fmt.Errorf("merge %d has %s, expected 2", i, plural.Of(len(p), "part"))
 		}
 		out[i] = [2]string{p[0], p[1]}
 	}

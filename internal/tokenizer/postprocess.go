@@ -3,6 +3,8 @@ package tokenizer
 import (
 	"encoding/json"
 	"fmt"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // template is what a TemplateProcessing puts before and after one text.
@@ -104,7 +106,7 @@ func parseTemplate(raw json.RawMessage, t *Tokenizer) (*template, error) {
 		}
 	}
 	if texts != 1 {
-		return nil, fmt.Errorf("the template for one text contains the text %d times, expected once", texts)
+		return nil, fmt.Errorf("the template for one text contains the text %s, expected once", plural.Of(texts, "time"))
 	}
 	return tm, nil
 }

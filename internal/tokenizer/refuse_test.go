@@ -60,7 +60,7 @@ func TestRefusals(t *testing.T) {
 		{bytesDoc, "model.vocab", `{"a":9999999999999}`, `whole number`},
 		{bytesDoc, "model.vocab", `["a"]`, `not an object`},
 		{bytesDoc, "model.merges", `["a b c"]`, `merge 0, "a b c"`},
-		{bytesDoc, "model.merges", `[["a"]]`, `merge 0 has 1 parts`},
+		{bytesDoc, "model.merges", `[["a"]]`, `merge 0 has 1 part,`},
 		{bytesDoc, "model.merges", `["a nosuch"]`, `"nosuch" is not in the vocabulary`},
 		{bytesDoc, "model.merges", `null`, `missing`},
 		{bytesDoc, "model.merges", `7`, `neither`},

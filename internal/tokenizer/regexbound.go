@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/dlclark/regexp2"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // A pattern in a file determines how long the regular-expression engine searches, because
@@ -149,7 +151,7 @@ func quantifier(s string) (n, least, most int) {
 
 // slowRegex is the error for a pattern that has exceeded its time.
 func slowRegex(pattern string, bytes int, limit time.Duration) error {
-	return fmt.Errorf("split pattern %q took more than %v on a text of %d bytes, the limit; it may take for ever on this text", clip(pattern), limit, bytes)
+	return fmt.Errorf("split pattern %q took more than %v on a text of %s, the limit; it may take for ever on this text", clip(pattern), limit, plural.Of(bytes, "byte"))
 }
 
 // regexFinder iterates over the matches of a pattern within the time allowed.

@@ -3,6 +3,8 @@ package tokenizer
 import (
 	"fmt"
 	"strings"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Same returns nil if two tokenizers have the same tokens under the same ids, so that the ids
@@ -22,7 +24,7 @@ func (t *Tokenizer) Same(other *Tokenizer) error {
 	}
 	for id := both; id < len(longer.pieces); id++ {
 		if p := longer.pieces[id]; longer.Text(id) != "" && !strings.HasPrefix(p, "[PAD") {
-			return fmt.Errorf("one has %d tokens and the other %d, among them %q with the id %d", both, len(longer.pieces), p, id)
+			return fmt.Errorf("one has %s and the other %d, among them %q with the id %d", plural.Of(both, "token"), len(longer.pieces), p, id)
 		}
 	}
 	return nil

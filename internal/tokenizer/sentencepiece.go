@@ -6,6 +6,8 @@ import (
 	"sort"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // PieceType is the kind of a SentencePiece piece. The numbers are those of the
@@ -59,7 +61,7 @@ func newSentencePiece(pieces []Piece, o SentencePieceOptions, side *sidecar) (*T
 		return nil, fmt.Errorf("vocabulary is empty")
 	}
 	if len(pieces) > MaxVocab {
-		return nil, fmt.Errorf("vocabulary has %d pieces, the limit is %d", len(pieces), MaxVocab)
+		return nil, fmt.Errorf("vocabulary has %s, the limit is %d", plural.Of(len(pieces), "piece"), MaxVocab)
 	}
 	t := &Tokenizer{
 		pieces:  make([]string, len(pieces)),
@@ -151,7 +153,7 @@ func checkPiece(p Piece) error {
 	case p.Text == "":
 		return fmt.Errorf("is empty")
 	case len(p.Text) > MaxPieceBytes:
-		return fmt.Errorf("has %d bytes, the limit is %d", len(p.Text), MaxPieceBytes)
+		return fmt.Errorf("has %s, the limit is %d", plural.Of(len(p.Text), "byte"), MaxPieceBytes)
 	case !utf8.ValidString(p.Text):
 		return fmt.Errorf("is not valid UTF-8")
 	case math.IsNaN(float64(p.Score)) || math.IsInf(float64(p.Score), 0):
@@ -300,7 +302,7 @@ func (t *Tokenizer) spmSpecial(o SentencePieceOptions, side *sidecar) error {
 		s.addEOS = &o.AddEOS
 	}
 	if top := max(o.BOS, o.EOS); top >= len(t.pieces) {
-		return fmt.Errorf("BOS id %d or EOS id %d is not in the vocabulary of %d pieces", o.BOS, o.EOS, len(t.pieces))
+		return fmt.Errorf("BOS id %d or EOS id %d is not in the vocabulary of %s", o.BOS, o.EOS, plural.Of(len(t.pieces), "piece"))
 	}
 	if s.bosToken == nil && o.BOS >= 0 {
 		s.bosToken = &t.pieces[o.BOS]

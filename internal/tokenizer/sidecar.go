@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // sidecar holds the settings in the files beside the vocabulary; absent ones are nil.
@@ -232,8 +233,8 @@ func (s *sidecar) apply(t *Tokenizer, tmpl *template) error {
 			t.bos = t.prefix[0]
 		}
 		if s.addBOS != nil && *s.addBOS != (len(t.prefix) > 0) {
-			t.warn("add_bos_token is %v in tokenizer_config.json, but the template of tokenizer.json puts %d tokens before a text; the template is followed",
-				*s.addBOS, len(t.prefix))
+			t.warn("add_bos_token is %v in tokenizer_config.json, but the template of tokenizer.json puts %s before a text; the template is followed",
+				*s.addBOS, plural.Of(len(t.prefix), "token"))
 		}
 		return nil
 	}

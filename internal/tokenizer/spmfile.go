@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Field numbers of sentencepiece_model.proto that are used here.
@@ -86,7 +88,7 @@ func (m *spmFile) read(f protoField) error {
 
 func (m *spmFile) readPiece(f protoField) error {
 	if len(m.pieces) >= MaxVocab {
-		return fmt.Errorf("has more than %d pieces, the limit", MaxVocab)
+		return fmt.Errorf("has more than %s, the limit", plural.Of(MaxVocab, "piece"))
 	}
 	p := Piece{Type: PieceNormal}
 	err := f.message(func(f protoField) error {
@@ -149,7 +151,7 @@ func (m *spmFile) check() error {
 		return fmt.Errorf("not a SentencePiece model: it has no pieces")
 	}
 	if !m.trainer { // otherwise the format's defaults would be mistaken for the file's settings
-		return fmt.Errorf("SentencePiece model: has %d pieces but no trainer_spec, which comes after them and defines how they are merged; the file is truncated, fetch it again", len(m.pieces))
+		return fmt.Errorf("SentencePiece model: has %s but no trainer_spec, which comes after them and defines how they are merged; the file is truncated, fetch it again", plural.Of(len(m.pieces), "piece"))
 	}
 	if m.kind != modelTypeBPE {
 		name := modelTypes[m.kind]

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strconv"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // llama3Ranks is the number of tokens in Llama-3's tokenizer.model. The file contains
@@ -64,11 +66,11 @@ func parseTiktoken(data []byte) ([]string, error) {
 		case err != nil:
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		case rank >= len(tokens):
-			return nil, fmt.Errorf("line %d: rank %d in a file of %d lines; ranks must be 0, 1, 2, …", n, rank, lines)
+			return nil, fmt.Errorf("line %d: rank %d in a file of %s; ranks must be 0, 1, 2, …", n, rank, plural.Of(lines, "line"))
 		case tokens[rank] != "":
 			return nil, fmt.Errorf("line %d: rank %d is given twice", n, rank)
 		case len(tok) > MaxPieceBytes:
-			return nil, fmt.Errorf("line %d: token of %d bytes, the limit is %d", n, len(tok), MaxPieceBytes)
+			return nil, fmt.Errorf("line %d: token of %s, the limit is %d", n, plural.Of(len(tok), "byte"), MaxPieceBytes)
 		}
 		tokens[rank] = string(tok)
 		top = max(top, rank)
@@ -95,7 +97,7 @@ func newTiktoken(data []byte, side *sidecar) (*Tokenizer, error) {
 		return nil, fmt.Errorf("tiktoken file: %w", err)
 	}
 	if len(tokens) != llama3Ranks {
-		return nil, fmt.Errorf("tiktoken file of %d ranks: only Llama-3's, with %d, is supported, because others have unknown split patterns and special tokens; use tokenizer.json", len(tokens), llama3Ranks)
+		return nil, fmt.Errorf("tiktoken file of %s: only Llama-3's, with %d, is supported, because others have unknown split patterns and special tokens; use tokenizer.json", plural.Of(len(tokens), "rank"), llama3Ranks)
 	}
 	return newLlama3(tokens, side)
 }

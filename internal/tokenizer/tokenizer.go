@@ -29,6 +29,8 @@ import (
 	"slices"
 	"sync"
 	"unicode/utf8"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Limits on what is read. They are far above any published vocabulary, and prevent a broken
@@ -96,7 +98,7 @@ func (t *Tokenizer) EncodePrompt(text string) ([]int, error) {
 // encodeGuarded is Encode with a guard on which added tokens may be recognised; nil: all.
 func (t *Tokenizer) encodeGuarded(text string, addSpecial bool, g *guard) ([]int, error) {
 	if len(text) > MaxTextBytes {
-		return nil, fmt.Errorf("tokenizer: text of %d bytes is over the limit of %d; encode it in parts", len(text), MaxTextBytes)
+		return nil, fmt.Errorf("tokenizer: text of %s is over the limit of %d; encode it in parts", plural.Of(len(text), "byte"), MaxTextBytes)
 	}
 	if at := invalidUTF8(text); at >= 0 {
 		return nil, fmt.Errorf("tokenizer: text is not valid UTF-8 at byte %d (0x%02x); convert it to UTF-8", at, text[at])
@@ -233,7 +235,7 @@ func (t *Tokenizer) VocabSize() int { return len(t.pieces) }
 func (t *Tokenizer) Fits(vocab int) error {
 	for id := vocab; id < len(t.pieces); id++ {
 		if t.pieces[id] != "" && !t.IsSpecial(id) || id == t.bos || slices.Contains(t.eos, id) {
-			return fmt.Errorf("the tokenizer has %d tokens, among them %q with the id %d, but config.json's vocab_size is %d; the files do not belong together", len(t.pieces), t.pieces[id], id, vocab)
+			return fmt.Errorf("the tokenizer has %s, among them %q with the id %d, but config.json's vocab_size is %d; the files do not belong together", plural.Of(len(t.pieces), "token"), t.pieces[id], id, vocab)
 		}
 	}
 	return nil

@@ -32,9 +32,9 @@ func main() {
 	extra := flag.String("peer-flags", "", "further flags for llama-bench, such as -rtr 1")
 	model := flag.String("model", "", "folder of a quantized model to measure, instead of a shape")
 	shape := flag.String("shape", "tinyllama-1.1b", "shape for specquant bench")
-	bits := flag.String("bits", "4-8-8", "bits for specquant bench")
-	branch := flag.Int("branch", 16, "branch components for specquant bench, without a recipe")
-	recipe := flag.String("recipe", "", "recipe for specquant bench to price instead")
+	bits := flag.String("bits", "", "bits for specquant bench; none: what quantize takes")
+	recipe := flag.String("recipe", "", "recipe for specquant bench; none: the default")
+	head := flag.String("head-bits", "", "bits of the output matrix for specquant bench; none: the recipe's")
 	threads := flag.Int("threads", 2, "threads of both")
 	prefill := flag.Int("prefill", 512, "prompt tokens")
 	decode := flag.Int("decode", 64, "tokens to generate")
@@ -44,7 +44,7 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := run(*bench, *gguf, strings.Fields(*extra), ours{*model, *shape, *recipe, *bits, *branch}, *threads, *prefill, *decode, *rounds); err != nil {
+	if err := run(*bench, *gguf, strings.Fields(*extra), ours{*model, *shape, *recipe, *bits, *head}, *threads, *prefill, *decode, *rounds); err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)
 		os.Exit(1)
 	}
@@ -52,27 +52,29 @@ func main() {
 
 // ours is what specquant bench is to measure.
 type ours struct {
-	model               string // a folder; "": the shape
-	shape, recipe, bits string
-	branch              int
+	model                     string // a folder; "": the shape
+	shape, recipe, bits, head string // all but the shape: "" is bench's default
 }
 
 func (o ours) String() string {
 	if o.model != "" {
 		return filepath.Base(o.model)
 	}
-	return fmt.Sprintf("%s %s %s", o.shape, cmp.Or(o.recipe, "dft branch"), o.bits)
+	return fmt.Sprintf("%s %s %s", o.shape, cmp.Or(o.recipe, "default recipe"), cmp.Or(o.bits, "default bits"))
 }
 
 // flags are those of specquant bench.
 func (o ours) flags() []string {
-	switch {
-	case o.model != "":
+	if o.model != "" {
 		return []string{o.model}
-	case o.recipe != "":
-		return []string{"--shape", o.shape, "--bits", o.bits, "--recipe", o.recipe}
 	}
-	return []string{"--shape", o.shape, "--bits", o.bits, "--branch", strconv.Itoa(o.branch)}
+	list := []string{"--shape", o.shape}
+	for _, f := range [][2]string{{"--recipe", o.recipe}, {"--bits", o.bits}, {"--head-bits", o.head}} {
+		if f[1] != "" {
+			list = append(list, f[0], f[1])
+		}
+	}
+	return list
 }
 
 func run(bench, gguf string, extra []string, what ours, threads, prefill, decode, rounds int) error {

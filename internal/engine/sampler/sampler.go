@@ -19,6 +19,7 @@ package sampler
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -65,9 +66,19 @@ func (o Options) Check() error {
 	if o.PenaltyWindow < 0 {
 		return fmt.Errorf("penalty window %d: expected a number of tokens, or 0 for all", o.PenaltyWindow)
 	}
-	for id, b := range o.LogitBias {
-		if id < 0 || math.IsNaN(b) || b > 1000 {
+	for _, id := range slices.Sorted(maps.Keys(o.LogitBias)) {
+		if b := o.LogitBias[id]; id < 0 || math.IsNaN(b) || b > 1000 {
 			return fmt.Errorf("logit bias of token %d is %v: expected a token id and a number up to 1000", id, b)
+		}
+	}
+	return nil
+}
+
+// Fits returns an error if an option names a token that a vocabulary of that size does not have.
+func (o Options) Fits(vocab int) error {
+	for _, id := range slices.Sorted(maps.Keys(o.LogitBias)) {
+		if id >= vocab {
+			return fmt.Errorf("logit bias of token %d: expected a token of the model's vocabulary, 0 to %d", id, vocab-1)
 		}
 	}
 	return nil

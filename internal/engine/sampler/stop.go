@@ -3,6 +3,8 @@ package sampler
 import (
 	"fmt"
 	"strings"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Limits on stop strings: their number and the bytes of one.
@@ -21,11 +23,11 @@ type Stops struct {
 // NewStops looks for the first of texts.
 func NewStops(texts []string) (*Stops, error) {
 	if len(texts) > MaxStops {
-		return nil, fmt.Errorf("%d stop strings: expected at most %d", len(texts), MaxStops)
+		return nil, fmt.Errorf("%s: expected at most %d", plural.Of(len(texts), "stop string"), MaxStops)
 	}
 	for _, s := range texts {
 		if s == "" || len(s) > MaxStopText {
-			return nil, fmt.Errorf("a stop string of %d bytes: expected 1 to %d", len(s), MaxStopText)
+			return nil, fmt.Errorf("a stop string of %s: expected 1 to %d", plural.Of(len(s), "byte"), MaxStopText)
 		}
 	}
 	return &Stops{texts: texts}, nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // LogHeader is the first line of a log: what must be equal for its samples to be reused,
@@ -67,7 +68,7 @@ func (l *Log) load(h LogHeader) error {
 		return err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxLog {
-		return fmt.Errorf("%s: expected a regular file of at most %d bytes", l.path, int64(maxLog))
+		return fmt.Errorf("%s: expected a regular file of at most %s", l.path, plural.Of(int64(maxLog), "byte"))
 	}
 	want, err := sealed(h)
 	if err != nil {

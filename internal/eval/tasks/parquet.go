@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"github.com/parquet-go/parquet-go"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // readParquet reads one question from each row.
@@ -25,7 +27,7 @@ func (t *Task) readParquet(src io.ReaderAt, size int64, path string, out *[]Ques
 		return fmt.Errorf("%s: is not a Parquet file: %w", path, err)
 	}
 	if n := f.NumRows(); n < 0 || n > maxQuestions {
-		return fmt.Errorf("%s: has %d rows, expected at most %d", path, n, maxQuestions)
+		return fmt.Errorf("%s: has %s, expected at most %d", path, plural.Of(n, "row"), maxQuestions)
 	}
 	reader := parquet.NewGenericReader[any](f, f.Schema())
 	defer reader.Close()
@@ -51,7 +53,7 @@ func (t *Task) readParquet(src io.ReaderAt, size int64, path string, out *[]Ques
 			return fmt.Errorf("%s: row %d: %w", path, number, err)
 		}
 		if n == 0 || int64(number) > f.NumRows()+1 {
-			return fmt.Errorf("%s: row %d: is missing, expected %d rows by the file's footer", path, number, f.NumRows())
+			return fmt.Errorf("%s: row %d: is missing, expected %s by the file's footer", path, number, plural.Of(f.NumRows(), "row"))
 		}
 		clear(batch)
 	}
@@ -64,7 +66,7 @@ func checkFooter(src io.ReaderAt, size int64) error {
 	var head [len(magic)]byte
 	var tail [4 + len(magic)]byte
 	if size < int64(len(head)+len(tail)) {
-		return fmt.Errorf("it has %d bytes", size)
+		return fmt.Errorf("it has %s", plural.Of(size, "byte"))
 	}
 	if _, err := src.ReadAt(head[:], 0); err != nil {
 		return err
@@ -76,7 +78,7 @@ func checkFooter(src io.ReaderAt, size int64) error {
 		return fmt.Errorf("it does not begin and end with %s", magic)
 	}
 	if n := int64(binary.LittleEndian.Uint32(tail[:])); n > size-int64(len(head)+len(tail)) {
-		return fmt.Errorf("its footer should have %d bytes, the file has %d", n, size)
+		return fmt.Errorf("its footer should have %s, the file has %d", plural.Of(n, "byte"), size)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Limits on what is read. The largest published split has 10,042 questions in 12 MB.
@@ -78,7 +79,7 @@ type limited struct {
 func (l *limited) Read(p []byte) (int, error) {
 	n, err := l.r.Read(p)
 	if l.left -= int64(n); l.left < 0 {
-		return 0, fmt.Errorf("decompresses to more than %d bytes, the limit", int64(maxFile))
+		return 0, fmt.Errorf("decompresses to more than %s, the limit", plural.Of(int64(maxFile), "byte"))
 	}
 	return n, err
 }
@@ -103,7 +104,7 @@ func lines(src io.Reader, path string, each func(number int, line []byte) error)
 	}
 	if err := s.Err(); err != nil {
 		if errors.Is(err, bufio.ErrTooLong) {
-			return fmt.Errorf("%s: line %d: is longer than %d bytes", path, n+1, maxLine)
+			return fmt.Errorf("%s: line %d: is longer than %s", path, n+1, plural.Of(maxLine, "byte"))
 		}
 		return fmt.Errorf("%s: line %d: %w", path, n+1, err)
 	}
@@ -135,7 +136,7 @@ func (t *Task) readJSONL(src io.Reader, path string, out *[]Question) error {
 // add converts a row to a question.
 func (t *Task) add(r *row, out *[]Question) error {
 	if len(*out) == maxQuestions {
-		return r.errorf("", "more than %d questions", maxQuestions)
+		return r.errorf("", "more than %s", plural.Of(maxQuestions, "question"))
 	}
 	q := t.read(r)
 	if err := t.check(&q, r); err != nil {
@@ -171,7 +172,7 @@ func (t *Task) readText(src io.Reader, path string, out *[]Question) error {
 		return t.add(r, out)
 	})
 	if err == nil && len(item) > 0 {
-		err = fmt.Errorf("%s: line %d: the last question has %d lines, expected %d: context, label, four endings", path, last, len(item), textLines)
+		err = fmt.Errorf("%s: line %d: the last question has %s, expected %d: context, label, four endings", path, last, plural.Of(len(item), "line"), textLines)
 	}
 	return err
 }

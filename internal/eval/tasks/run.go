@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/specquant/specquant/internal/eval"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Scorer is a model; see [eval.Runner].
@@ -72,7 +73,7 @@ func LeftOutText(task string, all []LeftOut) string {
 	}
 	list := strings.Join(numbers, " ")
 	if len(all) > 8 {
-		list = fmt.Sprintf("%d questions (%s)", len(all), eval.TextHash(list)[:8])
+		list = fmt.Sprintf("%s (%s)", plural.Of(len(all), "question"), eval.TextHash(list)[:8])
 	}
 	return task + " " + list
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Every reader accepts a data set's published schema, or a pre-formatted one: query,
@@ -135,7 +137,7 @@ func labelled(r *row, stemField string) (stem string, texts []string, gold int) 
 		return
 	}
 	if len(texts) != len(labels) {
-		r.fail("choices", "has %d texts and %d labels", len(texts), len(labels))
+		r.fail("choices", "has %s and %s", plural.Of(len(texts), "text"), plural.Of(len(labels), "label"))
 		return
 	}
 	if gold = slices.Index(labels, key); gold < 0 {

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/specquant/specquant/internal/eval"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Scored is the score of one choice.
@@ -120,7 +121,7 @@ func (p *prompt) encodePair(context, continuation string) (c, rest []int, err er
 type LongError struct{ Tokens, MaxLength int }
 
 func (e *LongError) Error() string {
-	return fmt.Sprintf("a choice has %d tokens, more than the model's context of %d; take a longer context", e.Tokens, e.MaxLength)
+	return fmt.Sprintf("a choice has %s, more than the model's context of %d; take a longer context", plural.Of(e.Tokens, "token"), e.MaxLength)
 }
 
 // span joins context and continuation and cuts off, from the left, what exceeds the model's

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // Semantics names the implementation that the scores can be compared with.
@@ -108,10 +110,10 @@ func (t *Task) check(q *Question, r *row) error {
 		least = 1
 	}
 	if len(q.Choices) < least {
-		return r.errorf("", "has %d choices, expected at least %d", len(q.Choices), least)
+		return r.errorf("", "has %s, expected at least %d", plural.Of(len(q.Choices), "choice"), least)
 	}
 	if q.Gold < 0 || q.Gold >= len(q.Choices) {
-		return r.errorf("", "the right answer is choice %d, counted from 0, of %d choices", q.Gold, len(q.Choices))
+		return r.errorf("", "the right answer is choice %d, counted from 0, of %s", q.Gold, plural.Of(len(q.Choices), "choice"))
 	}
 	for i, c := range q.Choices {
 		if c.Answer == "" {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"time"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // completionRequest is the body of /v1/completions.
@@ -41,7 +43,7 @@ func (a *API) prompts(ctx context.Context, c *completionRequest) (all [][]int, e
 		return nil, invalid("prompt", "expected a text, a list of token ids, or a list of either")
 	}
 	if n := max(len(texts), len(all)) * value(c.N, 1); n > MaxChoices {
-		return nil, invalid("prompt", "%d prompts with %d choices each are %d texts, expected at most %d", max(len(texts), len(all)), value(c.N, 1), n, MaxChoices)
+		return nil, invalid("prompt", "%s with %s each are %s, expected at most %d", plural.Of(max(len(texts), len(all)), "prompt"), plural.Of(value(c.N, 1), "choice"), plural.Of(n, "text"), MaxChoices)
 	}
 	err = a.work(ctx, func(context.Context) error {
 		for _, text := range texts {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/specquant/specquant/internal/chat"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // converse begins the answer to a conversation for the APIs that are not OpenAI's chat
@@ -27,7 +28,7 @@ func (a *API) converse(w http.ResponseWriter, r *http.Request, t *talk, c *commo
 // roles checks the messages' number and roles.
 func roles(param string, messages []chat.Message, known ...string) error {
 	if len(messages) == 0 || len(messages) > MaxMessages {
-		return invalid(param, "found %d messages, expected 1 to %d", len(messages), MaxMessages)
+		return invalid(param, "found %s, expected 1 to %d", plural.Of(len(messages), "message"), MaxMessages)
 	}
 	for i, m := range messages {
 		if !slices.Contains(known, m.Role) {

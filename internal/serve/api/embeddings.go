@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"sync"
 
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/serve/scheduler"
 )
 
@@ -32,7 +33,7 @@ func (a *API) inputs(ctx context.Context, q *embeddingsRequest) (all [][]int, er
 		return nil, invalid("input", "expected a text, a list of token ids, or a list of either")
 	}
 	if n := max(len(texts), len(all)); n > MaxInputs {
-		return nil, invalid("input", "found %d texts, expected at most %d", n, MaxInputs)
+		return nil, invalid("input", "found %s, expected at most %d", plural.Of(n, "text"), MaxInputs)
 	}
 	err = a.work(ctx, func(context.Context) error {
 		begin, err := a.Tokenizer.EncodePrompt("") // the tokens before a text, such as BOS

@@ -14,6 +14,7 @@ import (
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/jinja"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/serve/scheduler"
 )
 
@@ -54,7 +55,7 @@ func badBody(body []byte, err error) *Error {
 		return invalid(name, "this server knows no field of that name here")
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = fmt.Errorf("found the end after %d bytes, expected a JSON object", len(body))
+		err = fmt.Errorf("found the end after %s, expected a JSON object", plural.Of(len(body), "byte"))
 	} else {
 		err = input.JSONError(body, err)
 	}
@@ -73,7 +74,7 @@ func errorOf(err error) *Error {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &long):
-		return &Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "context_length_exceeded", Param: "messages", Message: fmt.Sprintf("the prompt with at least one token of an answer takes %d tokens; the context is %d", long.Tokens, long.Context)}
+		return &Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Code: "context_length_exceeded", Param: "messages", Message: fmt.Sprintf("the prompt with at least one token of an answer takes %s; the context is %d", plural.Of(long.Tokens, "token"), long.Context)}
 	case errors.As(err, &busy):
 		return &Error{Status: http.StatusTooManyRequests, Type: "rate_limit_error", Code: "queue_full", Message: busy.Error(), retryAfter: int(busy.RetryAfter.Seconds())}
 	case errors.Is(err, scheduler.ErrClosed):
@@ -81,7 +82,7 @@ func errorOf(err error) *Error {
 	case errors.As(err, &raised):
 		return &Error{Status: http.StatusBadRequest, Type: "invalid_request_error", Param: "messages", Message: "the model's chat template refuses the conversation: " + raised.Error()}
 	case errors.As(err, &large):
-		return &Error{Status: http.StatusRequestEntityTooLarge, Type: "invalid_request_error", Message: fmt.Sprintf("the request's body has more than %d bytes", large.Limit)}
+		return &Error{Status: http.StatusRequestEntityTooLarge, Type: "invalid_request_error", Message: fmt.Sprintf("the request's body has more than %s", plural.Of(large.Limit, "byte"))}
 	case errors.Is(err, constrain.ErrStuck):
 		return &Error{Status: http.StatusInternalServerError, Type: "server_error", Code: "constraint", Message: err.Error()}
 	case errors.Is(err, errTimeout):

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/specquant/specquant/internal/chat"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // What a request of /v1/responses says (instructions, items of input, tools) becomes what
@@ -42,7 +43,7 @@ func (q *responsesRequest) messages() ([]chat.Message, error) {
 		return nil, invalid("input", "expected a text or a list of items")
 	}
 	if len(items) > MaxMessages {
-		return nil, invalid("input", "found %d items, expected at most %d", len(items), MaxMessages)
+		return nil, invalid("input", "found %s, expected at most %d", plural.Of(len(items), "item"), MaxMessages)
 	}
 	turns := responseTurns{names: map[string]string{}}
 	for i, item := range items {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/specquant/specquant/internal/engine/sampler"
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // common are the fields that chats and completions share. Fields that are not set have the
@@ -96,13 +97,13 @@ func (c *common) check(vocab int) error {
 		return invalid("stream_options", "is allowed only with stream")
 	}
 	if len(c.Stop) > MaxStops {
-		return invalid("stop", "found %d texts, expected at most %d", len(c.Stop), MaxStops)
+		return invalid("stop", "found %s, expected at most %d", plural.Of(len(c.Stop), "text"), MaxStops)
 	}
 	if _, err := sampler.NewStops(c.Stop); err != nil {
 		return invalid("stop", "%v", err)
 	}
 	if len(c.LogitBias) > MaxBias {
-		return invalid("logit_bias", "found %d tokens, expected at most %d", len(c.LogitBias), MaxBias)
+		return invalid("logit_bias", "found %s, expected at most %d", plural.Of(len(c.LogitBias), "token"), MaxBias)
 	}
 	for key, b := range c.LogitBias {
 		if id, err := strconv.Atoi(key); err != nil || id < 0 || id >= vocab || !(b >= -100 && b <= 100) {

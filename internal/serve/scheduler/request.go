@@ -8,6 +8,7 @@ import (
 
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/engine/sampler"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/speculate"
 )
 
@@ -24,7 +25,7 @@ type BusyError struct {
 }
 
 func (e *BusyError) Error() string {
-	return fmt.Sprintf("%v; try again in %d seconds", ErrBusy, int(e.RetryAfter.Seconds()))
+	return fmt.Sprintf("%v; try again in %s", ErrBusy, plural.Of(int(e.RetryAfter.Seconds()), "second"))
 }
 
 func (e *BusyError) Unwrap() error { return ErrBusy }
