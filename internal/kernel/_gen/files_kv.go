@@ -9,6 +9,7 @@ var kvFiles = []file{
 	{"kv/avx2_amd64.s", "kv_avx2_amd64.tmpl", values{"Scores": kvScore256, "Combines": kvCombine256}},
 	{"kv/int512_amd64.s", "kv_int512_amd64.tmpl", values{"Scores": kvScore512, "Combines": kvIntCombine512}},
 	{"kv/int256_amd64.s", "kv_int256_amd64.tmpl", values{"Scores": kvIntScore256, "Combines": kvIntCombine256}},
+	{"kv/int_arm64.s", "kv_int_arm64.tmpl", values{"Shapes": kvIntNarrow}},
 	{"kv/calls_amd64.go", "kv_calls.tmpl", values{"Package": "kv", "Families": []values{
 		kvCall("kvScore512", "avx512", kvScore512), kvCall("kvCombine512", "avx512", kvCombine512),
 		kvCall("kvScore256", "avx2", kvScore256), kvCall("kvCombine256", "avx2", kvCombine256),

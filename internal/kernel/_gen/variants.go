@@ -84,5 +84,5 @@ var (
 	kvIntCombine512 = []shape{{4, 32}, {2, 32}, {1, 64}, {1, 32}}
 	kvIntScore256   = []shape{{4, 8}, {1, 16}}
 	kvIntCombine256 = []shape{{4, 8}, {1, 16}}
-	kvIntNarrow     = []shape{{4, 16}, {1, 16}} // NEON, by hand, too
+	kvIntNarrow     = []shape{{4, 16}, {1, 16}} // and with NEON
 )

@@ -38,6 +38,18 @@ func (args *intArgs) group(w *Matrix, a *Activations, bits int) (parts int) {
 	return parts
 }
 
+// from sets which tokens come next: those from t on. parts is what group returned, 0 if the
+// activations are not in groups of channels.
+func (args *intArgs) from(a *Activations, t, parts int) {
+	args.q = unsafe.Pointer(&a.Q[t*a.Stride])
+	if parts > 0 {
+		args.sum, args.total = unsafe.Pointer(&a.parts[t*parts]), parts
+		return
+	}
+	args.sum = unsafe.Pointer(&a.shift[t*args.groups])
+	args.sx, args.zx = unsafe.Pointer(&a.Scale[t]), unsafe.Pointer(&a.Zero[t])
+}
+
 // wholeSteps reports whether groups of the weights end where steps end, so that routines can
 // read bit planes where they are. Otherwise the planes are unpacked to bytes first.
 func (w *Matrix) wholeSteps() bool {

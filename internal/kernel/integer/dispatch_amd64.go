@@ -233,13 +233,7 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 	for t := t0; t < t1; {
 		width := intWidth(t1-t, tiles)
 		args.tokens = min(width, t1-t)
-		args.q = unsafe.Pointer(&a.Q[t*a.Stride])
-		if parts > 0 {
-			args.sum, args.total = unsafe.Pointer(&a.parts[t*parts]), parts
-		} else {
-			args.sum = unsafe.Pointer(&a.shift[t*args.groups])
-			args.sx, args.zx = unsafe.Pointer(&a.Scale[t]), unsafe.Pointer(&a.Zero[t])
-		}
+		args.from(a, t, parts)
 		args.output(pr, edge, tile, rows, t)
 		if fused {
 			pr.branchSums(&sums, tile, t, args.tokens)
@@ -251,33 +245,41 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 			args.start = unsafe.Pointer(start)
 			intStart(start, w, a.fsum[t*args.groups:], tile, tiles, args.tokens)
 		}
-		switch vnni := cpu.Active() >= cpu.AVX512VNNI; {
-		case whole:
+		if whole {
 			intVNNIWhole(&args, bits)
-		case vnni && w.levels != nil && u == nil:
-			intVNNILevels(&args, bits, width)
-		case vnni && parts > 0 && args.onePart() && (bits == 4 || bits == 8):
-			intVNNIFine(&args, bits, width)
-		case vnni && parts > 0:
-			intVNNIGroup(&args, bits, width)
-		case vnni:
-			intVNNI(&args, bits, width)
-		case cpu.Active() == cpu.AVXVNNI && w.levels != nil && u == nil:
-			intAVXVNNILevels(&args, bits, width)
-		case cpu.Active() == cpu.AVXVNNI && parts > 0:
-			intAVXVNNIGroup(&args, bits, width)
-		case cpu.Active() == cpu.AVXVNNI:
-			intAVXVNNI(&args, bits, width)
-		case parts > 0:
-			intAVX2Group(&args, bits, width)
-		default:
-			intAVX2(&args, bits, width)
+		} else {
+			args.multiply(bits, width, w.levels != nil && u == nil, parts > 0)
 		}
 		args.copyEdge(pr, edge, tile, rows, t)
 		if !fused {
 			pr.branch(tile, tiles, t, args.tokens)
 		}
 		t += args.tokens
+	}
+}
+
+// multiply calls the active tier's routine for so many tokens, and for weights of so many bits. levels: the weights are indices,
+// and not unpacked to bytes; grouped: the activations are in groups of channels.
+func (args *intArgs) multiply(bits, width int, levels, grouped bool) {
+	switch vnni, avxVNNI := cpu.Active() >= cpu.AVX512VNNI, cpu.Active() == cpu.AVXVNNI; {
+	case vnni && levels:
+		intVNNILevels(args, bits, width)
+	case vnni && grouped && args.onePart() && (bits == 4 || bits == 8):
+		intVNNIFine(args, bits, width)
+	case vnni && grouped:
+		intVNNIGroup(args, bits, width)
+	case vnni:
+		intVNNI(args, bits, width)
+	case avxVNNI && levels:
+		intAVXVNNILevels(args, bits, width)
+	case avxVNNI && grouped:
+		intAVXVNNIGroup(args, bits, width)
+	case avxVNNI:
+		intAVXVNNI(args, bits, width)
+	case grouped:
+		intAVX2Group(args, bits, width)
+	default:
+		intAVX2(args, bits, width)
 	}
 }
 
@@ -295,15 +297,11 @@ func intMulOne(pr *intProduct, a *Activations, tile, end int) int {
 	for tile < end {
 		var args intArgs
 		bits := args.weights(w, nil, tile)
-		args.q = unsafe.Pointer(&a.Q[0])
+		parts := 0
 		if a.ActGroup > 0 {
-			args.group(w, a, bits)
-			args.rowNext = 0
-			args.sum = unsafe.Pointer(&a.parts[0])
-		} else {
-			args.sum = unsafe.Pointer(&a.shift[0])
-			args.sx, args.zx = unsafe.Pointer(&a.Scale[0]), unsafe.Pointer(&a.Zero[0])
+			parts, args.rowNext = args.group(w, a, bits), 0
 		}
+		args.from(a, 0, parts)
 		args.y = unsafe.Pointer(&pr.y[tile*intLanes])
 		args.tokens, args.tiles = 1, min(len(starts)/intLanes, end-tile)
 		pr.prefetch(tile, args.tiles)

@@ -118,13 +118,7 @@ func intMulTile(pr *intProduct, a *Activations, u *intUnpacked, tile, t0, t1 int
 		if width == 3 {
 			width = 4
 		}
-		args.q = unsafe.Pointer(&a.Q[t*a.Stride])
-		if parts > 0 {
-			args.sum, args.total = unsafe.Pointer(&a.parts[t*parts]), parts
-		} else {
-			args.sum = unsafe.Pointer(&a.shift[t*args.groups])
-			args.sx, args.zx = unsafe.Pointer(&a.Scale[t]), unsafe.Pointer(&a.Zero[t])
-		}
+		args.from(a, t, parts)
 		args.y, args.yNext = unsafe.Pointer(&pr.y[t*pr.ldy+tile*intLanes]), uintptr(pr.ldy*4)
 		if edge != nil {
 			args.y, args.yNext = unsafe.Pointer(edge), intLanes*4
