@@ -178,12 +178,9 @@ func (m *Model) RunTasks(ctx context.Context, o TaskOptions) (*TaskReport, error
 	if err != nil {
 		return nil, err
 	}
-	ready := make([]*tasks.Prepared, len(set))
-	for i, s := range set {
-		ready[i], err = s.task.Prepare(m.tok, s.questions, tasks.Options{MaxLength: m.engine.Context, BOS: o.BOS, Limit: o.Limit, Seed: o.Seed, Strict: o.Strict})
-		if err != nil {
-			return nil, err
-		}
+	ready, err := m.prepareTasks(set, o)
+	if err != nil {
+		return nil, err
 	}
 	f, err := m.fingerprint("")
 	if err != nil {
@@ -229,6 +226,19 @@ func (m *Model) RunTasks(ctx context.Context, o TaskOptions) (*TaskReport, error
 	f.LeftOut = strings.Join(leftOut, ", ")
 	r.Average, r.Fingerprint = Estimate(eval.Average(scores)), f
 	return r, nil
+}
+
+// prepareTasks encodes the questions of each task.
+func (m *Model) prepareTasks(set []taskData, o TaskOptions) ([]*tasks.Prepared, error) {
+	ready := make([]*tasks.Prepared, len(set))
+	for i, s := range set {
+		var err error
+		ready[i], err = s.task.Prepare(m.tok, s.questions, tasks.Options{MaxLength: m.engine.Context, BOS: o.BOS, Limit: o.Limit, Seed: o.Seed, Strict: o.Strict})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return ready, nil
 }
 
 // openLog opens the log of answered questions; nil if none is asked for.

@@ -170,29 +170,30 @@ func (s *chatSession) run(in chatInput) error {
 		case err != nil:
 			return err
 		}
-		text = strings.TrimRightFunc(text, unicode.IsSpace)
-		switch {
-		case strings.TrimSpace(text) == "":
-			continue
-		case strings.HasPrefix(text, "/") && !strings.Contains(text, "\n"):
-			leave, err := s.command(text)
-			if err != nil {
-				fmt.Fprintln(s.err, "specquant:", err)
-				s.failed = s.unlessTalking(err)
-			}
-			if leave {
-				return s.failed
-			}
-			continue
-		}
-		if err := s.ask(text); err != nil {
-			if !s.talking && errors.Is(err, context.Canceled) {
-				return err
-			}
-			fmt.Fprintln(s.err, "specquant:", err)
-			s.failed = s.unlessTalking(err)
+		if leave, err := s.handle(strings.TrimRightFunc(text, unicode.IsSpace)); leave {
+			return err
 		}
 	}
+}
+
+// handle obeys a command or asks a question. leave: the conversation ends, with err as the program's error.
+func (s *chatSession) handle(text string) (leave bool, err error) {
+	switch {
+	case strings.TrimSpace(text) == "":
+		return false, nil
+	case strings.HasPrefix(text, "/") && !strings.Contains(text, "\n"):
+		leave, err = s.command(text)
+	default:
+		err = s.ask(text)
+		if !s.talking && errors.Is(err, context.Canceled) {
+			return true, err
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(s.err, "specquant:", err)
+		s.failed = s.unlessTalking(err)
+	}
+	return leave, s.failed
 }
 
 // unlessTalking returns the error with which the program ends: none at a terminal, where the

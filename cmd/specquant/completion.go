@@ -73,42 +73,11 @@ func complete(n *kong.Node, words []string) candidates {
 	if len(words) == 0 {
 		words = []string{""}
 	}
-	words, last := words[:len(words)-1], words[len(words)-1]
-	// bash passes --flag=value as three words, and so the name of a model with a colon.
-	before := ""
-	if k := len(words); last == "=" && k > 0 {
-		last = ""
-	} else if k > 1 && words[k-1] == "=" {
-		words = words[:k-1]
-	} else if last == ":" && k > 0 {
-		words, before, last = words[:k-1], words[k-1]+":", ""
-	} else if k > 1 && words[k-1] == ":" {
-		words, before = words[:k-2], words[k-2]+":"
-	}
+	words, before, last := joinBashWords(words)
 	if before != "" {
 		return complete(n, append(slices.Clone(words), before+last)).without(before)
 	}
-	var waiting *kong.Flag // for its value
-	position, ended := 0, false
-	for _, word := range words {
-		switch {
-		case waiting != nil:
-			waiting = nil
-		case ended:
-			position++
-		case word == "--":
-			ended = true
-		case strings.HasPrefix(word, "-") && word != "-":
-			name, _, has := strings.Cut(word, "=")
-			if f := findFlag(n, name); f != nil && !has && !f.IsBool() {
-				waiting = f
-			}
-		case child(n, word) != nil && position == 0:
-			n = child(n, word)
-		default:
-			position++
-		}
-	}
+	n, waiting, position, ended := follow(n, words)
 	if waiting != nil {
 		return values(n, waiting.Value, "", last)
 	}
@@ -141,6 +110,47 @@ func complete(n *kong.Node, words []string) candidates {
 		return candidates{paths: pathNone}
 	}
 	return values(n, p, "", last)
+}
+
+// joinBashWords takes the words before the last one and the last one, which is to be completed. bash passes --flag=value as three
+// words, and so the name of a model with a colon; of the latter, before is the part up to the colon.
+func joinBashWords(all []string) (words []string, before, last string) {
+	words, last = all[:len(all)-1], all[len(all)-1]
+	if k := len(words); last == "=" && k > 0 {
+		last = ""
+	} else if k > 1 && words[k-1] == "=" {
+		words = words[:k-1]
+	} else if last == ":" && k > 0 {
+		words, before, last = words[:k-1], words[k-1]+":", ""
+	} else if k > 1 && words[k-1] == ":" {
+		words, before = words[:k-2], words[k-2]+":"
+	}
+	return words, before, last
+}
+
+// follow returns the command that words lead to from n, the flag whose value comes next (nil: none), how many
+// arguments there are already, and whether "--" has ended the flags.
+func follow(n *kong.Node, words []string) (command *kong.Node, waiting *kong.Flag, position int, ended bool) {
+	for _, word := range words {
+		switch {
+		case waiting != nil:
+			waiting = nil
+		case ended:
+			position++
+		case word == "--":
+			ended = true
+		case strings.HasPrefix(word, "-") && word != "-":
+			name, _, has := strings.Cut(word, "=")
+			if f := findFlag(n, name); f != nil && !has && !f.IsBool() {
+				waiting = f
+			}
+		case child(n, word) != nil && position == 0:
+			n = child(n, word)
+		default:
+			position++
+		}
+	}
+	return n, waiting, position, ended
 }
 
 // without leaves out of each word what bash has already.
@@ -222,20 +232,7 @@ func values(n *kong.Node, v *kong.Value, before, typed string) candidates {
 			add(s.Name, s.Help)
 		}
 	case isModel(v):
-		typedName := typed
-		if name, model, ok := strings.Cut(typed, "="); ok && n.Name == "serve" {
-			before, typedName = before+name+"=", model
-		}
-		for _, m := range modelNames() {
-			c.addName(before, m, typedName)
-		}
-		if v.Tag.PlaceHolder == "NAME" {
-			break
-		}
-		c.paths = pathFolders
-		if v.Tag.PlaceHolder == "MODEL" || strings.Contains(v.Help, "GGUF") {
-			c.paths = pathFiles // a GGUF file, too
-		}
+		c.addModels(n, v, before, typed)
 	case before == "" && whole == typed && isFolder(v):
 		c.paths = pathFolders
 	case isFile(v):
@@ -282,6 +279,23 @@ func modelNames() (names []candidate) {
 		names = append(names, candidate{m.Name, what})
 	}
 	return names
+}
+
+// addModels adds the models in the store, and says which paths can name a model.
+func (c *candidates) addModels(n *kong.Node, v *kong.Value, before, typed string) {
+	if name, model, ok := strings.Cut(typed, "="); ok && n.Name == "serve" { // NAME=MODEL
+		before, typed = before+name+"=", model
+	}
+	for _, m := range modelNames() {
+		c.addName(before, m, typed)
+	}
+	if v.Tag.PlaceHolder == "NAME" {
+		return
+	}
+	c.paths = pathFolders
+	if v.Tag.PlaceHolder == "MODEL" || strings.Contains(v.Help, "GGUF") {
+		c.paths = pathFiles // a GGUF file, too
+	}
 }
 
 // addName takes a model whose name, with or without its owner, begins as what is typed,

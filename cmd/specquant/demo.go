@@ -50,11 +50,24 @@ func (c *demoCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	if err := c.compare(e, model, string(text), start); err != nil {
+		return err
+	}
+	fmt.Fprintln(e.out)
+	if err := c.generate(e, model, out); err != nil {
+		return err
+	}
+	fmt.Fprintf(e.err, "\ndone in %s; your own model: specquant quantize DIR -o OUT\n", durationText(time.Since(start)))
+	return nil
+}
+
+// compare prints the accuracy of three recipes at three bit settings.
+func (c *demoCmd) compare(e *env, model, text string, start time.Time) error {
 	fmt.Fprintln(e.out, "A LLaMA of one million parameters, trained on old books, is quantized by plain rounding (rtn), by SpecQuant as published")
 	fmt.Fprintln(e.out, "(specquant) and by the default recipe (specquant-fast) at that paper's three bit settings, each measured against")
 	fmt.Fprintln(e.out, "full precision on a text that was used neither for training nor for calibration.")
 	fmt.Fprintln(e.out)
-	t, err := specquant.CompareRecipes(e.ctx, model, specquant.CompareOptions{Texts: []specquant.EvaluationText{{Name: "books", Content: string(text)}}, Threads: c.Threads,
+	t, err := specquant.CompareRecipes(e.ctx, model, specquant.CompareOptions{Texts: []specquant.EvaluationText{{Name: "books", Content: text}}, Threads: c.Threads,
 		Cell: func(r specquant.Row) {
 			if e.isTerm {
 				fmt.Fprintf(e.err, "\r\x1b[K%s %s done, %s", r.Recipe, r.Bits, durationText(time.Since(start)))
@@ -70,8 +83,11 @@ func (c *demoCmd) Run(e *env) error {
 	fmt.Fprintf(e.out, "Perplexity by the GPTQ protocol: %s of %s, %d predicted, ± standard error. KL divergence in nats a token,\n", plural.Of(t.Windows, "window"), plural.Of(t.Window, "token"), t.Tokens)
 	fmt.Fprintln(e.out, "from full precision. Bits per weight are those of the blocks' linear layers, with scales and branch; at this")
 	fmt.Fprintln(e.out, "model's width of 128 the branch is expensive: one 16-bit number for every channel is 1/8 bit per weight.")
+	return nil
+}
 
-	fmt.Fprintln(e.out)
+// generate quantizes the model by the default recipe to the folder out, and lets it continue a text.
+func (c *demoCmd) generate(e *env, model, out string) error {
 	if _, err := specquant.Quantize(e.ctx, model, out, specquant.QuantizeOptions{Bits: "4-4-4", Threads: c.Threads}); err != nil {
 		return err
 	}
@@ -88,7 +104,6 @@ func (c *demoCmd) Run(e *env) error {
 		fmt.Fprint(e.out, token.Text)
 	}
 	fmt.Fprintln(e.out)
-	fmt.Fprintf(e.err, "\ndone in %s; your own model: specquant quantize DIR -o OUT\n", durationText(time.Since(start)))
 	return nil
 }
 

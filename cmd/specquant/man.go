@@ -90,14 +90,7 @@ func manPage(n *kong.Node) string {
 	}
 	line(".SH OPTIONS")
 	for _, f := range flagsOf(n) {
-		head := "\\fB\\-\\-" + roff(f.Name) + "\\fR"
-		if f.Short != 0 {
-			head = "\\fB\\-" + string(f.Short) + "\\fR, " + head
-		}
-		if !f.IsBool() {
-			head += "=\\fI" + roff(f.FormatPlaceHolder()) + "\\fR"
-		}
-		line(".TP\n%s\n%s", head, roff(f.Help))
+		line(".TP\n%s\n%s", manFlag(f), roff(f.Help))
 	}
 	if n.Parent != nil && len(n.Children) == 0 {
 		manTail(line, manName(n.Parent))
@@ -118,16 +111,8 @@ func manPage(n *kong.Node) string {
 		line(".TP\n.B %d\n%s", s.code, roff(s.what))
 	}
 	line(".SH ENVIRONMENT")
-	line(".TP\n.B %s\n%s", roff(cpu.EnvTier), roff("Lowers the instruction set that the kernels use: portable, avx2, avxvnni or avx512; on arm64 portable or neon."))
-	for _, v := range [][2]string{
-		{"HF_HOME, HF_HUB_CACHE", "Where Hugging Face's cache lies, in which models are looked up by name and into which pull fetches them."},
-		{"HF_TOKEN, HF_TOKEN_PATH", "The token for private and gated repositories, or the file that holds it."},
-		{"HF_ENDPOINT", "Address of the hub. Default: https://huggingface.co."},
-		{"HF_HUB_OFFLINE", "1: fetch nothing."},
-		{"SPECQUANT_HOME", "Where models lie that chat --quantize has made. Default: specquant beside HF_HOME."},
-		{"SPECQUANT_HISTORY", "File of the lines typed in chat; none: keep none."},
-	} {
-		line(".TP\n.B %s\n%s", roff(v[0]), roff(v[1]))
+	for _, v := range environment {
+		line(".TP\n.B %s\n%s", roff(v.name), roff(v.what))
 	}
 	return b.String()
 }
@@ -135,6 +120,29 @@ func manPage(n *kong.Node) string {
 func manTail(line func(string, ...any), parent string) {
 	line(".SH SEE ALSO")
 	line(".BR %s (1)", roff(parent))
+}
+
+// manFlag is the first line of a flag: -o, --out=OUT.
+func manFlag(f *kong.Flag) string {
+	head := "\\fB\\-\\-" + roff(f.Name) + "\\fR"
+	if f.Short != 0 {
+		head = "\\fB\\-" + string(f.Short) + "\\fR, " + head
+	}
+	if !f.IsBool() {
+		head += "=\\fI" + roff(f.FormatPlaceHolder()) + "\\fR"
+	}
+	return head
+}
+
+// environment are the variables that the program reads.
+var environment = []struct{ name, what string }{
+	{cpu.EnvTier, "Lowers the instruction set that the kernels use: portable, avx2, avxvnni or avx512; on arm64 portable or neon."},
+	{"HF_HOME, HF_HUB_CACHE", "Where Hugging Face's cache lies, in which models are looked up by name and into which pull fetches them."},
+	{"HF_TOKEN, HF_TOKEN_PATH", "The token for private and gated repositories, or the file that holds it."},
+	{"HF_ENDPOINT", "Address of the hub. Default: https://huggingface.co."},
+	{"HF_HUB_OFFLINE", "1: fetch nothing."},
+	{"SPECQUANT_HOME", "Where models lie that chat --quantize has made. Default: specquant beside HF_HOME."},
+	{"SPECQUANT_HISTORY", "File of the lines typed in chat; none: keep none."},
 }
 
 // exitCodes are the program's exit codes with their meaning.

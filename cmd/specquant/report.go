@@ -37,24 +37,15 @@ func (c *reportCmd) Run(e *env) error {
 	if err := e.verify(s.Checkpoint); err != nil {
 		return err
 	}
-	p := &report.Page{Subject: s, Tool: "specquant " + specquant.Version, Against: c.Against}
+	if err := c.check(s.Quantization != nil); err != nil {
+		return err
+	}
 	full := c.Against
 	if s.Quantization == nil {
-		if c.Against != "" {
-			return fmt.Errorf("--against %s: %s is in full precision itself; leave it out", c.Against, c.Dir)
-		}
 		full = c.Dir
 	}
-	if c.Text != "" && (c.Against == "" || s.Quantization == nil) {
-		return errors.New("--text measures a quantized model and its checkpoint; give the checkpoint with --against DIR")
-	}
-	if full == "" && len(c.Calib) > 0 {
-		return errors.New("--calib is the text for the pictures, which need the checkpoint in full precision; give that with --against DIR, or leave --calib out")
-	}
+	p := &report.Page{Subject: s, Tool: "specquant " + specquant.Version, Against: c.Against}
 	if c.Measured != "" {
-		if s.Quantization == nil {
-			return fmt.Errorf("--measured is about a quantized model; %s is in full precision", c.Dir)
-		}
 		if p.Table, err = compare.Read(c.Measured); err != nil {
 			return err
 		}
@@ -73,14 +64,7 @@ func (c *reportCmd) Run(e *env) error {
 		if err != nil {
 			return err
 		}
-		p.Quality, err = report.Measure(e.ctx, c.Dir, c.Against, filepath.Base(c.Text), text, c.MaxWindows, pool, func(done, all int) {
-			if e.isTerm {
-				fmt.Fprintf(e.err, "\r%d of %s", done, plural.Of(all, "token"))
-				if done == all {
-					fmt.Fprint(e.err, "\r\x1b[K")
-				}
-			}
-		})
+		p.Quality, err = report.Measure(e.ctx, c.Dir, c.Against, filepath.Base(c.Text), text, c.MaxWindows, pool, e.tokensDone)
 		if err != nil {
 			return err
 		}
@@ -88,7 +72,42 @@ func (c *reportCmd) Run(e *env) error {
 			return err
 		}
 	}
-	f, err := checkpoint.CreateAtomic(c.Out, 0)
+	if err := writePage(c.Out, p); err != nil {
+		return err
+	}
+	fmt.Fprintln(e.out, c.Out)
+	return nil
+}
+
+// check returns an error for flags that do not fit the model.
+func (c *reportCmd) check(quantized bool) error {
+	switch {
+	case !quantized && c.Against != "":
+		return fmt.Errorf("--against %s: %s is in full precision itself; leave it out", c.Against, c.Dir)
+	case c.Text != "" && c.Against == "":
+		return errors.New("--text measures a quantized model and its checkpoint; give the checkpoint with --against DIR")
+	case quantized && c.Against == "" && len(c.Calib) > 0:
+		return errors.New("--calib is the text for the pictures, which need the checkpoint in full precision; give that with --against DIR, or leave --calib out")
+	case !quantized && c.Measured != "":
+		return fmt.Errorf("--measured is about a quantized model; %s is in full precision", c.Dir)
+	}
+	return nil
+}
+
+// tokensDone shows how far a measurement is, on a terminal.
+func (e *env) tokensDone(done, all int) {
+	if !e.isTerm {
+		return
+	}
+	fmt.Fprintf(e.err, "\r%d of %s", done, plural.Of(all, "token"))
+	if done == all {
+		fmt.Fprint(e.err, "\r\x1b[K")
+	}
+}
+
+// writePage writes a report to a file that appears only when it is complete.
+func writePage(path string, p *report.Page) error {
+	f, err := checkpoint.CreateAtomic(path, 0)
 	if err != nil {
 		return err
 	}
@@ -100,9 +119,5 @@ func (c *reportCmd) Run(e *env) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	if err := f.Commit(); err != nil {
-		return err
-	}
-	fmt.Fprintln(e.out, c.Out)
-	return nil
+	return f.Commit()
 }

@@ -80,30 +80,11 @@ func (c *runCmd) Run(e *env) error {
 	case len(ids) > m.Context():
 		return fmt.Errorf("the prompt has %s, the context is %d; shorten the prompt%s", plural.Of(len(ids), "token"), m.Context(), c.larger(m.Context(), " or give a larger --ctx, up to %d"))
 	}
-	if _, err := fmt.Fprint(e.out, prompt); err != nil {
+	start := time.Now()
+	n, last, err := printContinuations(e, m, prompt, o)
+	if err != nil {
 		return err
 	}
-	start, n := time.Now(), 0
-	choice, last := 0, 0 // the present continuation, and the number of its tokens
-	for token, err := range m.Generate(e.ctx, prompt, o) {
-		if err != nil {
-			fmt.Fprintln(e.out)
-			return err
-		}
-		text := token.Text
-		if token.Choice != choice {
-			choice, last = token.Choice, 0
-			text = "\n\n" + prompt + text
-		}
-		if _, err := fmt.Fprint(e.out, text); err != nil {
-			return err
-		}
-		if token.ID >= 0 { // otherwise it is the rest of the last token's text
-			n++
-			last++
-		}
-	}
-	fmt.Fprintln(e.out)
 	if len(ids)+last == m.Context() && (c.N <= 0 || last < c.N) {
 		fmt.Fprintf(e.err, "stopped because the context of %s is full: %d of the prompt, %d generated%s\n", plural.Of(m.Context(), "token"), len(ids), last, c.larger(m.Context(), "; --ctx can be up to %d"))
 	}
@@ -112,6 +93,35 @@ func (c *runCmd) Run(e *env) error {
 	}
 	fmt.Fprintf(e.err, "%s in %s, %.1f a second%s, bits %s\n", plural.Of(n, "token"), durationText(time.Since(start)), float64(n)/time.Since(start).Seconds(), guessesText(", ", m.Speculation()), m.Bits())
 	return nil
+}
+
+// printContinuations writes the prompt with each continuation as it is generated. It returns the number of tokens, of all
+// continuations and of the last one.
+func printContinuations(e *env, m *specquant.Model, prompt string, o specquant.GenerateOptions) (n, last int, err error) {
+	if _, err := fmt.Fprint(e.out, prompt); err != nil {
+		return 0, 0, err
+	}
+	choice := 0
+	for token, err := range m.Generate(e.ctx, prompt, o) {
+		if err != nil {
+			fmt.Fprintln(e.out)
+			return 0, 0, err
+		}
+		text := token.Text
+		if token.Choice != choice {
+			choice, last = token.Choice, 0
+			text = "\n\n" + prompt + text
+		}
+		if _, err := fmt.Fprint(e.out, text); err != nil {
+			return 0, 0, err
+		}
+		if token.ID >= 0 { // otherwise it is the rest of the last token's text
+			n++
+			last++
+		}
+	}
+	fmt.Fprintln(e.out)
+	return n, last, nil
 }
 
 // check returns an error for invalid flags, before anything is read.
