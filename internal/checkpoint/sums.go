@@ -159,7 +159,11 @@ func (c *Checkpoint) checkSizes() error {
 	}
 	return c.compare(func(i int) (FileHash, error) {
 		want := c.sums[i]
-		st, err := input.Stat(filepath.Join(c.Dir, want.Name))
+		path := filepath.Join(c.Dir, want.Name)
+		st, err := input.Stat(path)
+		if err == nil && !st.Mode().IsRegular() {
+			err = malformed("%s: is %s, expected a regular file; %s", path, input.Kind(st.Mode()), sumsHint)
+		}
 		if err != nil {
 			return FileHash{}, err
 		}

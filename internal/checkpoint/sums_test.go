@@ -98,6 +98,10 @@ func TestVerifyFinds(t *testing.T) {
 		{"longer", func(dir string) { put(t, filepath.Join(dir, "LICENSE"), []byte("nothing is allowed")) }, false, ErrMalformed, []string{"LICENSE", "has 18 bytes, expected 14"}},
 		{"not empty", func(dir string) { put(t, filepath.Join(dir, "empty.json"), []byte("{}")) }, false, ErrMalformed, []string{"empty.json", "has 2 bytes, expected 0"}},
 		{"missing", func(dir string) { os.Remove(filepath.Join(dir, "LICENSE")) }, false, ErrNotFound, []string{"LICENSE", "is missing", "14 bytes"}},
+		{"no file", func(dir string) {
+			os.Remove(filepath.Join(dir, "LICENSE"))
+			os.Mkdir(filepath.Join(dir, "LICENSE"), 0o755)
+		}, false, ErrMalformed, []string{"LICENSE", "is a folder, expected a regular file"}},
 		{"manifest cut", func(dir string) { os.Truncate(filepath.Join(dir, ManifestFile), 40) }, false, ErrMalformed, []string{ManifestFile, "quantize again"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -166,7 +166,7 @@ func TestUnfinished(t *testing.T) {
 	}
 	o := stopped(t)
 	want(o.Dir)
-	want(o.Out+PartialSuffix, "1 of 3 blocks are finished", "with -o "+o.Out+", to continue")
+	want(o.Out+PartialSuffix, "(1 of 3 blocks finished)", "with -o "+o.Out+", to continue")
 	if err := CheckFinished(o.Out + PartialSuffix); strings.Contains(err.Error(), "--keep-bad") {
 		t.Error(err)
 	}

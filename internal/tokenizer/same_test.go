@@ -25,7 +25,7 @@ func TestSame(t *testing.T) {
 		{of("a", "c", "<t>"), `token 1 is`},
 		{of("a", "c", "<t>", "d"), `token 1 is`},
 		{of("a", "b"), ""},
-		{of("a"), `one has 1 tokens and the other 3, among them "b" with the id 1`},
+		{of("a"), `one has 1 token and the other 3, among them "b" with the id 1`},
 		{of("a", "b", "<s>", "<t>", "d"), `"d" with the id 4`},
 	} {
 		for _, err := range []error{base.Same(c.other), c.other.Same(base)} {
