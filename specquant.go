@@ -2,6 +2,7 @@ package specquant
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/engine"
@@ -113,6 +114,19 @@ func (m *Model) Context() int { return m.engine.Context }
 // Encode turns text into the token ids that [Model.Generate] continues: with the BOS
 // token if the model wants one and the text does not begin with it.
 func (m *Model) Encode(text string) ([]int, error) { return m.tok.EncodePrompt(text) }
+
+// PromptWarnings says what in a prompt is hardly meant: a written token that ends a text, behind
+// which the model begins another one, and one that begins a text in the midst of it. ids are of
+// [Model.Encode].
+func (m *Model) PromptWarnings(ids []int) []string {
+	ends := slices.Clone(m.engine.Config.EOS)
+	for _, text := range checkpoint.EndTexts { // a base model's end of text is not always named by an instructed one's files
+		if id, ok := m.tok.ID(text); ok && m.tok.IsSpecial(id) {
+			ends = append(ends, id)
+		}
+	}
+	return m.tok.Edges(ids, ends)
+}
 
 // Decode turns token ids into text, leaving special tokens out.
 func (m *Model) Decode(ids []int) string { return m.tok.Decode(ids) }

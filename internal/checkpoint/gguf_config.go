@@ -179,7 +179,7 @@ func (g *GGUF) EndTokens() []int {
 		}
 	}
 	for id := range min(len(tokens), len(types)) {
-		if types[id] == controlToken && slices.Contains(endTexts, tokens[id]) {
+		if types[id] == controlToken && slices.Contains(EndTexts, tokens[id]) {
 			add(id)
 		}
 	}
@@ -189,8 +189,8 @@ func (g *GGUF) EndTokens() []int {
 // controlToken is the type of a token that is not text.
 const controlToken = 3
 
-// endTexts are the tokens with which chat models end a turn or a text.
-var endTexts = []string{"<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|end_of_text|>", "<|endoftext|>", "</s>"}
+// EndTexts are the tokens with which chat models end a turn or a text.
+var EndTexts = []string{"<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|end_of_text|>", "<|endoftext|>", "</s>"}
 
 // mainDType is the torch name of the type that holds the most bytes.
 func (g *GGUF) mainDType() string {
