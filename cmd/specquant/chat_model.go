@@ -15,6 +15,9 @@ import (
 // model returns the folder or file of the model: the argument's, or a quantized one of the same
 // name in the store, or one that is quantized now.
 func (c *chatCmd) model(e *env) (string, error) {
+	if !c.Quantize {
+		return modelToRun(e, c.Dir, c.Full)
+	}
 	config, err := hub.FromEnv()
 	if err != nil {
 		return "", err
@@ -22,10 +25,7 @@ func (c *chatCmd) model(e *env) (string, error) {
 	_, statErr := input.Stat(c.Dir)
 	name, nameErr := hub.ParseName(c.Dir)
 	if statErr == nil || nameErr != nil || name.File != "" {
-		if c.Quantize {
-			return "", fmt.Errorf("--quantize takes the name of a checkpoint in the store; for a folder: specquant quantize %s -o OUT", c.Dir)
-		}
-		return config.Resolve(c.Dir)
+		return "", fmt.Errorf("--quantize takes the name of a checkpoint in the store; for a folder: specquant quantize %s -o OUT", c.Dir)
 	}
 	m, err := config.Find(c.Dir)
 	if err != nil {
@@ -34,43 +34,7 @@ func (c *chatCmd) model(e *env) (string, error) {
 	if name, err = hub.ParseName(m.Name); err != nil {
 		return "", err
 	}
-	if c.Quantize {
-		return c.quantized(e, config, name)
-	}
-	if !c.Full {
-		if q := newestQuantized(config, name); q != nil {
-			fmt.Fprintf(e.err, "using %s, which was quantized here earlier; --full uses the model as it was downloaded\n", q.Name)
-			return q.Path, nil
-		}
-	}
-	return config.Resolve(c.Dir)
-}
-
-// draftModel returns the folder or file of what --draft names; "" for "".
-func draftModel(e *env, name string, full bool) (string, error) {
-	if name == "" {
-		return "", nil
-	}
-	path, err := (&chatCmd{Dir: name, Full: full}).model(e)
-	if err != nil {
-		return "", fmt.Errorf("--draft: %w", err)
-	}
-	return path, nil
-}
-
-// newestQuantized is the latest quantization of a model in the store; nil: there is none.
-func newestQuantized(config hub.Config, name hub.Name) *hub.Cached {
-	all, err := config.List()
-	if err != nil {
-		return nil
-	}
-	var newest *hub.Cached
-	for i, m := range all {
-		if m.Quantized && strings.HasPrefix(m.Name, name.Repo+":") && (newest == nil || m.Modified.After(newest.Modified)) {
-			newest = &all[i]
-		}
-	}
-	return newest
+	return c.quantized(e, config, name)
 }
 
 // quantized returns the quantized model of a name, and quantizes it if it is not in the store.

@@ -20,10 +20,11 @@ import (
 )
 
 type runCmd struct {
-	Dir       string   `arg:"" help:"Folder of a quantized model or of a checkpoint, or a GGUF file." placeholder:"OUT"`
+	Dir       string   `arg:"" help:"Folder or name of a quantized model or of a checkpoint, or a GGUF file." placeholder:"MODEL"`
 	Text      []string `arg:"" optional:"" name:"text" help:"Text to continue. Without it and --prompt, up to 1 MiB is read from standard input, without its final newline, unless that is a terminal."`
 	Prompt    *string  `short:"p" help:"Text to continue, instead of the argument." placeholder:"TEXT"`
 	N         int      `short:"n" help:"Tokens to generate, at most. 0: until the context is full." default:"256"`
+	Full      bool     `help:"Use the model as it was downloaded, even if a quantized one is in the store."`
 	Ctx       int      `help:"Context in tokens. 0: the model's own, at most 8192." default:"0"`
 	Threads   int      `help:"Threads. 0: one for each CPU." default:"0"`
 	Draft     string   `help:"Folder or name of a smaller model with the same vocabulary that guesses what the text goes on with, where that is faster; the text is the same." placeholder:"SMALL"`
@@ -57,7 +58,10 @@ func (c *runCmd) Run(e *env) error {
 	if err := o.Check(); err != nil {
 		return err
 	}
-	draft, err := draftModel(e, c.Draft, false)
+	if c.Dir, err = modelToRun(e, c.Dir, c.Full); err != nil {
+		return err
+	}
+	draft, err := draftModel(e, c.Draft, c.Full)
 	if err != nil {
 		return err
 	}

@@ -206,7 +206,7 @@ func (c *serveCmd) sources(e *env) ([]serve.Source, error) {
 		if name == "" {
 			name = nameOf(model)
 		}
-		path, err := (&chatCmd{Dir: model, Full: c.Full}).model(e)
+		path, err := modelToRun(e, model, c.Full)
 		if err != nil {
 			return nil, err
 		}

@@ -254,3 +254,32 @@ func (c Config) Resolve(name string) (string, error) {
 	}
 	return "", fmt.Errorf("%s has several GGUF files; choose one: %s:%s", m.Name, m.Name, strings.Join(m.GGUF, ", "+m.Name+":"))
 }
+
+// ResolveToRun is Resolve for a model that is to be run: if name is a checkpoint's, without a
+// revision, and the checkpoint was quantized here, it returns the folder of the latest
+// quantization, and which one that is.
+func (c Config) ResolveToRun(name string) (path string, quantized *Cached, err error) {
+	n, err := ParseName(name)
+	if _, statErr := input.Stat(name); statErr == nil || err != nil || n.Revision != "" || n.File != "" {
+		path, err = c.Resolve(name)
+		return path, nil, err
+	}
+	m, err := c.Find(name)
+	if err != nil {
+		return "", nil, err
+	}
+	all, err := c.List()
+	if err != nil {
+		return "", nil, err
+	}
+	for i, q := range all {
+		if q.Quantized && strings.HasPrefix(q.Name, m.Name+":") && (quantized == nil || q.Modified.After(quantized.Modified)) {
+			quantized = &all[i]
+		}
+	}
+	if quantized != nil {
+		return quantized.Path, quantized, nil
+	}
+	path, err = c.Resolve(name)
+	return path, nil, err
+}
