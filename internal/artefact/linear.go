@@ -95,14 +95,14 @@ const tileRows = 16
 
 func (l *Linear) tiles() int { return (l.Out + tileRows - 1) / tileRows }
 
-// Matrix returns the integer part in the form that kernels take. The tiles are shared, not
-// copied.
+// Matrix returns the integer part in the form that kernels take. The tiles and scales are
+// shared, not copied.
 func (l *Linear) Matrix() (*integer.Matrix, error) {
 	zero := l.Grid.FixedZero()
 	if l.Zeros != nil {
 		zero = floats(l.Zeros)
 	}
-	return integer.NewMatrix(l.Grid.Bits, l.Out, l.In, l.Grid.Group, l.Tiles, floats(l.Scales), zero)
+	return integer.NewHalfMatrix(l.Grid.Bits, l.Out, l.In, l.Grid.Group, l.Tiles, l.Scales, zero)
 }
 
 // Residual writes the decoded integer part to dst [out × in].

@@ -51,7 +51,7 @@ func randomMixture(tb testing.TB, pool *parallel.Pool, c *checkpoint.Config, kin
 			l.matrices = slices.Clone(l.matrices)
 			for i, w := range l.matrices {
 				copied := *w
-				copied.Tiles, copied.Scale = slices.Clone(w.Tiles), slices.Clone(w.Scale)
+				copied.Tiles, copied.Scale, copied.HalfScale = slices.Clone(w.Tiles), slices.Clone(w.Scale), slices.Clone(w.HalfScale)
 				l.matrices[i] = &copied
 			}
 			return &l

@@ -28,7 +28,7 @@ func (m *Model) Footprint() Footprint {
 			}
 		case *quantized:
 			for i, w := range l.matrices {
-				f.Weights += int64(len(w.Tiles)) + 2*int64(len(w.Scale))
+				f.Weights += int64(w.Bytes())
 				products += int64(w.Rows) * int64(w.Cols)
 				f.Branch += l.branchBytes(i)
 			}

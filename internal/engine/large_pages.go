@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"unsafe"
+
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
@@ -55,7 +57,7 @@ func (m *Model) allowLargePages(bytes int64) {
 	}
 }
 
-// settle moves the integers of layers from the mapped file to large pages, before the layers
+// settle moves the integers and scales of layers from the mapped file to large pages, before the layers
 // are prepared.
 func (m *Model) settle(layers []*artefact.Linear) {
 	for _, l := range layers {
@@ -73,6 +75,11 @@ func (m *Model) settle(layers []*artefact.Linear) {
 			}
 		}
 		l.Tiles = to[:n:n]
+		if to := m.pages.take(2 * len(l.Scales)); to != nil && len(l.Scales) > 0 {
+			scales := unsafe.Slice((*uint16)(unsafe.Pointer(&to[0])), len(l.Scales))
+			copy(scales, l.Scales)
+			l.Scales = scales
+		}
 	}
 }
 

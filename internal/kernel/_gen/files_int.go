@@ -69,11 +69,10 @@ var intFiles = []file{
 	{"integer/float256_amd64.s", "int_float256_amd64.tmpl", values{"Bits": floatBits, "Tokens": floatTokens256}},
 	{"integer/float_arm64.s", "int_float_arm64.tmpl", values{"Bits": byteBits, "Tokens": floatTokensNEON}},
 
-	// Bit planes to bytes, and where sums begin.
+	// Bit planes to bytes.
 	{"integer/unpack512_amd64.s", "int_unpack512_amd64.tmpl", values{"Bits": planeBits}},
 	{"integer/unpack256_amd64.s", "int_unpack256_amd64.tmpl", values{"Bits": planeBits}},
 	{"integer/unpack_arm64.s", "int_unpack_arm64.tmpl", values{"Bits": planeBits}},
-	{"integer/zero_amd64.s", "int_zero_amd64.tmpl", nil},
 
 	// The choice among them.
 	{"integer/calls_amd64.go", "int_calls.tmpl", values{"Package": "integer", "Unsafe": false, "Families": []family{

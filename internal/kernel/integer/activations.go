@@ -56,7 +56,7 @@ type Activations struct {
 	Sum          []int32   // [tokens][groups]: Σ Q over a group of the weights; empty with ActGroup
 
 	shift []int32     // [tokens + padding][groups]: −8·Sum, which the routines' sums begin with; empty with ActGroup
-	fsum  []float32   // [tokens + intStartPad][groups]: Sum as floats, exact; with ActGroup Σ Scale·Q
+	fsum  []float32   // [tokens + intSumPad][groups]: Sum as floats, exact; with ActGroup Σ Scale·Q
 	parts []intActSum // [tokens + padding][parts], only with ActGroup; see group.go
 }
 
@@ -78,7 +78,7 @@ func (a *Activations) reset(tokens, cols int, grid ActGrid, group int) {
 	a.Q = shape.Grow(a.Q, rows*a.Stride)
 	a.Scale = shape.Grow(a.Scale, tokens*grids)
 	a.Zero = shape.Grow(a.Zero, tokens*grids)
-	a.fsum = shape.Grow(a.fsum, (tokens+intStartPad)*groups)
+	a.fsum = shape.Grow(a.fsum, (tokens+intSumPad)*groups)
 	if a.ActGroup > 0 {
 		parts, _ := intParts(cols, group, a.ActGroup)
 		a.parts = shape.Grow(a.parts, rows*parts)

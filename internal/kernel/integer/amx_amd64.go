@@ -48,6 +48,8 @@ type intAMXArgs struct {
 	//lint:ignore U1000 only the assembly uses them
 	tileW, tileScale, tileShift, tileRowSum, tileY uintptr
 	//lint:ignore U1000 likewise
+	shiftAt, sumAt, partAt uintptr
+	//lint:ignore U1000 likewise
 	nextQ, nextSum, nextPart, nextSx, nextZx, nextY uintptr
 	//lint:ignore U1000 likewise
 	left int
@@ -175,6 +177,9 @@ func intMulAMX(pr *intProduct, a *Activations, tile, end, t0, t1 int) int {
 	}
 	var config intTileConfig
 	args.config = unsafe.Pointer(&config)
+	scales := newIntScales(w, tile, end)
+	defer scales.free()
+	args.scale = scales.at()
 	for t := t0; t < t1; {
 		block := intAMXBlock
 		if t1-t <= intAMXHalf {
@@ -214,20 +219,11 @@ func intMulAMX(pr *intProduct, a *Activations, tile, end, t0, t1 int) int {
 func (args *intAMXArgs) place(pr *intProduct, a *Activations, s *intSignedTiles, tile, tiles, t int) {
 	w := pr.w
 	args.w = unsafe.Pointer(&s.data[0])
-	args.scale = unsafe.Pointer(&w.Scale[tile*args.groups*intLanes])
 	args.rowSum = unsafe.Pointer(&w.RowSum[tile*intLanes])
 	args.y, args.tiles = unsafe.Pointer(&pr.y[t*pr.ldy+tile*intLanes]), tiles
 	args.q = unsafe.Pointer(&a.Q[t*a.Stride])
 	args.sum = unsafe.Pointer(&a.fsum[t*args.groups])
-	switch {
-	case w.shift == nil:
-		args.shift = nil
-	case len(w.shift) == intLanes:
-		args.shift = unsafe.Pointer(&w.shift[0])
-	default:
-		args.shift = unsafe.Pointer(&w.shift[tile*args.groups*intLanes])
-		args.shiftNext, args.shiftTile = intLanes*4, args.scaleNext
-	}
+	args.shift, args.shiftNext, args.shiftTile = w.shiftAt(tile)
 	if a.ActGroup > 0 {
 		args.part, args.partNext = unsafe.Pointer(&a.parts[t*args.groups]), uintptr(args.groups)*unsafe.Sizeof(intActSum{})
 	} else {

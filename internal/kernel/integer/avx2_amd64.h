@@ -19,12 +19,15 @@
 	MOVQ intArgs_scale(R12), R14;   \
 	MOVQ intArgs_sum(R12), R15
 
-// INT2_BEGIN sets the float sums to where they begin.
+// INT2_BEGIN sets the float sums to 0, and where the routine is in the zero points.
 #define INT2_BEGIN(bytes) \
-	MOVQ    intArgs_start(R12), AX; \
-	MOVQ    $bytes, CX;             \
+	MOVQ    intArgs_shift(R12), AX;   \
+	MOVQ    AX, intArgs_shiftAt(R12); \
+	MOVQ    intArgs_fsum(R12), AX;    \
+	MOVQ    AX, intArgs_fsumAt(R12);  \
+	VPXOR   Y0, Y0, Y0;               \
+	MOVQ    $bytes, CX;               \
 begin:                            \
-	VMOVDQU -32(AX)(CX*1), Y0;      \
 	VMOVDQU Y0, -32(SP)(CX*1);      \
 	SUBQ    $32, CX;                \
 	JNZ     begin
@@ -112,10 +115,28 @@ begin:                            \
 	VPADDD       Y13, a0, a0;   \
 	VPADDD       Y15, a1, a1
 
-// INT2_FLUSH adds scale·sum of one token to its float sums.
+// INT2_SHIFTS loads what zero points are different from the middle by into Y8 and Y9, and sets
+// CX and AX for INT2_UNSHIFT, which subtracts that times the token's sum.
+#define INT2_SHIFTS \
+	MOVQ    intArgs_shiftAt(R12), AX;   \
+	VMOVUPS (AX), Y8;                   \
+	VMOVUPS 32(AX), Y9;                 \
+	ADDQ    intArgs_shiftNext(R12), AX; \
+	MOVQ    AX, intArgs_shiftAt(R12);   \
+	MOVQ    intArgs_fsumAt(R12), CX;    \
+	MOVQ    intArgs_fsumNext(R12), AX;  \
+	ADDQ    $4, intArgs_fsumAt(R12)
+
+#define INT2_UNSHIFT(a0, a1) \
+	VBROADCASTSS (CX), Y14;     \
+	ADDQ         AX, CX;        \
+	VMULPS       Y14, Y8, Y12;  \
+	VMULPS       Y14, Y9, Y13;  \
+	VSUBPS       Y12, a0, a0;   \
+	VSUBPS       Y13, a1, a1
+
+// INT2_FLUSH adds scale·product of one token to its float sums.
 #define INT2_FLUSH(at, a0, a1) \
-	VCVTDQ2PS a0, a0;            \
-	VCVTDQ2PS a1, a1;            \
 	VMULPS    (R14), a0, a0;     \
 	VMULPS    32(R14), a1, a1;   \
 	VADDPS    at(SP), a0, a0;    \

@@ -44,17 +44,6 @@ clear:                                \
 	VMOVUPS      a0, at(SP);          \
 	VMOVUPS      a1, (32+at)(SP)
 
-// INT2G_FLUSH adds scale·sum of one token to its float sums.
-#define INT2G_FLUSH(at, from, a0, a1) \
-	VMOVUPS from(SP), a0;          \
-	VMOVUPS (32+from)(SP), a1;     \
-	VMULPS  (R14), a0, a0;         \
-	VMULPS  32(R14), a1, a1;       \
-	VADDPS  at(SP), a0, a0;        \
-	VADDPS  (32+at)(SP), a1, a1;   \
-	VMOVUPS a0, at(SP);            \
-	VMOVUPS a1, (32+at)(SP)
-
 // INT2G_LOAD8 loads a step of 4 columns.
 #define INT2G_LOAD8 \
 	VMOVDQU (SI), Y8;   \

@@ -29,7 +29,7 @@ func intBenchSome(b *testing.B, bits, rows, cols, group, bytes int) []*Matrix {
 		}
 		scale := make([]float32, ScaleLen(rows, cols, group))
 		for j := range scale {
-			scale[j] = 0.01
+			scale[j] = 1.0 / 128 // a 16-bit float, as in artefacts
 		}
 		w, err := NewMatrix(bits, rows, cols, group, tiles, scale, nil)
 		if err != nil {
@@ -62,7 +62,7 @@ func BenchmarkMulInt(b *testing.B) {
 								Mul(pool, y, rows, ws[i%len(ws)], &a)
 								i++
 							}
-							intRates(b, 2*rows*cols*tokens, len(ws[0].Tiles)+4*len(ws[0].Scale))
+							intRates(b, 2*rows*cols*tokens, ws[0].Bytes())
 						})
 					}
 				})
@@ -94,7 +94,7 @@ func BenchmarkMulIntFloat(b *testing.B) {
 					MulFloat(pool, y, rows, ws[i%len(ws)], x, cols, tokens)
 					i++
 				}
-				intRates(b, 2*rows*cols*tokens, len(ws[0].Tiles)+4*len(ws[0].Scale))
+				intRates(b, 2*rows*cols*tokens, ws[0].Bytes())
 			})
 		}
 	}

@@ -33,8 +33,8 @@ func (args *intArgs) group(w *Matrix, a *Activations, bits int) (parts int) {
 	}
 	args.lastParts = parts - (args.groups-1)*args.parts
 	args.sumNext = uintptr(parts) * unsafe.Sizeof(intActSum{})
-	args.sx, args.zx = unsafe.Pointer(&intUnit), unsafe.Pointer(&intNoShift)
-	args.rowSum = unsafe.Pointer(&intNoShift)
+	args.sx, args.zx = unsafe.Pointer(&intUnit), unsafe.Pointer(&intNothing)
+	args.rowSum = unsafe.Pointer(&intNothing)
 	return parts
 }
 
@@ -42,6 +42,7 @@ func (args *intArgs) group(w *Matrix, a *Activations, bits int) (parts int) {
 // activations are not in groups of channels.
 func (args *intArgs) from(a *Activations, t, parts int) {
 	args.q = unsafe.Pointer(&a.Q[t*a.Stride])
+	args.fsum = unsafe.Pointer(&a.fsum[t*args.groups])
 	if parts > 0 {
 		args.sum, args.total = unsafe.Pointer(&a.parts[t*parts]), parts
 		return

@@ -18,7 +18,7 @@ type intArgs struct {
 	sum       unsafe.Pointer // group sums of the first token
 	sumNext   uintptr        // to the next token's
 	scale     unsafe.Pointer // scales of the first row tile
-	scaleNext uintptr        // to the second row tile's
+	scaleNext uintptr        // to the second row tile's; routines for one token: to the next group's, 32 if scales have 16 bits
 	rowSum    unsafe.Pointer // row sums of the first row tile
 	rowNext   uintptr        // to the second row tile's
 	sx        unsafe.Pointer // scales of the tokens
@@ -29,7 +29,6 @@ type intArgs struct {
 	add       unsafe.Pointer // what the routines of two tiles add to the result: the branch
 	addNext   uintptr        // to the next token's
 	addTile   uintptr        // to the second row tile's
-	start     unsafe.Pointer // what the float sums begin with, in the routine's order
 	table     unsafe.Pointer // the bytes that indices stand for, for routines that look levels up
 	groups    int            // groups of the weights in a row
 	steps     int            // steps of each group but the last
@@ -37,10 +36,16 @@ type intArgs struct {
 	tokens    int            // tokens whose results are written; the routine may read more
 	tiles     int            // row tiles, one after the other, for the VNNI routines for one token
 
-	// What the sums begin with, for the routines for rows that are one group.
-	shift     unsafe.Pointer // shifts of the first row tile
+	// The zero points of the weights: see zero.go.
+	shift     unsafe.Pointer // shifts of the first row tile; nil: no zero points
+	shiftNext uintptr        // to the next group's
 	shiftTile uintptr        // to the second row tile's
-	fsum      unsafe.Pointer // sums of the tokens as floats
+	fsum      unsafe.Pointer // group sums of the first token as floats
+	fsumNext  uintptr        // to the next token's
+
+	// Where the routine is: addresses, which may be just after what they point into.
+	//lint:ignore U1000 only the assembly uses them
+	shiftAt, fsumAt uintptr
 
 	// For activations in groups of channels. Then steps and last count the steps of a part,
 	// and the routines count left and total down.
@@ -63,8 +68,9 @@ func (args *intArgs) weights(w *Matrix, u *intUnpacked, tile int) (bits int) {
 	}
 	step := intStep(bits)
 	steps := shape.CeilDiv(w.Cols, step)
-	args.start, args.table = unsafe.Pointer(&intNoShift), unsafe.Pointer(w.levels)
-	args.scale = unsafe.Pointer(&w.Scale[tile*groups*intLanes])
+	args.table = unsafe.Pointer(w.levels)
+	args.shift, args.shiftNext, args.shiftTile = w.shiftAt(tile)
+	args.fsumNext = uintptr(groups * 4)
 	args.rowSum = unsafe.Pointer(&w.RowSum[tile*intLanes])
 	args.groups, args.steps = groups, size/step
 	args.last = steps - (groups-1)*args.steps
@@ -73,20 +79,10 @@ func (args *intArgs) weights(w *Matrix, u *intUnpacked, tile int) (bits int) {
 		args.wNext = uintptr(next)
 		args.scaleNext = uintptr(groups * intLanes * 4)
 		args.rowNext, args.yTile = intLanes*4, intLanes*4
+	} else {
+		args.shiftTile = 0
 	}
 	return bits
-}
-
-// shifts sets what the sums begin with, for the routines for rows that are one group.
-func (args *intArgs) shifts(w *Matrix, tile int) {
-	args.shift, args.shiftTile = unsafe.Pointer(&intNoShift), 0
-	switch {
-	case w.shift == nil:
-	case len(w.shift) == intLanes: // the same everywhere
-		args.shift = unsafe.Pointer(&w.shift[0])
-	default:
-		args.shift, args.shiftTile = unsafe.Pointer(&w.shift[tile*intLanes]), args.rowNext
-	}
 }
 
 // intWidth returns the number of tokens of the routine to call if n tokens are left. It may be
@@ -201,6 +197,9 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 	w := pr.w
 	var args intArgs
 	bits := args.weights(w, u, tile)
+	scales := newIntScales(w, tile, tile+tiles)
+	defer scales.free()
+	args.scale = scales.at()
 	parts := 0
 	args.sumNext = uintptr(args.groups * 4)
 	if a.ActGroup > 0 {
@@ -214,15 +213,8 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 	// here, and the branch is added after the product. With many tokens the branch is computed
 	// before, and the routine adds it.
 	fused := tiles == 2 && (pr.c != nil || pr.bytes != nil) && t1-t0 > intTokens
-	var sums intSums
-	var start *intSums // allocated only if it is needed
-	if w.shift != nil {
-		start = new(intSums)
-	}
+	var sums branch.PairSums
 	whole := cpu.Active() >= cpu.AVX512VNNI && tiles == 2 && parts == 0 && args.groups == 1 && (bits == 4 || bits == 8)
-	if whole {
-		args.shifts(w, tile)
-	}
 	args.add, args.addNext, args.addTile = unsafe.Pointer(&branch.Nothing), 0, 0
 	if fused {
 		args.add, args.addNext = unsafe.Pointer(&sums), 2*intLanes*4
@@ -238,14 +230,7 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 		if fused {
 			pr.branchSums(&sums, tile, t, args.tokens)
 		}
-		whole := whole && args.tokens == intTokens
-		if whole {
-			args.fsum = unsafe.Pointer(&a.fsum[t])
-		} else if w.shift != nil {
-			args.start = unsafe.Pointer(start)
-			intStart(start, w, a.fsum[t*args.groups:], tile, tiles, args.tokens)
-		}
-		if whole {
+		if whole && args.tokens == intTokens {
 			intVNNIWhole(&args, bits)
 		} else {
 			args.multiply(bits, width, w.levels != nil && u == nil, parts > 0)
@@ -283,6 +268,10 @@ func (args *intArgs) multiply(bits, width int, levels, grouped bool) {
 	}
 }
 
+// intOneTiles is the number of row tiles of a call for one token: for so many the branch's
+// coefficients are prefetched.
+const intOneTiles = 24
+
 // intMulOne multiplies row tiles tile…end-1 with a single token, as far as they have 16 rows
 // and if the tier has a routine for many row tiles. It returns the first row tile that is not
 // done.
@@ -293,22 +282,23 @@ func intMulOne(pr *intProduct, a *Activations, tile, end int) int {
 		return tile
 	}
 	end = min(end, w.Rows/intLanes)
-	var starts intSums
+	groups, _ := intGroups(w.Cols, w.Group)
 	for tile < end {
 		var args intArgs
 		bits := args.weights(w, nil, tile)
+		if at := tile * groups * intLanes; w.HalfScale != nil {
+			args.scale, args.scaleNext = unsafe.Pointer(&w.HalfScale[at]), 2*intLanes
+		} else {
+			args.scale, args.scaleNext = unsafe.Pointer(&w.Scale[at]), 4*intLanes
+		}
 		parts := 0
 		if a.ActGroup > 0 {
 			parts, args.rowNext = args.group(w, a, bits), 0
 		}
 		args.from(a, 0, parts)
 		args.y = unsafe.Pointer(&pr.y[tile*intLanes])
-		args.tokens, args.tiles = 1, min(len(starts)/intLanes, end-tile)
+		args.tokens, args.tiles = 1, min(intOneTiles, end-tile)
 		pr.prefetch(tile, args.tiles)
-		args.start = unsafe.Pointer(&starts)
-		if w.shift != nil {
-			intStart(&starts, w, a.fsum, tile, args.tiles, 1)
-		}
 		tile += args.tiles
 		switch kind { // a function variable would have args allocated on the heap
 		case intOneToken:
@@ -325,7 +315,7 @@ func intMulOne(pr *intProduct, a *Activations, tile, end int) int {
 }
 
 // branchSums sets sums to the branch of two row tiles for some tokens.
-func (pr *intProduct) branchSums(sums *intSums, tile, t, tokens int) {
+func (pr *intProduct) branchSums(sums *branch.PairSums, tile, t, tokens int) {
 	if w := pr.bytes; w != nil {
 		w.Pair(sums, tile, pr.codeZ[t*w.Count:], tokens)
 		return
@@ -337,11 +327,10 @@ func (pr *intProduct) branchSums(sums *intSums, tile, t, tokens int) {
 func intFloatTiles(pr *intProduct, x []float32, ldx int, u *intUnpacked, tile, tiles, t0, t1 int) {
 	w := pr.w
 	var args intArgs
-	var start *intSums
-	if pr.sums != nil {
-		start = new(intSums)
-	}
 	bits := args.weights(w, u, tile)
+	scales := newIntScales(w, tile, tile+tiles)
+	defer scales.free()
+	args.scale = scales.at()
 	rows := min(w.Rows-tile*intLanes, tiles*intLanes)
 	pr.prefetch(tile, tiles)
 	edge := newIntEdge(rows)
@@ -359,8 +348,7 @@ func intFloatTiles(pr *intProduct, x []float32, ldx int, u *intUnpacked, tile, t
 		args.q = unsafe.Pointer(&x[t*ldx])
 		args.output(pr, edge, tile, rows, t)
 		if pr.sums != nil {
-			args.start = unsafe.Pointer(start)
-			intStart(start, w, pr.sums[t*args.groups:], tile, tiles, args.tokens)
+			args.fsum = unsafe.Pointer(&pr.sums[t*args.groups])
 		}
 		if tiles == 2 {
 			intFloat512(&args, bits, width)

@@ -21,11 +21,20 @@ type intArgs struct {
 	zx      unsafe.Pointer // zero points of the tokens
 	y       unsafe.Pointer // results of the first token
 	yNext   uintptr        // to the next token's
-	start   unsafe.Pointer // what the float sums begin with, [token][16]
 	groups  int            // groups of the weights in a row
 	steps   int            // steps of each group but the last
 	last    int            // steps of the last group
 	tokens  int            // tokens whose results are written; the routine may read more
+
+	// The zero points of the weights: see zero.go.
+	shift     unsafe.Pointer // shifts of the row tile; nil: no zero points
+	shiftNext uintptr        // to the next group's
+	fsum      unsafe.Pointer // group sums of the first token as floats
+	fsumNext  uintptr        // to the next token's
+
+	// Where the routine is: addresses, which may be just after what they point into.
+	//lint:ignore U1000 only the assembly uses them
+	shiftAt, fsumAt uintptr
 
 	// For activations in groups of channels. Then steps and last count the steps of a part,
 	// and the routines count left and total down.
@@ -42,8 +51,8 @@ func (args *intArgs) weights(w *Matrix, u *intUnpacked, tile int) (bits int) {
 	tiles := w.tiles(u, tile)
 	step := intStep(tiles.bits)
 	args.w = unsafe.Pointer(&tiles.data[0])
-	args.start = unsafe.Pointer(&intNoShift)
-	args.scale = unsafe.Pointer(&w.Scale[tile*groups*intLanes])
+	args.shift, args.shiftNext, _ = w.shiftAt(tile)
+	args.fsumNext = uintptr(groups * 4)
 	args.rowSum = unsafe.Pointer(&w.RowSum[tile*intLanes])
 	args.groups, args.steps = groups, size/step
 	args.last = shape.CeilDiv(w.Cols, step) - (groups-1)*args.steps
@@ -94,6 +103,9 @@ func intMulTile(pr *intProduct, a *Activations, u *intUnpacked, tile, t0, t1 int
 	w := pr.w
 	var args intArgs
 	bits := args.weights(w, u, tile)
+	scales := newIntScales(w, tile, tile+1)
+	defer scales.free()
+	args.scale = scales.at()
 	parts := 0
 	args.sumNext = uintptr(args.groups * 4)
 	if a.ActGroup > 0 {
@@ -104,11 +116,6 @@ func intMulTile(pr *intProduct, a *Activations, u *intUnpacked, tile, t0, t1 int
 	var edge *[intWidth * intLanes]float32
 	if rows < intLanes {
 		edge = new([intWidth * intLanes]float32)
-	}
-	var start *[intWidth * intLanes]float32
-	if w.shift != nil {
-		start = new([intWidth * intLanes]float32)
-		args.start = unsafe.Pointer(start)
 	}
 	args.qNext = uintptr(a.Stride)
 	for t := t0; t < t1; t += args.tokens {
@@ -122,9 +129,6 @@ func intMulTile(pr *intProduct, a *Activations, u *intUnpacked, tile, t0, t1 int
 		args.y, args.yNext = unsafe.Pointer(&pr.y[t*pr.ldy+tile*intLanes]), uintptr(pr.ldy*4)
 		if edge != nil {
 			args.y, args.yNext = unsafe.Pointer(edge), intLanes*4
-		}
-		if start != nil {
-			intStart(start[:], w, a.fsum[t*args.groups:], tile, args.tokens)
 		}
 		switch dot := cpu.Active() >= cpu.NEONDot; {
 		case dot && parts > 0:
@@ -148,19 +152,6 @@ func intMulTile(pr *intProduct, a *Activations, u *intUnpacked, tile, t0, t1 int
 // intWidth is the largest number of tokens that a routine takes.
 const intWidth = 4
 
-// intStart sets y to what the sums of a row tile begin with for some tokens, [token][16]: see
-// zero.go. sums has the tokens' group sums.
-func intStart(y []float32, w *Matrix, sums []float32, tile, tokens int) {
-	groups, _ := intGroups(w.Cols, w.Group)
-	at, shift, next := tile*groups*intLanes, w.shift, 0
-	if len(shift) > intLanes {
-		shift, next = shift[at:], intLanes*4
-	}
-	for t := range tokens {
-		intStartNEON(unsafe.Pointer(&y[t*intLanes]), unsafe.Pointer(&w.Scale[at]), unsafe.Pointer(&shift[0]), next, unsafe.Pointer(&sums[t*groups]), groups)
-	}
-}
-
 // intFloatPair is intMulPair for float tokens.
 func intFloatPair(pr *intProduct, x []float32, ldx, tile, t0, t1 int) {
 	if cpu.Active() < cpu.NEON {
@@ -183,18 +174,20 @@ func intFloatTile(pr *intProduct, x []float32, ldx int, u *intUnpacked, tile, t0
 	w := pr.w
 	var args intArgs
 	bits := args.weights(w, u, tile)
+	scales := newIntScales(w, tile, tile+1)
+	defer scales.free()
+	args.scale = scales.at()
 	rows := min(w.Rows-tile*intLanes, intLanes)
 	args.qNext = uintptr(ldx * 4)
 	sums := new([2 * intLanes]float32)
-	args.start = unsafe.Pointer(sums)
+	args.y = unsafe.Pointer(sums)
 	for t := t0; t < t1; {
 		width := min(2, t1-t)
 		args.q = unsafe.Pointer(&x[t*ldx])
 		if pr.sums != nil {
-			intStart(sums[:], w, pr.sums[t*args.groups:], tile, width)
-		} else {
-			clear(sums[:])
+			args.fsum = unsafe.Pointer(&pr.sums[t*args.groups])
 		}
+		clear(sums[:])
 		intFloatNEON(&args, bits, width)
 		for i := range width {
 			copy(pr.y[(t+i)*pr.ldy+tile*intLanes:][:rows], sums[i*intLanes:])

@@ -9,6 +9,7 @@
 //	levels      weights that are indices of 4 bits into a table of levels
 //	planes      weights of 2, 3, 5, 6 and 7 bits in bit planes (unpack*: to bytes)
 //	group       tokens in groups of channels with a scale each
+//	scale       scales of weights in 32 or 16 bits
 //	zero        zero points of weights
 //	project     quantization of tokens together with the first half of a branch
 //	gram        second moments of tokens, as products of integers

@@ -11,9 +11,9 @@ import (
 // MulFloat multiplies float tokens with a matrix (activations in 16 bits or
 // more):
 //
-//	y[t][r] = Σ_g s[r,g]·Σ_{k in g} float32(u−offset)·x[t][k]
+//	y[t][r] = Σ_g s[r,g]·( Σ_{k in g} float32(u−offset)·x[t][k] − (zero[r,g]−offset)·Σ_{k in g} x[t][k] )
 //
-// with k and g ascending, begun as in [Mul] where w has zero points. Within a tier the bits don't depend on the number of
+// with k and g ascending. Within a tier the bits don't depend on the number of
 // tokens or threads; the assembly tiers fuse multiply and add, the portable
 // one rounds each, so tiers differ in the last bits. x has row t at x[t·ldx],
 // w.Cols values; y has row t at y[t·ldy], w.Rows values. It panics if a row

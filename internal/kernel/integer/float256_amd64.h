@@ -38,18 +38,14 @@ write:                              \
 	VZEROUPPER;                       \
 	RET
 
-// BEGIN1 and BEGIN2 set the float sums to where they begin.
+// BEGIN1 and BEGIN2 set the float sums to 0.
 #define BEGIN1 \
-	LEAQ    0(SP), R15;             \
-	MOVQ    intArgs_start(R12), AX; \
-	VMOVUPS (AX), Y0;               \
-	VMOVUPS 32(AX), Y1;             \
-	VMOVUPS Y0, (R15);              \
-	VMOVUPS Y1, 32(R15)
+	LEAQ    0(SP), R15;    \
+	VXORPS  Y0, Y0, Y0;    \
+	VMOVUPS Y0, (R15);     \
+	VMOVUPS Y0, 32(R15)
 
 #define BEGIN2 \
-	BEGIN1;               \
-	VMOVUPS 64(AX), Y0;   \
-	VMOVUPS 96(AX), Y1;   \
-	VMOVUPS Y0, 64(R15);  \
-	VMOVUPS Y1, 96(R15)
+	BEGIN1;                \
+	VMOVUPS Y0, 64(R15);   \
+	VMOVUPS Y0, 96(R15)

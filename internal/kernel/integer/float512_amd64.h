@@ -5,12 +5,11 @@
 	LEAQ 63(SP), R15; \
 	ANDQ $~63, R15
 
-// BEGIN sets the float sums to where they begin.
+// BEGIN sets the float sums to 0.
 #define BEGIN(bytes) \
-	MOVQ    intArgs_start(R12), AX; \
+	VPXORD  Z31, Z31, Z31;          \
 	MOVQ    $bytes, CX;             \
 begin:                            \
-	VMOVUPS -64(AX)(CX*1), Z31;     \
 	VMOVUPS Z31, -64(R15)(CX*1);    \
 	SUBQ    $64, CX;                \
 	JNZ     begin

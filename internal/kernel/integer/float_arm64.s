@@ -3,6 +3,7 @@
 #include "textflag.h"
 #include "go_asm.h"
 #include "neon_arm64.h"
+#include "tiles_arm64.h"
 
 // Integer weights × float tokens, to the bits of the kernels for AVX2: two chains
 // of fused sums, columns 0…3 and 4…7 of a step of 4 bits, 0 1 and 2 3 of one of 8.
@@ -19,7 +20,8 @@
 	ADD  R2, R3;                 \
 	MOVD intArgs_groups(R0), R7; \
 	MOVD intArgs_scale(R0), R8;  \
-	MOVD intArgs_start(R0), R10
+	MOVD intArgs_y(R0), R10;     \
+	INTN_ZEROS
 
 #define INTF_GROUP \
 	MOVD intArgs_steps(R0), R14; \
@@ -66,19 +68,25 @@
 	FMLA4S_I((a+2), 14, x, i); \
 	FMLA4S_I((a+3), 15, x, i)
 
-// INTF_FLUSH adds scale·(both chains) to the sums at R10.
-#define INTF_FLUSH1(at, s, a, b) \
-	FADD4S(a, a, b);  \
+// INTF_MERGE adds the second chain of a token to the first.
+#define INTF_MERGE(a, b) \
+	FADD4S(a, a, b);             \
+	FADD4S((a+1), (a+1), (b+1)); \
+	FADD4S((a+2), (a+2), (b+2)); \
+	FADD4S((a+3), (a+3), (b+3))
+
+// INTF_FLUSH adds scale·product to the sums at R10.
+#define INTF_FLUSH1(at, s, a) \
 	FMUL4S(a, a, s);  \
 	LDRQ(8, 10, at);  \
 	FADD4S(8, 8, a);  \
 	STRQ(8, 10, at)
 
-#define INTF_FLUSH(at, a, b) \
-	INTF_FLUSH1(at, 12, a, b);                   \
-	INTF_FLUSH1((16+at), 13, (a+1), (b+1)); \
-	INTF_FLUSH1((32+at), 14, (a+2), (b+2)); \
-	INTF_FLUSH1((48+at), 15, (a+3), (b+3))
+#define INTF_FLUSH(at, a) \
+	INTF_FLUSH1(at, 12, a);          \
+	INTF_FLUSH1((16+at), 13, (a+1)); \
+	INTF_FLUSH1((32+at), 14, (a+2)); \
+	INTF_FLUSH1((48+at), 15, (a+3))
 
 #define INTF_SCALES \
 	LDRQ(12, 8, 0);  \
@@ -88,7 +96,7 @@
 	ADD  $64, R8
 
 // func intFloatNEON4x1(args *intArgs)
-// The sums begin and end at args.start.
+// The sums begin with what is at args.y, and end there.
 TEXT ·intFloatNEON4x1(SB), NOSPLIT, $0-8
 	INTF_ENTER
 	MOVI16B(31, 0x88)
@@ -121,14 +129,20 @@ step:
 	ADD  $32, R3
 	SUBS $1, R14
 	BNE  step
+	INTF_MERGE(0, 4)
+	MOVD intArgs_shift(R0), R11
+	CBZ  R11, scale
+	INTN_SHIFTS(8)
+	INTN_UNSHIFT(8, 0)
+scale:
 	INTF_SCALES
-	INTF_FLUSH(0, 0, 4)
+	INTF_FLUSH(0, 0)
 	SUBS $1, R7
 	BNE  group
 	RET
 
 // func intFloatNEON4x2(args *intArgs)
-// The sums begin and end at args.start.
+// The sums begin with what is at args.y, and end there.
 TEXT ·intFloatNEON4x2(SB), NOSPLIT, $0-8
 	INTF_ENTER
 	MOVI16B(31, 0x88)
@@ -173,15 +187,23 @@ step:
 	ADD  $32, R3
 	SUBS $1, R14
 	BNE  step
+	INTF_MERGE(0, 4)
+	INTF_MERGE(16, 20)
+	MOVD intArgs_shift(R0), R11
+	CBZ  R11, scale
+	INTN_SHIFTS(8)
+	INTN_UNSHIFT(8, 0)
+	INTN_UNSHIFT(8, 16)
+scale:
 	INTF_SCALES
-	INTF_FLUSH(0, 0, 4)
-	INTF_FLUSH(64, 16, 20)
+	INTF_FLUSH(0, 0)
+	INTF_FLUSH(64, 16)
 	SUBS $1, R7
 	BNE  group
 	RET
 
 // func intFloatNEON8x1(args *intArgs)
-// The sums begin and end at args.start.
+// The sums begin with what is at args.y, and end there.
 TEXT ·intFloatNEON8x1(SB), NOSPLIT, $0-8
 	INTF_ENTER
 	MOVI16B(31, 0x80)
@@ -205,14 +227,20 @@ step:
 	ADD  $16, R3
 	SUBS $1, R14
 	BNE  step
+	INTF_MERGE(0, 4)
+	MOVD intArgs_shift(R0), R11
+	CBZ  R11, scale
+	INTN_SHIFTS(8)
+	INTN_UNSHIFT(8, 0)
+scale:
 	INTF_SCALES
-	INTF_FLUSH(0, 0, 4)
+	INTF_FLUSH(0, 0)
 	SUBS $1, R7
 	BNE  group
 	RET
 
 // func intFloatNEON8x2(args *intArgs)
-// The sums begin and end at args.start.
+// The sums begin with what is at args.y, and end there.
 TEXT ·intFloatNEON8x2(SB), NOSPLIT, $0-8
 	INTF_ENTER
 	MOVI16B(31, 0x80)
@@ -243,9 +271,17 @@ step:
 	ADD  $16, R3
 	SUBS $1, R14
 	BNE  step
+	INTF_MERGE(0, 4)
+	INTF_MERGE(16, 20)
+	MOVD intArgs_shift(R0), R11
+	CBZ  R11, scale
+	INTN_SHIFTS(8)
+	INTN_UNSHIFT(8, 0)
+	INTN_UNSHIFT(8, 16)
+scale:
 	INTF_SCALES
-	INTF_FLUSH(0, 0, 4)
-	INTF_FLUSH(64, 16, 20)
+	INTF_FLUSH(0, 0)
+	INTF_FLUSH(64, 16)
 	SUBS $1, R7
 	BNE  group
 	RET

@@ -10,16 +10,16 @@ import (
 // row, as the scale of the weights does. A part is a range of columns in which neither
 // changes. With g for a group of the weights and G for the parts in it, a product is
 //
-//	y[t][r] = start[t][r] + Σ_g s[r,g]·( Σ_G sx[t,G]·float32(dot_G − offset·sum_G[t]) )
+//	y[t][r] = Σ_g s[r,g]·( Σ_G sx[t,G]·float32(dot_G − offset·sum_G[t]) )
 //
 // where dot_G = Σ u·q and sum_G = Σ q over the part, exact in 32 bits. g and G ascend, and
 // every operation in float32 is rounded. (The zero points of the activations have been
-// subtracted from Q.) If the weights have zero points, the sum begins with
+// subtracted from Q.) If the weights have zero points, what they take off (see zero.go) is
 //
-//	start[t][r] = 0 − Σ_g (s[r,g]·shift[r,g])·( Σ_G sx[t,G]·float32(sum_G[t]) )
+//	shift[r,g]·( Σ_G sx[t,G]·float32(sum_G[t]) )
 //
-// (see zero.go), otherwise with 0. Groups of the weights may be finer than those of the
-// activations; then each of them is one part.
+// Groups of the weights may be finer than those of the activations; then each of them is one
+// part.
 
 // bytes reports whether the tokens are in groups of channels with 8 bits, which only some
 // routines can multiply.
@@ -90,9 +90,6 @@ func intGroupTilePortable(y *[intLanes]float32, w *Matrix, tiles intTiles, a *Ac
 	off := intOffset(tiles.bits)
 	q := a.Q[t*a.Stride : (t+1)*a.Stride]
 	*y = [intLanes]float32{}
-	if w.shift != nil {
-		intStartPortable(y[:], intLanes, w, a.fsum[t*groups:], tile, 1)
-	}
 	for g := range groups {
 		var sum [intLanes]float32
 		for k := g * size; k < min(w.Cols, (g+1)*size); k += part {
@@ -104,9 +101,7 @@ func intGroupTilePortable(y *[intLanes]float32, w *Matrix, tiles intTiles, a *Ac
 				sum[lane] += float32(p.scale * float32(dot[lane]+shift))
 			}
 		}
-		s := w.Scale[(tile*groups+g)*intLanes:][:intLanes]
-		for lane := range sum {
-			y[lane] += float32(s[lane] * sum[lane])
-		}
+		w.unshift(&sum, tile*groups+g, a.fsum[t*groups+g])
+		w.addScaled(y, &sum, tile*groups+g)
 	}
 }

@@ -59,17 +59,3 @@ clear:                             \
 	SUBS $1, R11;                  \
 	MOVD R11, intArgs_left(R0);    \
 	BNE  part
-
-#define INTNG_FLUSH1(at, from, s) \
-	LDRQ(0, 10, from); \
-	LDRQ(1, 10, at);   \
-	FMUL4S(0, 0, s);   \
-	FADD4S(1, 1, 0);   \
-	STRQ(1, 10, at)
-
-// INTNG_FLUSH adds scale·sum of one token to its float sums.
-#define INTNG_FLUSH(at, from) \
-	INTNG_FLUSH1(at, from, 16);             \
-	INTNG_FLUSH1((16+at), (16+from), 17); \
-	INTNG_FLUSH1((32+at), (32+from), 18); \
-	INTNG_FLUSH1((48+at), (48+from), 19)

@@ -40,6 +40,7 @@ func TestGroupedMeaning(t *testing.T) {
 			y := make([]float32, tokens*s.rows)
 			Mul(nil, y, s.rows, w, &a)
 			groups, size := intGroups(s.cols, s.group)
+			scales := w.scales()
 			for tok := range tokens {
 				for row := range s.rows {
 					var want, mag float64
@@ -48,9 +49,9 @@ func TestGroupedMeaning(t *testing.T) {
 						if w.shift != nil {
 							d = float64(w.shift[at%len(w.shift)])
 						}
-						v := float64(w.Scale[at]) * (float64(q[row*s.cols+k]) - d) * float64(dx[tok*s.cols+k])
+						v := float64(scales[at]) * (float64(q[row*s.cols+k]) - d) * float64(dx[tok*s.cols+k])
 						want += v
-						mag += math.Abs(v) + math.Abs(float64(w.Scale[at])*d*float64(dx[tok*s.cols+k]))
+						mag += math.Abs(v) + math.Abs(float64(scales[at])*d*float64(dx[tok*s.cols+k]))
 					}
 					if got := float64(y[tok*s.rows+row]); !(math.Abs(got-want) <= 2e-6*mag) {
 						t.Fatalf("%v, %d bits, token %d, row %d: %g, want %g", s, bits, tok, row, got, want)

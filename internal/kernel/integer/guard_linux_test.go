@@ -39,18 +39,11 @@ func TestMulIntStaysInside(t *testing.T) {
 				for i, tokens := range []int{1, 2, 3, 7, 13, 25} {
 					w, _ := intRandomZeros(t, r, bits, s.rows, s.cols, s.group, false, intZeros((i+bits)%3))
 					g := *w
-					g.Tiles = intGuarded[byte](t, len(w.Tiles))
-					g.Scale = intGuarded[float32](t, len(w.Scale))
-					g.RowSum = intGuarded[float32](t, len(w.RowSum))
+					g.Tiles = guardedCopy(t, w.Tiles)
+					g.Scale, g.HalfScale = guardedCopy(t, w.Scale), guardedCopy(t, w.HalfScale)
+					g.RowSum, g.shift = guardedCopy(t, w.RowSum), guardedCopy(t, w.shift)
 					x := intGuarded[float32](t, tokens*s.cols)
 					y := intGuarded[float32](t, tokens*s.rows)
-					copy(g.Tiles, w.Tiles)
-					copy(g.Scale, w.Scale)
-					copy(g.RowSum, w.RowSum)
-					if w.shift != nil {
-						g.shift = intGuarded[float32](t, len(w.shift))
-						copy(g.shift, w.shift)
-					}
 					copy(x, intRandomTokens(r, tokens, s.cols))
 					var a Activations
 					a.reset(tokens, s.cols, ActGrid{Bits: 8}, s.group)
@@ -82,9 +75,7 @@ func TestLevelsStayInside(t *testing.T) {
 		for _, s := range groupShapes {
 			w, _ := intRandomLevels(t, r, s.rows, s.cols, s.group)
 			g := *w
-			g.Tiles, g.Scale = intGuarded[byte](t, len(w.Tiles)), intGuarded[float32](t, len(w.Scale))
-			copy(g.Tiles, w.Tiles)
-			copy(g.Scale, w.Scale)
+			g.Tiles, g.Scale, g.HalfScale = guardedCopy(t, w.Tiles), guardedCopy(t, w.Scale), guardedCopy(t, w.HalfScale)
 			for _, tokens := range []int{1, 2, 3, 7, 13, 25} {
 				x, y := intRandomTokens(r, tokens, s.cols), intGuarded[float32](t, tokens*s.rows)
 				for _, group := range []int{0, s.act} {
@@ -96,4 +87,14 @@ func TestLevelsStayInside(t *testing.T) {
 			}
 		}
 	})
+}
+
+// guardedCopy is a copy of v in guarded memory; nil if v is nil.
+func guardedCopy[T any](t *testing.T, v []T) []T {
+	if v == nil {
+		return nil
+	}
+	g := intGuarded[T](t, len(v))
+	copy(g, v)
+	return g
 }

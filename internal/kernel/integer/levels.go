@@ -29,7 +29,7 @@ func newIntLevels(levels *[16]int8) *intLevels {
 // NewLevelsMatrix is [NewMatrix] for weights that are indices of 4 bits into a table of
 // levels. tiles holds the indices as [PackTiles] with 4 bits writes index − 8.
 func NewLevelsMatrix(levels *[16]int8, rows, cols, group int, tiles []byte, scale []float32) (*Matrix, error) {
-	return newMatrix(4, rows, cols, group, tiles, scale, nil, newIntLevels(levels))
+	return newMatrix(&Matrix{Bits: 4, Rows: rows, Cols: cols, Group: group, Tiles: tiles, Scale: scale, HalfScale: exactHalves(scale), levels: newIntLevels(levels)}, nil)
 }
 
 // packed reports whether kernels for weights of 4 and 8 bits can't read the tiles as they

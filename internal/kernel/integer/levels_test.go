@@ -28,6 +28,7 @@ func intRandomLevels(t testing.TB, r *rand.Rand, rows, cols, group int) (w, byte
 	for i := range rowScale {
 		rowScale[i] = r.Float32() * 0.02
 	}
+	halveSome(rowScale, rows+cols)
 	scale := make([]float32, ScaleLen(rows, cols, group))
 	PackScales(scale, rowScale, rows, cols, group)
 	four, eight := make([]byte, TileBytes(4, rows, cols)), make([]byte, TileBytes(8, rows, cols))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
@@ -34,6 +35,7 @@ type Matrix struct {
 	Group      int       // inputs that share a scale, a multiple of 8; 0: one scale for each row
 	Tiles      []byte    // [tile][step][64, or 64·Bits]
 	Scale      []float32 // [tile][group][16]
+	HalfScale  []uint16  // the same in 16-bit floats, instead of Scale: one of the two is nil
 	RowSum     []float32 // [tile][16]: Σ_g scale·Σ_k (u−zero), which the zero point of a token is multiplied with
 
 	// shift is zero − 2^(Bits−1): [tile][group][16], or [16] if it is the same everywhere,
@@ -187,15 +189,25 @@ const intMaxCols = 1<<17 - 1
 
 // NewMatrix makes a matrix and computes its row sums. It returns an error if the data do not
 // fit the shape. tiles has [TileBytes] bytes and scale [ScaleLen] finite elements, in the
-// order [tile][group][16]; the matrix keeps references to both. zero has as many finite
-// elements in the same order, or one for all, or is nil for 2^(bits−1). group is a multiple
-// of 8, or 0 for one scale for each row.
+// order [tile][group][16]; the matrix keeps references to both, but keeps scales in 16 bits if
+// that is exact. zero has as many finite elements in the same order, or one for all, or is nil
+// for 2^(bits−1). group is a multiple of 8, or 0 for one scale for each row.
 func NewMatrix(bits, rows, cols, group int, tiles []byte, scale, zero []float32) (*Matrix, error) {
-	return newMatrix(bits, rows, cols, group, tiles, scale, zero, nil)
+	return newMatrix(&Matrix{Bits: bits, Rows: rows, Cols: cols, Group: group, Tiles: tiles, Scale: scale, HalfScale: exactHalves(scale)}, zero)
 }
 
-// newMatrix is [NewMatrix] or, with levels, [NewLevelsMatrix].
-func newMatrix(bits, rows, cols, group int, tiles []byte, scale, zero []float32, levels *intLevels) (*Matrix, error) {
+// NewHalfMatrix is [NewMatrix] for scales that are 16-bit floats.
+func NewHalfMatrix(bits, rows, cols, group int, tiles []byte, scale []uint16, zero []float32) (*Matrix, error) {
+	return newMatrix(&Matrix{Bits: bits, Rows: rows, Cols: cols, Group: group, Tiles: tiles, HalfScale: scale}, zero)
+}
+
+// newMatrix checks a matrix and sets what follows from its zero points. It has scales in 32 bits,
+// in 16 or, if they are the same, in both, of which it keeps those in 16.
+func newMatrix(w *Matrix, zero []float32) (*Matrix, error) {
+	bits, rows, cols, group, tiles := w.Bits, w.Rows, w.Cols, w.Group, w.Tiles
+	if w.HalfScale != nil {
+		w.Scale = nil
+	}
 	switch {
 	case bits < 2 || bits > 8:
 		return nil, fmt.Errorf("integer matrix: %d bits; 2 to 8 are supported", bits)
@@ -212,28 +224,39 @@ func newMatrix(bits, rows, cols, group int, tiles []byte, scale, zero []float32,
 		return nil, fmt.Errorf("integer matrix: %d bytes of tiles; %d×%d of %d bits need %d", len(tiles), rows, cols, bits, want)
 	}
 	want := ScaleLen(rows, cols, group)
-	if len(scale) != want {
-		return nil, fmt.Errorf("integer matrix: %d scales; %d×%d in groups of %d need %d", len(scale), rows, cols, group, want)
+	if n := len(w.Scale) + len(w.HalfScale); n != want {
+		return nil, fmt.Errorf("integer matrix: %d scales; %d×%d in groups of %d need %d", n, rows, cols, group, want)
 	}
 	if n := len(zero); n > 1 && n != want || n == 0 && zero != nil {
 		return nil, fmt.Errorf("integer matrix: %d zero points; %d×%d in groups of %d need %d, or one for all", n, rows, cols, group, want)
 	}
-	n, _ := intGroups(cols, group)
-	for _, part := range []struct {
-		name   string
-		values []float32
-	}{{"scale", scale}, {"zero point", zero}} {
-		for i, s := range part.values {
-			if math.Float32bits(s)&0x7fffffff >= 0x7f800000 {
-				return nil, fmt.Errorf("integer matrix: %s of row %d, group %d is %v; it must be finite",
-					part.name, i/(n*intLanes)*intLanes+i%intLanes, i/intLanes%n, s)
-			}
+	infinite := func(name string, i int, v float32) error {
+		n, _ := intGroups(cols, group)
+		return fmt.Errorf("integer matrix: %s of row %d, group %d is %v; it must be finite",
+			name, i/(n*intLanes)*intLanes+i%intLanes, i/intLanes%n, v)
+	}
+	for i, s := range w.Scale {
+		if s-s != 0 {
+			return nil, infinite("scale", i, s)
 		}
 	}
-	w := &Matrix{Bits: bits, Rows: rows, Cols: cols, Group: group, Tiles: tiles, Scale: scale, shift: intShift(bits, zero), levels: levels}
+	for i, s := range w.HalfScale {
+		if s&halfInfinity == halfInfinity {
+			return nil, infinite("scale", i, float.FromF16(s))
+		}
+	}
+	for i, z := range zero {
+		if z-z != 0 {
+			return nil, infinite("zero point", i, z)
+		}
+	}
+	w.shift = intShift(bits, zero)
 	w.RowSum = w.rowSums()
 	return w, nil
 }
+
+// halfInfinity are the bits of a 16-bit float that only infinities and NaNs have all.
+const halfInfinity = 0x7c00
 
 // rowSums returns the row sums. It computes them as the product with a token of ones, so that
 // they have the same bits in every tier, and are computed as fast as products are.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/specquant/specquant/internal/kernel/branch"
 	"github.com/specquant/specquant/internal/kernel/cpu"
+	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
@@ -48,6 +49,7 @@ func intRandomZeros(t testing.TB, r *rand.Rand, bits, rows, cols, group int, ext
 	for i := range rowScale {
 		rowScale[i] = r.Float32() * 0.02
 	}
+	halveSome(rowScale, rows+cols+bits)
 	scale := make([]float32, ScaleLen(rows, cols, group))
 	PackScales(scale, rowScale, rows, cols, group)
 	tiles := make([]byte, TileBytes(bits, rows, cols))
@@ -69,6 +71,23 @@ func intRandomZeros(t testing.TB, r *rand.Rand, bits, rows, cols, group int, ext
 		t.Fatal(err)
 	}
 	return w, q
+}
+
+// halveSome makes scales 16-bit floats if n is even, so that matrices of both kinds are tested.
+func halveSome(scale []float32, n int) {
+	if n%2 == 0 {
+		float.RoundF16(scale)
+	}
+}
+
+// scales returns the scales of a matrix in 32 bits.
+func (w *Matrix) scales() []float32 {
+	if w.HalfScale == nil {
+		return w.Scale
+	}
+	scale := make([]float32, len(w.HalfScale))
+	float.F16ToF32(scale, w.HalfScale)
+	return scale
 }
 
 func intRandomTokens(r *rand.Rand, tokens, cols int) []float32 {
@@ -140,6 +159,11 @@ func TestNewMatrixRejects(t *testing.T) {
 			t.Errorf("%s: accepted", c.name)
 		}
 	}
+	for _, half := range [][]uint16{make([]uint16, 15), append(make([]uint16, 15), 0x7c00), append(make([]uint16, 15), 0xfe01)} {
+		if _, err := NewHalfMatrix(4, 16, 16, 0, tiles, half, nil); err == nil {
+			t.Errorf("scales %x of 16 bits: accepted", half)
+		}
+	}
 	for _, zero := range [][]float32{{}, make([]float32, 2), make([]float32, 32), nan, nan[3:4]} {
 		if _, err := NewMatrix(4, 16, 16, 0, tiles, scale, zero); err == nil {
 			t.Errorf("zero points %v: accepted", zero)
@@ -159,6 +183,7 @@ func TestMulIntMeaning(t *testing.T) {
 			a.Quantize(nil, x, cols, tokens, cols, ActGrid{Bits: abits, Clip: 1}, group)
 			dx := make([]float32, tokens*cols)
 			a.Dequantize(dx, cols)
+			scales := w.scales()
 			y, yf := make([]float32, tokens*rows), make([]float32, tokens*rows)
 			Mul(nil, y, rows, w, &a)
 			MulFloat(nil, yf, rows, w, dx, cols, tokens)
@@ -171,9 +196,9 @@ func TestMulIntMeaning(t *testing.T) {
 						if w.shift != nil {
 							d = float64(w.shift[i%len(w.shift)])
 						}
-						v := float64(w.Scale[i]) * (float64(q[row*cols+k]) - d) * float64(dx[tok*cols+k])
+						v := float64(scales[i]) * (float64(q[row*cols+k]) - d) * float64(dx[tok*cols+k])
 						want += v
-						mag += math.Abs(v) + math.Abs(float64(w.Scale[i])*d*float64(dx[tok*cols+k]))
+						mag += math.Abs(v) + math.Abs(float64(scales[i])*d*float64(dx[tok*cols+k]))
 					}
 					for _, got := range []float32{y[tok*rows+row], yf[tok*rows+row]} {
 						if d := math.Abs(float64(got) - want); !(d <= 2e-6*mag) {

@@ -10,13 +10,12 @@ import (
 
 // Mul multiplies quantized tokens with a matrix:
 //
-//	y[t][r] = sx[t]·( Σ_g s[r,g]·float32(dot_g − offset·sum_g[t]) − float32(zx[t])·RowSum[r] )
+//	y[t][r] = sx[t]·( Σ_g s[r,g]·(float32(dot_g − offset·sum_g[t]) − (zero[r,g]−offset)·sum_g[t]) − float32(zx[t])·RowSum[r] )
 //
 // where dot_g = Σ u·q over the inputs of group g, exact in 32 bits, and the
 // groups are added in ascending order in float32, every operation rounded by
-// itself: tiers, thread counts and batch sizes all give the same bits. They are
-// added to 0, or to −Σ_g s[r,g]·(zero[r,g]−offset)·sum_g[t] where w has zero
-// points; offset is 2^(bits−1). With activations in groups of channels it is as
+// itself: tiers, thread counts and batch sizes all give the same bits. offset is 2^(bits−1);
+// without zero points zero is that, too. With activations in groups of channels it is as
 // group.go has it. y has row t at y[t·ldy], rows of w.Rows; nothing else of
 // it is written. It panics if the shapes or groups of w and a differ, or y is too short.
 func Mul(p *parallel.Pool, y []float32, ldy int, w *Matrix, a *Activations) {
@@ -113,7 +112,7 @@ func (a *Activations) some(from, end int) Activations {
 // made reports whether the buffers are as long as the kernels read.
 func (a *Activations) made(groups int) bool {
 	rows := a.Tokens + intTokenPad
-	if len(a.Q) < rows*a.Stride || len(a.fsum) < (a.Tokens+intStartPad)*groups {
+	if len(a.Q) < rows*a.Stride || len(a.fsum) < (a.Tokens+intSumPad)*groups {
 		return false
 	}
 	if a.ActGroup > 0 {

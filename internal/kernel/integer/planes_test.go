@@ -53,15 +53,15 @@ func TestZeroPoint(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 9))
 	for _, bits := range intWidths {
 		w, q := intRandomMatrix(t, r, bits, 20, 70, 32, false)
-		zero := make([]float32, len(w.Scale))
+		zero := make([]float32, len(w.scales()))
 		for i := range zero {
 			zero[i] = float32(intOffset(bits))
 		}
-		same, err := NewMatrix(bits, w.Rows, w.Cols, w.Group, w.Tiles, w.Scale, zero)
+		same, err := NewMatrix(bits, w.Rows, w.Cols, w.Group, w.Tiles, w.scales(), zero)
 		if err != nil || same.shift != nil || intDiffer(same.RowSum, w.RowSum) >= 0 {
 			t.Errorf("%d bits: the zero point that is there without one makes a difference: %v", bits, err)
 		}
-		moved, err := NewMatrix(bits, w.Rows, w.Cols, w.Group, w.Tiles, w.Scale, []float32{0.5})
+		moved, err := NewMatrix(bits, w.Rows, w.Cols, w.Group, w.Tiles, w.scales(), []float32{0.5})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func TestZeroPoint(t *testing.T) {
 		for row := range w.Rows {
 			var want float64
 			for k := range w.Cols {
-				s := w.Scale[(row/16*groups+k/w.Group)*16+row%16]
+				s := w.scales()[(row/16*groups+k/w.Group)*16+row%16]
 				want += float64(s) * (float64(q[row*w.Cols+k]) + float64(intOffset(bits)) - 0.5)
 			}
 			if d := math.Abs(float64(moved.RowSum[row]) - want); !(d <= 1e-5*math.Abs(want)+1e-5) {

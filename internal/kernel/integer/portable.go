@@ -39,6 +39,16 @@ func intDotPortable(dot *[intLanes]int32, tiles intTiles, q []int8, k, end int) 
 	}
 }
 
+// addScaled adds the products v of the rows of a tile with a group to y, times the group's
+// scales, those of index at.
+func (w *Matrix) addScaled(y, v *[intLanes]float32, at int) {
+	var buf [intLanes]float32
+	for lane, s := range w.scaleAt(&buf, at) {
+		// The conversion keeps the compiler from fusing product and sum.
+		y[lane] += float32(s * v[lane])
+	}
+}
+
 // intTilePortable is the definition of the int8 product: it sets y to the product of token t
 // with the 16 rows of a tile.
 func intTilePortable(y *[intLanes]float32, w *Matrix, tiles intTiles, a *Activations, tile, t int) {
@@ -46,18 +56,16 @@ func intTilePortable(y *[intLanes]float32, w *Matrix, tiles intTiles, a *Activat
 	off := intOffset(tiles.bits)
 	q := a.Q[t*a.Stride : (t+1)*a.Stride]
 	*y = [intLanes]float32{}
-	if w.shift != nil {
-		intStartPortable(y[:], intLanes, w, a.fsum[t*groups:], tile, 1)
-	}
 	for g := range groups {
 		var dot [intLanes]int32
 		intDotPortable(&dot, tiles, q, g*size, min(w.Cols, (g+1)*size))
-		shift := off * a.Sum[t*groups+g]
-		s := w.Scale[(tile*groups+g)*intLanes:][:intLanes]
+		below, at := off*a.Sum[t*groups+g], tile*groups+g
+		var v [intLanes]float32
 		for lane := range dot {
-			// The conversions keep the compiler from fusing product and sum.
-			y[lane] += float32(s[lane] * float32(dot[lane]-shift))
+			v[lane] = float32(dot[lane] - below)
 		}
+		w.unshift(&v, at, a.fsum[t*groups+g])
+		w.addScaled(y, &v, at)
 	}
 	sx, zx := a.Scale[t], float32(a.Zero[t])
 	sum := w.RowSum[tile*intLanes:][:intLanes]
@@ -73,9 +81,6 @@ func intFloatTilePortable(y *[intLanes]float32, w *Matrix, tiles intTiles, x, su
 	groups, size := intGroups(w.Cols, w.Group)
 	step, off := intStep(tiles.bits), intOffset(tiles.bits)
 	*y = [intLanes]float32{}
-	if sums != nil {
-		intStartPortable(y[:], intLanes, w, sums, tile, 1)
-	}
 	for g := range groups {
 		var dot [intLanes]float32
 		for k := g * size; k < min(w.Cols, (g+1)*size); k++ {
@@ -92,10 +97,10 @@ func intFloatTilePortable(y *[intLanes]float32, w *Matrix, tiles intTiles, x, su
 				dot[lane] += float32(float32(u-off) * v)
 			}
 		}
-		s := w.Scale[(tile*groups+g)*intLanes:][:intLanes]
-		for lane := range dot {
-			y[lane] += float32(s[lane] * dot[lane])
+		if sums != nil {
+			w.unshift(&dot, tile*groups+g, sums[g])
 		}
+		w.addScaled(y, &dot, tile*groups+g)
 	}
 }
 

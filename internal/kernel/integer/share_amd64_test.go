@@ -53,7 +53,7 @@ func intShare(b *testing.B, pool *parallel.Pool, ws []*Matrix, a *Activations, y
 	}
 	w := ws[0]
 	ops := float64(2*w.Rows*w.Cols*a.Tokens) / product.Seconds()
-	bytes := float64(len(w.Tiles)+4*len(w.Scale)) / product.Seconds()
+	bytes := float64(w.Bytes()) / product.Seconds()
 	b.ReportMetric(ops/1e9, "GOPS")
 	b.ReportMetric(100*ops/best.Int8, "%peak")
 	b.ReportMetric(bytes/1e9, "GB/s")

@@ -589,22 +589,3 @@ func intVNNI4x12Whole(args *intArgs)
 
 //go:noescape
 func intVNNI8x12Whole(args *intArgs)
-
-// zero_amd64.s
-
-//go:noescape
-func intStart512x4(args *intStartArgs)
-
-// Row tiles of one token: scales, shifts and results of the next tile follow in memory.
-//
-//go:noescape
-func intStart512x1(args *intStartArgs)
-
-//go:noescape
-func intStart512x12(args *intStartArgs)
-
-//go:noescape
-func intStartAVX2x4(args *intStartArgs)
-
-//go:noescape
-func intStartAVX2x1(args *intStartArgs)

@@ -75,22 +75,22 @@ func intDot8x1(args *intArgs)
 
 // float_arm64.s
 
-// The sums begin and end at args.start.
+// The sums begin with what is at args.y, and end there.
 //
 //go:noescape
 func intFloatNEON4x1(args *intArgs)
 
-// The sums begin and end at args.start.
+// The sums begin with what is at args.y, and end there.
 //
 //go:noescape
 func intFloatNEON4x2(args *intArgs)
 
-// The sums begin and end at args.start.
+// The sums begin with what is at args.y, and end there.
 //
 //go:noescape
 func intFloatNEON8x1(args *intArgs)
 
-// The sums begin and end at args.start.
+// The sums begin with what is at args.y, and end there.
 //
 //go:noescape
 func intFloatNEON8x2(args *intArgs)
@@ -209,11 +209,6 @@ func intQuantizeNEON(q *int8, x *float32, n int, delta, z, top float32, off int3
 //
 //go:noescape
 func intSumNEON(q *int8, n int) int32
-
-// Where the sums of a row tile begin for one token, see zero.go.
-//
-//go:noescape
-func intStartNEON(y, scale, shift unsafe.Pointer, shiftNext int, sum unsafe.Pointer, groups int)
 
 // unpack_arm64.s
 

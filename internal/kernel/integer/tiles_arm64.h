@@ -22,21 +22,24 @@
 	MOVD intArgs_scale(R0), R8; \
 	MOVD intArgs_sum(R0), R9
 
-// INTN_BEGIN sets the float sums of some tokens to where they begin.
+// INTN_ZEROS is where the routine is in the zero points: see INTN_UNSHIFT.
+#define INTN_ZEROS \
+	MOVD intArgs_shift(R0), R11;   \
+	MOVD R11, intArgs_shiftAt(R0); \
+	MOVD intArgs_fsum(R0), R11;    \
+	MOVD R11, intArgs_fsumAt(R0)
+
+// INTN_BEGIN sets the float sums of some tokens to 0.
 #define INTN_BEGIN(tokens) \
-	MOVD intArgs_start(R0), R11; \
+	INTN_ZEROS;                  \
+	ZERO16B(0);                  \
 	MOVD R10, R12;               \
 	MOVD $tokens, R13;           \
 begin:                         \
-	LDRQ(0, 11, 0);              \
-	LDRQ(1, 11, 16);             \
-	LDRQ(2, 11, 32);             \
-	LDRQ(3, 11, 48);             \
 	STRQ(0, 12, 0);              \
-	STRQ(1, 12, 16);             \
-	STRQ(2, 12, 32);             \
-	STRQ(3, 12, 48);             \
-	ADD  $64, R11;               \
+	STRQ(0, 12, 16);             \
+	STRQ(0, 12, 32);             \
+	STRQ(0, 12, 48);             \
 	ADD  $64, R12;               \
 	SUBS $1, R13;                \
 	BNE  begin
@@ -148,9 +151,44 @@ begin:                         \
 	LDRQ(19, 8, 48); \
 	ADD $64, R8
 
-// INTN_FLUSH adds scale·sum of one token to its float sums.
+// INTN_FLOATS makes a token's products floats.
+#define INTN_FLOATS(a) \
+	SCVTF4S(a, a);         \
+	SCVTF4S((a+1), (a+1)); \
+	SCVTF4S((a+2), (a+2)); \
+	SCVTF4S((a+3), (a+3))
+
+// INTN_SHIFTS loads what zero points are different from the middle by into V8…V11 or V20…V23,
+// from register s on, and sets R12 and R11 for INTN_UNSHIFT, which subtracts that times the
+// token's sum; V24 and V25 are temporary.
+#define INTN_SHIFTS(s) \
+	MOVD intArgs_shiftAt(R0), R11;   \
+	LDRQ(s, 11, 0);                  \
+	LDRQ((s+1), 11, 16);             \
+	LDRQ((s+2), 11, 32);             \
+	LDRQ((s+3), 11, 48);             \
+	MOVD intArgs_shiftNext(R0), R12; \
+	ADD  R12, R11;                   \
+	MOVD R11, intArgs_shiftAt(R0);   \
+	MOVD intArgs_fsumAt(R0), R12;    \
+	ADD  $4, R12, R11;               \
+	MOVD R11, intArgs_fsumAt(R0);    \
+	MOVD intArgs_fsumNext(R0), R11
+
+#define INTN_UNSHIFT1(s, a) \
+	FMUL4S(25, s, 24); \
+	FSUB4S(a, a, 25)
+
+#define INTN_UNSHIFT(s, a) \
+	LD1R4S(24, 12);                \
+	ADD R11, R12;                  \
+	INTN_UNSHIFT1(s, a);           \
+	INTN_UNSHIFT1((s+1), (a+1));   \
+	INTN_UNSHIFT1((s+2), (a+2));   \
+	INTN_UNSHIFT1((s+3), (a+3))
+
+// INTN_FLUSH adds scale·product of one token to its float sums.
 #define INTN_FLUSH1(at, s, a) \
-	SCVTF4S(a, a);     \
 	LDRQ(20, 10, at);  \
 	FMUL4S(a, a, s);   \
 	FADD4S(20, 20, a); \

@@ -28,8 +28,15 @@
 	LEAQ 63(SP), BX; \
 	ANDQ $~63, BX
 
+// INT_ZEROS is where the routine is in the zero points: see INT_UNSHIFT.
+#define INT_ZEROS \
+	MOVQ intArgs_shift(R12), AX;   \
+	MOVQ AX, intArgs_shiftAt(R12); \
+	MOVQ intArgs_fsum(R12), AX;    \
+	MOVQ AX, intArgs_fsumAt(R12)
+
 // INT_BEGIN asks for the lines of the result, so that writing them at the end does
-// not wait, and sets the float sums to where they begin.
+// not wait, and sets the float sums to 0.
 #define INT_BEGIN(bytes) \
 	MOVQ      intArgs_y(R12), AX;     \
 	MOVQ      intArgs_yTile(R12), CX; \
@@ -40,11 +47,11 @@ ask:                               \
 	ADDQ      intArgs_yNext(R12), AX; \
 	DECQ      BX;                    \
 	JNZ       ask;                   \
+	INT_ZEROS;                       \
 	INT_SUMS;                        \
-	MOVQ      intArgs_start(R12), AX; \
+	VPXORD    Z0, Z0, Z0;            \
 	MOVQ      $bytes, CX;            \
 begin:                             \
-	VMOVDQU64 -64(AX)(CX*1), Z0;     \
 	VMOVDQU64 Z0, -64(BX)(CX*1);     \
 	SUBQ      $64, CX;               \
 	JNZ       begin
@@ -136,10 +143,28 @@ begin:                             \
 	VMOVUPS (R14)(AX*1), Z25;           \
 	ADDQ    $64, R14
 
-// INT_FLUSH adds scale·sum of one token to its float sums.
+// INT_SHIFTS loads what zero points are different from the middle by, for both tiles, into Z26
+// and Z27, and sets CX and AX for INT_UNSHIFT, which subtracts that times the token's sum.
+#define INT_SHIFTS \
+	MOVQ    intArgs_shiftAt(R12), AX;       \
+	MOVQ    intArgs_shiftTile(R12), CX;     \
+	VMOVUPS (AX), Z26;                      \
+	VMOVUPS (AX)(CX*1), Z27;                \
+	ADDQ    intArgs_shiftNext(R12), AX;     \
+	MOVQ    AX, intArgs_shiftAt(R12);       \
+	MOVQ    intArgs_fsumAt(R12), CX;        \
+	MOVQ    intArgs_fsumNext(R12), AX;      \
+	ADDQ    $4, intArgs_fsumAt(R12)
+
+#define INT_UNSHIFT(a0, a1) \
+	VMULPS.BCST (CX), Z26, Z29; \
+	VMULPS.BCST (CX), Z27, Z30; \
+	ADDQ        AX, CX;         \
+	VSUBPS      Z29, a0, a0;    \
+	VSUBPS      Z30, a1, a1
+
+// INT_FLUSH adds scale·product of one token to its float sums.
 #define INT_FLUSH(at, a0, a1) \
-	VCVTDQ2PS a0, a0;             \
-	VCVTDQ2PS a1, a1;             \
 	VMULPS    Z24, a0, a0;        \
 	VMULPS    Z25, a1, a1;        \
 	VADDPS    at(BX), a0, a0;     \
@@ -191,7 +216,7 @@ write:                                     \
 	RET
 
 // The kernels for one token compute row tiles one after the other: memory feeds
-// them best as a single stream. Their float sums are 16 values.
+// them best as a single stream. Their float sums are 16 values, in Z23.
 
 #define INT_BEGIN4(a) \
 	VPBROADCASTD (CX), a; \
@@ -202,45 +227,38 @@ write:                                     \
 	ADDQ         AX, CX;   \
 	VPSLLD       $4, a, a
 
-#define INT_FLUSH1(at, a) \
-	VCVTDQ2PS a, a;         \
-	VMULPS    (R14), a, a;  \
-	VADDPS    at(BX), a, a; \
-	VMOVUPS   a, at(BX)
+// INT_ONE sets the registers for one token: R9 and R11 are the next shifts and the distance to
+// the next group's, R10 the next group sum as a float, DI the bytes of a group's scales, 64 or
+// 32.
+#define INT_ONE \
+	MOVQ intArgs_shift(R12), R9;      \
+	MOVQ intArgs_shiftNext(R12), R11; \
+	MOVQ intArgs_fsum(R12), R10;      \
+	MOVQ intArgs_scaleNext(R12), DI
 
 // INT_AHEAD1 is their distance of prefetching in bytes. Not PREFETCHNTA, although the
 // weights are not read again before the next token: on Xeons, whose last-level cache may
 // hold a whole model, lines that are fetched so never get there.
 #define INT_AHEAD1 2048
 
-// INT_WRITE1 writes sx·(sum − zx·RowSum) of the row tile.
+// INT_WRITE1 writes sx·(sum − zx·RowSum) of the row tile; the sums are in Z23.
 #define INT_WRITE1 \
 	MOVQ         intArgs_rowSum(R12), AX; \
 	VMOVUPS      (AX), Z2;                \
 	MOVQ         intArgs_sx(R12), R8;     \
-	MOVQ         intArgs_zx(R12), R9;     \
-	MOVQ         intArgs_y(R12), R10;     \
-	INT_SUMS;                             \
 	VBROADCASTSS (R8), Z0;                \
-	VPBROADCASTD (R9), Z1;                \
+	MOVQ         intArgs_zx(R12), R8;     \
+	VPBROADCASTD (R8), Z1;                \
+	MOVQ         intArgs_y(R12), R8;      \
 	VCVTDQ2PS    Z1, Z1;                  \
 	VMULPS       Z2, Z1, Z4;              \
-	VMOVUPS      (BX), Z6;                \
-	VSUBPS       Z4, Z6, Z6;              \
-	VMULPS       Z6, Z0, Z6;              \
-	VMOVUPS      Z6, (R10)
+	VSUBPS       Z4, Z23, Z23;            \
+	VMULPS       Z23, Z0, Z23;            \
+	VMOVUPS      Z23, (R8)
 
-#define INT_LEAVE1 \
-	INT_WRITE1; \
-	VZEROUPPER; \
-	RET
-
-// INT_TILE1 begins a row tile: label tile. What begins its sums is in intArgs_start.
+// INT_TILE1 begins a row tile: label tile.
 #define INT_TILE1 \
-	INT_SUMS;                         \
-	MOVQ      intArgs_start(R12), AX; \
-	VMOVUPS   (AX), Z0;               \
-	VMOVUPS   Z0, (BX)
+	VPXORD Z23, Z23, Z23
 
 // INT_TILES1 ends a row tile. It goes on with the next of intArgs_tiles, whose weights
 // and scales follow in memory, or returns after the last.
@@ -248,11 +266,11 @@ write:                                     \
 	INT_WRITE1;                            \
 	DECQ intArgs_tiles(R12);               \
 	JZ   leave;                            \
-	ADDQ $64, intArgs_start(R12);          \
 	ADDQ $64, intArgs_rowSum(R12);         \
 	ADDQ $64, intArgs_y(R12);              \
 	MOVQ intArgs_q(R12), R8;               \
 	MOVQ intArgs_sum(R12), R15;            \
+	MOVQ intArgs_fsum(R12), R10;           \
 	MOVQ intArgs_groups(R12), R13;         \
 	JMP  tile;                             \
 leave:                                     \

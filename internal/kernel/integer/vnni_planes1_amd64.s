@@ -17,6 +17,7 @@
 // Z16…Z19 masks of the four fields; Z4…Z11 fields.
 TEXT ·intVNNI2x1(SB), 0, $128-8
 	INT_ENTER
+	INT_ONE
 	MOVL $0x03030303, AX
 	VPBROADCASTD AX, Z16
 	MOVL $0x0c0c0c0c, AX
@@ -74,9 +75,30 @@ step:
 	VPADDD Z1, Z0, Z0
 	VPADDD Z3, Z2, Z2
 	VPADDD Z2, Z0, Z0
-	INT_SUMS
-	INT_FLUSH1(0, Z0)
-	ADDQ $64, R14
+	VCVTDQ2PS Z0, Z0
+	TESTQ R9, R9
+	JZ    scale
+	VMOVUPS     (R9), Z30
+	VMULPS.BCST (R10), Z30, Z30
+	VSUBPS      Z30, Z0, Z0
+	ADDQ        R11, R9
+	ADDQ        $4, R10
+
+scale:
+	CMPQ DI, $32
+	JEQ  half
+	VMULPS (R14), Z0, Z0
+	ADDQ   $64, R14
+	VADDPS Z0, Z23, Z23
+	JMP    done
+
+half:
+	VCVTPH2PS (R14), Z29
+	VMULPS    Z29, Z0, Z0
+	ADDQ      $32, R14
+	VADDPS    Z0, Z23, Z23
+
+done:
 	DECQ R13
 	JNZ group
 
@@ -101,6 +123,7 @@ step:
 // fields.
 TEXT ·intVNNI3x1(SB), 0, $128-8
 	INT_ENTER
+	INT_ONE
 	MOVL $0x03030303, AX
 	VPBROADCASTD AX, Z16
 	MOVL $0x0c0c0c0c, AX
@@ -164,9 +187,30 @@ step:
 	VPADDD Z3, Z0, Z0
 	VPADDD Z2, Z1, Z1
 	VPADDD Z1, Z0, Z0
-	INT_SUMS
-	INT_FLUSH1(0, Z0)
-	ADDQ $64, R14
+	VCVTDQ2PS Z0, Z0
+	TESTQ R9, R9
+	JZ    scale
+	VMOVUPS     (R9), Z30
+	VMULPS.BCST (R10), Z30, Z30
+	VSUBPS      Z30, Z0, Z0
+	ADDQ        R11, R9
+	ADDQ        $4, R10
+
+scale:
+	CMPQ DI, $32
+	JEQ  half
+	VMULPS (R14), Z0, Z0
+	ADDQ   $64, R14
+	VADDPS Z0, Z23, Z23
+	JMP    done
+
+half:
+	VCVTPH2PS (R14), Z29
+	VMULPS    Z29, Z0, Z0
+	ADDQ      $32, R14
+	VADDPS    Z0, Z23, Z23
+
+done:
 	DECQ R13
 	JNZ group
 
@@ -175,6 +219,7 @@ step:
 // func intVNNI5x1(args *intArgs)
 TEXT ·intVNNI5x1(SB), 0, $128-8
 	INT_ENTER
+	INT_ONE
 	MOVL $0x0f0f0f0f, AX
 	VPBROADCASTD AX, Z20
 	MOVL $0x1f1f1f1f, AX
@@ -244,9 +289,30 @@ step:
 	VPADDD Z1, Z0, Z0
 	VPADDD Z3, Z2, Z2
 	VPADDD Z2, Z0, Z0
-	INT_SUMS
-	INT_FLUSH1(0, Z0)
-	ADDQ $64, R14
+	VCVTDQ2PS Z0, Z0
+	TESTQ R9, R9
+	JZ    scale
+	VMOVUPS     (R9), Z30
+	VMULPS.BCST (R10), Z30, Z30
+	VSUBPS      Z30, Z0, Z0
+	ADDQ        R11, R9
+	ADDQ        $4, R10
+
+scale:
+	CMPQ DI, $32
+	JEQ  half
+	VMULPS (R14), Z0, Z0
+	ADDQ   $64, R14
+	VADDPS Z0, Z23, Z23
+	JMP    done
+
+half:
+	VCVTPH2PS (R14), Z29
+	VMULPS    Z29, Z0, Z0
+	ADDQ      $32, R14
+	VADDPS    Z0, Z23, Z23
+
+done:
 	DECQ R13
 	JNZ group
 
@@ -255,6 +321,7 @@ step:
 // func intVNNI6x1(args *intArgs)
 TEXT ·intVNNI6x1(SB), 0, $128-8
 	INT_ENTER
+	INT_ONE
 	MOVL $0x0f0f0f0f, AX
 	VPBROADCASTD AX, Z20
 	MOVL $0x3f3f3f3f, AX
@@ -325,9 +392,30 @@ step:
 	VPADDD Z1, Z0, Z0
 	VPADDD Z3, Z2, Z2
 	VPADDD Z2, Z0, Z0
-	INT_SUMS
-	INT_FLUSH1(0, Z0)
-	ADDQ $64, R14
+	VCVTDQ2PS Z0, Z0
+	TESTQ R9, R9
+	JZ    scale
+	VMOVUPS     (R9), Z30
+	VMULPS.BCST (R10), Z30, Z30
+	VSUBPS      Z30, Z0, Z0
+	ADDQ        R11, R9
+	ADDQ        $4, R10
+
+scale:
+	CMPQ DI, $32
+	JEQ  half
+	VMULPS (R14), Z0, Z0
+	ADDQ   $64, R14
+	VADDPS Z0, Z23, Z23
+	JMP    done
+
+half:
+	VCVTPH2PS (R14), Z29
+	VMULPS    Z29, Z0, Z0
+	ADDQ      $32, R14
+	VADDPS    Z0, Z23, Z23
+
+done:
 	DECQ R13
 	JNZ group
 
@@ -336,6 +424,7 @@ step:
 // func intVNNI7x1(args *intArgs)
 TEXT ·intVNNI7x1(SB), 0, $128-8
 	INT_ENTER
+	INT_ONE
 	MOVL $0x0f0f0f0f, AX
 	VPBROADCASTD AX, Z20
 	MOVL $0x3f3f3f3f, AX
@@ -425,9 +514,30 @@ step:
 	VPADDD Z1, Z0, Z0
 	VPADDD Z3, Z2, Z2
 	VPADDD Z2, Z0, Z0
-	INT_SUMS
-	INT_FLUSH1(0, Z0)
-	ADDQ $64, R14
+	VCVTDQ2PS Z0, Z0
+	TESTQ R9, R9
+	JZ    scale
+	VMOVUPS     (R9), Z30
+	VMULPS.BCST (R10), Z30, Z30
+	VSUBPS      Z30, Z0, Z0
+	ADDQ        R11, R9
+	ADDQ        $4, R10
+
+scale:
+	CMPQ DI, $32
+	JEQ  half
+	VMULPS (R14), Z0, Z0
+	ADDQ   $64, R14
+	VADDPS Z0, Z23, Z23
+	JMP    done
+
+half:
+	VCVTPH2PS (R14), Z29
+	VMULPS    Z29, Z0, Z0
+	ADDQ      $32, R14
+	VADDPS    Z0, Z23, Z23
+
+done:
 	DECQ R13
 	JNZ group
 

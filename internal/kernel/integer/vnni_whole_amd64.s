@@ -4,13 +4,12 @@
 #include "go_asm.h"
 #include "vnni_amd64.h"
 
-// The widest kernels, 12 tokens, for rows that are one group: where sums begin is
-// computed in registers, and they need no place in memory.
+// The widest kernels, 12 tokens, for rows that are one group: they need no place in memory.
 //
 // Registers after the sum:
-//   Z24 Z25 scales, Z26 Z27 scales times shifts, Z28 zeros
+//   Z24 Z25 scales, Z26 Z27 shifts, Z28 zeros
 //   SI DI R13 what is to be added, distance of tokens, of tiles
-//   R8 R9 R15 scales, zero points and sums of the tokens
+//   R8 R9 R15 scales, zero points and group sums of the tokens
 //   R10 DX R11 result, distance of tokens, of tiles; AX CX RowSum, distance of tiles
 
 // WHOLE_ENTER asks for the lines of the result, so that writing them does not wait.
@@ -29,19 +28,20 @@ ask:                                  \
 	MOVQ intArgs_sumNext(R12), AX;    \
 	MOVQ R15, CX
 
-// WHOLE_WRITE computes sx·((0 − scale·shift·Σq) + scale·sum − zx·RowSum) plus what is
-// to be added, in the order of INT_FLUSH and INT_LEAVE.
+// WHOLE_UNSHIFT is INT_UNSHIFT with the token's sum at 4·t(R15). WHOLE_WRITE computes
+// sx·(0 + scale·product − zx·RowSum) plus what is to be added, in the order of INT_FLUSH and
+// INT_LEAVE.
+#define WHOLE_UNSHIFT(t, a0, a1) \
+	VMULPS.BCST  4*t(R15), Z26, Z30; \
+	VMULPS.BCST  4*t(R15), Z27, Z31; \
+	VSUBPS       Z30, a0, a0;        \
+	VSUBPS       Z31, a1, a1
+
 #define WHOLE_WRITE(t, a0, a1) \
-	VCVTDQ2PS    a0, a0;                 \
-	VCVTDQ2PS    a1, a1;                 \
 	VMULPS       Z24, a0, a0;            \
 	VMULPS       Z25, a1, a1;            \
-	VMULPS.BCST  4*t(R15), Z26, Z30;     \
-	VMULPS.BCST  4*t(R15), Z27, Z31;     \
-	VSUBPS       Z30, Z28, Z30;          \
-	VSUBPS       Z31, Z28, Z31;          \
-	VADDPS       Z30, a0, a0;            \
-	VADDPS       Z31, a1, a1;            \
+	VADDPS       Z28, a0, a0;            \
+	VADDPS       Z28, a1, a1;            \
 	VPBROADCASTD 4*t(R9), Z29;           \
 	VCVTDQ2PS    Z29, Z29;               \
 	VMULPS       (AX), Z29, Z30;         \
@@ -110,16 +110,56 @@ step:
 	MOVQ    intArgs_scaleNext(R12), AX
 	VMOVUPS (R14), Z24
 	VMOVUPS (R14)(AX*1), Z25
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VCVTDQ2PS Z16, Z16
+	VCVTDQ2PS Z17, Z17
+	VCVTDQ2PS Z18, Z18
+	VCVTDQ2PS Z19, Z19
+	VCVTDQ2PS Z20, Z20
+	VCVTDQ2PS Z21, Z21
+	VCVTDQ2PS Z22, Z22
+	VCVTDQ2PS Z23, Z23
 	MOVQ    intArgs_shift(R12), AX
+	TESTQ   AX, AX
+	JZ      write
 	MOVQ    intArgs_shiftTile(R12), CX
-	VMULPS  (AX), Z24, Z26
-	VMULPS  (AX)(CX*1), Z25, Z27
+	VMOVUPS (AX), Z26
+	VMOVUPS (AX)(CX*1), Z27
+	MOVQ    intArgs_fsum(R12), R15
+	WHOLE_UNSHIFT(0, Z0, Z1)
+	WHOLE_UNSHIFT(1, Z2, Z3)
+	WHOLE_UNSHIFT(2, Z4, Z5)
+	WHOLE_UNSHIFT(3, Z6, Z7)
+	WHOLE_UNSHIFT(4, Z8, Z9)
+	WHOLE_UNSHIFT(5, Z10, Z11)
+	WHOLE_UNSHIFT(6, Z12, Z13)
+	WHOLE_UNSHIFT(7, Z14, Z15)
+	WHOLE_UNSHIFT(8, Z16, Z17)
+	WHOLE_UNSHIFT(9, Z18, Z19)
+	WHOLE_UNSHIFT(10, Z20, Z21)
+	WHOLE_UNSHIFT(11, Z22, Z23)
+
+write:
 	VPXORD  Z28, Z28, Z28
 	MOVQ    intArgs_rowSum(R12), AX
 	MOVQ    intArgs_rowNext(R12), CX
 	MOVQ    intArgs_sx(R12), R8
 	MOVQ    intArgs_zx(R12), R9
-	MOVQ    intArgs_fsum(R12), R15
 	MOVQ    intArgs_y(R12), R10
 	MOVQ    intArgs_yNext(R12), DX
 	MOVQ    intArgs_yTile(R12), R11
@@ -184,16 +224,56 @@ step:
 	MOVQ    intArgs_scaleNext(R12), AX
 	VMOVUPS (R14), Z24
 	VMOVUPS (R14)(AX*1), Z25
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VCVTDQ2PS Z16, Z16
+	VCVTDQ2PS Z17, Z17
+	VCVTDQ2PS Z18, Z18
+	VCVTDQ2PS Z19, Z19
+	VCVTDQ2PS Z20, Z20
+	VCVTDQ2PS Z21, Z21
+	VCVTDQ2PS Z22, Z22
+	VCVTDQ2PS Z23, Z23
 	MOVQ    intArgs_shift(R12), AX
+	TESTQ   AX, AX
+	JZ      write
 	MOVQ    intArgs_shiftTile(R12), CX
-	VMULPS  (AX), Z24, Z26
-	VMULPS  (AX)(CX*1), Z25, Z27
+	VMOVUPS (AX), Z26
+	VMOVUPS (AX)(CX*1), Z27
+	MOVQ    intArgs_fsum(R12), R15
+	WHOLE_UNSHIFT(0, Z0, Z1)
+	WHOLE_UNSHIFT(1, Z2, Z3)
+	WHOLE_UNSHIFT(2, Z4, Z5)
+	WHOLE_UNSHIFT(3, Z6, Z7)
+	WHOLE_UNSHIFT(4, Z8, Z9)
+	WHOLE_UNSHIFT(5, Z10, Z11)
+	WHOLE_UNSHIFT(6, Z12, Z13)
+	WHOLE_UNSHIFT(7, Z14, Z15)
+	WHOLE_UNSHIFT(8, Z16, Z17)
+	WHOLE_UNSHIFT(9, Z18, Z19)
+	WHOLE_UNSHIFT(10, Z20, Z21)
+	WHOLE_UNSHIFT(11, Z22, Z23)
+
+write:
 	VPXORD  Z28, Z28, Z28
 	MOVQ    intArgs_rowSum(R12), AX
 	MOVQ    intArgs_rowNext(R12), CX
 	MOVQ    intArgs_sx(R12), R8
 	MOVQ    intArgs_zx(R12), R9
-	MOVQ    intArgs_fsum(R12), R15
 	MOVQ    intArgs_y(R12), R10
 	MOVQ    intArgs_yNext(R12), DX
 	MOVQ    intArgs_yTile(R12), R11

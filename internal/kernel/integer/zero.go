@@ -1,19 +1,20 @@
 package integer
 
 import (
-	"github.com/specquant/specquant/internal/kernel/branch"
+	"unsafe"
+
 	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
-// Zero points of weights do not change the products of integers. The integer sums are those
-// for zero = 2^(bits−1). What a zero point differs from that (shift) is subtracted in
-// float32: the sum of a result over the groups begins with
+// Zero points of weights do not change the products of integers: these are those for
+// zero = 2^(bits−1). What a zero point differs from that (shift), times the sum of the token's
+// integers in the group, is subtracted in float32 from what the group's product is, before that
+// is scaled:
 //
-//	start[t][r] = 0 − Σ_g float32(float32(s[r,g]·shift[r,g])·sum[t][g])
+//	y[t][r] += s[r,g]·( product_g − float32(shift[r,g]·sum[t][g]) )
 //
-// where sum[t][g] is the sum of token t's integers in group g. g ascends, and every operation
-// is rounded. If the weights have no zero points, the sum begins with 0.
+// Every operation is rounded. If the weights have no zero points, nothing is subtracted.
 
 // intShift returns zero − 2^(bits−1): nil if that is 0 everywhere, the 16 rows of a tile if
 // there is one zero point for all.
@@ -32,44 +33,48 @@ func intShift(bits int, zero []float32) []float32 {
 	return shift
 }
 
-// intStartPad is the number of tokens after the last one whose group sums routines may read.
-const intStartPad = intTokens - 1
+// intSumPad is the number of tokens after the last one whose group sums routines may read.
+const intSumPad = intTokens - 1
 
-// intSums are sums in float32 for 12 tokens and two row tiles.
-type intSums = branch.PairSums
+// intNothing are zeros, where routines want to read something that a product has not.
+var intNothing [intTokens * 2 * intLanes]float32
 
-// intNoShift are the zeros that sums begin with if the weights have no zero points.
-var intNoShift intSums
+// unshift subtracts what the zero points take off the products v of the rows of a tile with
+// group g, at index tile·groups+g of the scales. sum is the token's sum over the group.
+func (w *Matrix) unshift(v *[intLanes]float32, at int, sum float32) {
+	if w.shift == nil {
+		return
+	}
+	shift := w.shift
+	if len(shift) > intLanes {
+		shift = shift[at*intLanes:]
+	}
+	for lane, d := range shift[:intLanes] {
+		v[lane] -= float32(d * sum)
+	}
+}
 
-// intStartPortable sets y[t·ldy:] to what the sums of a row tile begin with for some tokens t.
-// sums has the tokens' group sums, [tokens + intStartPad][groups].
-func intStartPortable(y []float32, ldy int, w *Matrix, sums []float32, tile, tokens int) {
-	groups, _ := intGroups(w.Cols, w.Group)
-	for t := range tokens {
-		var acc [intLanes]float32
-		for g := range groups {
-			s, d := w.Scale[(tile*groups+g)*intLanes:][:intLanes], w.shift
-			if len(d) > intLanes {
-				d = d[(tile*groups+g)*intLanes:]
-			}
-			d = d[:intLanes]
-			sum := sums[t*groups+g]
-			for lane := range acc {
-				acc[lane] -= float32(float32(s[lane]*d[lane]) * sum)
-			}
-		}
-		copy(y[t*ldy:t*ldy+intLanes], acc[:])
+// shiftAt returns the shifts of a row tile, and the distances in bytes to the next group's and
+// to the next row tile's: 0 if there is one for all. It returns nil without zero points.
+func (w *Matrix) shiftAt(tile int) (shift unsafe.Pointer, next, nextTile uintptr) {
+	switch groups, _ := intGroups(w.Cols, w.Group); {
+	case w.shift == nil:
+		return nil, 0, 0
+	case len(w.shift) == intLanes:
+		return unsafe.Pointer(&w.shift[0]), 0, 0
+	default:
+		return unsafe.Pointer(&w.shift[tile*groups*intLanes]), intLanes * 4, uintptr(groups * intLanes * 4)
 	}
 }
 
 // intFloatSums returns the sums of float tokens over the groups of a matrix,
-// [tokens + intStartPad][groups]; nil if the matrix has no zero points.
+// [tokens + intSumPad][groups]; nil if the matrix has no zero points.
 func intFloatSums(p *parallel.Pool, w *Matrix, x []float32, ldx, tokens int) []float32 {
 	if w.shift == nil {
 		return nil
 	}
 	groups, size := intGroups(w.Cols, w.Group)
-	sums := make([]float32, (tokens+intStartPad)*groups)
+	sums := make([]float32, (tokens+intSumPad)*groups)
 	const per = 8
 	p.Run(shape.CeilDiv(tokens, per), func(i int) {
 		for t := i * per; t < min(tokens, (i+1)*per); t++ {
