@@ -58,6 +58,9 @@ type Activations struct {
 	shift []int32     // [tokens + padding][groups]: −8·Sum, which the routines' sums begin with; empty with ActGroup
 	fsum  []float32   // [tokens + intSumPad][groups]: Sum as floats, exact; with ActGroup Σ Scale·Q
 	parts []intActSum // [tokens + padding][parts], only with ActGroup; see group.go
+
+	shifted   []float32 // fsum times shiftedBy, rounded, for matrices with one zero point for all
+	shiftedBy float32   // 0: shifted is not computed
 }
 
 // reset gives all buffers their sizes, and sets all padding to zero.
@@ -96,6 +99,26 @@ func (a *Activations) reset(tokens, cols int, grid ActGrid, group int) {
 	clear(a.Zero)
 	clear(a.Q[tokens*a.Stride:])
 	clear(a.fsum[tokens*groups:])
+	a.shiftedBy = 0
+}
+
+// shiftBy computes shifted for the first of the matrices that has one zero point for all.
+// Matrices of one recipe have the same.
+func (a *Activations) shiftBy(ws []*Matrix) {
+	if a.shiftedBy != 0 {
+		return
+	}
+	for _, w := range ws {
+		if !w.oneZero || w.shift == nil {
+			continue
+		}
+		a.shiftedBy = w.shift[0]
+		a.shifted = shape.Grow(a.shifted, len(a.fsum))
+		for i, sum := range a.fsum {
+			a.shifted[i] = a.shiftedBy * sum
+		}
+		return
+	}
 }
 
 // Quantize rounds the tokens x [tokens×cols], of which token t is x[t·ldx:], to integers of

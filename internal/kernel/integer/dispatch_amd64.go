@@ -42,6 +42,7 @@ type intArgs struct {
 	shiftTile uintptr        // to the second row tile's
 	fsum      unsafe.Pointer // group sums of the first token as floats
 	fsumNext  uintptr        // to the next token's
+	shifted   int            // for AVX-512 VNNI, 1: the group sums are times the shift, which is one for all
 
 	// Where the routine is: addresses, which may be just after what they point into.
 	//lint:ignore U1000 only the assembly uses them
@@ -83,6 +84,14 @@ func (args *intArgs) weights(w *Matrix, u *intUnpacked, tile int) (bits int) {
 		args.shiftTile = 0
 	}
 	return bits
+}
+
+// shifts sets the group sums of tokens from t on to those that are times the shift, if w has
+// one zero point for all and they are computed.
+func (args *intArgs) shifts(w *Matrix, a *Activations, t int) {
+	if w.oneZero && w.shift != nil && w.shift[0] == a.shiftedBy {
+		args.shifted, args.fsum = 1, unsafe.Pointer(&a.shifted[t*args.groups])
+	}
 }
 
 // intWidth returns the number of tokens of the routine to call if n tokens are left. It may be
@@ -226,6 +235,9 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 		width := intWidth(t1-t, tiles)
 		args.tokens = min(width, t1-t)
 		args.from(a, t, parts)
+		if cpu.Active() >= cpu.AVX512VNNI {
+			args.shifts(w, a, t)
+		}
 		args.output(pr, edge, tile, rows, t)
 		if fused {
 			pr.branchSums(&sums, tile, t, args.tokens)
@@ -296,6 +308,7 @@ func intMulOne(pr *intProduct, a *Activations, tile, end int) int {
 			parts, args.rowNext = args.group(w, a, bits), 0
 		}
 		args.from(a, 0, parts)
+		args.shifts(w, a, 0)
 		args.y = unsafe.Pointer(&pr.y[tile*intLanes])
 		args.tokens, args.tiles = 1, min(intOneTiles, end-tile)
 		pr.prefetch(tile, args.tiles)

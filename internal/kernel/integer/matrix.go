@@ -40,7 +40,8 @@ type Matrix struct {
 
 	// shift is zero − 2^(Bits−1): [tile][group][16], or [16] if it is the same everywhere,
 	// or nil if it is 0.
-	shift []float32
+	shift   []float32
+	oneZero bool // there is one zero point for all
 
 	levels *intLevels // the table, if u is an index; otherwise nil
 }
@@ -250,7 +251,7 @@ func newMatrix(w *Matrix, zero []float32) (*Matrix, error) {
 			return nil, infinite("zero point", i, z)
 		}
 	}
-	w.shift = intShift(bits, zero)
+	w.setZero(zero)
 	w.RowSum = w.rowSums()
 	return w, nil
 }

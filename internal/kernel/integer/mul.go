@@ -34,6 +34,7 @@ func MulAll(p *parallel.Pool, ys [][]float32, ldys []int, ws []*Matrix, a *Activ
 		return
 	}
 	a.check()
+	a.shiftBy(ws)
 	prods := intProducts(ys, ldys, ws, b, a.Tokens)
 	for i := range prods {
 		prods[i].checkTokens(a)
@@ -54,6 +55,7 @@ func MulAll(p *parallel.Pool, ys [][]float32, ldys []int, ws []*Matrix, a *Activ
 // product of ws[i] with tokens from[i] up to but not end[i] of a.
 func MulEach(p *parallel.Pool, ys [][]float32, ws []*Matrix, a *Activations, from, end []int) {
 	a.check()
+	a.shiftBy(ws)
 	prods, tokens := make([]intProduct, len(ws)), make([]Activations, len(ws))
 	for i, w := range ws {
 		if from[i] < 0 || end[i] <= from[i] || end[i] > a.Tokens {
@@ -100,6 +102,9 @@ func (a *Activations) some(from, end int) Activations {
 	s := *a
 	s.Tokens = end - from
 	s.Q, s.Scale, s.Zero, s.fsum = a.Q[from*a.Stride:], a.Scale[from*grids:], a.Zero[from*grids:], a.fsum[from*groups:]
+	if a.shiftedBy != 0 {
+		s.shifted = a.shifted[from*groups:]
+	}
 	if a.ActGroup > 0 {
 		parts, _ := intParts(a.Cols, a.Group, a.ActGroup)
 		s.parts = a.parts[from*parts:]

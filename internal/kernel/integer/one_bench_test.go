@@ -32,7 +32,7 @@ func BenchmarkMulIntOne(b *testing.B) {
 						ws := intBenchSome(b, bits, rows, cols, group, at.bytes)
 						if zero {
 							for _, w := range ws {
-								w.shift = intShift(bits, []float32{float32(intOffset(bits)) - 0.5})
+								w.setZero([]float32{float32(intOffset(bits)) - 0.5})
 							}
 						}
 						best := time.Hour

@@ -42,7 +42,7 @@ func intTurns(b *testing.B, pool *parallel.Pool, rows, cols, group, tokens int) 
 		c.ws = intBenchSome(b, c.bits, rows, cols, group, 32<<20)
 		if c.zero != nil {
 			for _, w := range c.ws {
-				w.shift = intShift(c.bits, c.zero)
+				w.setZero(c.zero)
 			}
 		}
 	}

@@ -87,6 +87,24 @@ step:
 	VCVTDQ2PS Z23, Z23
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	INT_LESS(Z8, Z9)
+	INT_LESS(Z10, Z11)
+	INT_LESS(Z12, Z13)
+	INT_LESS(Z14, Z15)
+	INT_LESS(Z16, Z17)
+	INT_LESS(Z18, Z19)
+	INT_LESS(Z20, Z21)
+	INT_LESS(Z22, Z23)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -181,6 +199,20 @@ step:
 	VCVTDQ2PS Z15, Z15
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	INT_LESS(Z8, Z9)
+	INT_LESS(Z10, Z11)
+	INT_LESS(Z12, Z13)
+	INT_LESS(Z14, Z15)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -254,6 +286,16 @@ step:
 	VCVTDQ2PS Z7, Z7
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -304,6 +346,14 @@ step:
 	VCVTDQ2PS Z3, Z3
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -373,6 +423,13 @@ flush:
 	VCVTDQ2PS Z0, Z0
 	TESTQ R9, R9
 	JZ    scale
+	TESTQ DX, DX
+	JZ    rows
+	VSUBPS.BCST (R10), Z0, Z0
+	ADDQ        $4, R10
+	JMP   scale
+
+rows:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z0, Z0

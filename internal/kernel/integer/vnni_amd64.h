@@ -152,6 +152,10 @@ begin:                             \
 	VMOVUPS (AX)(CX*1), Z27;                \
 	ADDQ    intArgs_shiftNext(R12), AX;     \
 	MOVQ    AX, intArgs_shiftAt(R12);       \
+	INT_SUMS_AT
+
+// INT_SUMS_AT sets CX and AX for what is subtracted from the tokens' products.
+#define INT_SUMS_AT \
 	MOVQ    intArgs_fsumAt(R12), CX;        \
 	MOVQ    intArgs_fsumNext(R12), AX;      \
 	ADDQ    $4, intArgs_fsumAt(R12)
@@ -162,6 +166,12 @@ begin:                             \
 	ADDQ        AX, CX;         \
 	VSUBPS      Z29, a0, a0;    \
 	VSUBPS      Z30, a1, a1
+
+// INT_LESS subtracts a token's sum that is times the shift already.
+#define INT_LESS(a0, a1) \
+	VSUBPS.BCST (CX), a0, a0; \
+	VSUBPS.BCST (CX), a1, a1; \
+	ADDQ        AX, CX
 
 // INT_FLUSH adds scale·product of one token to its float sums.
 #define INT_FLUSH(at, a0, a1) \
@@ -228,12 +238,13 @@ write:                                     \
 	VPSLLD       $4, a, a
 
 // INT_ONE sets the registers for one token: R9 and R11 are the next shifts and the distance to
-// the next group's, R10 the next group sum as a float, DI the bytes of a group's scales, 64 or
-// 32.
+// the next group's, R10 the next group sum as a float, DX whether that is times the shift, DI
+// the bytes of a group's scales, 64 or 32.
 #define INT_ONE \
 	MOVQ intArgs_shift(R12), R9;      \
 	MOVQ intArgs_shiftNext(R12), R11; \
 	MOVQ intArgs_fsum(R12), R10;      \
+	MOVQ intArgs_shifted(R12), DX;    \
 	MOVQ intArgs_scaleNext(R12), DI
 
 // INT_AHEAD1 is their distance of prefetching in bytes. Not PREFETCHNTA, although the

@@ -124,6 +124,24 @@ step:
 	INT_SCALES
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	INT_LESS(Z8, Z9)
+	INT_LESS(Z10, Z11)
+	INT_LESS(Z12, Z13)
+	INT_LESS(Z14, Z15)
+	INT_LESS(Z16, Z17)
+	INT_LESS(Z18, Z19)
+	INT_LESS(Z20, Z21)
+	INT_LESS(Z22, Z23)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -211,6 +229,20 @@ step:
 	INT_SCALES
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	INT_LESS(Z8, Z9)
+	INT_LESS(Z10, Z11)
+	INT_LESS(Z12, Z13)
+	INT_LESS(Z14, Z15)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -281,6 +313,16 @@ step:
 	INT_SCALES
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -330,6 +372,14 @@ step:
 	INT_SCALES
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -401,6 +451,13 @@ flush:
 	ADDQ $8, R15
 	TESTQ R9, R9
 	JZ    scale
+	TESTQ DX, DX
+	JZ    rows
+	VSUBPS.BCST (R10), Z0, Z0
+	ADDQ        $4, R10
+	JMP   scale
+
+rows:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z0, Z0
@@ -487,6 +544,24 @@ step:
 	INT_SCALES
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	INT_LESS(Z8, Z9)
+	INT_LESS(Z10, Z11)
+	INT_LESS(Z12, Z13)
+	INT_LESS(Z14, Z15)
+	INT_LESS(Z16, Z17)
+	INT_LESS(Z18, Z19)
+	INT_LESS(Z20, Z21)
+	INT_LESS(Z22, Z23)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -568,6 +643,20 @@ step:
 	INT_SCALES
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	INT_LESS(Z8, Z9)
+	INT_LESS(Z10, Z11)
+	INT_LESS(Z12, Z13)
+	INT_LESS(Z14, Z15)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -628,6 +717,16 @@ step:
 	INT_SCALES
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -673,6 +772,14 @@ step:
 	INT_SCALES
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -728,6 +835,13 @@ flush:
 	ADDQ $8, R15
 	TESTQ R9, R9
 	JZ    scale
+	TESTQ DX, DX
+	JZ    rows
+	VSUBPS.BCST (R10), Z0, Z0
+	ADDQ        $4, R10
+	JMP   scale
+
+rows:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z0, Z0
@@ -829,6 +943,24 @@ step:
 	INT_SCALES
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	INT_LESS(Z8, Z9)
+	INT_LESS(Z10, Z11)
+	INT_LESS(Z12, Z13)
+	INT_LESS(Z14, Z15)
+	INT_LESS(Z16, Z17)
+	INT_LESS(Z18, Z19)
+	INT_LESS(Z20, Z21)
+	INT_LESS(Z22, Z23)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -921,6 +1053,20 @@ step:
 	INT_SCALES
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	INT_LESS(Z8, Z9)
+	INT_LESS(Z10, Z11)
+	INT_LESS(Z12, Z13)
+	INT_LESS(Z14, Z15)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -996,6 +1142,16 @@ step:
 	INT_SCALES
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -1050,6 +1206,14 @@ step:
 	INT_SCALES
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -1128,6 +1292,13 @@ flush:
 	ADDQ $8, R15
 	TESTQ R9, R9
 	JZ    scale
+	TESTQ DX, DX
+	JZ    rows
+	VSUBPS.BCST (R10), Z0, Z0
+	ADDQ        $4, R10
+	JMP   scale
+
+rows:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z0, Z0
@@ -1215,6 +1386,13 @@ step:
 	ADDQ $8, R15
 	TESTQ R9, R9
 	JZ    scale
+	TESTQ DX, DX
+	JZ    rows
+	VSUBPS.BCST (R10), Z0, Z0
+	ADDQ        $4, R10
+	JMP   scale
+
+rows:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z0, Z0
@@ -1296,6 +1474,13 @@ groups:
 	VMULPS.BCST 12(R15), Z2, Z2
 	TESTQ R9, R9
 	JZ    scale1
+	TESTQ DX, DX
+	JZ    rows1
+	VSUBPS.BCST (R10), Z0, Z0
+	ADDQ        $4, R10
+	JMP   scale1
+
+rows1:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z0, Z0
@@ -1319,6 +1504,13 @@ half1:
 done1:
 	TESTQ R9, R9
 	JZ    scale2
+	TESTQ DX, DX
+	JZ    rows2
+	VSUBPS.BCST (R10), Z2, Z2
+	ADDQ        $4, R10
+	JMP   scale2
+
+rows2:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z2, Z2
@@ -1427,6 +1619,13 @@ step:
 	ADDQ $8, R15
 	TESTQ R9, R9
 	JZ    scale
+	TESTQ DX, DX
+	JZ    rows
+	VSUBPS.BCST (R10), Z0, Z0
+	ADDQ        $4, R10
+	JMP   scale
+
+rows:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z0, Z0
@@ -1527,6 +1726,13 @@ groups:
 	VMULPS.BCST 12(R15), Z2, Z2
 	TESTQ R9, R9
 	JZ    scale1
+	TESTQ DX, DX
+	JZ    rows1
+	VSUBPS.BCST (R10), Z0, Z0
+	ADDQ        $4, R10
+	JMP   scale1
+
+rows1:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z0, Z0
@@ -1550,6 +1756,13 @@ half1:
 done1:
 	TESTQ R9, R9
 	JZ    scale2
+	TESTQ DX, DX
+	JZ    rows2
+	VSUBPS.BCST (R10), Z2, Z2
+	ADDQ        $4, R10
+	JMP   scale2
+
+rows2:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z2, Z2
@@ -1660,6 +1873,13 @@ step:
 	ADDQ $8, R15
 	TESTQ R9, R9
 	JZ    scale
+	TESTQ DX, DX
+	JZ    rows
+	VSUBPS.BCST (R10), Z0, Z0
+	ADDQ        $4, R10
+	JMP   scale
+
+rows:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z0, Z0
@@ -1762,6 +1982,13 @@ groups:
 	VMULPS.BCST 12(R15), Z2, Z2
 	TESTQ R9, R9
 	JZ    scale1
+	TESTQ DX, DX
+	JZ    rows1
+	VSUBPS.BCST (R10), Z0, Z0
+	ADDQ        $4, R10
+	JMP   scale1
+
+rows1:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z0, Z0
@@ -1785,6 +2012,13 @@ half1:
 done1:
 	TESTQ R9, R9
 	JZ    scale2
+	TESTQ DX, DX
+	JZ    rows2
+	VSUBPS.BCST (R10), Z2, Z2
+	ADDQ        $4, R10
+	JMP   scale2
+
+rows2:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z2, Z2
@@ -1896,6 +2130,13 @@ step:
 	ADDQ $8, R15
 	TESTQ R9, R9
 	JZ    scale
+	TESTQ DX, DX
+	JZ    rows
+	VSUBPS.BCST (R10), Z0, Z0
+	ADDQ        $4, R10
+	JMP   scale
+
+rows:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z0, Z0
@@ -1999,6 +2240,13 @@ groups:
 	VMULPS.BCST 12(R15), Z2, Z2
 	TESTQ R9, R9
 	JZ    scale1
+	TESTQ DX, DX
+	JZ    rows1
+	VSUBPS.BCST (R10), Z0, Z0
+	ADDQ        $4, R10
+	JMP   scale1
+
+rows1:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z0, Z0
@@ -2022,6 +2270,13 @@ half1:
 done1:
 	TESTQ R9, R9
 	JZ    scale2
+	TESTQ DX, DX
+	JZ    rows2
+	VSUBPS.BCST (R10), Z2, Z2
+	ADDQ        $4, R10
+	JMP   scale2
+
+rows2:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z2, Z2
@@ -2152,6 +2407,13 @@ step:
 	ADDQ $8, R15
 	TESTQ R9, R9
 	JZ    scale
+	TESTQ DX, DX
+	JZ    rows
+	VSUBPS.BCST (R10), Z0, Z0
+	ADDQ        $4, R10
+	JMP   scale
+
+rows:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z0, Z0
@@ -2274,6 +2536,13 @@ groups:
 	VMULPS.BCST 12(R15), Z2, Z2
 	TESTQ R9, R9
 	JZ    scale1
+	TESTQ DX, DX
+	JZ    rows1
+	VSUBPS.BCST (R10), Z0, Z0
+	ADDQ        $4, R10
+	JMP   scale1
+
+rows1:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z0, Z0
@@ -2297,6 +2566,13 @@ half1:
 done1:
 	TESTQ R9, R9
 	JZ    scale2
+	TESTQ DX, DX
+	JZ    rows2
+	VSUBPS.BCST (R10), Z2, Z2
+	ADDQ        $4, R10
+	JMP   scale2
+
+rows2:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z2, Z2

@@ -157,6 +157,24 @@ step:
 	INT_SCALES
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	INT_LESS(Z8, Z9)
+	INT_LESS(Z10, Z11)
+	INT_LESS(Z12, Z13)
+	INT_LESS(Z14, Z15)
+	INT_LESS(Z16, Z17)
+	INT_LESS(Z18, Z19)
+	INT_LESS(Z20, Z21)
+	INT_LESS(Z22, Z23)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -268,6 +286,20 @@ step:
 	INT_SCALES
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	INT_LESS(Z8, Z9)
+	INT_LESS(Z10, Z11)
+	INT_LESS(Z12, Z13)
+	INT_LESS(Z14, Z15)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -354,6 +386,16 @@ step:
 	INT_SCALES
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -415,6 +457,14 @@ step:
 	INT_SCALES
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -494,6 +544,13 @@ flush:
 
 	TESTQ R9, R9
 	JZ    scale
+	TESTQ DX, DX
+	JZ    rows
+	VSUBPS.BCST (R10), Z4, Z4
+	ADDQ        $4, R10
+	JMP   scale
+
+rows:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z4, Z4
@@ -614,6 +671,24 @@ step:
 	INT_SCALES
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	INT_LESS(Z8, Z9)
+	INT_LESS(Z10, Z11)
+	INT_LESS(Z12, Z13)
+	INT_LESS(Z14, Z15)
+	INT_LESS(Z16, Z17)
+	INT_LESS(Z18, Z19)
+	INT_LESS(Z20, Z21)
+	INT_LESS(Z22, Z23)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -719,6 +794,20 @@ step:
 	INT_SCALES
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	INT_LESS(Z8, Z9)
+	INT_LESS(Z10, Z11)
+	INT_LESS(Z12, Z13)
+	INT_LESS(Z14, Z15)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -795,6 +884,16 @@ step:
 	INT_SCALES
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -852,6 +951,14 @@ step:
 	INT_SCALES
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -915,6 +1022,13 @@ flush:
 
 	TESTQ R9, R9
 	JZ    scale
+	TESTQ DX, DX
+	JZ    rows
+	VSUBPS.BCST (R10), Z4, Z4
+	ADDQ        $4, R10
+	JMP   scale
+
+rows:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z4, Z4

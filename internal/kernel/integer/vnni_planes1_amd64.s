@@ -78,6 +78,13 @@ step:
 	VCVTDQ2PS Z0, Z0
 	TESTQ R9, R9
 	JZ    scale
+	TESTQ DX, DX
+	JZ    rows
+	VSUBPS.BCST (R10), Z0, Z0
+	ADDQ        $4, R10
+	JMP   scale
+
+rows:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z0, Z0
@@ -190,6 +197,13 @@ step:
 	VCVTDQ2PS Z0, Z0
 	TESTQ R9, R9
 	JZ    scale
+	TESTQ DX, DX
+	JZ    rows
+	VSUBPS.BCST (R10), Z0, Z0
+	ADDQ        $4, R10
+	JMP   scale
+
+rows:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z0, Z0
@@ -292,6 +306,13 @@ step:
 	VCVTDQ2PS Z0, Z0
 	TESTQ R9, R9
 	JZ    scale
+	TESTQ DX, DX
+	JZ    rows
+	VSUBPS.BCST (R10), Z0, Z0
+	ADDQ        $4, R10
+	JMP   scale
+
+rows:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z0, Z0
@@ -395,6 +416,13 @@ step:
 	VCVTDQ2PS Z0, Z0
 	TESTQ R9, R9
 	JZ    scale
+	TESTQ DX, DX
+	JZ    rows
+	VSUBPS.BCST (R10), Z0, Z0
+	ADDQ        $4, R10
+	JMP   scale
+
+rows:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z0, Z0
@@ -517,6 +545,13 @@ step:
 	VCVTDQ2PS Z0, Z0
 	TESTQ R9, R9
 	JZ    scale
+	TESTQ DX, DX
+	JZ    rows
+	VSUBPS.BCST (R10), Z0, Z0
+	ADDQ        $4, R10
+	JMP   scale
+
+rows:
 	VMOVUPS     (R9), Z30
 	VMULPS.BCST (R10), Z30, Z30
 	VSUBPS      Z30, Z0, Z0

@@ -178,6 +178,20 @@ step:
 	VCVTDQ2PS Z15, Z15
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	INT_LESS(Z8, Z9)
+	INT_LESS(Z10, Z11)
+	INT_LESS(Z12, Z13)
+	INT_LESS(Z14, Z15)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -317,6 +331,16 @@ step:
 	VCVTDQ2PS Z7, Z7
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -420,6 +444,14 @@ step:
 	VCVTDQ2PS Z3, Z3
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -639,6 +671,20 @@ step:
 	VCVTDQ2PS Z15, Z15
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	INT_LESS(Z8, Z9)
+	INT_LESS(Z10, Z11)
+	INT_LESS(Z12, Z13)
+	INT_LESS(Z14, Z15)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -814,6 +860,16 @@ step:
 	VCVTDQ2PS Z7, Z7
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -953,6 +1009,14 @@ step:
 	VCVTDQ2PS Z3, Z3
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -1176,6 +1240,20 @@ step:
 	VCVTDQ2PS Z15, Z15
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	INT_LESS(Z8, Z9)
+	INT_LESS(Z10, Z11)
+	INT_LESS(Z12, Z13)
+	INT_LESS(Z14, Z15)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -1355,6 +1433,16 @@ step:
 	VCVTDQ2PS Z7, Z7
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -1498,6 +1586,14 @@ step:
 	VCVTDQ2PS Z3, Z3
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -1723,6 +1819,20 @@ step:
 	VCVTDQ2PS Z15, Z15
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	INT_LESS(Z8, Z9)
+	INT_LESS(Z10, Z11)
+	INT_LESS(Z12, Z13)
+	INT_LESS(Z14, Z15)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -1904,6 +2014,16 @@ step:
 	VCVTDQ2PS Z7, Z7
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -2049,6 +2169,14 @@ step:
 	VCVTDQ2PS Z3, Z3
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -2310,6 +2438,20 @@ step:
 	VCVTDQ2PS Z15, Z15
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	INT_LESS(Z8, Z9)
+	INT_LESS(Z10, Z11)
+	INT_LESS(Z12, Z13)
+	INT_LESS(Z14, Z15)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -2527,6 +2669,16 @@ step:
 	VCVTDQ2PS Z7, Z7
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	INT_LESS(Z4, Z5)
+	INT_LESS(Z6, Z7)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)
@@ -2708,6 +2860,14 @@ step:
 	VCVTDQ2PS Z3, Z3
 	CMPQ intArgs_shiftAt(R12), $0
 	JEQ  scale
+	CMPQ intArgs_shifted(R12), $0
+	JEQ  rows
+	INT_SUMS_AT
+	INT_LESS(Z0, Z1)
+	INT_LESS(Z2, Z3)
+	JMP  scale
+
+rows:
 	INT_SHIFTS
 	INT_UNSHIFT(Z0, Z1)
 	INT_UNSHIFT(Z2, Z3)

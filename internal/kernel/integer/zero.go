@@ -16,21 +16,21 @@ import (
 //
 // Every operation is rounded. If the weights have no zero points, nothing is subtracted.
 
-// intShift returns zero − 2^(bits−1): nil if that is 0 everywhere, the 16 rows of a tile if
+// setZero sets shift to zero − 2^(bits−1): nil if that is 0 everywhere, the 16 rows of a tile if
 // there is one zero point for all.
-func intShift(bits int, zero []float32) []float32 {
-	off, any := float32(intOffset(bits)), false
+func (w *Matrix) setZero(zero []float32) {
+	w.shift, w.oneZero = nil, len(zero) == 1
+	off, any := float32(intOffset(w.Bits)), false
 	for _, z := range zero {
 		any = any || z != off
 	}
 	if !any {
-		return nil
+		return
 	}
-	shift := make([]float32, max(intLanes, len(zero)))
-	for i := range shift {
-		shift[i] = zero[min(i, len(zero)-1)] - off
+	w.shift = make([]float32, max(intLanes, len(zero)))
+	for i := range w.shift {
+		w.shift[i] = zero[min(i, len(zero)-1)] - off
 	}
-	return shift
 }
 
 // intSumPad is the number of tokens after the last one whose group sums routines may read.
