@@ -86,6 +86,7 @@ func PlanQuantize(dir string, o QuantizeOptions) (*Plan, error) {
 		return nil, publicError(err)
 	}
 	out := newPlan(p)
+	out.Warnings = sideFileWarnings(dir)
 	if o.Choices {
 		return out, out.Choices.forecast(p.Choices, p.Load >= BusyLoad, j.Pool)
 	}

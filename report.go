@@ -33,6 +33,7 @@ type Plan struct {
 
 	Rotations []Rotation // how the recipe's rotations are constructed for the model's widths
 	Fallbacks []Fallback // where the job will deviate from the recipe
+	Warnings  []string   // what is wrong with files beside the weights, which the quantized model will have too
 
 	Choices *Choices // nil: [QuantizeOptions].Choices was not set
 

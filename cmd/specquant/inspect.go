@@ -145,6 +145,9 @@ func (c *inspectCmd) architecture(e *env, ck *checkpoint.Checkpoint) error {
 	if talk.Template != "" {
 		line("chat template", "%s", talk.Template)
 	}
+	if talk.Fails != "" {
+		line("", "note: %s", talk.Fails)
+	}
 	if talk.Sampling != "" {
 		line("sampling", "%s, as the makers recommend", talk.Sampling)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -15,8 +16,9 @@ import (
 // conversation is what a model's side files say about conversations with it. Nothing of it is
 // needed before a conversation, so that inspect is where a damaged file shows.
 type conversation struct {
-	Template string `json:"chat_template,omitempty"` // where it comes from; "": the model has none
-	Sampling string `json:"sampling,omitempty"`      // what the model's makers recommend
+	Template string `json:"chat_template,omitempty"`       // where it comes from; "": the model has none
+	Fails    string `json:"chat_template_fails,omitempty"` // why the template makes no prompt of a question; "": it does
+	Sampling string `json:"sampling,omitempty"`            // what the model's makers recommend
 }
 
 // readConversation reads the chat template and the recommended sampling, and checks both.
@@ -24,6 +26,9 @@ func readConversation(ck *checkpoint.Checkpoint) (c conversation, err error) {
 	t, err := gguf.LoadTemplate(ck)
 	if err == nil {
 		c.Template = strings.TrimPrefix(t.From, ck.Dir+string(filepath.Separator))
+		if failed := t.Try(context.Background()); failed != nil {
+			c.Fails = failed.Error()
+		}
 	} else if !errors.Is(err, chat.ErrNone) {
 		return c, err
 	}

@@ -45,6 +45,7 @@ func (c *planCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	printWarnings(e, p.Warnings)
 	if c.Measured != "" {
 		if err := c.addMeasured(e, p); err != nil {
 			return err

@@ -58,6 +58,7 @@ func (c *quantizeCmd) Run(e *env) error {
 	if err := pipeline.CheckSpace(out, &pipeline.Plan{Disk: plan.Disk, Artefact: plan.Artefact, Spill: plan.Spill}); err != nil {
 		return err
 	}
+	printWarnings(e, plan.Warnings)
 	// The planned memory is kept only if garbage is collected in time.
 	defer plan.Limit()()
 	if !c.Quiet {
@@ -128,6 +129,13 @@ func (c *quantizeCmd) printReport(e *env, r *specquant.Report, out string) {
 	fmt.Fprintln(e.out)
 	fmt.Fprint(e.out, tooClose)
 	printFallbacks(e.out, r.Fallbacks)
+}
+
+// printWarnings prints warnings that come before the work.
+func printWarnings(e *env, warnings []string) {
+	for _, w := range warnings {
+		fmt.Fprintln(e.err, "warning:", w)
+	}
 }
 
 // tokensOf names the kind of tokens that a comparison used.

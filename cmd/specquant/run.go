@@ -84,9 +84,7 @@ func (c *runCmd) Run(e *env) error {
 	case len(ids) > m.Context():
 		return fmt.Errorf("the prompt has %s, the context is %d; shorten the prompt%s", plural.Of(len(ids), "token"), m.Context(), c.larger(m.Context(), " or give a larger --ctx, up to %d"))
 	}
-	for _, w := range m.PromptWarnings(ids) {
-		fmt.Fprintln(e.err, "warning:", w)
-	}
+	printWarnings(e, m.PromptWarnings(ids))
 	start := time.Now()
 	n, last, err := printContinuations(e, m, prompt, o)
 	if err != nil {

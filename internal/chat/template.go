@@ -123,6 +123,9 @@ func Load(dir string) (*Template, error) {
 	}
 	if file != nil {
 		s.Templates, s.From = map[string]string{"default": string(file)}, filepath.Join(dir, "chat_template.jinja")
+		if err := input.PlainText(file); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.From, err)
+		}
 	}
 	if len(s.Templates) == 0 {
 		if file, err = read(dir, "chat_template.json"); err != nil {
@@ -174,14 +177,21 @@ func (s *Source) addTokens(data []byte) error {
 		}
 		var text string
 		var object struct{ Content string }
-		if json.Unmarshal(raw, &text) == nil {
+		switch {
+		case json.Unmarshal(raw, &text) == nil:
 			s.Tokens[name] = text
-		} else if json.Unmarshal(raw, &object) == nil {
+		case json.Unmarshal(raw, &object) == nil:
 			s.Tokens[name] = object.Content
+		case specialTokens[name]:
+			return fmt.Errorf("field %q: found %.40s, expected a token: a string, or an object with its content", name, raw)
 		}
 	}
 	return nil
 }
+
+// specialTokens are the names of the tokens that a tokenizer may have. Other names that end alike,
+// such as add_bos_token, are settings.
+var specialTokens = map[string]bool{"bos_token": true, "eos_token": true, "unk_token": true, "sep_token": true, "pad_token": true, "cls_token": true, "mask_token": true}
 
 // read gives a file of the folder; nil: it is not there.
 func read(dir, name string) ([]byte, error) {

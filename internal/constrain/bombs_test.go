@@ -11,6 +11,13 @@ import (
 // TestRefused: what is no schema is refused with the place, soon.
 func TestRefused(t *testing.T) {
 	deep := strings.Repeat(`{"items":`, 200) + `{}` + strings.Repeat(`}`, 200)
+	chain := func(n int) string { // definitions of which each is the next one
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `"d%d":{"$ref":"#/$defs/d%d"},`, i, i+1)
+		}
+		return b.String()
+	}
 	names := func(n int, f string) string {
 		var b strings.Builder
 		for i := range n {
@@ -58,6 +65,7 @@ func TestRefused(t *testing.T) {
 		{"nothing fits", `{"type":"integer","minimum":3,"maximum":2}`, "no value is allowed"},
 		{"no finite value", `{"type":"object","properties":{"next":{"$ref":"#"}},"required":["next"]}`, "no value is allowed"},
 		{"only itself", `{"anyOf":[{"$ref":"#"}]}`, "no value is allowed"},
+		{"many ways back", `{"properties":{` + names(1000, `"p%[1]d":{"$ref":"#/$defs/d%[1]d"}`) + `},"$defs":{` + chain(1000) + `"d1000":{"allOf":[` + names(1000, `{"title":"%d","$ref":"#/$defs/d0"}`) + `]}}}`, "too much work"},
 		{"deep", deep, "nested more than"},
 		{"deeper", strings.Repeat(`[`, 100000), "nested more than"},
 		{"deep value", `{"const":` + strings.Repeat(`[`, 110) + strings.Repeat(`]`, 110) + `}`, "deep"},

@@ -23,12 +23,12 @@ type runeDFA struct {
 // errUnsupported says that an expression is sound but beyond what is done here.
 var errUnsupported = errors.New("is not supported")
 
-// budget bounds the work on all expressions of a schema.
+// budget bounds the work on all expressions and references of a schema.
 type budget struct{ steps int }
 
 func (w *budget) spend(n int) error {
 	if w.steps += n; w.steps > MaxWork {
-		return &Error{"", "the regular expressions of the schema take too much work; simpler ones are needed"}
+		return &Error{"", "the regular expressions and references of the schema take too much work; simpler ones are needed"}
 	}
 	return nil
 }

@@ -39,8 +39,36 @@ func (c *compiler) warn(v *value, format string, args ...any) {
 
 // element is a schema in a set.
 type element struct {
+	schema   *value
+	taken    uint8 // choices that are made already: an alternative of them is in the set
+	followed bool  // what its reference and its allOf mean is in the set
+	via      *link // how it came into the set; nil: it was there first
+}
+
+// link is a schema that led to another one.
+type link struct {
 	schema *value
-	taken  uint8 // choices that are made already: an alternative of them is in the set
+	choice bool // to an alternative of its choice, not by a reference or allOf
+	up     *link
+}
+
+// to is the element that an element leads to.
+func (e element) to(schema *value, choice bool) element {
+	return element{schema: schema, via: &link{e.schema, choice, e.via}}
+}
+
+// loop says whether an element leads back to its own schema, and whether a choice lies on the way.
+func (c *compiler) loop(e element) (loops, choice bool, err error) {
+	for l := e.via; l != nil; l = l.up {
+		if err := c.work.spend(1); err != nil {
+			return false, false, err
+		}
+		choice = choice || l.choice
+		if l.schema == e.schema {
+			return true, choice, nil
+		}
+	}
+	return false, false, nil
 }
 
 // Choices of a schema.
@@ -71,26 +99,37 @@ func (c *compiler) flatten(set []element) (out []element, never bool, err error)
 			return nil, false, errorAt(e.schema, "found %s, expected a schema: an object, true or false", kindName(e.schema))
 		}
 		if k, there := at[e.schema]; there {
-			if out[k].taken != 0 && e.taken == 0 {
+			loops, choice, err := c.loop(e)
+			switch {
+			case err != nil:
+				return nil, false, err
+			case loops && choice:
 				return nil, true, nil // an alternative that leads back to the choice
+			case loops:
+				c.warn(e.schema, "leads back to itself by $ref and allOf alone, which restricts nothing")
 			}
+			out[k].taken |= e.taken
 			continue
 		}
 		at[e.schema] = len(out)
 		out = append(out, e)
+		if e.followed {
+			continue
+		}
+		out[len(out)-1].followed = true
 		if ref := e.schema.get("$ref"); ref != nil {
 			to, err := e.schema.resolve(ref)
 			if err != nil {
 				return nil, false, err
 			}
-			list = append(list, element{schema: to})
+			list = append(list, e.to(to, false))
 		}
 		if all := e.schema.get("allOf"); all != nil {
 			if all.kind != 'a' || len(all.items) == 0 {
 				return nil, false, errorAt(all, "expected a list of schemas")
 			}
 			for _, s := range all.items {
-				list = append(list, element{schema: s})
+				list = append(list, e.to(s, false))
 			}
 		}
 		if len(list) > 64*MaxAlternatives {
@@ -252,7 +291,7 @@ func (c *compiler) expand(set []element, depth int) (out [][]element, err error)
 				next := slices.Clone(flat)
 				next[i].taken |= ch.bit
 				// Behind the schema itself, whose properties come first.
-				more, err := c.expand(slices.Insert(next, i+1, element{schema: s}), depth+1)
+				more, err := c.expand(slices.Insert(next, i+1, e.to(s, true)), depth+1)
 				if err != nil {
 					return nil, err
 				}

@@ -168,6 +168,18 @@ var cases = []struct {
 		[]string{`{"v":1}`, `{"v":1,"kids":[{"v":2},{"v":3,"kids":[]}]}`}, []string{`{"kids":[]}`, `{"v":1,"kids":[1]}`}, ""},
 	{"choice that leads back", `{"anyOf":[{"$ref":"#"},{"type":"integer"}]}`, []string{`1`}, []string{`"a"`}, ""},
 	{"choice that leads back, beside", `{"minimum":3,"anyOf":[{"$ref":"#"},{"type":"integer"}]}`, []string{`3`}, []string{`2`}, ""},
+	{"choice behind a reference, beside", `{"minimum":3,"$ref":"#/$defs/b","$defs":{"b":{"anyOf":[{"type":"integer"},{"type":"null"}]}}}`, []string{`3`, `null`}, []string{`2`, `"a"`}, ""},
+	{"choice that leads back behind a reference", `{"$defs":{"a":{"minimum":3,"$ref":"#/$defs/b"},"b":{"anyOf":[{"$ref":"#/$defs/a"},{"type":"integer"}]}},"$ref":"#/$defs/a"}`, []string{`3`}, []string{`2`, `"a"`}, ""},
+	{"two choices that share one", `{"$defs":{"b":{"anyOf":[{"type":"integer"},{"type":"null"}]},"c":{"anyOf":[{"$ref":"#/$defs/b"},{"type":"string"}]}},"allOf":[{"$ref":"#/$defs/b"},{"$ref":"#/$defs/c"}]}`,
+		[]string{`3`, `null`}, []string{`"a"`, `true`}, ""},
+	{"choices in allOf", `{"type":"object","required":["k"],"properties":{"k":{"minimum":0}},"allOf":[{"$ref":"#/$defs/c"}],"$defs":{"c":{"anyOf":[{"properties":{"k":{"type":"integer"}}},{"properties":{"k":{"type":"null"}}}]}}}`,
+		[]string{`{"k":1}`, `{"k":null}`}, []string{`{"k":"x"}`, `{"k":-1}`, `{}`}, ""},
+	{"only itself", `{"$ref":"#"}`, []string{`1`, `"a"`}, nil, "#: leads back to itself by $ref and allOf alone"},
+	{"only itself, by allOf", `{"allOf":[{"$ref":"#"}]}`, []string{`1`}, nil, "#: leads back to itself"},
+	{"only each other", `{"$defs":{"a":{"$ref":"#/$defs/b"},"b":{"$ref":"#/$defs/a"}},"$ref":"#/$defs/a"}`, []string{`1`}, nil, "#/$defs/a: leads back to itself"},
+	{"only one another of three", `{"$defs":{"a":{"$ref":"#/$defs/b"},"b":{"allOf":[{"$ref":"#/$defs/c"}]},"c":{"$ref":"#/$defs/a"}},"properties":{"x":{"$ref":"#/$defs/b"}},"required":["x"],"type":"object"}`, []string{`{"x":1}`}, []string{`{}`, `1`}, "leads back to itself"},
+	{"itself beside a type", `{"type":"integer","allOf":[{"$ref":"#"}]}`, []string{`1`}, []string{`"a"`}, "#: leads back to itself"},
+	{"the same twice", `{"$defs":{"a":{"type":"integer"}},"allOf":[{"$ref":"#/$defs/a"},{"$ref":"#/$defs/a"},{"allOf":[{"$ref":"#/$defs/a"}]}]}`, []string{`1`}, []string{`"a"`}, ""},
 	{"pointer with escapes", `{"$defs":{"a/b~c d":{"const":1}},"$ref":"#/$defs/a~1b~0c%20d"}`, []string{`1`}, []string{`2`}, ""},
 	{"lengths", `{"type":"string","minLength":2,"maxLength":3}`, []string{`"ab"`, `"日本語"`, `"🙂\n\u00e9"`, `"\ud83d\ude42x"`}, []string{`"a"`, `"abcd"`, `"日本語語"`}, ""},
 	{"a long maxLength", `{"type":"string","maxLength":100000000}`, []string{`""`, `"abc"`}, []string{`1`}, ""},
@@ -205,6 +217,10 @@ var cases = []struct {
 // nullable is not of JSON Schema.
 var unenforced = map[string]bool{"lookahead": true, "back reference": true, "multiple of a fraction": true, "not": true, "unique": true, "one of, overlapping": true, "nullable": true, "unknown format": true}
 
+// cyclic says that the validator has met a schema that leads back to itself, of which JSON Schema
+// says nothing.
+func cyclic(err error) bool { return strings.Contains(err.Error(), "causing reference cycle") }
+
 func TestSchemas(t *testing.T) {
 	v := testVocabulary()
 	for _, c := range cases {
@@ -222,7 +238,7 @@ func TestSchemas(t *testing.T) {
 			if !read(g, s) {
 				t.Errorf("%s: %s is refused", c.name, s)
 			}
-			if err := valid(check, s); err != nil && !unenforced[c.name] {
+			if err := valid(check, s); err != nil && !unenforced[c.name] && !cyclic(err) {
 				t.Errorf("%s: the test's own %s: %v", c.name, s, err)
 			}
 		}
@@ -252,7 +268,7 @@ func TestWalks(t *testing.T) {
 				continue
 			}
 			ended++
-			if err := valid(check, text); err != nil && !unenforced[c.name] {
+			if err := valid(check, text); err != nil && !unenforced[c.name] && !cyclic(err) {
 				t.Errorf("%s: %s: %v", c.name, text, err)
 			}
 		}

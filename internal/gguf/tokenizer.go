@@ -38,12 +38,19 @@ func LoadTemplate(ck *checkpoint.Checkpoint) (*chat.Template, error) {
 		return chat.Load(ck.Dir)
 	}
 	s := chat.Source{Templates: map[string]string{}, Tokens: map[string]string{}, From: g.Path() + ": metadata \"tokenizer.chat_template\""}
-	for key, v := range g.Metadata {
-		text, ok := v.(string)
-		if name, named := strings.CutPrefix(key, "tokenizer.chat_template."); named && ok {
-			s.Templates[name] = text
+	const key = "tokenizer.chat_template"
+	for k, v := range g.Metadata {
+		name, named := strings.CutPrefix(k, key+".")
+		if !named && k != key {
+			continue
 		}
-		if key == "tokenizer.chat_template" && ok {
+		text, ok := v.(string)
+		switch {
+		case !ok:
+			return nil, fmt.Errorf("%s: metadata %q: %s, expected a text", g.Path(), k, checkpoint.MetadataText(v))
+		case named:
+			s.Templates[name] = text
+		default:
 			s.Templates["default"] = text
 		}
 	}
@@ -77,6 +84,7 @@ const (
 	typeControl = 3
 	typeUser    = 4
 	typeUnused  = 5
+	typeByte    = 6
 )
 
 func newVocabulary(g *checkpoint.GGUF) (*vocabulary, error) {
@@ -85,13 +93,22 @@ func newVocabulary(g *checkpoint.GGUF) (*vocabulary, error) {
 	if v.tokens, v.scores, v.types, v.model, v.bos, v.eos, err = g.Vocabulary(); err != nil {
 		return nil, err
 	}
-	if v.unk, err = g.TokenID("unknown_token_id"); err != nil {
-		return nil, err
+	var ignored int // [checkpoint.GGUF.EndTokens] reads them
+	for key, id := range map[string]*int{"unknown_token_id": &v.unk, "padding_token_id": &v.pad, "eot_token_id": &ignored, "eom_token_id": &ignored} {
+		if *id, err = g.TokenID(key); err != nil {
+			return nil, err
+		}
 	}
-	if v.pad, err = g.TokenID("padding_token_id"); err != nil {
-		return nil, err
+	for i, t := range v.types {
+		if t < 0 || t > typeByte {
+			return nil, fmt.Errorf("metadata \"tokenizer.ggml.token_type\": token %d, %.60q, has the type %d, expected 1 to %d", i, v.tokens[i], t, typeByte)
+		}
 	}
-	v.pre, _ = g.Metadata["tokenizer.ggml.pre"].(string)
+	pre, ok := g.Metadata["tokenizer.ggml.pre"].(string)
+	if _, there := g.Metadata["tokenizer.ggml.pre"]; there && !ok {
+		return nil, fmt.Errorf("metadata \"tokenizer.ggml.pre\": %s, expected a text", checkpoint.MetadataText(g.Metadata["tokenizer.ggml.pre"]))
+	}
+	v.pre = pre
 	v.merges, _ = g.Metadata["tokenizer.ggml.merges"].([]string)
 	return v, nil
 }
@@ -135,8 +152,12 @@ func TokenizerFiles(g *checkpoint.GGUF) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t, ok := g.Metadata["tokenizer.chat_template"].(string); ok {
+	switch t := g.Metadata["tokenizer.chat_template"].(type) {
+	case nil:
+	case string:
 		config["chat_template"] = t
+	default:
+		return nil, fmt.Errorf("metadata \"tokenizer.chat_template\": %s, expected a text", checkpoint.MetadataText(t))
 	}
 	if files["tokenizer_config.json"], err = json.MarshalIndent(config, "", "  "); err != nil {
 		return nil, err
@@ -253,6 +274,12 @@ func (v *vocabulary) byteLevel(config map[string]any) ([]byte, error) {
 	space, err := v.flag("add_space_prefix", false)
 	if err != nil {
 		return nil, err
+	}
+	switch remove, err := v.flag("remove_extra_whitespaces", false); {
+	case err != nil:
+		return nil, err
+	case remove:
+		return nil, errors.New("metadata \"tokenizer.ggml.remove_extra_whitespaces\" is true, which byte-level tokenizers do not have; take the model's original Hugging Face folder instead")
 	}
 	addBOS, err := v.flag("add_bos_token", pre.addBOS && v.bos >= 0)
 	if err != nil {

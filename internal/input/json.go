@@ -17,10 +17,14 @@ import (
 var bom = []byte("\xef\xbb\xbf")
 
 // JSON is json.Unmarshal with errors that describe what is wrong and where. A key that
-// appears twice in one object is an error.
+// appears twice in one object is an error, and so is null instead of a document, which
+// encoding/json takes for any.
 func JSON(data []byte, into any) error {
 	if err := PartJSON(data, into); err != nil {
 		return err
+	}
+	if string(bytes.TrimSpace(data)) == "null" {
+		return fmt.Errorf("found null, expected %s", kindName(reflect.TypeOf(into).Elem()))
 	}
 	return repeatedKey(data)
 }

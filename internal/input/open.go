@@ -149,6 +149,9 @@ func missing(path string, err error) error {
 	case path == "":
 		return &missingError{"the name of a file is empty", err}
 	case errors.Is(err, fs.ErrNotExist):
+		if to, failed := os.Readlink(path); failed == nil { // not an absent file, which may be optional
+			return fmt.Errorf("%s: is a link to %s, where there is nothing; fetch or copy the file again", path, to)
+		}
 		return &missingError{path + ": there is no such file or folder", err}
 	case errors.Is(err, fs.ErrPermission):
 		return &missingError{path + ": may not be read; change its permissions", err}

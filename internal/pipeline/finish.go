@@ -280,11 +280,8 @@ func (j *job) writeIndex() error {
 
 // copySideFiles copies the tokenizer's files and the licence, and returns their names.
 func (j *job) copySideFiles() (names []string, err error) {
-	for _, name := range append(j.tok.Files(), "LICENSE", "LICENSE.txt") {
+	for _, name := range j.sideFiles() {
 		data, err := sideFile(filepath.Join(j.Dir, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
 		if err != nil {
 			return nil, err
 		}

@@ -2,10 +2,9 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/specquant/specquant/internal/calibration"
@@ -79,12 +78,14 @@ func (j *job) open() error {
 // resolved returns the recipe adapted to this checkpoint.
 func (j *job) resolved() (*recipe.Recipe, error) {
 	var tokenizer int64
-	for _, name := range j.tok.Files() {
+	for _, name := range j.sideFiles() { // all of them, so that one that can't be read is told before the work
 		data, err := sideFile(filepath.Join(j.Dir, name))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err != nil {
 			return nil, err
 		}
-		tokenizer += int64(len(data))
+		if !slices.Contains(Licences, name) {
+			tokenizer += int64(len(data))
+		}
 	}
 	return Resolve(&j.ck.Config, j.Recipe, j.Size, j.embedBytes(), tokenizer)
 }

@@ -164,3 +164,17 @@ func (j *job) embedBytes() int64 {
 	}
 	return n
 }
+
+// Licences are the names of the files that are copied besides the tokenizer's.
+var Licences = []string{"LICENSE", "LICENSE.txt"}
+
+// sideFiles are the names of the files that are copied.
+func (j *job) sideFiles() []string {
+	names := j.tok.Files()
+	for _, name := range Licences {
+		if st, err := input.Stat(filepath.Join(j.Dir, name)); err == nil && st.Mode().IsRegular() {
+			names = append(names, name)
+		}
+	}
+	return names
+}
