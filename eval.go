@@ -233,7 +233,7 @@ func (m *Model) prepareTasks(set []taskData, o TaskOptions) ([]*tasks.Prepared, 
 	ready := make([]*tasks.Prepared, len(set))
 	for i, s := range set {
 		var err error
-		ready[i], err = s.task.Prepare(m.tok, s.questions, tasks.Options{MaxLength: m.engine.Context, BOS: o.BOS, Limit: o.Limit, Seed: o.Seed, Strict: o.Strict})
+		ready[i], err = s.task.Prepare(m.tok, s.questions, tasks.Options{MaxLength: m.engine.Context, BOS: o.BOS, Limit: o.Limit, Seed: o.Seed, Strict: o.Strict, Faults: s.faults})
 		if err != nil {
 			return nil, err
 		}
@@ -262,6 +262,7 @@ type taskData struct {
 	files     []string
 	hash      string // of the files' hashes
 	questions []tasks.Question
+	faults    map[int]error // rows that are no questions, by Index
 }
 
 func readTasks(names []string, dir string) ([]taskData, error) {
@@ -286,7 +287,7 @@ func readTasks(names []string, dir string) ([]taskData, error) {
 				return nil, err
 			}
 		}
-		if d.questions, err = t.Read(d.files...); err != nil {
+		if d.questions, d.faults, err = t.ReadAll(d.files...); err != nil {
 			return nil, err
 		}
 		hashes, err := checkpoint.HashFiles(d.files...)

@@ -3,6 +3,8 @@ package tasks
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -60,6 +62,60 @@ func TestLeftOut(t *testing.T) {
 		one := []Question{four[0], questions[n]}
 		if _, err := runTask(piqa, &oracle{}, picky{}, one, Options{MaxLength: 9, Strict: true}); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("piqa: question %d", n)) {
 			t.Errorf("strict, question %d: %v", n, err)
+		}
+	}
+}
+
+// A row of a file that is no question is left out like one that can't be posed, and keeps its
+// number. A file that is damaged, or of which no row is a question, is an error.
+func TestRowsLeftOut(t *testing.T) {
+	const good = `{"query":"q","choices":["a","b"],"gold":0}`
+	piqa := find(t, "piqa")
+	read := func(rows ...string) ([]Question, map[int]error, error) {
+		path := filepath.Join(t.TempDir(), "piqa.jsonl")
+		if err := os.WriteFile(path, []byte(strings.Join(rows, "\n")), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return piqa.ReadAll(path)
+	}
+	for row, want := range map[string]string{
+		`{"query":"q","choices":["","b"],"gold":0}`:    "choice 0, counted from 0, is empty",
+		`{"query":"q","choices":["a"],"gold":0}`:       "has 1 choice, expected at least 2",
+		`{"query":"q","choices":[],"gold":0}`:          "has 0 choices",
+		`{"query":"q","choices":["a","b"],"gold":2}`:   "the right answer is choice 2",
+		`{"query":"q","choices":["a","b"],"gold":-1}`:  "the right answer is choice -1",
+		`{"query":"q","choices":["a","b"]}`:            `field "gold": is missing`,
+		`{"query":"q","choices":["a","b"],"gold":"x"}`: `field "gold": is "x"`,
+		`{"query":"q","choices":["a","b"],"gold":1.5}`: `field "gold"`,
+		`{"query":7,"choices":["a","b"],"gold":0}`:     `field "query": is a number`,
+		`{"query":"q","choices":["a",3],"gold":0}`:     `field "choices"`,
+		`{"query":"q","choices":{"a":1},"gold":0}`:     `field "choices"`,
+		`{"goal":"g","sol1":"a","label":0}`:            `field "sol2": is missing`,
+		`{}`:                                           "is missing",
+	} {
+		questions, faults, err := read(good, row, good)
+		if err != nil || len(questions) != 3 || len(faults) != 1 {
+			t.Errorf("%s: %v, %v, %v", row, questions, faults, err)
+			continue
+		}
+		r, err := runTask(piqa, &oracle{}, picky{}, questions, Options{MaxLength: 9, Faults: faults})
+		if err != nil || r.Questions != 2 || len(r.LeftOut) != 1 || r.LeftOut[0].Question != 1 || !strings.Contains(r.LeftOut[0].Reason, want) || !strings.Contains(r.LeftOut[0].Reason, "piqa.jsonl: line 2: ") {
+			t.Errorf("%s: %+v, %v; want %s", row, r, err, want)
+		}
+		if _, err := runTask(piqa, &oracle{}, picky{}, questions, Options{MaxLength: 9, Faults: faults, Strict: true}); err == nil || !strings.Contains(err.Error(), "piqa: question 1: ") || !strings.Contains(err.Error(), want) {
+			t.Errorf("strict, %s: %v", row, err)
+		}
+		questions, faults, err = read(row, row)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := runTask(piqa, &oracle{}, picky{}, questions, Options{MaxLength: 9, Faults: faults}); err == nil || !strings.Contains(err.Error(), "all 2 were left out") || !strings.Contains(err.Error(), want) {
+			t.Errorf("only %s: %v", row, err)
+		}
+	}
+	for _, damage := range []string{`{"query":`, "null", "[1]", "\xff", good + good, "7"} {
+		if _, _, err := read(good, damage, good); err == nil || !strings.Contains(err.Error(), "line 2: ") {
+			t.Errorf("%q: %v", damage, err)
 		}
 	}
 }

@@ -26,7 +26,8 @@ const (
 
 // Read reads the questions of a task from files of its split, in order: JSON lines or
 // Parquet, and for HellaSwag also text with six lines for each question (context, label,
-// four endings). Text may be compressed with bzip2 or gzip.
+// four endings). Text may be compressed with bzip2 or gzip. A row that is no question of the task
+// is an error.
 func (t *Task) Read(paths ...string) ([]Question, error) {
 	var out []Question
 	for _, p := range paths {
@@ -38,6 +39,15 @@ func (t *Task) Read(paths ...string) ([]Question, error) {
 		return nil, fmt.Errorf("%s: %s has no questions", strings.Join(paths, ", "), t.Name)
 	}
 	return out, nil
+}
+
+// ReadAll is [Task.Read] with rows that are no questions of the task among the questions, without
+// choices; faults has what is wrong with them, by Index. A damaged file is an error.
+func (t *Task) ReadAll(paths ...string) (questions []Question, faults map[int]error, err error) {
+	lenient := *t
+	lenient.faults = map[int]error{}
+	questions, err = lenient.Read(paths...)
+	return questions, lenient.faults, err
 }
 
 func (t *Task) readFile(path string, out *[]Question) error {
@@ -140,7 +150,10 @@ func (t *Task) add(r *row, out *[]Question) error {
 	}
 	q := t.read(r)
 	if err := t.check(&q, r); err != nil {
-		return err
+		if t.faults == nil {
+			return err
+		}
+		q, t.faults[len(*out)] = Question{}, err
 	}
 	q.Index = len(*out)
 	*out = append(*out, q)

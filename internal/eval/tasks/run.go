@@ -22,13 +22,14 @@ type Scorer interface {
 
 // Options are the options for running a task.
 type Options struct {
-	MaxLength int    // the model's context, in tokens
-	BOS       bool   // put BOS before each text; lm-eval does not
-	Limit     int    // number of questions; 0: all
-	Seed      uint64 // which questions: 0 the first ones, otherwise a random choice by this seed
-	Strict    bool   // a question that cannot be asked is an error; otherwise it is left out and reported
-	Batch     int    // questions given to the scorer at a time; 0: 256
-	Log       *Log   // may be nil
+	MaxLength int           // the model's context, in tokens
+	BOS       bool          // put BOS before each text; lm-eval does not
+	Limit     int           // number of questions; 0: all
+	Seed      uint64        // which questions: 0 the first ones, otherwise a random choice by this seed
+	Strict    bool          // a question that cannot be asked is an error; otherwise it is left out and reported
+	Faults    map[int]error // of [Task.ReadAll], by the question's Index: they cannot be asked
+	Batch     int           // questions given to the scorer at a time; 0: 256
+	Log       *Log          // may be nil
 
 	Progress func(done, all int) // may be nil
 }
@@ -58,7 +59,8 @@ type Result struct {
 }
 
 // LeftOut is a question that cannot be asked: a choice that adds no token to its context or
-// is longer than the model's context, or text that the vocabulary cannot express.
+// is longer than the model's context, text that the vocabulary cannot express, or a row of the file
+// that is no question of the task, such as one without a right answer.
 type LeftOut struct {
 	Question int    `json:"question"` // its place in the files, from 0
 	Reason   string `json:"reason"`
@@ -119,7 +121,12 @@ func (t *Task) Prepare(enc eval.Encoder, questions []Question, o Options) (*Prep
 	out := &Prepared{task: t, whole: t.Count}
 	questions = Choose(questions, o.Limit, o.Seed)
 	for i := range questions {
-		ready, err := p.prepare(&questions[i])
+		ready, err := (*prepared)(nil), error(nil)
+		if fault := o.Faults[questions[i].Index]; fault != nil {
+			err = fmt.Errorf("question %d: %w", questions[i].Index, fault)
+		} else {
+			ready, err = p.prepare(&questions[i])
+		}
 		switch {
 		case err != nil && o.Strict:
 			return nil, fmt.Errorf("%s: %w", t.Name, err)

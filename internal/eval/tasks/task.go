@@ -43,6 +43,7 @@ type Task struct {
 
 	aliases []string // names of its files and folders, in lower case with underscores
 	read    func(r *row) Question
+	faults  map[int]error // collects what is wrong with rows while they are read; nil: the first is an error
 }
 
 // Metric is the score that averages use.
