@@ -45,7 +45,7 @@ func TestParseQuantizationRefuses(t *testing.T) {
 		want []string
 	}{
 		{``, nil},
-		{`null`, []string{`quant_method is ""`}},
+		{`null`, []string{`found null`, `expected an object`}},
 		{`[]`, nil},
 		{`7`, nil},
 		{`{}`, []string{`quant_method is ""`, "specquant"}},

@@ -5,9 +5,15 @@ var intFiles = []file{
 	// AVX-512 VNNI.
 	{"integer/vnni4_amd64.s", "int_vnni_amd64.tmpl", values{"Bits": 4, "Tokens": tokensVNNI}},
 	{"integer/vnni8_amd64.s", "int_vnni_amd64.tmpl", values{"Bits": 8, "Tokens": tokensVNNI}},
-	{"integer/vnni_whole_amd64.s", "int_vnni_whole_amd64.tmpl", values{"Bits": byteBits}},
+	{"integer/vnni_tile_amd64.s", "int_vnni_tile_amd64.tmpl", values{
+		"Kernels": []values{
+			{"Name": "Tile", "Bits": byteBits, "Levels": false, "Fine": false},
+			{"Name": "FineTile", "Bits": byteBits, "Levels": false, "Fine": true},
+			{"Name": "LevelsTile", "Bits": nibbles, "Levels": true, "Fine": true},
+		},
+	}},
 	{"integer/vnni_group_amd64.s", "int_vnni_group_amd64.tmpl", values{
-		"Kernels": []values{{"Bits": 4, "Tokens": tokensVNNI}, {"Bits": 8, "Tokens": tokensVNNI}},
+		"Kernels": []values{{"Bits": 4, "Tokens": tokensGroup}, {"Bits": 8, "Tokens": tokensGroup}},
 	}},
 	{"integer/vnni_fine_amd64.s", "int_vnni_fine_amd64.tmpl", values{
 		"Kernels": []values{
@@ -17,7 +23,7 @@ var intFiles = []file{
 		},
 		"PlaneBits": planeBits,
 	}},
-	{"integer/vnni_planes_amd64.s", "int_vnni_planes_amd64.tmpl", values{"Bits": planeBits, "Tokens": tokensPlane[:len(tokensPlane)-1]}},
+	{"integer/vnni_planes_amd64.s", "int_vnni_planes_amd64.tmpl", values{"Bits": planeBits, "Tokens": tokensVNNI[:len(tokensVNNI)-1]}},
 	{"integer/vnni_planes1_amd64.s", "int_vnni_planes1_amd64.tmpl", values{"Bits": []int{5, 6, 7}}},
 
 	// AMX.
@@ -76,9 +82,9 @@ var intFiles = []file{
 
 	// The choice among them.
 	{"integer/calls_amd64.go", "int_calls.tmpl", values{"Package": "integer", "Unsafe": false, "Families": []family{
-		call("intVNNI", "multiplies two row tiles with 2 to 12 tokens, or row tiles with one token.", "intVNNI%dx%d",
-			kernels{byteBits, tokensVNNI}, kernels{planeBits, tokensPlane}),
-		call("intVNNIGroup", "is intVNNI for tokens in groups of channels.", "intVNNIGroup%dx%d", kernels{byteBits, tokensVNNI}),
+		call("intVNNI", "multiplies two row tiles with 2 to 8 tokens, or row tiles with one token.", "intVNNI%dx%d",
+			kernels{byteBits, tokensVNNI}, kernels{planeBits, tokensVNNI}),
+		call("intVNNIGroup", "is intVNNI for 1 to 12 tokens in groups of channels.", "intVNNIGroup%dx%d", kernels{byteBits, tokensGroup}),
 		call("intVNNIFine", "is intVNNIGroup where each group of the weights is one part.", "intVNNIFine%dx%d",
 			kernels{byteBits, tokensVNNI}, kernels{planeBits, []int{1}}),
 		call("intVNNILevels", "is intVNNIFine where nibbles are indices into a table of levels.", "intVNNILevels%dx%d", kernels{nibbles, tokensVNNI}),
@@ -90,7 +96,9 @@ var intFiles = []file{
 		call("intAVXVNNILevels", "is intAVXVNNIGroup where nibbles are indices into a table of levels.", "intAVXVNNILevels%dx%d", kernels{nibbles, tokens256}),
 		call("intFloat512", "multiplies two row tiles with some float tokens.", "intFloat512W%dx%d", kernels{floatBits, floatTokens512}),
 		call("intFloat256", "multiplies a row tile with some float tokens.", "intFloat256W%dx%d", kernels{floatBits, floatTokens256}),
-		{"intVNNIWhole", "multiplies two row tiles whose rows are one group with 12 tokens.", "args *intArgs", "args", "intVNNI%dx12Whole", false, []kernels{{byteBits, nil}}},
+		{"intVNNITile", "multiplies a row tile with 12 tokens.", "args *intArgs", "args", "intVNNITile%dx12", false, []kernels{{byteBits, nil}}},
+		{"intVNNIFineTile", "is intVNNITile for tokens in groups of channels where each group of the weights is one part.", "args *intArgs", "args", "intVNNIFineTile%dx12", false, []kernels{{byteBits, nil}}},
+		{"intVNNILevelsTile", "is intVNNIFineTile where nibbles are indices into a table of levels.", "args *intArgs", "args", "intVNNILevelsTile%dx12", false, []kernels{{nibbles, nil}}},
 		{"intUnpack512", "unpacks two row tiles of bit planes to bytes.", "args *intUnpackArgs", "args", "intUnpack512W%d", false, []kernels{{planeBits, nil}}},
 		{"intUnpackAVX2", "unpacks a row tile of bit planes to bytes.", "args *intUnpackArgs", "args", "intUnpackAVX2W%d", false, []kernels{{planeBits, nil}}},
 	}}},

@@ -5,10 +5,10 @@ package main
 
 // The integer kernels: numbers of tokens, and bits of the weights.
 var (
-	tokensVNNI  = []int{12, 8, 4, 2, 1} // two row tiles for 2 tokens or more
+	tokensGroup = []int{12, 8, 4, 2, 1} // two row tiles for 2 tokens or more; tokens in groups of channels
+	tokensVNNI  = []int{8, 4, 2, 1}     // likewise; for 12 there are kernels for one row tile
 	tokens256   = []int{4, 2, 1}
 	tokensNEON  = []int{4, 2, 1}
-	tokensPlane = []int{8, 4, 2, 1} // AVX-512 VNNI, weights in bit planes
 
 	byteBits  = []int{4, 8} // not in bit planes
 	nibbles   = []int{4}    // indices into a table of levels

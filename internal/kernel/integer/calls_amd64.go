@@ -2,11 +2,9 @@
 
 package integer
 
-// intVNNI multiplies two row tiles with 2 to 12 tokens, or row tiles with one token.
+// intVNNI multiplies two row tiles with 2 to 8 tokens, or row tiles with one token.
 func intVNNI(args *intArgs, bits, width int) {
 	switch bits<<4 | width {
-	case 4<<4 | 12:
-		intVNNI4x12(args)
 	case 4<<4 | 8:
 		intVNNI4x8(args)
 	case 4<<4 | 4:
@@ -15,8 +13,6 @@ func intVNNI(args *intArgs, bits, width int) {
 		intVNNI4x2(args)
 	case 4<<4 | 1:
 		intVNNI4x1(args)
-	case 8<<4 | 12:
-		intVNNI8x12(args)
 	case 8<<4 | 8:
 		intVNNI8x8(args)
 	case 8<<4 | 4:
@@ -70,7 +66,7 @@ func intVNNI(args *intArgs, bits, width int) {
 	}
 }
 
-// intVNNIGroup is intVNNI for tokens in groups of channels.
+// intVNNIGroup is intVNNI for 1 to 12 tokens in groups of channels.
 func intVNNIGroup(args *intArgs, bits, width int) {
 	switch bits<<4 | width {
 	case 4<<4 | 12:
@@ -101,8 +97,6 @@ func intVNNIGroup(args *intArgs, bits, width int) {
 // intVNNIFine is intVNNIGroup where each group of the weights is one part.
 func intVNNIFine(args *intArgs, bits, width int) {
 	switch bits<<4 | width {
-	case 4<<4 | 12:
-		intVNNIFine4x12(args)
 	case 4<<4 | 8:
 		intVNNIFine4x8(args)
 	case 4<<4 | 4:
@@ -111,8 +105,6 @@ func intVNNIFine(args *intArgs, bits, width int) {
 		intVNNIFine4x2(args)
 	case 4<<4 | 1:
 		intVNNIFine4x1(args)
-	case 8<<4 | 12:
-		intVNNIFine8x12(args)
 	case 8<<4 | 8:
 		intVNNIFine8x8(args)
 	case 8<<4 | 4:
@@ -139,8 +131,6 @@ func intVNNIFine(args *intArgs, bits, width int) {
 // intVNNILevels is intVNNIFine where nibbles are indices into a table of levels.
 func intVNNILevels(args *intArgs, bits, width int) {
 	switch bits<<4 | width {
-	case 4<<4 | 12:
-		intVNNILevels4x12(args)
 	case 4<<4 | 8:
 		intVNNILevels4x8(args)
 	case 4<<4 | 4:
@@ -382,15 +372,37 @@ func intFloat256(args *intArgs, bits, width int) {
 	}
 }
 
-// intVNNIWhole multiplies two row tiles whose rows are one group with 12 tokens.
-func intVNNIWhole(args *intArgs, bits int) {
+// intVNNITile multiplies a row tile with 12 tokens.
+func intVNNITile(args *intArgs, bits int) {
 	switch bits {
 	case 4:
-		intVNNI4x12Whole(args)
+		intVNNITile4x12(args)
 	case 8:
-		intVNNI8x12Whole(args)
+		intVNNITile8x12(args)
 	default:
-		panic("kernel: intVNNIWhole has no routine for these bits")
+		panic("kernel: intVNNITile has no routine for these bits")
+	}
+}
+
+// intVNNIFineTile is intVNNITile for tokens in groups of channels where each group of the weights is one part.
+func intVNNIFineTile(args *intArgs, bits int) {
+	switch bits {
+	case 4:
+		intVNNIFineTile4x12(args)
+	case 8:
+		intVNNIFineTile8x12(args)
+	default:
+		panic("kernel: intVNNIFineTile has no routine for these bits")
+	}
+}
+
+// intVNNILevelsTile is intVNNIFineTile where nibbles are indices into a table of levels.
+func intVNNILevelsTile(args *intArgs, bits int) {
+	switch bits {
+	case 4:
+		intVNNILevelsTile4x12(args)
+	default:
+		panic("kernel: intVNNILevelsTile has no routine for these bits")
 	}
 }
 

@@ -223,7 +223,6 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 	// before, and the routine adds it.
 	fused := tiles == 2 && (pr.c != nil || pr.bytes != nil) && t1-t0 > intTokens
 	var sums branch.PairSums
-	whole := cpu.Active() >= cpu.AVX512VNNI && tiles == 2 && parts == 0 && args.groups == 1 && (bits == 4 || bits == 8)
 	args.add, args.addNext, args.addTile = unsafe.Pointer(&branch.Nothing), 0, 0
 	if fused {
 		args.add, args.addNext = unsafe.Pointer(&sums), 2*intLanes*4
@@ -242,11 +241,7 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 		if fused {
 			pr.branchSums(&sums, tile, t, args.tokens)
 		}
-		if whole && args.tokens == intTokens {
-			intVNNIWhole(&args, bits)
-		} else {
-			args.multiply(bits, width, w.levels != nil && u == nil, parts > 0)
-		}
+		args.multiply(bits, width, w.levels != nil && u == nil, parts > 0)
 		args.copyEdge(pr, edge, tile, rows, t)
 		if !fused {
 			pr.branch(tile, tiles, t, args.tokens)
@@ -255,10 +250,40 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 	}
 }
 
+// second returns the arguments for the second of two row tiles alone.
+func (args *intArgs) second() intArgs {
+	s := *args
+	s.w, s.scale = unsafe.Add(args.w, args.wNext), unsafe.Add(args.scale, args.scaleNext)
+	s.rowSum, s.y = unsafe.Add(args.rowSum, args.rowNext), unsafe.Add(args.y, args.yTile)
+	s.add = unsafe.Add(args.add, args.addTile)
+	if args.shift != nil {
+		s.shift = unsafe.Add(args.shift, args.shiftTile)
+	}
+	return s
+}
+
+// multiplyTile multiplies one row tile with 12 tokens, with AVX-512 VNNI.
+func (args *intArgs) multiplyTile(bits int, levels, grouped bool) {
+	switch {
+	case levels:
+		intVNNILevelsTile(args, bits)
+	case grouped:
+		intVNNIFineTile(args, bits)
+	default:
+		intVNNITile(args, bits)
+	}
+}
+
 // multiply calls the active tier's routine for so many tokens, and for weights of so many bits. levels: the weights are indices,
 // and not unpacked to bytes; grouped: the activations are in groups of channels.
 func (args *intArgs) multiply(bits, width int, levels, grouped bool) {
 	switch vnni, avxVNNI := cpu.Active() >= cpu.AVX512VNNI, cpu.Active() == cpu.AVXVNNI; {
+	case vnni && width == intTokens && (!grouped || args.onePart()):
+		args.multiplyTile(bits, levels, grouped)
+		if args.yTile != 0 {
+			second := args.second()
+			second.multiplyTile(bits, levels, grouped)
+		}
 	case vnni && levels:
 		intVNNILevels(args, bits, width)
 	case vnni && grouped && args.onePart() && (bits == 4 || bits == 8):

@@ -50,3 +50,35 @@ func BenchmarkMulIntOne(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkMulIntMany multiplies 120 tokens on one thread with weights that are in the cache, as
+// [BenchmarkMulIntOne] does one. GOPS counts two operations for each weight and token, in the
+// fastest pass.
+func BenchmarkMulIntMany(b *testing.B) {
+	const rows, cols, tokens = 512, 2048, 120
+	pool := parallel.NewPool(1)
+	defer pool.Close()
+	var a Activations
+	y := make([]float32, rows*tokens)
+	x := intRandomTokens(rand.New(rand.NewPCG(1, 1)), tokens, cols)
+	for _, bits := range []int{4, 5} {
+		for _, group := range []int{0, 128, 64, 32} {
+			a.Quantize(pool, x, cols, tokens, cols, ActGrid{Bits: 8, Clip: 1}, group)
+			for _, zero := range []bool{false, true} {
+				b.Run(fmt.Sprintf("w%d/g%d/zero=%v", bits, group, zero), func(b *testing.B) {
+					w := intBenchSome(b, bits, rows, cols, group, 1)[0]
+					if zero {
+						w.setZero([]float32{float32(intOffset(bits)) - 0.5})
+					}
+					best := time.Hour
+					for b.Loop() {
+						start := time.Now()
+						Mul(pool, y, rows, w, &a)
+						best = min(best, time.Since(start))
+					}
+					b.ReportMetric(2*rows*cols*tokens/1e9/best.Seconds(), "GOPS")
+				})
+			}
+		}
+	}
+}

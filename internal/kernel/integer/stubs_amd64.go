@@ -353,9 +353,6 @@ func intUnpackLevels512(args *intUnpackArgs)
 // vnni4_amd64.s
 
 //go:noescape
-func intVNNI4x12(args *intArgs)
-
-//go:noescape
 func intVNNI4x8(args *intArgs)
 
 //go:noescape
@@ -368,9 +365,6 @@ func intVNNI4x2(args *intArgs)
 func intVNNI4x1(args *intArgs)
 
 // vnni8_amd64.s
-
-//go:noescape
-func intVNNI8x12(args *intArgs)
 
 //go:noescape
 func intVNNI8x8(args *intArgs)
@@ -387,9 +381,6 @@ func intVNNI8x1(args *intArgs)
 // vnni_fine_amd64.s
 
 //go:noescape
-func intVNNIFine4x12(args *intArgs)
-
-//go:noescape
 func intVNNIFine4x8(args *intArgs)
 
 //go:noescape
@@ -402,9 +393,6 @@ func intVNNIFine4x2(args *intArgs)
 func intVNNIFine4x1(args *intArgs)
 
 //go:noescape
-func intVNNIFine8x12(args *intArgs)
-
-//go:noescape
 func intVNNIFine8x8(args *intArgs)
 
 //go:noescape
@@ -415,9 +403,6 @@ func intVNNIFine8x2(args *intArgs)
 
 //go:noescape
 func intVNNIFine8x1(args *intArgs)
-
-//go:noescape
-func intVNNILevels4x12(args *intArgs)
 
 //go:noescape
 func intVNNILevels4x8(args *intArgs)
@@ -582,10 +567,19 @@ func intVNNI7x4(args *intArgs)
 //go:noescape
 func intVNNI7x2(args *intArgs)
 
-// vnni_whole_amd64.s
+// vnni_tile_amd64.s
 
 //go:noescape
-func intVNNI4x12Whole(args *intArgs)
+func intVNNITile4x12(args *intArgs)
 
 //go:noescape
-func intVNNI8x12Whole(args *intArgs)
+func intVNNITile8x12(args *intArgs)
+
+//go:noescape
+func intVNNIFineTile4x12(args *intArgs)
+
+//go:noescape
+func intVNNIFineTile8x12(args *intArgs)
+
+//go:noescape
+func intVNNILevelsTile4x12(args *intArgs)
