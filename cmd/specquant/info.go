@@ -1,19 +1,24 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 
 	"github.com/klauspost/cpuid/v2"
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/kernel/cpu"
+	"github.com/specquant/specquant/internal/kernel/measure"
 	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/recipe"
 )
 
 type infoCmd struct {
-	JSON bool `name:"json" help:"Write JSON."`
+	Measure bool `help:"Measure this machine's memory and cores, and what share of that each kernel reaches; takes some seconds. If the kernels below the best ones of this CPU are faster, remember to use those."`
+	Threads int  `help:"With --measure: threads. 0: one for each CPU." default:"0"`
+	JSON    bool `name:"json" help:"Write JSON."`
 }
 
 // machine is what info says of the program and of the machine it runs on.
@@ -31,6 +36,9 @@ type machine struct {
 	Kernels  string   `json:"kernels"`      // instruction set in use
 	BestHere string   `json:"kernels_best"` // the best one that this CPU has
 	Recipes  []string `json:"recipes"`
+
+	Measured *measure.Result `json:"measured,omitempty"`
+	Chosen   string          `json:"kernels_chosen,omitempty"` // by the measurement: not the best one
 }
 
 func thisMachine() machine {
@@ -49,6 +57,13 @@ func thisMachine() machine {
 
 func (c infoCmd) Run(e *env) error {
 	m := thisMachine()
+	if c.Measure {
+		if err := c.measure(e, &m); err != nil {
+			return err
+		}
+	} else if c.Threads != 0 {
+		return errors.New("--threads goes with --measure")
+	}
 	if c.JSON {
 		return e.writeJSON(m)
 	}
@@ -62,10 +77,15 @@ func (c infoCmd) Run(e *env) error {
 		line("caches", "L1 %s, L2 %s, L3 %s", bytesText(int64(m.L1)), bytesText(int64(m.L2)), bytesText(int64(m.L3)))
 	}
 	active := m.Kernels
-	if cpu.Active() < cpu.Best() {
+	if os.Getenv(cpu.EnvTier) != "" && cpu.Active() < cpu.Best() {
 		active += fmt.Sprintf(" (lowered by %s; this CPU has %s)", cpu.EnvTier, m.BestHere)
+	} else if choice, ok := measure.Remembered(cpuName()); ok {
+		active += fmt.Sprintf(" (chosen by info --measure: %.0f %% of the time of %s)", 100*choice.Less, choice.Best)
 	}
 	line("kernels", "%s", active)
 	line("recipes", "%s", strings.Join(m.Recipes, ", "))
+	if m.Measured != nil {
+		printMeasured(e, m)
+	}
 	return nil
 }

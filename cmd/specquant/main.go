@@ -19,6 +19,7 @@ import (
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/kernel/cpu"
+	"github.com/specquant/specquant/internal/kernel/measure"
 )
 
 // cli is the command line; each command lives in its own file.
@@ -118,6 +119,9 @@ func command(args []string, out, errOut io.Writer) int {
 		fmt.Fprintln(errOut, "specquant:", parseErrorText(err))
 		fmt.Fprintln(errOut, `Run "specquant --help" or "specquant COMMAND --help".`)
 		return 2
+	}
+	if choice, ok := measure.Remembered(cpuName()); ok { // by specquant info --measure
+		choice.Apply()
 	}
 	defer limitThreads(k)()
 	err = interruptible(e, func() error {
