@@ -70,7 +70,7 @@ func (m *Model) settle(layers []*artefact.Linear) {
 		for from := 0; from < n; from += part {
 			end := min(n, from+part)
 			copyPieces(m.pool, to[from:end], l.Tiles[from:end])
-			if n > part {
+			if n > part && m.Checkpoint != nil { // nil: a random model
 				m.Checkpoint.Release()
 			}
 		}

@@ -69,6 +69,8 @@ func NewRandom(c checkpoint.Config, q artefact.Quantization, r Random, o Options
 	if err := m.prepare(o); err != nil {
 		return nil, err
 	}
+	// The weights lie in memory as those of a file do, which counts while they are read.
+	m.allowLargePages(randomBytes(&c, &q))
 	f := newFiller()
 	for i := range m.layers {
 		var err error
@@ -78,6 +80,20 @@ func NewRandom(c checkpoint.Config, q artefact.Quantization, r Random, o Options
 	}
 	m.norm = slices.Repeat([]float32{1}, c.HiddenSize)
 	return m, f.tables(m)
+}
+
+// randomBytes is about how many bytes the quantized weights take.
+func randomBytes(c *checkpoint.Config, q *artefact.Quantization) (n int64) {
+	size := func(out, width, bits int) { n += int64(float64(out) * float64(width) * float64(bits+1) / 8) }
+	for in := range llama.NumInputs {
+		for _, w := range in.Readers() {
+			out, width := w.Shape(c)
+			size(out, width, q.Bits.Weights)
+		}
+	}
+	n *= int64(c.Layers)
+	size(c.VocabSize, c.HiddenSize, q.Head)
+	return n
 }
 
 // layer makes block i of a model.
@@ -101,6 +117,7 @@ func (f *filler) layer(m *Model, i int, r Random) (*layer, error) {
 		if err != nil {
 			return nil, err
 		}
+		m.settle(layers)
 		t := l.transforms[in]
 		if q.Transforms.Input(in) == artefact.Kronecker {
 			if t, err = f.kronecker(in.Width(c)); err != nil {
@@ -122,6 +139,7 @@ func (f *filler) tables(m *Model) (err error) {
 	var embedding float.HalfMatrix
 	if q.Head != 16 {
 		head = f.linear(vocab, hidden, artefact.TableGrid(q.Head, q.HeadGroup))
+		m.settle([]*artefact.Linear{head})
 	}
 	switch {
 	case head != nil && c.TieEmbeddings && q.SharesTables():
