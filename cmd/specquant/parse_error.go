@@ -26,6 +26,7 @@ var parseWords = []struct {
 	{regexp.MustCompile(`bool value must be true, 1, yes, false, 0 or no but got (".*")`), "found $1, expected true or false"},
 	{regexp.MustCompile(`expected bool but got (".*") \([^)]*\)`), "found $1, expected true or false"},
 	{regexp.MustCompile(`expected duration but got (".*"): time: .*`), "found $1, expected a time with its unit, such as 90s, 10m or 1h30m"},
+	{regexp.MustCompile(`(?:invalid map (?:key|value)|expected "<key>=<value>" but got) (".*")`), "found $1, expected ID=NUMBER, such as 65=-5"}, // --logit-bias, the only one of its kind
 	{regexp.MustCompile(`expected (\S+) value but got "EOL" \(<EOL>\)`), "found no value, expected one behind it"},
 	{regexp.MustCompile(`expected (.*?) value but got (".*") \(.*\)`), "found $2, expected a value of its own"},
 }

@@ -18,6 +18,10 @@ func TestCommandLineErrors(t *testing.T) {
 		"run DIR -n 1.5":                     `--n: found "1.5", expected a whole number`,
 		"run DIR --seed -1":                  `--seed`,
 		"run DIR --temp warm":                `--temp: found "warm", expected a number`,
+		"run DIR --logit-bias 5":             `--logit-bias: found "5", expected ID=NUMBER, such as 65=-5`,
+		"run DIR --logit-bias a=1":           `--logit-bias: found "a", expected ID=NUMBER`,
+		"run DIR --logit-bias 5=b":           `--logit-bias: found "b", expected ID=NUMBER`,
+		"run DIR --logit-bias 1.5=2":         `--logit-bias: found "1.5", expected ID=NUMBER`,
 		"run DIR --threads 1000000":          "--threads: found 1000000, expected at most 1024, the limit",
 		"run DIR --threads=-1":               "--threads: found -1",
 		"bench DIR --threads 1025":           "expected at most 1024",
@@ -62,7 +66,7 @@ func TestCommandLineErrors(t *testing.T) {
 		if code := run(strings.Fields(line), &out, &errs); code != 2 || !strings.Contains(errs.String(), want) {
 			t.Errorf("%s: code %d, %s\nwant %s", line, code, errs.String(), want)
 		}
-		for _, word := range []string{"unexpected argument", "bit int", "strconv", "EOL", "*kong"} {
+		for _, word := range []string{"unexpected argument", "bit int", "strconv", "EOL", "*kong", "map "} {
 			if strings.Contains(errs.String(), word) {
 				t.Errorf("%s: %s", line, errs.String())
 			}
