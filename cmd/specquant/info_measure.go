@@ -94,7 +94,7 @@ func printMeasured(e *env, m machine) {
 
 func formatText(f measure.Format) string {
 	if f.Group == 0 {
-		return fmt.Sprintf("%d bits, one scale a row", f.Bits)
+		return plural.Of(f.Bits, "bit") + ", one scale a row"
 	}
-	return fmt.Sprintf("%d bits, groups of %d", f.Bits, f.Group)
+	return fmt.Sprintf("%s, groups of %d", plural.Of(f.Bits, "bit"), f.Group)
 }
