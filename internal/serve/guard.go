@@ -158,9 +158,14 @@ func (g *guard) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 		h.Add("Vary", "Origin")
+		h.Set("Access-Control-Expose-Headers", "Retry-After, X-SpecQuant-Warning")
 		if r.Method == http.MethodOptions {
 			h.Set("Access-Control-Allow-Methods", "GET, POST")
-			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Api-Key, Anthropic-Version, Anthropic-Beta")
+			// Clients in browsers send headers of their own beside the usual ones, which differ by
+			// version. They are no danger: the origin is trusted, and no cookies are used.
+			if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" && len(asked) <= 4096 {
+				h.Set("Access-Control-Allow-Headers", asked)
+			}
 			h.Set("Access-Control-Max-Age", "600")
 			w.WriteHeader(http.StatusNoContent)
 			return

@@ -233,6 +233,14 @@ func TestOrigins(t *testing.T) {
 			t.Errorf("%+v: status %d, headers %v, %.100s", c, status, header, text)
 		}
 	}
+	// A client in a browser asks before whether it may send its own headers, such as those of OpenAI's.
+	const own = "authorization,content-type,x-stainless-os,x-stainless-retry-count"
+	for origin, want := range map[string]string{"https://ok.example": own, "https://evil.example": ""} {
+		_, header, _ := call(t, "OPTIONS", url+"/v1/chat/completions", "", "Origin", origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", own)
+		if got := header.Get("Access-Control-Allow-Headers"); got != want {
+			t.Errorf("%s may send %q, expected %q", origin, got, want)
+		}
+	}
 	for _, bad := range []string{"*", "null", "ok.example", "https://ok.example/", "https://ok.example/path", "file://"} {
 		if err := (Options{Origins: []string{bad}}).Check(); err == nil {
 			t.Errorf("origin %q is taken", bad)

@@ -1,6 +1,9 @@
 package api
 
-import "math"
+import (
+	"math"
+	"strings"
+)
 
 // lowest replaces the logarithm of probability 0, which JSON can't represent, as in OpenAI's
 // API.
@@ -22,24 +25,21 @@ type (
 	}
 )
 
-// tokenText returns the text of a single token; for a special one its name.
-func (a *API) tokenText(id int) string {
-	if a.Tokenizer.IsSpecial(id) {
-		return a.Tokenizer.Token(id)
-	}
-	return a.Tokenizer.Decode([]int{id})
-}
-
+// logProb describes a token by the bytes that it adds to a text, which may be a part of a
+// character: only with those of its neighbours are they text again. A special token has its name.
 func (a *API) logProb(id int, p float64) tokenLogProb {
 	if !(p > lowest) || math.IsInf(p, 0) {
 		p = lowest
 	}
-	text := a.tokenText(id)
-	bytes := make([]int, len(text))
-	for i := range len(text) {
-		bytes[i] = int(text[i])
+	raw := a.Tokenizer.Text(id)
+	if a.Tokenizer.IsSpecial(id) {
+		raw = a.Tokenizer.Token(id)
 	}
-	return tokenLogProb{text, p, bytes}
+	bytes := make([]int, len(raw))
+	for i := range len(raw) {
+		bytes[i] = int(raw[i])
+	}
+	return tokenLogProb{strings.ToValidUTF8(raw, "\uFFFD"), p, bytes}
 }
 
 // chatLogProbs returns the log-probabilities of tokens; nil if they were not asked for.
