@@ -29,8 +29,9 @@ type messagesRequest struct {
 	} `json:"output_config"`
 	OutputFormat *anthropicFormat `json:"output_format"` // the same in older clients
 
+	Thinking json.RawMessage `json:"thinking"`
+
 	// Refused by name where they ask for something.
-	Thinking          json.RawMessage `json:"thinking"`
 	Container         json.RawMessage `json:"container"`
 	MCPServers        json.RawMessage `json:"mcp_servers"`
 	ContextManagement json.RawMessage `json:"context_management"`
@@ -76,20 +77,13 @@ type anthropicMessage struct {
 var anthropicNames = map[string]string{"stop": "stop_sequences"}
 
 // conversation checks the request and gives what it says.
-func (m *messagesRequest) conversation(vocab int) (t *talk, c *common, err error) {
-	thinking := m.Thinking
-	var kind struct {
-		Type string `json:"type"`
-	}
-	if json.Unmarshal(thinking, &kind) == nil && kind.Type == "disabled" {
-		thinking = nil
-	}
-	if err := refuse(field{"thinking", thinking}, field{"container", m.Container}, field{"mcp_servers", m.MCPServers},
+func (a *API) conversation(m *messagesRequest) (t *talk, c *common, err error) {
+	if err := refuse(field{"container", m.Container}, field{"mcp_servers", m.MCPServers},
 		field{"context_management", m.ContextManagement}, field{"output_config.effort", m.OutputConfig.Effort}); err != nil {
 		return nil, nil, err
 	}
 	c = &common{Stream: m.Stream, MaxTokens: m.MaxTokens, Stop: m.StopSequences, Temperature: m.Temperature, TopP: m.TopP, TopK: m.TopK}
-	if err := c.check(vocab); err != nil {
+	if err := c.check(a.Vocab); err != nil {
 		return nil, nil, renamed(err, anthropicNames)
 	}
 	t = &talk{plain: true}
@@ -127,7 +121,7 @@ func (m *messagesRequest) conversation(vocab int) (t *talk, c *common, err error
 	}
 	last := m.Messages[len(m.Messages)-1]
 	t.open = last.Role == "assistant"
-	return t, c, nil
+	return t, c, a.anthropicThink(t, m)
 }
 
 // Objects of the answer, in Anthropic's form.
@@ -139,11 +133,13 @@ type (
 		Output int `json:"output_tokens"`
 	}
 	anthropicBlock struct {
-		Type  string          `json:"type"`
-		Text  *string         `json:"text,omitempty"`  // of text
-		ID    string          `json:"id,omitempty"`    // of tool_use
-		Name  string          `json:"name,omitempty"`  // likewise
-		Input json.RawMessage `json:"input,omitempty"` // likewise: an object
+		Type      string          `json:"type"`
+		Text      *string         `json:"text,omitempty"`      // of text
+		Thinking  *string         `json:"thinking,omitempty"`  // of thinking
+		Signature *string         `json:"signature,omitempty"` // likewise: always "", clients expect the field
+		ID        string          `json:"id,omitempty"`        // of tool_use
+		Name      string          `json:"name,omitempty"`      // likewise
+		Input     json.RawMessage `json:"input,omitempty"`     // likewise: an object
 	}
 	anthropicAnswer struct {
 		ID         string           `json:"id"`
@@ -182,7 +178,7 @@ func (a *API) messages(w http.ResponseWriter, r *http.Request) error {
 	if m.MaxTokens == nil {
 		return invalid("max_tokens", "is missing")
 	}
-	t, c, err := m.conversation(a.Vocab)
+	t, c, err := a.conversation(&m)
 	if err != nil {
 		return err
 	}
@@ -194,13 +190,16 @@ func (a *API) messages(w http.ResponseWriter, r *http.Request) error {
 	answer := anthropicAnswer{ID: newID("msg_"), Type: "message", Role: "assistant", Model: a.Name, Content: []anthropicBlock{}}
 	if m.Stream {
 		answer.Usage.Input = prompt // how much of it was in the cache is known at the end
-		return a.follow(run, &anthropicStream{sse: sse{w: w}, answer: answer})
+		return a.follow(run, &anthropicStream{sse: sse{w: w}, answer: answer, thoughts: !t.plain})
 	}
 	one, err := answered(run)
 	if err != nil {
 		return err
 	}
 	reason, stop := stopReason(one.finish, one.stop)
+	if t.plain {
+		one.reasoning = ""
+	}
 	answer.Content = anthropicBlocks(one)
 	answer.StopReason, answer.Stop, answer.Usage = &reason, stop, anthropicUsageOf(run.usage)
 	writeJSON(w, http.StatusOK, answer)
@@ -210,7 +209,10 @@ func (a *API) messages(w http.ResponseWriter, r *http.Request) error {
 // anthropicBlocks are the blocks of an answer. Arguments that were cut off are no JSON, and
 // left out.
 func anthropicBlocks(one whole) (out []anthropicBlock) {
-	if one.text != "" || len(one.calls) == 0 {
+	if one.reasoning != "" {
+		out = append(out, anthropicBlock{Type: "thinking", Thinking: &one.reasoning, Signature: new(string)})
+	}
+	if one.text != "" || len(out) == 0 && len(one.calls) == 0 {
 		out = append(out, anthropicBlock{Type: "text", Text: &one.text})
 	}
 	for _, c := range one.calls {
@@ -226,11 +228,12 @@ func anthropicBlocks(one whole) (out []anthropicBlock) {
 // anthropicStream writes Anthropic's events.
 type anthropicStream struct {
 	sse
-	answer anthropicAnswer
-	finish string
-	stop   string
-	blocks int    // that have been begun
-	block  string // type of the one that has not been ended; "": all have
+	answer   anthropicAnswer
+	thoughts bool // are shown
+	finish   string
+	stop     string
+	blocks   int    // that have been begun
+	block    string // type of the one that has not been ended; "": all have
 }
 
 func (s *anthropicStream) beat() error {
@@ -284,6 +287,16 @@ func (s *anthropicStream) piece(e event) error {
 	if e.finish != "" {
 		s.finish, s.stop = e.finish, e.stop
 	}
+	if e.reasoning != "" && s.thoughts {
+		if s.block != "thinking" {
+			if err := s.begin(anthropicBlock{Type: "thinking", Thinking: new(string), Signature: new(string)}); err != nil {
+				return err
+			}
+		}
+		if err := s.delta("thinking_delta", "thinking", e.reasoning); err != nil {
+			return err
+		}
+	}
 	if e.text != "" {
 		if s.block != "text" {
 			if err := s.begin(anthropicBlock{Type: "text", Text: new(string)}); err != nil {
@@ -332,7 +345,7 @@ func (a *API) countTokens(w http.ResponseWriter, r *http.Request) error {
 	if err := a.read(r, &m); err != nil {
 		return err
 	}
-	t, _, err := m.conversation(a.Vocab)
+	t, _, err := a.conversation(&m)
 	if err != nil {
 		return err
 	}

@@ -85,22 +85,26 @@ type anthropicBlockIn struct {
 	Input   json.RawMessage `json:"input"` // likewise
 	CallID  string          `json:"tool_use_id"`
 	Content json.RawMessage `json:"content"` // of tool_result: a text, or blocks of text
+
+	Thinking *string `json:"thinking"` // of thinking
 }
 
 // anthropicTurn gives the messages in OpenAI's form that one of Anthropic's stands for.
 func anthropicTurn(m anthropicMessage) ([]chat.Message, error) {
 	var blocks []anthropicBlockIn
-	if json.Unmarshal(m.Content, &blocks) != nil || !slices.ContainsFunc(blocks, func(b anthropicBlockIn) bool { return strings.HasPrefix(b.Type, "tool_") }) {
+	if json.Unmarshal(m.Content, &blocks) != nil || !slices.ContainsFunc(blocks, func(b anthropicBlockIn) bool { return strings.HasPrefix(b.Type, "tool_") || b.Type == "thinking" }) {
 		text, err := textOf(m.Content, "text")
 		return []chat.Message{{Role: m.Role, Content: text}}, err
 	}
 	var out []chat.Message
-	var texts []string
+	var texts, thoughts []string
 	var calls []toolCall
 	for i, b := range blocks {
 		switch {
 		case b.Type == "text" && b.Text != nil:
 			texts = append(texts, *b.Text)
+		case b.Type == "thinking" && b.Thinking != nil && m.Role == "assistant":
+			thoughts = append(thoughts, *b.Thinking)
 		case b.Type == "tool_use" && m.Role == "assistant":
 			arguments, ok := argumentsOf(b.Input)
 			if !ok || b.Name == "" {
@@ -118,12 +122,19 @@ func anthropicTurn(m anthropicMessage) ([]chat.Message, error) {
 			}
 			out = append(out, message(map[string]any{"role": "tool", "tool_call_id": b.CallID, "content": text}))
 		default:
-			return nil, fmt.Errorf("block %d is %.40q in a message of the %.10s, expected text, tool_use of the assistant or tool_result of the user", i, b.Type, m.Role)
+			return nil, fmt.Errorf("block %d is %.40q in a message of the %.10s, expected text, thinking or tool_use of the assistant, or tool_result of the user", i, b.Type, m.Role)
 		}
 	}
 	text := strings.Join(texts, "\n")
-	if calls != nil {
-		return append(out, message(map[string]any{"role": m.Role, "content": text, "tool_calls": calls})), nil
+	if calls != nil || thoughts != nil {
+		fields := map[string]any{"role": m.Role, "content": text}
+		if calls != nil {
+			fields["tool_calls"] = calls
+		}
+		if thoughts != nil { // the template decides whether they are part of the prompt
+			fields["reasoning_content"] = strings.Join(thoughts, "\n")
+		}
+		return append(out, message(fields)), nil
 	}
 	if text != "" {
 		out = append(out, chat.Message{Role: m.Role, Content: text})
