@@ -280,6 +280,7 @@ const seen = `(() => {
 			if (at.left - out < -1 || at.right + out > innerWidth + 1) told(e, "its ring is cut off");
 		}
 	}
-	if (document.documentElement.scrollWidth > innerWidth) bad.push("the page can be scrolled sideways");
+	const page = document.documentElement;
+	if (page.scrollWidth > innerWidth || page.scrollHeight > innerHeight) bad.push("the page itself can be scrolled, " + page.scrollWidth + " by " + page.scrollHeight);
 	return bad.join("\n");
 })()`
