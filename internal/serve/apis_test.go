@@ -97,7 +97,7 @@ func TestResponses(t *testing.T) {
 	for field, says := range map[string]string{`"store":true`: "store", `"background":true`: "background", `"previous_response_id":"resp_1"`: "previous_response_id", `"conversation":"c"`: "conversation",
 		`"tools":[{"type":"web_search","search_context_size":"low"}]`: "web_search", `"tools":[{"type":"function","name":"a b"}]`: "tools: item 0", `"tool_choice":"required"`: "there are no tools", `"tool_choice":{"type":"mcp","server_label":"x"}`: "mcp",
 		`"tool_choice":{"type":"function","name":"f"}`: "no tool of the name", `"tool_choice":{"type":"allowed_tools","mode":"some","tools":[]}`: "mode", `"text":{"format":{"type":"xml"}}`: "text.format", `"text":{"format":{"type":"json_schema"}} `: "schema is missing", `"truncation":"auto"`: "truncation", `"include":["message.output_text.logprobs"]`: "include",
-		`"reasoning":{"effort":"low"}`: "reasoning", `"top_logprobs":2`: "top_logprobs", `"max_output_tokens":0`: "max_output_tokens: found 0"} {
+		`"reasoning":{"effort":"low"}`: "does not support reasoning", `"reasoning":{"effort":"some"}`: "reasoning.effort: found", `"reasoning":{"summary":"detailed"}`: "reasoning.summary", `"reasoning":{"size":1}`: "size", `"top_logprobs":2`: "top_logprobs", `"max_output_tokens":0`: "max_output_tokens: found 0"} {
 		if status, _, body := call(t, "POST", url+"/v1/responses", `{"input":"a",`+field+`}`); status != 400 || !strings.Contains(body, says) {
 			t.Errorf("%s: status %d, %s", field, status, body)
 		}

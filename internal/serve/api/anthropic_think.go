@@ -38,8 +38,7 @@ func (a *API) anthropicThink(t *talk, m *messagesRequest) error {
 	}
 	t.plain = f.Type == "disabled"
 	if f.Type != "adaptive" {
-		on, _ := json.Marshal(!t.plain)
-		t.variables = map[string]json.RawMessage{"enable_thinking": on, "thinking": on}
+		t.variables = thinkVariables(!t.plain)
 	}
 	return nil
 }

@@ -23,20 +23,20 @@ type chatRequest struct {
 	TemplateVariables   map[string]json.RawMessage `json:"chat_template_kwargs"` // further variables of the template, as in vLLM, such as enable_thinking
 	ResponseFormat      *responseFormat            `json:"response_format"`
 	StructuredOutputs   *structuredOutputs         `json:"structured_outputs"` // as in vLLM
+	ReasoningEffort     json.RawMessage            `json:"reasoning_effort"`
 	Tools               []json.RawMessage          `json:"tools"`
 	ToolChoice          json.RawMessage            `json:"tool_choice"`
 	ParallelToolCalls   *bool                      `json:"parallel_tool_calls"`
 
 	// Refused by name where they ask for something.
-	Functions       json.RawMessage `json:"functions"`
-	FunctionCall    json.RawMessage `json:"function_call"`
-	Audio           json.RawMessage `json:"audio"`
-	Modalities      []string        `json:"modalities"`
-	Prediction      json.RawMessage `json:"prediction"`
-	WebSearch       json.RawMessage `json:"web_search_options"`
-	ReasoningEffort json.RawMessage `json:"reasoning_effort"`
-	Verbosity       json.RawMessage `json:"verbosity"`
-	Store           bool            `json:"store"`
+	Functions    json.RawMessage `json:"functions"`
+	FunctionCall json.RawMessage `json:"function_call"`
+	Audio        json.RawMessage `json:"audio"`
+	Modalities   []string        `json:"modalities"`
+	Prediction   json.RawMessage `json:"prediction"`
+	WebSearch    json.RawMessage `json:"web_search_options"`
+	Verbosity    json.RawMessage `json:"verbosity"`
+	Store        bool            `json:"store"`
 
 	// Taken and without effect.
 	ServiceTier      json.RawMessage `json:"service_tier"`
@@ -58,7 +58,7 @@ func (c *chatRequest) check(vocab int) error {
 		name string
 		raw  json.RawMessage
 	}{{"functions", c.Functions}, {"function_call", c.FunctionCall}, {"audio", c.Audio},
-		{"prediction", c.Prediction}, {"web_search_options", c.WebSearch}, {"reasoning_effort", c.ReasoningEffort}, {"verbosity", c.Verbosity}} {
+		{"prediction", c.Prediction}, {"web_search_options", c.WebSearch}, {"verbosity", c.Verbosity}} {
 		if asks(f.raw) {
 			return unsupported(f.name, "is not supported by this server")
 		}
@@ -210,7 +210,11 @@ func (a *API) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.plan(r.Context(), &talk{messages: c.Messages, variables: c.TemplateVariables, tools: c.Tools, choice: c.ToolChoice, parallel: c.ParallelToolCalls, limit: l})
+	variables, err := a.effort("reasoning_effort", c.ReasoningEffort, c.TemplateVariables)
+	if err != nil {
+		return err
+	}
+	p, err := a.plan(r.Context(), &talk{messages: c.Messages, variables: variables, tools: c.Tools, choice: c.ToolChoice, parallel: c.ParallelToolCalls, limit: l})
 	if err != nil {
 		return err
 	}

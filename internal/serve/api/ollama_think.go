@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/specquant/specquant/internal/constrain"
 )
@@ -30,8 +29,7 @@ func (a *API) think(t *talk, field json.RawMessage) error {
 	if on && !a.thinks() {
 		return unsupported("think", fmt.Sprintf("%q does not support thinking: it has no chat template that knows %s", a.Name, constrain.ThinkOpen))
 	}
-	word := json.RawMessage(strconv.FormatBool(on))
-	t.variables = map[string]json.RawMessage{"enable_thinking": word, "thinking": word} // as templates of several families call it
+	t.variables = thinkVariables(on)
 	if level != "" {
 		t.variables["reasoning_effort"] = field
 	}

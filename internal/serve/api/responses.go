@@ -34,7 +34,7 @@ type responsesRequest struct {
 	PreviousResponseID json.RawMessage `json:"previous_response_id"`
 	Conversation       json.RawMessage `json:"conversation"`
 	Prompt             json.RawMessage `json:"prompt"`
-	Reasoning          json.RawMessage `json:"reasoning"`
+	Reasoning          *reasoning      `json:"reasoning"`
 	Include            json.RawMessage `json:"include"`
 	TopLogProbs        int             `json:"top_logprobs"`
 	ContextManagement  json.RawMessage `json:"context_management"`
@@ -81,7 +81,7 @@ func (q *responsesRequest) refused() error {
 			return err
 		}
 	}
-	return refuse(field{"prompt", q.Prompt}, field{"reasoning", q.Reasoning}, field{"include", q.Include}, field{"context_management", q.ContextManagement})
+	return refuse(field{"prompt", q.Prompt}, field{"include", q.Include}, field{"context_management", q.ContextManagement})
 }
 
 // responsesNames maps fields of [common] to the names in /v1/responses.
@@ -146,6 +146,9 @@ func (a *API) responses(w http.ResponseWriter, r *http.Request) error {
 	}
 	t, err := q.talk()
 	if err != nil {
+		return err
+	}
+	if err := a.reason(t, q.Reasoning); err != nil {
 		return err
 	}
 	run, _, err := a.converse(w, r, t, c)
