@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/kernel/cpu"
 )
 
@@ -19,6 +20,9 @@ type Choice struct {
 	Tier string  `json:"tier"`
 	Less float64 `json:"less"` // the tier's time relative to that of the highest
 }
+
+// maxChoice is the largest size of its file, in bytes.
+const maxChoice = 64 << 10
 
 // choiceFile is where the choice is kept.
 func choiceFile() (string, error) {
@@ -64,7 +68,7 @@ func Remembered(name string) (c Choice, ok bool) {
 	if err != nil {
 		return Choice{}, false
 	}
-	data, err := os.ReadFile(path)
+	data, err := input.ReadFile(path, maxChoice)
 	if err != nil || json.Unmarshal(data, &c) != nil {
 		return Choice{}, false
 	}
