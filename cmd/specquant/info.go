@@ -10,7 +10,7 @@ import (
 	"github.com/klauspost/cpuid/v2"
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/kernel/cpu"
-	"github.com/specquant/specquant/internal/kernel/measure"
+	"github.com/specquant/specquant/internal/measure"
 	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -79,7 +79,7 @@ func (c infoCmd) Run(e *env) error {
 	active := m.Kernels
 	if os.Getenv(cpu.EnvTier) != "" && cpu.Active() < cpu.Best() {
 		active += fmt.Sprintf(" (lowered by %s; this CPU has %s)", cpu.EnvTier, m.BestHere)
-	} else if choice, ok := measure.Remembered(cpuName()); ok {
+	} else if choice, ok := measure.Remembered(cpuName()); ok && choice.Tier == m.Kernels {
 		active += fmt.Sprintf(" (chosen by info --measure: %.0f %% of the time of %s)", 100*choice.Less, choice.Best)
 	}
 	line("kernels", "%s", active)

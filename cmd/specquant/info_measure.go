@@ -6,7 +6,7 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/specquant/specquant/internal/kernel/cpu"
-	"github.com/specquant/specquant/internal/kernel/measure"
+	"github.com/specquant/specquant/internal/measure"
 	"github.com/specquant/specquant/internal/plural"
 )
 

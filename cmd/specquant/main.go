@@ -19,7 +19,7 @@ import (
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/engine"
 	"github.com/specquant/specquant/internal/kernel/cpu"
-	"github.com/specquant/specquant/internal/kernel/measure"
+	"github.com/specquant/specquant/internal/measure"
 )
 
 // cli is the command line; each command lives in its own file.

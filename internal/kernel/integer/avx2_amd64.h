@@ -8,6 +8,8 @@
 //   Y0…Y7         sums, two for each token; Y8…Y11 weights; Y12…Y15 temporary
 //   0(SP)         float sums, [token][16]
 
+#include "zero_amd64.h"
+
 #define INT2_ENTER \
 	MOVQ args+0(FP), R12;           \
 	MOVQ intArgs_w(R12), SI;        \
@@ -21,10 +23,7 @@
 
 // INT2_BEGIN sets the float sums to 0, and where the routine is in the zero points.
 #define INT2_BEGIN(bytes) \
-	MOVQ    intArgs_shift(R12), AX;   \
-	MOVQ    AX, intArgs_shiftAt(R12); \
-	MOVQ    intArgs_fsum(R12), AX;    \
-	MOVQ    AX, intArgs_fsumAt(R12);  \
+	ZERO_BEGIN;                       \
 	VPXOR   Y0, Y0, Y0;               \
 	MOVQ    $bytes, CX;               \
 begin:                            \
@@ -114,26 +113,6 @@ begin:                            \
 	VPMADDWD     Y14, Y9, Y15;  \
 	VPADDD       Y13, a0, a0;   \
 	VPADDD       Y15, a1, a1
-
-// INT2_SHIFTS loads what zero points are different from the middle by into Y8 and Y9, and sets
-// CX and AX for INT2_UNSHIFT, which subtracts that times the token's sum.
-#define INT2_SHIFTS \
-	MOVQ    intArgs_shiftAt(R12), AX;   \
-	VMOVUPS (AX), Y8;                   \
-	VMOVUPS 32(AX), Y9;                 \
-	ADDQ    intArgs_shiftNext(R12), AX; \
-	MOVQ    AX, intArgs_shiftAt(R12);   \
-	MOVQ    intArgs_fsumAt(R12), CX;    \
-	MOVQ    intArgs_fsumNext(R12), AX;  \
-	ADDQ    $4, intArgs_fsumAt(R12)
-
-#define INT2_UNSHIFT(a0, a1) \
-	VBROADCASTSS (CX), Y14;     \
-	ADDQ         AX, CX;        \
-	VMULPS       Y14, Y8, Y12;  \
-	VMULPS       Y14, Y9, Y13;  \
-	VSUBPS       Y12, a0, a0;   \
-	VSUBPS       Y13, a1, a1
 
 // INT2_FLUSH adds scale·product of one token to its float sums.
 #define INT2_FLUSH(at, a0, a1) \

@@ -56,7 +56,7 @@ func intOneKind(w *Matrix, a *Activations) int {
 		return intOneNone
 	case !intPlanar(w.Bits) || part%intPlaneStep == 0:
 		return intOneFine
-	case part == intPlaneStep/2 && w.Cols%intPlaneStep == 0 && w.HalfScale == nil:
+	case part == intPlaneStep/2 && w.Cols%intPlaneStep == 0:
 		return intOneHalf
 	}
 	return intOneNone

@@ -70,7 +70,7 @@ step:
 	JEQ  scale
 	CMPQ intArgs_shifted(R12), $0
 	JEQ  rows
-	INT_SUMS_AT
+	ZERO_SUMS
 	INT_LESS(Z0, Z1)
 	INT_LESS(Z2, Z3)
 	INT_LESS(Z4, Z5)
@@ -82,15 +82,16 @@ step:
 	JMP  scale
 
 rows:
-	INT_SHIFTS
-	INT_UNSHIFT(Z0, Z1)
-	INT_UNSHIFT(Z2, Z3)
-	INT_UNSHIFT(Z4, Z5)
-	INT_UNSHIFT(Z6, Z7)
-	INT_UNSHIFT(Z8, Z9)
-	INT_UNSHIFT(Z10, Z11)
-	INT_UNSHIFT(Z12, Z13)
-	INT_UNSHIFT(Z14, Z15)
+	MOVQ intArgs_shiftTile(R12), CX
+	ZERO_SHIFTS((AX)(CX*1), Z26, Z27)
+	INT_TAKE(Z0, Z1)
+	INT_TAKE(Z2, Z3)
+	INT_TAKE(Z4, Z5)
+	INT_TAKE(Z6, Z7)
+	INT_TAKE(Z8, Z9)
+	INT_TAKE(Z10, Z11)
+	INT_TAKE(Z12, Z13)
+	INT_TAKE(Z14, Z15)
 
 scale:
 	INT_FLUSH(0, Z0, Z1)
@@ -157,7 +158,7 @@ step:
 	JEQ  scale
 	CMPQ intArgs_shifted(R12), $0
 	JEQ  rows
-	INT_SUMS_AT
+	ZERO_SUMS
 	INT_LESS(Z0, Z1)
 	INT_LESS(Z2, Z3)
 	INT_LESS(Z4, Z5)
@@ -165,11 +166,12 @@ step:
 	JMP  scale
 
 rows:
-	INT_SHIFTS
-	INT_UNSHIFT(Z0, Z1)
-	INT_UNSHIFT(Z2, Z3)
-	INT_UNSHIFT(Z4, Z5)
-	INT_UNSHIFT(Z6, Z7)
+	MOVQ intArgs_shiftTile(R12), CX
+	ZERO_SHIFTS((AX)(CX*1), Z26, Z27)
+	INT_TAKE(Z0, Z1)
+	INT_TAKE(Z2, Z3)
+	INT_TAKE(Z4, Z5)
+	INT_TAKE(Z6, Z7)
 
 scale:
 	INT_FLUSH(0, Z0, Z1)
@@ -217,15 +219,16 @@ step:
 	JEQ  scale
 	CMPQ intArgs_shifted(R12), $0
 	JEQ  rows
-	INT_SUMS_AT
+	ZERO_SUMS
 	INT_LESS(Z0, Z1)
 	INT_LESS(Z2, Z3)
 	JMP  scale
 
 rows:
-	INT_SHIFTS
-	INT_UNSHIFT(Z0, Z1)
-	INT_UNSHIFT(Z2, Z3)
+	MOVQ intArgs_shiftTile(R12), CX
+	ZERO_SHIFTS((AX)(CX*1), Z26, Z27)
+	INT_TAKE(Z0, Z1)
+	INT_TAKE(Z2, Z3)
 
 scale:
 	INT_FLUSH(0, Z0, Z1)

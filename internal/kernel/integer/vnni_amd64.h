@@ -8,6 +8,8 @@
 //   BX steps left, then the float sums: [token][2][16], on a cache line
 //   Z28 0x0f bytes, Z24…Z27 weights, Z29 Z30 tokens
 
+#include "zero_amd64.h"
+
 #define INT_ENTER \
 	MOVQ         args+0(FP), R12;       \
 	MOVQ         intArgs_w(R12), SI;    \
@@ -28,13 +30,6 @@
 	LEAQ 63(SP), BX; \
 	ANDQ $~63, BX
 
-// INT_ZEROS is where the routine is in the zero points: see INT_UNSHIFT.
-#define INT_ZEROS \
-	MOVQ intArgs_shift(R12), AX;   \
-	MOVQ AX, intArgs_shiftAt(R12); \
-	MOVQ intArgs_fsum(R12), AX;    \
-	MOVQ AX, intArgs_fsumAt(R12)
-
 // INT_BEGIN asks for the lines of the result, so that writing them at the end does
 // not wait, and sets the float sums to 0.
 #define INT_BEGIN(bytes) \
@@ -47,7 +42,7 @@ ask:                               \
 	ADDQ      intArgs_yNext(R12), AX; \
 	DECQ      BX;                    \
 	JNZ       ask;                   \
-	INT_ZEROS;                       \
+	ZERO_BEGIN;                      \
 	INT_SUMS;                        \
 	VPXORD    Z0, Z0, Z0;            \
 	MOVQ      $bytes, CX;            \
@@ -143,24 +138,8 @@ begin:                             \
 	VMOVUPS (R14)(AX*1), Z25;           \
 	ADDQ    $64, R14
 
-// INT_SHIFTS loads what zero points are different from the middle by, for both tiles, into Z26
-// and Z27, and sets CX and AX for INT_UNSHIFT, which subtracts that times the token's sum.
-#define INT_SHIFTS \
-	MOVQ    intArgs_shiftAt(R12), AX;       \
-	MOVQ    intArgs_shiftTile(R12), CX;     \
-	VMOVUPS (AX), Z26;                      \
-	VMOVUPS (AX)(CX*1), Z27;                \
-	ADDQ    intArgs_shiftNext(R12), AX;     \
-	MOVQ    AX, intArgs_shiftAt(R12);       \
-	INT_SUMS_AT
-
-// INT_SUMS_AT sets CX and AX for what is subtracted from the tokens' products.
-#define INT_SUMS_AT \
-	MOVQ    intArgs_fsumAt(R12), CX;        \
-	MOVQ    intArgs_fsumNext(R12), AX;      \
-	ADDQ    $4, intArgs_fsumAt(R12)
-
-#define INT_UNSHIFT(a0, a1) \
+// INT_TAKE is ZERO_TAKE for shifts in Z26 and Z27.
+#define INT_TAKE(a0, a1) \
 	VMULPS.BCST (CX), Z26, Z29; \
 	VMULPS.BCST (CX), Z27, Z30; \
 	ADDQ        AX, CX;         \

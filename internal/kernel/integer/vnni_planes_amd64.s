@@ -180,7 +180,7 @@ step:
 	JEQ  scale
 	CMPQ intArgs_shifted(R12), $0
 	JEQ  rows
-	INT_SUMS_AT
+	ZERO_SUMS
 	INT_LESS(Z0, Z1)
 	INT_LESS(Z2, Z3)
 	INT_LESS(Z4, Z5)
@@ -192,15 +192,16 @@ step:
 	JMP  scale
 
 rows:
-	INT_SHIFTS
-	INT_UNSHIFT(Z0, Z1)
-	INT_UNSHIFT(Z2, Z3)
-	INT_UNSHIFT(Z4, Z5)
-	INT_UNSHIFT(Z6, Z7)
-	INT_UNSHIFT(Z8, Z9)
-	INT_UNSHIFT(Z10, Z11)
-	INT_UNSHIFT(Z12, Z13)
-	INT_UNSHIFT(Z14, Z15)
+	MOVQ intArgs_shiftTile(R12), CX
+	ZERO_SHIFTS((AX)(CX*1), Z26, Z27)
+	INT_TAKE(Z0, Z1)
+	INT_TAKE(Z2, Z3)
+	INT_TAKE(Z4, Z5)
+	INT_TAKE(Z6, Z7)
+	INT_TAKE(Z8, Z9)
+	INT_TAKE(Z10, Z11)
+	INT_TAKE(Z12, Z13)
+	INT_TAKE(Z14, Z15)
 
 scale:
 	INT_FLUSH(0, Z0, Z1)
@@ -333,7 +334,7 @@ step:
 	JEQ  scale
 	CMPQ intArgs_shifted(R12), $0
 	JEQ  rows
-	INT_SUMS_AT
+	ZERO_SUMS
 	INT_LESS(Z0, Z1)
 	INT_LESS(Z2, Z3)
 	INT_LESS(Z4, Z5)
@@ -341,11 +342,12 @@ step:
 	JMP  scale
 
 rows:
-	INT_SHIFTS
-	INT_UNSHIFT(Z0, Z1)
-	INT_UNSHIFT(Z2, Z3)
-	INT_UNSHIFT(Z4, Z5)
-	INT_UNSHIFT(Z6, Z7)
+	MOVQ intArgs_shiftTile(R12), CX
+	ZERO_SHIFTS((AX)(CX*1), Z26, Z27)
+	INT_TAKE(Z0, Z1)
+	INT_TAKE(Z2, Z3)
+	INT_TAKE(Z4, Z5)
+	INT_TAKE(Z6, Z7)
 
 scale:
 	INT_FLUSH(0, Z0, Z1)
@@ -446,15 +448,16 @@ step:
 	JEQ  scale
 	CMPQ intArgs_shifted(R12), $0
 	JEQ  rows
-	INT_SUMS_AT
+	ZERO_SUMS
 	INT_LESS(Z0, Z1)
 	INT_LESS(Z2, Z3)
 	JMP  scale
 
 rows:
-	INT_SHIFTS
-	INT_UNSHIFT(Z0, Z1)
-	INT_UNSHIFT(Z2, Z3)
+	MOVQ intArgs_shiftTile(R12), CX
+	ZERO_SHIFTS((AX)(CX*1), Z26, Z27)
+	INT_TAKE(Z0, Z1)
+	INT_TAKE(Z2, Z3)
 
 scale:
 	INT_FLUSH(0, Z0, Z1)
@@ -673,7 +676,7 @@ step:
 	JEQ  scale
 	CMPQ intArgs_shifted(R12), $0
 	JEQ  rows
-	INT_SUMS_AT
+	ZERO_SUMS
 	INT_LESS(Z0, Z1)
 	INT_LESS(Z2, Z3)
 	INT_LESS(Z4, Z5)
@@ -685,15 +688,16 @@ step:
 	JMP  scale
 
 rows:
-	INT_SHIFTS
-	INT_UNSHIFT(Z0, Z1)
-	INT_UNSHIFT(Z2, Z3)
-	INT_UNSHIFT(Z4, Z5)
-	INT_UNSHIFT(Z6, Z7)
-	INT_UNSHIFT(Z8, Z9)
-	INT_UNSHIFT(Z10, Z11)
-	INT_UNSHIFT(Z12, Z13)
-	INT_UNSHIFT(Z14, Z15)
+	MOVQ intArgs_shiftTile(R12), CX
+	ZERO_SHIFTS((AX)(CX*1), Z26, Z27)
+	INT_TAKE(Z0, Z1)
+	INT_TAKE(Z2, Z3)
+	INT_TAKE(Z4, Z5)
+	INT_TAKE(Z6, Z7)
+	INT_TAKE(Z8, Z9)
+	INT_TAKE(Z10, Z11)
+	INT_TAKE(Z12, Z13)
+	INT_TAKE(Z14, Z15)
 
 scale:
 	INT_FLUSH(0, Z0, Z1)
@@ -862,7 +866,7 @@ step:
 	JEQ  scale
 	CMPQ intArgs_shifted(R12), $0
 	JEQ  rows
-	INT_SUMS_AT
+	ZERO_SUMS
 	INT_LESS(Z0, Z1)
 	INT_LESS(Z2, Z3)
 	INT_LESS(Z4, Z5)
@@ -870,11 +874,12 @@ step:
 	JMP  scale
 
 rows:
-	INT_SHIFTS
-	INT_UNSHIFT(Z0, Z1)
-	INT_UNSHIFT(Z2, Z3)
-	INT_UNSHIFT(Z4, Z5)
-	INT_UNSHIFT(Z6, Z7)
+	MOVQ intArgs_shiftTile(R12), CX
+	ZERO_SHIFTS((AX)(CX*1), Z26, Z27)
+	INT_TAKE(Z0, Z1)
+	INT_TAKE(Z2, Z3)
+	INT_TAKE(Z4, Z5)
+	INT_TAKE(Z6, Z7)
 
 scale:
 	INT_FLUSH(0, Z0, Z1)
@@ -1011,15 +1016,16 @@ step:
 	JEQ  scale
 	CMPQ intArgs_shifted(R12), $0
 	JEQ  rows
-	INT_SUMS_AT
+	ZERO_SUMS
 	INT_LESS(Z0, Z1)
 	INT_LESS(Z2, Z3)
 	JMP  scale
 
 rows:
-	INT_SHIFTS
-	INT_UNSHIFT(Z0, Z1)
-	INT_UNSHIFT(Z2, Z3)
+	MOVQ intArgs_shiftTile(R12), CX
+	ZERO_SHIFTS((AX)(CX*1), Z26, Z27)
+	INT_TAKE(Z0, Z1)
+	INT_TAKE(Z2, Z3)
 
 scale:
 	INT_FLUSH(0, Z0, Z1)
@@ -1242,7 +1248,7 @@ step:
 	JEQ  scale
 	CMPQ intArgs_shifted(R12), $0
 	JEQ  rows
-	INT_SUMS_AT
+	ZERO_SUMS
 	INT_LESS(Z0, Z1)
 	INT_LESS(Z2, Z3)
 	INT_LESS(Z4, Z5)
@@ -1254,15 +1260,16 @@ step:
 	JMP  scale
 
 rows:
-	INT_SHIFTS
-	INT_UNSHIFT(Z0, Z1)
-	INT_UNSHIFT(Z2, Z3)
-	INT_UNSHIFT(Z4, Z5)
-	INT_UNSHIFT(Z6, Z7)
-	INT_UNSHIFT(Z8, Z9)
-	INT_UNSHIFT(Z10, Z11)
-	INT_UNSHIFT(Z12, Z13)
-	INT_UNSHIFT(Z14, Z15)
+	MOVQ intArgs_shiftTile(R12), CX
+	ZERO_SHIFTS((AX)(CX*1), Z26, Z27)
+	INT_TAKE(Z0, Z1)
+	INT_TAKE(Z2, Z3)
+	INT_TAKE(Z4, Z5)
+	INT_TAKE(Z6, Z7)
+	INT_TAKE(Z8, Z9)
+	INT_TAKE(Z10, Z11)
+	INT_TAKE(Z12, Z13)
+	INT_TAKE(Z14, Z15)
 
 scale:
 	INT_FLUSH(0, Z0, Z1)
@@ -1435,7 +1442,7 @@ step:
 	JEQ  scale
 	CMPQ intArgs_shifted(R12), $0
 	JEQ  rows
-	INT_SUMS_AT
+	ZERO_SUMS
 	INT_LESS(Z0, Z1)
 	INT_LESS(Z2, Z3)
 	INT_LESS(Z4, Z5)
@@ -1443,11 +1450,12 @@ step:
 	JMP  scale
 
 rows:
-	INT_SHIFTS
-	INT_UNSHIFT(Z0, Z1)
-	INT_UNSHIFT(Z2, Z3)
-	INT_UNSHIFT(Z4, Z5)
-	INT_UNSHIFT(Z6, Z7)
+	MOVQ intArgs_shiftTile(R12), CX
+	ZERO_SHIFTS((AX)(CX*1), Z26, Z27)
+	INT_TAKE(Z0, Z1)
+	INT_TAKE(Z2, Z3)
+	INT_TAKE(Z4, Z5)
+	INT_TAKE(Z6, Z7)
 
 scale:
 	INT_FLUSH(0, Z0, Z1)
@@ -1588,15 +1596,16 @@ step:
 	JEQ  scale
 	CMPQ intArgs_shifted(R12), $0
 	JEQ  rows
-	INT_SUMS_AT
+	ZERO_SUMS
 	INT_LESS(Z0, Z1)
 	INT_LESS(Z2, Z3)
 	JMP  scale
 
 rows:
-	INT_SHIFTS
-	INT_UNSHIFT(Z0, Z1)
-	INT_UNSHIFT(Z2, Z3)
+	MOVQ intArgs_shiftTile(R12), CX
+	ZERO_SHIFTS((AX)(CX*1), Z26, Z27)
+	INT_TAKE(Z0, Z1)
+	INT_TAKE(Z2, Z3)
 
 scale:
 	INT_FLUSH(0, Z0, Z1)
@@ -1821,7 +1830,7 @@ step:
 	JEQ  scale
 	CMPQ intArgs_shifted(R12), $0
 	JEQ  rows
-	INT_SUMS_AT
+	ZERO_SUMS
 	INT_LESS(Z0, Z1)
 	INT_LESS(Z2, Z3)
 	INT_LESS(Z4, Z5)
@@ -1833,15 +1842,16 @@ step:
 	JMP  scale
 
 rows:
-	INT_SHIFTS
-	INT_UNSHIFT(Z0, Z1)
-	INT_UNSHIFT(Z2, Z3)
-	INT_UNSHIFT(Z4, Z5)
-	INT_UNSHIFT(Z6, Z7)
-	INT_UNSHIFT(Z8, Z9)
-	INT_UNSHIFT(Z10, Z11)
-	INT_UNSHIFT(Z12, Z13)
-	INT_UNSHIFT(Z14, Z15)
+	MOVQ intArgs_shiftTile(R12), CX
+	ZERO_SHIFTS((AX)(CX*1), Z26, Z27)
+	INT_TAKE(Z0, Z1)
+	INT_TAKE(Z2, Z3)
+	INT_TAKE(Z4, Z5)
+	INT_TAKE(Z6, Z7)
+	INT_TAKE(Z8, Z9)
+	INT_TAKE(Z10, Z11)
+	INT_TAKE(Z12, Z13)
+	INT_TAKE(Z14, Z15)
 
 scale:
 	INT_FLUSH(0, Z0, Z1)
@@ -2016,7 +2026,7 @@ step:
 	JEQ  scale
 	CMPQ intArgs_shifted(R12), $0
 	JEQ  rows
-	INT_SUMS_AT
+	ZERO_SUMS
 	INT_LESS(Z0, Z1)
 	INT_LESS(Z2, Z3)
 	INT_LESS(Z4, Z5)
@@ -2024,11 +2034,12 @@ step:
 	JMP  scale
 
 rows:
-	INT_SHIFTS
-	INT_UNSHIFT(Z0, Z1)
-	INT_UNSHIFT(Z2, Z3)
-	INT_UNSHIFT(Z4, Z5)
-	INT_UNSHIFT(Z6, Z7)
+	MOVQ intArgs_shiftTile(R12), CX
+	ZERO_SHIFTS((AX)(CX*1), Z26, Z27)
+	INT_TAKE(Z0, Z1)
+	INT_TAKE(Z2, Z3)
+	INT_TAKE(Z4, Z5)
+	INT_TAKE(Z6, Z7)
 
 scale:
 	INT_FLUSH(0, Z0, Z1)
@@ -2171,15 +2182,16 @@ step:
 	JEQ  scale
 	CMPQ intArgs_shifted(R12), $0
 	JEQ  rows
-	INT_SUMS_AT
+	ZERO_SUMS
 	INT_LESS(Z0, Z1)
 	INT_LESS(Z2, Z3)
 	JMP  scale
 
 rows:
-	INT_SHIFTS
-	INT_UNSHIFT(Z0, Z1)
-	INT_UNSHIFT(Z2, Z3)
+	MOVQ intArgs_shiftTile(R12), CX
+	ZERO_SHIFTS((AX)(CX*1), Z26, Z27)
+	INT_TAKE(Z0, Z1)
+	INT_TAKE(Z2, Z3)
 
 scale:
 	INT_FLUSH(0, Z0, Z1)
@@ -2440,7 +2452,7 @@ step:
 	JEQ  scale
 	CMPQ intArgs_shifted(R12), $0
 	JEQ  rows
-	INT_SUMS_AT
+	ZERO_SUMS
 	INT_LESS(Z0, Z1)
 	INT_LESS(Z2, Z3)
 	INT_LESS(Z4, Z5)
@@ -2452,15 +2464,16 @@ step:
 	JMP  scale
 
 rows:
-	INT_SHIFTS
-	INT_UNSHIFT(Z0, Z1)
-	INT_UNSHIFT(Z2, Z3)
-	INT_UNSHIFT(Z4, Z5)
-	INT_UNSHIFT(Z6, Z7)
-	INT_UNSHIFT(Z8, Z9)
-	INT_UNSHIFT(Z10, Z11)
-	INT_UNSHIFT(Z12, Z13)
-	INT_UNSHIFT(Z14, Z15)
+	MOVQ intArgs_shiftTile(R12), CX
+	ZERO_SHIFTS((AX)(CX*1), Z26, Z27)
+	INT_TAKE(Z0, Z1)
+	INT_TAKE(Z2, Z3)
+	INT_TAKE(Z4, Z5)
+	INT_TAKE(Z6, Z7)
+	INT_TAKE(Z8, Z9)
+	INT_TAKE(Z10, Z11)
+	INT_TAKE(Z12, Z13)
+	INT_TAKE(Z14, Z15)
 
 scale:
 	INT_FLUSH(0, Z0, Z1)
@@ -2671,7 +2684,7 @@ step:
 	JEQ  scale
 	CMPQ intArgs_shifted(R12), $0
 	JEQ  rows
-	INT_SUMS_AT
+	ZERO_SUMS
 	INT_LESS(Z0, Z1)
 	INT_LESS(Z2, Z3)
 	INT_LESS(Z4, Z5)
@@ -2679,11 +2692,12 @@ step:
 	JMP  scale
 
 rows:
-	INT_SHIFTS
-	INT_UNSHIFT(Z0, Z1)
-	INT_UNSHIFT(Z2, Z3)
-	INT_UNSHIFT(Z4, Z5)
-	INT_UNSHIFT(Z6, Z7)
+	MOVQ intArgs_shiftTile(R12), CX
+	ZERO_SHIFTS((AX)(CX*1), Z26, Z27)
+	INT_TAKE(Z0, Z1)
+	INT_TAKE(Z2, Z3)
+	INT_TAKE(Z4, Z5)
+	INT_TAKE(Z6, Z7)
 
 scale:
 	INT_FLUSH(0, Z0, Z1)
@@ -2862,15 +2876,16 @@ step:
 	JEQ  scale
 	CMPQ intArgs_shifted(R12), $0
 	JEQ  rows
-	INT_SUMS_AT
+	ZERO_SUMS
 	INT_LESS(Z0, Z1)
 	INT_LESS(Z2, Z3)
 	JMP  scale
 
 rows:
-	INT_SHIFTS
-	INT_UNSHIFT(Z0, Z1)
-	INT_UNSHIFT(Z2, Z3)
+	MOVQ intArgs_shiftTile(R12), CX
+	ZERO_SHIFTS((AX)(CX*1), Z26, Z27)
+	INT_TAKE(Z0, Z1)
+	INT_TAKE(Z2, Z3)
 
 scale:
 	INT_FLUSH(0, Z0, Z1)

@@ -28,7 +28,7 @@
 // func intVNNITile4x12(args *intArgs)
 TEXT ·intVNNITile4x12(SB), NOSPLIT, $0-8
 	INT_ENTER
-	INT_ZEROS
+	ZERO_BEGIN
 	MOVQ intArgs_y(R12), AX
 	MOVQ intArgs_tokens(R12), BX
 
@@ -135,7 +135,7 @@ step:
 	VMOVUPS (AX), Z27
 	ADDQ intArgs_shiftNext(R12), AX
 	MOVQ AX, intArgs_shiftAt(R12)
-	INT_SUMS_AT
+	ZERO_SUMS
 	CMPQ intArgs_shifted(R12), $0
 	JEQ  rows
 	VSUBPS.BCST (CX), Z0, Z0
@@ -281,7 +281,7 @@ done:
 // func intVNNITile8x12(args *intArgs)
 TEXT ·intVNNITile8x12(SB), NOSPLIT, $0-8
 	INT_ENTER
-	INT_ZEROS
+	ZERO_BEGIN
 	MOVQ intArgs_y(R12), AX
 	MOVQ intArgs_tokens(R12), BX
 
@@ -385,7 +385,7 @@ step:
 	VMOVUPS (AX), Z27
 	ADDQ intArgs_shiftNext(R12), AX
 	MOVQ AX, intArgs_shiftAt(R12)
-	INT_SUMS_AT
+	ZERO_SUMS
 	CMPQ intArgs_shifted(R12), $0
 	JEQ  rows
 	VSUBPS.BCST (CX), Z0, Z0
@@ -531,7 +531,7 @@ done:
 // func intVNNIFineTile4x12(args *intArgs)
 TEXT ·intVNNIFineTile4x12(SB), NOSPLIT, $0-8
 	INT_ENTER
-	INT_ZEROS
+	ZERO_BEGIN
 	MOVQ intArgs_y(R12), AX
 	MOVQ intArgs_tokens(R12), BX
 
@@ -665,7 +665,7 @@ step:
 	VMOVUPS (AX), Z27
 	ADDQ intArgs_shiftNext(R12), AX
 	MOVQ AX, intArgs_shiftAt(R12)
-	INT_SUMS_AT
+	ZERO_SUMS
 	CMPQ intArgs_shifted(R12), $0
 	JEQ  rows
 	VSUBPS.BCST (CX), Z0, Z0
@@ -811,7 +811,7 @@ done:
 // func intVNNIFineTile8x12(args *intArgs)
 TEXT ·intVNNIFineTile8x12(SB), NOSPLIT, $0-8
 	INT_ENTER
-	INT_ZEROS
+	ZERO_BEGIN
 	MOVQ intArgs_y(R12), AX
 	MOVQ intArgs_tokens(R12), BX
 
@@ -942,7 +942,7 @@ step:
 	VMOVUPS (AX), Z27
 	ADDQ intArgs_shiftNext(R12), AX
 	MOVQ AX, intArgs_shiftAt(R12)
-	INT_SUMS_AT
+	ZERO_SUMS
 	CMPQ intArgs_shifted(R12), $0
 	JEQ  rows
 	VSUBPS.BCST (CX), Z0, Z0
@@ -1088,7 +1088,7 @@ done:
 // func intVNNILevelsTile4x12(args *intArgs)
 TEXT ·intVNNILevelsTile4x12(SB), NOSPLIT, $0-8
 	INT_ENTER
-	INT_ZEROS
+	ZERO_BEGIN
 	MOVQ            intArgs_table(R12), AX
 	VBROADCASTI32X4 (AX), Z31
 	MOVQ intArgs_y(R12), AX
@@ -1238,7 +1238,7 @@ step:
 	VMOVUPS (AX), Z27
 	ADDQ intArgs_shiftNext(R12), AX
 	MOVQ AX, intArgs_shiftAt(R12)
-	INT_SUMS_AT
+	ZERO_SUMS
 	CMPQ intArgs_shifted(R12), $0
 	JEQ  rows
 	VSUBPS.BCST (CX), Z0, Z0
