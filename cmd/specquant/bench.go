@@ -313,7 +313,7 @@ func (c *benchCmd) prefill(ctx context.Context, m *engine.Model, f engine.Footpr
 	if r.Tokens, r.Least, r.Most, err = c.timings(float64(n), once); err != nil {
 		return r, err
 	}
-	r.GOPS = 2 * float64(f.Products) * r.Tokens / 1e9
+	r.GOPS = 2 * (float64(f.Products) - float64(f.Tail)*float64(n-1)/float64(n)) * r.Tokens / 1e9
 	r.GBs = float64(f.Weights) * r.Tokens / float64(n) / 1e9
 	return r, nil
 }

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/kernel/kv"
@@ -10,19 +12,27 @@ import (
 // attend computes attention of a block for a batch: from the queries, keys and values of all
 // rows, s.q, s.k and s.v, to s.attn. Queries and keys are prepared first: they are normed,
 // rotated to their position (RoPE) and transformed, as far as the block says so. The keys and
-// values of all rows are put into the caches of their sequences, which have room for them.
-func (m *Model) attend(l *layer, index int, at []place) {
+// values of all rows are put into the caches of their sequences, which have room for them. It
+// returns the rows that attention was computed for: all, but in the last block only those of
+// which something is asked for.
+func (m *Model) attend(l *layer, index int, at []place) []place {
 	s := &m.s
 	qk := l.qk
 	if s.skipTransforms {
 		qk = nil
 	}
-	if whole := m.schedule(at); whole && len(at) <= headRows {
+	all := index < len(m.layers)-1 || !slices.ContainsFunc(at, func(p place) bool { return !p.wanted() })
+	if whole := m.schedule(at); whole && all && len(at) <= headRows {
 		m.attendHeads(l, qk, index, at)
-		return
+		return at
 	}
 	m.prepareRows(l, qk, index, at)
+	if !all {
+		at = m.keepWanted(at)
+		m.schedule(at)
+	}
 	m.attention(l, at, func(j kv.Job) *kv.Cache { return &at[j.Row].seq.blocks[index] })
+	return at
 }
 
 // schedule cuts attention for the rows into jobs. It reports whether all rows of a sequence
@@ -33,7 +43,7 @@ func (m *Model) schedule(at []place) (whole bool) {
 	s.attention.Reset()
 	for row := 0; row < len(at); {
 		end := row + 1
-		for end < len(at) && at[end].seq == at[row].seq {
+		for end < len(at) && at[end].seq == at[row].seq && at[end].position == at[end-1].position+1 {
 			end++
 		}
 		whole = s.attention.Add(row, end-row, at[row].position, c.KVHeads, c.Heads/c.KVHeads) && whole

@@ -1,12 +1,16 @@
 package engine
 
-import "github.com/specquant/specquant/internal/artefact"
+import (
+	"github.com/specquant/specquant/internal/artefact"
+	"github.com/specquant/specquant/internal/llama"
+)
 
 // Footprint is the amount of memory and arithmetic in the forward pass of one token.
 type Footprint struct {
 	Weights  int64 // bytes of all linear layers and the output matrix, branch and scales included
 	Branch   int64 // bytes of the branch alone
 	Products int64 // multiply-adds per token in the blocks' linear layers
+	Tail     int64 // part of Products: the last block's layers after attention, which a prompt needs for its last token only
 	Head     int64 // multiply-adds of the output matrix
 	KV       int64 // bytes that a token of context adds to the KV cache
 }
@@ -47,12 +51,17 @@ func (m *Model) Footprint() Footprint {
 		if err != nil {
 			continue // a streamed model whose files were removed; Forward returns the error
 		}
-		for _, p := range l.inputs {
+		var attention int64 // products before attention
+		for input, p := range l.inputs {
 			f.Products += count(p) // 0 for a mixture, which is counted below
+			if llama.Input(input) == llama.AttnInput {
+				attention = f.Products
+			}
 		}
 		if l.mixture != nil {
 			f.addMixture(l.mixture, l.config.Experts.Used, count)
 		}
+		f.Tail = f.Products - attention // of the last block in the end
 	}
 	if head, err := m.output(); err == nil {
 		f.Head = count(head)

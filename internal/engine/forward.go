@@ -70,6 +70,9 @@ type place struct {
 	hidden   bool // its last hidden state is asked for
 }
 
+// wanted reports whether something is asked for that the last block's output is needed for.
+func (p place) wanted() bool { return p.emit || p.hidden }
+
 // Forward appends tokens to sequences, many at once. For each token whose logits are asked for,
 // emit is called with the step, the index of the token in the step, and its logits [vocab] or
 // hidden state [hidden], which are valid until emit returns. Results do not depend on what else
@@ -150,7 +153,8 @@ func (m *Model) forward(ctx context.Context, steps []Step, emit func(step, token
 		if len(at) == 0 {
 			return nil
 		}
-		if err := m.chunk(ctx, steps, at); err != nil {
+		at, err := m.chunk(ctx, steps, at)
+		if err != nil {
 			return err
 		}
 		if err := m.emit(at, emit); err != nil {
@@ -163,35 +167,37 @@ func (m *Model) forward(ctx context.Context, steps []Step, emit func(step, token
 	return nil
 }
 
-// chunk runs the blocks over one batch of rows. The result is in s.x.
-func (m *Model) chunk(ctx context.Context, steps []Step, at []place) error {
+// chunk runs the blocks over one batch of rows. It returns the rows of which something is asked
+// for; the result for these is in s.x. The others end in the last block, where only their keys and
+// values are needed.
+func (m *Model) chunk(ctx context.Context, steps []Step, at []place) (wanted []place, err error) {
 	s, n := &m.s, len(at)
 	m.reserve(n)
 	m.embedding(s.x, n, func(i int) int { return steps[at[i].step].IDs[at[i].offset] })
 	var before *layer
 	for i := range m.layers {
 		if err := ctx.Err(); err != nil {
-			return err
+			return nil, err
 		}
 		l, err := m.layer(i)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		m.block(l, i, at, before)
+		at = m.block(l, i, at, before)
 		m.release(i)
 		before = l
 	}
 	if before != nil {
-		m.added(before, n)
+		m.added(before, len(at))
 	}
-	return nil
+	return at, nil
 }
 
 // added adds the last block's output for n tokens to the residual stream.
 func (m *Model) added(last *layer, n int) {
 	h := m.Config.HiddenSize
 	if last.norms.MLPPost == nil && m.Config.ResidualScale == 0 {
-		float.AddToOn(m.pool, m.s.x, m.s.out)
+		float.AddToOn(m.pool, m.s.x[:n*h], m.s.out[:n*h])
 		return
 	}
 	m.pool.Run(n, func(t int) { m.add(m.s.x[t*h:][:h], m.s.out[t*h:][:h], last.norms.MLPPost) })
@@ -254,27 +260,53 @@ func (m *Model) normed(weight []float32, add bool, post []float32) {
 }
 
 // block runs one block over the rows in s.x. The output of the previous block is still in s.out
-// and is added first, unless before is nil. This block's own output is left in s.out likewise.
-func (m *Model) block(l *layer, index int, at []place, before *layer) {
-	c, s, n := m.Config, &m.s, len(at)
+// and is added first, unless before is nil. This block's own output is left in s.out likewise. It
+// returns the rows that it has an output for: all of them, but in the last block only those of
+// which something is asked for.
+func (m *Model) block(l *layer, index int, at []place, before *layer) []place {
+	c, s := m.Config, &m.s
 	var post []float32
 	if before != nil {
 		post = before.norms.MLPPost
 	}
 	m.normed(l.norms.AttnNorm, before != nil, post)
-	l.inputs[llama.AttnInput].forward(s, [][]float32{s.q, s.k, s.v}, s.norm, n)
-	m.attend(l, index, at)
+	l.inputs[llama.AttnInput].forward(s, [][]float32{s.q, s.k, s.v}, s.norm, len(at))
+	at = m.attend(l, index, at)
+	n := len(at)
+	if n == 0 {
+		return at
+	}
 	l.inputs[llama.OInput].forward(s, [][]float32{s.out}, s.attn, n)
 
 	m.normed(l.norms.MLPNorm, true, l.norms.AttnPost)
 	if l.mixture != nil {
 		l.mixture.forward(s, l.config, n)
-		return
+		return at
 	}
 	l.inputs[llama.MLPInput].forward(s, [][]float32{s.gate, s.up}, s.norm, n)
 	inner, gated := l.config.IntermediateSize, gateOf(c)
 	s.fill = func(from, end int) { gated(s.gate[from*inner:end*inner], s.up[from*inner:end*inner]) }
 	l.inputs[llama.DownInput].forward(s, [][]float32{s.out}, s.gate, n)
+	return at
+}
+
+// keepWanted moves the rows of which something is asked for to the front of s.x and s.q, and
+// returns them.
+func (m *Model) keepWanted(at []place) []place {
+	h, qw := m.Config.HiddenSize, m.Config.Heads*m.Config.HeadDim
+	s, n := &m.s, 0
+	for i, p := range at {
+		if !p.wanted() {
+			continue
+		}
+		if n < i {
+			copy(s.x[n*h:][:h], s.x[i*h:][:h])
+			copy(s.q[n*qw:][:qw], s.q[i*qw:][:qw])
+		}
+		at[n] = p
+		n++
+	}
+	return at[:n]
 }
 
 // emit applies the final norm and the output matrix to the rows whose logits are asked for, a

@@ -56,7 +56,7 @@ func (m *Model) RunBlock(ctx context.Context, index int, sets ...[][]float32) er
 			copy(s.x, part)
 			at := s.at[:0]
 			for i := range n {
-				at = append(at, place{seq: seq, position: first + i})
+				at = append(at, place{seq: seq, position: first + i, hidden: true}) // in the last block too
 			}
 			s.at = at
 			seq.blocks[index].Reserve(first+n, first, m.Context)
