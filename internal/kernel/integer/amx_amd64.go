@@ -75,10 +75,9 @@ func (c *intTileConfig) set(tokens, depth int) {
 	}
 }
 
-// The blocks of tokens that there are kernels for, and the fewest tokens for which AMX
+// The smaller block of tokens that there are kernels for beside intAMXBlock, and the fewest tokens for which AMX
 // is faster than AVX-512 VNNI.
 const (
-	intAMXBlock = 16
 	intAMXHalf  = 8
 	intAMXLeast = 16
 )

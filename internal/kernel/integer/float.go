@@ -59,7 +59,7 @@ func MulFloatAll(p *parallel.Pool, ys [][]float32, ldys []int, ws []*Matrix, x [
 		}
 		pr.sums = intFloatSums(p, pr.w, x, ldx, tokens)
 	}
-	panel := intPanel(4 * cols)
+	panel := intPanel(tokens, 4*cols)
 	p.RunStreams(parts*shape.CeilDiv(tokens, panel), func(i int) {
 		t0 := i / parts * panel
 		at, first, end := intFind(prods, i%parts)

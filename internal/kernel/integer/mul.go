@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/specquant/specquant/internal/kernel/branch"
+	"github.com/specquant/specquant/internal/kernel/cpu"
 	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
@@ -40,7 +41,7 @@ func MulAll(p *parallel.Pool, ys [][]float32, ldys []int, ws []*Matrix, a *Activ
 		prods[i].checkTokens(a)
 	}
 	parts := intSplit(prods)
-	panel := intPanel(a.Stride)
+	panel := intPanel(a.Tokens, a.Stride)
 	p.RunStreams(parts*shape.CeilDiv(a.Tokens, panel), func(i int) {
 		// Chunks of rows change fastest, so that a core keeps its panel of tokens in its cache.
 		t0 := i / parts * panel
@@ -65,9 +66,9 @@ func MulEach(p *parallel.Pool, ys [][]float32, ws []*Matrix, a *Activations, fro
 		prods[i] = intProduct{y: ys[i], ldy: w.Rows, w: w, tokens: tokens[i].Tokens}
 		prods[i].checkTokens(a)
 	}
-	panel := intPanel(a.Stride)
 	p.RunStreams(intSplit(prods), func(i int) {
 		pr, first, end := intFind(prods, i)
+		panel := intPanel(prods[pr].tokens, a.Stride)
 		for t0 := 0; t0 < prods[pr].tokens; t0 += panel {
 			prods[pr].mul(&tokens[pr], first, end, t0, min(prods[pr].tokens, t0+panel))
 		}
@@ -217,8 +218,9 @@ func (pr *intProduct) branchOne(first, end int) {
 const (
 	intWeightChunk = 128 << 10 // bytes of weights in a chunk, at most, if a pair of tiles is less
 	intLeastChunk  = 16 << 10  // and at least
-	intTokenPanel  = 448 << 10 // bytes of tokens in a panel
+	intTokenPanel  = 448 << 10 // bytes of tokens in a panel, or a block of tokens more
 	intTokens      = 12        // tokens of the widest kernel
+	intAMXBlock    = 16        // tokens of AMX's
 )
 
 // intSplit sets the chunks of row tiles and returns their number over all products. It
@@ -245,9 +247,16 @@ func intSplit(prods []intProduct) int {
 	return total
 }
 
-// intPanel is the number of tokens in a panel of rows of the given bytes.
-func intPanel(bytes int) int {
-	return max(1, intTokenPanel/max(1, bytes)/intTokens) * intTokens
+// intPanel is the number of tokens in a panel, of tokens of so many bytes each. Panels are of
+// about one size: a last one of a few tokens would take as long for unpacking weights as any
+// other. They are whole blocks of the widest kernel.
+func intPanel(tokens, bytes int) int {
+	block := intTokens
+	if cpu.Active() >= cpu.AMX {
+		block = intAMXBlock
+	}
+	panels := max(1, shape.CeilDiv(tokens*bytes, intTokenPanel))
+	return shape.RoundUp(shape.CeilDiv(tokens, panels), block)
 }
 
 // intFind is the index of the product of chunk part, and the chunk's first and last pair
