@@ -72,7 +72,7 @@ func subspaceLayer(t testing.TB, out, in, count, bits int, remove bool) (*Linear
 	if bits == 8 {
 		format.Bits = 8
 	}
-	return NewLinear(g, q, steps, out, in, b, nil), &Quantization{Method: Method, Version: Version,
+	return NewLinear(g, q, steps, out, in, b, nil, inSequence), &Quantization{Method: Method, Version: Version,
 		Bits: quant.Bits{Weights: 4, Activations: 4, KV: 4}, ActClip: 1, Head: 16, Branch: format}
 }
 

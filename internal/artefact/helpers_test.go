@@ -65,7 +65,7 @@ func (c layout) make(t rapid.TB, seed uint64) (*Linear, *spectrum.Branch) {
 	if c.bias {
 		bias = randoms(rng, c.out)
 	}
-	return NewLinear(g, q, scales, c.out, c.in, branch, bias), spectral
+	return NewLinear(g, q, scales, c.out, c.in, branch, bias, inSequence), spectral
 }
 
 // quantization is what a reader of the layer has to know.

@@ -42,11 +42,14 @@ func NewWhole(h []uint16, out, in int, bias []float32) *Linear {
 	return &Linear{Out: out, In: in, Bias: bias, Whole: float.HalfMatrix{Data: bytesOf(h), DType: float.F16, Rows: out, Cols: in}}
 }
 
-// NewLinear packs codes q [out × in] and steps [out × groups]; the branch may be nil.
-func NewLinear(g quant.Grid, q []int8, steps quant.Steps, out, in int, branch *Branch, bias []float32) *Linear {
+// NewLinear packs codes q [out × in] and steps [out × groups]; the branch may be nil. run
+// executes n independent pieces of work.
+func NewLinear(g quant.Grid, q []int8, steps quant.Steps, out, in int, branch *Branch, bias []float32, run func(n int, fn func(i int))) *Linear {
 	l := &Linear{Out: out, In: in, Grid: g, Branch: branch, Bias: bias,
 		Tiles: make([]byte, integer.TileBytes(g.Bits, out, in))}
-	integer.PackTiles(l.Tiles, g.Bits, q, out, in)
+	l.eachPiece(run, func(first, rows int, tiles []byte) {
+		integer.PackTiles(tiles, g.Bits, q[first*in:][:rows*in], rows, in)
+	})
 	l.Scales = l.tile(steps.Scale)
 	if g.Zero == quant.ZeroAsymmetric {
 		l.Zeros = l.tile(steps.Zero)
@@ -105,10 +108,30 @@ func (l *Linear) Matrix() (*integer.Matrix, error) {
 	return integer.NewHalfMatrix(l.Grid.Bits, l.Out, l.In, l.Grid.Group, l.Tiles, l.Scales, zero)
 }
 
+// pieceRows is the number of rows that one thread packs or unpacks at a time.
+const pieceRows = 4 * tileRows
+
+// eachPiece calls fn with the rows and the tiles of every piece of the layer.
+func (l *Linear) eachPiece(run func(n int, fn func(i int)), fn func(first, rows int, tiles []byte)) {
+	size := integer.TileBytes(l.Grid.Bits, tileRows, l.In)
+	run((l.Out+pieceRows-1)/pieceRows, func(i int) {
+		first := i * pieceRows
+		rows := min(pieceRows, l.Out-first)
+		fn(first, rows, l.Tiles[first/tileRows*size:][:(rows+tileRows-1)/tileRows*size])
+	})
+}
+
+// Codes writes the layer's integers to q [out × in].
+func (l *Linear) Codes(q []int8, run func(n int, fn func(i int))) {
+	l.eachPiece(run, func(first, rows int, tiles []byte) {
+		integer.UnpackTiles(q[first*l.In:][:rows*l.In], l.Grid.Bits, tiles, rows, l.In)
+	})
+}
+
 // Residual writes the decoded integer part to dst [out × in].
 func (l *Linear) Residual(dst []float32, run func(n int, fn func(i int))) {
 	q := make([]int8, l.Out*l.In)
-	integer.UnpackTiles(q, l.Grid.Bits, l.Tiles, l.Out, l.In)
+	l.Codes(q, run)
 	l.Grid.Dequantize(dst, q, l.Steps(), l.Out, l.In, run)
 }
 

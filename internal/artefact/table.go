@@ -67,7 +67,7 @@ func QuantizeTable(name string, t checkpoint.Tensor, g quant.Grid, prepare func(
 			} else {
 				g.RTN(q, w[:n*cols], scales, n, cols, run)
 			}
-			if err := fn(NewLinear(g, q[:n*cols], scales, n, cols, nil, nil)); err != nil {
+			if err := fn(NewLinear(g, q[:n*cols], scales, n, cols, nil, nil, run)); err != nil {
 				return err
 			}
 		}

@@ -30,7 +30,7 @@ func TestGrids(t *testing.T) {
 				q, want := make([]int8, len(w)), make([]float32, len(w))
 				g.RTN(q, w, steps, out, in, inSequence)
 				g.Dequantize(want, q, steps, out, in, inSequence)
-				specs := NewLinear(g, q, steps, out, in, nil, nil).Tensors(layerName)
+				specs := NewLinear(g, q, steps, out, in, nil, nil, inSequence).Tensors(layerName)
 				format := &Quantization{Bits: quant.Bits{Weights: bits}, Group: group, Zero: zero}
 				l, err := ReadLinear(inMemory(specs), layerName, out, in, format)
 				if err != nil {

@@ -50,7 +50,7 @@ func (l *emulated) Forward(p *parallel.Pool, y, x []float32, tokens int) {
 		var a integer.Activations
 		a.Quantize(p, xq, l.residual.In, tokens, l.residual.In, l.act, 0)
 		xq = make([]float32, tokens*l.residual.In)
-		a.Dequantize(xq, l.residual.In)
+		a.Dequantize(nil, xq, l.residual.In)
 	}
 	l.residual.Forward(p, y, xq, tokens)
 	branch := make([]float32, len(y))

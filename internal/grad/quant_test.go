@@ -205,7 +205,7 @@ func TestActivationsAsShipped(t *testing.T) {
 				var a integer.Activations
 				a.Quantize(nil, x.Data, cols, rows, cols, integer.ActGrid{Bits: bits, Clip: clip, Group: group}, 0)
 				want := make([]float32, rows*cols)
-				a.Dequantize(want, cols)
+				a.Dequantize(nil, want, cols)
 				if got := (&Tape{}).QuantizeActivations(x, ActQuant{Bits: bits, Clip: clip, Group: group}); !slices.Equal(got.Data, want) {
 					t.Errorf("%d bits, clip %v, groups of %d: not what the engine's integers stand for", bits, clip, group)
 				}

@@ -142,7 +142,7 @@ func (j *job) readOutput(st *stage.State, m *learn.Model) error {
 
 // writeDistilled writes block i with what has been learned, beside its file.
 func (j *job) writeDistilled(b *openBlock, i int, learned *learn.Block) error {
-	stage.Learned(learned, &b.layers)
+	stage.Learned(j.Pool, learned, &b.layers)
 	reports, err := readReports(b.file)
 	if err != nil {
 		return err

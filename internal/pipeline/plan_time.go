@@ -265,7 +265,7 @@ func samples(c *checkpoint.Config, pool *parallel.Pool, tokens int) [kinds]sampl
 		integers: {2 * float64(m) * float64(in) * float64(out), func() { integer.Mul(pool, y, out, matrix, &codes) }},
 		elements: {float64(m) * float64(in), func() {
 			acts.Quantize(pool, x, in, m, in, integer.ActGrid{Bits: 8}, 0)
-			acts.Dequantize(wideY[:m*in], in)
+			acts.Dequantize(pool, wideY[:m*in], in)
 		}},
 	}
 }

@@ -73,7 +73,7 @@ func (j *job) before(ctx context.Context, st *stage.State, step stage.Step) erro
 		if err := j.mix(ctx, st, j.spill("activations.tmp")); err != nil {
 			return err
 		}
-		j.plan.Schedule.Blocks = newSchedule(&j.ck.Config, j.Recipe, j.plan.Windows).Blocks // made again, because made again, because the layers' bits are known now
+		j.plan.Schedule.Blocks = newSchedule(&j.ck.Config, j.Recipe, j.plan.Windows).Blocks // made again, because the layers' bits are known now
 		return nil
 	case stepEmbed:
 		return j.embed(st)

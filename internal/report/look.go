@@ -333,7 +333,7 @@ func layerError(p *parallel.Pool, w, got []float32, stats *stage.Stats, out, in 
 		var acts integer.Activations
 		xq := make([]float32, len(x))
 		acts.Quantize(p, x, in, n, in, q.ActGrid(), 0)
-		acts.Dequantize(xq, in)
+		acts.Dequantize(p, xq, in)
 		both := product(got, xq)
 		e.Total, e.Activations = distance(exact, both, exact), distance(rounded, both, exact)
 	}

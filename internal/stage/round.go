@@ -72,7 +72,7 @@ func (st *State) roundLayer(l llama.Layer, f *filed) (err error) {
 			return fmt.Errorf("counted from row %d on: %w", first, err)
 		}
 		g.RTN(q[first*d.In:][:rows*d.In], w, own, rows, d.In, st.Pool.Run)
-		clipped += clippedCount(g, w, own, rows, d.In)
+		clipped += clippedCount(st.Pool, g, w, own, rows, d.In)
 		steps.Scale = append(steps.Scale, own.Scale...)
 		if g.Zero == quant.ZeroAsymmetric {
 			steps.Zero = append(steps.Zero, own.Zero...)
@@ -83,7 +83,7 @@ func (st *State) roundLayer(l llama.Layer, f *filed) (err error) {
 		return err
 	}
 	st.at(PartPack, 0)
-	linear := artefact.NewLinear(g, q, steps, d.Out, d.In, nil, d.Bias)
+	linear := artefact.NewLinear(g, q, steps, d.Out, d.In, nil, d.Bias, st.Pool.Run)
 	st.Quantized[l.Index()] = linear
 	report.Clipped, report.BitsPerWeight, report.Seconds = float64(clipped)/float64(d.Out)/float64(d.In), linear.StoredBits(), time.Since(start).Seconds()
 	return nil

@@ -107,7 +107,7 @@ func (r *runLinear) input(p *parallel.Pool, x []float32, tokens int) (xq, z []fl
 	if r.act.Bits < quant.Full.Activations {
 		s.acts.Quantize(p, xq, n, tokens, n, r.act, 0)
 		s.xq = shape.Grow(s.xq, tokens*n)
-		s.acts.Dequantize(s.xq, n)
+		s.acts.Dequantize(p, s.xq, n)
 		xq = s.xq
 	}
 	return xq, z

@@ -36,7 +36,7 @@ func TestInstalled(t *testing.T) {
 				}
 				q := make([]int8, out*in)
 				g.RTN(q, w, steps, out, in, one.Run)
-				linear := artefact.NewLinear(g, q, steps, out, in, nil, bias)
+				linear := artefact.NewLinear(g, q, steps, out, in, nil, bias, one.Run)
 				d := &llama.Dense{Out: out, In: in, W: make([]float32, out*in), Bias: bias}
 				linear.Residual(d.W, one.Run)
 				run, err := installed(d, linear, act, &runScratch{})

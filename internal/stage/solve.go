@@ -98,7 +98,10 @@ func (st *State) layer(l llama.Which, run *runLinear, factor *Factor, diagonal [
 			report.ErrorNoBranch = report.Error
 		}
 	}
-	return quantized, st.install(l, quantized)
+	if quantized.Branch != nil && !st.Recipe.Runtime() {
+		quantized.Dense(st.Pool, d.W)
+	}
+	return quantized, st.use(st.layerAt(l), quantized)
 }
 
 // solve quantizes the weights of d, which are not changed, and returns the fraction of them
@@ -147,7 +150,7 @@ func (st *State) solve(l llama.Which, g quant.Grid, d *llama.Dense, branch *arte
 		factor.Refine(st.Pool, g, q, weights, steps, d.Out, st.Recipe.Solve)
 	}
 	st.at(PartPack, 0)
-	return artefact.NewLinear(g, q, steps, d.Out, d.In, branch, d.Bias), clippedShare(g, d.W, steps, d.Out, d.In), nil
+	return artefact.NewLinear(g, q, steps, d.Out, d.In, branch, d.Bias, st.Pool.Run), clippedShare(st.Pool, g, d.W, steps, d.Out, d.In), nil
 }
 
 // outputError is ‖y − y'‖/‖y‖ of a quantized layer on the sample, where y' is its output
@@ -166,16 +169,24 @@ func (st *State) install(l llama.Which, q *artefact.Linear) error {
 	return st.installAt(st.layerAt(l), q)
 }
 
-func (st *State) installAt(l llama.Layer, q *artefact.Linear) (err error) {
+func (st *State) installAt(l llama.Layer, q *artefact.Linear) error {
+	w := st.Block.Layer(l).W
+	if q.Whole.Rows > 0 || !st.Recipe.Runtime() {
+		q.Dense(st.Pool, w)
+	} else {
+		q.Residual(w, st.Pool.Run)
+	}
+	return st.use(l, q)
+}
+
+// use makes calibration run a layer whose decoded weights the block has already.
+func (st *State) use(l llama.Layer, q *artefact.Linear) (err error) {
 	d, act := st.Block.Layer(l), st.Recipe.ActGrid()
 	switch {
 	case !st.Recipe.Runtime():
-		q.Dense(st.Pool, d.W)
 	case q.Whole.Rows > 0:
-		q.Dense(st.Pool, d.W)
 		*st.runOf(l) = newRunLinear(d, nil, integer.ActGrid{Bits: quant.Full.Activations}, &st.run)
 	default:
-		q.Residual(d.W, st.Pool.Run)
 		*st.runOf(l), err = installed(d, q, act, &st.run)
 	}
 	return err

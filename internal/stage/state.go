@@ -258,7 +258,7 @@ func (st *State) emulate(residual, kept, x []float32, samples, out, in int) {
 	if grid := st.Recipe.ActGrid(); grid.Bits < quant.Full.Activations {
 		st.acts.Quantize(st.Pool, x, in, samples, in, grid, 0)
 		xq = st.xq[:samples*in]
-		st.acts.Dequantize(xq, in)
+		st.acts.Dequantize(st.Pool, xq, in)
 	}
 	float.MatMulNT(st.Pool, st.got, out, xq, in, residual, in, samples, out, in, false)
 	if kept != nil {

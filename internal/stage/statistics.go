@@ -137,6 +137,9 @@ func (s *Stats) addMaxima(x []float32, tokens, from, to int) *NonFiniteError {
 // CheckFinite returns a [NonFiniteError] for the first NaN or infinity in x [tokens ×
 // width], or nil.
 func CheckFinite(x []float32, width int) error {
+	if float.Finite(x) {
+		return nil
+	}
 	for i, v := range x {
 		if !isFinite(v) {
 			return &NonFiniteError{Token: i / width, Channel: i % width, Value: v}

@@ -73,7 +73,7 @@ func (st *State) lowRank(ctx context.Context, in llama.Input, h []float64, layer
 	if grid := st.Recipe.ActGrid(); grid.Bits < quant.Full.Activations {
 		st.acts.Quantize(st.Pool, x, n, samples, n, grid, 0)
 		xq = st.xq[:samples*n]
-		st.acts.Dequantize(xq, n)
+		st.acts.Dequantize(st.Pool, xq, n)
 	}
 	var weights, exact [][]float32
 	for _, l := range layers {

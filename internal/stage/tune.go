@@ -6,7 +6,7 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/kernel/float"
-	"github.com/specquant/specquant/internal/kernel/integer"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/learn"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/plural"
@@ -79,7 +79,7 @@ func (st *State) Learner(layers *[llama.NumLinears]*artefact.Linear, weights fun
 			t.Zeros = s.Zero
 		}
 		t.Levels = make([]int8, n)
-		integer.UnpackTiles(t.Levels, q.Grid.Bits, q.Tiles, d.Out, d.In)
+		q.Codes(t.Levels, st.Pool.Run)
 		if q.Branch != nil {
 			t.Coeff = q.Branch.Coefficients()
 		}
@@ -110,7 +110,7 @@ func (st *State) tuneBlock(ctx context.Context, layers *[llama.NumLinears]*artef
 	if err != nil || out.Epoch == 0 {
 		return out, err
 	}
-	Learned(b, layers)
+	Learned(st.Pool, b, layers)
 	for l := range llama.NumLinears {
 		if err := st.install(l, layers[l]); err != nil {
 			return out, err
@@ -120,7 +120,7 @@ func (st *State) tuneBlock(ctx context.Context, layers *[llama.NumLinears]*artef
 }
 
 // Learned replaces layers by their trained values.
-func Learned(b *learn.Block, layers *[llama.NumLinears]*artefact.Linear) {
+func Learned(p *parallel.Pool, b *learn.Block, layers *[llama.NumLinears]*artefact.Linear) {
 	for l := range llama.NumLinears {
 		q, t := layers[l], b.Layers[l]
 		if q.Whole.Rows > 0 {
@@ -140,7 +140,7 @@ func Learned(b *learn.Block, layers *[llama.NumLinears]*artefact.Linear) {
 		if q.Zeros != nil {
 			steps.Zero = t.Zeros
 		}
-		layers[l] = artefact.NewLinear(q.Grid, t.Levels, steps, t.Out, t.In, branch, q.Bias)
+		layers[l] = artefact.NewLinear(q.Grid, t.Levels, steps, t.Out, t.In, branch, q.Bias, p.Run)
 	}
 }
 

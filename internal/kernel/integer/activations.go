@@ -215,10 +215,13 @@ func (a *Activations) sums(t int) {
 
 // Dequantize sets x[t·ldx:] to the values that the integers of each token t stand for,
 // Scale·(Q − Zero).
-func (a *Activations) Dequantize(x []float32, ldx int) {
-	for t := range a.Tokens {
-		a.DequantizeToken(x[t*ldx:t*ldx+a.Cols], t)
-	}
+func (a *Activations) Dequantize(p *parallel.Pool, x []float32, ldx int) {
+	chunk := parallel.ChunkTokens(a.Cols)
+	p.Run(shape.CeilDiv(a.Tokens, chunk), func(i int) {
+		for t := i * chunk; t < min(a.Tokens, (i+1)*chunk); t++ {
+			a.DequantizeToken(x[t*ldx:t*ldx+a.Cols], t)
+		}
+	})
 }
 
 // DequantizeToken sets x [Cols] to the values that the integers of token t stand for.

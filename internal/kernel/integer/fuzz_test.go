@@ -38,7 +38,7 @@ func FuzzTiers(f *testing.F) {
 			a.Quantize(pool, x, c, n, c, grid, g)
 			y, back, float = make([]float32, n*r), make([]float32, n*c), make([]float32, n*r)
 			Mul(pool, y, r, w, &a)
-			a.Dequantize(back, c)
+			a.Dequantize(nil, back, c)
 			MulFloat(pool, float, r, w, x, c, n)
 			return y, back, float
 		}

@@ -36,7 +36,7 @@ func TestGroupedMeaning(t *testing.T) {
 			var a Activations
 			a.Quantize(nil, x, s.cols, tokens, s.cols, ActGrid{Bits: []int{2, 3, 4, 8}[(bits+i)%4], Clip: 0.9, Group: s.act}, s.group)
 			dx := make([]float32, tokens*s.cols)
-			a.Dequantize(dx, s.cols)
+			a.Dequantize(nil, dx, s.cols)
 			y := make([]float32, tokens*s.rows)
 			Mul(nil, y, s.rows, w, &a)
 			groups, size := intGroups(s.cols, s.group)

@@ -182,7 +182,7 @@ func TestMulIntMeaning(t *testing.T) {
 			var a Activations
 			a.Quantize(nil, x, cols, tokens, cols, ActGrid{Bits: abits, Clip: 1}, group)
 			dx := make([]float32, tokens*cols)
-			a.Dequantize(dx, cols)
+			a.Dequantize(nil, dx, cols)
 			scales := w.scales()
 			y, yf := make([]float32, tokens*rows), make([]float32, tokens*rows)
 			Mul(nil, y, rows, w, &a)
