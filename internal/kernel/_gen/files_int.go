@@ -27,7 +27,7 @@ var intFiles = []file{
 	{"integer/vnni_planes1_amd64.s", "int_vnni_planes1_amd64.tmpl", values{"Bits": []int{5, 6, 7}}},
 
 	// AMX.
-	{"integer/amx_amd64.s", "int_amx_amd64.tmpl", values{"Kernels": kernelsAMX}},
+	{"integer/amx_amd64.s", "int_amx_amd64.tmpl", values{"Pairs": kernelsAMX, "Kernels": kernelsAMXOne}},
 
 	// AVX2 and AVX-VNNI.
 	{"integer/avx2_amd64.s", "int256_amd64.tmpl", values{

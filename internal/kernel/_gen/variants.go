@@ -25,16 +25,23 @@ var (
 
 // The kernels of AMX: see int_amx_amd64.tmpl.
 var kernelsAMX = []struct {
-	Name       string
-	Tokens     int
-	Deep, Fine bool
+	Name string
+	Fine bool
 }{
-	{"intAMX16", 16, false, false},
-	{"intAMX8", 8, false, false},
-	{"intAMXFine16", 16, false, true},
-	{"intAMXFine8", 8, false, true},
-	{"intAMXDeep16", 16, true, false},
-	{"intAMXDeep8", 8, true, false},
+	{"intAMXPair16", false},
+	{"intAMXFinePair16", true},
+}
+
+// Those for one row tile.
+var kernelsAMXOne = []struct {
+	Name   string
+	Tokens int
+	Fine   bool
+}{
+	{"intAMX16", 16, false},
+	{"intAMX8", 8, false},
+	{"intAMXFine16", 16, true},
+	{"intAMXFine8", 8, true},
 }
 
 // kernels are bits of weights, each with the same numbers of tokens.

@@ -18,9 +18,11 @@ type intAMXArgs struct {
 	config    unsafe.Pointer // the shapes of the matrix registers
 	w         unsafe.Pointer // signed weights of the first row tile, [column/4][row][column%4]
 	wNext     uintptr        // to the next row tile
+	scales    unsafe.Pointer // scales of the first row tile of the call in Go
 	scale     unsafe.Pointer // scales of the first row tile
 	scaleNext uintptr        // to the next row tile's
-	shift     unsafe.Pointer // zero points of the first row tile; nil: none
+	zero      int            // what the zero points of the weights take: one of the constants below
+	shift     unsafe.Pointer // zero points of the first row tile
 	shiftNext uintptr        // to the next group's; 0: one for all
 	shiftTile uintptr        // to the next row tile's
 	rowSum    unsafe.Pointer
@@ -52,12 +54,20 @@ type intAMXArgs struct {
 	//lint:ignore U1000 likewise
 	nextQ, nextSum, nextPart, nextSx, nextZx, nextY uintptr
 	//lint:ignore U1000 likewise
-	left int
+	left, groupsLeft int
 }
 
+// What the zero points of the weights take off a group's products: nothing, shift times the sum
+// of the token's group, or that product where it is computed already (Activations.shifted).
+const (
+	intZeroNone = iota
+	intZeroShift
+	intZeroShifted
+)
+
 // intTileConfig is what the instruction LDTILECFG reads: for each of 8 matrix registers
-// the bytes of a row and the number of rows. Registers 0 and 1 hold sums, 4 and 5
-// tokens, 6 and 7 weights.
+// the bytes of a row and the number of rows. Registers 0 and 1 hold sums, 4 tokens, 6 and 7
+// weights.
 type intTileConfig struct {
 	palette, startRow uint8
 	_                 [14]uint8
@@ -70,9 +80,9 @@ func (c *intTileConfig) set(tokens, depth int) {
 	c.palette = 1
 	for i := range 2 {
 		c.rowBytes[i], c.rows[i] = intLanes*4, uint8(tokens)
-		c.rowBytes[4+i], c.rows[4+i] = uint16(depth), uint8(tokens)
 		c.rowBytes[6+i], c.rows[6+i] = intLanes*4, uint8(depth/4)
 	}
+	c.rowBytes[4], c.rows[4] = uint16(depth), uint8(tokens)
 }
 
 // The smaller block of tokens that there are kernels for beside intAMXBlock, and the fewest tokens for which AMX
@@ -82,12 +92,8 @@ const (
 	intAMXLeast = 16
 )
 
-// intAMXDepth is the most columns of a product; groups of intAMXPairs products or more
-// have two sums.
-const (
-	intAMXDepth = 64
-	intAMXPairs = 4
-)
+// intAMXDepth is the most columns of a product.
+const intAMXDepth = 64
 
 // intAMXSteps is the number of products in a group of the weights and the columns of each;
 // false if the kernels can't multiply w with a.
@@ -100,10 +106,10 @@ func intAMXSteps(w *Matrix, a *Activations) (steps, depth int, ok bool) {
 		}
 	}
 	if groups == 1 { // any number of columns can follow the last: their weights are 0
-		size = shape.CeilDiv(size, 2*intAMXDepth) * 2 * intAMXDepth
+		size = shape.RoundUp(size, intAMXDepth)
 	}
 	for steps = shape.CeilDiv(size, intAMXDepth); size/steps >= 8; steps++ {
-		if size%(4*steps) == 0 && (steps < intAMXPairs || steps%2 == 0) {
+		if size%(4*steps) == 0 {
 			return steps, size / steps, true
 		}
 	}
@@ -174,11 +180,17 @@ func intMulAMX(pr *intProduct, a *Activations, tile, end, t0, t1 int) int {
 		qNext: uintptr(a.Stride), sumNext: uintptr(groups * 4), yNext: uintptr(pr.ldy * 4),
 		groups: groups, steps: steps, depth: uintptr(depth), stepBytes: uintptr(depth * intLanes),
 	}
+	switch {
+	case w.oneZero && w.shift != nil && w.shift[0] == a.shiftedBy:
+		args.zero = intZeroShifted
+	case w.shift != nil:
+		args.zero = intZeroShift
+	}
 	var config intTileConfig
 	args.config = unsafe.Pointer(&config)
 	scales := newIntScales(w, tile, end)
 	defer scales.free()
-	args.scale = scales.at()
+	args.scales = scales.at()
 	for t := t0; t < t1; {
 		block := intAMXBlock
 		if t1-t <= intAMXHalf {
@@ -189,20 +201,26 @@ func intMulAMX(pr *intProduct, a *Activations, tile, end, t0, t1 int) int {
 		if n := args.tokens % intAMXBlock; n <= intAMXHalf && args.tokens > intAMXBlock {
 			args.tokens -= n
 		}
-		args.place(pr, a, s, tile, end-tile, t)
+		one, pair := intAMX8, (func(*intAMXArgs))(nil)
 		switch fine := a.ActGroup > 0; {
 		case fine && block == intAMXBlock:
-			intAMXFine16(&args)
+			one, pair = intAMXFine16, intAMXFinePair16
 		case fine:
-			intAMXFine8(&args)
-		case steps >= intAMXPairs && block == intAMXBlock:
-			intAMXDeep16(&args)
-		case steps >= intAMXPairs:
-			intAMXDeep8(&args)
+			one = intAMXFine8
 		case block == intAMXBlock:
-			intAMX16(&args)
-		default:
-			intAMX8(&args)
+			one, pair = intAMX16, intAMXPair16
+		}
+		done := 0 // row tiles
+		// Zero points of their own in small groups keep the processor's load units busy; sums in
+		// memory then cost more than the second row tile saves.
+		if pair != nil && end-tile > 1 && (args.zero != intZeroShift || steps > 1) {
+			done = (end - tile) &^ 1
+			args.place(pr, a, s, tile, 0, done, t)
+			pair(&args)
+		}
+		if done < end-tile {
+			args.place(pr, a, s, tile, done, end-tile-done, t)
+			one(&args)
 		}
 		t += args.tokens
 	}
@@ -214,14 +232,19 @@ func intMulAMX(pr *intProduct, a *Activations, tile, end, t0, t1 int) int {
 	return end
 }
 
-// place sets where the row tiles and tokens are.
-func (args *intAMXArgs) place(pr *intProduct, a *Activations, s *intSignedTiles, tile, tiles, t int) {
-	w := pr.w
-	args.w = unsafe.Pointer(&s.data[0])
+// place sets where the row tiles and tokens are: so many tiles from the tile `skip` after the
+// first of s, which is row tile `first` of the matrix, and tokens from t on.
+func (args *intAMXArgs) place(pr *intProduct, a *Activations, s *intSignedTiles, first, skip, tiles, t int) {
+	w, tile := pr.w, first+skip
+	args.w = unsafe.Pointer(&s.data[skip*s.next])
+	args.scale = unsafe.Add(args.scales, skip*int(args.scaleNext))
 	args.rowSum = unsafe.Pointer(&w.RowSum[tile*intLanes])
 	args.y, args.tiles = unsafe.Pointer(&pr.y[t*pr.ldy+tile*intLanes]), tiles
 	args.q = unsafe.Pointer(&a.Q[t*a.Stride])
 	args.sum = unsafe.Pointer(&a.fsum[t*args.groups])
+	if args.zero == intZeroShifted {
+		args.sum = unsafe.Pointer(&a.shifted[t*args.groups])
+	}
 	args.shift, args.shiftNext, args.shiftTile = w.shiftAt(tile)
 	if a.ActGroup > 0 {
 		args.part, args.partNext = unsafe.Pointer(&a.parts[t*args.groups]), uintptr(args.groups)*unsafe.Sizeof(intActSum{})

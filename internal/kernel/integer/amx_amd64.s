@@ -6,12 +6,14 @@
 // Weights × tokens with the matrix registers of AMX. See amx_amd64.go for what the
 // arguments mean.
 //
-// A kernel computes row tiles (16 rows) for blocks of tokens. A product of matrix
-// registers multiplies a block's columns, [token][column], with a row tile's signed
+// A kernel computes row tiles (16 rows), one or two at a time, for blocks of tokens. A product
+// of matrix registers multiplies a block's columns, [token][column], with a row tile's signed
 // weights, [column/4][row][column%4], and gives integer sums [token][row]. They are
 // written to memory, and read from there into vectors to be scaled and added to the
-// float sums, which stay in registers. While one group's sums are scaled the
-// next group's are multiplied: the sums take turns between two places.
+// float sums, which stay in registers; those of a second row tile are in memory. While one
+// group's sums are scaled the next group's are multiplied: the sums take turns between two
+// places. Two row tiles share the loads of a block's columns, and their products do not wait
+// for each other.
 //
 // Registers:
 //   R12      arguments
@@ -19,41 +21,31 @@
 //   SI, R9   next weights of the row tile, 64
 //   R8, DX   next columns of the block's first token, distance between tokens
 //   BX       where the next sums are written
-//   R14, R13 next scales, groups left
+//   R14      next scales
+//   R13      the float sums of the second row tile
 //   R10 R11 AX R15, CX, DI  sum or scale of tokens 0, 4, 8, 12, the distance
-//            between tokens and three times that
+//            between tokens and three times that; DI: next weights of the second row tile
 
 // Go's assembler does not know the instructions of AMX.
 #define TILE_CONFIG_AX BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0x00              // LDTILECFG (AX)
 #define TILE_RELEASE   BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0              // TILERELEASE
 #define TILE_TOKENS4   BYTE $0xc4; BYTE $0xc2; BYTE $0x7b; BYTE $0x4b; BYTE $0x24; BYTE $0x10  // TILELOADD (R8)(DX*1), TMM4
-#define TILE_TOKENS5   BYTE $0xc4; BYTE $0xc2; BYTE $0x7b; BYTE $0x4b; BYTE $0x2c; BYTE $0x10  // TILELOADD (R8)(DX*1), TMM5
 #define TILE_WEIGHTS6  BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x34; BYTE $0x0e  // TILELOADD (SI)(R9*1), TMM6
-#define TILE_WEIGHTS7  BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x3c; BYTE $0x0e  // TILELOADD (SI)(R9*1), TMM7
+#define TILE_WEIGHTS7  BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x3c; BYTE $0x0f  // TILELOADD (DI)(R9*1), TMM7
 #define TILE_STORE0    BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x04; BYTE $0x0b  // TILESTORED TMM0, (BX)(R9*1)
 #define TILE_STORE1    BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x0c; BYTE $0x0b  // TILESTORED TMM1, (BX)(R9*1)
 #define TILE_ZERO0     BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0              // TILEZERO TMM0
 #define TILE_ZERO1     BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc8              // TILEZERO TMM1
 #define TILE_MUL0      BYTE $0xc4; BYTE $0xe2; BYTE $0x4b; BYTE $0x5e; BYTE $0xc4              // TDPBSSD TMM6, TMM4, TMM0
-#define TILE_MUL1      BYTE $0xc4; BYTE $0xe2; BYTE $0x43; BYTE $0x5e; BYTE $0xcd              // TDPBSSD TMM7, TMM5, TMM1
+#define TILE_MUL1      BYTE $0xc4; BYTE $0xe2; BYTE $0x43; BYTE $0x5e; BYTE $0xcc              // TDPBSSD TMM7, TMM4, TMM1
 
 // AMX_STEP moves on to the next columns and weights.
 #define AMX_STEP \
 	ADDQ intAMXArgs_depth(R12), R8;       \
 	ADDQ intAMXArgs_stepBytes(R12), SI
 
-// AMX_GROUP multiplies a group of one step, AMX_GROUPS one of some steps, and AMX_PAIRS
-// one of an even number of steps with two sums, bytes apart, so that two products that
-// follow each other need not wait for each other. label is the beginning of their loop.
-#define AMX_GROUP \
-	TILE_ZERO0;    \
-	TILE_TOKENS4;  \
-	TILE_WEIGHTS6; \
-	TILE_MUL0;     \
-	TILE_STORE0;   \
-	AMX_STEP
-
-#define AMX_GROUPS(label) \
+// AMX_GROUP multiplies a group; label is the beginning of its loop over steps.
+#define AMX_GROUP(label) \
 	MOVQ intAMXArgs_steps(R12), AX; \
 	TILE_ZERO0;    \
 label:             \
@@ -65,25 +57,27 @@ label:             \
 	JNZ  label;    \
 	TILE_STORE0
 
-#define AMX_PAIRS(label, bytes) \
-	MOVQ intAMXArgs_steps(R12), AX; \
+// AMX_PAIR is AMX_GROUP for two row tiles.
+#define AMX_PAIR(label) \
+	MOVQ intAMXArgs_steps(R12), AX;     \
+	MOVQ intAMXArgs_wNext(R12), DI;     \
+	ADDQ SI, DI;   \
 	TILE_ZERO0;    \
 	TILE_ZERO1;    \
 label:             \
 	TILE_TOKENS4;  \
 	TILE_WEIGHTS6; \
 	TILE_MUL0;     \
-	AMX_STEP;      \
-	TILE_TOKENS5;  \
 	TILE_WEIGHTS7; \
 	TILE_MUL1;     \
+	ADDQ intAMXArgs_stepBytes(R12), DI; \
 	AMX_STEP;      \
-	SUBQ $2, AX;   \
+	DECQ AX;       \
 	JNZ  label;    \
 	TILE_STORE0;   \
-	ADDQ $bytes, BX; \
+	ADDQ $1024, BX; \
 	TILE_STORE1;   \
-	SUBQ $bytes, BX
+	SUBQ $1024, BX
 
 // AMX_COPY sets where the kernel is from where it begins.
 #define AMX_COPY(from, to) \
@@ -99,6 +93,1149 @@ label:             \
 	LEAQ (R10)(CX*4), R11;  \
 	LEAQ (R10)(CX*8), AX;   \
 	LEAQ (R11)(CX*8), R15
+
+
+
+// func intAMXPair16(args *intAMXArgs)
+TEXT ·intAMXPair16(SB), 0, $10240-8
+	MOVQ args+0(FP), R12
+	MOVQ intAMXArgs_config(R12), AX
+	TILE_CONFIG_AX
+	MOVQ $64, R9
+	LEAQ 4095(SP), BX
+	ANDQ $~4095, BX
+	LEAQ 5120(BX), R13
+	AMX_COPY(intAMXArgs_w, intAMXArgs_tileW)
+	AMX_COPY(intAMXArgs_scale, intAMXArgs_tileScale)
+	AMX_COPY(intAMXArgs_shift, intAMXArgs_tileShift)
+	AMX_COPY(intAMXArgs_rowSum, intAMXArgs_tileRowSum)
+	AMX_COPY(intAMXArgs_y, intAMXArgs_tileY)
+
+tile:
+	AMX_COPY(intAMXArgs_q, intAMXArgs_nextQ)
+	AMX_COPY(intAMXArgs_sum, intAMXArgs_nextSum)
+	AMX_COPY(intAMXArgs_part, intAMXArgs_nextPart)
+	AMX_COPY(intAMXArgs_sx, intAMXArgs_nextSx)
+	AMX_COPY(intAMXArgs_zx, intAMXArgs_nextZx)
+	AMX_COPY(intAMXArgs_tileY, intAMXArgs_nextY)
+	AMX_COPY(intAMXArgs_tokens, intAMXArgs_left)
+
+block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VMOVUPS Z0, (R13)
+	VMOVUPS Z0, 64(R13)
+	VMOVUPS Z0, 128(R13)
+	VMOVUPS Z0, 192(R13)
+	VMOVUPS Z0, 256(R13)
+	VMOVUPS Z0, 320(R13)
+	VMOVUPS Z0, 384(R13)
+	VMOVUPS Z0, 448(R13)
+	VMOVUPS Z0, 512(R13)
+	VMOVUPS Z0, 576(R13)
+	VMOVUPS Z0, 640(R13)
+	VMOVUPS Z0, 704(R13)
+	VMOVUPS Z0, 768(R13)
+	VMOVUPS Z0, 832(R13)
+	VMOVUPS Z0, 896(R13)
+	VMOVUPS Z0, 960(R13)
+	MOVQ intAMXArgs_tileW(R12), SI
+	MOVQ intAMXArgs_nextQ(R12), R8
+	MOVQ intAMXArgs_qNext(R12), DX
+	MOVQ intAMXArgs_tileScale(R12), R14
+	AMX_COPY(intAMXArgs_groups, intAMXArgs_groupsLeft)
+	AMX_COPY(intAMXArgs_tileShift, intAMXArgs_shiftAt)
+	AMX_COPY(intAMXArgs_nextSum, intAMXArgs_sumAt)
+	AMX_PAIR(first)
+
+group:
+	XORQ $2048, BX
+	CMPQ intAMXArgs_groupsLeft(R12), $1
+	JEQ  scale
+	AMX_PAIR(step)
+
+scale:
+	XORQ $2048, BX
+	VMOVUPS (R14), Z31
+	VCVTDQ2PS   (BX), Z16
+	VCVTDQ2PS   64(BX), Z17
+	VCVTDQ2PS   128(BX), Z18
+	VCVTDQ2PS   192(BX), Z19
+	VCVTDQ2PS   256(BX), Z20
+	VCVTDQ2PS   320(BX), Z21
+	VCVTDQ2PS   384(BX), Z22
+	VCVTDQ2PS   448(BX), Z23
+	CMPQ intAMXArgs_zero(R12), $const_intZeroShift
+	JLT  add00
+
+	// The zero points of the weights: less shift times the group sums.
+	MOVQ intAMXArgs_shiftAt(R12), AX
+	VMOVUPS (AX), Z30
+	AMX_TOKENS(intAMXArgs_sumAt, intAMXArgs_sumNext)
+	JGT  less00
+	VMULPS.BCST (R10), Z30, Z24
+	VSUBPS      Z24, Z16, Z16
+	VMULPS.BCST (R10)(CX*1), Z30, Z25
+	VSUBPS      Z25, Z17, Z17
+	VMULPS.BCST (R10)(CX*2), Z30, Z26
+	VSUBPS      Z26, Z18, Z18
+	VMULPS.BCST (R10)(DI*1), Z30, Z27
+	VSUBPS      Z27, Z19, Z19
+	VMULPS.BCST (R11), Z30, Z24
+	VSUBPS      Z24, Z20, Z20
+	VMULPS.BCST (R11)(CX*1), Z30, Z25
+	VSUBPS      Z25, Z21, Z21
+	VMULPS.BCST (R11)(CX*2), Z30, Z26
+	VSUBPS      Z26, Z22, Z22
+	VMULPS.BCST (R11)(DI*1), Z30, Z27
+	VSUBPS      Z27, Z23, Z23
+	JMP  add00
+
+less00:
+	VSUBPS.BCST (R10), Z16, Z16
+	VSUBPS.BCST (R10)(CX*1), Z17, Z17
+	VSUBPS.BCST (R10)(CX*2), Z18, Z18
+	VSUBPS.BCST (R10)(DI*1), Z19, Z19
+	VSUBPS.BCST (R11), Z20, Z20
+	VSUBPS.BCST (R11)(CX*1), Z21, Z21
+	VSUBPS.BCST (R11)(CX*2), Z22, Z22
+	VSUBPS.BCST (R11)(DI*1), Z23, Z23
+
+add00:
+	VMULPS Z31, Z16, Z16
+	VADDPS Z16, Z0, Z0
+	VMULPS Z31, Z17, Z17
+	VADDPS Z17, Z1, Z1
+	VMULPS Z31, Z18, Z18
+	VADDPS Z18, Z2, Z2
+	VMULPS Z31, Z19, Z19
+	VADDPS Z19, Z3, Z3
+	VMULPS Z31, Z20, Z20
+	VADDPS Z20, Z4, Z4
+	VMULPS Z31, Z21, Z21
+	VADDPS Z21, Z5, Z5
+	VMULPS Z31, Z22, Z22
+	VADDPS Z22, Z6, Z6
+	VMULPS Z31, Z23, Z23
+	VADDPS Z23, Z7, Z7
+	VCVTDQ2PS   512(BX), Z16
+	VCVTDQ2PS   576(BX), Z17
+	VCVTDQ2PS   640(BX), Z18
+	VCVTDQ2PS   704(BX), Z19
+	VCVTDQ2PS   768(BX), Z20
+	VCVTDQ2PS   832(BX), Z21
+	VCVTDQ2PS   896(BX), Z22
+	VCVTDQ2PS   960(BX), Z23
+	CMPQ intAMXArgs_zero(R12), $const_intZeroShift
+	JLT  add01
+
+	// The zero points of the weights: less shift times the group sums.
+	MOVQ intAMXArgs_shiftAt(R12), AX
+	VMOVUPS (AX), Z30
+	AMX_TOKENS(intAMXArgs_sumAt, intAMXArgs_sumNext)
+	JGT  less01
+	VMULPS.BCST (AX), Z30, Z24
+	VSUBPS      Z24, Z16, Z16
+	VMULPS.BCST (AX)(CX*1), Z30, Z25
+	VSUBPS      Z25, Z17, Z17
+	VMULPS.BCST (AX)(CX*2), Z30, Z26
+	VSUBPS      Z26, Z18, Z18
+	VMULPS.BCST (AX)(DI*1), Z30, Z27
+	VSUBPS      Z27, Z19, Z19
+	VMULPS.BCST (R15), Z30, Z24
+	VSUBPS      Z24, Z20, Z20
+	VMULPS.BCST (R15)(CX*1), Z30, Z25
+	VSUBPS      Z25, Z21, Z21
+	VMULPS.BCST (R15)(CX*2), Z30, Z26
+	VSUBPS      Z26, Z22, Z22
+	VMULPS.BCST (R15)(DI*1), Z30, Z27
+	VSUBPS      Z27, Z23, Z23
+	JMP  add01
+
+less01:
+	VSUBPS.BCST (AX), Z16, Z16
+	VSUBPS.BCST (AX)(CX*1), Z17, Z17
+	VSUBPS.BCST (AX)(CX*2), Z18, Z18
+	VSUBPS.BCST (AX)(DI*1), Z19, Z19
+	VSUBPS.BCST (R15), Z20, Z20
+	VSUBPS.BCST (R15)(CX*1), Z21, Z21
+	VSUBPS.BCST (R15)(CX*2), Z22, Z22
+	VSUBPS.BCST (R15)(DI*1), Z23, Z23
+
+add01:
+	VMULPS Z31, Z16, Z16
+	VADDPS Z16, Z8, Z8
+	VMULPS Z31, Z17, Z17
+	VADDPS Z17, Z9, Z9
+	VMULPS Z31, Z18, Z18
+	VADDPS Z18, Z10, Z10
+	VMULPS Z31, Z19, Z19
+	VADDPS Z19, Z11, Z11
+	VMULPS Z31, Z20, Z20
+	VADDPS Z20, Z12, Z12
+	VMULPS Z31, Z21, Z21
+	VADDPS Z21, Z13, Z13
+	VMULPS Z31, Z22, Z22
+	VADDPS Z22, Z14, Z14
+	VMULPS Z31, Z23, Z23
+	VADDPS Z23, Z15, Z15
+	MOVQ intAMXArgs_scaleNext(R12), AX
+	VMOVUPS (R14)(AX*1), Z31
+	VCVTDQ2PS   1024(BX), Z16
+	VCVTDQ2PS   1088(BX), Z17
+	VCVTDQ2PS   1152(BX), Z18
+	VCVTDQ2PS   1216(BX), Z19
+	VCVTDQ2PS   1280(BX), Z20
+	VCVTDQ2PS   1344(BX), Z21
+	VCVTDQ2PS   1408(BX), Z22
+	VCVTDQ2PS   1472(BX), Z23
+	CMPQ intAMXArgs_zero(R12), $const_intZeroShift
+	JLT  add10
+
+	// The zero points of the weights: less shift times the group sums.
+	MOVQ intAMXArgs_shiftAt(R12), AX
+	MOVQ intAMXArgs_shiftTile(R12), R10
+	VMOVUPS (AX)(R10*1), Z30
+	AMX_TOKENS(intAMXArgs_sumAt, intAMXArgs_sumNext)
+	JGT  less10
+	VMULPS.BCST (R10), Z30, Z24
+	VSUBPS      Z24, Z16, Z16
+	VMULPS.BCST (R10)(CX*1), Z30, Z25
+	VSUBPS      Z25, Z17, Z17
+	VMULPS.BCST (R10)(CX*2), Z30, Z26
+	VSUBPS      Z26, Z18, Z18
+	VMULPS.BCST (R10)(DI*1), Z30, Z27
+	VSUBPS      Z27, Z19, Z19
+	VMULPS.BCST (R11), Z30, Z24
+	VSUBPS      Z24, Z20, Z20
+	VMULPS.BCST (R11)(CX*1), Z30, Z25
+	VSUBPS      Z25, Z21, Z21
+	VMULPS.BCST (R11)(CX*2), Z30, Z26
+	VSUBPS      Z26, Z22, Z22
+	VMULPS.BCST (R11)(DI*1), Z30, Z27
+	VSUBPS      Z27, Z23, Z23
+	JMP  add10
+
+less10:
+	VSUBPS.BCST (R10), Z16, Z16
+	VSUBPS.BCST (R10)(CX*1), Z17, Z17
+	VSUBPS.BCST (R10)(CX*2), Z18, Z18
+	VSUBPS.BCST (R10)(DI*1), Z19, Z19
+	VSUBPS.BCST (R11), Z20, Z20
+	VSUBPS.BCST (R11)(CX*1), Z21, Z21
+	VSUBPS.BCST (R11)(CX*2), Z22, Z22
+	VSUBPS.BCST (R11)(DI*1), Z23, Z23
+
+add10:
+	VMULPS Z31, Z16, Z16
+	VADDPS  (R13), Z16, Z16
+	VMOVUPS Z16, (R13)
+	VMULPS Z31, Z17, Z17
+	VADDPS  64(R13), Z17, Z17
+	VMOVUPS Z17, 64(R13)
+	VMULPS Z31, Z18, Z18
+	VADDPS  128(R13), Z18, Z18
+	VMOVUPS Z18, 128(R13)
+	VMULPS Z31, Z19, Z19
+	VADDPS  192(R13), Z19, Z19
+	VMOVUPS Z19, 192(R13)
+	VMULPS Z31, Z20, Z20
+	VADDPS  256(R13), Z20, Z20
+	VMOVUPS Z20, 256(R13)
+	VMULPS Z31, Z21, Z21
+	VADDPS  320(R13), Z21, Z21
+	VMOVUPS Z21, 320(R13)
+	VMULPS Z31, Z22, Z22
+	VADDPS  384(R13), Z22, Z22
+	VMOVUPS Z22, 384(R13)
+	VMULPS Z31, Z23, Z23
+	VADDPS  448(R13), Z23, Z23
+	VMOVUPS Z23, 448(R13)
+	VCVTDQ2PS   1536(BX), Z16
+	VCVTDQ2PS   1600(BX), Z17
+	VCVTDQ2PS   1664(BX), Z18
+	VCVTDQ2PS   1728(BX), Z19
+	VCVTDQ2PS   1792(BX), Z20
+	VCVTDQ2PS   1856(BX), Z21
+	VCVTDQ2PS   1920(BX), Z22
+	VCVTDQ2PS   1984(BX), Z23
+	CMPQ intAMXArgs_zero(R12), $const_intZeroShift
+	JLT  add11
+
+	// The zero points of the weights: less shift times the group sums.
+	MOVQ intAMXArgs_shiftAt(R12), AX
+	MOVQ intAMXArgs_shiftTile(R12), R10
+	VMOVUPS (AX)(R10*1), Z30
+	AMX_TOKENS(intAMXArgs_sumAt, intAMXArgs_sumNext)
+	JGT  less11
+	VMULPS.BCST (AX), Z30, Z24
+	VSUBPS      Z24, Z16, Z16
+	VMULPS.BCST (AX)(CX*1), Z30, Z25
+	VSUBPS      Z25, Z17, Z17
+	VMULPS.BCST (AX)(CX*2), Z30, Z26
+	VSUBPS      Z26, Z18, Z18
+	VMULPS.BCST (AX)(DI*1), Z30, Z27
+	VSUBPS      Z27, Z19, Z19
+	VMULPS.BCST (R15), Z30, Z24
+	VSUBPS      Z24, Z20, Z20
+	VMULPS.BCST (R15)(CX*1), Z30, Z25
+	VSUBPS      Z25, Z21, Z21
+	VMULPS.BCST (R15)(CX*2), Z30, Z26
+	VSUBPS      Z26, Z22, Z22
+	VMULPS.BCST (R15)(DI*1), Z30, Z27
+	VSUBPS      Z27, Z23, Z23
+	JMP  add11
+
+less11:
+	VSUBPS.BCST (AX), Z16, Z16
+	VSUBPS.BCST (AX)(CX*1), Z17, Z17
+	VSUBPS.BCST (AX)(CX*2), Z18, Z18
+	VSUBPS.BCST (AX)(DI*1), Z19, Z19
+	VSUBPS.BCST (R15), Z20, Z20
+	VSUBPS.BCST (R15)(CX*1), Z21, Z21
+	VSUBPS.BCST (R15)(CX*2), Z22, Z22
+	VSUBPS.BCST (R15)(DI*1), Z23, Z23
+
+add11:
+	VMULPS Z31, Z16, Z16
+	VADDPS  512(R13), Z16, Z16
+	VMOVUPS Z16, 512(R13)
+	VMULPS Z31, Z17, Z17
+	VADDPS  576(R13), Z17, Z17
+	VMOVUPS Z17, 576(R13)
+	VMULPS Z31, Z18, Z18
+	VADDPS  640(R13), Z18, Z18
+	VMOVUPS Z18, 640(R13)
+	VMULPS Z31, Z19, Z19
+	VADDPS  704(R13), Z19, Z19
+	VMOVUPS Z19, 704(R13)
+	VMULPS Z31, Z20, Z20
+	VADDPS  768(R13), Z20, Z20
+	VMOVUPS Z20, 768(R13)
+	VMULPS Z31, Z21, Z21
+	VADDPS  832(R13), Z21, Z21
+	VMOVUPS Z21, 832(R13)
+	VMULPS Z31, Z22, Z22
+	VADDPS  896(R13), Z22, Z22
+	VMOVUPS Z22, 896(R13)
+	VMULPS Z31, Z23, Z23
+	VADDPS  960(R13), Z23, Z23
+	VMOVUPS Z23, 960(R13)
+	MOVQ intAMXArgs_shiftNext(R12), AX
+	ADDQ AX, intAMXArgs_shiftAt(R12)
+	ADDQ $4, intAMXArgs_sumAt(R12)
+	XORQ $2048, BX
+	ADDQ $64, R14
+	DECQ intAMXArgs_groupsLeft(R12)
+	JNZ  group
+
+	// The result, sx·(sum − zx·RowSum), of the tokens that there are.
+	MOVQ intAMXArgs_left(R12), AX
+	MOVQ intAMXArgs_nextY(R12), R10
+	MOVQ intAMXArgs_yNext(R12), DX
+	MOVQ    intAMXArgs_nextSx(R12), R8
+	MOVQ    intAMXArgs_nextZx(R12), R11
+	MOVQ    intAMXArgs_tileRowSum(R12), CX
+	VMOVUPS (CX), Z31
+	VMOVUPS 64(CX), Z30
+	VMOVUPS      (R13), Z17
+	VPBROADCASTD (R11), Z16
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z30, Z16, Z18
+	VSUBPS       Z18, Z17, Z17
+	VMULPS.BCST  (R8), Z17, Z17
+	VMULPS       Z31, Z16, Z16
+	VSUBPS       Z16, Z0, Z0
+	VMULPS.BCST  (R8), Z0, Z0
+	VMOVUPS Z0, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      64(R13), Z17
+	VPBROADCASTD 4(R11), Z16
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z30, Z16, Z18
+	VSUBPS       Z18, Z17, Z17
+	VMULPS.BCST  4(R8), Z17, Z17
+	VMULPS       Z31, Z16, Z16
+	VSUBPS       Z16, Z1, Z1
+	VMULPS.BCST  4(R8), Z1, Z1
+	VMOVUPS Z1, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      128(R13), Z17
+	VPBROADCASTD 8(R11), Z16
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z30, Z16, Z18
+	VSUBPS       Z18, Z17, Z17
+	VMULPS.BCST  8(R8), Z17, Z17
+	VMULPS       Z31, Z16, Z16
+	VSUBPS       Z16, Z2, Z2
+	VMULPS.BCST  8(R8), Z2, Z2
+	VMOVUPS Z2, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      192(R13), Z17
+	VPBROADCASTD 12(R11), Z16
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z30, Z16, Z18
+	VSUBPS       Z18, Z17, Z17
+	VMULPS.BCST  12(R8), Z17, Z17
+	VMULPS       Z31, Z16, Z16
+	VSUBPS       Z16, Z3, Z3
+	VMULPS.BCST  12(R8), Z3, Z3
+	VMOVUPS Z3, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      256(R13), Z17
+	VPBROADCASTD 16(R11), Z16
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z30, Z16, Z18
+	VSUBPS       Z18, Z17, Z17
+	VMULPS.BCST  16(R8), Z17, Z17
+	VMULPS       Z31, Z16, Z16
+	VSUBPS       Z16, Z4, Z4
+	VMULPS.BCST  16(R8), Z4, Z4
+	VMOVUPS Z4, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      320(R13), Z17
+	VPBROADCASTD 20(R11), Z16
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z30, Z16, Z18
+	VSUBPS       Z18, Z17, Z17
+	VMULPS.BCST  20(R8), Z17, Z17
+	VMULPS       Z31, Z16, Z16
+	VSUBPS       Z16, Z5, Z5
+	VMULPS.BCST  20(R8), Z5, Z5
+	VMOVUPS Z5, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      384(R13), Z17
+	VPBROADCASTD 24(R11), Z16
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z30, Z16, Z18
+	VSUBPS       Z18, Z17, Z17
+	VMULPS.BCST  24(R8), Z17, Z17
+	VMULPS       Z31, Z16, Z16
+	VSUBPS       Z16, Z6, Z6
+	VMULPS.BCST  24(R8), Z6, Z6
+	VMOVUPS Z6, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      448(R13), Z17
+	VPBROADCASTD 28(R11), Z16
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z30, Z16, Z18
+	VSUBPS       Z18, Z17, Z17
+	VMULPS.BCST  28(R8), Z17, Z17
+	VMULPS       Z31, Z16, Z16
+	VSUBPS       Z16, Z7, Z7
+	VMULPS.BCST  28(R8), Z7, Z7
+	VMOVUPS Z7, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      512(R13), Z17
+	VPBROADCASTD 32(R11), Z16
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z30, Z16, Z18
+	VSUBPS       Z18, Z17, Z17
+	VMULPS.BCST  32(R8), Z17, Z17
+	VMULPS       Z31, Z16, Z16
+	VSUBPS       Z16, Z8, Z8
+	VMULPS.BCST  32(R8), Z8, Z8
+	VMOVUPS Z8, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      576(R13), Z17
+	VPBROADCASTD 36(R11), Z16
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z30, Z16, Z18
+	VSUBPS       Z18, Z17, Z17
+	VMULPS.BCST  36(R8), Z17, Z17
+	VMULPS       Z31, Z16, Z16
+	VSUBPS       Z16, Z9, Z9
+	VMULPS.BCST  36(R8), Z9, Z9
+	VMOVUPS Z9, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      640(R13), Z17
+	VPBROADCASTD 40(R11), Z16
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z30, Z16, Z18
+	VSUBPS       Z18, Z17, Z17
+	VMULPS.BCST  40(R8), Z17, Z17
+	VMULPS       Z31, Z16, Z16
+	VSUBPS       Z16, Z10, Z10
+	VMULPS.BCST  40(R8), Z10, Z10
+	VMOVUPS Z10, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      704(R13), Z17
+	VPBROADCASTD 44(R11), Z16
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z30, Z16, Z18
+	VSUBPS       Z18, Z17, Z17
+	VMULPS.BCST  44(R8), Z17, Z17
+	VMULPS       Z31, Z16, Z16
+	VSUBPS       Z16, Z11, Z11
+	VMULPS.BCST  44(R8), Z11, Z11
+	VMOVUPS Z11, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      768(R13), Z17
+	VPBROADCASTD 48(R11), Z16
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z30, Z16, Z18
+	VSUBPS       Z18, Z17, Z17
+	VMULPS.BCST  48(R8), Z17, Z17
+	VMULPS       Z31, Z16, Z16
+	VSUBPS       Z16, Z12, Z12
+	VMULPS.BCST  48(R8), Z12, Z12
+	VMOVUPS Z12, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      832(R13), Z17
+	VPBROADCASTD 52(R11), Z16
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z30, Z16, Z18
+	VSUBPS       Z18, Z17, Z17
+	VMULPS.BCST  52(R8), Z17, Z17
+	VMULPS       Z31, Z16, Z16
+	VSUBPS       Z16, Z13, Z13
+	VMULPS.BCST  52(R8), Z13, Z13
+	VMOVUPS Z13, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      896(R13), Z17
+	VPBROADCASTD 56(R11), Z16
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z30, Z16, Z18
+	VSUBPS       Z18, Z17, Z17
+	VMULPS.BCST  56(R8), Z17, Z17
+	VMULPS       Z31, Z16, Z16
+	VSUBPS       Z16, Z14, Z14
+	VMULPS.BCST  56(R8), Z14, Z14
+	VMOVUPS Z14, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      960(R13), Z17
+	VPBROADCASTD 60(R11), Z16
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z30, Z16, Z18
+	VSUBPS       Z18, Z17, Z17
+	VMULPS.BCST  60(R8), Z17, Z17
+	VMULPS       Z31, Z16, Z16
+	VSUBPS       Z16, Z15, Z15
+	VMULPS.BCST  60(R8), Z15, Z15
+	VMOVUPS Z15, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+
+	MOVQ AX, intAMXArgs_left(R12)
+	MOVQ R10, intAMXArgs_nextY(R12)
+	ADDQ $64, intAMXArgs_nextSx(R12)
+	ADDQ $64, intAMXArgs_nextZx(R12)
+	MOVQ intAMXArgs_qNext(R12), AX
+	SHLQ $4, AX
+	ADDQ AX, intAMXArgs_nextQ(R12)
+	MOVQ intAMXArgs_sumNext(R12), AX
+	SHLQ $4, AX
+	ADDQ AX, intAMXArgs_nextSum(R12)
+	MOVQ intAMXArgs_partNext(R12), AX
+	SHLQ $4, AX
+	ADDQ AX, intAMXArgs_nextPart(R12)
+	JMP  block
+
+next:
+	MOVQ intAMXArgs_wNext(R12), AX
+	ADDQ AX, intAMXArgs_tileW(R12)
+	MOVQ intAMXArgs_scaleNext(R12), AX
+	ADDQ AX, intAMXArgs_tileScale(R12)
+	MOVQ intAMXArgs_shiftTile(R12), AX
+	ADDQ AX, intAMXArgs_tileShift(R12)
+	MOVQ intAMXArgs_wNext(R12), AX
+	ADDQ AX, intAMXArgs_tileW(R12)
+	MOVQ intAMXArgs_scaleNext(R12), AX
+	ADDQ AX, intAMXArgs_tileScale(R12)
+	MOVQ intAMXArgs_shiftTile(R12), AX
+	ADDQ AX, intAMXArgs_tileShift(R12)
+	ADDQ $128, intAMXArgs_tileRowSum(R12)
+	ADDQ $128, intAMXArgs_tileY(R12)
+	SUBQ $2, intAMXArgs_tiles(R12)
+	JNZ  tile
+
+	TILE_RELEASE
+	VZEROUPPER
+	RET
+
+// func intAMXFinePair16(args *intAMXArgs)
+TEXT ·intAMXFinePair16(SB), 0, $10240-8
+	MOVQ args+0(FP), R12
+	MOVQ intAMXArgs_config(R12), AX
+	TILE_CONFIG_AX
+	MOVQ $64, R9
+	LEAQ 4095(SP), BX
+	ANDQ $~4095, BX
+	LEAQ 5120(BX), R13
+	AMX_COPY(intAMXArgs_w, intAMXArgs_tileW)
+	AMX_COPY(intAMXArgs_scale, intAMXArgs_tileScale)
+	AMX_COPY(intAMXArgs_shift, intAMXArgs_tileShift)
+	AMX_COPY(intAMXArgs_rowSum, intAMXArgs_tileRowSum)
+	AMX_COPY(intAMXArgs_y, intAMXArgs_tileY)
+
+tile:
+	AMX_COPY(intAMXArgs_q, intAMXArgs_nextQ)
+	AMX_COPY(intAMXArgs_sum, intAMXArgs_nextSum)
+	AMX_COPY(intAMXArgs_part, intAMXArgs_nextPart)
+	AMX_COPY(intAMXArgs_sx, intAMXArgs_nextSx)
+	AMX_COPY(intAMXArgs_zx, intAMXArgs_nextZx)
+	AMX_COPY(intAMXArgs_tileY, intAMXArgs_nextY)
+	AMX_COPY(intAMXArgs_tokens, intAMXArgs_left)
+
+block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VMOVUPS Z0, (R13)
+	VMOVUPS Z0, 64(R13)
+	VMOVUPS Z0, 128(R13)
+	VMOVUPS Z0, 192(R13)
+	VMOVUPS Z0, 256(R13)
+	VMOVUPS Z0, 320(R13)
+	VMOVUPS Z0, 384(R13)
+	VMOVUPS Z0, 448(R13)
+	VMOVUPS Z0, 512(R13)
+	VMOVUPS Z0, 576(R13)
+	VMOVUPS Z0, 640(R13)
+	VMOVUPS Z0, 704(R13)
+	VMOVUPS Z0, 768(R13)
+	VMOVUPS Z0, 832(R13)
+	VMOVUPS Z0, 896(R13)
+	VMOVUPS Z0, 960(R13)
+	MOVQ intAMXArgs_tileW(R12), SI
+	MOVQ intAMXArgs_nextQ(R12), R8
+	MOVQ intAMXArgs_qNext(R12), DX
+	MOVQ intAMXArgs_tileScale(R12), R14
+	AMX_COPY(intAMXArgs_groups, intAMXArgs_groupsLeft)
+	AMX_COPY(intAMXArgs_tileShift, intAMXArgs_shiftAt)
+	AMX_COPY(intAMXArgs_nextSum, intAMXArgs_sumAt)
+	AMX_COPY(intAMXArgs_nextPart, intAMXArgs_partAt)
+	AMX_PAIR(first)
+
+group:
+	XORQ $2048, BX
+	CMPQ intAMXArgs_groupsLeft(R12), $1
+	JEQ  scale
+	AMX_PAIR(step)
+
+scale:
+	XORQ $2048, BX
+	VMOVUPS (R14), Z31
+	AMX_TOKENS(intAMXArgs_partAt, intAMXArgs_partNext)
+	VCVTDQ2PS   (BX), Z16
+	VMULPS.BCST 4(R10), Z16, Z16
+	VCVTDQ2PS   64(BX), Z17
+	VMULPS.BCST 4(R10)(CX*1), Z17, Z17
+	VCVTDQ2PS   128(BX), Z18
+	VMULPS.BCST 4(R10)(CX*2), Z18, Z18
+	VCVTDQ2PS   192(BX), Z19
+	VMULPS.BCST 4(R10)(DI*1), Z19, Z19
+	VCVTDQ2PS   256(BX), Z20
+	VMULPS.BCST 4(R11), Z20, Z20
+	VCVTDQ2PS   320(BX), Z21
+	VMULPS.BCST 4(R11)(CX*1), Z21, Z21
+	VCVTDQ2PS   384(BX), Z22
+	VMULPS.BCST 4(R11)(CX*2), Z22, Z22
+	VCVTDQ2PS   448(BX), Z23
+	VMULPS.BCST 4(R11)(DI*1), Z23, Z23
+	CMPQ intAMXArgs_zero(R12), $const_intZeroShift
+	JLT  add00
+
+	// The zero points of the weights: less shift times the group sums.
+	MOVQ intAMXArgs_shiftAt(R12), AX
+	VMOVUPS (AX), Z30
+	AMX_TOKENS(intAMXArgs_sumAt, intAMXArgs_sumNext)
+	JGT  less00
+	VMULPS.BCST (R10), Z30, Z24
+	VSUBPS      Z24, Z16, Z16
+	VMULPS.BCST (R10)(CX*1), Z30, Z25
+	VSUBPS      Z25, Z17, Z17
+	VMULPS.BCST (R10)(CX*2), Z30, Z26
+	VSUBPS      Z26, Z18, Z18
+	VMULPS.BCST (R10)(DI*1), Z30, Z27
+	VSUBPS      Z27, Z19, Z19
+	VMULPS.BCST (R11), Z30, Z24
+	VSUBPS      Z24, Z20, Z20
+	VMULPS.BCST (R11)(CX*1), Z30, Z25
+	VSUBPS      Z25, Z21, Z21
+	VMULPS.BCST (R11)(CX*2), Z30, Z26
+	VSUBPS      Z26, Z22, Z22
+	VMULPS.BCST (R11)(DI*1), Z30, Z27
+	VSUBPS      Z27, Z23, Z23
+	JMP  add00
+
+less00:
+	VSUBPS.BCST (R10), Z16, Z16
+	VSUBPS.BCST (R10)(CX*1), Z17, Z17
+	VSUBPS.BCST (R10)(CX*2), Z18, Z18
+	VSUBPS.BCST (R10)(DI*1), Z19, Z19
+	VSUBPS.BCST (R11), Z20, Z20
+	VSUBPS.BCST (R11)(CX*1), Z21, Z21
+	VSUBPS.BCST (R11)(CX*2), Z22, Z22
+	VSUBPS.BCST (R11)(DI*1), Z23, Z23
+
+add00:
+	VMULPS Z31, Z16, Z16
+	VADDPS Z16, Z0, Z0
+	VMULPS Z31, Z17, Z17
+	VADDPS Z17, Z1, Z1
+	VMULPS Z31, Z18, Z18
+	VADDPS Z18, Z2, Z2
+	VMULPS Z31, Z19, Z19
+	VADDPS Z19, Z3, Z3
+	VMULPS Z31, Z20, Z20
+	VADDPS Z20, Z4, Z4
+	VMULPS Z31, Z21, Z21
+	VADDPS Z21, Z5, Z5
+	VMULPS Z31, Z22, Z22
+	VADDPS Z22, Z6, Z6
+	VMULPS Z31, Z23, Z23
+	VADDPS Z23, Z7, Z7
+	AMX_TOKENS(intAMXArgs_partAt, intAMXArgs_partNext)
+	VCVTDQ2PS   512(BX), Z16
+	VMULPS.BCST 4(AX), Z16, Z16
+	VCVTDQ2PS   576(BX), Z17
+	VMULPS.BCST 4(AX)(CX*1), Z17, Z17
+	VCVTDQ2PS   640(BX), Z18
+	VMULPS.BCST 4(AX)(CX*2), Z18, Z18
+	VCVTDQ2PS   704(BX), Z19
+	VMULPS.BCST 4(AX)(DI*1), Z19, Z19
+	VCVTDQ2PS   768(BX), Z20
+	VMULPS.BCST 4(R15), Z20, Z20
+	VCVTDQ2PS   832(BX), Z21
+	VMULPS.BCST 4(R15)(CX*1), Z21, Z21
+	VCVTDQ2PS   896(BX), Z22
+	VMULPS.BCST 4(R15)(CX*2), Z22, Z22
+	VCVTDQ2PS   960(BX), Z23
+	VMULPS.BCST 4(R15)(DI*1), Z23, Z23
+	CMPQ intAMXArgs_zero(R12), $const_intZeroShift
+	JLT  add01
+
+	// The zero points of the weights: less shift times the group sums.
+	MOVQ intAMXArgs_shiftAt(R12), AX
+	VMOVUPS (AX), Z30
+	AMX_TOKENS(intAMXArgs_sumAt, intAMXArgs_sumNext)
+	JGT  less01
+	VMULPS.BCST (AX), Z30, Z24
+	VSUBPS      Z24, Z16, Z16
+	VMULPS.BCST (AX)(CX*1), Z30, Z25
+	VSUBPS      Z25, Z17, Z17
+	VMULPS.BCST (AX)(CX*2), Z30, Z26
+	VSUBPS      Z26, Z18, Z18
+	VMULPS.BCST (AX)(DI*1), Z30, Z27
+	VSUBPS      Z27, Z19, Z19
+	VMULPS.BCST (R15), Z30, Z24
+	VSUBPS      Z24, Z20, Z20
+	VMULPS.BCST (R15)(CX*1), Z30, Z25
+	VSUBPS      Z25, Z21, Z21
+	VMULPS.BCST (R15)(CX*2), Z30, Z26
+	VSUBPS      Z26, Z22, Z22
+	VMULPS.BCST (R15)(DI*1), Z30, Z27
+	VSUBPS      Z27, Z23, Z23
+	JMP  add01
+
+less01:
+	VSUBPS.BCST (AX), Z16, Z16
+	VSUBPS.BCST (AX)(CX*1), Z17, Z17
+	VSUBPS.BCST (AX)(CX*2), Z18, Z18
+	VSUBPS.BCST (AX)(DI*1), Z19, Z19
+	VSUBPS.BCST (R15), Z20, Z20
+	VSUBPS.BCST (R15)(CX*1), Z21, Z21
+	VSUBPS.BCST (R15)(CX*2), Z22, Z22
+	VSUBPS.BCST (R15)(DI*1), Z23, Z23
+
+add01:
+	VMULPS Z31, Z16, Z16
+	VADDPS Z16, Z8, Z8
+	VMULPS Z31, Z17, Z17
+	VADDPS Z17, Z9, Z9
+	VMULPS Z31, Z18, Z18
+	VADDPS Z18, Z10, Z10
+	VMULPS Z31, Z19, Z19
+	VADDPS Z19, Z11, Z11
+	VMULPS Z31, Z20, Z20
+	VADDPS Z20, Z12, Z12
+	VMULPS Z31, Z21, Z21
+	VADDPS Z21, Z13, Z13
+	VMULPS Z31, Z22, Z22
+	VADDPS Z22, Z14, Z14
+	VMULPS Z31, Z23, Z23
+	VADDPS Z23, Z15, Z15
+	MOVQ intAMXArgs_scaleNext(R12), AX
+	VMOVUPS (R14)(AX*1), Z31
+	AMX_TOKENS(intAMXArgs_partAt, intAMXArgs_partNext)
+	VCVTDQ2PS   1024(BX), Z16
+	VMULPS.BCST 4(R10), Z16, Z16
+	VCVTDQ2PS   1088(BX), Z17
+	VMULPS.BCST 4(R10)(CX*1), Z17, Z17
+	VCVTDQ2PS   1152(BX), Z18
+	VMULPS.BCST 4(R10)(CX*2), Z18, Z18
+	VCVTDQ2PS   1216(BX), Z19
+	VMULPS.BCST 4(R10)(DI*1), Z19, Z19
+	VCVTDQ2PS   1280(BX), Z20
+	VMULPS.BCST 4(R11), Z20, Z20
+	VCVTDQ2PS   1344(BX), Z21
+	VMULPS.BCST 4(R11)(CX*1), Z21, Z21
+	VCVTDQ2PS   1408(BX), Z22
+	VMULPS.BCST 4(R11)(CX*2), Z22, Z22
+	VCVTDQ2PS   1472(BX), Z23
+	VMULPS.BCST 4(R11)(DI*1), Z23, Z23
+	CMPQ intAMXArgs_zero(R12), $const_intZeroShift
+	JLT  add10
+
+	// The zero points of the weights: less shift times the group sums.
+	MOVQ intAMXArgs_shiftAt(R12), AX
+	MOVQ intAMXArgs_shiftTile(R12), R10
+	VMOVUPS (AX)(R10*1), Z30
+	AMX_TOKENS(intAMXArgs_sumAt, intAMXArgs_sumNext)
+	JGT  less10
+	VMULPS.BCST (R10), Z30, Z24
+	VSUBPS      Z24, Z16, Z16
+	VMULPS.BCST (R10)(CX*1), Z30, Z25
+	VSUBPS      Z25, Z17, Z17
+	VMULPS.BCST (R10)(CX*2), Z30, Z26
+	VSUBPS      Z26, Z18, Z18
+	VMULPS.BCST (R10)(DI*1), Z30, Z27
+	VSUBPS      Z27, Z19, Z19
+	VMULPS.BCST (R11), Z30, Z24
+	VSUBPS      Z24, Z20, Z20
+	VMULPS.BCST (R11)(CX*1), Z30, Z25
+	VSUBPS      Z25, Z21, Z21
+	VMULPS.BCST (R11)(CX*2), Z30, Z26
+	VSUBPS      Z26, Z22, Z22
+	VMULPS.BCST (R11)(DI*1), Z30, Z27
+	VSUBPS      Z27, Z23, Z23
+	JMP  add10
+
+less10:
+	VSUBPS.BCST (R10), Z16, Z16
+	VSUBPS.BCST (R10)(CX*1), Z17, Z17
+	VSUBPS.BCST (R10)(CX*2), Z18, Z18
+	VSUBPS.BCST (R10)(DI*1), Z19, Z19
+	VSUBPS.BCST (R11), Z20, Z20
+	VSUBPS.BCST (R11)(CX*1), Z21, Z21
+	VSUBPS.BCST (R11)(CX*2), Z22, Z22
+	VSUBPS.BCST (R11)(DI*1), Z23, Z23
+
+add10:
+	VMULPS Z31, Z16, Z16
+	VADDPS  (R13), Z16, Z16
+	VMOVUPS Z16, (R13)
+	VMULPS Z31, Z17, Z17
+	VADDPS  64(R13), Z17, Z17
+	VMOVUPS Z17, 64(R13)
+	VMULPS Z31, Z18, Z18
+	VADDPS  128(R13), Z18, Z18
+	VMOVUPS Z18, 128(R13)
+	VMULPS Z31, Z19, Z19
+	VADDPS  192(R13), Z19, Z19
+	VMOVUPS Z19, 192(R13)
+	VMULPS Z31, Z20, Z20
+	VADDPS  256(R13), Z20, Z20
+	VMOVUPS Z20, 256(R13)
+	VMULPS Z31, Z21, Z21
+	VADDPS  320(R13), Z21, Z21
+	VMOVUPS Z21, 320(R13)
+	VMULPS Z31, Z22, Z22
+	VADDPS  384(R13), Z22, Z22
+	VMOVUPS Z22, 384(R13)
+	VMULPS Z31, Z23, Z23
+	VADDPS  448(R13), Z23, Z23
+	VMOVUPS Z23, 448(R13)
+	AMX_TOKENS(intAMXArgs_partAt, intAMXArgs_partNext)
+	VCVTDQ2PS   1536(BX), Z16
+	VMULPS.BCST 4(AX), Z16, Z16
+	VCVTDQ2PS   1600(BX), Z17
+	VMULPS.BCST 4(AX)(CX*1), Z17, Z17
+	VCVTDQ2PS   1664(BX), Z18
+	VMULPS.BCST 4(AX)(CX*2), Z18, Z18
+	VCVTDQ2PS   1728(BX), Z19
+	VMULPS.BCST 4(AX)(DI*1), Z19, Z19
+	VCVTDQ2PS   1792(BX), Z20
+	VMULPS.BCST 4(R15), Z20, Z20
+	VCVTDQ2PS   1856(BX), Z21
+	VMULPS.BCST 4(R15)(CX*1), Z21, Z21
+	VCVTDQ2PS   1920(BX), Z22
+	VMULPS.BCST 4(R15)(CX*2), Z22, Z22
+	VCVTDQ2PS   1984(BX), Z23
+	VMULPS.BCST 4(R15)(DI*1), Z23, Z23
+	CMPQ intAMXArgs_zero(R12), $const_intZeroShift
+	JLT  add11
+
+	// The zero points of the weights: less shift times the group sums.
+	MOVQ intAMXArgs_shiftAt(R12), AX
+	MOVQ intAMXArgs_shiftTile(R12), R10
+	VMOVUPS (AX)(R10*1), Z30
+	AMX_TOKENS(intAMXArgs_sumAt, intAMXArgs_sumNext)
+	JGT  less11
+	VMULPS.BCST (AX), Z30, Z24
+	VSUBPS      Z24, Z16, Z16
+	VMULPS.BCST (AX)(CX*1), Z30, Z25
+	VSUBPS      Z25, Z17, Z17
+	VMULPS.BCST (AX)(CX*2), Z30, Z26
+	VSUBPS      Z26, Z18, Z18
+	VMULPS.BCST (AX)(DI*1), Z30, Z27
+	VSUBPS      Z27, Z19, Z19
+	VMULPS.BCST (R15), Z30, Z24
+	VSUBPS      Z24, Z20, Z20
+	VMULPS.BCST (R15)(CX*1), Z30, Z25
+	VSUBPS      Z25, Z21, Z21
+	VMULPS.BCST (R15)(CX*2), Z30, Z26
+	VSUBPS      Z26, Z22, Z22
+	VMULPS.BCST (R15)(DI*1), Z30, Z27
+	VSUBPS      Z27, Z23, Z23
+	JMP  add11
+
+less11:
+	VSUBPS.BCST (AX), Z16, Z16
+	VSUBPS.BCST (AX)(CX*1), Z17, Z17
+	VSUBPS.BCST (AX)(CX*2), Z18, Z18
+	VSUBPS.BCST (AX)(DI*1), Z19, Z19
+	VSUBPS.BCST (R15), Z20, Z20
+	VSUBPS.BCST (R15)(CX*1), Z21, Z21
+	VSUBPS.BCST (R15)(CX*2), Z22, Z22
+	VSUBPS.BCST (R15)(DI*1), Z23, Z23
+
+add11:
+	VMULPS Z31, Z16, Z16
+	VADDPS  512(R13), Z16, Z16
+	VMOVUPS Z16, 512(R13)
+	VMULPS Z31, Z17, Z17
+	VADDPS  576(R13), Z17, Z17
+	VMOVUPS Z17, 576(R13)
+	VMULPS Z31, Z18, Z18
+	VADDPS  640(R13), Z18, Z18
+	VMOVUPS Z18, 640(R13)
+	VMULPS Z31, Z19, Z19
+	VADDPS  704(R13), Z19, Z19
+	VMOVUPS Z19, 704(R13)
+	VMULPS Z31, Z20, Z20
+	VADDPS  768(R13), Z20, Z20
+	VMOVUPS Z20, 768(R13)
+	VMULPS Z31, Z21, Z21
+	VADDPS  832(R13), Z21, Z21
+	VMOVUPS Z21, 832(R13)
+	VMULPS Z31, Z22, Z22
+	VADDPS  896(R13), Z22, Z22
+	VMOVUPS Z22, 896(R13)
+	VMULPS Z31, Z23, Z23
+	VADDPS  960(R13), Z23, Z23
+	VMOVUPS Z23, 960(R13)
+	MOVQ intAMXArgs_shiftNext(R12), AX
+	ADDQ AX, intAMXArgs_shiftAt(R12)
+	ADDQ $4, intAMXArgs_sumAt(R12)
+	ADDQ $8, intAMXArgs_partAt(R12)
+	XORQ $2048, BX
+	ADDQ $64, R14
+	DECQ intAMXArgs_groupsLeft(R12)
+	JNZ  group
+
+	// The result, sx·(sum − zx·RowSum), of the tokens that there are.
+	MOVQ intAMXArgs_left(R12), AX
+	MOVQ intAMXArgs_nextY(R12), R10
+	MOVQ intAMXArgs_yNext(R12), DX
+	VMOVUPS      (R13), Z17
+	VMOVUPS Z0, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      64(R13), Z17
+	VMOVUPS Z1, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      128(R13), Z17
+	VMOVUPS Z2, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      192(R13), Z17
+	VMOVUPS Z3, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      256(R13), Z17
+	VMOVUPS Z4, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      320(R13), Z17
+	VMOVUPS Z5, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      384(R13), Z17
+	VMOVUPS Z6, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      448(R13), Z17
+	VMOVUPS Z7, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      512(R13), Z17
+	VMOVUPS Z8, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      576(R13), Z17
+	VMOVUPS Z9, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      640(R13), Z17
+	VMOVUPS Z10, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      704(R13), Z17
+	VMOVUPS Z11, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      768(R13), Z17
+	VMOVUPS Z12, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      832(R13), Z17
+	VMOVUPS Z13, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      896(R13), Z17
+	VMOVUPS Z14, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+	VMOVUPS      960(R13), Z17
+	VMOVUPS Z15, (R10)
+	VMOVUPS Z17, 64(R10)
+	ADDQ    DX, R10
+	DECQ    AX
+	JZ      next
+
+	MOVQ AX, intAMXArgs_left(R12)
+	MOVQ R10, intAMXArgs_nextY(R12)
+	ADDQ $64, intAMXArgs_nextSx(R12)
+	ADDQ $64, intAMXArgs_nextZx(R12)
+	MOVQ intAMXArgs_qNext(R12), AX
+	SHLQ $4, AX
+	ADDQ AX, intAMXArgs_nextQ(R12)
+	MOVQ intAMXArgs_sumNext(R12), AX
+	SHLQ $4, AX
+	ADDQ AX, intAMXArgs_nextSum(R12)
+	MOVQ intAMXArgs_partNext(R12), AX
+	SHLQ $4, AX
+	ADDQ AX, intAMXArgs_nextPart(R12)
+	JMP  block
+
+next:
+	MOVQ intAMXArgs_wNext(R12), AX
+	ADDQ AX, intAMXArgs_tileW(R12)
+	MOVQ intAMXArgs_scaleNext(R12), AX
+	ADDQ AX, intAMXArgs_tileScale(R12)
+	MOVQ intAMXArgs_shiftTile(R12), AX
+	ADDQ AX, intAMXArgs_tileShift(R12)
+	MOVQ intAMXArgs_wNext(R12), AX
+	ADDQ AX, intAMXArgs_tileW(R12)
+	MOVQ intAMXArgs_scaleNext(R12), AX
+	ADDQ AX, intAMXArgs_tileScale(R12)
+	MOVQ intAMXArgs_shiftTile(R12), AX
+	ADDQ AX, intAMXArgs_tileShift(R12)
+	ADDQ $128, intAMXArgs_tileRowSum(R12)
+	ADDQ $128, intAMXArgs_tileY(R12)
+	SUBQ $2, intAMXArgs_tiles(R12)
+	JNZ  tile
+
+	TILE_RELEASE
+	VZEROUPPER
+	RET
 
 // func intAMX16(args *intAMXArgs)
 TEXT ·intAMX16(SB), 0, $4096-8
@@ -144,19 +1281,19 @@ block:
 	MOVQ intAMXArgs_nextQ(R12), R8
 	MOVQ intAMXArgs_qNext(R12), DX
 	MOVQ intAMXArgs_tileScale(R12), R14
-	MOVQ intAMXArgs_groups(R12), R13
+	AMX_COPY(intAMXArgs_groups, intAMXArgs_groupsLeft)
 	AMX_COPY(intAMXArgs_tileShift, intAMXArgs_shiftAt)
 	AMX_COPY(intAMXArgs_nextSum, intAMXArgs_sumAt)
-	AMX_GROUPS(first)
+	AMX_GROUP(first)
 
 group:
 	XORQ $1024, BX
-	CMPQ R13, $1
+	CMPQ intAMXArgs_groupsLeft(R12), $1
 	JEQ  scale
-	AMX_GROUPS(step)
+	AMX_GROUP(step)
 
 scale:
-	XORQ    $1024, BX
+	XORQ $1024, BX
 	VMOVUPS (R14), Z31
 	VCVTDQ2PS   (BX), Z16
 	VCVTDQ2PS   64(BX), Z17
@@ -166,13 +1303,14 @@ scale:
 	VCVTDQ2PS   320(BX), Z21
 	VCVTDQ2PS   384(BX), Z22
 	VCVTDQ2PS   448(BX), Z23
-	MOVQ  intAMXArgs_shiftAt(R12), AX
-	TESTQ AX, AX
-	JZ    add0
+	CMPQ intAMXArgs_zero(R12), $const_intZeroShift
+	JLT  add00
 
 	// The zero points of the weights: less shift times the group sums.
+	MOVQ intAMXArgs_shiftAt(R12), AX
 	VMOVUPS (AX), Z30
 	AMX_TOKENS(intAMXArgs_sumAt, intAMXArgs_sumNext)
+	JGT  less00
 	VMULPS.BCST (R10), Z30, Z24
 	VSUBPS      Z24, Z16, Z16
 	VMULPS.BCST (R10)(CX*1), Z30, Z25
@@ -189,8 +1327,19 @@ scale:
 	VSUBPS      Z26, Z22, Z22
 	VMULPS.BCST (R11)(DI*1), Z30, Z27
 	VSUBPS      Z27, Z23, Z23
+	JMP  add00
 
-add0:
+less00:
+	VSUBPS.BCST (R10), Z16, Z16
+	VSUBPS.BCST (R10)(CX*1), Z17, Z17
+	VSUBPS.BCST (R10)(CX*2), Z18, Z18
+	VSUBPS.BCST (R10)(DI*1), Z19, Z19
+	VSUBPS.BCST (R11), Z20, Z20
+	VSUBPS.BCST (R11)(CX*1), Z21, Z21
+	VSUBPS.BCST (R11)(CX*2), Z22, Z22
+	VSUBPS.BCST (R11)(DI*1), Z23, Z23
+
+add00:
 	VMULPS Z31, Z16, Z16
 	VADDPS Z16, Z0, Z0
 	VMULPS Z31, Z17, Z17
@@ -215,13 +1364,14 @@ add0:
 	VCVTDQ2PS   832(BX), Z21
 	VCVTDQ2PS   896(BX), Z22
 	VCVTDQ2PS   960(BX), Z23
-	MOVQ  intAMXArgs_shiftAt(R12), AX
-	TESTQ AX, AX
-	JZ    add1
+	CMPQ intAMXArgs_zero(R12), $const_intZeroShift
+	JLT  add01
 
 	// The zero points of the weights: less shift times the group sums.
+	MOVQ intAMXArgs_shiftAt(R12), AX
 	VMOVUPS (AX), Z30
 	AMX_TOKENS(intAMXArgs_sumAt, intAMXArgs_sumNext)
+	JGT  less01
 	VMULPS.BCST (AX), Z30, Z24
 	VSUBPS      Z24, Z16, Z16
 	VMULPS.BCST (AX)(CX*1), Z30, Z25
@@ -238,8 +1388,19 @@ add0:
 	VSUBPS      Z26, Z22, Z22
 	VMULPS.BCST (R15)(DI*1), Z30, Z27
 	VSUBPS      Z27, Z23, Z23
+	JMP  add01
 
-add1:
+less01:
+	VSUBPS.BCST (AX), Z16, Z16
+	VSUBPS.BCST (AX)(CX*1), Z17, Z17
+	VSUBPS.BCST (AX)(CX*2), Z18, Z18
+	VSUBPS.BCST (AX)(DI*1), Z19, Z19
+	VSUBPS.BCST (R15), Z20, Z20
+	VSUBPS.BCST (R15)(CX*1), Z21, Z21
+	VSUBPS.BCST (R15)(CX*2), Z22, Z22
+	VSUBPS.BCST (R15)(DI*1), Z23, Z23
+
+add01:
 	VMULPS Z31, Z16, Z16
 	VADDPS Z16, Z8, Z8
 	VMULPS Z31, Z17, Z17
@@ -261,7 +1422,7 @@ add1:
 	ADDQ $4, intAMXArgs_sumAt(R12)
 	XORQ $1024, BX
 	ADDQ $64, R14
-	DECQ R13
+	DECQ intAMXArgs_groupsLeft(R12)
 	JNZ  group
 
 	// The result, sx·(sum − zx·RowSum), of the tokens that there are.
@@ -441,7 +1602,7 @@ next:
 	ADDQ AX, intAMXArgs_tileShift(R12)
 	ADDQ $64, intAMXArgs_tileRowSum(R12)
 	ADDQ $64, intAMXArgs_tileY(R12)
-	DECQ intAMXArgs_tiles(R12)
+	SUBQ $1, intAMXArgs_tiles(R12)
 	JNZ  tile
 
 	TILE_RELEASE
@@ -484,19 +1645,19 @@ block:
 	MOVQ intAMXArgs_nextQ(R12), R8
 	MOVQ intAMXArgs_qNext(R12), DX
 	MOVQ intAMXArgs_tileScale(R12), R14
-	MOVQ intAMXArgs_groups(R12), R13
+	AMX_COPY(intAMXArgs_groups, intAMXArgs_groupsLeft)
 	AMX_COPY(intAMXArgs_tileShift, intAMXArgs_shiftAt)
 	AMX_COPY(intAMXArgs_nextSum, intAMXArgs_sumAt)
-	AMX_GROUPS(first)
+	AMX_GROUP(first)
 
 group:
 	XORQ $512, BX
-	CMPQ R13, $1
+	CMPQ intAMXArgs_groupsLeft(R12), $1
 	JEQ  scale
-	AMX_GROUPS(step)
+	AMX_GROUP(step)
 
 scale:
-	XORQ    $512, BX
+	XORQ $512, BX
 	VMOVUPS (R14), Z31
 	VCVTDQ2PS   (BX), Z16
 	VCVTDQ2PS   64(BX), Z17
@@ -506,13 +1667,14 @@ scale:
 	VCVTDQ2PS   320(BX), Z21
 	VCVTDQ2PS   384(BX), Z22
 	VCVTDQ2PS   448(BX), Z23
-	MOVQ  intAMXArgs_shiftAt(R12), AX
-	TESTQ AX, AX
-	JZ    add0
+	CMPQ intAMXArgs_zero(R12), $const_intZeroShift
+	JLT  add00
 
 	// The zero points of the weights: less shift times the group sums.
+	MOVQ intAMXArgs_shiftAt(R12), AX
 	VMOVUPS (AX), Z30
 	AMX_TOKENS(intAMXArgs_sumAt, intAMXArgs_sumNext)
+	JGT  less00
 	VMULPS.BCST (R10), Z30, Z24
 	VSUBPS      Z24, Z16, Z16
 	VMULPS.BCST (R10)(CX*1), Z30, Z25
@@ -529,8 +1691,19 @@ scale:
 	VSUBPS      Z26, Z22, Z22
 	VMULPS.BCST (R11)(DI*1), Z30, Z27
 	VSUBPS      Z27, Z23, Z23
+	JMP  add00
 
-add0:
+less00:
+	VSUBPS.BCST (R10), Z16, Z16
+	VSUBPS.BCST (R10)(CX*1), Z17, Z17
+	VSUBPS.BCST (R10)(CX*2), Z18, Z18
+	VSUBPS.BCST (R10)(DI*1), Z19, Z19
+	VSUBPS.BCST (R11), Z20, Z20
+	VSUBPS.BCST (R11)(CX*1), Z21, Z21
+	VSUBPS.BCST (R11)(CX*2), Z22, Z22
+	VSUBPS.BCST (R11)(DI*1), Z23, Z23
+
+add00:
 	VMULPS Z31, Z16, Z16
 	VADDPS Z16, Z0, Z0
 	VMULPS Z31, Z17, Z17
@@ -552,7 +1725,7 @@ add0:
 	ADDQ $4, intAMXArgs_sumAt(R12)
 	XORQ $512, BX
 	ADDQ $64, R14
-	DECQ R13
+	DECQ intAMXArgs_groupsLeft(R12)
 	JNZ  group
 
 	// The result, sx·(sum − zx·RowSum), of the tokens that there are.
@@ -660,7 +1833,7 @@ next:
 	ADDQ AX, intAMXArgs_tileShift(R12)
 	ADDQ $64, intAMXArgs_tileRowSum(R12)
 	ADDQ $64, intAMXArgs_tileY(R12)
-	DECQ intAMXArgs_tiles(R12)
+	SUBQ $1, intAMXArgs_tiles(R12)
 	JNZ  tile
 
 	TILE_RELEASE
@@ -711,20 +1884,20 @@ block:
 	MOVQ intAMXArgs_nextQ(R12), R8
 	MOVQ intAMXArgs_qNext(R12), DX
 	MOVQ intAMXArgs_tileScale(R12), R14
-	MOVQ intAMXArgs_groups(R12), R13
+	AMX_COPY(intAMXArgs_groups, intAMXArgs_groupsLeft)
 	AMX_COPY(intAMXArgs_tileShift, intAMXArgs_shiftAt)
 	AMX_COPY(intAMXArgs_nextSum, intAMXArgs_sumAt)
 	AMX_COPY(intAMXArgs_nextPart, intAMXArgs_partAt)
-	AMX_GROUP
+	AMX_GROUP(first)
 
 group:
 	XORQ $1024, BX
-	CMPQ R13, $1
+	CMPQ intAMXArgs_groupsLeft(R12), $1
 	JEQ  scale
-	AMX_GROUP
+	AMX_GROUP(step)
 
 scale:
-	XORQ    $1024, BX
+	XORQ $1024, BX
 	VMOVUPS (R14), Z31
 	AMX_TOKENS(intAMXArgs_partAt, intAMXArgs_partNext)
 	VCVTDQ2PS   (BX), Z16
@@ -743,13 +1916,14 @@ scale:
 	VMULPS.BCST 4(R11)(CX*2), Z22, Z22
 	VCVTDQ2PS   448(BX), Z23
 	VMULPS.BCST 4(R11)(DI*1), Z23, Z23
-	MOVQ  intAMXArgs_shiftAt(R12), AX
-	TESTQ AX, AX
-	JZ    add0
+	CMPQ intAMXArgs_zero(R12), $const_intZeroShift
+	JLT  add00
 
 	// The zero points of the weights: less shift times the group sums.
+	MOVQ intAMXArgs_shiftAt(R12), AX
 	VMOVUPS (AX), Z30
 	AMX_TOKENS(intAMXArgs_sumAt, intAMXArgs_sumNext)
+	JGT  less00
 	VMULPS.BCST (R10), Z30, Z24
 	VSUBPS      Z24, Z16, Z16
 	VMULPS.BCST (R10)(CX*1), Z30, Z25
@@ -766,8 +1940,19 @@ scale:
 	VSUBPS      Z26, Z22, Z22
 	VMULPS.BCST (R11)(DI*1), Z30, Z27
 	VSUBPS      Z27, Z23, Z23
+	JMP  add00
 
-add0:
+less00:
+	VSUBPS.BCST (R10), Z16, Z16
+	VSUBPS.BCST (R10)(CX*1), Z17, Z17
+	VSUBPS.BCST (R10)(CX*2), Z18, Z18
+	VSUBPS.BCST (R10)(DI*1), Z19, Z19
+	VSUBPS.BCST (R11), Z20, Z20
+	VSUBPS.BCST (R11)(CX*1), Z21, Z21
+	VSUBPS.BCST (R11)(CX*2), Z22, Z22
+	VSUBPS.BCST (R11)(DI*1), Z23, Z23
+
+add00:
 	VMULPS Z31, Z16, Z16
 	VADDPS Z16, Z0, Z0
 	VMULPS Z31, Z17, Z17
@@ -801,13 +1986,14 @@ add0:
 	VMULPS.BCST 4(R15)(CX*2), Z22, Z22
 	VCVTDQ2PS   960(BX), Z23
 	VMULPS.BCST 4(R15)(DI*1), Z23, Z23
-	MOVQ  intAMXArgs_shiftAt(R12), AX
-	TESTQ AX, AX
-	JZ    add1
+	CMPQ intAMXArgs_zero(R12), $const_intZeroShift
+	JLT  add01
 
 	// The zero points of the weights: less shift times the group sums.
+	MOVQ intAMXArgs_shiftAt(R12), AX
 	VMOVUPS (AX), Z30
 	AMX_TOKENS(intAMXArgs_sumAt, intAMXArgs_sumNext)
+	JGT  less01
 	VMULPS.BCST (AX), Z30, Z24
 	VSUBPS      Z24, Z16, Z16
 	VMULPS.BCST (AX)(CX*1), Z30, Z25
@@ -824,8 +2010,19 @@ add0:
 	VSUBPS      Z26, Z22, Z22
 	VMULPS.BCST (R15)(DI*1), Z30, Z27
 	VSUBPS      Z27, Z23, Z23
+	JMP  add01
 
-add1:
+less01:
+	VSUBPS.BCST (AX), Z16, Z16
+	VSUBPS.BCST (AX)(CX*1), Z17, Z17
+	VSUBPS.BCST (AX)(CX*2), Z18, Z18
+	VSUBPS.BCST (AX)(DI*1), Z19, Z19
+	VSUBPS.BCST (R15), Z20, Z20
+	VSUBPS.BCST (R15)(CX*1), Z21, Z21
+	VSUBPS.BCST (R15)(CX*2), Z22, Z22
+	VSUBPS.BCST (R15)(DI*1), Z23, Z23
+
+add01:
 	VMULPS Z31, Z16, Z16
 	VADDPS Z16, Z8, Z8
 	VMULPS Z31, Z17, Z17
@@ -848,7 +2045,7 @@ add1:
 	ADDQ $8, intAMXArgs_partAt(R12)
 	XORQ $1024, BX
 	ADDQ $64, R14
-	DECQ R13
+	DECQ intAMXArgs_groupsLeft(R12)
 	JNZ  group
 
 	// The result, sx·(sum − zx·RowSum), of the tokens that there are.
@@ -944,7 +2141,7 @@ next:
 	ADDQ AX, intAMXArgs_tileShift(R12)
 	ADDQ $64, intAMXArgs_tileRowSum(R12)
 	ADDQ $64, intAMXArgs_tileY(R12)
-	DECQ intAMXArgs_tiles(R12)
+	SUBQ $1, intAMXArgs_tiles(R12)
 	JNZ  tile
 
 	TILE_RELEASE
@@ -987,20 +2184,20 @@ block:
 	MOVQ intAMXArgs_nextQ(R12), R8
 	MOVQ intAMXArgs_qNext(R12), DX
 	MOVQ intAMXArgs_tileScale(R12), R14
-	MOVQ intAMXArgs_groups(R12), R13
+	AMX_COPY(intAMXArgs_groups, intAMXArgs_groupsLeft)
 	AMX_COPY(intAMXArgs_tileShift, intAMXArgs_shiftAt)
 	AMX_COPY(intAMXArgs_nextSum, intAMXArgs_sumAt)
 	AMX_COPY(intAMXArgs_nextPart, intAMXArgs_partAt)
-	AMX_GROUP
+	AMX_GROUP(first)
 
 group:
 	XORQ $512, BX
-	CMPQ R13, $1
+	CMPQ intAMXArgs_groupsLeft(R12), $1
 	JEQ  scale
-	AMX_GROUP
+	AMX_GROUP(step)
 
 scale:
-	XORQ    $512, BX
+	XORQ $512, BX
 	VMOVUPS (R14), Z31
 	AMX_TOKENS(intAMXArgs_partAt, intAMXArgs_partNext)
 	VCVTDQ2PS   (BX), Z16
@@ -1019,13 +2216,14 @@ scale:
 	VMULPS.BCST 4(R11)(CX*2), Z22, Z22
 	VCVTDQ2PS   448(BX), Z23
 	VMULPS.BCST 4(R11)(DI*1), Z23, Z23
-	MOVQ  intAMXArgs_shiftAt(R12), AX
-	TESTQ AX, AX
-	JZ    add0
+	CMPQ intAMXArgs_zero(R12), $const_intZeroShift
+	JLT  add00
 
 	// The zero points of the weights: less shift times the group sums.
+	MOVQ intAMXArgs_shiftAt(R12), AX
 	VMOVUPS (AX), Z30
 	AMX_TOKENS(intAMXArgs_sumAt, intAMXArgs_sumNext)
+	JGT  less00
 	VMULPS.BCST (R10), Z30, Z24
 	VSUBPS      Z24, Z16, Z16
 	VMULPS.BCST (R10)(CX*1), Z30, Z25
@@ -1042,8 +2240,19 @@ scale:
 	VSUBPS      Z26, Z22, Z22
 	VMULPS.BCST (R11)(DI*1), Z30, Z27
 	VSUBPS      Z27, Z23, Z23
+	JMP  add00
 
-add0:
+less00:
+	VSUBPS.BCST (R10), Z16, Z16
+	VSUBPS.BCST (R10)(CX*1), Z17, Z17
+	VSUBPS.BCST (R10)(CX*2), Z18, Z18
+	VSUBPS.BCST (R10)(DI*1), Z19, Z19
+	VSUBPS.BCST (R11), Z20, Z20
+	VSUBPS.BCST (R11)(CX*1), Z21, Z21
+	VSUBPS.BCST (R11)(CX*2), Z22, Z22
+	VSUBPS.BCST (R11)(DI*1), Z23, Z23
+
+add00:
 	VMULPS Z31, Z16, Z16
 	VADDPS Z16, Z0, Z0
 	VMULPS Z31, Z17, Z17
@@ -1066,7 +2275,7 @@ add0:
 	ADDQ $8, intAMXArgs_partAt(R12)
 	XORQ $512, BX
 	ADDQ $64, R14
-	DECQ R13
+	DECQ intAMXArgs_groupsLeft(R12)
 	JNZ  group
 
 	// The result, sx·(sum − zx·RowSum), of the tokens that there are.
@@ -1130,622 +2339,7 @@ next:
 	ADDQ AX, intAMXArgs_tileShift(R12)
 	ADDQ $64, intAMXArgs_tileRowSum(R12)
 	ADDQ $64, intAMXArgs_tileY(R12)
-	DECQ intAMXArgs_tiles(R12)
-	JNZ  tile
-
-	TILE_RELEASE
-	VZEROUPPER
-	RET
-
-// func intAMXDeep16(args *intAMXArgs)
-TEXT ·intAMXDeep16(SB), 0, $8192-8
-	MOVQ args+0(FP), R12
-	MOVQ intAMXArgs_config(R12), AX
-	TILE_CONFIG_AX
-	MOVQ $64, R9
-	LEAQ 4095(SP), BX
-	ANDQ $~4095, BX
-	AMX_COPY(intAMXArgs_w, intAMXArgs_tileW)
-	AMX_COPY(intAMXArgs_scale, intAMXArgs_tileScale)
-	AMX_COPY(intAMXArgs_shift, intAMXArgs_tileShift)
-	AMX_COPY(intAMXArgs_rowSum, intAMXArgs_tileRowSum)
-	AMX_COPY(intAMXArgs_y, intAMXArgs_tileY)
-
-tile:
-	AMX_COPY(intAMXArgs_q, intAMXArgs_nextQ)
-	AMX_COPY(intAMXArgs_sum, intAMXArgs_nextSum)
-	AMX_COPY(intAMXArgs_part, intAMXArgs_nextPart)
-	AMX_COPY(intAMXArgs_sx, intAMXArgs_nextSx)
-	AMX_COPY(intAMXArgs_zx, intAMXArgs_nextZx)
-	AMX_COPY(intAMXArgs_tileY, intAMXArgs_nextY)
-	AMX_COPY(intAMXArgs_tokens, intAMXArgs_left)
-
-block:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	MOVQ intAMXArgs_tileW(R12), SI
-	MOVQ intAMXArgs_nextQ(R12), R8
-	MOVQ intAMXArgs_qNext(R12), DX
-	MOVQ intAMXArgs_tileScale(R12), R14
-	MOVQ intAMXArgs_groups(R12), R13
-	AMX_COPY(intAMXArgs_tileShift, intAMXArgs_shiftAt)
-	AMX_COPY(intAMXArgs_nextSum, intAMXArgs_sumAt)
-	AMX_PAIRS(first, 1024)
-
-group:
-	XORQ $2048, BX
-	CMPQ R13, $1
-	JEQ  scale
-	AMX_PAIRS(step, 1024)
-
-scale:
-	XORQ    $2048, BX
-	VMOVUPS (R14), Z31
-	VMOVDQU32   (BX), Z16
-	VPADDD      1024(BX), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMOVDQU32   64(BX), Z17
-	VPADDD      1088(BX), Z17, Z17
-	VCVTDQ2PS   Z17, Z17
-	VMOVDQU32   128(BX), Z18
-	VPADDD      1152(BX), Z18, Z18
-	VCVTDQ2PS   Z18, Z18
-	VMOVDQU32   192(BX), Z19
-	VPADDD      1216(BX), Z19, Z19
-	VCVTDQ2PS   Z19, Z19
-	VMOVDQU32   256(BX), Z20
-	VPADDD      1280(BX), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMOVDQU32   320(BX), Z21
-	VPADDD      1344(BX), Z21, Z21
-	VCVTDQ2PS   Z21, Z21
-	VMOVDQU32   384(BX), Z22
-	VPADDD      1408(BX), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMOVDQU32   448(BX), Z23
-	VPADDD      1472(BX), Z23, Z23
-	VCVTDQ2PS   Z23, Z23
-	MOVQ  intAMXArgs_shiftAt(R12), AX
-	TESTQ AX, AX
-	JZ    add0
-
-	// The zero points of the weights: less shift times the group sums.
-	VMOVUPS (AX), Z30
-	AMX_TOKENS(intAMXArgs_sumAt, intAMXArgs_sumNext)
-	VMULPS.BCST (R10), Z30, Z24
-	VSUBPS      Z24, Z16, Z16
-	VMULPS.BCST (R10)(CX*1), Z30, Z25
-	VSUBPS      Z25, Z17, Z17
-	VMULPS.BCST (R10)(CX*2), Z30, Z26
-	VSUBPS      Z26, Z18, Z18
-	VMULPS.BCST (R10)(DI*1), Z30, Z27
-	VSUBPS      Z27, Z19, Z19
-	VMULPS.BCST (R11), Z30, Z24
-	VSUBPS      Z24, Z20, Z20
-	VMULPS.BCST (R11)(CX*1), Z30, Z25
-	VSUBPS      Z25, Z21, Z21
-	VMULPS.BCST (R11)(CX*2), Z30, Z26
-	VSUBPS      Z26, Z22, Z22
-	VMULPS.BCST (R11)(DI*1), Z30, Z27
-	VSUBPS      Z27, Z23, Z23
-
-add0:
-	VMULPS Z31, Z16, Z16
-	VADDPS Z16, Z0, Z0
-	VMULPS Z31, Z17, Z17
-	VADDPS Z17, Z1, Z1
-	VMULPS Z31, Z18, Z18
-	VADDPS Z18, Z2, Z2
-	VMULPS Z31, Z19, Z19
-	VADDPS Z19, Z3, Z3
-	VMULPS Z31, Z20, Z20
-	VADDPS Z20, Z4, Z4
-	VMULPS Z31, Z21, Z21
-	VADDPS Z21, Z5, Z5
-	VMULPS Z31, Z22, Z22
-	VADDPS Z22, Z6, Z6
-	VMULPS Z31, Z23, Z23
-	VADDPS Z23, Z7, Z7
-	VMOVDQU32   512(BX), Z16
-	VPADDD      1536(BX), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMOVDQU32   576(BX), Z17
-	VPADDD      1600(BX), Z17, Z17
-	VCVTDQ2PS   Z17, Z17
-	VMOVDQU32   640(BX), Z18
-	VPADDD      1664(BX), Z18, Z18
-	VCVTDQ2PS   Z18, Z18
-	VMOVDQU32   704(BX), Z19
-	VPADDD      1728(BX), Z19, Z19
-	VCVTDQ2PS   Z19, Z19
-	VMOVDQU32   768(BX), Z20
-	VPADDD      1792(BX), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMOVDQU32   832(BX), Z21
-	VPADDD      1856(BX), Z21, Z21
-	VCVTDQ2PS   Z21, Z21
-	VMOVDQU32   896(BX), Z22
-	VPADDD      1920(BX), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMOVDQU32   960(BX), Z23
-	VPADDD      1984(BX), Z23, Z23
-	VCVTDQ2PS   Z23, Z23
-	MOVQ  intAMXArgs_shiftAt(R12), AX
-	TESTQ AX, AX
-	JZ    add1
-
-	// The zero points of the weights: less shift times the group sums.
-	VMOVUPS (AX), Z30
-	AMX_TOKENS(intAMXArgs_sumAt, intAMXArgs_sumNext)
-	VMULPS.BCST (AX), Z30, Z24
-	VSUBPS      Z24, Z16, Z16
-	VMULPS.BCST (AX)(CX*1), Z30, Z25
-	VSUBPS      Z25, Z17, Z17
-	VMULPS.BCST (AX)(CX*2), Z30, Z26
-	VSUBPS      Z26, Z18, Z18
-	VMULPS.BCST (AX)(DI*1), Z30, Z27
-	VSUBPS      Z27, Z19, Z19
-	VMULPS.BCST (R15), Z30, Z24
-	VSUBPS      Z24, Z20, Z20
-	VMULPS.BCST (R15)(CX*1), Z30, Z25
-	VSUBPS      Z25, Z21, Z21
-	VMULPS.BCST (R15)(CX*2), Z30, Z26
-	VSUBPS      Z26, Z22, Z22
-	VMULPS.BCST (R15)(DI*1), Z30, Z27
-	VSUBPS      Z27, Z23, Z23
-
-add1:
-	VMULPS Z31, Z16, Z16
-	VADDPS Z16, Z8, Z8
-	VMULPS Z31, Z17, Z17
-	VADDPS Z17, Z9, Z9
-	VMULPS Z31, Z18, Z18
-	VADDPS Z18, Z10, Z10
-	VMULPS Z31, Z19, Z19
-	VADDPS Z19, Z11, Z11
-	VMULPS Z31, Z20, Z20
-	VADDPS Z20, Z12, Z12
-	VMULPS Z31, Z21, Z21
-	VADDPS Z21, Z13, Z13
-	VMULPS Z31, Z22, Z22
-	VADDPS Z22, Z14, Z14
-	VMULPS Z31, Z23, Z23
-	VADDPS Z23, Z15, Z15
-	MOVQ intAMXArgs_shiftNext(R12), AX
-	ADDQ AX, intAMXArgs_shiftAt(R12)
-	ADDQ $4, intAMXArgs_sumAt(R12)
-	XORQ $2048, BX
-	ADDQ $64, R14
-	DECQ R13
-	JNZ  group
-
-	// The result, sx·(sum − zx·RowSum), of the tokens that there are.
-	MOVQ intAMXArgs_left(R12), AX
-	MOVQ intAMXArgs_nextY(R12), R10
-	MOVQ intAMXArgs_yNext(R12), DX
-	MOVQ    intAMXArgs_nextSx(R12), R8
-	MOVQ    intAMXArgs_nextZx(R12), R11
-	MOVQ    intAMXArgs_tileRowSum(R12), CX
-	VMOVUPS (CX), Z31
-	VPBROADCASTD (R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z0, Z0
-	VMULPS.BCST  (R8), Z0, Z0
-	VMOVUPS Z0, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-	VPBROADCASTD 4(R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z1, Z1
-	VMULPS.BCST  4(R8), Z1, Z1
-	VMOVUPS Z1, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-	VPBROADCASTD 8(R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z2, Z2
-	VMULPS.BCST  8(R8), Z2, Z2
-	VMOVUPS Z2, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-	VPBROADCASTD 12(R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z3, Z3
-	VMULPS.BCST  12(R8), Z3, Z3
-	VMOVUPS Z3, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-	VPBROADCASTD 16(R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z4, Z4
-	VMULPS.BCST  16(R8), Z4, Z4
-	VMOVUPS Z4, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-	VPBROADCASTD 20(R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z5, Z5
-	VMULPS.BCST  20(R8), Z5, Z5
-	VMOVUPS Z5, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-	VPBROADCASTD 24(R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z6, Z6
-	VMULPS.BCST  24(R8), Z6, Z6
-	VMOVUPS Z6, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-	VPBROADCASTD 28(R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z7, Z7
-	VMULPS.BCST  28(R8), Z7, Z7
-	VMOVUPS Z7, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-	VPBROADCASTD 32(R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z8, Z8
-	VMULPS.BCST  32(R8), Z8, Z8
-	VMOVUPS Z8, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-	VPBROADCASTD 36(R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z9, Z9
-	VMULPS.BCST  36(R8), Z9, Z9
-	VMOVUPS Z9, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-	VPBROADCASTD 40(R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z10, Z10
-	VMULPS.BCST  40(R8), Z10, Z10
-	VMOVUPS Z10, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-	VPBROADCASTD 44(R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z11, Z11
-	VMULPS.BCST  44(R8), Z11, Z11
-	VMOVUPS Z11, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-	VPBROADCASTD 48(R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z12, Z12
-	VMULPS.BCST  48(R8), Z12, Z12
-	VMOVUPS Z12, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-	VPBROADCASTD 52(R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z13, Z13
-	VMULPS.BCST  52(R8), Z13, Z13
-	VMOVUPS Z13, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-	VPBROADCASTD 56(R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z14, Z14
-	VMULPS.BCST  56(R8), Z14, Z14
-	VMOVUPS Z14, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-	VPBROADCASTD 60(R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z15, Z15
-	VMULPS.BCST  60(R8), Z15, Z15
-	VMOVUPS Z15, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-
-	MOVQ AX, intAMXArgs_left(R12)
-	MOVQ R10, intAMXArgs_nextY(R12)
-	ADDQ $64, intAMXArgs_nextSx(R12)
-	ADDQ $64, intAMXArgs_nextZx(R12)
-	MOVQ intAMXArgs_qNext(R12), AX
-	SHLQ $4, AX
-	ADDQ AX, intAMXArgs_nextQ(R12)
-	MOVQ intAMXArgs_sumNext(R12), AX
-	SHLQ $4, AX
-	ADDQ AX, intAMXArgs_nextSum(R12)
-	MOVQ intAMXArgs_partNext(R12), AX
-	SHLQ $4, AX
-	ADDQ AX, intAMXArgs_nextPart(R12)
-	JMP  block
-
-next:
-	MOVQ intAMXArgs_wNext(R12), AX
-	ADDQ AX, intAMXArgs_tileW(R12)
-	MOVQ intAMXArgs_scaleNext(R12), AX
-	ADDQ AX, intAMXArgs_tileScale(R12)
-	MOVQ intAMXArgs_shiftTile(R12), AX
-	ADDQ AX, intAMXArgs_tileShift(R12)
-	ADDQ $64, intAMXArgs_tileRowSum(R12)
-	ADDQ $64, intAMXArgs_tileY(R12)
-	DECQ intAMXArgs_tiles(R12)
-	JNZ  tile
-
-	TILE_RELEASE
-	VZEROUPPER
-	RET
-
-// func intAMXDeep8(args *intAMXArgs)
-TEXT ·intAMXDeep8(SB), 0, $4096-8
-	MOVQ args+0(FP), R12
-	MOVQ intAMXArgs_config(R12), AX
-	TILE_CONFIG_AX
-	MOVQ $64, R9
-	LEAQ 2047(SP), BX
-	ANDQ $~2047, BX
-	AMX_COPY(intAMXArgs_w, intAMXArgs_tileW)
-	AMX_COPY(intAMXArgs_scale, intAMXArgs_tileScale)
-	AMX_COPY(intAMXArgs_shift, intAMXArgs_tileShift)
-	AMX_COPY(intAMXArgs_rowSum, intAMXArgs_tileRowSum)
-	AMX_COPY(intAMXArgs_y, intAMXArgs_tileY)
-
-tile:
-	AMX_COPY(intAMXArgs_q, intAMXArgs_nextQ)
-	AMX_COPY(intAMXArgs_sum, intAMXArgs_nextSum)
-	AMX_COPY(intAMXArgs_part, intAMXArgs_nextPart)
-	AMX_COPY(intAMXArgs_sx, intAMXArgs_nextSx)
-	AMX_COPY(intAMXArgs_zx, intAMXArgs_nextZx)
-	AMX_COPY(intAMXArgs_tileY, intAMXArgs_nextY)
-	AMX_COPY(intAMXArgs_tokens, intAMXArgs_left)
-
-block:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	MOVQ intAMXArgs_tileW(R12), SI
-	MOVQ intAMXArgs_nextQ(R12), R8
-	MOVQ intAMXArgs_qNext(R12), DX
-	MOVQ intAMXArgs_tileScale(R12), R14
-	MOVQ intAMXArgs_groups(R12), R13
-	AMX_COPY(intAMXArgs_tileShift, intAMXArgs_shiftAt)
-	AMX_COPY(intAMXArgs_nextSum, intAMXArgs_sumAt)
-	AMX_PAIRS(first, 512)
-
-group:
-	XORQ $1024, BX
-	CMPQ R13, $1
-	JEQ  scale
-	AMX_PAIRS(step, 512)
-
-scale:
-	XORQ    $1024, BX
-	VMOVUPS (R14), Z31
-	VMOVDQU32   (BX), Z16
-	VPADDD      512(BX), Z16, Z16
-	VCVTDQ2PS   Z16, Z16
-	VMOVDQU32   64(BX), Z17
-	VPADDD      576(BX), Z17, Z17
-	VCVTDQ2PS   Z17, Z17
-	VMOVDQU32   128(BX), Z18
-	VPADDD      640(BX), Z18, Z18
-	VCVTDQ2PS   Z18, Z18
-	VMOVDQU32   192(BX), Z19
-	VPADDD      704(BX), Z19, Z19
-	VCVTDQ2PS   Z19, Z19
-	VMOVDQU32   256(BX), Z20
-	VPADDD      768(BX), Z20, Z20
-	VCVTDQ2PS   Z20, Z20
-	VMOVDQU32   320(BX), Z21
-	VPADDD      832(BX), Z21, Z21
-	VCVTDQ2PS   Z21, Z21
-	VMOVDQU32   384(BX), Z22
-	VPADDD      896(BX), Z22, Z22
-	VCVTDQ2PS   Z22, Z22
-	VMOVDQU32   448(BX), Z23
-	VPADDD      960(BX), Z23, Z23
-	VCVTDQ2PS   Z23, Z23
-	MOVQ  intAMXArgs_shiftAt(R12), AX
-	TESTQ AX, AX
-	JZ    add0
-
-	// The zero points of the weights: less shift times the group sums.
-	VMOVUPS (AX), Z30
-	AMX_TOKENS(intAMXArgs_sumAt, intAMXArgs_sumNext)
-	VMULPS.BCST (R10), Z30, Z24
-	VSUBPS      Z24, Z16, Z16
-	VMULPS.BCST (R10)(CX*1), Z30, Z25
-	VSUBPS      Z25, Z17, Z17
-	VMULPS.BCST (R10)(CX*2), Z30, Z26
-	VSUBPS      Z26, Z18, Z18
-	VMULPS.BCST (R10)(DI*1), Z30, Z27
-	VSUBPS      Z27, Z19, Z19
-	VMULPS.BCST (R11), Z30, Z24
-	VSUBPS      Z24, Z20, Z20
-	VMULPS.BCST (R11)(CX*1), Z30, Z25
-	VSUBPS      Z25, Z21, Z21
-	VMULPS.BCST (R11)(CX*2), Z30, Z26
-	VSUBPS      Z26, Z22, Z22
-	VMULPS.BCST (R11)(DI*1), Z30, Z27
-	VSUBPS      Z27, Z23, Z23
-
-add0:
-	VMULPS Z31, Z16, Z16
-	VADDPS Z16, Z0, Z0
-	VMULPS Z31, Z17, Z17
-	VADDPS Z17, Z1, Z1
-	VMULPS Z31, Z18, Z18
-	VADDPS Z18, Z2, Z2
-	VMULPS Z31, Z19, Z19
-	VADDPS Z19, Z3, Z3
-	VMULPS Z31, Z20, Z20
-	VADDPS Z20, Z4, Z4
-	VMULPS Z31, Z21, Z21
-	VADDPS Z21, Z5, Z5
-	VMULPS Z31, Z22, Z22
-	VADDPS Z22, Z6, Z6
-	VMULPS Z31, Z23, Z23
-	VADDPS Z23, Z7, Z7
-	MOVQ intAMXArgs_shiftNext(R12), AX
-	ADDQ AX, intAMXArgs_shiftAt(R12)
-	ADDQ $4, intAMXArgs_sumAt(R12)
-	XORQ $1024, BX
-	ADDQ $64, R14
-	DECQ R13
-	JNZ  group
-
-	// The result, sx·(sum − zx·RowSum), of the tokens that there are.
-	MOVQ intAMXArgs_left(R12), AX
-	MOVQ intAMXArgs_nextY(R12), R10
-	MOVQ intAMXArgs_yNext(R12), DX
-	MOVQ    intAMXArgs_nextSx(R12), R8
-	MOVQ    intAMXArgs_nextZx(R12), R11
-	MOVQ    intAMXArgs_tileRowSum(R12), CX
-	VMOVUPS (CX), Z31
-	VPBROADCASTD (R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z0, Z0
-	VMULPS.BCST  (R8), Z0, Z0
-	VMOVUPS Z0, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-	VPBROADCASTD 4(R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z1, Z1
-	VMULPS.BCST  4(R8), Z1, Z1
-	VMOVUPS Z1, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-	VPBROADCASTD 8(R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z2, Z2
-	VMULPS.BCST  8(R8), Z2, Z2
-	VMOVUPS Z2, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-	VPBROADCASTD 12(R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z3, Z3
-	VMULPS.BCST  12(R8), Z3, Z3
-	VMOVUPS Z3, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-	VPBROADCASTD 16(R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z4, Z4
-	VMULPS.BCST  16(R8), Z4, Z4
-	VMOVUPS Z4, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-	VPBROADCASTD 20(R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z5, Z5
-	VMULPS.BCST  20(R8), Z5, Z5
-	VMOVUPS Z5, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-	VPBROADCASTD 24(R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z6, Z6
-	VMULPS.BCST  24(R8), Z6, Z6
-	VMOVUPS Z6, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-	VPBROADCASTD 28(R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VMULPS       Z31, Z16, Z16
-	VSUBPS       Z16, Z7, Z7
-	VMULPS.BCST  28(R8), Z7, Z7
-	VMOVUPS Z7, (R10)
-	ADDQ    DX, R10
-	DECQ    AX
-	JZ      next
-
-	MOVQ AX, intAMXArgs_left(R12)
-	MOVQ R10, intAMXArgs_nextY(R12)
-	ADDQ $32, intAMXArgs_nextSx(R12)
-	ADDQ $32, intAMXArgs_nextZx(R12)
-	MOVQ intAMXArgs_qNext(R12), AX
-	SHLQ $3, AX
-	ADDQ AX, intAMXArgs_nextQ(R12)
-	MOVQ intAMXArgs_sumNext(R12), AX
-	SHLQ $3, AX
-	ADDQ AX, intAMXArgs_nextSum(R12)
-	MOVQ intAMXArgs_partNext(R12), AX
-	SHLQ $3, AX
-	ADDQ AX, intAMXArgs_nextPart(R12)
-	JMP  block
-
-next:
-	MOVQ intAMXArgs_wNext(R12), AX
-	ADDQ AX, intAMXArgs_tileW(R12)
-	MOVQ intAMXArgs_scaleNext(R12), AX
-	ADDQ AX, intAMXArgs_tileScale(R12)
-	MOVQ intAMXArgs_shiftTile(R12), AX
-	ADDQ AX, intAMXArgs_tileShift(R12)
-	ADDQ $64, intAMXArgs_tileRowSum(R12)
-	ADDQ $64, intAMXArgs_tileY(R12)
-	DECQ intAMXArgs_tiles(R12)
+	SUBQ $1, intAMXArgs_tiles(R12)
 	JNZ  tile
 
 	TILE_RELEASE

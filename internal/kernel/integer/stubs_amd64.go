@@ -11,6 +11,12 @@ package integer
 // amx_amd64.s
 
 //go:noescape
+func intAMXPair16(args *intAMXArgs)
+
+//go:noescape
+func intAMXFinePair16(args *intAMXArgs)
+
+//go:noescape
 func intAMX16(args *intAMXArgs)
 
 //go:noescape
@@ -21,12 +27,6 @@ func intAMXFine16(args *intAMXArgs)
 
 //go:noescape
 func intAMXFine8(args *intAMXArgs)
-
-//go:noescape
-func intAMXDeep16(args *intAMXArgs)
-
-//go:noescape
-func intAMXDeep8(args *intAMXArgs)
 
 // Writes a row tile of 4 bits as signed bytes, 8 columns a step: the number that each
 // stored value stands for.
