@@ -11,8 +11,8 @@ import (
 )
 
 // QK is a block's transform of queries and keys after RoPE, as it is stored: see
-// [llama.QK]. The matrices for the queries are computed from those for the keys when they
-// are read.
+// [llama.QK]. The matrices for the keys are rounded to 16-bit floats when they are read, and
+// those for the queries, which are rounded too, are computed from what they became.
 type QK struct {
 	Mean []uint16  // 16-bit floats [kv_heads × head_dim]
 	Keys *ByteRows // for each kv head [kv_heads·head_dim × head_dim]; nil: a Hadamard matrix
@@ -84,8 +84,13 @@ func (q *QK) Transform(c *checkpoint.Config) (*llama.QK, error) {
 		t.Queries, t.Keys = h, h
 		return t, err
 	}
-	var err error
-	n, keys := c.HeadDim, q.Matrices(c.HeadDim)
+	n := c.HeadDim
+	rounded, err := linalg.NewBlocks(q.Matrices(n), c.KVHeads, n, 1)
+	if err != nil {
+		return nil, fmt.Errorf("cache.keys: %w; the artefact is damaged; quantize again", err)
+	}
+	t.Keys = rounded
+	keys := rounded.Matrices() // of which the queries' are the inverses
 	queries := make([]float32, len(keys))
 	for h := range c.KVHeads {
 		m := make([]float64, n*n)
@@ -106,9 +111,8 @@ func (q *QK) Transform(c *checkpoint.Config) (*llama.QK, error) {
 			}
 		}
 	}
-	if t.Keys, err = linalg.NewBlocks(keys, c.KVHeads, n, 1); err != nil {
-		return nil, err
+	if t.Queries, err = linalg.NewBlocks(queries, c.KVHeads, n, c.Heads/c.KVHeads); err != nil {
+		return nil, fmt.Errorf("cache.keys, inverses: %w; the artefact is damaged; quantize again", err)
 	}
-	t.Queries, err = linalg.NewBlocks(queries, c.KVHeads, n, c.Heads/c.KVHeads)
-	return t, err
+	return t, nil
 }

@@ -9,14 +9,11 @@ import (
 
 // Blocks is a block-diagonal matrix: each piece of `size` numbers of a row is multiplied by
 // its own matrix. Neighbouring pieces may share a matrix, as query heads share a kv head.
+// The matrices are rounded to 16-bit floats, so that one token reads half as much.
 type Blocks struct {
-	size, share, count int
-	flipped            []float32 // the matrices, transposed: [count] panels of blockColumns columns, [size × columns]
+	size, share int
+	flipped     []float.HalfPanels // the matrices, transposed
 }
-
-// blockColumns is the width of the panels in which a matrix is stored: products with few
-// rows read the panels sequentially.
-const blockColumns = 32
 
 // NewBlocks returns the transform of rows of count·share pieces, of which pieces share·i …
 // share·(i+1)−1 are multiplied by matrix i of matrices [count × size × size].
@@ -25,21 +22,34 @@ func NewBlocks(matrices []float32, count, size, share int) (*Blocks, error) {
 		return nil, fmt.Errorf("linalg: %d numbers for %d blocks of order %d, each %d times; want %d, and a width of at most %d",
 			len(matrices), count, size, share, count*size*size, MaxWidth)
 	}
-	flipped := make([]float32, 0, len(matrices))
-	for first := 0; first < len(matrices); first += size * size {
-		for from := 0; from < size; from += blockColumns {
-			for j := range size {
-				for i := from; i < min(from+blockColumns, size); i++ {
-					flipped = append(flipped, matrices[first+i*size+j])
-				}
+	b := &Blocks{size: size, share: share}
+	flip := make([]float32, size*size)
+	for i := range count {
+		m := matrices[i*size*size:][:size*size]
+		for _, v := range m {
+			if h := float.ToF16(v); h&0x7c00 == 0x7c00 {
+				return nil, fmt.Errorf("linalg: block %d has the number %v, expected the range of a 16-bit float (±65504)", i, v)
 			}
 		}
+		float.Transpose(flip, size, m, size, size, size)
+		b.flipped = append(b.flipped, float.NewHalfPanels(flip, size, size))
 	}
-	return &Blocks{size: size, share: share, count: count, flipped: flipped}, nil
+	return b, nil
+}
+
+// Matrices returns the matrices as they are applied [count × size × size].
+func (b *Blocks) Matrices() []float32 {
+	var m []float32
+	for i := range b.flipped {
+		one := make([]float32, b.size*b.size)
+		float.Transpose(one, b.size, b.flipped[i].Decode(), b.size, b.size, b.size)
+		m = append(m, one...)
+	}
+	return m
 }
 
 // Width implements [Transform].
-func (b *Blocks) Width() int { return b.count * b.share * b.size }
+func (b *Blocks) Width() int { return len(b.flipped) * b.share * b.size }
 
 // Apply implements [Transform].
 func (b *Blocks) Apply(p *parallel.Pool, x []float32, rows int) { b.apply(p, x, rows, false) }
@@ -54,11 +64,11 @@ func (b *Blocks) apply(p *parallel.Pool, x []float32, rows int, transpose bool) 
 	checkRows(b, x, rows)
 	n, width := b.size, b.Width()
 	if rows == 1 { // the pieces that share a matrix become the rows of one product
-		p.Run(b.count, func(i int) { b.multiply(i, x[i*b.share*n:], n, b.share, transpose) })
+		p.Run(len(b.flipped), func(i int) { b.multiply(i, x[i*b.share*n:], n, b.share, transpose) })
 		return
 	}
 	parts := (rows + blockRows - 1) / blockRows
-	p.Run(b.count*b.share*parts, func(i int) {
+	p.Run(len(b.flipped)*b.share*parts, func(i int) {
 		piece, first := i/parts, i%parts*blockRows
 		b.multiply(piece/b.share, x[first*width+piece*n:], width, min(blockRows, rows-first), transpose)
 	})
@@ -72,23 +82,25 @@ func (b *Blocks) ApplyBlock(i int, x []float32) {
 
 // multiply multiplies rows of x, ld numbers apart, by matrix i or its transpose, in place.
 func (b *Blocks) multiply(i int, x []float32, ld, rows int, transpose bool) {
-	n := b.size
-	s := getScratch(rows * n)
+	n, m := b.size, &b.flipped[i]
+	if rows == 0 {
+		return
+	}
+	width := m.Padded()
+	if transpose {
+		width = n
+	}
+	s := getScratch(rows * width)
 	defer scratch.Put(s)
-	var inline *parallel.Pool
-	for from := 0; from < n; from += blockColumns {
-		columns := min(blockColumns, n-from)
-		panel := b.flipped[(i*n+from)*n:][:columns*n]
-		if transpose {
-			float.MatMulNT(inline, *s, n, x[from:], ld, panel, columns, rows, n, columns, from > 0)
-		} else {
-			float.MatMulNN(inline, (*s)[from:], n, x, ld, panel, columns, rows, columns, n, false)
-		}
+	if transpose {
+		float.MatMulNT(nil, *s, n, x, ld, m.Decode(), n, rows, n, n, false)
+	} else {
+		float.MatMulPanels(*s, x, ld, m, rows)
 	}
 	for r := range rows {
-		copy(x[r*ld:][:n], (*s)[r*n:])
+		copy(x[r*ld:][:n], (*s)[r*width:])
 	}
 }
 
 // Name implements [Transform].
-func (b *Blocks) Name() string { return fmt.Sprintf("%d blocks of %d", b.count, b.size) }
+func (b *Blocks) Name() string { return fmt.Sprintf("%d blocks of %d", len(b.flipped), b.size) }

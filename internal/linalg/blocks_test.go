@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
@@ -18,6 +19,10 @@ func TestBlocks(t *testing.T) {
 		b, err := NewBlocks(m, c.count, c.size, c.share)
 		if err != nil {
 			t.Fatal(err)
+		}
+		float.RoundF16(m)
+		if !slices.Equal(b.Matrices(), m) {
+			t.Errorf("%+v: the matrices are not those of 16-bit floats", c)
 		}
 		x := make([]float32, c.rows*b.Width())
 		for i := range x {
@@ -54,5 +59,8 @@ func TestBlocks(t *testing.T) {
 	}
 	if _, err := NewBlocks(make([]float32, 3), 1, 2, 1); err == nil {
 		t.Error("three numbers made a matrix of order 2")
+	}
+	if _, err := NewBlocks([]float32{1, 0, 0, 65520}, 1, 2, 1); err == nil {
+		t.Error("took a number that no 16-bit float holds")
 	}
 }

@@ -4,13 +4,17 @@ package main
 var floatFiles = []file{
 	// Products of matrices.
 	{"float/gemm32_amd64.s", "gemm_amd64.tmpl", values{
-		"Type": "float32", "Bits": 32, "Heights512": heights512, "Heights256": heights256,
+		"Type": "float32", "Bits": 32, "Half": false, "Heights512": heights512, "Heights256": heights256,
+	}},
+	{"float/gemm_half_amd64.s", "gemm_amd64.tmpl", values{
+		"Type": "float32", "Bits": 32, "Half": true, "Heights512": heightsHalf512, "Heights256": heightsHalf256,
 	}},
 	{"float/gemm64_amd64.s", "gemm_amd64.tmpl", values{
-		"Type": "float64", "Bits": 64, "Heights512": heights512, "Heights256": heights256,
+		"Type": "float64", "Bits": 64, "Half": false, "Heights512": heights512, "Heights256": heights256,
 	}},
-	{"float/gemm32_arm64.s", "gemm_arm64.tmpl", values{"Type": "float32", "Bits": 32, "Heights": heightsNEON}},
-	{"float/gemm64_arm64.s", "gemm_arm64.tmpl", values{"Type": "float64", "Bits": 64, "Heights": heightsNEON}},
+	{"float/gemm32_arm64.s", "gemm_arm64.tmpl", values{"Type": "float32", "Bits": 32, "Half": false, "Heights": heightsNEON}},
+	{"float/gemm_half_arm64.s", "gemm_arm64.tmpl", values{"Type": "float32", "Bits": 32, "Half": true, "Heights": heightsNEON}},
+	{"float/gemm64_arm64.s", "gemm_arm64.tmpl", values{"Type": "float64", "Bits": 64, "Half": false, "Heights": heightsNEON}},
 	{"float/gemm_narrow_amd64.s", "gemm_narrow_amd64.tmpl", values{
 		"Types":   storedTypes,
 		"Rows512": narrow512, "Rows256": narrow256,
@@ -18,10 +22,12 @@ var floatFiles = []file{
 	{"float/gemm_sets_amd64.go", "gemm_sets.tmpl", values{
 		"Package": "float",
 		"Sets": []values{
-			{"Bits": 32, "Columns": 128, "Tier": "avx512", "Active": "AVX512", "Heights": heights512},
-			{"Bits": 64, "Columns": 128, "Tier": "avx512", "Active": "AVX512", "Heights": heights512},
-			{"Bits": 32, "Columns": 64, "Tier": "avx2", "Active": "AVX2", "Heights": heights256},
-			{"Bits": 64, "Columns": 64, "Tier": "avx2", "Active": "AVX2", "Heights": heights256},
+			{"Bits": 32, "Half": false, "Columns": 128, "Tier": "avx512", "Active": "AVX512", "Heights": heights512},
+			{"Bits": 64, "Half": false, "Columns": 128, "Tier": "avx512", "Active": "AVX512", "Heights": heights512},
+			{"Bits": 32, "Half": false, "Columns": 64, "Tier": "avx2", "Active": "AVX2", "Heights": heights256},
+			{"Bits": 64, "Half": false, "Columns": 64, "Tier": "avx2", "Active": "AVX2", "Heights": heights256},
+			{"Bits": 32, "Half": true, "Columns": 128, "Tier": "avx512", "Active": "AVX512", "Heights": heightsHalf512},
+			{"Bits": 32, "Half": true, "Columns": 64, "Tier": "avx2", "Active": "AVX2", "Heights": heightsHalf256},
 		},
 		"Narrow": []values{
 			{"Tier": "avx512", "Active": "AVX512", "Types": storedTypes, "Rows": narrow512},
@@ -31,8 +37,9 @@ var floatFiles = []file{
 	{"float/gemm_sets_arm64.go", "gemm_sets.tmpl", values{
 		"Package": "float",
 		"Sets": []values{
-			{"Bits": 32, "Columns": 64, "Tier": "NEON", "Active": "NEON", "Heights": heightsNEON},
-			{"Bits": 64, "Columns": 64, "Tier": "NEON", "Active": "NEON", "Heights": heightsNEON},
+			{"Bits": 32, "Half": false, "Columns": 64, "Tier": "NEON", "Active": "NEON", "Heights": heightsNEON},
+			{"Bits": 64, "Half": false, "Columns": 64, "Tier": "NEON", "Active": "NEON", "Heights": heightsNEON},
+			{"Bits": 32, "Half": true, "Columns": 64, "Tier": "NEON", "Active": "NEON", "Heights": heightsNEON},
 		},
 		"Narrow": []values(nil),
 	}},

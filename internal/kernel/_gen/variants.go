@@ -47,11 +47,14 @@ var kernelsAMXOne = []struct {
 // kernels are bits of weights, each with the same numbers of tokens.
 type kernels struct{ Bits, Tokens []int }
 
-// The register kernels of dense products: rows of their tiles.
+// The register kernels of dense products: rows of their tiles. With a b of 16-bit floats
+// there are often three: the query heads of a kv head.
 var (
-	heights512  = []int{12, 8, 4, 2, 1}
-	heights256  = []int{6, 4, 2, 1}
-	heightsNEON = []int{1, 2, 4, 6}
+	heights512     = []int{12, 8, 4, 2, 1}
+	heights256     = []int{6, 4, 2, 1}
+	heightsNEON    = []int{1, 2, 4, 6}
+	heightsHalf512 = []int{12, 8, 4, 3, 2, 1}
+	heightsHalf256 = []int{6, 4, 3, 2, 1}
 )
 
 // An element is a type of stored numbers: how names spell it, what loads it as

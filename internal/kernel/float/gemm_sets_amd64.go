@@ -36,6 +36,21 @@ var (
 		2: f64x2x8avx2,
 		1: f64x1x8avx2,
 	}}
+	avx512Half = microSet{32, 12, [maxHeight + 1]microKernel{
+		12: h32x12x32avx512,
+		8:  h32x8x32avx512,
+		4:  h32x4x32avx512,
+		3:  h32x3x32avx512,
+		2:  h32x2x32avx512,
+		1:  h32x1x32avx512,
+	}}
+	avx2Half = microSet{16, 6, [maxHeight + 1]microKernel{
+		6: h32x6x16avx2,
+		4: h32x4x16avx2,
+		3: h32x3x16avx2,
+		2: h32x2x16avx2,
+		1: h32x1x16avx2,
+	}}
 )
 
 // microKernels returns the register kernels of the active tier for an element type.
@@ -56,6 +71,18 @@ func microKernels[T real]() *microSet {
 		return &portable32
 	}
 	return &portable64
+}
+
+// halfKernels returns the register kernels of the active tier for a b of 16-bit floats; nil
+// if it has none.
+func halfKernels() *microSet {
+	switch tier := cpu.Active(); {
+	case tier >= cpu.AVX512:
+		return &avx512Half
+	case tier >= cpu.AVX2:
+		return &avx2Half
+	}
+	return nil
 }
 
 // The kernels for products with few rows, by the type of b and the number of rows of a.

@@ -22,6 +22,12 @@ var (
 		4: f64x4x8NEON,
 		6: f64x6x8NEON,
 	}}
+	NEONHalf = microSet{16, 6, [maxHeight + 1]microKernel{
+		1: h32x1x16NEON,
+		2: h32x2x16NEON,
+		4: h32x4x16NEON,
+		6: h32x6x16NEON,
+	}}
 )
 
 // microKernels returns the register kernels of the active tier for an element type.
@@ -38,6 +44,16 @@ func microKernels[T real]() *microSet {
 		return &portable32
 	}
 	return &portable64
+}
+
+// halfKernels returns the register kernels of the active tier for a b of 16-bit floats; nil
+// if it has none.
+func halfKernels() *microSet {
+	switch tier := cpu.Active(); {
+	case tier >= cpu.NEON:
+		return &NEONHalf
+	}
+	return nil
 }
 
 // narrowKernels returns the kernels of the active tier for products with few rows; nil if

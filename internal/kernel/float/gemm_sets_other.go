@@ -18,6 +18,12 @@ func microKernels[T real]() *microSet {
 	return &portable64
 }
 
+// halfKernels returns the register kernels of the active tier for a b of 16-bit floats; nil
+// if it has none.
+func halfKernels() *microSet {
+	return nil
+}
+
 // narrowKernels returns the kernels of the active tier for products with few rows; nil if
 // it has none.
 func narrowKernels() *narrowSet {

@@ -143,6 +143,41 @@ func f64x2x8avx2(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c
 //go:noescape
 func f64x1x8avx2(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 
+// gemm_half_amd64.s
+
+//go:noescape
+func h32x12x32avx512(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func h32x8x32avx512(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func h32x4x32avx512(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func h32x3x32avx512(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func h32x2x32avx512(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func h32x1x32avx512(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func h32x6x16avx2(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func h32x4x16avx2(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func h32x3x16avx2(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func h32x2x16avx2(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func h32x1x16avx2(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
 // gemm_narrow_amd64.s
 
 //go:noescape

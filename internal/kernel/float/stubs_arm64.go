@@ -62,6 +62,20 @@ func f64x4x8NEON(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c
 //go:noescape
 func f64x6x8NEON(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
 
+// gemm_half_arm64.s
+
+//go:noescape
+func h32x1x16NEON(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func h32x2x16NEON(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func h32x4x16NEON(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
+//go:noescape
+func h32x6x16NEON(kc int, a unsafe.Pointer, lda int, b unsafe.Pointer, ldb int, c unsafe.Pointer, ldc int, update int)
+
 // hadamard_arm64.s
 
 //go:noescape
