@@ -62,7 +62,11 @@ func newHadamard(n, tail int) (*Hadamard, error) {
 	}
 	for _, k := range orders {
 		c, _ := paley(k)
-		add("Paley "+"II"[:c], k, paleyMatrix(k))
+		m := paleyMatrix(k)
+		add("Paley "+"II"[:c], k, m)
+		if c == 2 {
+			terms[len(terms)-1].conference = conferenceMatrix(m, k)
+		}
 	}
 	if two >= fastOrder || n == two {
 		add("Sylvester", two, nil)

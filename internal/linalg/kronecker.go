@@ -14,6 +14,10 @@ type term struct {
 	k      int
 	matrix []float32 // [k × k]; nil for Sylvester
 
+	// For a matrix by Paley's second construction, which is symmetric: its C [k/2 × k/2], with
+	// which it takes half of the multiplications.
+	conference []float32
+
 	once sync.Once
 	flip []float32 // the transpose, made when it is first needed
 }
@@ -30,7 +34,8 @@ func (f *term) transposed() []float32 {
 	return f.flip
 }
 
-// mul sets each of the blocks of dst to F, or Fᵀ, times that of src [k × w].
+// mul sets each of the blocks of dst to F, or Fᵀ, times that of src [k × w]. It may change
+// src.
 func (f *term) mul(p *parallel.Pool, dst, src []float32, w int, transpose bool) {
 	k := f.k
 	if w == 1 { // blocks are rows: one product from the right
@@ -41,15 +46,19 @@ func (f *term) mul(p *parallel.Pool, dst, src []float32, w int, transpose bool) 
 		float.MatMulNN(p, dst, k, src, k, right, k, len(src)/k, k, k, false)
 		return
 	}
-	left := f.matrix
-	if transpose {
+	left, pairs := f.matrix, f.conference != nil
+	switch {
+	case pairs: // pairs of rows are one row of twice the width
+		left, k, w = f.conference, k/2, 2*w
+		float.PaleyPairs(dst, src, w/2)
+	case transpose:
 		left = f.transposed()
 	}
-	if float.MulLeft(dst, left, src, k, w) {
+	if float.MulLeft(dst, left, src, k, w, pairs) {
 		return
 	}
 	for i := 0; i < len(src); i += k * w {
-		float.MatMulNN(p, dst[i:], w, left, k, src[i:], w, k, w, k, false)
+		float.MatMulNN(p, dst[i:], w, left, k, src[i:], w, k, w, k, pairs)
 	}
 }
 
@@ -152,36 +161,34 @@ const flipRows = 16
 
 // flipped is multiply for Sylvester 16 ⊗ F, as 576 = 16·36 has it. A row is a matrix
 // X [16 × k] there and becomes H·X·Fᵀ, whose transpose is F·(Xᵀ·H): rows of 16, and F as
-// the left factor, both of which fill registers where rows of k do not. Two rows go side
-// by side. It returns false and does nothing for other products, or where there is no
-// kernel for it. The sums are those of multiply, to the bit.
+// the left factor, both of which fill registers where rows of k do not. Two rows go side by
+// side, unless F takes pairs of rows of 16 itself. It returns false and does nothing for
+// other products.
 func (t *product) flipped(x []float32, transpose bool) bool {
 	if len(t.terms) != 2 || t.tail != 1 || t.terms[0].matrix != nil || t.terms[0].k != flipRows || t.terms[1].matrix == nil {
 		return false
 	}
 	f := t.terms[1]
-	left, k := f.matrix, f.k
-	if transpose {
-		left = f.transposed()
+	k, beside := f.k, 2
+	if f.conference != nil {
+		beside = 1
 	}
-	const width = 2 * flipRows
-	s := getScratch(2 * k * width)
+	size, width := beside*t.n, beside*flipRows
+	s := getScratch(2 * size)
 	defer scratch.Put(s)
-	in, out := (*s)[:k*width], (*s)[k*width:]
-	for at := 0; at < len(x); at += 2 * t.n {
-		rows := min(2, (len(x)-at)/t.n)
-		if rows == 1 {
+	in, out := (*s)[:size], (*s)[size:]
+	for ; len(x) > 0; x = x[min(size, len(x)):] {
+		rows := min(beside, len(x)/t.n)
+		if rows < beside {
 			clear(in)
 		}
 		for r := range rows {
-			float.Transpose(in[r*flipRows:], width, x[at+r*t.n:][:t.n], k, flipRows, k)
+			float.Transpose(in[r*flipRows:], width, x[r*t.n:][:t.n], k, flipRows, k)
 		}
 		float.Hadamard(in, flipRows, 1, t.scale)
-		if !float.MulLeft(out, left, in, k, width) {
-			return false
-		}
+		f.mul(nil, out, in, width, transpose)
 		for r := range rows {
-			float.Transpose(x[at+r*t.n:][:t.n], k, out[r*flipRows:], width, k, flipRows)
+			float.Transpose(x[r*t.n:][:t.n], k, out[r*flipRows:], width, k, flipRows)
 		}
 	}
 	return true

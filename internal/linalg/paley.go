@@ -63,3 +63,18 @@ func paleyMatrix(k int) []float32 {
 	}
 	return m
 }
+
+// conferenceMatrix returns the C of [paleyMatrix] [k/2 × k/2] for a matrix m of order k by
+// construction 2.
+func conferenceMatrix(m []float32, k int) []float32 {
+	n := k / 2
+	c := make([]float32, n*n)
+	for i := range n {
+		for j := range n {
+			if i != j {
+				c[i*n+j] = m[2*i*k+2*j]
+			}
+		}
+	}
+	return c
+}

@@ -110,6 +110,7 @@ var floatBlocks = blockFiles("float",
 	vector{"hadamard16", "hadamard16", "x []float32, scale float32", "", false, everywhere},
 	vector{"hadamard2", "hadamard2", "x []float32, h int, groups int", "", true, everywhere},
 	vector{"hadamard4", "hadamard4", "x []float32, h int, groups int", "", true, everywhere},
+	vector{"paleyPairs", "paleyPairs", "dst []float32, x []float32, w int, groups int", "", true, everywhere},
 	vector{"scale", "scale16", "x []float32, scale float32", "", false, everywhere},
 )
 

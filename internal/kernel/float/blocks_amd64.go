@@ -337,6 +337,19 @@ func hadamard4(x []float32, h int, groups int) bool {
 	return false
 }
 
+// paleyPairs reports whether the active tier has the routine, and calls it.
+func paleyPairs(dst []float32, x []float32, w int, groups int) bool {
+	switch tier := cpu.Active(); {
+	case tier >= cpu.AVX512:
+		paleyPairsavx512(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(x)), w, groups)
+		return true
+	case tier >= cpu.AVX2:
+		paleyPairsavx2(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(x)), w, groups)
+		return true
+	}
+	return false
+}
+
 func scaleBlocks(x []float32, scale float32) (n int) {
 	switch tier := cpu.Active(); {
 	case tier >= cpu.AVX512 && len(x) >= 16:

@@ -219,6 +219,16 @@ func hadamard4(x []float32, h int, groups int) bool {
 	return false
 }
 
+// paleyPairs reports whether the active tier has the routine, and calls it.
+func paleyPairs(dst []float32, x []float32, w int, groups int) bool {
+	switch tier := cpu.Active(); {
+	case tier >= cpu.NEON:
+		paleyPairsNEON(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(x)), w, groups)
+		return true
+	}
+	return false
+}
+
 func scaleBlocks(x []float32, scale float32) (n int) {
 	switch tier := cpu.Active(); {
 	case tier >= cpu.NEON && len(x) >= 16:

@@ -120,6 +120,11 @@ func hadamard4(x []float32, h int, groups int) bool {
 	return false
 }
 
+// paleyPairs reports whether the active tier has the routine, and calls it.
+func paleyPairs(dst []float32, x []float32, w int, groups int) bool {
+	return false
+}
+
 func scaleBlocks(x []float32, scale float32) (n int) {
 	return 0
 }

@@ -14,17 +14,21 @@ const (
 )
 
 // MulLeft multiplies each block [k × w] of src from the left by a [k × k] and writes the
-// results to dst, on the calling goroutine. It returns false and does nothing unless k and
+// results to dst, or adds them to it, on the calling goroutine. It returns false and does nothing unless k and
 // w are small and w is a multiple of the width of the tier's kernels. Its results are those
 // of [MatMulNN] to the bit. Unlike MatMulNN it does not copy its operands, which would
 // take longer than so small a product.
-func MulLeft(dst, a, src []float32, k, w int) bool {
+func MulLeft(dst, a, src []float32, k, w int, accumulate bool) bool {
 	micro := microKernels[float32]()
 	if k < 1 || k > leftLimit || w < 1 || w > leftWidth || w%micro.width != 0 {
 		return false
 	}
 	if len(a) != k*k || len(src)%(k*w) != 0 || len(dst) < len(src) {
 		panic(fmt.Sprintf("kernel: product of %d numbers of order %d with %d numbers in blocks of %d × %d, to %d", len(a), k, len(src), k, w, len(dst)))
+	}
+	update := updateSet
+	if accumulate {
+		update = updateAdd
 	}
 	for at := 0; at < len(src); at += k * w {
 		for j := at; j < at+w; j += micro.width {
@@ -33,7 +37,7 @@ func MulLeft(dst, a, src []float32, k, w int) bool {
 				for micro.fn[h] == nil {
 					h--
 				}
-				micro.fn[h](k, unsafe.Pointer(&a[i*k]), k, unsafe.Pointer(&src[j]), w, unsafe.Pointer(&dst[j+i*w]), w, updateSet)
+				micro.fn[h](k, unsafe.Pointer(&a[i*k]), k, unsafe.Pointer(&src[j]), w, unsafe.Pointer(&dst[j+i*w]), w, update)
 				i += h
 			}
 		}

@@ -20,16 +20,16 @@ func TestMulLeft(t *testing.T) {
 			a, src := kerneltest.RandFloats(r, k*k), kerneltest.RandFloats(r, blocks*k*w)
 			kerneltest.FloatTiers(t, func(t *testing.T) {
 				const guard = 7
+				accumulate := w != 32
 				want, got := make([]float32, len(src)+1), make([]float32, len(src)+1)
 				for i := range got {
-					got[i] = guard
+					want[i], got[i] = guard, guard
 				}
 				for i := 0; i < len(src); i += k * w {
-					MatMulNN(pool, want[i:], w, a, k, src[i:], w, k, w, k, false)
+					MatMulNN(pool, want[i:], w, a, k, src[i:], w, k, w, k, accumulate)
 				}
-				want[len(src)] = guard
 				does := k <= leftLimit && w <= leftWidth && w%microKernels[float32]().width == 0
-				if done := MulLeft(got, a, src, k, w); done != does {
+				if done := MulLeft(got, a, src, k, w, accumulate); done != does {
 					t.Fatalf("order %d, width %d: took it: %v", k, w, done)
 				}
 				if does {
@@ -38,7 +38,7 @@ func TestMulLeft(t *testing.T) {
 			})
 		}
 	}
-	if MulLeft(nil, nil, nil, 0, 32) || MulLeft(nil, nil, nil, 4, 0) {
+	if MulLeft(nil, nil, nil, 0, 32, false) || MulLeft(nil, nil, nil, 4, 0, false) {
 		t.Error("took blocks of nothing")
 	}
 }
@@ -63,7 +63,7 @@ func BenchmarkMulLeft(b *testing.B) {
 					}
 				})
 			}
-			run("in place", func() { MulLeft(y, m, x, k, w) })
+			run("in place", func() { MulLeft(y, m, x, k, w, false) })
 			run("packed", func() { MatMulNN(pool, y, w, m, k, x, w, k, w, k, false) })
 		}
 	}

@@ -110,8 +110,7 @@ func transpose[T real](dst []T, ldd int, src []T, lds, rows, cols int) {
 	r0, c0 := 0, 0
 	switch d := any(dst).(type) {
 	case []float32:
-		bytes := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(src))), 4*len(src))
-		r0, c0 = transposeBlocks(d, ldd, bytes, F32, 4*lds, rows, cols)
+		r0, c0 = transpose32(d, ldd, any(src).([]float32), lds, rows, cols)
 	case []float64:
 		r0, c0 = transposeBlocks64(d, ldd, any(src).([]float64), lds, rows, cols)
 	}
@@ -122,6 +121,34 @@ func transpose[T real](dst []T, ldd int, src []T, lds, rows, cols int) {
 	if r0 > 0 && c0 < cols {
 		transposeGo(dst[c0*ldd:], ldd, src[c0:], lds, r0, cols-c0)
 	}
+}
+
+// transpose32 is [transposeBlocks] for float32. Rows and columns that do not fill a block
+// are transposed by blocks of eight that overlap those before, if there are eight at all.
+func transpose32(dst []float32, ldd int, src []float32, lds, rows, cols int) (r, c int) {
+	const edge = 8
+	blocks := func(i, j, rows, cols int) (r, c int) {
+		bytes := unsafe.Slice((*byte)(unsafe.Pointer(&src[i*lds+j])), 4*(len(src)-i*lds-j))
+		return transposeBlocks(dst[j*ldd+i:], ldd, bytes, F32, 4*lds, rows, cols)
+	}
+	if rows == 0 || cols == 0 {
+		return 0, 0
+	}
+	r, c = blocks(0, 0, rows, cols)
+	if r == 0 || rows < edge || cols < edge {
+		return r, c
+	}
+	for ; c < cols; c += edge {
+		c = min(c, cols-edge)
+		blocks(0, c, r, edge)
+	}
+	for ; r < rows; r += edge {
+		r = min(r, rows-edge)
+		if _, done := blocks(r, 0, edge, cols); done < cols {
+			blocks(r, cols-edge, edge, edge)
+		}
+	}
+	return r, c
 }
 
 // transposeGo is the definition of [transpose].

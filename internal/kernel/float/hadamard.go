@@ -43,6 +43,28 @@ func Hadamard(x []float32, n, w int, scale float32) {
 	}
 }
 
+// PaleyPairs replaces each pair of rows a, b [w] of x by s = a+b and d = a−b, and sets the
+// same rows of dst to d and −s: what a Hadamard matrix C ⊗ [1 1; 1 −1] + I ⊗ [1 −1; −1 −1]
+// makes of x is C, for pairs of rows, times x afterwards, added to dst. All tiers agree to
+// the bit.
+func PaleyPairs(dst, x []float32, w int) {
+	if w < 1 || len(x)%(2*w) != 0 || len(dst) < len(x) {
+		panic(fmt.Sprintf("kernel: pairs of rows of %d in %d numbers, to %d", w, len(x), len(dst)))
+	}
+	if len(x) == 0 || w%16 == 0 && paleyPairs(dst, x, w, len(x)/(2*w)) {
+		return
+	}
+	for i := 0; i < len(x); i += 2 * w {
+		a, b := x[i:i+w], x[i+w:i+2*w]
+		first, second := dst[i:i+w], dst[i+w:i+2*w]
+		for j, v := range a {
+			s, d := v+b[j], v-b[j]
+			a[j], b[j] = s, d
+			first[j], second[j] = d, 0-s
+		}
+	}
+}
+
 // hadamardGo does the stages of distance h, 2h, 4h, … below end.
 func hadamardGo(x []float32, h, end int) {
 	for ; h < end; h *= 2 {

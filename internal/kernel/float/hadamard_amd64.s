@@ -143,6 +143,37 @@ inner:
 	VZEROUPPER
 	RET
 
+// func paleyPairsavx512(dst, src unsafe.Pointer, w, groups int)
+TEXT ·paleyPairsavx512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ w+16(FP), R8
+	MOVQ groups+24(FP), CX
+	SHLQ $2, R8
+	VXORPS Z5, Z5, Z5
+group:
+	MOVQ R8, DX
+inner:
+	VMOVUPS (SI), Z0
+	VMOVUPS (SI)(R8*1), Z1
+	VADDPS Z1, Z0, Z2
+	VSUBPS Z1, Z0, Z3
+	VSUBPS Z2, Z5, Z4
+	VMOVUPS Z2, (SI)
+	VMOVUPS Z3, (SI)(R8*1)
+	VMOVUPS Z3, (DI)
+	VMOVUPS Z4, (DI)(R8*1)
+	ADDQ $64, SI
+	ADDQ $64, DI
+	SUBQ $64, DX
+	JNZ  inner
+	ADDQ R8, SI
+	ADDQ R8, DI
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
 // func scale16avx512(x unsafe.Pointer, scale float32, blocks int)
 TEXT ·scale16avx512(SB), NOSPLIT, $0-24
 	MOVQ x+0(FP), SI
@@ -212,6 +243,37 @@ inner:
 	SUBQ $32, DX
 	JNZ  inner
 	ADDQ R9, SI
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func paleyPairsavx2(dst, src unsafe.Pointer, w, groups int)
+TEXT ·paleyPairsavx2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ w+16(FP), R8
+	MOVQ groups+24(FP), CX
+	SHLQ $2, R8
+	VXORPS Y5, Y5, Y5
+group:
+	MOVQ R8, DX
+inner:
+	VMOVUPS (SI), Y0
+	VMOVUPS (SI)(R8*1), Y1
+	VADDPS Y1, Y0, Y2
+	VSUBPS Y1, Y0, Y3
+	VSUBPS Y2, Y5, Y4
+	VMOVUPS Y2, (SI)
+	VMOVUPS Y3, (SI)(R8*1)
+	VMOVUPS Y3, (DI)
+	VMOVUPS Y4, (DI)(R8*1)
+	ADDQ $32, SI
+	ADDQ $32, DI
+	SUBQ $32, DX
+	JNZ  inner
+	ADDQ R8, SI
+	ADDQ R8, DI
 	DECQ CX
 	JNZ  group
 	VZEROUPPER

@@ -87,6 +87,63 @@ next:
 	BNE  group
 	RET
 
+// func paleyPairsNEON(dst, src unsafe.Pointer, w, groups int)
+TEXT ·paleyPairsNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R6
+	MOVD src+8(FP), R0
+	MOVD w+16(FP), R2
+	MOVD groups+24(FP), R1
+	LSL  $2, R2, R3
+	ZERO16B(24)
+group:
+	ADD  R3, R0, R4
+	ADD  R3, R6, R7
+	MOVD R2, R5
+next:
+	LDRQ(0, 0, 0)
+	LDRQ(4, 4, 0)
+	BUTTERFLY(0, 4, 16, 20)
+	STRQ(16, 0, 0)
+	STRQ(20, 4, 0)
+	STRQ(20, 6, 0)
+	FSUB4S(16, 24, 16)
+	STRQ(16, 7, 0)
+	LDRQ(1, 0, 16)
+	LDRQ(5, 4, 16)
+	BUTTERFLY(1, 5, 17, 21)
+	STRQ(17, 0, 16)
+	STRQ(21, 4, 16)
+	STRQ(21, 6, 16)
+	FSUB4S(17, 24, 17)
+	STRQ(17, 7, 16)
+	LDRQ(2, 0, 32)
+	LDRQ(6, 4, 32)
+	BUTTERFLY(2, 6, 18, 22)
+	STRQ(18, 0, 32)
+	STRQ(22, 4, 32)
+	STRQ(22, 6, 32)
+	FSUB4S(18, 24, 18)
+	STRQ(18, 7, 32)
+	LDRQ(3, 0, 48)
+	LDRQ(7, 4, 48)
+	BUTTERFLY(3, 7, 19, 23)
+	STRQ(19, 0, 48)
+	STRQ(23, 4, 48)
+	STRQ(23, 6, 48)
+	FSUB4S(19, 24, 19)
+	STRQ(19, 7, 48)
+	ADD  $64, R0
+	ADD  $64, R4
+	ADD  $64, R6
+	ADD  $64, R7
+	SUBS $16, R5
+	BNE  next
+	MOVD R4, R0
+	MOVD R7, R6
+	SUBS $1, R1
+	BNE  group
+	RET
+
 // func hadamard4NEON(x unsafe.Pointer, h, groups int)
 TEXT ·hadamard4NEON(SB), NOSPLIT, $0-24
 	MOVD x+0(FP), R0

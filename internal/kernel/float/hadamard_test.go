@@ -61,6 +61,36 @@ func TestHadamard(t *testing.T) {
 	}
 }
 
+func TestPaleyPairs(t *testing.T) {
+	r := rand.New(rand.NewPCG(19, 20))
+	for _, w := range []int{1, 5, 16, 48, 64, 100} {
+		for _, pairs := range []int{0, 1, 2, 19} {
+			x := kerneltest.RandFloats(r, 2*w*pairs)
+			if pairs > 0 {
+				clear(x[:w])
+				clear(x[w:][:w/2])
+			}
+			kerneltest.FloatTiers(t, func(t *testing.T) {
+				y, dst := append([]float32(nil), x...), make([]float32, len(x)+1)
+				dst[len(x)] = 7
+				PaleyPairs(dst, y, w)
+				for i, v := range x {
+					want, turned := v, v
+					if a := i - w; i/w%2 == 0 {
+						want, turned = v+x[i+w], v-x[i+w]
+					} else {
+						want, turned = x[a]-v, 0-(x[a]+v)
+					}
+					kerneltest.SameBits(t, fmt.Sprintf("rows of %d, element %d", w, i), []float32{y[i], dst[i]}, []float32{want, turned})
+				}
+				if dst[len(x)] != 7 {
+					t.Fatal("wrote beyond the result")
+				}
+			})
+		}
+	}
+}
+
 func BenchmarkHadamard(b *testing.B) {
 	for _, c := range []struct{ blocks, n, w int }{{1, 128, 1}, {44, 128, 1}, {1, 4096, 1}, {1, 16384, 1}, {1, 32, 128}, {512, 4096, 1}} {
 		x := make([]float32, c.blocks*c.n*c.w)

@@ -272,6 +272,9 @@ func hadamard2avx512(x unsafe.Pointer, h, groups int)
 func hadamard4avx512(x unsafe.Pointer, h, groups int)
 
 //go:noescape
+func paleyPairsavx512(dst, src unsafe.Pointer, w, groups int)
+
+//go:noescape
 func scale16avx512(x unsafe.Pointer, scale float32, blocks int)
 
 //go:noescape
@@ -279,6 +282,9 @@ func hadamard2avx2(x unsafe.Pointer, h, groups int)
 
 //go:noescape
 func hadamard4avx2(x unsafe.Pointer, h, groups int)
+
+//go:noescape
+func paleyPairsavx2(dst, src unsafe.Pointer, w, groups int)
 
 //go:noescape
 func scale16avx2(x unsafe.Pointer, scale float32, blocks int)

@@ -85,6 +85,9 @@ func hadamard16NEON(x unsafe.Pointer, scale float32, blocks int)
 func hadamard2NEON(x unsafe.Pointer, h, groups int)
 
 //go:noescape
+func paleyPairsNEON(dst, src unsafe.Pointer, w, groups int)
+
+//go:noescape
 func hadamard4NEON(x unsafe.Pointer, h, groups int)
 
 //go:noescape
