@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/kernel/kv"
 	"github.com/specquant/specquant/internal/quant"
 )
@@ -36,10 +35,10 @@ func put(c *kv.Cache, head, position int, k, v []float32) {
 		kq, vq = make([]byte, n), make([]byte, n)
 	}
 	kq, vq = kq[:f.Bytes()], vq[:f.Bytes()]
-	ks, km := f.Quantize(kq, k)
-	vs, vm := f.Quantize(vq, v)
-	c.PutPacked(head, position, kq, vq, float.ToF16(ks), float.ToF16(km), float.ToF16(vs), float.ToF16(vm))
+	ks, km := f.QuantizeHalf(kq, k)
+	vs, vm := f.QuantizeHalf(vq, v)
+	c.PutPacked(head, position, kq, vq, ks, km, vs, vm)
 }
 
 // maxHeadBytes is the packed size up to which put needs no allocation.
-const maxHeadBytes = 256
+const maxHeadBytes = 128

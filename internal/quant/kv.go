@@ -1,6 +1,9 @@
 package quant
 
-import "github.com/specquant/specquant/internal/kernel/kv"
+import (
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/kv"
+)
 
 // KV is the format of one head's key or value vector in the quantized cache:
 // asymmetric, one 16-bit scale and one 16-bit minimum per token and head,
@@ -17,13 +20,22 @@ func (f KV) Bytes() int { return f.HeadDim * f.Bits / 8 }
 // Quantize packs x [head_dim] into dst and returns the scale and the minimum,
 // both exact 16-bit floats.
 func (f KV) Quantize(dst []byte, x []float32) (scale, minimum float32) {
+	s, m := f.QuantizeHalf(dst, x)
+	return float.FromF16(s), float.FromF16(m)
+}
+
+// QuantizeHalf is [KV.Quantize] with scale and minimum as 16-bit floats.
+func (f KV) QuantizeHalf(dst []byte, x []float32) (scale, minimum uint16) {
 	lo, hi := kv.Range(x[:f.HeadDim])
 	// A 16-bit minimum reaches no further; finite inputs must give finite outputs.
 	lo, hi = max(lo, -65504), min(hi, 65504)
 	top := float32(int(1)<<f.Bits - 1)
-	scale = max(roundF16((hi-lo)/top), smallestScale)
-	minimum = roundF16(lo)
-	kv.Round(dst, x[:f.HeadDim], f.Bits, minimum, 1/scale)
+	step := (hi - lo) / top
+	if scale = float.ToF16(step); scale == 0 || step <= 0 {
+		scale = 1 // the smallest that is positive
+	}
+	minimum = float.ToF16(lo)
+	kv.Round(dst, x[:f.HeadDim], f.Bits, float.FromF16(minimum), 1/float.FromF16(scale))
 	return scale, minimum
 }
 

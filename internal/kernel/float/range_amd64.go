@@ -15,7 +15,14 @@ func MinMaxAbs(x []float32) (lo, hi float32, abs uint32) {
 		return minMaxAbsGo(x)
 	}
 	var out [3]float32
-	rangeAVX2(&out, &x[0], n)
+	if cpu.Active() >= cpu.AVX512 {
+		if rangeAVX512(&out, &x[0], n); out[2] != 0 {
+			return minMaxAbsGo(x)
+		}
+		out[2] = max(-out[0], out[1])
+	} else {
+		rangeAVX2(&out, &x[0], n)
+	}
 	if n == len(x) {
 		return out[0], out[1], math.Float32bits(out[2])
 	}

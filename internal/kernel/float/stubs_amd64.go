@@ -324,6 +324,11 @@ func bf16tof32avx2(dst, src unsafe.Pointer, blocks int)
 //go:noescape
 func rangeAVX2(out *[3]float32, x *float32, n int)
 
+// As rangeAVX2, but out[2] is not 0 if an element is not finite, and 0 otherwise.
+//
+//go:noescape
+func rangeAVX512(out *[3]float32, x *float32, n int)
+
 // transpose_amd64.s
 
 //go:noescape

@@ -35,13 +35,23 @@ func (a *Activations) QuantizeProject(p *parallel.Pool, x []float32, ldx, tokens
 	}
 	a.reset(tokens, cols, grid, group)
 	p.Run(shape.CeilDiv(tokens, per), func(i int) {
-		t0, t1 := i*per, min(tokens, (i+1)*per)
-		before(t0, t1)
-		if f != nil {
-			f.Chunk(z, ldz, x, ldx, t0, t1)
+		end, few := min(tokens, (i+1)*per), per
+		if f == nil {
+			few = max(2, quantizeFew/cols)
 		}
-		for t := t0; t < t1; t++ {
-			a.token(t, x[t*ldx:t*ldx+cols], grid.Clip)
+		for t0 := i * per; t0 < end; t0 += few {
+			t1 := min(t0+few, end)
+			before(t0, t1)
+			if f != nil {
+				f.Chunk(z, ldz, x, ldx, t0, t1)
+			}
+			for t := t0; t < t1; t++ {
+				a.token(t, x[t*ldx:t*ldx+cols], grid.Clip)
+			}
 		}
 	})
 }
+
+// quantizeFew is how many numbers are prepared and quantized before the next ones are: so few
+// that they are still in the core's first-level cache, with what they are made of.
+const quantizeFew = 4096

@@ -174,20 +174,27 @@ func (c *Cache) Put(head, position int, key, value []float32) {
 // [head_dim·bits/8], and scales and minima in IEEE binary16.
 func (c *Cache) PutPacked(head, position int, key, value []byte, keyScale, keyMin, valueScale, valueMin uint16) {
 	c, position, _ = c.piece(position, position+1)
-	column := c.keys[c.keyAt(head, position, 0):]
-	whole := len(key) &^ 3
-	for i := 0; i < whole; i += 4 {
-		binary.LittleEndian.PutUint32(column[i*kvLanes:], binary.LittleEndian.Uint32(key[i:]))
-	}
-	if whole < len(key) {
-		copy(column[whole*kvLanes:][:4], key[whole:])
-	}
-	column = c.values[c.valueAt(head, position, 0):]
-	for i, v := range value {
-		column[4*i] = v
-	}
+	putBytes(c.keys[c.keyAt(head, position, 0):], c.values[c.valueAt(head, position&^3, 0):], key, value, position&3)
 	at := head*c.capacity + position
 	c.ks[at], c.km[at], c.vs[at], c.vm[at] = keyScale, keyMin, valueScale, valueMin
+}
+
+// putBytes stores the bytes of a key, four together in every 64 bytes of keys, and those of
+// a value, as byte `lane` of every four bytes of values.
+func putBytes(keys, values, key, value []byte, lane int) {
+	if putBlocks(keys, values, key, value, lane) {
+		return
+	}
+	whole := len(key) &^ 3
+	for i := 0; i < whole; i += 4 {
+		binary.LittleEndian.PutUint32(keys[i*kvLanes:], binary.LittleEndian.Uint32(key[i:]))
+	}
+	if whole < len(key) {
+		copy(keys[whole*kvLanes:][:4], key[whole:])
+	}
+	for i, v := range value {
+		values[4*i+lane] = v
+	}
 }
 
 // PositionBytes returns the bytes of a position: keys and values of all kv heads.

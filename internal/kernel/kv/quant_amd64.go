@@ -33,3 +33,14 @@ func kvRoundBlocks(dst []byte, x []float32, bits int, minimum, inv, top float32)
 	}
 	return n
 }
+
+// putBlocks does what [putBytes] does, or nothing: then it returns false.
+func putBlocks(keys, values, key, value []byte, lane int) bool {
+	n := len(key)
+	if n == 0 || n%16 != 0 || len(value) != n || cpu.Active() < cpu.AVX512 {
+		return false
+	}
+	_, _ = keys[(n/4-1)*4*kvLanes+3], values[4*n-1]
+	kvPutAVX512(&keys[0], &values[0], &key[0], &value[0], n/16, lane)
+	return true
+}

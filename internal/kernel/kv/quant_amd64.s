@@ -114,3 +114,36 @@ loop:
 	JNZ        loop
 	VZEROUPPER
 	RET
+
+// func kvPutAVX512(keys, values, key, value *byte, blocks, lane int)
+// 16 bytes of a key become the first four of every 64 bytes of keys; 16 bytes of a value
+// byte `lane` of every four of values.
+TEXT ·kvPutAVX512(SB), NOSPLIT, $0-48
+	MOVQ  keys+0(FP), DI
+	MOVQ  values+8(FP), SI
+	MOVQ  key+16(FP), R8
+	MOVQ  value+24(FP), R9
+	MOVQ  blocks+32(FP), DX
+	MOVQ  lane+40(FP), CX
+	MOVQ  $0x1111111111111111, AX
+	SHLQ  CX, AX
+	KMOVQ AX, K1
+	SHLQ  $3, CX
+	VMOVQ CX, X2
+loop:
+	VMOVDQU   (R8), X0
+	VPMOVZXBD (R9), Z1
+	VPSLLD    X2, Z1, Z1
+	VMOVD     X0, (DI)
+	VPEXTRD   $1, X0, 64(DI)
+	VPEXTRD   $2, X0, 128(DI)
+	VPEXTRD   $3, X0, 192(DI)
+	VMOVDQU8  Z1, K1, (SI)
+	ADDQ      $256, DI
+	ADDQ      $64, SI
+	ADDQ      $16, R8
+	ADDQ      $16, R9
+	DECQ      DX
+	JNZ       loop
+	VZEROUPPER
+	RET

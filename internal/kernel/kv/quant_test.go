@@ -80,3 +80,30 @@ func TestKVRound(t *testing.T) {
 		}
 	}
 }
+
+// Bytes of keys and values go where they belong and nothing else changes, in every tier.
+func TestPutBytes(t *testing.T) {
+	r := rand.New(rand.NewPCG(57, 58))
+	for _, n := range []int{1, 4, 6, 16, 32, 48, 64, 66, 128, 256} {
+		for lane := range 4 {
+			key, value := make([]byte, n), make([]byte, n)
+			keys, values := make([]byte, (n+3)/4*64), make([]byte, 4*n)
+			for _, b := range [][]byte{key, value, keys, values} {
+				for i := range b {
+					b[i] = byte(r.Uint32())
+				}
+			}
+			wantKeys, wantValues := slices.Clone(keys), slices.Clone(values)
+			for i := range n {
+				wantKeys[i/4*64+i%4], wantValues[4*i+lane] = key[i], value[i]
+			}
+			kerneltest.FloatTiers(t, func(t *testing.T) {
+				k, v := slices.Clone(keys), slices.Clone(values)
+				putBytes(k, v, key, value, lane)
+				if !slices.Equal(k, wantKeys) || !slices.Equal(v, wantValues) {
+					t.Fatalf("%d bytes in lane %d: wrong", n, lane)
+				}
+			})
+		}
+	}
+}

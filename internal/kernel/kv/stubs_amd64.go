@@ -156,6 +156,12 @@ func kvRound8AVX2(q *byte, x *float32, blocks int, minimum, inv, top float32)
 //go:noescape
 func kvRound4AVX2(q *byte, x *float32, blocks int, minimum, inv, top float32)
 
+// 16 bytes of a key become the first four of every 64 bytes of keys; 16 bytes of a value
+// byte `lane` of every four of values.
+//
+//go:noescape
+func kvPutAVX512(keys, values, key, value *byte, blocks, lane int)
+
 // score512_amd64.s
 
 //go:noescape
