@@ -34,6 +34,14 @@ func (f *term) transposed() []float32 {
 	return f.flip
 }
 
+// left returns F, or Fᵀ.
+func (f *term) left(transpose bool) []float32 {
+	if transpose && f.conference == nil {
+		return f.transposed()
+	}
+	return f.matrix
+}
+
 // mul sets each of the blocks of dst to F, or Fᵀ, times that of src [k × w]. It may change
 // src.
 func (f *term) mul(p *parallel.Pool, dst, src []float32, w int, transpose bool) {
@@ -46,13 +54,10 @@ func (f *term) mul(p *parallel.Pool, dst, src []float32, w int, transpose bool) 
 		float.MatMulNN(p, dst, k, src, k, right, k, len(src)/k, k, k, false)
 		return
 	}
-	left, pairs := f.matrix, f.conference != nil
-	switch {
-	case pairs: // pairs of rows are one row of twice the width
+	left, pairs := f.left(transpose), f.conference != nil
+	if pairs { // pairs of rows are one row of twice the width
 		left, k, w = f.conference, k/2, 2*w
 		float.PaleyPairs(dst, src, w/2)
-	case transpose:
-		left = f.transposed()
 	}
 	if float.MulLeft(dst, left, src, k, w, pairs) {
 		return
@@ -72,9 +77,10 @@ type product struct {
 	heavy bool // a factor is large enough for products of many rows at a time
 }
 
-// How many numbers of rows are transformed together: as fit the second-level cache, or to
-// make few passes over a large factor.
+// How many numbers of rows are transformed together: as fit the first-level cache, in jobs of
+// as many as fit the second-level one, or to make few passes over a large factor.
 const (
+	nearSize  = 4 << 10
 	groupSize = 32 << 10
 	stripSize = 1 << 20
 	heavyTerm = 512
@@ -99,14 +105,19 @@ func (t *product) apply(p *parallel.Pool, x []float32, rows int, transpose bool)
 	}
 	size = max(1, size/t.n) * t.n
 	groups := (len(x) + size - 1) / size
-	do := func(i int) { t.multiply(p, x[i*size:min((i+1)*size, len(x))], transpose) }
-	if !t.heavy {
-		p.Run(groups, do)
+	if t.heavy {
+		for i := range groups {
+			t.multiply(p, x[i*size:min((i+1)*size, len(x))], transpose)
+		}
 		return
 	}
-	for i := range groups {
-		do(i)
-	}
+	strip := max(1, nearSize/t.n) * t.n
+	p.Run(groups, func(i int) {
+		group := x[i*size : min((i+1)*size, len(x))]
+		for at := 0; at < len(group); at += strip {
+			t.multiply(p, group[at:min(at+strip, len(group))], transpose)
+		}
+	})
 }
 
 // TransformBytes is the memory in which so many threads transform rows.
@@ -137,6 +148,10 @@ func (t *product) multiply(p *parallel.Pool, x []float32, transpose bool) {
 		if f.matrix == nil {
 			float.Hadamard(cur, f.k, w, scale)
 			scale = 1
+			continue
+		}
+		if f.conference == nil && w > 1 && float.LeftInPlace(f.k, w) {
+			float.MulLeft(cur, f.left(transpose), cur, f.k, w, false)
 			continue
 		}
 		if other == nil {

@@ -18,6 +18,7 @@ const (
 // w are small and w is a multiple of the width of the tier's kernels. Its results are those
 // of [MatMulNN] to the bit. Unlike MatMulNN it does not copy its operands, which would
 // take longer than so small a product.
+// dst may be src if [LeftInPlace] says so.
 func MulLeft(dst, a, src []float32, k, w int, accumulate bool) bool {
 	micro := microKernels[float32]()
 	if k < 1 || k > leftLimit || w < 1 || w > leftWidth || w%micro.width != 0 {
@@ -43,4 +44,11 @@ func MulLeft(dst, a, src []float32, k, w int, accumulate bool) bool {
 		}
 	}
 	return true
+}
+
+// LeftInPlace reports whether [MulLeft] may write its results over what it multiplies,
+// because one call of a kernel reads all rows before it writes them.
+func LeftInPlace(k, w int) bool {
+	micro := microKernels[float32]()
+	return k >= 1 && k <= micro.height && micro.fn[k] != nil && w >= 1 && w <= leftWidth && w%micro.width == 0
 }

@@ -32,6 +32,13 @@ func TestMulLeft(t *testing.T) {
 				if done := MulLeft(got, a, src, k, w, accumulate); done != does {
 					t.Fatalf("order %d, width %d: took it: %v", k, w, done)
 				}
+				if LeftInPlace(k, w) && !accumulate {
+					own := append([]float32(nil), src...)
+					if !MulLeft(own, a, own, k, w, false) {
+						t.Fatalf("order %d, width %d: not in place", k, w)
+					}
+					kerneltest.SameBits(t, fmt.Sprintf("order %d, width %d, in place", k, w), own, want[:len(src)])
+				}
 				if does {
 					kerneltest.SameBits(t, fmt.Sprintf("order %d, width %d", k, w), got, want)
 				}
