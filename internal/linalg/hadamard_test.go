@@ -288,3 +288,25 @@ func BenchmarkHeads(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkHadamardRows transforms one row, and eight at a time, of widths that models have.
+func BenchmarkHadamardRows(b *testing.B) {
+	for _, n := range []int{576, 896, 1536, 2048, 4864, 5632} {
+		h, err := NewHadamard(n)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, rows := range []int{1, 8} {
+			x := make([]float32, rows*n)
+			for i := range x {
+				x[i] = float32(i%7) - 3
+			}
+			b.Run(fmt.Sprintf("%d/%d rows", n, rows), func(b *testing.B) {
+				for b.Loop() {
+					h.Apply(nil, x, rows)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*rows), "ns/row")
+			})
+		}
+	}
+}
