@@ -17,6 +17,7 @@ type Scratch struct {
 	q      []float32 // the queries of a float32 cache, in the order of the routines
 	scores []float32 // scores, then probabilities, of each row
 	sums   []float32 // Σ probability·value of each row
+	parts  []float32 // the same over a segment of positions, or over each segment
 	tiles  []kvTile
 
 	// For a cache of integers: see int.go.
@@ -41,6 +42,7 @@ const (
 	kvScoreBytes = 512 << 10 // bytes of scores that one call of Attend should not exceed
 	kvRows       = 64        // the largest number of rows of a call
 	kvChunk      = 256       // positions whose keys or values stay in a core's first-level cache
+	kvSegment    = 512       // positions whose weighted values are added up by themselves
 )
 
 // Queries returns how many query positions to pass to one call of [Cache.Attend] if
@@ -64,8 +66,49 @@ func ScratchBytes(group, headDim, positions int) int64 {
 // and of the group's head h is q[t·stride+h·head_dim:][:head_dim], and its result has the
 // same place in out. A query at position p sees the positions up to p; if window > 0, only
 // the last `window` of them. If the cache has a SoftCap, scaled scores are capped.
+//
+// Values are added up in segments of kvSegment positions, which begin at multiples of it, and
+// the segments' sums in ascending order.
 func (c *Cache) Attend(s *Scratch, out, q []float32, stride, head, group, first, n, window int, scale float32) {
-	a := kvCall{c: c, s: s, head: head, group: group, rows: n * group, first: first, end: first + n, window: window}
+	var a kvCall
+	a.begin(c, s, q, stride, head, group, first, n, window)
+	a.allScores(a.lo, a.end)
+	for _, t := range s.tiles {
+		for r := t.row; r < min(t.row+t.rows, a.rows); r++ {
+			a.weigh(t, r, scale)
+		}
+	}
+	clear(s.sums)
+	if a.segments() == 1 {
+		a.combineSegment(0, s.sums)
+	} else {
+		s.parts = growTo(s.parts, len(s.sums))
+		for i := range a.segments() {
+			clear(s.parts)
+			a.combineSegment(i, s.parts)
+			float.AddTo(s.sums, s.parts)
+		}
+	}
+	a.write(out, stride)
+}
+
+// kvCall is one call of [Cache.Attend].
+type kvCall struct {
+	c           *Cache
+	s           *Scratch
+	head        int      // the kv head
+	group, rows int      // query heads that share it; rows: their queries at all positions
+	first, end  int      // positions of the queries
+	window      int      // positions that a query sees; 0: all up to its own
+	lo          int      // the position that the scores of each row begin with
+	vs, vm      []uint16 // the scales and minima of the values from position lo on
+	width       int      // scores from row to row
+	dims        int      // sums from row to row: the dimensions, rounded up
+}
+
+// begin sets the call up and packs the queries: see [Cache.Attend].
+func (a *kvCall) begin(c *Cache, s *Scratch, q []float32, stride, head, group, first, n, window int) {
+	*a = kvCall{c: c, s: s, head: head, group: group, rows: n * group, first: first, end: first + n, window: window}
 	tileRows := kvTileRows
 	if c.Bits != 16 {
 		tileRows = kvIntTileRows
@@ -78,45 +121,68 @@ func (c *Cache) Attend(s *Scratch, out, q []float32, stride, head, group, first,
 	padded := last.row + last.rows
 	a.dims = shape.RoundUp(c.HeadDim, kvDims)
 	s.scores, s.sums = growTo(s.scores, padded*a.width), growTo(s.sums, padded*a.dims)
-	clear(s.sums)
 	if c.Bits == 16 {
 		s.q = growTo(s.q, padded*c.HeadDim)
 		for _, t := range s.tiles {
 			s.pack(t, q, a.rows, stride, group, c.HeadDim)
 		}
-		a.scores()
-		a.probabilities(scale)
-		a.combine()
-	} else {
-		c.growInt(s, padded, a.width)
-		for r := range padded {
-			a.packInt(r, q, stride)
-		}
-		a.scoresInt()
-		a.weightsInt(scale)
-		a.combineInt()
+		return
 	}
-	for r := range a.rows {
-		dst, sums := out[r/group*stride+r%group*c.HeadDim:][:c.HeadDim], s.sums[r*a.dims:]
-		if c.Bits == 16 {
-			copy(dst, sums)
-		} else {
-			c.unpackSums(dst, sums, s.base[r])
-		}
+	c.growInt(s, padded, a.width)
+	for r := range padded {
+		a.packInt(r, q, stride)
 	}
+	a.vs, a.vm = c.valueScales(s, head, a.lo, shape.RoundUp(a.end, kvLanes))
 }
 
-// kvCall is one call of [Cache.Attend].
-type kvCall struct {
-	c           *Cache
-	s           *Scratch
-	head        int // the kv head
-	group, rows int // query heads that share it; rows: their queries at all positions
-	first, end  int // positions of the queries
-	window      int // positions that a query sees; 0: all up to its own
-	lo          int // the position that the scores of each row begin with
-	width       int // scores from row to row
-	dims        int // sums from row to row: the dimensions, rounded up
+// allScores computes the scores of all rows with positions lo…hi-1. lo is where the call or a
+// segment begins, and hi where one ends.
+func (a *kvCall) allScores(lo, hi int) {
+	if a.c.Bits == 16 {
+		a.scores(lo, hi)
+		return
+	}
+	a.scoresInt(lo, hi)
+}
+
+// weigh replaces the scores of row r, in tile t, by the weights of the values.
+func (a *kvCall) weigh(t kvTile, r int, scale float32) {
+	if a.c.Bits == 16 {
+		a.probabilities(t, r, scale)
+		return
+	}
+	a.weightsOf(r, t, scale)
+}
+
+// segments returns how many segments the positions of the call lie in.
+func (a *kvCall) segments() int { return shape.CeilDiv(a.end, kvSegment) - a.lo/kvSegment }
+
+// segment returns the positions of segment i that the call has.
+func (a *kvCall) segment(i int) (lo, hi int) {
+	i += a.lo / kvSegment
+	return max(a.lo, i*kvSegment), min(a.end, (i+1)*kvSegment)
+}
+
+// combineSegment adds the weighted values of segment i to the sums of all rows.
+func (a *kvCall) combineSegment(i int, sums []float32) {
+	lo, hi := a.segment(i)
+	if a.c.Bits == 16 {
+		a.combine(lo, hi, sums)
+		return
+	}
+	a.combineInt(lo, hi, sums)
+}
+
+// write writes the results.
+func (a *kvCall) write(out []float32, stride int) {
+	for r := range a.rows {
+		dst, sums := out[r/a.group*stride+r%a.group*a.c.HeadDim:][:a.c.HeadDim], a.s.sums[r*a.dims:]
+		if a.c.Bits == 16 {
+			copy(dst, sums)
+		} else {
+			a.c.unpackSums(dst, sums, a.s.base[r])
+		}
+	}
 }
 
 // see returns the positions from…to-1, which a row sees.
@@ -128,16 +194,16 @@ func (a *kvCall) see(row int) (from, to int) {
 	return from, to
 }
 
-// pieces calls f for all positions that each tile sees, rounded outwards to multiples of
-// `unit` (positions, for a tile of so many rows). It cuts them into pieces, so that the keys
-// or values of a piece stay in the processor's first-level cache while all tiles use them,
-// and so that a piece lies in one part of a paged cache: n positions of `in` from its
-// position `at` on, which is position `from` of the sequence.
-func (a *kvCall) pieces(unit func(rows int) int, f func(in *Cache, at, n int, t kvTile, from int)) {
-	for chunk := a.lo; chunk < a.end; chunk += kvChunk {
+// pieces calls f for all positions of lo…hi-1 that each tile sees, rounded outwards to multiples
+// of `unit` (positions, for a tile of so many rows). lo and hi are as in allScores. It cuts them
+// into pieces, so that the keys or values of a piece stay in the processor's first-level cache
+// while all tiles use them, and so that a piece lies in one part of a paged cache: n positions of
+// `in` from its position `at` on, which is position `from` of the sequence.
+func (a *kvCall) pieces(lo, hi int, unit func(rows int) int, f func(in *Cache, at, n int, t kvTile, from int)) {
+	for chunk := lo; chunk < hi; chunk += kvChunk {
 		for _, t := range a.s.tiles {
 			u := unit(t.rows)
-			from, to := max(chunk, t.from&^(u-1)), min(chunk+kvChunk, shape.RoundUp(t.to, u))
+			from, to := max(chunk, t.from&^(u-1)), min(chunk+kvChunk, shape.RoundUp(min(t.to, hi), u))
 			for from < to {
 				in, at, n := a.c.piece(from, to)
 				f(in, at, n, t, from)
@@ -148,35 +214,31 @@ func (a *kvCall) pieces(unit func(rows int) int, f func(in *Cache, at, n int, t 
 }
 
 // scores multiplies the queries with keys of float32.
-func (a *kvCall) scores() {
-	a.pieces(kvUnit, func(in *Cache, at, n int, t kvTile, from int) {
+func (a *kvCall) scores(lo, hi int) {
+	a.pieces(lo, hi, kvUnit, func(in *Cache, at, n int, t kvTile, from int) {
 		in.scores(a.head, at, n, a.s.q[t.row*a.c.HeadDim:], t.rows, a.s.scores[t.row*a.width+from-a.lo:], a.width)
 	})
 }
 
-// probabilities replaces the scores of each row by their softmax, and by 0 where the row does
-// not see a position that its tile sees.
-func (a *kvCall) probabilities(scale float32) {
-	for _, t := range a.s.tiles {
-		for r := t.row; r < min(t.row+t.rows, a.rows); r++ {
-			from, to := a.see(r)
-			row, after := a.s.scores[r*a.width:][:a.width], scale
-			if a.c.SoftCap > 0 {
-				float.SoftCap(row[from-a.lo:to-a.lo], scale, a.c.SoftCap)
-				after = 1
-			}
-			clear(row[t.from-a.lo : from-a.lo])
-			clear(row[to-a.lo : t.to-a.lo])
-			float.Softmax(row[from-a.lo:to-a.lo], after)
-		}
+// probabilities replaces the scores of row r of tile t by their softmax, and by 0 where the row
+// does not see a position that its tile sees.
+func (a *kvCall) probabilities(t kvTile, r int, scale float32) {
+	from, to := a.see(r)
+	row, after := a.s.scores[r*a.width:][:a.width], scale
+	if a.c.SoftCap > 0 {
+		float.SoftCap(row[from-a.lo:to-a.lo], scale, a.c.SoftCap)
+		after = 1
 	}
+	clear(row[t.from-a.lo : from-a.lo])
+	clear(row[to-a.lo : t.to-a.lo])
+	float.Softmax(row[from-a.lo:to-a.lo], after)
 }
 
-// combine adds up the values of float32, multiplied by the probabilities.
-func (a *kvCall) combine() {
+// combine adds the values of float32, multiplied by the probabilities, to the sums.
+func (a *kvCall) combine(lo, hi int, sums []float32) {
 	one := func(int) int { return 1 }
-	a.pieces(one, func(in *Cache, at, n int, t kvTile, from int) {
-		in.combine(a.head, at, n, a.s.scores[t.row*a.width+from-a.lo:], a.width, t.rows, a.s.sums[t.row*a.dims:], a.dims)
+	a.pieces(lo, hi, one, func(in *Cache, at, n int, t kvTile, from int) {
+		in.combine(a.head, at, n, a.s.scores[t.row*a.width+from-a.lo:], a.width, t.rows, sums[t.row*a.dims:], a.dims)
 	})
 }
 

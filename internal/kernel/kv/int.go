@@ -98,21 +98,21 @@ func (a *kvCall) packInt(r int, q []float32, stride int) {
 }
 
 // scoresInt computes the scores of all rows, without the scale of the row.
-func (a *kvCall) scoresInt() {
+func (a *kvCall) scoresInt(lo, hi int) {
 	size := a.c.kvIntGroups() * 8
-	a.pieces(kvIntUnit, func(in *Cache, at, n int, t kvTile, from int) {
+	a.pieces(lo, hi, kvIntUnit, func(in *Cache, at, n int, t kvTile, from int) {
 		in.scoresInt(a.head, at, n, a.s.ints[t.row*size:][:t.rows*size], a.s.total[t.row:][:t.rows], a.s.scores[t.row*a.width+from-a.lo:], a.width)
 	})
 }
 
-// combineInt adds up the weighted values of all rows.
-func (a *kvCall) combineInt() {
+// combineInt adds the weighted values of all rows to the sums.
+func (a *kvCall) combineInt(lo, hi int, sums []float32) {
 	steps := a.width / kvIntBlock
 	block := func(int) int { return kvIntBlock }
-	a.pieces(block, func(in *Cache, at, n int, t kvTile, from int) {
+	a.pieces(lo, hi, block, func(in *Cache, at, n int, t kvTile, from int) {
 		n = min(n, shape.RoundUp(t.to-from, 4)) // no row of the tile sees positions from t.to on
 		in.combineInt(a.head, at, n, a.s.weights[2*(t.row*a.width+from-a.lo):], 2*a.width,
-			a.s.step[t.row*steps+(from-a.lo)/kvIntBlock:], steps, t.rows, a.s.sums[t.row*a.dims:], a.dims)
+			a.s.step[t.row*steps+(from-a.lo)/kvIntBlock:], steps, t.rows, sums[t.row*a.dims:], a.dims)
 	})
 }
 
@@ -162,20 +162,9 @@ func kvIntDot(u uint64, k uint32) int32 {
 		int32(int16(u>>32))*int32(k>>16&255) + int32(int16(u>>48))*int32(k>>24)
 }
 
-// weightsInt replaces the scores of all rows by the weights of the values, in integers, and
-// computes the base of each row.
-func (a *kvCall) weightsInt(scale float32) {
-	vs, vm := a.c.valueScales(a.s, a.head, a.lo, shape.RoundUp(a.end, kvLanes))
-	for _, t := range a.s.tiles {
-		for r := t.row; r < min(t.row+t.rows, a.rows); r++ {
-			a.weightsOf(r, t, scale, vs, vm)
-		}
-	}
-}
-
-// weightsOf does that for row r of tile t. vs and vm are the scales and minima of the values.
-// They begin with position a.lo, from which positions are counted here.
-func (a *kvCall) weightsOf(r int, t kvTile, scale float32, vs, vm []uint16) {
+// weightsOf replaces the scores of row r, of tile t, by the weights of the values, in integers, and
+// computes the base of the row. Positions are counted from a.lo here.
+func (a *kvCall) weightsOf(r int, t kvTile, scale float32) {
 	s, row := a.s, a.s.scores[r*a.width:][:a.width]
 	from, to := a.see(r)
 	from, to = from-a.lo, to-a.lo
@@ -189,7 +178,7 @@ func (a *kvCall) weightsOf(r int, t kvTile, scale float32, vs, vm []uint16) {
 	clear(row[to : last*kvIntBlock])
 	// The lanes of kvWeights begin at the same positions for all rows: multiples of 16.
 	start, end := from&^(kvLanes-1), shape.RoundUp(to, kvLanes)
-	s.base[r] = kvProbabilities(row[start:end], from-start, to-start, after, vs[start:end], vm[start:end])
+	s.base[r] = kvProbabilities(row[start:end], from-start, to-start, after, a.vs[start:end], a.vm[start:end])
 
 	weights, step := s.weights[2*r*a.width:], s.step[r*(a.width/kvIntBlock):]
 	kvIntWeights(weights[2*first*kvIntBlock:], step[first:last], row[first*kvIntBlock:last*kvIntBlock])
