@@ -377,3 +377,26 @@ func TestKVShift(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkProbabilities makes weights of rows of scores that end within the same 16
+// positions, as a job of attention does.
+func BenchmarkProbabilities(b *testing.B) {
+	r := rand.New(rand.NewPCG(67, 68))
+	for _, n := range []int{64, 256, 512} {
+		const rows = 24
+		x, y := kerneltest.RandFloats(r, rows*n), make([]float32, rows*n)
+		vs, vm := make([]uint16, n), make([]uint16, n)
+		for i := range vs {
+			vs[i], vm[i] = float.ToF16(float32(r.Float64())), float.ToF16(float32(r.NormFloat64()))
+		}
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				copy(y, x)
+				for i := range rows {
+					kvProbabilities(y[i*n:][:n], 0, n-i%16, 1, vs, vm)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*rows*n), "ns/score")
+		})
+	}
+}
