@@ -54,6 +54,7 @@ type kvIntScoreArgs struct {
 	scale, min unsafe.Pointer // of the keys, IEEE binary16
 	dst        unsafe.Pointer // the scores
 	dstRow     int            // bytes from row to row of the scores
+	ahead      int            // bytes to the keys that the routine fetches ahead
 }
 
 // kvIntCombineArgs are the arguments of a routine that adds weighted values of 4 or 8 bits
@@ -68,6 +69,12 @@ type kvIntCombineArgs struct {
 	sumsRow int            // bytes from row to row of the sums
 	step    unsafe.Pointer // the weights' step of the first block
 	stepRow int            // bytes from row to row of the steps
+	ahead   int            // bytes to the values that the routine fetches ahead
+}
+
+// kvAhead returns the distance in bytes from data[at] to next[nextAt], in another page.
+func kvAhead(data []byte, at int, next []byte, nextAt int) int {
+	return int(uintptr(unsafe.Pointer(&next[nextAt])) - uintptr(unsafe.Pointer(&data[at])))
 }
 
 // kvScoreBlocks is [Cache.scores] in assembly.
@@ -118,7 +125,7 @@ func kvCombineBlocks(c *Cache, head, from, n int, w []float32, stride, rows int,
 }
 
 // kvIntScoreBlocks is [Cache.scoresInt] in assembly.
-func kvIntScoreBlocks(c *Cache, head, from, n int, q []byte, total []int32, dst []float32, stride int) bool {
+func kvIntScoreBlocks(c, next *Cache, head, from, n int, q []byte, total []int32, dst []float32, stride int) bool {
 	if !hasAssembly() {
 		return false
 	}
@@ -126,6 +133,10 @@ func kvIntScoreBlocks(c *Cache, head, from, n int, q []byte, total []int32, dst 
 	a := kvIntScoreArgs{keys: unsafe.Pointer(&c.keys[at*row]), blockBytes: kvLanes * row, steps: row / 4, groups: n / kvIntUnit(rows),
 		q: unsafe.Pointer(&q[0]), qRow: len(q) / rows, total: unsafe.Pointer(&total[0]), scale: unsafe.Pointer(&c.ks[at]), min: unsafe.Pointer(&c.km[at]),
 		dst: kvFirst(dst), dstRow: 4 * stride}
+	a.ahead = kvIntUnit(rows) * row
+	if next != nil {
+		a.ahead = kvAhead(c.keys, at*row, next.keys, head*Page*row)
+	}
 	// Go checks the bounds of the last element that the routine reads or writes.
 	_, _, _ = c.keys[(at+n)*row-1], c.ks[at+n-1], dst[(rows-1)*stride+n-1]
 	kvIntScore(&a, rows, kvIntUnit(rows), c.Bits)
@@ -144,7 +155,7 @@ func kvIntWeightBlocks(dst []byte, step, w []float32) bool {
 }
 
 // kvIntCombineBlocks is [Cache.combineInt] in assembly.
-func kvIntCombineBlocks(c *Cache, head, from, n int, w []byte, wRow int, step []float32, stepRow, rows int, sums []float32, dims int) bool {
+func kvIntCombineBlocks(c, next *Cache, head, from, n int, w []byte, wRow int, step []float32, stepRow, rows int, sums []float32, dims int) bool {
 	if !hasAssembly() {
 		return false
 	}
@@ -153,6 +164,10 @@ func kvIntCombineBlocks(c *Cache, head, from, n int, w []byte, wRow int, step []
 	_ = c.values[(at+n)*row-1]
 	a := kvIntCombineArgs{w: unsafe.Pointer(&w[0]), wRow: wRow, values: unsafe.Pointer(&c.values[at*row]), next: 4 * row, fours: n / 4,
 		sums: kvFirst(sums), sumsRow: 4 * dims, step: kvFirst(step), stepRow: 4 * stepRow}
+	a.ahead = kvIntBlock * row
+	if next != nil {
+		a.ahead = kvAhead(c.values, at*row, next.values, head*Page*row)
+	}
 	kvIntCombineRows(c, a, rows, dims)
 	return true
 }

@@ -18,11 +18,11 @@ func kvCombineBlocks(c *Cache, head, from, n int, w []float32, stride, rows int,
 	return false
 }
 
-func kvIntScoreBlocks(c *Cache, head, from, n int, q []byte, total []int32, dst []float32, stride int) bool {
+func kvIntScoreBlocks(c, next *Cache, head, from, n int, q []byte, total []int32, dst []float32, stride int) bool {
 	return false
 }
 
-func kvIntCombineBlocks(c *Cache, head, from, n int, w []byte, wRow int, step []float32, stepRow, rows int, sums []float32, dims int) bool {
+func kvIntCombineBlocks(c, next *Cache, head, from, n int, w []byte, wRow int, step []float32, stepRow, rows int, sums []float32, dims int) bool {
 	return false
 }
 

@@ -101,7 +101,7 @@ func (a *kvCall) packInt(r int, q []float32, stride int) {
 func (a *kvCall) scoresInt(lo, hi int) {
 	size := a.c.kvIntGroups() * 8
 	a.pieces(lo, hi, kvIntUnit, func(in *Cache, at, n int, t kvTile, from int) {
-		in.scoresInt(a.head, at, n, a.s.ints[t.row*size:][:t.rows*size], a.s.total[t.row:][:t.rows], a.s.scores[t.row*a.width+from-a.lo:], a.width)
+		in.scoresInt(a.c.pageAfter(from), a.head, at, n, a.s.ints[t.row*size:][:t.rows*size], a.s.total[t.row:][:t.rows], a.s.scores[t.row*a.width+from-a.lo:], a.width)
 	})
 }
 
@@ -111,7 +111,7 @@ func (a *kvCall) combineInt(lo, hi int, sums []float32) {
 	block := func(int) int { return kvIntBlock }
 	a.pieces(lo, hi, block, func(in *Cache, at, n int, t kvTile, from int) {
 		n = min(n, shape.RoundUp(t.to-from, 4)) // no row of the tile sees positions from t.to on
-		in.combineInt(a.head, at, n, a.s.weights[2*(t.row*a.width+from-a.lo):], 2*a.width,
+		in.combineInt(a.c.pageAfter(from), a.head, at, n, a.s.weights[2*(t.row*a.width+from-a.lo):], 2*a.width,
 			a.s.step[t.row*steps+(from-a.lo)/kvIntBlock:], steps, t.rows, sums[t.row*a.dims:], a.dims)
 	})
 }
@@ -129,9 +129,10 @@ func kvIntSplit(v uint64) (high, low uint32) {
 
 // scoresInt sets dst[r·stride+j] to minimum_j·total_r + scale_j·Σ_i u_ri·k_ji, the score
 // without the scale of the row, for n positions from position `from` on. Both are multiples
-// of the number of positions that the routine takes.
-func (c *Cache) scoresInt(head, from, n int, q []byte, total []int32, dst []float32, stride int) {
-	if kvIntScoreBlocks(c, head, from, n, q, total, dst, stride) {
+// of the number of positions that the routine takes. next is the page that is read after c, which
+// may be fetched ahead; nil: none.
+func (c *Cache) scoresInt(next *Cache, head, from, n int, q []byte, total []int32, dst []float32, stride int) {
+	if kvIntScoreBlocks(c, next, head, from, n, q, total, dst, stride) {
 		return
 	}
 	groups, rows := c.kvIntGroups(), len(total)
@@ -228,9 +229,9 @@ func kvIntWeights(dst []byte, step, w []float32) {
 
 // combineInt adds Σ_blocks step·Σ_j v_rj·x_j, blocks ascending, to the sums of each row, for
 // n positions from position `from` on, where a block begins. The last block may be shorter;
-// n is a multiple of four.
-func (c *Cache) combineInt(head, from, n int, w []byte, wRow int, step []float32, stepRow, rows int, sums []float32, dims int) {
-	if kvIntCombineBlocks(c, head, from, n, w, wRow, step, stepRow, rows, sums, dims) {
+// n is a multiple of four. next is as in scoresInt.
+func (c *Cache) combineInt(next *Cache, head, from, n int, w []byte, wRow int, step []float32, stepRow, rows int, sums []float32, dims int) {
+	if kvIntCombineBlocks(c, next, head, from, n, w, wRow, step, stepRow, rows, sums, dims) {
 		return
 	}
 	values := c.values[(head*c.capacity+from)*c.valueRow():]

@@ -86,6 +86,14 @@ func (c *Cache) piece(from, to int) (in *Cache, at, n int) {
 	return c.pages[from/Page], at, min(to-from, Page-at)
 }
 
+// pageAfter returns the page that follows the one with this position; nil if there is none.
+func (c *Cache) pageAfter(position int) *Cache {
+	if i := position/Page + 1; i < len(c.pages) {
+		return c.pages[i]
+	}
+	return nil
+}
+
 // valueScales returns the scales and minima of a head's values at the positions from…to-1.
 func (c *Cache) valueScales(s *Scratch, head, from, to int) (scales, minima []uint16) {
 	if c.pages == nil {
