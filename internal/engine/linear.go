@@ -30,7 +30,7 @@ func (l *plain) forward(s *scratch, ys [][]float32, x []float32, tokens int) {
 	s.filled(tokens)
 	for i, w := range l.weights {
 		float.MatMulHalf(s.pool, ys[i], w.Rows, x, w.Cols, w, tokens)
-		llama.AddBias(ys[i], l.bias[i], tokens)
+		float.AddEachOn(s.pool, ys[i], l.bias[i], tokens)
 	}
 }
 
@@ -203,7 +203,7 @@ func (l *quantized) forward(s *scratch, ys [][]float32, x []float32, tokens int)
 	}
 	for _, w := range l.whole {
 		float.MatMulHalf(s.pool, ys[w.at], w.weights.Rows, x, l.in, w.weights, tokens)
-		llama.AddBias(ys[w.at], w.bias, tokens)
+		float.AddEachOn(s.pool, ys[w.at], w.bias, tokens)
 	}
 	if len(l.whole) > 0 {
 		s.ys = s.ys[:0]
@@ -249,7 +249,7 @@ func (l *quantized) multiply(s *scratch, ys [][]float32, x []float32, tokens int
 		}
 	}
 	for i, b := range l.bias {
-		llama.AddBias(ys[i], b, tokens)
+		float.AddEachOn(s.pool, ys[i], b, tokens)
 	}
 }
 

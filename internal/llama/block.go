@@ -23,26 +23,13 @@ type Linear interface {
 type Dense struct {
 	Out, In int
 	W       []float32 // [out × in]
-	Bias    []float32 // [out], or nil
+	Bias    []float32 // [out]; nil: none
 }
 
 // Forward implements [Linear].
 func (d *Dense) Forward(p *parallel.Pool, y, x []float32, tokens int) {
 	float.MatMulNT(p, y, d.Out, x, d.In, d.W, d.In, tokens, d.Out, d.In, false)
-	AddBias(y, d.Bias, tokens)
-}
-
-// AddBias adds b to each row of y; a nil b adds nothing.
-func AddBias(y, b []float32, tokens int) {
-	if b == nil {
-		return
-	}
-	for t := range tokens {
-		row := y[t*len(b):][:len(b)]
-		for i, v := range b {
-			row[i] += v
-		}
-	}
+	float.AddEachOn(p, y, d.Bias, tokens)
 }
 
 // Block is one transformer block.

@@ -38,7 +38,7 @@ func (m *Mapped) Forward(p *parallel.Pool, y, x []float32, tokens int) {
 		float.MatMulHalf(p, y[first:], out, x, in, w, tokens)
 		part.Release()
 	}
-	AddBias(y, m.Bias, tokens)
+	float.AddEachOn(p, y, m.Bias, tokens)
 }
 
 // mappedBlock returns block i of the checkpoint with its weights in the file. Norms and router

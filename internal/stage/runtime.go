@@ -125,7 +125,7 @@ func (r *runLinear) Forward(p *parallel.Pool, y, x []float32, tokens int) {
 		xq, z := r.input(p, x, tokens)
 		r.product(p, y, x, xq, z, tokens)
 	}
-	llama.AddBias(y, d.Bias, tokens)
+	float.AddEachOn(p, y, d.Bias, tokens)
 }
 
 // product writes y from the results of input, without the bias.

@@ -225,6 +225,20 @@ func AddToOn(p *parallel.Pool, x, y []float32) {
 	split(p, len(x), func(from, to int) { AddTo(x[from:to], y[from:to]) })
 }
 
+// AddEachOn adds row to each of the rows of x [rows × len(row)], on the threads of the pool.
+func AddEachOn(p *parallel.Pool, x, row []float32, rows int) {
+	n := len(row)
+	if n == 0 {
+		return
+	}
+	each := max(1, elemChunk/n) // rows of a chunk
+	p.Run((rows+each-1)/each, func(i int) {
+		for r := i * each; r < min((i+1)*each, rows); r++ {
+			AddTo(x[r*n:][:n], row)
+		}
+	})
+}
+
 // RMSNormOn is [RMSNorm] for each of the tokens, on the threads of the pool. dst and x
 // are [tokens × len(weight)].
 func RMSNormOn(p *parallel.Pool, dst, x, weight []float32, eps float64, tokens int) {

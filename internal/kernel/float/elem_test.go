@@ -226,6 +226,13 @@ func TestElementwisePool(t *testing.T) {
 	RMSNormOn(pool, b, x, w, 1e-6, tokens)
 	kerneltest.SameBits(t, "RMSNorm", b, a)
 	RMSNormOn(pool, nil, nil, nil, 1e-6, 3)
+	copy(a, b)
+	for t := range tokens {
+		AddTo(a[t*len(w):][:len(w)], w)
+	}
+	AddEachOn(pool, b, w, tokens)
+	kerneltest.SameBits(t, "a row added to each", b, a)
+	AddEachOn(pool, nil, nil, 3)
 }
 
 func BenchmarkElementwise(b *testing.B) {
