@@ -102,7 +102,8 @@ loop:
 	RET
 
 // func intReadAVX2(p *byte, n int)
-// Reads n bytes, a multiple of 256, in order.
+// Reads n bytes, a multiple of 256, in order. Lines are asked for as the kernels do: far ahead into
+// the second-level cache, and again when they are near.
 TEXT ·intReadAVX2(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), SI
 	MOVQ n+8(FP), CX
@@ -112,9 +113,13 @@ TEXT ·intReadAVX2(SB), NOSPLIT, $0-16
 
 loop:
 	PREFETCHT0 2048(SI)
+	PREFETCHT1 8192(SI)
 	PREFETCHT0 2112(SI)
+	PREFETCHT1 8256(SI)
 	PREFETCHT0 2176(SI)
+	PREFETCHT1 8320(SI)
 	PREFETCHT0 2240(SI)
+	PREFETCHT1 8384(SI)
 	VPOR (SI), Y0, Y0
 	VPOR 32(SI), Y1, Y1
 	VPOR 64(SI), Y0, Y0

@@ -25,7 +25,8 @@ func peakFMAavx2(n int)
 //go:noescape
 func intPeakVNNI(n int)
 
-// Reads n bytes, a multiple of 256, in order.
+// Reads n bytes, a multiple of 256, in order. Lines are asked for as the kernels do: far ahead into
+// the second-level cache, and again when they are near.
 //
 //go:noescape
 func intReadAVX2(p *byte, n int)

@@ -88,6 +88,8 @@ begin:                             \
 	CMOVQEQ R11, CX;         \
 	PREFETCHT0 (CX);        \
 	PREFETCHT0 (CX)(DI*1);  \
+	PREFETCHT1 (INT_FAR-INT_AHEAD)(CX);       \
+	PREFETCHT1 (INT_FAR-INT_AHEAD)(CX)(DI*1); \
 	ADDQ    $64, CX
 
 // INT_START4 begins the sums of the next token with -8·Σq, INT_START8 with
@@ -230,6 +232,10 @@ write:                                     \
 // weights are not read again before the next token: on Xeons, whose last-level cache may
 // hold a whole model, lines that are fetched so never get there.
 #define INT_AHEAD1 2048
+
+// INT_FAR is the distance at which they ask for lines the first time, into the second-level
+// cache: it has more requests to memory under way at once than the first.
+#define INT_FAR 8192
 
 // INT_WRITE1 writes sx·(sum − zx·RowSum) of the row tile; the sums are in Z23.
 #define INT_WRITE1 \
