@@ -14,11 +14,10 @@ const (
 )
 
 // MulLeft multiplies each block [k × w] of src from the left by a [k × k] and writes the
-// results to dst, or adds them to it, on the calling goroutine. It returns false and does nothing unless k and
-// w are small and w is a multiple of the width of the tier's kernels. Its results are those
-// of [MatMulNN] to the bit. Unlike MatMulNN it does not copy its operands, which would
-// take longer than so small a product.
-// dst may be src if [LeftInPlace] says so.
+// results to dst, or adds them to it, on the calling goroutine. dst may be src if [LeftInPlace]
+// says so. It returns false and does nothing unless k and w are small and w is a multiple of the
+// width of the tier's kernels. Its results are those of [MatMulNN] to the bit. Unlike MatMulNN
+// it does not copy its operands, which would take longer than so small a product.
 func MulLeft(dst, a, src []float32, k, w int, accumulate bool) bool {
 	micro := microKernels[float32]()
 	if k < 1 || k > leftLimit || w < 1 || w > leftWidth || w%micro.width != 0 {

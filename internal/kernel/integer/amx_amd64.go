@@ -18,7 +18,7 @@ type intAMXArgs struct {
 	config    unsafe.Pointer // the shapes of the matrix registers
 	w         unsafe.Pointer // signed weights of the first row tile, [column/4][row][column%4]
 	wNext     uintptr        // to the next row tile
-	scales    unsafe.Pointer // scales of the first row tile of the call in Go
+	scales    unsafe.Pointer // of all row tiles that were unpacked together; place sets scale from it
 	scale     unsafe.Pointer // scales of the first row tile
 	scaleNext uintptr        // to the next row tile's
 	zero      int            // what the zero points of the weights take: one of the constants below
@@ -85,8 +85,8 @@ func (c *intTileConfig) set(tokens, depth int) {
 	c.rowBytes[4], c.rows[4] = uint16(depth), uint8(tokens)
 }
 
-// The smaller block of tokens that there are kernels for beside intAMXBlock, and the fewest tokens for which AMX
-// is faster than AVX-512 VNNI.
+// The smaller block of tokens that there are kernels for, beside intAMXBlock, and the fewest
+// tokens for which AMX is faster than AVX-512 VNNI.
 const (
 	intAMXHalf  = 8
 	intAMXLeast = 16

@@ -77,7 +77,8 @@ const splitLeast = 4 * kvSegment
 
 // splits reports whether jobs are to be split. One for each kv head keeps threads waiting where
 // there are few heads, and longer with every position. Split jobs have scratch memory of their
-// own; together it is no more than the threads' would be.
+// own, beside that of the threads: for at most kvRows/4 rows each, and so together for no more
+// rows than the threads' is.
 func (s *Schedule) splits(threads, group, window int) bool {
 	n := len(s.jobs)
 	if threads == 1 || n%threads == 0 || n >= 4*threads || window > 0 && window < splitLeast {
