@@ -8,6 +8,7 @@ var kvFiles = []file{
 	{"kv/combine512_amd64.s", "kv_combine512_amd64.tmpl", values{"Shapes": kvCombine512}},
 	{"kv/avx2_amd64.s", "kv_avx2_amd64.tmpl", values{"Scores": kvScore256, "Combines": kvCombine256}},
 	{"kv/int512_amd64.s", "kv_int512_amd64.tmpl", values{"Scores": kvScore512, "Combines": kvIntCombine512}},
+	{"kv/amx_amd64.s", "kv_amx_amd64.tmpl", nil},
 	{"kv/int256_amd64.s", "kv_int256_amd64.tmpl", values{"Scores": kvIntScore256, "Combines": kvIntCombine256}},
 	{"kv/int_arm64.s", "kv_int_arm64.tmpl", values{"Shapes": kvIntNarrow}},
 	{"kv/calls_amd64.go", "kv_calls.tmpl", values{"Package": "kv", "Families": []values{

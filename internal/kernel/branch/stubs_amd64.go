@@ -5,7 +5,7 @@ package branch
 import "unsafe"
 
 // The assembly routines. The name ends with the instructions that a routine needs,
-// or has them in the middle: AMX for intAMX…, AVX-512 VNNI for intVNNI…, AVX-VNNI for intAVXVNNI…,
+// or has them in the middle: AMX for intAMX… and kv…AMX, AVX-512 VNNI for intVNNI…, AVX-VNNI for intAVXVNNI…,
 // AVX-512 for …512…, AVX2 for …avx2, …AVX2… and …256…. A routine may be called only
 // where the active tier of the package cpu has them. Strides are in bytes unless it is
 // said otherwise.

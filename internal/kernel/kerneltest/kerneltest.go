@@ -17,8 +17,13 @@ func TiersTo(top cpu.Tier) []cpu.Tier {
 }
 
 // FloatTiers runs f on every tier of this CPU for which float kernels differ.
-func FloatTiers(t *testing.T, f func(t *testing.T)) {
-	for _, tier := range TiersTo(cpu.AVX512) {
+func FloatTiers(t *testing.T, f func(t *testing.T)) { onTiers(t, TiersTo(cpu.AVX512), f) }
+
+// AllTiers runs f on every tier of this CPU, for kernels of integers.
+func AllTiers(t *testing.T, f func(t *testing.T)) { onTiers(t, cpu.Tiers(), f) }
+
+func onTiers(t *testing.T, tiers []cpu.Tier, f func(t *testing.T)) {
+	for _, tier := range tiers {
 		t.Run(tier.String(), func(t *testing.T) {
 			defer cpu.SetTier(cpu.SetTier(tier))
 			f(t)

@@ -57,7 +57,7 @@ func Queries(group, positions int) int {
 // ScratchBytes returns an upper bound of the bytes of a [Scratch] for calls with as many
 // queries as [Queries] returns.
 func ScratchBytes(group, headDim, positions int) int64 {
-	rows := int64(Queries(group, positions)*group + 7) // fillers included
+	rows := int64(Queries(group, positions)*group + 15) // fillers included
 	return 10 * rows * int64(shape.RoundUp(positions, kvAlign)+kvAlign+kvLanes+headDim+shape.RoundUp(headDim, kvDims)+4)
 }
 
@@ -111,7 +111,7 @@ func (a *kvCall) begin(c *Cache, s *Scratch, q []float32, stride, head, group, f
 	*a = kvCall{c: c, s: s, head: head, group: group, rows: n * group, first: first, end: first + n, window: window}
 	tileRows := kvTileRows
 	if c.Bits != 16 {
-		tileRows = kvIntTileRows
+		tileRows = func(left int) int { return kvIntTileRows(c, left) }
 	}
 	s.tile(a.rows, tileRows, a.see)
 	lo, _ := a.see(0)

@@ -123,7 +123,7 @@ func TestAttend(t *testing.T) {
 					tolerance = 1e-4
 				}
 				var simd []float32 // a cache of integers has no tier with other bits
-				kerneltest.FloatTiers(t, func(t *testing.T) {
+				kerneltest.AllTiers(t, func(t *testing.T) {
 					var s Scratch
 					for _, window := range []int{0, 1, 13} {
 						out := make([]float32, len(q))
@@ -189,7 +189,7 @@ func TestAttendAfterTruncation(t *testing.T) {
 			short.PutPacked(0, p, k, v, long.ks[p], long.km[p], long.vs[p], long.vm[p])
 		}
 		q := kerneltest.RandFloats(r, 64)
-		kerneltest.FloatTiers(t, func(t *testing.T) {
+		kerneltest.AllTiers(t, func(t *testing.T) {
 			var s Scratch
 			a, b := make([]float32, 64), make([]float32, 64)
 			long.Attend(&s, a, q, 64, 0, 1, 19, 1, 0, 0.125)
@@ -213,7 +213,7 @@ func TestKVWeights(t *testing.T) {
 		}
 		var portable []float32
 		var base float32
-		kerneltest.FloatTiers(t, func(t *testing.T) {
+		kerneltest.AllTiers(t, func(t *testing.T) {
 			got := append([]float32{}, x...)
 			b := kvWeights(got, scale, minimum)
 			if cpu.Active() == cpu.Portable {
@@ -246,7 +246,7 @@ func BenchmarkAttend(b *testing.B) {
 			scale := float32(0.1)
 			each := Queries(shape.group, shape.positions)
 			jobs := (shape.queries + each - 1) / each
-			for _, tier := range kerneltest.TiersTo(cpu.AVX512VNNI) {
+			for _, tier := range cpu.Tiers() {
 				for threads := 1; threads <= 2; threads++ {
 					if tier == cpu.Portable && shape.queries > 1 || tier < cpu.AVX512VNNI && threads > 1 {
 						continue
@@ -288,7 +288,7 @@ func TestAttendAllocation(t *testing.T) {
 	for _, bits := range []int{4, 8, 16} {
 		m := newKVModel(r, bits, 1, 64, 70)
 		q, out := kerneltest.RandFloats(r, 8*64), make([]float32, 8*64)
-		kerneltest.FloatTiers(t, func(t *testing.T) {
+		kerneltest.AllTiers(t, func(t *testing.T) {
 			var s Scratch
 			if n := testing.AllocsPerRun(20, func() {
 				m.Attend(&s, out, q, 8*64, 0, 8, 69, 1, 0, 0.125)
@@ -337,7 +337,7 @@ func TestKVProbabilities(t *testing.T) {
 			want := append([]float32{}, x...)
 			float.Softmax(want[from:], scale)
 			base := kvWeights(want, vs[:n], vm[:n])
-			kerneltest.FloatTiers(t, func(t *testing.T) {
+			kerneltest.AllTiers(t, func(t *testing.T) {
 				got := append(append([]float32{}, x...), make([]float32, end-n)...)
 				b := kvProbabilities(got, from, n, scale, vs, vm)
 				for _, v := range got[n:] {
@@ -363,7 +363,7 @@ func TestKVShift(t *testing.T) {
 	r := rand.New(rand.NewPCG(61, 62))
 	for n := range 70 {
 		x := kerneltest.RandFloats(r, n+5)
-		kerneltest.FloatTiers(t, func(t *testing.T) {
+		kerneltest.AllTiers(t, func(t *testing.T) {
 			got := make([]float32, n)
 			done := kvShiftBlocks(got, x, 0.7)
 			if done > n || done%16 != 0 {

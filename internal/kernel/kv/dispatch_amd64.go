@@ -67,8 +67,10 @@ func kvCombine(a *kvCombineArgs, rows, dims, bits int) {
 func kvIntPlanes() bool { return cpu.Active() >= cpu.AVX512VNNI }
 
 // kvIntTileRows is [kvTileRows] for a cache of integers.
-func kvIntTileRows(left int) int {
+func kvIntTileRows(c *Cache, left int) int {
 	switch {
+	case left >= kvAMXLeast && c.kvAMX():
+		return kvAMXRows
 	case kvIntPlanes():
 		return kvTileRows(left)
 	case cpu.Active() >= cpu.AVX2 && left > 2:
@@ -81,7 +83,7 @@ func kvIntTileRows(left int) int {
 
 // kvIntUnit is [kvUnit] for a cache of integers.
 func kvIntUnit(rows int) int {
-	if kvIntPlanes() {
+	if kvIntPlanes() && rows <= 8 {
 		return kvUnit(rows)
 	}
 	return kvLanes
@@ -89,9 +91,12 @@ func kvIntUnit(rows int) int {
 
 // kvIntScore multiplies queries with keys of 4 or 8 bits: see [kvIntScore512].
 func kvIntScore(a *kvIntScoreArgs, rows, positions, bits int) {
-	if kvIntPlanes() {
+	switch {
+	case rows == kvAMXRows:
+		kvIntScoreAMX(a)
+	case kvIntPlanes():
 		kvIntScore512(a, rows, positions, bits)
-	} else {
+	default:
 		kvIntScore256(a, rows, positions, bits)
 	}
 }
@@ -108,6 +113,9 @@ func kvIntCombine(a *kvIntCombineArgs, rows, dims, bits int) {
 // kvIntCombineRows adds all dimensions of the weighted values to the sums of all rows.
 func kvIntCombineRows(c *Cache, a kvIntCombineArgs, rows, dims int) {
 	switch {
+	case rows == kvAMXRows:
+		kvIntCombineAMX(&a, dims)
+		return
 	case !kvIntPlanes() && rows == 1:
 		kvIntCombineNarrow(c, a, rows, 16, dims)
 		return

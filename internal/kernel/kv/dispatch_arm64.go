@@ -36,7 +36,7 @@ func kvWide() bool { return false }
 func kvIntPlanes() bool { return false }
 
 // kvIntTileRows is [kvTileRows] for a cache of integers.
-func kvIntTileRows(left int) int { return kvTileRows(left) }
+func kvIntTileRows(c *Cache, left int) int { return kvTileRows(left) }
 
 // kvIntUnit is [kvUnit] for a cache of integers.
 func kvIntUnit(rows int) int { return kvLanes }

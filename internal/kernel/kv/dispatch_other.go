@@ -4,11 +4,11 @@ package kv
 
 // Machines without assembly run the Go code of attend.go and int.go.
 
-func kvTileRows(left int) int    { return min(left, 8) }
-func kvUnit(rows int) int        { return kvLanes }
-func kvIntPlanes() bool          { return false }
-func kvIntTileRows(left int) int { return min(left, 8) }
-func kvIntUnit(rows int) int     { return kvLanes }
+func kvTileRows(left int) int              { return min(left, 8) }
+func kvUnit(rows int) int                  { return kvLanes }
+func kvIntPlanes() bool                    { return false }
+func kvIntTileRows(c *Cache, left int) int { return min(left, 8) }
+func kvIntUnit(rows int) int               { return kvLanes }
 
 func kvScoreBlocks(c *Cache, head, from, n int, q []float32, rows int, dst []float32, stride int) bool {
 	return false

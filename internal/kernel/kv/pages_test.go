@@ -49,7 +49,7 @@ func TestAttendPages(t *testing.T) {
 			width := shape.heads * shape.group * shape.headDim
 			q := kerneltest.RandFloats(r, shape.positions*width)
 			scale := float32(1 / math.Sqrt(float64(shape.headDim)))
-			kerneltest.FloatTiers(t, func(t *testing.T) {
+			kerneltest.AllTiers(t, func(t *testing.T) {
 				var s Scratch
 				for _, window := range []int{0, 13, 100} {
 					for _, piece := range []int{1, 29, shape.positions} {

@@ -37,7 +37,7 @@ func TestKVRange(t *testing.T) {
 				lo, hi = min(lo, v), max(hi, v)
 			}
 			lo, hi = lo+0, hi+0
-			kerneltest.FloatTiers(t, func(t *testing.T) {
+			kerneltest.AllTiers(t, func(t *testing.T) {
 				if l, h := Range(x); !same(l, lo) || !same(h, hi) {
 					t.Fatalf("%d numbers, trial %d: %v to %v, want %v to %v", n, trial, l, h, lo, hi)
 				}
@@ -66,7 +66,7 @@ func TestKVRound(t *testing.T) {
 					q := byte(min(max(math.RoundToEven(float64(float32(v-minimum)*inv)), 0), top))
 					want[i*bits/8] |= q << (i * bits % 8)
 				}
-				kerneltest.FloatTiers(t, func(t *testing.T) {
+				kerneltest.AllTiers(t, func(t *testing.T) {
 					got := slices.Repeat([]byte{0xa5}, len(want)+8)
 					Round(got[:len(want)], x, bits, minimum, inv)
 					if !slices.Equal(got[:len(want)], want) {
@@ -97,7 +97,7 @@ func TestPutBytes(t *testing.T) {
 			for i := range n {
 				wantKeys[i/4*64+i%4], wantValues[4*i+lane] = key[i], value[i]
 			}
-			kerneltest.FloatTiers(t, func(t *testing.T) {
+			kerneltest.AllTiers(t, func(t *testing.T) {
 				k, v := slices.Clone(keys), slices.Clone(values)
 				putBytes(k, v, key, value, lane)
 				if !slices.Equal(k, wantKeys) || !slices.Equal(v, wantValues) {

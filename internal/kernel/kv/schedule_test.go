@@ -26,7 +26,7 @@ func TestAttendSegments(t *testing.T) {
 		if bits != 16 {
 			tolerance = 1e-4
 		}
-		kerneltest.FloatTiers(t, func(t *testing.T) {
+		kerneltest.AllTiers(t, func(t *testing.T) {
 			for _, window := range []int{0, splitLeast + 77, kvSegment} {
 				what := fmt.Sprintf("%d bits, window %d", bits, window)
 				var s Scratch
