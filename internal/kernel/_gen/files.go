@@ -24,7 +24,6 @@ var headers = []file{
 	{"integer/neon_arm64.h", "neon_arm64.h", nil},
 	{"kv/neon_arm64.h", "neon_arm64.h", nil},
 	{"float/elem_amd64.h", "elem_amd64.h", nil},
-	{"kv/elem_amd64.h", "elem_amd64.h", nil},
 }
 
 // architectures are those with assembly. The text is put at the top of their declarations.

@@ -115,6 +115,5 @@ var floatBlocks = blockFiles("float",
 )
 
 var kvBlocks = blockFiles("kv",
-	vector{"kvWeight", "kvWeights", "p []float32, scale []uint16, minimum []uint16, lanes *[kvLanes]float32", "", false, everywhere},
-	vector{"kvShift", "kvShift", "dst []float32, x []float32, by float32", "", false, onlyAMD64},
+	vector{"kvShift", "kvShift", "dst []float32, x []float32, by float32", "", false, everywhere},
 )

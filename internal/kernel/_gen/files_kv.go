@@ -10,6 +10,8 @@ var kvFiles = []file{
 	{"kv/int512_amd64.s", "kv_int512_amd64.tmpl", values{"Scores": kvScore512, "Combines": kvIntCombine512}},
 	{"kv/amx_amd64.s", "kv_amx_amd64.tmpl", nil},
 	{"kv/int256_amd64.s", "kv_int256_amd64.tmpl", values{"Scores": kvIntScore256, "Combines": kvIntCombine256}},
+	{"kv/softmax512_amd64.s", "kv_softmax512_amd64.tmpl", nil},
+	{"kv/softmax256_amd64.s", "kv_softmax256_amd64.tmpl", nil},
 	{"kv/int_arm64.s", "kv_int_arm64.tmpl", values{"Shapes": kvIntNarrow}},
 	{"kv/calls_amd64.go", "kv_calls.tmpl", values{"Package": "kv", "Families": []values{
 		kvCall("kvScore512", "avx512", kvScore512), kvCall("kvCombine512", "avx512", kvCombine512),

@@ -132,7 +132,7 @@ func (a *kvCall) begin(c *Cache, s *Scratch, q []float32, stride, head, group, f
 	for r := range padded {
 		a.packInt(r, q, stride)
 	}
-	a.vs, a.vm = c.valueScales(s, head, a.lo, shape.RoundUp(a.end, kvLanes))
+	a.vs, a.vm = c.valueScales(s, head, a.lo, shape.RoundUp(a.end, kvIntBlock))
 }
 
 // allScores computes the scores of all rows with positions lo…hi-1. lo is where the call or a
@@ -315,41 +315,6 @@ func (c *Cache) scores(head, from, n int, q []float32, rows int, dst []float32, 
 			copy(dst[r*stride+j:], sums[:])
 		}
 	}
-}
-
-// kvProbabilities replaces the scores p[from:to] by their softmax (see [float.Softmax]),
-// multiplies p[:to] by the scales of the values and returns Σ p·minimum (see kvWeights).
-// p[:from] and p[to:] are 0. The lengths of all slices are multiples of 16.
-func kvProbabilities(p []float32, from, to int, scale float32, vscale, vmin []uint16) (base float32) {
-	if from == 0 {
-		if base, ok := kvSoftmaxRow(p, to, scale, vscale, vmin); ok {
-			return base
-		}
-	}
-	float.Softmax(p[from:to], scale)
-	return kvWeights(p[:to], vscale[:to], vmin[:to])
-}
-
-// kvWeights multiplies probabilities p by the scales of their values and returns
-// Σ p·minimum, added up in 16 lanes (element i in lane i modulo 16), the lanes then in
-// halves. Probabilities below 2⁻¹⁰⁰ become 0 first, so that no product is subnormal.
-func kvWeights(p []float32, scale, minimum []uint16) float32 {
-	var lanes [kvLanes]float32
-	n := kvWeightBlocks(p, scale, minimum, &lanes)
-	for i := n; i < len(p); i++ {
-		v := p[i]
-		if v < 0x1p-100 {
-			v = 0
-		}
-		lanes[i%kvLanes] += float32(v * float.FromF16(minimum[i]))
-		p[i] = v * float.FromF16(scale[i])
-	}
-	for h := kvLanes / 2; h > 0; h /= 2 {
-		for i := range h {
-			lanes[i] += lanes[i+h]
-		}
-	}
-	return lanes[0]
 }
 
 // combine adds Σ_j w[r·stride+j]·v_j, j ascending, to the sums of each row, for n positions

@@ -43,9 +43,6 @@
 	ADDQ $4, R11; \
 	DECQ CX
 
-DATA kvLeast<>+0(SB)/4, $0x0d800000 // 2⁻¹⁰⁰
-GLOBL kvLeast<>(SB), RODATA|NOPTR, $4
-
 DATA kvLowBytes<>+0(SB)/4, $0x0f0f0f0f
 GLOBL kvLowBytes<>(SB), RODATA|NOPTR, $4
 
@@ -54,9 +51,6 @@ GLOBL kvLowWords<>(SB), RODATA|NOPTR, $4
 
 DATA kvLowSeven<>+0(SB)/4, $127
 GLOBL kvLowSeven<>(SB), RODATA|NOPTR, $4
-
-DATA kvIntMax<>+0(SB)/4, $0x467ffc00 // 16383
-GLOBL kvIntMax<>(SB), RODATA|NOPTR, $4
 
 // A score kernel of integers. Registers:
 //   R12 arguments, R15 groups left, CX steps left

@@ -175,37 +175,3 @@ value:
 	VMOVUPS Y3, 96(DI)
 	VZEROUPPER
 	RET
-
-// func kvWeightsavx2(p, scale, minimum unsafe.Pointer, lanes *[kvLanes]float32, blocks int)
-TEXT ·kvWeightsavx2(SB), NOSPLIT, $0-40
-	MOVQ         p+0(FP), DI
-	MOVQ         scale+8(FP), SI
-	MOVQ         minimum+16(FP), DX
-	MOVQ         lanes+24(FP), BX
-	MOVQ         blocks+32(FP), CX
-	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y1
-	VBROADCASTSS kvLeast<>(SB), Y2
-
-#define WEIGHTS(at, lanes) \
-	VMOVUPS   (2*at)(DI), Y3;   \
-	VCMPPS    $21, Y2, Y3, Y4;  \
-	VANDPS    Y4, Y3, Y3;       \
-	VCVTPH2PS at(DX), Y4;       \
-	VCVTPH2PS at(SI), Y5;       \
-	VMULPS    Y4, Y3, Y4;       \
-	VADDPS    Y4, lanes, lanes; \
-	VMULPS    Y5, Y3, Y5;       \
-	VMOVUPS   Y5, (2*at)(DI)
-loop:
-	WEIGHTS(0, Y0)
-	WEIGHTS(16, Y1)
-	ADDQ    $64, DI
-	ADDQ    $32, SI
-	ADDQ    $32, DX
-	DECQ    CX
-	JNZ     loop
-	VMOVUPS Y0, (BX)
-	VMOVUPS Y1, 32(BX)
-	VZEROUPPER
-	RET

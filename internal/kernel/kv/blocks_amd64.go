@@ -13,18 +13,6 @@ import (
 // the tier has no such routine. The caller does the rest, in Go. All vectors are as long
 // as the first one, which the caller has checked.
 
-func kvWeightBlocks(p []float32, scale []uint16, minimum []uint16, lanes *[kvLanes]float32) (n int) {
-	switch tier := cpu.Active(); {
-	case tier >= cpu.AVX512 && len(p) >= 16:
-		n = len(p) &^ 15
-		kvWeightsavx512(unsafe.Pointer(unsafe.SliceData(p)), unsafe.Pointer(unsafe.SliceData(scale)), unsafe.Pointer(unsafe.SliceData(minimum)), lanes, n/16)
-	case tier >= cpu.AVX2 && len(p) >= 16:
-		n = len(p) &^ 15
-		kvWeightsavx2(unsafe.Pointer(unsafe.SliceData(p)), unsafe.Pointer(unsafe.SliceData(scale)), unsafe.Pointer(unsafe.SliceData(minimum)), lanes, n/16)
-	}
-	return n
-}
-
 func kvShiftBlocks(dst []float32, x []float32, by float32) (n int) {
 	switch tier := cpu.Active(); {
 	case tier >= cpu.AVX512 && len(dst) >= 16:

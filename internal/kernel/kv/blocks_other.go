@@ -9,10 +9,6 @@ package kv
 // the tier has no such routine. The caller does the rest, in Go. All vectors are as long
 // as the first one, which the caller has checked.
 
-func kvWeightBlocks(p []float32, scale []uint16, minimum []uint16, lanes *[kvLanes]float32) (n int) {
-	return 0
-}
-
 func kvShiftBlocks(dst []float32, x []float32, by float32) (n int) {
 	return 0
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/kernel/kerneltest"
 	"github.com/specquant/specquant/internal/kernel/parallel"
-	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
 // kvModel is a cache with what is in it, in float64.
@@ -199,39 +198,6 @@ func TestAttendAfterTruncation(t *testing.T) {
 	}
 }
 
-func TestKVWeights(t *testing.T) {
-	r := rand.New(rand.NewPCG(45, 46))
-	for n := range 100 {
-		x := kerneltest.RandFloats(r, n)
-		scale, minimum := make([]uint16, n), make([]uint16, n)
-		for i := range x {
-			x[i] *= x[i]
-			if i%5 == 3 {
-				x[i] *= 1e-35
-			}
-			scale[i], minimum[i] = float.ToF16(float32(r.Float64())), float.ToF16(float32(r.NormFloat64()))
-		}
-		var portable []float32
-		var base float32
-		kerneltest.AllTiers(t, func(t *testing.T) {
-			got := append([]float32{}, x...)
-			b := kvWeights(got, scale, minimum)
-			if cpu.Active() == cpu.Portable {
-				portable, base = got, b
-			}
-			kerneltest.SameBits(t, "weights", append(got, b), append(append([]float32{}, portable...), base))
-			var want, size float64
-			for i, v := range x {
-				want += float64(v) * kerneltest.F16Value(minimum[i])
-				size += math.Abs(float64(v) * kerneltest.F16Value(minimum[i]))
-			}
-			if !(math.Abs(float64(b)-want) <= 1e-6*size) {
-				t.Fatalf("n %d: got %v, want %v", n, b, want)
-			}
-		})
-	}
-}
-
 // BenchmarkAttend decodes at 8192 positions, and prefills 512.
 func BenchmarkAttend(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 1))
@@ -302,63 +268,6 @@ func TestAttendAllocation(t *testing.T) {
 	}
 }
 
-// The fused pass over a row is Softmax and kvWeights to the bit, whatever lies in
-// the cache beyond the row.
-func TestKVProbabilities(t *testing.T) {
-	r := rand.New(rand.NewPCG(59, 60))
-	nan := float32(math.NaN())
-	for n := 1; n <= 130; n++ {
-		for trial := range 5 {
-			from, scale := 0, float32(0.3)
-			x := kerneltest.RandFloats(r, n)
-			for i := range x {
-				x[i] *= 30
-			}
-			switch trial {
-			case 1:
-				from = r.IntN(n)
-				clear(x[:from])
-			case 2: // probabilities of 0, and below what counts
-				x[r.IntN(n)] = 1e4
-				x[r.IntN(n)] = 1e4 - 230
-			case 3:
-				scale = -0.3
-			case 4:
-				x[r.IntN(n)] = nan
-			}
-			end := shape.RoundUp(n, kvLanes)
-			vs, vm := make([]uint16, end), make([]uint16, end)
-			for i := range end {
-				vs[i], vm[i] = float.ToF16(float32(r.Float64())), float.ToF16(float32(r.NormFloat64()))
-				if i >= n {
-					vs[i], vm[i] = 0x7e00, 0x7e00 // NaN
-				}
-			}
-			want := append([]float32{}, x...)
-			float.Softmax(want[from:], scale)
-			base := kvWeights(want, vs[:n], vm[:n])
-			kerneltest.AllTiers(t, func(t *testing.T) {
-				got := append(append([]float32{}, x...), make([]float32, end-n)...)
-				b := kvProbabilities(got, from, n, scale, vs, vm)
-				for _, v := range got[n:] {
-					if math.Float32bits(v) != 0 {
-						t.Fatalf("n %d, trial %d: weight %v beyond the row", n, trial, v)
-					}
-				}
-				if trial == 4 {
-					for _, v := range append(got[:n], b) {
-						if v == v {
-							t.Fatalf("n %d: %v of a row with a NaN", n, v)
-						}
-					}
-					return
-				}
-				kerneltest.SameBits(t, fmt.Sprintf("n %d, trial %d", n, trial), append(got[:n:n], b), append(want[:n:n], base))
-			})
-		}
-	}
-}
-
 func TestKVShift(t *testing.T) {
 	r := rand.New(rand.NewPCG(61, 62))
 	for n := range 70 {
@@ -374,29 +283,6 @@ func TestKVShift(t *testing.T) {
 					t.Fatalf("%d of %d is %v", i, n, v)
 				}
 			}
-		})
-	}
-}
-
-// BenchmarkProbabilities makes weights of rows of scores that end within the same 16
-// positions, as a job of attention does.
-func BenchmarkProbabilities(b *testing.B) {
-	r := rand.New(rand.NewPCG(67, 68))
-	for _, n := range []int{64, 256, 512} {
-		const rows = 24
-		x, y := kerneltest.RandFloats(r, rows*n), make([]float32, rows*n)
-		vs, vm := make([]uint16, n), make([]uint16, n)
-		for i := range vs {
-			vs[i], vm[i] = float.ToF16(float32(r.Float64())), float.ToF16(float32(r.NormFloat64()))
-		}
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			for b.Loop() {
-				copy(y, x)
-				for i := range rows {
-					kvProbabilities(y[i*n:][:n], 0, n-i%16, 1, vs, vm)
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*rows*n), "ns/score")
 		})
 	}
 }

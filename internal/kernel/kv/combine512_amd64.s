@@ -224,31 +224,3 @@ value:
 	ADDQ R13, AX
 	VZEROUPPER
 	RET
-
-// func kvWeightsavx512(p, scale, minimum unsafe.Pointer, lanes *[kvLanes]float32, blocks int)
-TEXT ·kvWeightsavx512(SB), NOSPLIT, $0-40
-	MOVQ         p+0(FP), DI
-	MOVQ         scale+8(FP), SI
-	MOVQ         minimum+16(FP), DX
-	MOVQ         lanes+24(FP), BX
-	MOVQ         blocks+32(FP), CX
-	VMOVUPS      (BX), Z0
-	VBROADCASTSS kvLeast<>(SB), Z1
-loop:
-	VMOVUPS   (DI), Z2
-	VCMPPS    $21, Z1, Z2, K1 // not less
-	VMOVAPS.Z Z2, K1, Z2
-	VCVTPH2PS (DX), Z3
-	VCVTPH2PS (SI), Z4
-	VMULPS    Z3, Z2, Z3
-	VADDPS    Z3, Z0, Z0
-	VMULPS    Z4, Z2, Z4
-	VMOVUPS   Z4, (DI)
-	ADDQ      $64, DI
-	ADDQ      $32, SI
-	ADDQ      $32, DX
-	DECQ      CX
-	JNZ       loop
-	VMOVUPS   Z0, (BX)
-	VZEROUPPER
-	RET

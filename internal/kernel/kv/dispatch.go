@@ -60,7 +60,7 @@ type kvIntScoreArgs struct {
 // kvIntCombineArgs are the arguments of a routine that adds weighted values of 4 or 8 bits
 // to sums.
 type kvIntCombineArgs struct {
-	w       unsafe.Pointer // the weights, as kvIntWeights writes them
+	w       unsafe.Pointer // the weights, as kvSoftmax writes them
 	wRow    int            // bytes from row to row of the weights
 	values  unsafe.Pointer // the first four values, from the first dimension that is taken
 	next    int            // bytes from four values to the next four
@@ -143,15 +143,15 @@ func kvIntScoreBlocks(c, next *Cache, head, from, n int, q []byte, total []int32
 	return true
 }
 
-// kvIntWeightBlocks is kvIntWeights in assembly.
-func kvIntWeightBlocks(dst []byte, step, w []float32) bool {
+// kvSoftmaxBlocks is [kvSoftmaxGo] in assembly.
+func kvSoftmaxBlocks(dst []byte, step, s []float32, a, limit float32, vscale, vmin []uint16) (sum, base float32, ok bool) {
 	if !hasAssembly() || len(step) == 0 {
-		return false
+		return 0, 0, false
 	}
 	n := len(step) * kvIntBlock
-	_, _ = dst[2*n-1], w[n-1]
-	kvIntRoundWeights(unsafe.Pointer(&dst[0]), kvFirst(step), kvFirst(w), len(step))
-	return true
+	_, _, _, _ = dst[2*n-1], s[n-1], vscale[n-1], vmin[n-1]
+	sum, base = kvSoftmaxRow(unsafe.Pointer(&dst[0]), kvFirst(step), kvFirst(s), unsafe.Pointer(&vscale[0]), unsafe.Pointer(&vmin[0]), len(step), a, limit)
+	return sum, base, true
 }
 
 // kvIntCombineBlocks is [Cache.combineInt] in assembly.

@@ -4,7 +4,6 @@ import (
 	"unsafe"
 
 	"github.com/specquant/specquant/internal/kernel/cpu"
-	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
 // The choices of dispatch.go by the tiers of amd64.
@@ -140,13 +139,12 @@ func kvIntCombineRows(c *Cache, a kvIntCombineArgs, rows, dims int) {
 	}
 }
 
-// kvIntRoundWeights rounds blocks of weights to integers: see kvIntWeights.
-func kvIntRoundWeights(dst, step, w unsafe.Pointer, blocks int) {
+// kvSoftmaxRow makes weights of the scores of a row: see [kvSoftmaxGo].
+func kvSoftmaxRow(dst, step, s, vscale, vmin unsafe.Pointer, blocks int, a, limit float32) (sum, base float32) {
 	if kvIntPlanes() {
-		kvIntWeightsAVX512(dst, step, w, blocks)
-	} else {
-		kvIntWeightsAVX2(dst, step, w, blocks)
+		return kvSoftmax512(dst, step, s, vscale, vmin, blocks, a, limit)
 	}
+	return kvSoftmax256(dst, step, s, vscale, vmin, blocks, a, limit)
 }
 
 // kvIntRound rounds x·inv to the integers u, whole blocks of 16 numbers. It returns how many
@@ -172,15 +170,4 @@ func kvIntRound(u []byte, x []float32, inv float32, bits int) (n int, total int3
 var kvIntOrder = [2][2][16]byte{
 	{{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}},
 	{{0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15}, {0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15}},
-}
-
-// kvSoftmaxRow is kvProbabilities in assembly. ok is false if the active tier has none. All
-// slices reach to the end of the last block of 16.
-func kvSoftmaxRow(p []float32, n int, scale float32, vscale, vmin []uint16) (base float32, ok bool) {
-	if cpu.Active() < cpu.AVX512 || n == 0 || !(scale > 0) {
-		return 0, false
-	}
-	end := shape.RoundUp(n, kvLanes)
-	_, _, _ = p[end-1], vscale[end-1], vmin[end-1]
-	return kvSoftmaxavx512(kvFirst(p), n, scale, unsafe.Pointer(&vscale[0]), unsafe.Pointer(&vmin[0])), true
 }

@@ -46,9 +46,9 @@ func kvIntCombineRows(c *Cache, a kvIntCombineArgs, rows, dims int) {
 	kvIntCombineNarrow(c, a, rows, 16, dims)
 }
 
-// kvIntRoundWeights rounds blocks of weights to integers: see kvIntWeights.
-func kvIntRoundWeights(dst, step, w unsafe.Pointer, blocks int) {
-	kvIntWeightsNEON(dst, step, w, blocks)
+// kvSoftmaxRow makes weights of the scores of a row: see [kvSoftmaxGo].
+func kvSoftmaxRow(dst, step, s, vscale, vmin unsafe.Pointer, blocks int, a, limit float32) (sum, base float32) {
+	return kvSoftmaxNEON(dst, step, s, vscale, vmin, blocks, a, limit)
 }
 
 // kvIntRound rounds x·inv to the integers u, whole blocks of 16 numbers. It returns how many
@@ -62,9 +62,4 @@ func kvIntRound(u []byte, x []float32, inv float32, bits int) (n int, total int3
 		return n, kvIntRound4NEON(unsafe.Pointer(&u[0]), kvFirst(x), inv, n)
 	}
 	return n, kvIntRound8NEON(unsafe.Pointer(&u[0]), kvFirst(x), inv, n)
-}
-
-// kvSoftmaxRow is kvProbabilities in assembly, of which there is none.
-func kvSoftmaxRow(p []float32, n int, scale float32, vscale, vmin []uint16) (base float32, ok bool) {
-	return 0, false
 }

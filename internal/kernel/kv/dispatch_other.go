@@ -26,10 +26,8 @@ func kvIntCombineBlocks(c, next *Cache, head, from, n int, w []byte, wRow int, s
 	return false
 }
 
-func kvIntWeightBlocks(dst []byte, step, w []float32) bool { return false }
-
 func kvIntRound(u []byte, x []float32, inv float32, bits int) (n int, total int32) { return 0, 0 }
 
-func kvSoftmaxRow(p []float32, n int, scale float32, vscale, vmin []uint16) (base float32, ok bool) {
-	return 0, false
+func kvSoftmaxBlocks(dst []byte, step, s []float32, a, limit float32, vscale, vmin []uint16) (sum, base float32, ok bool) {
+	return 0, 0, false
 }

@@ -15,7 +15,7 @@ import (
 //	scores:  q ≈ scale·u, |u| ≤ 16383, a scale for each row (a head at a position)
 //	         score = scale·(minimum_j·Σ_i u_i + scale_j·Σ_i u_i·k_ji)
 //	values:  w_j = p_j·scale_j ≈ step·v_j, 0 ≤ v_j ≤ 16383, a step for each row and block of
-//	         64 positions
+//	         64 positions: see softmax.go
 //	         out_i = Σ_blocks step·Σ_j v_j·x_ji + Σ_j p_j·minimum_j
 //
 // Here k and x are the integers of the cache, scale_j and minimum_j those of the key or
@@ -33,7 +33,7 @@ import (
 const (
 	kvIntTop   = 1<<14 - 1 // the largest u or v; 255 times that, summed over 512 dimensions, is below 2³¹
 	kvIntBlock = kvAlign   // positions that share a step
-	kvIntLeast = 0x1p-100  // queries and weights below this count as 0, so that no scale or step is subnormal
+	kvIntLeast = 0x1p-100  // queries below this count as 0, so that no scale is subnormal
 	kvIntDims  = 512       // the largest head_dim whose sums fit 32 bits
 )
 
@@ -163,7 +163,7 @@ func kvIntDot(u uint64, k uint32) int32 {
 		int32(int16(u>>32))*int32(k>>16&255) + int32(int16(u>>48))*int32(k>>24)
 }
 
-// weightsOf replaces the scores of row r, of tile t, by the weights of the values, in integers, and
+// weightsOf makes the weights of the values, in integers, of the scores of row r, of tile t, and
 // computes the base of the row. Positions are counted from a.lo here.
 func (a *kvCall) weightsOf(r int, t kvTile, scale float32) {
 	s, row := a.s, a.s.scores[r*a.width:][:a.width]
@@ -174,55 +174,22 @@ func (a *kvCall) weightsOf(r int, t kvTile, scale float32) {
 		float.SoftCap(row[from:to], after, a.c.SoftCap)
 		after = 1
 	}
+	if after < 0 {
+		for i := range row[from:to] {
+			row[from+i] = -row[from+i]
+		}
+		after = -after
+	}
 	first, last := from/kvIntBlock, (to+kvIntBlock-1)/kvIntBlock // blocks
-	clear(row[first*kvIntBlock : from])
-	clear(row[to : last*kvIntBlock])
-	// The lanes of kvWeights begin at the same positions for all rows: multiples of 16.
-	start, end := from&^(kvLanes-1), shape.RoundUp(to, kvLanes)
-	s.base[r] = kvProbabilities(row[start:end], from-start, to-start, after, a.vs[start:end], a.vm[start:end])
-
+	start, end := first*kvIntBlock, last*kvIntBlock
+	copy(row[start:from], kvUnseen[:])
+	copy(row[to:end], kvUnseen[:])
 	weights, step := s.weights[2*r*a.width:], s.step[r*(a.width/kvIntBlock):]
-	kvIntWeights(weights[2*first*kvIntBlock:], step[first:last], row[first*kvIntBlock:last*kvIntBlock])
+	s.base[r] = kvSoftmax(weights[2*start:], step[first:last], row[start:end], after, a.vs[start:end], a.vm[start:end])
 	for b := (t.from - a.lo) / kvIntBlock; b < (t.to-a.lo+kvIntBlock-1)/kvIntBlock; b++ {
 		if b < first || b >= last { // only other rows of the tile see this block
 			step[b] = 0
 			clear(weights[2*b*kvIntBlock:][:2*kvIntBlock])
-		}
-	}
-}
-
-// kvIntWeights rounds the weights w of a row to integers, in the form that the active tier's
-// routines read, and sets step to the scale of each block. w has whole blocks, with 0 where
-// the row does not see a position.
-func kvIntWeights(dst []byte, step, w []float32) {
-	if kvIntWeightBlocks(dst, step, w) {
-		return
-	}
-	for b := range step {
-		w, dst := w[b*kvIntBlock:][:kvIntBlock], dst[b*2*kvIntBlock:][:2*kvIntBlock]
-		var top float32
-		for _, v := range w {
-			top = max(top, v)
-		}
-		step[b] = 0
-		clear(dst)
-		if !(top >= kvIntLeast) {
-			continue
-		}
-		step[b] = top / kvIntTop
-		inv := kvIntTop / top
-		for i := 0; i < kvIntBlock; i += 4 {
-			var v uint64
-			for k := range 4 {
-				v |= uint64(math.RoundToEven(float64(w[i+k]*inv))) << (16 * k)
-			}
-			if !kvIntPlanes() {
-				binary.LittleEndian.PutUint64(dst[2*i:], v)
-				continue
-			}
-			high, low := kvIntSplit(v)
-			binary.LittleEndian.PutUint32(dst[i:], high)
-			binary.LittleEndian.PutUint32(dst[kvIntBlock+i:], low)
 		}
 	}
 }

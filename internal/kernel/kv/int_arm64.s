@@ -373,65 +373,6 @@ four:
 	SUMS(16, 64)
 	COMBINE_LEAVE
 
-#define LOAD4(a, at) \
-	LDRQ(a, 2, at);            \
-	LDRQ((a+1), 2, (at+16));   \
-	LDRQ((a+2), 2, (at+32));   \
-	LDRQ((a+3), 2, (at+48));   \
-	FMAX4S(22, a, (a+1));      \
-	FMAX4S(23, (a+2), (a+3));  \
-	FMAX4S(22, 22, 23);        \
-	FMAX4S(16, 16, 22)
-
-#define ROUND2(a, at) \
-	FMUL4S(a, a, 20);         \
-	FMUL4S((a+1), (a+1), 20); \
-	FCVTNS4S(a, a);           \
-	FCVTNS4S((a+1), (a+1));   \
-	XTN4H(22, a);             \
-	XTN2_8H(22, (a+1));       \
-	STRQ(22, 0, at)
-
-// func kvIntWeightsNEON(dst, step, w unsafe.Pointer, blocks int)
-// Blocks of 64 weights as 16-bit integers, and their steps.
-TEXT ·kvIntWeightsNEON(SB), NOSPLIT, $0-32
-	MOVD dst+0(FP), R0
-	MOVD step+8(FP), R1
-	MOVD w+16(FP), R2
-	MOVD blocks+24(FP), R3
-	MOVW $0x467ffc00, R4 // 16383
-	DUP4S_R(17, 4)
-	MOVW $0x0d800000, R4 // 2⁻¹⁰⁰
-	DUP4S_R(18, 4)
-block:
-	ZERO16B(16)
-	LOAD4(0, 0)
-	LOAD4(4, 64)
-	LOAD4(8, 128)
-	LOAD4(12, 192)
-	FMAXV4S(16, 16)
-	DUP4S(16, 16, 0)
-	FCMGE4S(19, 16, 18)
-	FDIV4S(20, 17, 16)
-	FDIV4S(21, 16, 17)
-	AND16B(20, 20, 19)
-	AND16B(21, 21, 19)
-	STRS(21, 1, 0)
-	ROUND2(0, 0)
-	ROUND2(2, 16)
-	ROUND2(4, 32)
-	ROUND2(6, 48)
-	ROUND2(8, 64)
-	ROUND2(10, 80)
-	ROUND2(12, 96)
-	ROUND2(14, 112)
-	ADD  $256, R2
-	ADD  $128, R0
-	ADD  $4, R1
-	SUBS $1, R3
-	BNE  block
-	RET
-
 // func kvIntRound8NEON(u, x unsafe.Pointer, inv float32, n int) int32
 // Rounds n numbers times inv, a multiple of 16, and sums the integers up.
 TEXT ·kvIntRound8NEON(SB), NOSPLIT, $0-36

@@ -32,9 +32,6 @@ func kvCombine4x16f32avx2(a *kvCombineArgs)
 //go:noescape
 func kvCombine1x32f32avx2(a *kvCombineArgs)
 
-//go:noescape
-func kvWeightsavx2(p, scale, minimum unsafe.Pointer, lanes *[kvLanes]float32, blocks int)
-
 // combine512_amd64.s
 
 //go:noescape
@@ -51,9 +48,6 @@ func kvCombine1x64f32avx512(a *kvCombineArgs)
 
 //go:noescape
 func kvCombine1x32f32avx512(a *kvCombineArgs)
-
-//go:noescape
-func kvWeightsavx512(p, scale, minimum unsafe.Pointer, lanes *[kvLanes]float32, blocks int)
 
 // int256_amd64.s
 
@@ -80,11 +74,6 @@ func kvCombine1x16q4IntAVX2(a *kvIntCombineArgs)
 
 //go:noescape
 func kvCombine1x16q8IntAVX2(a *kvIntCombineArgs)
-
-// Blocks of 64 weights as 16-bit integers, and their steps.
-//
-//go:noescape
-func kvIntWeightsAVX2(dst, step, w unsafe.Pointer, blocks int)
 
 // Rounds n numbers times inv, a multiple of 16, and sums the integers up. order is that of
 // the bytes of eight.
@@ -142,11 +131,6 @@ func kvCombine1x32q4AVX512VNNI(a *kvIntCombineArgs)
 //go:noescape
 func kvCombine1x32q8AVX512VNNI(a *kvIntCombineArgs)
 
-// Blocks of 64 weights as two planes of bytes, and their steps.
-//
-//go:noescape
-func kvIntWeightsAVX512(dst, step, w unsafe.Pointer, blocks int)
-
 // Rounds n numbers times inv, a multiple of 16, to two planes of bytes, and sums the
 // integers up. order is that of 16 bytes.
 //
@@ -184,13 +168,34 @@ func kvScore2x64f32avx512(a *kvScoreArgs)
 //go:noescape
 func kvScore1x64f32avx512(a *kvScoreArgs)
 
-// softmax512_amd64.s
-
-//go:noescape
-func kvSoftmaxavx512(p unsafe.Pointer, n int, scale float32, vscale, vmin unsafe.Pointer) float32
+// shift_amd64.s
 
 //go:noescape
 func kvShiftavx512(dst, x unsafe.Pointer, by float32, blocks int)
 
 //go:noescape
 func kvShiftavx2(dst, x unsafe.Pointer, by float32, blocks int)
+
+// softmax256_amd64.s
+
+// A row of blocks of 64 scores: 16-bit integers, the largest weight of each block, and the
+// sums before the division. The weights are put where the scores were.
+//
+//	DI dst, DX step, SI scores, R8 scales, R9 minima, CX blocks left, R11 constants
+//	Y8 largest score, Y9 a, Y10 limit, Y11 magic, Y12 C4/2
+//	Y13 and Y14 sums of a block, those of all blocks in memory, Y15 largest weights
+//
+//go:noescape
+func kvSoftmax256(dst, step, s, vscale, vmin unsafe.Pointer, blocks int, a, limit float32) (sum, base float32)
+
+// softmax512_amd64.s
+
+// A row of blocks of 64 scores: two planes of bytes, the largest weight of each block, and
+// the sums before the division.
+//
+//	DI dst, DX step, SI scores, R8 scales, R9 minima, CX blocks left
+//	Z16 largest score, Z17 a, Z18 limit, Z19 magic, Z20…Z24 polynomial, Z25 Σe, Z26 Σe·minimum
+//	Z0…Z3 exponentials, weights, integers; Z4…Z15 what belongs to each of the four
+//
+//go:noescape
+func kvSoftmax512(dst, step, s, vscale, vmin unsafe.Pointer, blocks int, a, limit float32) (sum, base float32)

@@ -22,9 +22,6 @@ func kvCombine4x16f32NEON(a *kvCombineArgs)
 //go:noescape
 func kvCombine1x32f32NEON(a *kvCombineArgs)
 
-//go:noescape
-func kvWeightsNEON(p, scale, minimum unsafe.Pointer, lanes *[kvLanes]float32, blocks int)
-
 // int_arm64.s
 
 //go:noescape
@@ -51,11 +48,6 @@ func kvCombine1x16q8NEON(a *kvIntCombineArgs)
 //go:noescape
 func kvCombine1x16q4NEON(a *kvIntCombineArgs)
 
-// Blocks of 64 weights as 16-bit integers, and their steps.
-//
-//go:noescape
-func kvIntWeightsNEON(dst, step, w unsafe.Pointer, blocks int)
-
 // Rounds n numbers times inv, a multiple of 16, and sums the integers up.
 //
 //go:noescape
@@ -65,3 +57,20 @@ func kvIntRound8NEON(u, x unsafe.Pointer, inv float32, n int) int32
 //
 //go:noescape
 func kvIntRound4NEON(u, x unsafe.Pointer, inv float32, n int) int32
+
+// shift_arm64.s
+
+//go:noescape
+func kvShiftNEON(dst, x unsafe.Pointer, by float32, blocks int)
+
+// softmax_arm64.s
+
+// A row of blocks of 64 scores: 16-bit integers, the largest weight of each block, and the
+// sums before the division. The weights are put where the scores were.
+//
+//	R0 dst, R1 step, R2 scores, R3 scales, R4 minima, R5 blocks left
+//	V10 16383, V11 2⁻¹⁰⁰, V12…V15 Σe·minimum, V16 largest score, V17 a, V18 limit, V19 magic
+//	V20…V24 polynomial, V25…V28 Σe, V29 largest weights, V30 and V31 sums of a block
+//
+//go:noescape
+func kvSoftmaxNEON(dst, step, s, vscale, vmin unsafe.Pointer, blocks int, a, limit float32) (sum, base float32)
