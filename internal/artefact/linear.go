@@ -57,6 +57,20 @@ func NewLinear(g quant.Grid, q []int8, steps quant.Steps, out, in int, branch *B
 	return l
 }
 
+// LinearBytes returns the size of a layer [out × in] on grid g in the file and in memory:
+// integers, scales and zero points, without branch and bias. 16 bits are a layer that is not
+// quantized.
+func LinearBytes(g quant.Grid, out, in int) int64 {
+	if g.Bits == quant.FullBits {
+		return 2 * int64(out) * int64(in)
+	}
+	steps := 2 * int64(integer.ScaleLen(out, in, g.Group))
+	if g.Zero == quant.ZeroAsymmetric {
+		steps *= 2
+	}
+	return int64(integer.TileBytes(g.Bits, out, in)) + steps
+}
+
 // tile converts the groups' parameters [out × groups] to 16-bit floats in the stored order.
 func (l *Linear) tile(v []float32) []uint16 {
 	tiled := make([]float32, integer.ScaleLen(l.Out, l.In, l.Grid.Group))
@@ -128,11 +142,26 @@ func (l *Linear) Codes(q []int8, run func(n int, fn func(i int))) {
 	})
 }
 
-// Residual writes the decoded integer part to dst [out × in].
+// Residual writes the decoded integer part to dst [out × in]. The integers are unpacked a piece
+// at a time, because those of a large layer take much memory.
 func (l *Linear) Residual(dst []float32, run func(n int, fn func(i int))) {
-	q := make([]int8, l.Out*l.In)
-	l.Codes(q, run)
-	l.Grid.Dequantize(dst, q, l.Steps(), l.Out, l.In, run)
+	steps, groups := l.Steps(), l.Grid.Groups(l.In)
+	l.eachPiece(run, func(first, rows int, tiles []byte) {
+		q := make([]int8, rows*l.In)
+		integer.UnpackTiles(q, l.Grid.Bits, tiles, rows, l.In)
+		own := quant.Steps{Scale: steps.Scale[first*groups:][:rows*groups], Zero: steps.Zero}
+		if l.Zeros != nil {
+			own.Zero = steps.Zero[first*groups:][:rows*groups]
+		}
+		l.Grid.Dequantize(dst[first*l.In:][:rows*l.In], q, own, rows, l.In, inTurn)
+	})
+}
+
+// inTurn does n pieces of work one after the other.
+func inTurn(n int, fn func(i int)) {
+	for i := range n {
+		fn(i)
+	}
 }
 
 // Dense writes the decoded weights, residual plus branch, to dst [out × in].

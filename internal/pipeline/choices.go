@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 
+	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/kernel/kv"
@@ -78,7 +79,7 @@ func newChoices(c *checkpoint.Config, r *recipe.Recipe, embedBytes, blocks int64
 	}
 	add(quant.FullBits, 0, quant.Full.KV, embedBytes+blocks, blocks, 2*int64(c.VocabSize)*int64(c.HiddenSize), nil)
 	tables := tableBytes(c, r, embedBytes)
-	head := quantizedBytes(r.Head.Bits, r.Head.Group, c.VocabSize, c.HiddenSize)
+	head := artefact.LinearBytes(artefact.TableGrid(r.Head.Bits, r.Head.Group), c.VocabSize, c.HiddenSize)
 	groups := []int{32, 0}
 	if g := r.Weights.Group; g != 0 && g != 32 {
 		groups = []int{32, g, 0}

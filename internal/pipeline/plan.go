@@ -91,16 +91,19 @@ func (p *Plan) hold(name string, bytes int64) {
 // planMemory lists what is in memory at the peak of the job.
 func (p *Plan) planMemory(r *recipe.Recipe, embedBytes int64) error {
 	c := p.config
-	blockWeights, branchBits := stage.BlockWeights(c), 0.0
+	blockWeights := stage.BlockWeights(c)
+	quantized, _ := stage.QuantizedBytes(c, r)
 	if r.Branch != nil {
-		branchBits = 2
+		quantized += blockWeights / 4 // 2 bits a weight, about
 	}
 	shape := stage.Shape{Config: c, Recipe: r, Threads: p.Threads, Windows: p.Windows, Tokens: p.Tokens}
 	p.hold("program", programBytes)
+	name := "one block, quantized"
 	if !stage.RoundsOnly(r, p.Windows) {
 		p.hold("one block in float32", 4*blockWeights)
+		name = "the same, quantized"
 	}
-	p.hold("the same, quantized", int64(float64(blockWeights)*(float64(r.Bits.Weights)+1+branchBits)/8))
+	p.hold(name, quantized)
 	for _, i := range shape.Kept() {
 		p.hold(i.Name, i.Bytes)
 	}

@@ -1,9 +1,10 @@
 package pipeline
 
 import (
-	"math"
 	"runtime/debug"
+	"slices"
 
+	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
@@ -37,34 +38,47 @@ func packedBytes(r *recipe.Recipe, threads int, rows int64) int64 {
 }
 
 // comparing returns what the job holds during the comparison at its end, when the blocks are no
-// longer in memory.
+// longer in memory: first the full-precision model runs, a window at a time, then the quantized
+// one, all windows together.
 func comparing(c *checkpoint.Config, r *recipe.Recipe, blockWeights, embedBytes int64, threads int) (items []Item, peak int64) {
 	n := verifyTokens(c)
 	tokens, vocab, hidden := int64(n), int64(c.VocabSize), int64(c.HiddenSize)
 	head := int64(llama.MappedBytes)
 	if r.Head.Bits < 16 {
-		head = quantizedBytes(r.Head.Bits, r.Head.Group, c.VocabSize, c.HiddenSize)
+		head = artefact.LinearBytes(artefact.TableGrid(r.Head.Bits, r.Head.Group), c.VocabSize, c.HiddenSize)
 	}
-	embedding := tokens * max(4*hidden, touched)
+	rows := tokens * max(4*hidden, touched)
 	layer, _, _ := stage.Largest(c)
-	perWeight := float64(r.Bits.Weights) + 1
+	quantized, _ := stage.QuantizedBytes(c, r)
 	if r.Branch != nil {
-		perWeight += 8
+		quantized += blockWeights // 8 bits a weight, at most
 	}
-	items = []Item{
+	both := []Item{
 		{Name: "program", Bytes: programBytes},
-		{Name: "rows of the full-precision model's embedding and output matrix", Bytes: min(embedding+llama.MappedBytes, embedBytes)},
-		{Name: "the same of the quantized model", Bytes: min(embedding+head, tableBytes(c, r, embedBytes))},
+		{Name: "rows of the full-precision model's embedding", Bytes: min(rows, embedBytes)},
 		{Name: "predictions of the full-precision model", Bytes: 4 * tokens * vocab},
-		{Name: "one block, quantized", Bytes: int64(math.Ceil(perWeight / 8 * float64(blockWeights)))},
-		{Name: "some rows of a full-precision layer", Bytes: min(llama.MappedBytes, 4*int64(layer))},
-		{Name: "running the comparison", Bytes: llama.RunnerBytes(c, threads, n) + 4*tokens*hidden + 4*compareTokens*vocab},
 	}
-	for _, i := range items {
-		peak += i.Bytes
+	for _, own := range [][]Item{
+		{
+			{Name: "some rows of its layers and of its output matrix", Bytes: min(llama.MappedBytes, max(4*int64(layer), embedBytes))},
+			{Name: "running it", Bytes: llama.RunnerBytes(c, threads, min(n, verifyWindow)) + 4*tokens*hidden},
+		},
+		{
+			{Name: "rows of the quantized model's embedding, and its output matrix", Bytes: min(rows+head, tableBytes(c, r, embedBytes))},
+			{Name: "one block, quantized", Bytes: quantized},
+			{Name: "running the quantized model", Bytes: llama.RunnerBytes(c, threads, n) + 4*tokens*hidden + 4*compareTokens*vocab},
+		},
+	} {
+		all, sum := slices.Concat(both, own), int64(0)
+		for _, i := range all {
+			sum += i.Bytes
+		}
+		garbage := int64(slack * float64(sum-programBytes))
+		if sum += garbage; sum > peak {
+			items, peak = append(all, Item{Name: "garbage between collections", Bytes: garbage}), sum
+		}
 	}
-	garbage := int64(slack * float64(peak-programBytes))
-	return append(items, Item{Name: "garbage between collections", Bytes: garbage}), peak + garbage
+	return items, peak
 }
 
 // touched is what becomes resident of a mapped file that the system has in memory when one

@@ -11,6 +11,7 @@ import (
 	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/plural"
+	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/stage"
 )
@@ -40,7 +41,9 @@ const (
 // tableBytes returns the size of embedding and output matrix in the artefact; copied is their
 // size in the checkpoint.
 func tableBytes(c *checkpoint.Config, r *recipe.Recipe, copied int64) int64 {
-	size := func(t recipe.Table) int64 { return quantizedBytes(t.Bits, t.Group, c.VocabSize, c.HiddenSize) }
+	size := func(t recipe.Table) int64 {
+		return artefact.LinearBytes(artefact.TableGrid(t.Bits, t.Group), c.VocabSize, c.HiddenSize)
+	}
 	switch {
 	case r.Head.Bits == 16 && r.Embedding.Bits == 16:
 		return copied
@@ -106,8 +109,8 @@ func fit(c *checkpoint.Config, r *recipe.Recipe, size, copied, extra int64) (*re
 		MB(size), MB(fixed+linearBytes(c, &out)), MB(fixed))
 }
 
-// linearBytes returns the size of all blocks' linear layers with their scales, without
-// branches.
+// linearBytes returns the size of all blocks' linear layers with their scales and zero points,
+// without branches.
 func linearBytes(c *checkpoint.Config, r *recipe.Recipe) int64 {
 	var total int64
 	for i := range c.Layers {
@@ -115,25 +118,11 @@ func linearBytes(c *checkpoint.Config, r *recipe.Recipe) int64 {
 		total += 4 * int64(of.Experts.Count) * int64(c.HiddenSize) // the router, in 32 bits
 		for _, l := range llama.Layers(of) {
 			rows, cols := l.Shape(of)
-			total += quantizedBytes(r.LayerBits(llama.TensorPrefix(i)+l.String()), r.Weights.Group, rows, cols)
+			g := quant.Grid{Bits: r.LayerBits(llama.TensorPrefix(i) + l.String()), Group: r.Weights.Group, Zero: r.Weights.Zero}
+			total += artefact.LinearBytes(g, rows, cols)
 		}
 	}
 	return total
-}
-
-// quantizedBytes is the size of a matrix of so many bits with a 16-bit scale for each
-// group of columns; 16 bits have none.
-func quantizedBytes(bits, group, rows, cols int) int64 {
-	values := int64(rows) * int64(cols)
-	if bits == 16 {
-		return 2 * values
-	}
-	groups := 1
-	if group > 0 && group < cols {
-		groups = (cols + group - 1) / group
-	}
-	rows = (rows + 15) / 16 * 16 // padded to the 16 rows of the kernels' tiles
-	return int64(rows)*int64(cols)*int64(bits)/8 + 2*int64(rows)*int64(groups)
 }
 
 // keyBytes returns the largest size of what rotate.cache balanced stores: for each KV head a matrix in 8

@@ -1,11 +1,14 @@
 package stage
 
 import (
+	"slices"
+
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel/integer"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 )
 
@@ -85,11 +88,15 @@ func (s Shape) Kept() (items []Item) {
 	if sharesHessian(r, s.Windows) {
 		hessian = in
 	}
-	scratch := weightScratchBytes(layer, hessian)
-	if RoundsOnly(r, s.Windows) {
-		scratch = int64(layer) + min(partBytes, 4*int64(layer))
+	scratch := weightScratchBytes(layer, hessian) + stepsBytes(c, r)
+	switch {
+	case RoundsOnly(r, s.Windows): // the codes, and a part in float32
+		scratch = int64(layer) + min(partBytes, 4*int64(layer)) + stepsBytes(c, r)
+	case r.Branch != nil: // the branch, and the layer quantized without it
+		_, quantized := QuantizedBytes(c, r)
+		scratch += quantized + int64(layer)
 	}
-	add("work on the largest layer", scratch+quantizedBytes(r, layer))
+	add("work on the largest layer", scratch)
 	if s.Windows == 0 {
 		return items
 	}
@@ -120,13 +127,44 @@ func (s Shape) Pooled() (items []Item) {
 	return append(items, Item{"the branch's channels", channelBytes(s.Threads, max(in, out))})
 }
 
-// quantizedBytes is an upper bound for the quantized form of this many weights in memory.
-func quantizedBytes(r *recipe.Recipe, weights int) int64 {
-	bits := float64(r.Bits.Weights) + 1
-	if r.Branch != nil {
-		bits += 8 // per weight, at most
+// QuantizedBytes returns the size of a block's quantized layers, where it is largest, and that
+// of the largest layer; branches are not counted. Where calibration chooses the bits, they are
+// the most that it can choose.
+func QuantizedBytes(c *checkpoint.Config, r *recipe.Recipe) (block, layer int64) {
+	for i := range c.Layers {
+		of := c.Of(i)
+		var sum int64
+		for _, l := range llama.Layers(of) {
+			name := llama.TensorPrefix(i) + l.String()
+			g := quant.Grid{Bits: r.LayerBits(name), Group: r.Weights.Group, Zero: r.Weights.Zero}
+			if w := &r.Weights; w.Average > 0 && !w.Named(name) {
+				g.Bits = slices.Max(w.MixWidths())
+			}
+			out, in := l.Shape(of)
+			bytes := artefact.LinearBytes(g, out, in)
+			sum, layer = sum+bytes, max(layer, bytes)
+		}
+		block = max(block, sum)
 	}
-	return int64(float64(weights) * bits / 8)
+	return block, layer
+}
+
+// stepsBytes is the memory of a layer's scales, and with zero points of their own of those,
+// while they are computed and stored: as the grid has them and in the stored order, in float32,
+// with what is left of shorter lists where rows are rounded part by part.
+func stepsBytes(c *checkpoint.Config, r *recipe.Recipe) (most int64) {
+	kinds := int64(1)
+	if r.Weights.Zero == quant.ZeroAsymmetric {
+		kinds = 2
+	}
+	for _, block := range c.Kinds() {
+		for l := range llama.NumLinears {
+			out, in := l.Shape(c.Of(block))
+			groups := quant.Grid{Group: r.Weights.Group}.Groups(in)
+			most = max(most, 12*kinds*int64(out)*int64(groups))
+		}
+	}
+	return most
 }
 
 // readers returns the total number of outputs of a block's layers, and the largest number
