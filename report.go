@@ -73,7 +73,8 @@ type Choice struct {
 	Measured *Measured `json:"measured,omitempty"` // nil: not known, see [Plan.AddMeasured]
 }
 
-// Running is the memory that a model takes when it runs: weights, KV cache and scratch memory.
+// Running is the memory that a model takes when it runs: weights, KV cache, scratch memory and
+// garbage.
 type Running struct {
 	Context   int   `json:"context"` // tokens of each sequence, at most the model's context
 	Sequences int   `json:"sequences"`

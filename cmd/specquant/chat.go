@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/pipeline"
 	"github.com/specquant/specquant/internal/plural"
 )
 
@@ -60,7 +61,7 @@ func (c *chatCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	smallHeap(40)
+	smallHeap(pipeline.RunHeapPercent)
 	m, err := specquant.Open(dir, specquant.Options{Threads: c.Threads, Context: c.Ctx, Draft: draft})
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/constrain"
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/pipeline"
 	"github.com/specquant/specquant/internal/plural"
 	"golang.org/x/term"
 )
@@ -65,7 +66,7 @@ func (c *runCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	smallHeap(40)
+	smallHeap(pipeline.RunHeapPercent)
 	m, err := specquant.Open(c.Dir, specquant.Options{Threads: c.Threads, Context: c.Ctx, Draft: draft})
 	if err != nil {
 		return err

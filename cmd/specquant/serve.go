@@ -17,6 +17,7 @@ import (
 
 	"github.com/specquant/specquant"
 	"github.com/specquant/specquant/internal/input"
+	"github.com/specquant/specquant/internal/pipeline"
 	"github.com/specquant/specquant/internal/serve"
 	"github.com/specquant/specquant/internal/serve/scheduler"
 )
@@ -141,7 +142,7 @@ func (c *serveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	smallHeap(20) // most of it are caches, which are looked through in no time
+	smallHeap(pipeline.ServeHeapPercent)
 	s, err := serve.Open(models, o)
 	if err != nil {
 		return err

@@ -112,8 +112,15 @@ func NewRunner(c *checkpoint.Config, p *parallel.Pool, tokens int) *Runner {
 	return &Runner{Config: c, Pool: p, Rope: NewRope(c, tokens), Local: NewLocalRope(c, tokens)}
 }
 
-// RunnerBytes is the scratch memory of a runner at that many tokens.
+// RunnerBytes is the scratch memory of a runner at that many tokens. Its windows begin at the
+// first position, so that no job of attention is split.
 func RunnerBytes(c *checkpoint.Config, threads, tokens int) int64 {
+	return BatchBytes(c, threads, tokens, tokens, 0)
+}
+
+// BatchBytes is the scratch memory to run batches of up to so many tokens, with up to so many
+// positions before them and themselves counted; up to so many sequences get one token each.
+func BatchBytes(c *checkpoint.Config, threads, tokens, positions, sequences int) int64 {
 	q, keys := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
 	cache := kv.Cache{Bits: 16, Heads: c.KVHeads, HeadDim: c.HeadDim}
 	inner := max(c.IntermediateSize, c.Experts.DenseWidth)
@@ -121,7 +128,7 @@ func RunnerBytes(c *checkpoint.Config, threads, tokens int) int64 {
 	if x := c.Experts; x.Count > 0 {
 		perToken += 4*int64(2*c.HiddenSize+x.Count) + 24*int64(x.Used)
 	}
-	return int64(tokens)*perToken + int64(threads)*kv.ScratchBytes(c.Heads/c.KVHeads, c.HeadDim, tokens)
+	return int64(tokens)*perToken + kv.ScheduleBytes(threads, sequences, c.KVHeads, c.Heads/c.KVHeads, c.HeadDim, positions)
 }
 
 // Block runs one block over x [tokens × hidden], in place, as positions

@@ -29,7 +29,8 @@ type Choice struct {
 	Read          int64          // of weights for each token: those of a token's experts, and the output matrix
 }
 
-// Running is the memory of a model that runs: weights, cache and scratch.
+// Running is the memory of a model that runs: weights, cache, scratch, and garbage between
+// collections.
 type Running struct {
 	Context, Sequences int // tokens of each sequence, no more than the model has
 	Bytes              int64
@@ -100,13 +101,24 @@ func newChoices(c *checkpoint.Config, r *recipe.Recipe, embedBytes, blocks int64
 	return out
 }
 
+// By how many percent the heap of a running model may grow between garbage collections (GOGC):
+// weights are not on it, cache and scratch are.
+const (
+	RunHeapPercent   = 40 // one sequence, in the commands run and chat
+	ServeHeapPercent = 20 // most of it are caches, which are looked through in no time
+)
+
 // runningBytes returns the memory of a running model whose file has the given size, with a
 // cache of kvBits bits.
 func runningBytes(c *checkpoint.Config, file int64, kvBits, threads, context, sequences int) Running {
 	cache := kv.Cache{Bits: kvBits, Heads: c.KVHeads, HeadDim: c.HeadDim}
-	bytes := programBytes + file + int64(c.Layers)*int64(context)*int64(sequences)*cache.PositionBytes() +
-		llama.RunnerBytes(c, threads, min(batchRows, context)) + 4*int64(sequences)*int64(c.VocabSize)
-	return Running{Context: context, Sequences: sequences, Bytes: bytes}
+	heap := int64(c.Layers)*int64(context)*int64(sequences)*cache.PositionBytes() +
+		llama.BatchBytes(c, threads, min(batchRows, context), context, sequences) + 4*int64(sequences)*int64(c.VocabSize)
+	percent := int64(RunHeapPercent)
+	if sequences > 1 {
+		percent = ServeHeapPercent
+	}
+	return Running{Context: context, Sequences: sequences, Bytes: programBytes + file + heap + heap*percent/100}
 }
 
 // freeRAM returns the available memory in bytes; 0 if the system does not report it.

@@ -57,8 +57,15 @@ func Queries(group, positions int) int {
 // ScratchBytes returns an upper bound of the bytes of a [Scratch] for calls with as many
 // queries as [Queries] returns.
 func ScratchBytes(group, headDim, positions int) int64 {
-	rows := int64(Queries(group, positions)*group + 15) // fillers included
-	return 10 * rows * int64(shape.RoundUp(positions, kvAlign)+kvAlign+kvLanes+headDim+shape.RoundUp(headDim, kvDims)+4)
+	return scratchBytes(Queries(group, positions)*group+kvFillers, headDim, positions)
+}
+
+// kvFillers is the largest number of fillers of a call: see [kvTile].
+const kvFillers = 15
+
+// scratchBytes is [ScratchBytes] for calls with so many rows.
+func scratchBytes(rows, headDim, positions int) int64 {
+	return 10 * int64(rows) * int64(shape.RoundUp(positions, kvAlign)+kvAlign+kvLanes+headDim+shape.RoundUp(headDim, kvDims)+4)
 }
 
 // Attend computes attention, out = Σ softmax(scale·q·k)·v, for the `group` query heads that

@@ -5,6 +5,7 @@ import (
 
 	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/kernel/parallel"
+	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
 // Job is the part of attention that one thread computes at a time: the queries of the heads
@@ -75,21 +76,45 @@ func (s *Schedule) Run(p *parallel.Pool, out, q []float32, group, window int, sc
 // splitLeast is the number of positions from which on splitting takes less time than it saves.
 const splitLeast = 4 * kvSegment
 
+// splitRows is the largest number of rows of a job that is split. Split jobs have scratch memory
+// of their own, beside that of the threads, together for no more rows than the threads' is.
+const splitRows = kvRows / 4
+
+// uneven reports whether so many jobs keep threads waiting: there are few, and they are not the
+// same number for each thread.
+func uneven(jobs, threads int) bool { return threads > 1 && jobs%threads != 0 && jobs < 4*threads }
+
 // splits reports whether jobs are to be split. One for each kv head keeps threads waiting where
-// there are few heads, and longer with every position. Split jobs have scratch memory of their
-// own, beside that of the threads: for at most kvRows/4 rows each, and so together for no more
-// rows than the threads' is.
+// there are few heads, and longer with every position.
 func (s *Schedule) splits(threads, group, window int) bool {
-	n := len(s.jobs)
-	if threads == 1 || n%threads == 0 || n >= 4*threads || window > 0 && window < splitLeast {
+	if !uneven(len(s.jobs), threads) || window > 0 && window < splitLeast {
 		return false
 	}
 	for _, j := range s.jobs {
-		if j.Rows*group > kvRows/4 || j.First+j.Rows < splitLeast {
+		if j.Rows*group > splitRows || j.First+j.Rows < splitLeast {
 			return false
 		}
 	}
 	return true
+}
+
+// ScheduleBytes returns an upper bound of the scratch memory of a [Schedule] for up to so many
+// sequences of so many positions, in a model with kvHeads kv heads and `group` query heads for
+// each: that of the threads, and where a token of each sequence makes jobs that are split, theirs.
+func ScheduleBytes(threads, sequences, kvHeads, group, headDim, positions int) int64 {
+	bytes := int64(threads) * ScratchBytes(group, headDim, positions)
+	if positions < splitLeast || group > splitRows {
+		return bytes
+	}
+	most := 0
+	for n := range sequences {
+		if jobs := (n + 1) * kvHeads; uneven(jobs, threads) {
+			most = jobs
+		}
+	}
+	rows := min(Queries(group, positions), splitRows/group)*group + kvFillers
+	parts := 6 * int64(rows) * int64(shape.CeilDiv(positions, kvSegment)*shape.RoundUp(headDim, kvDims))
+	return bytes + int64(most)*(scratchBytes(rows, headDim, positions)+parts)
 }
 
 // runSplit is Run with jobs split by segments of positions, to the same bits.

@@ -80,3 +80,65 @@ func TestAttendSegments(t *testing.T) {
 		})
 	}
 }
+
+// A schedule takes no more memory than ScheduleBytes says, which counts jobs that are split only
+// where there are some.
+func TestScheduleBytes(t *testing.T) {
+	const headDim, heads, group = 32, 3, 2
+	for _, bits := range []int{4, 8, 16} {
+		for _, positions := range []int{700, splitLeast, 3*splitLeast + 5} {
+			r := rand.New(rand.NewPCG(62, uint64(bits)))
+			m := newKVModel(r, bits, heads, headDim, positions)
+			paged := inPages(&m.Cache)
+			for threads := 1; threads <= 5; threads++ {
+				pool := parallel.NewPool(threads)
+				for sequences := 1; sequences <= 4; sequences++ {
+					var s Schedule
+					run := func(each, first int) { // so many rows of each sequence
+						s.Reset()
+						for n := range sequences {
+							s.Add(n*each, each, first, heads, group)
+						}
+						q := kerneltest.RandFloats(r, sequences*each*heads*group*headDim)
+						s.Run(pool, make([]float32, len(q)), q, group, 0, 1, func(Job) *Cache { return paged })
+					}
+					run(min(Queries(group, positions), positions), 0)
+					run(1, positions-1)
+					var split, whole int64
+					for i := range s.split {
+						split += s.split[i].scratch.bytes()
+					}
+					for range cap(s.scratch) {
+						b := <-s.scratch
+						whole += b.bytes()
+					}
+					what := fmt.Sprintf("%d bits, %d positions, %d sequences on %d threads", bits, positions, sequences, threads)
+					planned := ScheduleBytes(threads, sequences, heads, group, headDim, positions)
+					if whole+split > planned {
+						t.Errorf("%s: %d bytes for the threads and %d for jobs that are split, planned %d", what, whole, split, planned)
+					}
+					if more := planned - int64(threads)*ScratchBytes(group, headDim, positions); (more > 0) != (positions >= splitLeast && anyUneven(sequences, heads, threads)) {
+						t.Errorf("%s: %d bytes planned for jobs that are split", what, more)
+					}
+				}
+				pool.Close()
+			}
+		}
+	}
+}
+
+// anyUneven reports whether up to so many sequences make a number of jobs that is to be split.
+func anyUneven(sequences, heads, threads int) bool {
+	for n := 1; n <= sequences; n++ {
+		if uneven(n*heads, threads) {
+			return true
+		}
+	}
+	return false
+}
+
+// bytes is what the scratch memory takes.
+func (s *Scratch) bytes() int64 {
+	return int64(4*(cap(s.q)+cap(s.scores)+cap(s.sums)+cap(s.parts)+cap(s.total)+cap(s.scale)+cap(s.base)+cap(s.step)) +
+		cap(s.ints) + cap(s.weights) + 2*(cap(s.vs)+cap(s.vm)))
+}
