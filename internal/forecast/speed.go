@@ -191,25 +191,16 @@ func (s *sample) times(ctx context.Context) (t times, err error) {
 	for i := range ids {
 		ids[i] = i % s.model.Config.VocabSize
 	}
-	if t.prompt, err = s.pass(ctx, ids, 0, 1, promptWaits); err != nil {
+	if t.prompt, err = s.pass(ctx, ids, 0, 1); err != nil {
 		return t, err
 	}
 	held := min(before, s.model.Config.MaxPositions-1)
-	if t.decode, err = s.pass(ctx, ids[:1], held, 1, decodeWaits); err != nil {
+	if t.decode, err = s.pass(ctx, ids[:1], held, 1); err != nil {
 		return t, err
 	}
-	t.decode8, err = s.pass(ctx, ids[:1], held, together, decode8Waits)
+	t.decode8, err = s.pass(ctx, ids[:1], held, together)
 	return t, err
 }
-
-// How much longer passes take by the clock of a machine that nothing else uses than by the
-// processor time of each thread, which leaves out that threads sleep until others have finished.
-// Measured with two threads: see docs/REPRODUCTION.md.
-const (
-	promptWaits  = 1.06
-	decodeWaits  = 1.15
-	decode8Waits = 1.10
-)
 
 // Passes of the chosen setting are repeated for sampleTime, of one block of another for
 // blockTime, but at least leastPasses times, after one that is not counted; none begins after
@@ -222,10 +213,8 @@ const (
 )
 
 // pass returns the seconds that the whole model takes for ids in each of n sequences with so
-// many tokens before them: medians of the sample's, blocks and output matrix by themselves. On a
-// busy machine a pass takes its processor time on each thread, times waits if there are several,
-// unless the clock says less.
-func (s *sample) pass(ctx context.Context, ids []int, held, n int, waits float64) (float64, error) {
+// many tokens before them: medians of the sample's, blocks and output matrix by themselves.
+func (s *sample) pass(ctx context.Context, ids []int, held, n int) (float64, error) {
 	steps := make([]engine.Step, n)
 	for i := range steps {
 		steps[i] = engine.Step{Seq: s.model.NewSequence(), IDs: make([]int, held)}
@@ -236,10 +225,6 @@ func (s *sample) pass(ctx context.Context, ids []int, held, n int, waits float64
 			return 0, err
 		}
 	}
-	threads := float64(min(s.model.Pool().Threads(), runtime.NumCPU()))
-	if threads == 1 {
-		waits = 1
-	}
 	run := func(want engine.Want) (float64, error) {
 		for i := range steps {
 			steps[i].Seq.Truncate(held)
@@ -248,7 +233,7 @@ func (s *sample) pass(ctx context.Context, ids []int, held, n int, waits float64
 		start, cpu := time.Now(), meter.CPUSeconds()
 		err := s.model.Forward(ctx, steps, none)
 		took := time.Since(start).Seconds()
-		if cpu = (meter.CPUSeconds() - cpu) / threads * waits; s.busy && cpu > 0 {
+		if cpu = (meter.CPUSeconds() - cpu) / float64(min(s.model.Pool().Threads(), runtime.NumCPU())); s.busy && cpu > 0 {
 			took = min(took, cpu)
 		}
 		return took, err

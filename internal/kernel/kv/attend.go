@@ -27,7 +27,7 @@ type Scratch struct {
 	base    []float32 // Σ probability·minimum of each row
 	step    []float32 // the scale of the weights' integers, of each row and block
 	weights []byte    // the weights as integers, of each row
-	vs, vm  []uint16  // scales and minima of values that lie in pages, copied together
+	vs, vm  []float32 // the scales and minima of the values
 }
 
 // kvTile is a set of rows that a routine computes together. A position that only some of
@@ -80,6 +80,9 @@ func (c *Cache) Attend(s *Scratch, out, q []float32, stride, head, group, first,
 	var a kvCall
 	a.begin(c, s, q, stride, head, group, first, n, window)
 	a.allScores(a.lo, a.end)
+	for r := range a.rows {
+		a.hide(r) // all first: scores that were written just before are read more slowly
+	}
 	for _, t := range s.tiles {
 		for r := t.row; r < min(t.row+t.rows, a.rows); r++ {
 			a.weigh(t, r, scale)
@@ -103,14 +106,14 @@ func (c *Cache) Attend(s *Scratch, out, q []float32, stride, head, group, first,
 type kvCall struct {
 	c           *Cache
 	s           *Scratch
-	head        int      // the kv head
-	group, rows int      // query heads that share it; rows: their queries at all positions
-	first, end  int      // positions of the queries
-	window      int      // positions that a query sees; 0: all up to its own
-	lo          int      // the position that the scores of each row begin with
-	vs, vm      []uint16 // the scales and minima of the values from position lo on
-	width       int      // scores from row to row
-	dims        int      // sums from row to row: the dimensions, rounded up
+	head        int       // the kv head
+	group, rows int       // query heads that share it; rows: their queries at all positions
+	first, end  int       // positions of the queries
+	window      int       // positions that a query sees; 0: all up to its own
+	lo          int       // the position that the scores of each row begin with
+	vs, vm      []float32 // the scales and minima of the values from position lo on
+	width       int       // scores from row to row
+	dims        int       // sums from row to row: the dimensions, rounded up
 }
 
 // begin sets the call up and packs the queries: see [Cache.Attend].
@@ -150,6 +153,13 @@ func (a *kvCall) allScores(lo, hi int) {
 		return
 	}
 	a.scoresInt(lo, hi)
+}
+
+// hide prepares the scores of row r for weigh.
+func (a *kvCall) hide(r int) {
+	if a.c.Bits != 16 {
+		a.hideUnseen(r)
+	}
 }
 
 // weigh replaces the scores of row r, in tile t, by the weights of the values.

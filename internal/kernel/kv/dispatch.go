@@ -144,13 +144,13 @@ func kvIntScoreBlocks(c, next *Cache, head, from, n int, q []byte, total []int32
 }
 
 // kvSoftmaxBlocks is [kvSoftmaxGo] in assembly.
-func kvSoftmaxBlocks(dst []byte, step, s []float32, a, limit float32, vscale, vmin []uint16) (sum, base float32, ok bool) {
+func kvSoftmaxBlocks(dst []byte, step, s []float32, a, limit float32, vscale, vmin []float32) (sum, base float32, ok bool) {
 	if !hasAssembly() || len(step) == 0 {
 		return 0, 0, false
 	}
 	n := len(step) * kvIntBlock
 	_, _, _, _ = dst[2*n-1], s[n-1], vscale[n-1], vmin[n-1]
-	sum, base = kvSoftmaxRow(unsafe.Pointer(&dst[0]), kvFirst(step), kvFirst(s), unsafe.Pointer(&vscale[0]), unsafe.Pointer(&vmin[0]), len(step), a, limit)
+	sum, base = kvSoftmaxRow(unsafe.Pointer(&dst[0]), kvFirst(step), kvFirst(s), kvFirst(vscale), kvFirst(vmin), len(step), a, limit)
 	return sum, base, true
 }
 

@@ -28,6 +28,6 @@ func kvIntCombineBlocks(c, next *Cache, head, from, n int, w []byte, wRow int, s
 
 func kvIntRound(u []byte, x []float32, inv float32, bits int) (n int, total int32) { return 0, 0 }
 
-func kvSoftmaxBlocks(dst []byte, step, s []float32, a, limit float32, vscale, vmin []uint16) (sum, base float32, ok bool) {
+func kvSoftmaxBlocks(dst []byte, step, s []float32, a, limit float32, vscale, vmin []float32) (sum, base float32, ok bool) {
 	return 0, 0, false
 }

@@ -163,8 +163,18 @@ func kvIntDot(u uint64, k uint32) int32 {
 		int32(int16(u>>32))*int32(k>>16&255) + int32(int16(u>>48))*int32(k>>24)
 }
 
+// hideUnseen makes the scores of row r -Inf at positions that it does not see, in the blocks of
+// those that it sees.
+func (a *kvCall) hideUnseen(r int) {
+	row := a.s.scores[r*a.width:][:a.width]
+	from, to := a.see(r)
+	from, to = from-a.lo, to-a.lo
+	copy(row[from/kvIntBlock*kvIntBlock:from], kvUnseen[:])
+	copy(row[to:shape.RoundUp(to, kvIntBlock)], kvUnseen[:])
+}
+
 // weightsOf makes the weights of the values, in integers, of the scores of row r, of tile t, and
-// computes the base of the row. Positions are counted from a.lo here.
+// computes the base of the row, after hideUnseen. Positions are counted from a.lo here.
 func (a *kvCall) weightsOf(r int, t kvTile, scale float32) {
 	s, row := a.s, a.s.scores[r*a.width:][:a.width]
 	from, to := a.see(r)
@@ -182,8 +192,6 @@ func (a *kvCall) weightsOf(r int, t kvTile, scale float32) {
 	}
 	first, last := from/kvIntBlock, (to+kvIntBlock-1)/kvIntBlock // blocks
 	start, end := first*kvIntBlock, last*kvIntBlock
-	copy(row[start:from], kvUnseen[:])
-	copy(row[to:end], kvUnseen[:])
 	weights, step := s.weights[2*r*a.width:], s.step[r*(a.width/kvIntBlock):]
 	s.base[r] = kvSoftmax(weights[2*start:], step[first:last], row[start:end], after, a.vs[start:end], a.vm[start:end])
 	for b := (t.from - a.lo) / kvIntBlock; b < (t.to-a.lo+kvIntBlock-1)/kvIntBlock; b++ {

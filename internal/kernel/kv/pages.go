@@ -1,6 +1,10 @@
 package kv
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/specquant/specquant/internal/kernel/float"
+)
 
 // A paged [Cache] has no memory of its own. Position p lies in page p / Page, which is a
 // cache of Page positions and may be part of several paged caches. Attention gives the same
@@ -94,18 +98,16 @@ func (c *Cache) pageAfter(position int) *Cache {
 	return nil
 }
 
-// valueScales returns the scales and minima of a head's values at the positions from…to-1.
-func (c *Cache) valueScales(s *Scratch, head, from, to int) (scales, minima []uint16) {
-	if c.pages == nil {
-		at := head * c.capacity
-		return c.vs[at+from : at+to], c.vm[at+from : at+to]
-	}
-	s.vs, s.vm = s.vs[:0], s.vm[:0]
-	for from < to {
-		p, at, n := c.piece(from, to)
-		at += head * Page
-		s.vs, s.vm = append(s.vs, p.vs[at:at+n]...), append(s.vm, p.vm[at:at+n]...)
-		from += n
+// valueScales returns the scales and minima of a head's values at the positions from…to-1, in the
+// memory of s.
+func (c *Cache) valueScales(s *Scratch, head, from, to int) (scales, minima []float32) {
+	s.vs, s.vm = growTo(s.vs, to-from), growTo(s.vm, to-from)
+	for done := 0; done < to-from; {
+		p, at, n := c.piece(from+done, to)
+		at += head * p.capacity
+		float.F16ToF32(s.vs[done:][:n], p.vs[at:][:n])
+		float.F16ToF32(s.vm[done:][:n], p.vm[at:][:n])
+		done += n
 	}
 	return s.vs, s.vm
 }

@@ -147,6 +147,7 @@ func (s *Schedule) runSplit(p *parallel.Pool, out, q []float32, group, window in
 	each(func(a *kvCall) int { return a.rows }, func(x *splitJob, row, _ int) {
 		for _, t := range x.scratch.tiles {
 			if t.row <= row && row < t.row+t.rows {
+				x.call.hide(row)
 				x.call.weigh(t, row, scale)
 			}
 		}

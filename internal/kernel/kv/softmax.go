@@ -3,8 +3,6 @@ package kv
 import (
 	"encoding/binary"
 	"math"
-
-	"github.com/specquant/specquant/internal/kernel/float"
 )
 
 // The softmax of a row of scores over a cache of integers, and the weights of its values as
@@ -56,7 +54,7 @@ var kvUnseen = func() (s [kvIntBlock]float32) {
 //
 // If a score or the scale is NaN, or if the largest score is infinite, the base is NaN, and with
 // it the result of the row. A score of -Inf has the weight 0.
-func kvSoftmax(dst []byte, step, s []float32, scale float32, vscale, vmin []uint16) (base float32) {
+func kvSoftmax(dst []byte, step, s []float32, scale float32, vscale, vmin []float32) (base float32) {
 	a := scale * float32(math.Log2E)
 	limit := min(kvExp2Range/a, math.MaxFloat32) // finite, so that a distance of +Inf is beyond it
 	sum, base, ok := kvSoftmaxBlocks(dst, step, s, a, limit, vscale, vmin)
@@ -74,7 +72,7 @@ func kvSoftmax(dst []byte, step, s []float32, scale float32, vscale, vmin []uint
 // kvSoftmaxGo is [kvSoftmax] before the division by the sum: it sets step to the largest weight of
 // each block. a is the scale of the scores for exponentials to base 2; limit is how far below the
 // largest score another may be without having the exponential 0.
-func kvSoftmaxGo(dst []byte, step, s []float32, a, limit float32, vscale, vmin []uint16) (sum, base float32) {
+func kvSoftmaxGo(dst []byte, step, s []float32, a, limit float32, vscale, vmin []float32) (sum, base float32) {
 	top := s[0]
 	for _, v := range s {
 		top = max(top, v)
@@ -94,8 +92,8 @@ func kvSoftmaxGo(dst []byte, step, s []float32, a, limit float32, vscale, vmin [
 					continue
 				}
 				e[k] = kvExp2(distance, a)
-				base = fma32(e[k], float.FromF16(vmin[j]), base)
-				s[j] = e[k] * float.FromF16(vscale[j])
+				base = fma32(e[k], vmin[j], base)
+				s[j] = e[k] * vscale[j]
 				most = max(most, s[j])
 			}
 			sums[l] += (e[0] + e[1]) + (e[2] + e[3])

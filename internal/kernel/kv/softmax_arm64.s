@@ -28,11 +28,10 @@
 	MOV16B(d, c); \
 	MOV16B((d+5), c)
 
-#define HALVES(d, from, at) \
-	LDRD(d, from, at);           \
-	LDRD((d+5), from, (at+32));  \
-	FCVTL4S(d, d);               \
-	FCVTL4S((d+5), (d+5));       \
+// MASKED loads four numbers for each of the two vectors, 0 where the mask is set.
+#define MASKED(d, from, at) \
+	LDRQ(d, from, at);          \
+	LDRQ((d+5), from, (at+64)); \
 	BOTH(BIC16B, d, d, 1)
 
 // EXP2 makes the exponentials of two vectors, 64 bytes apart, in V4 and V9, the scales of their
@@ -59,8 +58,8 @@
 	BOTH_C(FCMGT4S, 1, 1, 18); \
 	BOTH(FMUL4S, 4, 4, 2);     \
 	BOTH(BIC16B, 4, 4, 1);     \
-	HALVES(3, 4, (at/2));      \
-	HALVES(2, 3, (at/2))
+	MASKED(3, 4, at);          \
+	MASKED(2, 3, at)
 
 #define WEIGHTS(at) \
 	FMLA4S(31, 9, 8);      \
@@ -191,8 +190,8 @@ block:
 	ROUND2(96)
 	ROUND2(112)
 	ADD  $256, R2
-	ADD  $128, R3
-	ADD  $128, R4
+	ADD  $256, R3
+	ADD  $256, R4
 	ADD  $128, R0
 	ADD  $4, R1
 	SUBS $1, R5

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/kernel/cpu"
-	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/kernel/kerneltest"
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
@@ -93,21 +92,21 @@ type softmaxRow struct {
 	s        []float32 // -Inf where it sees nothing
 	from, to int
 	scale    float32
-	vs, vm   []uint16
+	vs, vm   []float32
 }
 
 // newSoftmaxRow is a row with scores of the given spread; the scales and minima of values that the
 // query doesn't see are NaN.
 func newSoftmaxRow(r *rand.Rand, from, to int, spread float32) softmaxRow {
-	n := shape.RoundUp(to, kvIntBlock)
-	row := softmaxRow{make([]float32, n), from, to, 0.3, make([]uint16, n), make([]uint16, n)}
+	n, nan := shape.RoundUp(to, kvIntBlock), float32(math.NaN())
+	row := softmaxRow{make([]float32, n), from, to, 0.3, make([]float32, n), make([]float32, n)}
 	for i := range row.s {
-		if row.vs[i], row.vm[i] = 0x7e00, 0x7e00; i < from || i >= to {
+		if row.vs[i], row.vm[i] = nan, nan; i < from || i >= to {
 			row.s[i] = float32(math.Inf(-1))
 			continue
 		}
 		row.s[i] = spread * float32(r.NormFloat64())
-		row.vs[i], row.vm[i] = float.ToF16(float32(r.Float64())/100), float.ToF16(float32(r.NormFloat64()))
+		row.vs[i], row.vm[i] = float32(r.Float64())/100, float32(r.NormFloat64())
 	}
 	return row
 }
@@ -153,7 +152,7 @@ func TestKVSoftmax(t *testing.T) {
 		for i := range row.vs[:min(64, to)] {
 			row.vs[i] = 0 // a block without weights
 		}
-		row.vs[to-1] = 1
+		row.vs[to-1] = 0x1p-24
 		rows = append(rows, row)
 		for _, scale := range []float32{0, 0x1p-149, 1e-30, 1e30, 1e38} {
 			row = newSoftmaxRow(r, 0, to, 5)
@@ -197,7 +196,7 @@ func (row softmaxRow) compare(t *testing.T, name string, v []int, step []float32
 	for i := row.from; i < row.to; i++ {
 		e[i] = math.Exp(a * (float64(row.s[i]) - top))
 		sum += e[i]
-		w[i] = e[i] * kerneltest.F16Value(row.vs[i])
+		w[i] = e[i] * float64(row.vs[i])
 		most[i/kvIntBlock] = max(most[i/kvIntBlock], w[i])
 	}
 	var want, size float64
@@ -208,8 +207,8 @@ func (row softmaxRow) compare(t *testing.T, name string, v []int, step []float32
 			}
 			continue
 		}
-		want += e[i] / sum * kerneltest.F16Value(row.vm[i])
-		size += e[i] / sum * math.Abs(kerneltest.F16Value(row.vm[i]))
+		want += e[i] / sum * float64(row.vm[i])
+		size += e[i] / sum * math.Abs(float64(row.vm[i]))
 		top := most[i/kvIntBlock]
 		got, w := float64(step[i/kvIntBlock])*float64(v[i]), w[i]/sum
 		if d := math.Abs(got - w); !(d <= top/sum*(0.5/kvIntTop+1e-5)+1e-19) {
@@ -315,9 +314,10 @@ func BenchmarkSoftmax(b *testing.B) {
 				for b.Loop() {
 					copy(y, x)
 					for i := range rows {
-						y := y[i*n:][:n]
-						copy(y[n-i%16:], kvUnseen[:])
-						kvSoftmax(dst[2*i*n:], step[i*n/kvIntBlock:][:n/kvIntBlock], y, 1, row.vs, row.vm)
+						copy(y[(i+1)*n-i%16:(i+1)*n], kvUnseen[:])
+					}
+					for i := range rows {
+						kvSoftmax(dst[2*i*n:], step[i*n/kvIntBlock:][:n/kvIntBlock], y[i*n:][:n], 1, row.vs, row.vm)
 					}
 				}
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*rows*n), "ns/score")
