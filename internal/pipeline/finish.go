@@ -111,10 +111,6 @@ func (j *job) weights() map[string]float64 {
 	return all
 }
 
-// verifyWindow is the number of tokens of each window for the comparison of the finished
-// artefact. Several short windows are more representative than one long one.
-const verifyWindow = 64
-
 // verifyWindows returns the windows for the comparison of the finished artefact: beginnings of
 // windows that the weights were fitted to, and of windows that were held out. A recipe without
 // calibration has none of the first, and windows of the embedded text for the second.

@@ -88,6 +88,10 @@ const touched = 64 << 10
 // compareTokens is the number of tokens whose logits the engine holds at a time.
 const compareTokens = 32
 
+// verifyWindow is the number of tokens of each window for the comparison of the finished
+// artefact. Several short windows are more representative than one long one.
+const verifyWindow = 64
+
 // verifyTokens is the largest number of tokens of the comparison at the end.
 func verifyTokens(c *checkpoint.Config) int {
 	return min(256, c.MaxPositions, max(32, (16<<20)/c.VocabSize))
