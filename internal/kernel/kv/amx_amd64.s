@@ -14,7 +14,7 @@
 //
 // Registers:
 //   R12       arguments
-//   SI, R9    next keys or values, the distance between their rows
+//   SI, R9    next keys or values, the distance between their rows; R14 three times that
 //   R8 DI DX  the rows' next bytes of the high and of the low plane, the distance between rows
 //   BX, R10   where the next sums are written, 64
 //   R13       what is different for each row: its total, or its step
@@ -46,6 +46,20 @@
 	VPADDD    (1024+64*r)(BX), z, z;    \
 	VCVTDQ2PS z, z
 
+// FETCH16 asks for 16 lines of the cache from AX on, next bytes apart; next3 is three times that.
+#define FETCH16(next, next3) \
+	FETCH4(next, next3); \
+	FETCH4(next, next3); \
+	FETCH4(next, next3); \
+	FETCH4(next, next3)
+
+#define FETCH4(next, next3) \
+	PREFETCHT0 (AX);          \
+	PREFETCHT0 (AX)(next*1);  \
+	PREFETCHT0 (AX)(next*2);  \
+	PREFETCHT0 (AX)(next3*1); \
+	LEAQ (AX)(next*4), AX
+
 // SCORE_BLOCK multiplies the keys of 16 positions; label is the beginning of its loop over steps.
 #define SCORE_BLOCK(label) \
 	MOVQ kvAMXScoreArgs_q(R12), R8;     \
@@ -60,6 +74,9 @@ label:             \
 	TILE_MUL0;     \
 	TILE_LOW5;     \
 	TILE_MUL1;     \
+	MOVQ kvAMXScoreArgs_ahead(R12), AX;    \
+	ADDQ SI, AX;   \
+	FETCH16(R9, R14); \
 	ADDQ kvAMXScoreArgs_depth(R12), R8;    \
 	ADDQ kvAMXScoreArgs_depth(R12), DI;    \
 	ADDQ kvAMXScoreArgs_keyBytes(R12), SI; \
@@ -73,6 +90,7 @@ TEXT ·kvScoreAMX(SB), 0, $8256-8
 	MOVQ kvAMXScoreArgs_config(R12), AX
 	TILE_CONFIG_AX
 	MOVQ $64, R9
+	MOVQ $192, R14
 	MOVQ $64, R10
 	LEAQ 4095(SP), BX
 	ANDQ $~4095, BX
@@ -80,15 +98,31 @@ TEXT ·kvScoreAMX(SB), 0, $8256-8
 	MOVQ kvAMXScoreArgs_total(R12), AX
 	VCVTDQ2PS (AX), Z0
 	VMOVUPS   Z0, (R13)
-	MOVQ kvAMXScoreArgs_keys(R12), SI
 	MOVQ kvAMXScoreArgs_qRow(R12), DX
 	MOVQ kvAMXScoreArgs_blocks(R12), R15
-	MOVQ kvAMXScoreArgs_scale(R12), R11
+
+page:
+	// The next 64 positions, and the distance to the keys of those after them.
+	MOVQ kvAMXScoreArgs_pages(R12), AX
+	MOVQ kvPlace_data(AX), SI
+	MOVQ kvPlace_scale(AX), R11
+	MOVQ kvPlace_min(AX), CX
+	MOVQ CX, kvAMXScoreArgs_min(R12)
+	ADDQ $kvPlace__size, AX
+	MOVQ AX, kvAMXScoreArgs_pages(R12)
+	MOVQ kvPlace_data(AX), CX
+	SUBQ SI, CX
+	MOVQ CX, kvAMXScoreArgs_ahead(R12)
+	MOVQ $4, CX
+	CMPQ R15, CX
+	CMOVQLT R15, CX
+	MOVQ CX, kvAMXScoreArgs_left(R12)
+	SUBQ CX, R15
 	SCORE_BLOCK(first)
 
 block:
 	XORQ $2048, BX
-	CMPQ R15, $1
+	CMPQ kvAMXScoreArgs_left(R12), $1
 	JEQ  scale
 	SCORE_BLOCK(step)
 
@@ -199,8 +233,10 @@ scale:
 	ADDQ $32, kvAMXScoreArgs_min(R12)
 	ADDQ $64, kvAMXScoreArgs_dst(R12)
 	XORQ $2048, BX
-	DECQ R15
+	DECQ kvAMXScoreArgs_left(R12)
 	JNZ  block
+	TESTQ R15, R15
+	JNZ  page
 
 	TILE_RELEASE
 	VZEROUPPER
@@ -213,7 +249,10 @@ scale:
 	TILE_CACHE6; \
 	TILE_MUL0;   \
 	TILE_MUL1;   \
-	ADDQ $64, SI; \
+	MOVQ kvAMXCombineArgs_ahead(R12), AX; \
+	ADDQ SI, AX;      \
+	FETCH16(R9, R14); \
+	ADDQ $64, SI;     \
 	TILE_STORES
 
 // func kvCombineAMX(a *kvAMXCombineArgs)
@@ -222,6 +261,7 @@ TEXT ·kvCombineAMX(SB), 0, $8256-8
 	MOVQ kvAMXCombineArgs_config(R12), AX
 	TILE_CONFIG_AX
 	MOVQ kvAMXCombineArgs_next(R12), R9
+	LEAQ (R9)(R9*2), R14
 	MOVQ $64, R10
 	LEAQ 4095(SP), BX
 	ANDQ $~4095, BX
@@ -230,6 +270,14 @@ TEXT ·kvCombineAMX(SB), 0, $8256-8
 	MOVQ kvAMXCombineArgs_w(R12), R8
 
 block:
+	// The next 64 positions, and the distance to the values of those after them.
+	MOVQ kvAMXCombineArgs_pages(R12), AX
+	MOVQ kvPlace_data(AX), SI
+	ADDQ $kvPlace__size, AX
+	MOVQ AX, kvAMXCombineArgs_pages(R12)
+	MOVQ kvPlace_data(AX), CX
+	SUBQ SI, CX
+	MOVQ CX, kvAMXCombineArgs_ahead(R12)
 	LEAQ 64(R8), DI
 	TILE_HIGH4
 	TILE_LOW5
@@ -286,7 +334,6 @@ block:
 	MOVL (AX), R15
 	ADDQ CX, AX
 	MOVL R15, 60(R13)
-	MOVQ kvAMXCombineArgs_values(R12), SI
 	MOVQ kvAMXCombineArgs_sums(R12), R11
 	MOVQ kvAMXCombineArgs_sumsRow(R12), CX
 	MOVQ kvAMXCombineArgs_tiles(R12), R15
@@ -386,8 +433,6 @@ scale:
 	DECQ R15
 	JNZ  dims
 
-	MOVQ kvAMXCombineArgs_block(R12), AX
-	ADDQ AX, kvAMXCombineArgs_values(R12)
 	ADDQ $4, kvAMXCombineArgs_step(R12)
 	DECQ kvAMXCombineArgs_blocks(R12)
 	JNZ  block

@@ -28,6 +28,7 @@ type Scratch struct {
 	step    []float32 // the scale of the weights' integers, of each row and block
 	weights []byte    // the weights as integers, of each row
 	vs, vm  []float32 // the scales and minima of the values
+	places  kvPlaces  // where the positions lie
 }
 
 // kvTile is a set of rows that a routine computes together. A position that only some of
@@ -51,6 +52,9 @@ const (
 // core's cache.
 func Queries(group, positions int) int {
 	rows := min(kvRows, kvScoreBytes/(4*max(positions, 1)))
+	if least := kvRowsTogether(); least > 1 { // a last tile of fewer rows takes nearly as long as a whole one
+		rows = max(rows&^(least-1), least)
+	}
 	return max(1, rows/group)
 }
 
@@ -142,6 +146,7 @@ func (a *kvCall) begin(c *Cache, s *Scratch, q []float32, stride, head, group, f
 	for r := range padded {
 		a.packInt(r, q, stride)
 	}
+	a.listPlaces()
 	a.vs, a.vm = c.valueScales(s, head, a.lo, shape.RoundUp(a.end, kvIntBlock))
 }
 
@@ -192,6 +197,7 @@ func (a *kvCall) combineSegment(i int, sums []float32) {
 
 // write writes the results.
 func (a *kvCall) write(out []float32, stride int) {
+	a.s.places.forget()
 	for r := range a.rows {
 		dst, sums := out[r/a.group*stride+r%a.group*a.c.HeadDim:][:a.c.HeadDim], a.s.sums[r*a.dims:]
 		if a.c.Bits == 16 {
@@ -215,12 +221,21 @@ func (a *kvCall) see(row int) (from, to int) {
 // of `unit` (positions, for a tile of so many rows). lo and hi are as in allScores. It cuts them
 // into pieces, so that the keys or values of a piece stay in the processor's first-level cache
 // while all tiles use them, and so that a piece lies in one part of a paged cache: n positions of
-// `in` from its position `at` on, which is position `from` of the sequence.
-func (a *kvCall) pieces(lo, hi int, unit func(rows int) int, f func(in *Cache, at, n int, t kvTile, from int)) {
-	for chunk := lo; chunk < hi; chunk += kvChunk {
+// `in` from its position `at` on, which is position `from` of the sequence. If tile does the
+// positions from…to-1 by itself, whatever part of the cache they lie in, f isn't called for them;
+// tile may be nil.
+func (a *kvCall) pieces(lo, hi int, unit func(rows int) int, tile func(t kvTile, from, to int) bool, f func(in *Cache, at, n int, t kvTile, from int)) {
+	size := kvChunk
+	if len(a.s.tiles) == 1 { // nothing is used twice, so that calls need not be short
+		size = shape.RoundUp(hi-lo, kvAlign)
+	}
+	for chunk := lo; chunk < hi; chunk += size {
 		for _, t := range a.s.tiles {
 			u := unit(t.rows)
-			from, to := max(chunk, t.from&^(u-1)), min(chunk+kvChunk, shape.RoundUp(min(t.to, hi), u))
+			from, to := max(chunk, t.from&^(u-1)), min(chunk+size, shape.RoundUp(min(t.to, hi), u))
+			if from < to && tile != nil && tile(t, from, to) {
+				continue
+			}
 			for from < to {
 				in, at, n := a.c.piece(from, to)
 				f(in, at, n, t, from)
@@ -232,7 +247,7 @@ func (a *kvCall) pieces(lo, hi int, unit func(rows int) int, f func(in *Cache, a
 
 // scores multiplies the queries with keys of float32.
 func (a *kvCall) scores(lo, hi int) {
-	a.pieces(lo, hi, kvUnit, func(in *Cache, at, n int, t kvTile, from int) {
+	a.pieces(lo, hi, kvUnit, nil, func(in *Cache, at, n int, t kvTile, from int) {
 		in.scores(a.head, at, n, a.s.q[t.row*a.c.HeadDim:], t.rows, a.s.scores[t.row*a.width+from-a.lo:], a.width)
 	})
 }
@@ -254,7 +269,7 @@ func (a *kvCall) probabilities(t kvTile, r int, scale float32) {
 // combine adds the values of float32, multiplied by the probabilities, to the sums.
 func (a *kvCall) combine(lo, hi int, sums []float32) {
 	one := func(int) int { return 1 }
-	a.pieces(lo, hi, one, func(in *Cache, at, n int, t kvTile, from int) {
+	a.pieces(lo, hi, one, nil, func(in *Cache, at, n int, t kvTile, from int) {
 		in.combine(a.head, at, n, a.s.scores[t.row*a.width+from-a.lo:], a.width, t.rows, sums[t.row*a.dims:], a.dims)
 	})
 }

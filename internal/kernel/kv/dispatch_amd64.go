@@ -80,6 +80,15 @@ func kvIntTileRows(c *Cache, left int) int {
 	return min(left, 8)
 }
 
+// kvRowsTogether returns of how many rows the largest tile is, a power of two, if it takes about as
+// long with fewer rows; otherwise 1.
+func kvRowsTogether() int {
+	if cpu.Active() >= cpu.AMX {
+		return kvAMXRows
+	}
+	return 1
+}
+
 // kvIntUnit is [kvUnit] for a cache of integers.
 func kvIntUnit(rows int) int {
 	if kvIntPlanes() && rows <= 8 {
@@ -90,12 +99,9 @@ func kvIntUnit(rows int) int {
 
 // kvIntScore multiplies queries with keys of 4 or 8 bits: see [kvIntScore512].
 func kvIntScore(a *kvIntScoreArgs, rows, positions, bits int) {
-	switch {
-	case rows == kvAMXRows:
-		kvIntScoreAMX(a)
-	case kvIntPlanes():
+	if kvIntPlanes() {
 		kvIntScore512(a, rows, positions, bits)
-	default:
+	} else {
 		kvIntScore256(a, rows, positions, bits)
 	}
 }
@@ -112,9 +118,6 @@ func kvIntCombine(a *kvIntCombineArgs, rows, dims, bits int) {
 // kvIntCombineRows adds all dimensions of the weighted values to the sums of all rows.
 func kvIntCombineRows(c *Cache, a kvIntCombineArgs, rows, dims int) {
 	switch {
-	case rows == kvAMXRows:
-		kvIntCombineAMX(&a, dims)
-		return
 	case !kvIntPlanes() && rows == 1:
 		kvIntCombineNarrow(c, a, rows, 16, dims)
 		return

@@ -38,6 +38,10 @@ func kvIntPlanes() bool { return false }
 // kvIntTileRows is [kvTileRows] for a cache of integers.
 func kvIntTileRows(c *Cache, left int) int { return kvTileRows(left) }
 
+// kvRowsTogether returns of how many rows the largest tile is, a power of two, if it takes about as
+// long with fewer rows; otherwise 1.
+func kvRowsTogether() int { return 1 }
+
 // kvIntUnit is [kvUnit] for a cache of integers.
 func kvIntUnit(rows int) int { return kvLanes }
 
@@ -63,3 +67,13 @@ func kvIntRound(u []byte, x []float32, inv float32, bits int) (n int, total int3
 	}
 	return n, kvIntRound8NEON(unsafe.Pointer(&u[0]), kvFirst(x), inv, n)
 }
+
+// kvPlaces is where the positions of a call lie; no routine here needs to know.
+type kvPlaces struct{}
+
+func (a *kvCall) listPlaces() {}
+func (b *kvPlaces) forget()   {}
+
+// scoreTile and combineTile have no routine here.
+func (a *kvCall) scoreTile(t kvTile, from, to int) bool                   { return false }
+func (a *kvCall) combineTile(t kvTile, from, to int, sums []float32) bool { return false }

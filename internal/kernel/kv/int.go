@@ -100,7 +100,7 @@ func (a *kvCall) packInt(r int, q []float32, stride int) {
 // scoresInt computes the scores of all rows, without the scale of the row.
 func (a *kvCall) scoresInt(lo, hi int) {
 	size := a.c.kvIntGroups() * 8
-	a.pieces(lo, hi, kvIntUnit, func(in *Cache, at, n int, t kvTile, from int) {
+	a.pieces(lo, hi, kvIntUnit, a.scoreTile, func(in *Cache, at, n int, t kvTile, from int) {
 		in.scoresInt(a.c.pageAfter(from), a.head, at, n, a.s.ints[t.row*size:][:t.rows*size], a.s.total[t.row:][:t.rows], a.s.scores[t.row*a.width+from-a.lo:], a.width)
 	})
 }
@@ -109,7 +109,8 @@ func (a *kvCall) scoresInt(lo, hi int) {
 func (a *kvCall) combineInt(lo, hi int, sums []float32) {
 	steps := a.width / kvIntBlock
 	block := func(int) int { return kvIntBlock }
-	a.pieces(lo, hi, block, func(in *Cache, at, n int, t kvTile, from int) {
+	tile := func(t kvTile, from, to int) bool { return a.combineTile(t, from, to, sums) }
+	a.pieces(lo, hi, block, tile, func(in *Cache, at, n int, t kvTile, from int) {
 		n = min(n, shape.RoundUp(t.to-from, 4)) // no row of the tile sees positions from t.to on
 		in.combineInt(a.c.pageAfter(from), a.head, at, n, a.s.weights[2*(t.row*a.width+from-a.lo):], 2*a.width,
 			a.s.step[t.row*steps+(from-a.lo)/kvIntBlock:], steps, t.rows, sums[t.row*a.dims:], a.dims)
