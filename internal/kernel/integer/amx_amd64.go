@@ -116,10 +116,34 @@ func intAMXSteps(w *Matrix, a *Activations) (steps, depth int, ok bool) {
 	return 0, 0, false
 }
 
-// intSignedTiles is a buffer for row tiles as signed bytes, next bytes apart.
+// intSignedTiles is a buffer for row tiles as signed bytes, next bytes apart, and for the scales
+// and zero points of tokens where those bytes are twice what they stand for.
 type intSignedTiles struct {
 	data []byte
 	next int
+	sx   []float32
+	zx   []int32
+}
+
+// intOdd reports whether the row tiles can be the odd numbers 2·q + 1 − 2^bits. The weights of a
+// centred grid, which are halfway between integers, are half of that, so that nothing is left for
+// zero points to take off. Everything in float32 then is twice what it is elsewhere, to the bit, as
+// long as a group's product and what is taken off it have no more bits than a float32, because 2
+// is a power of two.
+func intOdd(w *Matrix, a *Activations) bool {
+	_, size := intGroups(w.Cols, w.Group)
+	return w.oneZero && w.shift != nil && w.shift[0] == -0.5 && w.Bits < 8 && w.levels == nil && a.ActGroup == 0 && size<<w.Bits < 1<<(24-8)
+}
+
+// halve sets sx and zx to what gives the results of the tokens from sums that are twice as large.
+func (s *intSignedTiles) halve(a *Activations, t0, t1 int) {
+	n := t1 - t0
+	s.sx, s.zx = shape.Grow(s.sx, n+intAMXBlock), shape.Grow(s.zx, n+intAMXBlock)
+	for i := range n {
+		s.sx[i], s.zx[i] = a.Scale[t0+i]/2, a.Zero[t0+i]*2
+	}
+	clear(s.sx[n:])
+	clear(s.zx[n:])
 }
 
 var intSignedPool = sync.Pool{New: func() any { return new(intSignedTiles) }}
@@ -132,13 +156,24 @@ var intMinus8 = func() (v [16]int8) {
 	return v
 }()
 
-// fill unpacks row tiles of w, cols columns of each: those beyond the matrix are 0.
-func (s *intSignedTiles) fill(w *Matrix, tile, tiles, cols int) {
+// intMinus7 are twice the numbers halfway between integers: see intOdd.
+var intMinus7 = func() (v [16]int8) {
+	for u := range v {
+		v[u] = int8(2*u - 15)
+	}
+	return v
+}()
+
+// fill unpacks row tiles of w, cols columns of each: those beyond the matrix are 0. odd is intOdd's
+// answer.
+func (s *intSignedTiles) fill(w *Matrix, tile, tiles, cols int, odd bool) {
 	size := intTileBytes(w.Bits, w.Cols)
 	step := intStep(w.Bits) // whole steps are written, which may go beyond cols
 	signed := &intMinus8
 	if w.levels != nil {
 		signed = &w.levels.signed
+	} else if odd {
+		signed = &intMinus7
 	}
 	done := shape.CeilDiv(w.Cols, step) * step * intLanes
 	s.next = max(cols*intLanes, done)
@@ -153,6 +188,9 @@ func (s *intSignedTiles) fill(w *Matrix, tile, tiles, cols int) {
 		case i%2 == 0: // two row tiles at once
 			u := intUnpacked{data: s.data[i*s.next:], next: s.next}
 			intUnpackAdd(&u, w, tile+i, min(2, tiles-i), -intOffset(w.Bits))
+		}
+		if odd && w.Bits != 4 {
+			intOddAVX512(&dst[0], done/64)
 		}
 		clear(dst[done:])
 	}
@@ -173,7 +211,11 @@ func intMulAMX(pr *intProduct, a *Activations, tile, end, t0, t1 int) int {
 	groups, _ := intGroups(w.Cols, w.Group)
 	s := intSignedPool.Get().(*intSignedTiles)
 	defer intSignedPool.Put(s)
-	s.fill(w, tile, end-tile, groups*steps*depth)
+	odd := intOdd(w, a)
+	s.fill(w, tile, end-tile, groups*steps*depth, odd)
+	if odd {
+		s.halve(a, t0, t1)
+	}
 
 	args := intAMXArgs{
 		wNext: uintptr(s.next), scaleNext: uintptr(groups * intLanes * 4),
@@ -181,6 +223,7 @@ func intMulAMX(pr *intProduct, a *Activations, tile, end, t0, t1 int) int {
 		groups: groups, steps: steps, depth: uintptr(depth), stepBytes: uintptr(depth * intLanes),
 	}
 	switch {
+	case odd:
 	case w.oneZero && w.shift != nil && w.shift[0] == a.shiftedBy:
 		args.zero = intZeroShifted
 	case w.shift != nil:
@@ -216,10 +259,12 @@ func intMulAMX(pr *intProduct, a *Activations, tile, end, t0, t1 int) int {
 		if pair != nil && end-tile > 1 && (args.zero != intZeroShift || steps > 1) {
 			done = (end - tile) &^ 1
 			args.place(pr, a, s, tile, 0, done, t)
+			args.tokensOf(a, s, t0, t, odd)
 			pair(&args)
 		}
 		if done < end-tile {
 			args.place(pr, a, s, tile, done, end-tile-done, t)
+			args.tokensOf(a, s, t0, t, odd)
 			one(&args)
 		}
 		t += args.tokens
@@ -246,9 +291,17 @@ func (args *intAMXArgs) place(pr *intProduct, a *Activations, s *intSignedTiles,
 		args.sum = unsafe.Pointer(&a.shifted[t*args.groups])
 	}
 	args.shift, args.shiftNext, args.shiftTile = w.shiftAt(tile)
-	if a.ActGroup > 0 {
+}
+
+// tokensOf sets where the scales and zero points of the tokens from t on are. s has them from t0
+// on if it is odd: see intOdd.
+func (args *intAMXArgs) tokensOf(a *Activations, s *intSignedTiles, t0, t int, odd bool) {
+	switch {
+	case odd:
+		args.sx, args.zx = unsafe.Pointer(&s.sx[t-t0]), unsafe.Pointer(&s.zx[t-t0])
+	case a.ActGroup > 0:
 		args.part, args.partNext = unsafe.Pointer(&a.parts[t*args.groups]), uintptr(args.groups)*unsafe.Sizeof(intActSum{})
-	} else {
+	default:
 		args.sx, args.zx = unsafe.Pointer(&a.Scale[t]), unsafe.Pointer(&a.Zero[t])
 	}
 }

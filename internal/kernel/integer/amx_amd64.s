@@ -2392,3 +2392,22 @@ step:
 	JNZ       step
 	VZEROUPPER
 	RET
+
+// func intOddAVX512(x *byte, steps int)
+// Replaces signed bytes v by 2·v + 1, 64 a step.
+TEXT ·intOddAVX512(SB), NOSPLIT, $0-16
+	MOVQ x+0(FP), DI
+	MOVQ steps+8(FP), CX
+	MOVL         $0x01010101, AX
+	VPBROADCASTD AX, Z2
+
+step:
+	VMOVDQU64 (DI), Z0
+	VPADDB    Z0, Z0, Z0
+	VPADDB    Z2, Z0, Z0
+	VMOVDQU64 Z0, (DI)
+	ADDQ      $64, DI
+	DECQ      CX
+	JNZ       step
+	VZEROUPPER
+	RET

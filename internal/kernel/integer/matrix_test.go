@@ -228,7 +228,7 @@ func TestMulIntTiers(t *testing.T) {
 				if testing.Short() && (n+bits)%4 != 0 {
 					continue
 				}
-				for i, tokens := range []int{1, 2, 3, 4, 5, 8, 9, 13, 25, 40} {
+				for i, tokens := range []int{1, 2, 3, 4, 5, 8, 9, 13, 25, 40, 33} {
 					w, _ := intRandomZeros(t, r, bits, s.rows, s.cols, s.group, i == 4 || i == 8, intZeros((i+bits)%3))
 					x := intRandomTokens(r, tokens, s.cols)
 					var a Activations

@@ -39,6 +39,11 @@ func intSigned4AVX512(dst, src *byte, steps int, values *[16]int8)
 //go:noescape
 func intSigned8AVX512(dst, src *byte, steps int)
 
+// Replaces signed bytes v by 2·v + 1, 64 a step.
+//
+//go:noescape
+func intOddAVX512(x *byte, steps int)
+
 // avx2_amd64.s
 
 //go:noescape
