@@ -13,7 +13,8 @@ import (
 type filed struct {
 	dense         *llama.Dense // without weights
 	tensor        checkpoint.Tensor
-	rows, columns []int // exponents of the factors; nil: none
+	part          []float32 // memory for the rows that are read at a time, for all layers in turn
+	rows, columns []int     // exponents of the factors; nil: none
 
 	byRow, byColumn []float32 // largest magnitudes; nil: not known
 	err             error     // of reading for them
@@ -26,7 +27,7 @@ func (f *filed) size() (out, in int) { return f.dense.Out, f.dense.In }
 func (f *filed) parts(p *parallel.Pool, fn func(first, rows int, w []float32) error) error {
 	out, in := f.size()
 	step := min(out, max(1, partBytes/4/in))
-	w, errs := make([]float32, step*in), make([]error, step)
+	w, errs := f.part[:step*in], make([]error, step)
 	for first := 0; first < out; first += step {
 		rows := min(step, out-first)
 		p.Run(rows, func(i int) { errs[i] = f.read(w[i*in:][:in], first+i) })

@@ -90,8 +90,8 @@ func (s Shape) Kept() (items []Item) {
 	}
 	scratch := weightScratchBytes(layer, hessian) + stepsBytes(c, r)
 	switch {
-	case RoundsOnly(r, s.Windows): // the codes, and a part in float32
-		scratch = int64(layer) + min(partBytes, 4*int64(layer)) + stepsBytes(c, r)
+	case RoundsOnly(r, s.Windows): // the codes, and a part in float32 and as pages of the file
+		scratch = int64(layer) + 2*min(partBytes, 4*int64(layer)) + stepsBytes(c, r)
 	case r.Branch != nil: // the branch, and the layer quantized without it
 		_, quantized := QuantizedBytes(c, r)
 		scratch += quantized + int64(layer)

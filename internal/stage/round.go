@@ -22,7 +22,7 @@ func RoundsOnly(r *recipe.Recipe, windows int) bool {
 }
 
 // partBytes is how many bytes of float32 weights are rounded at a time.
-const partBytes = 16 << 20
+const partBytes = 8 << 20
 
 // Round reads block i of a checkpoint and rounds its layers to nearest. The block's weights
 // are not loaded.
@@ -38,7 +38,7 @@ func (st *State) Round(ctx context.Context, ck *checkpoint.Checkpoint, i int) er
 		if err != nil {
 			return err
 		}
-		layers[k] = &filed{dense: st.Block.Layer(l), tensor: t}
+		layers[k] = &filed{dense: st.Block.Layer(l), tensor: t, part: st.weights}
 	}
 	levelBlock(st.Pool, st.Config, &st.Block, func(l llama.Layer) leveled { return layers[l.Index()] })
 	for k, l := range all {

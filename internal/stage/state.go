@@ -93,7 +93,7 @@ type group struct {
 // scratch is memory that any stage may use while it runs; its contents are undefined
 // between stages.
 type scratch struct {
-	weights, weights2 []float32                   // of the largest layer [out × in]; without a branch they may lie in State.hessian
+	weights, weights2 []float32                   // of the largest layer [out × in]; without a branch they may lie in State.hessian; in plain rounding some rows of it
 	q                 []int8                      // codes of the largest layer
 	want, got         []float32                   // outputs on the sample [SampleTokens × widest output]
 	xhat, xq          []float32                   // inputs on the sample [SampleTokens × widest input]
@@ -188,6 +188,7 @@ func (st *State) hold(layer, out, in int, inputs ...llama.Input) {
 	}
 	st.q = make([]int8, layer)
 	if RoundsOnly(st.Recipe, st.Windows) {
+		st.weights = make([]float32, min(max(partBytes/4, in), layer))
 		return
 	}
 	st.weights, st.weights2 = room.take(layer), room.take(layer)
