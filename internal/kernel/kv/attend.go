@@ -49,7 +49,7 @@ const (
 // Queries returns how many query positions to pass to one call of [Cache.Attend] if
 // `group` query heads share a kv head and the sequence has so many positions: enough
 // queries to read the keys once for many of them, but so few that their scores stay in a
-// core's cache.
+// core's cache. Where the largest tile has more rows than that, it is that tile's.
 func Queries(group, positions int) int {
 	rows := min(kvRows, kvScoreBytes/(4*max(positions, 1)))
 	if least := kvRowsTogether(); least > 1 { // a last tile of fewer rows takes nearly as long as a whole one

@@ -11,6 +11,6 @@
 //	dispatch  the calls of the assembly routines, and their choice by the active tier
 //
 // calls_* and blocks_*, which are generated, choose among the variants of a routine. The
-// routines are in score512, combine512 and softmax512 (AVX-512), int512 (AVX-512 VNNI), amx
-// (AMX), avx2, int256 and softmax256 (AVX2), attend, int and softmax (NEON).
+// routines are in score512 and combine512 (AVX-512), int512 and softmax512 (AVX-512 VNNI), amx
+// (AMX), avx2, int256 and softmax256 (AVX2), attend, int and softmax (NEON), shift (all).
 package kv
