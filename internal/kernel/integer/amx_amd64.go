@@ -55,6 +55,8 @@ type intAMXArgs struct {
 	nextQ, nextSum, nextPart, nextSx, nextZx, nextY uintptr
 	//lint:ignore U1000 likewise
 	left, groupsLeft int
+	//lint:ignore U1000 likewise
+	turn int // 1: the sums of the group that is scaled are in the first matrix registers
 }
 
 // What the zero points of the weights take off a group's products: nothing, shift times the sum
@@ -66,7 +68,7 @@ const (
 )
 
 // intTileConfig is what the instruction LDTILECFG reads: for each of 8 matrix registers
-// the bytes of a row and the number of rows. Registers 0 and 1 hold sums, 4 tokens, 6 and 7
+// the bytes of a row and the number of rows. Registers 0 to 3 hold sums, 4 tokens, 6 and 7
 // weights.
 type intTileConfig struct {
 	palette, startRow uint8
@@ -78,9 +80,11 @@ type intTileConfig struct {
 // set makes the configuration for a block of tokens and products of depth columns.
 func (c *intTileConfig) set(tokens, depth int) {
 	c.palette = 1
-	for i := range 2 {
+	for i := range 4 {
 		c.rowBytes[i], c.rows[i] = intLanes*4, uint8(tokens)
-		c.rowBytes[6+i], c.rows[6+i] = intLanes*4, uint8(depth/4)
+	}
+	for i := 6; i < 8; i++ {
+		c.rowBytes[i], c.rows[i] = intLanes*4, uint8(depth/4)
 	}
 	c.rowBytes[4], c.rows[4] = uint16(depth), uint8(tokens)
 }

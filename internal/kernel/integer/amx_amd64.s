@@ -11,16 +11,16 @@
 // weights, [column/4][row][column%4], and gives integer sums [token][row]. They are
 // written to memory, and read from there into vectors to be scaled and added to the
 // float sums, which stay in registers; those of a second row tile are in memory. While one
-// group's sums are scaled the next group's are multiplied: the sums take turns between two
-// places. Two row tiles share the loads of a block's columns, and their products do not wait
-// for each other.
+// group's sums are written and scaled the next group's are multiplied: groups take turns
+// between two matrix registers, because products can't be added to a register before it is
+// written. Two row tiles share the loads of a block's columns.
 //
 // Registers:
 //   R12      arguments
 //   Z0…      the float sums of the block's tokens
 //   SI, R9   next weights of the row tile, 64
 //   R8, DX   next columns of the block's first token, distance between tokens
-//   BX       where the next sums are written
+//   BX       where a group's sums are written
 //   R14      next scales
 //   R13      the float sums of the second row tile
 //   R10 R11 AX R15, CX, DI  sum or scale of tokens 0, 4, 8, 12, the distance
@@ -32,51 +32,63 @@
 #define TILE_TOKENS4   BYTE $0xc4; BYTE $0xc2; BYTE $0x7b; BYTE $0x4b; BYTE $0x24; BYTE $0x10  // TILELOADD (R8)(DX*1), TMM4
 #define TILE_WEIGHTS6  BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x34; BYTE $0x0e  // TILELOADD (SI)(R9*1), TMM6
 #define TILE_WEIGHTS7  BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x3c; BYTE $0x0f  // TILELOADD (DI)(R9*1), TMM7
-#define TILE_STORE0    BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x04; BYTE $0x0b  // TILESTORED TMM0, (BX)(R9*1)
-#define TILE_STORE1    BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x0c; BYTE $0x0b  // TILESTORED TMM1, (BX)(R9*1)
-#define TILE_ZERO0     BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0              // TILEZERO TMM0
-#define TILE_ZERO1     BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc8              // TILEZERO TMM1
-#define TILE_MUL0      BYTE $0xc4; BYTE $0xe2; BYTE $0x4b; BYTE $0x5e; BYTE $0xc4              // TDPBSSD TMM6, TMM4, TMM0
-#define TILE_MUL1      BYTE $0xc4; BYTE $0xe2; BYTE $0x43; BYTE $0x5e; BYTE $0xcc              // TDPBSSD TMM7, TMM4, TMM1
+#define TILE_STORE0    BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x04; BYTE $0x0b          // TILESTORED TMM0, (BX)(R9*1)
+#define TILE_STORE1    BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x0c; BYTE $0x0b          // TILESTORED TMM1, (BX)(R9*1)
+#define TILE_STORE2    BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x14; BYTE $0x0b          // TILESTORED TMM2, (BX)(R9*1)
+#define TILE_STORE3    BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x1c; BYTE $0x0b          // TILESTORED TMM3, (BX)(R9*1)
+#define TILE_ZERO0     BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc0                      // TILEZERO TMM0
+#define TILE_ZERO1     BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xc8                      // TILEZERO TMM1
+#define TILE_ZERO2     BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd0                      // TILEZERO TMM2
+#define TILE_ZERO3     BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xd8                      // TILEZERO TMM3
+#define TILE_MUL0      BYTE $0xc4; BYTE $0xe2; BYTE $0x4b; BYTE $0x5e; BYTE $0xc4                      // TDPBSSD TMM6, TMM4, TMM0
+#define TILE_MUL1      BYTE $0xc4; BYTE $0xe2; BYTE $0x43; BYTE $0x5e; BYTE $0xcc                      // TDPBSSD TMM7, TMM4, TMM1
+#define TILE_MUL2      BYTE $0xc4; BYTE $0xe2; BYTE $0x4b; BYTE $0x5e; BYTE $0xd4                      // TDPBSSD TMM6, TMM4, TMM2
+#define TILE_MUL3      BYTE $0xc4; BYTE $0xe2; BYTE $0x43; BYTE $0x5e; BYTE $0xdc                      // TDPBSSD TMM7, TMM4, TMM3
 
 // AMX_STEP moves on to the next columns and weights.
 #define AMX_STEP \
 	ADDQ intAMXArgs_depth(R12), R8;       \
 	ADDQ intAMXArgs_stepBytes(R12), SI
 
-// AMX_GROUP multiplies a group; label is the beginning of its loop over steps.
-#define AMX_GROUP(label) \
+// AMX_GROUP multiplies a group; label is the beginning of its loop over steps. zero and mul are
+// those of the register of sums; nextZero and nextMul, those of the one after it, are for pairs.
+#define AMX_GROUP(label, zero, nextZero, mul, nextMul) \
 	MOVQ intAMXArgs_steps(R12), AX; \
-	TILE_ZERO0;    \
+	zero;          \
 label:             \
 	TILE_TOKENS4;  \
 	TILE_WEIGHTS6; \
-	TILE_MUL0;     \
+	mul;           \
 	AMX_STEP;      \
 	DECQ AX;       \
-	JNZ  label;    \
-	TILE_STORE0
+	JNZ  label
 
 // AMX_PAIR is AMX_GROUP for two row tiles.
-#define AMX_PAIR(label) \
+#define AMX_PAIR(label, zero, nextZero, mul, nextMul) \
 	MOVQ intAMXArgs_steps(R12), AX;     \
 	MOVQ intAMXArgs_wNext(R12), DI;     \
 	ADDQ SI, DI;   \
-	TILE_ZERO0;    \
-	TILE_ZERO1;    \
+	zero;          \
+	nextZero;      \
 label:             \
 	TILE_TOKENS4;  \
 	TILE_WEIGHTS6; \
-	TILE_MUL0;     \
+	mul;           \
 	TILE_WEIGHTS7; \
-	TILE_MUL1;     \
+	nextMul;       \
 	ADDQ intAMXArgs_stepBytes(R12), DI; \
 	AMX_STEP;      \
 	DECQ AX;       \
-	JNZ  label;    \
-	TILE_STORE0;   \
+	JNZ  label
+
+// AMX_STORE_GROUP writes the sums of a group, AMX_STORE_PAIR those of two row tiles.
+#define AMX_STORE_GROUP(store, nextStore) \
+	store
+
+#define AMX_STORE_PAIR(store, nextStore) \
+	store;          \
 	ADDQ $1024, BX; \
-	TILE_STORE1;   \
+	nextStore;      \
 	SUBQ $1024, BX
 
 // AMX_COPY sets where the kernel is from where it begins.
@@ -97,14 +109,14 @@ label:             \
 
 
 // func intAMXPair16(args *intAMXArgs)
-TEXT ·intAMXPair16(SB), 0, $10240-8
+TEXT ·intAMXPair16(SB), 0, $3136-8
 	MOVQ args+0(FP), R12
 	MOVQ intAMXArgs_config(R12), AX
 	TILE_CONFIG_AX
 	MOVQ $64, R9
-	LEAQ 4095(SP), BX
-	ANDQ $~4095, BX
-	LEAQ 5120(BX), R13
+	LEAQ 63(SP), BX
+	ANDQ $~63, BX
+	LEAQ 2048(BX), R13
 	AMX_COPY(intAMXArgs_w, intAMXArgs_tileW)
 	AMX_COPY(intAMXArgs_scale, intAMXArgs_tileScale)
 	AMX_COPY(intAMXArgs_shift, intAMXArgs_tileShift)
@@ -160,16 +172,29 @@ block:
 	AMX_COPY(intAMXArgs_groups, intAMXArgs_groupsLeft)
 	AMX_COPY(intAMXArgs_tileShift, intAMXArgs_shiftAt)
 	AMX_COPY(intAMXArgs_nextSum, intAMXArgs_sumAt)
-	AMX_PAIR(first)
+	MOVQ $0, intAMXArgs_turn(R12)
+	AMX_PAIR(first, TILE_ZERO0, TILE_ZERO1, TILE_MUL0, TILE_MUL1)
 
 group:
-	XORQ $2048, BX
+	XORQ $1, intAMXArgs_turn(R12)
+	JZ   second
 	CMPQ intAMXArgs_groupsLeft(R12), $1
-	JEQ  scale
-	AMX_PAIR(step)
+	JEQ  store
+	AMX_PAIR(step, TILE_ZERO2, TILE_ZERO3, TILE_MUL2, TILE_MUL3)
+
+store:
+	AMX_STORE_PAIR(TILE_STORE0, TILE_STORE1)
+	JMP  scale
+
+second:
+	CMPQ intAMXArgs_groupsLeft(R12), $1
+	JEQ  secondStore
+	AMX_PAIR(secondStep, TILE_ZERO0, TILE_ZERO1, TILE_MUL0, TILE_MUL1)
+
+secondStore:
+	AMX_STORE_PAIR(TILE_STORE2, TILE_STORE3)
 
 scale:
-	XORQ $2048, BX
 	VMOVUPS (R14), Z31
 	VCVTDQ2PS   (BX), Z16
 	VCVTDQ2PS   64(BX), Z17
@@ -438,7 +463,6 @@ add11:
 	MOVQ intAMXArgs_shiftNext(R12), AX
 	ADDQ AX, intAMXArgs_shiftAt(R12)
 	ADDQ $4, intAMXArgs_sumAt(R12)
-	XORQ $2048, BX
 	ADDQ $64, R14
 	DECQ intAMXArgs_groupsLeft(R12)
 	JNZ  group
@@ -715,14 +739,14 @@ next:
 	RET
 
 // func intAMXFinePair16(args *intAMXArgs)
-TEXT ·intAMXFinePair16(SB), 0, $10240-8
+TEXT ·intAMXFinePair16(SB), 0, $3136-8
 	MOVQ args+0(FP), R12
 	MOVQ intAMXArgs_config(R12), AX
 	TILE_CONFIG_AX
 	MOVQ $64, R9
-	LEAQ 4095(SP), BX
-	ANDQ $~4095, BX
-	LEAQ 5120(BX), R13
+	LEAQ 63(SP), BX
+	ANDQ $~63, BX
+	LEAQ 2048(BX), R13
 	AMX_COPY(intAMXArgs_w, intAMXArgs_tileW)
 	AMX_COPY(intAMXArgs_scale, intAMXArgs_tileScale)
 	AMX_COPY(intAMXArgs_shift, intAMXArgs_tileShift)
@@ -779,16 +803,29 @@ block:
 	AMX_COPY(intAMXArgs_tileShift, intAMXArgs_shiftAt)
 	AMX_COPY(intAMXArgs_nextSum, intAMXArgs_sumAt)
 	AMX_COPY(intAMXArgs_nextPart, intAMXArgs_partAt)
-	AMX_PAIR(first)
+	MOVQ $0, intAMXArgs_turn(R12)
+	AMX_PAIR(first, TILE_ZERO0, TILE_ZERO1, TILE_MUL0, TILE_MUL1)
 
 group:
-	XORQ $2048, BX
+	XORQ $1, intAMXArgs_turn(R12)
+	JZ   second
 	CMPQ intAMXArgs_groupsLeft(R12), $1
-	JEQ  scale
-	AMX_PAIR(step)
+	JEQ  store
+	AMX_PAIR(step, TILE_ZERO2, TILE_ZERO3, TILE_MUL2, TILE_MUL3)
+
+store:
+	AMX_STORE_PAIR(TILE_STORE0, TILE_STORE1)
+	JMP  scale
+
+second:
+	CMPQ intAMXArgs_groupsLeft(R12), $1
+	JEQ  secondStore
+	AMX_PAIR(secondStep, TILE_ZERO0, TILE_ZERO1, TILE_MUL0, TILE_MUL1)
+
+secondStore:
+	AMX_STORE_PAIR(TILE_STORE2, TILE_STORE3)
 
 scale:
-	XORQ $2048, BX
 	VMOVUPS (R14), Z31
 	AMX_TOKENS(intAMXArgs_partAt, intAMXArgs_partNext)
 	VCVTDQ2PS   (BX), Z16
@@ -1094,7 +1131,6 @@ add11:
 	ADDQ AX, intAMXArgs_shiftAt(R12)
 	ADDQ $4, intAMXArgs_sumAt(R12)
 	ADDQ $8, intAMXArgs_partAt(R12)
-	XORQ $2048, BX
 	ADDQ $64, R14
 	DECQ intAMXArgs_groupsLeft(R12)
 	JNZ  group
@@ -1238,13 +1274,13 @@ next:
 	RET
 
 // func intAMX16(args *intAMXArgs)
-TEXT ·intAMX16(SB), 0, $4096-8
+TEXT ·intAMX16(SB), 0, $1088-8
 	MOVQ args+0(FP), R12
 	MOVQ intAMXArgs_config(R12), AX
 	TILE_CONFIG_AX
 	MOVQ $64, R9
-	LEAQ 2047(SP), BX
-	ANDQ $~2047, BX
+	LEAQ 63(SP), BX
+	ANDQ $~63, BX
 	AMX_COPY(intAMXArgs_w, intAMXArgs_tileW)
 	AMX_COPY(intAMXArgs_scale, intAMXArgs_tileScale)
 	AMX_COPY(intAMXArgs_shift, intAMXArgs_tileShift)
@@ -1284,16 +1320,29 @@ block:
 	AMX_COPY(intAMXArgs_groups, intAMXArgs_groupsLeft)
 	AMX_COPY(intAMXArgs_tileShift, intAMXArgs_shiftAt)
 	AMX_COPY(intAMXArgs_nextSum, intAMXArgs_sumAt)
-	AMX_GROUP(first)
+	MOVQ $0, intAMXArgs_turn(R12)
+	AMX_GROUP(first, TILE_ZERO0, TILE_ZERO1, TILE_MUL0, TILE_MUL1)
 
 group:
-	XORQ $1024, BX
+	XORQ $1, intAMXArgs_turn(R12)
+	JZ   second
 	CMPQ intAMXArgs_groupsLeft(R12), $1
-	JEQ  scale
-	AMX_GROUP(step)
+	JEQ  store
+	AMX_GROUP(step, TILE_ZERO2, TILE_ZERO3, TILE_MUL2, TILE_MUL3)
+
+store:
+	AMX_STORE_GROUP(TILE_STORE0, TILE_STORE1)
+	JMP  scale
+
+second:
+	CMPQ intAMXArgs_groupsLeft(R12), $1
+	JEQ  secondStore
+	AMX_GROUP(secondStep, TILE_ZERO0, TILE_ZERO1, TILE_MUL0, TILE_MUL1)
+
+secondStore:
+	AMX_STORE_GROUP(TILE_STORE2, TILE_STORE3)
 
 scale:
-	XORQ $1024, BX
 	VMOVUPS (R14), Z31
 	VCVTDQ2PS   (BX), Z16
 	VCVTDQ2PS   64(BX), Z17
@@ -1420,7 +1469,6 @@ add01:
 	MOVQ intAMXArgs_shiftNext(R12), AX
 	ADDQ AX, intAMXArgs_shiftAt(R12)
 	ADDQ $4, intAMXArgs_sumAt(R12)
-	XORQ $1024, BX
 	ADDQ $64, R14
 	DECQ intAMXArgs_groupsLeft(R12)
 	JNZ  group
@@ -1610,13 +1658,13 @@ next:
 	RET
 
 // func intAMX8(args *intAMXArgs)
-TEXT ·intAMX8(SB), 0, $2048-8
+TEXT ·intAMX8(SB), 0, $576-8
 	MOVQ args+0(FP), R12
 	MOVQ intAMXArgs_config(R12), AX
 	TILE_CONFIG_AX
 	MOVQ $64, R9
-	LEAQ 1023(SP), BX
-	ANDQ $~1023, BX
+	LEAQ 63(SP), BX
+	ANDQ $~63, BX
 	AMX_COPY(intAMXArgs_w, intAMXArgs_tileW)
 	AMX_COPY(intAMXArgs_scale, intAMXArgs_tileScale)
 	AMX_COPY(intAMXArgs_shift, intAMXArgs_tileShift)
@@ -1648,16 +1696,29 @@ block:
 	AMX_COPY(intAMXArgs_groups, intAMXArgs_groupsLeft)
 	AMX_COPY(intAMXArgs_tileShift, intAMXArgs_shiftAt)
 	AMX_COPY(intAMXArgs_nextSum, intAMXArgs_sumAt)
-	AMX_GROUP(first)
+	MOVQ $0, intAMXArgs_turn(R12)
+	AMX_GROUP(first, TILE_ZERO0, TILE_ZERO1, TILE_MUL0, TILE_MUL1)
 
 group:
-	XORQ $512, BX
+	XORQ $1, intAMXArgs_turn(R12)
+	JZ   second
 	CMPQ intAMXArgs_groupsLeft(R12), $1
-	JEQ  scale
-	AMX_GROUP(step)
+	JEQ  store
+	AMX_GROUP(step, TILE_ZERO2, TILE_ZERO3, TILE_MUL2, TILE_MUL3)
+
+store:
+	AMX_STORE_GROUP(TILE_STORE0, TILE_STORE1)
+	JMP  scale
+
+second:
+	CMPQ intAMXArgs_groupsLeft(R12), $1
+	JEQ  secondStore
+	AMX_GROUP(secondStep, TILE_ZERO0, TILE_ZERO1, TILE_MUL0, TILE_MUL1)
+
+secondStore:
+	AMX_STORE_GROUP(TILE_STORE2, TILE_STORE3)
 
 scale:
-	XORQ $512, BX
 	VMOVUPS (R14), Z31
 	VCVTDQ2PS   (BX), Z16
 	VCVTDQ2PS   64(BX), Z17
@@ -1723,7 +1784,6 @@ add00:
 	MOVQ intAMXArgs_shiftNext(R12), AX
 	ADDQ AX, intAMXArgs_shiftAt(R12)
 	ADDQ $4, intAMXArgs_sumAt(R12)
-	XORQ $512, BX
 	ADDQ $64, R14
 	DECQ intAMXArgs_groupsLeft(R12)
 	JNZ  group
@@ -1841,13 +1901,13 @@ next:
 	RET
 
 // func intAMXFine16(args *intAMXArgs)
-TEXT ·intAMXFine16(SB), 0, $4096-8
+TEXT ·intAMXFine16(SB), 0, $1088-8
 	MOVQ args+0(FP), R12
 	MOVQ intAMXArgs_config(R12), AX
 	TILE_CONFIG_AX
 	MOVQ $64, R9
-	LEAQ 2047(SP), BX
-	ANDQ $~2047, BX
+	LEAQ 63(SP), BX
+	ANDQ $~63, BX
 	AMX_COPY(intAMXArgs_w, intAMXArgs_tileW)
 	AMX_COPY(intAMXArgs_scale, intAMXArgs_tileScale)
 	AMX_COPY(intAMXArgs_shift, intAMXArgs_tileShift)
@@ -1888,16 +1948,29 @@ block:
 	AMX_COPY(intAMXArgs_tileShift, intAMXArgs_shiftAt)
 	AMX_COPY(intAMXArgs_nextSum, intAMXArgs_sumAt)
 	AMX_COPY(intAMXArgs_nextPart, intAMXArgs_partAt)
-	AMX_GROUP(first)
+	MOVQ $0, intAMXArgs_turn(R12)
+	AMX_GROUP(first, TILE_ZERO0, TILE_ZERO1, TILE_MUL0, TILE_MUL1)
 
 group:
-	XORQ $1024, BX
+	XORQ $1, intAMXArgs_turn(R12)
+	JZ   second
 	CMPQ intAMXArgs_groupsLeft(R12), $1
-	JEQ  scale
-	AMX_GROUP(step)
+	JEQ  store
+	AMX_GROUP(step, TILE_ZERO2, TILE_ZERO3, TILE_MUL2, TILE_MUL3)
+
+store:
+	AMX_STORE_GROUP(TILE_STORE0, TILE_STORE1)
+	JMP  scale
+
+second:
+	CMPQ intAMXArgs_groupsLeft(R12), $1
+	JEQ  secondStore
+	AMX_GROUP(secondStep, TILE_ZERO0, TILE_ZERO1, TILE_MUL0, TILE_MUL1)
+
+secondStore:
+	AMX_STORE_GROUP(TILE_STORE2, TILE_STORE3)
 
 scale:
-	XORQ $1024, BX
 	VMOVUPS (R14), Z31
 	AMX_TOKENS(intAMXArgs_partAt, intAMXArgs_partNext)
 	VCVTDQ2PS   (BX), Z16
@@ -2043,7 +2116,6 @@ add01:
 	ADDQ AX, intAMXArgs_shiftAt(R12)
 	ADDQ $4, intAMXArgs_sumAt(R12)
 	ADDQ $8, intAMXArgs_partAt(R12)
-	XORQ $1024, BX
 	ADDQ $64, R14
 	DECQ intAMXArgs_groupsLeft(R12)
 	JNZ  group
@@ -2149,13 +2221,13 @@ next:
 	RET
 
 // func intAMXFine8(args *intAMXArgs)
-TEXT ·intAMXFine8(SB), 0, $2048-8
+TEXT ·intAMXFine8(SB), 0, $576-8
 	MOVQ args+0(FP), R12
 	MOVQ intAMXArgs_config(R12), AX
 	TILE_CONFIG_AX
 	MOVQ $64, R9
-	LEAQ 1023(SP), BX
-	ANDQ $~1023, BX
+	LEAQ 63(SP), BX
+	ANDQ $~63, BX
 	AMX_COPY(intAMXArgs_w, intAMXArgs_tileW)
 	AMX_COPY(intAMXArgs_scale, intAMXArgs_tileScale)
 	AMX_COPY(intAMXArgs_shift, intAMXArgs_tileShift)
@@ -2188,16 +2260,29 @@ block:
 	AMX_COPY(intAMXArgs_tileShift, intAMXArgs_shiftAt)
 	AMX_COPY(intAMXArgs_nextSum, intAMXArgs_sumAt)
 	AMX_COPY(intAMXArgs_nextPart, intAMXArgs_partAt)
-	AMX_GROUP(first)
+	MOVQ $0, intAMXArgs_turn(R12)
+	AMX_GROUP(first, TILE_ZERO0, TILE_ZERO1, TILE_MUL0, TILE_MUL1)
 
 group:
-	XORQ $512, BX
+	XORQ $1, intAMXArgs_turn(R12)
+	JZ   second
 	CMPQ intAMXArgs_groupsLeft(R12), $1
-	JEQ  scale
-	AMX_GROUP(step)
+	JEQ  store
+	AMX_GROUP(step, TILE_ZERO2, TILE_ZERO3, TILE_MUL2, TILE_MUL3)
+
+store:
+	AMX_STORE_GROUP(TILE_STORE0, TILE_STORE1)
+	JMP  scale
+
+second:
+	CMPQ intAMXArgs_groupsLeft(R12), $1
+	JEQ  secondStore
+	AMX_GROUP(secondStep, TILE_ZERO0, TILE_ZERO1, TILE_MUL0, TILE_MUL1)
+
+secondStore:
+	AMX_STORE_GROUP(TILE_STORE2, TILE_STORE3)
 
 scale:
-	XORQ $512, BX
 	VMOVUPS (R14), Z31
 	AMX_TOKENS(intAMXArgs_partAt, intAMXArgs_partNext)
 	VCVTDQ2PS   (BX), Z16
@@ -2273,7 +2358,6 @@ add00:
 	ADDQ AX, intAMXArgs_shiftAt(R12)
 	ADDQ $4, intAMXArgs_sumAt(R12)
 	ADDQ $8, intAMXArgs_partAt(R12)
-	XORQ $512, BX
 	ADDQ $64, R14
 	DECQ intAMXArgs_groupsLeft(R12)
 	JNZ  group
