@@ -185,7 +185,7 @@ func (s *intSignedTiles) fill(w *Matrix, tile, tiles, cols int, odd bool) {
 	for i := range tiles {
 		dst, src := s.data[i*s.next:][:s.next], w.Tiles[(tile+i)*size:][:size]
 		switch {
-		case w.Bits == 4:
+		case w.Bits == 4 && w.multiples == nil:
 			intSigned4AVX512(&dst[0], &src[0], size/64, signed)
 		case w.Bits == 8:
 			intSigned8AVX512(&dst[0], &src[0], size/64)

@@ -165,6 +165,9 @@ func intUnpackFirst(w *Matrix, a *Activations, tokens int) bool {
 	if w.levels != nil {
 		return !intLevelsInPlace(w, a) || vnni && tokens > intLevelTokens
 	}
+	if w.multiples != nil {
+		return true
+	}
 	return intPlanar(w.Bits) && (a.ActGroup > 0 || !w.wholeSteps() || vnni && tokens > intPlaneTokens)
 }
 

@@ -66,6 +66,10 @@ const intPlaneTokens = 8
 
 // intUnpack unpacks row tiles of w to u.
 func intUnpack(u *intUnpacked, w *Matrix, tile, tiles int) {
+	if w.multiples != nil {
+		intUnpackPair(u, w, tile, tiles)
+		return
+	}
 	size, steps, add := intTileBytes(w.Bits, w.Cols), shape.CeilDiv(w.Cols, intPlaneStep), int(128-intOffset(w.Bits))*0x01010101
 	for i := range tiles {
 		src := w.Tiles[(tile+i)*size:][:size]
@@ -89,7 +93,7 @@ func intMulPair(pr *intProduct, a *Activations, tile, t0, t1 int) {
 		return
 	}
 	var u *intUnpacked
-	if pr.w.levels != nil || intPlanar(pr.w.Bits) && (a.ActGroup > 0 || !pr.w.wholeSteps() || cpu.Active() >= cpu.NEONDot && t1-t0 > intPlaneTokens) {
+	if pr.w.levels != nil || pr.w.multiples != nil || intPlanar(pr.w.Bits) && (a.ActGroup > 0 || !pr.w.wholeSteps() || cpu.Active() >= cpu.NEONDot && t1-t0 > intPlaneTokens) {
 		u = newIntUnpacked(pr.w, tile, intUnpack)
 		defer u.free()
 	}

@@ -37,6 +37,9 @@ func intOneKind(w *Matrix, a *Activations) int {
 	if cpu.Active() < cpu.AVX512VNNI {
 		return intOneNone
 	}
+	if w.multiples != nil {
+		return intOneNone
+	}
 	if w.levels != nil {
 		if intLevelsInPlace(w, a) {
 			return intOneLevels

@@ -34,7 +34,9 @@ func NewLevelsMatrix(levels *[16]int8, rows, cols, group int, tiles []byte, scal
 
 // packed reports whether kernels for weights of 4 and 8 bits can't read the tiles as they
 // are stored.
-func (w *Matrix) packed() bool { return intPlanar(w.Bits) || w.levels != nil }
+func (w *Matrix) packed() bool {
+	return intPlanar(w.Bits) || w.levels != nil || w.multiples != nil
+}
 
 // intUnpackLevelsPortable converts steps of indices into a table of levels to the layout for
 // 8 bits.

@@ -28,7 +28,8 @@ const intLanes = 16
 // last tile and step have u = 2^(Bits−1). Files have the same layout, so that Tiles may
 // point into a memory-mapped file, at any address.
 //
-// An u of 4 bits may also be an index into a table: see levels.go.
+// An u of 4 bits may also be an index into a table (see levels.go), and the scale of a group a
+// multiple of its row's (see multiples.go), which Group, then 0, does not tell.
 type Matrix struct {
 	Bits       int // 2 to 8
 	Rows, Cols int
@@ -43,7 +44,8 @@ type Matrix struct {
 	shift   []float32
 	oneZero bool // there is one zero point for all
 
-	levels *intLevels // the table, if u is an index; otherwise nil
+	levels    *intLevels    // the table, if u is an index; otherwise nil
+	multiples *intMultiples // the scales of groups, if they are multiples of the row's; otherwise nil
 }
 
 // intOffset returns the integer u that stands for 0 if there are no zero points.
@@ -150,7 +152,7 @@ func UnpackTiles(q []int8, bits int, tiles []byte, rows, cols int) {
 		size, steps := intTileBytes(bits, cols), shape.CeilDiv(cols, intPlaneStep)
 		u := make([]byte, steps*intPlaneStep*intLanes)
 		for first := 0; first < rows; first += intLanes {
-			intUnpackPortable(u, tiles[first/intLanes*size:], bits, steps)
+			intUnpackPortable(u, tiles[first/intLanes*size:], bits, steps, byte(128-intOffset(bits)))
 			n := min(intLanes, rows-first)
 			UnpackTiles(q[first*cols:], 8, u, n, cols)
 		}
@@ -252,7 +254,11 @@ func newMatrix(w *Matrix, zero []float32) (*Matrix, error) {
 		}
 	}
 	w.setZero(zero)
-	w.RowSum = w.rowSums()
+	if w.multiples != nil {
+		w.sumRows()
+	} else {
+		w.RowSum = w.rowSums()
+	}
 	return w, nil
 }
 

@@ -51,10 +51,8 @@ func intField(p, s int) (at, shift int) {
 }
 
 // intUnpackPortable converts steps of bit planes to the layout of 8 bits, so that the routines
-// for 8 bits can multiply them. It adds 128 − 2^(bits−1) to each integer u, so that 128
-// stands for 0, as in weights of 8 bits.
-func intUnpackPortable(dst, src []byte, bits, steps int) {
-	add := byte(128 - intOffset(bits))
+// for 8 bits can multiply them, and adds `add` to each integer: see intAdd.
+func intUnpackPortable(dst, src []byte, bits, steps int, add byte) {
 	for step := range steps {
 		planes := src[step*64*bits:][:64*bits]
 		for s := range intPlaneStep / intPlaneCols {
@@ -75,6 +73,15 @@ func intUnpackPortable(dst, src []byte, bits, steps int) {
 			}
 		}
 	}
+}
+
+// intAdd is what is added to integers as they are unpacked: 128 − 2^(bits−1), so that 128 stands for
+// 0, as in weights of 8 bits, or −2^(bits−1), so that 0 does, where multiples follow.
+func intAdd(w *Matrix) byte {
+	if w.multiples != nil {
+		return byte(-intOffset(w.Bits))
+	}
+	return byte(128 - intOffset(w.Bits))
 }
 
 // intPackPlanes converts the integers u of a step from bytes to bit planes. dst must be zero.
@@ -123,11 +130,17 @@ func (u *intUnpacked) free() { intUnpackedPool.Put(u) }
 func intUnpackPair(u *intUnpacked, w *Matrix, tile, tiles int) {
 	size := intTileBytes(w.Bits, w.Cols)
 	for i := range tiles {
-		dst, src := u.data[i*u.next:], w.Tiles[(tile+i)*size:]
-		if w.levels != nil {
+		dst, src := u.data[i*u.next:][:u.next], w.Tiles[(tile+i)*size:]
+		switch {
+		case w.levels != nil:
 			intUnpackLevelsPortable(dst, src, w.levels, intLevelSteps(w.Cols))
-			continue
+		case w.multiples != nil && w.Bits == 4:
+			intUnpackLevelsPortable(dst, src, &intFourBits, intLevelSteps(w.Cols))
+		default:
+			intUnpackPortable(dst, src, w.Bits, shape.CeilDiv(w.Cols, intPlaneStep), intAdd(w))
 		}
-		intUnpackPortable(dst, src, w.Bits, shape.CeilDiv(w.Cols, intPlaneStep))
+		if w.multiples != nil {
+			intTimesPortable(dst, w, tile+i, 128)
+		}
 	}
 }

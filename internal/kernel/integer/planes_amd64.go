@@ -30,6 +30,15 @@ func intUnpack(u *intUnpacked, w *Matrix, tile, tiles int) {
 
 // intUnpackAdd unpacks row tiles of w to u and adds `add` to each integer.
 func intUnpackAdd(u *intUnpacked, w *Matrix, tile, tiles int, add int32) {
+	if w.multiples != nil {
+		intUnpackPair(u, w, tile, tiles)
+		if add != 128-intOffset(w.Bits) { // AMX wants signed bytes
+			for i := range u.data[:(tiles-1)*u.next+shape.CeilDiv(w.Cols, intPlaneStep)*intPlaneStep*intLanes] {
+				u.data[i] -= 128
+			}
+		}
+		return
+	}
 	size := intTileBytes(w.Bits, w.Cols)
 	args := intUnpackArgs{
 		dst: unsafe.Pointer(&u.data[0]), src: unsafe.Pointer(&w.Tiles[tile*size]),

@@ -34,6 +34,9 @@ func exactHalves(scale []float32) []uint16 {
 // points unless there is one for all.
 func (w *Matrix) Bytes() int {
 	bytes := len(w.Tiles) + 4*len(w.Scale) + 2*len(w.HalfScale)
+	if w.multiples != nil {
+		bytes += len(w.multiples.data)
+	}
 	if len(w.shift) > intLanes {
 		bytes += 4 * len(w.shift)
 	}

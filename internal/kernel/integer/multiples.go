@@ -1,0 +1,162 @@
+package integer
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/specquant/specquant/internal/kernel/shape"
+)
+
+// The scales of a row's groups need not be 16-bit floats of their own. In a matrix with
+// multiples there is one scale for a row, and a group's scale is 1 to [MaxMultiple] times that:
+//
+//	weight[r][k] = Scale[r] · multiple[r, k/group] · (u[r][k] − 2^(Bits−1))
+//
+// The multiple times the integer fits a byte. So the product is that with a matrix of 8 bits and
+// one scale for each row, to the bit, because integer sums are exact: nothing is scaled in
+// float32 group by group, and groups can be small, because a multiple takes 8 − Bits bits.
+// Some routines multiply with the multiples as they go. For all others the tiles are first
+// unpacked to bytes, as bit planes are.
+//
+// The multiples, less one, of the 16 rows of a tile follow each other in the bits of 2·(8 − Bits)
+// bytes, the lowest bits of the first byte first, [tile][group]. Routines read 8 bytes at a time:
+// as many as the last ones may lack follow.
+
+// intMultiples are the multiples of a matrix.
+type intMultiples struct {
+	group int // inputs that share a multiple, 16 or a multiple of 32
+	data  []byte
+
+	// sums is what the products of the rows with a token of ones are, [tile][16].
+	sums []int32
+}
+
+// MaxMultiple returns the largest multiple of a row's scale that the scale of a group of weights
+// of so many bits, 4 to 7, may be.
+func MaxMultiple(bits int) int { return 1 << intMultipleBits(bits) }
+
+// intMultipleBits is the number of bits of a multiple.
+func intMultipleBits(bits int) int { return 8 - bits }
+
+// intMultipleBytes is the number of bytes of the multiples of a tile's rows for one group.
+func intMultipleBytes(bits int) int { return 2 * intMultipleBits(bits) }
+
+// MultiplesBytes returns the length of the multiples of a matrix [rows × cols] of so many bits.
+func MultiplesBytes(bits, rows, cols, group int) int {
+	groups, _ := intGroups(cols, group)
+	size := intMultipleBytes(bits)
+	return shape.CeilDiv(rows, intLanes)*groups*size + 8 - size
+}
+
+// PackMultiples writes multiples [rows×groups], each 1 to [MaxMultiple], to dst, which has
+// [MultiplesBytes] bytes. Rows that fill the last tile get 1.
+func PackMultiples(dst []byte, bits int, multiple []uint8, rows, cols, group int) {
+	dst = dst[:MultiplesBytes(bits, rows, cols, group)]
+	groups, _ := intGroups(cols, group)
+	size, width := intMultipleBytes(bits), intMultipleBits(bits)
+	clear(dst)
+	for at := range shape.CeilDiv(rows, intLanes) * groups {
+		var packed uint64
+		for lane := range min(intLanes, rows-at/groups*intLanes) {
+			m := multiple[(at/groups*intLanes+lane)*groups+at%groups]
+			packed |= uint64(m-1) & (1<<width - 1) << (width * lane)
+		}
+		var b [8]byte
+		binary.LittleEndian.PutUint64(b[:], packed)
+		copy(dst[at*size:], b[:size])
+	}
+}
+
+// UnpackMultiples is the inverse of [PackMultiples].
+func UnpackMultiples(multiple []uint8, bits int, packed []byte, rows, cols, group int) {
+	groups, _ := intGroups(cols, group)
+	m := intMultiples{data: packed}
+	for at := range shape.CeilDiv(rows, intLanes) * groups {
+		of := m.at(bits, at)
+		for lane := range min(intLanes, rows-at/groups*intLanes) {
+			multiple[(at/groups*intLanes+lane)*groups+at%groups] = of[lane]
+		}
+	}
+}
+
+// at returns the multiples of the rows of a tile for a group, at = tile·groups+group.
+func (m *intMultiples) at(bits, at int) (of [intLanes]uint8) {
+	size, width := intMultipleBytes(bits), intMultipleBits(bits)
+	packed := binary.LittleEndian.Uint64(m.data[at*size:])
+	for lane := range of {
+		of[lane] = 1 + uint8(packed>>(width*lane)&(1<<width-1))
+	}
+	return of
+}
+
+// NewMultiplesMatrix makes a matrix with multiples, and computes its row sums. tiles has
+// [TileBytes] bytes and multiples [MultiplesBytes]; scale has one finite 16-bit float for each
+// row, rounded up to a multiple of 16. The matrix keeps references to all three. bits is 4 to 7,
+// and group 16 or a multiple of 32.
+func NewMultiplesMatrix(bits, rows, cols, group int, tiles []byte, scale []uint16, multiples []byte) (*Matrix, error) {
+	switch {
+	case bits < 4 || bits > 7:
+		return nil, fmt.Errorf("integer matrix: %d bits with multiples of a row's scale; 4 to 7 are supported", bits)
+	case group != intPlaneStep/2 && (group <= 0 || group%intPlaneStep != 0):
+		return nil, fmt.Errorf("integer matrix: groups of %d inputs with multiples of a row's scale; the size must be 16 or a multiple of 32", group)
+	case rows <= 0 || cols <= 0:
+		return nil, fmt.Errorf("integer matrix: %d×%d; rows and columns must be positive", rows, cols)
+	}
+	if want := MultiplesBytes(bits, rows, cols, group); len(multiples) != want {
+		return nil, fmt.Errorf("integer matrix: %d bytes of multiples; %d×%d of %d bits in groups of %d need %d", len(multiples), rows, cols, bits, group, want)
+	}
+	return newMatrix(&Matrix{Bits: bits, Rows: rows, Cols: cols, Tiles: tiles, HalfScale: scale,
+		multiples: &intMultiples{group: group, data: multiples}}, nil)
+}
+
+// multiplesGroups is the number of multiples of a row, and the number of inputs of each but the last.
+func (w *Matrix) multiplesGroups() (n, size int) { return intGroups(w.Cols, w.multiples.group) }
+
+// sumRows sets the multiples' sums and the row sums: sums·scale.
+func (w *Matrix) sumRows() {
+	w.multiples.sums = make([]int32, len(w.HalfScale))
+	// With a scale of 1 the product is the sum of at most 2¹⁷ integers of 8 bits, which is exact.
+	whole := *w
+	whole.Scale, whole.HalfScale = make([]float32, len(w.HalfScale)), nil
+	for i := range whole.Scale {
+		whole.Scale[i] = 1
+	}
+	w.RowSum = whole.rowSums()
+	for i, sum := range w.RowSum {
+		w.multiples.sums[i] = int32(sum)
+	}
+	var buf [intLanes]float32
+	for tile := range len(w.RowSum) / intLanes {
+		for lane, s := range w.scaleAt(&buf, tile) {
+			w.RowSum[tile*intLanes+lane] *= s
+		}
+	}
+}
+
+// intFourBits are the signed integers that weights of 4 bits stand for, as bytes: a table with which
+// they are unpacked before they are multiplied with multiples.
+var intFourBits = func() (l intLevels) {
+	for u := range l.stored {
+		l.signed[u] = int8(u) - 8
+		l.stored[u] = byte(l.signed[u])
+	}
+	return l
+}()
+
+// intTimesPortable multiplies a row tile of signed integers in the layout of 8 bits with the
+// multiples of row tile `tile`, and adds `add` to each byte.
+func intTimesPortable(dst []byte, w *Matrix, tile int, add byte) {
+	groups, size := w.multiplesGroups()
+	cols := shape.RoundUp(w.Cols, intPlaneCols)
+	size = shape.RoundUp(size, intPlaneCols) // a row that is shorter than a group
+	for g := range groups {
+		of := w.multiples.at(w.Bits, tile*groups+g)
+		part := dst[g*size*intLanes : min(cols, (g+1)*size)*intLanes]
+		for i := range part {
+			part[i] = part[i]*of[i/4%intLanes] + add
+		}
+	}
+	for i := range dst[cols*intLanes:] {
+		dst[cols*intLanes+i] = add
+	}
+}

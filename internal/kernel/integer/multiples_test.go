@@ -1,0 +1,123 @@
+package integer
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/specquant/specquant/internal/kernel/float"
+	"github.com/specquant/specquant/internal/kernel/parallel"
+)
+
+// intRandomMultiples returns a matrix with multiples, and the matrix of 8 bits with the same
+// weights. The first row has the largest integers and multiples, of either sign.
+func intRandomMultiples(t testing.TB, r *rand.Rand, bits, rows, cols, group int) (w, bytes *Matrix) {
+	t.Helper()
+	groups, size := intGroups(cols, group)
+	off, most := intOffset(bits), MaxMultiple(bits)
+	multiple := make([]uint8, rows*groups)
+	for i := range multiple {
+		multiple[i] = uint8(1 + r.IntN(most))
+		if i < groups {
+			multiple[i] = uint8(most)
+		}
+	}
+	q, value := make([]int8, rows*cols), make([]int8, rows*cols)
+	for i := range q {
+		q[i] = int8(r.Int32N(2*off) - off)
+		if i < cols {
+			q[i] = int8(-off)
+		}
+		value[i] = q[i] * int8(multiple[i/cols*groups+i%cols/size])
+		if v := int(q[i]) * int(multiple[i/cols*groups+i%cols/size]); v != int(value[i]) {
+			t.Fatalf("%d does not fit a byte", v)
+		}
+	}
+	rowScale := make([]float32, rows)
+	for i := range rowScale {
+		rowScale[i] = float.FromF16(float.ToF16(r.Float32() * 0.02))
+	}
+	scale := make([]float32, ScaleLen(rows, cols, 0))
+	PackScales(scale, rowScale, rows, cols, 0)
+	half := make([]uint16, len(scale))
+	float.F32ToF16(half, scale)
+	few, eight := make([]byte, TileBytes(bits, rows, cols)), make([]byte, TileBytes(8, rows, cols))
+	PackTiles(few, bits, q, rows, cols)
+	PackTiles(eight, 8, value, rows, cols)
+	packed := make([]byte, MultiplesBytes(bits, rows, cols, group))
+	PackMultiples(packed, bits, multiple, rows, cols, group)
+	back := make([]uint8, len(multiple))
+	UnpackMultiples(back, bits, packed, rows, cols, group)
+	for i, m := range multiple {
+		if back[i] != m {
+			t.Fatalf("multiple %d is %d, want %d", i, back[i], m)
+		}
+	}
+	w, err := NewMultiplesMatrix(bits, rows, cols, group, few, half, packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes, err = NewHalfMatrix(8, rows, cols, 0, eight, half, nil); err != nil {
+		t.Fatal(err)
+	}
+	return w, bytes
+}
+
+// TestMultiples: weights whose groups' scales are multiples of the row's multiply to the bits of
+// the same weights in 8 bits, in every tier and with every number of tokens.
+func TestMultiples(t *testing.T) {
+	pool := parallel.NewPool(3)
+	defer pool.Close()
+	shapes := []struct{ rows, cols, group int }{
+		{70, 256, 32}, {37, 512, 16}, {100, 40, 16}, {33, 96, 32}, {853, 64, 32}, {16, 2080, 32}, {16, 32, 16},
+		{48, 576, 128}, {31, 896, 64}, {64, 1536, 16}, {5, 33, 32}, {16, 7, 16}, {96, 160, 64}, {40, 48, 16},
+	}
+	intTiers(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(52, 1))
+		for n, s := range shapes {
+			if testing.Short() && n%4 != 0 {
+				continue
+			}
+			for bits := 4; bits <= 7; bits++ {
+				w, bytes := intRandomMultiples(t, r, bits, s.rows, s.cols, s.group)
+				if i := intDiffer(w.RowSum, bytes.RowSum); i >= 0 {
+					t.Fatalf("%v, %d bits: sum %d is %v, want %v", s, bits, i, w.RowSum[i], bytes.RowSum[i])
+				}
+				for _, tokens := range []int{1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16, 25, 40} {
+					x := intRandomTokens(r, tokens, s.cols)
+					for _, grid := range []ActGrid{{Bits: 8, Clip: 1}, {Bits: 4, Clip: 1}, {Bits: 4, Clip: 1, Group: 16}} {
+						var a Activations
+						a.Quantize(pool, x, s.cols, tokens, s.cols, grid, 0)
+						got, want := make([]float32, tokens*s.rows), make([]float32, tokens*s.rows)
+						Mul(pool, got, s.rows, w, &a)
+						Mul(pool, want, s.rows, bytes, &a)
+						if i := intDiffer(got, want); i >= 0 {
+							t.Fatalf("%v, %d bits, %d tokens, %+v: output %d is %v, want %v", s, bits, tokens, grid, i, got[i], want[i])
+						}
+					}
+					got, want := make([]float32, tokens*s.rows), make([]float32, tokens*s.rows)
+					MulFloat(pool, got, s.rows, w, x, s.cols, tokens)
+					MulFloat(pool, want, s.rows, bytes, x, s.cols, tokens)
+					if i := intDiffer(got, want); i >= 0 {
+						t.Fatalf("%v, %d bits, %d float tokens: output %d is %v, want %v", s, bits, tokens, i, got[i], want[i])
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestNewMultiplesMatrix: matrices that do not fit together are errors.
+func TestNewMultiplesMatrix(t *testing.T) {
+	for _, c := range []struct{ bits, group, tiles, scales, multiples int }{
+		{3, 32, 0, 0, 0}, {8, 32, 0, 0, 0}, {5, 8, 0, 0, 0}, {5, 48, 0, 0, 0}, {5, 0, 0, 0, 0},
+		{5, 32, 1, 0, 0}, {5, 32, 0, 1, 0}, {5, 32, 0, 0, 1}, {5, 32, 0, 0, -1},
+	} {
+		const rows, cols = 20, 64
+		bits, group := min(max(c.bits, 4), 7), max(16, c.group)
+		_, err := NewMultiplesMatrix(c.bits, rows, cols, c.group, make([]byte, TileBytes(bits, rows, cols)+c.tiles),
+			make([]uint16, ScaleLen(rows, cols, 0)+c.scales), make([]byte, MultiplesBytes(bits, rows, cols, group)+c.multiples))
+		if err == nil {
+			t.Errorf("%+v: no error", c)
+		}
+	}
+}
