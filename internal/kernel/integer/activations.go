@@ -59,6 +59,9 @@ type Activations struct {
 	fsum  []float32   // [tokens + intSumPad][groups]: Sum as floats, exact; with ActGroup Σ Scale·Q
 	parts []intActSum // [tokens + padding][parts], only with ActGroup; see group.go
 
+	multipleSums  []int32 // [tokens + padding][groups]: −8·Σ Q over a group that shares a multiple; see multiples.go
+	multipleGroup int     // inputs of such a group; 0: they are not computed
+
 	shifted   []float32 // fsum times shiftedBy, rounded, for matrices with one zero point for all
 	shiftedBy float32   // 0: shifted is not computed
 }
@@ -99,7 +102,7 @@ func (a *Activations) reset(tokens, cols int, grid ActGrid, group int) {
 	clear(a.Zero)
 	clear(a.Q[tokens*a.Stride:])
 	clear(a.fsum[tokens*groups:])
-	a.shiftedBy = 0
+	a.shiftedBy, a.multipleGroup = 0, 0
 }
 
 // shiftBy computes shifted for the first of the matrices that has one zero point for all.

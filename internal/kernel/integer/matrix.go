@@ -254,11 +254,7 @@ func newMatrix(w *Matrix, zero []float32) (*Matrix, error) {
 		}
 	}
 	w.setZero(zero)
-	if w.multiples != nil {
-		w.sumRows()
-	} else {
-		w.RowSum = w.rowSums()
-	}
+	w.RowSum = w.rowSums()
 	return w, nil
 }
 

@@ -36,6 +36,7 @@ func MulAll(p *parallel.Pool, ys [][]float32, ldys []int, ws []*Matrix, a *Activ
 	}
 	a.check()
 	a.shiftBy(ws)
+	a.sumByMultiple(ws)
 	prods := intProducts(ys, ldys, ws, b, a.Tokens)
 	for i := range prods {
 		prods[i].checkTokens(a)
@@ -57,6 +58,7 @@ func MulAll(p *parallel.Pool, ys [][]float32, ldys []int, ws []*Matrix, a *Activ
 func MulEach(p *parallel.Pool, ys [][]float32, ws []*Matrix, a *Activations, from, end []int) {
 	a.check()
 	a.shiftBy(ws)
+	a.sumByMultiple(ws)
 	prods, tokens := make([]intProduct, len(ws)), make([]Activations, len(ws))
 	for i, w := range ws {
 		if from[i] < 0 || end[i] <= from[i] || end[i] > a.Tokens {
@@ -105,6 +107,10 @@ func (a *Activations) some(from, end int) Activations {
 	s.Q, s.Scale, s.Zero, s.fsum = a.Q[from*a.Stride:], a.Scale[from*grids:], a.Zero[from*grids:], a.fsum[from*groups:]
 	if a.shiftedBy != 0 {
 		s.shifted = a.shifted[from*groups:]
+	}
+	if a.multipleGroup > 0 {
+		n, _ := intGroups(a.Cols, a.multipleGroup)
+		s.multipleSums = a.multipleSums[from*n:]
 	}
 	if a.ActGroup > 0 {
 		parts, _ := intParts(a.Cols, a.Group, a.ActGroup)

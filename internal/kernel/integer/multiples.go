@@ -26,9 +26,6 @@ import (
 type intMultiples struct {
 	group int // inputs that share a multiple, 16 or a multiple of 32
 	data  []byte
-
-	// sums is what the products of the rows with a token of ones are, [tile][16].
-	sums []int32
 }
 
 // MaxMultiple returns the largest multiple of a row's scale that the scale of a group of weights
@@ -112,25 +109,39 @@ func NewMultiplesMatrix(bits, rows, cols, group int, tiles []byte, scale []uint1
 // multiplesGroups is the number of multiples of a row, and the number of inputs of each but the last.
 func (w *Matrix) multiplesGroups() (n, size int) { return intGroups(w.Cols, w.multiples.group) }
 
-// sumRows sets the multiples' sums and the row sums: sums·scale.
-func (w *Matrix) sumRows() {
-	w.multiples.sums = make([]int32, len(w.HalfScale))
-	// With a scale of 1 the product is the sum of at most 2¹⁷ integers of 8 bits, which is exact.
-	whole := *w
-	whole.Scale, whole.HalfScale = make([]float32, len(w.HalfScale)), nil
-	for i := range whole.Scale {
-		whole.Scale[i] = 1
+// intMultiplesTokens is the largest number of tokens that routines multiply with weights as they are
+// stored. For more tokens a pair of row tiles is first unpacked to bytes. It is the largest number
+// that a routine takes.
+const intMultiplesTokens = 8
+
+// sumByMultiple computes the tokens' multipleSums, with which routines begin the sums of a group's
+// products, if there are few tokens and a matrix whose multiples these routines can take as they
+// are: whole steps of 32 columns. Matrices of one recipe have groups of the same size.
+func (a *Activations) sumByMultiple(ws []*Matrix) {
+	if a.multipleGroup != 0 || a.Tokens > intMultiplesTokens || a.ActGroup > 0 || a.Cols%intPlaneStep != 0 {
+		return
 	}
-	w.RowSum = whole.rowSums()
-	for i, sum := range w.RowSum {
-		w.multiples.sums[i] = int32(sum)
-	}
-	var buf [intLanes]float32
-	for tile := range len(w.RowSum) / intLanes {
-		for lane, s := range w.scaleAt(&buf, tile) {
-			w.RowSum[tile*intLanes+lane] *= s
+	for _, w := range ws {
+		if w.multiples == nil {
+			continue
 		}
+		a.multipleGroup = w.multiples.group
+		groups, size := intGroups(a.Cols, a.multipleGroup)
+		a.multipleSums = shape.Grow(a.multipleSums, (a.Tokens+intMultiplesTokens)*groups)
+		for t := range a.Tokens {
+			q := a.Q[t*a.Stride:][:a.Cols]
+			for g := range groups {
+				a.multipleSums[t*groups+g] = -8 * intSum(q[g*size:min(a.Cols, (g+1)*size)])
+			}
+		}
+		clear(a.multipleSums[a.Tokens*groups:])
+		return
 	}
+}
+
+// multiplesInPlace reports whether routines can multiply w with a as its weights are stored.
+func (w *Matrix) multiplesInPlace(a *Activations) bool {
+	return w.multiples != nil && w.multiples.group == a.multipleGroup && a.Tokens <= intMultiplesTokens
 }
 
 // intFourBits are the signed integers that weights of 4 bits stand for, as bytes: a table with which
