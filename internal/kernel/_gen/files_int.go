@@ -54,6 +54,14 @@ var intFiles = []file{
 		"Title": "Weights that are indices of 4 bits into a table of levels × tokens in groups of channels, AVX-VNNI",
 		"Name":  "intAVXVNNILevels", "VNNI": true, "Group": true, "Planes": false, "Levels": true, "Bits": nibbles, "Tokens": tokens256,
 	}},
+	{"integer/avx2_multiples_amd64.s", "int_multiples256_amd64.tmpl", values{
+		"Title": "Weights whose groups' scales are multiples of their row's × tokens of 8 bits, AVX2",
+		"Name":  "intAVX2Multiples", "VNNI": false, "Kernels": multiples256, "Tokens": tokens256,
+	}},
+	{"integer/avxvnni_multiples_amd64.s", "int_multiples256_amd64.tmpl", values{
+		"Title": "Weights whose groups' scales are multiples of their row's × tokens of 8 bits, AVX-VNNI",
+		"Name":  "intAVXVNNIMultiples", "VNNI": true, "Kernels": multiples256, "Tokens": tokens256,
+	}},
 
 	// NEON.
 	{"integer/neon_arm64.s", "int_arm64.tmpl", values{
@@ -77,7 +85,10 @@ var intFiles = []file{
 
 	// Bit planes to bytes.
 	{"integer/unpack512_amd64.s", "int_unpack512_amd64.tmpl", values{"Bits": planeBits}},
-	{"integer/unpack256_amd64.s", "int_unpack256_amd64.tmpl", values{"Bits": planeBits}},
+	{"integer/unpack256_amd64.s", "int_unpack256_amd64.tmpl", values{"Bits": planeBits, "Multiples": []values{
+		{"Name": "intUnpackTimesAVX2", "Bits": multipleBits, "Half": false},
+		{"Name": "intUnpackTimesHalfAVX2", "Bits": multipleBits[1:], "Half": true},
+	}}},
 	{"integer/unpack_arm64.s", "int_unpack_arm64.tmpl", values{"Bits": planeBits}},
 
 	// The choice among them.
@@ -94,6 +105,10 @@ var intFiles = []file{
 		call("intAVXVNNI", "multiplies a row tile with some tokens.", "intAVXVNNI%dx%d", kernels{allBits, tokens256}),
 		call("intAVXVNNIGroup", "is intAVXVNNI for tokens in groups of channels.", "intAVXVNNIGroup%dx%d", kernels{byteBits, tokens256}),
 		call("intAVXVNNILevels", "is intAVXVNNIGroup where nibbles are indices into a table of levels.", "intAVXVNNILevels%dx%d", kernels{nibbles, tokens256}),
+		call("intAVX2Multiples", "is intAVX2 for weights whose groups' scales are multiples of their row's.", "intAVX2Multiples%dx%d", kernels{multipleBits, tokens256}),
+		call("intAVX2MultiplesHalf", "is intAVX2Multiples for groups of half a step.", "intAVX2MultiplesHalf%dx%d", kernels{multipleBits[1:], tokens256}),
+		call("intAVXVNNIMultiples", "is intAVXVNNI for weights whose groups' scales are multiples of their row's.", "intAVXVNNIMultiples%dx%d", kernels{multipleBits, tokens256}),
+		call("intAVXVNNIMultiplesHalf", "is intAVXVNNIMultiples for groups of half a step.", "intAVXVNNIMultiplesHalf%dx%d", kernels{multipleBits[1:], tokens256}),
 		call("intFloat512", "multiplies two row tiles with some float tokens.", "intFloat512W%dx%d", kernels{floatBits, floatTokens512}),
 		call("intFloat256", "multiplies a row tile with some float tokens.", "intFloat256W%dx%d", kernels{floatBits, floatTokens256}),
 		{"intVNNITile", "multiplies a row tile with 12 tokens.", "args *intArgs", "args", "intVNNITile%dx12", false, []kernels{{byteBits, nil}}},
@@ -101,6 +116,8 @@ var intFiles = []file{
 		{"intVNNILevelsTile", "is intVNNIFineTile where nibbles are indices into a table of levels.", "args *intArgs", "args", "intVNNILevelsTile%dx12", false, []kernels{{nibbles, nil}}},
 		{"intUnpack512", "unpacks two row tiles of bit planes to bytes.", "args *intUnpackArgs", "args", "intUnpack512W%d", false, []kernels{{planeBits, nil}}},
 		{"intUnpackAVX2", "unpacks a row tile of bit planes to bytes.", "args *intUnpackArgs", "args", "intUnpackAVX2W%d", false, []kernels{{planeBits, nil}}},
+		{"intUnpackTimesAVX2", "unpacks a row tile to bytes that are multiplied with their groups' multiples.", "args *intTimesUnpackArgs", "args", "intUnpackTimesAVX2W%d", false, []kernels{{multipleBits, nil}}},
+		{"intUnpackTimesHalfAVX2", "is intUnpackTimesAVX2 for groups of half a step.", "args *intTimesUnpackArgs", "args", "intUnpackTimesHalfAVX2W%d", false, []kernels{{multipleBits[1:], nil}}},
 	}}},
 	{"integer/calls_arm64.go", "int_calls.tmpl", values{"Package": "integer", "Unsafe": true, "Families": []family{
 		call("intDot", "multiplies a row tile with some tokens.", "intDot%dx%d", kernels{allBits, tokensNEON}),

@@ -49,6 +49,7 @@ var functions = template.FuncMap{
 	"list":  func(list ...any) []any { return list },
 
 	"planes":     planes,
+	"multipleAt": multipleAt,
 	"shift":      shift,
 	"planeMasks": func() map[int]string { return planeMasks },
 	"floatbits":  func(x int) string { return fmt.Sprintf("0x%08x", math.Float32bits(float32(x))) },

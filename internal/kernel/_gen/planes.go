@@ -1,5 +1,7 @@
 package main
 
+import "fmt"
+
 // Weights of 2, 3, 5, 6 and 7 bits lie in bit planes: planes.go in the package
 // integer defines the layout. A step is 32 columns of 16 rows, eight quads of four
 // columns; a plane of 4, 2 or 1 bits holds the step in 256, 128 or 64 bytes.
@@ -50,4 +52,15 @@ func shift(right, left string, n int) string {
 var planeMasks = map[int]string{
 	0x03: "intBits01", 0x04: "intBit2", 0x0f: "intBits0123",
 	0x10: "intBit4", 0x30: "intBits45", 0x40: "intBit6",
+}
+
+// multipleAt are, as one number, the indices for VPSHUFB of the bytes of rows row and row+1, 4 each:
+// the two bytes of packed multiples, of width bits each, that the row's begins in, and twice none.
+func multipleAt(width, row int) string {
+	var v uint64
+	for i := range 2 {
+		at := uint64(width * (row + i) / 8)
+		v |= (0x80800000 | (at+1)<<8 | at) << (32 * i)
+	}
+	return fmt.Sprintf("0x%016x", v)
 }

@@ -15,6 +15,9 @@ var (
 	planeBits = []int{2, 3, 5, 6, 7}
 	allBits   = []int{2, 3, 4, 5, 6, 7, 8}
 
+	// Weights whose groups' scales may be multiples of their row's.
+	multipleBits = []int{4, 5, 6, 7}
+
 	// Weights that are multiplied with float tokens as they are stored; others are
 	// unpacked to bytes first.
 	floatBits       = []int{2, 3, 4, 8}
@@ -43,6 +46,10 @@ var kernelsAMXOne = []struct {
 	{"intAMXFine16", 16, true},
 	{"intAMXFine8", 8, true},
 }
+
+// multiples256 are the kernels for AVX2 whose weights have multiples: with 4 bits half a step of bit
+// planes is two steps.
+var multiples256 = []values{{"Bits": multipleBits, "Half": false}, {"Bits": multipleBits[1:], "Half": true}}
 
 // kernels are bits of weights, each with the same numbers of tokens.
 type kernels struct{ Bits, Tokens []int }

@@ -316,6 +316,122 @@ func intAVXVNNILevels(args *intArgs, bits, width int) {
 	}
 }
 
+// intAVX2Multiples is intAVX2 for weights whose groups' scales are multiples of their row's.
+func intAVX2Multiples(args *intArgs, bits, width int) {
+	switch bits<<4 | width {
+	case 4<<4 | 4:
+		intAVX2Multiples4x4(args)
+	case 4<<4 | 2:
+		intAVX2Multiples4x2(args)
+	case 4<<4 | 1:
+		intAVX2Multiples4x1(args)
+	case 5<<4 | 4:
+		intAVX2Multiples5x4(args)
+	case 5<<4 | 2:
+		intAVX2Multiples5x2(args)
+	case 5<<4 | 1:
+		intAVX2Multiples5x1(args)
+	case 6<<4 | 4:
+		intAVX2Multiples6x4(args)
+	case 6<<4 | 2:
+		intAVX2Multiples6x2(args)
+	case 6<<4 | 1:
+		intAVX2Multiples6x1(args)
+	case 7<<4 | 4:
+		intAVX2Multiples7x4(args)
+	case 7<<4 | 2:
+		intAVX2Multiples7x2(args)
+	case 7<<4 | 1:
+		intAVX2Multiples7x1(args)
+	default:
+		panic("kernel: intAVX2Multiples has no routine for these bits and tokens")
+	}
+}
+
+// intAVX2MultiplesHalf is intAVX2Multiples for groups of half a step.
+func intAVX2MultiplesHalf(args *intArgs, bits, width int) {
+	switch bits<<4 | width {
+	case 5<<4 | 4:
+		intAVX2MultiplesHalf5x4(args)
+	case 5<<4 | 2:
+		intAVX2MultiplesHalf5x2(args)
+	case 5<<4 | 1:
+		intAVX2MultiplesHalf5x1(args)
+	case 6<<4 | 4:
+		intAVX2MultiplesHalf6x4(args)
+	case 6<<4 | 2:
+		intAVX2MultiplesHalf6x2(args)
+	case 6<<4 | 1:
+		intAVX2MultiplesHalf6x1(args)
+	case 7<<4 | 4:
+		intAVX2MultiplesHalf7x4(args)
+	case 7<<4 | 2:
+		intAVX2MultiplesHalf7x2(args)
+	case 7<<4 | 1:
+		intAVX2MultiplesHalf7x1(args)
+	default:
+		panic("kernel: intAVX2MultiplesHalf has no routine for these bits and tokens")
+	}
+}
+
+// intAVXVNNIMultiples is intAVXVNNI for weights whose groups' scales are multiples of their row's.
+func intAVXVNNIMultiples(args *intArgs, bits, width int) {
+	switch bits<<4 | width {
+	case 4<<4 | 4:
+		intAVXVNNIMultiples4x4(args)
+	case 4<<4 | 2:
+		intAVXVNNIMultiples4x2(args)
+	case 4<<4 | 1:
+		intAVXVNNIMultiples4x1(args)
+	case 5<<4 | 4:
+		intAVXVNNIMultiples5x4(args)
+	case 5<<4 | 2:
+		intAVXVNNIMultiples5x2(args)
+	case 5<<4 | 1:
+		intAVXVNNIMultiples5x1(args)
+	case 6<<4 | 4:
+		intAVXVNNIMultiples6x4(args)
+	case 6<<4 | 2:
+		intAVXVNNIMultiples6x2(args)
+	case 6<<4 | 1:
+		intAVXVNNIMultiples6x1(args)
+	case 7<<4 | 4:
+		intAVXVNNIMultiples7x4(args)
+	case 7<<4 | 2:
+		intAVXVNNIMultiples7x2(args)
+	case 7<<4 | 1:
+		intAVXVNNIMultiples7x1(args)
+	default:
+		panic("kernel: intAVXVNNIMultiples has no routine for these bits and tokens")
+	}
+}
+
+// intAVXVNNIMultiplesHalf is intAVXVNNIMultiples for groups of half a step.
+func intAVXVNNIMultiplesHalf(args *intArgs, bits, width int) {
+	switch bits<<4 | width {
+	case 5<<4 | 4:
+		intAVXVNNIMultiplesHalf5x4(args)
+	case 5<<4 | 2:
+		intAVXVNNIMultiplesHalf5x2(args)
+	case 5<<4 | 1:
+		intAVXVNNIMultiplesHalf5x1(args)
+	case 6<<4 | 4:
+		intAVXVNNIMultiplesHalf6x4(args)
+	case 6<<4 | 2:
+		intAVXVNNIMultiplesHalf6x2(args)
+	case 6<<4 | 1:
+		intAVXVNNIMultiplesHalf6x1(args)
+	case 7<<4 | 4:
+		intAVXVNNIMultiplesHalf7x4(args)
+	case 7<<4 | 2:
+		intAVXVNNIMultiplesHalf7x2(args)
+	case 7<<4 | 1:
+		intAVXVNNIMultiplesHalf7x1(args)
+	default:
+		panic("kernel: intAVXVNNIMultiplesHalf has no routine for these bits and tokens")
+	}
+}
+
 // intFloat512 multiplies two row tiles with some float tokens.
 func intFloat512(args *intArgs, bits, width int) {
 	switch bits<<4 | width {
@@ -439,5 +555,35 @@ func intUnpackAVX2(args *intUnpackArgs, bits int) {
 		intUnpackAVX2W7(args)
 	default:
 		panic("kernel: intUnpackAVX2 has no routine for these bits")
+	}
+}
+
+// intUnpackTimesAVX2 unpacks a row tile to bytes that are multiplied with their groups' multiples.
+func intUnpackTimesAVX2(args *intTimesUnpackArgs, bits int) {
+	switch bits {
+	case 4:
+		intUnpackTimesAVX2W4(args)
+	case 5:
+		intUnpackTimesAVX2W5(args)
+	case 6:
+		intUnpackTimesAVX2W6(args)
+	case 7:
+		intUnpackTimesAVX2W7(args)
+	default:
+		panic("kernel: intUnpackTimesAVX2 has no routine for these bits")
+	}
+}
+
+// intUnpackTimesHalfAVX2 is intUnpackTimesAVX2 for groups of half a step.
+func intUnpackTimesHalfAVX2(args *intTimesUnpackArgs, bits int) {
+	switch bits {
+	case 5:
+		intUnpackTimesHalfAVX2W5(args)
+	case 6:
+		intUnpackTimesHalfAVX2W6(args)
+	case 7:
+		intUnpackTimesHalfAVX2W7(args)
+	default:
+		panic("kernel: intUnpackTimesHalfAVX2 has no routine for these bits")
 	}
 }

@@ -166,7 +166,7 @@ func intUnpackFirst(w *Matrix, a *Activations, tokens int) bool {
 		return !intLevelsInPlace(w, a) || vnni && tokens > intLevelTokens
 	}
 	if w.multiples != nil {
-		return true
+		return vnni || !w.multiplesInPlace(a)
 	}
 	return intPlanar(w.Bits) && (a.ActGroup > 0 || !w.wholeSteps() || vnni && tokens > intPlaneTokens)
 }
@@ -217,6 +217,8 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 	if a.ActGroup > 0 {
 		parts, args.rowNext = args.group(w, a, bits), 0
 	}
+	multiples := u == nil && w.multiples != nil
+	half := multiples && args.multiples(w, tile)
 	rows := min(w.Rows-tile*intLanes, tiles*intLanes)
 	edge := newIntEdge(rows)
 	args.qNext, args.tiles = uintptr(a.Stride), 1
@@ -236,7 +238,11 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 	for t := t0; t < t1; {
 		width := intWidth(t1-t, tiles)
 		args.tokens = min(width, t1-t)
-		args.from(a, t, parts)
+		if multiples {
+			args.fromMultiples(a, t)
+		} else {
+			args.from(a, t, parts)
+		}
 		if cpu.Active() >= cpu.AVX512VNNI {
 			args.shifts(w, a, t)
 		}
@@ -244,7 +250,11 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 		if fused {
 			pr.branchSums(&sums, tile, t, args.tokens)
 		}
-		args.multiply(bits, width, w.levels != nil && u == nil, parts > 0)
+		if multiples {
+			args.multiplyMultiples(bits, width, half)
+		} else {
+			args.multiply(bits, width, w.levels != nil && u == nil, parts > 0)
+		}
 		args.copyEdge(pr, edge, tile, rows, t)
 		if !fused {
 			pr.branch(tile, tiles, t, args.tokens)

@@ -30,6 +30,10 @@ func intUnpack(u *intUnpacked, w *Matrix, tile, tiles int) {
 
 // intUnpackAdd unpacks row tiles of w to u and adds `add` to each integer.
 func intUnpackAdd(u *intUnpacked, w *Matrix, tile, tiles int, add int32) {
+	if w.multiples != nil && cpu.Active() < cpu.AVX512 {
+		intTimesUnpack(u, w, tile, tiles, byte(add+intOffset(w.Bits)))
+		return
+	}
 	if w.multiples != nil {
 		intUnpackPair(u, w, tile, tiles)
 		if add != 128-intOffset(w.Bits) { // AMX wants signed bytes

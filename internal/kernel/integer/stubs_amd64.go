@@ -84,6 +84,71 @@ func intAVX2Group8x2(args *intArgs)
 //go:noescape
 func intAVX2Group8x1(args *intArgs)
 
+// avx2_multiples_amd64.s
+
+//go:noescape
+func intAVX2Multiples4x4(args *intArgs)
+
+//go:noescape
+func intAVX2Multiples4x2(args *intArgs)
+
+//go:noescape
+func intAVX2Multiples4x1(args *intArgs)
+
+//go:noescape
+func intAVX2Multiples5x4(args *intArgs)
+
+//go:noescape
+func intAVX2Multiples5x2(args *intArgs)
+
+//go:noescape
+func intAVX2Multiples5x1(args *intArgs)
+
+//go:noescape
+func intAVX2Multiples6x4(args *intArgs)
+
+//go:noescape
+func intAVX2Multiples6x2(args *intArgs)
+
+//go:noescape
+func intAVX2Multiples6x1(args *intArgs)
+
+//go:noescape
+func intAVX2Multiples7x4(args *intArgs)
+
+//go:noescape
+func intAVX2Multiples7x2(args *intArgs)
+
+//go:noescape
+func intAVX2Multiples7x1(args *intArgs)
+
+//go:noescape
+func intAVX2MultiplesHalf5x4(args *intArgs)
+
+//go:noescape
+func intAVX2MultiplesHalf5x2(args *intArgs)
+
+//go:noescape
+func intAVX2MultiplesHalf5x1(args *intArgs)
+
+//go:noescape
+func intAVX2MultiplesHalf6x4(args *intArgs)
+
+//go:noescape
+func intAVX2MultiplesHalf6x2(args *intArgs)
+
+//go:noescape
+func intAVX2MultiplesHalf6x1(args *intArgs)
+
+//go:noescape
+func intAVX2MultiplesHalf7x4(args *intArgs)
+
+//go:noescape
+func intAVX2MultiplesHalf7x2(args *intArgs)
+
+//go:noescape
+func intAVX2MultiplesHalf7x1(args *intArgs)
+
 // avx2_planes_amd64.s
 
 //go:noescape
@@ -227,6 +292,71 @@ func intAVXVNNILevels4x2(args *intArgs)
 //go:noescape
 func intAVXVNNILevels4x1(args *intArgs)
 
+// avxvnni_multiples_amd64.s
+
+//go:noescape
+func intAVXVNNIMultiples4x4(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiples4x2(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiples4x1(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiples5x4(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiples5x2(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiples5x1(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiples6x4(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiples6x2(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiples6x1(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiples7x4(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiples7x2(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiples7x1(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiplesHalf5x4(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiplesHalf5x2(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiplesHalf5x1(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiplesHalf6x4(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiplesHalf6x2(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiplesHalf6x1(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiplesHalf7x4(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiplesHalf7x2(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiplesHalf7x1(args *intArgs)
+
 // float256_amd64.s
 
 //go:noescape
@@ -332,6 +462,41 @@ func intUnpackAVX2W7(args *intUnpackArgs)
 //
 //go:noescape
 func intUnpackLevelsAVX2(args *intUnpackArgs)
+
+// One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, R13 groups left.
+//
+//go:noescape
+func intUnpackTimesAVX2W4(args *intTimesUnpackArgs)
+
+// One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, R13 groups left.
+//
+//go:noescape
+func intUnpackTimesAVX2W5(args *intTimesUnpackArgs)
+
+// One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, R13 groups left.
+//
+//go:noescape
+func intUnpackTimesAVX2W6(args *intTimesUnpackArgs)
+
+// One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, R13 groups left.
+//
+//go:noescape
+func intUnpackTimesAVX2W7(args *intTimesUnpackArgs)
+
+// One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, DI the last.
+//
+//go:noescape
+func intUnpackTimesHalfAVX2W5(args *intTimesUnpackArgs)
+
+// One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, DI the last.
+//
+//go:noescape
+func intUnpackTimesHalfAVX2W6(args *intTimesUnpackArgs)
+
+// One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, DI the last.
+//
+//go:noescape
+func intUnpackTimesHalfAVX2W7(args *intTimesUnpackArgs)
 
 // unpack512_amd64.s
 
