@@ -15,6 +15,9 @@ var (
 	planeBits = []int{2, 3, 5, 6, 7}
 	allBits   = []int{2, 3, 4, 5, 6, 7, 8}
 
+	// Weights whose groups' scales may be multiples of their row's.
+	multipleBits = []int{4, 5, 6, 7}
+
 	// Weights that are multiplied with float tokens as they are stored; others are
 	// unpacked to bytes first.
 	floatBits       = []int{2, 3, 4, 8}
@@ -42,6 +45,23 @@ var kernelsAMXOne = []struct {
 	{"intAMX8", 8, false},
 	{"intAMXFine16", 16, true},
 	{"intAMXFine8", 8, true},
+}
+
+// multiplesVNNI are the kernels for weights whose groups' scales are multiples of their row's: see
+// int_vnni_multiples_amd64.tmpl.
+func multiplesVNNI() (list []values) {
+	for _, half := range []bool{false, true} {
+		name := "intVNNIMultiples"
+		if half {
+			name += "Half"
+		}
+		for _, bits := range multipleBits {
+			for _, tokens := range tokensVNNI {
+				list = append(list, values{"Name": name, "Bits": bits, "Tokens": tokens, "Half": half})
+			}
+		}
+	}
+	return list
 }
 
 // kernels are bits of weights, each with the same numbers of tokens.
