@@ -25,6 +25,7 @@ var intFiles = []file{
 	}},
 	{"integer/vnni_planes_amd64.s", "int_vnni_planes_amd64.tmpl", values{"Bits": planeBits, "Tokens": tokensVNNI[:len(tokensVNNI)-1]}},
 	{"integer/vnni_planes1_amd64.s", "int_vnni_planes1_amd64.tmpl", values{"Bits": []int{5, 6, 7}}},
+	{"integer/vnni_multiples_amd64.s", "int_vnni_multiples_amd64.tmpl", values{"Kernels": multiplesVNNI()}},
 
 	// AMX.
 	{"integer/amx_amd64.s", "int_amx_amd64.tmpl", values{"Pairs": kernelsAMX, "Kernels": kernelsAMXOne}},
@@ -100,6 +101,8 @@ var intFiles = []file{
 			kernels{byteBits, tokensVNNI}, kernels{planeBits, []int{1}}),
 		call("intVNNILevels", "is intVNNIFine where nibbles are indices into a table of levels.", "intVNNILevels%dx%d", kernels{nibbles, tokensVNNI}),
 		call("intVNNIHalf", "is intVNNIFine for one token and groups of half a step.", "intVNNIHalf%dx%d", kernels{planeBits, []int{1}}),
+		call("intVNNIMultiples", "multiplies row tiles, whose groups' scales are multiples of their row's, with some tokens.", "intVNNIMultiples%dx%d", kernels{multipleBits, tokensVNNI}),
+		call("intVNNIMultiplesHalf", "is intVNNIMultiples for groups of half a step.", "intVNNIMultiplesHalf%dx%d", kernels{multipleBits, tokensVNNI}),
 		call("intAVX2", "multiplies a row tile with some tokens.", "intAVX2W%dx%d", kernels{allBits, tokens256}),
 		call("intAVX2Group", "is intAVX2 for tokens in groups of channels.", "intAVX2Group%dx%d", kernels{byteBits, tokens256}),
 		call("intAVXVNNI", "multiplies a row tile with some tokens.", "intAVXVNNI%dx%d", kernels{allBits, tokens256}),

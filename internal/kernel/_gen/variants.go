@@ -51,6 +51,23 @@ var kernelsAMXOne = []struct {
 // planes is two steps.
 var multiples256 = []values{{"Bits": multipleBits, "Half": false}, {"Bits": multipleBits[1:], "Half": true}}
 
+// multiplesVNNI are the kernels for weights whose groups' scales are multiples of their row's: see
+// int_vnni_multiples_amd64.tmpl.
+func multiplesVNNI() (list []values) {
+	for _, half := range []bool{false, true} {
+		name := "intVNNIMultiples"
+		if half {
+			name += "Half"
+		}
+		for _, bits := range multipleBits {
+			for _, tokens := range tokensVNNI {
+				list = append(list, values{"Name": name, "Bits": bits, "Tokens": tokens, "Half": half})
+			}
+		}
+	}
+	return list
+}
+
 // kernels are bits of weights, each with the same numbers of tokens.
 type kernels struct{ Bits, Tokens []int }
 

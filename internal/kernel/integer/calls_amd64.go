@@ -162,6 +162,86 @@ func intVNNIHalf(args *intArgs, bits, width int) {
 	}
 }
 
+// intVNNIMultiples multiplies row tiles, whose groups' scales are multiples of their row's, with some tokens.
+func intVNNIMultiples(args *intArgs, bits, width int) {
+	switch bits<<4 | width {
+	case 4<<4 | 8:
+		intVNNIMultiples4x8(args)
+	case 4<<4 | 4:
+		intVNNIMultiples4x4(args)
+	case 4<<4 | 2:
+		intVNNIMultiples4x2(args)
+	case 4<<4 | 1:
+		intVNNIMultiples4x1(args)
+	case 5<<4 | 8:
+		intVNNIMultiples5x8(args)
+	case 5<<4 | 4:
+		intVNNIMultiples5x4(args)
+	case 5<<4 | 2:
+		intVNNIMultiples5x2(args)
+	case 5<<4 | 1:
+		intVNNIMultiples5x1(args)
+	case 6<<4 | 8:
+		intVNNIMultiples6x8(args)
+	case 6<<4 | 4:
+		intVNNIMultiples6x4(args)
+	case 6<<4 | 2:
+		intVNNIMultiples6x2(args)
+	case 6<<4 | 1:
+		intVNNIMultiples6x1(args)
+	case 7<<4 | 8:
+		intVNNIMultiples7x8(args)
+	case 7<<4 | 4:
+		intVNNIMultiples7x4(args)
+	case 7<<4 | 2:
+		intVNNIMultiples7x2(args)
+	case 7<<4 | 1:
+		intVNNIMultiples7x1(args)
+	default:
+		panic("kernel: intVNNIMultiples has no routine for these bits and tokens")
+	}
+}
+
+// intVNNIMultiplesHalf is intVNNIMultiples for groups of half a step.
+func intVNNIMultiplesHalf(args *intArgs, bits, width int) {
+	switch bits<<4 | width {
+	case 4<<4 | 8:
+		intVNNIMultiplesHalf4x8(args)
+	case 4<<4 | 4:
+		intVNNIMultiplesHalf4x4(args)
+	case 4<<4 | 2:
+		intVNNIMultiplesHalf4x2(args)
+	case 4<<4 | 1:
+		intVNNIMultiplesHalf4x1(args)
+	case 5<<4 | 8:
+		intVNNIMultiplesHalf5x8(args)
+	case 5<<4 | 4:
+		intVNNIMultiplesHalf5x4(args)
+	case 5<<4 | 2:
+		intVNNIMultiplesHalf5x2(args)
+	case 5<<4 | 1:
+		intVNNIMultiplesHalf5x1(args)
+	case 6<<4 | 8:
+		intVNNIMultiplesHalf6x8(args)
+	case 6<<4 | 4:
+		intVNNIMultiplesHalf6x4(args)
+	case 6<<4 | 2:
+		intVNNIMultiplesHalf6x2(args)
+	case 6<<4 | 1:
+		intVNNIMultiplesHalf6x1(args)
+	case 7<<4 | 8:
+		intVNNIMultiplesHalf7x8(args)
+	case 7<<4 | 4:
+		intVNNIMultiplesHalf7x4(args)
+	case 7<<4 | 2:
+		intVNNIMultiplesHalf7x2(args)
+	case 7<<4 | 1:
+		intVNNIMultiplesHalf7x1(args)
+	default:
+		panic("kernel: intVNNIMultiplesHalf has no routine for these bits and tokens")
+	}
+}
+
 // intAVX2 multiplies a row tile with some tokens.
 func intAVX2(args *intArgs, bits, width int) {
 	switch bits<<4 | width {

@@ -206,3 +206,7 @@ func intMulOne(_ *intProduct, _ *Activations, tile, _ int) int { return tile }
 
 // intMulAMX does nothing: this architecture has no AMX.
 func intMulAMX(_ *intProduct, _ *Activations, tile, _, _, _ int) int { return tile }
+
+// intMulMultiples does nothing: this architecture has no kernel for weights with multiples as they
+// are stored.
+func intMulMultiples(_ *intProduct, _ *Activations, tile, _, _, _ int) int { return tile }

@@ -80,6 +80,7 @@ func MulEach(p *parallel.Pool, ys [][]float32, ws []*Matrix, a *Activations, fro
 // mul multiplies tokens t0 to t1-1 with pairs of row tiles first to end-1.
 func (pr *intProduct) mul(a *Activations, first, end, t0, t1 int) {
 	tile, tiles := 2*first, min(2*end, shape.CeilDiv(pr.w.Rows, intLanes))
+	tile = intMulMultiples(pr, a, tile, tiles, t0, t1)
 	if pr.one() {
 		tile = intMulOne(pr, a, tile, tiles)
 	} else {

@@ -1,8 +1,10 @@
 package integer
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/kernel/parallel"
@@ -118,6 +120,67 @@ func TestNewMultiplesMatrix(t *testing.T) {
 			make([]uint16, ScaleLen(rows, cols, 0)+c.scales), make([]byte, MultiplesBytes(bits, rows, cols, group)+c.multiples))
 		if err == nil {
 			t.Errorf("%+v: no error", c)
+		}
+	}
+}
+
+// BenchmarkMultiplesTurns takes turns, on one thread, between weights whose groups have scales of 16
+// bits and a zero point, as centred grids have, and weights with multiples, so that the ratios of
+// the best turns hold on a machine that others use. GOPS counts two operations for each weight and
+// token.
+func BenchmarkMultiplesTurns(b *testing.B) {
+	pool := parallel.NewPool(1)
+	defer pool.Close()
+	const rows, cols = 512, 2048
+	kinds := []struct {
+		name     string
+		group    int
+		multiple bool
+	}{{"g128", 128, false}, {"g64", 64, false}, {"g32", 32, false}, {"multiples32", 32, true}, {"multiples16", 16, true}}
+	for _, bits := range []int{4, 5} {
+		for _, at := range []struct {
+			place string
+			bytes int
+		}{{"cache", 1}, {"memory", 64 << 20}} {
+			for _, tokens := range []int{1, 2, 4, 8, 16, 128, 512} {
+				if tokens > 8 && at.bytes > 1 {
+					continue
+				}
+				b.Run(fmt.Sprintf("w%d/%s/t%d", bits, at.place, tokens), func(b *testing.B) {
+					x := intRandomTokens(rand.New(rand.NewPCG(1, 1)), tokens, cols)
+					y := make([]float32, rows*tokens)
+					ws, as := make([][]*Matrix, len(kinds)), make([]Activations, len(kinds))
+					for i, k := range kinds {
+						ws[i] = intBenchSome(b, bits, rows, cols, k.group, at.bytes)
+						group := k.group
+						for _, w := range ws[i] {
+							if !k.multiple {
+								w.setZero([]float32{float32(intOffset(bits)) - 0.5})
+								continue
+							}
+							group = 0
+							w.multiples = &intMultiples{group: k.group, data: make([]byte, MultiplesBytes(bits, rows, cols, k.group))}
+							w.Group, w.HalfScale = 0, w.HalfScale[:rows]
+						}
+						as[i].Quantize(pool, x, cols, tokens, cols, ActGrid{Bits: 8, Clip: 1}, group)
+					}
+					best := make([]time.Duration, len(kinds))
+					for n := 0; b.Loop(); n++ {
+						for i := range kinds {
+							start := time.Now()
+							for _, w := range ws[i] {
+								Mul(pool, y, rows, w, &as[i])
+							}
+							if d := time.Since(start); n == 0 || d < best[i] {
+								best[i] = d
+							}
+						}
+					}
+					for i, k := range kinds {
+						b.ReportMetric(float64(2*len(ws[i])*rows*cols*tokens)/1e9/best[i].Seconds(), k.name)
+					}
+				})
+			}
 		}
 	}
 }

@@ -30,26 +30,24 @@ func intUnpack(u *intUnpacked, w *Matrix, tile, tiles int) {
 
 // intUnpackAdd unpacks row tiles of w to u and adds `add` to each integer.
 func intUnpackAdd(u *intUnpacked, w *Matrix, tile, tiles int, add int32) {
+	zero := add + intOffset(w.Bits) // the byte that stands for 0
 	if w.multiples != nil && cpu.Active() < cpu.AVX512 {
-		intTimesUnpack(u, w, tile, tiles, byte(add+intOffset(w.Bits)))
+		intTimesUnpack(u, w, tile, tiles, byte(zero))
 		return
 	}
 	if w.multiples != nil {
-		intUnpackPair(u, w, tile, tiles)
-		if add != 128-intOffset(w.Bits) { // AMX wants signed bytes
-			for i := range u.data[:(tiles-1)*u.next+shape.CeilDiv(w.Cols, intPlaneStep)*intPlaneStep*intLanes] {
-				u.data[i] -= 128
-			}
-		}
-		return
+		add = -intOffset(w.Bits)
 	}
 	size := intTileBytes(w.Bits, w.Cols)
 	args := intUnpackArgs{
 		dst: unsafe.Pointer(&u.data[0]), src: unsafe.Pointer(&w.Tiles[tile*size]),
 		steps: shape.CeilDiv(w.Cols, intPlaneStep), add: uint32(uint8(add)) * 0x01010101,
 	}
-	if w.levels != nil {
+	switch {
+	case w.levels != nil:
 		args.steps, args.table = intLevelSteps(w.Cols), unsafe.Pointer(w.levels)
+	case w.multiples != nil && w.Bits == 4:
+		args.steps, args.table = intLevelSteps(w.Cols), unsafe.Pointer(&intFourBits)
 	}
 	wide := cpu.Active() >= cpu.AVX512
 	if wide && tiles == 2 {
@@ -60,14 +58,19 @@ func intUnpackAdd(u *intUnpacked, w *Matrix, tile, tiles int, add int32) {
 		args.dst, args.src = unsafe.Pointer(&u.data[u.next]), unsafe.Pointer(&w.Tiles[(tile+1)*size])
 		args.unpack(w, wide)
 	}
+	for i := range tiles {
+		if w.multiples != nil {
+			intTimes(u.data[i*u.next:][:u.next], w, tile+i, byte(zero))
+		}
+	}
 }
 
 // unpack unpacks two row tiles of w (AVX-512, wide) or one.
 func (args *intUnpackArgs) unpack(w *Matrix, wide bool) {
 	switch {
-	case w.levels != nil && wide:
+	case args.table != nil && wide:
 		intUnpackLevels512(args)
-	case w.levels != nil:
+	case args.table != nil:
 		intUnpackLevelsAVX2(args)
 	case wide:
 		intUnpack512(args, w.Bits)

@@ -668,6 +668,110 @@ func intVNNIGroup8x2(args *intArgs)
 //go:noescape
 func intVNNIGroup8x1(args *intArgs)
 
+// vnni_multiples_amd64.s
+
+//go:noescape
+func intVNNIMultiples4x8(args *intArgs)
+
+//go:noescape
+func intVNNIMultiples4x4(args *intArgs)
+
+//go:noescape
+func intVNNIMultiples4x2(args *intArgs)
+
+//go:noescape
+func intVNNIMultiples4x1(args *intArgs)
+
+//go:noescape
+func intVNNIMultiples5x8(args *intArgs)
+
+//go:noescape
+func intVNNIMultiples5x4(args *intArgs)
+
+//go:noescape
+func intVNNIMultiples5x2(args *intArgs)
+
+//go:noescape
+func intVNNIMultiples5x1(args *intArgs)
+
+//go:noescape
+func intVNNIMultiples6x8(args *intArgs)
+
+//go:noescape
+func intVNNIMultiples6x4(args *intArgs)
+
+//go:noescape
+func intVNNIMultiples6x2(args *intArgs)
+
+//go:noescape
+func intVNNIMultiples6x1(args *intArgs)
+
+//go:noescape
+func intVNNIMultiples7x8(args *intArgs)
+
+//go:noescape
+func intVNNIMultiples7x4(args *intArgs)
+
+//go:noescape
+func intVNNIMultiples7x2(args *intArgs)
+
+//go:noescape
+func intVNNIMultiples7x1(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf4x8(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf4x4(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf4x2(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf4x1(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf5x8(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf5x4(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf5x2(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf5x1(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf6x8(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf6x4(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf6x2(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf6x1(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf7x8(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf7x4(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf7x2(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf7x1(args *intArgs)
+
+// Multiplies a row tile of signed bytes with the multiples of their groups, and adds to them. R8
+// next bytes, SI next multiples, R13 groups left, BX registers of 4 columns left of this one.
+//
+//go:noescape
+func intTimes512(args *intTimesArgs)
+
 // vnni_planes1_amd64.s
 
 // Z16…Z19 masks of the four fields; Z4…Z11 fields.
