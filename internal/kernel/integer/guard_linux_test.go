@@ -89,6 +89,32 @@ func TestLevelsStayInside(t *testing.T) {
 	})
 }
 
+// TestMultiplesStayInside is TestMulIntStaysInside for weights with multiples.
+func TestMultiplesStayInside(t *testing.T) {
+	intTiers(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(8, 10))
+		for n, s := range multiplesShapes {
+			for bits := 4; bits <= 7; bits++ {
+				if testing.Short() && (n+bits)%4 != 0 {
+					continue
+				}
+				w, _ := intRandomMultiples(t, r, bits, s.rows, s.cols, s.group)
+				g := *w
+				g.Tiles, g.HalfScale, g.RowSum = guardedCopy(t, w.Tiles), guardedCopy(t, w.HalfScale), guardedCopy(t, w.RowSum)
+				g.multiples = &intMultiples{group: s.group, data: guardedCopy(t, w.multiples.data)}
+				for _, tokens := range []int{1, 2, 3, 7, 13, 25} {
+					x, y := intRandomTokens(r, tokens, s.cols), intGuarded[float32](t, tokens*s.rows)
+					var a Activations
+					a.Quantize(nil, x, s.cols, tokens, s.cols, ActGrid{Bits: 8, Clip: 1}, 0)
+					a.Q = guardedCopy(t, a.Q)
+					Mul(nil, y, s.rows, &g, &a)
+					MulFloat(nil, y, s.rows, &g, x, s.cols, tokens)
+				}
+			}
+		}
+	})
+}
+
 // guardedCopy is a copy of v in guarded memory; nil if v is nil.
 func guardedCopy[T any](t *testing.T, v []T) []T {
 	if v == nil {

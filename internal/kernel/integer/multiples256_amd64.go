@@ -30,9 +30,8 @@ func intTimesUnpack(u *intUnpacked, w *Matrix, tile, tiles int, zero byte) {
 	size, groups, of := intTileBytes(w.Bits, w.Cols), w.multiplesSteps(), intMultipleBytes(w.Bits)
 	for i := range tiles {
 		packed := w.multiples.data[(tile+i)*groups.n*of:]
-		dst := u.data[i*u.next:][:u.next]
 		args := intTimesUnpackArgs{
-			dst: unsafe.Pointer(&dst[0]), src: unsafe.Pointer(&w.Tiles[(tile+i)*size]),
+			dst: unsafe.Pointer(&u.data[i*u.next]), src: unsafe.Pointer(&w.Tiles[(tile+i)*size]),
 			multiples: unsafe.Pointer(&packed[0]), final: unsafe.Pointer(&packed[(groups.n-1)*of]),
 			zero: uint32(zero) * 0x01010101, groups: groups.n, steps: groups.steps, last: groups.last,
 		}
@@ -40,10 +39,6 @@ func intTimesUnpack(u *intUnpacked, w *Matrix, tile, tiles int, zero byte) {
 			intUnpackTimesHalfAVX2(&args, w.Bits)
 		} else {
 			intUnpackTimesAVX2(&args, w.Bits)
-		}
-		rest := dst[shape.RoundUp(w.Cols, intStep(w.Bits))*intLanes:]
-		for i := range rest {
-			rest[i] = zero
 		}
 	}
 }

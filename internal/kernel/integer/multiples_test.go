@@ -64,18 +64,19 @@ func intRandomMultiples(t testing.TB, r *rand.Rand, bits, rows, cols, group int)
 	return w, bytes
 }
 
+var multiplesShapes = []struct{ rows, cols, group int }{
+	{70, 256, 32}, {37, 512, 16}, {100, 40, 16}, {33, 96, 32}, {853, 64, 32}, {16, 2080, 32}, {16, 32, 16},
+	{48, 576, 128}, {31, 896, 64}, {64, 1536, 16}, {5, 33, 32}, {16, 7, 16}, {96, 160, 64}, {40, 48, 16},
+}
+
 // TestMultiples: weights whose groups' scales are multiples of the row's multiply to the bits of
 // the same weights in 8 bits, in every tier and with every number of tokens.
 func TestMultiples(t *testing.T) {
 	pool := parallel.NewPool(3)
 	defer pool.Close()
-	shapes := []struct{ rows, cols, group int }{
-		{70, 256, 32}, {37, 512, 16}, {100, 40, 16}, {33, 96, 32}, {853, 64, 32}, {16, 2080, 32}, {16, 32, 16},
-		{48, 576, 128}, {31, 896, 64}, {64, 1536, 16}, {5, 33, 32}, {16, 7, 16}, {96, 160, 64}, {40, 48, 16},
-	}
 	intTiers(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(52, 1))
-		for n, s := range shapes {
+		for n, s := range multiplesShapes {
 			if testing.Short() && n%4 != 0 {
 				continue
 			}
