@@ -59,8 +59,8 @@ type Activations struct {
 	fsum  []float32   // [tokens + intSumPad][groups]: Sum as floats, exact; with ActGroup Σ Scale·Q
 	parts []intActSum // [tokens + padding][parts], only with ActGroup; see group.go
 
-	multipleSums  []int32 // [tokens + padding][groups]: −8·Σ Q over a group that shares a multiple; see multiples.go
-	multipleGroup int     // inputs of such a group; 0: they are not computed
+	multipleSums  [8][]int32 // by bits, [tokens + padding][groups]: what the sums of groups that share a multiple begin with; see multiples.go
+	multipleGroup int        // inputs of such a group; 0: they are not computed
 
 	shifted   []float32 // fsum times shiftedBy, rounded, for matrices with one zero point for all
 	shiftedBy float32   // 0: shifted is not computed
@@ -103,6 +103,9 @@ func (a *Activations) reset(tokens, cols int, grid ActGrid, group int) {
 	clear(a.Q[tokens*a.Stride:])
 	clear(a.fsum[tokens*groups:])
 	a.shiftedBy, a.multipleGroup = 0, 0
+	for bits := range a.multipleSums {
+		a.multipleSums[bits] = a.multipleSums[bits][:0]
+	}
 }
 
 // shiftBy computes shifted for the first of the matrices that has one zero point for all.

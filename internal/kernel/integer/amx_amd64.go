@@ -68,7 +68,7 @@ const (
 )
 
 // intTileConfig is what the instruction LDTILECFG reads: for each of 8 matrix registers
-// the bytes of a row and the number of rows. Registers 0 to 3 hold sums, 4 tokens, 6 and 7
+// the bytes of a row and the number of rows. Registers 0 to 3 hold sums, 4 and 5 tokens, 6 and 7
 // weights.
 type intTileConfig struct {
 	palette, startRow uint8
@@ -86,7 +86,9 @@ func (c *intTileConfig) set(tokens, depth int) {
 	for i := 6; i < 8; i++ {
 		c.rowBytes[i], c.rows[i] = intLanes*4, uint8(depth/4)
 	}
-	c.rowBytes[4], c.rows[4] = uint16(depth), uint8(tokens)
+	for i := 4; i < 6; i++ {
+		c.rowBytes[i], c.rows[i] = uint16(depth), uint8(tokens)
+	}
 }
 
 // The smaller block of tokens that there are kernels for, beside intAMXBlock, and the fewest
@@ -248,8 +250,14 @@ func intMulAMX(pr *intProduct, a *Activations, tile, end, t0, t1 int) int {
 		if n := args.tokens % intAMXBlock; n <= intAMXHalf && args.tokens > intAMXBlock {
 			args.tokens -= n
 		}
+		quad := groups == 1 && a.ActGroup == 0 && args.zero == intZeroNone && args.tokens >= 2*intAMXBlock && end-tile > 1
+		if quad {
+			args.tokens &^= 2*intAMXBlock - 1
+		}
 		one, pair := intAMX8, (func(*intAMXArgs))(nil)
 		switch fine := a.ActGroup > 0; {
+		case quad:
+			one, pair = intAMX16, intAMXQuad
 		case fine && block == intAMXBlock:
 			one, pair = intAMXFine16, intAMXFinePair16
 		case fine:

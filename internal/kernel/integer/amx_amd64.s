@@ -30,6 +30,7 @@
 #define TILE_CONFIG_AX BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0x00              // LDTILECFG (AX)
 #define TILE_RELEASE   BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0              // TILERELEASE
 #define TILE_TOKENS4   BYTE $0xc4; BYTE $0xc2; BYTE $0x7b; BYTE $0x4b; BYTE $0x24; BYTE $0x10  // TILELOADD (R8)(DX*1), TMM4
+#define TILE_TOKENS5   BYTE $0xc4; BYTE $0xc2; BYTE $0x7b; BYTE $0x4b; BYTE $0x2c; BYTE $0x12  // TILELOADD (R10)(DX*1), TMM5
 #define TILE_WEIGHTS6  BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x34; BYTE $0x0e  // TILELOADD (SI)(R9*1), TMM6
 #define TILE_WEIGHTS7  BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x3c; BYTE $0x0f  // TILELOADD (DI)(R9*1), TMM7
 #define TILE_STORE0    BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x04; BYTE $0x0b          // TILESTORED TMM0, (BX)(R9*1)
@@ -44,6 +45,9 @@
 #define TILE_MUL1      BYTE $0xc4; BYTE $0xe2; BYTE $0x43; BYTE $0x5e; BYTE $0xcc                      // TDPBSSD TMM7, TMM4, TMM1
 #define TILE_MUL2      BYTE $0xc4; BYTE $0xe2; BYTE $0x4b; BYTE $0x5e; BYTE $0xd4                      // TDPBSSD TMM6, TMM4, TMM2
 #define TILE_MUL3      BYTE $0xc4; BYTE $0xe2; BYTE $0x43; BYTE $0x5e; BYTE $0xdc                      // TDPBSSD TMM7, TMM4, TMM3
+
+#define TILE_MUL_5_6_2 BYTE $0xc4; BYTE $0xe2; BYTE $0x4b; BYTE $0x5e; BYTE $0xd5              // TDPBSSD TMM6, TMM5, TMM2
+#define TILE_MUL_5_7_3 BYTE $0xc4; BYTE $0xe2; BYTE $0x43; BYTE $0x5e; BYTE $0xdd              // TDPBSSD TMM7, TMM5, TMM3
 
 // AMX_STEP moves on to the next columns and weights.
 #define AMX_STEP \
@@ -2424,6 +2428,137 @@ next:
 	ADDQ $64, intAMXArgs_tileRowSum(R12)
 	ADDQ $64, intAMXArgs_tileY(R12)
 	SUBQ $1, intAMXArgs_tiles(R12)
+	JNZ  tile
+
+	TILE_RELEASE
+	VZEROUPPER
+	RET
+
+// func intAMXQuad(args *intAMXArgs)
+// Pairs of row tiles with one scale for each row and no zero points, and tokens by 32: two blocks
+// share the loads of the weights too, so that a product takes one load. Nothing is scaled before
+// the end of the rows, and nothing waits for memory. BX has the sums of the first block, [tile][token][16],
+// and then the second's.
+TEXT ·intAMXQuad(SB), 0, $4160-8
+	MOVQ args+0(FP), R12
+	MOVQ intAMXArgs_config(R12), AX
+	TILE_CONFIG_AX
+	MOVQ $64, R9
+	LEAQ 63(SP), BX
+	ANDQ $~63, BX
+	MOVQ intAMXArgs_qNext(R12), DX
+	AMX_COPY(intAMXArgs_w, intAMXArgs_tileW)
+	AMX_COPY(intAMXArgs_scale, intAMXArgs_tileScale)
+	AMX_COPY(intAMXArgs_rowSum, intAMXArgs_tileRowSum)
+	AMX_COPY(intAMXArgs_y, intAMXArgs_tileY)
+
+tile:
+	AMX_COPY(intAMXArgs_q, intAMXArgs_nextQ)
+	AMX_COPY(intAMXArgs_sx, intAMXArgs_nextSx)
+	AMX_COPY(intAMXArgs_zx, intAMXArgs_nextZx)
+	AMX_COPY(intAMXArgs_tileY, intAMXArgs_nextY)
+	AMX_COPY(intAMXArgs_tokens, intAMXArgs_left)
+
+block:
+	MOVQ intAMXArgs_tileW(R12), SI
+	MOVQ intAMXArgs_wNext(R12), DI
+	ADDQ SI, DI
+	MOVQ intAMXArgs_nextQ(R12), R8
+	MOVQ DX, R10
+	SHLQ $4, R10
+	ADDQ R8, R10
+	MOVQ intAMXArgs_steps(R12), AX
+	TILE_ZERO0
+	TILE_ZERO1
+	TILE_ZERO2
+	TILE_ZERO3
+
+step:
+	TILE_TOKENS4
+	TILE_WEIGHTS6
+	TILE_MUL0
+	TILE_WEIGHTS7
+	TILE_MUL1
+	TILE_TOKENS5
+	TILE_MUL_5_6_2
+	TILE_MUL_5_7_3
+	ADDQ intAMXArgs_stepBytes(R12), DI
+	ADDQ intAMXArgs_depth(R12), R10
+	AMX_STEP
+	DECQ AX
+	JNZ  step
+	TILE_STORE0
+	ADDQ $1024, BX
+	TILE_STORE1
+	ADDQ $1024, BX
+	TILE_STORE2
+	ADDQ $1024, BX
+	TILE_STORE3
+	SUBQ $3072, BX
+
+	// The result, sx·(scale·sum − zx·RowSum).
+	MOVQ    intAMXArgs_tileScale(R12), AX
+	MOVQ    intAMXArgs_scaleNext(R12), CX
+	VMOVUPS (AX), Z24
+	VMOVUPS (AX)(CX*1), Z25
+	MOVQ    intAMXArgs_tileRowSum(R12), AX
+	VMOVUPS (AX), Z26
+	VMOVUPS 64(AX), Z27
+	VPXORD  Z28, Z28, Z28
+	MOVQ    intAMXArgs_nextSx(R12), R8
+	MOVQ    intAMXArgs_nextZx(R12), R11
+	MOVQ    intAMXArgs_nextY(R12), R10
+	MOVQ    BX, SI
+	MOVQ    $2, CX
+
+half:
+	MOVQ $16, AX
+
+token:
+	VPBROADCASTD (R11), Z16
+	VCVTDQ2PS    Z16, Z16
+	VCVTDQ2PS    (SI), Z0
+	VCVTDQ2PS    1024(SI), Z1
+	VMULPS       Z24, Z0, Z0
+	VMULPS       Z25, Z1, Z1
+	VADDPS       Z0, Z28, Z0
+	VADDPS       Z1, Z28, Z1
+	VMULPS       Z26, Z16, Z17
+	VMULPS       Z27, Z16, Z18
+	VSUBPS       Z17, Z0, Z0
+	VSUBPS       Z18, Z1, Z1
+	VMULPS.BCST  (R8), Z0, Z0
+	VMULPS.BCST  (R8), Z1, Z1
+	VMOVUPS      Z0, (R10)
+	VMOVUPS      Z1, 64(R10)
+	ADDQ         intAMXArgs_yNext(R12), R10
+	ADDQ         $4, R8
+	ADDQ         $4, R11
+	ADDQ         $64, SI
+	DECQ         AX
+	JNZ          token
+	ADDQ         $1024, SI
+	DECQ         CX
+	JNZ          half
+
+	MOVQ R8, intAMXArgs_nextSx(R12)
+	MOVQ R11, intAMXArgs_nextZx(R12)
+	MOVQ R10, intAMXArgs_nextY(R12)
+	MOVQ DX, AX
+	SHLQ $5, AX
+	ADDQ AX, intAMXArgs_nextQ(R12)
+	SUBQ $32, intAMXArgs_left(R12)
+	JNZ  block
+
+	MOVQ intAMXArgs_wNext(R12), AX
+	SHLQ $1, AX
+	ADDQ AX, intAMXArgs_tileW(R12)
+	MOVQ intAMXArgs_scaleNext(R12), AX
+	SHLQ $1, AX
+	ADDQ AX, intAMXArgs_tileScale(R12)
+	ADDQ $128, intAMXArgs_tileRowSum(R12)
+	ADDQ $128, intAMXArgs_tileY(R12)
+	SUBQ $2, intAMXArgs_tiles(R12)
 	JNZ  tile
 
 	TILE_RELEASE

@@ -111,7 +111,9 @@ func (a *Activations) some(from, end int) Activations {
 	}
 	if a.multipleGroup > 0 {
 		n, _ := intGroups(a.Cols, a.multipleGroup)
-		s.multipleSums = a.multipleSums[from*n:]
+		for bits, sums := range a.multipleSums {
+			s.multipleSums[bits] = sums[min(len(sums), from*n):]
+		}
 	}
 	if a.ActGroup > 0 {
 		parts, _ := intParts(a.Cols, a.Group, a.ActGroup)
@@ -258,12 +260,15 @@ func intSplit(prods []intProduct) int {
 // about one size: a last one of a few tokens would take as long for unpacking weights as any
 // other. They are whole blocks of the widest kernel.
 func intPanel(tokens, bytes int) int {
-	block := intTokens
-	if cpu.Active() >= cpu.AMX {
-		block = intAMXBlock
-	}
 	panels := max(1, shape.CeilDiv(tokens*bytes, intTokenPanel))
-	return shape.RoundUp(shape.CeilDiv(tokens, panels), block)
+	panel := shape.CeilDiv(tokens, panels)
+	switch {
+	case cpu.Active() < cpu.AMX:
+		return shape.RoundUp(panel, intTokens)
+	case panel < 2*intAMXBlock:
+		return shape.RoundUp(panel, intAMXBlock)
+	}
+	return shape.RoundUp(panel, 2*intAMXBlock)
 }
 
 // intFind is the index of the product of chunk part, and the chunk's first and last pair

@@ -115,33 +115,43 @@ func (w *Matrix) multiplesGroups() (n, size int) { return intGroups(w.Cols, w.mu
 const intMultiplesTokens = 8
 
 // sumByMultiple computes the tokens' multipleSums, with which routines begin the sums of a group's
-// products, if there are few tokens and a matrix whose multiples these routines can take as they
-// are: whole steps of 32 columns. Matrices of one recipe have groups of the same size.
+// products, if there are few tokens and matrices whose multiples these routines can take as they
+// are: whole steps of 32 columns, and groups that are as large as the first matrix's.
 func (a *Activations) sumByMultiple(ws []*Matrix) {
-	if a.multipleGroup != 0 || a.Tokens > intMultiplesTokens || a.ActGroup > 0 || a.Cols%intPlaneStep != 0 {
+	if a.Tokens > intMultiplesTokens || a.ActGroup > 0 || a.Cols%intPlaneStep != 0 {
 		return
 	}
 	for _, w := range ws {
-		if w.multiples == nil {
+		if w.multiples == nil || a.multipleGroup != 0 && (w.multiples.group != a.multipleGroup || len(a.multipleSums[w.Bits]) > 0) {
 			continue
 		}
 		a.multipleGroup = w.multiples.group
 		groups, size := intGroups(a.Cols, a.multipleGroup)
-		a.multipleSums = shape.Grow(a.multipleSums, (a.Tokens+intMultiplesTokens)*groups)
+		sums := shape.Grow(a.multipleSums[w.Bits], (a.Tokens+intMultiplesTokens)*groups)
+		factor, less := -intOffset(w.Bits), w.multiples.less(w.Bits)
 		for t := range a.Tokens {
 			q := a.Q[t*a.Stride:][:a.Cols]
 			for g := range groups {
-				a.multipleSums[t*groups+g] = -8 * intSum(q[g*size:min(a.Cols, (g+1)*size)])
+				sums[t*groups+g] = factor*intSum(q[g*size:min(a.Cols, (g+1)*size)]) - less
 			}
 		}
-		clear(a.multipleSums[a.Tokens*groups:])
-		return
+		clear(sums[a.Tokens*groups:])
+		a.multipleSums[w.Bits] = sums
 	}
+}
+
+// less is what the sums of groups begin with less than with −2^(bits−1)·Σ q, so that they fit 16
+// bits: the product of 16 inputs with weights of 5 bits is −32,512 to 32,768. Routines add it again.
+func (m *intMultiples) less(bits int) int32 {
+	if bits == 5 && m.group == intPlaneStep/2 {
+		return 1
+	}
+	return 0
 }
 
 // multiplesInPlace reports whether routines can multiply w with a as its weights are stored.
 func (w *Matrix) multiplesInPlace(a *Activations) bool {
-	return w.multiples != nil && w.multiples.group == a.multipleGroup && a.Tokens <= intMultiplesTokens
+	return w.multiples != nil && w.multiples.group == a.multipleGroup && len(a.multipleSums[w.Bits]) > 0
 }
 
 // intFourBits are the signed integers that weights of 4 bits stand for, as bytes: a table with which

@@ -74,7 +74,7 @@ func intMulMultiples(pr *intProduct, a *Activations, tile, end, t0, t1 int) int 
 			args.table = unsafe.Pointer(&w.multiples.data[tile*groups*intMultipleBytes(w.Bits)])
 			args.scale = unsafe.Pointer(&w.HalfScale[tile*intLanes])
 			args.q, args.qNext = unsafe.Pointer(&a.Q[t*a.Stride]), uintptr(a.Stride)
-			args.sum, args.sumNext = unsafe.Pointer(&a.multipleSums[t*groups]), uintptr(groups*4)
+			args.sum, args.sumNext = unsafe.Pointer(&a.multipleSums[w.Bits][t*groups]), uintptr(groups*4)
 			args.sx, args.zx = unsafe.Pointer(&a.Scale[t]), unsafe.Pointer(&a.Zero[t])
 			args.y, args.yNext = unsafe.Pointer(&pr.y[t*pr.ldy+tile*intLanes]), uintptr(pr.ldy*4)
 			args.tokens, args.tiles = min(width, t1-t), tiles

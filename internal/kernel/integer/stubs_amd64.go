@@ -28,6 +28,14 @@ func intAMXFine16(args *intAMXArgs)
 //go:noescape
 func intAMXFine8(args *intAMXArgs)
 
+// Pairs of row tiles with one scale for each row and no zero points, and tokens by 32: two blocks
+// share the loads of the weights too, so that a product takes one load. Nothing is scaled before
+// the end of the rows, and nothing waits for memory. BX has the sums of the first block, [tile][token][16],
+// and then the second's.
+//
+//go:noescape
+func intAMXQuad(args *intAMXArgs)
+
 // Writes a row tile of 4 bits as signed bytes, 8 columns a step: the number that each
 // stored value stands for.
 //
