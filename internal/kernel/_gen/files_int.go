@@ -57,11 +57,11 @@ var intFiles = []file{
 	}},
 	{"integer/avx2_multiples_amd64.s", "int_multiples256_amd64.tmpl", values{
 		"Title": "Weights whose groups' scales are multiples of their row's × tokens of 8 bits, AVX2",
-		"Name":  "intAVX2Multiples", "VNNI": false, "Kernels": multiples256, "Tokens": tokens256,
+		"Name":  "intAVX2Multiples", "VNNI": false, "Bits": multipleBits, "Tokens": tokens256,
 	}},
 	{"integer/avxvnni_multiples_amd64.s", "int_multiples256_amd64.tmpl", values{
 		"Title": "Weights whose groups' scales are multiples of their row's × tokens of 8 bits, AVX-VNNI",
-		"Name":  "intAVXVNNIMultiples", "VNNI": true, "Kernels": multiples256, "Tokens": tokens256,
+		"Name":  "intAVXVNNIMultiples", "VNNI": true, "Bits": multipleBits, "Tokens": tokens256,
 	}},
 
 	// NEON.
@@ -109,9 +109,9 @@ var intFiles = []file{
 		call("intAVXVNNIGroup", "is intAVXVNNI for tokens in groups of channels.", "intAVXVNNIGroup%dx%d", kernels{byteBits, tokens256}),
 		call("intAVXVNNILevels", "is intAVXVNNIGroup where nibbles are indices into a table of levels.", "intAVXVNNILevels%dx%d", kernels{nibbles, tokens256}),
 		call("intAVX2Multiples", "is intAVX2 for weights whose groups' scales are multiples of their row's.", "intAVX2Multiples%dx%d", kernels{multipleBits, tokens256}),
-		call("intAVX2MultiplesHalf", "is intAVX2Multiples for groups of half a step.", "intAVX2MultiplesHalf%dx%d", kernels{multipleBits[1:], tokens256}),
+		call("intAVX2MultiplesHalf", "is intAVX2Multiples for groups of half a step.", "intAVX2MultiplesHalf%dx%d", kernels{multipleBits, tokens256}),
 		call("intAVXVNNIMultiples", "is intAVXVNNI for weights whose groups' scales are multiples of their row's.", "intAVXVNNIMultiples%dx%d", kernels{multipleBits, tokens256}),
-		call("intAVXVNNIMultiplesHalf", "is intAVXVNNIMultiples for groups of half a step.", "intAVXVNNIMultiplesHalf%dx%d", kernels{multipleBits[1:], tokens256}),
+		call("intAVXVNNIMultiplesHalf", "is intAVXVNNIMultiples for groups of half a step.", "intAVXVNNIMultiplesHalf%dx%d", kernels{multipleBits, tokens256}),
 		call("intFloat512", "multiplies two row tiles with some float tokens.", "intFloat512W%dx%d", kernels{floatBits, floatTokens512}),
 		call("intFloat256", "multiplies a row tile with some float tokens.", "intFloat256W%dx%d", kernels{floatBits, floatTokens256}),
 		{"intVNNITile", "multiplies a row tile with 12 tokens.", "args *intArgs", "args", "intVNNITile%dx12", false, []kernels{{byteBits, nil}}},

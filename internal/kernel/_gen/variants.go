@@ -47,10 +47,6 @@ var kernelsAMXOne = []struct {
 	{"intAMXFine8", 8, true},
 }
 
-// multiples256 are the kernels for AVX2 whose weights have multiples: with 4 bits half a step of bit
-// planes is two steps.
-var multiples256 = []values{{"Bits": multipleBits, "Half": false}, {"Bits": multipleBits[1:], "Half": true}}
-
 // multiplesVNNI are the kernels for weights whose groups' scales are multiples of their row's: see
 // int_vnni_multiples_amd64.tmpl.
 func multiplesVNNI() (list []values) {

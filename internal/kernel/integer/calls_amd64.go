@@ -431,6 +431,12 @@ func intAVX2Multiples(args *intArgs, bits, width int) {
 // intAVX2MultiplesHalf is intAVX2Multiples for groups of half a step.
 func intAVX2MultiplesHalf(args *intArgs, bits, width int) {
 	switch bits<<4 | width {
+	case 4<<4 | 4:
+		intAVX2MultiplesHalf4x4(args)
+	case 4<<4 | 2:
+		intAVX2MultiplesHalf4x2(args)
+	case 4<<4 | 1:
+		intAVX2MultiplesHalf4x1(args)
 	case 5<<4 | 4:
 		intAVX2MultiplesHalf5x4(args)
 	case 5<<4 | 2:
@@ -489,6 +495,12 @@ func intAVXVNNIMultiples(args *intArgs, bits, width int) {
 // intAVXVNNIMultiplesHalf is intAVXVNNIMultiples for groups of half a step.
 func intAVXVNNIMultiplesHalf(args *intArgs, bits, width int) {
 	switch bits<<4 | width {
+	case 4<<4 | 4:
+		intAVXVNNIMultiplesHalf4x4(args)
+	case 4<<4 | 2:
+		intAVXVNNIMultiplesHalf4x2(args)
+	case 4<<4 | 1:
+		intAVXVNNIMultiplesHalf4x1(args)
 	case 5<<4 | 4:
 		intAVXVNNIMultiplesHalf5x4(args)
 	case 5<<4 | 2:

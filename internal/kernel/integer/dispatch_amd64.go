@@ -239,7 +239,7 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 		width := intWidth(t1-t, tiles)
 		args.tokens = min(width, t1-t)
 		if multiples {
-			args.fromMultiples(a, t)
+			args.fromMultiples(w, a, t)
 		} else {
 			args.from(a, t, parts)
 		}

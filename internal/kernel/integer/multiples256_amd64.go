@@ -27,7 +27,7 @@ type intTimesUnpackArgs struct {
 // The routines multiply u, not the signed integer: u·m is less than 2⁸, so that one multiplication
 // of 16 bits does two bytes. 2^(Bits−1)·m is subtracted afterwards.
 func intTimesUnpack(u *intUnpacked, w *Matrix, tile, tiles int, zero byte) {
-	size, groups, of := intTileBytes(w.Bits, w.Cols), w.multiplesSteps(), intMultipleBytes(w.Bits)
+	size, groups, of := intTileBytes(w.Bits, w.Cols), w.multiplesSteps(intStep(w.Bits)), intMultipleBytes(w.Bits)
 	for i := range tiles {
 		packed := w.multiples.data[(tile+i)*groups.n*of:]
 		args := intTimesUnpackArgs{
@@ -48,12 +48,12 @@ type intMultipleSteps struct {
 	n     int  // groups of a row
 	steps int  // of each group but the last; with half, all of the row's
 	last  int  // of the last group
-	half  bool // groups are half a step of bit planes
+	half  bool // groups are half a step
 }
 
-func (w *Matrix) multiplesSteps() intMultipleSteps {
+// multiplesSteps returns them. A step has so many columns.
+func (w *Matrix) multiplesSteps(step int) intMultipleSteps {
 	n, size := w.multiplesGroups()
-	step := intStep(w.Bits)
 	steps := shape.CeilDiv(w.Cols, step)
 	if w.multiples.group < step {
 		return intMultipleSteps{n, steps, steps, true}
@@ -61,18 +61,23 @@ func (w *Matrix) multiplesSteps() intMultipleSteps {
 	return intMultipleSteps{n, size / step, steps - (n-1)*(size/step), false}
 }
 
-// multiples sets what the routines for multiples take otherwise than [intArgs.weights] has set.
+// multiples sets what the routines for multiples take otherwise than [intArgs.weights] has set. For
+// groups of 16 columns there are routines that take two at once.
 func (args *intArgs) multiples(w *Matrix, tile int) (half bool) {
-	groups := w.multiplesSteps()
+	step := intStep(w.Bits)
+	if half = w.multiples.group < intPlaneStep; half {
+		step = intPlaneStep
+	}
+	groups := w.multiplesSteps(step)
 	args.table = unsafe.Pointer(&w.multiples.data[tile*groups.n*intMultipleBytes(w.Bits)])
 	args.groups, args.steps, args.last = groups.n, groups.steps, groups.last
 	args.sumNext = uintptr(groups.n * 4)
-	return groups.half
+	return half
 }
 
 // fromMultiples is [intArgs.from] for those routines.
-func (args *intArgs) fromMultiples(a *Activations, t int) {
-	args.q, args.sum = unsafe.Pointer(&a.Q[t*a.Stride]), unsafe.Pointer(&a.multipleSums[t*args.groups])
+func (args *intArgs) fromMultiples(w *Matrix, a *Activations, t int) {
+	args.q, args.sum = unsafe.Pointer(&a.Q[t*a.Stride]), unsafe.Pointer(&a.multipleSums[w.Bits][t*args.groups])
 	args.sx, args.zx = unsafe.Pointer(&a.Scale[t]), unsafe.Pointer(&a.Zero[t])
 }
 

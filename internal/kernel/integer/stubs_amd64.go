@@ -131,6 +131,15 @@ func intAVX2Multiples7x2(args *intArgs)
 func intAVX2Multiples7x1(args *intArgs)
 
 //go:noescape
+func intAVX2MultiplesHalf4x4(args *intArgs)
+
+//go:noescape
+func intAVX2MultiplesHalf4x2(args *intArgs)
+
+//go:noescape
+func intAVX2MultiplesHalf4x1(args *intArgs)
+
+//go:noescape
 func intAVX2MultiplesHalf5x4(args *intArgs)
 
 //go:noescape
@@ -337,6 +346,15 @@ func intAVXVNNIMultiples7x2(args *intArgs)
 
 //go:noescape
 func intAVXVNNIMultiples7x1(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiplesHalf4x4(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiplesHalf4x2(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiplesHalf4x1(args *intArgs)
 
 //go:noescape
 func intAVXVNNIMultiplesHalf5x4(args *intArgs)
