@@ -36,7 +36,7 @@ func MulAll(p *parallel.Pool, ys [][]float32, ldys []int, ws []*Matrix, a *Activ
 	}
 	a.check()
 	a.shiftBy(ws)
-	a.sumByMultiple(ws)
+	a.sumByMultiple(p, ws)
 	prods := intProducts(ys, ldys, ws, b, a.Tokens)
 	for i := range prods {
 		prods[i].checkTokens(a)
@@ -58,7 +58,7 @@ func MulAll(p *parallel.Pool, ys [][]float32, ldys []int, ws []*Matrix, a *Activ
 func MulEach(p *parallel.Pool, ys [][]float32, ws []*Matrix, a *Activations, from, end []int) {
 	a.check()
 	a.shiftBy(ws)
-	a.sumByMultiple(ws)
+	a.sumByMultiple(p, ws)
 	prods, tokens := make([]intProduct, len(ws)), make([]Activations, len(ws))
 	for i, w := range ws {
 		if from[i] < 0 || end[i] <= from[i] || end[i] > a.Tokens {

@@ -3,7 +3,10 @@ package integer
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 
+	"github.com/specquant/specquant/internal/kernel/cpu"
+	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
@@ -110,15 +113,24 @@ func NewMultiplesMatrix(bits, rows, cols, group int, tiles []byte, scale []uint1
 func (w *Matrix) multiplesGroups() (n, size int) { return intGroups(w.Cols, w.multiples.group) }
 
 // intMultiplesTokens is the largest number of tokens that routines multiply with weights as they are
-// stored. For more tokens a pair of row tiles is first unpacked to bytes. It is the largest number
-// that a routine takes.
+// stored where the routines for bytes are as fast as those. For more tokens a pair of row tiles is
+// first unpacked to bytes. It is the largest number that a routine takes.
 const intMultiplesTokens = 8
+
+// intMultiplesMost is the largest number of tokens that are multiplied so in the active tier. AVX2's
+// routines for bytes are slower than those for fewer bits, so that tiers with those never unpack.
+func intMultiplesMost() int {
+	if tier := cpu.Active(); tier == cpu.AVX2 || tier == cpu.AVX512 {
+		return math.MaxInt
+	}
+	return intMultiplesTokens
+}
 
 // sumByMultiple computes the tokens' multipleSums, with which routines begin the sums of a group's
 // products, if there are few tokens and matrices whose multiples these routines can take as they
 // are: whole steps of 32 columns, and groups that are as large as the first matrix's.
-func (a *Activations) sumByMultiple(ws []*Matrix) {
-	if a.Tokens > intMultiplesTokens || a.ActGroup > 0 || a.Cols%intPlaneStep != 0 {
+func (a *Activations) sumByMultiple(p *parallel.Pool, ws []*Matrix) {
+	if a.Tokens > intMultiplesMost() || a.ActGroup > 0 || a.Cols%intPlaneStep != 0 {
 		return
 	}
 	for _, w := range ws {
@@ -129,12 +141,15 @@ func (a *Activations) sumByMultiple(ws []*Matrix) {
 		groups, size := intGroups(a.Cols, a.multipleGroup)
 		sums := shape.Grow(a.multipleSums[w.Bits], (a.Tokens+intMultiplesTokens)*groups)
 		factor, less := -intOffset(w.Bits), w.multiples.less(w.Bits)
-		for t := range a.Tokens {
-			q := a.Q[t*a.Stride:][:a.Cols]
-			for g := range groups {
-				sums[t*groups+g] = factor*intSum(q[g*size:min(a.Cols, (g+1)*size)]) - less
+		per := parallel.ChunkTokens(a.Cols)
+		p.Run(shape.CeilDiv(a.Tokens, per), func(i int) {
+			for t := i * per; t < min(a.Tokens, (i+1)*per); t++ {
+				q := a.Q[t*a.Stride:][:a.Cols]
+				for g := range groups {
+					sums[t*groups+g] = factor*intSum(q[g*size:min(a.Cols, (g+1)*size)]) - less
+				}
 			}
-		}
+		})
 		clear(sums[a.Tokens*groups:])
 		a.multipleSums[w.Bits] = sums
 	}
