@@ -679,3 +679,33 @@ func intUnpackTimesHalfAVX2(args *intTimesUnpackArgs, bits int) {
 		panic("kernel: intUnpackTimesHalfAVX2 has no routine for these bits")
 	}
 }
+
+// intUnpackTimes512 unpacks a row tile to bytes that are multiplied with their groups' multiples.
+func intUnpackTimes512(args *intTimesUnpackArgs, bits int) {
+	switch bits {
+	case 4:
+		intUnpackTimes512W4(args)
+	case 5:
+		intUnpackTimes512W5(args)
+	case 6:
+		intUnpackTimes512W6(args)
+	case 7:
+		intUnpackTimes512W7(args)
+	default:
+		panic("kernel: intUnpackTimes512 has no routine for these bits")
+	}
+}
+
+// intUnpackTimesHalf512 is intUnpackTimes512 for groups of half a step.
+func intUnpackTimesHalf512(args *intTimesUnpackArgs, bits int) {
+	switch bits {
+	case 5:
+		intUnpackTimesHalf512W5(args)
+	case 6:
+		intUnpackTimesHalf512W6(args)
+	case 7:
+		intUnpackTimesHalf512W7(args)
+	default:
+		panic("kernel: intUnpackTimesHalf512 has no routine for these bits")
+	}
+}

@@ -7,44 +7,61 @@ import (
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
-// intTimesArgs are the arguments of a routine that multiplies a row tile of signed bytes with the
-// multiples of their groups, as intTimesPortable does.
-type intTimesArgs struct {
+// intTimesUnpackArgs are the arguments of a routine that unpacks a row tile with multiples to bytes.
+type intTimesUnpackArgs struct {
 	dst       unsafe.Pointer
+	src       unsafe.Pointer
 	multiples unsafe.Pointer // of the first group
-	next      uintptr        // bytes to the next group's
-	shifts    unsafe.Pointer // by how much the bits of rows 0, 2, 4 … are shifted down
-	up        uint64         // by how much those of the odd rows are shifted up then
-	mask      uint32         // the bits of a multiple
-	add       uint32         // four times the byte to add
+	final     unsafe.Pointer // of the last group; only for groups of half a step
+	zero      uint32         // four times the byte that stands for 0
 	groups    int
-	quads     int // registers of 4 columns of each group but the last
-	last      int // and of the last
+	steps     int // of each group but the last; for groups of half a step, all of the row's
+	last      int // of the last group
 }
 
-// intMultipleShifts are intTimesArgs' shifts, by the bits of a multiple.
-var intMultipleShifts = func() (s [5][8]uint64) {
-	for width := range s {
-		for pair := range s[width] {
-			s[width][pair] = uint64(2 * width * pair)
+// intTimesUnpack unpacks row tiles of w to u, with multiples, as intUnpackPair does if zero is 128.
+// zero is the byte that stands for 0.
+//
+// The routines multiply u, not the signed integer: u·m is less than 2⁸, so that one multiplication
+// of 16 bits does two bytes. 2^(Bits−1)·m is subtracted afterwards.
+func intTimesUnpack(u *intUnpacked, w *Matrix, tile, tiles int, zero byte) {
+	size, groups, of := intTileBytes(w.Bits, w.Cols), w.multiplesSteps(intStep(w.Bits)), intMultipleBytes(w.Bits)
+	for i := range tiles {
+		packed := w.multiples.data[(tile+i)*groups.n*of:]
+		args := intTimesUnpackArgs{
+			dst: unsafe.Pointer(&u.data[i*u.next]), src: unsafe.Pointer(&w.Tiles[(tile+i)*size]),
+			multiples: unsafe.Pointer(&packed[0]), final: unsafe.Pointer(&packed[(groups.n-1)*of]),
+			zero: uint32(zero) * 0x01010101, groups: groups.n, steps: groups.steps, last: groups.last,
+		}
+		switch wide := cpu.Active() >= cpu.AVX512; {
+		case wide && groups.half:
+			intUnpackTimesHalf512(&args, w.Bits)
+		case wide:
+			intUnpackTimes512(&args, w.Bits)
+		case groups.half:
+			intUnpackTimesHalfAVX2(&args, w.Bits)
+		default:
+			intUnpackTimesAVX2(&args, w.Bits)
 		}
 	}
-	return s
-}()
+}
 
-// intTimes multiplies row tile `tile` of w, which has been unpacked to signed bytes, with its
-// multiples and adds `add` to each byte, with AVX-512.
-func intTimes(dst []byte, w *Matrix, tile int, add byte) {
-	groups, size := w.multiplesGroups()
-	width := intMultipleBits(w.Bits)
-	args := intTimesArgs{
-		dst: unsafe.Pointer(&dst[0]), multiples: unsafe.Pointer(&w.multiples.data[tile*groups*intMultipleBytes(w.Bits)]),
-		next: uintptr(intMultipleBytes(w.Bits)), shifts: unsafe.Pointer(&intMultipleShifts[width]),
-		up: uint64(32 - width), mask: 1<<width - 1, add: uint32(add) * 0x01010101,
-		groups: groups, quads: shape.CeilDiv(size, intPlaneCols),
+// intMultipleSteps are the steps of groups that share multiples, as the routines take them.
+type intMultipleSteps struct {
+	n     int  // groups of a row
+	steps int  // of each group but the last; with half, all of the row's
+	last  int  // of the last group
+	half  bool // groups are half a step
+}
+
+// multiplesSteps returns them. A step has so many columns.
+func (w *Matrix) multiplesSteps(step int) intMultipleSteps {
+	n, size := w.multiplesGroups()
+	steps := shape.CeilDiv(w.Cols, step)
+	if w.multiples.group < step {
+		return intMultipleSteps{n, steps, steps, true}
 	}
-	args.last = shape.CeilDiv(w.Cols, intPlaneCols) - (groups-1)*args.quads
-	intTimes512(&args)
+	return intMultipleSteps{n, size / step, steps - (n-1)*(size/step), false}
 }
 
 // intMulMultiples multiplies row tiles tile to end-1, as far as they have 16 rows, with tokens t0 to
@@ -55,7 +72,6 @@ func intMulMultiples(pr *intProduct, a *Activations, tile, end, t0, t1 int) int 
 	if cpu.Active() < cpu.AVX512VNNI || !w.multiplesInPlace(a) {
 		return tile
 	}
-	groups, size := w.multiplesGroups()
 	for tile < end {
 		tiles := min(intOneTiles, end-tile)
 		pr.prefetch(tile, tiles)
@@ -66,16 +82,14 @@ func intMulMultiples(pr *intProduct, a *Activations, tile, end, t0, t1 int) int 
 			}
 			var args intArgs
 			args.weights(w, nil, tile)
-			args.steps, args.last = size/intPlaneStep, shape.CeilDiv(w.Cols-(groups-1)*size, intPlaneStep)
-			half := size < intPlaneStep
-			if args.groups = groups; half {
-				args.groups, args.steps, args.last = 1, w.Cols/intPlaneStep, w.Cols/intPlaneStep
+			half := args.multiples(w, tile)
+			args.fromMultiples(w, a, t)
+			steps := w.multiplesSteps(intPlaneStep) // with 4 bits too
+			args.steps, args.last = steps.steps, steps.last
+			if half { // all of a row is one group of steps for these
+				args.groups = 1
 			}
-			args.table = unsafe.Pointer(&w.multiples.data[tile*groups*intMultipleBytes(w.Bits)])
-			args.scale = unsafe.Pointer(&w.HalfScale[tile*intLanes])
-			args.q, args.qNext = unsafe.Pointer(&a.Q[t*a.Stride]), uintptr(a.Stride)
-			args.sum, args.sumNext = unsafe.Pointer(&a.multipleSums[w.Bits][t*groups]), uintptr(groups*4)
-			args.sx, args.zx = unsafe.Pointer(&a.Scale[t]), unsafe.Pointer(&a.Zero[t])
+			args.qNext, args.scale = uintptr(a.Stride), unsafe.Pointer(&w.HalfScale[tile*intLanes])
 			args.y, args.yNext = unsafe.Pointer(&pr.y[t*pr.ldy+tile*intLanes]), uintptr(pr.ldy*4)
 			args.tokens, args.tiles = min(width, t1-t), tiles
 			if half {

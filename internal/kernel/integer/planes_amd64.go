@@ -30,24 +30,17 @@ func intUnpack(u *intUnpacked, w *Matrix, tile, tiles int) {
 
 // intUnpackAdd unpacks row tiles of w to u and adds `add` to each integer.
 func intUnpackAdd(u *intUnpacked, w *Matrix, tile, tiles int, add int32) {
-	zero := add + intOffset(w.Bits) // the byte that stands for 0
-	if w.multiples != nil && cpu.Active() < cpu.AVX512 {
-		intTimesUnpack(u, w, tile, tiles, byte(zero))
-		return
-	}
 	if w.multiples != nil {
-		add = -intOffset(w.Bits)
+		intTimesUnpack(u, w, tile, tiles, byte(add+intOffset(w.Bits)))
+		return
 	}
 	size := intTileBytes(w.Bits, w.Cols)
 	args := intUnpackArgs{
 		dst: unsafe.Pointer(&u.data[0]), src: unsafe.Pointer(&w.Tiles[tile*size]),
 		steps: shape.CeilDiv(w.Cols, intPlaneStep), add: uint32(uint8(add)) * 0x01010101,
 	}
-	switch {
-	case w.levels != nil:
+	if w.levels != nil {
 		args.steps, args.table = intLevelSteps(w.Cols), unsafe.Pointer(w.levels)
-	case w.multiples != nil && w.Bits == 4:
-		args.steps, args.table = intLevelSteps(w.Cols), unsafe.Pointer(&intFourBits)
 	}
 	wide := cpu.Active() >= cpu.AVX512
 	if wide && tiles == 2 {
@@ -58,19 +51,14 @@ func intUnpackAdd(u *intUnpacked, w *Matrix, tile, tiles int, add int32) {
 		args.dst, args.src = unsafe.Pointer(&u.data[u.next]), unsafe.Pointer(&w.Tiles[(tile+1)*size])
 		args.unpack(w, wide)
 	}
-	for i := range tiles {
-		if w.multiples != nil {
-			intTimes(u.data[i*u.next:][:u.next], w, tile+i, byte(zero))
-		}
-	}
 }
 
 // unpack unpacks two row tiles of w (AVX-512, wide) or one.
 func (args *intUnpackArgs) unpack(w *Matrix, wide bool) {
 	switch {
-	case args.table != nil && wide:
+	case w.levels != nil && wide:
 		intUnpackLevels512(args)
-	case args.table != nil:
+	case w.levels != nil:
 		intUnpackLevelsAVX2(args)
 	case wide:
 		intUnpack512(args, w.Bits)

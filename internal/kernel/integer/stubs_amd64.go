@@ -546,6 +546,41 @@ func intUnpack512W7(args *intUnpackArgs)
 //go:noescape
 func intUnpackLevels512(args *intUnpackArgs)
 
+// One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, R13 groups left.
+//
+//go:noescape
+func intUnpackTimes512W4(args *intTimesUnpackArgs)
+
+// One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, R13 groups left.
+//
+//go:noescape
+func intUnpackTimes512W5(args *intTimesUnpackArgs)
+
+// One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, R13 groups left.
+//
+//go:noescape
+func intUnpackTimes512W6(args *intTimesUnpackArgs)
+
+// One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, R13 groups left.
+//
+//go:noescape
+func intUnpackTimes512W7(args *intTimesUnpackArgs)
+
+// One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, DI the last.
+//
+//go:noescape
+func intUnpackTimesHalf512W5(args *intTimesUnpackArgs)
+
+// One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, DI the last.
+//
+//go:noescape
+func intUnpackTimesHalf512W6(args *intTimesUnpackArgs)
+
+// One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, DI the last.
+//
+//go:noescape
+func intUnpackTimesHalf512W7(args *intTimesUnpackArgs)
+
 // vnni4_amd64.s
 
 //go:noescape
@@ -791,12 +826,6 @@ func intVNNIMultiplesHalf7x2(args *intArgs)
 
 //go:noescape
 func intVNNIMultiplesHalf7x1(args *intArgs)
-
-// Multiplies a row tile of signed bytes with the multiples of their groups, and adds to them. R8
-// next bytes, SI next multiples, R13 groups left, BX registers of 4 columns left of this one.
-//
-//go:noescape
-func intTimes512(args *intTimesArgs)
 
 // vnni_planes1_amd64.s
 
