@@ -89,6 +89,36 @@ func TestLevelsStayInside(t *testing.T) {
 	})
 }
 
+// TestMultiplesStayInside is TestMulIntStaysInside for groups whose scales are multiples of their
+// row's.
+func TestMultiplesStayInside(t *testing.T) {
+	intTiers(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(8, 10))
+		for _, s := range []struct{ rows, cols, group int }{{37, 96, 16}, {70, 160, 64}, {32, 40, 16}, {33, 64, 128}, {16, 32, 16}} {
+			for bits := 4; bits <= 7; bits++ {
+				w, _ := intRandomMultiples(t, r, bits, s.rows, s.cols, s.group)
+				g, m := *w, *w.multiples
+				g.Tiles, g.HalfScale, g.RowSum = guardedCopy(t, w.Tiles), guardedCopy(t, w.HalfScale), guardedCopy(t, w.RowSum)
+				m.data = guardedCopy(t, m.data)
+				g.multiples = &m
+				for _, tokens := range []int{1, 2, 3, 7, 8, 13, 25} {
+					x, y := intRandomTokens(r, tokens, s.cols), intGuarded[float32](t, tokens*s.rows)
+					for _, grid := range []ActGrid{{Bits: 8, Clip: 1}, {Bits: 4, Clip: 1, Group: 16}} {
+						var a Activations
+						a.Quantize(nil, x, s.cols, tokens, s.cols, grid, 0)
+						if tokens <= intMultiplesTokens && grid.Group == 0 {
+							groups, _ := w.multiplesGroups()
+							a.multipleSums[bits] = intGuarded[int32](t, (tokens+intMultiplesTokens)*groups)
+						}
+						Mul(nil, y, s.rows, &g, &a)
+					}
+					MulFloat(nil, y, s.rows, &g, x, s.cols, tokens)
+				}
+			}
+		}
+	})
+}
+
 // guardedCopy is a copy of v in guarded memory; nil if v is nil.
 func guardedCopy[T any](t *testing.T, v []T) []T {
 	if v == nil {
