@@ -78,6 +78,13 @@ var intFiles = []file{
 		"Names": []values{{"Name": "intDotGroup", "Dot": true}, {"Name": "intNEONGroup", "Dot": false}},
 		"Group": true, "Bits": byteBits, "Tokens": tokensNEON,
 	}},
+	{"integer/multiples_arm64.s", "int_multiples_arm64.tmpl", values{
+		"Names": []values{
+			{"Name": "intDotMultiples", "Dot": true, "Half": false}, {"Name": "intDotMultiplesHalf", "Dot": true, "Half": true},
+			{"Name": "intNEONMultiples", "Dot": false, "Half": false}, {"Name": "intNEONMultiplesHalf", "Dot": false, "Half": true},
+		},
+		"Bits": multipleBits, "Tokens": tokensNEON,
+	}},
 
 	// Float tokens.
 	{"integer/float512_amd64.s", "int_float512_amd64.tmpl", values{"Bits": floatBits, "Tokens": floatTokens512}},
@@ -133,6 +140,11 @@ var intFiles = []file{
 		call("intNEON", "multiplies a row tile with some tokens.", "intNEON%dx%d", kernels{allBits, tokensNEON}),
 		call("intNEONGroup", "is intNEON for tokens in groups of channels.", "intNEONGroup%dx%d", kernels{byteBits, tokensNEON}),
 		call("intFloatNEON", "multiplies a row tile with some float tokens.", "intFloatNEON%dx%d", kernels{byteBits, floatTokensNEON}),
+		call("intDotMultiples", "is intDot where groups' scales are multiples of their row's.", "intDotMultiples%dx%d", kernels{multipleBits, tokensNEON}),
+		call("intDotMultiplesHalf", "is intDotMultiples for groups of 16 inputs.", "intDotMultiplesHalf%dx%d", kernels{multipleBits, tokensNEON}),
+		call("intNEONMultiples", "is intNEON where groups' scales are multiples of their row's.", "intNEONMultiples%dx%d", kernels{multipleBits, tokensNEON}),
+		call("intNEONMultiplesHalf", "is intNEONMultiples for groups of 16 inputs.", "intNEONMultiplesHalf%dx%d", kernels{multipleBits, tokensNEON}),
+		{"intTimesNEON", "multiplies a row tile of signed bytes with the multiples of their groups.", "dst, multiples unsafe.Pointer, groups, quads, last int", "dst, multiples, groups, quads, last", "intTimesNEON%d", false, []kernels{{multipleBits, nil}}},
 		{"intUnpackNEON", "unpacks a row tile of bit planes to bytes.", "dst, src unsafe.Pointer, steps, add int", "dst, src, steps, add", "intUnpackNEON%d", false, []kernels{{planeBits, nil}}},
 	}}},
 }

@@ -19,21 +19,26 @@
 #define ADD4S(d, n, m) WORD $(0x4ea08400 | m<<16 | n<<5 | d) // add d.4s, n.4s, m.4s
 #define SUB4S(d, n, m) WORD $(0x6ea08400 | m<<16 | n<<5 | d) // sub d.4s, n.4s, m.4s
 #define ADD16B(d, n, m) WORD $(0x4e208400 | m<<16 | n<<5 | d) // add d.16b, n.16b, m.16b
+#define MLS4S(d, n, m) WORD $(0x6ea09400 | m<<16 | n<<5 | d) // mls d.4s, n.4s, m.4s; d - n·m
+#define MLS16B(d, n, m) WORD $(0x6e209400 | m<<16 | n<<5 | d) // mls d.16b, n.16b, m.16b; d - n·m
 #define UMAX4S(d, n, m) WORD $(0x6ea06400 | m<<16 | n<<5 | d) // umax d.4s, n.4s, m.4s
 #define UMAXV4S(d, n) WORD $(0x6eb0a800 | n<<5 | d) // umaxv d, n.4s
 #define ADDV4S(d, n) WORD $(0x4eb1b800 | n<<5 | d) // addv d, n.4s
 #define AND16B(d, n, m) WORD $(0x4e201c00 | m<<16 | n<<5 | d) // and d.16b, n.16b, m.16b
 #define BIC16B(d, n, m) WORD $(0x4e601c00 | m<<16 | n<<5 | d) // bic d.16b, n.16b, m.16b; n and not m
 #define ORR16B(d, n, m) WORD $(0x4ea01c00 | m<<16 | n<<5 | d) // orr d.16b, n.16b, m.16b
+#define ORN16B(d, n, m) WORD $(0x4ee01c00 | m<<16 | n<<5 | d) // orn d.16b, n.16b, m.16b; n or not m
 #define EOR16B(d, n, m) WORD $(0x6e201c00 | m<<16 | n<<5 | d) // eor d.16b, n.16b, m.16b
 #define BIT16B(d, n, m) WORD $(0x6ea01c00 | m<<16 | n<<5 | d) // bit d.16b, n.16b, m.16b; d becomes n where m has ones
 #define MOVI16B(d, i) WORD $(0x4f00e400 | (i>>5)<<16 | (i&31)<<5 | d) // movi d.16b, #i
+#define MVNI4S(d, i) WORD $(0x6f000400 | (i>>5)<<16 | (i&31)<<5 | d) // mvni d.4s, #i
 #define DUP4S(d, n, i) WORD $(0x4e040400 | i<<19 | n<<5 | d) // dup d.4s, n.s[i]
 #define DUP4S_R(d, r) WORD $(0x4e040c00 | r<<5 | d) // dup d.4s, wr; from a general register
 #define USHR16B(d, n, i) WORD $(0x6f080400 | (8-i)<<16 | n<<5 | d) // ushr d.16b, n.16b, #i; i = 1…8
 #define SHL16B(d, n, i) WORD $(0x4f085400 | i<<16 | n<<5 | d) // shl d.16b, n.16b, #i
 #define SSHR4S(d, n, i) WORD $(0x4f200400 | (32-i)<<16 | n<<5 | d) // sshr d.4s, n.4s, #i; i = 1…32
 #define SHL4S(d, n, i) WORD $(0x4f205400 | i<<16 | n<<5 | d) // shl d.4s, n.4s, #i
+#define USHL4S(d, n, m) WORD $(0x6ea04400 | m<<16 | n<<5 | d) // ushl d.4s, n.4s, m.4s; to the right where m is negative
 #define UXTL8H(d, n) WORD $(0x2f08a400 | n<<5 | d) // uxtl d.8h, n.8b
 #define UXTL2_8H(d, n) WORD $(0x6f08a400 | n<<5 | d) // uxtl2 d.8h, n.16b
 #define UXTL4S(d, n) WORD $(0x2f10a400 | n<<5 | d) // uxtl d.4s, n.4h

@@ -160,6 +160,150 @@ func intFloatNEON(args *intArgs, bits, width int) {
 	}
 }
 
+// intDotMultiples is intDot where groups' scales are multiples of their row's.
+func intDotMultiples(args *intArgs, bits, width int) {
+	switch bits<<4 | width {
+	case 4<<4 | 4:
+		intDotMultiples4x4(args)
+	case 4<<4 | 2:
+		intDotMultiples4x2(args)
+	case 4<<4 | 1:
+		intDotMultiples4x1(args)
+	case 5<<4 | 4:
+		intDotMultiples5x4(args)
+	case 5<<4 | 2:
+		intDotMultiples5x2(args)
+	case 5<<4 | 1:
+		intDotMultiples5x1(args)
+	case 6<<4 | 4:
+		intDotMultiples6x4(args)
+	case 6<<4 | 2:
+		intDotMultiples6x2(args)
+	case 6<<4 | 1:
+		intDotMultiples6x1(args)
+	case 7<<4 | 4:
+		intDotMultiples7x4(args)
+	case 7<<4 | 2:
+		intDotMultiples7x2(args)
+	case 7<<4 | 1:
+		intDotMultiples7x1(args)
+	default:
+		panic("kernel: intDotMultiples has no routine for these bits and tokens")
+	}
+}
+
+// intDotMultiplesHalf is intDotMultiples for groups of 16 inputs.
+func intDotMultiplesHalf(args *intArgs, bits, width int) {
+	switch bits<<4 | width {
+	case 4<<4 | 4:
+		intDotMultiplesHalf4x4(args)
+	case 4<<4 | 2:
+		intDotMultiplesHalf4x2(args)
+	case 4<<4 | 1:
+		intDotMultiplesHalf4x1(args)
+	case 5<<4 | 4:
+		intDotMultiplesHalf5x4(args)
+	case 5<<4 | 2:
+		intDotMultiplesHalf5x2(args)
+	case 5<<4 | 1:
+		intDotMultiplesHalf5x1(args)
+	case 6<<4 | 4:
+		intDotMultiplesHalf6x4(args)
+	case 6<<4 | 2:
+		intDotMultiplesHalf6x2(args)
+	case 6<<4 | 1:
+		intDotMultiplesHalf6x1(args)
+	case 7<<4 | 4:
+		intDotMultiplesHalf7x4(args)
+	case 7<<4 | 2:
+		intDotMultiplesHalf7x2(args)
+	case 7<<4 | 1:
+		intDotMultiplesHalf7x1(args)
+	default:
+		panic("kernel: intDotMultiplesHalf has no routine for these bits and tokens")
+	}
+}
+
+// intNEONMultiples is intNEON where groups' scales are multiples of their row's.
+func intNEONMultiples(args *intArgs, bits, width int) {
+	switch bits<<4 | width {
+	case 4<<4 | 4:
+		intNEONMultiples4x4(args)
+	case 4<<4 | 2:
+		intNEONMultiples4x2(args)
+	case 4<<4 | 1:
+		intNEONMultiples4x1(args)
+	case 5<<4 | 4:
+		intNEONMultiples5x4(args)
+	case 5<<4 | 2:
+		intNEONMultiples5x2(args)
+	case 5<<4 | 1:
+		intNEONMultiples5x1(args)
+	case 6<<4 | 4:
+		intNEONMultiples6x4(args)
+	case 6<<4 | 2:
+		intNEONMultiples6x2(args)
+	case 6<<4 | 1:
+		intNEONMultiples6x1(args)
+	case 7<<4 | 4:
+		intNEONMultiples7x4(args)
+	case 7<<4 | 2:
+		intNEONMultiples7x2(args)
+	case 7<<4 | 1:
+		intNEONMultiples7x1(args)
+	default:
+		panic("kernel: intNEONMultiples has no routine for these bits and tokens")
+	}
+}
+
+// intNEONMultiplesHalf is intNEONMultiples for groups of 16 inputs.
+func intNEONMultiplesHalf(args *intArgs, bits, width int) {
+	switch bits<<4 | width {
+	case 4<<4 | 4:
+		intNEONMultiplesHalf4x4(args)
+	case 4<<4 | 2:
+		intNEONMultiplesHalf4x2(args)
+	case 4<<4 | 1:
+		intNEONMultiplesHalf4x1(args)
+	case 5<<4 | 4:
+		intNEONMultiplesHalf5x4(args)
+	case 5<<4 | 2:
+		intNEONMultiplesHalf5x2(args)
+	case 5<<4 | 1:
+		intNEONMultiplesHalf5x1(args)
+	case 6<<4 | 4:
+		intNEONMultiplesHalf6x4(args)
+	case 6<<4 | 2:
+		intNEONMultiplesHalf6x2(args)
+	case 6<<4 | 1:
+		intNEONMultiplesHalf6x1(args)
+	case 7<<4 | 4:
+		intNEONMultiplesHalf7x4(args)
+	case 7<<4 | 2:
+		intNEONMultiplesHalf7x2(args)
+	case 7<<4 | 1:
+		intNEONMultiplesHalf7x1(args)
+	default:
+		panic("kernel: intNEONMultiplesHalf has no routine for these bits and tokens")
+	}
+}
+
+// intTimesNEON multiplies a row tile of signed bytes with the multiples of their groups.
+func intTimesNEON(dst, multiples unsafe.Pointer, groups, quads, last int, bits int) {
+	switch bits {
+	case 4:
+		intTimesNEON4(dst, multiples, groups, quads, last)
+	case 5:
+		intTimesNEON5(dst, multiples, groups, quads, last)
+	case 6:
+		intTimesNEON6(dst, multiples, groups, quads, last)
+	case 7:
+		intTimesNEON7(dst, multiples, groups, quads, last)
+	default:
+		panic("kernel: intTimesNEON has no routine for these bits")
+	}
+}
+
 // intUnpackNEON unpacks a row tile of bit planes to bytes.
 func intUnpackNEON(dst, src unsafe.Pointer, steps, add int, bits int) {
 	switch bits {

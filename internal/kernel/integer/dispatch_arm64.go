@@ -36,6 +36,11 @@ type intArgs struct {
 	//lint:ignore U1000 only the assembly uses them
 	shiftAt, fsumAt uintptr
 
+	// For weights with multiples as they are stored. Then sum is the tokens' sums over the
+	// groups that share a multiple, of which steps and last count the steps of 32 columns.
+	multiples      unsafe.Pointer // of the row tile's first group
+	multipleGroups int            // groups that share a multiple; with groups of 16 inputs, steps
+
 	// For activations in groups of channels. Then steps and last count the steps of a part,
 	// and the routines count left and total down.
 	parts     int // parts of each group but the last
@@ -66,20 +71,36 @@ const intPlaneTokens = 8
 
 // intUnpack unpacks row tiles of w to u.
 func intUnpack(u *intUnpacked, w *Matrix, tile, tiles int) {
-	if w.multiples != nil {
-		intUnpackPair(u, w, tile, tiles)
-		return
+	size, steps, add := intTileBytes(w.Bits, w.Cols), shape.CeilDiv(w.Cols, intPlaneStep), int(intAdd(w))*0x01010101
+	table := w.levels
+	if w.multiples != nil && w.Bits == 4 {
+		table = &intFourBits
 	}
-	size, steps, add := intTileBytes(w.Bits, w.Cols), shape.CeilDiv(w.Cols, intPlaneStep), int(128-intOffset(w.Bits))*0x01010101
 	for i := range tiles {
 		src := w.Tiles[(tile+i)*size:][:size]
 		dst := u.data[i*u.next:][:u.next]
-		if w.levels != nil {
-			intUnpackLevelsNEON(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), intLevelSteps(w.Cols), unsafe.Pointer(w.levels))
-			continue
+		if table != nil {
+			intUnpackLevelsNEON(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), intLevelSteps(w.Cols), unsafe.Pointer(table))
+		} else {
+			intUnpackNEON(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), steps, add, w.Bits)
 		}
-		intUnpackNEON(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), steps, add, w.Bits)
+		if w.multiples != nil {
+			intTimes(dst, w, tile+i)
+		}
 	}
+}
+
+// intUnpackFirst reports whether so many tokens are multiplied with the weights unpacked to bytes.
+// With multiples that does not depend on the dot product: there are routines for the weights as
+// they are stored with it and without, but the tokens' sums over groups only for few tokens.
+func intUnpackFirst(w *Matrix, a *Activations, tokens int) bool {
+	switch {
+	case w.multiples != nil:
+		return !w.multiplesInPlace(a)
+	case intPlanar(w.Bits):
+		return a.ActGroup > 0 || !w.wholeSteps() || cpu.Active() >= cpu.NEONDot && tokens > intPlaneTokens
+	}
+	return w.levels != nil
 }
 
 // ByteGroups reports whether this machine has fast products with activations of 8 bits
@@ -93,7 +114,7 @@ func intMulPair(pr *intProduct, a *Activations, tile, t0, t1 int) {
 		return
 	}
 	var u *intUnpacked
-	if pr.w.levels != nil || pr.w.multiples != nil || intPlanar(pr.w.Bits) && (a.ActGroup > 0 || !pr.w.wholeSteps() || cpu.Active() >= cpu.NEONDot && t1-t0 > intPlaneTokens) {
+	if intUnpackFirst(pr.w, a, t1-t0) {
 		u = newIntUnpacked(pr.w, tile, intUnpack)
 		defer u.free()
 	}
@@ -130,11 +151,17 @@ func intMulTile(pr *intProduct, a *Activations, u *intUnpacked, tile, t0, t1 int
 			width = 4
 		}
 		args.from(a, t, parts)
+		multiples := w.multiples != nil && u == nil
+		if multiples {
+			args.times(w, a, tile, t)
+		}
 		args.y, args.yNext = unsafe.Pointer(&pr.y[t*pr.ldy+tile*intLanes]), uintptr(pr.ldy*4)
 		if edge != nil {
 			args.y, args.yNext = unsafe.Pointer(edge), intLanes*4
 		}
 		switch dot := cpu.Active() >= cpu.NEONDot; {
+		case multiples:
+			args.mulMultiples(bits, width)
 		case dot && parts > 0:
 			intDotGroup(&args, bits, width)
 		case dot:
@@ -207,6 +234,6 @@ func intMulOne(_ *intProduct, _ *Activations, tile, _ int) int { return tile }
 // intMulAMX does nothing: this architecture has no AMX.
 func intMulAMX(_ *intProduct, _ *Activations, tile, _, _, _ int) int { return tile }
 
-// intMulMultiples does nothing: this architecture has no kernel for weights with multiples as they
-// are stored.
+// intMulMultiples does nothing: on this architecture intMulPair multiplies with weights with multiples
+// as they are stored, too.
 func intMulMultiples(_ *intProduct, _ *Activations, tile, _, _, _ int) int { return tile }

@@ -104,10 +104,16 @@ func TestMultiplesStayInside(t *testing.T) {
 				g.multiples = &intMultiples{group: s.group, data: guardedCopy(t, w.multiples.data)}
 				for _, tokens := range []int{1, 2, 3, 7, 13, 25} {
 					x, y := intRandomTokens(r, tokens, s.cols), intGuarded[float32](t, tokens*s.rows)
-					var a Activations
-					a.Quantize(nil, x, s.cols, tokens, s.cols, ActGrid{Bits: 8, Clip: 1}, 0)
-					a.Q = guardedCopy(t, a.Q)
-					Mul(nil, y, s.rows, &g, &a)
+					for _, grid := range []ActGrid{{Bits: 8, Clip: 1}, {Bits: 4, Clip: 1, Group: 16}} {
+						var a Activations
+						a.Quantize(nil, x, s.cols, tokens, s.cols, grid, 0)
+						a.Q = guardedCopy(t, a.Q)
+						if tokens <= intMultiplesTokens && grid.Group == 0 {
+							groups, _ := w.multiplesGroups()
+							a.multipleSums[bits] = intGuarded[int32](t, (tokens+intMultiplesTokens)*groups)
+						}
+						Mul(nil, y, s.rows, &g, &a)
+					}
 					MulFloat(nil, y, s.rows, &g, x, s.cols, tokens)
 				}
 			}

@@ -133,6 +133,176 @@ func intNEONGroup8x2(args *intArgs)
 //go:noescape
 func intNEONGroup8x1(args *intArgs)
 
+// multiples_arm64.s
+
+//go:noescape
+func intDotMultiples4x4(args *intArgs)
+
+//go:noescape
+func intDotMultiples4x2(args *intArgs)
+
+//go:noescape
+func intDotMultiples4x1(args *intArgs)
+
+//go:noescape
+func intDotMultiples5x4(args *intArgs)
+
+//go:noescape
+func intDotMultiples5x2(args *intArgs)
+
+//go:noescape
+func intDotMultiples5x1(args *intArgs)
+
+//go:noescape
+func intDotMultiples6x4(args *intArgs)
+
+//go:noescape
+func intDotMultiples6x2(args *intArgs)
+
+//go:noescape
+func intDotMultiples6x1(args *intArgs)
+
+//go:noescape
+func intDotMultiples7x4(args *intArgs)
+
+//go:noescape
+func intDotMultiples7x2(args *intArgs)
+
+//go:noescape
+func intDotMultiples7x1(args *intArgs)
+
+//go:noescape
+func intDotMultiplesHalf4x4(args *intArgs)
+
+//go:noescape
+func intDotMultiplesHalf4x2(args *intArgs)
+
+//go:noescape
+func intDotMultiplesHalf4x1(args *intArgs)
+
+//go:noescape
+func intDotMultiplesHalf5x4(args *intArgs)
+
+//go:noescape
+func intDotMultiplesHalf5x2(args *intArgs)
+
+//go:noescape
+func intDotMultiplesHalf5x1(args *intArgs)
+
+//go:noescape
+func intDotMultiplesHalf6x4(args *intArgs)
+
+//go:noescape
+func intDotMultiplesHalf6x2(args *intArgs)
+
+//go:noescape
+func intDotMultiplesHalf6x1(args *intArgs)
+
+//go:noescape
+func intDotMultiplesHalf7x4(args *intArgs)
+
+//go:noescape
+func intDotMultiplesHalf7x2(args *intArgs)
+
+//go:noescape
+func intDotMultiplesHalf7x1(args *intArgs)
+
+//go:noescape
+func intNEONMultiples4x4(args *intArgs)
+
+//go:noescape
+func intNEONMultiples4x2(args *intArgs)
+
+//go:noescape
+func intNEONMultiples4x1(args *intArgs)
+
+//go:noescape
+func intNEONMultiples5x4(args *intArgs)
+
+//go:noescape
+func intNEONMultiples5x2(args *intArgs)
+
+//go:noescape
+func intNEONMultiples5x1(args *intArgs)
+
+//go:noescape
+func intNEONMultiples6x4(args *intArgs)
+
+//go:noescape
+func intNEONMultiples6x2(args *intArgs)
+
+//go:noescape
+func intNEONMultiples6x1(args *intArgs)
+
+//go:noescape
+func intNEONMultiples7x4(args *intArgs)
+
+//go:noescape
+func intNEONMultiples7x2(args *intArgs)
+
+//go:noescape
+func intNEONMultiples7x1(args *intArgs)
+
+//go:noescape
+func intNEONMultiplesHalf4x4(args *intArgs)
+
+//go:noescape
+func intNEONMultiplesHalf4x2(args *intArgs)
+
+//go:noescape
+func intNEONMultiplesHalf4x1(args *intArgs)
+
+//go:noescape
+func intNEONMultiplesHalf5x4(args *intArgs)
+
+//go:noescape
+func intNEONMultiplesHalf5x2(args *intArgs)
+
+//go:noescape
+func intNEONMultiplesHalf5x1(args *intArgs)
+
+//go:noescape
+func intNEONMultiplesHalf6x4(args *intArgs)
+
+//go:noescape
+func intNEONMultiplesHalf6x2(args *intArgs)
+
+//go:noescape
+func intNEONMultiplesHalf6x1(args *intArgs)
+
+//go:noescape
+func intNEONMultiplesHalf7x4(args *intArgs)
+
+//go:noescape
+func intNEONMultiplesHalf7x2(args *intArgs)
+
+//go:noescape
+func intNEONMultiplesHalf7x1(args *intArgs)
+
+// A row tile of signed bytes in the layout of 8 bits times the multiples of its groups, plus
+// 128: see intTimesPortable. quads are the fours of columns of each group but the last.
+//
+//go:noescape
+func intTimesNEON4(dst, multiples unsafe.Pointer, groups, quads, last int)
+
+// A row tile of signed bytes in the layout of 8 bits times the multiples of its groups, plus
+// 128: see intTimesPortable. quads are the fours of columns of each group but the last.
+//
+//go:noescape
+func intTimesNEON5(dst, multiples unsafe.Pointer, groups, quads, last int)
+
+// A row tile of signed bytes in the layout of 8 bits times the multiples of its groups, plus
+// 128: see intTimesPortable. quads are the fours of columns of each group but the last.
+//
+//go:noescape
+func intTimesNEON6(dst, multiples unsafe.Pointer, groups, quads, last int)
+
+// A row tile of signed bytes in the layout of 8 bits times the multiples of its groups, plus
+// 128: see intTimesPortable. quads are the fours of columns of each group but the last.
+//
+//go:noescape
+func intTimesNEON7(dst, multiples unsafe.Pointer, groups, quads, last int)
+
 // neon_arm64.s
 
 //go:noescape
