@@ -91,8 +91,7 @@ func intUnpack(u *intUnpacked, w *Matrix, tile, tiles int) {
 }
 
 // intUnpackFirst reports whether so many tokens are multiplied with the weights unpacked to bytes.
-// With multiples that does not depend on the dot product: there are routines for the weights as
-// they are stored with it and without, but the tokens' sums over groups only for few tokens.
+// With multiples [intMultiplesMost] is the number of tokens.
 func intUnpackFirst(w *Matrix, a *Activations, tokens int) bool {
 	switch {
 	case w.multiples != nil:

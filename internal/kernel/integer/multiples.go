@@ -118,9 +118,10 @@ func (w *Matrix) multiplesGroups() (n, size int) { return intGroups(w.Cols, w.mu
 const intMultiplesTokens = 8
 
 // intMultiplesMost is the largest number of tokens that are multiplied so in the active tier. AVX2's
-// routines for bytes are slower than those for fewer bits, so that tiers with those never unpack.
+// routines for bytes are slower than those for fewer bits, and NEON's without the dot product have
+// more instructions (nothing was timed there), so that tiers with those never unpack.
 func intMultiplesMost() int {
-	if tier := cpu.Active(); tier == cpu.AVX2 || tier == cpu.AVX512 {
+	if tier := cpu.Active(); tier == cpu.AVX2 || tier == cpu.AVX512 || tier == cpu.NEON {
 		return math.MaxInt
 	}
 	return intMultiplesTokens
