@@ -111,9 +111,13 @@ func (g Grid) search(w, importance []float32, clip Clip) step {
 	if g.Bits <= clipFewBits {
 		steps = clipStepsFew
 	}
+	stride := 1
+	if g.Multiples {
+		stride = 2 // what follows moves the scale anyhow: half of the ratios do as well
+	}
 	at := g.Step(0, 0)
 	err := squaredError(w, importance, &at, best, float32(math.Inf(1)))
-	for i := 1; i < steps; i++ {
+	for i := stride; i < steps; i += stride {
 		s := g.fit(least, most, 1-clipStep*float32(i))
 		if e := squaredError(w, importance, &at, s, err); e < err {
 			best, err = s, e
