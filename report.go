@@ -60,6 +60,7 @@ type TimeBudget struct {
 type Choice struct {
 	Bits          int       `json:"bits"`            // of a weight; 16: not quantized
 	Group         int       `json:"group"`           // of weights that share a scale; 0: one scale a row
+	Multiples     bool      `json:"multiples"`       // scales are multiples of their row's
 	BitsPerWeight float64   `json:"bits_per_weight"` // of the linear layers, scales counted
 	File          int64     `json:"file_bytes"`      // about
 	Running       []Running `json:"running"`
@@ -95,7 +96,7 @@ func newChoices(c *pipeline.Choices) *Choices {
 	}
 	out := &Choices{Free: c.Free, Fits: c.Fits}
 	for _, one := range c.All {
-		to := Choice{Bits: one.Bits, Group: one.Group, BitsPerWeight: one.BitsPerWeight, File: one.File, Chosen: one.Chosen}
+		to := Choice{Bits: one.Bits, Group: one.Group, Multiples: one.Multiples, BitsPerWeight: one.BitsPerWeight, File: one.File, Chosen: one.Chosen}
 		for _, r := range one.Running {
 			to.Running = append(to.Running, Running(r))
 		}

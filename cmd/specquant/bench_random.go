@@ -48,7 +48,7 @@ func (c *benchCmd) resolved(shape *checkpoint.Config) (*recipe.Recipe, error) {
 		}
 	}
 	if c.Group != nil {
-		r.Weights.Group, r.Weights.Fill = *c.Group, ""
+		r.SetGroup(*c.Group)
 	}
 	tables := 2 * int64(shape.VocabSize) * int64(shape.HiddenSize)
 	if !shape.TieEmbeddings {

@@ -172,6 +172,9 @@ func printChoices(w io.Writer, c *specquant.Choices) {
 		if one.Group > 0 {
 			group = fmt.Sprint(one.Group)
 		}
+		if one.Multiples {
+			group = "×" + group
+		}
 		if one.Bits == 16 {
 			group = ""
 		}
@@ -196,6 +199,9 @@ func printChoices(w io.Writer, c *specquant.Choices) {
 		fmt.Fprintf(t, "  %s\t\n", mark)
 	}
 	t.Flush()
+	if slices.ContainsFunc(c.All, func(one specquant.Choice) bool { return one.Multiples }) {
+		fmt.Fprintln(w, "× before a group: its scale is a multiple of its row's.")
+	}
 	switch {
 	case c.Free == 0:
 	case c.Fits < 0:

@@ -2,6 +2,7 @@ package artefact
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/specquant/specquant/internal/quant"
@@ -18,6 +19,9 @@ func TestLinearBytes(t *testing.T) {
 			Group: rapid.SampledFrom([]int{0, 4, 16, 32, 128}).Draw(t, "group"),
 			Zero:  rapid.SampledFrom([]quant.ZeroKind{"", quant.ZeroSymmetric, quant.ZeroCentred, quant.ZeroAsymmetric}).Draw(t, "zero"),
 		}
+		if g.Multiples = rapid.Bool().Draw(t, "multiples"); g.Multiples {
+			g.Bits, g.Group, g.Zero = 4+g.Bits%4, max(16, g.Group), quant.ZeroSymmetric
+		}
 		w := randoms(rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1)), out*in)
 		steps, err := g.Scales(w, out, in, quant.ClipNone, inSequence)
 		if err != nil {
@@ -26,8 +30,11 @@ func TestLinearBytes(t *testing.T) {
 		q := make([]int8, out*in)
 		g.RTN(q, w, steps, out, in, inSequence)
 		l := NewLinear(g, q, steps, out, in, nil, nil, inSequence)
-		if got, want := int64(len(l.Tiles)+2*len(l.Scales)+2*len(l.Zeros)), LinearBytes(g, out, in); got != want {
+		if got, want := int64(len(l.Tiles)+2*len(l.Scales)+2*len(l.Zeros)+len(l.Multiples)), LinearBytes(g, out, in); got != want {
 			t.Errorf("%+v, %d x %d: takes %d bytes, LinearBytes says %d", g, out, in, got, want)
+		}
+		if back := l.Steps(); g.Multiples && (!slices.Equal(back.Scale, steps.Scale) || !slices.Equal(back.Row, steps.Row) || !slices.Equal(back.Multiple, steps.Multiple)) {
+			t.Errorf("%+v, %d x %d: the multiples did not come back", g, out, in)
 		}
 		whole, pieces := make([]float32, out*in), make([]float32, out*in)
 		g.Dequantize(whole, q, l.Steps(), out, in, inSequence)

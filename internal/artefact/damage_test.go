@@ -8,16 +8,19 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/spectrum"
 )
 
-// The layers that are damaged: two tiles with an order, and five columns, two
-// of them whole.
+// The layers that are damaged: two tiles with an order; five columns, two of them whole; and two
+// tiles with multiples for four groups.
 var (
 	outputLayer = layout{out: 20, in: 12, bits: 4, axis: spectrum.OutputChannel, basis: "dft",
 		kept: []int{0, 3, 1, 4, 0, 0, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, bias: true}
 	inputLayer = layout{out: 10, in: 9, bits: 4, axis: spectrum.InputChannel, basis: "dft",
 		kept: []int{0, 3, 6, 1, 0, 0, 2, 6, 0}, bias: true}
+	multiplesLayer = layout{out: 20, in: 64, bits: 5, group: 16, axis: spectrum.OutputChannel, basis: "dft",
+		kept: slices.Repeat([]int{2}, 20), multiples: true}
 )
 
 func i32(v ...int32) []byte {
@@ -146,6 +149,15 @@ func TestDamage(t *testing.T) {
 		{"full columns cut", inputLayer, branch + ".full_columns", cut(1), []string{".full", "20 values", "expected 10"}},
 		{"full gone", inputLayer, branch + ".full", remove, nil},
 		{"full cut", inputLayer, branch + ".full", cut(1), []string{"19 values", "expected 20"}},
+		{"multiples gone", multiplesLayer, ".multiples", remove, nil},
+		{"multiples cut", multiplesLayer, ".multiples", cut(1), []string{".multiples", "49 bytes", "expected 50", "20×64 in 5 bits"}},
+		{"multiples grown", multiplesLayer, ".multiples", grow(6), []string{".multiples", "56 bytes", "expected 50"}},
+		{"multiples of another type", multiplesLayer, ".multiples", retype(checkpoint.I8), []string{".multiples", "I8", "U8"}},
+		{"a byte behind the multiples", multiplesLayer, ".multiples", poke(24, 0x100), []string{".multiples", "byte 49 is 1", "expected 0"}},
+		{"scales of rows cut", multiplesLayer, ".scales", cut(16), []string{"16 values", "expected 32"}},
+		{"scales of groups", multiplesLayer, ".scales", grow(64), []string{"96 values", "expected 32"}},
+		{"scale of a row infinite", multiplesLayer, ".scales", poke(3, 0x7c00), []string{"value 3", "not finite"}},
+
 		{"full infinite", inputLayer, branch + ".full", poke(19, 0x7c00), []string{"value 19"}},
 	} {
 		l, _ := c.layer.make(t, 1)
@@ -171,7 +183,7 @@ func TestDamage(t *testing.T) {
 
 // The same file read as another layer than it is.
 func TestReadRefusesAnotherShape(t *testing.T) {
-	for _, c := range []layout{outputLayer, inputLayer} {
+	for _, c := range []layout{outputLayer, inputLayer, multiplesLayer} {
 		l, _ := c.make(t, 1)
 		src := inMemory(l.Tensors(layerName))
 		for _, d := range []struct {
@@ -183,6 +195,9 @@ func TestReadRefusesAnotherShape(t *testing.T) {
 			{"columns", c.out, c.in + 8, nil},
 			{"bits", c.out, c.in, func(q *Quantization) { q.Bits.Weights = 8 }},
 			{"group", c.out, c.in, func(q *Quantization) { q.Group = 8 }},
+			{"scales", c.out, c.in, func(q *Quantization) {
+				q.Scales, q.Group = map[quant.ScaleKind]quant.ScaleKind{"": quant.ScalesMultiples, quant.ScalesMultiples: ""}[q.Scales], 16
+			}},
 			{"axis", c.out, c.in, func(q *Quantization) {
 				q.Branch.Axis = map[string]string{"input": "output", "output": "input"}[q.Branch.Axis]
 			}},
@@ -206,7 +221,7 @@ func TestReadRefusesAnotherShape(t *testing.T) {
 // FuzzReadLinear replaces the bytes of one tensor. What is read in spite of it
 // is a layer that can be used.
 func FuzzReadLinear(f *testing.F) {
-	layers := []layout{outputLayer, inputLayer}
+	layers := []layout{outputLayer, inputLayer, multiplesLayer}
 	var specs [][]checkpoint.TensorSpec
 	for i, c := range layers {
 		l, _ := c.make(f, 1)

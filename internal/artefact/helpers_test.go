@@ -36,6 +36,7 @@ type layout struct {
 	basis                string // "": no branch
 	kept                 []int
 	bias                 bool
+	multiples            bool
 }
 
 // make quantizes random weights, the branch taken out first. It returns the
@@ -54,7 +55,7 @@ func (c layout) make(t rapid.TB, seed uint64) (*Linear, *spectrum.Branch) {
 		spectral.AddTo(w, -1, nil)
 		branch = NewBranch(spectral, 0.01)
 	}
-	g := quant.Grid{Bits: c.bits, Group: c.group}
+	g := c.quantization().Grid(c.bits)
 	scales, err := g.Scales(w, c.out, c.in, quant.ClipNone, inSequence)
 	if err != nil {
 		t.Fatal(err)
@@ -71,6 +72,9 @@ func (c layout) make(t rapid.TB, seed uint64) (*Linear, *spectrum.Branch) {
 // quantization is what a reader of the layer has to know.
 func (c layout) quantization() *Quantization {
 	q := &Quantization{Method: Method, Version: Version, Bits: quant.Bits{Weights: c.bits, Activations: 8, KV: 8}, Group: c.group, ActClip: 1}
+	if c.multiples {
+		q.Scales = quant.ScalesMultiples
+	}
 	if c.basis != "" {
 		q.Branch = &BranchFormat{Basis: c.basis, Axis: c.axis.String(), Truncate: 0.01}
 	}

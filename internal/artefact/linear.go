@@ -29,10 +29,12 @@ type Linear struct {
 	Out, In int
 	Grid    quant.Grid
 	Tiles   []byte   // the integers in the kernels' layout, see integer.Matrix
-	Scales  []uint16 // 16-bit floats [tile][group][16]
+	Scales  []uint16 // 16-bit floats [tile][group][16]; of a grid with multiples [tile][16]
 	Zeros   []uint16 // zero points in the same order, for asymmetric grids
 	Branch  *Branch  // nil: none
 	Bias    []float32
+
+	Multiples []byte // of a grid with multiples: those of all groups, see integer.PackMultiples
 
 	Whole float.HalfMatrix // the weights of a layer that is not quantized, which has only this and a bias
 }
@@ -50,6 +52,12 @@ func NewLinear(g quant.Grid, q []int8, steps quant.Steps, out, in int, branch *B
 	l.eachPiece(run, func(first, rows int, tiles []byte) {
 		integer.PackTiles(tiles, g.Bits, q[first*in:][:rows*in], rows, in)
 	})
+	if g.Multiples {
+		l.Scales = l.tile(steps.Row)
+		l.Multiples = make([]byte, integer.MultiplesBytes(g.Bits, out, in, g.Group))
+		integer.PackMultiples(l.Multiples, g.Bits, steps.Multiple, out, in, g.Group)
+		return l
+	}
 	l.Scales = l.tile(steps.Scale)
 	if g.Zero == quant.ZeroAsymmetric {
 		l.Zeros = l.tile(steps.Zero)
@@ -58,11 +66,14 @@ func NewLinear(g quant.Grid, q []int8, steps quant.Steps, out, in int, branch *B
 }
 
 // LinearBytes returns the size of a layer [out × in] on grid g in the file and in memory:
-// integers, scales and zero points, without branch and bias. 16 bits are a layer that is not
+// integers, scales, multiples and zero points, without branch and bias. 16 bits are a layer that is not
 // quantized.
 func LinearBytes(g quant.Grid, out, in int) int64 {
 	if g.Bits == quant.FullBits {
 		return 2 * int64(out) * int64(in)
+	}
+	if g.Multiples {
+		return int64(integer.TileBytes(g.Bits, out, in)) + 2*int64(integer.ScaleLen(out, in, 0)) + int64(integer.MultiplesBytes(g.Bits, out, in, g.Group))
 	}
 	steps := 2 * int64(integer.ScaleLen(out, in, g.Group))
 	if g.Zero == quant.ZeroAsymmetric {
@@ -71,10 +82,21 @@ func LinearBytes(g quant.Grid, out, in int) int64 {
 	return int64(integer.TileBytes(g.Bits, out, in)) + steps
 }
 
-// tile converts the groups' parameters [out × groups] to 16-bit floats in the stored order.
+// scaleGroup is the number of inputs that share a 16-bit float; 0: the whole row.
+func (l *Linear) scaleGroup() int {
+	if l.Grid.Multiples {
+		return 0
+	}
+	return l.Grid.Group
+}
+
+// rowScales is the number of 16-bit floats of a row.
+func (l *Linear) rowScales() int { return quant.Grid{Group: l.scaleGroup()}.Groups(l.In) }
+
+// tile converts parameters [out × scales] to 16-bit floats in the stored order.
 func (l *Linear) tile(v []float32) []uint16 {
-	tiled := make([]float32, integer.ScaleLen(l.Out, l.In, l.Grid.Group))
-	integer.PackScales(tiled, v, l.Out, l.In, l.Grid.Group)
+	tiled := make([]float32, integer.ScaleLen(l.Out, l.In, l.scaleGroup()))
+	integer.PackScales(tiled, v, l.Out, l.In, l.scaleGroup())
 	half := make([]uint16, len(tiled))
 	float.F32ToF16(half, tiled)
 	return half
@@ -82,7 +104,7 @@ func (l *Linear) tile(v []float32) []uint16 {
 
 // untile is the inverse of tile.
 func (l *Linear) untile(half []uint16) []float32 {
-	tiled, groups := floats(half), l.Grid.Groups(l.In)
+	tiled, groups := floats(half), l.rowScales()
 	v := make([]float32, l.Out*groups)
 	for r := range l.Out {
 		for k := range groups {
@@ -100,9 +122,23 @@ func floats(half []uint16) []float32 {
 
 // Steps are the parameters of the layer's grid, [out × groups].
 func (l *Linear) Steps() quant.Steps {
+	if l.Grid.Multiples {
+		return l.multiples()
+	}
 	s := quant.Steps{Scale: l.untile(l.Scales), Zero: l.Grid.FixedZero()}
 	if l.Zeros != nil {
 		s.Zero = l.untile(l.Zeros)
+	}
+	return s
+}
+
+// multiples are the parameters of a grid with multiples.
+func (l *Linear) multiples() quant.Steps {
+	groups := l.Grid.Groups(l.In)
+	s := quant.Steps{Scale: make([]float32, l.Out*groups), Row: l.untile(l.Scales), Multiple: make([]uint8, l.Out*groups)}
+	integer.UnpackMultiples(s.Multiple, l.Grid.Bits, l.Multiples, l.Out, l.In, l.Grid.Group)
+	for i, m := range s.Multiple {
+		s.Scale[i] = s.Row[i/groups] * float32(m)
 	}
 	return s
 }
@@ -112,9 +148,12 @@ const tileRows = 16
 
 func (l *Linear) tiles() int { return (l.Out + tileRows - 1) / tileRows }
 
-// Matrix returns the integer part in the form that kernels take. The tiles and scales are
-// shared, not copied.
+// Matrix returns the integer part in the form that kernels take. The tiles, scales and multiples
+// are shared, not copied.
 func (l *Linear) Matrix() (*integer.Matrix, error) {
+	if l.Grid.Multiples {
+		return integer.NewMultiplesMatrix(l.Grid.Bits, l.Out, l.In, l.Grid.Group, l.Tiles, l.Scales, l.Multiples)
+	}
 	zero := l.Grid.FixedZero()
 	if l.Zeros != nil {
 		zero = floats(l.Zeros)
@@ -183,7 +222,7 @@ func (l *Linear) StoredBits() float64 {
 	if l.Whole.Rows > 0 {
 		return 16
 	}
-	bytes := len(l.Tiles) + 2*len(l.Scales) + 2*len(l.Zeros)
+	bytes := len(l.Tiles) + 2*len(l.Scales) + len(l.Multiples) + 2*len(l.Zeros)
 	if l.Branch != nil {
 		bytes += l.Branch.Bytes()
 	}
@@ -191,7 +230,7 @@ func (l *Linear) StoredBits() float64 {
 }
 
 // Tensors returns the layer's tensors, named after the layer they replace:
-// name + ".qweight", ".scales", ".zeros", ".branch.…", ".bias".
+// name + ".qweight", ".scales", ".multiples", ".zeros", ".branch.…", ".bias".
 func (l *Linear) Tensors(name string) []checkpoint.TensorSpec {
 	if l.Whole.Rows > 0 {
 		specs := []checkpoint.TensorSpec{{Name: name + ".weight", DType: checkpoint.F16, Shape: []int{l.Out, l.In}, Data: l.Whole.Data}}
@@ -200,11 +239,14 @@ func (l *Linear) Tensors(name string) []checkpoint.TensorSpec {
 		}
 		return specs
 	}
-	groups := l.Grid.Groups(l.In)
+	groups := l.rowScales()
 	steps := len(l.Tiles) / l.tiles() / 64
 	specs := []checkpoint.TensorSpec{
 		{Name: name + ".qweight", DType: checkpoint.U8, Shape: []int{l.tiles(), steps, 64}, Data: l.Tiles},
 		{Name: name + ".scales", DType: checkpoint.F16, Shape: []int{l.tiles(), groups, tileRows}, Data: bytesOf(l.Scales)},
+	}
+	if l.Grid.Multiples {
+		specs = append(specs, checkpoint.TensorSpec{Name: name + ".multiples", DType: checkpoint.U8, Shape: []int{len(l.Multiples)}, Data: l.Multiples})
 	}
 	if l.Zeros != nil {
 		specs = append(specs, checkpoint.TensorSpec{Name: name + ".zeros", DType: checkpoint.F16, Shape: []int{l.tiles(), groups, tileRows}, Data: bytesOf(l.Zeros)})
@@ -236,18 +278,17 @@ func ReadLinear(src Source, name string, out, in int, q *Quantization) (*Linear,
 		}
 		return l, nil
 	}
-	l.Grid = quant.Grid{Bits: bits, Group: q.Group, Zero: q.Zero}
-	groups := l.Grid.Groups(in)
-	t, err := src.Tensor(name + ".qweight")
-	if err != nil {
+	l.Grid = q.Grid(bits)
+	groups := l.rowScales()
+	var err error
+	if l.Tiles, err = l.bytes(src, name+".qweight", integer.TileBytes(bits, out, in)); err != nil {
 		return nil, err
 	}
-	want := integer.TileBytes(l.Grid.Bits, out, in)
-	if t.DType != checkpoint.U8 || len(t.Data) != want {
-		return nil, fmt.Errorf("%s: tensor %s: has %s of type %s, expected %d of type U8 for %d×%d in %s",
-			t.File, t.Name, plural.Of(len(t.Data), "byte"), t.DType, want, out, in, plural.Of(l.Grid.Bits, "bit"))
+	if l.Grid.Multiples {
+		if err := l.readMultiples(src, name+".multiples"); err != nil {
+			return nil, err
+		}
 	}
-	l.Tiles = t.Data
 	if l.Scales, err = halves(src, name+".scales", l.tiles()*groups*tileRows); err != nil {
 		return nil, err
 	}
@@ -265,6 +306,37 @@ func ReadLinear(src Source, name string, out, in int, q *Quantization) (*Linear,
 		return nil, err
 	}
 	return l, nil
+}
+
+// bytes returns a tensor of n bytes, which is not copied.
+func (l *Linear) bytes(src Source, name string, n int) ([]byte, error) {
+	t, err := src.Tensor(name)
+	if err != nil {
+		return nil, err
+	}
+	if t.DType != checkpoint.U8 || len(t.Data) != n {
+		return nil, fmt.Errorf("%s: tensor %s: has %s of type %s, expected %d of type U8 for %d×%d in %s",
+			t.File, t.Name, plural.Of(len(t.Data), "byte"), t.DType, n, l.Out, l.In, plural.Of(l.Grid.Bits, "bit"))
+	}
+	return t.Data, nil
+}
+
+// readMultiples reads the multiples of the groups' scales. All bytes are some, but for those that
+// fill the last eight.
+func (l *Linear) readMultiples(src Source, name string) error {
+	bits, groups := l.Grid.Bits, l.Grid.Groups(l.In)
+	data, err := l.bytes(src, name, integer.MultiplesBytes(bits, l.Out, l.In, l.Grid.Group))
+	if err != nil {
+		return err
+	}
+	used := l.tiles() * groups * tileRows * (8 - bits) / 8
+	for i, b := range data[used:] {
+		if b != 0 {
+			return fmt.Errorf("%s: tensor %s: byte %d is %d, expected 0 behind the last multiple", fileOf(src, name), name, used+i, b)
+		}
+	}
+	l.Multiples = data
+	return nil
 }
 
 // readBias reads the layer's bias if it has one.

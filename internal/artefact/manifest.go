@@ -15,15 +15,26 @@ import (
 	"github.com/specquant/specquant/internal/recipe"
 )
 
-// Method is quantization_config.quant_method of our artefacts, and Version the format that
-// this code writes. It also reads version 1, which had no transforms, stored bases or zero
-// points, and one width for all layers. Version 4 added embeddings of fewer than 16 bits
+// Method is quantization_config.quant_method of our artefacts, and Version the newest format:
+// see [VersionOf] for which is written. All are read. Version 1 had no transforms, stored bases
+// or zero points, and one width for all layers. Version 4 added embeddings of fewer than 16 bits
 // and output matrices of other than 8; version 5 added a checksum for each tensor, without
-// which a version 5 file is refused.
+// which a version 5 file is refused; version 6 added multiples as scales.
 const (
 	Method  = "specquant"
-	Version = 5
+	Version = 6
+
+	halvesVersion = 5
 )
+
+// VersionOf is the format that is written with scales of a kind: the oldest that has them, so that
+// programs that do not know multiples read all other artefacts.
+func VersionOf(scales quant.ScaleKind) int {
+	if scales == quant.ScalesMultiples {
+		return Version
+	}
+	return halvesVersion
+}
 
 // Quantization is the quantization_config of config.json: all that a reader
 // needs beside the tensors.
@@ -39,6 +50,8 @@ type Quantization struct {
 	// Zero is the kind of the weights' zero points: symmetric (or absent),
 	// centred or asymmetric.
 	Zero quant.ZeroKind `json:"zero_point,omitempty"`
+	// Scales is how the scales of groups are stored: halves (or absent) or multiples.
+	Scales quant.ScaleKind `json:"scales,omitzero"`
 	// HeadGroup is the number of columns of the output matrix that share a scale; 0: the
 	// whole row. Embedding and EmbeddingGroup are the same for the embedding, where absent
 	// bits mean 16. A tied model in which both have the same format stores only the output
@@ -103,6 +116,20 @@ func (q *Quantization) LayerBits(name string) int {
 		return b
 	}
 	return q.Bits.Weights
+}
+
+// Grid is the grid of layers whose weights have so many bits.
+func (q *Quantization) Grid(bits int) quant.Grid {
+	return quant.Grid{Bits: bits, Group: q.Group, Zero: q.Zero, Multiples: q.Scales == quant.ScalesMultiples}
+}
+
+// ProductGroup is the number of inputs whose products are added up before they are scaled; 0: all
+// of a row. With multiples it is not the number that share a scale.
+func (q *Quantization) ProductGroup() int {
+	if q.Scales == quant.ScalesMultiples {
+		return 0
+	}
+	return q.Group
 }
 
 // BranchFormat tells how the 16-bit branch is computed.
@@ -179,10 +206,40 @@ func (q *Quantization) check() error {
 			return fmt.Errorf("layer_bits of %s is %d, expected one of %v or 16", name, bits, quant.WeightBits)
 		}
 	}
+	if err := q.checkScales(); err != nil {
+		return err
+	}
 	if err := q.Transforms.check(); err != nil {
 		return err
 	}
 	return q.Branch.check()
+}
+
+// checkScales returns an error for multiples as scales of a grid that cannot have them.
+func (q *Quantization) checkScales() error {
+	switch q.Scales {
+	case "", quant.ScalesHalves:
+		return nil
+	case quant.ScalesMultiples:
+	default:
+		return fmt.Errorf("scales is %q, expected %s or %s", q.Scales, quant.ScalesHalves, quant.ScalesMultiples)
+	}
+	switch {
+	case q.Version < Version:
+		return fmt.Errorf("format_version is %d with scales %s, expected %d", q.Version, q.Scales, Version)
+	case q.Zero != "" && q.Zero != quant.ZeroSymmetric:
+		return fmt.Errorf("zero_point is %s with scales %s, expected %s", q.Zero, q.Scales, quant.ZeroSymmetric)
+	case !quant.MultipleGroup(q.Group):
+		return fmt.Errorf("group_size is %d with scales %s, expected 16 or a multiple of 32", q.Group, q.Scales)
+	case !slices.Contains(quant.MultipleBits, q.Bits.Weights):
+		return fmt.Errorf("bits.weights is %d with scales %s, expected one of %v", q.Bits.Weights, q.Scales, quant.MultipleBits)
+	}
+	for name, bits := range q.Layers {
+		if bits != quant.FullBits && !slices.Contains(quant.MultipleBits, bits) {
+			return fmt.Errorf("layer_bits of %s is %d with scales %s, expected one of %v or %d", name, bits, q.Scales, quant.MultipleBits, quant.FullBits)
+		}
+	}
+	return nil
 }
 
 // check returns an error for a branch that cannot be computed; nil, no branch, is valid.

@@ -13,6 +13,34 @@ import (
 const goodConfig = `{"quant_method":"specquant","format_version":1,"bits":{"weights":4,"activations":8,"kv":16},
 "group_size":64,"activation_clip":0.9,"head_bits":8,"branch":{"basis":"dft","axis":"output","truncate":0.01}}`
 
+// multiplesConfig is of an artefact whose scales are multiples.
+const multiplesConfig = `{"quant_method":"specquant","format_version":6,"bits":{"weights":5,"activations":8,"kv":8},
+"group_size":16,"scales":"multiples","activation_clip":1,"head_bits":8}`
+
+// TestParseMultiples: scales that are multiples are read as they are written; halves are not
+// written, and with either the version is that of the oldest program that reads them.
+func TestParseMultiples(t *testing.T) {
+	want := &Quantization{Method: Method, Version: VersionOf(quant.ScalesMultiples), Bits: quant.Bits{Weights: 5, Activations: 8, KV: 8},
+		Group: 16, Scales: quant.ScalesMultiples, ActClip: 1, Head: 8, Embedding: 16}
+	if got, err := ParseQuantization([]byte(multiplesConfig), "config.json"); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("read as %+v, %v", got, err)
+	}
+	data, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ParseQuantization(data, "config.json"); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("written as %s, read as %+v, %v", data, got, err)
+	}
+	if g := want.Grid(5); g != (quant.Grid{Bits: 5, Group: 16, Multiples: true}) || want.ProductGroup() != 0 {
+		t.Errorf("grid %+v, products in groups of %d", g, want.ProductGroup())
+	}
+	want.Scales, want.Version = quant.ScalesHalves, VersionOf(quant.ScalesHalves)
+	if data, err = json.Marshal(want); err != nil || strings.Contains(string(data), "scales") || want.Version != 5 || want.ProductGroup() != 16 {
+		t.Errorf("halves: written as %s, %v; products in groups of %d", data, err, want.ProductGroup())
+	}
+}
+
 func TestParseQuantization(t *testing.T) {
 	got, err := ParseQuantization([]byte(goodConfig), "config.json")
 	if err != nil {
@@ -40,6 +68,12 @@ func TestParseQuantizationRefuses(t *testing.T) {
 		}
 		return strings.Replace(goodConfig, old, now, 1)
 	}
+	multiples := func(old, now string) string {
+		if strings.Count(multiplesConfig, old) != 1 {
+			t.Fatalf("%q is not once in the config", old)
+		}
+		return strings.Replace(multiplesConfig, old, now, 1)
+	}
 	for _, c := range []struct {
 		raw  string
 		want []string
@@ -51,7 +85,7 @@ func TestParseQuantizationRefuses(t *testing.T) {
 		{`{}`, []string{`quant_method is ""`, "specquant"}},
 		{`{"quant_method":"gptq","bits":4,"group_size":"x"}`, []string{`"gptq"`, "other tools"}},
 		{swap(`"specquant"`, `7`), []string{"quant_method"}},
-		{swap(`"format_version":1`, `"format_version":6`), []string{"format_version is 6", "reads 1 to 5"}},
+		{swap(`"format_version":1`, `"format_version":7`), []string{"format_version is 7", "reads 1 to 6"}},
 		{swap(`"format_version":1,`, ``), []string{"format_version is 0"}},
 		{swap(`"weights":4`, `"weights":9`), []string{"weights in 9 bits"}},
 		{swap(`"activations":8`, `"activations":7`), []string{"activations in 7 bits"}},
@@ -74,6 +108,15 @@ func TestParseQuantizationRefuses(t *testing.T) {
 		{swap(`"truncate":0.01`, `"truncate":1`), []string{"branch.truncate is 1"}},
 		{swap(`"truncate":0.01`, `"truncate":-0.01`), []string{"branch.truncate is -0.01"}},
 		{swap(`{"basis":"dft","axis":"output","truncate":0.01}`, `{}`), []string{`branch.basis is ""`}},
+		{swap(`"group_size":64`, `"group_size":64,"scales":"tenths"`), []string{`scales is "tenths"`, "halves or multiples"}},
+		{swap(`"group_size":64`, `"group_size":64,"scales":"multiples"`), []string{"format_version is 1 with scales multiples", "expected 6"}},
+		{multiples(`"group_size":16`, `"group_size":0`), []string{"group_size is 0 with scales multiples", "expected 16 or a multiple of 32"}},
+		{multiples(`"group_size":16`, `"group_size":24`), []string{"group_size is 24 with scales multiples"}},
+		{multiples(`"group_size":16`, `"group_size":48`), []string{"group_size is 48 with scales multiples"}},
+		{multiples(`"weights":5`, `"weights":3`), []string{"bits.weights is 3 with scales multiples", "[4 5 6 7]"}},
+		{multiples(`"weights":5`, `"weights":8`), []string{"bits.weights is 8 with scales multiples"}},
+		{multiples(`"head_bits":8`, `"head_bits":8,"zero_point":"centred"`), []string{"zero_point is centred with scales multiples", "symmetric"}},
+		{multiples(`"head_bits":8`, `"head_bits":8,"layer_bits":{"a":16,"b":8}`), []string{"layer_bits of b is 8 with scales multiples", "[4 5 6 7] or 16"}},
 	} {
 		q, err := ParseQuantization([]byte(c.raw), "dir/config.json")
 		wantError(t, c.raw, err, append(c.want, "dir/config.json: quantization_config: ")...)
@@ -86,7 +129,7 @@ func TestParseQuantizationRefuses(t *testing.T) {
 // What is accepted has been checked, and says the same when written.
 func FuzzParseQuantization(f *testing.F) {
 	f.Add([]byte(goodConfig))
-	for _, s := range []string{``, `null`, `{}`, `{"quant_method":"gptq"}`, strings.Replace(goodConfig, "64", "0", 1), strings.Replace(goodConfig, "0.9", "1e-400", 1)} {
+	for _, s := range []string{multiplesConfig, ``, `null`, `{}`, `{"quant_method":"gptq"}`, strings.Replace(goodConfig, "64", "0", 1), strings.Replace(goodConfig, "0.9", "1e-400", 1)} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
@@ -95,6 +138,9 @@ func FuzzParseQuantization(f *testing.F) {
 			return
 		}
 		if q.Bits.Check() != nil || q.Group < 0 || q.Group%8 != 0 || q.Group > maxGroup || !(q.ActClip > 0 && q.ActClip <= 1) {
+			t.Fatalf("accepted %+v", q)
+		}
+		if q.Scales == quant.ScalesMultiples && (!quant.MultipleGroup(q.Group) || q.Bits.Weights < 4 || q.Bits.Weights > 7) {
 			t.Fatalf("accepted %+v", q)
 		}
 		data, err := json.Marshal(q)

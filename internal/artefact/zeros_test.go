@@ -12,17 +12,25 @@ import (
 	"github.com/specquant/specquant/internal/quant"
 )
 
-// TestGrids: a layer of every width and kind of zero point comes back as it was
+// TestGrids: a layer of every width and kind of zero point, and with multiples, comes back as it was
 // stored, in as many bits as it says, and the kernels compute what its weights
 // stand for.
 func TestGrids(t *testing.T) {
 	const out, in, group = 35, 96, 32
 	rng := rand.New(rand.NewPCG(5, 1))
 	w, x := randoms(rng, out*in), randoms(rng, in)
+	const multiples = quant.ZeroKind("multiples")
 	for bits := 2; bits <= 8; bits++ {
-		for _, zero := range []quant.ZeroKind{"", quant.ZeroSymmetric, quant.ZeroCentred, quant.ZeroAsymmetric} {
+		for _, zero := range []quant.ZeroKind{"", quant.ZeroSymmetric, quant.ZeroCentred, quant.ZeroAsymmetric, multiples} {
+			if zero == multiples && !slices.Contains(quant.MultipleBits, bits) {
+				continue
+			}
 			t.Run(fmt.Sprint(bits, zero), func(t *testing.T) {
-				g := quant.Grid{Bits: bits, Group: group, Zero: zero}
+				format := &Quantization{Bits: quant.Bits{Weights: bits}, Group: group, Zero: zero}
+				if zero == multiples {
+					format.Zero, format.Scales = "", quant.ScalesMultiples
+				}
+				g := format.Grid(bits)
 				steps, err := g.Scales(w, out, in, quant.ClipMSE, inSequence)
 				if err != nil {
 					t.Fatal(err)
@@ -31,7 +39,6 @@ func TestGrids(t *testing.T) {
 				g.RTN(q, w, steps, out, in, inSequence)
 				g.Dequantize(want, q, steps, out, in, inSequence)
 				specs := NewLinear(g, q, steps, out, in, nil, nil, inSequence).Tensors(layerName)
-				format := &Quantization{Bits: quant.Bits{Weights: bits}, Group: group, Zero: zero}
 				l, err := ReadLinear(inMemory(specs), layerName, out, in, format)
 				if err != nil {
 					t.Fatal(err)

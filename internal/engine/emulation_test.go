@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -182,7 +183,7 @@ func run(t *testing.T, m *engine.Model, ids []int, pieces ...int) []float32 {
 	return out
 }
 
-// quantize makes an artefact of a random model.
+// quantize makes an artefact of a random model. A group of 16 has multiples as scales.
 func quantize(t *testing.T, bits, axis string, group int, truncate string) string {
 	t.Helper()
 	yaml := "name: t\nbits: " + bits + "\nsmooth: {alpha: 0.5}\nsolve: {method: gptq, damp: 0.01, act-order: true}\ncalibration: {tokens: 64}\n"
@@ -204,7 +205,11 @@ func quantizeBy(t *testing.T, yaml string, group int) string {
 	if err := os.WriteFile(calib, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if group > 0 {
+	switch group {
+	case 0:
+	case 16:
+		yaml += "weights: {group: 16, scales: multiples, clip: hessian}\n"
+	default:
 		yaml += "weights: {group: 32}\n"
 	}
 	r, err := recipe.Parse([]byte(yaml), "t")
@@ -232,6 +237,7 @@ func TestEmulation(t *testing.T) {
 	}{
 		{"4-16-16", "output", 0}, {"4-16-16", "input", 0}, {"4-8-8", "", 0}, {"4-8-16", "output", 32},
 		{"4-4-16", "output", 0}, {"4-4-4", "output", 0}, {"4-4-4", "input", 32}, {"8-8-4", "output", 0},
+		{"5-16-16", "output", 16}, {"4-16-16", "", 16}, {"7-8-8", "", 16}, {"6-8-16", "input", 16}, {"4-4-4", "output", 16},
 	} {
 		t.Run(c.bits+" "+c.axis, func(t *testing.T) {
 			dir := quantize(t, c.bits, c.axis, c.group, "0")
@@ -270,7 +276,13 @@ func TestEmulation(t *testing.T) {
 
 // TestForwardInvariance: pieces, batches, threads and streaming change nothing.
 func TestForwardInvariance(t *testing.T) {
-	dir := quantize(t, "4-4-4", "output", 0, "0.05")
+	for _, group := range []int{0, 16} {
+		t.Run(fmt.Sprint("group ", group), func(t *testing.T) { forwardInvariance(t, group) })
+	}
+}
+
+func forwardInvariance(t *testing.T, group int) {
+	dir := quantize(t, "4-4-4", "output", group, "0.05")
 	ids := []int{257}
 	for i := range 62 {
 		ids = append(ids, 32+(i*53)%90)

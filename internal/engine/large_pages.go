@@ -57,7 +57,7 @@ func (m *Model) allowLargePages(bytes int64) {
 	}
 }
 
-// settle moves the integers and scales of layers from the mapped file to large pages, before the layers
+// settle moves the integers, scales and multiples of layers from the mapped file to large pages, before the layers
 // are prepared.
 func (m *Model) settle(layers []*artefact.Linear) {
 	for _, l := range layers {
@@ -79,6 +79,12 @@ func (m *Model) settle(layers []*artefact.Linear) {
 			scales := unsafe.Slice((*uint16)(unsafe.Pointer(&to[0])), len(l.Scales))
 			copy(scales, l.Scales)
 			l.Scales = scales
+		}
+		if n := len(l.Multiples); n > 0 {
+			if to := m.pages.take(n); to != nil {
+				copy(to, l.Multiples)
+				l.Multiples = to[:n:n]
+			}
 		}
 	}
 }

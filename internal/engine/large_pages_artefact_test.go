@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -12,7 +13,13 @@ import (
 // A model that is opened for use has its weights in large pages, where there are any; its
 // logits are those of one that is streamed from the file, with and without threads.
 func TestWeightsInLargePages(t *testing.T) {
-	dir := quantize(t, "4-8-8", "output", 0, "0")
+	for _, group := range []int{0, 16} {
+		t.Run(fmt.Sprint("group ", group), func(t *testing.T) { weightsInLargePages(t, group) })
+	}
+}
+
+func weightsInLargePages(t *testing.T, group int) {
+	dir := quantize(t, "4-8-8", "output", group, "0")
 	logits := func(o engine.Options) (out []float32, regions int) {
 		m, err := engine.Open(dir, o)
 		if err != nil {

@@ -48,7 +48,7 @@ func (l mapped) forward(s *scratch, ys [][]float32, x []float32, tokens int) {
 type quantized struct {
 	in       int
 	act      integer.ActGrid // with 16 bits, activations are not quantized
-	group    int             // number of weights that share a scale
+	group    int             // number of inputs whose products share a scale
 	matrices []*integer.Matrix
 	widths   []int // outputs of each layer
 	bias     [][]float32
@@ -126,7 +126,7 @@ func (c *basisCache) projection(name string, n, count int) (*branch.Projection, 
 }
 
 func newQuantized(layers []*artefact.Linear, q *artefact.Quantization, bases *basisCache, transform linalg.Transform) (*quantized, error) {
-	l := &quantized{in: layers[0].In, act: q.ActGrid(), group: q.Group, transform: transform}
+	l := &quantized{in: layers[0].In, act: q.ActGrid(), group: q.ProductGroup(), transform: transform}
 	for i, layer := range layers {
 		if layer.Whole.Rows > 0 {
 			l.whole = append(l.whole, wholeLayer{i, layer.Whole, layer.Bias})

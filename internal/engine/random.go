@@ -219,7 +219,7 @@ func (f *filler) layers(i int, in llama.Input, c *checkpoint.Config, q *artefact
 			layers = append(layers, &artefact.Linear{Out: out, In: width, Whole: h})
 			continue
 		}
-		layers = append(layers, f.linear(out, width, quant.Grid{Bits: bits, Group: q.Group, Zero: q.Zero}))
+		layers = append(layers, f.linear(out, width, q.Grid(bits)))
 		outputs += out
 	}
 	if q.Branch == nil {
@@ -253,6 +253,11 @@ func (f *filler) layers(i int, in llama.Input, c *checkpoint.Config, q *artefact
 
 func (f *filler) linear(out, in int, g quant.Grid) *artefact.Linear {
 	l := &artefact.Linear{Out: out, In: in, Grid: g, Tiles: f.bytes(integer.TileBytes(g.Bits, out, in))}
+	if g.Multiples {
+		l.Scales = slices.Repeat([]uint16{0x1000}, integer.ScaleLen(out, in, 0)) // 2^-11
+		l.Multiples = f.bytes(integer.MultiplesBytes(g.Bits, out, in, g.Group))
+		return l
+	}
 	n := (out + 15) / 16 * 16 * g.Groups(in)
 	l.Scales = slices.Repeat([]uint16{0x1400}, n) // 2^-10
 	if g.Zero == quant.ZeroAsymmetric {

@@ -58,6 +58,7 @@ func TestRandomModels(t *testing.T) {
 			Transforms: artefact.Transforms{O: o, Down: h}, Branch: &artefact.BranchFormat{Basis: "klt", Axis: "output"}}, 9, 0, channels*9*2 + 2*2*9*(3*128+352), 4},
 		{"Kronecker, asymmetric", artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 4, KV: 4}, Group: 32, Zero: quant.ZeroAsymmetric,
 			Transforms: artefact.Transforms{Attn: k, O: k, MLP: k, Down: k}}, 0, 0, 0, 0},
+		{"multiples", artefact.Quantization{Bits: quant.Bits{Weights: 5, Activations: 8, KV: 8}, Group: 16, Scales: quant.ScalesMultiples, Transforms: artefact.Transforms{Down: h}}, 0, 0, 0, 0},
 		{"a layer in 16 bits", artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 8, KV: 8}, Layers: map[string]int{llama.TensorPrefix(1) + llama.Q.String(): 16},
 			Transforms: artefact.Transforms{Attn: h}, Branch: &artefact.BranchFormat{Basis: "svd", Axis: "output", Remove: true}}, 4, 0, -1, 0},
 	} {

@@ -21,6 +21,7 @@ import (
 type Choice struct {
 	Bits          int     // of a weight; 16: not quantized
 	Group         int     // of weights that share a scale; 0: one scale a row
+	Multiples     bool    // scales are multiples of their row's
 	BitsPerWeight float64 // of the linear layers of the blocks, scales counted
 	File          int64   // about
 	Running       []Running
@@ -55,8 +56,8 @@ const (
 	batchRows    = 512  // tokens that the runtime takes through a block at a time, at most
 )
 
-// newChoices lists the settings: 16 bits, and 8 to 2 bits, each with one scale per row and with
-// groups of 32. embedBytes is the size of embedding and output matrix in the checkpoint, blocks
+// newChoices lists the settings: 16 bits, and 8 to 2 bits, each with the finest scales, with one
+// for each row, and with those of the recipe. embedBytes is the size of embedding and output matrix in the checkpoint, blocks
 // that of all other tensors.
 func newChoices(c *checkpoint.Config, r *recipe.Recipe, embedBytes, blocks int64, threads int) *Choices {
 	out := &Choices{Config: c, Free: freeRAM(), Fits: -1}
@@ -67,7 +68,10 @@ func newChoices(c *checkpoint.Config, r *recipe.Recipe, embedBytes, blocks int64
 	}
 	add := func(bits, group, kv int, file, linear, head int64, own *recipe.Recipe) {
 		ch := Choice{Bits: bits, Group: group, File: file, BitsPerWeight: 8 * float64(linear) / weights, Recipe: own, Read: linear + head}
-		ch.Chosen = own != nil && bits == r.Bits.Weights && group == r.Weights.Group
+		if own != nil {
+			ch.Multiples = own.Weights.Scales == quant.ScalesMultiples
+			ch.Chosen = bits == r.Bits.Weights && group == r.Weights.Group && own.Weights.Scales == r.Weights.Scales
+		}
 		for k, context := range choiceContexts {
 			if k > 0 && choiceContexts[k-1] >= c.MaxPositions {
 				break // the model has no longer one
@@ -81,16 +85,16 @@ func newChoices(c *checkpoint.Config, r *recipe.Recipe, embedBytes, blocks int64
 	add(quant.FullBits, 0, quant.Full.KV, embedBytes+blocks, blocks, 2*int64(c.VocabSize)*int64(c.HiddenSize), nil)
 	tables := tableBytes(c, r, embedBytes)
 	head := artefact.LinearBytes(artefact.TableGrid(r.Head.Bits, r.Head.Group), c.VocabSize, c.HiddenSize)
-	groups := []int{32, 0}
-	if g := r.Weights.Group; g != 0 && g != 32 {
-		groups = []int{32, g, 0}
-	}
 	for bits := 8; bits >= 2; bits-- {
-		for _, group := range groups {
+		finest := r.Weights.Finest(bits)
+		for i, w := range finest {
+			if i > 0 && i < len(finest)-1 && (w.Group != r.Weights.Group || w.Scales != r.Weights.Scales) {
+				continue
+			}
 			own := *r
-			own.Bits.Weights, own.Weights.Group = bits, group
+			own.Bits.Weights, own.Weights = bits, w
 			linear := linearBytes(c, &own)
-			add(bits, group, r.Bits.KV, tables+linear, linear, head, &own)
+			add(bits, w.Group, r.Bits.KV, tables+linear, linear, head, &own)
 		}
 	}
 	for i, ch := range out.All {

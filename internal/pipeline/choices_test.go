@@ -1,15 +1,31 @@
 package pipeline
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
+)
 
 // TestChoices: the table falls from 16 bits to 2 with bits and groups, has the recipe's own
 // setting once.
 func TestChoices(t *testing.T) {
+	for _, weights := range []string{"{group: 64}", "{group: 64, scales: multiples}"} {
+		t.Run(weights, func(t *testing.T) {
+			testChoices(t, smallRecipe(t, "rtn", "4-8-8", "name: rtn\n", "name: rtn\nweights: "+weights+"\n"))
+		})
+	}
+}
+
+func testChoices(t *testing.T, r *recipe.Recipe) {
 	c := wideConfig()
-	r := smallRecipe(t, "rtn", "4-8-8")
-	r.Weights.Group = 64
+	multiples := r.Weights.Scales == quant.ScalesMultiples
 	out := newChoices(c, r, 5e8, 13e9, 2)
-	if len(out.All) != 1+7*3 {
+	want := 1 + 7*3
+	if multiples {
+		want -= 4 // of 8, 7, 3 and 2 bits there are none with the recipe's own scales
+	}
+	if len(out.All) != want {
 		t.Fatalf("%d choices", len(out.All))
 	}
 	chosen := 0
@@ -18,6 +34,9 @@ func TestChoices(t *testing.T) {
 			chosen++
 			if ch.Bits != 4 || ch.Group != 64 {
 				t.Errorf("chosen: %d bits, groups of %d", ch.Bits, ch.Group)
+			}
+			if ch.Multiples != multiples {
+				t.Errorf("chosen: multiples %v", ch.Multiples)
 			}
 		}
 		if len(ch.Running) != 4 { // 2,048 and the model's 4,096 tokens

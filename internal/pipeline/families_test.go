@@ -85,6 +85,7 @@ func TestFamilies(t *testing.T) {
 			"solve: {method: rtn}\n" + calibration, 5e-6, ""},
 		{"stream turned", "bits: 8-16-16\nweights: {layers: [{match: \"*_proj\", bits: 16}]}\nrotate: {residual: hadamard, heads: hadamard, down: hadamard, seed: 3}\nsolve: {method: rtn}\n", 5e-6, "rotate.residual"},
 		{"rtn 8-8-8", "bits: 8-8-8\nsolve: {method: rtn}\n", 2e-3, ""},
+		{"multiples", "bits: 7-8-8\nweights: {group: 16, scales: multiples, clip: hessian}\nsolve: {method: gptq, damp: 0.01, act-order: true}\n" + calibration, 5e-3, ""},
 		{"fitted", "bits: 8-8-8\nsolve: {method: gptq, damp: 0.01, correct: stream}\n" + calibration, 8e-3, "solve.correct"},
 		{"rtn", "", 0.35, ""}, // at 4-8-8; this row and the next are in docs/ARCHITECTURES.md
 		{"specquant-fast", "", 0.35, ""},
@@ -137,7 +138,7 @@ func TestFamilies(t *testing.T) {
 				}
 				kl := divergence(full, familyLogits(t, out, f.IDs), vocab)
 				t.Logf("%s at %s: divergence %.2g", rc.name, manifest.Recipe.Bits, kl)
-				if experts && rc.name == "rtn 8-8-8" {
+				if experts && (rc.name == "rtn 8-8-8" || rc.name == "multiples") {
 					rc.most *= 8 // a token near the border of two experts goes to the other
 				}
 				if !(kl <= rc.most) {

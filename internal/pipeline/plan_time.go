@@ -121,10 +121,10 @@ func (p *phases) addLayer(c *checkpoint.Config, r *recipe.Recipe, l llama.Which,
 		b[products] += 2 * w * t * run.looked
 	}
 	b[products] += 2 * w * n * 4 // outputs for the report: exact, rounded to nearest, quantized
-	b[elements] += w * elementsAWeight
+	b[elements] += w * elementsAWeight(r)
 	if r.Weights.Average > 0 { // a pass before all else, every width tried
 		p.before[products] += 2 * w * t * float64(c.Layers)
-		p.before[elements] += w * elementsAWeight * float64(len(r.Weights.MixWidths())) * float64(c.Layers)
+		p.before[elements] += w * elementsAWeight(r) * float64(len(r.Weights.MixWidths())) * float64(c.Layers)
 	}
 	if r.Smooth != nil && r.Smooth.Method == recipe.SmoothAWQ {
 		b[products] += float64(len(stage.AWQRatios())) * 2 * w * min(stage.AWQTokens, t)
@@ -170,9 +170,14 @@ func (p *phases) addInputs(c *checkpoint.Config, r *recipe.Recipe, run passes, w
 // speed of plain products that they reach, .61 at 14,336 and .24 at 576.
 func factorWork(n float64) float64 { return 2. / 3 * n * n * (n + 1000) / 0.65 }
 
-// elementsAWeight is how much of [elements] the work on one weight is: its scale,
-// the search for its clip, packing.
-const elementsAWeight = 12
+// elementsAWeight is how much of [elements] the work on one weight is: its scale, the search for
+// its clip, packing. For multiples many more scales are tried, in smaller groups.
+func elementsAWeight(r *recipe.Recipe) float64 {
+	if r.Weights.Scales == quant.ScalesMultiples {
+		return 40
+	}
+	return 12
+}
 
 // storedRate is taken for bytes that are hashed, or written to a disk and read
 // again: what an ordinary disk does with the page cache before it. blockSeconds is

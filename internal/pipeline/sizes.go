@@ -11,7 +11,6 @@ import (
 	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/plural"
-	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/stage"
 )
@@ -60,7 +59,8 @@ func staysTied(c *checkpoint.Config, r *recipe.Recipe) bool {
 	return c.TieEmbeddings && (r.Rotate == nil || r.Rotate.Residual == "")
 }
 
-// A file size is met with the finest grid that fits: more bits first, then narrower groups.
+// A file size is met with the finest grid that fits: more bits first, then finer scales, as
+// [recipe.Weights.Finest] orders them.
 // Different widths for different layers would come closer to the size, but were measured to be
 // worse than one width (docs/REPRODUCTION.md), because one bit less makes a layer's error four
 // times as large.
@@ -89,16 +89,16 @@ func Resolve(c *checkpoint.Config, r *recipe.Recipe, size, copied, tokenizer int
 	return r, nil
 }
 
-// fit returns a copy of the recipe whose weights have as many bits, and as narrow
-// groups, as make the artefact no larger than size bytes. The vocabulary's two
+// fit returns a copy of the recipe whose weights have as many bits, and as fine
+// scales, as make the artefact no larger than size bytes. The vocabulary's two
 // matrices stay as the recipe has them. extra is what else the folder will hold.
 // If nothing fits, the error says how large the smallest artefact is.
 func fit(c *checkpoint.Config, r *recipe.Recipe, size, copied, extra int64) (*recipe.Recipe, error) {
 	fixed := tableBytes(c, r, copied) + extra
 	out := *r
 	for bits := 8; bits >= 2; bits-- {
-		for _, group := range []int{32, 64, 128, 0} {
-			out.Weights.Group, out.Bits.Weights = group, bits
+		for _, w := range r.Weights.Finest(bits) {
+			out.Weights, out.Bits.Weights = w, bits
 			if fixed+linearBytes(c, &out) <= size {
 				out.BitsText = out.Bits.String()
 				return &out, nil
@@ -118,7 +118,7 @@ func linearBytes(c *checkpoint.Config, r *recipe.Recipe) int64 {
 		total += 4 * int64(of.Experts.Count) * int64(c.HiddenSize) // the router, in 32 bits
 		for _, l := range llama.Layers(of) {
 			rows, cols := l.Shape(of)
-			g := quant.Grid{Bits: r.LayerBits(llama.TensorPrefix(i) + l.String()), Group: r.Weights.Group, Zero: r.Weights.Zero}
+			g := r.Weights.Grid(r.LayerBits(llama.TensorPrefix(i) + l.String()))
 			total += artefact.LinearBytes(g, rows, cols)
 		}
 	}

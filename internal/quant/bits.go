@@ -36,6 +36,12 @@ var (
 	KVBits         = []int{4, 8, 16}
 )
 
+// MultipleBits are the bits of weights with which [Grid.Multiples] is possible.
+var MultipleBits = []int{4, 5, 6, 7}
+
+// MultipleGroup reports whether groups of so many inputs can have [Grid.Multiples].
+func MultipleGroup(group int) bool { return group == 16 || group > 0 && group%32 == 0 }
+
 // Check returns an error naming the first part whose number of bits is not supported.
 func (b Bits) Check() error {
 	for _, part := range []struct {

@@ -18,6 +18,11 @@ type Grid struct {
 	Bits  int      // 2 to 8
 	Group int      // inputs that share a scale; 0: the whole row
 	Zero  ZeroKind // "" is symmetric
+
+	// Multiples says that a row has one 16-bit float and that the scale of each of its groups is
+	// a whole multiple of that, 1 to 2^(8−Bits): then multiple times code fits a signed byte, and
+	// products need one scale for each row. Only symmetric grids of [MultipleBits] can have it.
+	Multiples bool
 }
 
 // Steps are the scales and zero points of a grid's groups, [rows × groups]. Zero is in
@@ -25,6 +30,11 @@ type Grid struct {
 type Steps struct {
 	Scale []float32
 	Zero  []float32
+
+	// With [Grid.Multiples] the scale of a group is, exactly, that of its row times its multiple;
+	// otherwise nil. Who changes Scale must leave these true.
+	Row      []float32 // [rows]
+	Multiple []uint8   // [rows × groups]
 }
 
 // At returns the parameters of group i, counted over all rows: w ≈ scale·(q − shift), so

@@ -14,6 +14,9 @@ const (
 	ClipMSE  Clip = "mse"  // the clipping ratio with the smallest squared error
 )
 
+// searches reports whether grids may end below the largest weight.
+func (c Clip) searches() bool { return c == ClipMSE || c == ClipHessian }
+
 // clipStep and clipSteps define the clipping ratios 1, 0.975, … 0.5. Grids of at most
 // clipFewBits bits do best far inside the range: for them the ratios continue to 0.1.
 const (
@@ -35,8 +38,9 @@ const smallestScale = 1.0 / (1 << 24)
 const ZeroGroupScale = 1.0 / (1 << 40)
 
 // Scales returns the parameters of the grid for w [rows × cols], with scales rounded to 16
-// bits. An all-zero group gets scale 1 ([ZeroGroupScale] on a centred grid). A group whose
-// weights are not finite, or need a scale above 65504, is an error.
+// bits. An all-zero group gets scale 1 ([ZeroGroupScale] on a centred grid; with multiples the
+// largest of its row). A group whose weights are not finite, or need a scale above 65504, is an
+// error.
 func (g Grid) Scales(w []float32, rows, cols int, clip Clip, run func(n int, fn func(i int))) (Steps, error) {
 	return g.WeightedScales(w, nil, rows, cols, clip, run)
 }
@@ -49,6 +53,9 @@ func (g Grid) WeightedScales(w []float32, d []float64, rows, cols int, clip Clip
 	s := Steps{Scale: make([]float32, rows*groups), Zero: g.FixedZero()}
 	if g.Zero == ZeroAsymmetric {
 		s.Zero = make([]float32, rows*groups)
+	}
+	if g.Multiples {
+		s.Row, s.Multiple = make([]float32, rows), make([]uint8, rows*groups)
 	}
 	importance := shares(d)
 	run(rows, func(r int) {
@@ -64,6 +71,10 @@ func (g Grid) WeightedScales(w []float32, d []float64, rows, cols int, clip Clip
 			if g.Zero == ZeroAsymmetric {
 				s.Zero[i] = best.zero
 			}
+		}
+		if g.Multiples {
+			own := s.Scale[r*groups:][:groups]
+			s.Row[r] = g.multiples(own, s.Multiple[r*groups:][:groups], w[r*cols:][:cols], importance, width, clip)
 		}
 	})
 	return s, s.check(groups)
@@ -93,17 +104,22 @@ type step struct{ scale, zero float32 }
 func (g Grid) search(w, importance []float32, clip Clip) step {
 	least, most := float.Range(w)
 	best := g.fit(least, most, 1)
-	if clip != ClipMSE && clip != ClipHessian || least == most {
+	if !clip.searches() || least == most {
 		return best
 	}
 	steps := clipSteps
 	if g.Bits <= clipFewBits {
 		steps = clipStepsFew
 	}
-	err := g.squaredError(w, importance, best, float32(math.Inf(1)))
-	for i := 1; i < steps; i++ {
+	stride := 1
+	if g.Multiples {
+		stride = 2 // what follows moves the scale anyhow: half of the ratios do as well
+	}
+	at := g.Step(0, 0)
+	err := squaredError(w, importance, &at, best, float32(math.Inf(1)))
+	for i := stride; i < steps; i += stride {
 		s := g.fit(least, most, 1-clipStep*float32(i))
-		if e := g.squaredError(w, importance, s, err); e < err {
+		if e := squaredError(w, importance, &at, s, err); e < err {
 			best, err = s, e
 		}
 	}
@@ -136,9 +152,9 @@ func (g Grid) fit(least, most, ratio float32) step {
 	return step{round(reach * ratio / hi), -lo}
 }
 
-// squaredError returns Σ d·(w − ŵ)², or a partial sum as soon as it exceeds the limit.
-func (g Grid) squaredError(w, importance []float32, by step, limit float32) float32 {
-	lo, _ := g.Limits()
-	s := g.Step(by.scale, by.zero+lo)
-	return float.GridError(w, importance, &s, limit)
+// squaredError returns Σ d·(w − ŵ)² with a grid's steps, or a partial sum as soon as it exceeds the
+// limit. at is the grid, whose steps are replaced.
+func squaredError(w, importance []float32, at *float.GridStep, by step, limit float32) float32 {
+	at.Scale, at.Shift = by.scale, by.zero+at.Lo
+	return float.GridError(w, importance, at, limit)
 }

@@ -104,7 +104,7 @@ func TestScalesRefuse(t *testing.T) {
 				zero = zeroKinds[len(name)%3]
 			}
 			w := []float32{1, 2, 3, 4, 5, 6, 7, v}
-			if s, err := (Grid{4, 2, zero}).Scales(w, 2, 4, clip, inSequence); err == nil {
+			if s, err := (Grid{Bits: 4, Group: 2, Zero: zero}).Scales(w, 2, 4, clip, inSequence); err == nil {
 				t.Errorf("%s, clip %s: %v, want an error", name, clip, s)
 			} else if want := "row 1, group 1"; !strings.Contains(err.Error(), want) {
 				t.Errorf("%s, clip %s: error %q lacks %q", name, clip, err, want)
@@ -131,8 +131,8 @@ func sumSquared(g Grid, w []float32, scales Steps, rows, cols int) float64 {
 func TestMSEClipNeverLoses(t *testing.T) {
 	improved, all := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
-		g := Grid{rapid.IntRange(2, 8).Draw(t, "bits"), rapid.SampledFrom([]int{0, 32, 64}).Draw(t, "group"),
-			rapid.SampledFrom(zeroKinds).Draw(t, "zero")}
+		g := Grid{Bits: rapid.IntRange(2, 8).Draw(t, "bits"), Group: rapid.SampledFrom([]int{0, 32, 64}).Draw(t, "group"),
+			Zero: rapid.SampledFrom(zeroKinds).Draw(t, "zero")}
 		rows, cols := rapid.IntRange(1, 3).Draw(t, "rows"), rapid.IntRange(1, 200).Draw(t, "cols")
 		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
 		w := randoms(rng, rows*cols, math.Pow(10, rapid.Float64Range(-6, 2).Draw(t, "size"))) // an outlier of 2 bits is below 65504
@@ -196,8 +196,8 @@ func TestRoundEvenIsMathRoundToEven(t *testing.T) {
 func TestRTN(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 1))
 	rapid.Check(t, func(t *rapid.T) {
-		g := Grid{rapid.IntRange(2, 8).Draw(t, "bits"), rapid.SampledFrom([]int{0, 8, 32}).Draw(t, "group"),
-			rapid.SampledFrom(zeroKinds).Draw(t, "zero")}
+		g := Grid{Bits: rapid.IntRange(2, 8).Draw(t, "bits"), Group: rapid.SampledFrom([]int{0, 8, 32}).Draw(t, "group"),
+			Zero: rapid.SampledFrom(zeroKinds).Draw(t, "zero")}
 		rows, cols := rapid.IntRange(1, 4).Draw(t, "rows"), rapid.IntRange(1, 70).Draw(t, "cols")
 		w := randoms(rng, rows*cols, 1)
 		groups := g.Groups(cols)

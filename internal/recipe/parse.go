@@ -80,11 +80,13 @@ func Parse(data []byte, file string) (*Recipe, error) {
 	return r, nil
 }
 
-// SetBits overrides the recipe's bits and removes weights.fill, which would raise them.
+// SetBits overrides the recipe's bits and removes weights.fill, which would raise them. Weights of
+// bits that cannot have multiples get 16-bit scales.
 func (r *Recipe) SetBits(b quant.Bits) error {
 	if err := b.Check(); err != nil {
 		return err
 	}
 	r.Bits, r.BitsText, r.Weights.Fill = b, b.String(), ""
+	r.Weights.setBits(b.Weights)
 	return nil
 }

@@ -36,10 +36,11 @@ type Recipe struct {
 
 // Weights is the grid of the (residual) weights.
 type Weights struct {
-	Group  int            `yaml:"group" json:"group"`             // inputs that share a scale: 32, 64 or 128; 0: the whole row
-	Clip   quant.Clip     `yaml:"clip" json:"clip"`               // none, mse, hessian: squared errors weighted by E[x²], or awq: by the group's output, for all but q and k
-	Zero   quant.ZeroKind `yaml:"zero" json:"zero"`               // symmetric, centred or asymmetric
-	Layers []LayerBits    `yaml:"layers" json:"layers,omitempty"` // layers with other bits; the last match applies
+	Group  int             `yaml:"group" json:"group"`             // inputs that share a scale: 32, 64 or 128; with multiples also 16; 0: the whole row
+	Scales quant.ScaleKind `yaml:"scales" json:"scales,omitzero"`  // halves: a 16-bit float for each group; multiples of one for each row
+	Clip   quant.Clip      `yaml:"clip" json:"clip"`               // none, mse, hessian: squared errors weighted by E[x²], or awq: by the group's output, for all but q and k
+	Zero   quant.ZeroKind  `yaml:"zero" json:"zero"`               // symmetric, centred or asymmetric
+	Layers []LayerBits     `yaml:"layers" json:"layers,omitempty"` // layers with other bits; the last match applies
 
 	// Average, if not 0, replaces the recipe's bits by a mixture of Widths (empty: all
 	// widths) with at most this many bits per weight on average, over the layers not named

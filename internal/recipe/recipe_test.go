@@ -1,7 +1,6 @@
 package recipe
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -60,7 +59,7 @@ func TestParse(t *testing.T) {
 	}
 	want := &Recipe{
 		Name: "full", About: "all keys", BitsText: "4-8-8", Bits: quant.Bits{Weights: 4, Activations: 8, KV: 8},
-		Weights: Weights{Group: 64, Clip: quant.ClipMSE, Zero: quant.ZeroSymmetric},
+		Weights: Weights{Group: 64, Scales: quant.ScalesHalves, Clip: quant.ClipMSE, Zero: quant.ZeroSymmetric},
 		Smooth:  &Smooth{Alpha: AlphaGrid{Off, 0, 0.5, 1}},
 		Branch: &Branch{Basis: "dct", Axis: "output", Components: 12.5, Overhead: 0.25,
 			Importance: spectrum.Hessian, Temperature: 2, Literal: true, Truncate: 0.01},
@@ -80,7 +79,7 @@ func TestParseDefaults(t *testing.T) {
 	}
 	want := &Recipe{
 		Name: "least", BitsText: "4-4-4", Bits: quant.Bits{Weights: 4, Activations: 4, KV: 4},
-		Weights: Weights{Clip: quant.ClipNone, Zero: quant.ZeroSymmetric}, Solve: Solve{Method: "rtn"}, Activations: Activations{Clip: 1}, Head: Head{Bits: 16, Method: "rtn"}, Embedding: Table{Bits: 16},
+		Weights: Weights{Scales: quant.ScalesHalves, Clip: quant.ClipNone, Zero: quant.ZeroSymmetric}, Solve: Solve{Method: "rtn"}, Activations: Activations{Clip: 1}, Head: Head{Bits: 16, Method: "rtn"}, Embedding: Table{Bits: 16},
 		Calibration: Calibration{Samples: 256, Tokens: 2048, Propagate: "quantized"},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -146,7 +145,7 @@ func TestParseRefuses(t *testing.T) {
 		{"16-bit weights", replaced(t, "bits: 4-8-8", "bits: 16-16-16"), []string{"weights in 16 bits"}},
 		{"no solve", "name: x\nbits: 4-4-4\n", []string{"solve.method", "rtn, gptq"}},
 
-		{"group", replaced(t, "  group: 64", "  group: 48"), []string{"weights.group", `"48"`, "0, 32, 64, 128"}},
+		{"group", replaced(t, "  group: 64", "  group: 48"), []string{"weights.group", `"48"`, "0, 16, 32, 64, 128"}},
 		{"negative group", replaced(t, "  group: 64", "  group: -32"), []string{"weights.group"}},
 		{"fractional group", replaced(t, "  group: 64", "  group: 64.5"), []string{"weights.group", "64.5", "whole number"}},
 		{"group text", replaced(t, "  group: 64", "  group: many"), []string{"[5:10]"}},
@@ -318,8 +317,12 @@ func FuzzParseRecipe(f *testing.F) {
 				t.Fatalf("accepted a branch of %v components: %+v", k, b)
 			}
 		}
-		if g := fmt.Sprint(r.Weights.Group); !slices.Contains([]string{"0", "32", "64", "128"}, g) {
-			t.Fatalf("accepted group %s", g)
+		switch w := r.Weights; {
+		case !slices.Contains([]int{0, 16, 32, 64, 128}, w.Group):
+			t.Fatalf("accepted group %d", w.Group)
+		case w.Scales == quant.ScalesMultiples && (w.Group == 0 || !slices.Contains(quant.MultipleBits, r.Bits.Weights) || w.Zero != quant.ZeroSymmetric),
+			w.Scales == quant.ScalesHalves && w.Group == 16:
+			t.Fatalf("accepted %d bits with %+v", r.Bits.Weights, w)
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/spectrum"
 )
@@ -25,7 +26,7 @@ func (r *Recipe) check() error {
 	if err := r.checkMissing(); err != nil {
 		return err
 	}
-	for _, rules := range []func() error{r.checkWeights, r.checkSolve, r.checkSmooth, r.checkRotate, r.checkBranch, r.checkLearn, r.checkTune} {
+	for _, rules := range []func() error{r.checkWeights, r.checkScales, r.checkSolve, r.checkSmooth, r.checkRotate, r.checkBranch, r.checkLearn, r.checkTune} {
 		if err := rules(); err != nil {
 			return err
 		}
@@ -87,6 +88,49 @@ func (r *Recipe) checkWeights() error {
 		return errors.New("weights.average: missing, expected with weights.widths: the average that they are mixed to")
 	case w.Average != 0 && (w.Average < float64(least) || w.Average > float64(most)):
 		return fmt.Errorf("weights.average: found %v, expected %d to %d, the smallest and the largest of weights.widths", w.Average, least, most)
+	}
+	return nil
+}
+
+// checkScales checks what goes with multiples as scales, and what does not go without.
+func (r *Recipe) checkScales() error {
+	w := &r.Weights
+	if !w.multiples() {
+		if w.Group > 0 && w.Group < leastGroup {
+			return fmt.Errorf("weights.group: found %d with scales %s, expected 0 or at least %d; smaller groups need scales: %s", w.Group, quant.ScalesHalves, leastGroup, quant.ScalesMultiples)
+		}
+		return nil
+	}
+	const with = "with weights.scales multiples"
+	can := func(bits int) bool { return slices.Contains(quant.MultipleBits, bits) }
+	switch {
+	case !can(r.Bits.Weights):
+		return fmt.Errorf("bits: found weights of %s %s, expected one of %v; change the bits, or set scales: %s", plural.Of(r.Bits.Weights, "bit"), with, quant.MultipleBits, quant.ScalesHalves)
+	case w.Group == 0:
+		return fmt.Errorf("weights.group: found 0 %s, expected 16, 32, 64 or 128, the inputs that share a multiple", with)
+	case w.Zero != "" && w.Zero != quant.ZeroSymmetric:
+		return fmt.Errorf("weights.zero: found %s %s, expected %s: a multiple is a factor of integers", w.Zero, with, quant.ZeroSymmetric)
+	case r.Solve.DynamicGroups:
+		return fmt.Errorf("solve.dynamic-groups: found %s, which are chosen for a row at a time; set it to false", with)
+	case r.Solve.Rescale:
+		return fmt.Errorf("solve.rescale: found %s, to which it would not keep; set it to false", with)
+	}
+	for _, l := range w.Layers {
+		if l.Bits != quant.FullBits && !can(l.Bits) {
+			return fmt.Errorf("weights.layers: found %s for %s %s, expected one of %v, or %d", plural.Of(l.Bits, "bit"), l.Match, with, quant.MultipleBits, quant.FullBits)
+		}
+	}
+	if w.Average > 0 {
+		for _, bits := range w.MixWidths() {
+			if !can(bits) {
+				return fmt.Errorf("weights.widths: found %d %s, expected widths of %v (left out: all of 2 to 8)", bits, with, quant.MultipleBits)
+			}
+		}
+	}
+	for _, section := range []string{"learn", "tune", "distil"} {
+		if r.has(section) {
+			return fmt.Errorf("%s: found %s, which it would change to other scales; leave one out", section, with)
+		}
 	}
 	return nil
 }

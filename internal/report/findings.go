@@ -382,7 +382,7 @@ func (d *diagnosis) scales() {
 		if l.LeastScale > 0 && l.LeastScale < subnormal {
 			d.add(Finding{Bad: l.LeastScale < 16.0/(1<<24), Where: l.Name, Cause: "a scale underflows 16-bit floats",
 				Detail: fmt.Sprintf("the smallest scale is %.2g, below %.2g, where 16-bit floats lose digits", l.LeastScale, subnormal),
-				Remedy: append(d.weights(func(w *recipe.Weights) { w.Group = 0 }), "a checkpoint without rows near zero")})
+				Remedy: append(d.weights(func(w *recipe.Weights) { *w = w.Halves(0) }), "a checkpoint without rows near zero")})
 		}
 		if l.MostScale > 65504/4 {
 			d.add(Finding{Where: l.Name, Cause: "a scale is near the largest 16-bit float",

@@ -26,6 +26,9 @@ const (
 // weightsLine is the section weights in one line.
 func weightsLine(w recipe.Weights) string {
 	parts := []string{fmt.Sprintf("group: %d", w.Group)}
+	if w.Scales == quant.ScalesMultiples {
+		parts = append(parts, "scales: "+string(w.Scales))
+	}
 	if w.Zero != "" && w.Zero != quant.ZeroSymmetric {
 		parts = append(parts, "zero: "+string(w.Zero))
 	}

@@ -173,7 +173,11 @@ func (l *Layer) tensors(a *artefact.Linear) {
 			l.ZeroRows++
 			continue
 		}
-		for _, f := range steps.Scale[r*groups:][:groups] {
+		stored := steps.Scale[r*groups:][:groups]
+		if steps.Row != nil {
+			stored = steps.Row[r:][:1]
+		}
+		for _, f := range stored {
 			s := float64(f)
 			if l.LeastScale == 0 || s < l.LeastScale {
 				l.LeastScale = s

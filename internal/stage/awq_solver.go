@@ -82,7 +82,7 @@ func AWQClip(p *parallel.Pool, g quant.Grid, w []float32, rows, cols int, x []fl
 		width = g.Group
 	}
 	one := g // a grid with one scale for the group
-	one.Group = 0
+	one.Group, one.Multiples = 0, false
 	q := make([]int8, rows*width)
 	part, d, gd := make([]float32, rows*width), make([]float32, rows*width), make([]float32, rows*width)
 	for lo := 0; lo < cols; lo += width {

@@ -118,4 +118,7 @@ func TestDynamicGroupsRefuse(t *testing.T) {
 	if _, err := f.GPTQDynamic(nil, quant.Grid{Bits: 4}, q, []float32{1, float32(math.Inf(1))}, nil, quant.ClipNone, 1); err == nil || !strings.Contains(err.Error(), "row 0") {
 		t.Errorf("an infinite weight: %v", err)
 	}
+	if _, err := f.GPTQDynamic(nil, quant.Grid{Bits: 4, Group: 16, Multiples: true}, q, []float32{1, 2}, nil, quant.ClipNone, 1); err == nil || !strings.Contains(err.Error(), "multiples") {
+		t.Errorf("multiples: %v", err)
+	}
 }

@@ -12,7 +12,8 @@ import (
 // is set to its best value with all others fixed. If s asks for it, each scale is set to
 // the best one for the codes, rounded to 16 bits, before the first sweep and after the
 // last; doing so between sweeps brought no further gain. Only changes that lower the error
-// are made; q and steps.Scale are changed in place. The factor must have been made with s.
+// are made; q and steps.Scale are changed in place: a grid with multiples cannot be rescaled. The
+// factor must have been made with s.
 func (f *Factor) Refine(p *parallel.Pool, g quant.Grid, q []int8, w []float32, steps quant.Steps, rows int, s recipe.Solve) {
 	n := f.n
 	t := newColumns(g, steps, rows, n)

@@ -33,10 +33,14 @@ func (f *Factor) GPTQ(p *parallel.Pool, g quant.Grid, q []int8, w []float32, ste
 // their static groups, and [Factor.GPTQ], take the steps from the original weights. d
 // weights the columns if clip needs that, as in [quant.Grid.WeightedScales]. The factor
 // must have no column order, because the columns of a group have to be adjacent, and a
-// block must hold whole groups.
+// block must hold whole groups. Multiples, which depend on all groups of a row, are not
+// possible.
 func (f *Factor) GPTQDynamic(p *parallel.Pool, g quant.Grid, q []int8, w []float32, d []float64, clip quant.Clip, rows int) (quant.Steps, error) {
 	if f.order != nil {
 		return quant.Steps{}, errors.New("solve.dynamic-groups with solve.act-order: expected columns in their original order; set one of the two to false")
+	}
+	if g.Multiples {
+		return quant.Steps{}, errors.New("solve.dynamic-groups with weights.scales multiples: expected the scales of all groups of a row before it is solved; set the first to false")
 	}
 	groups, span := g.Groups(f.n), gptqBlock
 	if groups > 1 {

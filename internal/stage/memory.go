@@ -136,7 +136,7 @@ func QuantizedBytes(c *checkpoint.Config, r *recipe.Recipe) (block, layer int64)
 		var sum int64
 		for _, l := range llama.Layers(of) {
 			name := llama.TensorPrefix(i) + l.String()
-			g := quant.Grid{Bits: r.LayerBits(name), Group: r.Weights.Group, Zero: r.Weights.Zero}
+			g := r.Weights.Grid(r.LayerBits(name))
 			if w := &r.Weights; w.Average > 0 && !w.Named(name) {
 				g.Bits = slices.Max(w.MixWidths())
 			}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/quant"
 )
 
 // Mixed widths: each layer gets its own number of bits, so that the total error of all
@@ -109,7 +108,7 @@ func (x *mixture) exchange() bool {
 // this many bits, treating channels as independent: Σ d_i (w − ŵ)²_ji / Σ d_i w²_ji, with d
 // the mean squares of the input channels (square).
 func (st *State) WeightError(d *llama.Dense, bits int, square []float64) (float64, error) {
-	g := quant.Grid{Bits: bits, Group: st.Recipe.Weights.Group, Zero: st.Recipe.Weights.Zero}
+	g := st.Recipe.Weights.Grid(bits)
 	rounded := st.weights[:len(d.W)]
 	copy(rounded, d.W)
 	if err := st.round(g, rounded, d.Out, d.In); err != nil {

@@ -58,7 +58,7 @@ func (st *State) Round(ctx context.Context, ck *checkpoint.Checkpoint, i int) er
 // roundLayer rounds one layer.
 func (st *State) roundLayer(l llama.Layer, f *filed) (err error) {
 	start, report, d := time.Now(), &st.Reports[l.Index()], f.dense
-	g := quant.Grid{Bits: st.Recipe.LayerBits(st.Prefix + l.String()), Group: st.Recipe.Weights.Group, Zero: st.Recipe.Weights.Zero}
+	g := st.Recipe.Weights.Grid(st.Recipe.LayerBits(st.Prefix + l.String()))
 	if g.Bits == quant.FullBits {
 		st.Quantized[l.Index()], err = f.whole(st.Pool)
 		report.BitsPerWeight = quant.FullBits
@@ -74,6 +74,7 @@ func (st *State) roundLayer(l llama.Layer, f *filed) (err error) {
 		g.RTN(q[first*d.In:][:rows*d.In], w, own, rows, d.In, st.Pool.Run)
 		clipped += clippedCount(st.Pool, g, w, own, rows, d.In)
 		steps.Scale = append(steps.Scale, own.Scale...)
+		steps.Row, steps.Multiple = append(steps.Row, own.Row...), append(steps.Multiple, own.Multiple...)
 		if g.Zero == quant.ZeroAsymmetric {
 			steps.Zero = append(steps.Zero, own.Zero...)
 		}

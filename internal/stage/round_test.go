@@ -22,9 +22,10 @@ func TestRound(t *testing.T) {
 	pool := parallel.NewPool(2)
 	defer pool.Close()
 	for name, text := range map[string]string{
-		"rows":   "bits: 4-8-8\nsolve: {method: rtn}\n",
-		"groups": "bits: 3-8-8\nweights: {group: 32, clip: mse, zero: asymmetric}\nsolve: {method: rtn}\n",
-		"mixed":  "bits: 2-8-8\nweights: {group: 64, zero: centred, layers: [{match: down_proj, bits: 16}, {match: q_proj, bits: 5}]}\nsolve: {method: rtn}\n",
+		"rows":      "bits: 4-8-8\nsolve: {method: rtn}\n",
+		"groups":    "bits: 3-8-8\nweights: {group: 32, clip: mse, zero: asymmetric}\nsolve: {method: rtn}\n",
+		"mixed":     "bits: 2-8-8\nweights: {group: 64, zero: centred, layers: [{match: down_proj, bits: 16}, {match: q_proj, bits: 5}]}\nsolve: {method: rtn}\n",
+		"multiples": "bits: 5-8-8\nweights: {group: 16, scales: multiples, clip: mse, layers: [{match: down_proj, bits: 16}, {match: q_proj, bits: 7}]}\nsolve: {method: rtn}\n",
 	} {
 		for _, apart := range []bool{false, true} {
 			r, err := recipe.Parse([]byte("name: "+name+"\nabout: a test\n"+text), name)
@@ -67,7 +68,7 @@ func TestRound(t *testing.T) {
 			}
 			for i, l := range llama.Layers(&ck.Config) {
 				a, b := loaded.Quantized[i], parts.Quantized[i]
-				if !slices.Equal(a.Tiles, b.Tiles) || !slices.Equal(a.Scales, b.Scales) || !slices.Equal(a.Zeros, b.Zeros) || !slices.Equal(a.Whole.Data, b.Whole.Data) || !slices.Equal(a.Bias, b.Bias) {
+				if !slices.Equal(a.Tiles, b.Tiles) || !slices.Equal(a.Scales, b.Scales) || !slices.Equal(a.Zeros, b.Zeros) || !slices.Equal(a.Multiples, b.Multiples) || !slices.Equal(a.Whole.Data, b.Whole.Data) || !slices.Equal(a.Bias, b.Bias) {
 					t.Errorf("%s, sides apart %v: %s is not the same", name, apart, l)
 				}
 				x, y := loaded.Reports[i], parts.Reports[i]

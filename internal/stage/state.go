@@ -249,7 +249,7 @@ func Largest(c *checkpoint.Config) (weights, out, in int) {
 
 // grid is the grid of a layer's weights.
 func (st *State) grid(l llama.Which) quant.Grid {
-	return quant.Grid{Bits: st.Recipe.LayerBits(st.name(l)), Group: st.Recipe.Weights.Group, Zero: st.Recipe.Weights.Zero}
+	return st.Recipe.Weights.Grid(st.Recipe.LayerBits(st.name(l)))
 }
 
 // emulate writes to st.got the output that the runtime would compute, in float32:

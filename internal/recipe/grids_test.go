@@ -1,0 +1,166 @@
+package recipe
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/specquant/specquant/internal/quant"
+)
+
+// multiplesRecipe is one with multiples as scales.
+const multiplesRecipe = `name: multiples
+bits: 5-8-8
+weights:
+  group: 16
+  scales: multiples
+  clip: hessian
+  layers: [{match: down_proj, bits: 6}, {match: v_proj, bits: 16}]
+solve:
+  method: gptq
+  damp: 0.01
+  sweeps: 1
+`
+
+func parseMultiples(t *testing.T, old, now string) (*Recipe, error) {
+	t.Helper()
+	if strings.Count(multiplesRecipe, old) != 1 {
+		t.Fatalf("%q is not once in the recipe", old)
+	}
+	return Parse([]byte(strings.Replace(multiplesRecipe, old, now, 1)), "some.yaml")
+}
+
+func TestParseMultiples(t *testing.T) {
+	r, err := Parse([]byte(multiplesRecipe), "multiples.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g := r.Weights.Grid(6); g != (quant.Grid{Bits: 6, Group: 16, Zero: quant.ZeroSymmetric, Multiples: true}) {
+		t.Errorf("grid %+v", g)
+	}
+	for _, c := range []struct{ old, now string }{
+		{"bits: 5-8-8", "bits: 4-4-4"}, {"bits: 5-8-8", "bits: 7-16-16"}, {"group: 16", "group: 128"}, {"bits: 6}", "bits: 7}"},
+		{"  group: 16\n  scales: multiples", "  group: 32\n  scales: halves"}, {"clip: hessian", "average: 5.5\n  widths: [4, 5, 6, 7]"},
+	} {
+		if _, err := parseMultiples(t, c.old, c.now); err != nil {
+			t.Errorf("%s: %v", c.now, err)
+		}
+	}
+}
+
+func TestParseMultiplesRefuses(t *testing.T) {
+	for _, c := range []struct {
+		old, now string
+		want     []string
+	}{
+		{"scales: multiples", "scales: tenths", []string{"weights.scales", `"tenths"`, "halves, multiples"}},
+		{"scales: multiples", "scales: halves", []string{"weights.group", "found 16 with scales halves", "scales: multiples"}},
+		{"  scales: multiples\n", "", []string{"weights.group", "found 16"}},
+		{"bits: 5-8-8", "bits: 3-8-8", []string{"bits: found weights of 3 bits with weights.scales multiples", "[4 5 6 7]", "scales: halves"}},
+		{"bits: 5-8-8", "bits: 8-8-8", []string{"bits: found weights of 8 bits"}},
+		{"group: 16", "group: 0", []string{"weights.group: found 0 with weights.scales multiples", "16, 32, 64 or 128"}},
+		{"clip: hessian", "zero: centred", []string{"weights.zero: found centred with weights.scales multiples", "expected symmetric"}},
+		{"clip: hessian", "zero: asymmetric", []string{"weights.zero: found asymmetric"}},
+		{"bits: 6}", "bits: 8}", []string{"weights.layers: found 8 bits for down_proj with weights.scales multiples", "or 16"}},
+		{"clip: hessian", "average: 5.5", []string{"weights.widths: found 2 with weights.scales multiples"}},
+		{"clip: hessian", "average: 5.5\n  widths: [4, 8]", []string{"weights.widths: found 8"}},
+		{"sweeps: 1", "rescale: true", []string{"solve.rescale", "multiples"}},
+		{"sweeps: 1", "dynamic-groups: true", []string{"solve.dynamic-groups", "multiples"}},
+		{"sweeps: 1", "sweeps: 1\ntune: {epochs: 1, batch: 1}", []string{"tune: found with weights.scales multiples"}},
+		{"sweeps: 1", "sweeps: 1\ndistil: {epochs: 1, batch: 1}", []string{"distil: found"}},
+		{"sweeps: 1", "sweeps: 1\nlearn: {method: omniquant, epochs: 1, batch: 1}", []string{"learn: found"}},
+	} {
+		_, err := parseMultiples(t, c.old, c.now)
+		if err == nil {
+			t.Errorf("%s is accepted", c.now)
+			continue
+		}
+		for _, want := range append(c.want, "recipe some.yaml: ") {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: error %q lacks %q", c.now, err, want)
+			}
+		}
+	}
+}
+
+// TestSetWithoutMultiples: bits and groups that flags ask for replace multiples by 16-bit scales where
+// these cannot be, and only there.
+func TestSetWithoutMultiples(t *testing.T) {
+	type grid struct {
+		scales quant.ScaleKind
+		zero   quant.ZeroKind
+		group  int
+	}
+	halves := func(group int) grid { return grid{quant.ScalesHalves, quant.ZeroCentred, group} }
+	multiples := func(group int) grid { return grid{quant.ScalesMultiples, quant.ZeroSymmetric, group} }
+	of := func(r *Recipe) grid { return grid{r.Weights.Scales, r.Weights.Zero, r.Weights.Group} }
+	for _, c := range []struct {
+		bits, group int
+		want        grid
+	}{
+		{2, 16, halves(32)}, {3, 64, halves(64)}, {4, 16, multiples(16)}, {7, 128, multiples(128)}, {8, 16, halves(32)}, {8, 128, halves(128)},
+	} {
+		r, err := parseMultiples(t, "group: 16", fmt.Sprintf("group: %d\n  fill: q4_0", c.group))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.SetBits(quant.Bits{Weights: c.bits, Activations: 8, KV: 8}); err != nil || of(r) != c.want || r.Weights.Fill != "" {
+			t.Errorf("%d bits, groups of %d: %+v, %v, want %+v", c.bits, c.group, r.Weights, err, c.want)
+		}
+	}
+	for group, want := range map[int]grid{0: halves(0), 8: halves(8), 16: multiples(16), 32: multiples(32), 48: halves(48), 256: multiples(256)} {
+		r, err := parseMultiples(t, "group: 16", "group: 64\n  fill: q4_0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.SetGroup(group); of(r) != want || r.Weights.Fill != "" {
+			t.Errorf("group %d: %+v, want %+v", group, r.Weights, want)
+		}
+	}
+}
+
+// TestFinest: what a size chooses from is in the order of the errors of normally distributed
+// weights, the largest of which is less than the smallest with a bit less.
+func TestFinest(t *testing.T) {
+	const rows, cols = 32, 1536
+	rng := rand.New(rand.NewPCG(1, 2))
+	w := make([]float32, rows*cols)
+	for i := range w {
+		w[i] = float32(rng.NormFloat64() / 50)
+	}
+	run := func(n int, fn func(i int)) {
+		for i := range n {
+			fn(i)
+		}
+	}
+	loss := func(g quant.Grid) (sum float64) {
+		steps, err := g.Scales(w, rows, cols, quant.ClipMSE, run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, back := make([]int8, len(w)), make([]float32, len(w))
+		g.RTN(q, w, steps, rows, cols, run)
+		g.Dequantize(back, q, steps, rows, cols, run)
+		for i, v := range w {
+			sum += float64(v-back[i]) * float64(v-back[i])
+		}
+		return sum
+	}
+	for _, own := range []Weights{{Scales: quant.ScalesHalves, Zero: quant.ZeroCentred}, {Scales: quant.ScalesMultiples, Zero: quant.ZeroSymmetric, Group: 16}} {
+		before := 0.0
+		for bits := 8; bits >= 2; bits-- {
+			for i, x := range own.Finest(bits) {
+				e := loss(x.Grid(bits))
+				if e < before*.99 {
+					t.Errorf("%s, %d bits: choice %d, %+v, loses %.3g, the one before %.3g", own.Scales, bits, i, x, e, before)
+				}
+				before = e
+				if multiples := x.Scales == quant.ScalesMultiples; multiples && !slices.Contains(quant.MultipleBits, bits) || multiples != (x.Zero == quant.ZeroSymmetric) {
+					t.Errorf("%s, %d bits: choice %d is %+v", own.Scales, bits, i, x)
+				}
+			}
+		}
+	}
+}
