@@ -26,9 +26,11 @@ func (w *Weights) Halves(group int) Weights {
 	return own
 }
 
-// setBits replaces multiples by 16-bit scales if weights of so many bits cannot have them.
-func (w *Weights) setBits(bits int) {
-	if w.multiples() && !slices.Contains(quant.MultipleBits, bits) {
+// setBits replaces multiples by 16-bit scales if weights of so many bits cannot have them, or
+// activations have 4 bits: these have scales for groups of channels, so that products are scaled
+// group by group anyhow, and there are no fast ones with multiples.
+func (w *Weights) setBits(b quant.Bits) {
+	if w.multiples() && (b.Activations == 4 || !slices.Contains(quant.MultipleBits, b.Weights)) {
 		*w = w.Halves(max(leastGroup, w.Group))
 	}
 }

@@ -97,17 +97,18 @@ func TestSetWithoutMultiples(t *testing.T) {
 	multiples := func(group int) grid { return grid{quant.ScalesMultiples, quant.ZeroSymmetric, group} }
 	of := func(r *Recipe) grid { return grid{r.Weights.Scales, r.Weights.Zero, r.Weights.Group} }
 	for _, c := range []struct {
-		bits, group int
-		want        grid
+		bits, activations, group int
+		want                     grid
 	}{
-		{2, 16, halves(32)}, {3, 64, halves(64)}, {4, 16, multiples(16)}, {7, 128, multiples(128)}, {8, 16, halves(32)}, {8, 128, halves(128)},
+		{2, 8, 16, halves(32)}, {3, 16, 64, halves(64)}, {4, 8, 16, multiples(16)}, {7, 16, 128, multiples(128)},
+		{8, 8, 16, halves(32)}, {8, 8, 128, halves(128)}, {4, 4, 16, halves(32)}, {5, 4, 64, halves(64)},
 	} {
 		r, err := parseMultiples(t, "group: 16", fmt.Sprintf("group: %d\n  fill: q4_0", c.group))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := r.SetBits(quant.Bits{Weights: c.bits, Activations: 8, KV: 8}); err != nil || of(r) != c.want || r.Weights.Fill != "" {
-			t.Errorf("%d bits, groups of %d: %+v, %v, want %+v", c.bits, c.group, r.Weights, err, c.want)
+		if err := r.SetBits(quant.Bits{Weights: c.bits, Activations: c.activations, KV: 8}); err != nil || of(r) != c.want || r.Weights.Fill != "" {
+			t.Errorf("%d-%d-8, groups of %d: %+v, %v, want %+v", c.bits, c.activations, c.group, r.Weights, err, c.want)
 		}
 	}
 	for group, want := range map[int]grid{0: halves(0), 8: halves(8), 16: multiples(16), 32: multiples(32), 48: halves(48), 256: multiples(256)} {

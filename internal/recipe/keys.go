@@ -126,7 +126,7 @@ var keys = slices.Concat(
 
 		{"weights.group", Whole, smallGroups, 0, 0, "0", "Adjacent inputs of a row that share a scale; 0: the whole row. 16 with scales multiples only, 0 with halves only."},
 		{"weights.scales", Word, []string{string(quant.ScalesHalves), string(quant.ScalesMultiples)}, 0, 0, string(quant.ScalesHalves),
-			"halves: a 16-bit float for each group; multiples: one for each row, and for each group a multiple of it, 1 to 2^(8−b), which takes 8−b bits, so that groups can be smaller, and products need no scales of groups. For weights of 4 to 7 bits, with zero symmetric. Where --bits, --size or fill choose other bits, or one scale a row, the scales are halves and zero is centred."},
+			"halves: a 16-bit float for each group; multiples: one for each row, and for each group a multiple of it, 1 to 2^(8−b), which takes 8−b bits, so that groups can be smaller, and products need no scales of groups. For weights of 4 to 7 bits, with zero symmetric. Where --bits, --size or fill choose other bits, activations of 4 bits, or one scale a row, the scales are halves and zero is centred."},
 		{"weights.clip", Word, []string{string(quant.ClipNone), string(quant.ClipMSE), string(quant.ClipHessian), string(ClipAWQ)}, 0, 0, string(quant.ClipNone),
 			"Where the grid of a group ends; weights beyond it are clipped. none: at the largest weight; mse: where the squared error of the weights is smallest; hessian: the same, with each input's errors weighted by E[x²]; awq: AWQ's search, by the output error of each group, in all layers except q and k."},
 		{"weights.zero", Word, []string{string(quant.ZeroSymmetric), string(quant.ZeroCentred), string(quant.ZeroAsymmetric)}, 0, 0, string(quant.ZeroSymmetric),

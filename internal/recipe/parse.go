@@ -80,13 +80,13 @@ func Parse(data []byte, file string) (*Recipe, error) {
 	return r, nil
 }
 
-// SetBits overrides the recipe's bits and removes weights.fill, which would raise them. Weights of
-// bits that cannot have multiples get 16-bit scales.
+// SetBits overrides the recipe's bits and removes weights.fill, which would raise them. Where
+// multiples do not go with the bits, scales become 16-bit floats.
 func (r *Recipe) SetBits(b quant.Bits) error {
 	if err := b.Check(); err != nil {
 		return err
 	}
 	r.Bits, r.BitsText, r.Weights.Fill = b, b.String(), ""
-	r.Weights.setBits(b.Weights)
+	r.Weights.setBits(b)
 	return nil
 }
