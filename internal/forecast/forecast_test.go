@@ -91,7 +91,10 @@ func TestSpeeds(t *testing.T) {
 			t.Fatal(err)
 		}
 		coarse := *r
-		coarse.Bits.Weights, coarse.Weights.Average = 2, 2.5
+		if err := coarse.SetBits(quant.Bits{Weights: 2, Activations: 8, KV: 8}); err != nil {
+			t.Fatal(err)
+		}
+		coarse.Weights.Average = 2.5
 		speeds, err := Speeds(t.Context(), c, []Setting{{nil, 1 << 20}, {r, 400e3}, {&coarse, 300e3}}, 1, 1<<30, true, pool)
 		if err != nil {
 			t.Fatal(err)
