@@ -96,5 +96,8 @@ func formatText(f measure.Format) string {
 	if f.Group == 0 {
 		return plural.Of(f.Bits, "bit") + ", one scale a row"
 	}
+	if f.Multiples {
+		return fmt.Sprintf("%s, multiples for groups of %d", plural.Of(f.Bits, "bit"), f.Group)
+	}
 	return fmt.Sprintf("%s, groups of %d", plural.Of(f.Bits, "bit"), f.Group)
 }

@@ -16,13 +16,14 @@ import (
 
 // Format is how weights are stored.
 type Format struct {
-	Bits  int `json:"bits"`
-	Group int `json:"group"` // inputs that share a scale; 0: one scale for each row
+	Bits      int  `json:"bits"`
+	Group     int  `json:"group"`     // inputs that share a scale; 0: one scale for each row
+	Multiples bool `json:"multiples"` // the scales of groups are multiples of their row's
 }
 
 // Formats are those that are measured: what quantize makes of the layers of small models and of
-// wide ones, of output matrices, and 8 bits. All have centred zero points but the last.
-var Formats = []Format{{5, 128}, {4, 32}, {6, 64}, {8, 0}}
+// wide ones, of output matrices, and 8 bits.
+var Formats = []Format{{5, 32, true}, {4, 16, true}, {6, 0, false}, {8, 0, false}}
 
 // Tokens are the numbers of tokens that are multiplied: while a text is written for one reader
 // and for eight, and while a prompt is read.
@@ -118,20 +119,26 @@ func product(p *parallel.Pool, meter *cpu.LimitMeter, f Format, tokens int, tile
 		n = 1
 	}
 	ws := make([]*integer.Matrix, n)
-	scale := make([]uint16, integer.ScaleLen(rows, cols, f.Group))
+	group := f.Group // of the scales
+	var multiples []byte
+	if f.Multiples {
+		group, multiples = 0, randomBytes(integer.MultiplesBytes(f.Bits, rows, cols, f.Group))
+	}
+	scale := make([]uint16, integer.ScaleLen(rows, cols, group))
 	for i := range scale {
 		scale[i] = 0x2000 // 2⁻⁷
 	}
-	zero := []float32{float32(int(1)<<f.Bits-1) / 2}
-	if f.Bits == 8 {
-		zero = nil
-	}
 	for i := range ws {
-		w, err := integer.NewHalfMatrix(f.Bits, rows, cols, f.Group, tiles[i*size:][:size], slices.Clone(scale), zero)
+		own := tiles[i*size:][:size]
+		var err error
+		if f.Multiples {
+			ws[i], err = integer.NewMultiplesMatrix(f.Bits, rows, cols, f.Group, own, slices.Clone(scale), slices.Clone(multiples))
+		} else {
+			ws[i], err = integer.NewHalfMatrix(f.Bits, rows, cols, group, own, slices.Clone(scale), nil)
+		}
 		if err != nil {
 			return Kernel{}, err
 		}
-		ws[i] = w
 	}
 	x := make([]float32, tokens*cols)
 	r := rand.New(rand.NewPCG(1, 1))
@@ -139,7 +146,7 @@ func product(p *parallel.Pool, meter *cpu.LimitMeter, f Format, tokens int, tile
 		x[i] = r.Float32()*2 - 1
 	}
 	var a integer.Activations
-	a.Quantize(p, x, cols, tokens, cols, integer.ActGrid{Bits: 8, Clip: 1}, f.Group)
+	a.Quantize(p, x, cols, tokens, cols, integer.ActGrid{Bits: 8, Clip: 1}, group)
 	y := make([]float32, tokens*rows)
 	pass := func() float64 {
 		start := time.Now()
