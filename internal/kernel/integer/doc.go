@@ -7,6 +7,7 @@
 //	portable    the product in Go, which defines the bits
 //	float       products with float tokens
 //	levels      weights that are indices of 4 bits into a table of levels
+//	multiples   weights whose groups' scales are small multiples of their row's
 //	planes      weights of 2, 3, 5, 6 and 7 bits in bit planes (unpack*: to bytes)
 //	group       tokens in groups of channels with a scale each
 //	scale       scales of weights in 32 or 16 bits
