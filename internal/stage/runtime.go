@@ -44,9 +44,7 @@ func codesBytes(c *checkpoint.Config, r *recipe.Recipe) int64 {
 	}
 	outputs, _ := readers(c)
 	scales := outputs * int64(max(1, c.Experts.Count))
-	if r.Weights.Scales == quant.ScalesMultiples {
-		scales *= 2 // and a sum of integers for each row
-	} else if r.Weights.Group > 0 {
+	if r.Weights.Group > 0 && r.Weights.Scales != quant.ScalesMultiples {
 		scales += BlockWeights(c) / int64(r.Weights.Group)
 	}
 	if r.Weights.Zero == quant.ZeroAsymmetric {
