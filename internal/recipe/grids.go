@@ -48,17 +48,17 @@ func (r *Recipe) SetGroup(group int) {
 
 // Finest lists what the weights may be with so many bits where a size decides, from the least
 // expected error, and the most bytes, on. The squared errors of normally distributed weights, in
-// units of their variance over 4^bits, are with 16-bit scales
+// units of their variance over 4^bits (go test -run TestFinest -v), are with 16-bit scales
 //
-//	groups of 32, 64, 128: 1.9, 2.3, 2.6; one scale for each row of 1,536 inputs: 2.9 (4 bits) to 4.0 (7 bits)
+//	groups of 32, 64, 128: 1.9, 2.3, 2.6 (4 bits) to 2.8 (7 bits); one scale for each row of 1,536 inputs: 3.0 to 4.2
 //
 // and with multiples
 //
 //	         4 bits  5 bits  6 bits  7 bits
-//	16         1.6     1.8     2.1     3.2
-//	32         2.0     2.2     2.6     3.8
-//	64         2.3     2.5     2.9     4.0
-//	128        2.6     2.8     3.2     4.1
+//	16         1.6     1.8     2.2     3.1
+//	32         2.0     2.2     2.6
+//	64         2.4     2.6     3.0
+//	128        2.7     3.0     3.4
 //
 // As one bit more makes four times less, bits count before groups. Multiples take 8 − bits bits
 // instead of 16, so that of 4 to 6 bits they lose less in the same size. Of 7 bits, where there are

@@ -158,6 +158,7 @@ func TestFinest(t *testing.T) {
 					t.Errorf("%s, %d bits: choice %d, %+v, loses %.3g, the one before %.3g", own.Scales, bits, i, x, e, before)
 				}
 				before = e
+				t.Logf("%d bits, groups of %d, %s: %.2f times variance over 4^bits", bits, x.Group, x.Scales, e/float64(rows*cols)*50*50*float64(int(1)<<(2*bits)))
 				if multiples := x.Scales == quant.ScalesMultiples; multiples && !slices.Contains(quant.MultipleBits, bits) || multiples != (x.Zero == quant.ZeroSymmetric) {
 					t.Errorf("%s, %d bits: choice %d is %+v", own.Scales, bits, i, x)
 				}

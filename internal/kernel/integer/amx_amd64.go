@@ -154,14 +154,6 @@ func (s *intSignedTiles) halve(a *Activations, t0, t1 int) {
 
 var intSignedPool = sync.Pool{New: func() any { return new(intSignedTiles) }}
 
-// intMinus8 are the signed numbers that weights of 4 bits stand for.
-var intMinus8 = func() (v [16]int8) {
-	for u := range v {
-		v[u] = int8(u - 8)
-	}
-	return v
-}()
-
 // intMinus7 are twice the numbers halfway between integers: see intOdd.
 var intMinus7 = func() (v [16]int8) {
 	for u := range v {
@@ -175,7 +167,7 @@ var intMinus7 = func() (v [16]int8) {
 func (s *intSignedTiles) fill(w *Matrix, tile, tiles, cols int, odd bool) {
 	size := intTileBytes(w.Bits, w.Cols)
 	step := intStep(w.Bits) // whole steps are written, which may go beyond cols
-	signed := &intMinus8
+	signed := &intFourBits.signed
 	if w.levels != nil {
 		signed = &w.levels.signed
 	} else if odd {

@@ -2437,7 +2437,7 @@ next:
 // func intAMXQuad(args *intAMXArgs)
 // Pairs of row tiles with one scale for each row and no zero points, and tokens by 32: two blocks
 // share the loads of the weights too, so that a product takes one load. Nothing is scaled before
-// the end of the rows, and nothing waits for memory. BX has the sums of the first block, [tile][token][16],
+// the end of the rows, and no sums go through memory before. BX has the sums of the first block, [tile][token][16],
 // and then the second's.
 TEXT ·intAMXQuad(SB), 0, $4160-8
 	MOVQ args+0(FP), R12

@@ -170,8 +170,8 @@ func (w *Matrix) multiplesInPlace(a *Activations) bool {
 	return w.multiples != nil && w.multiples.group == a.multipleGroup && len(a.multipleSums[w.Bits]) > 0
 }
 
-// intFourBits are the signed integers that weights of 4 bits stand for, as bytes: a table with which
-// they are unpacked before they are multiplied with multiples.
+// intFourBits are the signed integers that weights of 4 bits stand for, and the same as bytes: a table
+// with which they are unpacked where signed bytes are wanted, as before multiples.
 var intFourBits = func() (l intLevels) {
 	for u := range l.stored {
 		l.signed[u] = int8(u) - 8

@@ -30,7 +30,7 @@ func intAMXFine8(args *intAMXArgs)
 
 // Pairs of row tiles with one scale for each row and no zero points, and tokens by 32: two blocks
 // share the loads of the weights too, so that a product takes one load. Nothing is scaled before
-// the end of the rows, and nothing waits for memory. BX has the sums of the first block, [tile][token][16],
+// the end of the rows, and no sums go through memory before. BX has the sums of the first block, [tile][token][16],
 // and then the second's.
 //
 //go:noescape
