@@ -94,11 +94,11 @@ var intFiles = []file{
 	// Bit planes to bytes.
 	{"integer/unpack512_amd64.s", "int_unpack512_amd64.tmpl", values{"Bits": planeBits, "Multiples": []values{
 		{"Name": "intUnpackTimes512", "Bits": multipleBits, "Half": false},
-		{"Name": "intUnpackTimesHalf512", "Bits": multipleBits[1:], "Half": true},
+		{"Name": "intUnpackTimesHalf512", "Bits": planeBits, "Half": true},
 	}}},
 	{"integer/unpack256_amd64.s", "int_unpack256_amd64.tmpl", values{"Bits": planeBits, "Multiples": []values{
 		{"Name": "intUnpackTimesAVX2", "Bits": multipleBits, "Half": false},
-		{"Name": "intUnpackTimesHalfAVX2", "Bits": multipleBits[1:], "Half": true},
+		{"Name": "intUnpackTimesHalfAVX2", "Bits": planeBits, "Half": true},
 	}}},
 	{"integer/unpack_arm64.s", "int_unpack_arm64.tmpl", values{"Bits": planeBits}},
 
@@ -130,9 +130,9 @@ var intFiles = []file{
 		{"intUnpack512", "unpacks two row tiles of bit planes to bytes.", "args *intUnpackArgs", "args", "intUnpack512W%d", false, []kernels{{planeBits, nil}}},
 		{"intUnpackAVX2", "unpacks a row tile of bit planes to bytes.", "args *intUnpackArgs", "args", "intUnpackAVX2W%d", false, []kernels{{planeBits, nil}}},
 		{"intUnpackTimesAVX2", "unpacks a row tile to bytes that are multiplied with their groups' multiples.", "args *intTimesUnpackArgs", "args", "intUnpackTimesAVX2W%d", false, []kernels{{multipleBits, nil}}},
-		{"intUnpackTimesHalfAVX2", "is intUnpackTimesAVX2 for groups of half a step.", "args *intTimesUnpackArgs", "args", "intUnpackTimesHalfAVX2W%d", false, []kernels{{multipleBits[1:], nil}}},
+		{"intUnpackTimesHalfAVX2", "is intUnpackTimesAVX2 for groups of half a step.", "args *intTimesUnpackArgs", "args", "intUnpackTimesHalfAVX2W%d", false, []kernels{{planeBits, nil}}},
 		{"intUnpackTimes512", "unpacks a row tile to bytes that are multiplied with their groups' multiples.", "args *intTimesUnpackArgs", "args", "intUnpackTimes512W%d", false, []kernels{{multipleBits, nil}}},
-		{"intUnpackTimesHalf512", "is intUnpackTimes512 for groups of half a step.", "args *intTimesUnpackArgs", "args", "intUnpackTimesHalf512W%d", false, []kernels{{multipleBits[1:], nil}}},
+		{"intUnpackTimesHalf512", "is intUnpackTimes512 for groups of half a step.", "args *intTimesUnpackArgs", "args", "intUnpackTimesHalf512W%d", false, []kernels{{planeBits, nil}}},
 	}}},
 	{"integer/calls_arm64.go", "int_calls.tmpl", values{"Package": "integer", "Unsafe": true, "Families": []family{
 		call("intDot", "multiplies a row tile with some tokens.", "intDot%dx%d", kernels{allBits, tokensNEON}),

@@ -20,10 +20,14 @@ type piece struct {
 	Below int // the bits of the planes below, 0 for the lowest plane
 }
 
-// planes returns the pieces of a quad, the lowest plane first.
-func planes(bits, quad int) []piece {
+// planes returns the pieces of a quad of weights, the lowest plane first. For weights of 2 and 3 bits
+// with multiples of a row's scale, whose integers are odd, they give twice what is stored.
+func planes(bits, quad int, multiples bool) []piece {
 	var list []piece
-	start, place := 0, 0 // of the plane: its first byte, its lowest bit in a weight
+	start, place, below := 0, 0, 0 // of the plane: its first byte, its lowest bit in a weight, the bits below
+	if multiples && oddMultiples(bits) {
+		place = 1
+	}
 	for _, width := range planeWidths[bits] {
 		fields := 8 / width // of a byte
 		field := width * (quad % fields)
@@ -32,9 +36,9 @@ func planes(bits, quad int) []piece {
 		}
 		list = append(list, piece{
 			At: start + 64*(quad/fields), Right: field - place,
-			Mask: (1<<width - 1) << place, Below: 1<<place - 1,
+			Mask: (1<<width - 1) << place, Below: below,
 		})
-		start, place = start+64*width, place+width
+		start, place, below = start+64*width, place+width, below|(1<<width-1)<<place
 	}
 	return list
 }
@@ -51,8 +55,16 @@ func shift(right, left string, n int) string {
 // planeMasks names the data of the AVX2 kernels that hold a plane's bits.
 var planeMasks = map[int]string{
 	0x03: "intBits01", 0x04: "intBit2", 0x0f: "intBits0123",
+	0x06: "intBits12", 0x08: "intBit3",
 	0x10: "intBit4", 0x30: "intBits45", 0x40: "intBit6",
 }
+
+// oddMultiples reports whether weights of so many bits with multiples are odd integers: with 2 and 3 bits,
+// where u stands for 2u − (2^bits − 1), and not for u − 2^(bits−1).
+func oddMultiples(bits int) bool { return bits < 4 }
+
+// multipleWidth is the number of bits of a multiple beside weights of so many bits.
+func multipleWidth(bits int) int { return min(4, 8-bits) }
 
 // multipleAt are, as one number, the indices for VPSHUFB of the bytes of rows row and row+1, 4 each:
 // the two bytes of packed multiples, of width bits each, that the row's begins in, and twice none.

@@ -16,7 +16,7 @@ var (
 	allBits   = []int{2, 3, 4, 5, 6, 7, 8}
 
 	// Weights whose groups' scales may be multiples of their row's.
-	multipleBits = []int{4, 5, 6, 7}
+	multipleBits = []int{2, 3, 4, 5, 6, 7}
 
 	// Weights that are multiplied with float tokens as they are stored; others are
 	// unpacked to bytes first.

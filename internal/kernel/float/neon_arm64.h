@@ -19,6 +19,7 @@
 #define ADD4S(d, n, m) WORD $(0x4ea08400 | m<<16 | n<<5 | d) // add d.4s, n.4s, m.4s
 #define SUB4S(d, n, m) WORD $(0x6ea08400 | m<<16 | n<<5 | d) // sub d.4s, n.4s, m.4s
 #define ADD16B(d, n, m) WORD $(0x4e208400 | m<<16 | n<<5 | d) // add d.16b, n.16b, m.16b
+#define SUB16B(d, n, m) WORD $(0x6e208400 | m<<16 | n<<5 | d) // sub d.16b, n.16b, m.16b
 #define MLS4S(d, n, m) WORD $(0x6ea09400 | m<<16 | n<<5 | d) // mls d.4s, n.4s, m.4s; d - n·m
 #define MLS16B(d, n, m) WORD $(0x6e209400 | m<<16 | n<<5 | d) // mls d.16b, n.16b, m.16b; d - n·m
 #define UMAX4S(d, n, m) WORD $(0x6ea06400 | m<<16 | n<<5 | d) // umax d.4s, n.4s, m.4s

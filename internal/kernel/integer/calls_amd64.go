@@ -165,6 +165,22 @@ func intVNNIHalf(args *intArgs, bits, width int) {
 // intVNNIMultiples multiplies row tiles, whose groups' scales are multiples of their row's, with some tokens.
 func intVNNIMultiples(args *intArgs, bits, width int) {
 	switch bits<<4 | width {
+	case 2<<4 | 8:
+		intVNNIMultiples2x8(args)
+	case 2<<4 | 4:
+		intVNNIMultiples2x4(args)
+	case 2<<4 | 2:
+		intVNNIMultiples2x2(args)
+	case 2<<4 | 1:
+		intVNNIMultiples2x1(args)
+	case 3<<4 | 8:
+		intVNNIMultiples3x8(args)
+	case 3<<4 | 4:
+		intVNNIMultiples3x4(args)
+	case 3<<4 | 2:
+		intVNNIMultiples3x2(args)
+	case 3<<4 | 1:
+		intVNNIMultiples3x1(args)
 	case 4<<4 | 8:
 		intVNNIMultiples4x8(args)
 	case 4<<4 | 4:
@@ -205,6 +221,22 @@ func intVNNIMultiples(args *intArgs, bits, width int) {
 // intVNNIMultiplesHalf is intVNNIMultiples for groups of half a step.
 func intVNNIMultiplesHalf(args *intArgs, bits, width int) {
 	switch bits<<4 | width {
+	case 2<<4 | 8:
+		intVNNIMultiplesHalf2x8(args)
+	case 2<<4 | 4:
+		intVNNIMultiplesHalf2x4(args)
+	case 2<<4 | 2:
+		intVNNIMultiplesHalf2x2(args)
+	case 2<<4 | 1:
+		intVNNIMultiplesHalf2x1(args)
+	case 3<<4 | 8:
+		intVNNIMultiplesHalf3x8(args)
+	case 3<<4 | 4:
+		intVNNIMultiplesHalf3x4(args)
+	case 3<<4 | 2:
+		intVNNIMultiplesHalf3x2(args)
+	case 3<<4 | 1:
+		intVNNIMultiplesHalf3x1(args)
 	case 4<<4 | 8:
 		intVNNIMultiplesHalf4x8(args)
 	case 4<<4 | 4:
@@ -399,6 +431,18 @@ func intAVXVNNILevels(args *intArgs, bits, width int) {
 // intAVX2Multiples is intAVX2 for weights whose groups' scales are multiples of their row's.
 func intAVX2Multiples(args *intArgs, bits, width int) {
 	switch bits<<4 | width {
+	case 2<<4 | 4:
+		intAVX2Multiples2x4(args)
+	case 2<<4 | 2:
+		intAVX2Multiples2x2(args)
+	case 2<<4 | 1:
+		intAVX2Multiples2x1(args)
+	case 3<<4 | 4:
+		intAVX2Multiples3x4(args)
+	case 3<<4 | 2:
+		intAVX2Multiples3x2(args)
+	case 3<<4 | 1:
+		intAVX2Multiples3x1(args)
 	case 4<<4 | 4:
 		intAVX2Multiples4x4(args)
 	case 4<<4 | 2:
@@ -431,6 +475,18 @@ func intAVX2Multiples(args *intArgs, bits, width int) {
 // intAVX2MultiplesHalf is intAVX2Multiples for groups of half a step.
 func intAVX2MultiplesHalf(args *intArgs, bits, width int) {
 	switch bits<<4 | width {
+	case 2<<4 | 4:
+		intAVX2MultiplesHalf2x4(args)
+	case 2<<4 | 2:
+		intAVX2MultiplesHalf2x2(args)
+	case 2<<4 | 1:
+		intAVX2MultiplesHalf2x1(args)
+	case 3<<4 | 4:
+		intAVX2MultiplesHalf3x4(args)
+	case 3<<4 | 2:
+		intAVX2MultiplesHalf3x2(args)
+	case 3<<4 | 1:
+		intAVX2MultiplesHalf3x1(args)
 	case 4<<4 | 4:
 		intAVX2MultiplesHalf4x4(args)
 	case 4<<4 | 2:
@@ -463,6 +519,18 @@ func intAVX2MultiplesHalf(args *intArgs, bits, width int) {
 // intAVXVNNIMultiples is intAVXVNNI for weights whose groups' scales are multiples of their row's.
 func intAVXVNNIMultiples(args *intArgs, bits, width int) {
 	switch bits<<4 | width {
+	case 2<<4 | 4:
+		intAVXVNNIMultiples2x4(args)
+	case 2<<4 | 2:
+		intAVXVNNIMultiples2x2(args)
+	case 2<<4 | 1:
+		intAVXVNNIMultiples2x1(args)
+	case 3<<4 | 4:
+		intAVXVNNIMultiples3x4(args)
+	case 3<<4 | 2:
+		intAVXVNNIMultiples3x2(args)
+	case 3<<4 | 1:
+		intAVXVNNIMultiples3x1(args)
 	case 4<<4 | 4:
 		intAVXVNNIMultiples4x4(args)
 	case 4<<4 | 2:
@@ -495,6 +563,18 @@ func intAVXVNNIMultiples(args *intArgs, bits, width int) {
 // intAVXVNNIMultiplesHalf is intAVXVNNIMultiples for groups of half a step.
 func intAVXVNNIMultiplesHalf(args *intArgs, bits, width int) {
 	switch bits<<4 | width {
+	case 2<<4 | 4:
+		intAVXVNNIMultiplesHalf2x4(args)
+	case 2<<4 | 2:
+		intAVXVNNIMultiplesHalf2x2(args)
+	case 2<<4 | 1:
+		intAVXVNNIMultiplesHalf2x1(args)
+	case 3<<4 | 4:
+		intAVXVNNIMultiplesHalf3x4(args)
+	case 3<<4 | 2:
+		intAVXVNNIMultiplesHalf3x2(args)
+	case 3<<4 | 1:
+		intAVXVNNIMultiplesHalf3x1(args)
 	case 4<<4 | 4:
 		intAVXVNNIMultiplesHalf4x4(args)
 	case 4<<4 | 2:
@@ -653,6 +733,10 @@ func intUnpackAVX2(args *intUnpackArgs, bits int) {
 // intUnpackTimesAVX2 unpacks a row tile to bytes that are multiplied with their groups' multiples.
 func intUnpackTimesAVX2(args *intTimesUnpackArgs, bits int) {
 	switch bits {
+	case 2:
+		intUnpackTimesAVX2W2(args)
+	case 3:
+		intUnpackTimesAVX2W3(args)
 	case 4:
 		intUnpackTimesAVX2W4(args)
 	case 5:
@@ -669,6 +753,10 @@ func intUnpackTimesAVX2(args *intTimesUnpackArgs, bits int) {
 // intUnpackTimesHalfAVX2 is intUnpackTimesAVX2 for groups of half a step.
 func intUnpackTimesHalfAVX2(args *intTimesUnpackArgs, bits int) {
 	switch bits {
+	case 2:
+		intUnpackTimesHalfAVX2W2(args)
+	case 3:
+		intUnpackTimesHalfAVX2W3(args)
 	case 5:
 		intUnpackTimesHalfAVX2W5(args)
 	case 6:
@@ -683,6 +771,10 @@ func intUnpackTimesHalfAVX2(args *intTimesUnpackArgs, bits int) {
 // intUnpackTimes512 unpacks a row tile to bytes that are multiplied with their groups' multiples.
 func intUnpackTimes512(args *intTimesUnpackArgs, bits int) {
 	switch bits {
+	case 2:
+		intUnpackTimes512W2(args)
+	case 3:
+		intUnpackTimes512W3(args)
 	case 4:
 		intUnpackTimes512W4(args)
 	case 5:
@@ -699,6 +791,10 @@ func intUnpackTimes512(args *intTimesUnpackArgs, bits int) {
 // intUnpackTimesHalf512 is intUnpackTimes512 for groups of half a step.
 func intUnpackTimesHalf512(args *intTimesUnpackArgs, bits int) {
 	switch bits {
+	case 2:
+		intUnpackTimesHalf512W2(args)
+	case 3:
+		intUnpackTimesHalf512W3(args)
 	case 5:
 		intUnpackTimesHalf512W5(args)
 	case 6:

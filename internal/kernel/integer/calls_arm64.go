@@ -163,6 +163,18 @@ func intFloatNEON(args *intArgs, bits, width int) {
 // intDotMultiples is intDot where groups' scales are multiples of their row's.
 func intDotMultiples(args *intArgs, bits, width int) {
 	switch bits<<4 | width {
+	case 2<<4 | 4:
+		intDotMultiples2x4(args)
+	case 2<<4 | 2:
+		intDotMultiples2x2(args)
+	case 2<<4 | 1:
+		intDotMultiples2x1(args)
+	case 3<<4 | 4:
+		intDotMultiples3x4(args)
+	case 3<<4 | 2:
+		intDotMultiples3x2(args)
+	case 3<<4 | 1:
+		intDotMultiples3x1(args)
 	case 4<<4 | 4:
 		intDotMultiples4x4(args)
 	case 4<<4 | 2:
@@ -195,6 +207,18 @@ func intDotMultiples(args *intArgs, bits, width int) {
 // intDotMultiplesHalf is intDotMultiples for groups of 16 inputs.
 func intDotMultiplesHalf(args *intArgs, bits, width int) {
 	switch bits<<4 | width {
+	case 2<<4 | 4:
+		intDotMultiplesHalf2x4(args)
+	case 2<<4 | 2:
+		intDotMultiplesHalf2x2(args)
+	case 2<<4 | 1:
+		intDotMultiplesHalf2x1(args)
+	case 3<<4 | 4:
+		intDotMultiplesHalf3x4(args)
+	case 3<<4 | 2:
+		intDotMultiplesHalf3x2(args)
+	case 3<<4 | 1:
+		intDotMultiplesHalf3x1(args)
 	case 4<<4 | 4:
 		intDotMultiplesHalf4x4(args)
 	case 4<<4 | 2:
@@ -227,6 +251,18 @@ func intDotMultiplesHalf(args *intArgs, bits, width int) {
 // intNEONMultiples is intNEON where groups' scales are multiples of their row's.
 func intNEONMultiples(args *intArgs, bits, width int) {
 	switch bits<<4 | width {
+	case 2<<4 | 4:
+		intNEONMultiples2x4(args)
+	case 2<<4 | 2:
+		intNEONMultiples2x2(args)
+	case 2<<4 | 1:
+		intNEONMultiples2x1(args)
+	case 3<<4 | 4:
+		intNEONMultiples3x4(args)
+	case 3<<4 | 2:
+		intNEONMultiples3x2(args)
+	case 3<<4 | 1:
+		intNEONMultiples3x1(args)
 	case 4<<4 | 4:
 		intNEONMultiples4x4(args)
 	case 4<<4 | 2:
@@ -259,6 +295,18 @@ func intNEONMultiples(args *intArgs, bits, width int) {
 // intNEONMultiplesHalf is intNEONMultiples for groups of 16 inputs.
 func intNEONMultiplesHalf(args *intArgs, bits, width int) {
 	switch bits<<4 | width {
+	case 2<<4 | 4:
+		intNEONMultiplesHalf2x4(args)
+	case 2<<4 | 2:
+		intNEONMultiplesHalf2x2(args)
+	case 2<<4 | 1:
+		intNEONMultiplesHalf2x1(args)
+	case 3<<4 | 4:
+		intNEONMultiplesHalf3x4(args)
+	case 3<<4 | 2:
+		intNEONMultiplesHalf3x2(args)
+	case 3<<4 | 1:
+		intNEONMultiplesHalf3x1(args)
 	case 4<<4 | 4:
 		intNEONMultiplesHalf4x4(args)
 	case 4<<4 | 2:
@@ -291,6 +339,10 @@ func intNEONMultiplesHalf(args *intArgs, bits, width int) {
 // intTimesNEON multiplies a row tile of signed bytes with the multiples of their groups.
 func intTimesNEON(dst, multiples unsafe.Pointer, groups, quads, last int, bits int) {
 	switch bits {
+	case 2:
+		intTimesNEON2(dst, multiples, groups, quads, last)
+	case 3:
+		intTimesNEON3(dst, multiples, groups, quads, last)
 	case 4:
 		intTimesNEON4(dst, multiples, groups, quads, last)
 	case 5:

@@ -141,7 +141,7 @@ func intMulPair(pr *intProduct, a *Activations, tile, t0, t1 int) {
 // intFloatPair is intMulPair for float tokens.
 func intFloatPair(pr *intProduct, x []float32, ldx, tile, t0, t1 int) {
 	var u *intUnpacked
-	if cpu.Active() >= cpu.AVX2 && pr.w.packed() && (pr.w.Bits > 3 || !pr.w.wholeSteps()) {
+	if cpu.Active() >= cpu.AVX2 && pr.w.packed() && (pr.w.Bits > 3 || pr.w.multiples != nil || !pr.w.wholeSteps()) {
 		u = newIntUnpacked(pr.w, tile, intUnpack)
 		defer u.free()
 	}

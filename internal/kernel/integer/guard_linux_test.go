@@ -94,7 +94,7 @@ func TestMultiplesStayInside(t *testing.T) {
 	intTiers(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(8, 10))
 		for n, s := range multiplesShapes {
-			for bits := 4; bits <= 7; bits++ {
+			for bits := 2; bits <= 7; bits++ {
 				if testing.Short() && (n+bits)%4 != 0 {
 					continue
 				}

@@ -13,17 +13,21 @@ import (
 // The scales of a row's groups need not be 16-bit floats of their own. In a matrix with
 // multiples there is one scale for a row, and a group's scale is 1 to [MaxMultiple] times that:
 //
-//	weight[r][k] = Scale[r] · multiple[r, k/group] · (u[r][k] − 2^(Bits−1))
+//	weight[r][k] = Scale[r] · multiple[r, k/group] · (u[r][k] − 2^(Bits−1))    4 to 7 bits
+//	weight[r][k] = Scale[r] · multiple[r, k/group] · (2·u[r][k] − (2^Bits − 1))    2 and 3 bits
+//
+// With 2 and 3 bits these are the odd integers from 1 − 2^Bits to 2^Bits − 1, as many above 0 as below:
+// of so few values none is spent on 0 or on a side that has one more.
 //
 // The multiple times the integer fits a byte. So the product is that with a matrix of 8 bits and
 // one scale for each row, to the bit, because integer sums are exact: nothing is scaled in
-// float32 group by group, and groups can be small, because a multiple takes 8 − Bits bits.
+// float32 group by group, and groups can be small, because a multiple takes 8 − Bits bits, at most 4.
 // Some routines multiply with the multiples as they go. For all others the tiles are first
 // unpacked to bytes, as bit planes are.
 //
-// The multiples, less one, of the 16 rows of a tile follow each other in the bits of 2·(8 − Bits)
-// bytes, the lowest bits of the first byte first, [tile][group]. Routines read 8 bytes at a time:
-// as many as the last ones may lack follow.
+// The multiples, less one, of the 16 rows of a tile follow each other in the bits of as many bytes as
+// 16 multiples take, the lowest bits of the first byte first, [tile][group]. Routines read 8 bytes at a
+// time: as many as the last ones may lack follow.
 
 // intMultiples are the multiples of a matrix.
 type intMultiples struct {
@@ -32,11 +36,22 @@ type intMultiples struct {
 }
 
 // MaxMultiple returns the largest multiple of a row's scale that the scale of a group of weights
-// of so many bits, 4 to 7, may be.
+// of so many bits, 2 to 7, may be.
 func MaxMultiple(bits int) int { return 1 << intMultipleBits(bits) }
 
 // intMultipleBits is the number of bits of a multiple.
-func intMultipleBits(bits int) int { return 8 - bits }
+func intMultipleBits(bits int) int { return min(4, 8-bits) }
+
+// intOddMultiples reports whether weights of so many bits with multiples are the odd integers.
+func intOddMultiples(bits int) bool { return bits < 4 }
+
+// intMultipleOffset is what is subtracted from u, or from 2u if integers are odd.
+func intMultipleOffset(bits int) int32 {
+	if intOddMultiples(bits) {
+		return 1<<bits - 1
+	}
+	return intOffset(bits)
+}
 
 // intMultipleBytes is the number of bytes of the multiples of a tile's rows for one group.
 func intMultipleBytes(bits int) int { return 2 * intMultipleBits(bits) }
@@ -91,12 +106,12 @@ func (m *intMultiples) at(bits, at int) (of [intLanes]uint8) {
 
 // NewMultiplesMatrix makes a matrix with multiples, and computes its row sums. tiles has
 // [TileBytes] bytes and multiples [MultiplesBytes]; scale has one finite 16-bit float for each
-// row, rounded up to a multiple of 16. The matrix keeps references to all three. bits is 4 to 7,
+// row, rounded up to a multiple of 16. The matrix keeps references to all three. bits is 2 to 7,
 // and group 16 or a multiple of 32.
 func NewMultiplesMatrix(bits, rows, cols, group int, tiles []byte, scale []uint16, multiples []byte) (*Matrix, error) {
 	switch {
-	case bits < 4 || bits > 7:
-		return nil, fmt.Errorf("integer matrix: %d bits with multiples of a row's scale; 4 to 7 are supported", bits)
+	case bits < 2 || bits > 7:
+		return nil, fmt.Errorf("integer matrix: %d bits with multiples of a row's scale; 2 to 7 are supported", bits)
 	case group != intPlaneStep/2 && (group <= 0 || group%intPlaneStep != 0):
 		return nil, fmt.Errorf("integer matrix: groups of %d inputs with multiples of a row's scale; the size must be 16 or a multiple of 32", group)
 	case rows <= 0 || cols <= 0:
@@ -141,7 +156,7 @@ func (a *Activations) sumByMultiple(p *parallel.Pool, ws []*Matrix) {
 		a.multipleGroup = w.multiples.group
 		groups, size := intGroups(a.Cols, a.multipleGroup)
 		sums := shape.Grow(a.multipleSums[w.Bits], (a.Tokens+intMultiplesTokens)*groups)
-		factor, less := -intOffset(w.Bits), w.multiples.less(w.Bits)
+		factor, less := -intMultipleOffset(w.Bits), w.multiples.less(w.Bits)
 		per := parallel.ChunkTokens(a.Cols)
 		p.Run(shape.CeilDiv(a.Tokens, per), func(i int) {
 			for t := i * per; t < min(a.Tokens, (i+1)*per); t++ {
@@ -156,8 +171,8 @@ func (a *Activations) sumByMultiple(p *parallel.Pool, ws []*Matrix) {
 	}
 }
 
-// less is what the sums of groups begin with less than with −2^(bits−1)·Σ q, so that they fit 16
-// bits: the product of 16 inputs with weights of 5 bits is −32,512 to 32,768. Routines add it again.
+// less is what the sums of groups begin with less than with −offset·Σ q, so that they fit 16 bits:
+// the product of 16 inputs with weights of 5 bits is −32,512 to 32,768. Routines add it again.
 func (m *intMultiples) less(bits int) int32 {
 	if bits == 5 && m.group == intPlaneStep/2 {
 		return 1
@@ -180,8 +195,8 @@ var intFourBits = func() (l intLevels) {
 	return l
 }()
 
-// intTimesPortable multiplies a row tile of signed integers in the layout of 8 bits with the
-// multiples of row tile `tile`, and adds `add` to each byte.
+// intTimesPortable multiplies a row tile of integers u − 2^(Bits−1) in the layout of 8 bits, or the odd
+// integers that they stand for, with the multiples of row tile `tile`, and adds `add` to each byte.
 func intTimesPortable(dst []byte, w *Matrix, tile int, add byte) {
 	groups, size := w.multiplesGroups()
 	cols := shape.RoundUp(w.Cols, intPlaneCols)
@@ -189,8 +204,11 @@ func intTimesPortable(dst []byte, w *Matrix, tile int, add byte) {
 	for g := range groups {
 		of := w.multiples.at(w.Bits, tile*groups+g)
 		part := dst[g*size*intLanes : min(cols, (g+1)*size)*intLanes]
-		for i := range part {
-			part[i] = part[i]*of[i/4%intLanes] + add
+		for i, v := range part {
+			if intOddMultiples(w.Bits) {
+				v = 2*v + 1
+			}
+			part[i] = v*of[i/4%intLanes] + add
 		}
 	}
 	for i := range dst[cols*intLanes:] {

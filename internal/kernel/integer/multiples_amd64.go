@@ -22,8 +22,8 @@ type intTimesUnpackArgs struct {
 // intTimesUnpack unpacks row tiles of w to u, with multiples, as intUnpackPair does if zero is 128.
 // zero is the byte that stands for 0.
 //
-// The routines multiply u, not the signed integer: u·m is less than 2⁸, so that one multiplication
-// of 16 bits does two bytes. 2^(Bits−1)·m is subtracted afterwards.
+// The routines multiply u (2u if integers are odd), not the signed integer: the product is less than
+// 2⁸, so that one multiplication of 16 bits does two bytes. The offset times m is subtracted afterwards.
 func intTimesUnpack(u *intUnpacked, w *Matrix, tile, tiles int, zero byte) {
 	size, groups, of := intTileBytes(w.Bits, w.Cols), w.multiplesSteps(intStep(w.Bits)), intMultipleBytes(w.Bits)
 	for i := range tiles {

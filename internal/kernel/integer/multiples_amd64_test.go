@@ -18,7 +18,7 @@ func TestUnpackMultiples(t *testing.T) {
 		}
 		r := rand.New(rand.NewPCG(53, 1))
 		for _, s := range shapes {
-			for bits := 4; bits <= 7; bits++ {
+			for bits := 2; bits <= 7; bits++ {
 				w, _ := intRandomMultiples(t, r, bits, 40, s.cols, s.group)
 				for tile := 0; tile < 3; tile += 2 {
 					tiles := min(2, 3-tile)

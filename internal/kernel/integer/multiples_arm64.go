@@ -7,8 +7,8 @@ import (
 	"github.com/specquant/specquant/internal/kernel/shape"
 )
 
-// intTimes multiplies row tile `tile` of w, which has been unpacked to signed bytes, with its
-// multiples and adds 128 to each byte.
+// intTimes multiplies row tile `tile` of w, which has been unpacked to the bytes u − 2^(Bits−1), or the
+// odd integers that these stand for, with its multiples and adds 128 to each byte.
 func intTimes(dst []byte, w *Matrix, tile int) {
 	groups, size := w.multiplesGroups()
 	quads, all := shape.CeilDiv(size, intPlaneCols), shape.CeilDiv(w.Cols, intPlaneCols)

@@ -11,7 +11,7 @@ import (
 )
 
 // intRandomMultiples returns a matrix with multiples, and the matrix of 8 bits with the same
-// weights. The first row has the largest integers and multiples, of either sign.
+// weights. The first row has the lowest integers and the largest multiples, the second one the highest.
 func intRandomMultiples(t testing.TB, r *rand.Rand, bits, rows, cols, group int) (w, bytes *Matrix) {
 	t.Helper()
 	groups, size := intGroups(cols, group)
@@ -19,18 +19,25 @@ func intRandomMultiples(t testing.TB, r *rand.Rand, bits, rows, cols, group int)
 	multiple := make([]uint8, rows*groups)
 	for i := range multiple {
 		multiple[i] = uint8(1 + r.IntN(most))
-		if i < groups {
+		if i < 2*groups {
 			multiple[i] = uint8(most)
 		}
 	}
 	q, value := make([]int8, rows*cols), make([]int8, rows*cols)
 	for i := range q {
 		q[i] = int8(r.Int32N(2*off) - off)
-		if i < cols {
+		switch i / cols {
+		case 0:
 			q[i] = int8(-off)
+		case 1:
+			q[i] = int8(off - 1)
 		}
-		value[i] = q[i] * int8(multiple[i/cols*groups+i%cols/size])
-		if v := int(q[i]) * int(multiple[i/cols*groups+i%cols/size]); v != int(value[i]) {
+		integer := int(q[i])
+		if bits <= 3 {
+			integer = 2*integer + 1
+		}
+		v := integer * int(multiple[i/cols*groups+i%cols/size])
+		if value[i] = int8(v); v != int(value[i]) {
 			t.Fatalf("%d does not fit a byte", v)
 		}
 	}
@@ -80,7 +87,7 @@ func TestMultiples(t *testing.T) {
 			if testing.Short() && n%4 != 0 {
 				continue
 			}
-			for bits := 4; bits <= 7; bits++ {
+			for bits := 2; bits <= 7; bits++ {
 				w, bytes := intRandomMultiples(t, r, bits, s.rows, s.cols, s.group)
 				if i := intDiffer(w.RowSum, bytes.RowSum); i >= 0 {
 					t.Fatalf("%v, %d bits: sum %d is %v, want %v", s, bits, i, w.RowSum[i], bytes.RowSum[i])
@@ -89,6 +96,9 @@ func TestMultiples(t *testing.T) {
 					x := intRandomTokens(r, tokens, s.cols)
 					for i := range x[:s.cols] {
 						x[i] = -1 // all of the first token's integers are the smallest
+						if tokens > 1 {
+							x[s.cols+i] = 1 // and all of the second's the largest
+						}
 					}
 					for _, grid := range []ActGrid{{Bits: 8, Clip: 1}, {Bits: 4, Clip: 1}, {Bits: 4, Clip: 1, Group: 16}} {
 						var a Activations
@@ -112,14 +122,46 @@ func TestMultiples(t *testing.T) {
 	})
 }
 
+// TestPackMultiples pins the layout of multiples on disk.
+func TestPackMultiples(t *testing.T) {
+	for bits, most := range map[int]int{2: 16, 3: 16, 4: 16, 5: 8, 6: 4, 7: 2} {
+		if got := MaxMultiple(bits); got != most {
+			t.Errorf("%d bits: the largest multiple is %d, want %d", bits, got, most)
+		}
+		const rows, groups = 18, 3
+		width := min(4, 8-bits)
+		multiple := make([]uint8, rows*groups)
+		for i := range multiple {
+			multiple[i] = uint8(1 + i*7%most)
+		}
+		packed := make([]byte, MultiplesBytes(bits, rows, 16*groups, 16))
+		if n := 2*groups*2*width + 8 - 2*width; len(packed) != n {
+			t.Fatalf("%d bits: %d bytes, want %d", bits, len(packed), n)
+		}
+		PackMultiples(packed, bits, multiple, rows, 16*groups, 16)
+		for i, m := range multiple {
+			row, g := i/groups, i%groups
+			first := (row/16*groups+g)*16*width + row%16*width // bit
+			var got int
+			for b := range width {
+				at := first + b
+				got |= int(packed[at/8]>>(at%8)&1) << b
+			}
+			if got+1 != int(m) {
+				t.Errorf("%d bits: multiple %d is %d, want %d", bits, i, got+1, m)
+			}
+		}
+	}
+}
+
 // TestNewMultiplesMatrix: matrices that do not fit together are errors.
 func TestNewMultiplesMatrix(t *testing.T) {
 	for _, c := range []struct{ bits, group, tiles, scales, multiples int }{
-		{3, 32, 0, 0, 0}, {8, 32, 0, 0, 0}, {5, 8, 0, 0, 0}, {5, 48, 0, 0, 0}, {5, 0, 0, 0, 0},
-		{5, 32, 1, 0, 0}, {5, 32, 0, 1, 0}, {5, 32, 0, 0, 1}, {5, 32, 0, 0, -1},
+		{1, 32, 0, 0, 0}, {8, 32, 0, 0, 0}, {5, 8, 0, 0, 0}, {5, 48, 0, 0, 0}, {5, 0, 0, 0, 0},
+		{5, 32, 1, 0, 0}, {5, 32, 0, 1, 0}, {5, 32, 0, 0, 1}, {5, 32, 0, 0, -1}, {3, 32, 0, 0, 1}, {2, 16, 0, 0, -1},
 	} {
 		const rows, cols = 20, 64
-		bits, group := min(max(c.bits, 4), 7), max(16, c.group)
+		bits, group := min(max(c.bits, 2), 7), max(16, c.group)
 		_, err := NewMultiplesMatrix(c.bits, rows, cols, c.group, make([]byte, TileBytes(bits, rows, cols)+c.tiles),
 			make([]uint16, ScaleLen(rows, cols, 0)+c.scales), make([]byte, MultiplesBytes(bits, rows, cols, group)+c.multiples))
 		if err == nil {
@@ -141,7 +183,7 @@ func BenchmarkMultiplesTurns(b *testing.B) {
 		group    int
 		multiple bool
 	}{{"g128", 128, false}, {"g64", 64, false}, {"g32", 32, false}, {"multiples32", 32, true}, {"multiples16", 16, true}}
-	for _, bits := range []int{4, 5} {
+	for _, bits := range []int{2, 3, 4, 5} {
 		for _, at := range []struct {
 			place string
 			bytes int

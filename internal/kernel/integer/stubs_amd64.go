@@ -95,6 +95,24 @@ func intAVX2Group8x1(args *intArgs)
 // avx2_multiples_amd64.s
 
 //go:noescape
+func intAVX2Multiples2x4(args *intArgs)
+
+//go:noescape
+func intAVX2Multiples2x2(args *intArgs)
+
+//go:noescape
+func intAVX2Multiples2x1(args *intArgs)
+
+//go:noescape
+func intAVX2Multiples3x4(args *intArgs)
+
+//go:noescape
+func intAVX2Multiples3x2(args *intArgs)
+
+//go:noescape
+func intAVX2Multiples3x1(args *intArgs)
+
+//go:noescape
 func intAVX2Multiples4x4(args *intArgs)
 
 //go:noescape
@@ -129,6 +147,24 @@ func intAVX2Multiples7x2(args *intArgs)
 
 //go:noescape
 func intAVX2Multiples7x1(args *intArgs)
+
+//go:noescape
+func intAVX2MultiplesHalf2x4(args *intArgs)
+
+//go:noescape
+func intAVX2MultiplesHalf2x2(args *intArgs)
+
+//go:noescape
+func intAVX2MultiplesHalf2x1(args *intArgs)
+
+//go:noescape
+func intAVX2MultiplesHalf3x4(args *intArgs)
+
+//go:noescape
+func intAVX2MultiplesHalf3x2(args *intArgs)
+
+//go:noescape
+func intAVX2MultiplesHalf3x1(args *intArgs)
 
 //go:noescape
 func intAVX2MultiplesHalf4x4(args *intArgs)
@@ -312,6 +348,24 @@ func intAVXVNNILevels4x1(args *intArgs)
 // avxvnni_multiples_amd64.s
 
 //go:noescape
+func intAVXVNNIMultiples2x4(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiples2x2(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiples2x1(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiples3x4(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiples3x2(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiples3x1(args *intArgs)
+
+//go:noescape
 func intAVXVNNIMultiples4x4(args *intArgs)
 
 //go:noescape
@@ -346,6 +400,24 @@ func intAVXVNNIMultiples7x2(args *intArgs)
 
 //go:noescape
 func intAVXVNNIMultiples7x1(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiplesHalf2x4(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiplesHalf2x2(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiplesHalf2x1(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiplesHalf3x4(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiplesHalf3x2(args *intArgs)
+
+//go:noescape
+func intAVXVNNIMultiplesHalf3x1(args *intArgs)
 
 //go:noescape
 func intAVXVNNIMultiplesHalf4x4(args *intArgs)
@@ -492,6 +564,16 @@ func intUnpackLevelsAVX2(args *intUnpackArgs)
 // One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, R13 groups left.
 //
 //go:noescape
+func intUnpackTimesAVX2W2(args *intTimesUnpackArgs)
+
+// One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, R13 groups left.
+//
+//go:noescape
+func intUnpackTimesAVX2W3(args *intTimesUnpackArgs)
+
+// One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, R13 groups left.
+//
+//go:noescape
 func intUnpackTimesAVX2W4(args *intTimesUnpackArgs)
 
 // One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, R13 groups left.
@@ -508,6 +590,16 @@ func intUnpackTimesAVX2W6(args *intTimesUnpackArgs)
 //
 //go:noescape
 func intUnpackTimesAVX2W7(args *intTimesUnpackArgs)
+
+// One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, DI the last.
+//
+//go:noescape
+func intUnpackTimesHalfAVX2W2(args *intTimesUnpackArgs)
+
+// One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, DI the last.
+//
+//go:noescape
+func intUnpackTimesHalfAVX2W3(args *intTimesUnpackArgs)
 
 // One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, DI the last.
 //
@@ -549,6 +641,16 @@ func intUnpackLevels512(args *intUnpackArgs)
 // One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, R13 groups left.
 //
 //go:noescape
+func intUnpackTimes512W2(args *intTimesUnpackArgs)
+
+// One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, R13 groups left.
+//
+//go:noescape
+func intUnpackTimes512W3(args *intTimesUnpackArgs)
+
+// One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, R13 groups left.
+//
+//go:noescape
 func intUnpackTimes512W4(args *intTimesUnpackArgs)
 
 // One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, R13 groups left.
@@ -565,6 +667,16 @@ func intUnpackTimes512W6(args *intTimesUnpackArgs)
 //
 //go:noescape
 func intUnpackTimes512W7(args *intTimesUnpackArgs)
+
+// One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, DI the last.
+//
+//go:noescape
+func intUnpackTimesHalf512W2(args *intTimesUnpackArgs)
+
+// One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, DI the last.
+//
+//go:noescape
+func intUnpackTimesHalf512W3(args *intTimesUnpackArgs)
 
 // One row tile with multiples to the bytes of weights of 8 bits. R14 next multiples, DI the last.
 //
@@ -732,6 +844,30 @@ func intVNNIGroup8x1(args *intArgs)
 // vnni_multiples_amd64.s
 
 //go:noescape
+func intVNNIMultiples2x8(args *intArgs)
+
+//go:noescape
+func intVNNIMultiples2x4(args *intArgs)
+
+//go:noescape
+func intVNNIMultiples2x2(args *intArgs)
+
+//go:noescape
+func intVNNIMultiples2x1(args *intArgs)
+
+//go:noescape
+func intVNNIMultiples3x8(args *intArgs)
+
+//go:noescape
+func intVNNIMultiples3x4(args *intArgs)
+
+//go:noescape
+func intVNNIMultiples3x2(args *intArgs)
+
+//go:noescape
+func intVNNIMultiples3x1(args *intArgs)
+
+//go:noescape
 func intVNNIMultiples4x8(args *intArgs)
 
 //go:noescape
@@ -778,6 +914,30 @@ func intVNNIMultiples7x2(args *intArgs)
 
 //go:noescape
 func intVNNIMultiples7x1(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf2x8(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf2x4(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf2x2(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf2x1(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf3x8(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf3x4(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf3x2(args *intArgs)
+
+//go:noescape
+func intVNNIMultiplesHalf3x1(args *intArgs)
 
 //go:noescape
 func intVNNIMultiplesHalf4x8(args *intArgs)

@@ -136,6 +136,24 @@ func intNEONGroup8x1(args *intArgs)
 // multiples_arm64.s
 
 //go:noescape
+func intDotMultiples2x4(args *intArgs)
+
+//go:noescape
+func intDotMultiples2x2(args *intArgs)
+
+//go:noescape
+func intDotMultiples2x1(args *intArgs)
+
+//go:noescape
+func intDotMultiples3x4(args *intArgs)
+
+//go:noescape
+func intDotMultiples3x2(args *intArgs)
+
+//go:noescape
+func intDotMultiples3x1(args *intArgs)
+
+//go:noescape
 func intDotMultiples4x4(args *intArgs)
 
 //go:noescape
@@ -170,6 +188,24 @@ func intDotMultiples7x2(args *intArgs)
 
 //go:noescape
 func intDotMultiples7x1(args *intArgs)
+
+//go:noescape
+func intDotMultiplesHalf2x4(args *intArgs)
+
+//go:noescape
+func intDotMultiplesHalf2x2(args *intArgs)
+
+//go:noescape
+func intDotMultiplesHalf2x1(args *intArgs)
+
+//go:noescape
+func intDotMultiplesHalf3x4(args *intArgs)
+
+//go:noescape
+func intDotMultiplesHalf3x2(args *intArgs)
+
+//go:noescape
+func intDotMultiplesHalf3x1(args *intArgs)
 
 //go:noescape
 func intDotMultiplesHalf4x4(args *intArgs)
@@ -208,6 +244,24 @@ func intDotMultiplesHalf7x2(args *intArgs)
 func intDotMultiplesHalf7x1(args *intArgs)
 
 //go:noescape
+func intNEONMultiples2x4(args *intArgs)
+
+//go:noescape
+func intNEONMultiples2x2(args *intArgs)
+
+//go:noescape
+func intNEONMultiples2x1(args *intArgs)
+
+//go:noescape
+func intNEONMultiples3x4(args *intArgs)
+
+//go:noescape
+func intNEONMultiples3x2(args *intArgs)
+
+//go:noescape
+func intNEONMultiples3x1(args *intArgs)
+
+//go:noescape
 func intNEONMultiples4x4(args *intArgs)
 
 //go:noescape
@@ -242,6 +296,24 @@ func intNEONMultiples7x2(args *intArgs)
 
 //go:noescape
 func intNEONMultiples7x1(args *intArgs)
+
+//go:noescape
+func intNEONMultiplesHalf2x4(args *intArgs)
+
+//go:noescape
+func intNEONMultiplesHalf2x2(args *intArgs)
+
+//go:noescape
+func intNEONMultiplesHalf2x1(args *intArgs)
+
+//go:noescape
+func intNEONMultiplesHalf3x4(args *intArgs)
+
+//go:noescape
+func intNEONMultiplesHalf3x2(args *intArgs)
+
+//go:noescape
+func intNEONMultiplesHalf3x1(args *intArgs)
 
 //go:noescape
 func intNEONMultiplesHalf4x4(args *intArgs)
@@ -279,26 +351,38 @@ func intNEONMultiplesHalf7x2(args *intArgs)
 //go:noescape
 func intNEONMultiplesHalf7x1(args *intArgs)
 
-// A row tile of signed bytes in the layout of 8 bits times the multiples of its groups, plus
-// 128: see intTimesPortable. quads are the fours of columns of each group but the last.
+// A row tile of signed bytes in the layout of 8 bits, twice each and 1, times the multiples of its groups,
+// plus 128: see intTimesPortable. quads are the fours of columns of each group but the last.
+//
+//go:noescape
+func intTimesNEON2(dst, multiples unsafe.Pointer, groups, quads, last int)
+
+// A row tile of signed bytes in the layout of 8 bits, twice each and 1, times the multiples of its groups,
+// plus 128: see intTimesPortable. quads are the fours of columns of each group but the last.
+//
+//go:noescape
+func intTimesNEON3(dst, multiples unsafe.Pointer, groups, quads, last int)
+
+// A row tile of signed bytes in the layout of 8 bits times the multiples of its groups,
+// plus 128: see intTimesPortable. quads are the fours of columns of each group but the last.
 //
 //go:noescape
 func intTimesNEON4(dst, multiples unsafe.Pointer, groups, quads, last int)
 
-// A row tile of signed bytes in the layout of 8 bits times the multiples of its groups, plus
-// 128: see intTimesPortable. quads are the fours of columns of each group but the last.
+// A row tile of signed bytes in the layout of 8 bits times the multiples of its groups,
+// plus 128: see intTimesPortable. quads are the fours of columns of each group but the last.
 //
 //go:noescape
 func intTimesNEON5(dst, multiples unsafe.Pointer, groups, quads, last int)
 
-// A row tile of signed bytes in the layout of 8 bits times the multiples of its groups, plus
-// 128: see intTimesPortable. quads are the fours of columns of each group but the last.
+// A row tile of signed bytes in the layout of 8 bits times the multiples of its groups,
+// plus 128: see intTimesPortable. quads are the fours of columns of each group but the last.
 //
 //go:noescape
 func intTimesNEON6(dst, multiples unsafe.Pointer, groups, quads, last int)
 
-// A row tile of signed bytes in the layout of 8 bits times the multiples of its groups, plus
-// 128: see intTimesPortable. quads are the fours of columns of each group but the last.
+// A row tile of signed bytes in the layout of 8 bits times the multiples of its groups,
+// plus 128: see intTimesPortable. quads are the fours of columns of each group but the last.
 //
 //go:noescape
 func intTimesNEON7(dst, multiples unsafe.Pointer, groups, quads, last int)
