@@ -48,15 +48,16 @@ var functions = template.FuncMap{
 	"upper": strings.ToUpper,
 	"list":  func(list ...any) []any { return list },
 
-	"planes":        planes,
-	"oddMultiples":  oddMultiples,
-	"multipleWidth": multipleWidth,
-	"multipleAt":    multipleAt,
-	"shift":         shift,
-	"planeMasks":    func() map[int]string { return planeMasks },
-	"floatbits":     func(x int) string { return fmt.Sprintf("0x%08x", math.Float32bits(float32(x))) },
-	"byte4":         func(b int) string { return fmt.Sprintf("0x%08x", b*0x01010101) },
-	"byte8":         func(b int) string { return fmt.Sprintf("0x%016x", b*0x0101010101010101) },
+	"planes":         planes,
+	"oddMultiples":   oddMultiples,
+	"multipleWidth":  multipleWidth,
+	"multipleAt":     multipleAt,
+	"multiplePairAt": multiplePairAt,
+	"shift":          shift,
+	"planeMasks":     func() map[int]string { return planeMasks },
+	"floatbits":      func(x int) string { return fmt.Sprintf("0x%08x", math.Float32bits(float32(x))) },
+	"byte4":          func(b int) string { return fmt.Sprintf("0x%08x", b*0x01010101) },
+	"byte8":          func(b int) string { return fmt.Sprintf("0x%016x", b*0x0101010101010101) },
 
 	// tiers are AVX-512 and AVX2: what the names of routines end with, the registers, their
 	// bytes, and the registers of half the width.

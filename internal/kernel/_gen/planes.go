@@ -43,6 +43,18 @@ func planes(bits, quad int, multiples bool) []piece {
 	return list
 }
 
+// multiplePairAt are, as one number, the indices for VPSHUFB of the bytes of rows row and row+1, 4 each: of
+// two groups' packed multiples, of 4 bits each, the byte that has the row's, below and above a byte of
+// zeros.
+func multiplePairAt(row int) string {
+	var v uint64
+	for i := range 2 {
+		at := uint64((row + i) / 2)
+		v |= (0x80008000 | (at+8)<<16 | at) << (32 * i)
+	}
+	return fmt.Sprintf("0x%016x", v)
+}
+
 // shift is the instruction for a shift right by n, or left if n is negative, and
 // the distance: shift "VPSRLD" "VPSLLD" -3 is VPSLLD $3.
 func shift(right, left string, n int) string {
