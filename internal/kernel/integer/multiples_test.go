@@ -230,3 +230,62 @@ func BenchmarkMultiplesTurns(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkMultiplesWidths takes turns, on one thread, between the widths of weights with multiples
+// for groups of 16, and weights of 3 bits whose groups of 32 have scales of 16 bits and a zero point, as
+// centred grids have. The ratios of the best turns, of which each is the time over that of the latter,
+// hold on a machine that others use.
+func BenchmarkMultiplesWidths(b *testing.B) {
+	pool := parallel.NewPool(1)
+	defer pool.Close()
+	kinds := []struct {
+		name     string
+		bits     int
+		group    int
+		multiple bool
+	}{{"w3g32", 3, 32, false}, {"w2m16", 2, 16, true}, {"w3m16", 3, 16, true}, {"w3m32", 3, 32, true}, {"w4m16", 4, 16, true}}
+	for _, s := range [][2]int{{2048, 2048}, {576, 1536}} {
+		for _, tokens := range []int{1, 2, 4, 8, 512} {
+			rows, cols := s[0], s[1]
+			b.Run(fmt.Sprintf("%dx%d/t%d", rows, cols, tokens), func(b *testing.B) {
+				x := intRandomTokens(rand.New(rand.NewPCG(1, 1)), tokens, cols)
+				y := make([]float32, rows*tokens)
+				ws, as := make([][]*Matrix, len(kinds)), make([]Activations, len(kinds))
+				for i, k := range kinds {
+					few := 1 // matrices: with few tokens they are read from memory
+					if tokens <= 8 {
+						few = 24 << 20
+					}
+					group := k.group
+					ws[i] = intBenchSome(b, k.bits, rows, cols, group, few)
+					for _, w := range ws[i] {
+						if k.multiple {
+							w.multiples = &intMultiples{group: k.group, data: make([]byte, MultiplesBytes(k.bits, rows, cols, k.group))}
+							w.Group, w.HalfScale, group = 0, w.HalfScale[:rows], 0
+						} else {
+							w.setZero([]float32{float32(intOffset(k.bits)) - 0.5})
+						}
+					}
+					as[i].Quantize(pool, x, cols, tokens, cols, ActGrid{Bits: 8, Clip: 1}, group)
+				}
+				best := make([]time.Duration, len(kinds))
+				for n := 0; b.Loop(); n++ {
+					for i := range kinds {
+						start := time.Now()
+						for _, w := range ws[i] {
+							Mul(pool, y, rows, w, &as[i])
+						}
+						if d := time.Since(start) / time.Duration(len(ws[i])); n == 0 || d < best[i] {
+							best[i] = d
+						}
+					}
+				}
+				b.ReportMetric(0, "ns/op")
+				b.ReportMetric(float64(best[0].Nanoseconds())/1e3, kinds[0].name+"-us")
+				for i, k := range kinds[1:] {
+					b.ReportMetric(best[i+1].Seconds()/best[0].Seconds(), k.name+"/w3g32")
+				}
+			})
+		}
+	}
+}
