@@ -87,6 +87,21 @@ begin:                            \
 	VPADDD       Y12, a0, a0;             \
 	VPADDD       Y15, a1, a1
 
+// INT2_DOT16 adds a step of 8 columns of one token, like INT2_DOT4, to sums of 16 bits, two in each 32: of
+// its columns 0, 1, 4 and 5, and of the others. Up to 5 bits, of 16 columns, and begun as in multiples.go,
+// they end as what fits.
+#define INT2_DOT16(lo, hi, a0, a1) \
+	VPBROADCASTD lo, Y14;       \
+	VPMADDUBSW   Y14, Y10, Y12; \
+	VPMADDUBSW   Y14, Y11, Y13; \
+	VPADDW       Y12, a0, a0;   \
+	VPADDW       Y13, a1, a1;   \
+	VPBROADCASTD hi, Y15;       \
+	VPMADDUBSW   Y15, Y8, Y12;  \
+	VPMADDUBSW   Y15, Y9, Y13;  \
+	VPADDW       Y12, a0, a0;   \
+	VPADDW       Y13, a1, a1
+
 // INT2_LOAD8 loads a step of 4 columns as 16-bit words: columns 0 and 2 in Y10
 // and Y11, columns 1 and 3 in Y8 and Y9.
 #define INT2_LOAD8 \

@@ -224,6 +224,7 @@ DATA intMultipleOne<>+28(SB)/4, $1
 GLOBL intMultipleOne<>(SB), RODATA|NOPTR, $32
 
 
+
 // func intAVXVNNIMultiples2x4(args *intArgs)
 TEXT ·intAVXVNNIMultiples2x4(SB), 0, $256-8
 	INT2_ENTER
