@@ -20,7 +20,7 @@ func TestLinearBytes(t *testing.T) {
 			Zero:  rapid.SampledFrom([]quant.ZeroKind{"", quant.ZeroSymmetric, quant.ZeroCentred, quant.ZeroAsymmetric}).Draw(t, "zero"),
 		}
 		if g.Multiples = rapid.Bool().Draw(t, "multiples"); g.Multiples {
-			g.Bits, g.Group, g.Zero = 4+g.Bits%4, max(16, g.Group), quant.ZeroSymmetric
+			g = quant.MultipleGrid(min(g.Bits, 7), max(16, g.Group))
 		}
 		w := randoms(rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1)), out*in)
 		steps, err := g.Scales(w, out, in, quant.ClipNone, inSequence)

@@ -11,6 +11,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"unsafe"
 
 	"github.com/specquant/specquant/internal/checkpoint"
@@ -135,10 +136,10 @@ func (l *Linear) Steps() quant.Steps {
 // multiples are the parameters of a grid with multiples.
 func (l *Linear) multiples() quant.Steps {
 	groups := l.Grid.Groups(l.In)
-	s := quant.Steps{Scale: make([]float32, l.Out*groups), Row: l.untile(l.Scales), Multiple: make([]uint8, l.Out*groups)}
+	s := quant.Steps{Scale: make([]float32, l.Out*groups), Zero: l.Grid.FixedZero(), Row: l.untile(l.Scales), Multiple: make([]uint8, l.Out*groups)}
 	integer.UnpackMultiples(s.Multiple, l.Grid.Bits, l.Multiples, l.Out, l.In, l.Grid.Group)
 	for i, m := range s.Multiple {
-		s.Scale[i] = s.Row[i/groups] * float32(m)
+		s.Scale[i] = s.Row[i/groups] * l.Grid.MultipleUnit() * float32(m)
 	}
 	return s
 }
@@ -324,12 +325,12 @@ func (l *Linear) bytes(src Source, name string, n int) ([]byte, error) {
 // readMultiples reads the multiples of the groups' scales. All bytes are some, but for those that
 // fill the last eight.
 func (l *Linear) readMultiples(src Source, name string) error {
-	bits, groups := l.Grid.Bits, l.Grid.Groups(l.In)
-	data, err := l.bytes(src, name, integer.MultiplesBytes(bits, l.Out, l.In, l.Grid.Group))
+	groups := l.Grid.Groups(l.In)
+	data, err := l.bytes(src, name, integer.MultiplesBytes(l.Grid.Bits, l.Out, l.In, l.Grid.Group))
 	if err != nil {
 		return err
 	}
-	used := l.tiles() * groups * tileRows * (8 - bits) / 8
+	used := l.tiles() * groups * tileRows * bits.Len(uint(integer.MaxMultiple(l.Grid.Bits)-1)) / 8
 	for i, b := range data[used:] {
 		if b != 0 {
 			return fmt.Errorf("%s: tensor %s: byte %d is %d, expected 0 behind the last multiple", fileOf(src, name), name, used+i, b)

@@ -120,7 +120,10 @@ func (q *Quantization) LayerBits(name string) int {
 
 // Grid is the grid of layers whose weights have so many bits.
 func (q *Quantization) Grid(bits int) quant.Grid {
-	return quant.Grid{Bits: bits, Group: q.Group, Zero: q.Zero, Multiples: q.Scales == quant.ScalesMultiples}
+	if q.Scales == quant.ScalesMultiples {
+		return quant.MultipleGrid(bits, q.Group)
+	}
+	return quant.Grid{Bits: bits, Group: q.Group, Zero: q.Zero}
 }
 
 // ProductGroup is the number of inputs whose products are added up before they are scaled; 0: all

@@ -32,7 +32,7 @@ func TestParseMultiples(t *testing.T) {
 	if got, err := ParseQuantization(data, "config.json"); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("written as %s, read as %+v, %v", data, got, err)
 	}
-	if g := want.Grid(5); g != (quant.Grid{Bits: 5, Group: 16, Multiples: true}) || want.ProductGroup() != 0 {
+	if g := want.Grid(5); g != (quant.Grid{Bits: 5, Group: 16, Zero: quant.ZeroSymmetric, Multiples: true}) || want.ProductGroup() != 0 {
 		t.Errorf("grid %+v, products in groups of %d", g, want.ProductGroup())
 	}
 	want.Scales, want.Version = quant.ScalesHalves, VersionOf(quant.ScalesHalves)
@@ -113,10 +113,9 @@ func TestParseQuantizationRefuses(t *testing.T) {
 		{multiples(`"group_size":16`, `"group_size":0`), []string{"group_size is 0 with scales multiples", "expected 16 or a multiple of 32"}},
 		{multiples(`"group_size":16`, `"group_size":24`), []string{"group_size is 24 with scales multiples"}},
 		{multiples(`"group_size":16`, `"group_size":48`), []string{"group_size is 48 with scales multiples"}},
-		{multiples(`"weights":5`, `"weights":3`), []string{"bits.weights is 3 with scales multiples", "[4 5 6 7]"}},
-		{multiples(`"weights":5`, `"weights":8`), []string{"bits.weights is 8 with scales multiples"}},
+		{multiples(`"weights":5`, `"weights":8`), []string{"bits.weights is 8 with scales multiples", "[2 3 4 5 6 7]"}},
 		{multiples(`"head_bits":8`, `"head_bits":8,"zero_point":"centred"`), []string{"zero_point is centred with scales multiples", "symmetric"}},
-		{multiples(`"head_bits":8`, `"head_bits":8,"layer_bits":{"a":16,"b":8}`), []string{"layer_bits of b is 8 with scales multiples", "[4 5 6 7] or 16"}},
+		{multiples(`"head_bits":8`, `"head_bits":8,"layer_bits":{"a":16,"b":8}`), []string{"layer_bits of b is 8 with scales multiples", "[2 3 4 5 6 7] or 16"}},
 	} {
 		q, err := ParseQuantization([]byte(c.raw), "dir/config.json")
 		wantError(t, c.raw, err, append(c.want, "dir/config.json: quantization_config: ")...)
@@ -140,7 +139,7 @@ func FuzzParseQuantization(f *testing.F) {
 		if q.Bits.Check() != nil || q.Group < 0 || q.Group%8 != 0 || q.Group > maxGroup || !(q.ActClip > 0 && q.ActClip <= 1) {
 			t.Fatalf("accepted %+v", q)
 		}
-		if q.Scales == quant.ScalesMultiples && (!quant.MultipleGroup(q.Group) || q.Bits.Weights < 4 || q.Bits.Weights > 7) {
+		if q.Scales == quant.ScalesMultiples && (!quant.MultipleGroup(q.Group) || q.Bits.Weights > 7) {
 			t.Fatalf("accepted %+v", q)
 		}
 		data, err := json.Marshal(q)

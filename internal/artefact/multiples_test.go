@@ -11,9 +11,9 @@ import (
 
 // TestMultiplesByDefinition decodes the tensors as docs/FORMAT.md says.
 func TestMultiplesByDefinition(t *testing.T) {
-	for _, c := range []struct{ bits, out, in, group int }{{4, 37, 100, 16}, {5, 16, 96, 32}, {6, 20, 40, 16}, {7, 50, 130, 64}, {5, 3, 10, 128}} {
+	for _, c := range []struct{ bits, out, in, group int }{{2, 20, 70, 32}, {3, 37, 100, 16}, {4, 37, 100, 16}, {5, 16, 96, 32}, {6, 20, 40, 16}, {7, 50, 130, 64}, {5, 3, 10, 128}} {
 		w := randoms(rand.New(rand.NewPCG(uint64(c.bits), 1)), c.out*c.in)
-		g := quant.Grid{Bits: c.bits, Group: c.group, Multiples: true}
+		g := quant.MultipleGrid(c.bits, c.group)
 		steps, err := g.Scales(w, c.out, c.in, quant.ClipMSE, inSequence)
 		if err != nil {
 			t.Fatal(err)
@@ -26,7 +26,7 @@ func TestMultiplesByDefinition(t *testing.T) {
 		codes := make([]int8, len(w))
 		integer.UnpackTiles(codes, c.bits, m[layerName+".qweight"].Data, c.out, c.in)
 		want := dense(l)
-		groups, n := (c.in+c.group-1)/c.group, 8-c.bits
+		groups, n := (c.in+c.group-1)/c.group, min(4, 8-c.bits)
 		for i, v := range want {
 			r, group := i/c.in, i%c.in/c.group
 			first := n * (r % 16) // the first bit of the multiple less one
@@ -34,7 +34,11 @@ func TestMultiplesByDefinition(t *testing.T) {
 			bits := int(multiples.Data[at]) | int(multiples.Data[at+1])<<8
 			multiple := 1 + bits>>(first%8)&(1<<n-1)
 			scale := float.FromF16(uint16(scales.Data[2*r]) | uint16(scales.Data[2*r+1])<<8)
-			if got := scale * float32(multiple) * float32(codes[i]); got != v {
+			code := int(codes[i])
+			if c.bits <= 3 {
+				code = 2*code + 1
+			}
+			if got := scale * float32(multiple) * float32(code); got != v {
 				t.Fatalf("%+v: row %d, column %d: %v, want %v", c, r, i%c.in, got, v)
 			}
 		}

@@ -43,7 +43,8 @@ func TestFit(t *testing.T) {
 		{multiples, 114.6e6, 4, 16, s},
 		{multiples, 112.8e6, 4, 32, s},
 		{multiples, 111.4e6, 4, 0, z},
-		{multiples, 105e6, 3, 32, z},
+		{multiples, 105e6, 3, 16, s},
+		{multiples, 96.5e6, 2, 16, s},
 		{multiples, 85e6, 2, 0, z},
 	} {
 		r, err := fit(c, k.r, k.size, 2*49152*576, 1<<20)

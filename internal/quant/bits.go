@@ -37,7 +37,22 @@ var (
 )
 
 // MultipleBits are the bits of weights with which [Grid.Multiples] is possible.
-var MultipleBits = []int{4, 5, 6, 7}
+var MultipleBits = []int{2, 3, 4, 5, 6, 7}
+
+// MultipleZero is the kind of zero point of weights of so many bits with [Grid.Multiples]: a
+// multiple is a factor of integers, which of 2 and 3 bits are the odd ones, centred, because so
+// few levels are better without one at zero.
+func MultipleZero(bits int) ZeroKind {
+	if bits <= 3 {
+		return ZeroCentred
+	}
+	return ZeroSymmetric
+}
+
+// MultipleGrid is the grid of so many bits, of [MultipleBits], with [Grid.Multiples].
+func MultipleGrid(bits, group int) Grid {
+	return Grid{Bits: bits, Group: group, Zero: MultipleZero(bits), Multiples: true}
+}
 
 // MultipleGroup reports whether groups of so many inputs can have [Grid.Multiples].
 func MultipleGroup(group int) bool { return group == 16 || group > 0 && group%32 == 0 }

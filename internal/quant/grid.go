@@ -20,8 +20,10 @@ type Grid struct {
 	Zero  ZeroKind // "" is symmetric
 
 	// Multiples says that a row has one 16-bit float and that the scale of each of its groups is
-	// a whole multiple of that, 1 to 2^(8−Bits): then multiple times code fits a signed byte, and
-	// products need one scale for each row. Only symmetric grids of [MultipleBits] can have it.
+	// a whole multiple of that (on a centred grid, of twice that), 1 to 2^(8−Bits), but at most 16:
+	// then multiple times integer, q or on a centred grid the odd number 2q + 1, fits a signed byte,
+	// and products need one scale for each row. Only grids of [MultipleBits] with their
+	// [MultipleZero] can have it.
 	Multiples bool
 }
 
@@ -31,8 +33,9 @@ type Steps struct {
 	Scale []float32
 	Zero  []float32
 
-	// With [Grid.Multiples] the scale of a group is, exactly, that of its row times its multiple;
-	// otherwise nil. Who changes Scale must leave these true.
+	// With [Grid.Multiples] the scale of a group is, exactly, that of its row times its multiple
+	// times [Grid.MultipleUnit]; otherwise nil. Who changes Scale must leave these true. A row of
+	// zeros on a centred grid has scale 0, and its groups [ZeroGroupScale].
 	Row      []float32 // [rows]
 	Multiple []uint8   // [rows × groups]
 }
@@ -59,6 +62,15 @@ func (g Grid) FixedZero() []float32 {
 		return nil
 	}
 	return []float32{float32(int(1)<<g.Bits-1) / 2}
+}
+
+// MultipleUnit is the step of a grid with [Grid.Multiples] in units of the row's scale times the
+// multiple: of a centred grid 2, the distance of odd integers.
+func (g Grid) MultipleUnit() float32 {
+	if g.Zero == ZeroCentred {
+		return 2
+	}
+	return 1
 }
 
 // Groups is the number of scales of a row; the last group may be shorter.

@@ -39,7 +39,8 @@ const ZeroGroupScale = 1.0 / (1 << 40)
 
 // Scales returns the parameters of the grid for w [rows × cols], with scales rounded to 16
 // bits. An all-zero group gets scale 1 ([ZeroGroupScale] on a centred grid; with multiples the
-// largest of its row). A group whose weights are not finite, or need a scale above 65504, is an
+// largest of its row, on a centred grid the smallest, which does not decode to zeros unless the
+// whole row is zero). A group whose weights are not finite, or need a scale above 65504, is an
 // error.
 func (g Grid) Scales(w []float32, rows, cols int, clip Clip, run func(n int, fn func(i int))) (Steps, error) {
 	return g.WeightedScales(w, nil, rows, cols, clip, run)

@@ -24,7 +24,11 @@ const (
 // search takes scales that are no smaller than the free ones, so that nothing is clipped.
 // Scales that are not finite are left as they are.
 func (g Grid) multiples(scale []float32, multiple []uint8, w, importance []float32, width int, clip Clip) (row float32) {
-	m := rowMultiples{at: g.Step(0, 0), free: scale, w: w, importance: importance, width: width, most: integer.MaxMultiple(g.Bits)}
+	m := rowMultiples{at: g.Step(0, 0), free: scale, w: w, importance: importance, width: width, most: integer.MaxMultiple(g.Bits), unit: g.MultipleUnit()}
+	m.zero = -m.at.Lo
+	if fixed := g.FixedZero(); fixed != nil {
+		m.zero = fixed[0]
+	}
 	var top float32
 	for k := range scale {
 		least, most := float.Range(m.weights(k))
@@ -36,6 +40,11 @@ func (g Grid) multiples(scale []float32, multiple []uint8, w, importance []float
 	switch {
 	case top-top != 0:
 		return top
+	case top == 0 && m.centred():
+		for k := range multiple {
+			scale[k], multiple[k] = ZeroGroupScale, 1
+		}
+		return 0
 	case top == 0:
 		row = 1 / float32(m.most)
 		for k := range multiple {
@@ -47,7 +56,7 @@ func (g Grid) multiples(scale []float32, multiple []uint8, w, importance []float
 		row = m.cover(multiple, top)
 	}
 	for k, n := range multiple {
-		scale[k] = row * float32(n) // exact: 11 bits times at most 5
+		scale[k] = m.scale(row, int(n))
 	}
 	return row
 }
@@ -57,8 +66,24 @@ type rowMultiples struct {
 	at            float.GridStep
 	free          []float32 // the groups' best scales; 0: all weights are zero
 	w, importance []float32
-	width         int // weights in a group
-	most          int // the largest multiple
+	width         int     // weights in a group
+	most          int     // the largest multiple
+	unit          float32 // see [Grid.MultipleUnit]
+	zero          float32 // zero point in units of u
+}
+
+func (m *rowMultiples) centred() bool { return m.unit == 2 }
+
+// scale is that of a group with multiple n of a row's scale. It is exact: 11 bits times at most 6.
+func (m *rowMultiples) scale(row float32, n int) float32 { return row * m.unit * float32(n) }
+
+// ofZeros is the multiple of a group of zeros: the largest, so that nothing is clipped that solving
+// adds to it, but on a centred grid, which has no level at zero, the smallest.
+func (m *rowMultiples) ofZeros() uint8 {
+	if m.centred() {
+		return 1
+	}
+	return uint8(m.most)
 }
 
 // weights are those of group k.
@@ -69,14 +94,14 @@ func (m *rowMultiples) weights(k int) []float32 {
 // cover returns the smallest scale of the row with which all groups' scales can be no smaller than
 // the free ones, and sets the smallest such multiples.
 func (m *rowMultiples) cover(multiple []uint8, top float32) float32 {
-	row := max(roundF16(top/float32(m.most)), smallestScale)
-	if row*float32(m.most) < top { // where 16-bit floats lose digits
+	row := max(roundF16(top/m.scale(1, m.most)), smallestScale)
+	if m.scale(row, m.most) < top { // where 16-bit floats lose digits
 		row = float.FromF16(float.ToF16(row) + 1)
 	}
 	for k, free := range m.free {
-		multiple[k] = uint8(m.most)
+		multiple[k] = m.ofZeros()
 		if free > 0 {
-			multiple[k] = uint8(max(1, math.Ceil(float64(free)/float64(row))))
+			multiple[k] = uint8(max(1, math.Ceil(float64(free)/float64(m.scale(row, 1)))))
 		}
 	}
 	return row
@@ -87,7 +112,7 @@ func (m *rowMultiples) search(multiple []uint8, top float32) (best float32) {
 	tried := make([]uint8, len(multiple))
 	least, before := math.Inf(1), float32(0)
 	for i := range multipleSteps {
-		row := max(roundF16(top/float32(m.most)*(1-multipleStep*float32(i))), smallestScale)
+		row := max(roundF16(top/m.scale(1, m.most)*(1-multipleStep*float32(i))), smallestScale)
 		if row == before { // where 16-bit floats lose digits
 			continue
 		}
@@ -105,7 +130,7 @@ func (m *rowMultiples) search(multiple []uint8, top float32) (best float32) {
 func (m *rowMultiples) choose(multiple []uint8, row float32, limit float64) float64 {
 	var sum float64
 	for k, free := range m.free {
-		multiple[k] = uint8(m.most)
+		multiple[k] = m.ofZeros()
 		if free == 0 {
 			continue
 		}
@@ -114,11 +139,11 @@ func (m *rowMultiples) choose(multiple []uint8, row float32, limit float64) floa
 		if m.importance != nil {
 			importance = m.importance[k*m.width:][:len(w)]
 		}
-		n := max(1, int(min(free/row, float32(m.most))))
+		n := max(1, int(min(free/m.scale(row, 1), float32(m.most))))
 		multiple[k] = uint8(n)
-		e := squaredError(w, importance, &m.at, step{scale: row * float32(n), zero: -m.at.Lo}, float32(math.Inf(1)))
+		e := squaredError(w, importance, &m.at, step{m.scale(row, n), m.zero}, float32(math.Inf(1)))
 		if n < m.most {
-			if more := squaredError(w, importance, &m.at, step{scale: row * float32(n+1), zero: -m.at.Lo}, e); more < e {
+			if more := squaredError(w, importance, &m.at, step{m.scale(row, n+1), m.zero}, e); more < e {
 				e, multiple[k] = more, uint8(n+1)
 			}
 		}

@@ -8,7 +8,10 @@ import (
 
 // Grid is the grid of layers whose weights have so many bits.
 func (w *Weights) Grid(bits int) quant.Grid {
-	return quant.Grid{Bits: bits, Group: w.Group, Zero: w.Zero, Multiples: w.multiples()}
+	if w.multiples() {
+		return quant.MultipleGrid(bits, w.Group)
+	}
+	return quant.Grid{Bits: bits, Group: w.Group, Zero: w.Zero}
 }
 
 func (w *Weights) multiples() bool { return w.Scales == quant.ScalesMultiples }
@@ -50,19 +53,19 @@ func (r *Recipe) SetGroup(group int) {
 // expected error, and the most bytes, on. The squared errors of normally distributed weights, in
 // units of their variance over 4^bits (go test -run TestFinest -v), are with 16-bit scales
 //
-//	groups of 32, 64, 128: 1.9, 2.3, 2.6 (4 bits) to 2.8 (7 bits); one scale for each row of 1,536 inputs: 3.0 to 4.2
+//	groups of 32, 64, 128: 1.7, 1.8, 1.9 (2 bits), 1.9, 2.3, 2.6 (4 bits) to 2.8 (7 bits); one scale for each row of 1,536 inputs: 3.0 to 4.2
 //
 // and with multiples
 //
-//	         4 bits  5 bits  6 bits  7 bits
-//	16         1.6     1.8     2.2     3.1
-//	32         2.0     2.2     2.6
-//	64         2.4     2.6     3.0
-//	128        2.7     3.0     3.4
+//	         2 bits  3 bits  4 bits  5 bits  6 bits  7 bits
+//	16         1.6     1.6     1.6     1.8     2.2     3.1
+//	32         1.7     1.9     2.0     2.2     2.6
+//	64         1.8     2.2     2.4     2.6     3.0
+//	128        1.9     2.3     2.7     3.0     3.4
 //
-// As one bit more makes four times less, bits count before groups. Multiples take 8 − bits bits
-// instead of 16, so that of 4 to 6 bits they lose less in the same size. Of 7 bits, where there are
-// only two multiples, groups of 16 follow those with 16-bit scales.
+// As one bit more makes four times less, bits count before groups. Multiples take 8 − bits bits, at
+// most 4, instead of 16, so that of 2 to 6 bits they lose less in the same size. Of 7 bits, where there
+// are only two multiples, groups of 16 follow those with 16-bit scales.
 func (w *Weights) Finest(bits int) (all []Weights) {
 	if w.multiples() && slices.Contains(quant.MultipleBits, bits) {
 		groups := []int{16, 32, 64, 128}

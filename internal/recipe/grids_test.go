@@ -41,7 +41,7 @@ func TestParseMultiples(t *testing.T) {
 		t.Errorf("grid %+v", g)
 	}
 	for _, c := range []struct{ old, now string }{
-		{"bits: 5-8-8", "bits: 4-4-4"}, {"bits: 5-8-8", "bits: 7-16-16"}, {"group: 16", "group: 128"}, {"bits: 6}", "bits: 7}"},
+		{"bits: 5-8-8", "bits: 4-4-4"}, {"bits: 5-8-8", "bits: 3-8-8"}, {"bits: 5-8-8", "bits: 7-16-16"}, {"group: 16", "group: 128"}, {"bits: 6}", "bits: 7}"},
 		{"  group: 16\n  scales: multiples", "  group: 32\n  scales: halves"}, {"clip: hessian", "average: 5.5\n  widths: [4, 5, 6, 7]"},
 	} {
 		if _, err := parseMultiples(t, c.old, c.now); err != nil {
@@ -58,13 +58,12 @@ func TestParseMultiplesRefuses(t *testing.T) {
 		{"scales: multiples", "scales: tenths", []string{"weights.scales", `"tenths"`, "halves, multiples"}},
 		{"scales: multiples", "scales: halves", []string{"weights.group", "found 16 with scales halves", "scales: multiples"}},
 		{"  scales: multiples\n", "", []string{"weights.group", "found 16"}},
-		{"bits: 5-8-8", "bits: 3-8-8", []string{"bits: found weights of 3 bits with weights.scales multiples", "[4 5 6 7]", "scales: halves"}},
-		{"bits: 5-8-8", "bits: 8-8-8", []string{"bits: found weights of 8 bits"}},
+		{"bits: 5-8-8", "bits: 8-8-8", []string{"bits: found weights of 8 bits with weights.scales multiples", "[2 3 4 5 6 7]", "scales: halves"}},
 		{"group: 16", "group: 0", []string{"weights.group: found 0 with weights.scales multiples", "16, 32, 64 or 128"}},
 		{"clip: hessian", "zero: centred", []string{"weights.zero: found centred with weights.scales multiples", "expected symmetric"}},
 		{"clip: hessian", "zero: asymmetric", []string{"weights.zero: found asymmetric"}},
 		{"bits: 6}", "bits: 8}", []string{"weights.layers: found 8 bits for down_proj with weights.scales multiples", "or 16"}},
-		{"clip: hessian", "average: 5.5", []string{"weights.widths: found 2 with weights.scales multiples"}},
+		{"clip: hessian", "average: 5.5", []string{"weights.widths: found 8 with weights.scales multiples"}},
 		{"clip: hessian", "average: 5.5\n  widths: [4, 8]", []string{"weights.widths: found 8"}},
 		{"sweeps: 1", "rescale: true", []string{"solve.rescale", "multiples"}},
 		{"sweeps: 1", "dynamic-groups: true", []string{"solve.dynamic-groups", "multiples"}},
@@ -100,7 +99,7 @@ func TestSetWithoutMultiples(t *testing.T) {
 		bits, activations, group int
 		want                     grid
 	}{
-		{2, 8, 16, halves(32)}, {3, 16, 64, halves(64)}, {4, 8, 16, multiples(16)}, {7, 16, 128, multiples(128)},
+		{2, 8, 16, multiples(16)}, {3, 16, 64, multiples(64)}, {3, 4, 16, halves(32)}, {4, 8, 16, multiples(16)}, {7, 16, 128, multiples(128)},
 		{8, 8, 16, halves(32)}, {8, 8, 128, halves(128)}, {4, 4, 16, halves(32)}, {5, 4, 64, halves(64)},
 	} {
 		r, err := parseMultiples(t, "group: 16", fmt.Sprintf("group: %d\n  fill: q4_0", c.group))

@@ -109,7 +109,7 @@ func (r *Recipe) checkScales() error {
 	case w.Group == 0:
 		return fmt.Errorf("weights.group: found 0 %s, expected 16, 32, 64 or 128, the inputs that share a multiple", with)
 	case w.Zero != "" && w.Zero != quant.ZeroSymmetric:
-		return fmt.Errorf("weights.zero: found %s %s, expected %s: a multiple is a factor of integers", w.Zero, with, quant.ZeroSymmetric)
+		return fmt.Errorf("weights.zero: found %s %s, expected %s: a multiple is a factor of integers (of 2 and 3 bits, of the odd ones)", w.Zero, with, quant.ZeroSymmetric)
 	case r.Solve.DynamicGroups:
 		return fmt.Errorf("solve.dynamic-groups: found %s, which are chosen for a row at a time; set it to false", with)
 	case r.Solve.Rescale:

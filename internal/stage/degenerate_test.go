@@ -38,7 +38,7 @@ func TestGPTQZeroGroups(t *testing.T) {
 				t.Run(fmt.Sprint(bits, zero, dynamic), func(t *testing.T) {
 					g := quant.Grid{Bits: bits, Group: group, Zero: zero}
 					if zero == multiples {
-						g.Zero, g.Multiples = quant.ZeroSymmetric, true
+						g = quant.MultipleGrid(bits, group)
 					}
 					f, err := NewFactor(nil, slices.Clone(h), n, recipe.Solve{Damp: 0.01})
 					if err != nil {
@@ -57,7 +57,7 @@ func TestGPTQZeroGroups(t *testing.T) {
 					g.Dequantize(back, q, steps, rows, n, (*parallel.Pool)(nil).Run)
 					for i, v := range back {
 						least := 0.0
-						if zero == quant.ZeroCentred { // half of all its steps of 2⁻²⁴
+						if g.Zero == quant.ZeroCentred { // half of all its steps of 2⁻²⁴
 							least = float64(int(1)<<bits) / (1 << 25)
 						}
 						switch r := i / n; {

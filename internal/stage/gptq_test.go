@@ -196,7 +196,7 @@ func outputError(h []float64, n int, g quant.Grid, q []int8, w []float32, scales
 func TestGPTQIsTheReference(t *testing.T) {
 	for _, c := range []struct{ rows, n, tokens int }{{1, 1, 4}, {5, 40, 100}, {3, 300, 400}, {35, 129, 200}, {2, 128, 60}} {
 		for _, order := range []bool{false, true} {
-			for _, g := range []quant.Grid{{Bits: 4}, {Bits: 8}, {Bits: 4, Group: 32}, {Bits: 2, Zero: quant.ZeroCentred}, {Bits: 3, Group: 32, Zero: quant.ZeroAsymmetric}, {Bits: 5, Group: 16, Multiples: true}} {
+			for _, g := range []quant.Grid{{Bits: 4}, {Bits: 8}, {Bits: 4, Group: 32}, {Bits: 2, Zero: quant.ZeroCentred}, {Bits: 3, Group: 32, Zero: quant.ZeroAsymmetric}, quant.MultipleGrid(5, 16), quant.MultipleGrid(3, 16)} {
 				t.Run(fmt.Sprintf("%d×%d, act-order %v, %d bits, group %d", c.rows, c.n, order, g.Bits, g.Group), func(t *testing.T) {
 					rng := rand.New(rand.NewPCG(7, uint64(c.n)))
 					h := gram(correlated(rng, c.tokens, c.n), c.n)

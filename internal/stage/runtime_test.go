@@ -27,7 +27,7 @@ func TestInstalled(t *testing.T) {
 			v[i] = float32(r.NormFloat64())
 		}
 	}
-	for _, g := range []quant.Grid{{Bits: 4, Zero: quant.ZeroCentred}, {Bits: 5, Group: 32, Zero: quant.ZeroCentred}, {Bits: 3, Group: 32, Zero: quant.ZeroAsymmetric}, {Bits: 8}, {Bits: 5, Group: 16, Multiples: true}, {Bits: 4, Group: 32, Multiples: true}} {
+	for _, g := range []quant.Grid{{Bits: 4, Zero: quant.ZeroCentred}, {Bits: 5, Group: 32, Zero: quant.ZeroCentred}, {Bits: 3, Group: 32, Zero: quant.ZeroAsymmetric}, {Bits: 8}, quant.MultipleGrid(5, 16), quant.MultipleGrid(3, 16), quant.MultipleGrid(4, 32)} {
 		for _, act := range []integer.ActGrid{{Bits: 8, Clip: 1}, {Bits: 4, Clip: 0.9, Group: 16}} {
 			t.Run(fmt.Sprint(g, act), func(t *testing.T) {
 				steps, err := g.Scales(w, out, in, quant.ClipNone, one.Run)
