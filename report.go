@@ -21,6 +21,9 @@ type Plan struct {
 	Blocks  int // of the model; they are quantized one after the other
 	Windows int // of calibration; 0: none is needed
 	Tokens  int // of a calibration window
+	// How many of the layers' weights have a number of bits, the most common first; nil if the recipe
+	// chooses them as it goes.
+	Widths []WidthShare
 
 	Memory    []MemoryItem // what is held at the peak
 	Peak      int64        // their sum
@@ -45,6 +48,9 @@ type Plan struct {
 	Least, Most time.Duration
 	Load        float64 // share of each processor that other programs use at the moment, from 0 to 1; it widens the range
 }
+
+// WidthShare is how many of the weights of the blocks' linear layers have a number of bits.
+type WidthShare = pipeline.WidthShare
 
 // BusyLoad is the [Plan].Load from which on other programs are said to use the machine.
 const BusyLoad = 0.75
@@ -116,7 +122,7 @@ type MemoryItem struct {
 func (p *Plan) Limit() (restore func()) { return (&pipeline.Plan{Peak: p.Peak}).Limit() }
 
 func newPlan(p *pipeline.Plan) *Plan {
-	out := &Plan{Recipe: p.Recipe, Bits: p.Bits, Threads: p.Threads, Blocks: p.Blocks, Windows: p.Windows, Tokens: p.Tokens,
+	out := &Plan{Recipe: p.Recipe, Bits: p.Bits, Threads: p.Threads, Blocks: p.Blocks, Windows: p.Windows, Tokens: p.Tokens, Widths: p.Widths,
 		Peak: p.Peak, MaxMemory: p.MaxMemory, Spill: p.Spill, Read: p.Read, Artefact: p.Artefact, Disk: p.Disk,
 		Rotations: newRotations(p.Rotations), Fallbacks: newFallbacks(p.Fallbacks), Work: p.Work, Least: p.Least, Most: p.Most, Load: p.Load}
 	out.Budget, out.Choices = (*TimeBudget)(p.Budget), newChoices(p.Choices)

@@ -76,27 +76,28 @@ func (c *planCmd) addMeasured(e *env, p *specquant.Plan) error {
 
 // jobPlan is the JSON output of plan: sizes in bytes, times in seconds.
 type jobPlan struct {
-	Recipe       string                `json:"recipe"`
-	Bits         string                `json:"bits"`
-	Threads      int                   `json:"threads"`
-	Blocks       int                   `json:"blocks"`
-	Windows      int                   `json:"calibration_windows"` // 0: none is needed
-	Tokens       int                   `json:"calibration_tokens_per_window"`
-	Memory       []memoryItem          `json:"memory"` // what is held at the peak
-	Peak         int64                 `json:"peak_bytes"`
-	MaxMemory    int64                 `json:"max_memory_bytes,omitempty"`
-	Spill        int64                 `json:"spilled_bytes"`
-	Read         int64                 `json:"read_bytes"`
-	Artefact     int64                 `json:"artefact_bytes"`
-	Disk         int64                 `json:"disk_bytes"`
-	Rotations    []specquant.Rotation  `json:"rotations"`
-	Fallbacks    []specquant.Fallback  `json:"fallbacks"`
-	Operations   float64               `json:"floating_point_operations"`
-	LeastSeconds float64               `json:"seconds_least"`
-	MostSeconds  float64               `json:"seconds_most"`
-	Budget       *specquant.TimeBudget `json:"time_budget,omitempty"` // nil: no time limit was given
-	Choices      *specquant.Choices    `json:"choices"`
-	Load         float64               `json:"load_per_cpu"` // share of each processor that other programs use at the moment
+	Recipe       string                 `json:"recipe"`
+	Bits         string                 `json:"bits"`
+	Threads      int                    `json:"threads"`
+	Blocks       int                    `json:"blocks"`
+	Windows      int                    `json:"calibration_windows"` // 0: none is needed
+	Tokens       int                    `json:"calibration_tokens_per_window"`
+	Widths       []specquant.WidthShare `json:"widths,omitempty"` // of the weights; absent if the recipe chooses them as it goes
+	Memory       []memoryItem           `json:"memory"`           // what is held at the peak
+	Peak         int64                  `json:"peak_bytes"`
+	MaxMemory    int64                  `json:"max_memory_bytes,omitempty"`
+	Spill        int64                  `json:"spilled_bytes"`
+	Read         int64                  `json:"read_bytes"`
+	Artefact     int64                  `json:"artefact_bytes"`
+	Disk         int64                  `json:"disk_bytes"`
+	Rotations    []specquant.Rotation   `json:"rotations"`
+	Fallbacks    []specquant.Fallback   `json:"fallbacks"`
+	Operations   float64                `json:"floating_point_operations"`
+	LeastSeconds float64                `json:"seconds_least"`
+	MostSeconds  float64                `json:"seconds_most"`
+	Budget       *specquant.TimeBudget  `json:"time_budget,omitempty"` // nil: no time limit was given
+	Choices      *specquant.Choices     `json:"choices"`
+	Load         float64                `json:"load_per_cpu"` // share of each processor that other programs use at the moment
 }
 
 type memoryItem struct {
@@ -105,7 +106,7 @@ type memoryItem struct {
 }
 
 func planOf(p *specquant.Plan) jobPlan {
-	j := jobPlan{Recipe: p.Recipe, Bits: p.Bits, Threads: p.Threads, Blocks: p.Blocks, Windows: p.Windows, Tokens: p.Tokens, Peak: p.Peak, MaxMemory: p.MaxMemory,
+	j := jobPlan{Recipe: p.Recipe, Bits: p.Bits, Threads: p.Threads, Blocks: p.Blocks, Windows: p.Windows, Tokens: p.Tokens, Widths: p.Widths, Peak: p.Peak, MaxMemory: p.MaxMemory,
 		Spill: p.Spill, Read: p.Read, Artefact: p.Artefact, Disk: p.Disk, Rotations: p.Rotations, Fallbacks: p.Fallbacks, Operations: p.Work,
 		LeastSeconds: p.Least.Seconds(), MostSeconds: p.Most.Seconds(), Load: p.Load, Budget: p.Budget, Choices: p.Choices}
 	for _, i := range p.Memory {
@@ -123,6 +124,13 @@ func planOf(p *specquant.Plan) jobPlan {
 func printPlan(e *env, p *specquant.Plan) {
 	w := e.out
 	fmt.Fprintf(w, "recipe        %s at %s, %s\n", p.Recipe, p.Bits, plural.Of(p.Threads, "thread"))
+	if len(p.Widths) > 1 {
+		var parts []string
+		for _, x := range p.Widths {
+			parts = append(parts, fmt.Sprintf("%d bits %.1f %%", x.Bits, 100*x.Share))
+		}
+		fmt.Fprintf(w, "weights       %s\n", strings.Join(parts, ", "))
+	}
 	if p.Windows > 0 {
 		fmt.Fprintf(w, "calibration   %s of %s\n", plural.Of(p.Windows, "window"), plural.Of(p.Tokens, "token"))
 	} else {

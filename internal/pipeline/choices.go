@@ -3,7 +3,9 @@ package pipeline
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
@@ -57,9 +59,10 @@ const (
 )
 
 // newChoices lists the settings: 16 bits, and 8 to 2 bits, each with the finest scales, with one
-// for each row, and with those of the recipe. embedBytes is the size of embedding and output matrix in the checkpoint, blocks
+// for each row, and with those of the recipe. asked is the recipe before it was adapted to the
+// model, r after. embedBytes is the size of embedding and output matrix in the checkpoint, blocks
 // that of all other tensors.
-func newChoices(c *checkpoint.Config, r *recipe.Recipe, embedBytes, blocks int64, threads int) *Choices {
+func newChoices(c *checkpoint.Config, asked, r *recipe.Recipe, embedBytes, blocks int64, threads int) *Choices {
 	out := &Choices{Config: c, Free: freeRAM(), Fits: -1}
 	var weights float64
 	for w := range llama.NumLinears {
@@ -83,20 +86,23 @@ func newChoices(c *checkpoint.Config, r *recipe.Recipe, embedBytes, blocks int64
 		out.All = append(out.All, ch)
 	}
 	add(quant.FullBits, 0, quant.Full.KV, embedBytes+blocks, blocks, 2*int64(c.VocabSize)*int64(c.HiddenSize), nil)
-	tables := tableBytes(c, r, embedBytes)
-	head := artefact.LinearBytes(artefact.TableGrid(r.Head.Bits, r.Head.Group), c.VocabSize, c.HiddenSize)
 	for bits := 8; bits >= 2; bits-- {
-		finest := r.Weights.Finest(bits)
+		finest := asked.Weights.Finest(bits)
 		for i, w := range finest {
 			if i > 0 && i < len(finest)-1 && (w.Group != r.Weights.Group || w.Scales != r.Weights.Scales) {
 				continue
 			}
-			own := *r
+			own := *asked
 			own.Bits.Weights, own.Weights = bits, w
+			if bits == r.Bits.Weights && w.Group == r.Weights.Group && w.Scales == r.Weights.Scales {
+				own = *r // with layers of other bits, if a size is filled
+			}
 			linear := linearBytes(c, &own)
-			add(bits, w.Group, r.Bits.KV, tables+linear, linear, head, &own)
+			head := artefact.LinearBytes(artefact.TableGrid(own.Head.Bits, own.Head.Group), c.VocabSize, c.HiddenSize)
+			add(bits, w.Group, r.Bits.KV, tableBytes(c, &own, embedBytes)+linear, linear, head, &own)
 		}
 	}
+	slices.SortStableFunc(out.All, func(a, b Choice) int { return cmp.Compare(b.File, a.File) })
 	for i, ch := range out.All {
 		if out.Free > 0 && out.Fits < 0 && runningBytes(c, ch.File, r.Bits.KV, threads, min(askedContext, c.MaxPositions), 1).Bytes <= out.Free {
 			out.Fits = i

@@ -20,10 +20,10 @@ func TestChoices(t *testing.T) {
 func testChoices(t *testing.T, r *recipe.Recipe) {
 	c := wideConfig()
 	multiples := r.Weights.Scales == quant.ScalesMultiples
-	out := newChoices(c, r, 5e8, 13e9, 2)
+	out := newChoices(c, r, r, 5e8, 13e9, 2)
 	want := 1 + 7*3
 	if multiples {
-		want -= 4 // of 8, 7, 3 and 2 bits there are none with the recipe's own scales
+		want -= 2 // of 8 and 7 bits there are none with the recipe's own scales
 	}
 	if len(out.All) != want {
 		t.Fatalf("%d choices", len(out.All))

@@ -21,6 +21,7 @@ type Plan struct {
 	Blocks  int
 	Windows int // of calibration; 0: none is needed
 	Tokens  int // of a window
+	Widths  []WidthShare
 
 	Memory    []Item // what is held at the peak
 	Peak      int64  // their sum, bytes
@@ -62,6 +63,7 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *recip
 	if err != nil {
 		return nil, err
 	}
+	p.Widths = widthShares(c, r)
 	p.Rotations, p.Fallbacks = rotation.Names(), plannedFallbacks(c, r, rotation, windows, tokens)
 	p.Schedule = newSchedule(c, r, windows)
 	if err := p.planMemory(r, embedBytes); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/plural"
+	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/stage"
 )
@@ -59,15 +60,9 @@ func staysTied(c *checkpoint.Config, r *recipe.Recipe) bool {
 	return c.TieEmbeddings && (r.Rotate == nil || r.Rotate.Residual == "")
 }
 
-// A file size is met with the finest grid that fits: more bits first, then finer scales, as
-// [recipe.Weights.Finest] orders them.
-// Different widths for different layers would come closer to the size, but were measured to be
-// worse than one width (docs/REPRODUCTION.md), because one bit less makes a layer's error four
-// times as large.
-
 // Resolve returns the recipe adapted to an architecture. An embedding that is also the output
 // matrix gets one format. If a size is asked for (above 0), or the recipe says weights.fill (the
-// size of llama.cpp's Q4_0 file), the bits of the weights are those that fill it. copied is the
+// size of llama.cpp's Q4_0 file), grid and bits of the layers are those that fill it. copied is the
 // size of embedding and output matrix in the checkpoint, tokenizer that of its files.
 func Resolve(c *checkpoint.Config, r *recipe.Recipe, size, copied, tokenizer int64) (*recipe.Recipe, error) {
 	own := *r
@@ -78,44 +73,47 @@ func Resolve(c *checkpoint.Config, r *recipe.Recipe, size, copied, tokenizer int
 	extra := tokenizer + keyBytes(c, r) + 4*int64(2*c.Layers+1)*int64(c.HiddenSize) + int64(c.Layers+4)*blockBytes // norms in 32 bits
 	switch {
 	case size > 0:
-		return fit(c, r, size, copied, extra)
+		return fit(c, r, quant.WeightBits[0], size, copied, extra)
 	case r.Weights.Fill == recipe.FillQ4:
-		filled, err := fit(c, r, q4Bytes(c, tokenizer), copied, extra)
-		if err != nil || filled.Bits.Weights < r.Bits.Weights {
-			return r, nil // the bits never fall below the recipe's
+		if filled, err := fit(c, r, r.Bits.Weights, q4Bytes(c, tokenizer), copied, extra); err == nil {
+			return filled, nil
 		}
-		return filled, nil
+		return r, nil // the bits never fall below the recipe's
 	}
 	return r, nil
 }
 
-// fit returns a copy of the recipe whose weights have as many bits, and as fine
-// scales, as make the artefact no larger than size bytes. The vocabulary's two
-// matrices stay as the recipe has them. extra is what else the folder will hold.
-// If nothing fits, the error says how large the smallest artefact is.
-func fit(c *checkpoint.Config, r *recipe.Recipe, size, copied, extra int64) (*recipe.Recipe, error) {
-	fixed := tableBytes(c, r, copied) + extra
-	out := *r
-	for bits := 8; bits >= 2; bits-- {
-		for _, w := range r.Weights.Finest(bits) {
-			out.Weights, out.Bits.Weights = w, bits
-			if fixed+linearBytes(c, &out) <= size {
-				out.BitsText = out.Bits.String()
-				return &out, nil
-			}
-		}
+// fit returns a copy of the recipe whose layers have, on as fine a grid, as many bits as make the
+// artefact no larger than size bytes, but at least so many: see [fill]. extra is what else the folder
+// will hold. If nothing fits, the error says how large the smallest artefact is.
+func fit(c *checkpoint.Config, r *recipe.Recipe, least int, size, copied, extra int64) (*recipe.Recipe, error) {
+	if out := fill(c, r, least, size-extra-routerBytes(c), copied); out != nil {
+		return out, nil
 	}
-	return nil, fmt.Errorf("a size of %s is asked for, but even with weights of 2 bits the model takes %s, of which embedding, output matrix and tokenizer are %s; ask for more, or give those fewer bits (head and embedding in the recipe)",
-		MB(size), MB(fixed+linearBytes(c, &out)), MB(fixed))
+	smallest := *r
+	smallest.Weights, smallest.Bits.Weights = r.Weights.Halves(0), least
+	if fillsTables(r) {
+		smallest.Head.Bits, smallest.Embedding.Bits = leastTable, leastTable
+	}
+	fixed := tableBytes(c, &smallest, copied) + extra
+	return nil, fmt.Errorf("a size of %s is asked for, but even with weights of %s the model takes %s, of which embedding, output matrix and tokenizer are %s; ask for more, or give those fewer bits (head and embedding in the recipe)",
+		MB(size), plural.Of(least, "bit"), MB(fixed+linearBytes(c, &smallest)), MB(fixed))
+}
+
+// routerBytes is the size of the routers of experts, in 32 bits.
+func routerBytes(c *checkpoint.Config) (total int64) {
+	for i := range c.Layers {
+		total += 4 * int64(c.Of(i).Experts.Count) * int64(c.HiddenSize)
+	}
+	return total
 }
 
 // linearBytes returns the size of all blocks' linear layers with their scales and zero points,
-// without branches.
+// and of the routers, without branches.
 func linearBytes(c *checkpoint.Config, r *recipe.Recipe) int64 {
-	var total int64
+	total := routerBytes(c)
 	for i := range c.Layers {
 		of := c.Of(i)
-		total += 4 * int64(of.Experts.Count) * int64(c.HiddenSize) // the router, in 32 bits
 		for _, l := range llama.Layers(of) {
 			rows, cols := l.Shape(of)
 			g := r.Weights.Grid(r.LayerBits(llama.TensorPrefix(i) + l.String()))
@@ -135,22 +133,18 @@ func keyBytes(c *checkpoint.Config, r *recipe.Recipe) int64 {
 	return int64(c.Layers) * int64(c.KVHeads) * (n*n + 2*n + 2*n)
 }
 
-// q4Bytes is the size of llama.cpp's Q4_0 file of the model, made with an importance
-// matrix: 4.5 bits a weight in the blocks, 5 in down of the first eighth of them, 4.5
-// in an embedding that is not the output matrix, 8.5 or (where the width is a multiple
-// of 256) 6.5625 in the output matrix, norms in 32 bits, and the vocabulary, which takes
-// about an eighth more than the tokenizer's files without white space.
+// q4Bytes is the size of llama.cpp's Q4_0 file of the model, made without an importance matrix (with
+// one it is up to half a percent larger): 4.5 bits a weight in the blocks and in an embedding that is
+// not the output matrix, 8.5 or (where the width is a multiple of 256) 6.5625 in the output matrix,
+// norms in 32 bits, and the vocabulary, which takes a little more than the tokenizer's files without
+// white space.
 func q4Bytes(c *checkpoint.Config, tokenizer int64) int64 {
-	var weights, finer, routers int64
+	var weights int64
 	for i := range c.Layers {
 		of := c.Of(i)
-		routers += 4 * int64(of.Experts.Count) * int64(c.HiddenSize)
 		for _, l := range llama.Layers(of) {
 			rows, cols := l.Shape(of)
 			weights += int64(rows) * int64(cols)
-			if l.Which == llama.Down && i < c.Layers/8 {
-				finer += int64(rows) * int64(cols)
-			}
 		}
 	}
 	table := int64(c.VocabSize) * int64(c.HiddenSize)
@@ -159,7 +153,7 @@ func q4Bytes(c *checkpoint.Config, tokenizer int64) int64 {
 		output = table * 105 / 128
 	}
 	norms := 4 * int64(2*c.Layers+1) * int64(c.HiddenSize)
-	total := weights*9/16 + finer/16 + routers + output + norms + tokenizer*9/8
+	total := weights*9/16 + routerBytes(c) + output + norms + tokenizer
 	if !c.TieEmbeddings {
 		total += table * 9 / 16
 	}

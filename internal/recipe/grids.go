@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"math"
 	"slices"
 
 	"github.com/specquant/specquant/internal/quant"
@@ -47,6 +48,55 @@ func (r *Recipe) SetGroup(group int) {
 		*w = w.Halves(group)
 	}
 	w.Group = group
+}
+
+// Grids lists what the scales of the weights may be where a size decides. Layers and their bits are
+// those of w, except those that were chosen to fill another size.
+func (w *Weights) Grids() (all []Weights) {
+	add := func(own Weights) {
+		own.Layers, own.Filled = own.Layers[own.Filled:], 0
+		all = append(all, own)
+	}
+	if w.multiples() {
+		for _, group := range []int{16, 32, 64, 128} {
+			own := *w
+			own.Group = group
+			add(own)
+		}
+	}
+	for _, group := range []int{leastGroup, 64, 128, 0} {
+		add(w.Halves(group))
+	}
+	return all
+}
+
+// gridErrors are squared errors of normally distributed weights, in units of their variance over
+// 4^bits, by group and for 2 to 8 bits (go test -run TestErrors -v): with 16-bit scales, where one
+// scale for each row is that of 1,536 inputs, and with multiples. Centred grids lose a little less
+// than symmetric ones, most with few bits.
+var gridErrors = map[quant.ScaleKind]map[int][7]float64{
+	quant.ScalesHalves: {
+		32:  {1.74, 1.92, 1.90, 1.88, 1.91, 1.90, 1.89},
+		64:  {1.84, 2.16, 2.29, 2.31, 2.32, 2.35, 2.33},
+		128: {1.89, 2.31, 2.63, 2.73, 2.78, 2.81, 2.79},
+		0:   {1.93, 2.44, 2.99, 3.57, 4.00, 4.22, 4.32},
+	},
+	quant.ScalesMultiples: {
+		16:  {1.58, 1.59, 1.61, 1.78, 2.17, 3.12},
+		32:  {1.75, 1.94, 2.03, 2.19, 2.59, 3.71},
+		64:  {1.84, 2.18, 2.42, 2.57, 2.97, 4.08},
+		128: {1.89, 2.32, 2.74, 2.95, 3.36, 4.20},
+	},
+}
+
+// Error is the squared error to be expected of weights of so many bits, relative to their variance.
+// Its group is one of those of [Weights.Grids].
+func (w *Weights) Error(bits int) float64 {
+	kind := quant.ScalesHalves
+	if w.multiples() {
+		kind = quant.ScalesMultiples
+	}
+	return math.Ldexp(gridErrors[kind][w.Group][bits-2], -2*bits)
 }
 
 // Finest lists what the weights may be with so many bits where a size decides, from the least

@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -121,21 +122,21 @@ func TestSetWithoutMultiples(t *testing.T) {
 	}
 }
 
-// TestFinest: what a size chooses from is in the order of the errors of normally distributed
-// weights, the largest of which is less than the smallest with a bit less.
-func TestFinest(t *testing.T) {
-	const rows, cols = 32, 1536
+// relativeErrors returns a function that measures the squared error of a grid for normally
+// distributed weights, relative to their variance.
+func relativeErrors(t *testing.T) func(g quant.Grid) float64 {
+	const rows, cols, size = 32, 1536, .02
 	rng := rand.New(rand.NewPCG(1, 2))
 	w := make([]float32, rows*cols)
 	for i := range w {
-		w[i] = float32(rng.NormFloat64() / 50)
+		w[i] = float32(rng.NormFloat64() * size)
 	}
 	run := func(n int, fn func(i int)) {
 		for i := range n {
 			fn(i)
 		}
 	}
-	loss := func(g quant.Grid) (sum float64) {
+	return func(g quant.Grid) (sum float64) {
 		steps, err := g.Scales(w, rows, cols, quant.ClipMSE, run)
 		if err != nil {
 			t.Fatal(err)
@@ -146,9 +147,17 @@ func TestFinest(t *testing.T) {
 		for i, v := range w {
 			sum += float64(v-back[i]) * float64(v-back[i])
 		}
-		return sum
+		return sum / (rows * cols * size * size)
 	}
-	for _, own := range []Weights{{Scales: quant.ScalesHalves, Zero: quant.ZeroCentred}, {Scales: quant.ScalesMultiples, Zero: quant.ZeroSymmetric, Group: 16}} {
+}
+
+// The default's scales and those of most other recipes.
+var gridKinds = []Weights{{Scales: quant.ScalesHalves, Zero: quant.ZeroCentred}, {Scales: quant.ScalesMultiples, Zero: quant.ZeroSymmetric, Group: 16}}
+
+// TestFinest: the choices are in the order of their errors.
+func TestFinest(t *testing.T) {
+	loss := relativeErrors(t)
+	for _, own := range gridKinds {
 		before := 0.0
 		for bits := 8; bits >= 2; bits-- {
 			for i, x := range own.Finest(bits) {
@@ -157,9 +166,29 @@ func TestFinest(t *testing.T) {
 					t.Errorf("%s, %d bits: choice %d, %+v, loses %.3g, the one before %.3g", own.Scales, bits, i, x, e, before)
 				}
 				before = e
-				t.Logf("%d bits, groups of %d, %s: %.2f times variance over 4^bits", bits, x.Group, x.Scales, e/float64(rows*cols)*50*50*float64(int(1)<<(2*bits)))
+				t.Logf("%d bits, groups of %d, %s: %.2f times variance over 4^bits", bits, x.Group, x.Scales, math.Ldexp(e, 2*bits))
 				if multiples := x.Scales == quant.ScalesMultiples; multiples && !slices.Contains(quant.MultipleBits, bits) || multiples != (x.Zero == quant.ZeroSymmetric) {
 					t.Errorf("%s, %d bits: choice %d is %+v", own.Scales, bits, i, x)
+				}
+			}
+		}
+	}
+}
+
+// TestErrors: what a size is filled by are the errors that grids have.
+func TestErrors(t *testing.T) {
+	loss := relativeErrors(t)
+	for _, own := range gridKinds {
+		own.Layers, own.Filled = []LayerBits{{"*", 5}, {"down_proj", 6}}, 1
+		for _, x := range own.Grids() {
+			if len(x.Layers) != 1 || x.Layers[0].Match != "down_proj" || x.Filled != 0 {
+				t.Errorf("%+v: layers that were chosen for another size", x)
+			}
+			for bits := 2; bits <= 8 && (bits < 8 || x.Scales == quant.ScalesHalves); bits++ {
+				want, e := x.Error(bits), loss(x.Grid(bits))
+				t.Logf("%s, groups of %d, %d bits: %.2f times variance over 4^bits", x.Scales, x.Group, bits, math.Ldexp(e, 2*bits))
+				if math.Abs(e/want-1) > .01 {
+					t.Errorf("%s, groups of %d, %d bits: %.4g, the table has %.4g", x.Scales, x.Group, bits, e, want)
 				}
 			}
 		}

@@ -134,7 +134,7 @@ var keys = slices.Concat(
 		{"weights.layers", LayerList, layerBits, 0, 0, leftOut, "Layers with another number of bits, as a list of {match: PATTERN, bits: N}. The pattern (syntax of Go's path.Match) is matched against the end of the layer's name: down_proj, layers.0.*, *. The last match applies; 16: the layer is not quantized."},
 		{"weights.average", Number, nil, 0, 8, "0", "If not 0, each layer not matched by weights.layers gets its own number of bits, chosen by measured error so that the average is at most this."},
 		{"weights.widths", WholeList, weightBits, 0, 0, leftOut, "The numbers of bits that weights.average chooses from; left out: all."},
-		{"weights.fill", Word, []string{FillQ4}, 0, 0, leftOut, "q4_0: the bits of the weights are raised and the groups narrowed as long as the whole artefact is no larger than llama.cpp's Q4_0 file of the same model. The flags --bits and --size override it."},
+		{"weights.fill", Word, []string{FillQ4}, 0, 0, leftOut, "q4_0: the bits of the weights are raised, layer by layer, and the groups narrowed as long as the whole artefact is no larger than llama.cpp's Q4_0 file of the same model, by the loss that is expected of grids and kinds of layers. The flag --size does the same for a size of one's own and overrides it, as --bits does."},
 
 		{"smooth.method", Word, []string{SmoothAlpha, SmoothAWQ}, 0, 0, SmoothAlpha, "alpha: SmoothQuant's scales, with a strength α; awq: AWQ's scales, powers of the mean activation."},
 		{"smooth.alpha", Strengths, nil, 0, 1, leftOut, "Strengths to try; each input uses the one with the smallest output error. off: no smoothing (0 still divides by the largest weights)."},

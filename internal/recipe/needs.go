@@ -39,6 +39,10 @@ func (w *Weights) Named(name string) bool {
 // matches reports whether the pattern matches the end of the name: as many of its last
 // dot-separated parts as the pattern has.
 func matches(pattern, name string) bool {
+	if !strings.ContainsAny(pattern, `*?[\`) {
+		rest, ok := strings.CutSuffix(name, pattern)
+		return ok && (rest == "" || strings.HasSuffix(rest, "."))
+	}
 	parts := strings.Split(name, ".")
 	for from := range parts {
 		if ok, _ := path.Match(pattern, strings.Join(parts[from:], ".")); ok {

@@ -42,14 +42,17 @@ type Weights struct {
 	Zero   quant.ZeroKind  `yaml:"zero" json:"zero"`               // symmetric, centred or asymmetric
 	Layers []LayerBits     `yaml:"layers" json:"layers,omitempty"` // layers with other bits; the last match applies
 
+	// Filled is how many of Layers, the first ones, were chosen to fill a size. A recipe file has none.
+	Filled int `yaml:"-" json:"filled,omitempty"`
+
 	// Average, if not 0, replaces the recipe's bits by a mixture of Widths (empty: all
 	// widths) with at most this many bits per weight on average, over the layers not named
 	// in Layers: see package stage. Only the integers count.
 	Average float64 `yaml:"average" json:"average,omitempty"`
 	Widths  []int   `yaml:"widths" json:"widths,omitempty"`
 
-	// Fill, if not empty, raises the bits of the weights and narrows the groups as long as
-	// the whole artefact is no larger than the named file of the same model.
+	// Fill, if not empty, raises the bits of the weights, layer by layer, and narrows the groups as
+	// long as the whole artefact is no larger than the named file of the same model.
 	Fill string `yaml:"fill" json:"fill,omitempty"`
 }
 

@@ -35,9 +35,12 @@ func weightsLine(w recipe.Weights) string {
 	if w.Clip != "" {
 		parts = append(parts, "clip: "+string(w.Clip))
 	}
-	if len(w.Layers) > 0 {
+	if w.Filled > 0 && w.Fill != "" {
+		parts = append(parts, "fill: "+w.Fill)
+	}
+	if own := w.Layers[w.Filled:]; len(own) > 0 {
 		var layers []string
-		for _, l := range w.Layers {
+		for _, l := range own {
 			layers = append(layers, fmt.Sprintf("{match: %s, bits: %d}", strconv.Quote(l.Match), l.Bits))
 		}
 		parts = append(parts, "layers: ["+strings.Join(layers, ", ")+"]")

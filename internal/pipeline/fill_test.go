@@ -1,0 +1,204 @@
+package pipeline
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/recipe"
+)
+
+// smolConfig has the shape of SmolLM2-135M.
+func smolConfig() *checkpoint.Config {
+	return &checkpoint.Config{HiddenSize: 576, IntermediateSize: 1536, Layers: 30, Heads: 9, KVHeads: 3, HeadDim: 64, VocabSize: 49152, TieEmbeddings: true}
+}
+
+// expectedLoss is that of a recipe, as [raise] adds it up.
+func expectedLoss(c *checkpoint.Config, r *recipe.Recipe) (loss float64) {
+	for _, f := range filledLayers(c, &recipe.Recipe{}) {
+		loss += f.loss(&r.Weights, r.LayerBits(f.match))
+	}
+	return loss
+}
+
+// TestFit: with whatever scales, a size is not exceeded, nothing is left over for which a layer could have one
+// bit more, and no choice of one width for all layers that fits is expected to lose less.
+func TestFit(t *testing.T) {
+	c := smolConfig()
+	halves := smallRecipe(t, "rtn", "4-8-8")
+	multiples := smallRecipe(t, "rtn", "4-8-8", "name: rtn\n", "name: rtn\nweights: {group: 16, scales: multiples}\n")
+	const copied, extra = 2 * 49152 * 576, 1 << 20
+	for _, r := range []*recipe.Recipe{halves, multiples} {
+		for _, size := range []int64{85e6, 90e6, 97e6, 105e6, 112e6, 113e6, 118e6, 127e6, 140e6, 152e6, 400e6} {
+			out, err := fit(c, r, 2, size, copied, extra)
+			if err != nil {
+				t.Fatalf("%d bytes: %v", size, err)
+			}
+			room := size - copied - extra - linearBytes(c, out)
+			if room < 0 {
+				t.Errorf("%s scales, %d bytes: %d too many", r.Weights.Scales, size, -room)
+			}
+			if out.BitsText != out.Bits.String() || out.Weights.Filled != len(out.Weights.Layers) {
+				t.Errorf("%d bytes: bits %s and %s, %d of %d layers", size, out.BitsText, out.Bits, out.Weights.Filled, len(out.Weights.Layers))
+			}
+			for _, f := range filledLayers(c, &recipe.Recipe{}) {
+				bits := out.LayerBits(f.match)
+				if _, to := f.limits(&out.Weights, 2); bits < to && f.bytes(&out.Weights, bits+1)-f.bytes(&out.Weights, bits) <= room {
+					t.Errorf("%s scales, %d bytes: %s could have more than %d bits, %d bytes are left", r.Weights.Scales, size, f.match, bits, room)
+				}
+			}
+			for bits := 2; bits <= 8; bits++ {
+				for _, w := range r.Weights.Finest(bits) {
+					one := *r
+					one.Weights, one.Bits.Weights = w, bits
+					if a, b := expectedLoss(c, out), expectedLoss(c, &one); linearBytes(c, &one) <= size-copied-extra && a > b {
+						t.Errorf("%s scales, %d bytes: loss %g, with %d bits in groups of %d everywhere %g", r.Weights.Scales, size, a, bits, w.Group, b)
+					}
+				}
+			}
+		}
+	}
+	_, err := fit(c, halves, 2, 60e6, copied, extra)
+	if err == nil || !strings.Contains(err.Error(), "a size of 60.0 MB is asked for") || !strings.Contains(err.Error(), "2 bits") {
+		t.Errorf("60 MB: %v", err)
+	}
+	if _, err := fit(c, halves, 4, 105e6, copied, extra); err == nil || !strings.Contains(err.Error(), "4 bits") {
+		t.Errorf("105 MB of at least 4 bits: %v", err)
+	}
+}
+
+// TestFitPrefers: v and k, which query heads share, get bits first, and layers that the recipe names
+// keep theirs.
+func TestFitPrefers(t *testing.T) {
+	c := smolConfig()
+	r := smallRecipe(t, "rtn", "4-8-8", "name: rtn\n", "name: rtn\nweights: {group: 16, scales: multiples, layers: [{match: layers.3.mlp.gate_proj, bits: 7}, {match: layers.4.mlp.*, bits: 16}]}\n")
+	out, err := fit(c, r, 2, 118e6, 2*49152*576, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bits := map[string]int{}
+	for i := range c.Layers {
+		for _, l := range llama.Layers(c) {
+			name := llama.TensorPrefix(i) + l.String()
+			bits[name] = out.LayerBits(name)
+			if r.Weights.Named(name) && bits[name] != r.LayerBits(name) {
+				t.Errorf("%s: %d bits, the recipe names %d", name, bits[name], r.LayerBits(name))
+			}
+		}
+	}
+	for i := range c.Layers {
+		p := llama.TensorPrefix(i)
+		if v, k, q := bits[p+"self_attn.v_proj"], bits[p+"self_attn.k_proj"], bits[p+"self_attn.q_proj"]; v < k || k < q || v == q {
+			t.Errorf("block %d: %d bits for v, %d for k, %d for q", i, v, k, q)
+		}
+	}
+	if len(out.Weights.Layers)-out.Weights.Filled != 2 {
+		t.Errorf("%d layers of %d were filled", out.Weights.Filled, len(out.Weights.Layers))
+	}
+	again, err := fit(c, out, 2, 118e6, 2*49152*576, 1<<20)
+	if err != nil || again.Weights.Group != out.Weights.Group {
+		t.Errorf("filled again: %+v, %v", again, err)
+	}
+}
+
+// TestFitTables: the output matrix is filled too where it is rounded by GPTQ, and is the embedding if the
+// two are one.
+func TestFitTables(t *testing.T) {
+	for _, tied := range []bool{true, false} {
+		c := smolConfig()
+		c.TieEmbeddings = tied
+		r := smallRecipe(t, "rtn", "4-8-8", "solve: {method: rtn}\n", "solve: {method: gptq, damp: .01}\nweights: {group: 16, scales: multiples}\nhead: {bits: 6, group: 64, method: gptq}\nembedding: {bits: 4, group: 32}\n")
+		var before *recipe.Recipe
+		for _, size := range []int64{75e6, 85e6, 92e6, 100e6, 120e6, 140e6} {
+			out, err := Resolve(c, r, size, 4*49152*576, 2e6)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if room := size - tableBytes(c, out, 0) - linearBytes(c, out) - 2e6; room < 0 || room > 1e6 && out.Head.Bits < 8 {
+				t.Errorf("%d bytes: %d are left", size, room)
+			}
+			if out.Head.Group != 64 || tied && out.Embedding != out.Head.Table() || !tied && (out.Embedding.Group != 32 || out.Embedding.Bits > out.Head.Bits) {
+				t.Errorf("%d bytes: output matrix %+v, embedding %+v", size, out.Head, out.Embedding)
+			}
+			if before != nil && out.Head.Bits < before.Head.Bits {
+				t.Errorf("%d bytes: output matrix of %d bits, with less %d", size, out.Head.Bits, before.Head.Bits)
+			}
+			before = out
+		}
+		if before.Head.Bits == 4 {
+			t.Errorf("the output matrix still has 4 bits in 140 MB")
+		}
+	}
+}
+
+// TestFitExperts: the experts of a block get the same bits, by a pattern, fewer than what all tokens pass.
+func TestFitExperts(t *testing.T) {
+	c := smolConfig()
+	c.Experts, c.IntermediateSize = checkpoint.Experts{Count: 16, Used: 2}, 256
+	r := smallRecipe(t, "rtn", "4-8-8", "name: rtn\n", "name: rtn\nweights: {group: 16, scales: multiples}\n")
+	out, err := fit(c, r, 2, 190e6, 2*49152*576, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[int]bool{}
+	for i := range c.Layers {
+		p := llama.TensorPrefix(i)
+		for e := range 16 {
+			up := out.LayerBits(p + llama.Layer{Which: llama.Up, Expert: e}.String())
+			if first := out.LayerBits(p + llama.Layer{Which: llama.Up}.String()); up != first {
+				t.Errorf("block %d: expert %d has %d bits, the first %d", i, e, up, first)
+			}
+			if o := out.LayerBits(p + llama.Layer{Which: llama.O, Expert: -1}.String()); o <= up {
+				t.Errorf("block %d: o has %d bits, experts %d", i, o, up)
+			}
+			seen[up] = true
+		}
+	}
+	if room := 190e6 - 2*49152*576 - 1<<20 - linearBytes(c, out); room < 0 || room > 1e6 {
+		t.Errorf("%d bytes are left; experts have %v bits", room, slices.Sorted(maps.Keys(seen)))
+	}
+}
+
+// TestMatchOneLine: a kind of layers that is alike in all blocks is listed in one line.
+func TestMatchOneLine(t *testing.T) {
+	var layers []*filled
+	for i := range 3 {
+		for k, kind := range []string{"a", "b", "c"} {
+			f := &filled{kind: kind, match: fmt.Sprintf("%d.%s", i, kind), count: 1, rows: 1, cols: 1 + 4*k, bits: 4}
+			if kind == "a" {
+				f.bits = 6
+			}
+			layers = append(layers, f)
+		}
+	}
+	layers[4].bits = 5
+	if bits := commonBits(layers); bits != 4 {
+		t.Errorf("most have %d bits, want 4", bits)
+	}
+	want := []recipe.LayerBits{{Match: "a", Bits: 6}, {Match: "1.b", Bits: 5}}
+	if list := layerBits(layers, 4); !slices.Equal(list, want) {
+		t.Errorf("found %v, want %v", list, want)
+	}
+	layers[0].fixed = true
+	if list := layerBits(layers, 4); !slices.Equal(list, want) {
+		t.Errorf("found %v, want %v", list, want)
+	}
+}
+
+// TestQ4Bytes: what the default fills is not larger than the files that llama-quantize made of
+// SmolLM2-135M and Qwen2.5-Coder-0.5B, and hardly smaller.
+func TestQ4Bytes(t *testing.T) {
+	qwen := &checkpoint.Config{HiddenSize: 896, IntermediateSize: 4864, Layers: 24, Heads: 14, KVHeads: 2, HeadDim: 64, VocabSize: 151936}
+	for _, k := range []struct {
+		c               *checkpoint.Config
+		tokenizer, file int64
+	}{{smolConfig(), 1_563_783, 91_726_912}, {qwen, 5_371_466, 428_730_240}} {
+		if n := q4Bytes(k.c, k.tokenizer); n > k.file || float64(n) < .995*float64(k.file) {
+			t.Errorf("width %d: %d bytes, the file has %d", k.c.HiddenSize, n, k.file)
+		}
+	}
+}
