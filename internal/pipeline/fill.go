@@ -32,8 +32,8 @@ var shares = [llama.NumLinears]float64{llama.Q: .07, llama.K: .09, llama.V: .155
 // matrix counts as that.
 const (
 	lastBlock = 1.5
-	head      = .25
-	embedding = .06
+	head      = .35
+	embedding = .08
 )
 
 // leastTable is the fewest bits of the vocabulary's matrices.
