@@ -127,7 +127,7 @@ func printPlan(e *env, p *specquant.Plan) {
 	if len(p.Widths) > 1 {
 		var parts []string
 		for _, x := range p.Widths {
-			parts = append(parts, fmt.Sprintf("%d bits %.1f %%", x.Bits, 100*x.Share))
+			parts = append(parts, fmt.Sprintf("%s %.1f %%", plural.Of(x.Bits, "bit"), 100*x.Share))
 		}
 		fmt.Fprintf(w, "weights       %s\n", strings.Join(parts, ", "))
 	}

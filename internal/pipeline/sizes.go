@@ -11,7 +11,6 @@ import (
 	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/plural"
-	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/stage"
 )
@@ -58,46 +57,6 @@ func tableBytes(c *checkpoint.Config, r *recipe.Recipe, copied int64) int64 {
 // recipe's head decides its format.
 func staysTied(c *checkpoint.Config, r *recipe.Recipe) bool {
 	return c.TieEmbeddings && (r.Rotate == nil || r.Rotate.Residual == "")
-}
-
-// Resolve returns the recipe adapted to an architecture. An embedding that is also the output
-// matrix gets one format. If a size is asked for (above 0), or the recipe says weights.fill (the
-// size of llama.cpp's Q4_0 file), grid and bits of the layers are those that fill it. copied is the
-// size of embedding and output matrix in the checkpoint, tokenizer that of its files.
-func Resolve(c *checkpoint.Config, r *recipe.Recipe, size, copied, tokenizer int64) (*recipe.Recipe, error) {
-	own := *r
-	r = &own
-	if staysTied(c, r) {
-		r.Embedding = r.Head.Table()
-	}
-	extra := tokenizer + keyBytes(c, r) + 4*int64(2*c.Layers+1)*int64(c.HiddenSize) + int64(c.Layers+4)*blockBytes // norms in 32 bits
-	switch {
-	case size > 0:
-		return fit(c, r, quant.WeightBits[0], size, copied, extra)
-	case r.Weights.Fill == recipe.FillQ4:
-		if filled, err := fit(c, r, r.Bits.Weights, q4Bytes(c, tokenizer), copied, extra); err == nil {
-			return filled, nil
-		}
-		return r, nil // the bits never fall below the recipe's
-	}
-	return r, nil
-}
-
-// fit returns a copy of the recipe whose layers have, on as fine a grid, as many bits as make the
-// artefact no larger than size bytes, but at least so many: see [fill]. extra is what else the folder
-// will hold. If nothing fits, the error says how large the smallest artefact is.
-func fit(c *checkpoint.Config, r *recipe.Recipe, least int, size, copied, extra int64) (*recipe.Recipe, error) {
-	if out := fill(c, r, least, size-extra-routerBytes(c), copied); out != nil {
-		return out, nil
-	}
-	smallest := *r
-	smallest.Weights, smallest.Bits.Weights = r.Weights.Halves(0), least
-	if fillsTables(r) {
-		smallest.Head.Bits, smallest.Embedding.Bits = leastTable, leastTable
-	}
-	fixed := tableBytes(c, &smallest, copied) + extra
-	return nil, fmt.Errorf("a size of %s is asked for, but even with weights of %s the model takes %s, of which embedding, output matrix and tokenizer are %s; ask for more, or give those fewer bits (head and embedding in the recipe)",
-		MB(size), plural.Of(least, "bit"), MB(fixed+linearBytes(c, &smallest)), MB(fixed))
 }
 
 // routerBytes is the size of the routers of experts, in 32 bits.
