@@ -19,7 +19,7 @@ func Resolve(c *checkpoint.Config, r *recipe.Recipe, size, copied, tokenizer int
 	if staysTied(c, r) {
 		r.Embedding = r.Head.Table()
 	}
-	extra := tokenizer + keyBytes(c, r) + 4*int64(2*c.Layers+1)*int64(c.HiddenSize) + int64(c.Layers+4)*blockBytes // norms in 32 bits
+	extra := tokenizer + keyBytes(c, r) + smallBytes(c)
 	switch {
 	case size > 0:
 		return fit(c, r, quant.WeightBits[0], size, copied, extra)

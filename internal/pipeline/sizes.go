@@ -133,6 +133,21 @@ func sideFile(path string) ([]byte, error) {
 	return append(short.Bytes(), '\n'), nil
 }
 
-// blockBytes is an upper bound on what each block takes in manifest, index and headers, and for
-// its biases.
-const blockBytes = 8 << 10
+// smallBytes is an upper bound on what an artefact's folder has besides the matrices and the
+// tokenizer: norms and biases in 32 bits, and what is said about all tensors in the manifest, the
+// index and the headers of the files.
+func smallBytes(c *checkpoint.Config) int64 {
+	const (
+		matrix, vector = 1700, 256 // said about a matrix, which becomes three tensors, and about a norm or bias
+		rest           = 8 << 10   // config.json and the like
+	)
+	total := int64(rest)
+	for _, t := range c.Expected() {
+		if len(t.Shape) == 1 {
+			total += vector + 4*int64(t.Shape[0])
+			continue
+		}
+		total += matrix
+	}
+	return total
+}

@@ -7,31 +7,36 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/testmodel"
 )
 
-// TestSize: the artefact's folder is no larger than what was asked for, and not
-// much smaller.
+// TestSize: the artefact's folder is no larger than what was asked for, and not much smaller, with
+// biases and with many small layers too.
 func TestSize(t *testing.T) {
-	r := smallRecipe(t, "rtn", "4-8-8", "name: rtn\n", "name: rtn\nhead: {bits: 8}\nembedding: {bits: 8}\n")
-	o := options(t, testmodel.Options{Hidden: 256, Intermediate: 512, Layers: 3}, r, 2)
-	o.Size = 2e6
-	m, err := Run(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var total int64
-	entries, err := os.ReadDir(o.Out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil {
-			total += info.Size()
+	plain := smallRecipe(t, "rtn", "4-8-8", "name: rtn\n", "name: rtn\nhead: {bits: 8}\nembedding: {bits: 8}\n")
+	multiples := smallRecipe(t, "rtn", "4-8-8", "name: rtn\n", "name: rtn\nweights: {group: 16, scales: multiples}\nhead: {bits: 8}\nembedding: {bits: 8}\n")
+	for _, c := range []struct {
+		r    *recipe.Recipe
+		m    testmodel.Options
+		size int64
+	}{
+		{plain, testmodel.Options{Hidden: 256, Intermediate: 512, Layers: 3}, 2e6},
+		{multiples, testmodel.Options{Hidden: 256, Intermediate: 512, Layers: 3}, 1.2e6},
+		{multiples, testmodel.Options{Hidden: 256, Intermediate: 512, Layers: 6, Bias: true, Config: map[string]any{"attention_bias": true, "mlp_bias": true}}, 2.5e6},
+		{multiples, testmodel.Options{Hidden: 64, Intermediate: 128, Layers: 24}, 1e6},
+	} {
+		o := options(t, c.m, c.r, 2)
+		o.Size = c.size
+		m, err := Run(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if total > o.Size || total < o.Size*8/10 {
-		t.Errorf("the folder has %d bytes in %.2f bits a weight, %d were asked for", total, m.BitsPerWeight, o.Size)
+		total := folderBytes(o.Out)
+		if total > o.Size || total < o.Size*9/10 {
+			t.Errorf("%+v: the folder has %d bytes in %.2f bits a weight, %d were asked for", c.m, total, m.BitsPerWeight, o.Size)
+		}
+		t.Logf("%d of %d bytes", total, o.Size)
 	}
 }
 
