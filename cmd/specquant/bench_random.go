@@ -54,5 +54,5 @@ func (c *benchCmd) resolved(shape *checkpoint.Config) (*recipe.Recipe, error) {
 	if !shape.TieEmbeddings {
 		tables *= 2
 	}
-	return pipeline.Resolve(shape, r, 0, tables, 0)
+	return pipeline.Resolve(shape, r, 0, tables, 0, 0)
 }

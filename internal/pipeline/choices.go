@@ -102,6 +102,11 @@ func newChoices(c *checkpoint.Config, asked, r *recipe.Recipe, embedBytes, block
 			add(bits, w.Group, r.Bits.KV, tableBytes(c, &own, embedBytes)+linear, linear, head, &own)
 		}
 	}
+	if !slices.ContainsFunc(out.All, func(ch Choice) bool { return ch.Chosen }) { // a grid that only a size chooses
+		linear := linearBytes(c, r)
+		head := artefact.LinearBytes(artefact.TableGrid(r.Head.Bits, r.Head.Group), c.VocabSize, c.HiddenSize)
+		add(r.Bits.Weights, r.Weights.Group, r.Bits.KV, tableBytes(c, r, embedBytes)+linear, linear, head, r)
+	}
 	slices.SortStableFunc(out.All, func(a, b Choice) int { return cmp.Compare(b.File, a.File) })
 	for i, ch := range out.All {
 		if out.Free > 0 && out.Fits < 0 && runningBytes(c, ch.File, r.Bits.KV, threads, min(askedContext, c.MaxPositions), 1).Bytes <= out.Free {

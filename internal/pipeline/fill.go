@@ -36,7 +36,10 @@ const (
 	embedding = .08
 )
 
-// leastTable is the fewest bits of the vocabulary's matrices.
+// leastBlocks is the number of blocks that these are taken for at least: they were measured at 24 and 30.
+const leastBlocks = 24
+
+// leastTable is the fewest bits of the vocabulary's matrices, unless the recipe gives them fewer.
 const leastTable = 4
 
 // filled is a layer, or are those of the same kind of all experts of a block, which get the same
@@ -73,7 +76,7 @@ func (f *filled) loss(w *recipe.Weights, bits int) float64 {
 func (f *filled) limits(w *recipe.Weights, least int) (from, to int) {
 	switch {
 	case f.table != nil:
-		return leastTable, quant.WeightBits[len(quant.WeightBits)-1]
+		return min(leastTable, f.table.Bits), quant.WeightBits[len(quant.WeightBits)-1]
 	case w.Scales == quant.ScalesMultiples:
 		return least, quant.MultipleBits[len(quant.MultipleBits)-1]
 	}
@@ -87,7 +90,7 @@ func filledTables(c *checkpoint.Config, r *recipe.Recipe) (all []*filled) {
 		return nil
 	}
 	add := func(t recipe.Table, share float64) {
-		all = append(all, &filled{count: 1, rows: c.VocabSize, cols: c.HiddenSize, share: share * float64(c.Layers), table: &t})
+		all = append(all, &filled{count: 1, rows: c.VocabSize, cols: c.HiddenSize, share: share * float64(max(leastBlocks, c.Layers)), table: &t})
 	}
 	add(r.Head.Table(), head)
 	if !staysTied(c, r) {
@@ -148,6 +151,9 @@ func raise(layers []*filled, w *recipe.Weights, least int, size int64) (loss flo
 	for _, f := range layers {
 		if f.fixed {
 			size -= f.bytes(w, f.bits)
+			if f.bits < quant.FullBits {
+				loss += f.loss(w, f.bits) // its scales are of this grid too
+			}
 			continue
 		}
 		from, to := f.limits(w, least)
@@ -207,7 +213,9 @@ func fill(c *checkpoint.Config, r *recipe.Recipe, least int, size, copied int64)
 	out := *r
 	out.Weights = *best
 	out.Weights.Average, out.Weights.Widths = 0, nil
-	out.Bits.Weights = commonBits(layers)
+	if bits := commonBits(layers); bits > 0 { // not all layers are named
+		out.Bits.Weights = bits
+	}
 	out.BitsText = out.Bits.String()
 	chosen := layerBits(layers, out.Bits.Weights)
 	out.Weights.Filled = len(chosen)
@@ -219,7 +227,8 @@ func fill(c *checkpoint.Config, r *recipe.Recipe, least int, size, copied int64)
 	return &out
 }
 
-// commonBits is the number of bits that most weights have.
+// commonBits is the number of bits that most weights have, of equally many the smallest; 0 if the recipe
+// names all layers.
 func commonBits(layers []*filled) (bits int) {
 	var weights [quant.FullBits + 1]int
 	for _, f := range layers {

@@ -114,7 +114,7 @@ func TestFitTables(t *testing.T) {
 		r := smallRecipe(t, "rtn", "4-8-8", "solve: {method: rtn}\n", "solve: {method: gptq, damp: .01}\nweights: {group: 16, scales: multiples}\nhead: {bits: 6, group: 64, method: gptq}\nembedding: {bits: 4, group: 32}\n")
 		var before *recipe.Recipe
 		for _, size := range []int64{75e6, 85e6, 92e6, 100e6, 120e6, 140e6} {
-			out, err := Resolve(c, r, size, 4*49152*576, 2e6)
+			out, err := Resolve(c, r, size, 4*49152*576, 2e6, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -199,6 +199,22 @@ func TestQ4Bytes(t *testing.T) {
 	}{{smolConfig(), 1_563_783, 91_726_912}, {qwen, 5_371_466, 428_730_240}} {
 		if n := q4Bytes(k.c, k.tokenizer); n > k.file || float64(n) < .995*float64(k.file) {
 			t.Errorf("width %d: %d bytes, the file has %d", k.c.HiddenSize, n, k.file)
+		}
+	}
+}
+
+// TestFitNamed: where the recipe names all layers there is nothing to fill, and of the grids the finest
+// that fits is taken for them.
+func TestFitNamed(t *testing.T) {
+	c := smolConfig()
+	r := smallRecipe(t, "rtn", "4-8-8", "name: rtn\n", "name: rtn\nweights: {group: 16, scales: multiples, layers: [{match: \"*\", bits: 5}]}\n")
+	for size, group := range map[int64]int{125.9e6: 32, 128e6: 16} {
+		out, err := fit(c, r, 2, size, 2*49152*576, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out.Bits.Weights != 4 || out.Weights.Group != group || out.Weights.Filled != 0 {
+			t.Errorf("%d bytes: %s, %+v, want groups of %d", size, out.Bits, out.Weights, group)
 		}
 	}
 }

@@ -175,6 +175,35 @@ func TestSameBytes(t *testing.T) {
 	}
 }
 
+// TestContinuesMultiples: blocks on disk are large enough to be mapped into memory, and what is kept
+// of the last one when the job goes on outlives the map.
+func TestContinuesMultiples(t *testing.T) {
+	const weights = "weights: {group: 0, clip: mse}"
+	r := smallRecipe(t, "spec", "4-8-8", weights, "weights: {group: 16, scales: multiples, clip: mse}", "propagate: quantized", "propagate: runtime",
+		"branch: {basis: dft, axis: output, components: 2, overhead: 0, importance: interaction, temperature: 1, literal: false, truncate: 0}\n", "")
+	o := options(t, testmodel.Options{Layers: 3, Hidden: 256, Intermediate: 512}, r, 2)
+	if _, err := Run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	want := sums(t, o.Out)
+	o.Out += "-stopped"
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	o.Progress = func(e Event) {
+		if e.Block == 2 {
+			cancel()
+		}
+	}
+	if _, err := Run(ctx, o); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	o.Progress = nil
+	if _, err := Run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "continued", sums(t, o.Out), want)
+}
+
 // TestOtherJob: an unfinished job is not mixed with another.
 func TestOtherJob(t *testing.T) {
 	o := options(t, testmodel.Options{}, smallRecipe(t, "spec", "4-4-4"), 1)

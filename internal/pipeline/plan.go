@@ -69,10 +69,7 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *recip
 	if err := p.planMemory(r, embedBytes); err != nil {
 		return nil, err
 	}
-	p.Artefact = tableBytes(c, r, embedBytes) + linearBytes(c, r)
-	if r.Branch != nil {
-		p.Artefact += int64(float64(stage.BlockWeights(c)) * float64(c.Layers) * r.Branch.Overhead / 8)
-	}
+	p.Artefact = tableBytes(c, r, embedBytes) + linearBytes(c, r) + branchBytes(c, r)
 	p.Disk = p.Artefact + p.Spill
 	p.phases = efforts(c, r, windows, tokens, weightBytes, p.Artefact)
 	total := p.phases.before

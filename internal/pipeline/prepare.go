@@ -77,17 +77,19 @@ func (j *job) open() error {
 
 // resolved returns the recipe adapted to this checkpoint.
 func (j *job) resolved() (*recipe.Recipe, error) {
-	var tokenizer int64
+	var tokenizer, licences int64
 	for _, name := range j.sideFiles() { // all of them, so that one that can't be read is told before the work
 		data, err := sideFile(filepath.Join(j.Dir, name))
 		if err != nil {
 			return nil, err
 		}
-		if !slices.Contains(Licences, name) {
+		if slices.Contains(Licences, name) {
+			licences += int64(len(data))
+		} else {
 			tokenizer += int64(len(data))
 		}
 	}
-	return Resolve(&j.ck.Config, j.Recipe, j.Size, j.embedBytes(), tokenizer)
+	return Resolve(&j.ck.Config, j.Recipe, j.Size, j.embedBytes(), tokenizer, licences)
 }
 
 // scan reads all weights once before any work. It returns an error that names the first element

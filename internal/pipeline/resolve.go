@@ -12,14 +12,15 @@ import (
 // Resolve returns the recipe adapted to an architecture. An embedding that is also the output
 // matrix gets one format. If a size is asked for (above 0), or the recipe says weights.fill (the
 // size of llama.cpp's Q4_0 file), grid and bits of the layers are those that fill it. copied is the
-// size of embedding and output matrix in the checkpoint, tokenizer that of its files.
-func Resolve(c *checkpoint.Config, r *recipe.Recipe, size, copied, tokenizer int64) (*recipe.Recipe, error) {
+// size of embedding and output matrix in the checkpoint, tokenizer that of its files, licences that of
+// the licences, which are copied too. Branches without a limit, and learned transforms, are not counted.
+func Resolve(c *checkpoint.Config, r *recipe.Recipe, size, copied, tokenizer, licences int64) (*recipe.Recipe, error) {
 	own := *r
 	r = &own
 	if staysTied(c, r) {
 		r.Embedding = r.Head.Table()
 	}
-	extra := tokenizer + keyBytes(c, r) + smallBytes(c)
+	extra := tokenizer + licences + keyBytes(c, r) + smallBytes(c) + branchBytes(c, r)
 	switch {
 	case size > 0:
 		return fit(c, r, quant.WeightBits[0], size, copied, extra)
@@ -42,7 +43,7 @@ func fit(c *checkpoint.Config, r *recipe.Recipe, least int, size, copied, extra 
 	smallest := *r
 	smallest.Weights, smallest.Bits.Weights = r.Weights.Halves(0), least
 	if fillsTables(r) {
-		smallest.Head.Bits, smallest.Embedding.Bits = leastTable, leastTable
+		smallest.Head.Bits, smallest.Embedding.Bits = min(leastTable, r.Head.Bits), min(leastTable, r.Embedding.Bits)
 	}
 	fixed := tableBytes(c, &smallest, copied) + extra
 	return nil, fmt.Errorf("a size of %s is asked for, but even with weights of %s the model takes %s, of which embedding, output matrix and tokenizer are %s; ask for more, or give those fewer bits (head and embedding in the recipe)",

@@ -44,6 +44,8 @@ func tableBytes(c *checkpoint.Config, r *recipe.Recipe, copied int64) int64 {
 		return artefact.LinearBytes(artefact.TableGrid(t.Bits, t.Group), c.VocabSize, c.HiddenSize)
 	}
 	switch {
+	case r.Head.Bits == 16 && r.Embedding.Bits == 16 && c.TieEmbeddings && !staysTied(c, r):
+		return 2 * copied
 	case r.Head.Bits == 16 && r.Embedding.Bits == 16:
 		return copied
 	case staysTied(c, r):
@@ -57,6 +59,14 @@ func tableBytes(c *checkpoint.Config, r *recipe.Recipe, copied int64) int64 {
 // recipe's head decides its format.
 func staysTied(c *checkpoint.Config, r *recipe.Recipe) bool {
 	return c.TieEmbeddings && (r.Rotate == nil || r.Rotate.Residual == "")
+}
+
+// branchBytes is the size of all branches at the recipe's limit. Without one it is not known beforehand: 0.
+func branchBytes(c *checkpoint.Config, r *recipe.Recipe) int64 {
+	if r.Branch == nil {
+		return 0
+	}
+	return int64(float64(stage.BlockWeights(c)) * float64(c.Layers) * r.Branch.Overhead / 8)
 }
 
 // routerBytes is the size of the routers of experts, in 32 bits.

@@ -35,10 +35,7 @@ func weightsLine(w recipe.Weights) string {
 	if w.Clip != "" {
 		parts = append(parts, "clip: "+string(w.Clip))
 	}
-	if w.Filled > 0 && w.Fill != "" {
-		parts = append(parts, "fill: "+w.Fill)
-	}
-	if own := w.Layers[w.Filled:]; len(own) > 0 {
+	if own := w.Layers[min(max(0, w.Filled), len(w.Layers)):]; len(own) > 0 { // those chosen for a size are no part of a recipe
 		var layers []string
 		for _, l := range own {
 			layers = append(layers, fmt.Sprintf("{match: %s, bits: %d}", strconv.Quote(l.Match), l.Bits))

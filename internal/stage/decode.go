@@ -27,7 +27,8 @@ func (st *State) Decode(src artefact.Source, q *artefact.Quantization) error {
 		if err != nil {
 			return err
 		}
-		linear.Tiles = slices.Clone(linear.Tiles) // the source may be a mapped file that is closed before calibration runs
+		// The source may be a mapped file that is closed before calibration runs.
+		linear.Tiles, linear.Multiples = slices.Clone(linear.Tiles), slices.Clone(linear.Multiples)
 		d := st.Block.Layer(l)
 		d.Out, d.In, d.Bias = out, in, linear.Bias
 		if cap(d.W) < out*in {
