@@ -46,8 +46,10 @@ func (l *ledger) find(ctx context.Context, jobs []job) error {
 	l.rows = rows{}
 	for _, m := range models {
 		for _, anew := range []bool{false, true} {
-			if err := l.findOf(ctx, m, anew, jobs); err != nil {
-				return fmt.Errorf("%s: %w", m.Name, err)
+			for _, own := range []bool{false, true} {
+				if err := l.findOf(ctx, m, anew, own, jobs); err != nil {
+					return fmt.Errorf("%s: %w", m.Name, err)
+				}
 			}
 		}
 	}
@@ -55,13 +57,13 @@ func (l *ledger) find(ctx context.Context, jobs []job) error {
 }
 
 // findOf reads the cells of a model, of the recipes that other programs' cells
-// will do for or of those that they will not.
-func (l *ledger) findOf(ctx context.Context, m model, anew bool, jobs []job) error {
+// will do for or of those that they will not, at given bits or at the recipes' own.
+func (l *ledger) findOf(ctx context.Context, m model, anew, own bool, jobs []job) error {
 	names := map[string]string{} // as the library calls it → ours
 	wanted := map[cell]bool{}
 	var files, bits []string
 	for _, j := range jobs {
-		if j.Model != m.Name || slices.Contains(l.Anew, j.recipe.family()) != anew {
+		if j.Model != m.Name || slices.Contains(l.Anew, j.recipe.family()) != anew || (j.Bits == compare.DefaultBits) != own {
 			continue
 		}
 		wanted[j.cell] = true
@@ -94,6 +96,9 @@ func (l *ledger) findOf(ctx context.Context, m model, anew bool, jobs []job) err
 	}
 	for _, r := range t.Rows {
 		c := cell{m.Name, r.Bits, names[r.Recipe]}
+		if own {
+			c.Bits = compare.DefaultBits // the row has those that were chosen
+		}
 		if r.Recipe == compare.FullPrecision {
 			c = cell{m.Name, "", ""}
 		} else if !wanted[c] {

@@ -15,10 +15,10 @@ import (
 // claims prints what the prose around the tables may say: where another recipe
 // loses less than ours, and the ranges of the ratios.
 func claims(w io.Writer, all rows) {
-	for _, name := range []string{fast, best} {
+	for _, name := range []string{fast, klt, best} {
 		lesser(w, all, name)
 	}
-	for _, name := range []string{fast, best} {
+	for _, name := range []string{fast, klt, best} {
 		for _, bits := range settings {
 			ratios(w, all, name, bits)
 		}
@@ -38,7 +38,7 @@ func lesser(w io.Writer, all rows, name string) {
 			}
 			cells++
 			for _, r := range of(all, m.Name, bits) {
-				if r.Name == name || r.Row.KL.Mean >= own.KL.Mean {
+				if r.Name == name || r.Name == fitted || r.Row.KL.Mean >= own.KL.Mean {
 					continue
 				}
 				lines = append(lines, fmt.Sprintf("  %s %s: %s %.5f (%.3f bits a weight) against %.5f (%.3f), %.1f standard errors", m.Name, bits, r.label(),
@@ -77,7 +77,12 @@ func ratios(w io.Writer, all rows, name, bits string) {
 		for _, m := range models {
 			own, ok := all[cell{m.Name, bits, name}]
 			if others := a.of(m.Name); ok && len(others) > 0 {
-				list = append(list, fmt.Sprintf("%s %.2f", m.Name, own.KL.Mean/least(others).Row.KL.Mean))
+				ratio := own.KL.Mean / least(others).Row.KL.Mean
+				failed := ""
+				if ratio > 1 {
+					failed = " (more)"
+				}
+				list = append(list, fmt.Sprintf("%s %.2f%s", m.Name, ratio, failed))
 			}
 		}
 		if len(list) > 0 {

@@ -1,7 +1,7 @@
 // Command ledger makes the tables of docs/REPRODUCTION.md: first those of real
 // models, whose folders -real names, on text unlike the calibration text; then those
-// of section 2, every recipe on every small model at every setting by one protocol,
-// what each part of specquant-klt is worth, and other calibration seeds.
+// of section 2, every recipe on every small model at every setting by one protocol, and
+// what each part of the default is worth.
 //
 //	go run ./scripts/ledger -data ../shared/data -work DIR -real NAME=DIR,FILE.gguf docs/REPRODUCTION.md
 //
@@ -46,7 +46,7 @@ func main() {
 	list(&f.models, "models", "make only cells of these models")
 	list(&f.bits, "bits", "make only cells of these settings")
 	list(&f.recipes, "recipes", "make only cells of these recipes, and of their variants")
-	list(&f.tables, "tables", "make only cells of these tables: real, tables, parts, seeds")
+	list(&f.tables, "tables", "make only cells of these tables: real, tables, parts")
 	list(&f.from, "from", "take cells of these programs too: paths, builds, or earlier for all that the work folder lists")
 	list(&f.anew, "anew", "take no other program's cells of these recipes and their variants")
 	flag.Func("real", "a real model: NAME=DIR,FILE.gguf,…, its folder in full precision and GGUF files to measure beside; may be given several times", func(s string) error {
@@ -84,8 +84,7 @@ func run(ctx context.Context, f flags, out, log io.Writer) error {
 	if len(idle) > 0 {
 		fmt.Fprintf(log, "%s has not what these would change: %s\n", fast, strings.Join(idle, "; "))
 	}
-	seeds := seedRecipes()
-	jobs := plan(variants, seeds)
+	jobs := plan(variants)
 	if err := os.MkdirAll(f.work, 0o755); err != nil {
 		return err
 	}
@@ -104,7 +103,7 @@ func run(ctx context.Context, f flags, out, log io.Writer) error {
 	if len(f.real) > 0 && in(f.tables, realTable) {
 		d.add(map[string]string{realTable: realTables(real)}, len(real), complete, "rows of real models are missing")
 	}
-	if !in(f.tables, "tables", "parts", "seeds") {
+	if !in(f.tables, "tables", "parts") {
 		return d.write(log)
 	}
 	if err := l.find(ctx, jobs); err != nil {
@@ -125,7 +124,7 @@ func run(ctx context.Context, f flags, out, log io.Writer) error {
 	if len(missing) > 0 {
 		lacking = fmt.Sprintf("%d cells are missing, the first %s %s %s", len(missing), missing[0].Model, missing[0].Bits, missing[0].Recipe)
 	}
-	d.add(map[string]string{"summary": summary(l.rows), "parts": partTable(l.rows, variants), "seeds": seedTable(l.rows, seeds), "tables": tables(l.rows) + madeBy(l.rows)},
+	d.add(map[string]string{"summary": summary(l.rows), "november": novemberTable(l.rows), "parts": partTable(l.rows, variants), "tables": tables(l.rows) + madeBy(l.rows)},
 		len(l.rows), len(missing) == 0, lacking)
 	return errors.Join(failed, d.write(log))
 }
@@ -157,11 +156,10 @@ func (f flags) valid() error {
 	for _, m := range f.real {
 		modelNames = append(modelNames, m.Name)
 	}
-	recipeNames = append(recipeNames, defaultRecipe)
 	for _, x := range []struct {
 		flag       string
 		got, known []string
-	}{{"models", f.models, modelNames}, {"bits", f.bits, append([]string{compare.DefaultBits}, settings...)}, {"recipes", f.recipes, recipeNames}, {"anew", f.anew, recipeNames}, {"tables", f.tables, []string{realTable, "tables", "parts", "seeds"}}} {
+	}{{"models", f.models, modelNames}, {"bits", f.bits, append([]string{compare.DefaultBits}, settings...)}, {"recipes", f.recipes, recipeNames}, {"anew", f.anew, recipeNames}, {"tables", f.tables, []string{realTable, "tables", "parts"}}} {
 		for _, s := range x.got {
 			if !slices.Contains(x.known, s) {
 				return fmt.Errorf("-%s: found %q, expected some of %s", x.flag, s, strings.Join(x.known, ", "))

@@ -10,10 +10,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// The models and the setting of the tables of variants.
-var partModels = []string{"books-1m", "tinystories-656k"}
-
-const partBits = "4-4-4"
+// partColumns are the models and settings of the table of variants.
+var partColumns = []struct{ Model, Bits string }{
+	{"books-1m", "4-4-4"}, {"tinystories-656k", "4-4-4"},
+	{"books-1m", "4-8-8"}, {"tinystories-656k", "4-8-8"},
+	{"books-1m", "2-8-8"}, {"tinystories-656k", "2-8-8"},
+}
 
 // change sets a key of a recipe's YAML, as in "branch.bits"; no value leaves the
 // key out, or the section.
@@ -22,33 +24,38 @@ type change struct {
 	Value any
 }
 
-// parts are the changes of specquant-klt that show what each part is worth.
-// Those that change nothing, as the recipe has not what they take away, are left
-// out of the table.
+// parts are the changes of the default that show what each part is worth, and what would be
+// gained by parts that it has not. Those that change nothing are left out of the table.
 var parts = []struct {
 	Label   string
 	Changes []change
+	Only    []string // settings at which the change has an effect; none: all
 }{
-	{"without smoothing", []change{{"smooth", nil}}},
-	{"without fitting", []change{{"solve.correct", nil}}},
-	{"fitted to outputs only", []change{{"solve.correct", "outputs"}}},
-	{"without refinement", []change{{"solve.sweeps", nil}, {"solve.rescale", nil}}},
-	{"symmetric grid", []change{{"weights.zero", "symmetric"}}},
-	{"clip mse", []change{{"weights.clip", "mse"}}},
-	{"without rotations", []change{{"rotate", nil}}},
-	{"keys turned, not balanced", []change{{"rotate.cache", "hadamard"}}},
-	{"without branch", []change{{"branch", nil}}},
-	{"branch not removed", []change{{"branch.remove", false}}},
-	{"branch in 16 bits", []change{{"branch.bits", 16}}},
-	{"branch svd", []change{{"branch.basis", "svd"}}},
-	{"activations per token", []change{{"activations.group", 0}}},
+	{"other calibration windows (seed 1)", []change{{"calibration.seed", 1}}, nil},
+	{"other calibration windows (seed 2)", []change{{"calibration.seed", 2}}, nil},
+	{"other calibration windows (seed 3)", []change{{"calibration.seed", 3}}, nil},
+	{"without smoothing", []change{{"smooth", nil}}, nil},
+	{"without rotations", []change{{"rotate", nil}}, nil},
+	{"keys turned, not balanced", []change{{"rotate.cache", "hadamard"}}, nil},
+	{"to nearest, without GPTQ", []change{{"solve", nil}, {"solve.method", "rtn"}, {"head.method", "rtn"}}, nil},
+	{"without activation order", []change{{"solve.act-order", nil}}, nil},
+	{"clip mse", []change{{"weights.clip", "mse"}}, nil},
+	{"multiples for groups of 32", []change{{"weights.group", 32}}, nil},
+	{"16-bit scales for groups of 32", []change{{"weights.scales", nil}, {"weights.zero", "centred"}, {"weights.group", 32}}, nil},
+	{"16-bit scales for groups of 64", []change{{"weights.scales", nil}, {"weights.zero", "centred"}, {"weights.group", 64}}, nil},
+	{"one 16-bit scale a row", []change{{"weights.scales", nil}, {"weights.zero", "centred"}, {"weights.group", 0}}, nil},
+	{"activations per token", []change{{"activations.group", 0}}, []string{"4-4-4"}},
+	{"head and embedding in 16 bits", []change{{"head", nil}, {"embedding", nil}}, nil},
+	{"128 calibration windows, not 48", []change{{"calibration.samples", 128}}, nil},
+	{"and two sweeps", []change{{"solve.sweeps", 2}}, nil},
+	{"and a branch as " + klt + "'s", []change{{"branch.basis", "klt"}, {"branch.axis", "output"}, {"branch.components", 16}, {"branch.overhead", 0.25}, {"branch.bits", 8}, {"branch.remove", true}}, nil},
+	{"and fitted (solve.correct: stream)", []change{{"solve.correct", "stream"}}, nil},
 }
 
-// seedNumbers are the seeds of the calibration windows beside the tables' own, 0.
-var seedNumbers = []int{1, 2, 3}
+// plainName makes a file name of a label.
+var plainName = strings.NewReplacer(",", "", " ", "-", "(", "", ")", "", ":", "", "'", "", ".", "-")
 
-// partRecipes are the variants of specquant-klt, and the labels of those that
-// change nothing.
+// partRecipes are the variants of the default, and the labels of those that change nothing.
 func partRecipes() (out []rowRecipe, idle []string, err error) {
 	base, err := source(fast)
 	if err != nil {
@@ -71,25 +78,9 @@ func partRecipes() (out []rowRecipe, idle []string, err error) {
 			idle = append(idle, p.Label)
 			continue
 		}
-		name := fast + "-" + strings.ReplaceAll(strings.ReplaceAll(p.Label, ",", ""), " ", "-")
-		out = append(out, rowRecipe{Name: name, Label: p.Label, Kind: ours, Base: fast, Changes: p.Changes})
+		out = append(out, rowRecipe{Name: fast + "-" + plainName.Replace(p.Label), Label: p.Label, Kind: ours, Base: fast, Changes: p.Changes, Only: p.Only})
 	}
 	return out, idle, nil
-}
-
-// seedRecipes are the quick recipes with other calibration windows. Plain
-// rounding has none.
-func seedRecipes() (out []rowRecipe) {
-	for _, r := range recipes {
-		if r.Name == plainOnes || slices.Contains(slow, r.Name) {
-			continue
-		}
-		for _, seed := range seedNumbers {
-			out = append(out, rowRecipe{Name: fmt.Sprintf("%s-seed-%d", r.Name, seed), Label: r.label(), Kind: r.Kind, Base: r.Name,
-				Changes: []change{{"calibration.seed", seed}}, Seed: seed})
-		}
-	}
-	return out
 }
 
 // override applies changes to a recipe's YAML. The order of the keys stays.

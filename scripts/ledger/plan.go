@@ -3,6 +3,8 @@ package main
 import (
 	"slices"
 	"strings"
+
+	"github.com/specquant/specquant/internal/compare"
 )
 
 // model is a trained model of the data folder, or its copy with planted outliers.
@@ -15,6 +17,8 @@ type model struct {
 
 const plantedPrefix = "planted-"
 
+func (m model) planted() bool { return strings.HasPrefix(m.Name, plantedPrefix) }
+
 // title is the model as the tables name it.
 func (m model) title() string {
 	if base, planted := strings.CutPrefix(m.Name, plantedPrefix); planted {
@@ -24,9 +28,13 @@ func (m model) title() string {
 }
 
 var (
-	settings = []string{"4-4-4", "4-4-16", "4-16-16", "4-8-8", "3-8-8", "2-8-8"}
+	settings = []string{"4-4-4", "4-8-8", "2-8-8"}
 	planted  = []string{"4-4-4"}
 )
+
+// ownSize is the setting whose table also has the default at the size that it fills
+// when no bits are given.
+const ownSize = "4-8-8"
 
 var models = []model{
 	{"tinystories-656k", "tinystories", 20, settings},
@@ -69,7 +77,7 @@ type rowRecipe struct {
 	Kind    kind
 	Base    string // the recipe that this is a variant of; "": none
 	Changes []change
-	Seed    int // of a variant with another calibration
+	Only    []string // settings at which the variant is another; none: all
 }
 
 func (r rowRecipe) label() string {
@@ -78,6 +86,9 @@ func (r rowRecipe) label() string {
 	}
 	return r.Name
 }
+
+// at reports whether a variant does anything at a setting.
+func (r rowRecipe) at(bits string) bool { return in(r.Only, bits) }
 
 // family is the name that -recipes and -anew go by.
 func (r rowRecipe) family() string {
@@ -89,7 +100,9 @@ func (r rowRecipe) family() string {
 
 const (
 	paper     = "specquant"
-	fast      = "specquant-klt"
+	fast      = defaultRecipe
+	klt       = "specquant-klt"
+	fitted    = "specquant-klt-fitted"
 	best      = "specquant-best"
 	ourGrids  = "quarot-activations-in-16s"
 	plainOnes = "rtn"
@@ -104,54 +117,51 @@ var recipes = []rowRecipe{
 	{Name: "quarot", Kind: free},
 	{Name: "svdquant", Kind: free},
 	{Name: "resq", Kind: otherFormat},
+	{Name: ourGrids, Label: "quarot, activations in 16s", Kind: otherFormat},
+	{Name: "quarot-activations-in-16s-weights-in-32s", Label: "quarot, activations in 16s, weights in 32s", Kind: otherFormat},
 	{Name: "omniquant", Kind: learned},
 	{Name: "flatquant", Kind: learned},
 	{Name: "spinquant", Kind: learned},
-	{Name: ourGrids, Label: "quarot, activations in 16s", Kind: otherFormat},
-	{Name: "quarot-activations-in-16s-weights-in-32s", Label: "quarot, activations in 16s, weights in 32s", Kind: otherFormat},
 	{Name: paper, Kind: ours},
+	{Name: klt, Kind: ours},
+	{Name: fitted, Label: "specquant-klt, fitted", Kind: ours, Base: klt, Changes: []change{{"solve.correct", "stream"}}},
 	{Name: fast, Kind: ours},
 	{Name: best, Kind: ours},
 }
 
+// atOwnSize is the default where no bits are given: it fills the size of llama.cpp's Q4_0.
+var atOwnSize = rowRecipe{Name: fast, Label: fast + " at its own size", Kind: ours}
+
 // leftOut are the embedded recipes without a row: specquant-input is the paper's
-// other reading, which has tables of its own, and specquant-fast, the default, is
-// measured on real models.
-var leftOut = []string{"specquant-input", "specquant-fast"}
+// other reading, which has a table of its own.
+var leftOut = []string{"specquant-input"}
 
-// slow are the recipes that take minutes a cell.
-var slow = []string{"omniquant", "flatquant", "spinquant", best}
-
-// only restricts the slow recipes to what the time allows.
-var only = []struct{ Recipes, Models, Settings []string }{
-	{slow[:3], []string{"books-5m"}, []string{"4-4-4", "4-16-16"}},
-	{slow, []string{"planted-books-5m"}, nil},
-}
+// slow are the recipes that take minutes a cell, on these models and settings alone.
+var (
+	slow         = []string{"omniquant", "flatquant", "spinquant", best}
+	slowModels   = []string{"tinystories-656k", "stories260k", "books-1m"}
+	slowSettings = []string{"4-4-4"}
+)
 
 // allowed reports whether a cell of the tables is to be had at all.
 func allowed(recipe, model, bits string) bool {
-	for _, o := range only {
-		if slices.Contains(o.Recipes, recipe) && slices.Contains(o.Models, model) && !slices.Contains(o.Settings, bits) {
-			return false
-		}
-	}
-	return true
+	return !slices.Contains(slow, recipe) || slices.Contains(slowModels, model) && slices.Contains(slowSettings, bits)
 }
 
-// cell is a recipe on a model at a setting. Recipe "" stands for full precision,
-// whose cell has no bits.
+// cell is a recipe on a model at a setting, which compare.DefaultBits may be too. Recipe ""
+// stands for full precision, whose cell has no bits.
 type cell struct{ Model, Bits, Recipe string }
 
 // job is a cell to be had, of one of the tables.
 type job struct {
 	cell
-	Table  string // tables, parts or seeds
+	Table  string // tables or parts
 	recipe rowRecipe
 }
 
 // plan lists every cell, what is quick before what is slow. A cell that two
 // tables want is listed for the first.
-func plan(parts, seeds []rowRecipe) []job {
+func plan(parts []rowRecipe) []job {
 	var jobs []job
 	seen := map[cell]bool{}
 	add := func(table, model, bits string, r rowRecipe) {
@@ -168,14 +178,16 @@ func plan(parts, seeds []rowRecipe) []job {
 					add("tables", m.Name, bits, r)
 				}
 			}
+			if bits == ownSize {
+				add("tables", m.Name, compare.DefaultBits, atOwnSize)
+			}
 		}
 	}
-	for _, m := range partModels {
+	for _, p := range partColumns {
 		for _, r := range parts {
-			add("parts", m, partBits, r)
-		}
-		for _, r := range seeds {
-			add("seeds", m, partBits, r)
+			if r.at(p.Bits) {
+				add("parts", p.Model, p.Bits, r)
+			}
 		}
 	}
 	slices.SortStableFunc(jobs, func(a, b job) int {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/compare"
 )
 
 // TestEveryRecipe: an embedded recipe has a row, or is left out on purpose.
@@ -20,7 +21,7 @@ func TestEveryRecipe(t *testing.T) {
 		}
 	}
 	for _, r := range recipes {
-		data, err := source(r.Name)
+		data, err := source(r.family())
 		if err != nil {
 			t.Errorf("%s: %v", r.Name, err)
 		} else if _, err := content(data); err != nil {
@@ -34,8 +35,7 @@ func TestPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seeds := seedRecipes()
-	jobs := plan(variants, seeds)
+	jobs := plan(variants)
 	has := func(model, bits, recipe string) bool {
 		return slices.ContainsFunc(jobs, func(j job) bool { return j.cell == cell{model, bits, recipe} })
 	}
@@ -44,22 +44,22 @@ func TestPlan(t *testing.T) {
 		want bool
 	}{
 		{cell{"tinystories-656k", "4-4-4", "omniquant"}, true},
-		{cell{"tinystories-656k", "2-8-8", "omniquant"}, true},
-		{cell{"tinystories-656k", "2-8-8", best}, true},
-		{cell{"books-5m", "4-4-16", "spinquant"}, false},
-		{cell{"books-5m", "4-4-4", "spinquant"}, true},
-		{cell{"books-5m", "2-8-8", best}, true},
-		{cell{"books-5m", "4-16-16", best}, true},
-		{cell{"planted-books-1m", "4-4-4", best}, true},
-		{cell{"planted-books-1m", "4-4-4", "flatquant"}, true},
-		{cell{"planted-books-5m", "4-4-4", "flatquant"}, false},
-		{cell{"planted-books-1m", "4-4-4", fast}, true},
+		{cell{"tinystories-656k", "2-8-8", "omniquant"}, false},
+		{cell{"books-1m", "4-4-4", best}, true},
+		{cell{"books-1m", "4-8-8", best}, false},
+		{cell{"books-5m", "4-4-4", best}, false},
+		{cell{"planted-books-1m", "4-4-4", "flatquant"}, false},
+		{cell{"planted-books-5m", "4-4-4", fast}, true},
 		{cell{"planted-books-1m", "2-8-8", "rtn"}, false},
-		{cell{"books-1m", "4-4-4", "quarot-seed-2"}, true},
-		{cell{"books-1m", "4-4-4", "rtn-seed-2"}, false},
-		{cell{"books-1m", "4-4-4", "omniquant-seed-2"}, false},
-		{cell{"books-1m", "4-4-4", "specquant-klt-without-branch"}, true},
-		{cell{"books-1m", "2-8-8", "specquant-klt-without-branch"}, false},
+		{cell{"books-5m", "2-8-8", klt}, true},
+		{cell{"books-5m", "2-8-8", fitted}, true},
+		{cell{"books-5m", compare.DefaultBits, fast}, true},
+		{cell{"books-5m", compare.DefaultBits, klt}, false},
+		{cell{"planted-books-5m", compare.DefaultBits, fast}, false},
+		{cell{"books-1m", "4-4-4", "specquant-fast-activations-per-token"}, true},
+		{cell{"books-1m", "4-8-8", "specquant-fast-activations-per-token"}, false},
+		{cell{"books-1m", "2-8-8", "specquant-fast-without-rotations"}, true},
+		{cell{"books-5m", "4-4-4", "specquant-fast-without-rotations"}, false},
 	} {
 		if got := has(c.Model, c.Bits, c.Recipe); got != c.want {
 			t.Errorf("%v: planned %v, want %v", c.cell, got, c.want)
@@ -87,16 +87,25 @@ func TestSelected(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	jobs := plan(variants, seedRecipes())
+	jobs := plan(variants)
+	inParts := 0
+	for _, p := range partColumns {
+		for _, v := range variants {
+			if v.at(p.Bits) {
+				inParts++
+			}
+		}
+	}
 	for name, c := range map[string]struct {
 		f    flags
 		want int
 	}{
 		"all":          {flags{}, len(jobs)},
 		"one cell":     {flags{models: []string{"books-1m"}, bits: []string{"4-8-8"}, recipes: []string{"awq"}}, 1},
-		"with seeds":   {flags{models: []string{"books-1m"}, bits: []string{"4-4-4"}, recipes: []string{"awq"}}, 1 + len(seedNumbers)},
-		"without":      {flags{models: []string{"books-1m"}, bits: []string{"4-4-4"}, recipes: []string{"awq"}, tables: []string{"tables"}}, 1},
-		"all variants": {flags{tables: []string{"parts"}}, len(partModels) * len(variants)},
+		"its own size": {flags{models: []string{"books-1m"}, bits: []string{compare.DefaultBits}}, 1},
+		"without":      {flags{models: []string{"books-1m"}, bits: []string{"4-8-8"}, recipes: []string{fast}, tables: []string{"tables"}}, 1},
+		"with":         {flags{models: []string{"books-1m"}, bits: []string{"4-8-8"}, recipes: []string{fast}}, len(variants)}, // all but one, and itself
+		"all variants": {flags{tables: []string{"parts"}}, inParts},
 	} {
 		if got := c.f.selected(jobs); len(got) != c.want {
 			t.Errorf("%s: %d jobs, want %d", name, len(got), c.want)

@@ -22,15 +22,15 @@ func named(list []measured) string {
 		return ""
 	}
 	b := least(list)
-	return fmt.Sprintf("%s (%s)", short(b.Row.KL.Mean), b.label())
+	return fmt.Sprintf("%s (%s)", digits(b.Row.KL.Mean, b.Row.KL.Mean), b.label())
 }
 
-// summary is one line for each model and setting on which specquant-klt and a
-// baseline were run: the divergences that decide.
+// summary is one line for each model and setting on which the default and a baseline were
+// run: the divergences that decide.
 func summary(all rows) string {
 	var s strings.Builder
-	s.WriteString("| model | bits | rtn | best baseline without gradients | quarot with our activation grids | best learned baseline | specquant (paper) | specquant-klt | specquant-best | fast ÷ best baseline without gradients | best ÷ the same |\n")
-	s.WriteString("|---|---|---|---|---|---|---|---|---|---|---|\n")
+	s.WriteString("| model | bits | rtn | best baseline without gradients | quarot with our activation grids | best learned baseline | specquant (paper) | specquant-klt | specquant-fast | specquant-best | fast ÷ best baseline without gradients | klt ÷ the same |\n")
+	s.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, m := range models {
 		for _, bits := range m.Settings {
 			baselines := of(all, m.Name, bits, free)
@@ -40,13 +40,7 @@ func summary(all rows) string {
 			}
 			value := func(name string) string {
 				if r, ok := row(name); ok {
-					return short(r.KL.Mean)
-				}
-				return ""
-			}
-			ratio := func(name string) string {
-				if r, ok := row(name); ok {
-					return fmt.Sprintf("%.2f", r.KL.Mean/least(baselines).Row.KL.Mean)
+					return digits(r.KL.Mean, r.KL.Mean)
 				}
 				return ""
 			}
@@ -54,11 +48,21 @@ func summary(all rows) string {
 			if fourBitActivations(bits) { // elsewhere groups of activations have no effect
 				grids = value(ourGrids)
 			}
-			fmt.Fprintf(&s, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", m.title(), bits, value(plainOnes), named(baselines), grids,
-				named(of(all, m.Name, bits, learned)), value(paper), value(fast), value(best), ratio(fast), ratio(best))
+			against := least(baselines).Row
+			fmt.Fprintf(&s, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", m.title(), bits, value(plainOnes), named(baselines), grids,
+				named(of(all, m.Name, bits, learned)), value(paper), value(klt), value(fast), value(best), over(all, m.Name, bits, fast, against), over(all, m.Name, bits, klt, against))
 		}
 	}
 	return s.String()
+}
+
+// over is a recipe's divergence over another's, or nothing where there is no row.
+func over(all rows, model, bits, name string, against compare.Row) string {
+	r, ok := all[cell{model, bits, name}]
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%.2f", r.KL.Mean/against.KL.Mean)
 }
 
 func fourBitActivations(bits string) bool {

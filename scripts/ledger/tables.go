@@ -28,6 +28,9 @@ func of(all rows, model, bits string, kinds ...kind) (out []measured) {
 		if ok && (len(kinds) == 0 || slices.Contains(kinds, r.Kind)) {
 			out = append(out, measured{r, row})
 		}
+		if own, is := all[cell{model, compare.DefaultBits, r.Name}]; is && bits == ownSize && (len(kinds) == 0 || slices.Contains(kinds, ours)) {
+			out = append(out, measured{atOwnSize, own})
+		}
 	}
 	return out
 }
@@ -37,104 +40,133 @@ func least(list []measured) measured {
 	return slices.MinFunc(list, func(a, b measured) int { return cmp.Compare(a.Row.KL.Mean, b.Row.KL.Mean) })
 }
 
-// kl is the divergence as the tables print it; what is compared is what is read.
-func kl(r compare.Row) string { return fmt.Sprintf("%.5f", r.KL.Mean) }
+// digits writes a divergence with as many digits as like, a divergence near it, needs.
+func digits(v, like float64) string {
+	n := 4
+	switch {
+	case like >= 1:
+		n = 2
+	case like < 0.01:
+		n = 5
+	}
+	return strings.TrimPrefix(fmt.Sprintf("%.*f", n, v), "0")
+}
 
-// tables writes one table for each model and setting, full precision in the line
-// above it, the least divergence in bold.
+// tables writes one table for each setting, with the models side by side, and one of the
+// models with planted outliers. The least divergence of a model is in bold.
 func tables(all rows) string {
 	var s strings.Builder
-	for _, m := range models {
-		for _, bits := range m.Settings {
-			s.WriteString(table(all, m, bits))
-		}
+	for _, bits := range settings {
+		s.WriteString(table(all, bits, bits, slices.DeleteFunc(slices.Clone(models), func(m model) bool { return m.planted() || !slices.Contains(m.Settings, bits) })))
+	}
+	for _, bits := range planted {
+		s.WriteString(table(all, bits+", planted outliers", bits, slices.DeleteFunc(slices.Clone(models), func(m model) bool { return !m.planted() })))
 	}
 	return s.String()
 }
 
-func table(all rows, m model, bits string) string {
-	here := of(all, m.Name, bits)
-	if len(here) == 0 {
+func table(all rows, title, bits string, side []model) string {
+	found := map[string][]measured{} // label → rows, one a model; nothing where there is none
+	var labels []string
+	lowest := make([]string, len(side))
+	for i, m := range side {
+		list := of(all, m.Name, bits)
+		for _, r := range list {
+			if found[r.label()] == nil {
+				found[r.label()] = make([]measured, len(side))
+			}
+			found[r.label()][i] = r
+		}
+		if len(list) > 0 {
+			l := least(list).Row.KL.Mean
+			lowest[i] = digits(l, l)
+		}
+	}
+	for _, r := range append(slices.Clone(recipes[:len(recipes)-1]), atOwnSize, recipes[len(recipes)-1]) {
+		if found[r.label()] != nil {
+			labels = append(labels, r.label())
+		}
+	}
+	if len(labels) == 0 {
 		return ""
 	}
-	least := kl(least(here).Row)
-	title := m.title()
 	var s strings.Builder
-	fmt.Fprintf(&s, "#### %s at %s\n\n", strings.ToUpper(title[:1])+title[1:], bits)
-	if full, ok := all[cell{Model: m.Name}]; ok {
-		fmt.Fprintf(&s, "Full precision: perplexity %.3f ± %.3f.\n\n", full.Perplexity.Mean, full.Perplexity.StdErr)
+	fmt.Fprintf(&s, "#### %s\n\n| recipe | bits of linears | MB |", title)
+	for _, m := range side {
+		fmt.Fprintf(&s, " %s: KL |", m.title())
 	}
-	s.WriteString("| recipe | bits/weight | perplexity | KL divergence | top-1 | seconds |\n|---|---|---|---|---|---|\n")
-	for _, r := range here {
-		mean := kl(r.Row)
-		if mean == least {
-			mean = "**" + mean + "**"
+	s.WriteString(" perplexity | top-1, % |\n|---|---|---|" + strings.Repeat("---|", len(side)) + "---|---|\n")
+	// each writes what is listed for all models in one column.
+	each := func(list []measured, value func(r compare.Row) string) string {
+		var out []string
+		for _, r := range list {
+			v := "–"
+			if r.Row.BitsPerWeight > 0 {
+				v = value(r.Row)
+			}
+			out = append(out, v)
 		}
-		fmt.Fprintf(&s, "| %s | %.3f | %.3f ± %.3f | %s ± %.5f | %.1f ± %.1f %% | %.1f |\n", r.label(), r.Row.BitsPerWeight,
-			r.Row.Perplexity.Mean, r.Row.Perplexity.StdErr, mean, r.Row.KL.StdErr, 100*r.Row.Top1.Mean, 100*r.Row.Top1.StdErr, r.Row.Seconds)
+		return strings.Join(out, ", ")
+	}
+	perplexity := func(r compare.Row) string { return fmt.Sprintf("%.4g", r.Perplexity.Mean) }
+	size := func(r compare.Row) string { return fmt.Sprintf("%.2f", float64(r.TotalBytes)/1e6) }
+	full := make([]measured, len(side))
+	for i, m := range side {
+		full[i].Row = all[cell{Model: m.Name}]
+	}
+	fmt.Fprintf(&s, "| full precision | | %s |%s %s | |\n", each(full, size), strings.Repeat(" |", len(side)), each(full, perplexity))
+	for _, label := range labels {
+		list := found[label]
+		fmt.Fprintf(&s, "| %s | %s | %s |", label, each(list, func(r compare.Row) string { return fmt.Sprintf("%.2f", r.BitsPerWeight) }), each(list, size))
+		for i, r := range list {
+			mean, k := digits(r.Row.KL.Mean, r.Row.KL.Mean), r.Row.KL
+			switch {
+			case r.Row.BitsPerWeight == 0:
+				s.WriteString(" |")
+				continue
+			case mean == lowest[i]:
+				mean = "**" + mean + "**"
+			}
+			fmt.Fprintf(&s, " %s ± %s |", mean, digits(k.StdErr, k.Mean))
+		}
+		fmt.Fprintf(&s, " %s | %s |\n", each(list, perplexity), each(list, func(r compare.Row) string { return fmt.Sprintf("%.1f", 100*r.Top1.Mean) }))
 	}
 	return s.String() + "\n"
 }
 
-// partTable shows variants of specquant-klt beside it: divergence and bits.
+// partTable shows variants of the default beside it: the divergence in each column, and the
+// bits of the linear layers and the size in the first that has the row.
 func partTable(all rows, variants []rowRecipe) string {
-	entry := func(model, recipe string) string {
-		row, ok := all[cell{model, partBits, recipe}]
-		if !ok {
-			return ""
-		}
-		return fmt.Sprintf("%.4f (%.3f)", row.KL.Mean, row.BitsPerWeight)
-	}
 	var s strings.Builder
-	s.WriteString("| change |")
-	for _, m := range partModels {
-		fmt.Fprintf(&s, " `%s` %s |", m, partBits)
+	s.WriteString("| change | bits of linears | MB |")
+	for _, p := range partColumns {
+		fmt.Fprintf(&s, " `%s` %s |", p.Model, p.Bits)
 	}
-	s.WriteString("\n|---|" + strings.Repeat("---|", len(partModels)) + "\n")
+	s.WriteString("\n|---|---|---|" + strings.Repeat("---|", len(partColumns)) + "\n")
 	for _, v := range append([]rowRecipe{{Name: fast, Label: "none"}}, variants...) {
+		size := []string{"", ""}
 		var entries []string
-		for _, m := range partModels {
-			entries = append(entries, entry(m, v.Name))
-		}
-		line(&s, v.Label, entries)
-	}
-	return s.String()
-}
-
-// seedTable shows each recipe's divergence for every seed.
-func seedTable(all rows, seeds []rowRecipe) string {
-	var s strings.Builder
-	s.WriteString("| recipe |")
-	for _, m := range partModels {
-		fmt.Fprintf(&s, " `%s` |", m)
-	}
-	s.WriteString("\n|---|" + strings.Repeat("---|", len(partModels)) + "\n")
-	var families []string
-	for _, r := range seeds {
-		if slices.Contains(families, r.Base) {
-			continue
-		}
-		families = append(families, r.Base)
-		var entries []string
-		for _, m := range partModels {
-			var values []string
-			for _, v := range seeds {
-				if row, ok := all[cell{m, partBits, v.Name}]; ok && v.Base == r.Base {
-					values = append(values, fmt.Sprintf("%.4f", row.KL.Mean))
-				}
+		for _, p := range partColumns {
+			row, ok := all[cell{p.Model, p.Bits, v.Name}]
+			switch {
+			case !ok:
+				entries = append(entries, "")
+				continue
+			case size[0] == "":
+				size = []string{fmt.Sprintf("%.2f", row.BitsPerWeight), fmt.Sprintf("%.2f", float64(row.TotalBytes)/1e6)}
 			}
-			entries = append(entries, strings.Join(values, ", "))
+			entries = append(entries, digits(row.KL.Mean, row.KL.Mean))
 		}
-		line(&s, r.Label, entries)
+		if size[0] != "" {
+			line(&s, v.Label, append(size, entries...))
+		}
 	}
 	return s.String()
 }
 
-// line writes a row unless it has no entry.
+// line writes a row.
 func line(s *strings.Builder, label string, entries []string) {
-	if slices.ContainsFunc(entries, func(e string) bool { return e != "" }) {
-		fmt.Fprintf(s, "| %s | %s |\n", label, strings.Join(entries, " | "))
-	}
+	fmt.Fprintf(s, "| %s | %s |\n", label, strings.Join(entries, " | "))
 }
 
 // madeBy says which programs made the figures and when the newest was made.
