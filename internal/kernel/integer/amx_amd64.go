@@ -45,6 +45,11 @@ type intAMXArgs struct {
 	depth     uintptr // columns of one product
 	stepBytes uintptr // bytes of a row tile's weights in one product
 
+	// Of intAMXQuad: the most steps of a chunk of columns, and where the integer sums of all tokens
+	// wait for the next chunk.
+	chunk   int
+	partial unsafe.Pointer
+
 	// Where the kernel is: addresses, which may be just after what they point into, and the
 	// tokens left.
 	//lint:ignore U1000 only the assembly uses them
@@ -55,6 +60,10 @@ type intAMXArgs struct {
 	nextQ, nextSum, nextPart, nextSx, nextZx, nextY uintptr
 	//lint:ignore U1000 likewise
 	left, groupsLeft int
+	//lint:ignore U1000 likewise
+	chunkSteps, stepsLeft, chunksDone int
+	//lint:ignore U1000 likewise
+	chunkW, chunkQ, nextPartial uintptr
 	//lint:ignore U1000 likewise
 	turn int // 1: the sums of the group that is scaled are in the first matrix registers
 }
@@ -101,6 +110,10 @@ const (
 // intAMXDepth is the most columns of a product.
 const intAMXDepth = 64
 
+// intAMXChunk is the most steps of a chunk of columns in intAMXQuad: the weights of two row tiles
+// then take 18 kB, and leave room in a first-level cache of 48 kB for the columns of tokens that pass.
+const intAMXChunk = 9
+
 // intAMXSteps is the number of products in a group of the weights and the columns of each;
 // false if the kernels can't multiply w with a.
 func intAMXSteps(w *Matrix, a *Activations) (steps, depth int, ok bool) {
@@ -129,6 +142,7 @@ type intSignedTiles struct {
 	next int
 	sx   []float32
 	zx   []int32
+	sums []int32 // of tokens and two row tiles, between chunks of columns: see intAMXArgs.partial
 }
 
 // intOdd reports whether the row tiles can be the odd numbers 2·q + 1 − 2^bits. The weights of a
@@ -245,6 +259,11 @@ func intMulAMX(pr *intProduct, a *Activations, tile, end, t0, t1 int) int {
 		quad := groups == 1 && a.ActGroup == 0 && args.zero == intZeroNone && args.tokens >= 2*intAMXBlock && end-tile > 1
 		if quad {
 			args.tokens &^= 2*intAMXBlock - 1
+			args.chunk = shape.CeilDiv(steps, shape.CeilDiv(steps, intAMXChunk))
+			if args.chunk < steps {
+				s.sums = shape.Grow(s.sums, args.tokens*2*intLanes)
+				args.partial = unsafe.Pointer(&s.sums[0])
+			}
 		}
 		one, pair := intAMX8, (func(*intAMXArgs))(nil)
 		switch fine := a.ActGroup > 0; {

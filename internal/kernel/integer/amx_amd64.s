@@ -33,6 +33,10 @@
 #define TILE_TOKENS5   BYTE $0xc4; BYTE $0xc2; BYTE $0x7b; BYTE $0x4b; BYTE $0x2c; BYTE $0x12  // TILELOADD (R10)(DX*1), TMM5
 #define TILE_WEIGHTS6  BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x34; BYTE $0x0e  // TILELOADD (SI)(R9*1), TMM6
 #define TILE_WEIGHTS7  BYTE $0xc4; BYTE $0xa2; BYTE $0x7b; BYTE $0x4b; BYTE $0x3c; BYTE $0x0f  // TILELOADD (DI)(R9*1), TMM7
+#define TILE_LOAD0    BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x04; BYTE $0x08          // TILELOADD (R8)(R9*1), TMM0
+#define TILE_LOAD1    BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x0c; BYTE $0x08          // TILELOADD (R8)(R9*1), TMM1
+#define TILE_LOAD2    BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x14; BYTE $0x08          // TILELOADD (R8)(R9*1), TMM2
+#define TILE_LOAD3    BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x1c; BYTE $0x08          // TILELOADD (R8)(R9*1), TMM3
 #define TILE_STORE0    BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x04; BYTE $0x0b          // TILESTORED TMM0, (BX)(R9*1)
 #define TILE_STORE1    BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x0c; BYTE $0x0b          // TILESTORED TMM1, (BX)(R9*1)
 #define TILE_STORE2    BYTE $0xc4; BYTE $0xa2; BYTE $0x7a; BYTE $0x4b; BYTE $0x14; BYTE $0x0b          // TILESTORED TMM2, (BX)(R9*1)
@@ -2437,8 +2441,20 @@ next:
 // func intAMXQuad(args *intAMXArgs)
 // Pairs of row tiles with one scale for each row and no zero points, and tokens by 32: two blocks
 // share the loads of the weights too, so that a product takes one load. Nothing is scaled before
-// the end of the rows, and no sums go through memory before. BX has the sums of the first block, [tile][token][16],
-// and then the second's.
+// the end of the rows.
+//
+// Rows are cut into chunks of columns, so that the weights of a pair of row tiles stay in the
+// first-level cache while all tokens are multiplied; the sums of all chunks but the last wait in memory
+// (partial). Results are computed while the next block is multiplied, 4 tokens a step, because the
+// matrix unit leaves the vector units free.
+//
+// Beside the registers above:
+//   R8, R10      next columns of the first and the second 16 tokens
+//   SI, DI       next weights of the two row tiles
+//   R15          tokens of the pending block whose results are not written yet
+//   R13, R11     their integer sums, [tile][token][16], and results
+//   R14, CX      their scales and zero points
+//   Z24…Z27      scales and RowSums of their row tiles
 TEXT ·intAMXQuad(SB), 0, $4160-8
 	MOVQ args+0(FP), R12
 	MOVQ intAMXArgs_config(R12), AX
@@ -2447,31 +2463,60 @@ TEXT ·intAMXQuad(SB), 0, $4160-8
 	LEAQ 63(SP), BX
 	ANDQ $~63, BX
 	MOVQ intAMXArgs_qNext(R12), DX
+	VPXORD Z28, Z28, Z28
+	XORQ R15, R15
 	AMX_COPY(intAMXArgs_w, intAMXArgs_tileW)
 	AMX_COPY(intAMXArgs_scale, intAMXArgs_tileScale)
 	AMX_COPY(intAMXArgs_rowSum, intAMXArgs_tileRowSum)
 	AMX_COPY(intAMXArgs_y, intAMXArgs_tileY)
 
 tile:
-	AMX_COPY(intAMXArgs_q, intAMXArgs_nextQ)
+	AMX_COPY(intAMXArgs_q, intAMXArgs_chunkQ)
+	AMX_COPY(intAMXArgs_tileW, intAMXArgs_chunkW)
+	AMX_COPY(intAMXArgs_steps, intAMXArgs_stepsLeft)
+	MOVQ $0, intAMXArgs_chunksDone(R12)
+
+chunk:
+	MOVQ    intAMXArgs_stepsLeft(R12), AX
+	CMPQ    AX, intAMXArgs_chunk(R12)
+	CMOVQGT intAMXArgs_chunk(R12), AX
+	MOVQ    AX, intAMXArgs_chunkSteps(R12)
+	SUBQ    AX, intAMXArgs_stepsLeft(R12)
+	AMX_COPY(intAMXArgs_chunkQ, intAMXArgs_nextQ)
 	AMX_COPY(intAMXArgs_sx, intAMXArgs_nextSx)
 	AMX_COPY(intAMXArgs_zx, intAMXArgs_nextZx)
 	AMX_COPY(intAMXArgs_tileY, intAMXArgs_nextY)
+	AMX_COPY(intAMXArgs_partial, intAMXArgs_nextPartial)
 	AMX_COPY(intAMXArgs_tokens, intAMXArgs_left)
 
 block:
-	MOVQ intAMXArgs_tileW(R12), SI
+	CMPQ intAMXArgs_chunksDone(R12), $0
+	JNE  more
+	TILE_ZERO0
+	TILE_ZERO1
+	TILE_ZERO2
+	TILE_ZERO3
+	JMP  multiply
+
+more:
+	MOVQ intAMXArgs_nextPartial(R12), R8
+	TILE_LOAD0
+	ADDQ $1024, R8
+	TILE_LOAD2
+	ADDQ $1024, R8
+	TILE_LOAD1
+	ADDQ $1024, R8
+	TILE_LOAD3
+
+multiply:
+	MOVQ intAMXArgs_chunkW(R12), SI
 	MOVQ intAMXArgs_wNext(R12), DI
 	ADDQ SI, DI
 	MOVQ intAMXArgs_nextQ(R12), R8
 	MOVQ DX, R10
 	SHLQ $4, R10
 	ADDQ R8, R10
-	MOVQ intAMXArgs_steps(R12), AX
-	TILE_ZERO0
-	TILE_ZERO1
-	TILE_ZERO2
-	TILE_ZERO3
+	MOVQ intAMXArgs_chunkSteps(R12), AX
 
 step:
 	TILE_TOKENS4
@@ -2485,18 +2530,188 @@ step:
 	ADDQ intAMXArgs_stepBytes(R12), DI
 	ADDQ intAMXArgs_depth(R12), R10
 	AMX_STEP
+	TESTQ R15, R15
+	JZ    stepped
+	VPBROADCASTD (CX), Z16
+	VCVTDQ2PS    (R13), Z0
+	VCVTDQ2PS    2048(R13), Z1
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z24, Z0, Z0
+	VMULPS       Z25, Z1, Z1
+	VMULPS       Z26, Z16, Z17
+	VMULPS       Z27, Z16, Z18
+	VADDPS       Z0, Z28, Z0
+	VADDPS       Z1, Z28, Z1
+	VSUBPS       Z17, Z0, Z0
+	VSUBPS       Z18, Z1, Z1
+	VMULPS.BCST  (R14), Z0, Z0
+	VMULPS.BCST  (R14), Z1, Z1
+	VMOVUPS      Z0, (R11)
+	VMOVUPS      Z1, 64(R11)
+	ADDQ         intAMXArgs_yNext(R12), R11
+	VPBROADCASTD 4(CX), Z16
+	VCVTDQ2PS    64(R13), Z0
+	VCVTDQ2PS    2112(R13), Z1
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z24, Z0, Z0
+	VMULPS       Z25, Z1, Z1
+	VMULPS       Z26, Z16, Z17
+	VMULPS       Z27, Z16, Z18
+	VADDPS       Z0, Z28, Z0
+	VADDPS       Z1, Z28, Z1
+	VSUBPS       Z17, Z0, Z0
+	VSUBPS       Z18, Z1, Z1
+	VMULPS.BCST  4(R14), Z0, Z0
+	VMULPS.BCST  4(R14), Z1, Z1
+	VMOVUPS      Z0, (R11)
+	VMOVUPS      Z1, 64(R11)
+	ADDQ         intAMXArgs_yNext(R12), R11
+	VPBROADCASTD 8(CX), Z16
+	VCVTDQ2PS    128(R13), Z0
+	VCVTDQ2PS    2176(R13), Z1
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z24, Z0, Z0
+	VMULPS       Z25, Z1, Z1
+	VMULPS       Z26, Z16, Z17
+	VMULPS       Z27, Z16, Z18
+	VADDPS       Z0, Z28, Z0
+	VADDPS       Z1, Z28, Z1
+	VSUBPS       Z17, Z0, Z0
+	VSUBPS       Z18, Z1, Z1
+	VMULPS.BCST  8(R14), Z0, Z0
+	VMULPS.BCST  8(R14), Z1, Z1
+	VMOVUPS      Z0, (R11)
+	VMOVUPS      Z1, 64(R11)
+	ADDQ         intAMXArgs_yNext(R12), R11
+	VPBROADCASTD 12(CX), Z16
+	VCVTDQ2PS    192(R13), Z0
+	VCVTDQ2PS    2240(R13), Z1
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z24, Z0, Z0
+	VMULPS       Z25, Z1, Z1
+	VMULPS       Z26, Z16, Z17
+	VMULPS       Z27, Z16, Z18
+	VADDPS       Z0, Z28, Z0
+	VADDPS       Z1, Z28, Z1
+	VSUBPS       Z17, Z0, Z0
+	VSUBPS       Z18, Z1, Z1
+	VMULPS.BCST  12(R14), Z0, Z0
+	VMULPS.BCST  12(R14), Z1, Z1
+	VMOVUPS      Z0, (R11)
+	VMOVUPS      Z1, 64(R11)
+	ADDQ         intAMXArgs_yNext(R12), R11
+	ADDQ $256, R13
+	ADDQ $16, R14
+	ADDQ $16, CX
+	SUBQ $4, R15
+
+stepped:
 	DECQ AX
 	JNZ  step
+	JMP  finished
+
+finish:
+	VPBROADCASTD (CX), Z16
+	VCVTDQ2PS    (R13), Z0
+	VCVTDQ2PS    2048(R13), Z1
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z24, Z0, Z0
+	VMULPS       Z25, Z1, Z1
+	VMULPS       Z26, Z16, Z17
+	VMULPS       Z27, Z16, Z18
+	VADDPS       Z0, Z28, Z0
+	VADDPS       Z1, Z28, Z1
+	VSUBPS       Z17, Z0, Z0
+	VSUBPS       Z18, Z1, Z1
+	VMULPS.BCST  (R14), Z0, Z0
+	VMULPS.BCST  (R14), Z1, Z1
+	VMOVUPS      Z0, (R11)
+	VMOVUPS      Z1, 64(R11)
+	ADDQ         intAMXArgs_yNext(R12), R11
+	VPBROADCASTD 4(CX), Z16
+	VCVTDQ2PS    64(R13), Z0
+	VCVTDQ2PS    2112(R13), Z1
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z24, Z0, Z0
+	VMULPS       Z25, Z1, Z1
+	VMULPS       Z26, Z16, Z17
+	VMULPS       Z27, Z16, Z18
+	VADDPS       Z0, Z28, Z0
+	VADDPS       Z1, Z28, Z1
+	VSUBPS       Z17, Z0, Z0
+	VSUBPS       Z18, Z1, Z1
+	VMULPS.BCST  4(R14), Z0, Z0
+	VMULPS.BCST  4(R14), Z1, Z1
+	VMOVUPS      Z0, (R11)
+	VMOVUPS      Z1, 64(R11)
+	ADDQ         intAMXArgs_yNext(R12), R11
+	VPBROADCASTD 8(CX), Z16
+	VCVTDQ2PS    128(R13), Z0
+	VCVTDQ2PS    2176(R13), Z1
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z24, Z0, Z0
+	VMULPS       Z25, Z1, Z1
+	VMULPS       Z26, Z16, Z17
+	VMULPS       Z27, Z16, Z18
+	VADDPS       Z0, Z28, Z0
+	VADDPS       Z1, Z28, Z1
+	VSUBPS       Z17, Z0, Z0
+	VSUBPS       Z18, Z1, Z1
+	VMULPS.BCST  8(R14), Z0, Z0
+	VMULPS.BCST  8(R14), Z1, Z1
+	VMOVUPS      Z0, (R11)
+	VMOVUPS      Z1, 64(R11)
+	ADDQ         intAMXArgs_yNext(R12), R11
+	VPBROADCASTD 12(CX), Z16
+	VCVTDQ2PS    192(R13), Z0
+	VCVTDQ2PS    2240(R13), Z1
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z24, Z0, Z0
+	VMULPS       Z25, Z1, Z1
+	VMULPS       Z26, Z16, Z17
+	VMULPS       Z27, Z16, Z18
+	VADDPS       Z0, Z28, Z0
+	VADDPS       Z1, Z28, Z1
+	VSUBPS       Z17, Z0, Z0
+	VSUBPS       Z18, Z1, Z1
+	VMULPS.BCST  12(R14), Z0, Z0
+	VMULPS.BCST  12(R14), Z1, Z1
+	VMOVUPS      Z0, (R11)
+	VMOVUPS      Z1, 64(R11)
+	ADDQ         intAMXArgs_yNext(R12), R11
+	ADDQ $256, R13
+	ADDQ $16, R14
+	ADDQ $16, CX
+	SUBQ $4, R15
+
+finished:
+	TESTQ R15, R15
+	JNZ  finish
+	CMPQ intAMXArgs_stepsLeft(R12), $0
+	JEQ  sums
+	MOVQ BX, AX
+	MOVQ intAMXArgs_nextPartial(R12), BX
 	TILE_STORE0
+	ADDQ $1024, BX
+	TILE_STORE2
 	ADDQ $1024, BX
 	TILE_STORE1
 	ADDQ $1024, BX
+	TILE_STORE3
+	MOVQ AX, BX
+	JMP  next
+
+sums:
+	TILE_STORE0
+	ADDQ $1024, BX
 	TILE_STORE2
+	ADDQ $1024, BX
+	TILE_STORE1
 	ADDQ $1024, BX
 	TILE_STORE3
 	SUBQ $3072, BX
 
-	// The result, sx·(scale·sum − zx·RowSum).
+	// The block's results are pending.
 	MOVQ    intAMXArgs_tileScale(R12), AX
 	MOVQ    intAMXArgs_scaleNext(R12), CX
 	VMOVUPS (AX), Z24
@@ -2504,51 +2719,34 @@ step:
 	MOVQ    intAMXArgs_tileRowSum(R12), AX
 	VMOVUPS (AX), Z26
 	VMOVUPS 64(AX), Z27
-	VPXORD  Z28, Z28, Z28
-	MOVQ    intAMXArgs_nextSx(R12), R8
-	MOVQ    intAMXArgs_nextZx(R12), R11
-	MOVQ    intAMXArgs_nextY(R12), R10
-	MOVQ    BX, SI
-	MOVQ    $2, CX
+	MOVQ    intAMXArgs_nextSx(R12), R14
+	MOVQ    intAMXArgs_nextZx(R12), CX
+	MOVQ    intAMXArgs_nextY(R12), R11
+	MOVQ    BX, R13
+	MOVQ    $32, R15
+	ADDQ    $128, intAMXArgs_nextSx(R12)
+	ADDQ    $128, intAMXArgs_nextZx(R12)
+	MOVQ    intAMXArgs_yNext(R12), AX
+	SHLQ    $5, AX
+	ADDQ    AX, intAMXArgs_nextY(R12)
 
-half:
-	MOVQ $16, AX
-
-token:
-	VPBROADCASTD (R11), Z16
-	VCVTDQ2PS    Z16, Z16
-	VCVTDQ2PS    (SI), Z0
-	VCVTDQ2PS    1024(SI), Z1
-	VMULPS       Z24, Z0, Z0
-	VMULPS       Z25, Z1, Z1
-	VADDPS       Z0, Z28, Z0
-	VADDPS       Z1, Z28, Z1
-	VMULPS       Z26, Z16, Z17
-	VMULPS       Z27, Z16, Z18
-	VSUBPS       Z17, Z0, Z0
-	VSUBPS       Z18, Z1, Z1
-	VMULPS.BCST  (R8), Z0, Z0
-	VMULPS.BCST  (R8), Z1, Z1
-	VMOVUPS      Z0, (R10)
-	VMOVUPS      Z1, 64(R10)
-	ADDQ         intAMXArgs_yNext(R12), R10
-	ADDQ         $4, R8
-	ADDQ         $4, R11
-	ADDQ         $64, SI
-	DECQ         AX
-	JNZ          token
-	ADDQ         $1024, SI
-	DECQ         CX
-	JNZ          half
-
-	MOVQ R8, intAMXArgs_nextSx(R12)
-	MOVQ R11, intAMXArgs_nextZx(R12)
-	MOVQ R10, intAMXArgs_nextY(R12)
+next:
+	ADDQ $4096, intAMXArgs_nextPartial(R12)
 	MOVQ DX, AX
 	SHLQ $5, AX
 	ADDQ AX, intAMXArgs_nextQ(R12)
 	SUBQ $32, intAMXArgs_left(R12)
 	JNZ  block
+
+	INCQ intAMXArgs_chunksDone(R12)
+	MOVQ intAMXArgs_chunkSteps(R12), AX
+	IMULQ intAMXArgs_stepBytes(R12), AX
+	ADDQ AX, intAMXArgs_chunkW(R12)
+	MOVQ intAMXArgs_chunkSteps(R12), AX
+	IMULQ intAMXArgs_depth(R12), AX
+	ADDQ AX, intAMXArgs_chunkQ(R12)
+	CMPQ intAMXArgs_stepsLeft(R12), $0
+	JNE  chunk
 
 	MOVQ intAMXArgs_wNext(R12), AX
 	SHLQ $1, AX
@@ -2561,6 +2759,80 @@ token:
 	SUBQ $2, intAMXArgs_tiles(R12)
 	JNZ  tile
 
+last:
+	VPBROADCASTD (CX), Z16
+	VCVTDQ2PS    (R13), Z0
+	VCVTDQ2PS    2048(R13), Z1
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z24, Z0, Z0
+	VMULPS       Z25, Z1, Z1
+	VMULPS       Z26, Z16, Z17
+	VMULPS       Z27, Z16, Z18
+	VADDPS       Z0, Z28, Z0
+	VADDPS       Z1, Z28, Z1
+	VSUBPS       Z17, Z0, Z0
+	VSUBPS       Z18, Z1, Z1
+	VMULPS.BCST  (R14), Z0, Z0
+	VMULPS.BCST  (R14), Z1, Z1
+	VMOVUPS      Z0, (R11)
+	VMOVUPS      Z1, 64(R11)
+	ADDQ         intAMXArgs_yNext(R12), R11
+	VPBROADCASTD 4(CX), Z16
+	VCVTDQ2PS    64(R13), Z0
+	VCVTDQ2PS    2112(R13), Z1
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z24, Z0, Z0
+	VMULPS       Z25, Z1, Z1
+	VMULPS       Z26, Z16, Z17
+	VMULPS       Z27, Z16, Z18
+	VADDPS       Z0, Z28, Z0
+	VADDPS       Z1, Z28, Z1
+	VSUBPS       Z17, Z0, Z0
+	VSUBPS       Z18, Z1, Z1
+	VMULPS.BCST  4(R14), Z0, Z0
+	VMULPS.BCST  4(R14), Z1, Z1
+	VMOVUPS      Z0, (R11)
+	VMOVUPS      Z1, 64(R11)
+	ADDQ         intAMXArgs_yNext(R12), R11
+	VPBROADCASTD 8(CX), Z16
+	VCVTDQ2PS    128(R13), Z0
+	VCVTDQ2PS    2176(R13), Z1
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z24, Z0, Z0
+	VMULPS       Z25, Z1, Z1
+	VMULPS       Z26, Z16, Z17
+	VMULPS       Z27, Z16, Z18
+	VADDPS       Z0, Z28, Z0
+	VADDPS       Z1, Z28, Z1
+	VSUBPS       Z17, Z0, Z0
+	VSUBPS       Z18, Z1, Z1
+	VMULPS.BCST  8(R14), Z0, Z0
+	VMULPS.BCST  8(R14), Z1, Z1
+	VMOVUPS      Z0, (R11)
+	VMOVUPS      Z1, 64(R11)
+	ADDQ         intAMXArgs_yNext(R12), R11
+	VPBROADCASTD 12(CX), Z16
+	VCVTDQ2PS    192(R13), Z0
+	VCVTDQ2PS    2240(R13), Z1
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z24, Z0, Z0
+	VMULPS       Z25, Z1, Z1
+	VMULPS       Z26, Z16, Z17
+	VMULPS       Z27, Z16, Z18
+	VADDPS       Z0, Z28, Z0
+	VADDPS       Z1, Z28, Z1
+	VSUBPS       Z17, Z0, Z0
+	VSUBPS       Z18, Z1, Z1
+	VMULPS.BCST  12(R14), Z0, Z0
+	VMULPS.BCST  12(R14), Z1, Z1
+	VMOVUPS      Z0, (R11)
+	VMOVUPS      Z1, 64(R11)
+	ADDQ         intAMXArgs_yNext(R12), R11
+	ADDQ $256, R13
+	ADDQ $16, R14
+	ADDQ $16, CX
+	SUBQ $4, R15
+	JNZ  last
 	TILE_RELEASE
 	VZEROUPPER
 	RET

@@ -230,6 +230,10 @@ const (
 	intTokenPanel  = 448 << 10 // bytes of tokens in a panel, or a block of tokens more
 	intTokens      = 12        // tokens of the widest kernel
 	intAMXBlock    = 16        // tokens of AMX's
+
+	// Where there is AMX a core's L2 has 2 MB, and products are so fast that unpacking the weights
+	// once more for each panel is felt.
+	intTokenPanelAMX = 1280 << 10
 )
 
 // intSplit sets the chunks of row tiles and returns their number over all products. It
@@ -256,11 +260,19 @@ func intSplit(prods []intProduct) int {
 	return total
 }
 
+// intPanelBytes is how many bytes of tokens a panel has, or a block of tokens more.
+func intPanelBytes() int {
+	if cpu.Active() >= cpu.AMX {
+		return intTokenPanelAMX
+	}
+	return intTokenPanel
+}
+
 // intPanel is the number of tokens in a panel, of tokens of so many bytes each. Panels are of
 // about one size: a last one of a few tokens would take as long for unpacking weights as any
 // other. They are whole blocks of the widest kernel.
 func intPanel(tokens, bytes int) int {
-	panels := max(1, shape.CeilDiv(tokens*bytes, intTokenPanel))
+	panels := max(1, shape.CeilDiv(tokens*bytes, intPanelBytes()))
 	panel := shape.CeilDiv(tokens, panels)
 	switch {
 	case cpu.Active() < cpu.AMX:

@@ -12,10 +12,10 @@ func TestPanels(t *testing.T) {
 	for _, tokens := range []int{1, 2, 11, 12, 13, 100, 504, 511, 512, 513, 4096} {
 		for _, bytes := range []int{64, 576, 640, 896, 1536, 2048, 4864, 5632, 8192, 14336, 28672, 1 << 20} {
 			panel := intPanel(tokens, bytes)
-			if panel < 1 || (panel-2*intAMXBlock)*bytes > intTokenPanel {
+			if panel < 1 || (panel-2*intAMXBlock)*bytes > intPanelBytes() {
 				t.Fatalf("%d tokens of %d bytes: panels of %d tokens, %d bytes", tokens, bytes, panel, panel*bytes)
 			}
-			if n, most := shape.CeilDiv(tokens, panel), shape.CeilDiv(tokens*bytes, intTokenPanel); n > most {
+			if n, most := shape.CeilDiv(tokens, panel), shape.CeilDiv(tokens*bytes, intPanelBytes()); n > most {
 				t.Errorf("%d tokens of %d bytes: %d panels, %d are enough", tokens, bytes, n, most)
 			}
 		}

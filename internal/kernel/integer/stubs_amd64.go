@@ -30,8 +30,21 @@ func intAMXFine8(args *intAMXArgs)
 
 // Pairs of row tiles with one scale for each row and no zero points, and tokens by 32: two blocks
 // share the loads of the weights too, so that a product takes one load. Nothing is scaled before
-// the end of the rows, and no sums go through memory before. BX has the sums of the first block, [tile][token][16],
-// and then the second's.
+// the end of the rows.
+//
+// Rows are cut into chunks of columns, so that the weights of a pair of row tiles stay in the
+// first-level cache while all tokens are multiplied; the sums of all chunks but the last wait in memory
+// (partial). Results are computed while the next block is multiplied, 4 tokens a step, because the
+// matrix unit leaves the vector units free.
+//
+// Beside the registers above:
+//
+//	R8, R10      next columns of the first and the second 16 tokens
+//	SI, DI       next weights of the two row tiles
+//	R15          tokens of the pending block whose results are not written yet
+//	R13, R11     their integer sums, [tile][token][16], and results
+//	R14, CX      their scales and zero points
+//	Z24…Z27      scales and RowSums of their row tiles
 //
 //go:noescape
 func intAMXQuad(args *intAMXArgs)
