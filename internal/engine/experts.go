@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"github.com/specquant/specquant/internal/kernel/integer"
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
@@ -134,4 +135,12 @@ func gateOf(c *checkpoint.Config) func(gate, up []float32) {
 		return float.GeGLU
 	}
 	return float.SwiGLU
+}
+
+// gatingOf is [gateOf] for rows.
+func gatingOf(c *checkpoint.Config) integer.Gating {
+	if c.Activation == checkpoint.GELUTanh {
+		return float.GeGLURows
+	}
+	return float.SwiGLURows
 }

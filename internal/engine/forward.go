@@ -283,9 +283,11 @@ func (m *Model) block(l *layer, index int, at []place, before *layer) []place {
 		l.mixture.forward(s, l.config, n)
 		return at
 	}
-	l.inputs[llama.MLPInput].forward(s, [][]float32{s.gate, s.up}, s.norm, n)
 	inner, gated := l.config.IntermediateSize, gateOf(c)
-	s.fill = func(from, end int) { gated(s.gate[from*inner:end*inner], s.up[from*inner:end*inner]) }
+	if in, ok := l.inputs[llama.MLPInput].(*quantized); !ok || !in.forwardGated(s, s.gate, s.norm, n, gatingOf(c)) {
+		l.inputs[llama.MLPInput].forward(s, [][]float32{s.gate, s.up}, s.norm, n)
+		s.fill = func(from, end int) { gated(s.gate[from*inner:end*inner], s.up[from*inner:end*inner]) }
+	}
 	l.inputs[llama.DownInput].forward(s, [][]float32{s.out}, s.gate, n)
 	return at
 }

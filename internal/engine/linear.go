@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/kernel/branch"
 	"github.com/specquant/specquant/internal/kernel/float"
@@ -183,23 +185,13 @@ func newQuantized(layers []*artefact.Linear, q *artefact.Quantization, bases *ba
 }
 
 func (l *quantized) forward(s *scratch, ys [][]float32, x []float32, tokens int) {
-	onePass := l.act.Bits < 16 && len(l.whole) == 0
-	if !onePass {
-		s.filled(tokens)
+	if l.act.Bits < 16 && len(l.whole) == 0 {
+		l.multiply(s, ys, x, tokens, l.prepare(s, x))
+		return
 	}
-	before := s.fill // called for tokens just before they are quantized
-	s.fill = nil
+	s.filled(tokens)
 	if l.transform != nil && !s.skipTransforms {
-		if fill := before; onePass {
-			before = func(from, end int) {
-				if fill != nil {
-					fill(from, end)
-				}
-				l.transform.Apply(nil, x[from*l.in:end*l.in], end-from)
-			}
-		} else {
-			l.transform.Apply(s.pool, x[:tokens*l.in], tokens)
-		}
+		l.transform.Apply(s.pool, x[:tokens*l.in], tokens)
 	}
 	for _, w := range l.whole {
 		float.MatMulHalf(s.pool, ys[w.at], w.weights.Rows, x, l.in, w.weights, tokens)
@@ -213,7 +205,39 @@ func (l *quantized) forward(s *scratch, ys [][]float32, x []float32, tokens int)
 		ys = s.ys
 	}
 	if len(l.matrices) > 0 {
-		l.multiply(s, ys, x, tokens, before)
+		l.multiply(s, ys, x, tokens, nil)
+	}
+}
+
+// leastGated is the fewest tokens for which gate and up are multiplied together.
+const leastGated = 32
+
+// forwardGated sets y [tokens × width] to activation(gate·x)·(up·x) in one pass, where the layers are
+// gate and up, and reports whether it did: not of few tokens, nor where anything is added to
+// the integer products.
+func (l *quantized) forwardGated(s *scratch, y, x []float32, tokens int, activation integer.Gating) bool {
+	added := func(b []float32) bool { return b != nil }
+	if tokens < leastGated || l.act.Bits == 16 || len(l.matrices) != 2 || len(l.whole) > 0 || l.count > 0 || len(l.branches) > 0 || slices.ContainsFunc(l.bias, added) {
+		return false
+	}
+	s.acts.QuantizeProject(s.pool, x, l.in, tokens, l.in, l.act, l.group, nil, 0, nil, l.prepare(s, x))
+	integer.MulGated(s.pool, y, l.widths[0], l.matrices[0], l.matrices[1], &s.acts, activation)
+	return true
+}
+
+// prepare returns what is called for tokens just before they are quantized, where all layers are: it
+// computes their inputs, if that was deferred, and transforms them.
+func (l *quantized) prepare(s *scratch, x []float32) func(from, end int) {
+	fill := s.fill
+	s.fill = nil
+	if l.transform == nil || s.skipTransforms {
+		return fill
+	}
+	return func(from, end int) {
+		if fill != nil {
+			fill(from, end)
+		}
+		l.transform.Apply(nil, x[from*l.in:end*l.in], end-from)
 	}
 }
 

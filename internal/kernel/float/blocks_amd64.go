@@ -73,6 +73,19 @@ func swigluBlocks(gate []float32, up []float32) (n int) {
 	return n
 }
 
+// swigluRows reports whether the active tier has the routine, and calls it.
+func swigluRows(dst []float32, next int, gate []float32, up []float32, blocks int, rows int) bool {
+	switch tier := cpu.Active(); {
+	case tier >= cpu.AVX512:
+		swigluRowsavx512(unsafe.Pointer(unsafe.SliceData(dst)), next, unsafe.Pointer(unsafe.SliceData(gate)), unsafe.Pointer(unsafe.SliceData(up)), blocks, rows)
+		return true
+	case tier >= cpu.AVX2:
+		swigluRowsavx2(unsafe.Pointer(unsafe.SliceData(dst)), next, unsafe.Pointer(unsafe.SliceData(gate)), unsafe.Pointer(unsafe.SliceData(up)), blocks, rows)
+		return true
+	}
+	return false
+}
+
 func addBlocks(x []float32, y []float32) (n int) {
 	switch tier := cpu.Active(); {
 	case tier >= cpu.AVX512 && len(x) >= 16:

@@ -29,6 +29,11 @@ func swigluBlocks(gate []float32, up []float32) (n int) {
 	return 0
 }
 
+// swigluRows reports whether the active tier has the routine, and calls it.
+func swigluRows(dst []float32, next int, gate []float32, up []float32, blocks int, rows int) bool {
+	return false
+}
+
 func addBlocks(x []float32, y []float32) (n int) {
 	return 0
 }

@@ -1,6 +1,7 @@
 package float
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/specquant/specquant/internal/kernel/cpu"
@@ -160,6 +161,36 @@ func SwiGLU(gate, up []float32) {
 	}
 	for i, g := range gate {
 		gate[i] = float32(g/(1+exp32(-g))) * up[i]
+	}
+}
+
+// SwiGLURows sets rows of dst, ldd values apart, to silu(gate)·up of the rows of gate and up, which have width
+// values and follow each other, to the bits of [SwiGLU]. gate may be overwritten.
+func SwiGLURows(dst []float32, ldd int, gate, up []float32, width int) {
+	rows := gatedRows(dst, ldd, gate, up, width)
+	if rows == 0 || width%16 == 0 && swigluRows(dst, 4*ldd, gate, up, width/16, rows) {
+		return
+	}
+	SwiGLU(gate, up)
+	copyRows(dst, ldd, gate, width)
+}
+
+// gatedRows is the number of rows of width values in gate and up. It panics if these differ, or if
+// dst has no room for them.
+func gatedRows(dst []float32, ldd int, gate, up []float32, width int) int {
+	sameLen(len(gate), len(up))
+	rows := len(gate) / max(1, width)
+	sameLen(rows*width, len(gate))
+	if rows > 0 && (ldd < width || len(dst) < (rows-1)*ldd+width) {
+		panic(fmt.Sprintf("kernel: %d rows of %d values, %d apart, into %d", rows, width, ldd, len(dst)))
+	}
+	return rows
+}
+
+// copyRows copies the rows of src, which have width values, to rows of dst that are ldd apart.
+func copyRows(dst []float32, ldd int, src []float32, width int) {
+	for i := 0; i < len(src); i += width {
+		copy(dst[i/width*ldd:][:width], src[i:])
 	}
 }
 

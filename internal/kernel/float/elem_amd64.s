@@ -139,6 +139,41 @@ loop:
 	VZEROUPPER
 	RET
 
+// func swigluRowsavx512(dst unsafe.Pointer, next int, gate, up unsafe.Pointer, blocks, rows int)
+// Is swiglu for rows of so many blocks, which follow each other in gate and up, and are next bytes apart in
+// dst, where the results go.
+TEXT ·swigluRowsavx512(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), R8
+	MOVQ next+8(FP), R9
+	MOVQ gate+16(FP), DI
+	MOVQ up+24(FP), SI
+	MOVQ blocks+32(FP), R10
+	MOVQ rows+40(FP), R11
+	CONSTANTS512
+
+row:
+	MOVQ R10, CX
+	MOVQ R8, DX
+
+loop:
+	VMOVUPS (DI), Z6
+	VSUBPS Z6, Z29, Z0
+	EXP512
+	VADDPS Z25, Z4, Z4
+	VDIVPS Z4, Z6, Z4
+	VMULPS (SI), Z4, Z4
+	VMOVUPS Z4, (DX)
+	ADDQ $64, DI
+	ADDQ $64, SI
+	ADDQ $64, DX
+	DECQ CX
+	JNZ  loop
+	ADDQ R9, R8
+	DECQ R11
+	JNZ  row
+	VZEROUPPER
+	RET
+
 // func addWideavx512(dst, x unsafe.Pointer, blocks int)
 // Adds 16·blocks float32 numbers to as many float64.
 TEXT ·addWideavx512(SB), NOSPLIT, $0-24
@@ -361,6 +396,42 @@ loop:
 	ADDQ $32, SI
 	DECQ CX
 	JNZ  loop
+	VZEROUPPER
+	RET
+
+// func swigluRowsavx2(dst unsafe.Pointer, next int, gate, up unsafe.Pointer, blocks, rows int)
+// Is swiglu for rows of so many blocks, which follow each other in gate and up, and are next bytes apart in
+// dst, where the results go.
+TEXT ·swigluRowsavx2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), R8
+	MOVQ next+8(FP), R9
+	MOVQ gate+16(FP), DI
+	MOVQ up+24(FP), SI
+	MOVQ blocks+32(FP), R10
+	MOVQ rows+40(FP), R11
+	ADDQ  R10, R10
+	VPXOR Y7, Y7, Y7
+
+row:
+	MOVQ R10, CX
+	MOVQ R8, DX
+
+loop:
+	VMOVUPS (DI), Y6
+	VSUBPS Y6, Y7, Y0
+	EXP256
+	VADDPS elemConst<>+288(SB), Y4, Y4
+	VDIVPS Y4, Y6, Y4
+	VMULPS (SI), Y4, Y4
+	VMOVUPS Y4, (DX)
+	ADDQ $32, DI
+	ADDQ $32, SI
+	ADDQ $32, DX
+	DECQ CX
+	JNZ  loop
+	ADDQ R9, R8
+	DECQ R11
+	JNZ  row
 	VZEROUPPER
 	RET
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/specquant/specquant/internal/kernel/cpu"
@@ -261,4 +262,34 @@ func BenchmarkElementwise(b *testing.B) {
 			})
 		}
 	}
+}
+
+// TestGatedRows: rows that are gated to where they belong have the bits of those that are gated in
+// place, and nothing beside them is written.
+func TestGatedRows(t *testing.T) {
+	kerneltest.FloatTiers(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(8, 1))
+		for _, s := range []struct{ rows, width, next int }{{0, 16, 16}, {1, 16, 16}, {3, 96, 100}, {5, 37, 37}, {2, 5, 9}, {7, 64, 1000}, {1, 0, 4}} {
+			for name, f := range map[string][2]any{"SwiGLU": {SwiGLU, SwiGLURows}, "GeGLU": {GeGLU, GeGLURows}} {
+				gate, up := kerneltest.RandFloats(r, s.rows*s.width), kerneltest.RandFloats(r, s.rows*s.width)
+				want := slices.Clone(gate)
+				f[0].(func(gate, up []float32))(want, up)
+				dst := make([]float32, max(1, s.rows*s.next))
+				for i := range dst {
+					dst[i] = 7
+				}
+				f[1].(func(dst []float32, ldd int, gate, up []float32, width int))(dst, s.next, gate, up, s.width)
+				for i, v := range dst {
+					row, at := i/s.next, i%s.next
+					if row < s.rows && at < s.width {
+						if w := want[row*s.width+at]; math.Float32bits(v) != math.Float32bits(w) {
+							t.Fatalf("%s %+v: value %d of row %d is %v, want %v", name, s, at, row, v, w)
+						}
+					} else if v != 7 {
+						t.Fatalf("%s %+v: %v is written beside the rows", name, s, v)
+					}
+				}
+			}
+		}
+	})
 }

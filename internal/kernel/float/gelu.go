@@ -35,6 +35,14 @@ func GeGLU(gate, up []float32) {
 	}
 }
 
+// GeGLURows is [SwiGLURows] with gelu.
+func GeGLURows(dst []float32, ldd int, gate, up []float32, width int) {
+	if gatedRows(dst, ldd, gate, up, width) > 0 {
+		GeGLU(gate, up)
+		copyRows(dst, ldd, gate, width)
+	}
+}
+
 // GeGLUOn is [GeGLU] on the threads of the pool.
 func GeGLUOn(p *parallel.Pool, gate, up []float32) {
 	sameLen(len(gate), len(up))

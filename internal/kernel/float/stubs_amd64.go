@@ -27,6 +27,12 @@ func normalizeavx512(x unsafe.Pointer, inv float32, blocks int)
 //go:noescape
 func swigluavx512(gate, up unsafe.Pointer, blocks int)
 
+// Is swiglu for rows of so many blocks, which follow each other in gate and up, and are next bytes apart in
+// dst, where the results go.
+//
+//go:noescape
+func swigluRowsavx512(dst unsafe.Pointer, next int, gate, up unsafe.Pointer, blocks, rows int)
+
 // Adds 16·blocks float32 numbers to as many float64.
 //
 //go:noescape
@@ -60,6 +66,12 @@ func normalizeavx2(x unsafe.Pointer, inv float32, blocks int)
 
 //go:noescape
 func swigluavx2(gate, up unsafe.Pointer, blocks int)
+
+// Is swiglu for rows of so many blocks, which follow each other in gate and up, and are next bytes apart in
+// dst, where the results go.
+//
+//go:noescape
+func swigluRowsavx2(dst unsafe.Pointer, next int, gate, up unsafe.Pointer, blocks, rows int)
 
 // Adds 16·blocks float32 numbers to as many float64.
 //

@@ -307,7 +307,7 @@ func (args *intAMXArgs) place(pr *intProduct, a *Activations, s *intSignedTiles,
 	args.w = unsafe.Pointer(&s.data[skip*s.next])
 	args.scale = unsafe.Add(args.scales, skip*int(args.scaleNext))
 	args.rowSum = unsafe.Pointer(&w.RowSum[tile*intLanes])
-	args.y, args.tiles = unsafe.Pointer(&pr.y[t*pr.ldy+tile*intLanes]), tiles
+	args.y, args.tiles = unsafe.Pointer(&pr.y[pr.at(t, tile)]), tiles
 	args.q = unsafe.Pointer(&a.Q[t*a.Stride])
 	args.sum = unsafe.Pointer(&a.fsum[t*args.groups])
 	if args.zero == intZeroShifted {

@@ -186,7 +186,7 @@ func newIntEdge(rows int) *intEdge {
 // output sets where the results of the tokens from t on go: to y, or to edge if the matrix has
 // only part of the last row tile. rows is the number of its rows in the one or two tiles.
 func (args *intArgs) output(pr *intProduct, edge *intEdge, tile, rows, t int) {
-	args.y, args.yNext = unsafe.Pointer(&pr.y[t*pr.ldy+tile*intLanes]), uintptr(pr.ldy*4)
+	args.y, args.yNext = unsafe.Pointer(&pr.y[pr.at(t, tile)]), uintptr(pr.ldy*4)
 	if rows%intLanes != 0 {
 		args.y, args.yNext = unsafe.Pointer(edge), 2*intLanes*4
 	}
@@ -198,7 +198,7 @@ func (args *intArgs) copyEdge(pr *intProduct, edge *intEdge, tile, rows, t int) 
 		return
 	}
 	for i := range args.tokens {
-		at := (t+i)*pr.ldy + tile*intLanes
+		at := pr.at(t+i, tile)
 		copy(pr.y[at:at+rows], edge[i*2*intLanes:])
 	}
 }
@@ -347,7 +347,7 @@ func intMulOne(pr *intProduct, a *Activations, tile, end int) int {
 		}
 		args.from(a, 0, parts)
 		args.shifts(w, a, 0)
-		args.y = unsafe.Pointer(&pr.y[tile*intLanes])
+		args.y = unsafe.Pointer(&pr.y[pr.at(0, tile)])
 		args.tokens, args.tiles = 1, min(intOneTiles, end-tile)
 		pr.prefetch(tile, args.tiles)
 		tile += args.tiles

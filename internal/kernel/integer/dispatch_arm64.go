@@ -154,7 +154,7 @@ func intMulTile(pr *intProduct, a *Activations, u *intUnpacked, tile, t0, t1 int
 		if multiples {
 			args.times(w, a, tile, t)
 		}
-		args.y, args.yNext = unsafe.Pointer(&pr.y[t*pr.ldy+tile*intLanes]), uintptr(pr.ldy*4)
+		args.y, args.yNext = unsafe.Pointer(&pr.y[pr.at(t, tile)]), uintptr(pr.ldy*4)
 		if edge != nil {
 			args.y, args.yNext = unsafe.Pointer(edge), intLanes*4
 		}
@@ -172,7 +172,7 @@ func intMulTile(pr *intProduct, a *Activations, u *intUnpacked, tile, t0, t1 int
 		}
 		if edge != nil {
 			for i := range args.tokens {
-				copy(pr.y[(t+i)*pr.ldy+tile*intLanes:][:rows], edge[i*intLanes:])
+				copy(pr.y[pr.at(t+i, tile):][:rows], edge[i*intLanes:])
 			}
 		}
 		pr.branch(tile, 1, t, args.tokens)
@@ -220,7 +220,7 @@ func intFloatTile(pr *intProduct, x []float32, ldx int, u *intUnpacked, tile, t0
 		clear(sums[:])
 		intFloatNEON(&args, bits, width)
 		for i := range width {
-			copy(pr.y[(t+i)*pr.ldy+tile*intLanes:][:rows], sums[i*intLanes:])
+			copy(pr.y[pr.at(t+i, tile):][:rows], sums[i*intLanes:])
 		}
 		pr.branch(tile, 1, t, width)
 		t += width

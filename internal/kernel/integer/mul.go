@@ -151,6 +151,13 @@ type intProduct struct {
 	tokens int
 	pairs  int // pairs of row tiles in a chunk
 	parts  int // chunks of row tiles
+
+	fromToken, fromTile int // token and row tile of y[0]; for products without a branch
+}
+
+// at is where y has the result of a token and the first row of a tile.
+func (pr *intProduct) at(t, tile int) int {
+	return (t-pr.fromToken)*pr.ldy + (tile-pr.fromTile)*intLanes
 }
 
 // one reports whether there is but one token.

@@ -90,7 +90,7 @@ func intMulMultiples(pr *intProduct, a *Activations, tile, end, t0, t1 int) int 
 				args.groups = 1
 			}
 			args.qNext, args.scale = uintptr(a.Stride), unsafe.Pointer(&w.HalfScale[tile*intLanes])
-			args.y, args.yNext = unsafe.Pointer(&pr.y[t*pr.ldy+tile*intLanes]), uintptr(pr.ldy*4)
+			args.y, args.yNext = unsafe.Pointer(&pr.y[pr.at(t, tile)]), uintptr(pr.ldy*4)
 			args.tokens, args.tiles = min(width, t1-t), tiles
 			if half {
 				intVNNIMultiplesHalf(&args, w.Bits, width)

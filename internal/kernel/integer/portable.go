@@ -140,7 +140,7 @@ func intPairPortable(pr *intProduct, tile, t0, t1 int, mul func(y *[intLanes]flo
 		tiles := pr.w.tiles(u, i)
 		for t := t0; t < t1; t++ {
 			mul(&y, tiles, i, t)
-			copy(pr.y[t*pr.ldy+i*intLanes:t*pr.ldy+pr.w.Rows], y[:])
+			copy(pr.y[pr.at(t, i):][:min(intLanes, pr.w.Rows-i*intLanes)], y[:])
 			pr.branch(i, 1, t, 1)
 		}
 	}
