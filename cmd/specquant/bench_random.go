@@ -26,7 +26,8 @@ func (c *benchCmd) random(o engine.Options) (*engine.Model, error) {
 		return nil, err
 	}
 	if c.HeadBits != nil {
-		q.Head, q.HeadGroup, q.Embedding, q.EmbeddingGroup, q.Transforms.Head = *c.HeadBits, 0, quant.FullBits, 0, ""
+		q.Head, q.HeadGroup, q.HeadScales, q.Transforms.Head = *c.HeadBits, 0, quant.ScalesHalves, ""
+		q.Embedding, q.EmbeddingGroup, q.EmbeddingScales = quant.FullBits, 0, quant.ScalesHalves
 	}
 	return engine.NewRandom(shape, q, random, o)
 }

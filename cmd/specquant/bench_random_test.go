@@ -102,8 +102,8 @@ func TestBenchShape(t *testing.T) {
 			}
 			got := *m.Quantization
 			m.Close()
-			if got.Bits != want.Bits || got.Group != want.Group || got.ActGroup != want.ActGroup || got.Head != want.Head || got.HeadGroup != want.HeadGroup ||
-				got.Embedding != want.Embedding || got.EmbeddingGroup != want.EmbeddingGroup || got.Zero != want.Zero || got.Transforms != want.Transforms ||
+			if got.Bits != want.Bits || got.Group != want.Group || got.ActGroup != want.ActGroup || got.Head != want.Head || got.HeadGroup != want.HeadGroup || got.HeadScales.IsZero() != want.HeadScales.IsZero() ||
+				got.Embedding != want.Embedding || got.EmbeddingGroup != want.EmbeddingGroup || got.EmbeddingScales.IsZero() != want.EmbeddingScales.IsZero() || got.Zero != want.Zero || got.Transforms != want.Transforms ||
 				!maps.Equal(got.Layers, want.Layers) || (got.Branch == nil) != (want.Branch == nil) || got.Branch != nil && *got.Branch != *want.Branch {
 				t.Errorf("%s, recipe %q at %q: bench measures\n%+v, quantize makes\n%+v", name, o.Recipe, o.Bits, got, want)
 			}

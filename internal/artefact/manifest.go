@@ -19,19 +19,25 @@ import (
 // see [VersionOf] for which is written. All are read. Version 1 had no transforms, stored bases
 // or zero points, and one width for all layers. Version 4 added embeddings of fewer than 16 bits
 // and output matrices of other than 8; version 5 added a checksum for each tensor, without
-// which a version 5 file is refused; version 6 added multiples as scales.
+// which a version 5 file is refused; version 6 added multiples as scales of layers, version 7 as
+// those of embedding and output matrix.
 const (
 	Method  = "specquant"
-	Version = 6
+	Version = 7
 
+	layersVersion = 6
 	halvesVersion = 5
 )
 
-// VersionOf is the format that is written with scales of a kind: the oldest that has them, so that
-// programs that do not know multiples read all other artefacts.
-func VersionOf(scales quant.ScaleKind) int {
-	if scales == quant.ScalesMultiples {
+// VersionOf is the format that is written with these scales, of layers, of the output matrix and of the
+// embedding: the oldest that has them, so that programs that do not know multiples read all other
+// artefacts.
+func VersionOf(layers, head, embedding quant.ScaleKind) int {
+	switch quant.ScalesMultiples {
+	case head, embedding:
 		return Version
+	case layers:
+		return layersVersion
 	}
 	return halvesVersion
 }
@@ -53,12 +59,14 @@ type Quantization struct {
 	// Scales is how the scales of groups are stored: halves (or absent) or multiples.
 	Scales quant.ScaleKind `json:"scales,omitzero"`
 	// HeadGroup is the number of columns of the output matrix that share a scale; 0: the
-	// whole row. Embedding and EmbeddingGroup are the same for the embedding, where absent
-	// bits mean 16. A tied model in which both have the same format stores only the output
-	// matrix.
-	HeadGroup      int `json:"head_group_size,omitempty"`
-	Embedding      int `json:"embedding_bits,omitempty"`
-	EmbeddingGroup int `json:"embedding_group_size,omitempty"`
+	// whole row. HeadScales is how their scales are stored. Embedding, EmbeddingGroup and
+	// EmbeddingScales are the same for the embedding, where absent bits mean 16. A tied model in
+	// which both have the same format stores only the output matrix.
+	HeadGroup       int             `json:"head_group_size,omitempty"`
+	HeadScales      quant.ScaleKind `json:"head_scales,omitzero"`
+	Embedding       int             `json:"embedding_bits,omitempty"`
+	EmbeddingGroup  int             `json:"embedding_group_size,omitempty"`
+	EmbeddingScales quant.ScaleKind `json:"embedding_scales,omitzero"`
 	// Layers are the bits of layers that differ from bits.weights, by name; 16: not
 	// quantized.
 	Layers map[string]int `json:"layer_bits,omitempty"`
@@ -228,8 +236,8 @@ func (q *Quantization) checkScales() error {
 		return fmt.Errorf("scales is %q, expected %s or %s", q.Scales, quant.ScalesHalves, quant.ScalesMultiples)
 	}
 	switch {
-	case q.Version < Version:
-		return fmt.Errorf("format_version is %d with scales %s, expected %d", q.Version, q.Scales, Version)
+	case q.Version < layersVersion:
+		return fmt.Errorf("format_version is %d with scales %s, expected %d or more", q.Version, q.Scales, layersVersion)
 	case q.Zero != "" && q.Zero != quant.ZeroSymmetric:
 		return fmt.Errorf("zero_point is %s with scales %s, expected %s", q.Zero, q.Scales, quant.ZeroSymmetric)
 	case !quant.MultipleGroup(q.Group):

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 // goodConfig sets every field.
@@ -17,10 +18,14 @@ const goodConfig = `{"quant_method":"specquant","format_version":1,"bits":{"weig
 const multiplesConfig = `{"quant_method":"specquant","format_version":6,"bits":{"weights":5,"activations":8,"kv":8},
 "group_size":16,"scales":"multiples","activation_clip":1,"head_bits":8}`
 
+// multipleTablesConfig has them in output matrix and embedding too.
+const multipleTablesConfig = `{"quant_method":"specquant","format_version":7,"bits":{"weights":5,"activations":8,"kv":8},"group_size":16,"scales":"multiples",
+"activation_clip":1,"head_bits":6,"head_group_size":16,"head_scales":"multiples","embedding_bits":4,"embedding_group_size":32,"embedding_scales":"multiples"}`
+
 // TestParseMultiples: scales that are multiples are read as they are written; halves are not
 // written, and with either the version is that of the oldest program that reads them.
 func TestParseMultiples(t *testing.T) {
-	want := &Quantization{Method: Method, Version: VersionOf(quant.ScalesMultiples), Bits: quant.Bits{Weights: 5, Activations: 8, KV: 8},
+	want := &Quantization{Method: Method, Version: VersionOf(quant.ScalesMultiples, quant.ScalesHalves, ""), Bits: quant.Bits{Weights: 5, Activations: 8, KV: 8},
 		Group: 16, Scales: quant.ScalesMultiples, ActClip: 1, Head: 8, Embedding: 16}
 	if got, err := ParseQuantization([]byte(multiplesConfig), "config.json"); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("read as %+v, %v", got, err)
@@ -35,7 +40,23 @@ func TestParseMultiples(t *testing.T) {
 	if g := want.Grid(5); g != (quant.Grid{Bits: 5, Group: 16, Zero: quant.ZeroSymmetric, Multiples: true}) || want.ProductGroup() != 0 {
 		t.Errorf("grid %+v, products in groups of %d", g, want.ProductGroup())
 	}
-	want.Scales, want.Version = quant.ScalesHalves, VersionOf(quant.ScalesHalves)
+	tables, err := ParseQuantization([]byte(multipleTablesConfig), "config.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if head, embedding := tables.Tables(); head != (recipe.Table{Bits: 6, Group: 16, Scales: quant.ScalesMultiples}) || embedding != (recipe.Table{Bits: 4, Group: 32, Scales: quant.ScalesMultiples}) {
+		t.Errorf("output matrix %+v, embedding %+v", head, embedding)
+	}
+	if data, err = json.Marshal(tables); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := ParseQuantization(data, "config.json"); err != nil || !reflect.DeepEqual(again, tables) {
+		t.Errorf("written as %s, read as %+v, %v", data, again, err)
+	}
+	want.Scales, want.Version = quant.ScalesHalves, VersionOf(quant.ScalesHalves, "", quant.ScalesHalves)
+	if h, e := VersionOf("", quant.ScalesMultiples, ""), VersionOf(quant.ScalesMultiples, "", quant.ScalesMultiples); h != 7 || e != 7 {
+		t.Errorf("versions %d and %d with multiples in the output matrix and the embedding, want 7", h, e)
+	}
 	if data, err = json.Marshal(want); err != nil || strings.Contains(string(data), "scales") || want.Version != 5 || want.ProductGroup() != 16 {
 		t.Errorf("halves: written as %s, %v; products in groups of %d", data, err, want.ProductGroup())
 	}
@@ -85,7 +106,7 @@ func TestParseQuantizationRefuses(t *testing.T) {
 		{`{}`, []string{`quant_method is ""`, "specquant"}},
 		{`{"quant_method":"gptq","bits":4,"group_size":"x"}`, []string{`"gptq"`, "other tools"}},
 		{swap(`"specquant"`, `7`), []string{"quant_method"}},
-		{swap(`"format_version":1`, `"format_version":7`), []string{"format_version is 7", "reads 1 to 6"}},
+		{swap(`"format_version":1`, `"format_version":8`), []string{"format_version is 8", "reads 1 to 7"}},
 		{swap(`"format_version":1,`, ``), []string{"format_version is 0"}},
 		{swap(`"weights":4`, `"weights":9`), []string{"weights in 9 bits"}},
 		{swap(`"activations":8`, `"activations":7`), []string{"activations in 7 bits"}},
@@ -109,7 +130,8 @@ func TestParseQuantizationRefuses(t *testing.T) {
 		{swap(`"truncate":0.01`, `"truncate":-0.01`), []string{"branch.truncate is -0.01"}},
 		{swap(`{"basis":"dft","axis":"output","truncate":0.01}`, `{}`), []string{`branch.basis is ""`}},
 		{swap(`"group_size":64`, `"group_size":64,"scales":"tenths"`), []string{`scales is "tenths"`, "halves or multiples"}},
-		{swap(`"group_size":64`, `"group_size":64,"scales":"multiples"`), []string{"format_version is 1 with scales multiples", "expected 6"}},
+		{swap(`"group_size":64`, `"group_size":64,"scales":"multiples"`), []string{"format_version is 1 with scales multiples", "expected 6 or more"}},
+		{multiples(`"head_bits":8`, `"head_bits":6,"head_scales":"multiples","head_group_size":16`), []string{"format_version is 6 with head_scales multiples", "expected 7"}},
 		{multiples(`"group_size":16`, `"group_size":0`), []string{"group_size is 0 with scales multiples", "expected 16 or a multiple of 32"}},
 		{multiples(`"group_size":16`, `"group_size":24`), []string{"group_size is 24 with scales multiples"}},
 		{multiples(`"group_size":16`, `"group_size":48`), []string{"group_size is 48 with scales multiples"}},
@@ -128,7 +150,7 @@ func TestParseQuantizationRefuses(t *testing.T) {
 // What is accepted has been checked, and says the same when written.
 func FuzzParseQuantization(f *testing.F) {
 	f.Add([]byte(goodConfig))
-	for _, s := range []string{multiplesConfig, ``, `null`, `{}`, `{"quant_method":"gptq"}`, strings.Replace(goodConfig, "64", "0", 1), strings.Replace(goodConfig, "0.9", "1e-400", 1)} {
+	for _, s := range []string{multiplesConfig, multipleTablesConfig, ``, `null`, `{}`, `{"quant_method":"gptq"}`, strings.Replace(goodConfig, "64", "0", 1), strings.Replace(goodConfig, "0.9", "1e-400", 1)} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {

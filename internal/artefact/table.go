@@ -9,11 +9,12 @@ import (
 	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/kernel/integer"
 	"github.com/specquant/specquant/internal/quant"
+	"github.com/specquant/specquant/internal/recipe"
 )
 
 // The names of the two matrices that have a row for each token of the vocabulary. A
-// quantized one has the tensors name + ".qweight" and name + ".scales" instead of name +
-// ".weight".
+// quantized one has the tensors name + ".qweight" and name + ".scales", and with multiples name +
+// ".multiples", instead of name + ".weight".
 const (
 	HeadName      = "lm_head"
 	EmbeddingName = "model.embed_tokens"
@@ -22,10 +23,6 @@ const (
 // tableChunk is the number of rows that are quantized at a time: a whole matrix may not fit
 // into memory.
 const tableChunk = 2048
-
-// TableGrid is the grid of an embedding or output matrix: symmetric, so that zeros stay
-// zeros.
-func TableGrid(bits, group int) quant.Grid { return quant.Grid{Bits: bits, Group: group} }
 
 // tableClip is how the scales of such a grid are chosen. At 8 bits the grid is so fine that
 // clipping brings nothing.
@@ -41,54 +38,102 @@ func tableClip(bits int) quant.Clip {
 type Rounder func(q []int8, w []float32, scales quant.Steps, rows int)
 
 // QuantizeTable returns the matrix t [vocabulary × hidden] rounded to grid g, as tensors
-// with the given name whose data is computed while they are written. prepare, if not nil,
+// with the given name whose data is computed while they are written. The integers are written
+// first, and what the other tensors hold, which is much less, is kept for them. prepare, if not nil,
 // changes each chunk of rows first; round, if not nil, rounds them, otherwise weights are
 // rounded to nearest; run executes n independent pieces of work.
 func QuantizeTable(name string, t checkpoint.Tensor, g quant.Grid, prepare func(w []float32, rows int), round Rounder, run func(n int, fn func(i int))) []checkpoint.TensorSpec {
+	q := &tableWriter{t: t, grid: g, prepare: prepare, round: round, run: run}
 	rows, cols := t.Shape[0], t.Shape[1]
-	// each calls fn with every quantized chunk.
-	each := func(fn func(l *Linear) error) error {
-		w := make([]float32, min(rows, tableChunk)*cols)
-		q := make([]int8, len(w))
-		for first := 0; first < rows; first += tableChunk {
-			n := min(tableChunk, rows-first)
-			if err := t.Rows(first, n).Float32(w[:n*cols]); err != nil {
-				return err
-			}
-			if prepare != nil {
-				prepare(w[:n*cols], n)
-			}
-			scales, err := g.Scales(w[:n*cols], n, cols, tableClip(g.Bits), run)
-			if err != nil {
-				return fmt.Errorf("%s: tensor %s: rows counted from %d: %w", t.File, t.Name, first, err)
-			}
-			if round != nil {
-				round(q[:n*cols], w[:n*cols], scales, n)
-			} else {
-				g.RTN(q, w[:n*cols], scales, n, cols, run)
-			}
-			if err := fn(NewLinear(g, q[:n*cols], scales, n, cols, nil, nil, run)); err != nil {
-				return err
-			}
-		}
-		t.Release()
-		return nil
-	}
-	tiles := (rows + tileRows - 1) / tileRows
+	tiles, scales := (rows+tileRows-1)/tileRows, (&Linear{In: cols, Grid: g}).rowScales()
 	steps := integer.TileBytes(g.Bits, tileRows, cols) / 64
-	return []checkpoint.TensorSpec{
-		{Name: name + ".qweight", DType: checkpoint.U8, Shape: []int{tiles, steps, 64}, Write: func(w io.Writer) error {
-			return each(func(l *Linear) error { _, err := w.Write(l.Tiles); return err })
-		}},
-		{Name: name + ".scales", DType: checkpoint.F16, Shape: []int{tiles, g.Groups(cols), tileRows}, Write: func(w io.Writer) error {
-			return each(func(l *Linear) error { _, err := w.Write(bytesOf(l.Scales)); return err })
+	specs := []checkpoint.TensorSpec{
+		{Name: name + ".qweight", DType: checkpoint.U8, Shape: []int{tiles, steps, 64}, Write: q.integers},
+		{Name: name + ".scales", DType: checkpoint.F16, Shape: []int{tiles, scales, tileRows}, Write: func(w io.Writer) error {
+			return q.write(w, func() []byte { return bytesOf(q.scales) })
 		}},
 	}
+	if g.Multiples {
+		specs = append(specs, checkpoint.TensorSpec{Name: name + ".multiples", DType: checkpoint.U8, Shape: []int{integer.MultiplesBytes(g.Bits, rows, cols, g.Group)},
+			Write: func(w io.Writer) error { return q.write(w, func() []byte { return q.multiples }) }})
+	}
+	return specs
+}
+
+// tableWriter quantizes a matrix a chunk of rows at a time.
+type tableWriter struct {
+	t       checkpoint.Tensor
+	grid    quant.Grid
+	prepare func(w []float32, rows int)
+	round   Rounder
+	run     func(n int, fn func(i int))
+
+	done      bool
+	scales    []uint16 // of all rows, in the stored order, as soon as the integers are written
+	multiples []byte
+}
+
+// integers writes the integers of all rows, and keeps the scales and multiples.
+func (q *tableWriter) integers(to io.Writer) error {
+	t, g := q.t, q.grid
+	rows, cols := t.Shape[0], t.Shape[1]
+	q.scales, q.multiples = nil, nil
+	w := make([]float32, min(rows, tableChunk)*cols)
+	codes := make([]int8, len(w))
+	for first := 0; first < rows; first += tableChunk {
+		n := min(tableChunk, rows-first)
+		if err := t.Rows(first, n).Float32(w[:n*cols]); err != nil {
+			return err
+		}
+		if q.prepare != nil {
+			q.prepare(w[:n*cols], n)
+		}
+		steps, err := g.Scales(w[:n*cols], n, cols, tableClip(g.Bits), q.run)
+		if err != nil {
+			return fmt.Errorf("%s: tensor %s: rows counted from %d: %w", t.File, t.Name, first, err)
+		}
+		if q.round != nil {
+			q.round(codes[:n*cols], w[:n*cols], steps, n)
+		} else {
+			g.RTN(codes[:n*cols], w[:n*cols], steps, n, cols, q.run)
+		}
+		l := NewLinear(g, codes[:n*cols], steps, n, cols, nil, nil, q.run)
+		if _, err := to.Write(l.Tiles); err != nil {
+			return err
+		}
+		q.scales = append(q.scales, l.Scales...)
+		if g.Multiples {
+			// A chunk but the last is whole tiles: its multiples are those of the matrix, but for
+			// the bytes behind, which only the last has.
+			behind := integer.MultiplesBytes(g.Bits, 0, cols, g.Group)
+			q.multiples = append(q.multiples[:max(0, len(q.multiples)-behind)], l.Multiples...)
+		}
+	}
+	t.Release()
+	q.done = true
+	return nil
+}
+
+// write writes what was kept, which is computed now if the integers were not written before.
+func (q *tableWriter) write(to io.Writer, kept func() []byte) error {
+	if !q.done {
+		if err := q.integers(io.Discard); err != nil {
+			return err
+		}
+	}
+	_, err := to.Write(kept())
+	return err
+}
+
+// Tables are the formats of output matrix and embedding.
+func (q *Quantization) Tables() (head, embedding recipe.Table) {
+	return recipe.Table{Bits: q.Head, Group: q.HeadGroup, Scales: q.HeadScales}, recipe.Table{Bits: q.Embedding, Group: q.EmbeddingGroup, Scales: q.EmbeddingScales}
 }
 
 // ReadHead reads the quantized output matrix [vocabulary × hidden].
 func (q *Quantization) ReadHead(src Source, vocab, hidden int) (*Linear, error) {
-	return readTable(src, HeadName, vocab, hidden, q.Head, q.HeadGroup)
+	head, _ := q.Tables()
+	return readTable(src, HeadName, vocab, hidden, head)
 }
 
 // ReadEmbedding reads the quantized embedding [vocabulary × hidden]: its own tensors, or
@@ -97,17 +142,19 @@ func (q *Quantization) ReadEmbedding(src Source, vocab, hidden int) (*Linear, er
 	if q.SharesTables() && !src.Has(EmbeddingName+".qweight") {
 		return q.ReadHead(src, vocab, hidden)
 	}
-	return readTable(src, EmbeddingName, vocab, hidden, q.Embedding, q.EmbeddingGroup)
+	_, embedding := q.Tables()
+	return readTable(src, EmbeddingName, vocab, hidden, embedding)
 }
 
 // SharesTables reports whether embedding and output matrix have the same format, so that a
 // tied model needs only one of them.
 func (q *Quantization) SharesTables() bool {
-	return q.Head == q.Embedding && q.HeadGroup == q.EmbeddingGroup && q.Head != 16
+	head, embedding := q.Tables()
+	return head.Grid() == embedding.Grid() && q.Head != quant.FullBits
 }
 
-func readTable(src Source, name string, vocab, hidden, bits, group int) (*Linear, error) {
-	return ReadLinear(src, name, vocab, hidden, &Quantization{Bits: quant.Bits{Weights: bits}, Group: group})
+func readTable(src Source, name string, vocab, hidden int, t recipe.Table) (*Linear, error) {
+	return ReadLinear(src, name, vocab, hidden, &Quantization{Bits: quant.Bits{Weights: t.Bits}, Group: t.Group, Scales: t.Scales})
 }
 
 // CheckTables checks the formats of embedding and output matrix, and sets an embedding
@@ -116,16 +163,41 @@ func (q *Quantization) CheckTables() error {
 	if q.Embedding == 0 {
 		q.Embedding = 16
 	}
+	head, embedding := q.Tables()
 	for _, t := range []struct {
-		name        string
-		bits, group int
-	}{{"head", q.Head, q.HeadGroup}, {"embedding", q.Embedding, q.EmbeddingGroup}} {
-		if t.bits != 16 && !slices.Contains(quant.WeightBits, t.bits) {
-			return fmt.Errorf("%s_bits is %d, expected one of %v or 16", t.name, t.bits, quant.WeightBits)
+		name string
+		recipe.Table
+	}{{"head", head}, {"embedding", embedding}} {
+		if t.Bits != quant.FullBits && !slices.Contains(quant.WeightBits, t.Bits) {
+			return fmt.Errorf("%s_bits is %d, expected one of %v or 16", t.name, t.Bits, quant.WeightBits)
 		}
-		if t.group != 0 && (t.group < 8 || t.group%8 != 0 || t.group > maxGroup) {
-			return fmt.Errorf("%s_group_size is %d, expected 0 or a multiple of 8 up to %d", t.name, t.group, maxGroup)
+		if t.Group != 0 && (t.Group < 8 || t.Group%8 != 0 || t.Group > maxGroup) {
+			return fmt.Errorf("%s_group_size is %d, expected 0 or a multiple of 8 up to %d", t.name, t.Group, maxGroup)
 		}
+		if err := checkTableScales(t.name, t.Table, q.Version); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkTableScales returns an error for multiples as scales of an embedding or output matrix that
+// cannot have them.
+func checkTableScales(name string, t recipe.Table, version int) error {
+	switch t.Scales {
+	case "", quant.ScalesHalves:
+		return nil
+	case quant.ScalesMultiples:
+	default:
+		return fmt.Errorf("%s_scales is %q, expected %s or %s", name, t.Scales, quant.ScalesHalves, quant.ScalesMultiples)
+	}
+	switch {
+	case version < Version:
+		return fmt.Errorf("format_version is %d with %s_scales %s, expected %d", version, name, t.Scales, Version)
+	case !slices.Contains(quant.MultipleBits, t.Bits):
+		return fmt.Errorf("%s_bits is %d with %s_scales %s, expected one of %v", name, t.Bits, name, t.Scales, quant.MultipleBits)
+	case !quant.MultipleGroup(t.Group):
+		return fmt.Errorf("%s_group_size is %d with %s_scales %s, expected 16 or a multiple of 32", name, t.Group, name, t.Scales)
 	}
 	return nil
 }
@@ -133,26 +205,37 @@ func (q *Quantization) CheckTables() error {
 // Rows decodes single rows of a quantized matrix, as an embedding needs. Row must not be
 // called by several goroutines at once.
 type Rows struct {
-	l     *Linear
-	codes []int8 // of one row
+	l        *Linear
+	codes    []int8  // of one row
+	multiple []uint8 // of one row's groups, of a grid with multiples
+	step     float.GridStep
 }
 
-// NewRows makes a Rows for l, which must have no branch.
-func NewRows(l *Linear) *Rows { return &Rows{l: l, codes: make([]int8, l.In)} }
+// NewRows makes a Rows for l, which must have no branch and no zero points of its own.
+func NewRows(l *Linear) *Rows {
+	t := &Rows{l: l, codes: make([]int8, l.In), multiple: make([]uint8, l.Grid.Groups(l.In))}
+	t.step = l.Grid.Step(quant.Steps{Scale: []float32{0}, Zero: l.Grid.FixedZero()}.At(l.Grid, 0))
+	return t
+}
 
 // Row writes the decoded row r to dst [In].
 func (t *Rows) Row(dst []float32, r int) {
-	l := t.l
-	integer.UnpackRow(t.codes, l.Grid.Bits, l.Tiles, r, l.In)
-	groups := l.Grid.Groups(l.In)
-	size := (l.In + groups - 1) / groups
-	if l.Grid.Group > 0 && groups > 1 {
-		size = l.Grid.Group
+	l, g := t.l, t.l.Grid
+	integer.UnpackRow(t.codes, g.Bits, l.Tiles, r, l.In)
+	if g.Multiples {
+		integer.UnpackRowMultiples(t.multiple, g.Bits, l.Multiples, r, l.In, g.Group)
+	}
+	groups, scales := g.Groups(l.In), l.rowScales() // as many, or with multiples one
+	size := l.In
+	if groups > 1 {
+		size = g.Group
 	}
 	for k := range groups {
-		scale := float.FromF16(l.Scales[(r/tileRows*groups+k)*tileRows+r%tileRows])
-		for c := k * size; c < min(l.In, (k+1)*size); c++ {
-			dst[c] = scale * float32(t.codes[c])
+		t.step.Scale = float.FromF16(l.Scales[(r/tileRows*scales+k%scales)*tileRows+r%tileRows])
+		if g.Multiples {
+			t.step.Scale *= g.MultipleUnit() * float32(t.multiple[k])
 		}
+		lo, hi := k*size, min(l.In, (k+1)*size)
+		float.GridValues(dst[lo:hi], t.codes[lo:hi], &t.step)
 	}
 }

@@ -291,7 +291,11 @@ func (m *Model) output() (projection, error) {
 // newHead prepares a quantized output matrix. Its input is transformed, if transform is not
 // nil, and quantized to 8 bits, independently of the blocks' bits.
 func newHead(l *artefact.Linear, transform linalg.Transform) (projection, error) {
-	return newQuantized([]*artefact.Linear{l}, &artefact.Quantization{Bits: quant.Bits{Weights: l.Grid.Bits, Activations: 8}, Group: l.Grid.Group, ActClip: 1}, nil, transform)
+	q := &artefact.Quantization{Bits: quant.Bits{Weights: l.Grid.Bits, Activations: 8}, Group: l.Grid.Group, ActClip: 1}
+	if l.Grid.Multiples {
+		q.Scales = quant.ScalesMultiples
+	}
+	return newQuantized([]*artefact.Linear{l}, q, nil, transform)
 }
 
 // Close closes the files. The model must not be used afterwards.

@@ -137,15 +137,16 @@ func (f *filler) tables(m *Model) (err error) {
 	vocab, hidden := c.VocabSize, c.HiddenSize
 	var head *artefact.Linear
 	var embedding float.HalfMatrix
+	headTable, embeddingTable := q.Tables()
 	if q.Head != 16 {
-		head = f.linear(vocab, hidden, artefact.TableGrid(q.Head, q.HeadGroup))
+		head = f.linear(vocab, hidden, headTable.Grid())
 		m.settle([]*artefact.Linear{head})
 	}
 	switch {
 	case head != nil && c.TieEmbeddings && q.SharesTables():
 		m.embed, m.unturn = artefact.NewRows(head), m.turn
 	case q.Embedding != 16:
-		m.embed = artefact.NewRows(f.linear(vocab, hidden, artefact.TableGrid(q.Embedding, q.EmbeddingGroup)))
+		m.embed = artefact.NewRows(f.linear(vocab, hidden, embeddingTable.Grid()))
 	default:
 		embedding = halfTable(vocab, hidden)
 		m.embed = &embedding

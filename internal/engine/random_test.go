@@ -59,11 +59,15 @@ func TestRandomModels(t *testing.T) {
 		{"Kronecker, asymmetric", artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 4, KV: 4}, Group: 32, Zero: quant.ZeroAsymmetric,
 			Transforms: artefact.Transforms{Attn: k, O: k, MLP: k, Down: k}}, 0, 0, 0, 0},
 		{"multiples", artefact.Quantization{Bits: quant.Bits{Weights: 5, Activations: 8, KV: 8}, Group: 16, Scales: quant.ScalesMultiples, Transforms: artefact.Transforms{Down: h}}, 0, 0, 0, 0},
+		{"multiples everywhere", artefact.Quantization{Version: artefact.Version, Bits: quant.Bits{Weights: 5, Activations: 8, KV: 8}, Group: 16, Scales: quant.ScalesMultiples,
+			Head: 6, HeadGroup: 16, HeadScales: quant.ScalesMultiples, Embedding: 3, EmbeddingGroup: 32, EmbeddingScales: quant.ScalesMultiples, Transforms: artefact.Transforms{Head: h}}, 0, 0, 0, 0},
 		{"a layer in 16 bits", artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 8, KV: 8}, Layers: map[string]int{llama.TensorPrefix(1) + llama.Q.String(): 16},
 			Transforms: artefact.Transforms{Attn: h}, Branch: &artefact.BranchFormat{Basis: "svd", Axis: "output", Remove: true}}, 4, 0, -1, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			c.q.Head = 8
+			if c.q.Head == 0 {
+				c.q.Head = 8
+			}
 			var first []float32
 			for _, threads := range []int{1, 3} {
 				pool := parallel.NewPool(threads)

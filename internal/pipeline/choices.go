@@ -98,13 +98,13 @@ func newChoices(c *checkpoint.Config, asked, r *recipe.Recipe, embedBytes, block
 				own = *r // with layers of other bits, if a size is filled
 			}
 			linear := linearBytes(c, &own)
-			head := artefact.LinearBytes(artefact.TableGrid(own.Head.Bits, own.Head.Group), c.VocabSize, c.HiddenSize)
+			head := artefact.LinearBytes(own.Head.Table().Grid(), c.VocabSize, c.HiddenSize)
 			add(bits, w.Group, r.Bits.KV, tableBytes(c, &own, embedBytes)+linear, linear, head, &own)
 		}
 	}
 	if !slices.ContainsFunc(out.All, func(ch Choice) bool { return ch.Chosen }) { // a grid that only a size chooses
 		linear := linearBytes(c, r)
-		head := artefact.LinearBytes(artefact.TableGrid(r.Head.Bits, r.Head.Group), c.VocabSize, c.HiddenSize)
+		head := artefact.LinearBytes(r.Head.Table().Grid(), c.VocabSize, c.HiddenSize)
 		add(r.Bits.Weights, r.Weights.Group, r.Bits.KV, tableBytes(c, r, embedBytes)+linear, linear, head, r)
 	}
 	slices.SortStableFunc(out.All, func(a, b Choice) int { return cmp.Compare(b.File, a.File) })

@@ -59,7 +59,7 @@ func (f *filled) weights() int { return f.count * f.rows * f.cols }
 // bytes are those with so many bits, where layers have grid w.
 func (f *filled) bytes(w *recipe.Weights, bits int) int64 {
 	if f.table != nil {
-		return artefact.LinearBytes(artefact.TableGrid(bits, f.table.Group), f.rows, f.cols)
+		return artefact.LinearBytes(f.table.WithBits(bits).Grid(), f.rows, f.cols)
 	}
 	return int64(f.count) * artefact.LinearBytes(w.Grid(bits), f.rows, f.cols)
 }
@@ -67,7 +67,7 @@ func (f *filled) bytes(w *recipe.Weights, bits int) int64 {
 // loss is what is expected with so many bits, where layers have grid w.
 func (f *filled) loss(w *recipe.Weights, bits int) float64 {
 	if f.table != nil {
-		w = &recipe.Weights{Group: f.table.Group}
+		return f.share * f.table.WithBits(bits).Error()
 	}
 	return f.share * w.Error(bits)
 }
@@ -221,8 +221,9 @@ func fill(c *checkpoint.Config, r *recipe.Recipe, least int, size, copied int64)
 	out.Weights.Filled = len(chosen)
 	out.Weights.Layers = append(chosen, r.Weights.Layers...) // the last match applies
 	if tables != nil {
-		out.Head.Bits = tables[0].bits
-		out.Embedding.Bits = tables[len(tables)-1].bits
+		out.Head.SetTable(tables[0].table.WithBits(tables[0].bits))
+		last := tables[len(tables)-1]
+		out.Embedding = last.table.WithBits(last.bits)
 	}
 	return &out
 }

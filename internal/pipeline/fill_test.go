@@ -9,6 +9,7 @@ import (
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 )
 
@@ -108,12 +109,23 @@ func TestFitPrefers(t *testing.T) {
 // TestFitTables: the output matrix is filled too where it is rounded by GPTQ, and is the embedding if the
 // two are one.
 func TestFitTables(t *testing.T) {
-	for _, tied := range []bool{true, false} {
+	for i := range 4 {
+		tied, scales, head, embedding := i%2 == 0, quant.ScalesHalves, 64, 32
+		if i > 1 {
+			scales, head, embedding = quant.ScalesMultiples, 16, 64
+		}
 		c := smolConfig()
 		c.TieEmbeddings = tied
-		r := smallRecipe(t, "rtn", "4-8-8", "solve: {method: rtn}\n", "solve: {method: gptq, damp: .01}\nweights: {group: 16, scales: multiples}\nhead: {bits: 6, group: 64, method: gptq}\nembedding: {bits: 4, group: 32}\n")
+		r := smallRecipe(t, "rtn", "4-8-8", "solve: {method: rtn}\n", fmt.Sprintf("solve: {method: gptq, damp: .01}\nweights: {group: 16, scales: multiples}\n"+
+			"head: {bits: 6, group: %d, scales: %s, method: gptq}\nembedding: {bits: 4, group: %d, scales: %[2]s}\n", head, scales, embedding))
+		group := func(t recipe.Table, of int) int { // with 8 bits there are no multiples
+			if t.Bits == 8 {
+				return max(32, of)
+			}
+			return of
+		}
 		var before *recipe.Recipe
-		for _, size := range []int64{75e6, 85e6, 92e6, 100e6, 120e6, 140e6} {
+		for _, size := range []int64{75e6, 85e6, 92e6, 100e6, 120e6, 140e6, 200e6} {
 			out, err := Resolve(c, r, size, 4*49152*576, 2e6, 0)
 			if err != nil {
 				t.Fatal(err)
@@ -121,7 +133,9 @@ func TestFitTables(t *testing.T) {
 			if room := size - tableBytes(c, out, 0) - linearBytes(c, out) - 2e6; room < 0 || room > 1e6 && out.Head.Bits < 8 {
 				t.Errorf("%d bytes: %d are left", size, room)
 			}
-			if out.Head.Group != 64 || tied && out.Embedding != out.Head.Table() || !tied && (out.Embedding.Group != 32 || out.Embedding.Bits > out.Head.Bits) {
+			own := out.Head.Table()
+			if own.Group != group(own, head) || tied && out.Embedding != own || !tied && (out.Embedding.Group != group(out.Embedding, embedding) || out.Embedding.Bits > own.Bits) ||
+				own.Scales == quant.ScalesMultiples != (i > 1 && own.Bits < 8) {
 				t.Errorf("%d bytes: output matrix %+v, embedding %+v", size, out.Head, out.Embedding)
 			}
 			if before != nil && out.Head.Bits < before.Head.Bits {
@@ -129,8 +143,8 @@ func TestFitTables(t *testing.T) {
 			}
 			before = out
 		}
-		if before.Head.Bits == 4 {
-			t.Errorf("the output matrix still has 4 bits in 140 MB")
+		if before.Head.Bits != 8 {
+			t.Errorf("the output matrix has %d bits in 200 MB", before.Head.Bits)
 		}
 	}
 }

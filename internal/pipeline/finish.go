@@ -210,7 +210,7 @@ func (j *job) restTensors(prepare map[string]func(w []float32, rows int)) (specs
 		case table.Bits != 16 && name == stage.EmbedWeight && staysTied(c, j.Recipe):
 			// the output matrix is used for both
 		case table.Bits != 16:
-			grid, round := artefact.TableGrid(table.Bits, table.Group), artefact.Rounder(nil)
+			grid, round := table.Grid(), artefact.Rounder(nil)
 			if name == stage.HeadWeight {
 				fn, round = j.head.Prepare(fn), j.head.Rounder(grid)
 			}

@@ -45,7 +45,7 @@ func comparing(c *checkpoint.Config, r *recipe.Recipe, blockWeights, embedBytes 
 	tokens, vocab, hidden := int64(n), int64(c.VocabSize), int64(c.HiddenSize)
 	head := int64(llama.MappedBytes)
 	if r.Head.Bits < 16 {
-		head = artefact.LinearBytes(artefact.TableGrid(r.Head.Bits, r.Head.Group), c.VocabSize, c.HiddenSize)
+		head = artefact.LinearBytes(r.Head.Table().Grid(), c.VocabSize, c.HiddenSize)
 	}
 	rows := tokens * max(4*hidden, touched)
 	layer, _, _ := stage.Largest(c)

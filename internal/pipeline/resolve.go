@@ -43,7 +43,8 @@ func fit(c *checkpoint.Config, r *recipe.Recipe, least int, size, copied, extra 
 	smallest := *r
 	smallest.Weights, smallest.Bits.Weights = r.Weights.Halves(0), least
 	if fillsTables(r) {
-		smallest.Head.Bits, smallest.Embedding.Bits = min(leastTable, r.Head.Bits), min(leastTable, r.Embedding.Bits)
+		smallest.Head.SetTable(r.Head.Table().WithBits(min(leastTable, r.Head.Bits)))
+		smallest.Embedding = r.Embedding.WithBits(min(leastTable, r.Embedding.Bits))
 	}
 	fixed := tableBytes(c, &smallest, copied) + extra
 	return nil, fmt.Errorf("a size of %s is asked for, but even with weights of %s the model takes %s, of which embedding, output matrix and tokenizer are %s; ask for more, or give those fewer bits (head and embedding in the recipe)",

@@ -41,7 +41,7 @@ const (
 // size in the checkpoint.
 func tableBytes(c *checkpoint.Config, r *recipe.Recipe, copied int64) int64 {
 	size := func(t recipe.Table) int64 {
-		return artefact.LinearBytes(artefact.TableGrid(t.Bits, t.Group), c.VocabSize, c.HiddenSize)
+		return artefact.LinearBytes(t.Grid(), c.VocabSize, c.HiddenSize)
 	}
 	switch {
 	case r.Head.Bits == 16 && r.Embedding.Bits == 16 && c.TieEmbeddings && !staysTied(c, r):

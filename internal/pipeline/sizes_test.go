@@ -15,7 +15,7 @@ import (
 // biases and with many small layers too.
 func TestSize(t *testing.T) {
 	plain := smallRecipe(t, "rtn", "4-8-8", "name: rtn\n", "name: rtn\nhead: {bits: 8}\nembedding: {bits: 8}\n")
-	multiples := smallRecipe(t, "rtn", "4-8-8", "name: rtn\n", "name: rtn\nweights: {group: 16, scales: multiples}\nhead: {bits: 8}\nembedding: {bits: 8}\n")
+	multiples := smallRecipe(t, "rtn", "4-8-8", "name: rtn\n", "name: rtn\nweights: {group: 16, scales: multiples}\nhead: {bits: 7, group: 16, scales: multiples}\nembedding: {bits: 5, group: 32, scales: multiples}\n")
 	for _, c := range []struct {
 		r    *recipe.Recipe
 		m    testmodel.Options

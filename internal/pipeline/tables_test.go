@@ -19,6 +19,8 @@ func TestTables(t *testing.T) {
 	const six, rotated = "embedding: {bits: 6, group: 32}\n", "rotate: {residual: hadamard}\n"
 	const six16 = "head: {bits: 6, group: 32}\n"
 	const turned = "head: {bits: 6, group: 32, transform: hadamard}\n"
+	const sixteen = "head: {bits: 6, group: 16, scales: multiples, transform: hadamard}\n"
+	const multiples = "embedding: {bits: 6, group: 32, scales: multiples}\n"
 	for _, c := range []struct {
 		name, yaml string
 		tied       bool
@@ -33,6 +35,10 @@ func TestTables(t *testing.T) {
 		{"head only, tied: it stands for both", six16, true, "lm_head.qweight"},
 		{"head transformed, tied", turned, true, "lm_head.qweight"},
 		{"head transformed", turned, false, "embed_tokens.weight lm_head.qweight"},
+		{"multiples", sixteen + multiples, false, "embed_tokens.multiples embed_tokens.qweight lm_head.multiples lm_head.qweight"},
+		{"multiples, tied", sixteen + multiples, true, "lm_head.multiples lm_head.qweight"},
+		{"multiples, rotated", sixteen + multiples + rotated, true, "embed_tokens.multiples embed_tokens.qweight lm_head.multiples lm_head.qweight"},
+		{"multiples in the embedding only", six16 + multiples, false, "embed_tokens.multiples embed_tokens.qweight lm_head.qweight"},
 		{"embedding only", six, false, "embed_tokens.qweight lm_head.weight"},
 		{"embedding only, tied: the head decides", six, true, "embed_tokens.weight"},
 		{"two formats, tied: the head decides", six16 + "embedding: {bits: 4}\n", true, "lm_head.qweight"},
@@ -89,7 +95,7 @@ func TestTables(t *testing.T) {
 				all += math.Pow(float64(want[i]), 2)
 			}
 			limit := 0.0
-			if strings.Contains(c.yaml, six) && !c.tied || strings.Contains(c.yaml, "head: {bits: 6") && c.tied {
+			if strings.Contains(c.yaml, "embedding: {bits: 6") && !c.tied || strings.Contains(c.yaml, "head: {bits: 6") && c.tied {
 				limit = 0.04
 			}
 			if e := math.Sqrt(off / all); e > limit {

@@ -17,6 +17,33 @@ func (w *Weights) Grid(bits int) quant.Grid {
 
 func (w *Weights) multiples() bool { return w.Scales == quant.ScalesMultiples }
 
+// multiples reports whether the table's scales are multiples of their row's.
+func (t Table) multiples() bool { return t.Scales == quant.ScalesMultiples }
+
+// Grid is the table's grid.
+func (t Table) Grid() quant.Grid {
+	if t.multiples() {
+		return quant.MultipleGrid(t.Bits, t.Group)
+	}
+	return quant.Grid{Bits: t.Bits, Group: t.Group}
+}
+
+// WithBits is the table with so many bits. Where these cannot have multiples, scales become 16-bit
+// floats.
+func (t Table) WithBits(bits int) Table {
+	t.Bits = bits
+	if t.multiples() && !slices.Contains(quant.MultipleBits, bits) {
+		t.Scales, t.Group = quant.ScalesHalves, max(leastGroup, t.Group)
+	}
+	return t
+}
+
+// Error is [Weights.Error] of the table.
+func (t Table) Error() float64 {
+	w := Weights{Group: t.Group, Scales: t.Scales}
+	return w.Error(t.Bits)
+}
+
 // leastGroup is the smallest group with 16-bit scales.
 const leastGroup = 32
 

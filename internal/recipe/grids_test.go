@@ -85,6 +85,47 @@ func TestParseMultiplesRefuses(t *testing.T) {
 	}
 }
 
+// TestTables: what output matrix and embedding may have, and what they become with other bits.
+func TestTables(t *testing.T) {
+	parse := func(tables string) (*Recipe, error) { return Parse([]byte(least+tables+"\n"), "some.yaml") }
+	r, err := parse("head: {bits: 6, group: 16, scales: multiples}\nembedding: {bits: 3, group: 128, scales: multiples}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g := r.Head.Table().Grid(); g != (quant.Grid{Bits: 6, Group: 16, Zero: quant.ZeroSymmetric, Multiples: true}) {
+		t.Errorf("output matrix %+v", g)
+	}
+	if g := r.Embedding.Grid(); g != (quant.Grid{Bits: 3, Group: 128, Zero: quant.ZeroCentred, Multiples: true}) {
+		t.Errorf("embedding %+v", g)
+	}
+	for _, c := range []struct{ from, want Table }{
+		{Table{6, 16, quant.ScalesMultiples}, Table{8, 32, quant.ScalesHalves}}, {Table{6, 64, quant.ScalesMultiples}, Table{8, 64, quant.ScalesHalves}},
+		{Table{6, 0, quant.ScalesHalves}, Table{8, 0, quant.ScalesHalves}}, {Table{6, 16, quant.ScalesMultiples}, Table{7, 16, quant.ScalesMultiples}},
+	} {
+		got := c.from.WithBits(c.want.Bits)
+		if got != c.want {
+			t.Errorf("%+v with %d bits is %+v, want %+v", c.from, c.want.Bits, got, c.want)
+		}
+		if e := got.Error(); !(e > 0) {
+			t.Errorf("%+v: error %v", got, e)
+		}
+	}
+	for tables, want := range map[string]string{
+		"head: {bits: 6, group: 16}":                                "head.group: found 16 with scales halves, expected 0 or at least 32; smaller groups need scales: multiples",
+		"embedding: {bits: 6, group: 16, scales: halves}":           "embedding.group: found 16 with scales halves",
+		"head: {bits: 8, group: 16, scales: multiples}":             "head.bits: found 8 with head.scales multiples, expected one of [2 3 4 5 6 7]; change the bits, or set scales: halves",
+		"embedding: {group: 16, scales: multiples}":                 "embedding.bits: found 16 with embedding.scales multiples",
+		"embedding: {bits: 4, scales: multiples}":                   "embedding.group: found 0 with embedding.scales multiples, expected 16, 32, 64 or 128",
+		"head: {bits: 4, group: 16, scales: tenths}":                "head.scales",
+		"embedding: {bits: 4, group: 48, scales: multiples}":        "embedding.group",
+		"head: {bits: 4, group: 16, scales: multiples, zero: true}": "zero",
+	} {
+		if _, err := parse(tables); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "some.yaml") {
+			t.Errorf("%s: error %v, want %q", tables, err, want)
+		}
+	}
+}
+
 // TestSetWithoutMultiples: bits and groups that flags ask for replace multiples by 16-bit scales where
 // these cannot be, and only there.
 func TestSetWithoutMultiples(t *testing.T) {

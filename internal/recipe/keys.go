@@ -50,8 +50,8 @@ const leftOut = "left out"
 var (
 	weightBits  = numbers(quant.WeightBits...)
 	layerBits   = append(slices.Clone(weightBits), "16")
-	groups      = numbers(0, 32, 64, 128)
-	smallGroups = numbers(0, 16, 32, 64, 128)
+	groups      = numbers(0, 16, 32, 64, 128)
+	scaleKinds  = []string{string(quant.ScalesHalves), string(quant.ScalesMultiples)}
 	inputs      = inputNames[:]
 	maxWindows  = 1e6
 	maxTokens   = float64(1 << 20)
@@ -85,7 +85,7 @@ func Sections() []Section {
 		{"tune", true, "Each quantized block is tuned by gradient descent to reproduce the output of the full-precision block, as far as windows that are not trained on (a tenth of them) gain from it."},
 		{"distil", true, "After all blocks are quantized, they are tuned together to reproduce the predictions of the full-precision model, as far as windows that are not trained on (a tenth of them) gain from it."},
 		{"activations", false, "The grid to which the inputs of the layers are rounded at run time."},
-		{"head", false, "How the output matrix, with one row for each token of the vocabulary, is stored. Its grid is symmetric."},
+		{"head", false, "How the output matrix, with one row for each token of the vocabulary, is stored. Its grid is symmetric (with scales multiples, of 2 and 3 bits, centred)."},
 		{"embedding", false, "The same for the embedding, which is rounded to nearest. If the model uses one matrix as both, the head section applies, unless rotate.residual makes the two differ."},
 		{"calibration", false, "How much of the calibration text is used, and on which activations later blocks are calibrated."},
 	}
@@ -110,7 +110,9 @@ func tuneKeys(section string) []Key {
 func tableKeys(section string) []Key {
 	return []Key{
 		{section + ".bits", Whole, layerBits, 0, 0, "16", "Bits per weight; 16: not quantized."},
-		{section + ".group", Whole, groups, 0, 0, "0", "Columns that share a scale; 0: the whole row."},
+		{section + ".group", Whole, groups, 0, 0, "0", "Columns that share a scale; 0: the whole row. 16 with scales multiples only, 0 with halves only."},
+		{section + ".scales", Word, scaleKinds, 0, 0, string(quant.ScalesHalves),
+			"As weights.scales: halves: a 16-bit float for each group; multiples: one for each row, and for each group a multiple of it. For 2 to 7 bits (the grid of 2 and 3 bits is then centred). Where --size or fill choose 8 bits, the scales are halves."},
 	}
 }
 
@@ -124,8 +126,8 @@ var keys = slices.Concat(
 		{"about", Text, nil, 0, 0, leftOut, "A description in one line."},
 		{"bits", Text, nil, 0, 0, "", "Bits of weights (2 to 8), activations (4, 8 or 16) and KV cache (4, 8 or 16), such as 4-8-8. The flag --bits overrides it."},
 
-		{"weights.group", Whole, smallGroups, 0, 0, "0", "Adjacent inputs of a row that share a scale; 0: the whole row. 16 with scales multiples only, 0 with halves only."},
-		{"weights.scales", Word, []string{string(quant.ScalesHalves), string(quant.ScalesMultiples)}, 0, 0, string(quant.ScalesHalves),
+		{"weights.group", Whole, groups, 0, 0, "0", "Adjacent inputs of a row that share a scale; 0: the whole row. 16 with scales multiples only, 0 with halves only."},
+		{"weights.scales", Word, scaleKinds, 0, 0, string(quant.ScalesHalves),
 			"halves: a 16-bit float for each group; multiples: one for each row, and for each group a multiple of it, 1 to 2^(8−b) but at most 16, which takes 8−b bits or 4, so that groups can be smaller, and products need no scales of groups. For weights of 2 to 7 bits, with zero symmetric (weights of 2 and 3 bits are centred nonetheless). Where --bits, --size or fill choose 8 bits, activations of 4 bits, or one scale a row, the scales are halves and zero is centred."},
 		{"weights.clip", Word, []string{string(quant.ClipNone), string(quant.ClipMSE), string(quant.ClipHessian), string(ClipAWQ)}, 0, 0, string(quant.ClipNone),
 			"Where the grid of a group ends; weights beyond it are clipped. none: at the largest weight; mse: where the squared error of the weights is smallest; hessian: the same, with each input's errors weighted by E[x²]; awq: AWQ's search, by the output error of each group, in all layers except q and k."},

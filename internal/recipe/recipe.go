@@ -191,24 +191,29 @@ func (r *Recipe) ActGrid() integer.ActGrid {
 
 // Table is how a matrix with a row for each token of the vocabulary is stored: the
 // embedding or the output matrix (see [Head]). In small models with large vocabularies
-// these are most of the file. The grid is symmetric.
+// these are most of the file. The grid is symmetric. but of 2 and 3 bits with multiples centred.
 type Table struct {
-	Bits  int `yaml:"bits" json:"bits"`             // 2 to 8, or 16: not quantized
-	Group int `yaml:"group" json:"group,omitempty"` // columns that share a scale: 32, 64 or 128; 0: the whole row
+	Bits   int             `yaml:"bits" json:"bits"`              // 2 to 8, or 16: not quantized
+	Group  int             `yaml:"group" json:"group,omitempty"`  // columns that share a scale: 32, 64 or 128; with multiples also 16; 0: the whole row
+	Scales quant.ScaleKind `yaml:"scales" json:"scales,omitzero"` // as [Weights].Scales
 }
 
 // Head is how the output matrix is stored, as a [Table], and how it is rounded.
 type Head struct {
-	Bits   int    `yaml:"bits" json:"bits"`
-	Group  int    `yaml:"group" json:"group,omitempty"`
-	Method string `yaml:"method" json:"method,omitempty"` // rtn or gptq
+	Bits   int             `yaml:"bits" json:"bits"`
+	Group  int             `yaml:"group" json:"group,omitempty"`
+	Scales quant.ScaleKind `yaml:"scales" json:"scales,omitzero"`
+	Method string          `yaml:"method" json:"method,omitempty"` // rtn or gptq
 	// Transform, hadamard or empty, is applied to the matrix's input at run time, so that
 	// its 8-bit grid is not determined by a few large channels.
 	Transform string `yaml:"transform" json:"transform,omitempty"`
 }
 
 // Table is the storage format alone.
-func (h Head) Table() Table { return Table{h.Bits, h.Group} }
+func (h Head) Table() Table { return Table{h.Bits, h.Group, h.Scales} }
+
+// SetTable replaces the storage format.
+func (h *Head) SetTable(t Table) { h.Bits, h.Group, h.Scales = t.Bits, t.Group, t.Scales }
 
 // Calibration is how the calibration text is used.
 type Calibration struct {

@@ -64,7 +64,7 @@ func TestParse(t *testing.T) {
 		Branch: &Branch{Basis: "dct", Axis: "output", Components: 12.5, Overhead: 0.25,
 			Importance: spectrum.Hessian, Temperature: 2, Literal: true, Truncate: 0.01},
 		Solve:       Solve{Method: "gptq", Damp: 0.05, ActOrder: true},
-		Activations: Activations{Clip: 0.9}, Head: Head{Bits: 8, Method: "rtn"}, Embedding: Table{Bits: 16},
+		Activations: Activations{Clip: 0.9}, Head: Head{Bits: 8, Scales: quant.ScalesHalves, Method: "rtn"}, Embedding: Table{Bits: 16, Scales: quant.ScalesHalves},
 		Calibration: Calibration{Samples: 12, Tokens: 128, Seed: 7, Propagate: "full"},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -79,7 +79,7 @@ func TestParseDefaults(t *testing.T) {
 	}
 	want := &Recipe{
 		Name: "least", BitsText: "4-4-4", Bits: quant.Bits{Weights: 4, Activations: 4, KV: 4},
-		Weights: Weights{Scales: quant.ScalesHalves, Clip: quant.ClipNone, Zero: quant.ZeroSymmetric}, Solve: Solve{Method: "rtn"}, Activations: Activations{Clip: 1}, Head: Head{Bits: 16, Method: "rtn"}, Embedding: Table{Bits: 16},
+		Weights: Weights{Scales: quant.ScalesHalves, Clip: quant.ClipNone, Zero: quant.ZeroSymmetric}, Solve: Solve{Method: "rtn"}, Activations: Activations{Clip: 1}, Head: Head{Bits: 16, Scales: quant.ScalesHalves, Method: "rtn"}, Embedding: Table{Bits: 16, Scales: quant.ScalesHalves},
 		Calibration: Calibration{Samples: 256, Tokens: 2048, Propagate: "quantized"},
 	}
 	if !reflect.DeepEqual(got, want) {

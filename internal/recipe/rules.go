@@ -26,7 +26,7 @@ func (r *Recipe) check() error {
 	if err := r.checkMissing(); err != nil {
 		return err
 	}
-	for _, rules := range []func() error{r.checkWeights, r.checkScales, r.checkSolve, r.checkSmooth, r.checkRotate, r.checkBranch, r.checkLearn, r.checkTune} {
+	for _, rules := range []func() error{r.checkWeights, r.checkScales, r.checkTables, r.checkSolve, r.checkSmooth, r.checkRotate, r.checkBranch, r.checkLearn, r.checkTune} {
 		if err := rules(); err != nil {
 			return err
 		}
@@ -130,6 +130,25 @@ func (r *Recipe) checkScales() error {
 	for _, section := range []string{"learn", "tune", "distil"} {
 		if r.has(section) {
 			return fmt.Errorf("%s: found %s, which it would change to other scales; leave one out", section, with)
+		}
+	}
+	return nil
+}
+
+// checkTables checks the scales of output matrix and embedding as checkScales does those of the layers.
+func (r *Recipe) checkTables() error {
+	for _, t := range []struct {
+		section string
+		Table
+	}{{"head", r.Head.Table()}, {"embedding", r.Embedding}} {
+		switch with := fmt.Sprintf("with %s.scales multiples", t.section); {
+		case !t.multiples() && t.Group > 0 && t.Group < leastGroup:
+			return fmt.Errorf("%s.group: found %d with scales %s, expected 0 or at least %d; smaller groups need scales: %s", t.section, t.Group, quant.ScalesHalves, leastGroup, quant.ScalesMultiples)
+		case !t.multiples():
+		case !slices.Contains(quant.MultipleBits, t.Bits):
+			return fmt.Errorf("%s.bits: found %d %s, expected one of %v; change the bits, or set scales: %s", t.section, t.Bits, with, quant.MultipleBits, quant.ScalesHalves)
+		case t.Group == 0:
+			return fmt.Errorf("%s.group: found 0 %s, expected 16, 32, 64 or 128, the columns that share a multiple", t.section, with)
 		}
 	}
 	return nil

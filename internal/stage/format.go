@@ -9,9 +9,10 @@ import (
 
 // Format is the format of what the recipe makes of a model of this architecture.
 func Format(c *checkpoint.Config, r *recipe.Recipe) *artefact.Quantization {
-	q := &artefact.Quantization{Method: artefact.Method, Version: artefact.VersionOf(r.Weights.Scales), Bits: r.Bits,
+	q := &artefact.Quantization{Method: artefact.Method, Version: artefact.VersionOf(r.Weights.Scales, r.Head.Scales, r.Embedding.Scales), Bits: r.Bits,
 		Group: r.Weights.Group, Scales: r.Weights.Scales, ActClip: r.Activations.Clip, ActGroup: r.ActGrid().Group,
-		Head: r.Head.Bits, HeadGroup: r.Head.Group, Embedding: r.Embedding.Bits, EmbeddingGroup: r.Embedding.Group}
+		Head: r.Head.Bits, HeadGroup: r.Head.Group, HeadScales: r.Head.Scales,
+		Embedding: r.Embedding.Bits, EmbeddingGroup: r.Embedding.Group, EmbeddingScales: r.Embedding.Scales}
 	if b := r.Branch; b != nil {
 		q.Branch = &artefact.BranchFormat{Basis: b.Basis, Axis: b.Axis, Truncate: b.Truncate, Remove: b.Remove}
 		if b.Width() == 8 {

@@ -94,6 +94,19 @@ func UnpackMultiples(multiple []uint8, bits int, packed []byte, rows, cols, grou
 	}
 }
 
+// UnpackRowMultiples sets multiple to those of one row's groups, for an embedding, of which single rows
+// are read.
+func UnpackRowMultiples(multiple []uint8, bits int, packed []byte, row, cols, group int) {
+	groups, _ := intGroups(cols, group)
+	multiple = multiple[:groups]
+	size, width := intMultipleBytes(bits), intMultipleBits(bits)
+	first, shift := row/intLanes*groups, width*(row%intLanes)
+	for g := range multiple {
+		of := binary.LittleEndian.Uint64(packed[(first+g)*size:])
+		multiple[g] = 1 + uint8(of>>shift&(1<<width-1))
+	}
+}
+
 // at returns the multiples of the rows of a tile for a group, at = tile·groups+group.
 func (m *intMultiples) at(bits, at int) (of [intLanes]uint8) {
 	size, width := intMultipleBytes(bits), intMultipleBits(bits)

@@ -3,6 +3,7 @@ package integer
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -59,6 +60,12 @@ func intRandomMultiples(t testing.TB, r *rand.Rand, bits, rows, cols, group int)
 	for i, m := range multiple {
 		if back[i] != m {
 			t.Fatalf("multiple %d is %d, want %d", i, back[i], m)
+		}
+	}
+	for row := range rows {
+		UnpackRowMultiples(back, bits, packed, row, cols, group)
+		if !slices.Equal(back[:groups], multiple[row*groups:][:groups]) {
+			t.Fatalf("row %d has multiples %d, want %d", row, back[:groups], multiple[row*groups:][:groups])
 		}
 	}
 	w, err := NewMultiplesMatrix(bits, rows, cols, group, few, half, packed)
