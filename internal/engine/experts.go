@@ -122,7 +122,7 @@ func (x *mixture) apart(s *scratch, c *checkpoint.Config, n int) {
 			continue
 		}
 		llama.GatherRows(r.rows, s.norm, at, h)
-		x.gateUp[e].forward(s, [][]float32{s.gate, s.up}, r.rows, m)
+		x.gateUp[e].forward(s, s.gateAndUp(m, inner), r.rows, m)
 		s.fill = func(from, end int) { gated(s.gate[from*inner:end*inner], s.up[from*inner:end*inner]) }
 		x.down[e].forward(s, [][]float32{r.given}, s.gate, m)
 		llama.AddRows(s.pool, s.out, r.given, at, weights, h)

@@ -224,7 +224,14 @@ func (m *Model) reserve(n int) {
 	s.q, s.attn = shape.Grow(s.q, n*qw), shape.Grow(s.attn, n*qw)
 	s.k, s.v = shape.Grow(s.k, n*kvw), shape.Grow(s.v, n*kvw)
 	inner := max(c.IntermediateSize, c.Experts.DenseWidth)
-	s.gate, s.up = shape.Grow(s.gate, n*inner), shape.Grow(s.up, n*inner)
+	s.gate = shape.Grow(s.gate, n*inner)
+}
+
+// gateAndUp is where the layers gate and up write for n rows of width inner, where they are not
+// multiplied together.
+func (s *scratch) gateAndUp(n, inner int) [][]float32 {
+	s.up = shape.Grow(s.up, n*inner)
+	return [][]float32{s.gate, s.up}
 }
 
 // filled computes all rows of an input whose computation was deferred to s.fill.
@@ -285,7 +292,7 @@ func (m *Model) block(l *layer, index int, at []place, before *layer) []place {
 	}
 	inner, gated := l.config.IntermediateSize, gateOf(c)
 	if in, ok := l.inputs[llama.MLPInput].(*quantized); !ok || !in.forwardGated(s, s.gate, s.norm, n, gatingOf(c)) {
-		l.inputs[llama.MLPInput].forward(s, [][]float32{s.gate, s.up}, s.norm, n)
+		l.inputs[llama.MLPInput].forward(s, s.gateAndUp(n, inner), s.norm, n)
 		s.fill = func(from, end int) { gated(s.gate[from*inner:end*inner], s.up[from*inner:end*inner]) }
 	}
 	l.inputs[llama.DownInput].forward(s, [][]float32{s.out}, s.gate, n)
