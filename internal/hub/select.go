@@ -6,6 +6,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/plural"
 )
 
@@ -100,7 +101,7 @@ func ggufList(models []ggufModel) string {
 		if len(m.files) > 1 {
 			files = fmt.Sprintf(" in %s", plural.Of(len(m.files), "file"))
 		}
-		lines = append(lines, fmt.Sprintf("  %s (%.1f MB%s)", m.path(), float64(m.size())/1e6, files))
+		lines = append(lines, fmt.Sprintf("  %s (%s%s)", m.path(), input.SizeText(m.size()), files))
 	}
 	sort.Strings(lines)
 	if len(lines) > 40 {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/specquant/specquant/internal/plural"
 )
 
 // sizeUnits are tried in this order: of two suffixes that match, the longer one comes
@@ -30,12 +32,15 @@ func Size(s string) (int64, error) {
 	return 0, fmt.Errorf("%q is not a size; write it as 16GB or 500MiB", s)
 }
 
-// SizeText writes a number of bytes for people, such as 91.9 MB.
+// SizeText writes a number of bytes for people, in the unit that tells most: 512 bytes, 640 kB, 91.9 MB,
+// 4.20 GB.
 func SizeText(n int64) string {
 	switch f := float64(n); {
-	case n < 1e6:
+	case n < 1e3:
+		return plural.Of(n, "byte")
+	case n < 999_500:
 		return fmt.Sprintf("%.0f kB", f/1e3)
-	case n < 1e9:
+	case n < 999_950_000:
 		return fmt.Sprintf("%.1f MB", f/1e6)
 	default:
 		return fmt.Sprintf("%.2f GB", f/1e9)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/stage"
@@ -117,7 +118,7 @@ func (p *Plan) planMemory(r *recipe.Recipe, embedBytes int64) error {
 	}
 	if p.MaxMemory > 0 && p.Peak > p.MaxMemory {
 		return fmt.Errorf("the job needs at least %s of memory, --max-memory allows %s; the largest parts are %s",
-			MB(p.Peak), MB(p.MaxMemory), p.largestItems())
+			input.SizeText(p.Peak), input.SizeText(p.MaxMemory), p.largestItems())
 	}
 	return nil
 }
@@ -177,5 +178,5 @@ func (p *Plan) largestItems() string {
 			b = i
 		}
 	}
-	return fmt.Sprintf("%q (%s) and %q (%s)", a.Name, MB(a.Bytes), b.Name, MB(b.Bytes))
+	return fmt.Sprintf("%q (%s) and %q (%s)", a.Name, input.SizeText(a.Bytes), b.Name, input.SizeText(b.Bytes))
 }

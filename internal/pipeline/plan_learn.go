@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/learn"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/plural"
@@ -42,7 +43,7 @@ func learningMemory(c *checkpoint.Config, r *recipe.Recipe, windows, tokens int,
 		bytes := learn.SpinBytes(c, rows(o.Windows))
 		if maxMemory == 0 && bytes > spinLimit {
 			return most, fmt.Errorf("rotate.learn: needs about %s for the whole model in float32 and the tape of a step of %s of %s; without --max-memory the limit is %s; "+
-				"allow more, take fewer rotate.learn.windows or calibration.tokens, or recipe quarot, whose rotations are not learned", MB(bytes), plural.Of(min(o.Windows, windows), "window"), plural.Of(tokens, "token"), MB(spinLimit))
+				"allow more, take fewer rotate.learn.windows or calibration.tokens, or recipe quarot, whose rotations are not learned", input.SizeText(bytes), plural.Of(min(o.Windows, windows), "window"), plural.Of(tokens, "token"), input.SizeText(spinLimit))
 		}
 		count("rotations, the whole model", bytes)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/specquant/specquant/internal/checkpoint"
+	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
@@ -48,5 +49,5 @@ func fit(c *checkpoint.Config, r *recipe.Recipe, least int, size, copied, extra 
 	}
 	fixed := tableBytes(c, &smallest, copied) + extra
 	return nil, fmt.Errorf("a size of %s is asked for, but even with weights of %s the model takes %s, of which embedding, output matrix and tokenizer are %s; ask for more, or give those fewer bits (head and embedding in the recipe)",
-		MB(size), plural.Of(least, "bit"), MB(fixed+linearBytes(c, &smallest)), MB(fixed))
+		input.SizeText(size), plural.Of(least, "bit"), input.SizeText(fixed+linearBytes(c, &smallest)), input.SizeText(fixed))
 }

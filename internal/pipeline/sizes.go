@@ -3,28 +3,18 @@ package pipeline
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"path/filepath"
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/input"
 	"github.com/specquant/specquant/internal/llama"
-	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/recipe"
 	"github.com/specquant/specquant/internal/stage"
 )
 
 // Item is a named amount of memory.
 type Item = stage.Item
-
-// MB writes bytes in megabytes, or as they are where that would be 0.0 MB.
-func MB(bytes int64) string {
-	if bytes > 0 && bytes < 50e3 {
-		return plural.Of(bytes, "byte")
-	}
-	return fmt.Sprintf("%.1f MB", float64(bytes)/1e6)
-}
 
 // programBytes is the memory of the process that does not depend on the model: pages of the
 // binary, Go's runtime, stacks.

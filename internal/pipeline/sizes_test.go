@@ -72,11 +72,3 @@ func TestFillIsNoLess(t *testing.T) {
 		t.Errorf("%d bits in groups of %d, want 4 of 64", m.Recipe.Bits.Weights, m.Recipe.Weights.Group)
 	}
 }
-
-func TestMB(t *testing.T) {
-	for bytes, want := range map[int64]string{0: "0.0 MB", 1: "1 byte", 49_999: "49999 bytes", 50_000: "0.1 MB", 6_250_000: "6.2 MB"} {
-		if got := MB(bytes); got != want {
-			t.Errorf("%d bytes: found %q, expected %q", bytes, got, want)
-		}
-	}
-}

@@ -65,11 +65,11 @@ func CheckSpace(out string, p *Plan) error {
 	if need <= free {
 		return nil
 	}
-	what := fmt.Sprintf("%s of artefact", MB(p.Artefact))
+	what := fmt.Sprintf("%s of artefact", input.SizeText(p.Artefact))
 	if p.Spill > 0 {
-		what += fmt.Sprintf(" and %s of activations that do not fit into --max-memory", MB(p.Spill))
+		what += fmt.Sprintf(" and %s of activations that do not fit into --max-memory", input.SizeText(p.Spill))
 	}
-	return fmt.Errorf("%s: the disk has %s free, the job needs about %s (%s); free space there or choose another place", out, MB(free), MB(need), what)
+	return fmt.Errorf("%s: the disk has %s free, the job needs about %s (%s); free space there or choose another place", out, input.SizeText(free), input.SizeText(need), what)
 }
 
 // folderBytes returns the size of the files in a folder; 0 if it does not exist.

@@ -108,7 +108,7 @@ func TestCheckSpace(t *testing.T) {
 		t.Errorf("one byte: %v", err)
 	}
 	err := CheckSpace(out, &Plan{Artefact: 1e15, Spill: math.MaxInt64 / 2, Disk: math.MaxInt64})
-	for _, want := range []string{"free, the job needs about 9223372036854.8 MB", "1000000000.0 MB of artefact and", "of activations", "choose another place"} {
+	for _, want := range []string{"free, the job needs about 9223372036.85 GB", "1000000.00 GB of artefact and", "of activations", "choose another place"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
