@@ -18,12 +18,10 @@ type Plan struct {
 	Recipe  string // its name
 	Bits    string // of weights, activations and KV cache, such as 4-4-16
 	Threads int
-	Blocks  int // of the model; they are quantized one after the other
-	Windows int // of calibration; 0: none is needed
-	Tokens  int // of a calibration window
-	// How many of the layers' weights have a number of bits, the most common first; nil if the recipe
-	// chooses them as it goes.
-	Widths []WidthShare
+	Blocks  int          // of the model; they are quantized one after the other
+	Windows int          // of calibration; 0: none is needed
+	Tokens  int          // of a calibration window
+	Widths  []WidthShare // how many of the layers' weights have a number of bits, the most common first
 
 	Memory    []MemoryItem // what is held at the peak
 	Peak      int64        // their sum

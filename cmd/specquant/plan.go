@@ -82,8 +82,8 @@ type jobPlan struct {
 	Blocks       int                    `json:"blocks"`
 	Windows      int                    `json:"calibration_windows"` // 0: none is needed
 	Tokens       int                    `json:"calibration_tokens_per_window"`
-	Widths       []specquant.WidthShare `json:"widths,omitempty"` // of the weights; absent if the recipe chooses them as it goes
-	Memory       []memoryItem           `json:"memory"`           // what is held at the peak
+	Widths       []specquant.WidthShare `json:"widths"` // of the weights
+	Memory       []memoryItem           `json:"memory"` // what is held at the peak
 	Peak         int64                  `json:"peak_bytes"`
 	MaxMemory    int64                  `json:"max_memory_bytes,omitempty"`
 	Spill        int64                  `json:"spilled_bytes"`

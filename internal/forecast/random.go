@@ -3,8 +3,6 @@
 package forecast
 
 import (
-	"fmt"
-
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/engine"
@@ -18,9 +16,6 @@ import (
 // recipe would make, as far as the recipe alone decides them.
 func Formats(c *checkpoint.Config, r *recipe.Recipe) (artefact.Quantization, engine.Random, error) {
 	q := *stage.Format(c, r)
-	if r.Weights.Average > 0 {
-		return q, engine.Random{}, fmt.Errorf("recipe %s: weights.average lets calibration choose each layer's bits, which a random model does not have; use --bits, and a recipe without weights.average", r.Name)
-	}
 	b := r.Branch
 	if b == nil {
 		return q, engine.Random{}, nil

@@ -161,10 +161,8 @@ func newSample(c *checkpoint.Config, x Setting, bytes int64, pool *parallel.Pool
 	}
 	q, random := full(&own), engine.Random{}
 	if x.Recipe != nil {
-		r := *x.Recipe
-		r.Weights.Average = 0 // a mixture of widths is about as fast as their mean
 		var err error
-		if q, random, err = Formats(&own, &r); err != nil {
+		if q, random, err = Formats(&own, x.Recipe); err != nil {
 			return nil, err
 		}
 	}

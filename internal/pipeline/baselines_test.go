@@ -1,16 +1,13 @@
 package pipeline
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/specquant/specquant/internal/artefact"
-	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
@@ -119,9 +116,6 @@ calibration: {samples: 4, tokens: 32}
 	if average := bits / weights; average > 3.5 || average < 3.2 || len(kinds) < 2 {
 		t.Errorf("%v bits on average in %d widths, want at most 3.5 and close to it", average, len(kinds))
 	}
-	if _, err := os.Stat(filepath.Join(o.Out, mixFile)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%s is left: %v", mixFile, err)
-	}
 	if raw, err = os.ReadFile(filepath.Join(o.Out, artefact.ManifestFile)); err != nil {
 		t.Fatal(err)
 	}
@@ -131,42 +125,8 @@ calibration: {samples: 4, tokens: 32}
 	if err := json.Unmarshal(raw, &manifest); err != nil {
 		t.Fatal(err)
 	}
-	if got := manifest.Recipe.Weights; got.Average != 3.5 || len(got.Layers) != 1 {
-		t.Errorf("the manifest's recipe is not the one that was given: %+v", got)
+	if got := manifest.Recipe.Weights; got.Average != 3.5 || len(got.Layers)-got.Filled != 1 {
+		t.Errorf("the manifest's recipe is not the one that was given, with what was chosen: %+v", got)
 	}
 	stopAnywhere(t, o, want)
-}
-
-// TestMixFileDamaged: what an earlier run left is not believed blindly.
-func TestMixFileDamaged(t *testing.T) {
-	r := parsed(t, "bits: 4-16-16\nweights: {average: 3, widths: [2, 4]}\nsolve: {method: rtn}\ncalibration: {samples: 2, tokens: 16}\n")
-	o := options(t, testmodel.Options{}, r, 1)
-	ctx, cancel := context.WithCancel(t.Context())
-	o.Progress = func(e Event) {
-		if e.Block == 1 {
-			cancel()
-		}
-	}
-	if _, err := Run(ctx, o); !errors.Is(err, context.Canceled) {
-		t.Fatal(err)
-	}
-	o.Progress = nil
-	wrong, err := checkpoint.Seal([]byte(`{"model.layers.0.mlp.up_proj": 3}`)) // whoever wrote that
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(o.Out+PartialSuffix, mixFile), wrong, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), mixFile) {
-		t.Errorf("%s: %v", wrong, err)
-	}
-	if err := os.WriteFile(filepath.Join(o.Out+PartialSuffix, mixFile), []byte("{"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	told := ""
-	o.Progress = func(e Event) { told += e.Note }
-	if _, err := Run(t.Context(), o); err != nil || !strings.Contains(told, mixFile) || !strings.Contains(told, "chosen again") {
-		t.Errorf("%v, told %q", err, told)
-	}
 }

@@ -50,7 +50,6 @@ func TestKilledAndDamaged(t *testing.T) {
 	for name, yaml := range map[string]string{
 		"blocks":    "bits: 4-8-8\nsolve: {method: gptq, damp: 0.01}\n" + calibration,
 		"no tokens": "bits: 4-8-8\nsolve: {method: rtn}\n",
-		"mix":       "bits: 4-16-16\nweights: {average: 3.5, widths: [2, 3, 4, 6]}\nsolve: {method: rtn}\n" + calibration,
 		"rotations": "bits: 4-4-4\nrotate: {residual: hadamard, heads: hadamard, learn: {steps: 2, rate: 1.5, windows: 2}}\nsolve: {method: rtn}\n" + calibration,
 		"distilled": "bits: 4-8-8\nsolve: {method: rtn}\ndistil: {epochs: 1, batch: 2, scales: 0.01, norms: 0.01}\n" + calibration,
 		"kronecker": "bits: 4-4-4\nlearn: {method: flatquant, epochs: 1, batch: 2, rate: 0.02, clip-rate: 0.05}\nsolve: {method: rtn}\n" + calibration,
@@ -124,7 +123,6 @@ func TestDamagedKinds(t *testing.T) {
 	small := testmodel.Options{Hidden: 16, Intermediate: 24, Heads: 2, KVHeads: 2, Layers: 2}
 	for _, c := range []struct{ file, yaml, stage, note string }{
 		{"model-00001-of-00003.safetensors", "bits: 4-8-8\nsolve: {method: gptq, damp: 0.01}\n" + calibration, "", "block 0 is made again"},
-		{"bits.json", "bits: 4-16-16\nweights: {average: 3.5, widths: [2, 3, 4, 6]}\nsolve: {method: rtn}\n" + calibration, "", "the bits are chosen again"},
 		{"rotations.safetensors", "bits: 4-4-4\nrotate: {residual: hadamard, heads: hadamard, learn: {steps: 2, rate: 1.5, windows: 2}}\nsolve: {method: rtn}\n" + calibration, "", "learned again"},
 		{"model-00002-of-00003.safetensors.new", "bits: 4-8-8\nsolve: {method: rtn}\ndistil: {epochs: 1, batch: 2, scales: 0.01, norms: 0.01}\n" + calibration, "distilled block 1", "all blocks are made again"},
 		{"model-00001-of-00003.safetensors", "bits: 4-8-8\nsolve: {method: rtn}\ndistil: {epochs: 1, batch: 2, scales: 0.01, norms: 0.01}\n" + calibration, "distilled block 2", "all blocks are made again"},

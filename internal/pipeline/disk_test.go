@@ -29,7 +29,6 @@ func faultJobs(t *testing.T) map[string]Options {
 		"blocks":    "bits: 4-8-8\nsolve: {method: gptq, damp: 0.01}\nhead: {bits: 6, method: gptq}\n" + calibration,
 		"spilled":   "bits: 4-8-8\nsolve: {method: gptq, damp: 0.01}\n" + calibration,
 		"rotations": "bits: 4-4-4\nrotate: {residual: hadamard, heads: hadamard, learn: {steps: 2, rate: 1.5, windows: 2}}\nsolve: {method: rtn}\n" + calibration,
-		"mix":       "bits: 4-16-16\nweights: {average: 3.5, widths: [2, 3, 4, 6]}\nsolve: {method: rtn}\n" + calibration,
 		"distilled": "bits: 4-8-8\nsolve: {method: rtn}\ndistil: {epochs: 1, batch: 2, scales: 0.01, norms: 0.01}\n" + calibration,
 	} {
 		o := options(t, shape, parsed(t, yaml), 1)

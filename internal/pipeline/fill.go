@@ -14,7 +14,8 @@ import (
 )
 
 // A file size is met with one grid for all layers, of which some get more bits than others, so that
-// little of the size is left over. The loss that is expected of a choice is
+// little of the size is left over; an average number of bits is met on the recipe's grid. The loss that
+// is expected of a choice is
 //
 //	Σ over the layers: share of its kind · squared error of its weights relative to their variance
 //
@@ -72,16 +73,34 @@ func (f *filled) loss(w *recipe.Weights, bits int) float64 {
 	return f.share * w.Error(bits)
 }
 
-// limits is the fewest and the most bits, where layers have grid w and no fewer than least.
-func (f *filled) limits(w *recipe.Weights, least int) (from, to int) {
-	switch {
-	case f.table != nil:
-		return min(leastTable, f.table.Bits), quant.WeightBits[len(quant.WeightBits)-1]
-	case w.Scales == quant.ScalesMultiples:
-		return least, quant.MultipleBits[len(quant.MultipleBits)-1]
+// widths lists the numbers of bits to choose from, ascending, where layers have grid w and one of these.
+func (f *filled) widths(w *recipe.Weights, of []int) (all []int) {
+	if f.table != nil {
+		return atLeast(min(leastTable, f.table.Bits))
 	}
-	return least, quant.WeightBits[len(quant.WeightBits)-1]
+	for _, bits := range of {
+		if w.Can(bits) {
+			all = append(all, bits)
+		}
+	}
+	return all
 }
+
+// atLeast lists the numbers of bits that weights may have from so many on.
+func atLeast(bits int) []int {
+	from, _ := slices.BinarySearch(quant.WeightBits, bits)
+	return quant.WeightBits[from:]
+}
+
+// limit is what a choice of bits must not exceed: the sum of the costs of all layers. With grid w a
+// layer costs its bytes, or its bits, without scales.
+type limit struct {
+	most int64
+	cost func(f *filled, w *recipe.Weights, bits int) int64
+}
+
+func inBytes(f *filled, w *recipe.Weights, bits int) int64 { return f.bytes(w, bits) }
+func inBits(f *filled, _ *recipe.Weights, bits int) int64  { return int64(f.weights()) * int64(bits) }
 
 // filledTables lists the output matrix, and an embedding of its own, if the recipe has the first
 // rounded by GPTQ, with which their share was measured; otherwise they keep the recipe's bits.
@@ -136,45 +155,50 @@ func filledLayers(c *checkpoint.Config, r *recipe.Recipe) []*filled {
 	return all
 }
 
-// raise gives all layers the fewest bits, least, and then one more to that in which it lowers the
-// expected loss most for its bytes, and so on, as long as they take no more than size bytes. It
-// returns the expected loss, or false if even the fewest bits take more. Of equal layers later ones
+// raise gives all layers the fewest bits of the widths, and then the next more to that in which it lowers
+// the expected loss most for what it costs, and so on, as long as all cost no more than the limit. It
+// returns the expected loss, or false if even the fewest bits cost more. Of equal layers later ones
 // are raised first.
-func raise(layers []*filled, w *recipe.Weights, least int, size int64) (loss float64, ok bool) {
+func raise(layers []*filled, w *recipe.Weights, widths []int, limit limit) (loss float64, ok bool) {
 	type step struct {
-		f     *filled
-		from  int
-		gain  float64
-		bytes int64
+		f        *filled
+		from, to int
+		gain     float64
+		cost     int64
 	}
 	var steps []step
+	left := limit.most
 	for _, f := range layers {
 		if f.fixed {
-			size -= f.bytes(w, f.bits)
+			left -= limit.cost(f, w, f.bits)
 			if f.bits < quant.FullBits {
 				loss += f.loss(w, f.bits) // its scales are of this grid too
 			}
 			continue
 		}
-		from, to := f.limits(w, least)
-		f.bits = from
-		size -= f.bytes(w, from)
-		loss += f.loss(w, from)
-		for bits := from; bits < to; bits++ {
-			steps = append(steps, step{f, bits, f.loss(w, bits) - f.loss(w, bits+1), f.bytes(w, bits+1) - f.bytes(w, bits)})
+		own := f.widths(w, widths)
+		if len(own) == 0 {
+			return 0, false
+		}
+		f.bits = own[0]
+		left -= limit.cost(f, w, f.bits)
+		loss += f.loss(w, f.bits)
+		for i, to := range own[1:] {
+			from := own[i]
+			steps = append(steps, step{f, from, to, f.loss(w, from) - f.loss(w, to), limit.cost(f, w, to) - limit.cost(f, w, from)})
 		}
 	}
-	if size < 0 {
+	if left < 0 {
 		return 0, false
 	}
 	slices.Reverse(steps)
 	slices.SortStableFunc(steps, func(a, b step) int {
-		return cmp.Compare(b.gain/float64(b.bytes), a.gain/float64(a.bytes))
+		return cmp.Compare(b.gain/float64(b.cost), a.gain/float64(a.cost))
 	})
 	for _, s := range steps {
-		if s.f.bits == s.from && s.bytes <= size {
-			s.f.bits++
-			size -= s.bytes
+		if s.f.bits == s.from && s.cost <= left {
+			s.f.bits = s.to
+			left -= s.cost
 			loss -= s.gain
 		}
 	}
@@ -195,7 +219,7 @@ func fill(c *checkpoint.Config, r *recipe.Recipe, least int, size, copied int64)
 	var bits []int
 	var lowest float64
 	for _, w := range r.Weights.Grids() {
-		loss, ok := raise(all, &w, least, size)
+		loss, ok := raise(all, &w, atLeast(least), limit{size, inBytes})
 		if !ok || best != nil && loss >= lowest {
 			continue
 		}
@@ -210,9 +234,39 @@ func fill(c *checkpoint.Config, r *recipe.Recipe, least int, size, copied int64)
 	for i, f := range all {
 		f.bits = bits[i]
 	}
+	out := withLayers(r, best, layers)
+	if tables != nil {
+		out.Head.SetTable(tables[0].table.WithBits(tables[0].bits))
+		last := tables[len(tables)-1]
+		out.Embedding = last.table.WithBits(last.bits)
+	}
+	return out
+}
+
+// mix returns a copy of the recipe with the bits of each layer that it does not name, of which the least
+// loss is expected where these layers' weights have weights.average bits on average, or hardly fewer; or
+// false if none of weights.widths is as few.
+func mix(c *checkpoint.Config, r *recipe.Recipe) (out *recipe.Recipe, ok bool) {
+	layers := filledLayers(c, r)
+	var unnamed []*filled
+	var weights float64
+	for _, f := range layers {
+		if !f.fixed {
+			unnamed = append(unnamed, f)
+			weights += float64(f.weights())
+		}
+	}
+	w := &r.Weights
+	if _, ok := raise(unnamed, w, w.MixWidths(), limit{int64(w.Average * weights * (1 + 1e-12)), inBits}); !ok {
+		return nil, false
+	}
+	return withLayers(r, w, layers), true
+}
+
+// withLayers returns a copy of the recipe with these weights and the layers' bits.
+func withLayers(r *recipe.Recipe, w *recipe.Weights, layers []*filled) *recipe.Recipe {
 	out := *r
-	out.Weights = *best
-	out.Weights.Average, out.Weights.Widths = 0, nil
+	out.Weights = *w
 	if bits := commonBits(layers); bits > 0 { // not all layers are named
 		out.Bits.Weights = bits
 	}
@@ -220,11 +274,6 @@ func fill(c *checkpoint.Config, r *recipe.Recipe, least int, size, copied int64)
 	chosen := layerBits(layers, out.Bits.Weights)
 	out.Weights.Filled = len(chosen)
 	out.Weights.Layers = append(chosen, r.Weights.Layers...) // the last match applies
-	if tables != nil {
-		out.Head.SetTable(tables[0].table.WithBits(tables[0].bits))
-		last := tables[len(tables)-1]
-		out.Embedding = last.table.WithBits(last.bits)
-	}
 	return &out
 }
 
@@ -276,12 +325,8 @@ type WidthShare struct {
 	Share float64 `json:"share"` // of all weights of the blocks' linear layers
 }
 
-// widthShares lists the numbers of bits that layers have, the most common first; nil if they are
-// chosen later ([recipe.Weights].Average).
+// widthShares lists the numbers of bits that layers have, the most common first.
 func widthShares(c *checkpoint.Config, r *recipe.Recipe) (list []WidthShare) {
-	if r.Weights.Average > 0 {
-		return nil
-	}
 	var all float64
 	var weights [quant.FullBits + 1]float64
 	for _, f := range filledLayers(c, r) {

@@ -48,7 +48,7 @@ func TestFit(t *testing.T) {
 			}
 			for _, f := range filledLayers(c, &recipe.Recipe{}) {
 				bits := out.LayerBits(f.match)
-				if _, to := f.limits(&out.Weights, 2); bits < to && f.bytes(&out.Weights, bits+1)-f.bytes(&out.Weights, bits) <= room {
+				if most := f.widths(&out.Weights, atLeast(2)); bits < most[len(most)-1] && f.bytes(&out.Weights, bits+1)-f.bytes(&out.Weights, bits) <= room {
 					t.Errorf("%s scales, %d bytes: %s could have more than %d bits, %d bytes are left", r.Weights.Scales, size, f.match, bits, room)
 				}
 			}
@@ -103,6 +103,62 @@ func TestFitPrefers(t *testing.T) {
 	again, err := fit(c, out, 2, 118e6, 2*49152*576, 1<<20)
 	if err != nil || again.Weights.Group != out.Weights.Group {
 		t.Errorf("filled again: %+v, %v", again, err)
+	}
+}
+
+// TestAverage: an average is met from below by the measure that fills sizes, so that the small v has more
+// bits than q, the loss is less than with one width, and with half a bit more less again. Only the widths
+// that are listed are used, named layers count for nothing, and a size beside it is refused.
+func TestAverage(t *testing.T) {
+	c := smolConfig()
+	before := 0.0
+	for _, k := range []struct {
+		average float64
+		widths  []int
+	}{{3, nil}, {3.5, nil}, {4, nil}, {4.5, []int{6, 4}}, {7, nil}} {
+		r := smallRecipe(t, "rtn", "3-8-8", "name: rtn\n", "name: rtn\nweights: {group: 16, scales: multiples, layers: [{match: layers.0.mlp.*, bits: 7}]}\n")
+		r.Weights.Average, r.Weights.Widths = k.average, k.widths
+		out, err := Resolve(c, r, 0, 4*49152*576, 2e6, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var bits, weights float64
+		for _, f := range filledLayers(c, r) {
+			own := out.LayerBits(f.match)
+			if f.fixed {
+				if own != 7 {
+					t.Errorf("%v bits: %s has %d, the recipe names 7", k.average, f.match, own)
+				}
+				continue
+			}
+			if !slices.Contains(r.Weights.MixWidths(), own) {
+				t.Errorf("%v bits of %v: %s has %d", k.average, k.widths, f.match, own)
+			}
+			bits += float64(own * f.weights())
+			weights += float64(f.weights())
+		}
+		if a := bits / weights; a > k.average || a < k.average-.01 {
+			t.Errorf("%v bits are asked for, the average is %.3f", k.average, a)
+		}
+		q, v := out.LayerBits(llama.TensorPrefix(7)+"self_attn.q_proj"), out.LayerBits(llama.TensorPrefix(7)+"self_attn.v_proj")
+		if v < q || v == q && k.average < 7 {
+			t.Errorf("%v bits: v has %d, q %d", k.average, v, q)
+		}
+		loss := expectedLoss(c, out)
+		if before > 0 && loss >= before {
+			t.Errorf("%v bits: loss %g, with fewer %g", k.average, loss, before)
+		}
+		before = loss
+		if k.average == 4 {
+			one := *r
+			one.Bits.Weights = 4
+			if all := expectedLoss(c, &one); loss > .95*all {
+				t.Errorf("loss %g, with 4 bits everywhere %g", loss, all)
+			}
+		}
+		if _, err := Resolve(c, r, 90e6, 4*49152*576, 2e6, 0); err == nil || !strings.Contains(err.Error(), "weights.average") || !strings.Contains(err.Error(), "leave out one") {
+			t.Errorf("with a size: %v", err)
+		}
 	}
 }
 

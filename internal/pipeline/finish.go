@@ -90,7 +90,7 @@ func (j *job) files(rest []string) []string {
 // publish removes the job's own files and renames the artefact's folder to its final name.
 // job.json is removed first: a manifest without it means that everything is done.
 func (j *job) publish() error {
-	for _, name := range []string{jobFile, mixFile, rotationsFile, distilFile} {
+	for _, name := range []string{jobFile, rotationsFile, distilFile} {
 		if err := disk.RemoveFile(filepath.Join(j.partial, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -63,7 +63,7 @@ func fileArrows(t *testing.T) map[string][]string {
 // they share, and below that the plan, which is data and knows no job.
 var order = []string{
 	"job.go", "prepare.go", "budget.go", "run.go", "finish.go",
-	"learn_rotations.go", "mix.go", "distil.go", "resume.go", "target.go", "store.go",
+	"learn_rotations.go", "distil.go", "resume.go", "target.go", "store.go",
 	"rewrite.go", "lock_unix.go", "space_statfs.go", "check_ranges.go",
 	"options.go", "sources.go", "profile.go", "progress.go",
 	"plan_measure.go", "plan.go", "choices.go", "schedule.go", "fallback.go", "compatibility.go",

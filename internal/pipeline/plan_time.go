@@ -122,10 +122,6 @@ func (p *phases) addLayer(c *checkpoint.Config, r *recipe.Recipe, l llama.Which,
 	}
 	b[products] += 2 * w * n * 4 // outputs for the report: exact, rounded to nearest, quantized
 	b[elements] += w * elementsAWeight(r)
-	if r.Weights.Average > 0 { // a pass before all else, every width tried
-		p.before[products] += 2 * w * t * float64(c.Layers)
-		p.before[elements] += w * elementsAWeight(r) * float64(len(r.Weights.MixWidths())) * float64(c.Layers)
-	}
 	if r.Smooth != nil && r.Smooth.Method == recipe.SmoothAWQ {
 		b[products] += float64(len(stage.AWQRatios())) * 2 * w * min(stage.AWQTokens, t)
 		b[elements] += float64(len(stage.AWQRatios())) * w

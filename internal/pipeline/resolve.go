@@ -12,7 +12,8 @@ import (
 
 // Resolve returns the recipe adapted to an architecture. An embedding that is also the output
 // matrix gets one format. If a size is asked for (above 0), or the recipe says weights.fill (the
-// size of llama.cpp's Q4_0 file), grid and bits of the layers are those that fill it. copied is the
+// size of llama.cpp's Q4_0 file), grid and bits of the layers are those that fill it; if it says
+// weights.average, the bits are those of that average. copied is the
 // size of embedding and output matrix in the checkpoint, tokenizer that of its files, licences that of
 // the licences, which are copied too. Branches without a limit, and learned transforms, are not counted.
 func Resolve(c *checkpoint.Config, r *recipe.Recipe, size, copied, tokenizer, licences int64) (*recipe.Recipe, error) {
@@ -23,6 +24,14 @@ func Resolve(c *checkpoint.Config, r *recipe.Recipe, size, copied, tokenizer, li
 	}
 	extra := tokenizer + licences + keyBytes(c, r) + smallBytes(c) + branchBytes(c, r)
 	switch {
+	case size > 0 && r.Weights.Average > 0:
+		return nil, fmt.Errorf("a size of %s is asked for, and the recipe has weights.average %v: either would choose the bits of the layers; leave out one of them", input.SizeText(size), r.Weights.Average)
+	case r.Weights.Average > 0:
+		mixed, ok := mix(c, r)
+		if !ok {
+			return nil, fmt.Errorf("weights.average: found %v, expected at least %d, the smallest of weights.widths", r.Weights.Average, r.Weights.MixWidths()[0])
+		}
+		return mixed, nil
 	case size > 0:
 		return fit(c, r, quant.WeightBits[0], size, copied, extra)
 	case r.Weights.Fill == recipe.FillQ4:

@@ -69,12 +69,6 @@ func (j *job) before(ctx context.Context, st *stage.State, step stage.Step) erro
 	switch step.Kind {
 	case stepLearnRotations:
 		return j.useLearnedRotations(ctx, st)
-	case stepMix:
-		if err := j.mix(ctx, st, j.spill("activations.tmp")); err != nil {
-			return err
-		}
-		j.plan.Schedule.Blocks = newSchedule(&j.ck.Config, j.Recipe, j.plan.Windows).Blocks // made again, because the layers' bits are known now
-		return nil
 	case stepEmbed:
 		return j.embed(st)
 	}

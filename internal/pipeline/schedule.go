@@ -14,7 +14,6 @@ import (
 // The steps of a job, in addition to those of package stage on a loaded block.
 const (
 	stepLearnRotations stage.Kind = "learn rotations of the whole model"
-	stepMix            stage.Kind = "choose bits of each layer"
 	stepEmbed          stage.Kind = "embed calibration windows"
 	stepLoad           stage.Kind = "load"
 	stepDecode         stage.Kind = "decode what an earlier run has written"
@@ -32,9 +31,7 @@ const (
 )
 
 // Schedule lists every step of a job in its order. It is plain data, made from
-// config.json and the recipe before anything is read; the run carries it out. If the bits of
-// layers are chosen by measurement (weights.average), the blocks' steps are made again
-// afterwards.
+// config.json and the recipe before anything is read; the run carries it out.
 type Schedule struct {
 	Before []stage.Step   // before the first block
 	Blocks [][]stage.Step // of each block
@@ -53,7 +50,6 @@ func newSchedule(c *checkpoint.Config, r *recipe.Recipe, windows int) *Schedule 
 	}
 	calibrated := windows > 0
 	add(&s.Before, calibrated && r.LearnsRotations(), stepLearnRotations)
-	add(&s.Before, calibrated && r.Weights.Average > 0, stepMix)
 	add(&s.Before, calibrated, stepEmbed)
 	for i := range c.Layers {
 		var b []stage.Step

@@ -18,9 +18,6 @@ import (
 // jobFile identifies a job: a run may only continue an unfinished one with an equal job.json.
 const jobFile = "job.json"
 
-// mixFile stores the bits that [job.mix] has chosen for each layer, by name, for a resumed job.
-const mixFile = "bits.json"
-
 // rotationsFile stores the learned rotations for a resumed job.
 const rotationsFile = "rotations.safetensors"
 

@@ -44,6 +44,11 @@ func (t Table) Error() float64 {
 	return w.Error(t.Bits)
 }
 
+// Can reports whether weights of so many bits can have these scales.
+func (w *Weights) Can(bits int) bool {
+	return !w.multiples() || slices.Contains(quant.MultipleBits, bits)
+}
+
 // leastGroup is the smallest group with 16-bit scales.
 const leastGroup = 32
 
@@ -61,7 +66,7 @@ func (w *Weights) Halves(group int) Weights {
 // activations have 4 bits: these have scales for groups of channels, so that products are scaled
 // group by group anyhow, and there are no fast ones with multiples.
 func (w *Weights) setBits(b quant.Bits) {
-	if w.multiples() && (b.Activations == 4 || !slices.Contains(quant.MultipleBits, b.Weights)) {
+	if w.multiples() && (b.Activations == 4 || !w.Can(b.Weights)) {
 		*w = w.Halves(max(leastGroup, w.Group))
 	}
 }

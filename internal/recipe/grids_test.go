@@ -43,7 +43,7 @@ func TestParseMultiples(t *testing.T) {
 	}
 	for _, c := range []struct{ old, now string }{
 		{"bits: 5-8-8", "bits: 4-4-4"}, {"bits: 5-8-8", "bits: 3-8-8"}, {"bits: 5-8-8", "bits: 7-16-16"}, {"group: 16", "group: 128"}, {"bits: 6}", "bits: 7}"},
-		{"  group: 16\n  scales: multiples", "  group: 32\n  scales: halves"}, {"clip: hessian", "average: 5.5\n  widths: [4, 5, 6, 7]"},
+		{"  group: 16\n  scales: multiples", "  group: 32\n  scales: halves"}, {"clip: hessian", "average: 5.5\n  widths: [4, 5, 6, 7]"}, {"clip: hessian", "average: 7"},
 	} {
 		if _, err := parseMultiples(t, c.old, c.now); err != nil {
 			t.Errorf("%s: %v", c.now, err)
@@ -64,7 +64,8 @@ func TestParseMultiplesRefuses(t *testing.T) {
 		{"clip: hessian", "zero: centred", []string{"weights.zero: found centred with weights.scales multiples", "expected symmetric"}},
 		{"clip: hessian", "zero: asymmetric", []string{"weights.zero: found asymmetric"}},
 		{"bits: 6}", "bits: 8}", []string{"weights.layers: found 8 bits for down_proj with weights.scales multiples", "or 16"}},
-		{"clip: hessian", "average: 5.5", []string{"weights.widths: found 8 with weights.scales multiples"}},
+		{"clip: hessian", "average: 7.5", []string{"weights.average: found 7.5", "2 to 7"}},
+		{"clip: hessian", "average: 5.5\n  fill: q4_0", []string{"weights.average: found with weights.fill"}},
 		{"clip: hessian", "average: 5.5\n  widths: [4, 8]", []string{"weights.widths: found 8"}},
 		{"sweeps: 1", "rescale: true", []string{"solve.rescale", "multiples"}},
 		{"sweeps: 1", "dynamic-groups: true", []string{"solve.dynamic-groups", "multiples"}},

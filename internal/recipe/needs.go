@@ -11,7 +11,7 @@ import (
 // NeedsCalibration reports whether any stage needs activations.
 func (r *Recipe) NeedsCalibration() bool {
 	return r.Smooth != nil || r.Fitting() || r.LearnsRotations() || r.Branch != nil || r.Solve.Method == "gptq" || r.Head.Method == "gptq" ||
-		r.Weights.Clip == quant.ClipHessian || r.Weights.Clip == ClipAWQ || r.Weights.Average > 0 || r.CacheTransform() == balanced
+		r.Weights.Clip == quant.ClipHessian || r.Weights.Clip == ClipAWQ || r.CacheTransform() == balanced
 }
 
 // The values of solve.correct: the target of the fit.
@@ -77,11 +77,11 @@ func (s *Solve) Passes() float64 {
 	return passes
 }
 
-// MixWidths are the numbers of bits that a mixture may use, ascending.
+// MixWidths are the numbers of bits that weights.average may choose from, ascending.
 func (w *Weights) MixWidths() []int {
 	widths := slices.Clone(w.Widths)
 	if len(widths) == 0 {
-		widths = slices.Clone(quant.WeightBits)
+		widths = slices.DeleteFunc(slices.Clone(quant.WeightBits), func(bits int) bool { return !w.Can(bits) })
 	}
 	slices.Sort(widths)
 	return slices.Compact(widths)

@@ -42,12 +42,13 @@ type Weights struct {
 	Zero   quant.ZeroKind  `yaml:"zero" json:"zero"`               // symmetric, centred or asymmetric
 	Layers []LayerBits     `yaml:"layers" json:"layers,omitempty"` // layers with other bits; the last match applies
 
-	// Filled is how many of Layers, the first ones, were chosen to fill a size. A recipe file has none.
+	// Filled is how many of Layers, the first ones, were chosen to fill a size or an average. A recipe file
+	// has none.
 	Filled int `yaml:"-" json:"filled,omitempty"`
 
-	// Average, if not 0, replaces the recipe's bits by a mixture of Widths (empty: all
-	// widths) with at most this many bits per weight on average, over the layers not named
-	// in Layers: see package stage. Only the integers count.
+	// Average, if not 0, replaces the recipe's bits by a mixture of Widths (empty: all that the scales
+	// can have) with at most this many bits per weight on average, over the layers not named in Layers.
+	// Only the integers count.
 	Average float64 `yaml:"average" json:"average,omitempty"`
 	Widths  []int   `yaml:"widths" json:"widths,omitempty"`
 

@@ -84,6 +84,8 @@ func (r *Recipe) checkWeights() error {
 	}
 	widths := w.MixWidths()
 	switch least, most := widths[0], widths[len(widths)-1]; {
+	case w.Average != 0 && w.Fill != "":
+		return errors.New("weights.average: found with weights.fill, and either would choose the bits of the layers; leave one out")
 	case w.Average == 0 && len(w.Widths) > 0:
 		return errors.New("weights.average: missing, expected with weights.widths: the average that they are mixed to")
 	case w.Average != 0 && (w.Average < float64(least) || w.Average > float64(most)):
@@ -102,9 +104,8 @@ func (r *Recipe) checkScales() error {
 		return nil
 	}
 	const with = "with weights.scales multiples"
-	can := func(bits int) bool { return slices.Contains(quant.MultipleBits, bits) }
 	switch {
-	case !can(r.Bits.Weights):
+	case !w.Can(r.Bits.Weights):
 		return fmt.Errorf("bits: found weights of %s %s, expected one of %v; change the bits, or set scales: %s", plural.Of(r.Bits.Weights, "bit"), with, quant.MultipleBits, quant.ScalesHalves)
 	case w.Group == 0:
 		return fmt.Errorf("weights.group: found 0 %s, expected 16, 32, 64 or 128, the inputs that share a multiple", with)
@@ -116,15 +117,13 @@ func (r *Recipe) checkScales() error {
 		return fmt.Errorf("solve.rescale: found %s, to which it would not keep; set it to false", with)
 	}
 	for _, l := range w.Layers {
-		if l.Bits != quant.FullBits && !can(l.Bits) {
+		if l.Bits != quant.FullBits && !w.Can(l.Bits) {
 			return fmt.Errorf("weights.layers: found %s for %s %s, expected one of %v, or %d", plural.Of(l.Bits, "bit"), l.Match, with, quant.MultipleBits, quant.FullBits)
 		}
 	}
-	if w.Average > 0 {
-		for _, bits := range w.MixWidths() {
-			if !can(bits) {
-				return fmt.Errorf("weights.widths: found %d %s, expected widths of %v (left out: all of 2 to 8)", bits, with, quant.MultipleBits)
-			}
+	for _, bits := range w.Widths {
+		if !w.Can(bits) {
+			return fmt.Errorf("weights.widths: found %d %s, expected widths of %v", bits, with, quant.MultipleBits)
 		}
 	}
 	for _, section := range []string{"learn", "tune", "distil"} {

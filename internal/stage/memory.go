@@ -1,8 +1,6 @@
 package stage
 
 import (
-	"slices"
-
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel/integer"
@@ -128,18 +126,13 @@ func (s Shape) Pooled() (items []Item) {
 }
 
 // QuantizedBytes returns the size of a block's quantized layers, where it is largest, and that
-// of the largest layer; branches are not counted. Where calibration chooses the bits, they are
-// the most that it can choose.
+// of the largest layer; branches are not counted.
 func QuantizedBytes(c *checkpoint.Config, r *recipe.Recipe) (block, layer int64) {
 	for i := range c.Layers {
 		of := c.Of(i)
 		var sum int64
 		for _, l := range llama.Layers(of) {
-			name := llama.TensorPrefix(i) + l.String()
-			g := r.Weights.Grid(r.LayerBits(name))
-			if w := &r.Weights; w.Average > 0 && !w.Named(name) {
-				g.Bits = slices.Max(w.MixWidths())
-			}
+			g := r.Weights.Grid(r.LayerBits(llama.TensorPrefix(i) + l.String()))
 			out, in := l.Shape(of)
 			bytes := artefact.LinearBytes(g, out, in)
 			sum, layer = sum+bytes, max(layer, bytes)

@@ -41,7 +41,7 @@ func (s *Stats) MaximaOnly() { s.sumAbs, s.sum, s.sumSquare = nil, nil, nil }
 
 // wantsMeans reports whether any stage of a recipe asks for [Stats.Act].
 func wantsMeans(r *recipe.Recipe) bool {
-	return r.Smooth != nil && r.Smooth.Method == recipe.SmoothAWQ || r.Branch != nil || r.Weights.Average > 0
+	return r.Smooth != nil && r.Smooth.Method == recipe.SmoothAWQ || r.Branch != nil
 }
 
 // Expect clears the statistics for another number of expected tokens, and keeps the memory.
