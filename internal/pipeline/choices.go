@@ -64,13 +64,9 @@ const (
 // that of all other tensors.
 func newChoices(c *checkpoint.Config, asked, r *recipe.Recipe, embedBytes, blocks int64, threads int) *Choices {
 	out := &Choices{Config: c, Free: freeRAM(), Fits: -1}
-	var weights float64
-	for w := range llama.NumLinears {
-		rows, cols := w.Shape(c)
-		weights += float64(rows) * float64(cols) * float64(c.Layers)
-	}
+	weights, routers := linearWeights(c), routerBytes(c)
 	add := func(bits, group, kv int, file, linear, head int64, own *recipe.Recipe) {
-		ch := Choice{Bits: bits, Group: group, File: file, BitsPerWeight: 8 * float64(linear) / weights, Recipe: own, Read: linear + head}
+		ch := Choice{Bits: bits, Group: group, File: file, BitsPerWeight: 8 * float64(linear-routers) / float64(weights), Recipe: own, Read: linear + head}
 		if own != nil {
 			ch.Multiples = own.Weights.Scales == quant.ScalesMultiples
 			ch.Chosen = bits == r.Bits.Weights && group == r.Weights.Group && own.Weights.Scales == r.Weights.Scales

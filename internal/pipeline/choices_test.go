@@ -3,6 +3,7 @@ package pipeline
 import (
 	"testing"
 
+	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -65,6 +66,19 @@ func testChoices(t *testing.T, r *recipe.Recipe) {
 	if out.Free > 0 && out.Fits >= 0 {
 		if first := out.All[out.Fits].Running[2]; first.Context != min(askedContext, c.MaxPositions) || first.Sequences != 1 || first.Bytes > out.Free && out.All[out.Fits].Bits != 16 {
 			t.Errorf("what fits takes %+v of %d", first, out.Free)
+		}
+	}
+}
+
+// TestChoicesOfExperts: bits per weight count the weights of all experts, of dense blocks too.
+func TestChoicesOfExperts(t *testing.T) {
+	c := wideConfig()
+	c.Experts = checkpoint.Experts{Count: 16, Used: 2, Dense: make([]bool, c.Layers), DenseWidth: 4 * c.IntermediateSize}
+	c.Experts.Dense[0] = true
+	r := smallRecipe(t, "rtn", "4-8-8", "name: rtn\n", "name: rtn\nweights: {group: 64}\n")
+	for _, ch := range newChoices(c, r, r, 5e8, 2*linearWeights(c), 2).All {
+		if least := float64(ch.Bits); ch.BitsPerWeight < least-.01 || ch.BitsPerWeight > least+.6 {
+			t.Errorf("%d bits in groups of %d: %.3f bits per weight", ch.Bits, ch.Group, ch.BitsPerWeight)
 		}
 	}
 }

@@ -125,10 +125,18 @@ func fillsTables(r *recipe.Recipe) bool {
 // filledLayers lists all layers of a model. Those that the recipe names have the bits that it gives them.
 func filledLayers(c *checkpoint.Config, r *recipe.Recipe) []*filled {
 	var all []*filled
+	apart := r.Weights.TellsExperts() // otherwise the first expert of a block stands for all
 	for i := range c.Layers {
-		of, prefix := c.Of(i), llama.TensorPrefix(i)
+		of, prefix, r := c.Of(i), llama.TensorPrefix(i), r.InBlock(i)
 		experts := map[string]*filled{}
 		for _, l := range llama.Layers(of) {
+			same := 1
+			if l.Expert >= 0 && !apart {
+				if l.Expert > 0 {
+					break
+				}
+				same = of.Experts.Count
+			}
 			rows, cols := l.Shape(of)
 			f := &filled{kind: l.String(), rows: rows, cols: cols, fixed: r.Weights.Named(prefix + l.String()), bits: r.LayerBits(prefix + l.String())}
 			if l.Expert >= 0 && !f.fixed {
@@ -138,13 +146,14 @@ func filledLayers(c *checkpoint.Config, r *recipe.Recipe) []*filled {
 				}
 				experts[f.kind] = f
 			}
-			if f.count++; f.count == 1 {
+			if f.count == 0 {
 				f.match = prefix + f.kind
 				all = append(all, f)
 			}
+			f.count += same
 			share := shares[l.Which]
 			if l.Expert >= 0 {
-				share /= float64(of.Experts.Count)
+				share *= float64(same) / float64(of.Experts.Count)
 			}
 			if i == c.Layers-1 {
 				share *= lastBlock
@@ -317,6 +326,24 @@ func layerBits(layers []*filled, common int) []recipe.LayerBits {
 		}
 	}
 	return list
+}
+
+// linearBytes returns the size of all blocks' linear layers with their scales and zero points,
+// and of the routers, without branches.
+func linearBytes(c *checkpoint.Config, r *recipe.Recipe) int64 {
+	total := routerBytes(c)
+	for _, f := range filledLayers(c, r) {
+		total += f.bytes(&r.Weights, f.bits)
+	}
+	return total
+}
+
+// linearWeights is the number of weights of all blocks' linear layers, routers apart.
+func linearWeights(c *checkpoint.Config) (total int64) {
+	for _, f := range filledLayers(c, &recipe.Recipe{}) {
+		total += int64(f.weights())
+	}
+	return total
 }
 
 // WidthShare is how many of the layers' weights have a number of bits.

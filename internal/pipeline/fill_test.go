@@ -233,6 +233,43 @@ func TestFitExperts(t *testing.T) {
 	}
 }
 
+// TestManyExperts: what plan asks of a model of 18,000 experts takes no longer the more of them there are,
+// unless the recipe names one of them.
+func TestManyExperts(t *testing.T) {
+	c := smolConfig()
+	c.Layers, c.IntermediateSize = 60, 256
+	r := smallRecipe(t, "rtn", "4-8-8", "name: rtn\n", "name: rtn\nweights: {group: 16, scales: multiples}\n")
+	allocations := func(experts int, named ...recipe.LayerBits) (n float64, shares []WidthShare) {
+		c.Experts = checkpoint.Experts{Count: experts, Used: 2}
+		out, err := fit(c, r, 2, 100e6+12e6*int64(experts), 2*49152*576, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(out.Weights.Layers) < c.Layers {
+			t.Fatalf("%d layers are listed", len(out.Weights.Layers))
+		}
+		out.Weights.Layers = append(out.Weights.Layers, named...)
+		return testing.AllocsPerRun(1, func() { linearBytes(c, out) }), widthShares(c, out)
+	}
+	few, _ := allocations(8)
+	many, shares := allocations(300)
+	if many > 2*few {
+		t.Errorf("%v allocations with 300 experts a block, %v with 8", many, few)
+	}
+	_, apart := allocations(300, recipe.LayerBits{Match: "experts.7?.up_proj", Bits: 7})
+	share := func(all []WidthShare) (of float64) {
+		for _, s := range all {
+			if s.Bits == 7 {
+				of = s.Share
+			}
+		}
+		return of
+	}
+	if d := share(apart) - share(shares); d < 1./90*.95 || d > 1./90*1.05 { // ten of 300, a third of their weights, and little attention
+		t.Errorf("ten experts of 300 with 7 bits have %.5f of the weights", d)
+	}
+}
+
 // TestMatchOneLine: a kind of layers that is alike in all blocks is listed in one line.
 func TestMatchOneLine(t *testing.T) {
 	var layers []*filled

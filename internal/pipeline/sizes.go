@@ -67,21 +67,6 @@ func routerBytes(c *checkpoint.Config) (total int64) {
 	return total
 }
 
-// linearBytes returns the size of all blocks' linear layers with their scales and zero points,
-// and of the routers, without branches.
-func linearBytes(c *checkpoint.Config, r *recipe.Recipe) int64 {
-	total := routerBytes(c)
-	for i := range c.Layers {
-		of := c.Of(i)
-		for _, l := range llama.Layers(of) {
-			rows, cols := l.Shape(of)
-			g := r.Weights.Grid(r.LayerBits(llama.TensorPrefix(i) + l.String()))
-			total += artefact.LinearBytes(g, rows, cols)
-		}
-	}
-	return total
-}
-
 // keyBytes returns the largest size of what rotate.cache balanced stores: for each KV head a matrix in 8
 // bits with a 16-bit scale for each row, and the mean of the keys.
 func keyBytes(c *checkpoint.Config, r *recipe.Recipe) int64 {

@@ -2,7 +2,9 @@ package recipe
 
 import (
 	"path"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/specquant/specquant/internal/quant"
@@ -36,6 +38,32 @@ func (w *Weights) Named(name string) bool {
 	return slices.ContainsFunc(w.Layers, func(l LayerBits) bool { return matches(l.Match, name) })
 }
 
+// TellsExperts reports whether weights.layers may give experts of one block different bits: whether a
+// pattern has digits that are not a block's number, or classes of characters.
+func (w *Weights) TellsExperts() bool {
+	return slices.ContainsFunc(w.Layers, func(l LayerBits) bool {
+		return strings.ContainsAny(blockNumber.ReplaceAllString(l.Match, ""), `0123456789?[\`)
+	})
+}
+
+// blockNumber occurs in a layer's name once, and what it matches in a pattern matches nothing else.
+var blockNumber = regexp.MustCompile(`layers\.[0-9]+`)
+
+// InBlock returns the recipe without the patterns of weights.layers that name another block than this:
+// all layers of the block have the same bits by it, sooner found.
+func (r *Recipe) InBlock(block int) *Recipe {
+	own, number := *r, strconv.Itoa(block)
+	own.Weights.Layers, own.Weights.Filled = nil, 0
+	for _, l := range r.Weights.Layers {
+		if m := namedBlock.FindStringSubmatch(l.Match); m == nil || m[1] == number || strings.ContainsAny(l.Match, `[\`) {
+			own.Weights.Layers = append(own.Weights.Layers, l)
+		}
+	}
+	return &own
+}
+
+var namedBlock = regexp.MustCompile(`(?:^|\.)layers\.([0-9]+)\.`)
+
 // matches reports whether the pattern matches the end of the name: as many of its last
 // dot-separated parts as the pattern has.
 func matches(pattern, name string) bool {
@@ -43,9 +71,8 @@ func matches(pattern, name string) bool {
 		rest, ok := strings.CutSuffix(name, pattern)
 		return ok && (rest == "" || strings.HasSuffix(rest, "."))
 	}
-	parts := strings.Split(name, ".")
-	for from := range parts {
-		if ok, _ := path.Match(pattern, strings.Join(parts[from:], ".")); ok {
+	for more := true; more; _, name, more = strings.Cut(name, ".") {
+		if ok, _ := path.Match(pattern, name); ok {
 			return true
 		}
 	}

@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -120,5 +121,41 @@ func TestParseStoredRefuses(t *testing.T) {
 				t.Errorf("%s: error %q lacks %q", c.now, err, want)
 			}
 		}
+	}
+}
+
+// TestInBlock: the bits of a layer are the same by the patterns of its block; and TellsExperts is false only
+// where all experts of a block have the same bits.
+func TestInBlock(t *testing.T) {
+	patterns := []string{"*", "up_proj", "layers.3.*", "layers.3*", "layers.13.mlp.*", "*.layers.3.mlp.*", "model.layers.3.mlp.experts.*.up_proj", "mlp.experts.1.up_proj", "experts.1*.up_proj", "*1.up_proj",
+		"layers.[12].*", "experts.?.*", "layers.1.mlp.experts.2.down_proj", "layers.*.experts.*.down_proj", "layers.?.mlp.up_proj", `layers.\1.*`, "layers.1", "*.1.*", "experts.*", "*layers.1.*"}
+	told := 0
+	for a := range patterns {
+		for b := range patterns {
+			r := &Recipe{Weights: Weights{Layers: []LayerBits{{patterns[a], 3}, {patterns[b], 6}}}}
+			tells := r.Weights.TellsExperts()
+			for _, block := range []int{1, 3, 13, 31} {
+				own := r.InBlock(block)
+				for _, kind := range []string{"up_proj", "down_proj"} {
+					bits := map[int]bool{}
+					for _, expert := range []int{0, 1, 2, 3, 11, 13, 21} {
+						name := fmt.Sprintf("model.layers.%d.mlp.experts.%d.%s", block, expert, kind)
+						bits[r.LayerBits(name)] = true
+						if r.LayerBits(name) != own.LayerBits(name) || r.Weights.Named(name) != own.Weights.Named(name) {
+							t.Errorf("%v: %s has %d bits, by its block's patterns %d", r.Weights.Layers, name, r.LayerBits(name), own.LayerBits(name))
+						}
+					}
+					if len(bits) > 1 && !tells {
+						t.Errorf("%v: experts of block %d differ in %s", r.Weights.Layers, block, kind)
+					}
+				}
+			}
+			if tells {
+				told++
+			}
+		}
+	}
+	if told == len(patterns)*len(patterns) {
+		t.Error("all patterns tell experts apart")
 	}
 }

@@ -21,6 +21,7 @@ func Format(c *checkpoint.Config, r *recipe.Recipe) *artefact.Quantization {
 	}
 	q.Zero, q.Transforms = r.Weights.Zero, Transforms(r)
 	for i := range c.Layers {
+		r := r.InBlock(i)
 		for _, l := range llama.Layers(c.Of(i)) {
 			name := llama.TensorPrefix(i) + l.String()
 			if bits := r.LayerBits(name); bits != r.Bits.Weights {

@@ -129,7 +129,7 @@ func (s Shape) Pooled() (items []Item) {
 // of the largest layer; branches are not counted.
 func QuantizedBytes(c *checkpoint.Config, r *recipe.Recipe) (block, layer int64) {
 	for i := range c.Layers {
-		of := c.Of(i)
+		of, r := c.Of(i), r.InBlock(i)
 		var sum int64
 		for _, l := range llama.Layers(of) {
 			g := r.Weights.Grid(r.LayerBits(llama.TensorPrefix(i) + l.String()))

@@ -85,7 +85,7 @@ func Steps(c *checkpoint.Config, r *recipe.Recipe, i int, calibrated bool) []Ste
 			steps = append(steps, Step{Kind: k})
 		}
 	}
-	of := c.Of(i)
+	of, r := c.Of(i), r.InBlock(i)
 	experts := of.Experts.Count
 	add(calibrated, StepStatistics)
 	add(calibrated && Transforms(r).Cache == artefact.Balanced, StepKeys)
