@@ -59,7 +59,7 @@ func (j *job) keepTime(texts []calibration.Text) error {
 		var fastest time.Duration
 		var err error
 		chosen, err = windowsFor(j.Time, asked, func(windows int) (time.Duration, error) {
-			p, err := NewPlan(c, j.ck.Bytes(), j.embedBytes(), j.Recipe, j.Pool.Threads(), windows, j.set.Tokens, j.MaxMemory)
+			p, err := NewPlan(c, j.ck.Bytes(), j.embedBytes(), j.tokenizer+j.licences, j.Recipe, j.Pool.Threads(), windows, j.set.Tokens, j.MaxMemory)
 			if err != nil {
 				return 0, err
 			}

@@ -263,7 +263,7 @@ func TestLearningMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return NewPlan(c, 13e9, 5e8, r, 2, 64, 2048, maxMemory)
+		return NewPlan(c, 13e9, 5e8, 0, r, 2, 64, 2048, maxMemory)
 	}
 	_, err := plan("spinquant", 0)
 	if err == nil || !strings.Contains(err.Error(), "quarot") || !strings.Contains(err.Error(), "--max-memory") {

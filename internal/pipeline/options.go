@@ -76,6 +76,8 @@ type job struct {
 	sources   []source                // the checkpoint's files, see [unchanged]
 	budget    *artefact.TimeBudget    // of --time; nil: none was given
 	meter     *meter.Meter            // measures where the time goes; nil: not measured
+	tokenizer int64                   // bytes of its files as they are copied
+	licences  int64                   // the same of [Licences]
 	finished  bool                    // an earlier run has done everything except removing its own files and renaming
 	start     time.Time
 	unlock    func()

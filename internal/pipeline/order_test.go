@@ -67,7 +67,7 @@ var order = []string{
 	"rewrite.go", "lock_unix.go", "space_statfs.go", "check_ranges.go",
 	"options.go", "sources.go", "profile.go", "progress.go",
 	"plan_measure.go", "plan.go", "choices.go", "schedule.go", "fallback.go", "compatibility.go",
-	"plan_time.go", "plan_learn.go", "plan_memory.go", "resolve.go", "fill.go", "sizes.go",
+	"plan_time.go", "plan_learn.go", "plan_memory.go", "resolve.go", "beside.go", "fill.go", "sizes.go",
 }
 
 func TestFilesReadDownwards(t *testing.T) {

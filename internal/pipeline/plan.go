@@ -30,7 +30,7 @@ type Plan struct {
 	Spill     int64  // activations that go to a file instead of memory, bytes
 
 	Read     int64 // bytes of weights read
-	Artefact int64 // bytes written, about
+	Artefact int64 // bytes written, about: those of the folder
 	Disk     int64 // most disk space in use at once: artefact and spill
 
 	Rotations []artefact.Rotation // how the recipe's rotations are constructed at these widths
@@ -51,10 +51,11 @@ type Plan struct {
 	before, block, after span // their times, set by [Plan.Measure]
 }
 
-// NewPlan plans a job with windows × tokens of calibration. maxMemory (0: no limit) decides
+// NewPlan plans a job with windows × tokens of calibration. embedBytes is the size of embedding and output
+// matrix in the checkpoint, sideBytes that of the files that are copied. maxMemory (0: no limit) decides
 // whether activations go to a file. If the rest alone exceeds the limit, the error says how
 // much memory would be enough.
-func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *recipe.Recipe, threads, windows, tokens int, maxMemory int64) (*Plan, error) {
+func NewPlan(c *checkpoint.Config, weightBytes, embedBytes, sideBytes int64, r *recipe.Recipe, threads, windows, tokens int, maxMemory int64) (*Plan, error) {
 	p := &Plan{config: c, Recipe: r.Name, Bits: r.Bits.String(), Threads: threads, Blocks: c.Layers,
 		Windows: windows, Tokens: tokens, MaxMemory: maxMemory, Read: weightBytes}
 	if err := checkCompatible(c, r); err != nil {
@@ -70,7 +71,7 @@ func NewPlan(c *checkpoint.Config, weightBytes int64, embedBytes int64, r *recip
 	if err := p.planMemory(r, embedBytes); err != nil {
 		return nil, err
 	}
-	p.Artefact = tableBytes(c, r, embedBytes) + linearBytes(c, r) + branchBytes(c, r)
+	p.Artefact = folderAbout(c, r, embedBytes, sideBytes)
 	p.Disk = p.Artefact + p.Spill
 	p.phases = efforts(c, r, windows, tokens, weightBytes, p.Artefact)
 	total := p.phases.before

@@ -129,7 +129,7 @@ func TestPlanWide(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := NewPlan(c, 13e9, 5e8, r, 2, 128, 2048, 0)
+		p, err := NewPlan(c, 13e9, 5e8, 0, r, 2, 128, 2048, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

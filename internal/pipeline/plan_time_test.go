@@ -54,7 +54,7 @@ func TestMeasure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewPlan(wideConfig(), 13e9, 5e8, r, 1, 128, 2048, 0)
+	p, err := NewPlan(wideConfig(), 13e9, 5e8, 0, r, 1, 128, 2048, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

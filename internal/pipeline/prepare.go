@@ -67,7 +67,7 @@ func (j *job) open() error {
 		windows, tokens = len(j.set.Windows), j.set.Tokens
 		freeMemory() // return the memory of tokenizing before the blocks need theirs
 	}
-	j.plan, err = NewPlan(c, j.ck.Bytes(), j.embedBytes(), r, j.Pool.Threads(), windows, tokens, j.MaxMemory)
+	j.plan, err = NewPlan(c, j.ck.Bytes(), j.embedBytes(), j.tokenizer+j.licences, r, j.Pool.Threads(), windows, tokens, j.MaxMemory)
 	if err != nil {
 		return err
 	}
@@ -77,19 +77,19 @@ func (j *job) open() error {
 
 // resolved returns the recipe adapted to this checkpoint.
 func (j *job) resolved() (*recipe.Recipe, error) {
-	var tokenizer, licences int64
+	j.tokenizer, j.licences = 0, 0
 	for _, name := range j.sideFiles() { // all of them, so that one that can't be read is told before the work
 		data, err := sideFile(filepath.Join(j.Dir, name))
 		if err != nil {
 			return nil, err
 		}
 		if slices.Contains(Licences, name) {
-			licences += int64(len(data))
+			j.licences += int64(len(data))
 		} else {
-			tokenizer += int64(len(data))
+			j.tokenizer += int64(len(data))
 		}
 	}
-	return Resolve(&j.ck.Config, j.Recipe, j.Size, j.embedBytes(), tokenizer, licences)
+	return Resolve(&j.ck.Config, j.Recipe, j.Size, j.embedBytes(), j.tokenizer, j.licences)
 }
 
 // scan reads all weights once before any work. It returns an error that names the first element

@@ -15,14 +15,15 @@ import (
 // size of llama.cpp's Q4_0 file), grid and bits of the layers are those that fill it; if it says
 // weights.average, the bits are those of that average. copied is the
 // size of embedding and output matrix in the checkpoint, tokenizer that of its files, licences that of
-// the licences, which are copied too. Branches without a limit, and learned transforms, are not counted.
+// the licences, which are copied too.
 func Resolve(c *checkpoint.Config, r *recipe.Recipe, size, copied, tokenizer, licences int64) (*recipe.Recipe, error) {
 	own := *r
 	r = &own
 	if staysTied(c, r) {
 		r.Embedding = r.Head.Table()
 	}
-	extra := tokenizer + licences + keyBytes(c, r) + smallBytes(c) + branchBytes(c, r)
+	_, beside := besideBytes(c, r)
+	extra := tokenizer + licences + beside
 	switch {
 	case size > 0 && r.Weights.Average > 0:
 		return nil, fmt.Errorf("a size of %s is asked for, and the recipe has weights.average %v: either would choose the bits of the layers; leave out one of them", input.SizeText(size), r.Weights.Average)

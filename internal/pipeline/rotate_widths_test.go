@@ -70,7 +70,7 @@ func TestRotatedWidths(t *testing.T) {
 		if e := stage.Relative(before, forward(true)); !(e < 1e-5) {
 			t.Errorf("width %d: output off by %.2g", width, e)
 		}
-		plan, err := NewPlan(c, 1, 1, r, 1, 0, 0, 0)
+		plan, err := NewPlan(c, 1, 1, 0, r, 1, 0, 0, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

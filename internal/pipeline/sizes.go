@@ -51,30 +51,12 @@ func staysTied(c *checkpoint.Config, r *recipe.Recipe) bool {
 	return c.TieEmbeddings && (r.Rotate == nil || r.Rotate.Residual == "")
 }
 
-// branchBytes is the size of all branches at the recipe's limit. Without one it is not known beforehand: 0.
-func branchBytes(c *checkpoint.Config, r *recipe.Recipe) int64 {
-	if r.Branch == nil {
-		return 0
-	}
-	return int64(float64(stage.BlockWeights(c)) * float64(c.Layers) * r.Branch.Overhead / 8)
-}
-
 // routerBytes is the size of the routers of experts, in 32 bits.
 func routerBytes(c *checkpoint.Config) (total int64) {
 	for i := range c.Layers {
 		total += 4 * int64(c.Of(i).Experts.Count) * int64(c.HiddenSize)
 	}
 	return total
-}
-
-// keyBytes returns the largest size of what rotate.cache balanced stores: for each KV head a matrix in 8
-// bits with a 16-bit scale for each row, and the mean of the keys.
-func keyBytes(c *checkpoint.Config, r *recipe.Recipe) int64 {
-	if r.CacheTransform() != artefact.Balanced {
-		return 0
-	}
-	n := int64(c.HeadDim)
-	return int64(c.Layers) * int64(c.KVHeads) * (n*n + 2*n + 2*n)
 }
 
 // q4Bytes is the size of llama.cpp's Q4_0 file of the model, made without an importance matrix (with
@@ -116,23 +98,4 @@ func sideFile(path string) ([]byte, error) {
 		return data, nil // invalid JSON is reported by the code that uses it
 	}
 	return append(short.Bytes(), '\n'), nil
-}
-
-// smallBytes is an upper bound on what an artefact's folder has besides the matrices and the
-// tokenizer: norms and biases in 32 bits, and what is said about all tensors in the manifest, the
-// index and the headers of the files.
-func smallBytes(c *checkpoint.Config) int64 {
-	const (
-		matrix, vector = 1700, 256 // said about a matrix, which becomes three tensors, and about a norm or bias
-		rest           = 8 << 10   // config.json and the like
-	)
-	total := int64(rest)
-	for _, t := range c.Expected() {
-		if len(t.Shape) == 1 {
-			total += vector + 4*int64(t.Shape[0])
-			continue
-		}
-		total += matrix
-	}
-	return total
 }

@@ -69,7 +69,7 @@ func (st *State) RemoveBranch() {
 // activations. coeff is nil for layers whose coefficients follow from their own weights.
 func (st *State) subspace(ctx context.Context, in llama.Input, h []float64) (s *artefact.Subspace, coeff map[llama.Which][]float32, err error) {
 	b, n := st.Recipe.Branch, in.Width(st.Config)
-	layers, k := branchOf(st.Config, st.Recipe, st.Prefix, in, st.mixture.selected)
+	layers, k := BranchOf(st.Config, st.Recipe, st.Prefix, in, st.mixture.selected)
 	outputs := 0
 	for _, l := range layers {
 		outputs += st.Block.Linears[l].Out

@@ -124,7 +124,7 @@ func InputSteps(c *checkpoint.Config, r *recipe.Recipe, i int, in llama.Input, e
 		}
 	}
 	moments := calibrated && r.NeedsHessian()
-	_, k := branchOf(c, r, llama.TensorPrefix(i), in, expert)
+	_, k := BranchOf(c, r, llama.TensorPrefix(i), in, expert)
 	add(calibrated, StepMoments)
 	add(k > 0, StepBasis)
 	add(true, StepSplit)

@@ -20,10 +20,10 @@ import (
 // Reads the sample and second moments of the input and the weights of its readers. Changes
 // nothing: branch.go splits the layers. Holds a few copies of the weights.
 
-// branchOf lists the layers of a block that share a stored basis for an input, and the
+// BranchOf lists the layers of a block that share a stored basis for an input, and the
 // number of its vectors; empty if the recipe or its budget gives none. prefix is that of
 // the block's tensor names.
-func branchOf(c *checkpoint.Config, r *recipe.Recipe, prefix string, in llama.Input, expert int) (layers []llama.Which, k int) {
+func BranchOf(c *checkpoint.Config, r *recipe.Recipe, prefix string, in llama.Input, expert int) (layers []llama.Which, k int) {
 	b := r.Branch
 	if !b.Stored() || !b.Has(in) {
 		return nil, 0
@@ -126,7 +126,7 @@ func (st *State) smoothedLowRank(in llama.Input, lambda []float32) (*LowRank, er
 	if !st.Recipe.Branch.Iterated() {
 		return nil, nil
 	}
-	layers, k := branchOf(st.Config, st.Recipe, st.Prefix, in, st.mixture.selected)
+	layers, k := BranchOf(st.Config, st.Recipe, st.Prefix, in, st.mixture.selected)
 	if k == 0 {
 		return nil, nil
 	}
