@@ -50,11 +50,13 @@ func (p *Plan) AddMeasured(t *Table) (found int, err error) {
 			found++
 			continue
 		}
+		_, err := ParseBits(r.Bits)
+		filled := err != nil && r.Bits != AsItIs // a size, or the recipe's own bits
 		var nearest *Choice
 		for i := range p.Choices.All {
 			c := &p.Choices.All[i]
 			off := func(c *Choice) float64 { return math.Abs(c.BitsPerWeight - r.BitsPerWeight) }
-			if recipeName(r.Recipe) == p.Recipe && r.Bits == fmt.Sprintf("%d-%s", c.Bits, others) && off(c) <= sameBits && (nearest == nil || off(c) < off(nearest)) {
+			if recipeName(r.Recipe) == p.Recipe && (c.Filled && filled || !c.Filled && r.Bits == fmt.Sprintf("%d-%s", c.Bits, others)) && off(c) <= sameBits && (nearest == nil || off(c) < off(nearest)) {
 				nearest = c
 			}
 		}

@@ -12,7 +12,7 @@ import (
 func TestAddMeasured(t *testing.T) {
 	plan := func() *Plan {
 		return &Plan{Recipe: "gptq", Bits: "4-8-8", Read: 1000, Choices: &Choices{All: []Choice{
-			{Bits: 16, BitsPerWeight: 16}, {Bits: 5, Group: 32, BitsPerWeight: 5.5}, {Bits: 5, BitsPerWeight: 5.01}, {Bits: 4, BitsPerWeight: 4.01}}}}
+			{Bits: 16, BitsPerWeight: 16}, {Bits: 5, Group: 32, BitsPerWeight: 5.5}, {Bits: 5, BitsPerWeight: 5.01}, {Bits: 4, BitsPerWeight: 4.01}, {Bits: 4, Filled: true, BitsPerWeight: 4.03}}}}
 	}
 	row := func(recipe, bits string, perWeight, kl float64) Row {
 		return Row{Recipe: recipe, Bits: bits, BitsPerWeight: perWeight, KL: Estimate{Mean: kl}, Bytes: 1000}
@@ -20,13 +20,14 @@ func TestAddMeasured(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		rows []Row
-		want [4]float64 // KL of each choice; −1: not measured
+		want [5]float64 // KL of each choice; −1: not measured
 		err  string
 	}{
-		{"all", []Row{row(FullPrecision, "16-16-16", 16, 0), row("gptq", "5-8-8", 5.53, 1), row("my/gptq.yaml", "5-8-8", 5, 2), row("gptq", "4-8-8", 4.02, 3)}, [4]float64{0, 1, 2, 3}, ""},
-		{"others", []Row{row(FullPrecision, "16-16-16", 16, 0), row("rtn", "5-8-8", 5.5, 1), row("gptq", "5-8-16", 5.5, 1), row("gptq", "5-8-8", 5.25, 1), row("gptq", AsItIs, 4, 1)}, [4]float64{0, -1, -1, -1}, ""},
-		{"first", []Row{row("gptq", "4-8-8", 4.01, 1), row("gptq", "4-8-8", 4.01, 2)}, [4]float64{-1, -1, -1, 1}, ""},
-		{"another model", []Row{{Recipe: FullPrecision, Bytes: 999}}, [4]float64{-1, -1, -1, -1}, "999 bytes"},
+		{"all", []Row{row(FullPrecision, "16-16-16", 16, 0), row("gptq", "5-8-8", 5.53, 1), row("my/gptq.yaml", "5-8-8", 5, 2), row("gptq", "4-8-8", 4.02, 3)}, [5]float64{0, 1, 2, 3, -1}, ""},
+		{"others", []Row{row(FullPrecision, "16-16-16", 16, 0), row("rtn", "5-8-8", 5.5, 1), row("gptq", "5-8-16", 5.5, 1), row("gptq", "5-8-8", 5.25, 1), row("gptq", AsItIs, 4, 1)}, [5]float64{0, -1, -1, -1, -1}, ""},
+		{"first", []Row{row("gptq", "4-8-8", 4.01, 1), row("gptq", "4-8-8", 4.01, 2)}, [5]float64{-1, -1, -1, 1, -1}, ""},
+		{"filled", []Row{row("gptq", "default", 4.02, 1), row("gptq", "92MB", 5.02, 2)}, [5]float64{-1, -1, -1, -1, 1}, ""},
+		{"another model", []Row{{Recipe: FullPrecision, Bytes: 999}}, [5]float64{-1, -1, -1, -1, -1}, "999 bytes"},
 	} {
 		p := plan()
 		found, err := p.AddMeasured(&Table{Rows: c.rows})

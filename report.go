@@ -29,7 +29,7 @@ type Plan struct {
 	Spill     int64        // calibration activations that go to a file instead of memory
 
 	Read     int64 // weights
-	Artefact int64 // written, about
+	Artefact int64 // written, about: all of the folder
 	Disk     int64 // most disk space in use at once: artefact and spilled activations
 
 	Rotations []Rotation // how the recipe's rotations are constructed for the model's widths
@@ -63,10 +63,12 @@ type TimeBudget struct {
 // Choice is the recipe with one of the possible settings of the weights' bits and groups.
 type Choice struct {
 	Bits          int       `json:"bits"`            // of a weight; 16: not quantized
+	Filled        bool      `json:"filled"`          // layers have different bits, by a size or an average: Bits is that of most
+	Head          int       `json:"head_bits"`       // of the output matrix
 	Group         int       `json:"group"`           // of weights that share a scale; 0: one scale a row
 	Multiples     bool      `json:"multiples"`       // scales are multiples of their row's
-	BitsPerWeight float64   `json:"bits_per_weight"` // of the linear layers, scales counted
-	File          int64     `json:"file_bytes"`      // about
+	BitsPerWeight float64   `json:"bits_per_weight"` // of the linear layers, with their scales, branches and keys
+	File          int64     `json:"file_bytes"`      // all of the folder, about
 	Running       []Running `json:"running"`
 	// Tokens per second to expect on this machine, measured just now on random weights of
 	// this format: reading a prompt of 512 tokens, writing one answer, writing eight at once.
@@ -100,7 +102,7 @@ func newChoices(c *pipeline.Choices) *Choices {
 	}
 	out := &Choices{Free: c.Free, Fits: c.Fits}
 	for _, one := range c.All {
-		to := Choice{Bits: one.Bits, Group: one.Group, Multiples: one.Multiples, BitsPerWeight: one.BitsPerWeight, File: one.File, Chosen: one.Chosen}
+		to := Choice{Bits: one.Bits, Filled: one.Filled, Head: one.Head, Group: one.Group, Multiples: one.Multiples, BitsPerWeight: one.BitsPerWeight, File: one.File, Chosen: one.Chosen}
 		for _, r := range one.Running {
 			to.Running = append(to.Running, Running(r))
 		}

@@ -163,9 +163,9 @@ func printChoices(w io.Writer, c *specquant.Choices) {
 	if c == nil {
 		return
 	}
-	fmt.Fprint(w, "\nother bits and groups for the same recipe; memory while running, by context × sequences; tokens per second to expect on this machine, measured just now on random weights: prompts of 512 tokens, one answer, eight at once\n")
+	fmt.Fprint(w, "\nother bits and groups for the same recipe, the same in all layers; head is the bits of the output matrix; memory while running, by context × sequences; tokens per second to expect on this machine, measured just now on random weights: prompts of 512 tokens, one answer, eight at once\n")
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(t, "bits\tgroup\ta weight\tfile\t")
+	fmt.Fprint(t, "bits\tgroup\ta weight\thead\tfolder\t")
 	for _, r := range c.All[0].Running {
 		fmt.Fprintf(t, "%d × %d\t", r.Context, r.Sequences)
 	}
@@ -176,7 +176,10 @@ func printChoices(w io.Writer, c *specquant.Choices) {
 	}
 	fmt.Fprint(t, "\t\n")
 	for i, one := range c.All {
-		group, mark := "row", ""
+		bits, group, head, mark := fmt.Sprint(one.Bits), "row", fmt.Sprint(one.Head), ""
+		if one.Filled {
+			bits = "mixed"
+		}
 		if one.Group > 0 {
 			group = fmt.Sprint(one.Group)
 		}
@@ -184,7 +187,7 @@ func printChoices(w io.Writer, c *specquant.Choices) {
 			group = "×" + group
 		}
 		if one.Bits == 16 {
-			group = ""
+			group, head = "", "" // as in the checkpoint
 		}
 		if one.Chosen {
 			mark = "chosen"
@@ -192,7 +195,7 @@ func printChoices(w io.Writer, c *specquant.Choices) {
 		if i == c.Fits {
 			mark = strings.TrimPrefix(mark+", fits", ", ")
 		}
-		fmt.Fprintf(t, "%d\t%s\t%.2f\t%s\t", one.Bits, group, one.BitsPerWeight, bytesText(one.File))
+		fmt.Fprintf(t, "%s\t%s\t%.2f\t%s\t%s\t", bits, group, one.BitsPerWeight, head, bytesText(one.File))
 		for _, r := range one.Running {
 			fmt.Fprintf(t, "%s\t", bytesText(r.Bytes))
 		}
@@ -210,6 +213,9 @@ func printChoices(w io.Writer, c *specquant.Choices) {
 	if slices.ContainsFunc(c.All, func(one specquant.Choice) bool { return one.Multiples }) {
 		fmt.Fprintln(w, "× before a group: its scale is a multiple of its row's.")
 	}
+	if slices.ContainsFunc(c.All, func(one specquant.Choice) bool { return one.Filled }) {
+		fmt.Fprintln(w, "mixed: layers have the bits that are said above under weights.")
+	}
 	switch {
 	case c.Free == 0:
 	case c.Fits < 0:
@@ -218,9 +224,18 @@ func printChoices(w io.Writer, c *specquant.Choices) {
 		fmt.Fprintf(w, "This machine has %s of memory free: the model fits without being quantized; quantized it is smaller and faster.\n", bytesText(c.Free))
 	default:
 		one := c.All[c.Fits]
-		fmt.Fprintf(w, "This machine has %s of memory free: of those that fit with 8,192 tokens of context, the one of %.2f bits per weight should be the most accurate (--size %dMB); specquant compare measures how accurate.\n",
-			bytesText(c.Free), one.BitsPerWeight, (one.File+one.File/50)/1e6+1)
+		fmt.Fprintf(w, "This machine has %s of memory free: of those that fit with 8,192 tokens of context, the one of %.2f bits per weight should be the most accurate (--size %s); specquant compare measures how accurate.\n",
+			bytesText(c.Free), one.BitsPerWeight, sizeFlag(one.File))
 	}
+}
+
+// sizeFlag is a value of --size that is just above so many bytes.
+func sizeFlag(bytes int64) string {
+	bytes += bytes / 50
+	if bytes < 10e6 {
+		return fmt.Sprintf("%dkB", bytes/1e3+1)
+	}
+	return fmt.Sprintf("%dMB", bytes/1e6+1)
 }
 
 // busyText explains why the range of the time is wide, if other programs use the machine.

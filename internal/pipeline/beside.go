@@ -29,9 +29,13 @@ const (
 
 // besideBytes returns how much that is, about, and at most. Bytes of the copied files are not counted.
 func besideBytes(c *checkpoint.Config, r *recipe.Recipe) (about, most int64) {
-	data, tensors := keyBytes(c, r)
-	var names, layers int64 // lengths of all names, numbers of matrices
-	each := int64(2)        // tensors of a matrix
+	data, tensors := partBytes(c, r)
+	for i := range c.Layers {
+		bytes, n := transformBytes(c, r, i)
+		data, tensors = data+bytes, tensors+n
+	}
+	names, layers := 50*tensors, int64(0) // lengths of all names, number of matrices
+	each := int64(2)                      // tensors of a matrix
 	if r.Weights.Scales == quant.ScalesMultiples || r.Weights.Zero == quant.ZeroAsymmetric {
 		each++
 	}
@@ -46,20 +50,23 @@ func besideBytes(c *checkpoint.Config, r *recipe.Recipe) (about, most int64) {
 		tensors += n
 		names += n * (length + 3)
 	}
-	for i := range c.Layers {
-		for _, more := range []func(*checkpoint.Config, *recipe.Recipe, int) (int64, int64){branchBytes, transformBytes} {
-			bytes, n := more(c, r, i)
-			data += bytes
-			tensors += n
-			names += 50 * n
-		}
-	}
 	data += toldTensor*tensors + 2*names + toldBlock*int64(c.Layers+1)
 	report := int64(toldLayer)
 	if r.NeedsCalibration() {
 		report += toldActs
 	}
 	return data + report*layers + toldRest, data + toldMost*layers + toldRestMost
+}
+
+// partBytes returns the most that keys and branches take, which count as bits of the layers' weights, and
+// the number of their tensors.
+func partBytes(c *checkpoint.Config, r *recipe.Recipe) (bytes, tensors int64) {
+	bytes, tensors = keyBytes(c, r)
+	for i := range c.Layers {
+		b, n := branchBytes(c, r, i)
+		bytes, tensors = bytes+b, tensors+n
+	}
+	return bytes, tensors
 }
 
 // folderAbout is the size of an artefact's folder, about; copied is that of embedding and output matrix in

@@ -22,10 +22,12 @@ import (
 // Choice is the recipe with one setting of the weights' bits and group. Sizes are in bytes.
 type Choice struct {
 	Bits          int     // of a weight; 16: not quantized
+	Filled        bool    // layers have different bits, by a size or an average: Bits is that of most
+	Head          int     // bits of the output matrix
 	Group         int     // of weights that share a scale; 0: one scale a row
 	Multiples     bool    // scales are multiples of their row's
-	BitsPerWeight float64 // of the linear layers of the blocks, scales counted
-	File          int64   // about
+	BitsPerWeight float64 // of the linear layers of the blocks, with their scales, branches and keys
+	File          int64   // all of the folder, about
 	Running       []Running
 	Chosen        bool           // by the recipe and the options of the plan
 	Recipe        *recipe.Recipe // nil: not quantized
@@ -58,59 +60,80 @@ const (
 	batchRows    = 512  // tokens that the runtime takes through a block at a time, at most
 )
 
-// newChoices lists the settings: 16 bits, and 8 to 2 bits, each with the finest scales, with one
-// for each row, and with those of the recipe. asked is the recipe before it was adapted to the
-// model, r after. embedBytes is the size of embedding and output matrix in the checkpoint, blocks
-// that of all other tensors.
-func newChoices(c *checkpoint.Config, asked, r *recipe.Recipe, embedBytes, blocks int64, threads int) *Choices {
+// newChoices lists the settings: 16 bits, 8 to 2 bits in all layers as --bits gives them, each with the
+// smallest groups, with those of the recipe and with one scale for each row; and what the plan is of, if it
+// is none of these because it fills a size or an average. asked is the recipe before it was adapted to the
+// model, r after. embedBytes is the size of embedding and output matrix in the checkpoint, blocks that of
+// all other tensors, side that of the files that are copied.
+func newChoices(c *checkpoint.Config, asked, r *recipe.Recipe, embedBytes, blocks, side int64, threads int) *Choices {
 	out := &Choices{Config: c, Free: freeRAM(), Fits: -1}
 	weights, routers := linearWeights(c), routerBytes(c)
-	add := func(bits, group, kv int, file, linear, head int64, own *recipe.Recipe) {
-		ch := Choice{Bits: bits, Group: group, File: file, BitsPerWeight: 8 * float64(linear-routers) / float64(weights), Recipe: own, Read: linear + head}
-		if own != nil {
-			ch.Multiples = own.Weights.Scales == quant.ScalesMultiples
-			ch.Chosen = bits == r.Bits.Weights && group == r.Weights.Group && own.Weights.Scales == r.Weights.Scales
-		}
+	run := func(file int64, kv, context, sequences int) Running {
+		return runningBytes(c, file-side, kv, threads, min(context, c.MaxPositions), sequences)
+	}
+	add := func(ch Choice, kv int, linear, parts, head int64) {
+		ch.BitsPerWeight, ch.Read = 8*float64(linear-routers+parts)/float64(weights), linear+head
 		for k, context := range choiceContexts {
 			if k > 0 && choiceContexts[k-1] >= c.MaxPositions {
 				break // the model has no longer one
 			}
 			for _, n := range choiceSequences {
-				ch.Running = append(ch.Running, runningBytes(c, file, kv, threads, min(context, c.MaxPositions), n))
+				ch.Running = append(ch.Running, run(ch.File, kv, context, n))
 			}
 		}
 		out.All = append(out.All, ch)
 	}
-	add(quant.FullBits, 0, quant.Full.KV, embedBytes+blocks, blocks, 2*int64(c.VocabSize)*int64(c.HiddenSize), nil)
-	for bits := 8; bits >= 2; bits-- {
-		finest := asked.Weights.Finest(bits)
-		for i, w := range finest {
-			if i > 0 && i < len(finest)-1 && (w.Group != r.Weights.Group || w.Scales != r.Weights.Scales) {
-				continue
-			}
-			own := *asked
-			own.Bits.Weights, own.Weights = bits, w
-			if bits == r.Bits.Weights && w.Group == r.Weights.Group && w.Scales == r.Weights.Scales {
-				own = *r // with layers of other bits, if a size is filled
-			}
-			linear := linearBytes(c, &own)
-			head := artefact.LinearBytes(own.Head.Table().Grid(), c.VocabSize, c.HiddenSize)
-			add(bits, w.Group, r.Bits.KV, tableBytes(c, &own, embedBytes)+linear, linear, head, &own)
+	addRecipe := func(own *recipe.Recipe, chosen bool) {
+		w := &own.Weights
+		parts, _ := partBytes(c, own)
+		add(Choice{Bits: own.Bits.Weights, Filled: w.Filled > 0, Head: own.Head.Bits, Group: w.Group, Multiples: w.Scales == quant.ScalesMultiples,
+			File: folderAbout(c, own, embedBytes, side), Recipe: own, Chosen: chosen}, own.Bits.KV,
+			linearBytes(c, own), parts, artefact.LinearBytes(own.Head.Table().Grid(), c.VocabSize, c.HiddenSize))
+	}
+	add(Choice{Bits: quant.FullBits, Head: quant.FullBits, File: embedBytes + blocks + side}, quant.Full.KV, blocks, 0, 2*int64(c.VocabSize)*int64(c.HiddenSize))
+	found := false
+	for bits := quant.WeightBits[len(quant.WeightBits)-1]; bits >= quant.WeightBits[0]; bits-- {
+		for _, own := range uniform(c, asked, quant.Bits{Weights: bits, Activations: r.Bits.Activations, KV: r.Bits.KV}) {
+			chosen := r.Weights.Filled == 0 && own.Bits == r.Bits && sameGrid(&own.Weights, &r.Weights) && own.Head == r.Head && own.Embedding == r.Embedding
+			found = found || chosen
+			addRecipe(own, chosen)
 		}
 	}
-	if !slices.ContainsFunc(out.All, func(ch Choice) bool { return ch.Chosen }) { // a grid that only a size chooses
-		linear := linearBytes(c, r)
-		head := artefact.LinearBytes(r.Head.Table().Grid(), c.VocabSize, c.HiddenSize)
-		add(r.Bits.Weights, r.Weights.Group, r.Bits.KV, tableBytes(c, r, embedBytes)+linear, linear, head, r)
+	if !found {
+		addRecipe(r, true)
 	}
 	slices.SortStableFunc(out.All, func(a, b Choice) int { return cmp.Compare(b.File, a.File) })
 	for i, ch := range out.All {
-		if out.Free > 0 && out.Fits < 0 && runningBytes(c, ch.File, r.Bits.KV, threads, min(askedContext, c.MaxPositions), 1).Bytes <= out.Free {
+		if out.Free > 0 && out.Fits < 0 && run(ch.File, r.Bits.KV, askedContext, 1).Bytes <= out.Free {
 			out.Fits = i
 		}
 	}
 	return out
 }
+
+// uniform lists what a recipe makes of a model with these bits in all layers that it does not name.
+func uniform(c *checkpoint.Config, asked *recipe.Recipe, b quant.Bits) (list []*recipe.Recipe) {
+	own := *asked
+	if own.SetBits(b) != nil {
+		return nil // 2 to 8 bits are always possible
+	}
+	own.Weights.Average, own.Weights.Widths = 0, nil
+	if staysTied(c, &own) {
+		own.Embedding = own.Head.Table()
+	}
+	grids := slices.DeleteFunc(own.Weights.Grids(), func(w recipe.Weights) bool { return !w.Can(b.Weights) })
+	for _, w := range []recipe.Weights{grids[0], own.Weights, grids[len(grids)-1]} {
+		if slices.ContainsFunc(list, func(r *recipe.Recipe) bool { return sameGrid(&r.Weights, &w) }) {
+			continue
+		}
+		one := own
+		one.Weights = w
+		list = append(list, &one)
+	}
+	return list
+}
+
+func sameGrid(a, b *recipe.Weights) bool { return a.Group == b.Group && a.Scales == b.Scales }
 
 // By how many percent the heap of a running model may grow between garbage collections (GOGC):
 // weights are not on it, cache and scratch are.

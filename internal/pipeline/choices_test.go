@@ -21,12 +21,8 @@ func TestChoices(t *testing.T) {
 func testChoices(t *testing.T, r *recipe.Recipe) {
 	c := wideConfig()
 	multiples := r.Weights.Scales == quant.ScalesMultiples
-	out := newChoices(c, r, r, 5e8, 13e9, 2)
-	want := 1 + 7*3
-	if multiples {
-		want -= 2 // of 8 and 7 bits there are none with the recipe's own scales
-	}
-	if len(out.All) != want {
+	out := newChoices(c, r, r, 5e8, 13e9, 0, 2)
+	if len(out.All) != 1+7*3 {
 		t.Fatalf("%d choices", len(out.All))
 	}
 	chosen := 0
@@ -56,7 +52,7 @@ func testChoices(t *testing.T, r *recipe.Recipe) {
 			t.Errorf("%d bits in groups of %d after %d in groups of %d: file %d after %d, %d bytes a token after %d",
 				ch.Bits, ch.Group, before.Bits, before.Group, ch.File, before.File, ch.Read, before.Read)
 		}
-		if ch.Recipe.Bits.Weights != ch.Bits || ch.Recipe.Weights.Group != ch.Group {
+		if ch.Recipe.Bits.Weights != ch.Bits || ch.Recipe.Weights.Group != ch.Group || ch.Filled {
 			t.Errorf("%d bits in groups of %d: a recipe of %d in groups of %d", ch.Bits, ch.Group, ch.Recipe.Bits.Weights, ch.Recipe.Weights.Group)
 		}
 	}
@@ -76,9 +72,45 @@ func TestChoicesOfExperts(t *testing.T) {
 	c.Experts = checkpoint.Experts{Count: 16, Used: 2, Dense: make([]bool, c.Layers), DenseWidth: 4 * c.IntermediateSize}
 	c.Experts.Dense[0] = true
 	r := smallRecipe(t, "rtn", "4-8-8", "name: rtn\n", "name: rtn\nweights: {group: 64}\n")
-	for _, ch := range newChoices(c, r, r, 5e8, 2*linearWeights(c), 2).All {
+	for _, ch := range newChoices(c, r, r, 5e8, 2*linearWeights(c), 0, 2).All {
 		if least := float64(ch.Bits); ch.BitsPerWeight < least-.01 || ch.BitsPerWeight > least+.6 {
 			t.Errorf("%d bits in groups of %d: %.3f bits per weight", ch.Bits, ch.Group, ch.BitsPerWeight)
+		}
+	}
+}
+
+// TestChoicesAreWhatTheySay: every row is of what its own recipe makes, by itself: those of one width have the
+// recipe's output matrix, beside that of a filled size or average, which is a row of its own.
+func TestChoicesAreWhatTheySay(t *testing.T) {
+	c := wideConfig()
+	base := smallRecipe(t, "rtn", "4-8-8", "solve: {method: rtn}\n", "solve: {method: gptq, damp: .01}\nweights: {group: 16, scales: multiples}\nhead: {bits: 6, group: 64, method: gptq}\nembedding: {bits: 4, group: 32}\n")
+	average := *base
+	average.Weights.Average = 3.5
+	for _, k := range []struct {
+		asked *recipe.Recipe
+		size  int64
+	}{{base, 0}, {base, 3_400e6}, {&average, 0}} {
+		r, err := Resolve(c, k.asked, k.size, 5e8, 3e6, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chosen := 0
+		for i, ch := range newChoices(c, k.asked, r, 5e8, 13e9, 3e6, 2).All[1:] {
+			own := ch.Recipe
+			if ch.File != folderAbout(c, own, 5e8, 3e6) || ch.Head != own.Head.Bits || ch.Filled != (own.Weights.Filled > 0) || ch.Filled && !ch.Chosen {
+				t.Errorf("row %d: %+v", i, ch)
+			}
+			if ch.Chosen {
+				chosen++
+				if own.Weights.Filled != r.Weights.Filled || own.Head.Bits != r.Head.Bits || linearBytes(c, own) != linearBytes(c, r) {
+					t.Errorf("the chosen row is of %+v, the plan of %+v", own, r)
+				}
+			} else if ch.Head != 6 || len(widthShares(c, own)) != 1 {
+				t.Errorf("%d bits in groups of %d: output matrix of %d bits, layers of %v", ch.Bits, ch.Group, ch.Head, widthShares(c, own))
+			}
+		}
+		if chosen != 1 {
+			t.Errorf("%d rows are chosen", chosen)
 		}
 	}
 }

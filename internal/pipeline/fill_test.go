@@ -53,10 +53,10 @@ func TestFit(t *testing.T) {
 				}
 			}
 			for bits := 2; bits <= 8; bits++ {
-				for _, w := range r.Weights.Finest(bits) {
+				for _, w := range r.Weights.Grids() {
 					one := *r
 					one.Weights, one.Bits.Weights = w, bits
-					if a, b := expectedLoss(c, out), expectedLoss(c, &one); linearBytes(c, &one) <= size-copied-extra && a > b {
+					if a, b := expectedLoss(c, out), expectedLoss(c, &one); w.Can(bits) && linearBytes(c, &one) <= size-copied-extra && a > b {
 						t.Errorf("%s scales, %d bytes: loss %g, with %d bits in groups of %d everywhere %g", r.Weights.Scales, size, a, bits, w.Group, b)
 					}
 				}

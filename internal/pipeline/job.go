@@ -25,7 +25,7 @@ func PlanJob(o Options) (*Plan, error) {
 	j.plan.Measure(o.Pool)
 	if o.Choices {
 		embed := j.embedBytes()
-		j.plan.Choices = newChoices(&j.ck.Config, o.Recipe, j.Recipe, embed, j.ck.Bytes()-embed, o.Pool.Threads())
+		j.plan.Choices = newChoices(&j.ck.Config, o.Recipe, j.Recipe, embed, j.ck.Bytes()-embed, j.tokenizer+j.licences, o.Pool.Threads())
 	}
 	return j.plan, nil
 }

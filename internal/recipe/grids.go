@@ -82,8 +82,9 @@ func (r *Recipe) SetGroup(group int) {
 	w.Group = group
 }
 
-// Grids lists what the scales of the weights may be where a size decides. Layers and their bits are
-// those of w, except those that were chosen to fill another size.
+// Grids lists what the scales of the weights may be where a size decides, the smallest groups first, at the
+// end one scale for each row. Layers and their bits are those of w, except those that were chosen to fill
+// another size.
 func (w *Weights) Grids() (all []Weights) {
 	add := func(own Weights) {
 		own.Layers, own.Filled = own.Layers[own.Filled:], 0
@@ -105,7 +106,9 @@ func (w *Weights) Grids() (all []Weights) {
 // gridErrors are squared errors of normally distributed weights, in units of their variance over
 // 4^bits, by group and for 2 to 8 bits (go test -run TestErrors -v): with 16-bit scales, where one
 // scale for each row is that of 1,536 inputs, and with multiples. Centred grids lose a little less
-// than symmetric ones, most with few bits.
+// than symmetric ones, most with few bits. As one bit more makes four times less, bits count before
+// groups. Multiples take 8 − bits bits, at most 4, instead of 16, so that of 2 to 6 bits they lose less
+// in the same size; of 7 bits there are only two.
 var gridErrors = map[quant.ScaleKind]map[int][7]float64{
 	quant.ScalesHalves: {
 		32:  {1.74, 1.92, 1.90, 1.88, 1.91, 1.90, 1.89},
@@ -129,43 +132,4 @@ func (w *Weights) Error(bits int) float64 {
 		kind = quant.ScalesMultiples
 	}
 	return math.Ldexp(gridErrors[kind][w.Group][bits-2], -2*bits)
-}
-
-// Finest lists what the weights may be with so many bits where a size decides, from the least
-// expected error, and the most bytes, on. The squared errors of normally distributed weights, in
-// units of their variance over 4^bits (go test -run TestFinest -v), are with 16-bit scales
-//
-//	groups of 32, 64, 128: 1.7, 1.8, 1.9 (2 bits), 1.9, 2.3, 2.6 (4 bits) to 2.8 (7 bits); one scale for each row of 1,536 inputs: 3.0 to 4.2
-//
-// and with multiples
-//
-//	         2 bits  3 bits  4 bits  5 bits  6 bits  7 bits
-//	16         1.6     1.6     1.6     1.8     2.2     3.1
-//	32         1.7     1.9     2.0     2.2     2.6
-//	64         1.8     2.2     2.4     2.6     3.0
-//	128        1.9     2.3     2.7     3.0     3.4
-//
-// As one bit more makes four times less, bits count before groups. Multiples take 8 − bits bits, at
-// most 4, instead of 16, so that of 2 to 6 bits they lose less in the same size. Of 7 bits, where there
-// are only two multiples, groups of 16 follow those with 16-bit scales.
-func (w *Weights) Finest(bits int) (all []Weights) {
-	if w.multiples() && slices.Contains(quant.MultipleBits, bits) {
-		groups := []int{16, 32, 64, 128}
-		if bits == 7 {
-			groups = groups[:1]
-			for _, group := range []int{32, 64, 128} {
-				all = append(all, w.Halves(group))
-			}
-		}
-		for _, group := range groups {
-			own := *w
-			own.Group = group
-			all = append(all, own)
-		}
-		return append(all, w.Halves(0))
-	}
-	for _, group := range []int{leastGroup, 64, 128, 0} {
-		all = append(all, w.Halves(group))
-	}
-	return all
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
 
@@ -196,37 +195,25 @@ func relativeErrors(t *testing.T) func(g quant.Grid) float64 {
 // The default's scales and those of most other recipes.
 var gridKinds = []Weights{{Scales: quant.ScalesHalves, Zero: quant.ZeroCentred}, {Scales: quant.ScalesMultiples, Zero: quant.ZeroSymmetric, Group: 16}}
 
-// TestFinest: the choices are in the order of their errors.
-func TestFinest(t *testing.T) {
-	loss := relativeErrors(t)
-	for _, own := range gridKinds {
-		before := 0.0
-		for bits := 8; bits >= 2; bits-- {
-			for i, x := range own.Finest(bits) {
-				e := loss(x.Grid(bits))
-				if e < before*.99 {
-					t.Errorf("%s, %d bits: choice %d, %+v, loses %.3g, the one before %.3g", own.Scales, bits, i, x, e, before)
-				}
-				before = e
-				t.Logf("%d bits, groups of %d, %s: %.2f times variance over 4^bits", bits, x.Group, x.Scales, math.Ldexp(e, 2*bits))
-				if multiples := x.Scales == quant.ScalesMultiples; multiples && !slices.Contains(quant.MultipleBits, bits) || multiples != (x.Zero == quant.ZeroSymmetric) {
-					t.Errorf("%s, %d bits: choice %d is %+v", own.Scales, bits, i, x)
-				}
-			}
-		}
-	}
-}
-
 // TestErrors: what a size is filled by are the errors that grids have.
 func TestErrors(t *testing.T) {
 	loss := relativeErrors(t)
 	for _, own := range gridKinds {
 		own.Layers, own.Filled = []LayerBits{{"*", 5}, {"down_proj", 6}}, 1
-		for _, x := range own.Grids() {
+		all := own.Grids()
+		for i := 1; i < len(all); i++ {
+			if a, b := all[i-1], all[i]; a.Scales == b.Scales && a.Error(4) >= b.Error(4) {
+				t.Errorf("%s, groups of %d stand before groups of %d", a.Scales, a.Group, b.Group)
+			}
+		}
+		for _, x := range all {
+			if multiples := x.Scales == quant.ScalesMultiples; multiples != (x.Zero == quant.ZeroSymmetric) || x.Can(8) == multiples || !x.Can(7) {
+				t.Errorf("%+v", x)
+			}
 			if len(x.Layers) != 1 || x.Layers[0].Match != "down_proj" || x.Filled != 0 {
 				t.Errorf("%+v: layers that were chosen for another size", x)
 			}
-			for bits := 2; bits <= 8 && (bits < 8 || x.Scales == quant.ScalesHalves); bits++ {
+			for bits := 2; bits <= 8 && x.Can(bits); bits++ {
 				want, e := x.Error(bits), loss(x.Grid(bits))
 				t.Logf("%s, groups of %d, %d bits: %.2f times variance over 4^bits", x.Scales, x.Group, bits, math.Ldexp(e, 2*bits))
 				if math.Abs(e/want-1) > .01 {
