@@ -76,9 +76,10 @@ func (c *layerCmd) Run(e *env) error {
 				fmt.Fprintf(e.err, "\r\x1b[K%s at %s", r.Name, b)
 			}
 			var l *layerbench.LoneLayer
-			err := r.SetBits(b)
+			own := *r // the bits of one row, which may take multiples away, are not the next one's
+			err := own.SetBits(b)
 			if err == nil {
-				l, err = s.Quantize(e.ctx, pool, r)
+				l, err = s.Quantize(e.ctx, pool, &own)
 			}
 			if e.ctx.Err() != nil {
 				return e.ctx.Err()

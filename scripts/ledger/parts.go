@@ -40,8 +40,8 @@ var parts = []struct {
 	{"to nearest, without GPTQ", []change{{"solve", nil}, {"solve.method", "rtn"}, {"head.method", "rtn"}}, nil},
 	{"without activation order", []change{{"solve.act-order", nil}}, nil},
 	{"clip mse", []change{{"weights.clip", "mse"}}, nil},
-	{"multiples for groups of 32", []change{{"weights.group", 32}}, nil},
-	{"16-bit scales for groups of 32", []change{{"weights.scales", nil}, {"weights.zero", "centred"}, {"weights.group", 32}}, nil},
+	{"multiples for groups of 32", []change{{"weights.group", 32}}, withMultiples},
+	{"16-bit scales for groups of 32", []change{{"weights.scales", nil}, {"weights.zero", "centred"}, {"weights.group", 32}}, withMultiples},
 	{"16-bit scales for groups of 64", []change{{"weights.scales", nil}, {"weights.zero", "centred"}, {"weights.group", 64}}, nil},
 	{"one 16-bit scale a row", []change{{"weights.scales", nil}, {"weights.zero", "centred"}, {"weights.group", 0}}, nil},
 	{"activations per token", []change{{"activations.group", 0}}, []string{"4-4-4"}},
@@ -51,6 +51,10 @@ var parts = []struct {
 	{"and a branch as " + klt + "'s", []change{{"branch.basis", "klt"}, {"branch.axis", "output"}, {"branch.components", 16}, {"branch.overhead", 0.25}, {"branch.bits", 8}, {"branch.remove", true}}, nil},
 	{"and fitted (solve.correct: stream)", []change{{"solve.correct", "stream"}}, nil},
 }
+
+// withMultiples are the settings at which the default has multiples: with 4-bit activations it
+// has 16-bit scales for groups of 32.
+var withMultiples = []string{"4-8-8", "2-8-8"}
 
 // plainName makes a file name of a label.
 var plainName = strings.NewReplacer(",", "", " ", "-", "(", "", ")", "", ":", "", "'", "", ".", "-")

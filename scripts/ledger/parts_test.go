@@ -1,9 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
+	"github.com/specquant/specquant"
+	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 )
 
@@ -57,7 +60,8 @@ func TestOverride(t *testing.T) {
 	}
 }
 
-// TestParts: each variant differs from the recipe, and from the others.
+// TestParts: each variant differs from the recipe and from the others, at the settings where it
+// has a row, and nowhere else.
 func TestParts(t *testing.T) {
 	variants, idle, err := partRecipes()
 	if err != nil {
@@ -66,24 +70,43 @@ func TestParts(t *testing.T) {
 	if len(idle) > 0 || len(variants) != len(parts) {
 		t.Errorf("%d variants of %d, change nothing: %v", len(variants), len(parts), idle)
 	}
-	seen := map[string]string{}
-	for _, v := range append([]rowRecipe{{Name: fast}}, variants...) {
-		base, err := source(v.family())
+	for _, bits := range settings {
+		seen := map[string]string{}
+		b, err := specquant.ParseBits(bits)
 		if err != nil {
 			t.Fatal(err)
 		}
-		data, err := override(base, v.Changes...)
-		if err != nil {
-			t.Fatal(err)
+		for _, v := range append([]rowRecipe{{Name: fast}}, variants...) {
+			base, err := source(v.family())
+			if err != nil {
+				t.Fatal(err)
+			}
+			data, err := override(base, v.Changes...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := recipe.Parse(data, "variant")
+			if err == nil {
+				err = r.SetBits(quant.Bits(b))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Name, r.About = "", ""
+			if b.Activations != 4 {
+				r.Activations.Group = 0 // without effect
+			}
+			is, err := json.Marshal(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if other := seen[string(is)]; other != "" && v.at(bits) {
+				t.Errorf("at %s %s does what %s does", bits, v.Name, other)
+			} else if other == "" && !v.at(bits) {
+				t.Errorf("at %s %s is another, and has no row", bits, v.Name)
+			}
+			seen[string(is)] = v.Name
 		}
-		is, err := content(data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if seen[is] != "" {
-			t.Errorf("%s does what %s does", v.Name, seen[is])
-		}
-		seen[is] = v.Name
 	}
 }
 
