@@ -46,8 +46,8 @@ func (l *ledger) find(ctx context.Context, jobs []job) error {
 	l.rows = rows{}
 	for _, m := range models {
 		for _, anew := range []bool{false, true} {
-			for _, own := range []bool{false, true} {
-				if err := l.findOf(ctx, m, anew, own, jobs); err != nil {
+			for _, size := range []string{"", compare.DefaultBits, novemberSizes[m.Name]} {
+				if err := l.findOf(ctx, m, anew, size, jobs); err != nil {
 					return fmt.Errorf("%s: %w", m.Name, err)
 				}
 			}
@@ -57,13 +57,14 @@ func (l *ledger) find(ctx context.Context, jobs []job) error {
 }
 
 // findOf reads the cells of a model, of the recipes that other programs' cells
-// will do for or of those that they will not, at given bits or at the recipes' own.
-func (l *ledger) findOf(ctx context.Context, m model, anew, own bool, jobs []job) error {
+// will do for or of those that they will not, at given bits or, unless size is "", at those that
+// a size gives.
+func (l *ledger) findOf(ctx context.Context, m model, anew bool, size string, jobs []job) error {
 	names := map[string]string{} // as the library calls it → ours
 	wanted := map[cell]bool{}
 	var files, bits []string
 	for _, j := range jobs {
-		if j.Model != m.Name || slices.Contains(l.Anew, j.recipe.family()) != anew || (j.Bits == compare.DefaultBits) != own {
+		if j.Model != m.Name || slices.Contains(l.Anew, j.recipe.family()) != anew || sized(j.Bits) != (size != "") || size != "" && j.Bits != size {
 			continue
 		}
 		wanted[j.cell] = true
@@ -96,8 +97,8 @@ func (l *ledger) findOf(ctx context.Context, m model, anew, own bool, jobs []job
 	}
 	for _, r := range t.Rows {
 		c := cell{m.Name, r.Bits, names[r.Recipe]}
-		if own {
-			c.Bits = compare.DefaultBits // the row has those that were chosen
+		if size != "" {
+			c.Bits = size // the row has the bits that were chosen
 		}
 		if r.Recipe == compare.FullPrecision {
 			c = cell{m.Name, "", ""}

@@ -12,6 +12,68 @@ import (
 	"github.com/specquant/specquant/internal/compare"
 )
 
+// statements are what is claimed of cells. than gives the divergence that a recipe's is not to
+// exceed, or 0 where a cell does not bear on it.
+var statements = []struct {
+	What, Recipe string
+	Bits         string // of one setting only; "": of all
+	than         func(all rows, model, bits string) float64
+}{
+	{"`specquant-fast` loses less than every baseline without gradients", fast, "", bestOf(1, free)},
+	{"… than half of the best one's at 4-4-4 (the target of 22 November)", fast, "4-4-4", bestOf(0.5, free)},
+	{"… than `quarot` with our activation grids, weights in 32s too", fast, "4-4-4", bestOf(1, otherFormat, "resq")},
+	{"… than `resq`, of .6 to .8 bits more", fast, "", recipeOf("resq")},
+	{"… than every baseline with gradients (in minutes, not GPU hours)", fast, "", bestOf(1, learned)},
+	{"… than `specquant-klt`", fast, "", recipeOf(klt)},
+	{"`specquant-klt` loses less than every baseline without gradients", klt, "", bestOf(1, free)},
+	{"`specquant`, the paper, loses less than plain rounding", paper, "", recipeOf(plainOnes)},
+	{"… than `gptq`", paper, "", recipeOf("gptq")},
+	{"… than every baseline without gradients", paper, "", bestOf(1, free)},
+}
+
+// bestOf is a share of the least divergence of recipes of a kind, without the one named.
+func bestOf(share float64, k kind, without ...string) func(all rows, model, bits string) float64 {
+	return func(all rows, model, bits string) float64 {
+		list := slices.DeleteFunc(of(all, model, bits, k), func(m measured) bool { return slices.Contains(without, m.Name) })
+		if len(list) == 0 {
+			return 0
+		}
+		return share * least(list).Row.KL.Mean
+	}
+}
+
+// recipeOf is the divergence of a recipe.
+func recipeOf(name string) func(all rows, model, bits string) float64 {
+	return func(all rows, model, bits string) float64 { return all[cell{model, bits, name}].KL.Mean }
+}
+
+// claimTable says of each statement in how many cells it holds, and where it fails.
+func claimTable(all rows) string {
+	var s strings.Builder
+	s.WriteString("| claim | holds in | fails |\n|---|---|---|\n")
+	for _, c := range statements {
+		var failed []string
+		cells := 0
+		for _, m := range models {
+			for _, bits := range m.Settings {
+				own, ok := all[cell{m.Name, bits, c.Recipe}]
+				limit := c.than(all, m.Name, bits)
+				if !ok || limit == 0 || c.Bits != "" && c.Bits != bits {
+					continue
+				}
+				cells++
+				if own.KL.Mean >= limit {
+					failed = append(failed, fmt.Sprintf("%s %s (%.2f)", m.title(), bits, own.KL.Mean/limit))
+				}
+			}
+		}
+		if cells > 0 {
+			line(&s, c.What, []string{fmt.Sprintf("%d of %d", cells-len(failed), cells), strings.Join(failed, ", ")})
+		}
+	}
+	return s.String()
+}
+
 // claims prints what the prose around the tables may say: where another recipe
 // loses less than ours, and the ranges of the ratios.
 func claims(w io.Writer, all rows) {

@@ -44,7 +44,7 @@ func TestDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := replace(string(data), map[string]string{realTable: "", "summary": "", "november": "", "parts": "", "tables": ""}); err != nil {
+	if _, err := replace(string(data), map[string]string{realTable: "", "summary": "", "claims": "", "november": "", "parts": "", "tables": ""}); err != nil {
 		t.Error(err)
 	}
 }

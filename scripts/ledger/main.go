@@ -18,6 +18,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
 	"slices"
@@ -124,7 +125,7 @@ func run(ctx context.Context, f flags, out, log io.Writer) error {
 	if len(missing) > 0 {
 		lacking = fmt.Sprintf("%d cells are missing, the first %s %s %s", len(missing), missing[0].Model, missing[0].Bits, missing[0].Recipe)
 	}
-	d.add(map[string]string{"summary": summary(l.rows), "november": novemberTable(l.rows), "parts": partTable(l.rows, variants), "tables": tables(l.rows) + madeBy(l.rows)},
+	d.add(map[string]string{"summary": summary(l.rows), "claims": claimTable(l.rows), "november": novemberTable(l.rows), "parts": partTable(l.rows, variants), "tables": tables(l.rows) + madeBy(l.rows)},
 		len(l.rows), len(missing) == 0, lacking)
 	return errors.Join(failed, d.write(log))
 }
@@ -159,7 +160,7 @@ func (f flags) valid() error {
 	for _, x := range []struct {
 		flag       string
 		got, known []string
-	}{{"models", f.models, modelNames}, {"bits", f.bits, append([]string{compare.DefaultBits}, settings...)}, {"recipes", f.recipes, recipeNames}, {"anew", f.anew, recipeNames}, {"tables", f.tables, []string{realTable, "tables", "parts"}}} {
+	}{{"models", f.models, modelNames}, {"bits", f.bits, slices.Concat([]string{compare.DefaultBits}, slices.Sorted(maps.Values(novemberSizes)), settings)}, {"recipes", f.recipes, recipeNames}, {"anew", f.anew, recipeNames}, {"tables", f.tables, []string{realTable, "tables", "parts"}}} {
 		for _, s := range x.got {
 			if !slices.Contains(x.known, s) {
 				return fmt.Errorf("-%s: found %q, expected some of %s", x.flag, s, strings.Join(x.known, ", "))

@@ -148,7 +148,10 @@ func allowed(recipe, model, bits string) bool {
 	return !slices.Contains(slow, recipe) || slices.Contains(slowModels, model) && slices.Contains(slowSettings, bits)
 }
 
-// cell is a recipe on a model at a setting, which compare.DefaultBits may be too. Recipe ""
+// sized reports whether a setting is not bits but a size, that of llama.cpp's Q4_0 or another.
+func sized(setting string) bool { return strings.Count(setting, "-") != 2 }
+
+// cell is a recipe on a model at a setting, which may be one that is sized. Recipe ""
 // stands for full precision, whose cell has no bits.
 type cell struct{ Model, Bits, Recipe string }
 
@@ -180,6 +183,9 @@ func plan(parts []rowRecipe) []job {
 			}
 			if bits == ownSize {
 				add("tables", m.Name, compare.DefaultBits, atOwnSize)
+				if size := novemberSizes[m.Name]; size != "" {
+					add("tables", m.Name, size, atOwnSize)
+				}
 			}
 		}
 	}

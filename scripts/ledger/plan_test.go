@@ -55,6 +55,7 @@ func TestPlan(t *testing.T) {
 		{cell{"books-5m", "2-8-8", fitted}, true},
 		{cell{"books-5m", compare.DefaultBits, fast}, true},
 		{cell{"books-5m", compare.DefaultBits, klt}, false},
+		{cell{"books-5m", novemberSizes["books-5m"], fast}, true},
 		{cell{"planted-books-5m", compare.DefaultBits, fast}, false},
 		{cell{"books-1m", "4-4-4", "specquant-fast-activations-per-token"}, true},
 		{cell{"books-1m", "4-8-8", "specquant-fast-activations-per-token"}, false},

@@ -104,16 +104,35 @@ func TestPartTable(t *testing.T) {
 }
 
 func TestNovember(t *testing.T) {
-	_, got, _ := strings.Cut(novemberTable(fakeRows()), "|---|---|---|---|---|---|---|---|---|\n")
-	const want = "| `books-1m` | 4-4-4 | .0109 | .0123 | .1000 | 9.14 |  | 4.25, 1.23 |  |\n" +
-		"| `books-1m` | 4-8-8 | .00285 |  | .00300 | 1.05 | .00200 | 4.25, 1.23; 5.25, 1.23 | 0.70 |\n" +
-		"| planted `books-1m` | 4-4-4 | .0107 |  | .1000 | 9.38 |  | 4.25, 1.23 |  |\n" +
+	all := fakeRows()
+	all[cell{"books-1m", novemberSizes["books-1m"], fast}] = fake(0.001, 7)
+	_, got, _ := strings.Cut(novemberTable(all), "|---|---|---|---|---|---|---|---|\n")
+	const want = "| `books-1m` | 4-4-4 | .0109 | .0123 (4.35, 1.23) | .1000 (4.25, 1.23) | 9.14 |  |  |\n" +
+		"| `books-1m` | 4-8-8 | .00285 |  | .00300 (4.25, 1.23) | 1.05 | .00100 (7.00, 1.23) | 0.35 |\n" +
+		"| planted `books-1m` | 4-4-4 | .0107 |  | .1000 (4.25, 1.23) | 9.38 |  |  |\n" +
 		"\nAt the same bits 1 of 3 are within 1.2 times November's.\n"
 	if got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 	if got := novemberTable(rows{}); got != "" {
 		t.Errorf("of nothing: %q", got)
+	}
+}
+
+func TestClaimTable(t *testing.T) {
+	got := claimTable(fakeRows())
+	for _, want := range []string{
+		"| `specquant-fast` loses less than every baseline without gradients | 3 of 3 |  |\n",
+		"| … than half of the best one's at 4-4-4 (the target of 22 November) | 1 of 2 | `books-1m` 4-4-4 (1.00) |\n",
+		"| … than `resq`, of .6 to .8 bits more | 0 of 1 | `books-1m` 4-4-4 (1.11) |\n",
+		"| `specquant-klt` loses less than every baseline without gradients | 0 of 1 | `books-1m` 4-4-4 (1.05) |\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "the paper") {
+		t.Errorf("a claim of cells that there are not:\n%s", got)
 	}
 }
 
