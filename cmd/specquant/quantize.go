@@ -106,7 +106,7 @@ func resumable(e *env, err error) bool {
 func (c *quantizeCmd) printReport(e *env, r *specquant.Report, out string) {
 	tooClose := ""
 	if k := r.Check; k != nil && k.Ratio() > specquant.MaxRatio {
-		tooClose = fmt.Sprintf("warning: the divergence on held-out text is %.1f times that on the text the weights were fitted to, so they are overfitted; give more or other text (--calib), or use a recipe that fits less\n", k.Ratio())
+		tooClose = fmt.Sprintf("warning: the divergence on held-out text is %.1f times that on the text the weights were fitted to, on %s of each, so they may be overfitted; specquant compare tells by more text; give more or other text to fit to (--calib), or use a recipe that fits less\n", k.Ratio(), plural.Of(k.Tokens, "token"))
 	}
 	if c.Quiet {
 		fmt.Fprint(e.err, tooClose)
