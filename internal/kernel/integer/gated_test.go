@@ -32,7 +32,11 @@ func TestMulGated(t *testing.T) {
 					}
 				}
 				var a Activations
-				a.Quantize(pool, x, s.cols, s.tokens, s.cols, ActGrid{Bits: 8, Clip: 1}, group)
+				grid := ActGrid{Bits: 8, Clip: 1}
+				if s.group == 16 && !multiples {
+					grid = ActGrid{Bits: 4, Clip: 1, Group: 16}
+				}
+				a.Quantize(pool, x, s.cols, s.tokens, s.cols, grid, group)
 				ldy := s.rows + 3
 				want, up, y := make([]float32, s.tokens*s.rows), make([]float32, s.tokens*s.rows), make([]float32, s.tokens*ldy)
 				Mul(pool, want, s.rows, ws[0], &a)
