@@ -225,8 +225,8 @@ func (l *quantized) forwardGated(s *scratch, y, x []float32, tokens int, activat
 	return true
 }
 
-// prepare returns what is called for tokens just before they are quantized, where all layers are: it
-// computes their inputs, if that was deferred, and transforms them.
+// prepare returns what is called for tokens just before they are quantized, if none of the layers is in 16
+// bits: it computes the rows of x, if that was deferred, and transforms them.
 func (l *quantized) prepare(s *scratch, x []float32) func(from, end int) {
 	fill := s.fill
 	s.fill = nil

@@ -3,7 +3,7 @@
 // blocks.
 //
 // Each method has a file with its paper and equations at the top: smooth, awq, rotate,
-// keys, branch, svdquant, gptq, fit, learn, tune, mix, head. A long solver has a second
+// keys, branch, svdquant, gptq, fit, learn, tune, head. A long solver has a second
 // file (awq_solver, keys_solver, branch_solver, svdquant_solver, smooth_scales). steps.go
 // lists the steps of a block in order, state.go defines what they work on, store.go the
 // calibration activations, memory.go what each step allocates, runtime.go the emulation of

@@ -4,6 +4,7 @@
 //	matrix      the weights: layout, packing, scales
 //	act         the tokens and how they are quantized (quant_*: the loops)
 //	mul         the product, its definition, and how it is split among threads
+//	gated       two products, gate and up, of which the results meet in the cache
 //	portable    the product in Go, which defines the bits
 //	float       products with float tokens
 //	levels      weights that are indices of 4 bits into a table of levels
