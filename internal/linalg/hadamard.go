@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/kernel/parallel"
 )
 
@@ -64,9 +65,13 @@ func newHadamard(n, tail int) (*Hadamard, error) {
 		c, _ := paley(k)
 		m := paleyMatrix(k)
 		add("Paley "+"II"[:c], k, m)
-		if c == 2 {
-			terms[len(terms)-1].conference = conferenceMatrix(m, k)
+		f := terms[len(terms)-1]
+		if c == 1 {
+			f.signed = float.NewSigned(m, k, false)
+			continue
 		}
+		f.conference = conferenceMatrix(m, k)
+		f.signed = float.NewSigned(subtractIdentity(f.conference, k/2), k/2, true)
 	}
 	if two >= fastOrder || n == two {
 		add("Sylvester", two, nil)

@@ -18,9 +18,16 @@ type term struct {
 	// which it takes half of the multiplications.
 	conference []float32
 
+	// For a matrix by Paley of which the kernels have the signs: it multiplies by sums. Not for
+	// the transpose of one by the first construction, which only folding into weights needs.
+	signed *float.Signed
+
 	once sync.Once
 	flip []float32 // the transpose, made when it is first needed
 }
+
+// signedWidth divides the widths of the rows that [float.Signed] multiplies.
+const signedWidth = 16
 
 func (f *term) transposed() []float32 {
 	f.once.Do(func() {
@@ -42,6 +49,19 @@ func (f *term) left(transpose bool) []float32 {
 	return f.matrix
 }
 
+// sums reports whether [float.Signed] multiplies F, or Fᵀ, with rows of w.
+func (f *term) sums(w int, transpose bool) bool {
+	return f.signed != nil && w%signedWidth == 0 && (!transpose || f.conference != nil)
+}
+
+// inPlace reports whether mul may write over what it multiplies.
+func (f *term) inPlace(w int, transpose bool) bool {
+	if f.sums(w, transpose) {
+		return f.conference == nil
+	}
+	return f.conference == nil && w > 1 && float.LeftInPlace(f.k, w)
+}
+
 // mul sets each of the blocks of dst to F, or Fᵀ, times that of src [k × w]. It may change
 // src.
 func (f *term) mul(p *parallel.Pool, dst, src []float32, w int, transpose bool) {
@@ -52,6 +72,10 @@ func (f *term) mul(p *parallel.Pool, dst, src []float32, w int, transpose bool) 
 			right = f.transposed()
 		}
 		float.MatMulNN(p, dst, k, src, k, right, k, len(src)/k, k, k, false)
+		return
+	}
+	if f.sums(w, transpose) {
+		f.signed.MulLeft(dst, src, w)
 		return
 	}
 	left, pairs := f.left(transpose), f.conference != nil
@@ -150,8 +174,8 @@ func (t *product) multiply(p *parallel.Pool, x []float32, transpose bool) {
 			scale = 1
 			continue
 		}
-		if f.conference == nil && w > 1 && float.LeftInPlace(f.k, w) {
-			float.MulLeft(cur, f.left(transpose), cur, f.k, w, false)
+		if f.inPlace(w, transpose) {
+			f.mul(p, cur, cur, w, transpose)
 			continue
 		}
 		if other == nil {
@@ -185,7 +209,7 @@ func (t *product) flipped(x []float32, transpose bool) bool {
 	}
 	f := t.terms[1]
 	k, beside := f.k, 2
-	if f.conference != nil {
+	if f.conference != nil || f.sums(flipRows, transpose) {
 		beside = 1
 	}
 	size, width := beside*t.n, beside*flipRows

@@ -1,5 +1,7 @@
 package linalg
 
+import "slices"
+
 // paley tells how to construct a Hadamard matrix of order k from the squares of a field of
 // q elements (Paley 1933, "On orthogonal matrices"): construction 1 has k = q+1 for q ≡ 3
 // mod 4, construction 2 has k = 2(q+1) for q ≡ 1 mod 4. construction is 0 if k is not such
@@ -77,4 +79,13 @@ func conferenceMatrix(m []float32, k int) []float32 {
 		}
 	}
 	return c
+}
+
+// subtractIdentity returns a − I, a being [n × n].
+func subtractIdentity(a []float32, n int) []float32 {
+	b := slices.Clone(a)
+	for i := range n {
+		b[i*n+i]--
+	}
+	return b
 }

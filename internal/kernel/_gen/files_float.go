@@ -94,6 +94,16 @@ var floatFiles = []file{
 	{"float/vector_amd64.s", "vector_amd64.tmpl", values{"Axpy": []element{{"axpy", "VMOVUPS", 4}, {"axpyF16", "VCVTPH2PS", 2}}}},
 	{"float/vector_arm64.s", "vector_arm64.tmpl", values{"Axpy": []element{{"axpy", "", 4}, {"axpyF16", "", 2}}}},
 
+	// Products with matrices of signs.
+	{"float/signed_matrices.go", "signed_matrices.tmpl", values{"Matrices": signedMatrices}},
+	{"float/signed_amd64.s", "signed_amd64.tmpl", values{"Matrices": signedMatrices}},
+	{"float/signed_arm64.s", "signed_arm64.tmpl", values{"Matrices": signedMatrices}},
+	{"float/signed_sets_amd64.go", "signed_sets.tmpl", values{"Matrices": signedMatrices, "Tiers": []values{
+		{"Name": "AVX512", "Suffix": "avx512"}, {"Name": "AVX2", "Suffix": "avx2"},
+	}}},
+	{"float/signed_sets_arm64.go", "signed_sets.tmpl", values{"Matrices": signedMatrices, "Tiers": []values{{"Name": "NEON", "Suffix": "NEON"}}}},
+	{"float/signed_sets_other.go", "signed_sets.tmpl", values{"Matrices": signedMatrices, "Tiers": []values(nil)}},
+
 	// The speed of the machine.
 	{"cpu/limits_amd64.s", "limits_amd64.tmpl", nil},
 	{"cpu/limits_arm64.s", "limits_arm64.tmpl", nil},

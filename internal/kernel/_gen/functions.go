@@ -46,7 +46,12 @@ var functions = template.FuncMap{
 		return list
 	},
 	"upper": strings.ToUpper,
-	"list":  func(list ...any) []any { return list },
+
+	"signedBody":   func(m signedMatrix, t tier) string { return strings.TrimSuffix(m.body(t), "\n") },
+	"signedStored": func(m signedMatrix, t tier) int { return m.stored(t) },
+	"signedNEON":   func() []tier { return []tier{{Name: "NEON", Bytes: 16}} },
+
+	"list": func(list ...any) []any { return list },
 
 	"planes":         planes,
 	"oddMultiples":   oddMultiples,

@@ -116,3 +116,12 @@ var (
 	kvIntCombine256 = []shape{{4, 8}, {1, 16}}
 	kvIntNarrow     = []shape{{4, 16}, {1, 16}} // and with NEON
 )
+
+// The matrices of signs: Paley's, of orders that widths of models have as a factor.
+var signedMatrices = []signedMatrix{
+	paley(11, 11, ""), paley(17, 17, ""), paley(19, 19, ""), paley(27, 3, squares27), paley(37, 37, ""), paley(43, 43, ""),
+}
+
+// squares27 tells the squares of the field of 27 elements from the others: see paley. The field's
+// elements are numbered as package linalg does it.
+const squares27 = "++----++++-+++-++---+-+--+-"

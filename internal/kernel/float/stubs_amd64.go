@@ -341,6 +341,44 @@ func rangeAVX2(out *[3]float32, x *float32, n int)
 //go:noescape
 func rangeAVX512(out *[3]float32, x *float32, n int)
 
+// signed_amd64.s
+
+//go:noescape
+func signed12avx512(dst, src unsafe.Pointer, stride, columns int)
+
+//go:noescape
+func signed12avx2(dst, src unsafe.Pointer, stride, columns int)
+
+//go:noescape
+func signed36avx512(dst, src unsafe.Pointer, stride, columns int)
+
+//go:noescape
+func signed36avx2(dst, src unsafe.Pointer, stride, columns int)
+
+//go:noescape
+func signed20avx512(dst, src unsafe.Pointer, stride, columns int)
+
+//go:noescape
+func signed20avx2(dst, src unsafe.Pointer, stride, columns int)
+
+//go:noescape
+func signed28avx512(dst, src unsafe.Pointer, stride, columns int)
+
+//go:noescape
+func signed28avx2(dst, src unsafe.Pointer, stride, columns int)
+
+//go:noescape
+func signed76avx512(dst, src unsafe.Pointer, stride, columns int)
+
+//go:noescape
+func signed76avx2(dst, src unsafe.Pointer, stride, columns int)
+
+//go:noescape
+func signed44avx512(dst, src unsafe.Pointer, stride, columns int)
+
+//go:noescape
+func signed44avx2(dst, src unsafe.Pointer, stride, columns int)
+
 // transpose_amd64.s
 
 //go:noescape

@@ -115,6 +115,26 @@ func bf16tof32NEON(dst, src unsafe.Pointer, blocks int)
 //go:noescape
 func rangeNEON(out *[12]float32, x *float32, n int)
 
+// signed_arm64.s
+
+//go:noescape
+func signed12NEON(dst, src unsafe.Pointer, stride, columns int)
+
+//go:noescape
+func signed36NEON(dst, src unsafe.Pointer, stride, columns int)
+
+//go:noescape
+func signed20NEON(dst, src unsafe.Pointer, stride, columns int)
+
+//go:noescape
+func signed28NEON(dst, src unsafe.Pointer, stride, columns int)
+
+//go:noescape
+func signed76NEON(dst, src unsafe.Pointer, stride, columns int)
+
+//go:noescape
+func signed44NEON(dst, src unsafe.Pointer, stride, columns int)
+
 // transpose_arm64.s
 
 //go:noescape
