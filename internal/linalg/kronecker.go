@@ -169,6 +169,10 @@ func (t *product) multiply(p *parallel.Pool, x []float32, transpose bool) {
 	scale, w := t.scale, t.n
 	for _, f := range t.terms {
 		w /= f.k
+		if f.matrix == nil && w == 1 { // the last one: what is elsewhere comes back
+			float.HadamardTo(x, cur, f.k, scale)
+			return
+		}
 		if f.matrix == nil {
 			float.Hadamard(cur, f.k, w, scale)
 			scale = 1

@@ -324,6 +324,36 @@ func hadamard16Blocks(x []float32, scale float32) (n int) {
 	return n
 }
 
+// hadamard32 reports whether the active tier has the routine, and calls it.
+func hadamard32(dst []float32, src []float32, scale float32, blocks int) bool {
+	switch tier := cpu.Active(); {
+	case tier >= cpu.AVX512:
+		hadamard32avx512(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(src)), scale, blocks)
+		return true
+	}
+	return false
+}
+
+// hadamard64 reports whether the active tier has the routine, and calls it.
+func hadamard64(dst []float32, src []float32, scale float32, blocks int) bool {
+	switch tier := cpu.Active(); {
+	case tier >= cpu.AVX512:
+		hadamard64avx512(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(src)), scale, blocks)
+		return true
+	}
+	return false
+}
+
+// hadamard128 reports whether the active tier has the routine, and calls it.
+func hadamard128(dst []float32, src []float32, scale float32, blocks int) bool {
+	switch tier := cpu.Active(); {
+	case tier >= cpu.AVX512:
+		hadamard128avx512(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(src)), scale, blocks)
+		return true
+	}
+	return false
+}
+
 // hadamard2 reports whether the active tier has the routine, and calls it.
 func hadamard2(x []float32, h int, groups int) bool {
 	switch tier := cpu.Active(); {

@@ -115,6 +115,21 @@ func hadamard16Blocks(x []float32, scale float32) (n int) {
 	return 0
 }
 
+// hadamard32 reports whether the active tier has the routine, and calls it.
+func hadamard32(dst []float32, src []float32, scale float32, blocks int) bool {
+	return false
+}
+
+// hadamard64 reports whether the active tier has the routine, and calls it.
+func hadamard64(dst []float32, src []float32, scale float32, blocks int) bool {
+	return false
+}
+
+// hadamard128 reports whether the active tier has the routine, and calls it.
+func hadamard128(dst []float32, src []float32, scale float32, blocks int) bool {
+	return false
+}
+
 // hadamard2 reports whether the active tier has the routine, and calls it.
 func hadamard2(x []float32, h int, groups int) bool {
 	return false

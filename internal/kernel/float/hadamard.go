@@ -23,24 +23,76 @@ func Hadamard(x []float32, n, w int, scale float32) {
 	for len(x) > 0 {
 		part := x[:min(chunk, len(x))]
 		x = x[len(part):]
-		h := w // the distance of the next stage
-		if w == 1 && n >= 16 && hadamard16Blocks(part, scale) > 0 {
-			h = 16 // the scale and the stages of distance 1, 2, 4 and 8 are done
-		} else {
+		h := 0 // the distance of the next stage
+		if w == 1 {
+			h = hadamardRows(part, n, scale)
+		}
+		if h == 0 {
+			h = w
 			for i := scaleBlocks(part, scale); i < len(part); i++ {
 				part[i] *= scale
 			}
 		}
-		if h%16 == 0 { // the assembly does two stages at a time, and one that is left
-			for 4*h <= n*w && hadamard4(part, h, len(part)/(4*h)) {
-				h *= 4
-			}
-			if 2*h <= n*w && hadamard2(part, h, len(part)/(2*h)) {
-				h *= 2
-			}
-		}
-		hadamardGo(part, h, n*w)
+		hadamardStages(part, h, n*w)
 	}
+}
+
+// HadamardTo is Hadamard for vectors: it sets each n numbers of dst to those of src, which may be
+// dst, times scale·H.
+func HadamardTo(dst, src []float32, n int, scale float32) {
+	if n < 1 || n&(n-1) != 0 || len(src)%n != 0 || len(dst) < len(src) {
+		panic(fmt.Sprintf("kernel: Hadamard transform of order %d on %d numbers, to %d", n, len(src), len(dst)))
+	}
+	chunk := max(1, hadamardChunk/n) * n
+	for len(src) > 0 {
+		from, to := src[:min(chunk, len(src))], dst[:min(chunk, len(src))]
+		src, dst = src[len(from):], dst[len(from):]
+		if h := hadamardTo(to, from, n, scale); h > 0 {
+			hadamardStages(to, h, n)
+			continue
+		}
+		copy(to, from)
+		Hadamard(to, n, 1, scale)
+	}
+}
+
+// hadamardRows does the scale and the first stages for vectors of n numbers, as many as keep them
+// in registers, and returns the distance of the next stage. It does nothing and returns 0 if the
+// tier has no routine.
+func hadamardRows(x []float32, n int, scale float32) int {
+	if h := hadamardTo(x, x, n, scale); h > 0 {
+		return h
+	}
+	if n >= 16 && hadamard16Blocks(x, scale) > 0 {
+		return 16
+	}
+	return 0
+}
+
+// hadamardTo is hadamardRows with the results in dst, for tiers that have this.
+func hadamardTo(dst, src []float32, n int, scale float32) int {
+	switch {
+	case n >= 128 && hadamard128(dst, src, scale, len(src)/128):
+		return 128
+	case n == 64 && hadamard64(dst, src, scale, len(src)/64):
+		return 64
+	case n == 32 && hadamard32(dst, src, scale, len(src)/32):
+		return 32
+	}
+	return 0
+}
+
+// hadamardStages does the stages of distance h, 2h, 4h, … below end.
+func hadamardStages(x []float32, h, end int) {
+	if h%16 == 0 { // the assembly does two stages at a time, and one that is left
+		for 4*h <= end && hadamard4(x, h, len(x)/(4*h)) {
+			h *= 4
+		}
+		if 2*h <= end && hadamard2(x, h, len(x)/(2*h)) {
+			h *= 2
+		}
+	}
+	hadamardGo(x, h, end)
 }
 
 // PaleyPairs replaces each pair of rows a, b [w] of x by s = a+b and d = a−b, and sets the

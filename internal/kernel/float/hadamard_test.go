@@ -45,6 +45,13 @@ func TestHadamard(t *testing.T) {
 				y := append([]float32(nil), x...)
 				Hadamard(y, n, w, 0.3)
 				kerneltest.SameBits(t, fmt.Sprintf("%d blocks of %d × %d", blocks, n, w), y, want)
+				if w == 1 {
+					y, dst := append([]float32(nil), x...), make([]float32, len(x)+1)
+					dst[len(x)] = 7
+					HadamardTo(dst, y, n, 0.3)
+					kerneltest.SameBits(t, fmt.Sprintf("%d vectors of %d", blocks, n), dst, append(append([]float32(nil), want...), 7))
+					kerneltest.SameBits(t, "what was transformed", y, x)
+				}
 			})
 		}
 	}

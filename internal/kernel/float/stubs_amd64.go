@@ -275,6 +275,15 @@ func gridTurnavx2(q, e, gradient, change, scale, shift unsafe.Pointer, by *GridS
 func hadamard16avx512(x unsafe.Pointer, scale float32, blocks int)
 
 //go:noescape
+func hadamard32avx512(dst, src unsafe.Pointer, scale float32, blocks int)
+
+//go:noescape
+func hadamard64avx512(dst, src unsafe.Pointer, scale float32, blocks int)
+
+//go:noescape
+func hadamard128avx512(dst, src unsafe.Pointer, scale float32, blocks int)
+
+//go:noescape
 func hadamard16avx2(x unsafe.Pointer, scale float32, blocks int)
 
 //go:noescape
