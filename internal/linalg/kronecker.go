@@ -26,9 +26,6 @@ type term struct {
 	flip []float32 // the transpose, made when it is first needed
 }
 
-// signedWidth divides the widths of the rows that [float.Signed] multiplies.
-const signedWidth = 16
-
 func (f *term) transposed() []float32 {
 	f.once.Do(func() {
 		f.flip = make([]float32, f.k*f.k)
@@ -51,7 +48,7 @@ func (f *term) left(transpose bool) []float32 {
 
 // sums reports whether [float.Signed] multiplies F, or Fᵀ, with rows of w.
 func (f *term) sums(w int, transpose bool) bool {
-	return f.signed != nil && w%signedWidth == 0 && (!transpose || f.conference != nil)
+	return f.signed != nil && w%float.SignedColumns == 0 && (!transpose || f.conference != nil)
 }
 
 // inPlace reports whether mul may write over what it multiplies.
@@ -135,13 +132,19 @@ func (t *product) apply(p *parallel.Pool, x []float32, rows int, transpose bool)
 		}
 		return
 	}
+	if groups == 1 {
+		t.strips(p, x, transpose)
+		return
+	}
+	p.Run(groups, func(i int) { t.strips(p, x[i*size:min((i+1)*size, len(x))], transpose) })
+}
+
+// strips transforms the rows of x, as many at a time as fit the first-level cache.
+func (t *product) strips(p *parallel.Pool, x []float32, transpose bool) {
 	strip := max(1, nearSize/t.n) * t.n
-	p.Run(groups, func(i int) {
-		group := x[i*size : min((i+1)*size, len(x))]
-		for at := 0; at < len(group); at += strip {
-			t.multiply(p, group[at:min(at+strip, len(group))], transpose)
-		}
-	})
+	for ; len(x) > 0; x = x[min(strip, len(x)):] {
+		t.multiply(p, x[:min(strip, len(x))], transpose)
+	}
 }
 
 // TransformBytes is the memory in which so many threads transform rows.
@@ -205,7 +208,7 @@ const flipRows = 16
 // flipped is multiply for Sylvester 16 ⊗ F, as 576 = 16·36 has it. A row is a matrix
 // X [16 × k] there and becomes H·X·Fᵀ, whose transpose is F·(Xᵀ·H): rows of 16, and F as
 // the left factor, both of which fill registers where rows of k do not. Two rows go side by
-// side, unless F takes pairs of rows of 16 itself. It returns false and does nothing for
+// side where F is a dense product, whose registers they fill. It returns false and does nothing for
 // other products.
 func (t *product) flipped(x []float32, transpose bool) bool {
 	if len(t.terms) != 2 || t.tail != 1 || t.terms[0].matrix != nil || t.terms[0].k != flipRows || t.terms[1].matrix == nil {
@@ -221,6 +224,13 @@ func (t *product) flipped(x []float32, transpose bool) bool {
 	defer scratch.Put(s)
 	in, out := (*s)[:size], (*s)[size:]
 	for ; len(x) > 0; x = x[min(size, len(x)):] {
+		if beside == 1 {
+			row := x[:t.n]
+			float.HadamardColumns(in, row, k, t.scale)
+			f.mul(nil, out, in, width, transpose)
+			float.ColumnsToRows(row, out, k)
+			continue
+		}
 		rows := min(beside, len(x)/t.n)
 		if rows < beside {
 			clear(in)

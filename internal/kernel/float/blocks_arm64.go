@@ -219,6 +219,16 @@ func hadamard128(dst []float32, src []float32, scale float32, blocks int) bool {
 	return false
 }
 
+// hadamardColumns reports whether the active tier has the routine, and calls it.
+func hadamardColumns(dst []float32, src []float32, scale float32, columns int) bool {
+	return false
+}
+
+// columnsToRows reports whether the active tier has the routine, and calls it.
+func columnsToRows(dst []float32, src []float32, columns int) bool {
+	return false
+}
+
 // hadamard2 reports whether the active tier has the routine, and calls it.
 func hadamard2(x []float32, h int, groups int) bool {
 	switch tier := cpu.Active(); {

@@ -6,6 +6,7 @@
 //	gemm_pack      copies of the operands in the order in which that loop reads them
 //	gemm_narrow    products with at most four rows
 //	gemm_left      products of small matrices with many blocks
+//	signed         products with matrices of ±1, by sums of four rows
 //	gemm_syrk      Gram matrices xᵀ·x
 //	half           IEEE binary16 and bfloat16: conversions
 //	half_matrix    products with matrices that are stored in 16 bits

@@ -95,6 +95,29 @@ func hadamardStages(x []float32, h, end int) {
 	hadamardGo(x, h, end)
 }
 
+// HadamardColumns multiplies src [16 × k] from the left by scale·H, H the Walsh-Hadamard matrix of
+// order 16, and sets dst [k × 16] to the transpose of the result. All tiers agree to the bit.
+func HadamardColumns(dst, src []float32, k int, scale float32) {
+	if k < 1 || len(src) != 16*k || len(dst) != 16*k {
+		panic(fmt.Sprintf("kernel: transforms of %d columns of 16 in %d numbers, to %d", k, len(src), len(dst)))
+	}
+	if k%4 == 0 && hadamardColumns(dst, src, scale, k) {
+		return
+	}
+	Transpose(dst, 16, src, k, 16, k)
+	Hadamard(dst, 16, 1, scale)
+}
+
+// ColumnsToRows sets dst [16 × k] to the transpose of src [k × 16].
+func ColumnsToRows(dst, src []float32, k int) {
+	if k < 1 || len(src) != 16*k || len(dst) != 16*k {
+		panic(fmt.Sprintf("kernel: transpose of %d rows of 16 in %d numbers, to %d", k, len(src), len(dst)))
+	}
+	if k%4 != 0 || !columnsToRows(dst, src, k) {
+		Transpose(dst, k, src, 16, k, 16)
+	}
+}
+
 // PaleyPairs replaces each pair of rows a, b [w] of x by s = a+b and d = a−b, and sets the
 // same rows of dst to d and −s: what a Hadamard matrix C ⊗ [1 1; 1 −1] + I ⊗ [1 −1; −1 −1]
 // makes of x is C, for pairs of rows, times x afterwards, added to dst. All tiers agree to

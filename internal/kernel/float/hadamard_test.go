@@ -68,6 +68,28 @@ func TestHadamard(t *testing.T) {
 	}
 }
 
+func TestHadamardColumns(t *testing.T) {
+	r := rand.New(rand.NewPCG(21, 22))
+	for _, k := range []int{1, 4, 7, 12, 16, 20, 33, 36, 44, 64, 76} {
+		x := kerneltest.RandFloats(r, 16*k)
+		h := append([]float32(nil), x...)
+		hadamardRef(h, 16, k, 0.7)
+		kerneltest.FloatTiers(t, func(t *testing.T) {
+			y, want := make([]float32, 16*k+1), make([]float32, 16*k+1)
+			y[16*k], want[16*k] = 7, 7
+			for i, v := range h {
+				want[i%k*16+i/k] = v
+			}
+			HadamardColumns(y[:16*k], x, k, 0.7)
+			kerneltest.SameBits(t, fmt.Sprintf("%d columns", k), y, want)
+			back := make([]float32, 16*k+1)
+			back[16*k] = 7
+			ColumnsToRows(back[:16*k], y[:16*k], k)
+			kerneltest.SameBits(t, fmt.Sprintf("%d columns to rows", k), back, append(append([]float32(nil), h...), 7))
+		})
+	}
+}
+
 func TestPaleyPairs(t *testing.T) {
 	r := rand.New(rand.NewPCG(19, 20))
 	for _, w := range []int{1, 5, 16, 48, 64, 100} {

@@ -80,15 +80,15 @@ func newSigned(a []float32, k int, pairs bool) *Signed {
 	return m
 }
 
-// signedColumns is the number of columns of which there is a multiple.
-const signedColumns = 16
+// SignedColumns divides the widths that [Signed.MulLeft] takes.
+const SignedColumns = 16
 
 // MulLeft sets each block [order × w] of dst to the matrix times that of src, on the calling
 // goroutine. dst may be src if the matrix does not stand for one of twice the order. It returns
-// false and does nothing unless w is a multiple of 16. All tiers agree to the bit, and a column's
+// false and does nothing unless w is a multiple of [SignedColumns]. All tiers agree to the bit, and a column's
 // result does not depend on others.
 func (m *Signed) MulLeft(dst, src []float32, w int) bool {
-	if w < 1 || w%signedColumns != 0 {
+	if w < 1 || w%SignedColumns != 0 {
 		return false
 	}
 	order := m.k
@@ -107,7 +107,7 @@ func (m *Signed) MulLeft(dst, src []float32, w int) bool {
 			routine(unsafe.Pointer(&dst[i]), unsafe.Pointer(&src[i]), 4*w, w)
 			continue
 		}
-		for j := i; j < i+w; j += signedColumns {
+		for j := i; j < i+w; j += SignedColumns {
 			if m.pairs {
 				m.panel(dst[j:], src[j:], w, 1)
 				m.panel(dst[j:], src[j:], w, -1)
@@ -123,7 +123,7 @@ func (m *Signed) MulLeft(dst, src []float32, w int) bool {
 // two rows, and −1 if they are differences; then twice the first row of a pair is added to a
 // result, or twice the second one is subtracted.
 func (m *Signed) panel(dst, src []float32, w int, pair float32) {
-	const n = signedColumns
+	const n = SignedColumns
 	input := func(j int) (x [n]float32) {
 		if pair == 0 {
 			copy(x[:], src[j*w:])

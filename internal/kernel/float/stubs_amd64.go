@@ -284,6 +284,12 @@ func hadamard64avx512(dst, src unsafe.Pointer, scale float32, blocks int)
 func hadamard128avx512(dst, src unsafe.Pointer, scale float32, blocks int)
 
 //go:noescape
+func hadamardColumnsavx512(dst, src unsafe.Pointer, scale float32, columns int)
+
+//go:noescape
+func columnsToRowsavx512(dst, src unsafe.Pointer, columns int)
+
+//go:noescape
 func hadamard16avx2(x unsafe.Pointer, scale float32, blocks int)
 
 //go:noescape
