@@ -2,6 +2,7 @@ package linalg
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/specquant/specquant/internal/kernel/float"
@@ -18,8 +19,9 @@ type term struct {
 	// which it takes half of the multiplications.
 	conference []float32
 
-	// For a matrix by Paley of which the kernels have the signs: it multiplies by sums. Not for
-	// the transpose of one by the first construction, which only folding into weights needs.
+	// For a matrix by Paley of which the kernels have the signs: it multiplies with sums. The
+	// transpose of one by the first construction has other signs and is a dense product, because
+	// it is not needed often.
 	signed *float.Signed
 
 	once sync.Once
@@ -162,36 +164,43 @@ func getScratch(n int) *[]float32 {
 	return &s
 }
 
-// multiply transforms the rows of x, factor by factor from the left.
+// multiply transforms the rows of x, factor by factor from the right: the last
+// one, a Sylvester matrix in most cases, reads the rows in the order of memory.
 func (t *product) multiply(p *parallel.Pool, x []float32, transpose bool) {
 	if t.flipped(x, transpose) {
 		return
 	}
-	cur := x
-	var other []float32
-	scale, w := t.scale, t.n
-	for _, f := range t.terms {
-		w /= f.k
-		if f.matrix == nil && w == 1 { // the last one: what is elsewhere comes back
-			float.HadamardTo(x, cur, f.k, scale)
-			return
+	moves, w := 0, t.tail // how many factors cannot write over what they multiply
+	for _, f := range slices.Backward(t.terms) {
+		if f.matrix != nil && !f.inPlace(w, transpose) {
+			moves++
 		}
-		if f.matrix == nil {
+		w *= f.k
+	}
+	cur, other := x, []float32(nil)
+	if moves > 0 {
+		s := getScratch(len(x))
+		defer scratch.Put(s)
+		other = *s
+	}
+	scale := t.scale
+	w = t.tail
+	for _, f := range slices.Backward(t.terms) {
+		switch {
+		case f.matrix == nil && w == 1 && moves%2 != 0: // so that the last factor writes to x
+			float.HadamardTo(other, cur, f.k, scale)
+			cur, other = other, cur
+			scale = 1
+		case f.matrix == nil:
 			float.Hadamard(cur, f.k, w, scale)
 			scale = 1
-			continue
-		}
-		if f.inPlace(w, transpose) {
+		case f.inPlace(w, transpose):
 			f.mul(p, cur, cur, w, transpose)
-			continue
+		default:
+			f.mul(p, other, cur, w, transpose)
+			cur, other = other, cur
 		}
-		if other == nil {
-			s := getScratch(len(x))
-			defer scratch.Put(s)
-			other = *s
-		}
-		f.mul(p, other, cur, w, transpose)
-		cur, other = other, cur
+		w *= f.k
 	}
 	if scale != 1 {
 		float.Hadamard(cur, 1, 1, scale) // order 1: applies only the scale
