@@ -25,7 +25,8 @@ import (
 // times the median sum of squares are therefore added in float32, the 32 largest of them if
 // there are more.
 //
-// The zero value is ready for use; its buffers are used again from call to call.
+// [Gram.AddCross] does the same for Σ_t y_t·x_tᵀ. The zero value is ready for use; its buffers
+// are used again from call to call.
 type Gram struct {
 	acts   Activations // the channels as "tokens" of a product: Q[channel][token]
 	tiles  []byte      // the same integers as a matrix of weights
@@ -35,6 +36,9 @@ type Gram struct {
 	sorted []float64
 	far    []int     // tokens that are added in float32
 	apart  []float32 // those tokens [far × n]
+
+	left      Activations // of AddCross: the channels of y
+	leftApart []float32   // and its tokens that are added in float32
 }
 
 // gramColumns holds the values of some channels, one after the other.
@@ -68,13 +72,56 @@ func (g *Gram) AddLower(p *parallel.Pool, h []float64, n int, x []float32, ldx, 
 	}
 }
 
+// CrossBytes returns the bytes that [Gram.AddCross] holds besides, for y of m channels and x of n.
+func CrossBytes(m, n, tokens, threads int) int64 {
+	return GramBytes(m, tokens, threads) + 4*int64(gramRows)*int64(n)
+}
+
+// AddCross adds Σ_t y_t·x_tᵀ [m×n] to h, for the rows of y [tokens × m] and x [tokens × n],
+// which must be finite.
+func (g *Gram) AddCross(p *parallel.Pool, h []float32, y []float32, m int, x []float32, n, tokens int) {
+	shape.Fits("h", len(h), n, m, n)
+	for t := 0; t < tokens; t += gramTokens {
+		g.cross(p, h, y[t*m:], m, x[t*n:], n, min(gramTokens, tokens-t))
+	}
+}
+
+func (g *Gram) cross(p *parallel.Pool, h []float32, y []float32, m int, x []float32, n, tokens int) {
+	g.far = g.far[:0]
+	g.choose(y, m, m, tokens)
+	g.choose(x, n, n, tokens)
+	slices.Sort(g.far)
+	g.far = slices.Compact(g.far)
+	g.leftApart = g.keepApart(g.leftApart, y, m, m)
+	g.apart = g.keepApart(g.apart, x, n, n)
+	g.round(p, &g.left, y, m, m, tokens) // its tiles are not used
+	g.round(p, &g.acts, x, n, n, tokens)
+	g.sums = shape.Grow(g.sums, min(gramRows, m)*n)
+	for i := 0; i < m; i += gramRows {
+		end := min(m, i+gramRows)
+		w, a := g.operands(&g.left, i, end, n, tokens)
+		Mul(p, g.sums, n, &w, &a)
+		if k := len(g.far); k > 0 {
+			float.MatMulTN(p, g.sums, n, g.leftApart[i:], m, g.apart, n, end-i, n, k, true)
+		}
+		p.Run(end-i, func(r int) {
+			row := h[(i+r)*n:][:n]
+			for j, v := range g.sums[r*n:][:n] {
+				row[j] += v
+			}
+		})
+	}
+}
+
 func (g *Gram) add(p *parallel.Pool, h []float64, n int, x []float32, ldx, tokens int) {
+	g.far = g.far[:0]
 	g.choose(x, ldx, n, tokens)
-	g.round(p, x, ldx, n, tokens)
+	g.apart = g.keepApart(g.apart, x, ldx, n)
+	g.round(p, &g.acts, x, ldx, n, tokens)
 	g.sums = shape.Grow(g.sums, min(gramRows, n)*n)
 	for i := 0; i < n; i += gramRows {
 		end := min(n, i+gramRows)
-		w, a := g.operands(i, end, tokens)
+		w, a := g.operands(&g.acts, i, end, end, tokens)
 		Mul(p, g.sums, n, &w, &a)
 		if k := len(g.far); k > 0 {
 			float.MatMulTN(p, g.sums, n, g.apart[i:], n, g.apart, n, end-i, end, k, true)
@@ -85,7 +132,7 @@ func (g *Gram) add(p *parallel.Pool, h []float64, n int, x []float32, ldx, token
 	}
 }
 
-// choose finds the tokens that are added in float32, and copies them.
+// choose adds to far the tokens that are added in float32 because of x.
 func (g *Gram) choose(x []float32, ldx, n, tokens int) {
 	g.norms = shape.Grow(g.norms, tokens)
 	for t := range g.norms {
@@ -94,28 +141,33 @@ func (g *Gram) choose(x []float32, ldx, n, tokens int) {
 	g.sorted = append(g.sorted[:0], g.norms...)
 	slices.Sort(g.sorted)
 	limit := max(gramFar*g.sorted[(tokens-1)/2], g.sorted[max(0, tokens-1-gramMost)])
-	g.far = g.far[:0]
 	for t, v := range g.norms {
 		if v > limit {
 			g.far = append(g.far, t)
 		}
 	}
-	g.apart = shape.Grow(g.apart, len(g.far)*n)
-	for i, t := range g.far {
-		copy(g.apart[i*n:], x[t*ldx:][:n])
-	}
 }
 
-// round rounds the channels of the other tokens to integers.
-func (g *Gram) round(p *parallel.Pool, x []float32, ldx, n, tokens int) {
-	g.acts.reset(n, tokens, ActGrid{Bits: 8}, 0)
+// keepApart copies the tokens of x that are added in float32 to dst, which grows if needed.
+func (g *Gram) keepApart(dst, x []float32, ldx, n int) []float32 {
+	dst = shape.Grow(dst, len(g.far)*n)
+	for i, t := range g.far {
+		copy(dst[i*n:], x[t*ldx:][:n])
+	}
+	return dst
+}
+
+// round rounds the channels of the other tokens to integers, in a, and lays these out as a
+// matrix of weights too.
+func (g *Gram) round(p *parallel.Pool, a *Activations, x []float32, ldx, n, tokens int) {
+	a.reset(n, tokens, ActGrid{Bits: 8}, 0)
 	size := intTileBytes(8, tokens)
 	blocks := shape.CeilDiv(n, intLanes)
 	g.tiles = shape.Grow(g.tiles, blocks*size)
 	g.rowSum = shape.Grow(g.rowSum, blocks*intLanes)
-	g.acts.Scale = shape.Grow(g.acts.Scale, blocks*intLanes) // the matrix has whole tiles
+	a.Scale = shape.Grow(a.Scale, blocks*intLanes) // the matrix has whole tiles
 	clear(g.rowSum)
-	clear(g.acts.Scale[n:])
+	clear(a.Scale[n:])
 	p.Run(blocks, func(b int) {
 		from, channels := b*intLanes, min(intLanes, n-b*intLanes)
 		scratch := gramColumns.Get().(*[]float32)
@@ -123,16 +175,15 @@ func (g *Gram) round(p *parallel.Pool, x []float32, ldx, n, tokens int) {
 		columns := *scratch
 		float.Transpose(columns, tokens, x[from:], ldx, tokens, channels)
 		for c := range channels {
-			g.roundChannel(from+c, columns[c*tokens:][:tokens])
+			g.roundChannel(a, from+c, columns[c*tokens:][:tokens])
 		}
 		gramColumns.Put(scratch)
-		g.packTile(g.tiles[b*size:][:size], from, channels, tokens)
+		packTile(a, g.tiles[b*size:][:size], from, channels, tokens)
 	})
 }
 
 // roundChannel rounds the values v of a channel.
-func (g *Gram) roundChannel(channel int, v []float32) {
-	a := &g.acts
+func (g *Gram) roundChannel(a *Activations, channel int, v []float32) {
 	for _, t := range g.far {
 		v[t] = 0
 	}
@@ -148,13 +199,12 @@ func (g *Gram) roundChannel(channel int, v []float32) {
 
 // packTile lays out the integers of some channels, at most 16, as a row tile of weights of
 // 8 bits. Four tokens of a channel are four bytes that stay together.
-func (g *Gram) packTile(dst []byte, from, channels, tokens int) {
+func packTile(a *Activations, dst []byte, from, channels, tokens int) {
 	words := shape.CeilDiv(tokens, 4)
 	tile := unsafe.Slice((*float32)(unsafe.Pointer(&dst[0])), words*intLanes)
 	if channels < intLanes {
 		clear(tile)
 	}
-	a := &g.acts
 	rows := unsafe.Slice((*float32)(unsafe.Pointer(&a.Q[from*a.Stride])), ((channels-1)*a.Stride)/4+words)
 	float.Transpose(tile, intLanes, rows, a.Stride/4, channels, words)
 	for i := 0; i < len(dst); i += 8 { // signed to unsigned: + 128
@@ -162,14 +212,15 @@ func (g *Gram) packTile(dst []byte, from, channels, tokens int) {
 	}
 }
 
-// operands are the two sides of the product for rows i to end-1 of h, columns 0 to end-1.
-func (g *Gram) operands(i, end, tokens int) (Matrix, Activations) {
-	blocks := shape.CeilDiv(end, intLanes)
-	w := Matrix{Bits: 8, Rows: end, Cols: tokens, Tiles: g.tiles[:blocks*intTileBytes(8, tokens)],
+// operands are the two sides of a product: channels from to end-1 of left, and of x, whose
+// integers lie in tiles, the first rows channels.
+func (g *Gram) operands(left *Activations, from, end, rows, tokens int) (Matrix, Activations) {
+	blocks := shape.CeilDiv(rows, intLanes)
+	w := Matrix{Bits: 8, Rows: rows, Cols: tokens, Tiles: g.tiles[:blocks*intTileBytes(8, tokens)],
 		Scale: g.acts.Scale[:blocks*intLanes], RowSum: g.rowSum[:blocks*intLanes]}
-	a := g.acts
-	a.Tokens = end - i
-	a.Q, a.Scale, a.Zero, a.Sum = a.Q[i*a.Stride:], a.Scale[i:], a.Zero[i:], a.Sum[i:]
-	a.shift, a.fsum = a.shift[i:], a.fsum[i:]
+	a := *left
+	a.Tokens = end - from
+	a.Q, a.Scale, a.Zero, a.Sum = a.Q[from*a.Stride:], a.Scale[from:], a.Zero[from:], a.Sum[from:]
+	a.shift, a.fsum = a.shift[from:], a.fsum[from:]
 	return w, a
 }

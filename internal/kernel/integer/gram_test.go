@@ -85,6 +85,54 @@ func TestGram(t *testing.T) {
 	}
 }
 
+// TestGramCross does the same for the moments of two kinds of rows, of which one has large
+// tokens of its own.
+func TestGramCross(t *testing.T) {
+	pool := parallel.NewPool(3)
+	defer pool.Close()
+	r := rand.New(rand.NewPCG(2, 1))
+	for _, c := range []struct{ m, n, tokens int }{{1, 1, 1}, {3, 17, 9}, {40, 16, 512}, {100, 37, 600}, {97, 200, 513}} {
+		x, y := gramTestTokens(r, c.tokens, c.n), gramTestTokens(r, c.tokens, c.m)
+		for i := range c.m {
+			y[c.tokens/2*c.m+i] *= 100
+		}
+		want, yy, xx := make([]float64, c.m*c.n), make([]float64, c.m), make([]float64, c.n)
+		for tok := range c.tokens {
+			for i, v := range y[tok*c.m:][:c.m] {
+				yy[i] += float64(v) * float64(v)
+				for j, w := range x[tok*c.n:][:c.n] {
+					want[i*c.n+j] += float64(v) * float64(w)
+				}
+			}
+			for j, w := range x[tok*c.n:][:c.n] {
+				xx[j] += float64(w) * float64(w)
+			}
+		}
+		var first []float32
+		for k, tier := range cpu.Tiers() {
+			former := cpu.SetTier(tier)
+			var g Gram
+			got := make([]float32, c.m*c.n)
+			for i := range got {
+				got[i] = 1
+			}
+			g.AddCross(pool, got, y, c.m, x, c.n, c.tokens)
+			cpu.SetTier(former)
+			if k <= 1 {
+				first = got // the float32 products of portable Go do not fuse
+			}
+			for i, v := range got {
+				if mean := math.Sqrt(yy[i/c.n] * xx[i%c.n]); math.Abs(float64(v)-1-want[i]) > 2e-3*mean+1e-5 {
+					t.Fatalf("%v, %v: [%d][%d] is %v, want 1 + %v", c, tier, i/c.n, i%c.n, v, want[i])
+				}
+				if v != first[i] {
+					t.Fatalf("%v, %v: [%d][%d] is %v, on a lower tier %v", c, tier, i/c.n, i%c.n, v, first[i])
+				}
+			}
+		}
+	}
+}
+
 // BenchmarkGram takes turns with the product in float32.
 func BenchmarkGram(b *testing.B) {
 	pool := parallel.NewPool(1)
