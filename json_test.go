@@ -21,7 +21,7 @@ func TestInfiniteJSON(t *testing.T) {
 		"diff":    &DiffReport{Blocks: []BlockError{{Stream: Deviation{inf, nan, -inf}, Own: Deviation{nan, nan, nan}}}},
 		"tasks":   &TaskReport{Average: bad, Tasks: []TaskResult{{Score: bad, Acc: bad, AccNorm: &bad, Perplexity: &bad}}},
 		"compare": &Table{Rows: []Row{{Perplexity: bad, KL: bad, Top1: bad}}},
-		"check":   &Report{Check: &Check{PerplexityRef: inf, Perplexity: nan, KL: inf, Top1: nan, KLFitted: inf}},
+		"check":   &Report{Check: &Check{PerplexityRef: inf, Perplexity: nan, KL: inf, Top1: nan, KLFitted: inf, KLErr: inf, KLFittedErr: nan}},
 		"log":     tasks.Sample{Choices: []tasks.Scored{{LogProb: -inf}}},
 	} {
 		data, err := json.Marshal(v)
@@ -45,7 +45,7 @@ func TestInfiniteJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(`{"mean":"Infinity","std_err":null}`), &e); err != nil || !math.IsInf(e.Mean, 1) || !math.IsNaN(e.StdErr) {
 		t.Errorf("%v, %v", e, err)
 	}
-	c := Check{HeldOut: true, Tokens: 3, PerplexityRef: 2, Perplexity: inf, KL: 1, Top1: 0.5, Passed: true, KLFitted: 4}
+	c := Check{HeldOut: true, Tokens: 3, PerplexityRef: 2, Perplexity: inf, KL: 1, Top1: 0.5, Passed: true, KLFitted: 4, KLErr: 0.5, KLFittedErr: 0.25}
 	data, _ = json.Marshal(c)
 	var back Check
 	if err := json.Unmarshal(data, &back); err != nil || back != c {

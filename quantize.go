@@ -161,14 +161,14 @@ func verify(ctx context.Context, pool *parallel.Pool, dir string, full *checkpoi
 	if err != nil {
 		return nil, err
 	}
-	c := &artefact.Check{HeldOut: len(heldOut) > 0, Tokens: d.Tokens, PerplexityRef: d.PerplexityRef.Mean, Perplexity: d.Perplexity.Mean, KL: d.KL.Mean, Top1: d.Top1.Mean}
+	c := &artefact.Check{HeldOut: len(heldOut) > 0, Tokens: d.Tokens, PerplexityRef: d.PerplexityRef.Mean, Perplexity: d.Perplexity.Mean, KL: d.KL.Mean, KLErr: d.KL.StdErr, Top1: d.Top1.Mean}
 	c.Passed = c.Perplexity <= failRatio*c.PerplexityRef && c.KL <= failKL
 	if len(heldOut) > 0 && len(fitted) > 0 {
 		f, err := divergence(ctx, pool, dir, full, fitted)
 		if err != nil {
 			return nil, err
 		}
-		c.KLFitted = f.KL.Mean
+		c.KLFitted, c.KLFittedErr = f.KL.Mean, f.KL.StdErr
 	}
 	return c, nil
 }

@@ -240,6 +240,7 @@ type Layer struct {
 	DeadChannels  int       `json:"dead_channels,omitempty"`
 	Tokens        *int      `json:"calibration_tokens,omitempty"`   // calibration tokens that the router sent to the expert; nil: the layer is not an expert's
 	Borrowed      bool      `json:"calibration_borrowed,omitempty"` // those were too few, so the expert was calibrated on tokens of other experts too
+	Strength      *float32  `json:"strength,omitempty"`             // of the fit to the full-precision model (solve.correct: judged), from 0, not changed, to 1; nil: not judged
 	Uncorrected   bool      `json:"uncorrected,omitempty"`          // the recipe's solve.correct was left out, see [FallbackCorrect]
 	Clipped       float64   `json:"clipped,omitempty"`              // share of the weights that lie outside their grid and were clipped
 	Outliers      []Outlier `json:"outliers,omitempty"`             // input channels with large activations before smoothing, largest first
@@ -267,6 +268,9 @@ type Check struct {
 	// KLFitted is the divergence on the same number of tokens that the weights were fitted
 	// to; 0: not measured.
 	KLFitted float64 `json:"kl_fitted,omitempty"`
+
+	KLErr       float64 `json:"kl_err,omitempty"`        // standard error of KL over its tokens; 0: not known
+	KLFittedErr float64 `json:"kl_fitted_err,omitempty"` // that of KLFitted
 }
 
 // MarshalJSON implements json.Marshaler. An infinite number is "Infinity".
@@ -282,8 +286,14 @@ func (c *Check) Ratio() float64 {
 	return k.Ratio()
 }
 
-// MaxRatio is the generalization ratio above which to warn.
+// MaxRatio is the generalization ratio above which weights count as overfitted.
 const MaxRatio = artefact.MaxRatio
+
+// Overfitted reports whether Ratio is above [MaxRatio] by more than two standard errors.
+func (c *Check) Overfitted() bool {
+	k := artefact.Check(*c)
+	return k.Overfitted()
+}
 
 // ReadReport reads the report of the artefact in a folder: what [Quantize] returned, without
 // the seconds of each layer. The error is fs.ErrNotExist if the folder holds no artefact.
@@ -329,7 +339,7 @@ func newRotations(all []artefact.Rotation) (out []Rotation) {
 func newLayers(all []artefact.Layer) (out []Layer) {
 	for _, l := range all {
 		layer := Layer{Name: l.Name, Alpha: l.Alpha, EnergyKept: l.EnergyKept, BitsPerWeight: l.BitsPerWeight, Error: l.Error,
-			ErrorNoBranch: l.ErrorNoBranch, ErrorRTN: l.ErrorRTN, Damp: l.Damp, DeadChannels: l.DeadChannels, Tokens: l.Tokens, Borrowed: l.Borrowed, Uncorrected: l.Uncorrected,
+			ErrorNoBranch: l.ErrorNoBranch, ErrorRTN: l.ErrorRTN, Damp: l.Damp, DeadChannels: l.DeadChannels, Tokens: l.Tokens, Borrowed: l.Borrowed, Strength: l.Strength, Uncorrected: l.Uncorrected,
 			Clipped: l.Clipped, Peak: l.Peak, Seconds: l.Seconds}
 		for _, o := range l.Outliers {
 			layer.Outliers = append(layer.Outliers, Outlier(o))

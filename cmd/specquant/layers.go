@@ -113,7 +113,7 @@ func printSummary(w io.Writer, layers []specquant.Layer) {
 	t := newTable()
 	t.SetOutputMirror(w)
 	t.SuppressEmptyColumns()
-	t.AppendHeader(table.Row{"kind of layer", "layers", "energy kept", "bits/weight", "output error", "worst", "plain rounding"})
+	t.AppendHeader(table.Row{"kind of layer", "layers", "energy kept", "bits/weight", "output error", "worst", "plain rounding", "fit"})
 	for _, k := range order {
 		all := kinds[k]
 		mean := func(of func(l specquant.Layer) float64) (m float64) {
@@ -128,7 +128,7 @@ func printSummary(w io.Writer, layers []specquant.Layer) {
 		}
 		t.AppendRow(table.Row{k, len(all), keptText(mean(func(l specquant.Layer) float64 { return l.EnergyKept })),
 			fmt.Sprintf("%.3f", mean(func(l specquant.Layer) float64 { return l.BitsPerWeight })),
-			errorText(mean(func(l specquant.Layer) float64 { return l.Error })), errorText(worst), errorText(mean(func(l specquant.Layer) float64 { return l.ErrorRTN }))})
+			errorText(mean(func(l specquant.Layer) float64 { return l.Error })), errorText(worst), errorText(mean(func(l specquant.Layer) float64 { return l.ErrorRTN })), fitText(all)})
 	}
 	t.Render()
 	sorted := slices.Clone(layers)
@@ -142,6 +142,20 @@ func printSummary(w io.Writer, layers []specquant.Layer) {
 	if len(worst) > 0 && len(layers) > len(order) { // otherwise the table has just shown them
 		fmt.Fprintf(w, "largest output errors: %s\n", strings.Join(worst, ", "))
 	}
+}
+
+// fitText is the mean strength of the fit to the full-precision model; "" if it was not judged.
+func fitText(layers []specquant.Layer) string {
+	sum, judged := float32(0), false
+	for _, l := range layers {
+		if l.Strength != nil {
+			sum, judged = sum+*l.Strength, true
+		}
+	}
+	if !judged {
+		return ""
+	}
+	return fmt.Sprintf("%.2f", sum/float32(len(layers)))
 }
 
 func byError(a, b specquant.Layer) int { return cmp.Compare(a.Error, b.Error) }

@@ -105,7 +105,7 @@ func resumable(e *env, err error) bool {
 
 func (c *quantizeCmd) printReport(e *env, r *specquant.Report, out string) {
 	tooClose := ""
-	if k := r.Check; k != nil && k.Ratio() > specquant.MaxRatio {
+	if k := r.Check; k != nil && k.Overfitted() {
 		tooClose = fmt.Sprintf("warning: the divergence on held-out text is %.1f times that on the text the weights were fitted to, on %s of each, so they may be overfitted; specquant compare tells by more text; give more or other text to fit to (--calib), or use a recipe that fits less\n", k.Ratio(), plural.Of(k.Tokens, "token"))
 	}
 	if c.Quiet {
@@ -120,10 +120,10 @@ func (c *quantizeCmd) printReport(e *env, r *specquant.Report, out string) {
 	}
 	fmt.Fprintf(e.out, "\n%s: %.3f bits a weight (scales and branch counted)", out, r.BitsPerWeight)
 	if k := r.Check; k != nil {
-		fmt.Fprintf(e.out, "; reopened and compared on %d %s tokens: perplexity %.4g, full precision %.4g, KL divergence %.3g, top-1 agreement %.1f %%",
-			k.Tokens, tokensOf(k), k.Perplexity, k.PerplexityRef, k.KL, 100*k.Top1)
+		fmt.Fprintf(e.out, "; reopened and compared on %d %s tokens: perplexity %.4g, full precision %.4g, KL divergence %.3g ± %.1g, top-1 agreement %.1f %%",
+			k.Tokens, tokensOf(k), k.Perplexity, k.PerplexityRef, k.KL, k.KLErr, 100*k.Top1)
 		if ratio := k.Ratio(); ratio > 0 {
-			fmt.Fprintf(e.out, "; KL on the text it was fitted to %.3g, generalization ratio %.2f", k.KLFitted, ratio)
+			fmt.Fprintf(e.out, "; KL on the text it was fitted to %.3g ± %.1g, generalization ratio %.2f", k.KLFitted, k.KLFittedErr, ratio)
 		}
 	}
 	fmt.Fprintln(e.out)

@@ -3,6 +3,7 @@ package artefact
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/specquant/specquant/internal/checkpoint"
@@ -348,17 +349,18 @@ type Calibration struct {
 // Layer is the report on one linear layer. Errors are relative: ‖y − y'‖ / ‖y‖ over
 // calibration tokens, with activations quantized.
 type Layer struct {
-	Name          string  `json:"name"`
-	Alpha         string  `json:"alpha,omitempty"`
-	EnergyKept    float64 `json:"energy_kept"` // fraction of ‖Ŵ‖² in the branch
-	BitsPerWeight float64 `json:"bits_per_weight"`
-	Error         float64 `json:"error"`           // with this recipe, before tune and distil change the layer
-	ErrorNoBranch float64 `json:"error_no_branch"` // the same without the branch
-	ErrorRTN      float64 `json:"error_rtn"`       // plain rounding of the original weights
-	Damp          float64 `json:"damp,omitempty"`
-	DeadChannels  int     `json:"dead_channels,omitempty"`
-	Uncorrected   bool    `json:"uncorrected,omitempty"` // solve.correct was left out because it exceeded the weights themselves
-	Seconds       float64 `json:"-"`                     // to split, solve and measure the layer; not in the file, because equal jobs write equal bytes
+	Name          string   `json:"name"`
+	Alpha         string   `json:"alpha,omitempty"`
+	EnergyKept    float64  `json:"energy_kept"` // fraction of ‖Ŵ‖² in the branch
+	BitsPerWeight float64  `json:"bits_per_weight"`
+	Error         float64  `json:"error"`           // with this recipe, before tune and distil change the layer
+	ErrorNoBranch float64  `json:"error_no_branch"` // the same without the branch
+	ErrorRTN      float64  `json:"error_rtn"`       // plain rounding of the original weights
+	Damp          float64  `json:"damp,omitempty"`
+	DeadChannels  int      `json:"dead_channels,omitempty"`
+	Strength      *float32 `json:"strength,omitempty"`    // of the fit to the full-precision model, 0 to 1, by windows left out of it (solve.correct: judged); nil: was not judged
+	Uncorrected   bool     `json:"uncorrected,omitempty"` // solve.correct was left out because it exceeded the weights themselves
+	Seconds       float64  `json:"-"`                     // to split, solve and measure the layer; not in the file, because equal jobs write equal bytes
 
 	// Tokens is how many calibration tokens the router sent to the expert that the layer is
 	// of; nil: it is of none, or nothing was calibrated.
@@ -398,6 +400,9 @@ type Check struct {
 	// fitted on; 0: not measured. If it is much smaller than KL, the model has memorized
 	// its calibration text instead of learning the language: see [Check.Ratio].
 	KLFitted float64 `json:"kl_fitted,omitempty"`
+
+	KLErr       float64 `json:"kl_err,omitempty"`        // standard error of KL over its tokens; 0: not known
+	KLFittedErr float64 `json:"kl_fitted_err,omitempty"` // that of KLFitted
 }
 
 // checkJSON is a Check as it is stored in the manifest.
@@ -410,19 +415,22 @@ type checkJSON struct {
 	Top1          jsonfloat.Float `json:"top1_agreement"`
 	Passed        bool            `json:"passed"`
 	KLFitted      jsonfloat.Float `json:"kl_fitted,omitempty"`
+	KLErr         jsonfloat.Float `json:"kl_err,omitempty"`
+	KLFittedErr   jsonfloat.Float `json:"kl_fitted_err,omitempty"`
 }
 
 // MarshalJSON implements json.Marshaler. A result that was accepted although it gives a
 // token probability 0 has an infinite perplexity, which JSON numbers cannot hold.
 func (c Check) MarshalJSON() ([]byte, error) {
-	return json.Marshal(checkJSON{c.HeldOut, c.Tokens, jsonfloat.Float(c.PerplexityRef), jsonfloat.Float(c.Perplexity), jsonfloat.Float(c.KL), jsonfloat.Float(c.Top1), c.Passed, jsonfloat.Float(c.KLFitted)})
+	return json.Marshal(checkJSON{c.HeldOut, c.Tokens, jsonfloat.Float(c.PerplexityRef), jsonfloat.Float(c.Perplexity), jsonfloat.Float(c.KL), jsonfloat.Float(c.Top1), c.Passed, jsonfloat.Float(c.KLFitted),
+		jsonfloat.Float(c.KLErr), jsonfloat.Float(c.KLFittedErr)})
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (c *Check) UnmarshalJSON(data []byte) error {
 	var v checkJSON
 	err := json.Unmarshal(data, &v)
-	*c = Check{v.HeldOut, v.Tokens, float64(v.PerplexityRef), float64(v.Perplexity), float64(v.KL), float64(v.Top1), v.Passed, float64(v.KLFitted)}
+	*c = Check{v.HeldOut, v.Tokens, float64(v.PerplexityRef), float64(v.Perplexity), float64(v.KL), float64(v.Top1), v.Passed, float64(v.KLFitted), float64(v.KLErr), float64(v.KLFittedErr)}
 	return err
 }
 
@@ -433,6 +441,12 @@ func (c *Check) Ratio() float64 {
 		return 0
 	}
 	return c.KL / c.KLFitted
+}
+
+// Overfitted reports whether the generalization ratio is above [MaxRatio] by more than chance:
+// by two standard errors of the few tokens that a job compares.
+func (c *Check) Overfitted() bool {
+	return c.Ratio() > MaxRatio && c.KL-MaxRatio*c.KLFitted > 2*math.Hypot(c.KLErr, MaxRatio*c.KLFittedErr)
 }
 
 // MaxRatio is the generalization ratio above which a job prints a warning.

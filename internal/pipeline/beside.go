@@ -20,7 +20,7 @@ import (
 const (
 	toldTensor   = 106     // in a header and in the index, without twice its name
 	toldLayer    = 600     // its report
-	toldActs     = 160     // … and what calibration adds to it
+	toldActs     = 200     // … and what calibration adds to it
 	toldMost     = 1900    // both with eight outliers, and its bits where they are not those of most
 	toldBlock    = 260     // a file: its hash, and what is padded
 	toldRest     = 4 << 10 // recipe, rotations, configuration and the like

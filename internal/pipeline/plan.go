@@ -160,6 +160,9 @@ func (p *Plan) planCalibration(r *recipe.Recipe, shape stage.Shape) error {
 	if r.NeedsCalibration() {
 		window += 4 * int64(tokens) * int64(stage.CarriedWidth(c))
 	}
+	if r.Solve.Correct != "" { // the full-precision model is carried through the block too
+		window += 4 * int64(tokens) * int64(stage.CarriedWidth(c))
+	}
 	activations := int64(windows) * window
 	if p.MaxMemory > 0 && float64(p.Peak+activations-programBytes)*(1+slack)+programBytes > float64(p.MaxMemory) {
 		p.Spill = activations

@@ -79,6 +79,7 @@ type passes struct {
 	later     kind                     // the kind of operation of those that are quantized already
 	attention float64                  // through attention
 	looked    float64                  // share of the windows that statistics are computed from
+	reference float64                  // of the full-precision model beside it, through the whole block
 }
 
 // plannedPasses counts the passes of a recipe. The statistics need a pass to the input of down,
@@ -91,17 +92,16 @@ func plannedPasses(r *recipe.Recipe, windows int) passes {
 	if s := r.Calibration.Statistics; s > 0 {
 		p.looked = min(1, float64(s)/float64(max(1, windows)))
 	}
-	if r.Runtime() && r.Bits.Activations < quant.Full.Activations && r.Solve.Correct == "" {
+	if r.Runtime() && r.Bits.Activations < quant.Full.Activations {
 		p.later = integers
 	}
 	if r.Tune != nil { // tuning has changed the block, so that this pass starts at its beginning
 		p.to[llama.AttnInput], p.to[llama.OInput], p.attention = 2, 2, 2
 	}
-	if r.Solve.Correct != "" { // both models once more to each input, and the full-precision one to the end
-		for i, more := range [llama.NumInputs]float64{llama.AttnInput: 7, llama.OInput: 5, llama.MLPInput: 3, llama.DownInput: 1} {
-			p.to[i] += more
-		}
-		p.attention += 7
+	if r.Solve.Correct != "" {
+		p.to[llama.MLPInput]++ // to the input of down again, for the fit
+		p.reference = 1
+		p.attention++
 	}
 	return p
 }
@@ -119,6 +119,17 @@ func (p *phases) addLayer(c *checkpoint.Config, r *recipe.Recipe, l llama.Which,
 	b[run.later] += 2 * w * t * run.to[l.Input()]
 	if l.Input() != llama.DownInput {
 		b[products] += 2 * w * t * run.looked
+	}
+	b[products] += 2 * w * t * run.reference
+	if r.Solve.Correct != "" { // what the outputs lack, and its moments with the input
+		lacks := w * t
+		if r.Branch == nil && (l.Input() == llama.AttnInput || l.Input() == llama.MLPInput) {
+			lacks = float64(i) * float64(i) * t / float64(len(l.Input().Readers()))
+		} else {
+			b[products] += 2 * lacks
+		}
+		b[moments] += 2 * lacks
+		b[products] += 2 * w * float64(i) * 2 // the step
 	}
 	b[products] += 2 * w * n * 4 // outputs for the report: exact, rounded to nearest, quantized
 	b[elements] += w * elementsAWeight(r)

@@ -8,10 +8,11 @@ import (
 	"github.com/specquant/specquant/internal/plural"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
+	"github.com/specquant/specquant/internal/stage"
 )
 
 // Resolve returns the recipe adapted to an architecture. An embedding that is also the output
-// matrix gets one format. If a size is asked for (above 0), or the recipe says weights.fill (the
+// matrix gets one format, and a model that is too wide for its calibration text is not fitted (solve.correct: judged). If a size is asked for (above 0), or the recipe says weights.fill (the
 // size of llama.cpp's Q4_0 file), grid and bits of the layers are those that fill it; if it says
 // weights.average, the bits are those of that average. copied is the
 // size of embedding and output matrix in the checkpoint, tokenizer that of its files, licences that of
@@ -21,6 +22,9 @@ func Resolve(c *checkpoint.Config, r *recipe.Recipe, size, copied, tokenizer, li
 	r = &own
 	if staysTied(c, r) {
 		r.Embedding = r.Head.Table()
+	}
+	if r.Solve.Correct == recipe.CorrectJudged && !fittable(c, r) {
+		r.Solve.Correct = ""
 	}
 	_, beside := besideBytes(c, r)
 	extra := tokenizer + licences + beside
@@ -42,6 +46,18 @@ func Resolve(c *checkpoint.Config, r *recipe.Recipe, size, copied, tokenizer, li
 		return r, nil // the bits never fall below the recipe's
 	}
 	return r, nil
+}
+
+// leastFitTokens is the number of calibration tokens for each input channel of the widest layer
+// that a fit takes. What it gains falls with it (docs/REPRODUCTION.md, section 0): a third of the
+// divergence with 70, a sixteenth with 16, nothing certain with 5, for twice the time of a job.
+const leastFitTokens = 10
+
+// fittable reports whether a fit that is judged by held-out windows is made at all: in mixtures of
+// experts it is not, because the full-precision model may send a token to other experts.
+func fittable(c *checkpoint.Config, r *recipe.Recipe) bool {
+	_, _, widest := stage.Largest(c)
+	return c.Experts.Count == 0 && r.Calibration.Samples*r.Calibration.Tokens >= leastFitTokens*widest
 }
 
 // fit returns a copy of the recipe whose layers have, on as fine a grid, as many bits as make the

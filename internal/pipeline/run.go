@@ -61,6 +61,7 @@ func closeStores(st *stage.State) {
 	st.CloseExperts()
 	if st.Reference != nil {
 		st.Reference.Inputs.Close()
+		st.Reference.Carried.Close()
 	}
 }
 
@@ -89,6 +90,11 @@ func (j *job) embed(st *stage.State) (err error) {
 	}
 	if st.Reference != nil {
 		if st.Reference.Inputs, err = st.Fill(j.ck, j.set.Windows, j.spill("reference.tmp")); err != nil {
+			return err
+		}
+	}
+	if j.Recipe.Solve.Correct != "" {
+		if st.Reference.Carried, err = stage.NewCarried(&j.ck.Config, st.Windows, st.Tokens, j.spill("reference-carried.tmp")); err != nil {
 			return err
 		}
 	}

@@ -94,15 +94,23 @@ func (s *Schedule) transient(shape stage.Shape) (most []stage.Item) {
 }
 
 // resumed returns the steps of a block that an earlier run has written: it is decoded, and the
-// next block's calibration input is computed.
+// next block's calibration input is computed. If layers were fitted, the full-precision model has
+// run the block as it was smoothed and rotated: the steps to there are done again, which gives the
+// same bits.
 func resumed(steps []stage.Step) []stage.Step {
 	is := func(kind stage.Kind) func(stage.Step) bool {
 		return func(s stage.Step) bool { return s.Kind == kind }
 	}
 	written := slices.IndexFunc(steps, is(stepWrite))
 	left := append([]stage.Step{{Kind: stepDecode}}, steps[written+1:]...)
-	if len(left) > 1 && slices.ContainsFunc(steps[:written], is(stepAdvanceReference)) {
-		left = append(left, stage.Step{Kind: stepAdvanceReference})
+	advance := stage.Step{Kind: stepAdvanceReference}
+	switch keep := slices.IndexFunc(steps, is(stage.StepKeep)); {
+	case len(left) == 1: // nothing reads what comes out of the block
+	case keep >= 0 && slices.ContainsFunc(steps, is(stage.StepFit)):
+		left = slices.DeleteFunc(left, is(stepAdvanceReference))
+		return slices.Concat(steps[:keep+1], []stage.Step{advance}, left)
+	case slices.ContainsFunc(steps[:written], is(stepAdvanceReference)):
+		left = append(left, advance)
 	}
 	return left
 }

@@ -173,7 +173,7 @@ var keys = slices.Concat(
 		{"solve.damp", Number, nil, 0, 1, "0", "gptq: what is added to the Hessian's diagonal, relative to its mean; usually 0.01."},
 		{"solve.act-order", Flag, nil, 0, 0, "false", "gptq: columns with the largest diagonal of the Hessian are rounded first."},
 		{"solve.dynamic-groups", Flag, nil, 0, 0, "false", "gptq: each group's scale is computed when its first column is reached, from the weights as GPTQ has changed them."},
-		{"solve.correct", Word, []string{CorrectOutputs, CorrectStream}, 0, 0, leftOut, "gptq: the weights are first fitted to the activations of the quantized model. outputs: to reproduce the full-precision layer's output (GPTAQ, arXiv 2504.02692); stream: o and down also compensate the error of the residual stream."},
+		{"solve.correct", Word, []string{CorrectOutputs, CorrectStream, CorrectJudged}, 0, 0, leftOut, "gptq: the weights are first fitted to the activations of the quantized model. outputs: to reproduce the full-precision layer's output (GPTAQ, arXiv 2504.02692); stream: o and down also compensate the error of the residual stream; judged: as stream, each layer as strongly (0 to 1) as helps a twelfth of the windows, at most 2,048 tokens, that are left out of the fit; not in mixtures of experts, nor with fewer than 10 calibration tokens for each input channel of the widest layer."},
 		{"solve.sweeps", Whole, nil, 0, 100, "0", "gptq: passes of coordinate descent afterwards (QuantEase, arXiv 2309.01885)."},
 		{"solve.rescale", Flag, nil, 0, 0, "false", "gptq: scales are fitted to the codes, before the first sweep and after the last."},
 

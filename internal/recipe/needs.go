@@ -20,6 +20,7 @@ func (r *Recipe) NeedsCalibration() bool {
 const (
 	CorrectOutputs = "outputs"
 	CorrectStream  = "stream"
+	CorrectJudged  = "judged"
 )
 
 // LayerBits are the bits of the layer's weights; 16: it is not quantized.

@@ -143,7 +143,8 @@ type Solve struct {
 	// Correct fits the weights, before they are quantized, to the activations they will
 	// read: "outputs" aims at the full-precision layer's output on its own input (as GPTAQ,
 	// arXiv 2504.02692, does); "stream" makes o and down also compensate the accumulated
-	// error of the residual stream. Empty: no fit.
+	// error of the residual stream; "judged" does the same only as far as it helps windows
+	// of the calibration text that are left out of the fit. Empty: no fit.
 	Correct string `yaml:"correct" json:"correct,omitempty"`
 
 	// Sweeps is the number of passes of coordinate descent after GPTQ; Rescale fits the

@@ -167,7 +167,7 @@ func (d *diagnosis) outliers() {
 			worst := false
 			for _, i := range readers {
 				l := &d.Layers[i]
-				worst = worst || d.suspect(l)
+				worst = worst || d.badLayer(l)
 				if m := l.Measured; m != nil && d.bad(m.Weights) && float64(len(m.Channels)) <= heavyPart*float64(l.In) && len(m.Channels) > len(heavy) {
 					heavy = m.Channels
 				}
@@ -243,24 +243,10 @@ func channels(outliers []artefact.Outlier) string {
 	return strings.Join(out, ", ")
 }
 
-// judged reports whether a layer's output error tells how good the layer is. It does not if
-// the layer was fitted to the full-precision model (solve.correct): the layer then
-// compensates the errors of earlier ones, so that its error on its own inputs rises,
-// possibly above that of plain rounding, while the model's falls.
-func (d *diagnosis) judged(l *Layer) bool {
-	return d.recipe.Solve.Correct == "" || l.Uncorrected
-}
-
 // badLayer reports whether a layer's output error is known to be bad.
 func (d *diagnosis) badLayer(l *Layer) bool {
 	e, known := l.OutputError()
-	return known && d.judged(l) && d.bad(e)
-}
-
-// suspect reports whether an anomaly in a layer explains a loss: the layer's own or, if its
-// error does not count (see judged), the model's.
-func (d *diagnosis) suspect(l *Layer) bool {
-	return d.badLayer(l) || d.lost && !d.judged(l)
+	return known && d.bad(e)
 }
 
 // bad reports whether an output error is bad.
@@ -294,7 +280,7 @@ func (d *diagnosis) layers() {
 		l := &d.Layers[i]
 		if l.Clipped >= badClipped {
 			d.blame(i)
-			d.add(Finding{Bad: d.suspect(l), Where: l.Name, Cause: "clipped weights",
+			d.add(Finding{Bad: d.badLayer(l), Where: l.Name, Cause: "clipped weights",
 				Detail: fmt.Sprintf("%.1f %% of the weights lie beyond the ends of their grid", 100*l.Clipped),
 				Remedy: append(d.weights(func(w *recipe.Weights) { w.Clip = quant.ClipNone }), d.groups()...)})
 		}
@@ -322,7 +308,7 @@ func (d *diagnosis) layers() {
 			}
 			d.add(f)
 		}
-		if d.judged(l) && l.ErrorRTN > 0 && l.Error > 1.02*l.ErrorRTN && !d.blamed[i] {
+		if l.ErrorRTN > 0 && l.Error > 1.02*l.ErrorRTN && !d.blamed[i] {
 			d.add(Finding{Bad: d.bad(l.Error), Where: l.Name, Cause: "worse than plain rounding",
 				Detail: fmt.Sprintf("output error %.3f, plain rounding of the original %.3f; a calibration text closer to what the model was trained on may do better", l.Error, l.ErrorRTN),
 				Remedy: append([]string{"--calib FILE"}, d.solve()...)})
@@ -392,7 +378,7 @@ func (d *diagnosis) scales() {
 			d.add(Finding{Bad: l.ZeroRows*4 > l.Out, Where: l.Name, Cause: "output channels of zeros",
 				Detail: fmt.Sprintf("%d of %s are all zero except for the branch", l.ZeroRows, plural.Of(l.Out, "output channel")), Remedy: d.finer(l)})
 		} else if l.ZeroShare > zeroWeights {
-			d.add(Finding{Bad: d.suspect(l), Where: l.Name, Cause: "most weights round to zero",
+			d.add(Finding{Bad: d.badLayer(l), Where: l.Name, Cause: "most weights round to zero",
 				Detail: fmt.Sprintf("%.0f %% of the integers are 0: few large weights stretch the grid of their row", 100*l.ZeroShare),
 				Remedy: d.finer(l)})
 		}
@@ -440,7 +426,7 @@ func (d *diagnosis) branch() {
 		if share := l.BranchBits / l.BitsPerWeight; share > most {
 			worst, most = i, share
 		}
-		if l.BranchBits > 0 && l.ErrorNoBranch > 0 && d.judged(l) {
+		if l.BranchBits > 0 && l.ErrorNoBranch > 0 {
 			with += l.Error
 			without += l.ErrorNoBranch
 		}
@@ -468,17 +454,12 @@ func (d *diagnosis) check() {
 		if k.HeldOut {
 			where = plural.Of(k.Tokens, "held-out token")
 		}
-		if ratio := k.Ratio(); ratio > artefact.MaxRatio {
+		if k.Overfitted() {
 			d.add(Finding{Where: "the model", Cause: "it has learned its calibration text",
 				Detail: fmt.Sprintf("KL divergence %.3g on held-out text, %.3g on the text that the weights were fitted to", kl, k.KLFitted),
 				Remedy: []string{"calibrate on more and other text (--calib), or leave out solve.correct, tune and distil"}})
 		}
 	} else {
-		if d.recipe.Solve.Correct != "" {
-			d.add(Finding{Where: "the model", Cause: "not compared with full precision",
-				Detail: "the job made no comparison, and its layers' errors are no verdict: the recipe corrects toward the full-precision model",
-				Remedy: []string{"specquant eval ppl OUT --text FILE --against DIR"}})
-		}
 		return
 	}
 	worse := ref > 0 && got >= badRatio*ref

@@ -60,8 +60,7 @@ type view struct {
 	Title      string
 	Found      []Finding
 	Healthy    bool
-	Known      bool   // the errors of layers are known
-	Corrected  string // solve.correct, with which the errors of layers do not count; otherwise ""
+	Known      bool // the errors of layers are known
 	Size       int64
 	Hash       string // eval.ModelHash
 	Profile    *meter.Profile
@@ -213,7 +212,7 @@ func orGap(v float64) float64 {
 func (v *view) layers() {
 	s := v.Subject
 	d := diagnose(s, v.Look, v.Overlaps, v.Quality)
-	v.Found, v.Healthy, v.Corrected = d.found, Healthy(d.found), s.Manifest.Recipe.Solve.Correct
+	v.Found, v.Healthy = d.found, Healthy(d.found)
 	plain, branch, clipped := false, false, false
 	for i := range s.Layers {
 		l := &s.Layers[i]

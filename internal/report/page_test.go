@@ -121,28 +121,6 @@ func TestPageIsComplete(t *testing.T) {
 	}
 }
 
-// TestPageCorrected: where layers are fitted toward the full-precision model, the
-// page says once that their errors are no verdict; elsewhere it does not.
-func TestPageCorrected(t *testing.T) {
-	corrected := filepath.Join(t.TempDir(), "corrected.yaml") // no embedded recipe is
-	yaml := "name: corrected\nbits: 4-8-8\nsolve: {method: gptq, damp: 0.01, correct: stream}\ncalibration: {samples: 16, tokens: 64, propagate: runtime}\n"
-	if err := os.WriteFile(corrected, []byte(yaml), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for recipe, want := range map[string]int{corrected: 1, "rtn": 0} {
-		dir, out, pool := made(t, recipe, "4-8-8")
-		p, html := page(t, dir, out, pool)
-		if n := strings.Count(html, "No layer is judged by it here"); n != want {
-			t.Errorf("%s: said %d times, want %d", recipe, n, want)
-		}
-		for _, f := range Diagnose(p.Subject, p.Look, nil) {
-			if want == 1 && (strings.Contains(f.Cause, "plain rounding") || strings.Contains(f.Cause, "too coarse")) {
-				t.Errorf("%s: %+v", recipe, f)
-			}
-		}
-	}
-}
-
 // TestPlantedChannelsAreNamed plants outliers, rounds plainly, and wants the
 // culprits by number, at 4-bit activations and at 16.
 func TestPlantedChannelsAreNamed(t *testing.T) {

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/specquant/specquant/internal/artefact"
-	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/recipe"
 )
@@ -134,51 +132,6 @@ func TestRemedyKeeps(t *testing.T) {
 	p, err := recipe.Parse([]byte("name: x\nbits: 4-8-8\nsolve: {method: rtn}\n"+weightsLine(w)+"\n"), "x")
 	if err != nil || weightsLine(p.Weights) != weightsLine(w) {
 		t.Errorf("%s: %v", weightsLine(w), err)
-	}
-}
-
-// TestCorrected: where layers are fitted toward the full-precision model, their own
-// errors are no verdict; the model's loss is, and what is odd then explains it.
-func TestCorrected(t *testing.T) {
-	down := int(llama.Down)
-	rising := func(s *Subject) { s.Layers[down].Error, s.Layers[down].ErrorRTN = 0.5, 0.07 }
-	for _, c := range []struct {
-		name, recipe, bits string
-		change             func(*Subject)
-		want               []string // causes; a leading ! is of a bad one
-	}{
-		{"not corrected", "specquant", "4-8-8", rising, []string{"!the grid is too coarse for these weights", "!worse than plain rounding"}},
-		{"corrected", "corrected", "4-8-8", rising, nil},
-		{"left out of the correction", "corrected", "4-8-8", func(s *Subject) { rising(s); s.Layers[down].Uncorrected = true },
-			[]string{"!the grid is too coarse for these weights", "!worse than plain rounding"}},
-		{"lost", "corrected", "2-8-8", func(s *Subject) { rising(s); s.Manifest.Check.KL = 0.13 }, []string{"!it predicts badly"}},
-		{"dear", "corrected", "2-8-8", func(s *Subject) { rising(s); s.Manifest.Check.KL = 0.05 }, []string{"it predicts otherwise than full precision"}},
-		{"not compared", "corrected", "4-8-8", func(s *Subject) { s.Manifest.Check = nil }, []string{"not compared with full precision"}},
-		{"odd, not lost", "corrected", "4-4-4", func(s *Subject) { rising(s); s.Layers[down].Peak, s.Layers[down].Clipped = 80, 0.2 }, []string{"clipped weights"}},
-		{"odd and lost", "corrected", "4-4-4", func(s *Subject) {
-			rising(s)
-			s.Layers[down].Peak, s.Layers[down].Clipped, s.Manifest.Check.Perplexity = 80, 0.2, 40
-			s.Layers[down].Outliers = []artefact.Outlier{{Channel: 17, Ratio: 80}}
-		}, []string{"!it predicts badly", "!outlier channels in the activations", "!clipped weights"}},
-	} {
-		name, correct := c.recipe, ""
-		if name == "corrected" { // no embedded recipe is
-			name, correct = "specquant-fast", recipe.CorrectStream
-		}
-		s := subject(t, name, c.bits)
-		s.Manifest.Recipe.Solve.Correct = correct
-		c.change(s)
-		var got []string
-		for _, f := range Diagnose(s, nil, nil) {
-			mark := ""
-			if f.Bad {
-				mark = "!"
-			}
-			got = append(got, mark+f.Cause)
-		}
-		if !slices.Equal(got, c.want) {
-			t.Errorf("%s: found %q, want %q", c.name, got, c.want)
-		}
 	}
 }
 

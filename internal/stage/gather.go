@@ -46,7 +46,11 @@ func (st *State) Moments(ctx context.Context, in llama.Input) error {
 	if st.hessian != nil {
 		st.group.moments = st.hessian[:n*n]
 	}
-	if err := st.Gather(ctx, in, st.group.moments); err != nil {
+	moments := st.group.moments
+	if st.Recipe.Solve.Correct != "" && st.Recipe.Branch == nil {
+		moments = nil // [State.Fit] sums them up, and nothing needs them before
+	}
+	if err := st.Gather(ctx, in, moments); err != nil {
 		return err
 	}
 	for _, l := range in.Readers() {

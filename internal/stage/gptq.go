@@ -234,38 +234,24 @@ func SolveBytes(out, n int, s recipe.Solve, spare int64) (bytes int64) {
 	return bytes
 }
 
-// Correct adds to w [rows × n] the change that brings its output closest to a target, in
-// the least-squares sense over the calibration tokens: residual·H⁻¹, where residual is Σ e
-// xᵀ [rows × n], e is target − output for each token, and H is the factor's damped Hessian.
-// residual is overwritten.
-//
-// A change of more than [MostCorrection] times the norm of the weights is not made, because
-// it comes from inputs that are nearly zero and would amplify their noise. Then w is
-// unchanged and Correct returns false.
-func (f *Factor) Correct(p *parallel.Pool, w, residual []float32, rows int) bool {
+// Solve replaces e [rows × n] by e·H⁻¹, where H is the factor's damped Hessian: with e = Σ
+// (target − output)·xᵀ that is the change of the weights that brings their output closest to
+// the target, in the least-squares sense over the calibration tokens.
+func (f *Factor) Solve(p *parallel.Pool, e []float32, rows int) {
 	n := f.n
-	step := make([]float32, rows*n) // residual·L, then times Lᵀ, in the factor's order
-	p.Run(rows, func(r int) { copyOrdered(step[r*n:][:n], residual[r*n:][:n], f.order) })
-	float.MatMulNN(p, residual, n, step, n, f.l, n, rows, n, n, false)
-	float.MatMulNT(p, step, n, residual, n, f.l, n, rows, n, n, false)
-	if !(math.Sqrt(float.SumSquares(step)) <= MostCorrection*math.Sqrt(float.SumSquares(w))) {
-		return false
-	}
+	work := make([]float32, rows*n) // e in the factor's order
+	p.Run(rows, func(r int) { copyOrdered(work[r*n:][:n], e[r*n:][:n], f.order) })
+	float.MatMulNN(p, e, n, work, n, f.l, n, rows, n, n, false)
+	float.MatMulNT(p, work, n, e, n, f.l, n, rows, n, n, false)
 	p.Run(rows, func(r int) {
-		row := w[r*n:][:n]
-		for i, v := range step[r*n:][:n] {
+		for i, v := range work[r*n:][:n] {
 			if f.order != nil {
 				i = f.order[i]
 			}
-			row[i] += v
+			e[r*n+i] = v
 		}
 	})
-	return true
 }
-
-// MostCorrection is the largest change that [Factor.Correct] makes, relative to the norm of
-// the weights. In models that work it is well below one.
-const MostCorrection = 10
 
 func copyOrdered(dst, src []float32, order []int) {
 	if order == nil {

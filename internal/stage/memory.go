@@ -76,7 +76,7 @@ func (step Step) Holds(s Shape) (items []Item) {
 // activations of all windows, whose size the job decides.
 func (s Shape) Kept() (items []Item) {
 	c, r := s.Config, s.Recipe
-	layer, out, in := Largest(c)
+	layer, _, in := Largest(c)
 	add := func(name string, bytes int64) {
 		if bytes > 0 {
 			items = append(items, Item{name, bytes})
@@ -104,7 +104,7 @@ func (s Shape) Kept() (items []Item) {
 		add("scales of a block as the runtime reads them", codesBytes(c, r))
 	}
 	if r.Solve.Correct != "" {
-		add("fitting to full precision", fitBytes(c, s.Tokens, layer, out, in))
+		add("fitting to full precision", fitBytes(c, r, s.Windows, s.Tokens, s.Threads))
 	}
 	if r.NeedsHessian() {
 		add("Hessian of the widest input", 8*int64(in)*int64(in))

@@ -38,8 +38,8 @@ func (st *State) Factor(in llama.Input) error {
 func (st *State) Solve(l llama.Which) error {
 	g, start := &st.group, time.Now()
 	run := g.runs[l]
-	if target := g.missing[l]; target != nil && st.grid(l).Bits < quant.Full.Weights { // a layer of 16 bits stays as it is
-		st.report(l).Uncorrected = !g.factor.Correct(st.Pool, run.residual.W, target, run.residual.Out)
+	if g.fit != nil && st.grid(l).Bits < quant.Full.Weights { // a layer of 16 bits stays as it is
+		st.correct(l, run, st.report(l))
 	}
 	var err error
 	if st.Quantized[st.layerAt(l).Index()], err = st.layer(l, run, g.factor, g.diagonal, st.report(l)); err != nil {

@@ -85,7 +85,7 @@ type group struct {
 	subspace *artefact.Subspace           // the stored basis of the branch; nil: none
 	coeff    map[llama.Which][]float32    // on that basis, if they differ from those of the layer's own weights
 	runs     [llama.NumLinears]*runLinear // the readers, split into residual and branch
-	missing  map[llama.Which][]float32    // Σ e x̂ᵀ [out × in], see [State.Fit]; nil without fitting
+	fit      *fit                         // what the readers are fitted by, see [State.Fit]; nil: they are not
 	factor   *Factor                      // of the moments; nil: weights are rounded to nearest
 	diagonal []float64                    // of the moments; nil: not needed
 }

@@ -118,6 +118,35 @@ func NewCarried(c *checkpoint.Config, windows, tokens int, spill string) (*Store
 	return NewStore(windows, tokens*CarriedWidth(c), spill)
 }
 
+// inputOf computes what the layers of the loaded block that read an input read in window i,
+// v [tokens × width], and the residual stream that they add to, from where [State.Moments] of
+// that input left the window. x is a copy of the block's input. Both are valid until the next
+// call.
+func (st *State) inputOf(i int, x []float32, in llama.Input) (v, stream []float32, err error) {
+	if in > llama.AttnInput {
+		carried, err := st.Carried.Get(i)
+		if err != nil {
+			return nil, nil, err
+		}
+		if in == llama.OInput {
+			return carried[:st.Tokens*in.Width(st.Config)], x, nil
+		}
+		copy(x, carried)
+	}
+	hooks := llama.Hooks{KV: st.CacheHook(), Tap: func(at llama.Input, y []float32, tokens, width int) bool {
+		if at == in {
+			v = y[:tokens*width]
+		}
+		return at != in
+	}}
+	if in == llama.AttnInput {
+		st.Runner.Block(st.Runnable(), x, st.Tokens, hooks)
+	} else {
+		st.Runner.MLP(st.Runnable(), x, st.Tokens, hooks)
+	}
+	return v, x, nil
+}
+
 // CarriedWidth is the number of values per token in [State.Carried].
 func CarriedWidth(c *checkpoint.Config) int { return max(c.HiddenSize, llama.OInput.Width(c)) }
 

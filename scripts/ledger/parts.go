@@ -49,7 +49,8 @@ var parts = []struct {
 	{"128 calibration windows, not 48", []change{{"calibration.samples", 128}}, nil},
 	{"and two sweeps", []change{{"solve.sweeps", 2}}, nil},
 	{"and a branch as " + klt + "'s", []change{{"branch.basis", "klt"}, {"branch.axis", "output"}, {"branch.components", 16}, {"branch.overhead", 0.25}, {"branch.bits", 8}, {"branch.remove", true}}, nil},
-	{"and fitted (solve.correct: stream)", []change{{"solve.correct", "stream"}}, nil},
+	{"without the fit", []change{{"solve.correct", nil}}, nil},
+	{"fitted in full (solve.correct: stream)", []change{{"solve.correct", "stream"}}, nil},
 }
 
 // withMultiples are the settings at which the default has multiples: with 4-bit activations it
