@@ -211,9 +211,11 @@ func (st *State) Fit(ctx context.Context, in llama.Input) error {
 		xq, z := g.runs[readers[0]].input(st.Pool, v, st.Tokens) // all of them round the input alike
 		st.at(PartMoments, float64(st.Tokens)*float64(n)*float64(n+1))
 		drift = shape.Grow(drift, len(xq))
-		for k, full := range st.Reference.input[:len(xq)] {
-			drift[k] = full - xq[k]
-		}
+		st.Pool.Run(st.Tokens, func(t int) {
+			for k := t * n; k < (t+1)*n; k++ {
+				drift[k] = st.Reference.input[k] - xq[k]
+			}
+		})
 		if f.drift != nil {
 			if held {
 				f.judges.drift = append(f.judges.drift, drift...)
@@ -231,10 +233,12 @@ func (st *State) Fit(ctx context.Context, in llama.Input) error {
 				st.missed(e, l, v, xq, z)
 			}
 			if stream {
-				for k, full := range st.Reference.stream {
-					e[k] += (full - before[k]) / st.Config.AddedScale()
-				}
-				relative(e, xq, st.Reference.stream, st.Tokens)
+				st.Pool.Run(st.Tokens, func(t int) {
+					for k := t * out; k < (t+1)*out; k++ {
+						e[k] += (st.Reference.stream[k] - before[k]) / st.Config.AddedScale()
+					}
+					relative(e[t*out:][:out], xq[t*n:][:n], st.Reference.stream[t*out:][:out])
+				})
 			}
 			if held {
 				f.judges.missing[l] = append(f.judges.missing[l], e...)
@@ -254,23 +258,18 @@ func (st *State) Fit(ctx context.Context, in llama.Input) error {
 	return err
 }
 
-// relative divides the rows of e and x, those of one layer in a window, by the root mean square
-// of the residual stream there: what the next norm makes of an error depends on the stream's
+// relative divides a token's errors e and the input x that they belong to by the root mean
+// square of its residual stream: what the next norm makes of an error depends on the stream's
 // size. The first tokens of a text have streams a hundred times as large as others; without
 // this they decide what all tokens get.
-func relative(e, x, stream []float32, tokens int) {
-	width := len(stream) / tokens
-	for t := range tokens {
-		rms := math.Sqrt(float.SumSquares(stream[t*width:][:width]) / float64(width))
-		if !(rms > 0) {
-			continue
-		}
-		for _, rows := range [][]float32{e, x} {
-			n := len(rows) / tokens
-			row := rows[t*n:][:n]
-			for k := range row {
-				row[k] = float32(float64(row[k]) / rms)
-			}
+func relative(e, x, stream []float32) {
+	rms := math.Sqrt(float.SumSquares(stream) / float64(len(stream)))
+	if !(rms > 0) {
+		return
+	}
+	for _, row := range [][]float32{e, x} {
+		for k, v := range row {
+			row[k] = float32(float64(v) / rms)
 		}
 	}
 }
