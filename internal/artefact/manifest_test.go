@@ -173,3 +173,23 @@ func FuzzParseQuantization(f *testing.F) {
 		}
 	})
 }
+
+// TestOverfitted: a ratio above the limit counts only if chance does not explain it.
+func TestOverfitted(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		check Check
+		want  bool
+	}{
+		{"below the limit", Check{HeldOut: true, KL: 0.019, KLFitted: 0.01}, false},
+		{"above, errors not known", Check{HeldOut: true, KL: 0.021, KLFitted: 0.01}, true},
+		{"above by chance", Check{HeldOut: true, KL: 0.099, KLErr: 0.02, KLFitted: 0.04, KLFittedErr: 0.01}, false},
+		{"above by more", Check{HeldOut: true, KL: 0.099, KLErr: 0.004, KLFitted: 0.02, KLFittedErr: 0.01}, true},
+		{"by the error of the fitted text", Check{HeldOut: true, KL: 0.099, KLErr: 0.004, KLFitted: 0.02, KLFittedErr: 0.02}, false},
+		{"nothing held out", Check{KL: 0.1, KLFitted: 0.01}, false},
+	} {
+		if got := c.check.Overfitted(); got != c.want {
+			t.Errorf("%s: %t, want %t", c.name, got, c.want)
+		}
+	}
+}

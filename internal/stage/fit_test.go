@@ -5,15 +5,11 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/specquant/specquant/internal/checkpoint"
-	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/recipe"
-	"github.com/specquant/specquant/internal/testmodel"
-	"github.com/specquant/specquant/internal/tokenizer"
 )
 
 // readings are what one model's layers read in every window of a block, row by row.
@@ -45,30 +41,8 @@ func read(t *testing.T, st *State, s *Store, b *llama.Block, in llama.Input, h l
 // left out give, with their definition in fit.go, computed from the beginning of the block and
 // in float64: of layers with and without branch, in memory and in files.
 func TestFitDefinition(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "model")
-	if err := testmodel.Write(dir, testmodel.Options{Heads: 4, KVHeads: 2, HeadDim: 16}); err != nil {
-		t.Fatal(err)
-	}
-	ck, err := checkpoint.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ck.Close()
-	tok, err := tokenizer.Load(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ids, err := tok.Encode(strings.Repeat("Sphinx of black quartz, judge my vow. ", 20), true)
-	if err != nil {
-		t.Fatal(err)
-	}
 	const tokens = 32
-	windows := make([][]int, 5)
-	for i := range windows {
-		windows[i] = ids[i*tokens:][:tokens]
-	}
-	pool := parallel.NewPool(2)
-	defer pool.Close()
+	ck, windows, pool := modelAndWindows(t, 5, tokens)
 
 	for _, c := range []struct{ correct, branch, spill string }{
 		{"judged", "", ""},

@@ -14,6 +14,36 @@ import (
 	"github.com/specquant/specquant/internal/tokenizer"
 )
 
+// modelAndWindows returns a small model with inputs of o wider than the stream, or narrower, so
+// many windows of tokens, and two threads.
+func modelAndWindows(t *testing.T, count, tokens int) (*checkpoint.Checkpoint, [][]int, *parallel.Pool) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "model")
+	if err := testmodel.Write(dir, testmodel.Options{Heads: 4, KVHeads: 2, HeadDim: 16}); err != nil {
+		t.Fatal(err)
+	}
+	ck, err := checkpoint.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ck.Close() })
+	tok, err := tokenizer.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, err := tok.Encode(strings.Repeat("Sphinx of black quartz, judge my vow. ", 4*count), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	windows := make([][]int, count)
+	for i := range windows {
+		windows[i] = ids[i*tokens:][:tokens]
+	}
+	pool := parallel.NewPool(2)
+	t.Cleanup(pool.Close)
+	return ck, windows, pool
+}
+
 // TestCarried quantizes two blocks with windows that begin anew for every input, and with
 // windows that are kept where they have come to, in memory and in a file: the same codes,
 // and the same activations after each block, to the bit.
@@ -24,27 +54,8 @@ func TestCarried(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(t.TempDir(), "model")
-	if err := testmodel.Write(dir, testmodel.Options{Heads: 4, KVHeads: 2, HeadDim: 16}); err != nil { // inputs of o wider than the stream, or narrower
-		t.Fatal(err)
-	}
-	ck, err := checkpoint.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ck.Close()
-	tok, err := tokenizer.Load(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ids, err := tok.Encode(strings.Repeat("Sphinx of black quartz, judge my vow. ", 9), true)
-	if err != nil {
-		t.Fatal(err)
-	}
 	const tokens = 32
-	windows := [][]int{ids[:tokens], ids[tokens:][:tokens], ids[2*tokens:][:tokens]}
-	pool := parallel.NewPool(2)
-	defer pool.Close()
+	ck, windows, pool := modelAndWindows(t, 3, tokens)
 
 	quantize := func(carried func() (*Store, error), spill string) (codes [][]byte, after [][]float32) {
 		st, err := New(&ck.Config, r, pool, len(windows), tokens)
