@@ -263,16 +263,24 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 	}
 }
 
-// second returns the arguments for the second of two row tiles alone.
-func (args *intArgs) second() intArgs {
-	s := *args
-	s.w, s.scale = unsafe.Add(args.w, args.wNext), unsafe.Add(args.scale, args.scaleNext)
-	s.rowSum, s.y = unsafe.Add(args.rowSum, args.rowNext), unsafe.Add(args.y, args.yTile)
-	s.add = unsafe.Add(args.add, args.addTile)
+// toSecond makes the arguments those of the second of two row tiles alone, and toFirst makes them those of
+// both again. They are changed where they are: a copy would wait for what has just been written to them.
+func (args *intArgs) toSecond() {
+	args.w, args.scale = unsafe.Add(args.w, args.wNext), unsafe.Add(args.scale, args.scaleNext)
+	args.rowSum, args.y = unsafe.Add(args.rowSum, args.rowNext), unsafe.Add(args.y, args.yTile)
+	args.add = unsafe.Add(args.add, args.addTile)
 	if args.shift != nil {
-		s.shift = unsafe.Add(args.shift, args.shiftTile)
+		args.shift = unsafe.Add(args.shift, args.shiftTile)
 	}
-	return s
+}
+
+func (args *intArgs) toFirst() {
+	args.w, args.scale = unsafe.Add(args.w, -int(args.wNext)), unsafe.Add(args.scale, -int(args.scaleNext))
+	args.rowSum, args.y = unsafe.Add(args.rowSum, -int(args.rowNext)), unsafe.Add(args.y, -int(args.yTile))
+	args.add = unsafe.Add(args.add, -int(args.addTile))
+	if args.shift != nil {
+		args.shift = unsafe.Add(args.shift, -int(args.shiftTile))
+	}
 }
 
 // multiplyTile multiplies one row tile with 12 tokens, with AVX-512 VNNI.
@@ -294,8 +302,9 @@ func (args *intArgs) multiply(bits, width int, levels, grouped bool) {
 	case vnni && width == intTokens && (!grouped || args.onePart()):
 		args.multiplyTile(bits, levels, grouped)
 		if args.yTile != 0 {
-			second := args.second()
-			second.multiplyTile(bits, levels, grouped)
+			args.toSecond()
+			args.multiplyTile(bits, levels, grouped)
+			args.toFirst()
 		}
 	case vnni && levels:
 		intVNNILevels(args, bits, width)

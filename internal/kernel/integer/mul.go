@@ -229,12 +229,13 @@ func (pr *intProduct) branchOne(first, end int) {
 	}
 }
 
-// Cache blocking: a chunk is some pairs of row tiles times a panel of tokens,
-// so that the weights and the tokens' panel stay in a core's L2 together.
+// Cache blocking: a chunk is some pairs of row tiles times a panel of tokens, so that the weights and
+// the tokens' panel stay in a core's L2 together, of 1 MB. Where that is smaller, tokens come from the L3
+// in time; what panels cost is that weights are unpacked once for each.
 const (
 	intWeightChunk = 128 << 10 // bytes of weights in a chunk, at most, if a pair of tiles is less
 	intLeastChunk  = 16 << 10  // and at least
-	intTokenPanel  = 448 << 10 // bytes of tokens in a panel, or a block of tokens more
+	intTokenPanel  = 832 << 10 // bytes of tokens in a panel, or a block of tokens more
 	intTokens      = 12        // tokens of the widest kernel
 	intAMXBlock    = 16        // tokens of AMX's
 
