@@ -157,10 +157,16 @@ func (f flags) valid() error {
 	for _, m := range f.real {
 		modelNames = append(modelNames, m.Name)
 	}
+	bits := slices.Concat([]string{compare.DefaultBits}, slices.Sorted(maps.Values(novemberSizes)), settings)
+	for _, s := range realSettings {
+		if !slices.Contains(bits, s.Bits) {
+			bits = append(bits, s.Bits)
+		}
+	}
 	for _, x := range []struct {
 		flag       string
 		got, known []string
-	}{{"models", f.models, modelNames}, {"bits", f.bits, slices.Concat([]string{compare.DefaultBits}, slices.Sorted(maps.Values(novemberSizes)), settings)}, {"recipes", f.recipes, recipeNames}, {"anew", f.anew, recipeNames}, {"tables", f.tables, []string{realTable, "tables", "parts"}}} {
+	}{{"models", f.models, modelNames}, {"bits", f.bits, bits}, {"recipes", f.recipes, recipeNames}, {"anew", f.anew, recipeNames}, {"tables", f.tables, []string{realTable, "tables", "parts"}}} {
 		for _, s := range x.got {
 			if !slices.Contains(x.known, s) {
 				return fmt.Errorf("-%s: found %q, expected some of %s", x.flag, s, strings.Join(x.known, ", "))

@@ -117,4 +117,9 @@ func TestSelected(t *testing.T) {
 			t.Errorf("%+v is taken", f)
 		}
 	}
+	for _, r := range realSettings {
+		if err := (flags{bits: []string{r.Bits}, recipes: r.Recipes}).valid(); err != nil {
+			t.Errorf("a setting of real models: %v", err)
+		}
+	}
 }
