@@ -51,13 +51,22 @@ func Resolve(c *checkpoint.Config, r *recipe.Recipe, size, copied, tokenizer, li
 // leastFitTokens is the number of calibration tokens for each input channel of the widest layer
 // that a fit takes. What it gains falls with it (docs/REPRODUCTION.md, section 0): a third of the
 // divergence with 70, a sixteenth with 16, nothing certain with 5, for twice the time of a job.
-const leastFitTokens = 10
+// Where activations have fewer than 8 bits it takes leastFitTokensFew: there a tenth was gained with
+// 35 and more, and with 16 a tenth was lost.
+const (
+	leastFitTokens    = 10
+	leastFitTokensFew = 32
+)
 
 // fittable reports whether a fit that is judged by held-out windows is made at all: in mixtures of
 // experts it is not, because the full-precision model may send a token to other experts.
 func fittable(c *checkpoint.Config, r *recipe.Recipe) bool {
 	_, _, widest := stage.Largest(c)
-	return c.Experts.Count == 0 && r.Calibration.Samples*r.Calibration.Tokens >= leastFitTokens*widest
+	least := leastFitTokens
+	if r.Bits.Activations < 8 {
+		least = leastFitTokensFew
+	}
+	return c.Experts.Count == 0 && r.Calibration.Samples*r.Calibration.Tokens >= least*widest
 }
 
 // fit returns a copy of the recipe whose layers have, on as fine a grid, as many bits as make the
