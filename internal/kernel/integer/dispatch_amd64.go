@@ -263,23 +263,14 @@ func intMulTiles(pr *intProduct, a *Activations, u *intUnpacked, tile, tiles, t0
 	}
 }
 
-// toSecond makes the arguments those of the second of two row tiles alone, and toFirst makes them those of
-// both again. They are changed where they are: a copy would wait for what has just been written to them.
-func (args *intArgs) toSecond() {
-	args.w, args.scale = unsafe.Add(args.w, args.wNext), unsafe.Add(args.scale, args.scaleNext)
-	args.rowSum, args.y = unsafe.Add(args.rowSum, args.rowNext), unsafe.Add(args.y, args.yTile)
-	args.add = unsafe.Add(args.add, args.addTile)
+// move makes the arguments those of the second of two row tiles alone, if by is 1, and back with -1. They are
+// changed where they are: a copy would wait for what has just been written to them.
+func (args *intArgs) move(by int) {
+	args.w, args.scale = unsafe.Add(args.w, by*int(args.wNext)), unsafe.Add(args.scale, by*int(args.scaleNext))
+	args.rowSum, args.y = unsafe.Add(args.rowSum, by*int(args.rowNext)), unsafe.Add(args.y, by*int(args.yTile))
+	args.add = unsafe.Add(args.add, by*int(args.addTile))
 	if args.shift != nil {
-		args.shift = unsafe.Add(args.shift, args.shiftTile)
-	}
-}
-
-func (args *intArgs) toFirst() {
-	args.w, args.scale = unsafe.Add(args.w, -int(args.wNext)), unsafe.Add(args.scale, -int(args.scaleNext))
-	args.rowSum, args.y = unsafe.Add(args.rowSum, -int(args.rowNext)), unsafe.Add(args.y, -int(args.yTile))
-	args.add = unsafe.Add(args.add, -int(args.addTile))
-	if args.shift != nil {
-		args.shift = unsafe.Add(args.shift, -int(args.shiftTile))
+		args.shift = unsafe.Add(args.shift, by*int(args.shiftTile))
 	}
 }
 
@@ -302,9 +293,9 @@ func (args *intArgs) multiply(bits, width int, levels, grouped bool) {
 	case vnni && width == intTokens && (!grouped || args.onePart()):
 		args.multiplyTile(bits, levels, grouped)
 		if args.yTile != 0 {
-			args.toSecond()
+			args.move(1)
 			args.multiplyTile(bits, levels, grouped)
-			args.toFirst()
+			args.move(-1)
 		}
 	case vnni && levels:
 		intVNNILevels(args, bits, width)
