@@ -33,6 +33,7 @@ type benchCmd struct {
 	Ctx      int    `help:"Tokens already in the cache when decoding." default:"0"`
 	Threads  int    `help:"Threads. 0: one for each CPU." default:"0"`
 	Rounds   int    `help:"Repetitions, of which the median is reported (of an even number, the mean of the middle two)." default:"5"`
+	Profile  bool   `help:"Say where the time of a pass goes, by part. It is measured in as many passes of their own."`
 	JSON     bool   `name:"json" help:"One JSON object for each measurement."`
 	Markdown bool   `help:"Write a Markdown table."`
 
@@ -64,6 +65,8 @@ type measurement struct {
 	BytesRead int64   `json:"bytes_a_pass"`    // weights and cache
 	Turning   float64 `json:"transform_share"` // share of the time that run-time transforms take, likewise
 	Recipe    string  `json:"recipe,omitempty"`
+
+	Parts []passPart `json:"parts,omitempty"` // where the time of a pass goes, with --profile
 }
 
 func (c *benchCmd) Run(e *env) error {
@@ -172,6 +175,9 @@ func (c *benchCmd) print(e *env, m *engine.Model, f engine.Footprint, all []meas
 		fmt.Fprintln(e.out, t.RenderMarkdown())
 	} else {
 		fmt.Fprintln(e.out, t.Render())
+	}
+	for _, r := range all {
+		printPassParts(e.out, r, c.Markdown)
 	}
 	if rss := peakMemory(); rss > 0 {
 		fmt.Fprintf(e.out, "peak memory %s\n", bytesText(rss))
@@ -315,6 +321,11 @@ func (c *benchCmd) prefill(ctx context.Context, m *engine.Model, f engine.Footpr
 	if r.Tokens, r.Least, r.Most, err = c.timings(float64(n), once); err != nil {
 		return r, err
 	}
+	if c.Profile {
+		if r.Parts, err = passParts(m, f, c.Rounds, 1, once); err != nil {
+			return r, err
+		}
+	}
 	r.GOPS = 2 * (float64(f.Products) - float64(f.Tail)*float64(n-1)/float64(n)) * r.Tokens / 1e9
 	r.GBs = float64(f.Weights) * r.Tokens / float64(n) / 1e9
 	return r, nil
@@ -358,6 +369,11 @@ func (c *benchCmd) decode(ctx context.Context, m *engine.Model, f engine.Footpri
 	}
 	if r.Tokens, r.Least, r.Most, err = c.timings(float64(c.decodeTokens*batch), once); err != nil {
 		return r, err
+	}
+	if c.Profile {
+		if r.Parts, err = passParts(m, f, c.Rounds, c.decodeTokens, once); err != nil {
+			return r, err
+		}
 	}
 	cache := f.KV * int64(batch) * int64(start+c.decodeTokens/2)
 	r.BytesRead = f.Weights + cache

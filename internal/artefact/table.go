@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 
 	"github.com/specquant/specquant/internal/checkpoint"
 	"github.com/specquant/specquant/internal/kernel/float"
@@ -202,10 +203,15 @@ func checkTableScales(name string, t recipe.Table, version int) error {
 	return nil
 }
 
-// Rows decodes single rows of a quantized matrix, as an embedding needs. Row must not be
-// called by several goroutines at once.
+// Rows decodes single rows of a quantized matrix, as an embedding needs. Several goroutines may
+// call Row at once.
 type Rows struct {
-	l        *Linear
+	l       *Linear
+	scratch sync.Pool // of *rowScratch
+}
+
+// rowScratch is what decoding a row needs.
+type rowScratch struct {
 	codes    []int8  // of one row
 	multiple []uint8 // of one row's groups, of a grid with multiples
 	step     float.GridStep
@@ -213,17 +219,21 @@ type Rows struct {
 
 // NewRows makes a Rows for l, which must have no branch and no zero points of its own.
 func NewRows(l *Linear) *Rows {
-	t := &Rows{l: l, codes: make([]int8, l.In), multiple: make([]uint8, l.Grid.Groups(l.In))}
-	t.step = l.Grid.Step(quant.Steps{Scale: []float32{0}, Zero: l.Grid.FixedZero()}.At(l.Grid, 0))
+	t := &Rows{l: l}
+	step := l.Grid.Step(quant.Steps{Scale: []float32{0}, Zero: l.Grid.FixedZero()}.At(l.Grid, 0))
+	t.scratch.New = func() any {
+		return &rowScratch{make([]int8, l.In), make([]uint8, l.Grid.Groups(l.In)), step}
+	}
 	return t
 }
 
 // Row writes the decoded row r to dst [In].
 func (t *Rows) Row(dst []float32, r int) {
-	l, g := t.l, t.l.Grid
-	integer.UnpackRow(t.codes, g.Bits, l.Tiles, r, l.In)
+	l, g, s := t.l, t.l.Grid, t.scratch.Get().(*rowScratch)
+	defer t.scratch.Put(s)
+	integer.UnpackRow(s.codes, g.Bits, l.Tiles, r, l.In)
 	if g.Multiples {
-		integer.UnpackRowMultiples(t.multiple, g.Bits, l.Multiples, r, l.In, g.Group)
+		integer.UnpackRowMultiples(s.multiple, g.Bits, l.Multiples, r, l.In, g.Group)
 	}
 	groups, scales := g.Groups(l.In), l.rowScales() // as many, or with multiples one
 	size := l.In
@@ -231,11 +241,11 @@ func (t *Rows) Row(dst []float32, r int) {
 		size = g.Group
 	}
 	for k := range groups {
-		t.step.Scale = float.FromF16(l.Scales[(r/tileRows*scales+k%scales)*tileRows+r%tileRows])
+		s.step.Scale = float.FromF16(l.Scales[(r/tileRows*scales+k%scales)*tileRows+r%tileRows])
 		if g.Multiples {
-			t.step.Scale *= g.MultipleUnit() * float32(t.multiple[k])
+			s.step.Scale *= g.MultipleUnit() * float32(s.multiple[k])
 		}
 		lo, hi := k*size, min(l.In, (k+1)*size)
-		float.GridValues(dst[lo:hi], t.codes[lo:hi], &t.step)
+		float.GridValues(dst[lo:hi], s.codes[lo:hi], &s.step)
 	}
 }

@@ -23,10 +23,13 @@ func (m *Model) attend(l *layer, index int, at []place) []place {
 	}
 	all := index < len(m.layers)-1 || !slices.ContainsFunc(at, func(p place) bool { return !p.wanted() })
 	if whole := m.schedule(at); whole && all && len(at) <= headRows {
+		s.meter.At(PartAttention, 0)
 		m.attendHeads(l, qk, index, at)
 		return at
 	}
+	s.meter.At(PartKeys, 0)
 	m.prepareRows(l, qk, index, at)
+	s.meter.At(PartAttention, 0)
 	if !all {
 		at = m.keepWanted(at)
 		m.schedule(at)

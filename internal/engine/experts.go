@@ -99,6 +99,7 @@ func (x *mixture) ready(q *artefact.Quantization, bases *basisCache, down linalg
 func (x *mixture) forward(s *scratch, c *checkpoint.Config, n int) {
 	h := c.HiddenSize
 	s.filled(n)
+	s.meter.At(PartInputs, 0)
 	r := &s.mixture
 	r.routing.Route(s.pool, c, x.router, s.norm, n)
 	if x.transform != nil && !s.skipTransforms {
@@ -122,8 +123,10 @@ func (x *mixture) apart(s *scratch, c *checkpoint.Config, n int) {
 			continue
 		}
 		llama.GatherRows(r.rows, s.norm, at, h)
+		s.part = llama.MLPInput.String()
 		x.gateUp[e].forward(s, s.gateAndUp(m, inner), r.rows, m)
 		s.fill = func(from, end int) { gated(s.gate[from*inner:end*inner], s.up[from*inner:end*inner]) }
+		s.part = llama.DownInput.String()
 		x.down[e].forward(s, [][]float32{r.given}, s.gate, m)
 		llama.AddRows(s.pool, s.out, r.given, at, weights, h)
 	}

@@ -87,8 +87,10 @@ func (x *mixture) together(s *scratch, c *checkpoint.Config, n int) bool {
 		p.add(gate, l.matrices[0], from, end)
 		p.add(up, l.matrices[1], from, end)
 	}
+	s.meter.At(llama.MLPInput.String(), 0)
 	p.run(s)
 
+	s.meter.At(PartInputs, 0)
 	gated, down := gateOf(c), chosen.down[0]
 	s.acts.QuantizeProject(s.pool, r.gate, inner, rows, inner, down.act, down.group, nil, 0, nil, func(from, end int) {
 		gated(r.gate[from*inner:end*inner], r.up[from*inner:end*inner])
@@ -101,6 +103,7 @@ func (x *mixture) together(s *scratch, c *checkpoint.Config, n int) bool {
 		from, end := chosen.from[i], chosen.end[i]
 		p.add(r.given[from*h:end*h], l.matrices[0], from, end)
 	}
+	s.meter.At(llama.DownInput.String(), 0)
 	p.run(s)
 	for i, e := range chosen.number {
 		at, weights := r.routing.Of(e)

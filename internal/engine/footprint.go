@@ -13,39 +13,13 @@ type Footprint struct {
 	Tail     int64 // part of Products: the last block's layers after attention, which a prompt needs for its last token only
 	Head     int64 // multiply-adds of the output matrix
 	KV       int64 // bytes that a token of context adds to the KV cache
+
+	Parts map[string]int64 // bytes of Weights by the part of a pass that reads them ([llama.Input], PartHead); without the mixtures' routers
 }
 
 // Footprint counts the model's.
 func (m *Model) Footprint() Footprint {
-	var f Footprint
-	var count func(p projection) (products int64)
-	count = func(p projection) (products int64) {
-		switch l := p.(type) {
-		case *projections:
-			for _, part := range l.parts {
-				products += count(part)
-			}
-		case *plain:
-			for _, w := range l.weights {
-				f.Weights += int64(len(w.Data))
-				products += int64(w.Rows) * int64(w.Cols)
-			}
-		case *quantized:
-			for i, w := range l.matrices {
-				f.Weights += int64(w.Bytes())
-				products += int64(w.Rows) * int64(w.Cols)
-				f.Branch += l.branchBytes(i)
-			}
-			for _, w := range l.whole {
-				f.Weights += int64(len(w.weights.Data))
-				products += int64(w.weights.Rows) * int64(w.weights.Cols)
-			}
-			if l.project != nil { // a stored basis, which the layers share; computed bases are not read from memory
-				f.Branch += int64(l.project.Bytes())
-			}
-		}
-		return products
-	}
+	f := Footprint{Parts: map[string]int64{}}
 	for i := range m.layers {
 		l, err := m.layer(i)
 		if err != nil {
@@ -53,31 +27,64 @@ func (m *Model) Footprint() Footprint {
 		}
 		var attention int64 // products before attention
 		for input, p := range l.inputs {
-			f.Products += count(p) // 0 for a mixture, which is counted below
+			f.Products += f.count(llama.Input(input).String(), p) // 0 for a mixture, which is counted below
 			if llama.Input(input) == llama.AttnInput {
 				attention = f.Products
 			}
 		}
 		if l.mixture != nil {
-			f.addMixture(l.mixture, l.config.Experts.Used, count)
+			f.addMixture(l.mixture, l.config.Experts.Used)
 		}
 		f.Tail = f.Products - attention // of the last block in the end
 	}
 	if head, err := m.output(); err == nil {
-		f.Head = count(head)
+		f.Head = f.count(PartHead, head)
 	}
-	f.Weights += f.Branch
 	f.KV = m.CacheBytes()
 	return f
 }
 
+// count adds the bytes of a projection, which the named part of a pass reads, and returns its
+// multiply-adds for a token.
+func (f *Footprint) count(part string, p projection) (products int64) {
+	var bytes, branch int64
+	switch l := p.(type) {
+	case *projections:
+		for _, p := range l.parts {
+			products += f.count(part, p)
+		}
+	case *plain:
+		for _, w := range l.weights {
+			bytes += int64(len(w.Data))
+			products += int64(w.Rows) * int64(w.Cols)
+		}
+	case *quantized:
+		for i, w := range l.matrices {
+			bytes += int64(w.Bytes())
+			products += int64(w.Rows) * int64(w.Cols)
+			branch += l.branchBytes(i)
+		}
+		for _, w := range l.whole {
+			bytes += int64(len(w.weights.Data))
+			products += int64(w.weights.Rows) * int64(w.weights.Cols)
+		}
+		if l.project != nil { // a stored basis, which the layers share; computed bases are not read from memory
+			branch += int64(l.project.Bytes())
+		}
+	}
+	f.Branch += branch
+	f.Weights += bytes + branch
+	f.Parts[part] += bytes + branch
+	return products
+}
+
 // addMixture adds what a token reads and computes of a mixture: the router, and used experts,
 // which are all of the same size.
-func (f *Footprint) addMixture(x *mixture, used int, count func(p projection) int64) {
+func (f *Footprint) addMixture(x *mixture, used int) {
 	f.Weights += 4 * int64(len(x.router))
 	f.Products += int64(len(x.router))
 	for e := range used {
-		f.Products += count(x.gateUp[e]) + count(x.down[e])
+		f.Products += f.count(llama.MLPInput.String(), x.gateUp[e]) + f.count(llama.DownInput.String(), x.down[e])
 	}
 }
 

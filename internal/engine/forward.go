@@ -10,6 +10,7 @@ import (
 	"github.com/specquant/specquant/internal/kernel/parallel"
 	"github.com/specquant/specquant/internal/kernel/shape"
 	"github.com/specquant/specquant/internal/llama"
+	"github.com/specquant/specquant/internal/meter"
 	"github.com/specquant/specquant/internal/plural"
 )
 
@@ -49,6 +50,9 @@ type scratch struct {
 
 	mixture mixtureScratch
 	fill    func(from, end int) // computes rows [from, end) of the next layers' input, each by itself; nil: they are computed already
+
+	meter *meter.Meter // measures the parts of a pass; nil: not measured
+	part  string       // whose layers are computed, for the meter
 
 	kept, full int64 // run-time truncation: coefficients kept, and all coefficients
 
@@ -118,6 +122,7 @@ func (m *Model) Forward(ctx context.Context, steps []Step, emit func(step, token
 		}
 	}
 	err := m.forward(ctx, steps, emit)
+	m.s.meter.Stop()
 	if err != nil {
 		for i, st := range steps {
 			st.Seq.tokens = before[i]
@@ -173,6 +178,7 @@ func (m *Model) forward(ctx context.Context, steps []Step, emit func(step, token
 func (m *Model) chunk(ctx context.Context, steps []Step, at []place) (wanted []place, err error) {
 	s, n := &m.s, len(at)
 	m.reserve(n)
+	s.meter.At(PartEmbedding, 0)
 	m.embedding(s.x, n, func(i int) int { return steps[at[i].step].IDs[at[i].offset] })
 	var before *layer
 	for i := range m.layers {
@@ -188,6 +194,7 @@ func (m *Model) chunk(ctx context.Context, steps []Step, at []place) (wanted []p
 		before = l
 	}
 	if before != nil {
+		s.meter.At(PartInputs, 0)
 		m.added(before, len(at))
 	}
 	return at, nil
@@ -240,6 +247,7 @@ func (s *scratch) filled(tokens int) {
 	if s.fill = nil; fill == nil {
 		return
 	}
+	s.meter.At(PartInputs, 0)
 	const each = 8
 	s.pool.Run((tokens+each-1)/each, func(i int) { fill(i*each, min((i+1)*each, tokens)) })
 }
@@ -277,15 +285,18 @@ func (m *Model) block(l *layer, index int, at []place, before *layer) []place {
 		post = before.norms.MLPPost
 	}
 	m.normed(l.norms.AttnNorm, before != nil, post)
+	s.part = llama.AttnInput.String()
 	l.inputs[llama.AttnInput].forward(s, [][]float32{s.q, s.k, s.v}, s.norm, len(at))
 	at = m.attend(l, index, at)
 	n := len(at)
 	if n == 0 {
 		return at
 	}
+	s.part = llama.OInput.String()
 	l.inputs[llama.OInput].forward(s, [][]float32{s.out}, s.attn, n)
 
 	m.normed(l.norms.MLPNorm, true, l.norms.AttnPost)
+	s.part = llama.MLPInput.String()
 	if l.mixture != nil {
 		l.mixture.forward(s, l.config, n)
 		return at
@@ -295,6 +306,7 @@ func (m *Model) block(l *layer, index int, at []place, before *layer) []place {
 		l.inputs[llama.MLPInput].forward(s, s.gateAndUp(n, inner), s.norm, n)
 		s.fill = func(from, end int) { gated(s.gate[from*inner:end*inner], s.up[from*inner:end*inner]) }
 	}
+	s.part = llama.DownInput.String()
 	l.inputs[llama.DownInput].forward(s, [][]float32{s.out}, s.gate, n)
 	return at
 }
@@ -325,13 +337,16 @@ func (m *Model) emit(at []place, emit func(step, token int, logits []float32) er
 	var rows []int
 	flush := func() error {
 		n := len(rows)
+		s.meter.At(PartInputs, 0)
 		m.finalNorm(rows)
 		s.logits = shape.Grow(s.logits, n*c.VocabSize)
 		head, err := m.output()
 		if err != nil {
 			return err
 		}
+		s.part = PartHead
 		head.forward(s, [][]float32{s.logits}, s.norm, n)
+		s.meter.At(PartLogits, 0)
 		if c.LogitSoftCap > 0 {
 			float.SoftCapOn(m.pool, s.logits, 1, float32(c.LogitSoftCap))
 		}

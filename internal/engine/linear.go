@@ -30,6 +30,7 @@ type plain struct {
 
 func (l *plain) forward(s *scratch, ys [][]float32, x []float32, tokens int) {
 	s.filled(tokens)
+	s.meter.At(s.part, 0)
 	for i, w := range l.weights {
 		float.MatMulHalf(s.pool, ys[i], w.Rows, x, w.Cols, w, tokens)
 		float.AddEachOn(s.pool, ys[i], l.bias[i], tokens)
@@ -42,6 +43,7 @@ type mapped struct{ *llama.Mapped }
 
 func (l mapped) forward(s *scratch, ys [][]float32, x []float32, tokens int) {
 	s.filled(tokens)
+	s.meter.At(s.part, 0)
 	l.Forward(s.pool, ys[0], x, tokens)
 }
 
@@ -191,8 +193,10 @@ func (l *quantized) forward(s *scratch, ys [][]float32, x []float32, tokens int)
 	}
 	s.filled(tokens)
 	if l.transform != nil && !s.skipTransforms {
+		s.meter.At(PartInputs, 0)
 		l.transform.Apply(s.pool, x[:tokens*l.in], tokens)
 	}
+	s.meter.At(s.part, 0)
 	for _, w := range l.whole {
 		float.MatMulHalf(s.pool, ys[w.at], w.weights.Rows, x, l.in, w.weights, tokens)
 		float.AddEachOn(s.pool, ys[w.at], w.bias, tokens)
@@ -220,7 +224,9 @@ func (l *quantized) forwardGated(s *scratch, y, x []float32, tokens int, activat
 	if tokens < leastGated || l.act.Bits == 16 || len(l.matrices) != 2 || len(l.whole) > 0 || l.count > 0 || len(l.branches) > 0 || slices.ContainsFunc(l.bias, added) {
 		return false
 	}
+	s.meter.At(PartInputs, 0)
 	s.acts.QuantizeProject(s.pool, x, l.in, tokens, l.in, l.act, l.group, nil, 0, nil, l.prepare(s, x))
+	s.meter.At(s.part, 0)
 	integer.MulGated(s.pool, y, l.widths[0], l.matrices[0], l.matrices[1], &s.acts, activation)
 	return true
 }
@@ -252,7 +258,9 @@ func (l *quantized) multiply(s *scratch, ys [][]float32, x []float32, tokens int
 		project = l.project
 	}
 	if l.act.Bits < 16 {
+		s.meter.At(PartInputs, 0)
 		s.acts.QuantizeProject(s.pool, x, l.in, tokens, l.in, l.act, l.group, s.z, l.count, project, before)
+		s.meter.At(s.part, 0)
 		integer.MulAll(s.pool, ys, l.widths, l.matrices, &s.acts, fused)
 	} else {
 		if project != nil {

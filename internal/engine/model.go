@@ -12,6 +12,7 @@ import (
 	"github.com/specquant/specquant/internal/kernel/float"
 	"github.com/specquant/specquant/internal/kernel/kv"
 	"github.com/specquant/specquant/internal/kernel/parallel"
+	"github.com/specquant/specquant/internal/kernel/shape"
 	"github.com/specquant/specquant/internal/linalg"
 	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/plural"
@@ -63,7 +64,7 @@ type Model struct {
 
 // rows is a matrix of which single rows are read: the embedding, in 16 or 32 bits or quantized.
 type rows interface {
-	// Row writes row r to dst, which has the matrix's width.
+	// Row writes row r to dst, which has the matrix's width. Several goroutines may call it at once.
 	Row(dst []float32, r int)
 }
 
@@ -195,9 +196,12 @@ func (m *Model) prepare(o Options) error {
 // embedding writes the embeddings of n tokens to x [n × hidden]; id(i) is the i-th token.
 func (m *Model) embedding(x []float32, n int, id func(i int) int) {
 	h := m.Config.HiddenSize
-	for i := range n {
-		m.embed.Row(x[i*h:][:h], id(i))
-	}
+	const each = 16 // tokens
+	m.pool.Run(shape.CeilDiv(n, each), func(j int) {
+		for i := j * each; i < min(n, (j+1)*each); i++ {
+			m.embed.Row(x[i*h:][:h], id(i))
+		}
+	})
 	if m.unturn != nil {
 		m.unturn.ApplyT(m.pool, x[:n*h], n)
 	}

@@ -13,7 +13,7 @@ import (
 type Part struct {
 	Name    string  `json:"name"`
 	Seconds float64 `json:"seconds"`
-	CPU     float64 `json:"cpu_seconds,omitempty"` // of all threads; 0: not known on this system
+	CPU     float64 `json:"cpu_seconds,omitempty"` // of all threads; 0: not measured ([Clock]), or not known on this system
 	// Flops is the number of floating-point operations in its matrix products, two for each
 	// multiply-add; 0 if it has none. Other work is only included in the seconds.
 	Flops float64 `json:"flops,omitempty"`
@@ -26,6 +26,7 @@ type Part struct {
 type Meter struct {
 	parts   []Part
 	wide    []string // parts whose products are in float64
+	clock   bool     // parts have no processor seconds
 	current int      // of parts, + 1; 0: none
 	since   time.Time
 	cpu     float64
@@ -34,13 +35,25 @@ type Meter struct {
 // New makes a meter; wide names the parts that work in float64.
 func New(wide ...string) *Meter { return &Meter{wide: wide} }
 
+// Clock makes a meter that looks at the clock alone: for parts of microseconds, in which asking
+// for the processor seconds would take longer than the work, and the system counts them late.
+func Clock() *Meter { return &Meter{clock: true} }
+
+// spent is the processor time so far in seconds; 0 if the meter does not look at it.
+func (m *Meter) spent() float64 {
+	if m.clock {
+		return 0
+	}
+	return CPUSeconds()
+}
+
 // At ends the current part and starts or resumes the named one, which has flops more
 // floating-point operations in matrix products to do.
 func (m *Meter) At(name string, flops float64) {
 	if m == nil {
 		return
 	}
-	now, cpu := time.Now(), CPUSeconds()
+	now, cpu := time.Now(), m.spent()
 	m.close(now, cpu)
 	for i := range m.parts {
 		if m.parts[i].Name == name {
@@ -70,7 +83,7 @@ func (m *Meter) Now() string {
 // Stop ends the current part.
 func (m *Meter) Stop() {
 	if m != nil {
-		m.close(time.Now(), CPUSeconds())
+		m.close(time.Now(), m.spent())
 	}
 }
 

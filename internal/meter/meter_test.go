@@ -23,6 +23,12 @@ func TestMeter(t *testing.T) {
 	if parts[0].Seconds <= 0 || m.Now() != "" {
 		t.Errorf("a part took %v seconds, under way is %q", parts[0].Seconds, m.Now())
 	}
+	clock := Clock()
+	clock.At("a", 0)
+	clock.Stop()
+	if p := clock.Parts(); len(p) != 1 || p[0].Seconds <= 0 || p[0].CPU != 0 {
+		t.Errorf("by the clock alone, parts are %+v", p)
+	}
 	var none *Meter
 	none.At("a", 1)
 	none.Stop()
