@@ -33,7 +33,7 @@ type benchCmd struct {
 	Ctx      int    `help:"Tokens already in the cache when decoding." default:"0"`
 	Threads  int    `help:"Threads. 0: one for each CPU." default:"0"`
 	Rounds   int    `help:"Repetitions, of which the median is reported (of an even number, the mean of the middle two)." default:"5"`
-	Profile  bool   `help:"Say where the time of a pass goes, by part. It is measured in as many passes of their own."`
+	Profile  bool   `help:"Say where the time of a pass goes, by part: measured in as many rounds more."`
 	JSON     bool   `name:"json" help:"One JSON object for each measurement."`
 	Markdown bool   `help:"Write a Markdown table."`
 
@@ -322,7 +322,7 @@ func (c *benchCmd) prefill(ctx context.Context, m *engine.Model, f engine.Footpr
 		return r, err
 	}
 	if c.Profile {
-		if r.Parts, err = passParts(m, f, c.Rounds, 1, once); err != nil {
+		if r.Parts, err = passParts(m, nil, c.Rounds, 1, once); err != nil {
 			return r, err
 		}
 	}
@@ -371,7 +371,7 @@ func (c *benchCmd) decode(ctx context.Context, m *engine.Model, f engine.Footpri
 		return r, err
 	}
 	if c.Profile {
-		if r.Parts, err = passParts(m, f, c.Rounds, c.decodeTokens, once); err != nil {
+		if r.Parts, err = passParts(m, f.Parts, c.Rounds, c.decodeTokens, once); err != nil {
 			return r, err
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/specquant/specquant/internal/engine"
@@ -14,11 +15,13 @@ type passPart struct {
 	Name         string  `json:"name"`
 	Microseconds float64 `json:"microseconds"`            // of a pass
 	Share        float64 `json:"share"`                   // of the pass's time
-	GBs          float64 `json:"gb_per_second,omitempty"` // of its weights; 0: it has none
+	GBs          float64 `json:"gb_per_second,omitempty"` // of its weights; 0: it has none, or this is a prompt
 }
 
-// passParts measures the parts of a pass, which fn makes so many of, in rounds calls of fn.
-func passParts(m *engine.Model, f engine.Footprint, rounds, passes int, fn func() error) ([]passPart, error) {
+// passParts measures the parts of a pass, which fn makes so many of, in rounds calls of fn: means,
+// where the rates of a measurement are medians. read is how many bytes a part reads, of a mixture
+// for one token; nil where that is not what takes time.
+func passParts(m *engine.Model, read map[string]int64, rounds, passes int, fn func() error) ([]passPart, error) {
 	clock := meter.Clock()
 	m.Measure(clock)
 	defer m.Measure(nil)
@@ -36,7 +39,7 @@ func passParts(m *engine.Model, f engine.Footprint, rounds, passes int, fn func(
 		seconds := p.Seconds / float64(rounds*passes)
 		part := passPart{Name: p.Name, Microseconds: 1e6 * seconds, Share: p.Seconds / max(all, 1e-12)}
 		if seconds > 0 {
-			part.GBs = float64(f.Parts[p.Name]) / seconds / 1e9
+			part.GBs = float64(read[p.Name]) / seconds / 1e9
 		}
 		parts = append(parts, part)
 	}
@@ -50,6 +53,7 @@ func printPassParts(w io.Writer, r measurement, markdown bool) {
 	}
 	t := newTable()
 	t.AppendHeader(table.Row{"part of a pass: " + r.Name, "µs", "share", "GB/s of weights"})
+	t.SetColumnConfigs([]table.ColumnConfig{{Number: 4, Hidden: !slices.ContainsFunc(r.Parts, func(p passPart) bool { return p.GBs > 0 })}})
 	var all float64
 	for _, p := range r.Parts {
 		rate := ""
@@ -61,7 +65,7 @@ func printPassParts(w io.Writer, r measurement, markdown bool) {
 	}
 	t.AppendFooter(table.Row{"all", fmt.Sprintf("%.0f", all), "100 %"})
 	if markdown {
-		fmt.Fprintln(w, t.RenderMarkdown())
+		fmt.Fprintf(w, "\n%s\n", t.RenderMarkdown()) // the line between two tables keeps them apart
 		return
 	}
 	fmt.Fprintln(w, t.Render())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/specquant/specquant/internal/checkpoint"
@@ -55,12 +56,19 @@ func TestTable(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			lookup, row := NewRows(shared), make([]float32, cols)
-			for r := 0; r < rows; r += 3 {
-				if lookup.Row(row, r); !sameBits(row, want[r*cols:][:cols]) {
-					t.Fatalf("row %d is %v, want %v", r, row, want[r*cols:][:cols])
-				}
+			lookup, looking := NewRows(shared), sync.WaitGroup{}
+			for first := range 3 {
+				looking.Go(func() {
+					row := make([]float32, cols)
+					for r := first; r < rows; r += 3 {
+						if lookup.Row(row, r); !sameBits(row, want[r*cols:][:cols]) {
+							t.Errorf("row %d is %v, want %v", r, row, want[r*cols:][:cols])
+							return
+						}
+					}
+				})
 			}
+			looking.Wait()
 			_, err = format.ReadHead(fileSource{stored}, rows+16, cols)
 			wantError(t, "another vocabulary", err, "lm_head.qweight", "layer.safetensors")
 		})

@@ -122,12 +122,14 @@ func (x *mixture) apart(s *scratch, c *checkpoint.Config, n int) {
 		if m == 0 {
 			continue
 		}
+		s.meter.At(PartInputs, 0)
 		llama.GatherRows(r.rows, s.norm, at, h)
 		s.part = llama.MLPInput.String()
 		x.gateUp[e].forward(s, s.gateAndUp(m, inner), r.rows, m)
 		s.fill = func(from, end int) { gated(s.gate[from*inner:end*inner], s.up[from*inner:end*inner]) }
 		s.part = llama.DownInput.String()
 		x.down[e].forward(s, [][]float32{r.given}, s.gate, m)
+		s.meter.At(PartInputs, 0)
 		llama.AddRows(s.pool, s.out, r.given, at, weights, h)
 	}
 }

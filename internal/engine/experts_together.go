@@ -105,6 +105,7 @@ func (x *mixture) together(s *scratch, c *checkpoint.Config, n int) bool {
 	}
 	s.meter.At(llama.DownInput.String(), 0)
 	p.run(s)
+	s.meter.At(PartInputs, 0)
 	for i, e := range chosen.number {
 		at, weights := r.routing.Of(e)
 		llama.AddRows(s.pool, s.out, r.given[chosen.from[i]*h:], at, weights, h)

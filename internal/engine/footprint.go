@@ -14,7 +14,7 @@ type Footprint struct {
 	Head     int64 // multiply-adds of the output matrix
 	KV       int64 // bytes that a token of context adds to the KV cache
 
-	Parts map[string]int64 // bytes of Weights by the part of a pass that reads them ([llama.Input], PartHead); without the mixtures' routers
+	Parts map[string]int64 // bytes of Weights by the part of a pass that reads them: see [Model.Measure]; without the mixtures' routers
 }
 
 // Footprint counts the model's.
@@ -47,7 +47,7 @@ func (m *Model) Footprint() Footprint {
 // count adds the bytes of a projection, which the named part of a pass reads, and returns its
 // multiply-adds for a token.
 func (f *Footprint) count(part string, p projection) (products int64) {
-	var bytes, branch int64
+	var bytes, branch, basis int64
 	switch l := p.(type) {
 	case *projections:
 		for _, p := range l.parts {
@@ -69,12 +69,13 @@ func (f *Footprint) count(part string, p projection) (products int64) {
 			products += int64(w.weights.Rows) * int64(w.weights.Cols)
 		}
 		if l.project != nil { // a stored basis, which the layers share; computed bases are not read from memory
-			branch += int64(l.project.Bytes())
+			basis = int64(l.project.Bytes())
 		}
 	}
-	f.Branch += branch
-	f.Weights += bytes + branch
+	f.Branch += branch + basis
+	f.Weights += bytes + branch + basis
 	f.Parts[part] += bytes + branch
+	f.Parts[PartInputs] += basis
 	return products
 }
 

@@ -399,7 +399,9 @@ func (m *Model) emitHidden(at []place, emit func(step, token int, hidden []float
 	if len(rows) == 0 {
 		return nil
 	}
+	m.s.meter.At(PartInputs, 0)
 	m.finalNorm(rows)
+	m.s.meter.At(PartLogits, 0)
 	for i, r := range rows {
 		hidden := m.s.norm[i*m.Config.HiddenSize:][:m.Config.HiddenSize]
 		if !float.Finite(hidden) {

@@ -264,7 +264,9 @@ func (l *quantized) multiply(s *scratch, ys [][]float32, x []float32, tokens int
 		integer.MulAll(s.pool, ys, l.widths, l.matrices, &s.acts, fused)
 	} else {
 		if project != nil {
+			s.meter.At(PartInputs, 0)
 			branch.Project(s.pool, s.z, l.count, project, x, l.in, tokens)
+			s.meter.At(s.part, 0)
 		}
 		integer.MulFloatAll(s.pool, ys, l.widths, l.matrices, x, l.in, tokens, fused)
 	}

@@ -10,9 +10,9 @@ const (
 	PartKeys      = "queries, keys and values: positions, transforms, cache"
 	PartAttention = "attention" // of a few tokens, PartKeys included
 	PartHead      = "output matrix"
-	PartLogits    = "check and use of the logits"
+	PartLogits    = "check and use of the result"
 )
 
-// Measure has a meter measure the parts of every following forward pass; nil ends that. Where many
-// tokens are computed, the activation between gate and up and down belongs to gate and up.
+// Measure has a meter measure the parts of every following forward pass; nil ends that. Of many
+// tokens, whose gate and up are multiplied together, the activation is measured with these.
 func (m *Model) Measure(c *meter.Meter) { m.s.meter = c }

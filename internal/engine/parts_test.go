@@ -8,6 +8,7 @@ import (
 
 	"github.com/specquant/specquant/internal/artefact"
 	"github.com/specquant/specquant/internal/kernel/parallel"
+	"github.com/specquant/specquant/internal/llama"
 	"github.com/specquant/specquant/internal/meter"
 	"github.com/specquant/specquant/internal/quant"
 	"github.com/specquant/specquant/internal/testmodel"
@@ -36,9 +37,17 @@ func TestParts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer experts.Close()
+	branches, err := NewRandom(small, artefact.Quantization{Bits: quant.Bits{Weights: 4, Activations: 8, KV: 8}, Group: 32, Head: 8,
+		Branch: &artefact.BranchFormat{Basis: "svd", Axis: "output", Remove: true}}, Random{Keep: func(llama.Input, int, int) int { return 4 }}, Options{Pool: pool})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if branches.Footprint().Parts[PartInputs] == 0 || quantized.Footprint().Parts[PartInputs] != 0 {
+		t.Error("a stored basis is read with the inputs, and nothing else")
+	}
 	few := []string{PartEmbedding, PartInputs, "q,k,v", PartAttention, "o", "gate,up", "down", PartHead, PartLogits}
 	many := slices.Insert(slices.Clone(few), 3, PartKeys)
-	for name, m := range map[string]*Model{"quantized": quantized, "activations in 16 bits": full, "experts": experts} {
+	for name, m := range map[string]*Model{"quantized": quantized, "activations in 16 bits": full, "branches": branches, "experts": experts} {
 		read := int64(0)
 		for _, bytes := range m.Footprint().Parts {
 			read += bytes

@@ -35,8 +35,8 @@ type Meter struct {
 // New makes a meter; wide names the parts that work in float64.
 func New(wide ...string) *Meter { return &Meter{wide: wide} }
 
-// Clock makes a meter that looks at the clock alone: for parts of microseconds, in which asking
-// for the processor seconds would take longer than the work, and the system counts them late.
+// Clock makes a meter without processor seconds, for parts of microseconds: asking for them takes
+// longer than such a part, and the system updates them too rarely.
 func Clock() *Meter { return &Meter{clock: true} }
 
 // spent is the processor time so far in seconds; 0 if the meter does not look at it.

@@ -27,7 +27,7 @@ type answer struct {
 }
 
 // client asks with a connection of its own for each request under way.
-var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1024}}
+var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1024, IdleConnTimeout: time.Second}}
 
 // complete asks for the continuation of a text, streamed.
 func complete(ctx context.Context, l *load, s server, prompt string) (a answer, err error) {

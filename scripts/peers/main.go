@@ -126,11 +126,12 @@ func values(s []sample, what string) []float64 {
 	return v
 }
 
-// spread writes median (least–most).
+// spread writes median (least–most). The median of an even number is the mean of the middle two.
 func spread(v []float64, digits int) string {
 	slices.Sort(v)
 	f := func(x float64) string { return strconv.FormatFloat(x, 'f', digits, 64) }
-	return fmt.Sprintf("%s (%s–%s)", f(v[len(v)/2]), f(v[0]), f(v[len(v)-1]))
+	n := len(v)
+	return fmt.Sprintf("%s (%s–%s)", f((v[(n-1)/2]+v[n/2])/2), f(v[0]), f(v[n-1]))
 }
 
 // peer runs llama-bench once.
